@@ -1,0 +1,1 @@
+"""Cards of the published upstreams (installed as s3prl_sb.hparams)."""

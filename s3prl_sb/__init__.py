@@ -1,0 +1,3 @@
+"""Self-supervised speech models and the SUPERB benchmark on SpeechBrain."""
+
+__version__ = "0.1.0"

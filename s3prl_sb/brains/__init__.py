@@ -1,0 +1,1 @@
+"""One Brain per task type."""

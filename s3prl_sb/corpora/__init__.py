@@ -1,0 +1,1 @@
+"""One file per corpus: original folder layout in, manifests out."""

@@ -1,0 +1,1 @@
+"""Manifests, data pipes, samplers and the feature cache."""

@@ -1,0 +1,1 @@
+"""Reusable modules: upstreams, featurizers, heads, pooling."""

@@ -1,0 +1,295 @@
+"""The contract of every upstream, and the execution of ragged batches.
+
+An upstream turns waveforms into a list of hidden states. Its promises, each
+one checked by :func:`s3prl_sb.lobes.upstreams.check.check_upstream`:
+
+1. *The same features in any company.* What an utterance gets does not depend
+   on the rest of the batch nor on padding (1e-5 relative, fp32).
+2. *S3PRL's numbers* for one utterance of the same checkpoint (1e-4 relative).
+3. *Frozen is frozen.* ``freeze=True`` means eval mode, no gradient, no
+   dropout, also after ``.train()``.
+4. *All lengths.* Audio shorter than one frame is padded to one; empty or
+   non-finite audio is an error that names the utterance.
+
+The first promise is kept here once, for all families: no network ever sees
+padding. A batch is cut into its true waveforms and these run in groups: of
+equal length, stacked, or (``packed = True``) of any lengths, concatenated.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import inspect
+import itertools
+
+import torch
+
+PRECISIONS = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+class AudioError(ValueError):
+    """Audio that no features can be computed from.
+
+    Arguments
+    ---------
+    index : int
+        Position of the utterance in the batch.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, index, reason):
+        super().__init__(f"utterance {index} of the batch {reason}")
+        self.index, self.reason = index, reason
+
+
+class _Built(type):
+    """Finishes an upstream when its whole ``__init__`` has run."""
+
+    def __call__(cls, *args, **kwargs):
+        self = super().__call__(*args, **kwargs)
+        # What a module was built from is part of its identity: the feature
+        # cache must tell n_mels=40 from n_mels=80, whatever the class.
+        bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        self.arguments = dict(list(bound.arguments.items())[1:])
+        if self.freeze:
+            self.requires_grad_(False)
+            self.to(PRECISIONS[self.precision])
+        return self.train()
+
+
+class Upstream(torch.nn.Module, metaclass=_Built):
+    """Base class of all upstreams.
+
+    A family sets ``stride``, ``num_layers`` and ``output_size``, and
+    implements :meth:`frames` and :meth:`encode`.
+
+    Arguments
+    ---------
+    freeze : bool
+        Keep the module in eval mode, without gradients.
+    precision : str
+        "fp32", or "bf16" / "fp16" to hold a frozen network and its hidden
+        states in half precision. To fine-tune in half precision use the
+        Brain's ``--precision`` instead.
+
+    Example
+    -------
+    >>> class Energy(Upstream):
+    ...     stride, num_layers, output_size = 160, 1, 1
+    ...     def frames(self, samples):
+    ...         return max(1, samples // 160)
+    ...     def encode(self, wavs):
+    ...         return [wavs.unfold(1, 160, 160).pow(2).mean(2, keepdim=True)]
+    >>> hidden_states, lens = Energy()(torch.randn(2, 1600), torch.tensor([1, 0.5]))
+    >>> hidden_states[0].shape, lens.tolist()
+    (torch.Size([2, 10, 1]), [1.0, 0.5])
+    """
+
+    sample_rate = 16000  #: Hz, of the waveforms that it takes
+    stride: int  #: samples from one frame to the next
+    num_layers: int  #: number of hidden states
+    output_size: int  #: size of each hidden state
+    packed = False  #: whether encode_packed() takes unequal lengths
+    group_seconds = 64  #: audio that runs together at most
+
+    def __init__(self, freeze=True, precision="fp32"):
+        super().__init__()
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"Unknown precision '{precision}'. Known: "
+                + ", ".join(PRECISIONS)
+            )
+        if precision != "fp32" and not freeze:
+            raise ValueError(
+                f"precision: {precision} is for a frozen upstream. To "
+                "fine-tune, keep fp32 weights and run the recipe with "
+                f"--precision={precision}."
+            )
+        self.freeze = freeze
+        self.precision = precision
+
+    # ------------------------------------------------------ for the families
+    def frames(self, samples):
+        """The exact number of frames of an utterance.
+
+        Arguments
+        ---------
+        samples : int
+            Its length in samples.
+
+        Returns
+        -------
+        int
+            At least 1: shorter audio is padded to one frame.
+        """
+        raise NotImplementedError
+
+    def encode(self, wavs):
+        """Hidden states of waveforms of equal length.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples], all of it audio, at least one frame long.
+
+        Returns
+        -------
+        iterable of torch.Tensor
+            ``num_layers`` hidden states [batch, frames, output_size].
+        """
+        raise NotImplementedError
+
+    def encode_packed(self, wavs):
+        """Hidden states of waveforms of any lengths.
+
+        Arguments
+        ---------
+        wavs : list of torch.Tensor
+            Waveforms [samples_i].
+
+        Returns
+        -------
+        iterable of torch.Tensor
+            ``num_layers`` hidden states [frames_0 + frames_1 + …, output_size],
+            utterances one after the other.
+        """
+        for state in self.encode(torch.stack(list(wavs))):
+            yield state.flatten(0, 1)
+
+    # ------------------------------------------------------- for the callers
+    def forward(self, wavs, wav_lens=None):
+        """Hidden states of a padded batch.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples] at ``sample_rate``, in [-1, 1].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths as SpeechBrain gives them.
+
+        Returns
+        -------
+        hidden_states : list of torch.Tensor
+            ``num_layers`` tensors [batch, frames, output_size], zero after
+            the end of an utterance.
+        lens : torch.Tensor
+            [batch], relative lengths in frames.
+
+        Raises
+        ------
+        AudioError
+            For an empty or non-finite waveform.
+        """
+        samples = self._samples(wavs, wav_lens)
+        frames = [self.frames(n) for n in samples]
+        longest = max(frames)
+        hidden_states = []
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
+            for group in self._groups(samples):
+                pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
+                sizes = [frames[i] for i in group]
+                for layer, state in enumerate(self.encode_packed(pieces)):
+                    if layer == len(hidden_states):
+                        shape = (len(wavs), longest, state.shape[-1])
+                        hidden_states.append(state.new_zeros(shape))
+                    for i, piece in zip(group, state.split(sizes)):
+                        hidden_states[layer][i, : len(piece)] = piece
+        lens = torch.tensor(frames, device=wavs.device) / longest
+        return hidden_states, lens
+
+    def extract(self, wavs):
+        """Hidden states of unpadded waveforms, as S3PRL's users know it.
+
+        Arguments
+        ---------
+        wavs : list of torch.Tensor
+            Waveforms [samples_i] at ``sample_rate``.
+
+        Returns
+        -------
+        dict
+            ``hidden_states``: list of [batch, frames, output_size];
+            ``last_hidden_state``: the last of them; ``lens``: [batch],
+            relative lengths in frames.
+
+        Example
+        -------
+        >>> from s3prl_sb.lobes.upstreams import load
+        >>> features = load("fbank").extract([torch.randn(16000)])
+        >>> features["hidden_states"][0].shape
+        torch.Size([1, 98, 240])
+        """
+        wavs = [torch.as_tensor(wav, dtype=torch.float32).flatten() for wav in wavs]
+        longest = max((len(wav) for wav in wavs), default=0)
+        padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+        lens = torch.tensor([len(wav) for wav in wavs]) / max(longest, 1)
+        hidden_states, lens = self(padded.to(self._device()), lens)
+        return {
+            "hidden_states": hidden_states,
+            "last_hidden_state": hidden_states[-1],
+            "lens": lens,
+        }
+
+    def train(self, mode=True):
+        """Sets training mode, which a frozen upstream never enters."""
+        return super().train(mode and not self.freeze)
+
+    # -------------------------------------------------------------- ragged
+    def _samples(self, wavs, wav_lens):
+        """Checked true lengths, in samples."""
+        if wavs.dim() != 2 or not wavs.is_floating_point():
+            raise ValueError(
+                "wavs must be a float tensor [batch, samples], got "
+                f"{wavs.dtype} {list(wavs.shape)}"
+            )
+        if wav_lens is None:
+            samples = [wavs.shape[1]] * len(wavs)
+        else:
+            samples = (wav_lens.double() * wavs.shape[1]).round().int().tolist()
+        for i, n in enumerate(samples):
+            if not 0 < n <= wavs.shape[1]:
+                reason = "is empty" if n == 0 else f"has length {n}"
+                raise AudioError(i, f"{reason}, of {wavs.shape[1]} samples")
+        finite = torch.isfinite(wavs).all(1)
+        if not finite.all():
+            index = finite.tolist().index(False)
+            raise AudioError(index, "holds samples that are NaN or infinite")
+        return samples
+
+    def _groups(self, samples):
+        """Indices of the utterances that run together."""
+        order = range(len(samples))
+        if not self.packed:  # equal lengths side by side
+            order = sorted(order, key=samples.__getitem__, reverse=True)
+        groups, total = [], 0
+        for i in order:
+            fits = total + samples[i] <= self.group_seconds * self.sample_rate
+            if groups and fits and (
+                self.packed or samples[i] == samples[groups[-1][0]]
+            ):
+                groups[-1].append(i)
+                total += samples[i]
+            else:
+                groups.append([i])
+                total = samples[i]
+        return groups
+
+    def _waveform(self, wav):
+        """The waveform, padded with zeros up to the first frame."""
+        missing = self.min_samples - len(wav)
+        return torch.nn.functional.pad(wav, (0, missing)) if missing > 0 else wav
+
+    @property
+    def min_samples(self):
+        """Length of the shortest audio that needs no padding, in samples."""
+        return 1
+
+    def _device(self):
+        tensors = itertools.chain(self.parameters(), self.buffers())
+        return next((t.device for t in tensors), torch.device("cpu"))

@@ -1,0 +1,35 @@
+"""Fixtures: real speech and S3PRL's outputs, where they are at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+SHARED = HERE.parents[1] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_a_seed():
+    """Tests do not depend on each other's random numbers."""
+    torch.manual_seed(0)
+
+
+def _folder(variable, default):
+    folder = Path(os.environ.get(variable, default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: set ${variable} to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """Real speech in the layouts of the corpora."""
+    return _folder("S3PRL_SB_DATA", SHARED / "data")
+
+
+@pytest.fixture(scope="session")
+def oracle_folder():
+    """Checkpoints in S3PRL's formats with S3PRL's own outputs."""
+    return _folder("S3PRL_SB_ORACLE", SHARED / "oracle")
