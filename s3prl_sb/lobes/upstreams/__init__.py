@@ -1,0 +1,216 @@
+"""Upstreams: self-supervised speech models, by the names of their cards.
+
+A card is an entry of a YAML file that builds a module::
+
+    hubert_base: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
+        source: https://…/hubert_base_ls960.pt
+
+The published ones lie in ``hparams/upstreams``; a card of your own is a file
+of the same form.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import copy
+import difflib
+import fnmatch
+import io
+import re
+import sys
+from pathlib import Path
+
+__all__ = ["UnknownUpstream", "card", "load", "names"]
+
+
+class UnknownUpstream(ValueError):
+    """A name that no card has."""
+
+
+def load(name, **overrides):
+    """Builds an upstream.
+
+    Arguments
+    ---------
+    name : str
+        The name of a card, or the path of a card file of your own
+        (``mine.yaml``, or ``mine.yaml:entry`` where it holds several).
+    **overrides
+        Arguments of the card to replace: ``source="my.ckpt"``,
+        ``freeze=False``, …
+
+    Returns
+    -------
+    s3prl_sb.lobes.upstreams.base.Upstream
+
+    Example
+    -------
+    >>> mel = load("mel")
+    >>> hidden_states, lens = mel(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape[-1] == mel.output_size
+    (1, True)
+    """
+    from hyperpyyaml import load_hyperpyyaml
+
+    return load_hyperpyyaml(_dump({"upstream": card(name, **overrides)}))["upstream"]
+
+
+def card(name, **overrides):
+    """The YAML node of an upstream, for ``!applyref`` in a recipe.
+
+    Arguments
+    ---------
+    name : str
+        As for :func:`load`.
+    **overrides
+        Arguments of the card to replace. Mappings are merged.
+
+    Returns
+    -------
+    ruamel.yaml.comments.CommentedMap
+        A ``!new:`` node.
+
+    Raises
+    ------
+    UnknownUpstream
+        With the nearest names.
+
+    Example
+    -------
+    >>> card("fbank", freeze=True).tag.value
+    '!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures'
+    """
+    file, entry = _find(str(name))
+    entries = _read(file)
+    if entry is None:
+        if len(entries) != 1:
+            raise UnknownUpstream(
+                f"'{file}' holds {len(entries)} cards. Choose one: "
+                + ", ".join(f"{name}:{key}" for key in entries)
+            )
+        entry = next(iter(entries))
+    if entry not in entries:
+        raise UnknownUpstream(
+            f"'{file}' has no card '{entry}'. It has: " + ", ".join(entries)
+        )
+    node = entries[entry]
+    tag = getattr(getattr(node, "tag", None), "value", None) or ""
+    if not tag.startswith("!new:"):
+        raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
+    if not isinstance(node, dict):  # a tag without arguments
+        node = {}
+    return _tagged(_merged(node, overrides), tag)
+
+
+def names(pattern="*"):
+    """The names of the published cards.
+
+    Arguments
+    ---------
+    pattern : str
+        As for file names: ``"hubert*"``.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> names("fbank*")
+    ['fbank', 'fbank_no_cmvn']
+    """
+    return fnmatch.filter(sorted(_index()), pattern)
+
+
+def _index():
+    """The name of every card, and its file."""
+    return {
+        match: file
+        for file in sorted(cards_folder().glob("*.yaml"))
+        for match in re.findall(r"^(\w+):", file.read_text(encoding="utf-8"), re.M)
+    }
+
+
+def cards_folder():
+    """Where the published cards lie.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    import s3prl_sb
+
+    package = Path(s3prl_sb.__file__).parent
+    installed = package / "hparams" / "upstreams"
+    return installed if installed.is_dir() else package.parent / "hparams/upstreams"
+
+
+def _find(name):
+    """The file of a card, and its entry in it (None: the only one)."""
+    path, _, entry = name.partition(".yaml:")
+    if entry or name.endswith((".yaml", ".yml")):
+        file = Path(path + ".yaml" if entry else name).expanduser()
+        if not file.is_file():
+            raise UnknownUpstream(f"There is no card file '{file}'.")
+        # A card of one's own names a class of one's own: let it lie beside it.
+        folder = str(file.resolve().parent)
+        if folder not in sys.path:
+            sys.path.append(folder)
+        return file, entry or None
+    index = _index()
+    if name not in index:
+        near = difflib.get_close_matches(name, index, n=5, cutoff=0.5)
+        hint = f"Did you mean {', '.join(near)}? " if near else ""
+        raise UnknownUpstream(
+            f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "
+            "upstreams`. For a card of your own, give the path of its .yaml."
+        )
+    return index[name], name
+
+
+def _read(file):
+    import ruamel.yaml
+
+    try:
+        entries = ruamel.yaml.YAML().load(Path(file).read_text(encoding="utf-8"))
+    except ruamel.yaml.error.YAMLError as error:
+        raise UnknownUpstream(f"'{file}' is not valid YAML: {error}") from error
+    return {k: v for k, v in (entries or {}).items() if not k.startswith("_")}
+
+
+def _merged(node, overrides):
+    """A copy with overrides, free of anchors and merge keys."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(node, dict):
+        result = CommentedMap()
+        for key, value in [*node.items(), *overrides.items()]:
+            if isinstance(value, dict) and isinstance(result.get(key), dict):
+                value = _merged(result[key], value)
+            else:
+                value = _merged(value, {})
+            result[key] = value
+        tag = getattr(getattr(node, "tag", None), "value", None)
+        return _tagged(result, tag) if tag else result
+    if isinstance(node, list):
+        return CommentedSeq(_merged(item, {}) for item in node)
+    return copy.copy(node)
+
+
+def _tagged(node, tag):
+    node.yaml_set_ctag(_tag(tag))
+    return node
+
+
+def _tag(value):
+    from ruamel.yaml.tag import Tag
+
+    return Tag(suffix=value)
+
+
+def _dump(entries):
+    import ruamel.yaml
+
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(entries, stream)
+    return stream.getvalue()

@@ -1,0 +1,130 @@
+"""wav2vec 2.0, and every model of its architecture.
+
+Paper: Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning
+of Speech Representations", NeurIPS 2020, https://arxiv.org/abs/2006.11477.
+Reproduces the hidden states of S3PRL's ``upstream/wav2vec2``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.fetch import fetch
+from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
+from s3prl_sb.lobes.upstreams.transformer_checkpoints import read_transformer
+
+#: ``feature_selection`` as S3PRL calls it.
+SELECTIONS = {
+    None: "inputs",
+    "fairseq_layers": "outputs",
+    "fairseq_layers_before_residual": "ffn",
+}
+
+
+class Wav2Vec2(Upstream):
+    """wav2vec 2.0.
+
+    Its hidden states are the input of every Transformer layer and the output
+    of the encoder: ``num_layers`` is one more than the layers.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint in S3PRL's or fairseq's format, folder or id in Hugging
+        Face's, or an address. It brings its own architecture. None: a random
+        network of ``config``.
+    config : dict, optional
+        Entries of :class:`TransformerConfig` that differ from the base model;
+        only without ``source``.
+    feature_selection : str, optional
+        "fairseq_layers": the outputs of the layers instead;
+        "fairseq_layers_before_residual": those of their feed-forwards.
+    freeze : bool
+        No training.
+    freeze_front_end : bool
+        When fine-tuning, keep the convolutions as they are (as the paper and
+        S3PRL do).
+    precision : str
+        "fp32", "bf16" or "fp16".
+    layerdrop : float
+        Probability to skip a layer when fine-tuning.
+    seed : int
+        Of the random network's weights.
+
+    Note
+    ----
+    S3PRL lets a padded batch change what the base models compute: their group
+    norm sees the padding. Here every utterance gets what it gets alone.
+
+    Example
+    -------
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4,
+    ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
+    >>> upstream = Wav2Vec2(config=tiny)
+    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (3, torch.Size([2, 50, 32]))
+    """
+
+    packed = True
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        feature_selection=None,
+        freeze=True,
+        freeze_front_end=True,
+        precision="fp32",
+        layerdrop=0.0,
+        seed=0,
+    ):
+        super().__init__(freeze=freeze, precision=precision)
+        if feature_selection not in SELECTIONS:
+            raise ValueError(
+                f"Unknown feature_selection '{feature_selection}'. Known: "
+                + ", ".join(map(str, SELECTIONS))
+            )
+        self.selection = SELECTIONS[feature_selection]
+        self.freeze_front_end = freeze_front_end
+        if source is None:
+            self.config = TransformerConfig(**(config or {}))
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.network = SpeechTransformer(self.config)
+                self.network.reset_parameters()
+        else:
+            path = fetch(source)
+            self.config, weights = read_transformer(path)
+            with torch.device("meta"):
+                self.network = SpeechTransformer(self.config)
+            checkpoints.load_weights(self.network, weights, path)
+        self.config.layerdrop = layerdrop
+        if freeze_front_end:
+            self.network.front_end.requires_grad_(False)
+        self.output_size = self.config.hidden_size
+        self.num_layers = self.config.num_layers + (self.selection == "inputs")
+        self.stride = 1
+        for _, _, stride in self.config.conv_layers:
+            self.stride *= stride
+
+    @property
+    def min_samples(self):
+        """Length of the shortest audio that needs no padding, in samples."""
+        return self.network.front_end.receptive_field
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        return self.network.front_end.frames(max(samples, self.min_samples))
+
+    def encode(self, wavs):
+        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        for state in self.network(list(wavs), self.selection):
+            yield state.unflatten(0, (len(wavs), -1))
+
+    def encode_packed(self, wavs):
+        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        return self.network(wavs, self.selection)
