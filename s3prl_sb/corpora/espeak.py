@@ -16,6 +16,7 @@ Authors
 
 import ctypes
 import functools
+import re
 import threading
 from pathlib import Path
 from typing import List, NamedTuple, Tuple
@@ -28,10 +29,13 @@ SAMPLE_RATE = 16000
 # The subset of eSpeak's C interface (speak_lib.h, revision 12) used here
 _SYNCHRONOUS, _PHONEME_EVENTS, _DONT_EXIT = 2, 0x0001, 0x8000
 _CHARS_UTF8, _POS_CHARACTER = 1, 1
-_RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
+_RATE, _VOLUME, _PITCH, _PITCH_RANGE = 1, 2, 3, 4
 _EVENT_WORD, _EVENT_PHONEME = 1, 7
 _BUFFER_MS = 1000
+# At the default of 100 several variants clip inside the library
+_HEADROOM_VOLUME, _PEAK = 30, 0.5
 _STRESS_MARKS = "',%="
+_EDGES = re.compile(r"^\W+|\W+$")
 
 # Statics of one library serve all threads
 _lock = threading.Lock()
@@ -168,7 +172,8 @@ def speak(
     Returns
     -------
     utterance : Utterance
-        Waveform at 16 kHz with the times of words and phones.
+        Waveform at 16 kHz, its peak at 0.5, with the times of words and
+        phones.
 
     Raises
     ------
@@ -198,7 +203,12 @@ def speak(
     path = _known("voice", voice, languages())
     if variant is not None:
         path += "+" + _known("variant", variant, variants())
-    settings = {_RATE: rate, _PITCH: pitch, _PITCH_RANGE: pitch_range}
+    settings = {
+        _RATE: rate,
+        _VOLUME: _HEADROOM_VOLUME,
+        _PITCH: pitch,
+        _PITCH_RANGE: pitch_range,
+    }
     with _lock:
         pcm, sample_rate, events = _synthesise(text, path, settings)
     if not any(event[0] == _EVENT_WORD for event in events):
@@ -232,8 +242,231 @@ def variants():
 
     Returns
     -------
-    variants : dict
-        Names, to themselves.
+    variants : tuple of str
+        Names.
     """
     folder = _data_folder() / "voices" / "!v"
-    return {file.name: file.name for file in sorted(folder.iterdir())}
+    return tuple(sorted(file.name for file in folder.iterdir()))
+
+
+# Variants that sound like people, and not like one another: no robots, echoes
+# or whispers. Even numbers of them, see voices().
+_FEMALE = (
+    "f1 f2 f3 f4 f5 Alicia Andrea Annie anika aunty belinda grandma linda steph"
+).split()
+_MALE = (
+    "m1 m2 m3 m4 m5 m6 m7 m8 Alex Andy Denis Diogo Lee Michael Mike Reed Storm "
+    "adam boris croak david edward grandpa gustave ian john marcelo michel "
+    "pablo paul quincy rob"
+).split()
+_ACCENTS = (
+    "en-us en-gb en-gb-scotland en-029 en-gb-x-rp en-us-nyc en-gb-x-gbclan "
+    "en-gb-x-gbcwmd"
+).split()
+
+
+def voices():
+    """Speakers that can be told apart, always the same ones.
+
+    No two share both timbre and accent; those that share one differ in pitch
+    and rate. Women and men take turns.
+
+    Returns
+    -------
+    voices : list of Voice
+        224 speakers of English.
+
+    Example
+    -------
+    >>> len(set(voices()))
+    224
+    """
+    people = []
+    for k in range(len(_FEMALE) * len(_ACCENTS)):
+        for gender, timbres in [("f", _FEMALE), ("m", _MALE)]:
+            # One accent further at each round over the timbres. A timbre thus
+            # meets each accent once, as 8 and the odd n + 1 are coprime.
+            n = len(timbres)
+            people.append(
+                Voice(
+                    voice=_ACCENTS[(k + k // n) % len(_ACCENTS)],
+                    variant=timbres[k % n],
+                    rate=150 + k * 29 % 46,
+                    pitch=30 + k * 17 % 41,
+                    pitch_range=35 + k * 13 % 41,
+                    gender=gender,
+                )
+            )
+    return people
+
+
+def _known(kind, name, names):
+    """The file that goes by a name, or an error that lists the names."""
+    if name not in names:
+        raise ValueError(
+            f"Unknown {kind} {name!r}; there are: {', '.join(sorted(names))}"
+        )
+    return names[name] if isinstance(names, dict) else name
+
+
+def _loader():
+    """The wheel that carries the library."""
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise ImportError(
+            "Synthetic speech needs espeakng-loader: "
+            "pip install 's3prl_sb[demo]'"
+        ) from error
+    return espeakng_loader
+
+
+def _data_folder():
+    return Path(_loader().get_data_path())
+
+
+def _open():
+    """A library in its initial state.
+
+    The phases of flutter, echo, voicing and noise live in the library's
+    static variables and run on from one text to the next; no call resets
+    them all. Loading the library anew does, in a third of a millisecond.
+    """
+    loader = _loader()
+    library = ctypes.CDLL(loader.get_library_path())
+    if library.espeak_ng_GetSampleRate() != 0:
+        raise RuntimeError(
+            "Something else in this process uses this espeak-ng library, so "
+            "that speech would depend on what it did. Speak in another process"
+        )
+    sample_rate = library.espeak_Initialize(
+        _SYNCHRONOUS,
+        _BUFFER_MS,
+        loader.get_data_path().encode(),
+        _PHONEME_EVENTS | _DONT_EXIT,
+    )
+    if sample_rate <= 0:
+        raise RuntimeError(f"espeak-ng finds no data in {_data_folder()}")
+    # It seeds breath and aspiration noise with the time of day
+    library.espeak_ng_SetRandSeed(ctypes.c_long(0))
+    return library, sample_rate
+
+
+def _close(library):
+    import _ctypes
+
+    library.espeak_Terminate()
+    unload = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
+    unload(library._handle)
+
+
+def _synthesise(text, voice, settings):
+    """Runs the library once.
+
+    Arguments
+    ---------
+    text : str
+    voice : str
+        File of the language, and possibly ``+variant``.
+    settings : dict
+        Values by the library's parameter number.
+
+    Returns
+    -------
+    pcm : numpy.ndarray
+        [samples], int16.
+    sample_rate : int
+        Hz.
+    events : list of (int, int, int, bytes)
+        Type, first character (from 0), sample, phone.
+    """
+    chunks, events = [], []
+
+    def receive(samples, count, event):
+        if count:
+            chunks.append(ctypes.string_at(samples, 2 * count))
+        i = 0
+        while event[i].type:
+            kind = event[i].type
+            phone = event[i].id.string if kind == _EVENT_PHONEME else b""
+            position = event[i].text_position - 1
+            events.append((kind, position, event[i].sample, phone))
+            i += 1
+        return 0
+
+    callback = _Callback(receive)
+    library, sample_rate = _open()
+    try:
+        library.espeak_SetSynthCallback(callback)
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise RuntimeError(f"espeak-ng cannot load the voice {voice!r}")
+        for number, value in settings.items():
+            library.espeak_SetParameter(number, value, 0)
+        data = text.encode("utf-8") + b"\0"
+        size = ctypes.c_size_t(len(data))
+        status = library.espeak_Synth(
+            data, size, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None
+        )
+        if status != 0:
+            raise RuntimeError(f"espeak-ng failed ({status}) on {text!r}")
+    finally:
+        _close(library)
+    pcm = np.frombuffer(b"".join(chunks), dtype=np.int16)
+    return pcm, sample_rate, events
+
+
+def _resampled(pcm, sample_rate):
+    import torch
+
+    samples = torch.from_numpy(pcm.astype(np.float32) / 2**15)
+    samples = _resampler(sample_rate)(samples)
+    return (samples * (_PEAK / samples.abs().max())).numpy()
+
+
+@functools.lru_cache(maxsize=None)
+def _resampler(sample_rate):
+    # Its filter takes longer to make than a short word takes to speak
+    from torchaudio.transforms import Resample
+
+    return Resample(sample_rate, SAMPLE_RATE)
+
+
+def _spans(text, events, sample_rate, duration):
+    """Turns the starts of words and phones into intervals.
+
+    A word starts at its own event. The first phone's event is up to 50 ms
+    later, after the closure or the onset of a vowel, which are part of the
+    phone: it is moved to the start of the word. A linking glide that this
+    leaves without any time is dropped.
+    """
+    starts, words, fresh = [], [], True
+    for kind, position, sample, phone in events:
+        if kind == _EVENT_WORD:
+            words.append((sample, position))
+            fresh = True
+        elif kind == _EVENT_PHONEME:
+            phone = phone.decode("utf-8", "replace").lstrip(_STRESS_MARKS)
+            phone = "_" if phone.startswith("_") or not phone else phone
+            if fresh and words and phone != "_":
+                sample, fresh = words[-1][0], False
+            starts.append((sample / sample_rate, phone))
+    if starts:
+        starts[0] = (0.0, starts[0][1])
+    stops = [start for start, _ in starts[1:]] + [duration]
+    phones = []
+    for (start, phone), stop in zip(starts, stops):
+        if phones and phone == phones[-1][2] == "_":
+            phones[-1] = (phones[-1][0], stop, phone)
+        elif stop > start:
+            phones.append((start, stop, phone))
+    # A word lasts until the next one, less the pause between them, and is
+    # written as the text up to the next one: espeak counts "isn't" as "isn"
+    ends = words[1:] + [(duration * sample_rate, len(text))]
+    spans = []
+    for (sample, position), (limit, following) in zip(words, ends):
+        start, limit = sample / sample_rate, limit / sample_rate
+        spoken = [b for a, b, p in phones if start <= a < limit and p != "_"]
+        word = _EDGES.sub("", text[position:following])
+        if spoken and word:
+            spans.append((start, min(spoken[-1], limit), word))
+    return spans, phones

@@ -127,7 +127,7 @@ def _index():
     return {
         match: file
         for file in sorted(cards_folder().glob("*.yaml"))
-        for match in re.findall(r"^(\w+):", file.read_text(encoding="utf-8"), re.M)
+        for match in re.findall(r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M)
     }
 
 

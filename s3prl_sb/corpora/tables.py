@@ -1,0 +1,353 @@
+"""A user's own data: CSV, TSV or JSON tables in, manifests out.
+
+Any recipe takes these in place of its corpus. Columns (CSV) or keys (JSON):
+
+=============================  ==================================================
+``wav`` or ``wav_path``        the audio file; a relative path starts at the
+                               table's folder, ``{data_root}`` or ``$data_root``
+                               stands for another one
+``id``                         optional in a CSV: else made of path and segment
+``start`` or ``start_sec``     optional, seconds; empty, NaN or null with the next
+``stop`` or ``end_sec``        for the whole file, alone for its start or end
+``duration``                   optional: seconds of the whole file
+any other, such as ``label``   kept; as text, where it comes from a CSV
+=============================  ==================================================
+"""
+
+import csv
+import io
+import logging
+import os
+import re
+from pathlib import Path
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+
+logger = logging.getLogger(__name__)
+
+VERSION = "tables/1"  # another one makes finished preparations stale
+SPLITS = ("train", "valid", "test")
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+ALIASES = {  # S3PRL's and SpeechBrain's column names
+    "ID": "id",
+    "wav_path": "wav",
+    "start_sec": "start",
+    "end_sec": "stop",
+}
+NO_TIME = ("", "nan", "none", "null")
+
+
+def prepare_tables(
+    train_csv,
+    valid_csv,
+    test_csv,
+    save_folder,
+    required=("label",),
+    categories=("label",),
+    data_root=None,
+    skip_prep=False,
+):
+    """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    train_csv, valid_csv, test_csv : str
+        CSV, TSV or JSON files, see the head of this module.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same tables is kept.
+    required : tuple of str
+        Labels that no record may lack.
+    categories : tuple of str
+        Those of ``required`` that name classes: what training never showed cannot be
+        recognised, so validation and test may not hold more. For a task whose
+        labels are texts, ``required`` alone names them.
+    data_root : str, optional
+        Where relative audio paths start. Default: each table's own folder.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file, the line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
+    ...     for name in SPLITS:
+    ...         path = Path(folder, name + ".csv")
+    ...         _ = path.write_text(f"id,wav,label\\n{name}1,a.wav,yes\\n")
+    ...     tables = [f"{folder}/{name}.csv" for name in SPLITS]
+    ...     paths = prepare_tables(*tables, folder + "/save")
+    ...     sorted(manifest.read(paths["test"]))
+    ['test1']
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
+    for name, table in tables.items():
+        suffix(table)
+        if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
+            raise ManifestError(
+                f"{table}: would be overwritten. Choose another save_folder."
+            )
+    arguments = {
+        "version": VERSION,
+        "tables": {name: os.path.abspath(table) for name, table in tables.items()},
+        "sha256": {name: manifest.digest(table) for name, table in tables.items()},
+        "required": list(required),
+        "categories": list(categories),
+        "data_root": data_root and os.path.abspath(data_root),
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    splits = {n: load_table(t, required, data_root) for n, t in tables.items()}
+    for key in categories:
+        if key in required:
+            check_classes(splits, key, lambda split: places(tables[split]))
+    warn_of_leaks(splits, tables)
+    return manifest.finish(splits, save_folder, arguments, required)
+
+
+def skipped(outputs):
+    """``outputs`` (``{split: path}``) of an earlier preparation, if they are there."""
+    missing = [path for path in outputs.values() if not os.path.isfile(path)]
+    if missing:
+        raise ManifestError(f"{missing[0]}: absent. Prepare with skip_prep: False.")
+    return outputs
+
+
+def check_classes(splits, key="label", places=lambda split: {}):
+    """Checks that training holds every class of validation and test.
+
+    Arguments
+    ---------
+    splits : dict
+        ``{"train": records, "valid": records, "test": records}``.
+    key : str
+        The label that names the class.
+    places : callable
+        From a split's name to ``{id: "file:line"}``; only called on a fault.
+
+    Raises
+    ------
+    ManifestError
+        Names the unseen labels and their places.
+    """
+    seen = {str(record[key]) for record in splits["train"].values()}
+    faults = []
+    for split in SPLITS[1:]:
+        unseen = {n: r[key] for n, r in splits[split].items() if str(r[key]) not in seen}
+        named = places(split) if unseen else {}
+        faults += [
+            f"{named.get(name, split)}: '{name}': {key} '{label}' is in no training record"
+            for name, label in unseen.items()
+        ]
+    if faults:
+        way_out = f"Add it to training or drop it here. Training has {_some(seen)}."
+        raise ManifestError.listing(faults, way_out)
+
+
+def warn_of_leaks(splits, sources):
+    """Logs how much of the very same audio stands in two of the splits."""
+    for first, second in (SPLITS[:2], SPLITS[::2], SPLITS[1:]):
+        audio = {(r["wav"], r["start"], r["stop"]): n for n, r in splits[first].items()}
+        leaks = [
+            (audio[part], name)
+            for name, record in splits[second].items()
+            if (part := (record["wav"], record["start"], record["stop"])) in audio
+        ]
+        if leaks:
+            message = "%s and %s share %d recordings, such as '%s' and '%s': a leak?"
+            names = sources[first], sources[second]
+            logger.warning(message, *names, len(leaks), *leaks[0])
+
+
+def load_table(path, required=(), data_root=None):
+    """Reads a user's own table into records: ``.csv``, ``.tsv`` or ``.json``.
+
+    Arguments
+    ---------
+    path : str
+        The table, UTF-8, see the head of this module.
+    required : tuple of str
+        Labels that no record may lack.
+    data_root : str, optional
+        Where relative audio paths start. Default: the table's folder.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``, validated: ``manifest.write`` takes it.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
+    ...     _ = Path(folder, "my.csv").write_text("wav,label\\na.wav,yes\\n")
+    ...     records = load_table(folder + "/my.csv")
+    >>> records["a"]["duration"], records["a"]["label"], records["a"]["stop"]
+    (0.5, 'yes', None)
+    """
+    return _complete(path, rows(path), required, data_root)
+
+
+def from_csv(path, required=(), data_root=None):
+    """``load_table`` for a CSV or TSV, whatever its name ends in."""
+    return _complete(path, csv_rows(path), required, data_root)
+
+
+def from_json(path, required=(), data_root=None):
+    """``load_table`` for SpeechBrain's JSON, whatever its name ends in."""
+    return _complete(path, manifest.json_rows(path), required, data_root)
+
+
+def rows(path):
+    """The (id, line, record) of each record of a table, as they stand in it."""
+    return manifest.json_rows(path) if suffix(path) == ".json" else csv_rows(path)
+
+
+def suffix(path):
+    """``.csv``, ``.tsv`` or ``.json``; any other is an error."""
+    if not os.path.isfile(path):
+        raise ManifestError(f"{path}: no such file")
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in (*DELIMITERS, ".json"):
+        raise ManifestError(f"{path}: not a .csv, .tsv or .json file. Save it as one.")
+    return ending
+
+
+def locate(path):
+    """``{id: line}`` of a table or manifest; empty if it cannot be read."""
+    try:
+        return {name: line for name, line, _ in rows(path)}
+    except ManifestError:
+        return {}
+
+
+def places(path):
+    """``{id: "file:line"}`` of a table or manifest."""
+    return {name: f"{path}:{line}" for name, line in locate(path).items()}
+
+
+def csv_rows(path):
+    """The (id, line, record) of each row of a CSV or TSV, cells as text."""
+    delimiter = DELIMITERS.get(os.path.splitext(path)[1].lower(), ",")
+    text = io.StringIO(manifest.read_text(path), newline="")
+    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+    names, found, line = None, [], 1
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if names is None and any(cells):
+                names = _columns(path, line, cells)
+            elif any(cells):
+                if len(cells) != len(names):
+                    raise ManifestError(
+                        f"{path}:{line}: {len(cells)} cells, but the header has "
+                        f"{len(names)}. Quote a cell that holds the delimiter."
+                    )
+                # pandas writes its row numbers into a column without a name
+                record = {name: cell for name, cell in zip(names, cells) if name}
+                found.append((record.pop("id", None) or _id(record), line, record))
+            line = reader.line_num + 1  # a quoted cell may span lines
+    except csv.Error as fault:
+        raise ManifestError(
+            f"{path}:{line}: not valid CSV: {fault}. Check the quotes."
+        ) from fault
+    return found
+
+
+def _columns(path, line, cells):
+    """The columns' names, in the manifest's terms."""
+    names = [ALIASES.get(cell, cell) for cell in cells]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ManifestError(
+            f"{path}:{line}: two columns for {', '.join(twice)}. Keep one of them."
+        )
+    if "wav" not in names:
+        raise ManifestError(
+            f"{path}:{line}: no column wav or wav_path; found {', '.join(cells)}. "
+            "The first line must name the columns."
+        )
+    return names
+
+
+def _id(record):
+    """An id made of the path and the segment."""
+    times = [record[key] for key in ("start", "stop") if record.get(key)]
+    return "_".join([os.path.splitext(record["wav"])[0], *times])
+
+
+def _complete(path, found, required, data_root):
+    """Rows to validated records: absolute paths, numbers, durations."""
+    folder = os.path.abspath(data_root or os.path.dirname(path))
+    records, spots = {}, {}
+    for name, line, row in manifest.unique(found, path):
+        spots[name] = f"{path}:{line}"
+        if not isinstance(row, dict):
+            raise ManifestError(f"{spots[name]}: '{name}': {row!r} is not an object")
+        record = {ALIASES.get(key, key): value for key, value in row.items()}
+        if record.get("id") == name:
+            del record["id"]  # said twice
+        if not isinstance(record.get("wav"), str) or not record["wav"]:
+            raise ManifestError(
+                f"{spots[name]}: '{name}': missing key wav (found {', '.join(row)}). "
+                "Give the path of an audio file."
+            )
+        wav = record["wav"].replace("{data_root}", folder)
+        wav = re.sub(r"\$(data_root\b|\{data_root\})", lambda _: folder, wav)
+        record["wav"] = os.path.normpath(os.path.join(folder, wav))
+        for key in ("duration", "start", "stop"):
+            record[key] = _seconds(record.get(key), key, spots[name])
+        records[name] = record
+    unknown = {}  # each file once, however many segments it has
+    for name, record in records.items():
+        if record["duration"] is None:
+            unknown.setdefault(record["wav"], spots[name])
+    lengths = manifest.durations(list(unknown), list(unknown.values()))
+    lengths = dict(zip(unknown, lengths))
+    for record in records.values():
+        if record["duration"] is None:
+            record["duration"] = lengths[record["wav"]]
+        if record["start"] is None and record["stop"] is not None:
+            record["start"] = 0.0
+        elif record["stop"] is None and record["start"] is not None:
+            record["stop"] = record["duration"]
+    return manifest.validate(records, path, required)
+
+
+def _seconds(value, key, place):
+    """A time as a float, or None where the cell is empty."""
+    if value is None or str(value).strip().lower() in NO_TIME:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ManifestError(
+            f"{place}: {key} {value!r} is not a number. Give seconds or nothing."
+        ) from None
+
+
+def _some(labels):
+    """The first ten labels, in words."""
+    labels = sorted(labels)
+    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
+    return ", ".join(labels[:10]) + more

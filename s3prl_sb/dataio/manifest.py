@@ -1,0 +1,401 @@
+"""The manifest: what every corpus, and every user's own data, is turned into.
+
+A manifest is SpeechBrain's JSON, ``{id: {wav, duration, start, stop, labels...}}``:
+
+* ``wav``: path of the audio file;
+* ``duration``: seconds of the *whole* file (``seconds`` tells what is read of it);
+* ``start``, ``stop``: the part to read, in seconds, both null for the whole file.
+  Always present, since a ``DynamicItemDataset`` wants the same keys everywhere;
+* labels: any other keys, the same ones in every record.
+
+Load it with ``DynamicItemDataset(manifest.read(path))``: ``DynamicItemDataset.from_json``
+takes a brace in a path or a label for a placeholder of its own, and fails.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+KEYS = ("wav", "duration", "start", "stop")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+STAMP = "prepare.json"  # written last: its presence means "finished"
+TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
+SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
+SHOWN = 5  # faults listed in one message
+
+
+class ManifestError(ValueError):
+    """A fault in a manifest or its audio: names the place and the way out."""
+
+    @classmethod
+    def listing(cls, faults, way_out, total=None):
+        """The first few of the ``faults`` (list of str), their number, the way out."""
+        lines = faults[:SHOWN]
+        if len(faults) > SHOWN:
+            lines.append(f"... and {len(faults) - SHOWN} more")
+        count = f"{len(faults)} of {total}. " if total and len(faults) > 1 else ""
+        return cls("\n".join([*lines, count + way_out]))
+
+
+def audio_info(path):
+    """Reads the header of an audio file, not its samples.
+
+    Arguments
+    ---------
+    path : str
+        Anything libsndfile reads: wav, flac, ogg, mp3, NIST sphere (PCM).
+
+    Returns
+    -------
+    tuple of int
+        Sample rate (Hz), frames (samples in each channel), channels.
+
+    Raises
+    ------
+    ManifestError
+        If the file is missing, broken, empty or of an unsupported format.
+    """
+    path = str(path)
+    if not os.path.isfile(path):
+        raise ManifestError(f"{path}: no such audio file")
+    try:
+        info = soundfile.info(path)
+    except (RuntimeError, TypeError, OSError) as fault:
+        suffix = os.path.splitext(path)[1].lower()
+        way_out = "Get a sound copy of it, or leave it out."
+        if suffix not in AUDIO_SUFFIXES:
+            tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
+            way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
+        reason = str(fault).split(": ", 1)[-1].rstrip(".")
+        message = f"{path}: cannot be read as audio ({reason}). {way_out}"
+        raise ManifestError(message) from fault
+    if info.frames <= 0:
+        raise ManifestError(f"{path}: holds no audio (0 samples). Leave it out.")
+    return info.samplerate, info.frames, info.channels
+
+
+def durations(paths, places=None):
+    """Seconds of every audio file (list of float), from the headers, eight at a time.
+
+    ``places`` (list of str) says where each path was named, for the error message.
+    More than 200 files show a progress bar.
+    """
+
+    def measure(path):
+        try:
+            sample_rate, frames, _ = audio_info(path)
+            return round(frames / sample_rate, 6)
+        except ManifestError as fault:
+            return fault  # kept, to report the first few and their number together
+
+    with ThreadPoolExecutor(8) as pool:  # the time goes into opening the files
+        found = pool.map(measure, paths)
+        quiet = len(paths) <= 200
+        found = list(tqdm(found, "audio headers", len(paths), disable=quiet))
+    faults = [
+        f"{place}: {result}" if place else str(result)
+        for result, place in zip(found, places or [None] * len(paths))
+        if isinstance(result, ManifestError)
+    ]
+    if faults:
+        way_out = "Correct the paths, or leave these files out."
+        raise ManifestError.listing(faults, way_out, len(paths))
+    return found
+
+
+def seconds(record):
+    """Seconds of audio that a record stands for: its segment or the whole file."""
+    if record["start"] is None:
+        return record["duration"]
+    return record["stop"] - record["start"]
+
+
+def write(records, path):
+    """Writes a manifest, atomically. The same content gives the same bytes.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``; ``start`` and ``stop`` are added as null where absent.
+    path : str
+        The JSON file: sorted by id, one record a line (it greps and diffs well).
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = folder + "/train.json"
+    ...     write({"a": {"wav": "a.wav", "duration": 1.5, "label": "yes"}}, path)
+    ...     read(path)["a"]["stop"] is None
+    True
+    """
+    lines = []
+    for name in sorted(records):
+        record = {"start": None, "stop": None, **records[name]}
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, sort_keys=True)
+        lines.append(f"{json.dumps(name, ensure_ascii=False)}: {text}")
+    _write_text("{\n" + ",\n".join(lines) + "\n}\n", path)
+
+
+def _write_text(text, path):
+    """Whole or not at all: a kill leaves the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path):
+    """Reads a manifest as it stands (``validate`` checks it): ``{id: record}``.
+
+    A missing file, invalid JSON and a repeated id are errors, with their lines.
+    """
+    return {name: record for name, _, record in unique(json_rows(path), path)}
+
+
+def json_rows(path):
+    """The (id, line, record) of each record of a JSON manifest, in its order."""
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as fault:
+        message = f"{path}:{fault.lineno}: column {fault.colno}: not valid JSON: "
+        raise ManifestError(f"{message}{fault.msg}. {SHAPE}") from fault
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ManifestError(f"{path}:1: {kind} instead of an object. {SHAPE}")
+    # A second walk, as json tells neither lines nor repeated keys.
+    decode, gap = json.JSONDecoder().raw_decode, re.compile(r"[\s,:]*")
+    rows, line, seen, at = [], 1, 0, gap.match(text, text.index("{") + 1).end()
+    while text[at] != "}":
+        line, seen = line + text.count("\n", seen, at), at
+        name, at = decode(text, at)
+        record, at = decode(text, gap.match(text, at).end())
+        rows.append((name, line, record))
+        at = gap.match(text, at).end()
+    return rows
+
+
+def read_text(path):
+    """A text file's content, with or without a byte-order mark."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as fault:
+        raise ManifestError(f"{path}: no such file") from fault
+    except UnicodeDecodeError as fault:
+        raise ManifestError(f"{path}: not UTF-8 ({fault.reason}). Save it so.") from fault
+
+
+def unique(rows, path):
+    """``rows`` (id, line, record), or an error that names an id's two lines."""
+    lines = {}
+    for name, line, _ in rows:
+        if name in lines:
+            raise ManifestError(
+                f"{path}:{line}: duplicated id '{name}', first in line {lines[name]}. "
+                "Give every record its own id."
+            )
+        lines[name] = line
+    return rows
+
+
+def validate(records, path, required=("label",), audio=True):
+    """Checks every record; says what is wrong, in which line, and the way out.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``.
+    path : str
+        The file that they came from (JSON, CSV or TSV): its lines are named.
+    required : tuple of str
+        Labels that no record may lack.
+    audio : bool
+        Whether to check that the audio files exist.
+
+    Returns
+    -------
+    dict
+        ``records``, sound.
+
+    Example
+    -------
+    >>> record = {"wav": "a.wav", "duration": 2.0, "start": 1.5, "stop": 0.5}
+    >>> validate({"a": record}, "train.json", required=())
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.dataio.manifest.ManifestError: train.json: 'a': stop 0.5 <= start 1.5
+    Give both in seconds, 0 <= start < stop, or null (empty) for the whole file.
+    """
+    if not records:
+        raise ManifestError(f"{path}: the manifest is empty. Add a record or more.")
+    keys = {key: None for r in records.values() if isinstance(r, dict) for key in r}
+    keys = [*dict.fromkeys([*KEYS, *required, *keys])]
+    found, exists = {}, {}  # found: {way out: [(id, fault)]}
+    for name, record in records.items():
+        fault, way_out = _fault(record, keys, required)
+        if audio and not fault:
+            wav = record["wav"]
+            if not exists.setdefault(wav, os.path.isfile(wav)):
+                fault = f"missing audio file {wav}"
+                way_out = "Correct the paths: relative ones start at the table's folder."
+        if fault:
+            found.setdefault(way_out, []).append((name, fault))
+    for way_out, faults in found.items():  # the first kind of fault is enough
+        from s3prl_sb.corpora import tables  # late, as it builds on this module
+
+        lines = tables.locate(path)
+        places = [f"{path}:{lines[n]}" if n in lines else path for n, _ in faults]
+        texts = [f"{p}: '{n}': {fault}" for p, (n, fault) in zip(places, faults)]
+        raise ManifestError.listing(texts, way_out, len(records))
+    return records
+
+
+def _fault(record, keys, required):
+    """What is wrong with a record, and the way out; a pair of None if nothing is."""
+    if not isinstance(record, dict):
+        return f"{record!r} is not an object", "A record is {wav, duration, labels...}"
+    missing = [key for key in keys if key not in record]
+    missing += [k for k in ("wav", *required) if record.get(k, 0) in (None, "", [])]
+    if missing:
+        way_out = "Every record needs the same keys: fill it in, or drop the record."
+        return f"missing key {', '.join(missing)} (found {', '.join(record)})", way_out
+    if "id" in record:
+        return "key 'id' inside the record", "SpeechBrain reserves it: rename that key."
+    duration, start, stop = (record[key] for key in KEYS[1:])
+    if not _is_number(duration) or duration <= 0:
+        return f"duration {duration!r} is not positive", "Give seconds, or leave it out."
+    if start is None and stop is None:
+        return None, None
+    way_out = "Give both in seconds, 0 <= start < stop, or null (empty) for the whole file."
+    if not _is_number(start) or not _is_number(stop) or start < 0:
+        return f"start {start!r}, stop {stop!r} are not a segment", way_out
+    if stop <= start:
+        return f"stop {stop} <= start {start}", way_out
+    if stop > duration + TOLERANCE:
+        fault = f"segment {start} to {stop} goes beyond the duration {duration}"
+        return fault, "The duration is that of the whole file, all in seconds."
+    return None, None
+
+
+def _is_number(value):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def subset(records, fraction=None, per_class=None, seed=0, key="label"):
+    """A few-shot subset with every class in it, the same at every call.
+
+    Ids are ranked by a hash of the seed and the id, so subsets are nested: with one
+    seed, a smaller one is part of every larger one, whatever the other ids are.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``.
+    fraction : float, optional
+        Share of each class, in (0, 1]; one record of a class at least.
+    per_class : int, optional
+        Records of each class; give this or ``fraction``. Neither: all records.
+    seed : int
+        Another seed, another choice.
+    key : str
+        The label that tells the classes.
+
+    Returns
+    -------
+    dict
+        Part of ``records``, in their order.
+
+    Example
+    -------
+    >>> records = {f"{n}": {"label": "ab"[n % 2]} for n in range(20)}
+    >>> few = subset(records, per_class=2)
+    >>> len(few), set(few) < set(subset(records, fraction=0.5))
+    (4, True)
+    """
+    if fraction is None and per_class is None:
+        return dict(records)
+    if fraction is not None and per_class is not None:
+        raise ManifestError("give a fraction or a number per class, not both")
+    if per_class is None and not (_is_number(fraction) and 0 < fraction <= 1):
+        raise ManifestError(f"fraction {fraction!r} is outside (0, 1]")
+    if fraction is None and (not isinstance(per_class, int) or per_class < 1):
+        raise ManifestError(f"per_class {per_class!r} is not a positive whole number")
+    classes = {}
+    for name, record in records.items():
+        if key not in record:
+            raise ManifestError(f"'{name}' has no '{key}' to draw a subset by")
+        classes.setdefault(str(record[key]), []).append(name)
+    small = {c: len(n) for c, n in sorted(classes.items()) if len(n) < (per_class or 0)}
+    if small:
+        counts = [f"class '{label}' has only {count}" for label, count in small.items()]
+        way_out = f"Ask for at most {min(small.values())} per class, not {per_class}."
+        raise ManifestError.listing(counts, way_out)
+    chosen = set()
+    for names in classes.values():
+        names.sort(key=lambda name: hashlib.sha1(f"{seed}|{name}".encode()).digest())
+        chosen.update(names[: per_class or max(1, int(fraction * len(names) + 0.5))])
+    return {name: record for name, record in records.items() if name in chosen}
+
+
+def digest(path):
+    """SHA256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def finished(save_folder, arguments):
+    """``{split: path}`` if ``finish`` was done with these arguments, else None."""
+    try:
+        stamp = json.loads((Path(save_folder) / STAMP).read_text("utf-8"))
+        paths = {n: str(Path(save_folder) / f"{n}.json") for n in stamp["sha256"]}
+        same = stamp["arguments"] == json.loads(json.dumps(arguments))
+        same = same and stamp["sha256"] == {n: digest(p) for n, p in paths.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent or damaged: prepare again
+    return paths if same else None
+
+
+def finish(splits, save_folder, arguments, required=("label",)):
+    """Writes ``<split>.json`` of every split, then the stamp; gives ``{split: path}``.
+
+    ``arguments`` is what ``finished`` must find again to skip the preparation: plain
+    values that tell the corpus, the protocol and its version.
+    """
+    for name, records in splits.items():
+        validate(records, f"split {name}", required, audio=False)
+    paths = {name: str(Path(save_folder) / f"{name}.json") for name in splits}
+    stamp = {"arguments": arguments, "records": {}, "sha256": {}}
+    for name, path in paths.items():
+        write(splits[name], path)
+        stamp["sha256"][name] = digest(path)
+        stamp["records"][name] = len(splits[name])
+        logger.info("%s: %d records", path, len(splits[name]))
+    _write_text(json.dumps(stamp, indent=2) + "\n", Path(save_folder) / STAMP)
+    return paths
+
+
+def __getattr__(name):
+    """``from_csv``, ``from_json`` and ``load_table`` are read from corpora/tables.py."""
+    if name not in ("from_csv", "from_json", "load_table"):
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from s3prl_sb.corpora import tables  # late, as it builds on this module
+
+    return getattr(tables, name)

@@ -1,0 +1,105 @@
+"""From the hidden states of an upstream to one stream of features.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+class Featurizer(torch.nn.Module):
+    """Weighted sum of hidden states, or one of them.
+
+    The weights are a softmax over learned scalars that start equal, as in
+    SUPERB (Yang et al., https://arxiv.org/abs/2105.01051).
+
+    Arguments
+    ---------
+    num_layers : int
+        Hidden states of the upstream.
+    layers : str, int or list of int
+        "all" (weighted sum over all), a list (over these), "last", or one
+        index, negative from the end.
+    normalize : bool
+        Layer norm, without parameters, of each hidden state before the sum.
+
+    Example
+    -------
+    >>> hidden_states = [torch.zeros(2, 5, 8), torch.ones(2, 5, 8)]
+    >>> featurizer = Featurizer(num_layers=2)
+    >>> featurizer(hidden_states).mean().item()
+    0.5
+    >>> Featurizer(2, layers="last")(hidden_states).mean().item()
+    1.0
+    """
+
+    def __init__(self, num_layers, layers="all", normalize=False):
+        super().__init__()
+        self.num_layers = num_layers
+        self.layers = self._chosen(num_layers, layers)
+        self.normalize = normalize
+        self.scalars = (
+            torch.nn.Parameter(torch.zeros(len(self.layers)))
+            if len(self.layers) > 1
+            else None
+        )
+
+    @staticmethod
+    def _chosen(num_layers, layers):
+        if layers == "all":
+            return list(range(num_layers))
+        if layers == "last":
+            layers = [num_layers - 1]
+        indices = [layers] if isinstance(layers, int) else list(layers)
+        if not indices or len(set(indices)) < len(indices):
+            raise ValueError(f"layers: {layers} is empty or names one twice")
+        for index in indices:
+            if not isinstance(index, int) or not -num_layers <= index < num_layers:
+                raise ValueError(
+                    f"layers: there is no hidden state {index!r}; the upstream "
+                    f"has {num_layers}, 0 to {num_layers - 1}, 'all' or 'last'"
+                )
+        return [index % num_layers for index in indices]
+
+    @property
+    def linear(self):
+        """Whether the result is linear in the hidden states, so that a mean
+        over time may come before it."""
+        return not self.normalize
+
+    @property
+    def weights(self):
+        """The weight of each chosen layer, [layers], summing to one."""
+        if self.scalars is None:
+            return torch.ones(1)
+        return F.softmax(self.scalars, dim=0)
+
+    def forward(self, hidden_states):
+        """One feature stream.
+
+        Arguments
+        ---------
+        hidden_states : list of torch.Tensor
+            ``num_layers`` tensors [batch, frames, size].
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, size], in fp32 or the current autocast's precision.
+        """
+        if len(hidden_states) != self.num_layers:
+            raise ValueError(
+                f"got {len(hidden_states)} hidden states, built for {self.num_layers}"
+            )
+        states = [hidden_states[i] for i in self.layers]
+        if len(states) == 1:
+            return self._normed(states[0]).float()
+        # One layer at a time: stacking them would copy every hidden state.
+        total = 0
+        for weight, state in zip(self.weights, states):
+            total = total + weight * self._normed(state)
+        return total
+
+    def _normed(self, state):
+        return F.layer_norm(state, state.shape[-1:]) if self.normalize else state

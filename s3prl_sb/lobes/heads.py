@@ -1,0 +1,65 @@
+"""Downstream networks, named for what they are.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+from s3prl_sb.lobes.pooling import MeanPooling
+
+
+class UtteranceClassifier(torch.nn.Module):
+    """SUPERB's probe for whole utterances: project, pool, classify.
+
+    There is no non-linearity between the layers, so with mean pooling the
+    whole head commutes with a mean over time (``linear``), and the feature
+    cache may keep one vector a layer instead of all frames.
+
+    Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    num_classes : int
+        Number of classes.
+    hidden_size : int
+        Size of the projection.
+    pooling : torch.nn.Module, optional
+        Takes features and relative lengths; default mean over true frames.
+
+    Example
+    -------
+    >>> head = UtteranceClassifier(input_size=768, num_classes=12)
+    >>> head(torch.randn(4, 50, 768), torch.ones(4)).shape
+    torch.Size([4, 12])
+    """
+
+    def __init__(self, input_size, num_classes, hidden_size=256, pooling=None):
+        super().__init__()
+        self.projection = torch.nn.Linear(input_size, hidden_size)
+        self.pooling = pooling or MeanPooling()
+        self.classifier = torch.nn.Linear(hidden_size, num_classes)
+
+    @property
+    def linear(self):
+        """Whether features may be averaged over time before the head."""
+        return getattr(self.pooling, "linear", False)
+
+    def forward(self, features, lens):
+        """Logits.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, num_classes].
+        """
+        return self.classifier(self.pooling(self.projection(features), lens))

@@ -1,0 +1,232 @@
+"""Does an upstream keep its promises? Says what is wrong, in plain words.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import copy
+
+import torch
+
+from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
+
+SECONDS = (1.0, 0.31, 2.13, 0.62)  # of the test batch: no two alike
+TOLERANCE = 1e-5  # relative, batch against alone
+
+
+class ContractError(AssertionError):
+    """What an upstream does that the contract forbids."""
+
+
+def check_upstream(upstream):
+    """Checks the contract of :mod:`s3prl_sb.lobes.upstreams.base`.
+
+    Arguments
+    ---------
+    upstream : Upstream
+        The candidate, frozen or not. It is left as it was.
+
+    Returns
+    -------
+    list of str
+        What was checked, with figures.
+
+    Raises
+    ------
+    ContractError
+        That lists all violations found, and what to do about each.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> for line in check_upstream(load("fbank"))[:2]:
+    ...     print(line)
+    attributes: 1 x 240 every 160 samples at 16000 Hz
+    shapes and lengths: as frames() says
+    """
+    passed, failed = [], []
+    _attributes(upstream, passed, failed)
+    if not failed:
+        upstream = copy.deepcopy(upstream).eval()
+        generator = torch.Generator().manual_seed(0)
+        wavs = [
+            0.1 * torch.randn(int(s * upstream.sample_rate), generator=generator)
+            for s in SECONDS
+        ]
+        for check in (_shapes, _company, _lengths, _bad_audio, _frozen, _gradients):
+            try:
+                check(upstream, wavs, passed, failed)
+            except Exception as error:  # a candidate may raise anything
+                failed.append(
+                    f"{check.__name__.strip('_')}: raised {type(error).__name__}: "
+                    f"{error}"
+                )
+            if failed:  # what follows would only repeat it
+                break
+    if failed:
+        raise ContractError(
+            f"{type(upstream).__name__} does not keep the contract of an "
+            "upstream:\n" + "\n".join(f"- {line}" for line in failed)
+        )
+    return passed
+
+
+def _attributes(upstream, passed, failed):
+    if not isinstance(upstream, Upstream):
+        failed.append(
+            f"it is a {type(upstream).__name__}; derive it from "
+            "s3prl_sb.lobes.upstreams.base.Upstream"
+        )
+        return
+    for name in ("sample_rate", "stride", "num_layers", "output_size"):
+        value = getattr(upstream, name, None)
+        if not isinstance(value, int) or value < 1:
+            failed.append(
+                f"{name} is {value!r}; set it, a positive int, in the class or "
+                "at the end of __init__"
+            )
+    if not failed:
+        passed.append(
+            f"attributes: {upstream.num_layers} x {upstream.output_size} every "
+            f"{upstream.stride} samples at {upstream.sample_rate} Hz"
+        )
+
+
+def _alone(upstream, wav):
+    """Hidden states [layers][frames, size] of one waveform."""
+    return [state[0] for state in upstream(wav[None])[0]]
+
+
+def _batch(upstream, wavs):
+    """Hidden states of a padded batch, cut to [utterance][layer][frames, size]."""
+    states, lens = upstream(*_padded(wavs))
+    frames = (lens * states[0].shape[1]).round().int().tolist()
+    return [[s[i, : frames[i]] for s in states] for i in range(len(wavs))]
+
+
+def _padded(wavs):
+    padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+    return padded, torch.tensor([len(wav) for wav in wavs]) / padded.shape[1]
+
+
+def _shapes(upstream, wavs, passed, failed):
+    states, lens = upstream(*_padded(wavs))
+    if len(states) != upstream.num_layers:
+        failed.append(
+            f"it gives {len(states)} hidden states where num_layers is "
+            f"{upstream.num_layers}"
+        )
+        return
+    frames = [upstream.frames(len(wav)) for wav in wavs]
+    expected = [len(wavs), max(frames), upstream.output_size]
+    for layer, state in enumerate(states):
+        if list(state.shape) != expected:
+            failed.append(
+                f"hidden state {layer} has shape {list(state.shape)}; by "
+                f"frames() and output_size it should be {expected}"
+            )
+    if (lens * max(frames)).round().int().tolist() != frames:
+        failed.append(f"lens say {lens.tolist()}; frames() says {frames}")
+    if not failed:
+        passed.append("shapes and lengths: as frames() says")
+
+
+def _company(upstream, wavs, passed, failed):
+    worst = 0.0
+    for i, (wav, together) in enumerate(zip(wavs, _batch(upstream, wavs))):
+        for layer, (a, b) in enumerate(zip(_alone(upstream, wav), together)):
+            if a.shape != b.shape:
+                failed.append(
+                    f"utterance {i}, layer {layer}: {len(a)} frames alone, "
+                    f"{len(b)} in a batch; frames() must be exact"
+                )
+                return
+            error = ((a - b).abs().max() / a.abs().max().clamp_min(1e-8)).item()
+            worst = max(worst, error)
+    limit = TOLERANCE if upstream.precision == "fp32" else 5e-2
+    if not worst <= limit:
+        failed.append(
+            f"an utterance gets other features in a batch than alone (relative "
+            f"difference {worst:.1e}): encode() must not mix utterances, nor "
+            "keep statistics or state from one call to the next"
+        )
+    else:
+        passed.append(f"same features in any company: within {worst:.1e}")
+
+
+def _lengths(upstream, wavs, passed, failed):
+    for samples in (1, upstream.stride - 1, upstream.stride + 1, 1000, 5000):
+        wav = wavs[0][: max(samples, 1)]
+        states = _alone(upstream, wav)
+        if len(states[0]) != upstream.frames(len(wav)) or len(states[0]) < 1:
+            failed.append(
+                f"{len(wav)} samples give {len(states[0])} frames where frames() "
+                f"says {upstream.frames(len(wav))}; the least is 1: override "
+                "min_samples, up to which audio is padded"
+            )
+        if not all(torch.isfinite(state).all() for state in states):
+            failed.append(f"{len(wav)} samples give features that are not finite")
+    silent = _alone(upstream, torch.zeros_like(wavs[0]))
+    if not all(torch.isfinite(state).all() for state in silent):
+        failed.append("digital silence gives features that are not finite")
+    if not failed:
+        passed.append("all lengths: from 1 sample, and silence")
+
+
+def _bad_audio(upstream, wavs, passed, failed):
+    for lens, value in ((torch.tensor([1.0, 0.0]), 0.0), (None, float("nan"))):
+        batch = torch.stack([wavs[0], wavs[0]])
+        batch[1, 7] += value
+        try:
+            upstream(batch, lens)
+        except AudioError as error:
+            if error.index == 1:
+                continue
+        failed.append(
+            "empty or non-finite audio must raise AudioError with the index of "
+            "the utterance; do not override forward(), or call super().forward()"
+        )
+        return
+    passed.append("bad audio: refused by name")
+
+
+def _frozen(upstream, wavs, passed, failed):
+    frozen = copy.deepcopy(upstream)
+    if not frozen.freeze:
+        frozen.freeze = True
+        frozen.requires_grad_(False)
+    frozen.train()
+    before = [state.clone() for state in _alone(frozen, wavs[0])]
+    after = _alone(frozen, wavs[0])
+    if any(module.training for module in frozen.modules()):
+        failed.append("a frozen one enters training mode; call super().train()")
+    if not all(torch.equal(a, b) for a, b in zip(before, after)):
+        failed.append("a frozen one gives other features at the second call")
+    if any(p.requires_grad for p in frozen.parameters()):
+        failed.append("a frozen one has parameters that require gradients")
+    if any(state.requires_grad for state in after):
+        failed.append("a frozen one builds a graph for gradients")
+    if not failed:
+        passed.append("frozen: eval mode, no gradient, deterministic")
+
+
+def _gradients(upstream, wavs, passed, failed):
+    trained = copy.deepcopy(upstream)
+    parameters = list(trained.parameters())
+    if not parameters or upstream.precision != "fp32":
+        return
+    if trained.freeze:  # as freeze=False would have built it
+        trained.freeze = False
+        trained.requires_grad_(True)
+    trained.train()
+    states, _ = trained(*_padded(wavs[:2]))
+    sum(state.float().pow(2).sum() for state in states).backward()
+    wanted = [(n, p) for n, p in trained.named_parameters() if p.requires_grad]
+    without = [name for name, p in wanted if p.grad is None]
+    if without:
+        failed.append(
+            f"unfrozen, {len(without)} of {len(wanted)} parameters get no "
+            f"gradient, {without[0]} for one"
+        )
+    else:
+        passed.append(f"unfrozen: gradients reach {len(wanted)} parameters")
