@@ -21,7 +21,7 @@ import os
 import re
 from pathlib import Path
 
-from s3prl_sb.corpora.tables import SPLITS, check_classes, skipped
+from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import AUDIO_SUFFIXES, ManifestError
 
@@ -79,7 +79,7 @@ def prepare_speech_commands(
     -------
     dict
         ``{"train": path, "valid": path, "test": path}``. Records have ``label`` and
-        ``speaker`` (the hash in the file's name; null for noise).
+        ``speaker`` (the hash in the file's name, else null).
 
     Raises
     ------
@@ -97,7 +97,7 @@ def prepare_speech_commands(
     ...     save = folder + "/save"
     ...     paths = prepare_speech_commands(folder + "/corpus", save, labels="folders")
     ...     len(manifest.read(paths["train"]))
-    19
+    14
     """
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
@@ -124,7 +124,7 @@ def prepare_speech_commands(
         classes = _class_folders(test_folder)
         if labels == "superb":
             _check_test_set(test_folder, classes)
-        tests = [(test_folder, word, name) for word in classes for name in classes[word]]
+        tests = [(test_folder, word, n) for word in classes for n in classes[word]]
     noises = _noise_files(corpus) if silence else []
 
     listing = "\n".join("/".join(item) for item in (*found, *tests))
@@ -154,8 +154,10 @@ def prepare_speech_commands(
         record = {
             "wav": wav,
             "duration": length,
+            "start": None,
+            "stop": None,
             "label": _label(word) if labels == "superb" else word,
-            "speaker": _speaker(name),
+            "speaker": name.split("_nohash_")[0] if "_nohash_" in name else None,
         }
         prefix = "test_set--" if separate else ""
         _add(splits[split], prefix, word, name, record)
@@ -163,3 +165,200 @@ def prepare_speech_commands(
         _add_silence(splits, wav, length, test_is_separate=test_folder is not None)
     check_classes(splits)
     return manifest.finish(splits, save_folder, arguments)
+
+
+def speaker_split(name):
+    """The corpus' published rule: "train", "valid" or "test" by a file's speaker.
+
+    Arguments
+    ---------
+    name : str
+        File name. What comes before ``_nohash_`` is the speaker; without it, the
+        whole name decides.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> speaker_split("004ae714_nohash_0.wav") == speaker_split("004ae714_nohash_7.wav")
+    True
+    """
+    speaker = re.sub(r"_nohash_.*$", "", os.path.basename(name))
+    number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    percent = number % (MAX_PER_CLASS + 1) * (100.0 / MAX_PER_CLASS)
+    if percent < VALID_PERCENT:
+        return "valid"
+    return "test" if percent < VALID_PERCENT + TEST_PERCENT else "train"
+
+
+def _find_corpus(data_folder, version):
+    """The corpus' own folder, where its parent may have been given."""
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    versions = ["v0.01", "v0.02"]
+    inside = [os.path.join(data_folder, f"speech_commands_{v}") for v in versions]
+    inside = [path for path in inside if os.path.isdir(path)]
+    chosen = [path for path in inside if version == "auto" or path.endswith(version)]
+    if len(chosen) == 2:
+        raise ManifestError(
+            f"{data_folder}: holds speech_commands_v0.01 and speech_commands_v0.02. "
+            "Say which: version v0.01 is SUPERB's."
+        )
+    if inside and not chosen:
+        raise ManifestError(f"{data_folder}: holds {inside[0]}, not version {version}")
+    return chosen[0] if chosen else data_folder
+
+
+def _class_folders(folder):
+    """``{class: [file names]}`` of the folders that hold audio, noise aside."""
+    if not os.path.isdir(folder):
+        raise ManifestError(f"{folder}: no such folder. Set test_folder.")
+    classes = {}
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir() and entry.name != NOISE and not entry.name.startswith("."):
+            names = _audio_names(entry.path)
+            if names:
+                classes[entry.name] = names
+    return classes
+
+
+def _audio_names(folder):
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [
+        name
+        for name in names
+        if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
+    ]
+
+
+def _noise_files(corpus):
+    names = _audio_names(os.path.join(corpus, NOISE))
+    if not names:
+        logger.warning("%s: no %s folder, so no class %s", corpus, NOISE, SILENCE)
+    return names
+
+
+def _found(classes):
+    """What a folder holds, for an error message."""
+    shown = ", ".join(list(classes)[:10]) + (", ..." if len(classes) > 10 else "")
+    plural = "folder" if len(classes) == 1 else "folders"
+    return f"found {len(classes)} {plural} with audio" + (shown and f": {shown}")
+
+
+def _check_layout(corpus, words, labels):
+    if labels == "folders" and len(words) < 2:
+        raise ManifestError(
+            f"{corpus}: {_found(words)}; expected a folder for each of two or more "
+            "classes, <class>/<recording>.wav. For another layout, write a CSV table."
+        )
+    if labels == "superb" and not set(words) & set(KEYWORDS):
+        raise ManifestError(
+            f"{corpus}: {_found(words)}; none of the ten keywords "
+            f"({' '.join(KEYWORDS)}). Set data_folder to the corpus or its parent, or "
+            "labels: folders to make each folder a class."
+        )
+    absent = [word for word in KEYWORDS if word not in words]
+    if labels == "superb" and absent:
+        logger.warning("%s: no recordings of %s", corpus, ", ".join(absent))
+
+
+def _check_test_set(folder, classes):
+    if not set(classes) & {*KEYWORDS, UNKNOWN, SILENCE}:
+        raise ManifestError(
+            f"{folder}: {_found(classes)}; expected a test set with the folders "
+            f"{' '.join((*KEYWORDS, UNKNOWN, SILENCE))}. Correct test_folder."
+        )
+
+
+def _find_version(corpus, words):
+    named = re.search(r"v0\.0[12]", os.path.basename(corpus))
+    if named:
+        return named[0]
+    # Both versions have the lists, and all of v0.01's words
+    return "v0.02" if V2_WORDS & set(words) else "v0.01"
+
+
+def _find_test_set(corpus):
+    places = [os.path.join(corpus, TEST_SET), str(Path(corpus).parent / TEST_SET)]
+    for place in places:
+        if os.path.isdir(place):
+            return place
+    raise ManifestError(
+        f"{places[1]}: the test set of version v0.01 is missing. Unpack "
+        f"{TEST_SET}.tar.gz ({TEST_URL}) there, or set test_folder. (version: v0.02 "
+        "splits by the corpus' lists instead, which is not SUPERB's protocol.)"
+    )
+
+
+def _read_lists(corpus, needed):
+    """``{"word/file": split}`` of the corpus' lists; empty if it has none."""
+    paths = {split: os.path.join(corpus, name) for split, name in LISTS.items()}
+    absent = [path for path in paths.values() if not os.path.isfile(path)]
+    if len(absent) == len(paths) and not needed:
+        return {}
+    if absent:
+        raise ManifestError(
+            f"{absent[0]}: no such file. The corpus is split by "
+            f"{' and '.join(LISTS.values())}: put both there."
+        )
+    splits, listed = {}, 0
+    for split, path in paths.items():
+        names = manifest.read_text(path).split()
+        twice = [name for name in names if splits.get(name, split) != split]
+        if twice:
+            raise ManifestError(f"{path}: {twice[0]} is in the other list too")
+        splits.update(dict.fromkeys(names, split))
+        listed += len(names)
+    absent = [name for name in splits if not os.path.isfile(os.path.join(corpus, name))]
+    if absent:
+        message = "%s: %d of the %d listed recordings are absent, such as %s"
+        logger.warning(message, corpus, len(absent), listed, absent[0])
+    return splits
+
+
+def _split(word, name, lists):
+    return lists.get(f"{word}/{name}", "train") if lists else speaker_split(name)
+
+
+def _label(word):
+    return word if word in (*KEYWORDS, SILENCE) else UNKNOWN
+
+
+def _add(records, prefix, word, name, record):
+    """Adds a record by an id without slashes, fit for a file name."""
+    key = f"{prefix}{word}--{os.path.splitext(name)[0]}"
+    if key in records:
+        raise ManifestError(
+            f"{record['wav']}: same name as {records[key]['wav']}. Remove one of them."
+        )
+    records[key] = record
+
+
+def _add_silence(splits, wav, length, test_is_separate):
+    """Cuts a noise file into whole seconds: first to train, last to valid, test."""
+    total = int(length)
+    tenths = {name: NOISE_TENTHS[name] for name in ("valid", "test")}
+    if test_is_separate:
+        del tenths["test"]
+    if total < 1 + len(tenths):
+        message = "%s: %.1f s are too short to give every split a second; left out"
+        logger.warning(message, wav, length)
+        return
+    counts = {name: max(1, total * tenth // 10) for name, tenth in tenths.items()}
+    counts = {"train": total - sum(counts.values()), **counts}
+    start = 0
+    for split, count in counts.items():
+        for second in range(start, start + count):
+            stem = os.path.splitext(os.path.basename(wav))[0]
+            splits[split][f"{SILENCE}--{stem}--{second:04d}"] = {
+                "wav": wav,
+                "duration": 1.0,
+                "start": float(second),
+                "stop": float(second + 1),
+                "label": SILENCE,
+                "speaker": None,
+            }
+        start += count

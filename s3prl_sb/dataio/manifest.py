@@ -3,12 +3,12 @@
 A manifest is SpeechBrain's JSON, ``{id: {wav, duration, start, stop, labels...}}``:
 
 * ``wav``: path of the audio file;
-* ``duration``: seconds of the *whole* file (``seconds`` tells what is read of it);
+* ``duration``: seconds of the utterance: of the part, where only a part is read;
 * ``start``, ``stop``: the part to read, in seconds, both null for the whole file.
   Always present, since a ``DynamicItemDataset`` wants the same keys everywhere;
 * labels: any other keys, the same ones in every record.
 
-Load it with ``DynamicItemDataset(manifest.read(path))``: ``DynamicItemDataset.from_json``
+Load it with ``DynamicItemDataset(manifest.read(path))``: SpeechBrain's ``from_json``
 takes a brace in a path or a label for a placeholder of its own, and fails.
 """
 
@@ -98,10 +98,11 @@ def durations(paths, places=None):
         except ManifestError as fault:
             return fault  # kept, to report the first few and their number together
 
-    with ThreadPoolExecutor(8) as pool:  # the time goes into opening the files
-        found = pool.map(measure, paths)
-        quiet = len(paths) <= 200
-        found = list(tqdm(found, "audio headers", len(paths), disable=quiet))
+    found, bar = [], tqdm(None, "audio headers", len(paths), disable=len(paths) <= 200)
+    with ThreadPoolExecutor(8) as pool, bar:  # the time goes into opening the files
+        for first in range(0, len(paths), 256):
+            found += pool.map(measure, paths[first : first + 256])
+            bar.update(len(found) - bar.n)
     faults = [
         f"{place}: {result}" if place else str(result)
         for result, place in zip(found, places or [None] * len(paths))
@@ -111,13 +112,6 @@ def durations(paths, places=None):
         way_out = "Correct the paths, or leave these files out."
         raise ManifestError.listing(faults, way_out, len(paths))
     return found
-
-
-def seconds(record):
-    """Seconds of audio that a record stands for: its segment or the whole file."""
-    if record["start"] is None:
-        return record["duration"]
-    return record["stop"] - record["start"]
 
 
 def write(records, path):
@@ -200,7 +194,7 @@ def read_text(path):
     except FileNotFoundError as fault:
         raise ManifestError(f"{path}: no such file") from fault
     except UnicodeDecodeError as fault:
-        raise ManifestError(f"{path}: not UTF-8 ({fault.reason}). Save it so.") from fault
+        raise ManifestError(f"{path}: not UTF-8, {fault.reason}. Save it so") from fault
 
 
 def unique(rows, path):
@@ -242,12 +236,12 @@ def validate(records, path, required=("label",), audio=True):
     Traceback (most recent call last):
     ...
     s3prl_sb.dataio.manifest.ManifestError: train.json: 'a': stop 0.5 <= start 1.5
-    Give both in seconds, 0 <= start < stop, or null (empty) for the whole file.
+    Give both in seconds, 0 <= start < stop; or null for the whole file.
     """
     if not records:
         raise ManifestError(f"{path}: the manifest is empty. Add a record or more.")
     keys = {key: None for r in records.values() if isinstance(r, dict) for key in r}
-    keys = [*dict.fromkeys([*KEYS, *required, *keys])]
+    keys = [key for key in dict.fromkeys([*KEYS, *required, *keys]) if key != "id"]
     found, exists = {}, {}  # found: {way out: [(id, fault)]}
     for name, record in records.items():
         fault, way_out = _fault(record, keys, required)
@@ -255,11 +249,11 @@ def validate(records, path, required=("label",), audio=True):
             wav = record["wav"]
             if not exists.setdefault(wav, os.path.isfile(wav)):
                 fault = f"missing audio file {wav}"
-                way_out = "Correct the paths: relative ones start at the table's folder."
+                way_out = "Correct the paths, or leave these files out."
         if fault:
             found.setdefault(way_out, []).append((name, fault))
     for way_out, faults in found.items():  # the first kind of fault is enough
-        from s3prl_sb.corpora import tables  # late, as it builds on this module
+        from s3prl_sb.dataio import tables  # late, as it builds on this module
 
         lines = tables.locate(path)
         places = [f"{path}:{lines[n]}" if n in lines else path for n, _ in faults]
@@ -281,17 +275,17 @@ def _fault(record, keys, required):
         return "key 'id' inside the record", "SpeechBrain reserves it: rename that key."
     duration, start, stop = (record[key] for key in KEYS[1:])
     if not _is_number(duration) or duration <= 0:
-        return f"duration {duration!r} is not positive", "Give seconds, or leave it out."
+        return f"duration {duration!r} is not positive", "Give seconds, or omit it."
     if start is None and stop is None:
         return None, None
-    way_out = "Give both in seconds, 0 <= start < stop, or null (empty) for the whole file."
+    way_out = "Give both in seconds, 0 <= start < stop; or null for the whole file."
     if not _is_number(start) or not _is_number(stop) or start < 0:
         return f"start {start!r}, stop {stop!r} are not a segment", way_out
     if stop <= start:
         return f"stop {stop} <= start {start}", way_out
-    if stop > duration + TOLERANCE:
-        fault = f"segment {start} to {stop} goes beyond the duration {duration}"
-        return fault, "The duration is that of the whole file, all in seconds."
+    if abs(stop - start - duration) > TOLERANCE:
+        fault = f"segment {start} to {stop} has not the duration {duration}"
+        return fault, "The duration is that of the segment, all in seconds."
     return None, None
 
 
@@ -391,11 +385,3 @@ def finish(splits, save_folder, arguments, required=("label",)):
     _write_text(json.dumps(stamp, indent=2) + "\n", Path(save_folder) / STAMP)
     return paths
 
-
-def __getattr__(name):
-    """``from_csv``, ``from_json`` and ``load_table`` are read from corpora/tables.py."""
-    if name not in ("from_csv", "from_json", "load_table"):
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from s3prl_sb.corpora import tables  # late, as it builds on this module
-
-    return getattr(tables, name)

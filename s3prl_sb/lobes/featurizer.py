@@ -81,24 +81,30 @@ class Featurizer(torch.nn.Module):
         Arguments
         ---------
         hidden_states : list of torch.Tensor
-            ``num_layers`` tensors [batch, frames, size].
+            ``num_layers`` tensors [batch, frames, size]; or one tensor [batch,
+            frames, layers, size] of the chosen layers, from the feature cache.
 
         Returns
         -------
         torch.Tensor
-            [batch, frames, size], in fp32 or the current autocast's precision.
+            [batch, frames, size], fp32.
         """
+        if torch.is_tensor(hidden_states):
+            states = self._normed(hidden_states.float())
+            if self.scalars is None:
+                return states[:, :, 0]
+            return torch.einsum("btls,l->bts", states, self.weights)
         if len(hidden_states) != self.num_layers:
             raise ValueError(
                 f"got {len(hidden_states)} hidden states, built for {self.num_layers}"
             )
         states = [hidden_states[i] for i in self.layers]
         if len(states) == 1:
-            return self._normed(states[0]).float()
+            return self._normed(states[0].float())
         # One layer at a time: stacking them would copy every hidden state.
         total = 0
         for weight, state in zip(self.weights, states):
-            total = total + weight * self._normed(state)
+            total = total + weight * self._normed(state.float())
         return total
 
     def _normed(self, state):

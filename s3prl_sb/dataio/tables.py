@@ -9,7 +9,7 @@ Any recipe takes these in place of its corpus. Columns (CSV) or keys (JSON):
 ``id``                         optional in a CSV: else made of path and segment
 ``start`` or ``start_sec``     optional, seconds; empty, NaN or null with the next
 ``stop`` or ``end_sec``        for the whole file, alone for its start or end
-``duration``                   optional: seconds of the whole file
+``duration``                   optional: seconds of the utterance
 any other, such as ``label``   kept; as text, where it comes from a CSV
 =============================  ==================================================
 """
@@ -19,7 +19,6 @@ import io
 import logging
 import os
 import re
-from pathlib import Path
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -80,6 +79,7 @@ def prepare_tables(
     Example
     -------
     >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
     ...     for name in SPLITS:
@@ -93,8 +93,10 @@ def prepare_tables(
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
         return skipped(outputs)
+    required = (required,) if isinstance(required, str) else required
+    categories = (categories,) if isinstance(categories, str) else categories
     tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
-    for name, table in tables.items():
+    for table in tables.values():
         suffix(table)
         if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
             raise ManifestError(
@@ -147,10 +149,13 @@ def check_classes(splits, key="label", places=lambda split: {}):
     seen = {str(record[key]) for record in splits["train"].values()}
     faults = []
     for split in SPLITS[1:]:
-        unseen = {n: r[key] for n, r in splits[split].items() if str(r[key]) not in seen}
+        labels = {name: record[key] for name, record in splits[split].items()}
+        unseen = {
+            name: label for name, label in labels.items() if str(label) not in seen
+        }
         named = places(split) if unseen else {}
         faults += [
-            f"{named.get(name, split)}: '{name}': {key} '{label}' is in no training record"
+            f"{named.get(name, split)}: '{name}': {key} '{label}' is unseen in training"
             for name, label in unseen.items()
         ]
     if faults:
@@ -198,6 +203,7 @@ def load_table(path, required=(), data_root=None):
     Example
     -------
     >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
     ...     _ = Path(folder, "my.csv").write_text("wav,label\\na.wav,yes\\n")
@@ -318,20 +324,30 @@ def _complete(path, found, required, data_root):
         for key in ("duration", "start", "stop"):
             record[key] = _seconds(record.get(key), key, spots[name])
         records[name] = record
-    unknown = {}  # each file once, however many segments it has
+    asked = {}  # each file once, however many segments it has
     for name, record in records.items():
-        if record["duration"] is None:
-            unknown.setdefault(record["wav"], spots[name])
-    lengths = manifest.durations(list(unknown), list(unknown.values()))
-    lengths = dict(zip(unknown, lengths))
-    for record in records.values():
-        if record["duration"] is None:
-            record["duration"] = lengths[record["wav"]]
-        if record["start"] is None and record["stop"] is not None:
-            record["start"] = 0.0
-        elif record["stop"] is None and record["start"] is not None:
-            record["stop"] = record["duration"]
+        if record["duration"] is None or (record["start"], record["stop"]) != (None,) * 2:
+            asked.setdefault(record["wav"], spots[name])
+    lengths = dict(zip(asked, manifest.durations(list(asked), list(asked.values()))))
+    for name, record in records.items():
+        if record["wav"] in lengths:
+            _settle_segment(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
     return manifest.validate(records, path, required)
+
+
+def _settle_segment(record, length, place):
+    """Fills in start, stop and duration, given the seconds of the whole file."""
+    if record["start"] is None and record["stop"] is None:
+        record["duration"] = record["duration"] or length
+        return
+    record["start"] = record["start"] or 0.0
+    record["stop"] = length if record["stop"] is None else record["stop"]
+    if record["stop"] > length + manifest.TOLERANCE:
+        raise ManifestError(
+            f"{place}: segment {record['start']} to {record['stop']} goes beyond the "
+            f"{length:.3f} s of {record['wav']}. Times are in seconds."
+        )
+    record["duration"] = record["stop"] - record["start"]
 
 
 def _seconds(value, key, place):

@@ -1,0 +1,396 @@
+"""What all Brains share: features, steps, exact resume, results.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import json
+import logging
+import os
+import resource
+import time
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from speechbrain.dataio.dataloader import SaveableDataLoader
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
+
+import s3prl_sb
+from s3prl_sb.brains import plots
+from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.sampler import StepSampler
+from s3prl_sb.lobes.upstreams.base import AudioError
+
+logger = logging.getLogger(__name__)
+
+GB = 1e9
+
+
+class SSLBrain(sb.Brain):
+    """A Brain over an upstream.
+
+    A frozen upstream stays outside ``modules``: it is not in the checkpoints,
+    not wrapped for distributed training, and where features are cached it
+    never reaches the device. An unfrozen one is trained with an optimizer of
+    its own (``lr_upstream``).
+
+    Killed at any moment and run again, training ends bit-identical (on a
+    CPU): batches are a function of the epoch, the random numbers of a step
+    (dropout) one of the step.
+
+    Arguments
+    ---------
+    modules : dict
+        ``featurizer`` and ``head``, and whatever else is trained.
+    hparams : dict
+        Of the recipe. Needs ``upstream_model``, ``seed``, ``opt_class``,
+        ``steps_per_epoch``, ``batch_size``, ``output_folder``; with an unfrozen
+        upstream ``lr_upstream``.
+    run_opts : dict
+        Options of SpeechBrain.
+    checkpointer : AtomicCheckpointer
+        Gets everything that is trained.
+    """
+
+    task = None  #: name of the task in results.json
+    metric = None  #: name of the validation metric that chooses the checkpoint
+    higher_is_better = True
+
+    def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
+        self.upstream = hparams["upstream_model"]
+        modules = dict(modules)
+        if not self.upstream.freeze:
+            modules["upstream"] = self.upstream
+        super().__init__(
+            modules=modules,
+            opt_class=hparams["opt_class"],
+            hparams=hparams,
+            run_opts=run_opts,
+            checkpointer=checkpointer,
+        )
+        if not self.max_grad_norm > 0:
+            raise ValueError(
+                f"max_grad_norm is {self.max_grad_norm}: it must be positive. "
+                "To switch clipping off, make it large: 1.0e9."
+            )
+        if checkpointer is not None:
+            checkpointer.add_recoverables(dict(self.modules.items()))
+        self.started = time.time()
+        self.splits = {}
+
+    # ------------------------------------------------------------- features
+    def use_cache(self, splits):
+        """Puts cached features in the place of audio, where that is exact.
+
+        Arguments
+        ---------
+        splits : dict
+            Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`; they
+            are changed in place. Their examples get ``feats`` [frames,
+            layers, size] instead of ``sig``.
+        """
+        self.splits = {name: len(dataset) for name, dataset in splits.items()}
+        for name, dataset in splits.items():
+            kind, reason = self._cache_kind(dataset)
+            logger.info("Cache of the %s set: %s (%s)", name, kind, reason)
+            if kind != "off":
+                self._cache(dataset, kind)
+
+    def _cache_kind(self, dataset):
+        """The kind of cache, and why."""
+        wanted = str(getattr(self.hparams, "cache", "off"))
+        wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
+        if wanted not in ("auto", "off", "pooled", "frames"):
+            raise ValueError(f"cache is auto, off, pooled or frames, not {wanted}")
+        if wanted == "off":
+            return "off", "as asked"
+        obstacle = None
+        if not self.upstream.freeze:
+            obstacle = "the upstream is trained"
+        elif any(dataset.variants(i) is None for i in range(len(dataset))):
+            obstacle = "its audio is another one each time it is loaded"
+        if obstacle:
+            if wanted != "auto":
+                raise ValueError(f"cache: {wanted} is impossible, {obstacle}.")
+            return "off", obstacle
+        pools = all(getattr(m, "linear", False) for m in self._chain())
+        if wanted == "pooled" and not pools:
+            raise ValueError(
+                "cache: pooled would not be exact: between the hidden states "
+                "and the mean over time is something that is not linear. Use "
+                "cache: frames."
+            )
+        if wanted != "auto":
+            return wanted, "as asked"
+        if pools:
+            return "pooled", "exact: all before the mean over time is linear"
+        size = self._estimate(dataset, "frames")
+        budget = getattr(self.hparams, "cache_budget", 50) * GB
+        if size > budget:
+            return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
+        return "frames", f"{size / GB:.1f} GB, within cache_budget"
+
+    def _chain(self):
+        """The modules between the hidden states and the mean over time."""
+        return [self.raw_modules["featurizer"], self.raw_modules["head"]]
+
+    def _dtype(self):
+        return getattr(self.hparams, "cache_dtype", "float16")
+
+    def _estimate(self, dataset, kind):
+        layers = self.raw_modules["featurizer"].layers
+        return extraction.estimate(self.upstream, dataset, kind, layers, self._dtype())
+
+    def _cache(self, dataset, kind):
+        rank, processes = getattr(self, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
+        arguments = {
+            "upstream": self.upstream,
+            "dataset": dataset,
+            "folder": self.hparams.cache_folder,
+            "kind": kind,
+            "layers": self.raw_modules["featurizer"].layers,
+            "dtype": self._dtype(),
+            "device": self.device,
+        }
+        extraction.extract(
+            part=(rank, processes),
+            num_processes=getattr(self.hparams, "cache_processes", 1),
+            progressbar=not self.noprogressbar and if_main_process(),
+            **arguments,
+        )
+        ddp_barrier()
+        extraction.replace_audio(dataset, extraction.extract(**arguments))
+
+    def compute_features(self, batch):
+        """Features of a batch, cached or computed.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            With ``feats`` or ``sig``.
+
+        Returns
+        -------
+        features : torch.Tensor
+            [batch, frames, size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+        """
+        if hasattr(batch, "feats"):
+            feats, lens = batch.feats
+            return self.modules["featurizer"](feats), lens
+        if self.upstream.freeze:
+            self.upstream.to(self.device)
+        upstream = self.modules["upstream"] if not self.upstream.freeze else self.upstream
+        sig, lens = batch.sig
+        try:
+            states, lens = upstream(sig, lens)
+        except AudioError as error:
+            raise ValueError(
+                f"utterance '{batch.id[error.index]}' {error.reason}"
+            ) from error
+        return self.modules["featurizer"](states), lens
+
+    # ------------------------------------------------------------- training
+    def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **kwargs):
+        """Loaders whose batches are a function of the epoch alone.
+
+        Arguments
+        ---------
+        dataset : s3prl_sb.dataio.dataset.ManifestDataset
+            The data.
+        stage : sb.Stage
+            TRAIN gets a :class:`~s3prl_sb.dataio.sampler.StepSampler`.
+        ckpt_prefix : str
+            As in SpeechBrain.
+        **kwargs : dict
+            Of the DataLoader. In training also ``balance``: a key of the
+            manifest whose values are to be drawn equally often.
+
+        Returns
+        -------
+        DataLoader
+        """
+        # Loaders draw a seed for their workers. From a generator of their own
+        # it is no part of the training's random numbers.
+        kwargs.setdefault("generator", torch.Generator().manual_seed(0))
+        if "feats" in dataset.pipeline.output_mapping:
+            kwargs["num_workers"] = 0  # mapped from the disk: nothing to wait for
+        if stage != sb.Stage.TRAIN:
+            return super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
+        balance = kwargs.pop("balance", None)
+        labels = [record[balance] for record in dataset.data.values()] if balance else None
+        self.train_sampler = StepSampler(
+            size=len(dataset),
+            batch_size=kwargs.pop("batch_size", self.hparams.batch_size),
+            steps=self.hparams.steps_per_epoch * self.grad_accumulation_factor,
+            labels=labels,
+            seed=self.hparams.seed,
+        )
+        kwargs.setdefault("collate_fn", sb.dataio.batch.PaddedBatch)
+        loader = SaveableDataLoader(dataset, batch_sampler=self.train_sampler, **kwargs)
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable(ckpt_prefix + stage.name, loader)
+        return loader
+
+    def init_optimizers(self):
+        """One optimizer for what is new, another for an unfrozen upstream."""
+        new = [p for n, m in self.modules.items() if n != "upstream" for p in m.parameters()]
+        self.optimizers_dict = {"optimizer": self.opt_class(new)}
+        self.optimizer = self.optimizers_dict["optimizer"]
+        if not self.upstream.freeze:
+            trained = [p for p in self.upstream.parameters() if p.requires_grad]
+            self.optimizers_dict["optimizer_upstream"] = self.opt_class(
+                trained, lr=self.hparams.lr_upstream
+            )
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverables(self.optimizers_dict)
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Seeds the step: a resumed run draws what an unbroken one would."""
+        step = self.train_sampler.epoch * len(self.train_sampler) + self.step
+        rank = getattr(self, "rank", 0)
+        torch.manual_seed((self.hparams.seed * 1_000_003 + step) * 1009 + rank)
+
+    def optimizers_step(self):
+        """Clips over everything that is trained, as S3PRL does, and steps."""
+        optimizers = self.freeze_optimizers(self.optimizers_dict).values()
+        for optimizer in optimizers:
+            self.scaler.unscale_(optimizer)
+        parameters = [
+            p for o in optimizers for group in o.param_groups for p in group["params"]
+        ]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        if self.scaler.is_enabled() or torch.isfinite(norm):
+            for optimizer in optimizers:
+                self.scaler.step(optimizer)
+            self.scaler.update()
+        else:
+            logger.warning(
+                "Step %d skipped: its gradient is not finite", self.optimizer_step
+            )
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
+
+    def fit_batch(self, batch):
+        """SpeechBrain's, remembering the batch for :meth:`check_loss_isfinite`."""
+        self._batch_ids = list(batch.id)
+        return super().fit_batch(batch)
+
+    def check_loss_isfinite(self, loss):
+        """Tolerates ``nonfinite_patience`` bad losses an epoch, then stops."""
+        if torch.isfinite(loss):
+            return
+        self.nonfinite_count += 1
+        where = (
+            f"the loss is {loss.item()} at step {self.optimizer_step}, on the "
+            f"utterances {', '.join(self._batch_ids)}"
+        )
+        if self.nonfinite_count > self.nonfinite_patience:
+            raise ValueError(
+                f"{where}. The last checkpoint is intact: lower lr (now "
+                f"{self.optimizer.param_groups[0]['lr']}) or max_grad_norm, "
+                "and look at these files."
+            )
+        logger.warning("%s; the step is skipped", where)
+
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
+        # In the middle of an accumulation gradients would be lost.
+        return self.step % self.grad_accumulation_factor == 0 and (
+            super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
+        )
+
+    # ----------------------------------------------------------- evaluation
+    def save_best(self, stats):
+        """Saves a checkpoint at the end of an epoch; keeps the best and it.
+
+        Arguments
+        ---------
+        stats : dict
+            Validation metrics, :attr:`metric` among them.
+        """
+        meta = {name: float(value) for name, value in stats.items()}
+        keys = {"max_keys" if self.higher_is_better else "min_keys": [self.metric]}
+        self.checkpointer.save_and_keep_only(meta=meta, **keys)
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the best checkpoint; there must be one with the metric."""
+        if self.checkpointer is None:
+            return
+        key = max_key or min_key
+        found = self.checkpointer.find_checkpoint(max_key=max_key, min_key=min_key)
+        if found is None:
+            known = {k for c in self.checkpointer.list_checkpoints() for k in c.meta}
+            raise ValueError(
+                f"No checkpoint in '{self.checkpointer.checkpoints_dir}' has the "
+                f"metric '{key}'. "
+                + (f"They have: {', '.join(sorted(known))}." if known else "Train first.")
+            )
+        self.checkpointer.load_checkpoint(found)
+
+    def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
+        """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
+        kwargs.setdefault("max_key" if self.higher_is_better else "min_key", self.metric)
+        return super().evaluate(
+            test_set, test_loader_kwargs=dict(test_loader_kwargs), **kwargs
+        )
+
+    def write_results(self, metrics):
+        """Leaves ``results.json`` and the plot of the layer weights.
+
+        Arguments
+        ---------
+        metrics : dict
+            Names to numbers, of the test set.
+        """
+        if not if_main_process():
+            return
+        folder = Path(self.hparams.output_folder)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        featurizer = self.raw_modules["featurizer"]
+        featurizer = getattr(featurizer, "module", featurizer)
+        weights = [float(w) for w in featurizer.weights]
+        results = {
+            "task": self.task,
+            "upstream": str(self.hparams.upstream),
+            "metrics": {name: float(value) for name, value in metrics.items()},
+            "utterances": self.splits,
+            "seed": self.hparams.seed,
+            "total_steps": self.hparams.total_steps,
+            "best_step": self.optimizer_step,
+            "layers": featurizer.layers,
+            "layer_weights": weights,
+            "seconds": round(time.time() - self.started, 1),
+            "peak_memory_gb": round(memory / GB, 2),
+            "device": str(self.device),
+            "versions": {
+                "s3prl_sb": s3prl_sb.__version__,
+                "speechbrain": sb.__version__,
+                "torch": torch.__version__,
+            },
+        }
+        if self.device_type == "cuda":
+            results["peak_gpu_memory_gb"] = round(
+                torch.cuda.max_memory_allocated() / GB, 2
+            )
+        write_json(folder / "results.json", results)
+        if len(weights) > 1:
+            plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
+        logger.info("Results: %s", folder / "results.json")
+
+
+def write_json(path, value):
+    """Writes a JSON file, whole or not at all.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The file.
+    value : object
+        JSON values.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,95 @@
+"""A checkpointer that a kill cannot hurt.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+import shutil
+
+import yaml
+from speechbrain.utils.checkpoints import (
+    METAFNAME,
+    PARAMFILE_EXT,
+    Checkpoint,
+    Checkpointer,
+)
+from speechbrain.utils.distributed import if_main_process
+
+
+class AtomicCheckpointer(Checkpointer):
+    """SpeechBrain's checkpointer, whose checkpoints are whole or not there.
+
+    SpeechBrain marks a folder as a checkpoint before it has written the
+    parameters into it, and deletes old ones file by file: killed in between,
+    the next run fails to load. Here a checkpoint is written under another
+    name, renamed when it is on the disk, and counts as one as long as all its
+    files are there.
+
+    Arguments
+    ---------
+    checkpoints_dir : str
+        Folder of the checkpoints.
+    recoverables : dict, optional
+        What to save, by name.
+    **kwargs
+        As for SpeechBrain's.
+
+    Example
+    -------
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpointer = AtomicCheckpointer(folder, {"m": torch.nn.Linear(1, 1)})
+    ...     checkpoint = checkpointer.save_checkpoint(meta={"accuracy": 0.5})
+    ...     checkpointer.find_checkpoint(max_key="accuracy").path.exists()
+    True
+    """
+
+    UNFINISHED = "saving-"
+
+    def __init__(self, checkpoints_dir, recoverables=None, **kwargs):
+        super().__init__(checkpoints_dir, recoverables, **kwargs)
+        if if_main_process():  # what a kill has left behind
+            for path in self.checkpoints_dir.iterdir():
+                if path.name.startswith(self.UNFINISHED):
+                    shutil.rmtree(path)
+
+    def save_checkpoint(self, meta={}, **kwargs):
+        """Saves a checkpoint; arguments as SpeechBrain's."""
+        files = sorted(name + PARAMFILE_EXT for name in self.recoverables)
+        saved = super().save_checkpoint({**meta, "files": files}, **kwargs)
+        if saved is None:  # not the main process
+            return None
+        final = saved.path.with_name(saved.path.name.removeprefix(self.UNFINISHED))
+        for file in saved.path.iterdir():
+            _sync(file)
+        os.replace(saved.path, final)
+        _sync(final.parent)
+        files = {name: final / path.name for name, path in saved.paramfiles.items()}
+        return Checkpoint(final, saved.meta, files)
+
+    def _new_checkpoint_dirpath(self):
+        return self._unfinished(super()._new_checkpoint_dirpath())
+
+    def _custom_checkpoint_dirpath(self, name):
+        return self._unfinished(super()._custom_checkpoint_dirpath(name))
+
+    def _unfinished(self, path):
+        return path.with_name(self.UNFINISHED + path.name)
+
+    def _list_checkpoint_dirs(self):
+        # Deletion may have been cut short: all files or no checkpoint.
+        return [path for path in super()._list_checkpoint_dirs() if _whole(path)]
+
+
+def _whole(path):
+    meta = yaml.safe_load((path / METAFNAME).read_text(encoding="utf-8"))
+    return all((path / name).is_file() for name in meta.get("files", []))
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

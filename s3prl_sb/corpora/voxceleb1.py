@@ -1,0 +1,150 @@
+"""VoxCeleb1 for speaker identification (SUPERB SID): 1,251 speakers.
+
+The corpus (Nagrani et al. 2017, https://arxiv.org/abs/1706.08612) has each speaker's
+interviews as ``{dev,test}/wav/<speaker>/<video>/<number>.wav``. Its split for
+identification, ``iden_split.txt``, has a line for every recording: 1 (train), 2
+(valid) or 3 (test), and the path. Every speaker is in all three.
+"""
+
+import logging
+import os
+import re
+
+from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+
+logger = logging.getLogger(__name__)
+
+VERSION = "voxceleb1_sid/1"  # another one makes finished preparations stale
+SPLIT_FILES = ("iden_split.txt", "veri_test_class.txt")  # the corpus', S3PRL's name
+SPLIT_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt"
+CODES = dict(zip("123", SPLITS))
+FOLDERS = ("dev/wav", "test/wav", "wav")  # as unpacked, or merged
+LINE = re.compile(r"([123])\s+((id\d{5})/([^/\s]+)/[^/\s]+\.wav)")
+
+
+def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=False):
+    """Writes ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds ``dev/wav`` and ``test/wav``, or both merged as ``wav``.
+    save_folder : str
+        Where the manifests go. A finished preparation by the same split is kept.
+    split_file : str, optional
+        The official split. Default: ``iden_split.txt`` (or ``veri_test_class.txt``)
+        in ``data_folder``.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have ``label`` (the
+        speaker, such as ``id10001``) and ``video``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     os.makedirs(folder + "/wav/id10001/video")
+    ...     for n in "123":
+    ...         wav = f"id10001/video/0000{n}.wav"
+    ...         soundfile.write(f"{folder}/wav/{wav}", numpy.zeros(1600), 16000)
+    ...         with open(folder + "/iden_split.txt", "a") as file:
+    ...             _ = file.write(f"{n} {wav}\\n")
+    ...     paths = prepare_voxceleb1_sid(folder, folder + "/save")
+    ...     sorted(manifest.read(paths["test"]))
+    ['id10001--video--00003']
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    split_file = _find_split_file(data_folder, split_file)
+    arguments = {
+        "version": VERSION,
+        "data_folder": data_folder,
+        "split_file": split_file,
+        "sha256": manifest.digest(split_file),
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    splits, places = _read_split(split_file)
+    check_classes(splits, places=lambda split: places)
+    records = {name: r for split in splits.values() for name, r in split.items()}
+    _find_audio(records, data_folder, places)
+    wavs = [record["wav"] for record in records.values()]
+    for record, length in zip(records.values(), manifest.durations(wavs)):
+        record["duration"] = length
+    return manifest.finish(splits, save_folder, arguments)
+
+
+def _find_split_file(data_folder, split_file):
+    names = [split_file] if split_file else SPLIT_FILES
+    paths = [os.path.join(data_folder, name) for name in names]
+    if split_file:  # as the shell would find it, or as a name in the corpus
+        paths.insert(0, os.path.abspath(split_file))
+    for path in paths:
+        if os.path.isfile(path):
+            return path
+    raise ManifestError(
+        f"{paths[0]}: the split file is missing. Get it from {SPLIT_URL}, put it there "
+        "or set split_file."
+    )
+
+
+def _read_split(path):
+    """``{split: {id: record}}`` with paths as listed, and ``{id: "file:line"}``."""
+    splits, places = {name: {} for name in SPLITS}, {}
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        match = LINE.fullmatch(line.strip())
+        if not match:
+            raise ManifestError(
+                f"{path}:{number}: malformed line {line.strip()!r}. Expected 1, 2 or 3 "
+                "and a path: '1 id10001/1zcIwhmdeo4/00001.wav'"
+            )
+        code, wav, speaker, video = match.groups()
+        name = os.path.splitext(wav)[0].replace("/", "--")
+        if name in places:
+            raise ManifestError(f"{path}:{number}: {wav} again, first {places[name]}")
+        places[name] = f"{path}:{number}"
+        record = {"wav": wav, "start": None, "stop": None}
+        splits[CODES[code]][name] = {**record, "label": speaker, "video": video}
+    return splits, places
+
+
+def _find_audio(records, data_folder, places):
+    """Makes the listed paths absolute; an error lists what is not there."""
+    folders = [os.path.join(data_folder, *f.split("/")) for f in FOLDERS]
+    folders = [folder for folder in (*folders, data_folder) if os.path.isdir(folder)]
+    homes, missing = {}, []  # homes: {speaker: folders}, as asking per file is slow
+    for name, record in records.items():
+        speaker = record["label"]
+        if speaker not in homes:
+            homes[speaker] = [
+                f for f in folders if os.path.isdir(os.path.join(f, speaker))
+            ]
+        paths = [os.path.join(f, *record["wav"].split("/")) for f in homes[speaker]]
+        found = next(filter(os.path.isfile, paths), None)
+        if found is None:
+            missing.append(f"{places[name]}: missing audio file {record['wav']}")
+        record["wav"] = found
+    if missing:
+        way_out = (
+            f"Unpack VoxCeleb1 so that {data_folder} holds dev/wav/<speaker> and "
+            "test/wav/<speaker>, or wav/<speaker>."
+        )
+        raise ManifestError.listing(missing, way_out, len(records))

@@ -1,0 +1,230 @@
+"""The feature cache: what a frozen upstream gives, computed once.
+
+A cache is a folder of safetensors shards. Each shard describes itself: its
+header holds what the features are (upstream, kind, sizes), which utterances
+they belong to, and a checksum of each. There is no index beside the shards
+that could disagree with them, and no shard under its final name is half
+written.
+
+An entry is found by a key that names the utterance and the state of its audio
+file. Features of audio that has changed are therefore not found; damaged ones
+are found out by their checksum before they are used.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import hashlib
+import json
+import logging
+import os
+import zlib
+from pathlib import Path
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
+
+class CacheError(RuntimeError):
+    """A cache that cannot be used as it is, and the way out."""
+
+
+def audio_key(utterance, record, variant=0):
+    """The key of an utterance's features.
+
+    Arguments
+    ---------
+    utterance : str
+        Its id.
+    record : dict
+        Its line of the manifest: ``wav``, ``start``, ``stop``.
+    variant : int
+        Which of the forms that a random crop gives it.
+
+    Returns
+    -------
+    str
+        Another one as soon as the audio file changes. Where the file lies
+        does not matter.
+    """
+    stat = os.stat(record["wav"])
+    parts = (
+        utterance,
+        stat.st_size,
+        stat.st_mtime_ns,
+        record.get("start"),
+        record.get("stop"),
+        variant,
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+class FeatureCache:
+    """Features on disk, by key.
+
+    Arguments
+    ---------
+    folder : str
+        Where the shards lie; made if need be.
+    description : dict, optional
+        What the features are, as JSON values. Shards of another description
+        are not used. Default: that of the shards that are there.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = FeatureCache(folder, {"kind": "frames"})
+    ...     shard = cache.write([("key", "a", torch.ones(7, 2, 4))])
+    ...     again = FeatureCache(folder)
+    ...     again["key"].shape, again[again.keys_of["a"]].shape, "b" in again
+    (torch.Size([7, 2, 4]), torch.Size([7, 2, 4]), False)
+    """
+
+    #: Entries up to this total are all verified when the cache is opened, in
+    #: bytes; beyond it each is at its first use.
+    VERIFY_AT_ONCE = 4 << 30
+
+    def __init__(self, folder, description=None):
+        self.folder = Path(folder)
+        self.description = None
+        if description is not None:
+            self.description = json.dumps(description, sort_keys=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.keys_of = {}  # utterance id -> key, of its first variant
+        self._entries = {}  # key -> (shard, first frame, frames, checksum)
+        self._features = {}  # shard -> its mapped tensor
+        self._verified = set()
+        for path in sorted(self.folder.glob("*.safetensors")):
+            self._open(path)
+        if self.bytes() <= self.VERIFY_AT_ONCE:
+            self._drop_damaged()
+
+    def __contains__(self, key):
+        return key in self._entries
+
+    def __len__(self):
+        return len(self._entries)
+
+    def bytes(self):
+        """Size on disk.
+
+        Returns
+        -------
+        int
+        """
+        return sum(path.stat().st_size for path in self._features)
+
+    def __getitem__(self, key):
+        """Features of an utterance.
+
+        Arguments
+        ---------
+        key : str
+            See :func:`audio_key`.
+
+        Returns
+        -------
+        torch.Tensor
+            [frames, layers, size]; one frame in a pooled cache. Mapped from
+            the disk: not to be changed in place.
+
+        Raises
+        ------
+        CacheError
+            If the entry is damaged.
+        """
+        path, first, frames, checksum = self._entries[key]
+        features = self._features[path][first : first + frames]
+        if key not in self._verified:
+            if _checksum(features) != checksum:
+                path.unlink(missing_ok=True)
+                raise CacheError(
+                    f"'{path}' is damaged and has been deleted. Run again: its "
+                    "features will be extracted anew."
+                )
+            self._verified.add(key)
+        return features
+
+    def write(self, entries):
+        """Adds one shard, whole or not at all.
+
+        Arguments
+        ---------
+        entries : list of (str, str, torch.Tensor)
+            Keys, utterance ids and features [frames, layers, size].
+
+        Returns
+        -------
+        pathlib.Path
+            The shard.
+        """
+        from safetensors.torch import save_file
+
+        keys, ids, features = zip(*entries)
+        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:24]
+        path = self.folder / f"{name}.safetensors"
+        temporary = self.folder / f".{name}.{os.getpid()}.part"
+        metadata = {
+            "description": self.description,
+            "keys": json.dumps(keys),
+            "ids": json.dumps(ids),
+            "frames": json.dumps([len(f) for f in features]),
+            "checksums": json.dumps([_checksum(f) for f in features]),
+        }
+        save_file({"features": torch.cat(features)}, temporary, metadata)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        self._open(path)
+        return path
+
+    def refresh(self):
+        """Takes in shards that other processes have written."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            if path not in self._features:
+                self._open(path)
+
+    def _open(self, path):
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as shard:
+                metadata = shard.metadata() or {}
+                if self.description is None:
+                    self.description = metadata["description"]
+                if metadata.get("description") != self.description:
+                    return
+                self._features[path] = shard.get_tensor("features")
+            keys, ids, frames, checksums = (
+                json.loads(metadata[name])
+                for name in ("keys", "ids", "frames", "checksums")
+            )
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            logger.warning("Ignoring the broken cache shard %s: %s", path, error)
+            return
+        first = 0
+        for key, name, count, checksum in zip(keys, ids, frames, checksums):
+            self._entries[key] = (path, first, count, checksum)
+            self.keys_of.setdefault(name, key)
+            first += count
+
+    def _drop_damaged(self):
+        damaged = set()
+        for key in self._entries:
+            try:
+                self[key]
+            except CacheError:
+                damaged.add(self._entries[key][0])
+        for path in damaged:
+            logger.warning("Deleted the damaged cache shard %s", path)
+            self._features.pop(path)
+        self._entries = {k: e for k, e in self._entries.items() if e[0] not in damaged}
+        self.keys_of = {n: k for n, k in self.keys_of.items() if k in self._entries}
+
+
+def _checksum(features):
+    return zlib.crc32(features.contiguous().view(torch.uint8).numpy())

@@ -1,0 +1,406 @@
+"""Extraction: a frozen upstream over a dataset, into the feature cache.
+
+The dataset is cut into shards of some minutes of audio. A shard is written
+whole, so a killed extraction goes on where it was; shards do not depend on
+who computes them, so any number of processes and machines shares them out.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
+from s3prl_sb.dataio.pipes import AudioFileError
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.base import AudioError
+from s3prl_sb.lobes.upstreams.fetch import fetch
+
+logger = logging.getLogger(__name__)
+
+SHARD_SECONDS = 240  # of audio, which a kill may cost
+SHARD_UTTERANCES = 256
+BATCH_SECONDS = 64
+#: Arguments of an upstream that do not change its features.
+IRRELEVANT = ("source", "freeze", "freeze_front_end", "layerdrop")
+#: Packages whose version stands for their code.
+LIBRARIES = ("torch", "torchaudio", "speechbrain", "transformers")
+
+
+def fingerprint(upstream):
+    """What the features of an upstream depend on, as a hash.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Its weights, arguments and code count.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> fingerprint(load("mel")) == fingerprint(load("linear"))
+    False
+    """
+    digest = hashlib.sha256()
+    arguments = {k: v for k, v in upstream.arguments.items() if k not in IRRELEVANT}
+    digest.update(f"{type(upstream).__qualname__} {arguments!r}".encode())
+    source = upstream.arguments.get("source")
+    if source is not None:
+        digest.update(checkpoints.digest(fetch(source)).encode())
+    else:
+        for name, tensor in upstream.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(raw.numpy())
+    classes = {type(m) for m in upstream.modules()} | set(type(upstream).__mro__)
+    modules = {c.__module__ for c in classes if c.__module__ != "builtins"}
+    files = {
+        inspect.getsourcefile(c)
+        for c in classes
+        if c.__module__ in modules
+        and c.__module__.split(".")[0] not in (*LIBRARIES, "builtins")
+    }
+    for file in sorted(files):
+        digest.update(Path(file).read_bytes())
+    digest.update(torch.__version__.encode())
+    return digest.hexdigest()
+
+
+def describe(upstream, dataset, kind, layers=None, dtype="float16"):
+    """What a cache holds, as JSON values.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        What computes the features.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Its pipes make the waveforms.
+    kind : str
+        "frames", or "pooled": their mean over time.
+    layers : list of int, optional
+        Hidden states to keep; default all.
+    dtype : str
+        "float16" or "float32".
+
+    Returns
+    -------
+    dict
+    """
+    if kind not in ("frames", "pooled"):
+        raise ValueError(f"a cache holds 'frames' or 'pooled', not '{kind}'")
+    if dtype not in DTYPES:
+        raise ValueError(f"a cache holds {' or '.join(DTYPES)}, not '{dtype}'")
+    plain = (int, float, str, bool, type(None), list)
+    return {
+        "upstream": type(upstream).__name__,
+        "fingerprint": fingerprint(upstream),
+        "kind": kind,
+        "layers": layers or list(range(upstream.num_layers)),
+        "size": upstream.output_size,
+        "stride": upstream.stride,
+        "dtype": dtype,
+        "audio": [
+            [type(pipe).__name__]
+            + sorted([k, v] for k, v in vars(pipe).items() if isinstance(v, plain))
+            for pipe in dataset.pipes
+            if getattr(pipe, "audio", True)
+        ],
+    }
+
+
+def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
+    """Size of a cache before it is made.
+
+    Arguments
+    ---------
+    upstream, dataset, kind, layers, dtype
+        As for :func:`describe`.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    total = 0
+    for i, utterance in enumerate(dataset.data_ids):
+        duration = dataset.data[utterance]["duration"]
+        frames = upstream.frames(round(duration * upstream.sample_rate))
+        total += (dataset.variants(i) or 1) * (1 if kind == "pooled" else frames)
+    per_frame = len(layers or range(upstream.num_layers)) * upstream.output_size
+    return total * per_frame * DTYPES[dtype].itemsize
+
+
+def extract(
+    upstream,
+    dataset,
+    folder,
+    kind="frames",
+    layers=None,
+    dtype="float16",
+    device="cpu",
+    num_processes=1,
+    part=(0, 1),
+    progressbar=True,
+):
+    """Fills a cache with what it lacks of a dataset.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Frozen.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Must provide ``sig``, in finitely many forms.
+    folder : str
+        Of all caches; this one is a folder in it, named by its content.
+    kind, layers, dtype
+        As for :func:`describe`.
+    device : str
+        Where the upstream runs.
+    num_processes : int
+        On this machine; spread over its GPUs where ``device`` is "cuda".
+    part : (int, int)
+        Which part of how many to extract: (rank, processes) under torchrun.
+    progressbar : bool
+        Whether to show progress.
+
+    Returns
+    -------
+    FeatureCache
+
+    Raises
+    ------
+    CacheError
+        If the features cannot be cached, or the disk is too small.
+    s3prl_sb.dataio.pipes.AudioFileError
+        Naming the file that has no features.
+    """
+    description = describe(upstream, dataset, kind, layers, dtype)
+    name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
+    cache = FeatureCache(Path(folder) / title, description)
+    _write_description(cache.folder / "description.json", description)
+    shards = _missing(cache, _shards(dataset))[part[0] :: part[1]]
+    if not shards:
+        return cache
+    seconds = sum(item["seconds"] for shard in shards for item in shard)
+    size = estimate(upstream, dataset, kind, layers, dtype)
+    logger.info(
+        "Extracting %s features (%d x %d) of %d utterances, %.1f h of audio: "
+        "the cache will take %s in %s",
+        kind,
+        len(description["layers"]),
+        upstream.output_size,
+        sum(map(len, shards)),
+        seconds / 3600,
+        _readable(size),
+        cache.folder,
+    )
+    free = shutil.disk_usage(cache.folder).free
+    if size - cache.bytes() > free:
+        raise CacheError(
+            f"The cache would take {_readable(size)}, and {cache.folder} has "
+            f"{_readable(free)} left. Choose another cache_folder, cache: off, "
+            "or fewer layers."
+        )
+    job = _Job(upstream, dataset, description, device)
+    bar = tqdm(
+        desc=f"Extracting {kind} features",
+        total=round(seconds),
+        unit="s of audio",
+        disable=not progressbar,
+        dynamic_ncols=True,
+    )
+    with bar:
+        for entries in job.run(shards, num_processes, bar.update):
+            cache.write(entries)
+    return cache
+
+
+def replace_audio(dataset, cache):
+    """Lets a dataset give cached features instead of audio.
+
+    Arguments
+    ---------
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Its examples get ``feats`` [frames, layers, size] instead of ``sig``.
+    cache : FeatureCache
+        Holding all of its utterances.
+    """
+    keys = {}
+    for index, utterance in enumerate(dataset.data_ids):
+        record = dataset.data[utterance]
+        keys[utterance] = [
+            audio_key(utterance, record, draw)
+            for draw in range(dataset.variants(index))
+        ]
+
+    def feats(utterance, draw):
+        variants = keys[utterance]
+        return cache[variants[draw % len(variants)]]
+
+    dataset.add_dynamic_item(feats, ["id", "draw"], "feats")
+    outputs = dict(dataset.pipeline.output_mapping)
+    outputs.pop("sig", None)
+    dataset.set_output_keys({**outputs, "feats": "feats"})
+
+
+def _shards(dataset):
+    """The whole dataset, cut; whoever asks gets the same shards."""
+    shards, seconds = [], 0.0
+    for index, utterance in enumerate(dataset.data_ids):
+        record = dataset.data[utterance]
+        variants = dataset.variants(index)
+        if variants is None:
+            raise CacheError(
+                f"utterance '{utterance}' is another one each time it is "
+                "loaded (a random crop without `crops`, noise): its features "
+                "cannot be cached. Set cache: off."
+            )
+        for draw in range(variants):
+            if (
+                not shards
+                or seconds + record["duration"] > SHARD_SECONDS
+                or len(shards[-1]) == SHARD_UTTERANCES
+            ):
+                shards.append([])
+                seconds = 0.0
+            seconds += record["duration"]
+            shards[-1].append(
+                {
+                    "key": audio_key(utterance, record, draw),
+                    "id": utterance,
+                    "wav": record["wav"],
+                    "index": (index, draw),
+                    "seconds": record["duration"],
+                }
+            )
+    return shards
+
+
+def _missing(cache, shards):
+    missing = ([i for i in shard if i["key"] not in cache] for shard in shards)
+    return [shard for shard in missing if shard]
+
+
+class _Job:
+    """What a process needs to turn shards into features."""
+
+    def __init__(self, upstream, dataset, description, device):
+        self.upstream, self.dataset = upstream, dataset
+        self.description, self.device = description, device
+
+    def run(self, shards, num_processes, tick):
+        """Yields the entries of every shard; ``tick`` gets seconds of audio."""
+        if num_processes <= 1:
+            self.upstream.to(self.device)
+            for shard in shards:
+                yield self.entries(shard, tick)
+            return
+        import concurrent.futures
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(
+            num_processes,
+            context,
+            _start_worker,
+            (self, context.Value("i", 0), num_processes),
+        ) as pool:
+            futures = [pool.submit(_run_shard, shard) for shard in shards]
+            lengths = {
+                future: sum(item["seconds"] for item in shard)
+                for future, shard in zip(futures, shards)
+            }
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    yield future.result()
+                    tick(round(lengths[future]))
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def entries(self, shard, tick=lambda seconds: None):
+        """The (key, id, features) of each utterance of a shard."""
+        batches, seconds = [[]], 0.0
+        for item in shard:
+            if batches[-1] and seconds + item["seconds"] > BATCH_SECONDS:
+                batches.append([])
+                seconds = 0.0
+            batches[-1].append(item)
+            seconds += item["seconds"]
+        entries = []
+        with self.dataset.output_keys_as(["sig"]):
+            for batch in batches:
+                wavs = [self.dataset[item["index"]]["sig"] for item in batch]
+                entries += self._features(batch, wavs)
+                tick(round(sum(item["seconds"] for item in batch)))
+        return entries
+
+    def _features(self, items, wavs):
+        samples = [len(wav) for wav in wavs]
+        padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+        lens = torch.tensor(samples, dtype=torch.float64) / padded.shape[1]
+        try:
+            states, _ = self.upstream(padded.to(self.device), lens)
+        except AudioError as error:
+            item = items[error.index]
+            raise AudioFileError(
+                f"utterance '{item['id']}' ({item['wav']}) {error.reason}"
+            ) from error
+        pooled = self.description["kind"] == "pooled"
+        states = [states[layer] for layer in self.description["layers"]]
+        for i, item in enumerate(items):
+            frames = self.upstream.frames(samples[i])
+            parts = [state[i, :frames] for state in states]
+            if pooled:
+                parts = [part.float().mean(0, keepdim=True) for part in parts]
+            features = torch.stack(parts, dim=1).to(DTYPES[self.description["dtype"]])
+            if not torch.isfinite(features).all():
+                raise CacheError(
+                    f"utterance '{item['id']}' ({item['wav']}) has features "
+                    f"that are not finite as {self.description['dtype']}. Try "
+                    "cache_dtype: float32; if that fails too, listen to the file."
+                )
+            yield item["key"], item["id"], features.cpu()
+
+
+def _start_worker(job, counter, processes):
+    global _worker_job
+    with counter.get_lock():
+        number, counter.value = counter.value, counter.value + 1
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    if job.device.startswith("cuda"):
+        job.device = f"cuda:{number % torch.cuda.device_count()}"
+    job.upstream.to(job.device)
+    _worker_job = job
+
+
+def _run_shard(shard):
+    return _worker_job.entries(shard)
+
+
+def _write_description(path, description):
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(description, indent=2), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _readable(size):
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

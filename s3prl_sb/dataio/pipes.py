@@ -1,0 +1,409 @@
+"""Data pipes: small callables that add items to a dataset, composed in YAML.
+
+A pipe is called with a :class:`~s3prl_sb.dataio.dataset.ManifestDataset`. One
+that provides an item which exists already refines it: ``LoadAudio`` then
+``RandomCrop`` then ``AddNoise`` all provide ``sig``. ``variants(record)`` says
+in how many forms an utterance comes, None for endlessly many: only what comes
+in finitely many forms can be cached. Form k is the one of ``draw`` k.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+from pathlib import Path
+
+import torch
+
+from s3prl_sb.dataio.dataset import generator
+from s3prl_sb.dataio.manifest import audio_info
+
+
+class AudioFileError(ValueError):
+    """An audio file that cannot be used; names the file and the utterance."""
+
+
+class Pipe:
+    """A pipe that always gives the same; base of the others.
+
+    ``audio`` says whether it has a part in the waveform.
+    """
+
+    audio = False
+
+    def variants(self, record):
+        """In how many forms an utterance comes; None: endlessly many."""
+        return 1
+
+
+class LoadAudio(Pipe):
+    """Reads audio of any rate and number of channels: item ``sig``, [samples].
+
+    Reads wav, flac, ogg and mp3, whole or from ``start`` to ``stop`` seconds.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Hz, to which other rates are resampled.
+    channel : str or int
+        "mean" of all channels, or the index of one.
+
+    Example
+    -------
+    >>> import tempfile, torch
+    >>> from speechbrain.dataio import audio_io
+    >>> from s3prl_sb.dataio.dataset import ManifestDataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     wav = folder + "/a.wav"
+    ...     audio_io.save(wav, torch.zeros(2, 8000), 8000)
+    ...     records = {"a": {"wav": wav, "start": 0.5, "stop": None}}
+    ...     ManifestDataset(records, [LoadAudio()], ["sig"])[0]["sig"].shape
+    torch.Size([8000])
+    """
+
+    audio = True
+
+    def __init__(self, sample_rate=16000, channel="mean"):
+        if channel != "mean" and not isinstance(channel, int):
+            raise ValueError(f"channel must be 'mean' or an index, not {channel!r}")
+        self.sample_rate, self.channel = sample_rate, channel
+
+    def __call__(self, dataset):
+        dataset.add_dynamic_item(self.load, ["id", "wav", "start", "stop"], "sig")
+
+    def load(self, utterance, wav, start=None, stop=None):
+        """The waveform of an utterance.
+
+        Arguments
+        ---------
+        utterance : str
+            Its id, for errors.
+        wav : str
+            Path.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        torch.Tensor
+            [samples], float32.
+
+        Raises
+        ------
+        AudioFileError
+            If the file is missing, broken, shorter than ``start``, without
+            the channel, or holds NaN.
+        """
+        from speechbrain.dataio import audio_io
+        from torchaudio.functional import resample
+
+        where = f"utterance '{utterance}' ({wav})"
+        try:
+            first, count, rate = 0, -1, None
+            if start is not None or stop is not None:
+                rate = audio_info(wav)[0]
+                first = round((start or 0) * rate)
+                count = -1 if stop is None else round(stop * rate) - first
+            sig, rate = audio_io.load(wav, frame_offset=first, num_frames=count)
+        except Exception as error:  # the codec libraries raise many kinds
+            raise AudioFileError(
+                f"{where} cannot be read: {error}. Repair or remove the file, "
+                "or take the line out of the manifest."
+            ) from error
+        if self.channel == "mean":
+            sig = sig.mean(0)
+        elif self.channel < len(sig):
+            sig = sig[self.channel]
+        else:
+            raise AudioFileError(
+                f"{where} has {len(sig)} channels, so none of index "
+                f"{self.channel}: set LoadAudio's channel."
+            )
+        if not len(sig):
+            raise AudioFileError(f"{where} holds no audio from {start} to {stop} s.")
+        if not torch.isfinite(sig).all():
+            raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
+        if rate != self.sample_rate:
+            sig = resample(sig, rate, self.sample_rate)
+        return sig
+
+
+class RandomCrop(Pipe):
+    """Crops longer waveforms at a random place: refines ``sig``.
+
+    Arguments
+    ---------
+    seconds : float
+        Length of the crop; what is shorter stays whole.
+    crops : int, optional
+        Choose among this many fixed places of each utterance, which makes the
+        features cacheable. Default: a new place each time.
+    sample_rate : int
+        Hz of ``sig``.
+    seed : int
+        Of the places.
+
+    Example
+    -------
+    >>> crop = RandomCrop(seconds=1, sample_rate=4)
+    >>> crop.cut(torch.arange(40), "a", draw=3).shape
+    torch.Size([4])
+    """
+
+    audio = True
+
+    def __init__(self, seconds, crops=None, sample_rate=16000, seed=0):
+        self.seconds, self.samples = seconds, round(seconds * sample_rate)
+        self.crops, self.seed = crops, seed
+
+    def variants(self, record):
+        """One of what is short enough, else as many as there are places."""
+        return 1 if record["duration"] <= self.seconds else self.crops
+
+    def __call__(self, dataset):
+        dataset.add_dynamic_item(self.cut, ["sig", "id", "draw"], "sig")
+
+    def cut(self, sig, utterance, draw):
+        """[samples] -> at most ``seconds`` of it."""
+        spare = len(sig) - self.samples
+        if spare <= 0:
+            return sig
+        if self.crops:
+            draw %= self.crops
+        random = generator(f"{self.seed}|crop", utterance, draw)
+        start = int(torch.randint(spare + 1, (1,), generator=random))
+        return sig[start : start + self.samples]
+
+
+class AddNoise(Pipe):
+    """Adds noise at a random signal-to-noise ratio: refines ``sig``.
+
+    Arguments
+    ---------
+    snr : list of float
+        Lowest and highest ratio, dB.
+    files : str, optional
+        A folder of noise recordings (searched at any depth). Default: white
+        noise.
+    probability : float
+        Of an utterance to get noise.
+    sample_rate : int
+        Hz of ``sig``.
+    seed : int
+        Of the choices.
+
+    Example
+    -------
+    >>> noisy = AddNoise(snr=[20, 20]).add(torch.ones(16000), "a", draw=0)
+    >>> noise = noisy - 1
+    >>> round(-10 * noise.pow(2).mean().log10().item())
+    20
+    """
+
+    audio = True
+    SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+    def __init__(self, snr, files=None, probability=1.0, sample_rate=16000, seed=0):
+        self.low, self.high = map(float, snr)
+        if self.low > self.high:
+            raise ValueError(f"snr: the lowest comes first, not {list(snr)}")
+        self.files, self.probability, self.seed = None, probability, seed
+        self.loader = LoadAudio(sample_rate)
+        if files is not None:
+            paths = sorted(Path(files).expanduser().rglob("*"))
+            self.files = [str(p) for p in paths if p.suffix.lower() in self.SUFFIXES]
+            if not self.files:
+                raise ValueError(f"no noise recordings under '{files}'")
+
+    def variants(self, record):
+        """Endlessly many."""
+        return None
+
+    def __call__(self, dataset):
+        dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
+
+    def add(self, sig, utterance, draw):
+        """[samples] -> [samples]."""
+        random = generator(f"{self.seed}|noise", utterance, draw)
+        if torch.rand(1, generator=random) >= self.probability:
+            return sig
+        ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
+        noise = self._noise(len(sig), random)
+        power = sig.pow(2).mean() / noise.pow(2).mean().clamp_min(1e-12)
+        return sig + noise * (power * 10 ** (-ratio / 10)).sqrt()
+
+    def _noise(self, samples, random):
+        if self.files is None:
+            return torch.randn(samples, generator=random)
+        path = self.files[int(torch.randint(len(self.files), (1,), generator=random))]
+        noise = _cached_noise(self.loader, path)
+        start = int(torch.randint(len(noise), (1,), generator=random))
+        repeats = -(-(start + samples) // len(noise))
+        return noise.repeat(repeats)[start : start + samples]
+
+
+@functools.lru_cache(maxsize=16)
+def _cached_noise(loader, path):
+    return loader.load(f"noise {path}", path)
+
+
+class UnfoldChunks(Pipe):
+    """Cuts every utterance into chunks of equal length.
+
+    The dataset then holds chunks: ids ``<id>-0000``, ``<id>-0001``, …, with
+    the items ``unchunked_id`` and ``chunk``.
+
+    Arguments
+    ---------
+    seconds : float
+        Length of a chunk.
+    step : float, optional
+        From the start of one to the start of the next; default ``seconds``.
+    min_seconds : float
+        The last chunk is kept if it is at least so long.
+
+    Example
+    -------
+    >>> from s3prl_sb.dataio.dataset import ManifestDataset
+    >>> records = {"a": {"start": None, "stop": None, "duration": 2.5}}
+    >>> dataset = ManifestDataset(records, [UnfoldChunks(1.0)], ["start", "stop"])
+    >>> [dataset[i] for i in range(len(dataset))][-1]
+    {'start': 2.0, 'stop': 2.5}
+    """
+
+    def __init__(self, seconds, step=None, min_seconds=0.0):
+        self.seconds, self.step = float(seconds), float(step or seconds)
+        self.min_seconds = float(min_seconds)
+
+    def __call__(self, dataset):
+        chunks = {}
+        for key, record in dataset.data.items():
+            first = record["start"] or 0.0
+            end = record["stop"] or first + record["duration"]
+            starts = [first]
+            while starts[-1] + self.step < end:
+                starts.append(starts[-1] + self.step)
+            for number, start in enumerate(starts):
+                stop = min(start + self.seconds, end)
+                if number and stop - start < max(self.min_seconds, 1e-6):
+                    continue
+                chunks[f"{key}-{number:04d}"] = {
+                    **record,
+                    "start": start,
+                    "stop": stop,
+                    "duration": stop - start,
+                    "unchunked_id": key,
+                    "chunk": number,
+                }
+        dataset.data, dataset.data_ids = chunks, list(chunks)
+        dataset.pipeline.add_static_keys(["unchunked_id", "chunk"])
+
+
+class EncodeCategory(Pipe):
+    """Turns a label into a number: item ``<key>_encoded``.
+
+    Arguments
+    ---------
+    encoder : speechbrain.dataio.encoder.CategoricalEncoder
+        Fitted on the training set.
+    key : str
+        The label's item.
+
+    Example
+    -------
+    >>> from speechbrain.dataio.encoder import CategoricalEncoder
+    >>> from s3prl_sb.dataio.dataset import ManifestDataset
+    >>> encoder = CategoricalEncoder()
+    >>> encoder.update_from_iterable(["no", "yes"])
+    >>> dataset = ManifestDataset({"a": {"label": "yes"}})
+    >>> dataset.add_pipe(EncodeCategory(encoder))
+    >>> dataset.set_output_keys(["label_encoded"])
+    >>> dataset[0]
+    {'label_encoded': 1}
+    """
+
+    def __init__(self, encoder, key="label"):
+        self.encoder, self.key = encoder, key
+
+    def __call__(self, dataset):
+        dataset.add_dynamic_item(self.encode, [self.key], f"{self.key}_encoded")
+
+    def encode(self, label):
+        """A label -> its number."""
+        known = self.encoder.lab2ind
+        if label not in known:
+            raise ValueError(
+                f"the label '{label}' does not occur in the training set, whose "
+                f"{len(known)} labels are {', '.join(map(str, list(known)[:10]))}"
+                + (", …" if len(known) > 10 else "")
+            )
+        return known[label]
+
+
+class EncodeText(Pipe):
+    """Turns a transcription into tokens: items ``tokens_list`` and ``tokens``.
+
+    Arguments
+    ---------
+    tokenizer : str
+        "characters", or the path of a sentencepiece ``.model``.
+    vocabulary : str
+        The characters, for "characters"; token 0 is left free for the blank.
+    key : str
+        The transcription's item.
+
+    Example
+    -------
+    >>> from s3prl_sb.dataio.dataset import ManifestDataset
+    >>> dataset = ManifestDataset({"a": {"text": "ABBA"}})
+    >>> dataset.add_pipe(EncodeText())
+    >>> dataset.set_output_keys(["tokens_list"])
+    >>> dataset[0], EncodeText().decode([2, 3])
+    ({'tokens_list': [2, 3, 3, 2]}, 'AB')
+    """
+
+    def __init__(
+        self,
+        tokenizer="characters",
+        vocabulary=" ABCDEFGHIJKLMNOPQRSTUVWXYZ'",
+        key="text",
+    ):
+        self.key, self.characters, self.sentencepiece = key, None, None
+        if tokenizer == "characters":
+            self.characters = vocabulary
+            self.indices = {c: i + 1 for i, c in enumerate(vocabulary)}
+        else:
+            import sentencepiece
+
+            if not Path(tokenizer).is_file():
+                raise FileNotFoundError(f"no sentencepiece model at '{tokenizer}'")
+            self.sentencepiece = sentencepiece.SentencePieceProcessor(
+                model_file=str(tokenizer)
+            )
+
+    def __len__(self):
+        if self.sentencepiece:
+            return self.sentencepiece.vocab_size()
+        return len(self.characters) + 1
+
+    def __call__(self, dataset):
+        dataset.add_dynamic_item(self.encode, [self.key], "tokens_list")
+        dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")
+
+    def encode(self, text):
+        """str -> list of int."""
+        if self.sentencepiece:
+            return self.sentencepiece.encode(text)
+        unknown = sorted(set(text) - set(self.indices))
+        if unknown:
+            raise ValueError(
+                f"the characters {unknown} of '{text}' are not in the "
+                "vocabulary: normalise the text or extend it"
+            )
+        return [self.indices[c] for c in text]
+
+    def decode(self, tokens):
+        """list of int -> str; the blank is left out."""
+        if self.sentencepiece:
+            return self.sentencepiece.decode(list(tokens))
+        return "".join(self.characters[t - 1] for t in tokens if t)

@@ -1,0 +1,71 @@
+"""Loading a recipe, with early errors.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import difflib
+
+from hyperpyyaml import load_hyperpyyaml
+
+
+class RecipeError(ValueError):
+    """Something that a recipe was started with and cannot work."""
+
+
+def load_recipe(hparams_file, overrides=""):
+    """Loads a recipe's YAML with command-line overrides.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML file.
+    overrides : str
+        YAML, as ``speechbrain.parse_arguments`` gives it.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    RecipeError
+        For a key that the recipe does not have, also a nested one: SpeechBrain
+        would accept that and change nothing.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+    ...     _ = file.write("lr: 0.1\\nbatch_size: 4")
+    ...     file.flush()
+    ...     load_recipe(file.name, "batchsize: 8")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.experiment.RecipeError: There is no key 'batchsize'. Did you mean batch_size?
+    """
+    import ruamel.yaml
+
+    yaml = ruamel.yaml.YAML()
+    with open(hparams_file, encoding="utf-8") as file:
+        known = yaml.load(file)
+    changes = yaml.load(overrides) if overrides else {}
+    for key, value in (changes or {}).items():
+        _check(key, value, known, prefix="")
+    with open(hparams_file, encoding="utf-8") as file:
+        return load_hyperpyyaml(file, overrides)
+
+
+def _check(key, value, known, prefix):
+    if key not in known:
+        near = difflib.get_close_matches(str(key), map(str, known), n=3)
+        hint = f" Did you mean {' or '.join(prefix + n for n in near)}?" if near else (
+            f" There are: {', '.join(map(str, known))}."
+        )
+        raise RecipeError(f"There is no key '{prefix}{key}'.{hint}")
+    node = known[key]
+    tag = getattr(getattr(node, "tag", None), "value", None) or ""
+    # The arguments of a constructor are checked by the constructor.
+    if isinstance(value, dict) and isinstance(node, dict) and not tag.startswith("!"):
+        for inner, inner_value in value.items():
+            _check(inner, inner_value, node, f"{prefix}{key}.")

@@ -1,0 +1,400 @@
+"""Acoustic features as upstreams: spectrogram, fbank, MFCC, mel.
+
+The baselines of SUPERB (Yang et al., "SUPERB: Speech processing Universal
+PERformance Benchmark", https://arxiv.org/abs/2105.01051), and the input of
+models that were pre-trained on features. Two front-ends, as in S3PRL's
+``upstream/baseline``: Kaldi's (only whole frames) and the centred STFT's.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+import inspect
+import warnings
+
+import torch
+import torchaudio.compliance.kaldi
+import torchaudio.functional
+
+from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
+
+KALDI = {
+    "fbank": torchaudio.compliance.kaldi.fbank,
+    "mfcc": torchaudio.compliance.kaldi.mfcc,
+    "spectrogram": torchaudio.compliance.kaldi.spectrogram,
+}
+#: Options of Kaldi that are not the user's: dither would make features random.
+FIXED = ("waveform", "channel", "dither", "min_duration", "sample_frequency")
+STFT = ("mel", "linear", "mfcc", "magnitude")
+EPSILON = 1e-10
+
+
+def add_deltas(x, order=2, window=5):
+    """Appends differences over time, and their differences.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, frames, size].
+    order : int
+        How many times.
+    window : int
+        Frames that each difference spans, odd. The first and the last frame
+        are repeated beyond the ends.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, frames, (order + 1) * size].
+
+    Example
+    -------
+    >>> ramp = torch.arange(9.0).view(1, 9, 1)
+    >>> add_deltas(ramp, order=1)[0, 4].tolist()
+    [4.0, 1.0]
+    """
+    reach, frames, streams = (window - 1) // 2, x.shape[1], [x]
+    steps = range(1, reach + 1)
+    # By indexing and pairs, not a convolution: exactly zero in silence.
+    times = torch.arange(-reach, frames + reach, device=x.device).clamp(0, frames - 1)
+    for _ in range(order):
+        x = streams[-1][:, times].unfold(1, frames, 1)  # [batch, shift, size, frames]
+        slope = sum(n * (x[:, reach + n] - x[:, reach - n]) for n in steps)
+        streams.append(slope.transpose(1, 2) / (2 * sum(n * n for n in steps)))
+    return torch.cat(streams, dim=-1)
+
+
+def normalize(x):
+    """Zero mean and unit variance of each dimension over time (CMVN).
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, frames, size], each item a whole utterance.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Note
+    ----
+    The standard deviation is the unbiased one. For an utterance of a single
+    frame S3PRL gives NaN; here it is zero, as any dimension that is constant.
+
+    Example
+    -------
+    >>> normalize(torch.tensor([[[1.0, 7.0], [3.0, 7.0]]]))[0].tolist()
+    [[-0.7071067690849304, 0.0], [0.7071067690849304, 0.0]]
+    >>> normalize(torch.ones(1, 1, 2)).tolist()
+    [[[0.0, 0.0]]]
+    """
+    # Relative to the first frame a constant is exactly zero. Otherwise the
+    # rounding error of its mean would be divided by an epsilon of 1e-10.
+    x = x - x[:, :1]
+    std = x.std(1, correction=int(x.shape[1] > 1), keepdim=True)
+    return (x - x.mean(1, keepdim=True)) / (std + EPSILON)
+
+
+class AcousticFeatures(Upstream):
+    """What the two front-ends share: deltas, then CMVN; one hidden state.
+
+    A subclass implements ``frames``, ``min_samples``, ``stride`` and
+    ``spectral``. Features are computed in fp32 whatever the precision, which
+    is that of the result. The arguments are those of the subclasses.
+    """
+
+    num_layers = 1
+
+    def __init__(self, deltas, delta_window, cmvn, freeze, precision):
+        super().__init__(freeze=freeze, precision=precision)
+        if deltas < 0 or delta_window < 3 or delta_window % 2 == 0:
+            raise ValueError(
+                "deltas must be 0 or more and delta_window odd, 3 or more; got "
+                f"{deltas} and {delta_window}"
+            )
+        self.deltas, self.delta_window, self.cmvn = deltas, delta_window, cmvn
+        # Nothing else would remember where the module was moved to.
+        self.register_buffer("place", torch.empty(0), persistent=False)
+
+    def spectral(self, wavs):
+        """[batch, samples], fp32 -> [batch, frames, size], before the deltas."""
+        raise NotImplementedError
+
+    def encode(self, wavs):
+        """[batch, samples] -> one hidden state [batch, frames, output_size]."""
+        with torch.autocast(wavs.device.type, enabled=False):
+            x = add_deltas(self.spectral(wavs.float()), self.deltas, self.delta_window)
+            x = normalize(x) if self.cmvn else x
+        return [x.to(PRECISIONS[self.precision])]
+
+    def _probe(self):
+        """The size of the features; bad options fail here, not in training."""
+        return self.encode(torch.zeros(1, self.min_samples))[0].shape[-1]
+
+
+class KaldiFeatures(AcousticFeatures):
+    """Kaldi's features, as torchaudio computes them.
+
+    Arguments
+    ---------
+    feature : str
+        "fbank", "mfcc" or "spectrogram".
+    deltas : int
+        How many orders of differences to append.
+    delta_window : int
+        Frames that a difference spans, odd.
+    cmvn : bool
+        Zero mean and unit variance in each utterance.
+    freeze, precision
+        As for every upstream; there is nothing to train.
+    **options
+        Of ``torchaudio.compliance.kaldi.<feature>``: ``num_mel_bins``,
+        ``frame_length`` and ``frame_shift`` in milliseconds, ``window_type``,
+        … with Kaldi's defaults. There is no dither.
+
+    Raises
+    ------
+    ValueError
+        For an unknown feature or option, with the known ones.
+
+    Note
+    ----
+    Waveforms stay in [-1, 1] as in S3PRL, where Kaldi itself takes 16 bit
+    integers: log features without CMVN are lower by a constant.
+
+    Example
+    -------
+    >>> fbank = KaldiFeatures("fbank", num_mel_bins=80)
+    >>> fbank.output_size, fbank.stride, fbank.frames(16000)
+    (240, 160, 98)
+    >>> hidden_states, lens = fbank(torch.randn(2, 16000))
+    >>> hidden_states[0].shape
+    torch.Size([2, 98, 240])
+    """
+
+    def __init__(
+        self,
+        feature="fbank",
+        deltas=2,
+        delta_window=5,
+        cmvn=True,
+        freeze=True,
+        precision="fp32",
+        **options,
+    ):
+        super().__init__(deltas, delta_window, cmvn, freeze, precision)
+        _one_of("feature", [feature], KALDI)
+        known = inspect.signature(KALDI[feature]).parameters.values()
+        defaults = {p.name: p.default for p in known if p.name not in FIXED}
+        _one_of(f"option of kaldi's {feature}", options, defaults)
+        self.feature, self.options = feature, {**defaults, **options}
+        # The same rounding as torchaudio's.
+        self.window = int(self.sample_rate * self.options["frame_length"] * 0.001)
+        self.stride = int(self.sample_rate * self.options["frame_shift"] * 0.001)
+        self.output_size = self._probe()
+
+    @property
+    def min_samples(self):
+        """One window, in samples."""
+        return self.window
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        samples = max(samples, self.min_samples)
+        if self.options["snip_edges"]:
+            return 1 + (samples - self.window) // self.stride
+        return max(1, (samples + self.stride // 2) // self.stride)
+
+    def spectral(self, wavs):
+        """[batch, samples] -> [batch, frames, size], before the deltas."""
+        options = {"sample_frequency": self.sample_rate, **self.options}
+        return torch.stack([KALDI[self.feature](wav[None], **options) for wav in wavs])
+
+
+class StftFeatures(AcousticFeatures):
+    """Features of the centred short-time Fourier transform.
+
+    Arguments
+    ---------
+    feature : str
+        "linear": power spectrum; "mel": power in mel bands; "mfcc"; or
+        "magnitude": magnitude spectrum (S3PRL's ``stft_mag``).
+    log : bool
+        Natural logarithm, of all but MFCCs.
+    deltas, delta_window, cmvn, freeze, precision
+        As of :class:`KaldiFeatures`.
+    n_fft : int
+        Of the transform, in samples.
+    win_ms, hop_ms : float
+        Hann window and step, in milliseconds.
+    n_mels : int, optional
+        Mel bands. None: 80, and 128 for MFCCs, which S3PRL always takes.
+    n_mfcc : int
+        Cepstral coefficients.
+
+    Raises
+    ------
+    ValueError
+        For an unknown feature or impossible sizes.
+
+    Note
+    ----
+    S3PRL takes the last sample that is not zero for the end of an utterance,
+    so that digital silence at its end is cut off. Here it is audio.
+
+    Example
+    -------
+    >>> mel = StftFeatures("mel", n_mels=80)
+    >>> mel.output_size, mel.stride, mel.frames(16000)
+    (80, 160, 101)
+    """
+
+    def __init__(
+        self,
+        feature="mel",
+        log=True,
+        deltas=0,
+        delta_window=5,
+        cmvn=True,
+        n_fft=400,
+        win_ms=25,
+        hop_ms=10,
+        n_mels=None,
+        n_mfcc=13,
+        freeze=True,
+        precision="fp32",
+    ):
+        super().__init__(deltas, delta_window, cmvn, freeze, precision)
+        _one_of("feature", [feature], STFT)
+        self.feature, self.log = feature, log and feature != "mfcc"
+        self.window = round(win_ms * self.sample_rate / 1000)
+        self.stride = round(hop_ms * self.sample_rate / 1000)
+        self.n_fft, self.n_mfcc = n_fft, n_mfcc
+        self.n_mels = n_mels or (128 if feature == "mfcc" else 80)
+        if not 0 < self.window <= n_fft or self.stride < 1:
+            raise ValueError(
+                f"win_ms {win_ms} and hop_ms {hop_ms} are {self.window} and "
+                f"{self.stride} samples; the window must fit n_fft, {n_fft}"
+            )
+        if feature == "mfcc" and n_mfcc > self.n_mels:
+            raise ValueError(f"n_mfcc {n_mfcc} is more than n_mels {self.n_mels}")
+        self.output_size = self._probe()
+
+    @property
+    def min_samples(self):
+        """What the reflection at both ends needs, in samples."""
+        return self.n_fft // 2 + 1
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        samples = max(samples, self.min_samples)
+        return 1 + (samples - self.n_fft % 2) // self.stride
+
+    def spectral(self, wavs):
+        """[batch, samples] -> [batch, frames, size], before the deltas."""
+        sizes = (self.n_fft, self.stride, self.window)
+        window = _hann(self.window, wavs.device)
+        stft = torch.stft(wavs, *sizes, window, pad_mode="reflect", return_complex=True)
+        magnitude = stft.abs().transpose(1, 2)
+        if self.feature == "magnitude":  # the one with a floor, not an offset
+            return magnitude.clamp_min(1e-8).log() if self.log else magnitude
+        x = magnitude.pow(2)
+        if self.feature != "linear":
+            x = x @ _mel_bands(x.shape[-1], self.n_mels, self.sample_rate, x.device)
+        if self.feature == "mfcc":
+            return (x + 1e-6).log() @ _dct(self.n_mfcc, self.n_mels, x.device)
+        return (x + EPSILON).log() if self.log else x
+
+
+def from_s3prl(config):
+    """Builds features from a configuration of S3PRL.
+
+    Arguments
+    ---------
+    config : dict
+        As in a yaml of ``baseline_local``, or the ``audio`` block of a
+        checkpoint: ``kaldi``, ``delta`` and ``cmvn``, or ``input`` with
+        ``win_ms``, ``hop_ms``, ``n_freq`` and so on.
+
+    Returns
+    -------
+    AcousticFeatures
+        Frozen, fp32.
+
+    Raises
+    ------
+    ValueError
+        For a feature or an option that is not known.
+
+    Note
+    ----
+    A ``dither`` is left out. For MFCCs of the STFT ``n_mels`` has no effect.
+
+    Example
+    -------
+    >>> from_s3prl({"n_mels": 40, "input": {"feat_type": "mel"}}).output_size
+    40
+    """
+    if "kaldi" in config:
+        feature = config["kaldi"].get("feat_type", "fbank")
+        _one_of("feature", [feature], KALDI)
+        options = {**config["kaldi"].get(feature, {})}
+        options.pop("dither", None)
+        delta, cmvn = config.get("delta", {}), config.get("cmvn", {})
+        _one_of("option of delta", delta, ("order", "win_length"))
+        _one_of("option of cmvn", cmvn, ("use_cmvn",))
+        return KaldiFeatures(
+            feature,
+            deltas=delta.get("order", 2),
+            delta_window=delta.get("win_length", 5),
+            cmvn=cmvn.get("use_cmvn", True),
+            **options,
+        )
+    if "input" not in config:
+        raise ValueError(
+            "A configuration of features has 'kaldi' or 'input'; this one has: "
+            + (", ".join(config) or "nothing")
+        )
+    chosen = config["input"]
+    _one_of("feature", [chosen["feat_type"]], STFT[:3])
+    return StftFeatures(
+        chosen["feat_type"],
+        log=chosen.get("log", False),
+        deltas=chosen.get("delta", 0),
+        cmvn=chosen.get("cmvn", False),
+        n_fft=2 * (config.get("n_freq", 201) - 1),
+        win_ms=config.get("win_ms", 25),
+        hop_ms=config.get("hop_ms", 10),
+        n_mels=config.get("n_mels", 40) if chosen["feat_type"] == "mel" else None,
+        n_mfcc=config.get("n_mfcc", 13),
+    )
+
+
+def _one_of(what, given, known):
+    unknown = [str(name) for name in given if name not in known]
+    if unknown:
+        raise ValueError(
+            f"Unknown {what}: {', '.join(unknown)}. Known: {', '.join(known)}"
+        )
+
+
+# Not buffers: these stay fp32 when a module that holds features is cast.
+@functools.lru_cache(maxsize=16)
+def _hann(size, device):
+    return torch.hann_window(size, device=device)
+
+
+@functools.lru_cache(maxsize=16)
+def _mel_bands(n_freqs, n_mels, sample_rate, device):
+    with warnings.catch_warnings():  # 128 bands over 201 bins: some are empty
+        warnings.simplefilter("ignore", UserWarning)
+        bands = torchaudio.functional.melscale_fbanks(
+            n_freqs, 0.0, sample_rate / 2, n_mels, sample_rate
+        )
+    return bands.to(device)
+
+
+@functools.lru_cache(maxsize=16)
+def _dct(n_mfcc, n_mels, device):
+    return torchaudio.functional.create_dct(n_mfcc, n_mels, "ortho").to(device)

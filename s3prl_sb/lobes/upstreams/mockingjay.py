@@ -1,0 +1,398 @@
+"""Mockingjay, TERA and Audio ALBERT: Transformers over acoustic features.
+
+Papers: Liu et al., "Mockingjay: Unsupervised Speech Representation Learning
+with Deep Bidirectional Transformer Encoders", ICASSP 2020,
+https://arxiv.org/abs/1910.12638; Liu et al., "TERA: Self-Supervised Learning
+of Transformer Encoder Representation for Speech", TASLP 2021,
+https://arxiv.org/abs/2007.06028; Chi et al., "Audio ALBERT: A Lite BERT for
+Self-Supervised Learning of Audio Representation", SLT 2021,
+https://arxiv.org/abs/2005.08575. Reproduces S3PRL's ``upstream/mockingjay``,
+``tera``, ``audio_albert`` and ``spec_augment``, which are one network.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import math
+import re
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.features import from_s3prl
+from s3prl_sb.lobes.upstreams.fetch import fetch
+
+ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "swish": F.silu}
+#: S3PRL's names of the weights, and ours. Applied from first to last.
+NAMES = {
+    # Pre-LN networks list the norm of a sub-layer a second time.
+    r"(\.layer\.\d+)(\.attention)?\.LayerNorm\.": r"\1\2.output.LayerNorm.",
+    r"^input_representations\.spec_transform\.": "projection.",
+    r"^input_representations\.LayerNorm\.": "norm.",
+    r"^encoder\.LayerNorm\.": "state_norms.",
+    r"^encoder\.layer\.": "layers.",
+    r"\.attention\.self\.": ".",
+    r"\.attention\.output\.dense\.": ".output.",
+    r"\.attention\.output\.LayerNorm\.": ".attention_norm.",
+    r"\.intermediate\.dense\.": ".expand.",
+    r"^(layers\.\d+)\.output\.dense\.": r"\1.contract.",
+    r"^(layers\.\d+)\.output\.LayerNorm\.": r"\1.ffn_norm.",
+    r"\.gamma$": ".weight",
+    r"\.beta$": ".bias",
+}
+
+
+@dataclasses.dataclass
+class Architecture:
+    """The ``transformer`` block of a configuration, under S3PRL's names.
+
+    The defaults are the base model's.
+    """
+
+    hidden_size: int = 768
+    num_hidden_layers: int = 3
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072  #: of the feed-forwards
+    hidden_act: str = "gelu"  #: or "relu", "swish"
+    hidden_dropout_prob: float = 0.1  #: active only in training mode
+    attention_probs_dropout_prob: float = 0.1  #: the same
+    initializer_range: float = 0.02  #: standard deviation of random weights
+    layer_norm_eps: float = 1e-12  #: added to the variance
+    share_layer: bool = False  #: one layer, applied num_hidden_layers times
+    pre_layer_norm: bool = False  #: norms first, and one for each hidden state
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):  # YAML reads 1e-12 as a string
+            setattr(self, field.name, field.type(getattr(self, field.name)))
+        if self.hidden_act not in ACTIVATIONS:
+            raise ValueError(f"hidden_act must be one of: {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError("hidden_size must be a multiple of num_attention_heads")
+
+
+class Layer(nn.Module):
+    """Self-attention and feed-forward of an :class:`Architecture`."""
+
+    def __init__(self, config):
+        super().__init__()
+        size, eps = config.hidden_size, config.layer_norm_eps
+        self.config = config
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.query = nn.Linear(size, size)
+        self.key = nn.Linear(size, size)
+        self.value = nn.Linear(size, size)
+        self.output = nn.Linear(size, size)
+        self.attention_norm = nn.LayerNorm(size, eps)
+        self.expand = nn.Linear(size, config.intermediate_size)
+        self.contract = nn.Linear(config.intermediate_size, size)
+        self.ffn_norm = nn.LayerNorm(size, eps)
+
+    def forward(self, x, sizes):
+        """[total_frames, hidden_size] -> the same; ``sizes``: of the chunks."""
+        if self.config.pre_layer_norm:
+            x = x + self._attention(self.attention_norm(x), sizes)
+            return x + self._feed_forward(self.ffn_norm(x))
+        x = self.attention_norm(x + self._attention(x, sizes))
+        return self.ffn_norm(x + self._feed_forward(x))
+
+    def _attention(self, x, sizes):
+        """Each chunk attends to itself."""
+        qkv = self.query(x), self.key(x), self.value(x)
+        if len(set(sizes)) == 1:
+            x = self._attend(*(t.unflatten(0, (len(sizes), -1)) for t in qkv))
+            x = x.flatten(0, 1)
+        else:
+            chunks = zip(*(t.split(sizes) for t in qkv))
+            x = torch.cat([self._attend(*(t[None] for t in c))[0] for c in chunks])
+        return self._drop(self.output(x))
+
+    def _attend(self, *qkv):
+        """[batch, frames, hidden_size] each -> the same."""
+        heads = (t.unflatten(-1, (self.config.num_attention_heads, -1)) for t in qkv)
+        p = self.config.attention_probs_dropout_prob if self.training else 0.0
+        q, k, v = (t.transpose(1, 2) for t in heads)
+        x = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
+        return x.transpose(1, 2).flatten(2)
+
+    def _feed_forward(self, x):
+        return self._drop(self.contract(self.activation(self.expand(x))))
+
+    def _drop(self, x):
+        return F.dropout(x, self.config.hidden_dropout_prob, self.training)
+
+
+class FeatureTransformer(nn.Module):
+    """The whole network: projection, positions, layers.
+
+    Arguments
+    ---------
+    config : Architecture
+        Sizes and options.
+    input_size : int
+        Of the features.
+
+    Example
+    -------
+    >>> config = Architecture(hidden_size=32, num_attention_heads=4)
+    >>> network = FeatureTransformer(config, input_size=80)
+    >>> [list(state.shape) for state in network(torch.randn(100, 80), [60, 40])]
+    [[100, 32], [100, 32], [100, 32], [100, 32]]
+    """
+
+    def __init__(self, config, input_size):
+        super().__init__()
+        self.config = config
+        size, depth = config.hidden_size, config.num_hidden_layers
+        self.projection = nn.Linear(input_size, size)
+        self.norm = nn.LayerNorm(size, config.layer_norm_eps)
+        self.layers = nn.ModuleList(
+            Layer(config) for _ in range(1 if config.share_layer else depth)
+        )
+        self.state_norms = nn.ModuleList(
+            nn.LayerNorm(size, config.layer_norm_eps)
+            for _ in range(depth + 1 if config.pre_layer_norm else 0)
+        )
+        self._table = None  # grows to the longest chunk met
+
+    def reset_parameters(self):
+        """Initial values for training from scratch."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=self.config.initializer_range)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x, sizes):
+        """Hidden states, one at a time.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Features [total_frames, input_size], chunk after chunk.
+        sizes : list of int
+            Frames of each chunk.
+
+        Yields
+        ------
+        torch.Tensor
+            ``num_hidden_layers + 1`` states [total_frames, hidden_size].
+        """
+        x = self.norm(self.projection(x) + self._positions(sizes))
+        x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
+        pre, shared = self.config.pre_layer_norm, self.config.share_layer
+        for i in range(self.config.num_hidden_layers):
+            yield self.state_norms[i](x) if pre else x
+            x = self.layers[0 if shared else i](x, sizes)
+        yield self.state_norms[-1](x) if pre else x
+
+    def _positions(self, sizes):
+        """Sines at even, cosines at odd dimensions, from 0 in each chunk."""
+        if self._table is None or len(self._table) < max(sizes):
+            size = self.config.hidden_size
+            pairs = torch.arange(size, dtype=torch.double) // 2
+            angles = torch.arange(max(sizes))[:, None] / 10000 ** (2 * pairs / size)
+            angles[:, 0::2] = angles[:, 0::2].sin()
+            angles[:, 1::2] = angles[:, 1::2].cos()
+            self._table = angles.float()
+        weight = self.projection.weight
+        self._table = self._table.to(weight.device)
+        return torch.cat([self._table[:size] for size in sizes]).to(weight.dtype)
+
+
+def read_mockingjay(path):
+    """Reads a checkpoint of S3PRL, of either layout.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+
+    Returns
+    -------
+    config : dict
+        Its ``transformer``, ``audio`` and ``task`` blocks.
+    weights : dict
+        Of :class:`FeatureTransformer`. The head of pre-training, ``SpecHead``,
+        has no part in the hidden states and is dropped.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is of another kind.
+    """
+    states = checkpoints.read(path)
+    states = states if isinstance(states, dict) else {}
+    # Once the upstream's configuration was under 'Config', now the trainer's is.
+    for key in ("Config", "Upstream_Config"):
+        config = checkpoints.plain(states.get(key))
+        found = set(config) if isinstance(config, dict) else set()
+        if "Transformer" in states and found >= {"transformer", "audio", "task"}:
+            transformer = config["transformer"]
+            return config, _converted(states["Transformer"], transformer, path)
+    raise CheckpointError(
+        f"'{path}' is not a checkpoint of Mockingjay, TERA or Audio ALBERT: these "
+        "have 'Transformer', and 'Config' or 'Upstream_Config' with 'transformer', "
+        "'audio' and 'task'. Its keys: " + ", ".join(sorted(map(str, states))[:12])
+    )
+
+
+def _converted(weights, transformer, path):
+    """S3PRL's weights under our names, each once."""
+    converted = {}
+    for name, tensor in weights.items():
+        for pattern, ours in NAMES.items():
+            name = re.sub(pattern, ours, name)
+        if transformer.get("share_layer"):  # the file holds as many copies
+            name = re.sub(r"^layers\.\d+\.", "layers.0.", name)
+        if not torch.equal(converted.setdefault(name, tensor), tensor):
+            raise CheckpointError(
+                f"'{path}' has several values of '{name}', which should be shared"
+            )
+    return converted
+
+
+class Mockingjay(Upstream):
+    """Mockingjay.
+
+    Its hidden states are the input of the first layer and the output of each:
+    ``num_layers`` is one more than the layers.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint of S3PRL, or its address. It brings its own architecture
+        and features. None: a random network of ``config``.
+    config : dict, optional
+        What differs from the base model in the blocks ``transformer``,
+        ``audio`` and ``task``, under S3PRL's names; only without ``source``.
+    freeze, precision
+        As for every upstream.
+    seed : int
+        Of the random network's weights.
+
+    Note
+    ----
+    In S3PRL a frame whose features sum to exactly zero passes for padding, and
+    long audio is cut by the length of the padded batch. Here both go by the
+    true length of the utterance.
+
+    Example
+    -------
+    >>> tiny = {"transformer": {"hidden_size": 32, "num_attention_heads": 4}}
+    >>> hidden_states, lens = Mockingjay(config=tiny)(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (4, torch.Size([2, 101, 32]))
+    """
+
+    packed = True
+    #: What ``config`` changes.
+    base = {
+        "transformer": dataclasses.asdict(Architecture()),
+        "audio": {
+            "target_level": -25,
+            "win_ms": 25,
+            "hop_ms": 10,
+            "n_freq": 201,
+            "n_mels": 80,
+            "input": {"feat_type": "mel", "log": True, "delta": 0, "cmvn": True},
+        },
+        "task": {"sequence_length": 1500},
+    }
+
+    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
+        super().__init__(freeze=freeze, precision=precision)
+        if source is None:
+            self.config, weights = _merged(self.base, config or {}), None
+        else:
+            source = fetch(source)
+            self.config, weights = read_mockingjay(source)
+        audio, given = self.config["audio"], self.config["transformer"]
+        known = [key for key in self.base["transformer"] if key in given]
+        architecture = Architecture(**{key: given[key] for key in known})
+        self.features = from_s3prl(audio)
+        # Kaldi's input is taken as it is.
+        self.target_level = None if "kaldi" in audio else audio["target_level"]
+        self.sequence_length = int(self.config["task"]["sequence_length"])
+        with torch.random.fork_rng([]), torch.device("meta" if weights else "cpu"):
+            torch.manual_seed(seed)
+            self.network = FeatureTransformer(architecture, self.features.output_size)
+            self.network.reset_parameters()
+        if weights:
+            checkpoints.load_weights(self.network, weights, source)
+        self.stride = self.features.stride
+        self.output_size = architecture.hidden_size
+        self.num_layers = architecture.num_hidden_layers + 1
+
+    @property
+    def min_samples(self):
+        """Length of the shortest audio that needs no padding, in samples."""
+        return self.features.min_samples
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        return self.features.frames(samples)
+
+    def encode(self, wavs):
+        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        for state in self.encode_packed(list(wavs)):
+            yield state.unflatten(0, (len(wavs), -1))
+
+    def encode_packed(self, wavs):
+        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        chunks = []
+        for wav in wavs:
+            x = self._features(wav)
+            longest = self.sequence_length if self.sequence_length > 0 else len(x)
+            chunks += x.chunk(math.ceil(len(x) / longest))
+        x = torch.cat(chunks).to(self.network.projection.weight.dtype)
+        return self.network(x, [len(chunk) for chunk in chunks])
+
+    def _features(self, wav):
+        """[samples] -> [frames, features], at the level of pre-training."""
+        if self.target_level is not None:
+            rms = wav.pow(2).mean().sqrt()
+            wav = wav * (10 ** (self.target_level / 20) / (rms + 1e-10))
+        return self.features.encode(wav[None])[0][0]
+
+
+class Tera(Mockingjay):
+    """TERA: :class:`Mockingjay`'s network, pre-trained on more alterations.
+
+    Example
+    -------
+    >>> tiny = {"transformer": {"hidden_size": 32, "num_attention_heads": 4}}
+    >>> Tera(config=tiny).num_layers
+    4
+    """
+
+
+class AudioAlbert(Mockingjay):
+    """Audio ALBERT: :class:`Mockingjay` with one layer, applied again and again.
+
+    Example
+    -------
+    >>> tiny = {"transformer": {"hidden_size": 32, "num_attention_heads": 4}}
+    >>> upstream = AudioAlbert(config=tiny)
+    >>> upstream.num_layers, len(upstream.network.layers)
+    (4, 1)
+    """
+
+    base = {
+        **Mockingjay.base,
+        "transformer": dataclasses.asdict(Architecture(share_layer=True)),
+    }
+
+
+def _merged(base, changes, where="config"):
+    """Nested dicts, the second over the first."""
+    result = dict(base)
+    for key, value in changes.items():
+        if key not in base and where in ("config", "config.transformer"):
+            raise ValueError(f"Unknown {where}.{key}. Known: {', '.join(base)}")
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value, f"{where}.{key}") if nested else value
+    return result

@@ -1,0 +1,56 @@
+"""Accuracy and confusions.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+
+def confusion_matrix(predicted, true, num_classes):
+    """Counts of true against predicted classes.
+
+    Arguments
+    ---------
+    predicted, true : torch.Tensor
+        [utterances], class indices.
+    num_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    torch.Tensor
+        [num_classes, num_classes], int64; a row is a true class.
+
+    Example
+    -------
+    >>> import torch
+    >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    cells = true * num_classes + predicted
+    counts = torch.bincount(cells, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
+
+
+def accuracy(predicted, true):
+    """Share of utterances whose class was right.
+
+    Arguments
+    ---------
+    predicted, true : torch.Tensor
+        [utterances], class indices.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> import torch
+    >>> accuracy(torch.tensor([0, 1]), torch.tensor([0, 0]))
+    0.5
+    """
+    if len(true) == 0:
+        raise ValueError("the accuracy of no utterances is not defined")
+    return (predicted == true).double().mean().item()
