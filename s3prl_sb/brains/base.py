@@ -75,7 +75,9 @@ class SSLBrain(sb.Brain):
                 "To switch clipping off, make it large: 1.0e9."
             )
         if checkpointer is not None:
-            checkpointer.add_recoverables(dict(self.modules.items()))
+            checkpointer.add_recoverables(
+                {name: m for name, m in self.modules.items() if m.state_dict()}
+            )
         self.started = time.time()
         self.splits = {}
 

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
 import os
 import shutil
 
@@ -15,6 +16,8 @@ from speechbrain.utils.checkpoints import (
     Checkpointer,
 )
 from speechbrain.utils.distributed import if_main_process
+
+logger = logging.getLogger(__name__)
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -54,10 +57,12 @@ class AtomicCheckpointer(Checkpointer):
                 if path.name.startswith(self.UNFINISHED):
                     shutil.rmtree(path)
 
-    def save_checkpoint(self, meta={}, **kwargs):
+    def save_checkpoint(self, meta={}, verbosity=logging.INFO, **kwargs):
         """Saves a checkpoint; arguments as SpeechBrain's."""
         files = sorted(name + PARAMFILE_EXT for name in self.recoverables)
-        saved = super().save_checkpoint({**meta, "files": files}, **kwargs)
+        saved = super().save_checkpoint(
+            {**meta, "files": files}, verbosity=logging.DEBUG, **kwargs
+        )
         if saved is None:  # not the main process
             return None
         final = saved.path.with_name(saved.path.name.removeprefix(self.UNFINISHED))
@@ -65,6 +70,7 @@ class AtomicCheckpointer(Checkpointer):
             _sync(file)
         os.replace(saved.path, final)
         _sync(final.parent)
+        logger.log(verbosity, "Saved a checkpoint: %s", final)
         files = {name: final / path.name for name, path in saved.paramfiles.items()}
         return Checkpoint(final, saved.meta, files)
 

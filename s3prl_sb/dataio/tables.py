@@ -347,7 +347,10 @@ def _settle_segment(record, length, place):
             f"{place}: segment {record['start']} to {record['stop']} goes beyond the "
             f"{length:.3f} s of {record['wav']}. Times are in seconds."
         )
-    record["duration"] = record["stop"] - record["start"]
+    if record["stop"] > record["start"]:  # else validate() says what is wrong
+        record["duration"] = record["stop"] - record["start"]
+    else:
+        record["duration"] = length
 
 
 def _seconds(value, key, place):

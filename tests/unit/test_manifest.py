@@ -144,8 +144,8 @@ def test_empty_manifest(tmp_path):
         ({"start": -1, "stop": 0.5}, "start -1", "0 <= start"),
         (
             {"start": 0.5, "stop": 1.1},
-            "0.5 to 1.1 goes beyond the duration 1.0",
-            "whole",
+            "0.5 to 1.1 has not the duration 1.0",
+            "that of the segment",
         ),
         ({"wav": "gone.wav"}, "missing audio file gone.wav", "Correct the paths"),
     ],
@@ -252,17 +252,31 @@ def test_csv_in_the_columns_of_s3prl(tmp_path):
     )
     found = tables.from_csv(table)
     wav = str(tmp_path / "audio" / "a.wav")
-    common = {"wav": wav, "duration": 2.0}
     assert found == {
-        "x": {**common, "start": None, "stop": None, "label": "yes", "speaker": "s1"},
+        "x": {
+            "wav": wav,
+            "duration": 2.0,
+            "start": None,
+            "stop": None,
+            "label": "yes",
+            "speaker": "s1",
+        },
         "y": {
-            **common,
+            "wav": wav,
+            "duration": 1.0,
             "start": 0.5,
             "stop": 1.5,
             "label": "no, thanks",
             "speaker": "s2",
         },
-        "z": {**common, "start": 0.5, "stop": 2.0, "label": "no", "speaker": "s2"},
+        "z": {
+            "wav": wav,
+            "duration": 1.5,
+            "start": 0.5,
+            "stop": 2.0,
+            "label": "no",
+            "speaker": "s2",
+        },
     }
     manifest.write(found, tmp_path / "train.json")
     assert tables.from_json(tmp_path / "train.json") == found
@@ -305,7 +319,7 @@ def test_json_in_the_style_of_speechbrain(tmp_path):
         ("wav,text\na.wav,hello\n", ":2", "missing key label"),
         ("wav,label,start\na.wav,yes,soon\n", ":2", "start 'soon' is not a number"),
         ("wav,label,start,stop\na.wav,yes,.8,.2\n", ":2", "stop 0.2 <= start 0.8"),
-        ("wav,label,start,stop\na.wav,yes,0,9\n", ":2", "beyond the duration 1.0"),
+        ("wav,label,start,stop\na.wav,yes,0,9\n", ":2", "beyond the 1.000 s"),
         ("wav,label,duration\na.wav,yes,-1\n", ":2", "duration -1.0 is not positive"),
         ('wav,label\na.wav,"y\nes"\nb.wav,no\n', ":4", "b.wav: no such audio file"),
         ("wav,label,duration\na.wav,y,1\nb.wav,y,1\n", ":3", "missing audio file"),
@@ -398,10 +412,10 @@ def test_the_same_audio_in_two_splits_is_logged(tmp_path, caplog):
 
 
 def test_a_users_own_file_is_not_overwritten(tmp_path):
-    tables = three_tables(tmp_path)
-    manifest.write(tables.load_table(tables[0]), tmp_path / "train.json")
+    train, *rest = three_tables(tmp_path)
+    manifest.write(tables.load_table(train), tmp_path / "train.json")
     with fails("train.json: would be overwritten"):
-        prepare_tables(tmp_path / "train.json", *tables[1:], tmp_path)
+        prepare_tables(tmp_path / "train.json", *rest, tmp_path)
 
 
 # ---- few-shot subsets ---------------------------------------------------------------

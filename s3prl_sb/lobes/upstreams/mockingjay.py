@@ -113,9 +113,9 @@ class Layer(nn.Module):
 
     def _attend(self, *qkv):
         """[batch, frames, hidden_size] each -> the same."""
-        heads = (t.unflatten(-1, (self.config.num_attention_heads, -1)) for t in qkv)
+        heads = (self.config.num_attention_heads, -1)
         p = self.config.attention_probs_dropout_prob if self.training else 0.0
-        q, k, v = (t.transpose(1, 2) for t in heads)
+        q, k, v = (t.unflatten(-1, heads).transpose(1, 2) for t in qkv)
         x = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
         return x.transpose(1, 2).flatten(2)
 
@@ -150,21 +150,24 @@ class FeatureTransformer(nn.Module):
         size, depth = config.hidden_size, config.num_hidden_layers
         self.projection = nn.Linear(input_size, size)
         self.norm = nn.LayerNorm(size, config.layer_norm_eps)
-        self.layers = nn.ModuleList(
-            Layer(config) for _ in range(1 if config.share_layer else depth)
-        )
+        copies = 1 if config.share_layer else depth
+        self.layers = nn.ModuleList(Layer(config) for _ in range(copies))
         self.state_norms = nn.ModuleList(
             nn.LayerNorm(size, config.layer_norm_eps)
             for _ in range(depth + 1 if config.pre_layer_norm else 0)
         )
         self._table = None  # grows to the longest chunk met
 
-    def reset_parameters(self):
-        """Initial values for training from scratch."""
+    def reset_parameters(self, seed=0):
+        """Initial values for training from scratch; no global generator moves."""
+        std, generator = self.config.initializer_range, torch.Generator("cpu")
+        generator.manual_seed(seed)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=self.config.initializer_range)
+                nn.init.normal_(module.weight, std=std, generator=generator)
                 nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
 
     def forward(self, x, sizes):
         """Hidden states, one at a time.
@@ -209,7 +212,6 @@ def read_mockingjay(path):
     Arguments
     ---------
     path : str
-        The file.
 
     Returns
     -------
@@ -306,7 +308,7 @@ class Mockingjay(Upstream):
     def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
         super().__init__(freeze=freeze, precision=precision)
         if source is None:
-            self.config, weights = _merged(self.base, config or {}), None
+            self.config = _merged(self.base, config or {})
         else:
             source = fetch(source)
             self.config, weights = read_mockingjay(source)
@@ -317,11 +319,11 @@ class Mockingjay(Upstream):
         # Kaldi's input is taken as it is.
         self.target_level = None if "kaldi" in audio else audio["target_level"]
         self.sequence_length = int(self.config["task"]["sequence_length"])
-        with torch.random.fork_rng([]), torch.device("meta" if weights else "cpu"):
-            torch.manual_seed(seed)
+        with torch.device("meta"):
             self.network = FeatureTransformer(architecture, self.features.output_size)
-            self.network.reset_parameters()
-        if weights:
+        if source is None:
+            self.network.to_empty(device="cpu").reset_parameters(seed)
+        else:
             checkpoints.load_weights(self.network, weights, source)
         self.stride = self.features.stride
         self.output_size = architecture.hidden_size
@@ -371,7 +373,7 @@ class Tera(Mockingjay):
 
 
 class AudioAlbert(Mockingjay):
-    """Audio ALBERT: :class:`Mockingjay` with one layer, applied again and again.
+    """Audio ALBERT: :class:`Mockingjay` with one layer, applied time and again.
 
     Example
     -------
