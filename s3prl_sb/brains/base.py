@@ -357,6 +357,7 @@ class SSLBrain(sb.Brain):
         results = {
             "task": self.task,
             "upstream": str(self.hparams.upstream),
+            "chosen_by": {"metric": self.metric, "highest": self.higher_is_better},
             "metrics": {name: float(value) for name, value in metrics.items()},
             "utterances": self.splits,
             "seed": self.hparams.seed,

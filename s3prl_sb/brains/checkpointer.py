@@ -50,12 +50,13 @@ class AtomicCheckpointer(Checkpointer):
 
     UNFINISHED = "saving-"
 
-    def __init__(self, checkpoints_dir, recoverables=None, **kwargs):
-        super().__init__(checkpoints_dir, recoverables, **kwargs)
-        if if_main_process():  # what a kill has left behind
+    def recover_if_possible(self, *args, **kwargs):
+        """SpeechBrain's, after clearing away what a kill has left behind."""
+        if if_main_process():
             for path in self.checkpoints_dir.iterdir():
                 if path.name.startswith(self.UNFINISHED):
                     shutil.rmtree(path)
+        return super().recover_if_possible(*args, **kwargs)
 
     def save_checkpoint(self, meta={}, verbosity=logging.INFO, **kwargs):
         """Saves a checkpoint; arguments as SpeechBrain's."""

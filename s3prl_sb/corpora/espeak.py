@@ -1,17 +1,12 @@
 """Synthetic speech whose word and phone times are known exactly.
 
-eSpeak NG is a formant synthesiser of half a megabyte: it speaks hundreds of
-times faster than real time on one core, in many languages and voices, and
-reports when each word and phone begins. That makes it the ideal source of
-small spoken corpora for demonstrations and tests (see
-:mod:`s3prl_sb.corpora.toy`).
-
-The library comes with the wheel ``espeakng-loader``
+eSpeak NG is a formant synthesiser of half a megabyte. It speaks a hundred times faster
+than real time on one core, in many languages and voices, and reports when each word and
+phone begins. The library comes with the wheel ``espeakng-loader``
 (``pip install 's3prl_sb[demo]'``) and is called through :mod:`ctypes`.
 
 Authors
--------
- * The s3prl_sb contributors, 2026
+ * The s3prl_sb developers, 2026
 """
 
 import ctypes
@@ -19,12 +14,11 @@ import functools
 import re
 import threading
 from pathlib import Path
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
-#: Hz, of every :class:`Utterance`
-SAMPLE_RATE = 16000
+SAMPLE_RATE = 16000  # of every Utterance
 
 # The subset of eSpeak's C interface (speak_lib.h, revision 12) used here
 _SYNCHRONOUS, _PHONEME_EVENTS, _DONT_EXIT = 2, 0x0001, 0x8000
@@ -69,8 +63,6 @@ _Callback = ctypes.CFUNCTYPE(
     ctypes.POINTER(_Event),
 )
 
-Span = Tuple[float, float, str]
-
 
 class Utterance(NamedTuple):
     """What was said, and when.
@@ -78,18 +70,18 @@ class Utterance(NamedTuple):
     Arguments
     ---------
     samples : numpy.ndarray
-        Waveform [samples], float32 within -1 and 1, mono at 16 kHz.
+        Waveform [samples], float32, mono, 16 kHz.
     words : list of (float, float, str)
-        Start and end in seconds, and the word as written. Words that
-        English runs together ("of the") may share one entry.
+        Start and end in seconds, and the word as written. Words that English runs
+        together ("of the") may share one entry.
     phones : list of (float, float, str)
-        Start and end in seconds, and eSpeak's mnemonic without its stress
-        mark. They leave no gap; pauses are ``"_"``.
+        Start and end in seconds, and eSpeak's mnemonic without its stress mark. They
+        leave no gap; pauses are ``"_"``.
     """
 
     samples: np.ndarray
-    words: List[Span]
-    phones: List[Span]
+    words: list
+    phones: list
 
     @property
     def duration(self):
@@ -97,40 +89,16 @@ class Utterance(NamedTuple):
         return len(self.samples) / SAMPLE_RATE
 
     def trimmed(self, margin=0.02):
-        """Only the samples from the first word to the last.
-
-        Arguments
-        ---------
-        margin : float
-            Seconds to keep on either side.
-
-        Returns
-        -------
-        samples : numpy.ndarray
-            Waveform [samples], float32, 16 kHz.
-        """
+        """Samples from the first word to the last, and ``margin`` seconds around."""
         start = max(0, round((self.words[0][0] - margin) * SAMPLE_RATE))
         stop = round((self.words[-1][1] + margin) * SAMPLE_RATE)
         return self.samples[start:stop]
 
 
 class Voice(NamedTuple):
-    """One speaker: the settings of :func:`speak` that make a person.
+    """A speaker: what makes a person of the settings of :func:`speak`.
 
-    Arguments
-    ---------
-    voice : str
-        Language or accent, such as ``"en-us"``.
-    variant : str
-        Vocal tract and voice quality, a name of :func:`variants`.
-    rate : int
-        Words a minute.
-    pitch : int
-        0 to 99, relative to the variant's own register.
-    pitch_range : int
-        0 (monotone) to 99 (lively).
-    gender : str
-        ``"f"`` or ``"m"``, as the variant is meant to sound.
+    ``gender`` is "f" or "m", as the variant is meant to sound.
     """
 
     voice: str
@@ -147,9 +115,7 @@ class Voice(NamedTuple):
         return speak(text, **{**settings, **changes})
 
 
-def speak(
-    text, voice="en-us", variant=None, rate=175, pitch=50, pitch_range=50
-):
+def speak(text, voice="en-us", variant=None, rate=175, pitch=50, pitch_range=50):
     """Speaks a text.
 
     The same call gives identical samples, whatever was spoken before.
@@ -171,27 +137,22 @@ def speak(
 
     Returns
     -------
-    utterance : Utterance
-        Waveform at 16 kHz, its peak at 0.5, with the times of words and
-        phones.
+    Utterance
+        Waveform at 16 kHz, its peak at 0.5, with the times of words and phones.
 
     Raises
     ------
     ImportError
         If ``espeakng-loader`` is not installed.
     ValueError
-        If a setting is out of range or its name unknown, or if nothing in
-        the text can be spoken.
+        If a setting is out of range or unknown, or there is nothing to say.
 
     Example
     -------
     >>> import pytest
     >>> _ = pytest.importorskip("espeakng_loader")
-    >>> utterance = speak("good morning", variant="f2")
-    >>> [word for start, stop, word in utterance.words]
-    ['good', 'morning']
-    >>> utterance.samples.dtype, 0.5 < utterance.duration < 1.5
-    (dtype('float32'), True)
+    >>> [word for start, stop, word in speak("good day", variant="f2").words]
+    ['good', 'day']
     """
     for name, value, low, high in [
         ("rate", rate, 80, 450),
@@ -203,12 +164,8 @@ def speak(
     path = _known("voice", voice, languages())
     if variant is not None:
         path += "+" + _known("variant", variant, variants())
-    settings = {
-        _RATE: rate,
-        _VOLUME: _HEADROOM_VOLUME,
-        _PITCH: pitch,
-        _PITCH_RANGE: pitch_range,
-    }
+    settings = {_RATE: rate, _VOLUME: _HEADROOM_VOLUME}
+    settings.update({_PITCH: pitch, _PITCH_RANGE: pitch_range})
     with _lock:
         pcm, sample_rate, events = _synthesise(text, path, settings)
     if not any(event[0] == _EVENT_WORD for event in events):
@@ -217,15 +174,9 @@ def speak(
     return Utterance(_resampled(pcm, sample_rate), words, phones)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def languages():
-    """Every language and accent that :func:`speak` knows.
-
-    Returns
-    -------
-    languages : dict
-        The library's file of each, by lower-case tag such as ``"en-gb"``.
-    """
+    """The library's file of each language, by lower-case tag such as "en-gb"."""
     files = {}
     folder = _data_folder() / "lang"
     for file in sorted(folder.glob("*/*")):
@@ -236,45 +187,29 @@ def languages():
     return files
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def variants():
-    """Every timbre that :func:`speak` knows.
-
-    Returns
-    -------
-    variants : tuple of str
-        Names.
-    """
+    """The names of all timbres."""
     folder = _data_folder() / "voices" / "!v"
     return tuple(sorted(file.name for file in folder.iterdir()))
 
 
-# Variants that sound like people, and not like one another: no robots, echoes
-# or whispers. Even numbers of them, see voices().
-_FEMALE = (
-    "f1 f2 f3 f4 f5 Alicia Andrea Annie anika aunty belinda grandma linda steph"
-).split()
-_MALE = (
-    "m1 m2 m3 m4 m5 m6 m7 m8 Alex Andy Denis Diogo Lee Michael Mike Reed Storm "
-    "adam boris croak david edward grandpa gustave ian john marcelo michel "
-    "pablo paul quincy rob"
-).split()
-_ACCENTS = (
-    "en-us en-gb en-gb-scotland en-029 en-gb-x-rp en-us-nyc en-gb-x-gbclan "
-    "en-gb-x-gbcwmd"
-).split()
+# Variants that sound like people and not like one another: no robots, echoes, whispers
+_TIMBRES = {
+    "f": "f1 f2 f3 f4 f5 Alicia Andrea Annie anika aunty belinda grandma linda steph",
+    "m": "m1 m2 m3 m4 m5 m6 m7 m8 Alex Andy Denis Diogo Lee Michael Mike Reed Storm "
+    "adam boris croak david edward grandpa gustave ian john marcelo michel pablo paul "
+    "quincy rob",
+}
+_ACCENTS = """en-us en-gb en-gb-scotland en-029 en-gb-x-rp en-us-nyc en-gb-x-gbclan
+en-gb-x-gbcwmd""".split()
 
 
 def voices():
-    """Speakers that can be told apart, always the same ones.
+    """Speakers of English that can be told apart, always the same ones.
 
-    No two share both timbre and accent; those that share one differ in pitch
-    and rate. Women and men take turns.
-
-    Returns
-    -------
-    voices : list of Voice
-        224 speakers of English.
+    No two share both timbre and accent; those that share one differ in pitch and rate.
+    Women and men take turns.
 
     Example
     -------
@@ -282,26 +217,20 @@ def voices():
     224
     """
     people = []
-    for k in range(len(_FEMALE) * len(_ACCENTS)):
-        for gender, timbres in [("f", _FEMALE), ("m", _MALE)]:
-            # One accent further at each round over the timbres. A timbre thus
-            # meets each accent once, as 8 and the odd n + 1 are coprime.
-            n = len(timbres)
-            people.append(
-                Voice(
-                    voice=_ACCENTS[(k + k // n) % len(_ACCENTS)],
-                    variant=timbres[k % n],
-                    rate=150 + k * 29 % 46,
-                    pitch=30 + k * 17 % 41,
-                    pitch_range=35 + k * 13 % 41,
-                    gender=gender,
-                )
-            )
+    for k in range(len(_TIMBRES["f"].split()) * len(_ACCENTS)):
+        for gender, names in _TIMBRES.items():
+            names = names.split()
+            # One accent further at each round: a timbre meets each accent just once, as
+            # their number, 8, and the odd len(names) + 1 have no common divisor
+            accent = _ACCENTS[(k + k // len(names)) % len(_ACCENTS)]
+            timbre, rate = names[k % len(names)], 150 + k * 29 % 46
+            pitch, pitch_range = 30 + k * 17 % 41, 35 + k * 13 % 41
+            people.append(Voice(accent, timbre, rate, pitch, pitch_range, gender))
     return people
 
 
 def _known(kind, name, names):
-    """The file that goes by a name, or an error that lists the names."""
+    """The file of a name, or an error that lists the names."""
     if name not in names:
         raise ValueError(
             f"Unknown {kind} {name!r}; there are: {', '.join(sorted(names))}"
@@ -315,8 +244,7 @@ def _loader():
         import espeakng_loader
     except ImportError as error:
         raise ImportError(
-            "Synthetic speech needs espeakng-loader: "
-            "pip install 's3prl_sb[demo]'"
+            "Synthetic speech needs espeakng-loader: pip install 's3prl_sb[demo]'"
         ) from error
     return espeakng_loader
 
@@ -328,23 +256,19 @@ def _data_folder():
 def _open():
     """A library in its initial state.
 
-    The phases of flutter, echo, voicing and noise live in the library's
-    static variables and run on from one text to the next; no call resets
-    them all. Loading the library anew does, in a third of a millisecond.
+    The phases of flutter, echo, voicing and noise are in its static variables and run
+    on from one text to the next; no call resets them all. Loading the library anew
+    does, in a third of a millisecond.
     """
     loader = _loader()
     library = ctypes.CDLL(loader.get_library_path())
     if library.espeak_ng_GetSampleRate() != 0:
         raise RuntimeError(
-            "Something else in this process uses this espeak-ng library, so "
-            "that speech would depend on what it did. Speak in another process"
+            "Something else in this process uses this espeak-ng library, and speech "
+            "would depend on what it did. Speak in another process."
         )
-    sample_rate = library.espeak_Initialize(
-        _SYNCHRONOUS,
-        _BUFFER_MS,
-        loader.get_data_path().encode(),
-        _PHONEME_EVENTS | _DONT_EXIT,
-    )
+    path, options = loader.get_data_path().encode(), _PHONEME_EVENTS | _DONT_EXIT
+    sample_rate = library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, path, options)
     if sample_rate <= 0:
         raise RuntimeError(f"espeak-ng finds no data in {_data_folder()}")
     # It seeds breath and aspiration noise with the time of day
@@ -361,24 +285,10 @@ def _close(library):
 
 
 def _synthesise(text, voice, settings):
-    """Runs the library once.
+    """Runs the library once on the file of a voice, with ``+variant`` if any.
 
-    Arguments
-    ---------
-    text : str
-    voice : str
-        File of the language, and possibly ``+variant``.
-    settings : dict
-        Values by the library's parameter number.
-
-    Returns
-    -------
-    pcm : numpy.ndarray
-        [samples], int16.
-    sample_rate : int
-        Hz.
-    events : list of (int, int, int, bytes)
-        Type, first character (from 0), sample, phone.
+    ``settings`` are values by parameter number. Returns int16 samples, their rate in
+    Hz, and events: type, first character (from 0), sample and phone.
     """
     chunks, events = [], []
 
@@ -423,7 +333,7 @@ def _resampled(pcm, sample_rate):
     return (samples * (_PEAK / samples.abs().max())).numpy()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _resampler(sample_rate):
     # Its filter takes longer to make than a short word takes to speak
     from torchaudio.transforms import Resample
@@ -434,10 +344,9 @@ def _resampler(sample_rate):
 def _spans(text, events, sample_rate, duration):
     """Turns the starts of words and phones into intervals.
 
-    A word starts at its own event. The first phone's event is up to 50 ms
-    later, after the closure or the onset of a vowel, which are part of the
-    phone: it is moved to the start of the word. A linking glide that this
-    leaves without any time is dropped.
+    A word starts at its own event. The first phone's event is up to 50 ms later, after
+    the closure or the onset of a vowel, which are part of the phone: it is moved to the
+    start of the word. A linking glide that this leaves without any time is dropped.
     """
     starts, words, fresh = [], [], True
     for kind, position, sample, phone in events:

@@ -176,9 +176,7 @@ def test_batch_against_alone(name):
         alone = upstream(wav[None])[0][0][0]
         assert len(alone) == upstream.frames(len(wav))
         limit = 1e-5 * alone.abs().max().item()
-        torch.testing.assert_close(
-            together[i, : len(alone)], alone, rtol=0, atol=limit
-        )
+        torch.testing.assert_close(together[i, : len(alone)], alone, rtol=0, atol=limit)
         assert (together[i, len(alone) :] == 0).all()
 
 

@@ -20,6 +20,8 @@ import re
 import sys
 from pathlib import Path
 
+from s3prl_sb import resources
+
 __all__ = ["UnknownUpstream", "card", "load", "names"]
 
 
@@ -126,23 +128,9 @@ def _index():
     """The name of every card, and its file."""
     return {
         match: file
-        for file in sorted(cards_folder().glob("*.yaml"))
+        for file in sorted((resources.folder("hparams") / "upstreams").glob("*.yaml"))
         for match in re.findall(r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M)
     }
-
-
-def cards_folder():
-    """Where the published cards lie.
-
-    Returns
-    -------
-    pathlib.Path
-    """
-    import s3prl_sb
-
-    package = Path(s3prl_sb.__file__).parent
-    installed = package / "hparams" / "upstreams"
-    return installed if installed.is_dir() else package.parent / "hparams/upstreams"
 
 
 def _find(name):

@@ -13,6 +13,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
 import dataclasses
 import math
 import re
@@ -181,8 +182,7 @@ class FeatureTransformer(nn.Module):
 
         Yields
         ------
-        torch.Tensor
-            ``num_hidden_layers + 1`` states [total_frames, hidden_size].
+        torch.Tensor : each of the states [total_frames, hidden_size]
         """
         x = self.norm(self.projection(x) + self._positions(sizes))
         x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
@@ -391,7 +391,7 @@ class AudioAlbert(Mockingjay):
 
 def _merged(base, changes, where="config"):
     """Nested dicts, the second over the first."""
-    result = dict(base)
+    result = copy.deepcopy(base)  # the class keeps its own
     for key, value in changes.items():
         if key not in base and where in ("config", "config.transformer"):
             raise ValueError(f"Unknown {where}.{key}. Known: {', '.join(base)}")

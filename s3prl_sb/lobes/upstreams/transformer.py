@@ -282,17 +282,27 @@ class SpeechTransformer(nn.Module):
             EncoderLayer(config) for _ in range(config.num_layers)
         )
 
-    def reset_parameters(self):
-        """Initial values for training from scratch, as in the papers."""
+    def reset_parameters(self, seed=0):
+        """Initial values for training from scratch, as in the papers.
+
+        Arguments
+        ---------
+        seed : int
+            Equal seeds give equal weights, in every process.
+        """
+        random = torch.Generator().manual_seed(seed)
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=0.02, generator=random)
+            elif isinstance(module, nn.Conv1d):
+                nn.init.kaiming_normal_(module.weight, generator=random)
+            elif isinstance(module, (nn.LayerNorm, nn.GroupNorm)):
+                nn.init.ones_(module.weight)
+            if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)
-        for convolution in self.front_end.convolutions:
-            nn.init.kaiming_normal_(convolution.weight)
         kernel, size = self.config.position_kernel, self.config.hidden_size
-        nn.init.normal_(self.positions.weight, std=math.sqrt(4 / (kernel * size)))
-        nn.init.zeros_(self.positions.bias)
+        std = math.sqrt(4 / (kernel * size))
+        nn.init.normal_(self.positions.weight, std=std, generator=random)
 
     def forward(self, wavs, selection="inputs"):
         """Hidden states, one at a time.

@@ -91,16 +91,16 @@ class Wav2Vec2(Upstream):
         self.selection = SELECTIONS[feature_selection]
         self.freeze_front_end = freeze_front_end
         if source is None:
-            self.config = TransformerConfig(**(config or {}))
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                self.network = SpeechTransformer(self.config)
-                self.network.reset_parameters()
+            self.config, weights = TransformerConfig(**(config or {})), None
         else:
             path = fetch(source)
             self.config, weights = read_transformer(path)
-            with torch.device("meta"):
-                self.network = SpeechTransformer(self.config)
+        with torch.device("meta"):
+            self.network = SpeechTransformer(self.config)
+        if weights is None:
+            self.network.to_empty(device="cpu")
+            self.network.reset_parameters(seed)
+        else:
             checkpoints.load_weights(self.network, weights, path)
         self.config.layerdrop = layerdrop
         if freeze_front_end:

@@ -1,0 +1,38 @@
+# make demo    the main job, on a corpus that the machine speaks itself
+# make test    the test suite
+# Both set everything up in .venv first, and are fast the second time.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STEPS ?= 2000
+DEMO := demo
+CORPUS := $(DEMO)/speech_commands
+
+.PHONY: demo test clean
+
+demo: .venv/ready
+	$(BIN)/s3prl-sb toy speech_commands $(CORPUS)
+	for upstream in fbank_no_cmvn hubert_small_random; do \
+	  $(BIN)/s3prl-sb run SUPERB/KS --upstream $$upstream \
+	    --data_folder $(CORPUS) --output_folder $(DEMO)/KS/$$upstream \
+	    --cache_folder $(DEMO)/cache \
+	    --total_steps $(STEPS) --steps_per_epoch 500 --lr 0.01 || exit 1; \
+	done
+	@echo
+	$(BIN)/s3prl-sb results $(DEMO)/KS
+	@echo
+	$(BIN)/s3prl-sb predict $(DEMO)/KS/fbank_no_cmvn \
+	  "$$(ls $(CORPUS)/speech_commands_test_set_v0.01/yes/*.wav | head -n 1)"
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+.venv/ready: setup.py constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed" if sys.version_info < (3, 10) else 0)'
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { rm -rf .venv; $(PYTHON) -m virtualenv .venv; }
+	$(BIN)/pip install --upgrade pip
+	$(BIN)/pip install --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+clean:
+	rm -rf .venv $(DEMO) build *.egg-info

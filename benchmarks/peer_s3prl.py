@@ -1,0 +1,136 @@
+"""The worker that runs S3PRL 0.4.18, in S3PRL's own environment.
+
+Started by ``extraction.py`` and ``probing.py``; README.md says how to set up
+the environment. S3PRL's modules are imported one by one: ``s3prl.hub`` and
+``s3prl.nn`` need parts of torchaudio that no longer exist, these do not.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import os
+
+import s3prl
+import soundfile
+import torch
+from measure import measure, resident, serve
+from s3prl.downstream.model import UtteranceLevel
+from s3prl.upstream.hubert.expert import UpstreamExpert
+from s3prl.upstream.hubert.hubert_model import (
+    HubertConfig,
+    HubertModel,
+    HubertPretrainingConfig,
+)
+from s3prl.upstream.interfaces import Featurizer
+
+SIZES = {
+    "base": {},
+    "small": {  # for trying the scripts out
+        "encoder_layers": 3,
+        "encoder_embed_dim": 64,
+        "encoder_ffn_embed_dim": 256,
+        "encoder_attention_heads": 4,
+        "conv_feature_layers": "[(64,10,5)] + [(64,3,2)] * 4 + [(64,2,2)] * 2",
+    },
+}
+loaded = {}
+
+
+def make(folder, size):
+    """Writes a random checkpoint in S3PRL's format; returns its path."""
+    torch.manual_seed(0)
+    config = HubertConfig(label_rate=50.0, **SIZES[size])
+    task = HubertPretrainingConfig(label_rate=50.0, normalize=False)
+    symbols = [[str(i) for i in range(20)]]
+    model = HubertModel(config, task, symbols)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Away from the initial values, which would hide a swapped norm or
+            # bias and make attention all but uniform.
+            if parameter.dim() == 1:
+                parameter += 0.1 * torch.randn_like(parameter)
+            elif parameter.dim() == 2:
+                parameter *= 2
+    path = os.path.join(folder, "checkpoint.pt")
+    torch.save(
+        {
+            "task_cfg": dataclasses.asdict(task),
+            "model_cfg": dataclasses.asdict(config),
+            "model_weight": model.state_dict(),
+            "dictionaries_symbols": symbols,
+        },
+        path,
+    )
+    return path
+
+
+def load(checkpoint):
+    """Loads it; returns the versions."""
+    loaded["expert"] = UpstreamExpert(checkpoint).eval()
+    with torch.no_grad():  # one-time costs of the libraries
+        loaded["expert"]([torch.randn(16000)])
+    loaded["baseline"] = resident()
+    return f"s3prl {s3prl.__version__}, torch {torch.__version__}"
+
+
+def extract(wavs, alone, save=None):
+    """Hidden states of a batch, padded or each utterance alone."""
+    wavs, expert = torch.load(wavs), loaded["expert"]
+
+    def run():
+        with torch.no_grad():
+            if alone:
+                return [expert([wav])["hidden_states"] for wav in wavs]
+            return expert(wavs)["hidden_states"]
+
+    states, cost = measure(run, loaded["baseline"])
+    if save:  # [utterance][layer][frames, size]
+        if not alone:
+            states = [[layer[i] for layer in states] for i in range(len(wavs))]
+        else:
+            states = [[layer[0] for layer in utterance] for utterance in states]
+        torch.save([[layer.clone() for layer in u] for u in states], save)
+    return cost
+
+
+def probe(paths, labels, batch_size, num_classes):
+    """Some batches of probing as S3PRL's downstream runner does it, with the
+    model of its speech_commands: Featurizer, projection, UtteranceLevel."""
+    if "featurizer" not in loaded:
+        loaded["featurizer"] = Featurizer(loaded["expert"], upstream_device="cpu")
+    featurizer, expert = loaded["featurizer"], loaded["expert"]
+    projector = torch.nn.Linear(featurizer.output_dim, 256)
+    model = UtteranceLevel(256, num_classes)
+    trained = [p for m in (featurizer, projector, model) for p in m.parameters()]
+    # The Featurizer holds no upstream, but an own weight for each layer.
+    optimizer = torch.optim.Adam(trained, lr=1e-4)
+    loader = torch.utils.data.DataLoader(
+        list(zip(paths, labels)),
+        batch_size=batch_size,
+        collate_fn=lambda items: [
+            [soundfile.read(path, dtype="float32")[0] for path, _ in items],
+            [label for _, label in items],
+        ],
+    )
+
+    def run():
+        for wavs, targets in loader:
+            wavs = [torch.FloatTensor(wav) for wav in wavs]
+            with torch.no_grad():
+                features = expert(wavs)
+            features = featurizer(wavs, features)
+            lengths = torch.IntTensor([len(feature) for feature in features])
+            features = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)
+            logits, _ = model(projector(features), lengths)
+            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(targets))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return measure(run)[1]
+
+
+if __name__ == "__main__":
+    serve({"make": make, "load": load, "extract": extract, "probe": probe})

@@ -1,0 +1,1 @@
+"""Recipes (installed as s3prl_sb.recipes)."""

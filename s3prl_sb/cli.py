@@ -1,0 +1,270 @@
+"""The console script ``s3prl-sb``.
+
+Nothing heavy is imported before a verb needs it: ``--help`` is immediate.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import argparse
+import difflib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from s3prl_sb import __version__, resources
+
+
+def main(argv=None):
+    """Runs the script.
+
+    Arguments
+    ---------
+    argv : list of str, optional
+        Default: the command line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["run"] and argv[1:2] not in ([], ["-h"], ["--help"]):
+        return run(argv[1], argv[2:])  # what follows belongs to the recipe
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("s3prl_sb").setLevel(logging.INFO)
+    try:
+        return arguments.verb(arguments) or 0
+    except (ValueError, OSError, ImportError, RuntimeError, AssertionError) as error:
+        if os.environ.get("S3PRL_SB_TRACEBACK"):
+            raise
+        print(f"s3prl-sb: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser():
+    """The arguments of all verbs.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    top = argparse.ArgumentParser(
+        prog="s3prl-sb",
+        description="Self-supervised speech models and the SUPERB benchmark.",
+        epilog="S3PRL_SB_TRACEBACK=1 shows where an error comes from.",
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    verb = verbs.add_parser(
+        "run",
+        help="run a recipe: s3prl-sb run SUPERB/KS --upstream NAME --data_folder DIR",
+        description="Runs a recipe. What follows its name goes to its train.py: "
+        "first a YAML file of your own, if you have one, then --key value for "
+        "any key of it, and SpeechBrain's options.",
+        epilog="Recipes: " + ", ".join(resources.recipes()),
+    )
+    verb.add_argument("recipe", help="its name")
+    verb.set_defaults(verb=lambda arguments: run(arguments.recipe, []))
+
+    verb = verbs.add_parser("upstreams", help="list the upstreams that have a card")
+    verb.add_argument("pattern", nargs="?", default="*", help="such as 'hubert*'")
+    verb.set_defaults(verb=upstreams)
+
+    verb = verbs.add_parser("check", help="check that an upstream keeps the contract")
+    verb.add_argument("card", help="name of a card, or your own card.yaml")
+    verb.add_argument(
+        "--random",
+        action="store_true",
+        help="with random weights, without its checkpoint",
+    )
+    verb.set_defaults(verb=check)
+
+    verb = verbs.add_parser(
+        "extract",
+        help="write the features of a list of audio files",
+        description="Runs a frozen upstream over every utterance of a manifest. "
+        "Killed and run again, it goes on where it was. Read the result with "
+        "s3prl_sb.dataio.cache.FeatureCache.",
+    )
+    verb.add_argument("--upstream", required=True, help="a card's name or file")
+    verb.add_argument("--source", help="a checkpoint, instead of the card's")
+    verb.add_argument("--manifest", required=True, help="CSV or JSON: id, wav, …")
+    verb.add_argument("--output", required=True, help="folder to make or complete")
+    verb.add_argument(
+        "--kind",
+        choices=("frames", "pooled"),
+        default="frames",
+        help="all frames, or their mean over time (default: frames)",
+    )
+    verb.add_argument(
+        "--layers", type=int, nargs="+", help="hidden states (default: all)"
+    )
+    verb.add_argument("--dtype", choices=("float16", "float32"), default="float16")
+    verb.add_argument("--device", default="cpu", help="cpu, cuda, … (default: cpu)")
+    verb.add_argument(
+        "--processes", type=int, default=1, help="on this machine (default: 1)"
+    )
+    verb.add_argument(
+        "--part",
+        default="0/1",
+        help="i/n: the i-th of n parts, for n machines (default: 0/1)",
+    )
+    verb.set_defaults(verb=extract)
+
+    verb = verbs.add_parser("export", help="make a finished run loadable elsewhere")
+    verb.add_argument("run", help="its output folder")
+    verb.add_argument("destination", help="folder to make")
+    verb.set_defaults(verb=export)
+
+    verb = verbs.add_parser("predict", help="label audio files")
+    verb.add_argument("model", help="an export, or the output folder of a run")
+    verb.add_argument("wav", nargs="+", help="wav, flac, ogg or mp3")
+    verb.set_defaults(verb=predict)
+
+    verb = verbs.add_parser("results", help="a table of finished runs")
+    verb.add_argument("folder", nargs="+", help="searched at any depth")
+    verb.set_defaults(verb=results)
+
+    verb = verbs.add_parser("toy", help="let the machine speak a small corpus")
+    verb.add_argument("corpus", help="speech_commands or voxceleb1")
+    verb.add_argument("destination", help="folder to make")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.set_defaults(verb=toy)
+    return top
+
+
+def run(name, rest):
+    """Becomes the recipe's train.py."""
+    found = resources.recipes()
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=3, cutoff=0.3)
+        print(
+            f"s3prl-sb: no recipe '{name}'. "
+            + (f"Did you mean {' or '.join(near)}? " if near else "")
+            + f"There are: {', '.join(found)}.",
+            file=sys.stderr,
+        )
+        return 1
+    if not rest or not rest[0].endswith((".yaml", ".yml")):
+        rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
+    command = [sys.executable, str(found[name] / "train.py"), *rest]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def upstreams(arguments):
+    """Prints the names of cards."""
+    from s3prl_sb.lobes.upstreams import names
+
+    found = names(arguments.pattern)
+    if not found:
+        raise ValueError(f"no upstream is called '{arguments.pattern}'")
+    print("\n".join(found))
+
+
+def check(arguments):
+    """Prints what check_upstream found."""
+    from s3prl_sb.lobes.upstreams import load
+    from s3prl_sb.lobes.upstreams.check import check_upstream
+
+    overrides = {"source": None} if arguments.random else {}
+    for line in check_upstream(load(arguments.card, **overrides)):
+        print(f"ok  {line}")
+
+
+def extract(arguments):
+    """Fills a feature cache."""
+    from s3prl_sb.dataio.dataset import ManifestDataset
+    from s3prl_sb.dataio.extraction import extract
+    from s3prl_sb.dataio.pipes import LoadAudio
+    from s3prl_sb.dataio.tables import load_table
+    from s3prl_sb.lobes.upstreams import load
+
+    try:
+        part = tuple(map(int, arguments.part.split("/")))
+        valid = len(part) == 2 and 0 <= part[0] < part[1]
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"--part is i/n with 0 <= i < n, not '{arguments.part}'")
+    overrides = {"source": arguments.source} if arguments.source else {}
+    upstream = load(arguments.upstream, freeze=True, **overrides)
+    records = load_table(arguments.manifest)
+    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
+    cache = extract(
+        upstream,
+        dataset,
+        arguments.output,
+        kind=arguments.kind,
+        layers=arguments.layers,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        num_processes=arguments.processes,
+        part=part,
+    )
+    print(f"{len(cache)} utterances, {cache.bytes() / 1e6:.1f} MB in {cache.folder}")
+
+
+def export(arguments):
+    """Exports a run."""
+    from s3prl_sb import inference
+
+    print(inference.export(arguments.run, arguments.destination))
+
+
+def predict(arguments):
+    """Prints file, label and score."""
+    from s3prl_sb import inference
+
+    model = inference.load(arguments.model)
+    for wav in arguments.wav:
+        label, score = model.classify_file(wav)
+        print(f"{wav}\t{label}\t{score:.3f}")
+
+
+def results(arguments):
+    """Prints a table of results.json files."""
+    rows = []
+    for folder in arguments.folder:
+        for path in sorted(Path(folder).rglob("results.json")):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            metric = found["chosen_by"]["metric"]
+            rows.append(
+                [
+                    found["task"],
+                    found["upstream"],
+                    str(found["seed"]),
+                    str(found["total_steps"]),
+                    f"{metric} {found['metrics'][metric]:.4f}",
+                    f"{found['seconds']:.0f} s",
+                    str(path.parent),
+                ]
+            )
+    if not rows:
+        raise ValueError(f"no results.json under {', '.join(arguments.folder)}")
+    rows.insert(0, ["task", "upstream", "seed", "steps", "test", "time", "folder"])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())
+
+
+def toy(arguments):
+    """Speaks a corpus."""
+    from s3prl_sb.corpora.toy import TOYS
+
+    if arguments.corpus not in TOYS:
+        raise ValueError(
+            f"no toy of '{arguments.corpus}'. There are: {', '.join(TOYS)}"
+        )
+    print(TOYS[arguments.corpus](arguments.destination, seed=arguments.seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

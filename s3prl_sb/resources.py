@@ -1,0 +1,49 @@
+"""Where the cards and the recipes lie, in a checkout or installed.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+
+def folder(name):
+    """The folder of the cards or of the recipes.
+
+    Arguments
+    ---------
+    name : str
+        "hparams" or "recipes".
+
+    Returns
+    -------
+    pathlib.Path
+
+    Example
+    -------
+    >>> (folder("hparams") / "upstreams" / "hubert.yaml").is_file()
+    True
+    """
+    package = Path(__file__).parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def recipes():
+    """All recipes by name.
+
+    Returns
+    -------
+    dict
+        Such as "SUPERB/KS", to their folders.
+
+    Example
+    -------
+    >>> "SUPERB/KS" in recipes()
+    True
+    """
+    root = folder("recipes")
+    return {
+        script.parent.relative_to(root).as_posix(): script.parent
+        for script in sorted(root.glob("*/*/train.py"))
+    }

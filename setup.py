@@ -1,0 +1,55 @@
+"""Packaging of s3prl_sb."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (HERE / "s3prl_sb/__init__.py").read_text("utf-8")
+)[1]
+
+# What each extra is for. `all` is everything.
+EXTRAS = {
+    "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
+    "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
+    "test": ["pytest>=8", "scikit-learn>=1.3"],  # the suite; an independent reference
+}
+EXTRAS["all"] = sorted(set(sum(EXTRAS.values(), [])))
+
+setup(
+    name="s3prl_sb",
+    version=VERSION,
+    description="Self-supervised speech models and the SUPERB benchmark on SpeechBrain",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # The cards and the recipes lie at the top level and are installed too.
+    packages=[
+        *find_packages(include=["s3prl_sb", "s3prl_sb.*"]),
+        "s3prl_sb.hparams",
+        "s3prl_sb.recipes",
+    ],
+    package_dir={"s3prl_sb.hparams": "hparams", "s3prl_sb.recipes": "recipes"},
+    package_data={
+        "s3prl_sb.hparams": ["**/*.yaml"],
+        "s3prl_sb.recipes": ["**/*.py", "**/*.yaml", "**/*.md"],
+    },
+    # constraints.txt pins the versions that are tested together.
+    install_requires=[
+        "speechbrain>=1.1",
+        "torch>=2.7",
+        "torchaudio>=2.7",
+        "hyperpyyaml>=1.2.2",
+        "sentencepiece>=0.1.99",
+        "numpy>=1.24",
+        "tqdm>=4.60",
+        "soundfile>=0.12",
+        "safetensors>=0.4",
+        "filelock>=3.12",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["s3prl-sb = s3prl_sb.cli:main"]},
+)

@@ -1,0 +1,292 @@
+"""A tiny corpus, and recipes run on it as their users run them.
+
+Executed as a script this file is a fork server: it imports the heavy packages
+once, and then starts each recipe within milliseconds, in a process (and
+process group) of its own that can be killed at will.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LABELS = ("cat", "dog", "fox", "owl")
+KS = REPOSITORY / "recipes/SUPERB/KS"
+SID = REPOSITORY / "recipes/SUPERB/SID"
+TINY = """
+tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
+    source: null
+    config:
+        hidden_size: 32
+        ffn_size: 64
+        num_layers: 2
+        num_heads: 4
+        conv_layers: [[16, 10, 5], [16, 8, 4], [16, 4, 4], [16, 2, 2]]
+"""
+
+
+# ------------------------------------------------------------ the fork server
+def serve():
+    """Starts and awaits the recipes that lines of JSON on stdin ask for."""
+    answers = os.fdopen(os.dup(1), "w")
+    import matplotlib.figure  # noqa: F401
+    import safetensors.torch  # noqa: F401
+    import soundfile  # noqa: F401
+    import speechbrain  # noqa: F401
+    import torchaudio.functional  # noqa: F401
+
+    import s3prl_sb.brains.classification  # noqa: F401
+    import s3prl_sb.corpora.speech_commands  # noqa: F401
+    import s3prl_sb.lobes.upstreams.hubert  # noqa: F401
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+        else:
+            answer = os.fork() or _become_recipe(order)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _become_recipe(order):
+    """In the forked child: the recipe, with its output in a file."""
+    import runpy
+
+    os.setsid()
+    with open(order["log"], "ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    code = 1
+    try:
+        sys.argv = order["argv"]
+        sys.path[0] = str(Path(sys.argv[0]).parent)
+        if order["kill"]:
+            _kill_at(**order["kill"])
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _kill_at(point, call, how):
+    """Kills this process group at the ``call``-th call of a function.
+
+    ``how``: "before" or "after" the call; "half": when half of the file that
+    it writes is on the disk.
+    """
+    from pydoc import locate
+
+    owner, _, name = point.rpartition(".")
+    owner = locate(owner)
+    original, count, parent = getattr(owner, name), [0], os.getpid()
+
+    def counting(*args, **kwargs):
+        count[0] += os.getpid() == parent
+        due = count[0] == call and os.getpid() == parent
+        if due and how == "before":
+            os.killpg(0, signal.SIGKILL)
+        result = original(*args, **kwargs)
+        if due and how == "half":
+            paths = [a for a in args if isinstance(a, (str, Path)) and os.path.isfile(a)]
+            os.truncate(paths[0], os.path.getsize(paths[0]) // 2)
+        if due:
+            os.killpg(0, signal.SIGKILL)
+        return result
+
+    setattr(owner, name, counting)
+
+
+if __name__ == "__main__":
+    serve()
+    sys.exit()
+
+# ----------------------------------------------------------------- the corpus
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import soundfile  # noqa: E402
+import torch  # noqa: E402
+import yaml  # noqa: E402
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of every process that is started here
+
+
+def clip(label, number, seconds=None):
+    """A tone in noise: the same samples for the same arguments."""
+    rng = np.random.default_rng([LABELS.index(label), number])
+    seconds = seconds or 0.3 + 0.7 * rng.random()
+    time = np.arange(int(seconds * 16000)) / 16000
+    pitch = 300 * 1.3 ** (LABELS.index(label) + rng.normal(0, 0.5))
+    tone = 0.1 * np.sin(2 * np.pi * pitch * time)
+    return (tone + rng.normal(0, 0.05, len(time))).astype("float32")
+
+
+def make_corpus(folder, clips=12):
+    """``clips`` recordings of each label, two each for validation and test."""
+    lists = {"validation": [], "testing": []}
+    for label in LABELS:
+        (folder / label).mkdir(parents=True)
+        for number in range(clips):
+            name = f"{label}/{number:08x}_nohash_0.wav"
+            soundfile.write(folder / name, clip(label, number), 16000)
+            if number < 4:
+                lists[("validation", "testing")[number % 2]].append(name)
+    for split, names in lists.items():
+        (folder / f"{split}_list.txt").write_text("\n".join(names) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """48 clips of four labels. Not to be changed; make your own for that."""
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "animals")
+
+
+@pytest.fixture(scope="session")
+def tiny_card(tmp_path_factory):
+    """The card of a random HuBERT of two small layers."""
+    path = tmp_path_factory.mktemp("card") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+# ---------------------------------------------------------------- the recipes
+def command(recipe, output, *options, hparams=None, **overrides):
+    """The arguments of a recipe: ``train.py hparams/train.yaml --key value …``."""
+    overrides = {"output_folder": output, "cache_folder": Path(output, "cache"), **overrides}
+    listed = [part for k, v in overrides.items() for part in (f"--{k}", str(v))]
+    hparams = hparams or recipe / "hparams/train.yaml"
+    return [str(recipe / "train.py"), str(hparams), "--noprogressbar", *options, *listed]
+
+
+def run(argv, launcher=(), check=True, timeout=120):
+    """Runs a recipe as a user would; gives its output. Leaves nothing running."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, *launcher, *argv],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output = process.communicate(timeout=timeout)[0]
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    assert not check or process.returncode == 0, output[-4000:]
+    return output
+
+
+class Launcher:
+    """Starts recipes through the fork server."""
+
+    def __init__(self, log):
+        self.log = log
+        self.server = subprocess.Popen(
+            [sys.executable, __file__],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=open(log, "ab"),
+        )
+
+    def _ask(self, **order):
+        print(json.dumps(order), file=self.server.stdin, flush=True)
+        return json.loads(self.server.stdout.readline())
+
+    def run(self, argv, kill_after=None, kill=None):
+        """The exit code of a recipe; -9 if it was killed.
+
+        ``kill_after`` seconds, or at a point of the code: see ``_kill_at``.
+        """
+        pid = self._ask(argv=argv, kill=kill, log=str(self.log))
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.killpg(pid, signal.SIGKILL)
+        code = self._ask(wait=pid)
+        assert code in (0, -9), self.log.read_text(errors="replace")[-4000:]
+        return code
+
+    def close(self):
+        self.server.stdin.close()
+        self.server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory):
+    """Runs recipes without waiting for imports."""
+    launcher = Launcher(tmp_path_factory.mktemp("launcher") / "log.txt")
+    yield launcher
+    launcher.close()
+
+
+# ----------------------------------------------------------------- the outcome
+def best_checkpoint(output):
+    """The folder of the checkpoint that was evaluated."""
+    metas = {
+        path.parent: yaml.safe_load(path.read_text())
+        for path in Path(output, "save").glob("CKPT*/CKPT.yaml")
+    }
+    scored = [path for path, meta in metas.items() if "accuracy" in meta]
+    return max(scored, key=lambda p: (metas[p]["accuracy"], metas[p]["unixtime"]))
+
+
+def trained(output):
+    """{name: tensor or number} of all that the best checkpoint holds."""
+    found = {}
+
+    def collect(name, value):
+        items = None
+        if isinstance(value, dict):
+            items = value.items()
+        elif isinstance(value, (list, tuple)):
+            items = enumerate(value)
+        if items is None:
+            found[name] = value
+        for key, item in items or ():
+            collect(f"{name}.{key}", item)
+
+    for path in sorted(best_checkpoint(output).glob("*.ckpt")):
+        try:
+            collect(path.stem, torch.load(path, weights_only=True))
+        except Exception:  # a counter, the steps: plain text
+            collect(path.stem, path.read_text())
+    return found
+
+
+def results(output):
+    """``results.json``, less what tells one run of the same from another."""
+    found = json.loads(Path(output, "results.json").read_text())
+    for name in ("seconds", "peak_memory_gb"):
+        del found[name]
+    return found
+
+
+def assert_same_outcome(output, expected):
+    """Every bit that was trained, each prediction and the results."""
+    weights, others = trained(output), trained(expected)
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        same = torch.equal(value, others[name]) if torch.is_tensor(value) else (
+            value == others[name]
+        )
+        assert same, f"{name} differs"
+    predictions = [Path(o, "predictions.csv").read_text() for o in (output, expected)]
+    assert predictions[0] == predictions[1]
+    assert results(output) == results(expected)
