@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-STEPS ?= 2000
+STEPS ?= 3000
 DEMO := demo
 CORPUS := $(DEMO)/speech_commands
 
@@ -16,7 +16,7 @@ demo: .venv/ready
 	  $(BIN)/s3prl-sb run SUPERB/KS --upstream $$upstream \
 	    --data_folder $(CORPUS) --output_folder $(DEMO)/KS/$$upstream \
 	    --cache_folder $(DEMO)/cache \
-	    --total_steps $(STEPS) --steps_per_epoch 500 --lr 0.01 || exit 1; \
+	    --total_steps $(STEPS) --steps_per_epoch 500 --lr 0.0003 || exit 1; \
 	done
 	@echo
 	$(BIN)/s3prl-sb results $(DEMO)/KS

@@ -155,6 +155,8 @@ def run(name, rest):
     if not rest or not rest[0].endswith((".yaml", ".yml")):
         rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
     command = [sys.executable, str(found[name] / "train.py"), *rest]
+    # Threads that wait for work should not burn a core meanwhile.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout.flush()
     os.execv(sys.executable, command)
 

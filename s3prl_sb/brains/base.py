@@ -93,11 +93,18 @@ class SSLBrain(sb.Brain):
             layers, size] instead of ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
+        single = False
         for name, dataset in splits.items():
             kind, reason = self._cache_kind(dataset)
             logger.info("Cache of the %s set: %s (%s)", name, kind, reason)
             if kind != "off":
                 self._cache(dataset, kind)
+            if name == "train" and kind == "pooled" and self.device == "cpu":
+                # So little work a step that a second thread only gets in its
+                # way, many times over where the cores are busy.
+                single = True
+        if single:
+            torch.set_num_threads(1)
 
     def _cache_kind(self, dataset):
         """The kind of cache, and why."""

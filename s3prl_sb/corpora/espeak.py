@@ -181,8 +181,8 @@ def languages():
     folder = _data_folder() / "lang"
     for file in sorted(folder.glob("*/*")):
         path = file.relative_to(folder).as_posix()
-        tag = file.read_text(encoding="utf-8").split("language", 1)[1].split()[0]
-        files.setdefault(tag.lower(), path)
+        tag = re.search(r"^language\s+(\S+)", file.read_text("utf-8"), re.MULTILINE)
+        files.setdefault(tag[1].lower(), path)
         files.setdefault(file.name.lower(), path)
     return files
 
@@ -263,6 +263,7 @@ def _open():
     loader = _loader()
     library = ctypes.CDLL(loader.get_library_path())
     if library.espeak_ng_GetSampleRate() != 0:
+        _unload(library)
         raise RuntimeError(
             "Something else in this process uses this espeak-ng library, and speech "
             "would depend on what it did. Speak in another process."
@@ -276,10 +277,9 @@ def _open():
     return library, sample_rate
 
 
-def _close(library):
-    import _ctypes
+def _unload(library):
+    import _ctypes  # ctypes itself has no way to unload
 
-    library.espeak_Terminate()
     unload = getattr(_ctypes, "dlclose", None) or _ctypes.FreeLibrary
     unload(library._handle)
 
@@ -320,7 +320,8 @@ def _synthesise(text, voice, settings):
         if status != 0:
             raise RuntimeError(f"espeak-ng failed ({status}) on {text!r}")
     finally:
-        _close(library)
+        library.espeak_Terminate()
+        _unload(library)
     pcm = np.frombuffer(b"".join(chunks), dtype=np.int16)
     return pcm, sample_rate, events
 
