@@ -53,6 +53,7 @@ def serve():
 
     # Asks pip and git, for a second, which is not what is tested here.
     speechbrain.utils.logger.get_environment_description = lambda: ""
+    print('"ready"', file=answers, flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
@@ -215,10 +216,16 @@ class Launcher:
             stdout=subprocess.PIPE,
             stderr=open(log, "ab"),
         )
+        self._answer()
 
     def _ask(self, **order):
         print(json.dumps(order), file=self.server.stdin, flush=True)
-        return json.loads(self.server.stdout.readline())
+        return self._answer()
+
+    def _answer(self):
+        line = self.server.stdout.readline()
+        assert line, self.log.read_text(errors="replace")[-4000:]
+        return json.loads(line)
 
     def run(self, argv, kill_after=None, kill=None):
         """The exit code of a recipe; -9 if it was killed.

@@ -8,9 +8,10 @@ predictions and the results.
 import random
 import shutil
 import time
+from pathlib import Path
 
 import pytest
-from conftest import KS, REPOSITORY, assert_same_outcome, command, results, run
+from conftest import KS, TINY, assert_same_outcome, command, run
 
 HEAD = """
 import torch
@@ -36,13 +37,13 @@ train_pipes:
 CASES = ("cached", "random", "finetuned")
 #: Functions to be killed at, and where in the call.
 POINTS = [
-    ("os.replace", "before"),  # manifests, shards, checkpoints, results: named
+    ("os.replace", "before"),  # whatever is written whole or not at all
     ("os.replace", "after"),
-    ("os.fsync", "before"),
-    ("os.unlink", "after"),  # checkpoints: half deleted
-    ("torch.save", "half"),  # checkpoints: half written
-    ("speechbrain.Brain.evaluate_batch", "after"),
+    ("os.unlink", "after"),  # old checkpoints: half deleted
+    ("torch.save", "half"),  # new checkpoints: half written
+    ("safetensors.torch.save_file", "half"),  # the cache
     ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after"),
+    ("speechbrain.Brain.evaluate_batch", "after"),
 ]
 
 
@@ -52,8 +53,6 @@ def recipes(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes")
     card = folder / "tiny.yaml"
     # Its folder is on the path of modules once the card is read.
-    from conftest import TINY
-
     card.write_text(TINY)
     (folder / "dropout_head.py").write_text(HEAD)
     text = (KS / "hparams/train.yaml").read_text()
@@ -112,3 +111,93 @@ def uninterrupted(recipes, launcher, tmp_path_factory):
         return done[case]
 
     return get
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_at_random_moments(case, recipes, uninterrupted, launcher, tmp_path):
+    expected, seconds = uninterrupted(case)
+    moments = random.Random(case)
+    for round_ in range(2):
+        output = tmp_path / str(round_)
+        for _ in range(6):
+            delay = moments.uniform(0.1, 0.9 * seconds)
+            if launcher.run(recipes(case, output), kill_after=delay) == 0:
+                break
+        else:
+            assert launcher.run(recipes(case, output)) == 0
+        assert_same_outcome(output, expected)
+
+
+def kill_again_and_again(argv, launcher, point, how):
+    """Each start is killed at a later call than the one before; gives the starts."""
+    for call in range(1, 100):
+        kill = {"point": point, "call": call, "how": how}
+        if launcher.run(argv, kill=kill) == 0:
+            return call
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize("point, how", POINTS)
+def test_killed_in_the_middle_of_things(
+    point, how, recipes, uninterrupted, launcher, tmp_path
+):
+    argv = recipes("cached", tmp_path / "output")
+    starts = kill_again_and_again(argv, launcher, point, how)
+    assert starts > 1, f"{point} is never called"
+    assert_same_outcome(tmp_path / "output", uninterrupted("cached")[0])
+
+
+@pytest.mark.parametrize("point, how", [("torch.save", "half"), ("os.unlink", "after")])
+@pytest.mark.parametrize("case", ["random", "finetuned"])
+def test_killed_while_checkpoints_come_and_go(
+    case, point, how, recipes, uninterrupted, launcher, tmp_path
+):
+    argv = recipes(case, tmp_path / "output")
+    for call in (4, 9, 14, 23):
+        launcher.run(argv, kill={"point": point, "call": call, "how": how})
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "output", uninterrupted(case)[0])
+
+
+def test_killed_while_the_results_are_written(recipes, uninterrupted, launcher, tmp_path):
+    expected = uninterrupted("cached")[0]
+    output = tmp_path / "output"
+    shutil.copytree(expected, output)
+    for name in ("results.json", "predictions.csv"):
+        (output / name).unlink()
+    kill_again_and_again(recipes("cached", output), launcher, "os.replace", "before")
+    assert_same_outcome(output, expected)
+
+
+def test_a_finished_run_started_again_changes_nothing(
+    recipes, uninterrupted, launcher, tmp_path
+):
+    expected = uninterrupted("cached")[0]
+    output = tmp_path / "output"
+    shutil.copytree(expected, output)
+    assert launcher.run(recipes("cached", output)) == 0
+    assert_same_outcome(output, expected)
+
+
+def test_kills_leave_no_rubbish(recipes, launcher, tmp_path):
+    argv = recipes("cached", tmp_path / "output")
+    for point, how in POINTS[:5]:
+        for call in (1, 2, 5):
+            launcher.run(argv, kill={"point": point, "call": call, "how": how})
+    assert launcher.run(argv) == 0
+    found = {path for path in (tmp_path / "output").rglob("*")}
+    rubbish = [p.name for p in found if p.name.endswith((".part", ".tmp"))]
+    rubbish += [p.name for p in found if p.name.startswith("saving-")]
+    checkpoints = (tmp_path / "output/save").glob("CKPT*")
+    rubbish += [p.name for p in checkpoints if not (p / "CKPT.yaml").is_file()]
+    assert not rubbish
+
+
+def test_the_real_command_resumes(recipes, uninterrupted, launcher, tmp_path):
+    """The same without a fork server."""
+    output = tmp_path / "output"
+    argv = recipes("cached", output)
+    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "call": 7, "how": "after"}
+    assert launcher.run(argv, kill=kill) == -9
+    assert "Loading a checkpoint" in run(argv)
+    assert_same_outcome(output, uninterrupted("cached")[0])
