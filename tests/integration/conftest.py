@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -75,6 +76,8 @@ def _become_recipe(order):
     try:
         sys.argv = order["argv"]
         sys.path[0] = str(Path(sys.argv[0]).parent)
+        os.environ.update(order["environment"])
+        exec(order["prelude"], {})
         if order["kill"]:
             _kill_at(**order["kill"])
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -108,13 +111,14 @@ def _kill_at(point, call, how):
         due = count[0] == call and os.getpid() == parent
         if due and how == "before":
             os.killpg(0, signal.SIGKILL)
-        result = original(*args, **kwargs)
-        if due and how == "half":
-            paths = [a for a in args if isinstance(a, (str, Path)) and os.path.isfile(a)]
-            os.truncate(paths[0], os.path.getsize(paths[0]) // 2)
-        if due:
-            os.killpg(0, signal.SIGKILL)
-        return result
+        try:
+            return original(*args, **kwargs)
+        finally:
+            if due and how == "half":
+                path = next(a for a in args if isinstance(a, (str, Path)))
+                os.truncate(path, os.path.getsize(path) // 2)
+            if due:
+                os.killpg(0, signal.SIGKILL)
 
     setattr(owner, name, counting)
 
@@ -227,18 +231,54 @@ class Launcher:
         assert line, self.log.read_text(errors="replace")[-4000:]
         return json.loads(line)
 
-    def run(self, argv, kill_after=None, kill=None):
+    def _start(self, argv, kill=None, prelude="", **environment):
+        log = str(self.log)
+        return self._ask(
+            argv=argv, log=log, kill=kill, prelude=prelude, environment=environment
+        )
+
+    def run(self, argv, kill_after=None, **order):
         """The exit code of a recipe; -9 if it was killed.
 
-        ``kill_after`` seconds, or at a point of the code: see ``_kill_at``.
+        ``kill_after`` seconds; or ``kill``, at a point of the code: see ``_kill_at``.
+        ``prelude`` is Python to be run before the recipe.
         """
-        pid = self._ask(argv=argv, kill=kill, log=str(self.log))
+        pid = self._start(argv, **order)
         if kill_after is not None:
             time.sleep(kill_after)
             os.killpg(pid, signal.SIGKILL)
         code = self._ask(wait=pid)
         assert code in (0, -9), self.log.read_text(errors="replace")[-4000:]
         return code
+
+    def run_distributed(self, argv, processes=2, kill=None, prelude=""):
+        """The same in several processes, as torchrun would start them.
+
+        ``kill`` happens in the first process, and at once to the others.
+        """
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        pids = []
+        for rank in range(processes):
+            environment = {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(processes),
+                "LOCAL_WORLD_SIZE": str(processes),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": port,
+            }
+            killed = kill if rank == 0 else None
+            argv_ = [*argv, "--distributed_backend=gloo"]
+            pids.append(self._start(argv_, killed, prelude, **environment))
+        codes = [self._ask(wait=pids[0])]
+        for pid in pids[1:]:
+            if codes[0]:
+                os.killpg(pid, signal.SIGKILL)
+            codes.append(self._ask(wait=pid))
+        assert set(codes) in ({0}, {-9}), self.log.read_text(errors="replace")[-4000:]
+        return codes[0]
 
     def close(self):
         self.server.stdin.close()

@@ -96,7 +96,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     num_layers: int  #: number of hidden states
     output_size: int  #: size of each hidden state
     packed = False  #: whether encode_packed() takes unequal lengths
-    group_seconds = 64  #: audio that runs together at most
+    #: seconds of audio that run together at most, by device
+    group_seconds = {"cpu": 64, "cuda": 600}
 
     def __init__(self, freeze=True, precision="fp32"):
         super().__init__()
@@ -191,15 +192,15 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         longest = max(frames)
         hidden_states = []
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
-            for group in self._groups(samples):
+            for group in self._groups(samples, wavs.device.type):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
-                sizes = [frames[i] for i in group]
+                rows = [torch.arange(frames[i]) + i * longest for i in group]
+                rows = torch.cat(rows).to(wavs.device)
                 for layer, state in enumerate(self.encode_packed(pieces)):
                     if layer == len(hidden_states):
                         shape = (len(wavs), longest, state.shape[-1])
                         hidden_states.append(state.new_zeros(shape))
-                    for i, piece in zip(group, state.split(sizes)):
-                        hidden_states[layer][i, : len(piece)] = piece
+                    hidden_states[layer].flatten(0, 1).index_copy_(0, rows, state)
         lens = torch.tensor(frames, device=wavs.device) / longest
         return hidden_states, lens
 
@@ -262,14 +263,15 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             raise AudioError(index, "holds samples that are NaN or infinite")
         return samples
 
-    def _groups(self, samples):
+    def _groups(self, samples, device="cpu"):
         """Indices of the utterances that run together."""
+        most = self.group_seconds.get(device, 64) * self.sample_rate
         order = range(len(samples))
         if not self.packed:  # equal lengths side by side
             order = sorted(order, key=samples.__getitem__, reverse=True)
         groups, total = [], 0
         for i in order:
-            fits = total + samples[i] <= self.group_seconds * self.sample_rate
+            fits = total + samples[i] <= most
             if groups and fits and (
                 self.packed or samples[i] == samples[groups[-1][0]]
             ):

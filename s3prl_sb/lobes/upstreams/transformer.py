@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s3prl_sb.lobes.upstreams.front_end import ConvolutionalFrontEnd, gelu
+
 CONV_LAYERS = [[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2
 
 
@@ -84,91 +86,6 @@ class TransformerConfig:
             )
 
 
-def gelu(x):
-    """GELU, in place where no gradient needs the input."""
-    return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
-
-
-class ConvolutionalFrontEnd(nn.Module):
-    """Strided convolutions over the waveform.
-
-    Arguments
-    ---------
-    config : TransformerConfig
-        Its ``conv_`` entries.
-
-    Example
-    -------
-    >>> front_end = ConvolutionalFrontEnd(TransformerConfig())
-    >>> front_end(torch.randn(1, 16000)).shape, front_end.frames(16000)
-    (torch.Size([1, 49, 512]), 49)
-    """
-
-    def __init__(self, config):
-        super().__init__()
-        self.sizes = [(kernel, stride) for _, kernel, stride in config.conv_layers]
-        self.layer_norm = config.conv_norm == "layer"
-        self.convolutions = nn.ModuleList()
-        self.norms = nn.ModuleList()
-        channels = 1
-        for i, (out, kernel, stride) in enumerate(config.conv_layers):
-            self.convolutions.append(
-                nn.Conv1d(channels, out, kernel, stride, bias=config.conv_bias)
-            )
-            if self.layer_norm:
-                self.norms.append(nn.LayerNorm(out))
-            elif i == 0:
-                self.norms.append(nn.GroupNorm(out, out))
-            channels = out
-
-    def frames(self, samples):
-        """Frames of a waveform of ``samples`` samples, 0 if it is too short."""
-        for kernel, stride in self.sizes:
-            samples = (samples - kernel) // stride + 1 if samples >= kernel else 0
-        return samples
-
-    @property
-    def receptive_field(self):
-        """Samples that one frame sees, the shortest input."""
-        samples = 1
-        for kernel, stride in reversed(self.sizes):
-            samples = (samples - 1) * stride + kernel
-        return samples
-
-    def forward(self, wavs):
-        """[batch, samples] -> [batch, frames, channels]."""
-        x = self._first(wavs.unsqueeze(1))
-        for i in range(1, len(self.convolutions)):
-            x = self.convolutions[i](x)
-            x = gelu(self._normed(x, i) if self.layer_norm else x)
-        return x.transpose(1, 2)
-
-    def _first(self, wavs):
-        """The first layer, the largest activation of the whole network."""
-        convolution, norm = self.convolutions[0], self.norms[0]
-        if self.layer_norm or torch.is_grad_enabled():
-            x = convolution(wavs)
-            return gelu(self._normed(x, 0) if self.layer_norm else norm(x))
-        # Every channel is normed by itself: compute a few at a time, so that
-        # they stay in the processor's cache and no second copy is ever made.
-        blocks = range(0, norm.num_channels, 64)
-        out = None
-        for block in (slice(start, start + 64) for start in blocks):
-            bias = None if convolution.bias is None else convolution.bias[block]
-            part = F.conv1d(wavs, convolution.weight[block], bias, convolution.stride)
-            part = F.group_norm(
-                part, part.shape[1], norm.weight[block], norm.bias[block], norm.eps
-            )
-            if out is None:
-                shape = (len(wavs), norm.num_channels, part.shape[-1])
-                out = part.new_empty(shape)
-            out[:, block] = gelu(part)
-        return out
-
-    def _normed(self, x, i):
-        return self.norms[i](x.transpose(1, 2)).transpose(1, 2)
-
-
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward over packed frames.
 
@@ -221,10 +138,23 @@ class EncoderLayer(nn.Module):
         if len(set(frames)) == 1:
             x = self._attend(*(t.unflatten(0, (len(frames), -1)) for t in (q, k, v)))
             x = x.flatten(0, 1)
+        elif x.is_cuda and q.dtype in (torch.float16, torch.bfloat16) and not (
+            self.training and self.config.attention_dropout
+        ):
+            x = self._attend_packed(q, k, v, frames)
         else:
             pieces = zip(*(t.split(frames) for t in (q, k, v)))
             x = torch.cat([self._attend(*(t[None] for t in p))[0] for p in pieces])
         return self._drop(self.output(x), self.config.dropout)
+
+    def _attend_packed(self, q, k, v, frames):
+        """[total_frames, hidden_size] each -> the same, in one kernel."""
+        from torch.nn.attention.varlen import varlen_attn
+
+        heads = [t.unflatten(-1, (self.config.num_heads, -1)) for t in (q, k, v)]
+        ends = torch.tensor([0, *frames]).cumsum(0)
+        ends = ends.to(q.device, torch.int32, non_blocking=True)
+        return varlen_attn(*heads, ends, ends, max(frames), max(frames)).flatten(1)
 
     def _attend(self, *qkv):
         """[batch, frames, hidden_size] each -> the same."""
@@ -321,14 +251,7 @@ class SpeechTransformer(nn.Module):
         torch.Tensor
             [total_frames, hidden_size].
         """
-        if len({len(wav) for wav in wavs}) == 1:  # one stack, no loop
-            features = self._front(torch.stack(wavs))
-            frames = [features.shape[1]] * len(wavs)
-            x = features.flatten(0, 1)
-        else:
-            pieces = [self._front(wav[None])[0] for wav in wavs]
-            frames = [len(piece) for piece in pieces]
-            x = torch.cat(pieces)
+        x, frames = self._front(wavs)
         if not self.config.norm_first:
             x = self.encoder_norm(x)
         x = F.dropout(x, self.config.dropout, self.training)
@@ -344,16 +267,49 @@ class SpeechTransformer(nn.Module):
             yield self.encoder_norm(x) if self.config.norm_first else x
 
     def _front(self, wavs):
-        """[batch, samples] -> [batch, frames, hidden_size], with positions."""
-        dtype = self.front_end.convolutions[0].weight.dtype
+        """List of [samples_i] -> packed input of the layers, frames of each."""
         if self.config.normalize_wav:
-            wavs = F.layer_norm(wavs, wavs.shape[-1:])
-        x = self.front_end_norm(self.front_end(wavs.to(dtype)))
-        x = F.dropout(self.projection(x), self.config.input_dropout, self.training)
-        positions = self.positions(x.transpose(1, 2))
+            wavs = [F.layer_norm(wav, wav.shape) for wav in wavs]
+        wavs = [wav.to(self.front_end_norm.weight.dtype) for wav in wavs]
+        if len({len(wav) for wav in wavs}) == 1:
+            features = list(self.front_end(torch.stack(wavs)))
+        elif wavs[0].is_cuda:
+            features = self.front_end.packed(wavs)
+        else:  # one after the other stays in the processor's cache
+            features = [self.front_end(wav[None])[0] for wav in wavs]
+        frames = [len(piece) for piece in features]
+        features = torch.cat(features)  # and lets go of the pieces
+        x = self.projection(self.front_end_norm(features))
+        x = F.dropout(x, self.config.input_dropout, self.training)
+        return x + self._positions(x, frames), frames
+
+    def _positions(self, x, frames):
+        """Convolutional positions of packed frames.
+
+        Utterances are laid out with as many zeros between them as the kernel
+        reaches, which are the zeros that each would be padded with alone.
+        """
+        gap = self.config.position_kernel // 2
+        zeros = x.new_zeros(gap, x.shape[1])
+        line = [part for piece in x.split(frames) for part in (piece, zeros)]
+        line = torch.cat(line[:-1]).T[None]
         # An even kernel gives one frame too many.
-        return x + gelu(positions[..., : x.shape[1]]).transpose(1, 2)
+        line = gelu(self.positions(line)[0, :, : line.shape[-1]]).T
+        return torch.cat(
+            [
+                line[start : start + count]
+                for start, count in zip(_starts(frames, gap), frames)
+            ]
+        )
 
     def _skipped(self):
         p = self.config.layerdrop
         return self.training and p > 0 and torch.rand(()).item() < p
+
+
+def _starts(frames, gap):
+    """Where utterances begin that follow each other at a distance."""
+    starts = [0]
+    for count in frames[:-1]:
+        starts.append(starts[-1] + count + gap)
+    return starts

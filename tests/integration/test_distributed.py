@@ -1,0 +1,157 @@
+"""Several processes: the same optimisation as one, each utterance counted once."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import KS, assert_same_outcome, command, results, run, trained
+
+COMMON = {
+    "labels": "folders",
+    "version": "v0.02",
+    "total_steps": 10,
+    "steps_per_epoch": 5,
+    "batch_size": 8,
+    "lr": 0.01,
+    "ckpt_interval_steps": 2,
+}
+#: Shards of four utterances, and a note of who wrote each.
+SMALL_SHARDS = """
+import os
+from s3prl_sb.dataio import cache, extraction
+extraction.SHARD_UTTERANCES = 4
+write = cache.FeatureCache.write
+def noting(self, entries):
+    path = write(self, entries)
+    with open(path.with_suffix(".writer" + os.environ.get("RANK", "")), "w"):
+        return path
+cache.FeatureCache.write = noting
+"""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+
+
+@pytest.fixture(scope="module")
+def cached(corpus, tiny_card):
+    """The arguments of a probe on cached features."""
+    return lambda output, **overrides: command(
+        KS, output, **{**COMMON, "data_folder": corpus, "upstream": tiny_card, **overrides}
+    )
+
+
+@pytest.fixture(scope="module")
+def shared_out(cached, launcher, tmp_path_factory):
+    """The output of two processes."""
+    output = tmp_path_factory.mktemp("two") / "output"
+    assert launcher.run_distributed(cached(output), prelude=SMALL_SHARDS) == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def alone(cached, launcher, tmp_path_factory):
+    """The output of one process."""
+    output = tmp_path_factory.mktemp("one") / "output"
+    assert launcher.run(cached(output), prelude=SMALL_SHARDS) == 0
+    return output
+
+
+def assert_close(output, expected):
+    weights, others = trained(output), trained(expected)
+    # What DDP wraps is saved under the names that it has without.
+    assert {n for n in weights if "ckpt" not in n} == set(others)
+    for name, value in others.items():
+        if torch.is_tensor(value):
+            torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_each_utterance_counts_once(shared_out, corpus):
+    listed = (corpus / "testing_list.txt").read_text().split()
+    expected = sorted(Path(name).with_suffix("").as_posix().replace("/", "--") for name in listed)
+    with open(shared_out / "predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["id"] for row in rows) == expected
+    assert results(shared_out)["utterances"] == {"train": 32, "valid": 8, "test": 8}
+    right = sum(row["label"] == row["prediction"] for row in rows)
+    assert results(shared_out)["metrics"]["accuracy"] == right / len(rows)
+
+
+def test_each_process_extracts_its_part_and_no_other(shared_out):
+    cache = shared_out / "cache"
+    shards = {path.stem for path in cache.rglob("*.safetensors")}
+    first, second = (
+        {path.stem for path in cache.rglob(f"*.writer{rank}")} for rank in "01"
+    )
+    assert len(shards) == 12  # 32, 8 and 8 utterances, four in each
+    assert first | second == shards
+    assert len(first) > 3 and len(second) > 3
+    assert not first & second, "extracted twice"
+
+
+def test_two_processes_learn_what_one_learns(shared_out, alone):
+    assert_close(shared_out, alone)
+    ours, theirs = results(shared_out)["metrics"], results(alone)["metrics"]
+    assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_two_processes_fine_tune_as_one_does(corpus, launcher, tmp_path):
+    """Without dropout: its random numbers are each process's own."""
+    from conftest import TINY
+
+    card = tmp_path / "still.yaml"
+    still = ["dropout", "attention_dropout", "activation_dropout", "feature_dropout"]
+    from dataclasses import fields
+
+    from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
+
+    still = [f.name for f in fields(TransformerConfig) if "dropout" in f.name]
+    card.write_text(TINY + "".join(f"        {name}: 0.0\n" for name in still))
+    # Adam makes a gradient of rounding errors as large as any other.
+    text = (KS / "hparams/train.yaml").read_text().replace("optim.Adam", "optim.SGD")
+    (tmp_path / "sgd.yaml").write_text(text)
+
+    def argv(output):
+        overrides = {**COMMON, "data_folder": corpus, "upstream": card, "freeze": False}
+        hparams = tmp_path / "sgd.yaml"
+        return command(KS, output, hparams=hparams, **overrides, lr_upstream=0.01)
+
+    assert launcher.run_distributed(argv(tmp_path / "two")) == 0
+    assert launcher.run(argv(tmp_path / "one")) == 0
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    "point, how, call",
+    [
+        ("os.replace", "before", 5),  # in preparation or extraction
+        ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after", 8),
+        ("torch.save", "half", 7),
+    ],
+)
+def test_killed_and_resumed(point, how, call, cached, shared_out, launcher, tmp_path):
+    argv = cached(tmp_path / "output")
+    kill = {"point": point, "how": how, "call": call}
+    assert launcher.run_distributed(argv, kill=kill, prelude=SMALL_SHARDS) == -9
+    assert launcher.run_distributed(argv, prelude=SMALL_SHARDS) == 0
+    assert_same_outcome(tmp_path / "output", shared_out)
+
+
+def test_one_process_goes_on_with_what_two_began(cached, launcher, tmp_path):
+    argv = cached(tmp_path / "output")
+    kill = {"point": "torch.save", "how": "before", "call": 7}
+    assert launcher.run_distributed(argv, kill=kill) == -9
+    assert launcher.run(argv) == 0
+    assert results(tmp_path / "output")["utterances"]["test"] == 8
+
+
+def test_torchrun_itself(cached, shared_out, tmp_path):
+    argv = [*cached(tmp_path / "output"), "--distributed_backend=gloo"]
+    run(argv, TORCHRUN)
+    assert_same_outcome(tmp_path / "output", shared_out)
+
+
+def test_a_batch_that_cannot_be_shared_is_an_error(cached, tmp_path):
+    argv = [*cached(tmp_path / "output", batch_size=7), "--distributed_backend=gloo"]
+    output = run(argv, TORCHRUN, check=False)
+    assert "batch_size 7 cannot be shared equally by 2 processes" in output
+    assert not (tmp_path / "output/results.json").exists()
