@@ -138,30 +138,30 @@ class EncoderLayer(nn.Module):
         if len(set(frames)) == 1:
             x = self._attend(*(t.unflatten(0, (len(frames), -1)) for t in (q, k, v)))
             x = x.flatten(0, 1)
-        elif x.is_cuda and q.dtype in (torch.float16, torch.bfloat16) and not (
-            self.training and self.config.attention_dropout
-        ):
-            x = self._attend_packed(q, k, v, frames)
+        elif x.is_cuda:
+            x = self._attend_padded(q, k, v, frames)
         else:
             pieces = zip(*(t.split(frames) for t in (q, k, v)))
             x = torch.cat([self._attend(*(t[None] for t in p))[0] for p in pieces])
         return self._drop(self.output(x), self.config.dropout)
 
-    def _attend_packed(self, q, k, v, frames):
-        """[total_frames, hidden_size] each -> the same, in one kernel."""
-        from torch.nn.attention.varlen import varlen_attn
+    def _attend_padded(self, q, k, v, frames):
+        """[total_frames, hidden_size] each -> the same, in one kernel: for
+        devices that padding costs less than many small kernels."""
+        padded = [
+            torch.nn.utils.rnn.pad_sequence(t.split(frames), batch_first=True)
+            for t in (q, k, v)
+        ]
+        counts = torch.tensor(frames, device=q.device)
+        true = torch.arange(max(frames), device=q.device) < counts[:, None]
+        return self._attend(*padded, mask=true[:, None, None])[true]
 
-        heads = [t.unflatten(-1, (self.config.num_heads, -1)) for t in (q, k, v)]
-        ends = torch.tensor([0, *frames]).cumsum(0)
-        ends = ends.to(q.device, torch.int32, non_blocking=True)
-        return varlen_attn(*heads, ends, ends, max(frames), max(frames)).flatten(1)
-
-    def _attend(self, *qkv):
+    def _attend(self, *qkv, mask=None):
         """[batch, frames, hidden_size] each -> the same."""
         heads = [t.unflatten(-1, (self.config.num_heads, -1)) for t in qkv]
         dropout = self.config.attention_dropout if self.training else 0.0
         x = F.scaled_dot_product_attention(
-            *(t.transpose(1, 2) for t in heads), dropout_p=dropout
+            *(t.transpose(1, 2) for t in heads), attn_mask=mask, dropout_p=dropout
         )
         return x.transpose(1, 2).flatten(2)
 
