@@ -95,7 +95,6 @@ class LoadAudio(Pipe):
             the channel, or holds NaN.
         """
         from speechbrain.dataio import audio_io
-        from torchaudio.functional import resample
 
         where = f"utterance '{utterance}' ({wav})"
         try:
@@ -124,8 +123,16 @@ class LoadAudio(Pipe):
         if not torch.isfinite(sig).all():
             raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
         if rate != self.sample_rate:
-            sig = resample(sig, rate, self.sample_rate)
+            sig = _resampler(rate, self.sample_rate)(sig)
         return sig
+
+
+@functools.lru_cache(maxsize=32)
+def _resampler(rate, wanted):
+    """Keeps its filter, which takes longer to make than to apply."""
+    from torchaudio.transforms import Resample
+
+    return Resample(rate, wanted)
 
 
 class RandomCrop(Pipe):

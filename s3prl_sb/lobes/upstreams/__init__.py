@@ -47,6 +47,7 @@ def load(name, **overrides):
 
     Example
     -------
+    >>> import torch
     >>> mel = load("mel")
     >>> hidden_states, lens = mel(torch.randn(2, 16000))
     >>> len(hidden_states), hidden_states[0].shape[-1] == mel.output_size

@@ -24,6 +24,7 @@ class Hubert(Wav2Vec2):
 
     Example
     -------
+    >>> import torch
     >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4,
     ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
     >>> hidden_states, lens = Hubert(config=tiny)(torch.randn(2, 16000))

@@ -188,7 +188,7 @@ class SpeechTransformer(nn.Module):
     >>> network = SpeechTransformer(config).eval()
     >>> states = network([torch.randn(4000), torch.randn(3000)], "inputs")
     >>> [list(state.shape) for state in states]
-    [[22, 32], [22, 32], [22, 32]]
+    [[23, 32], [23, 32], [23, 32]]
     """
 
     def __init__(self, config):

@@ -1,0 +1,429 @@
+"""The network of wav2vec 2.0 and kin, and every layout of its checkpoints."""
+
+import argparse
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.hubert import Hubert
+from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
+from s3prl_sb.lobes.upstreams.transformer_checkpoints import conv_layers
+from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
+
+BASE = {
+    "conv_layers": [[16, 10, 5], [16, 3, 2], [24, 2, 2]],
+    "hidden_size": 32,
+    "ffn_size": 48,
+    "num_layers": 3,
+    "num_heads": 4,
+    "position_kernel": 16,
+    "position_groups": 4,
+}
+LARGE = {
+    **BASE,
+    "conv_norm": "layer",
+    "conv_bias": True,
+    "norm_first": True,
+    "normalize_wav": True,
+}
+#: fairseq's and Hugging Face's names of what an encoder layer consists of.
+FAIRSEQ_LAYER = {
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "output": "self_attn.out_proj",
+    "attention_norm": "self_attn_layer_norm",
+    "expand": "fc1",
+    "contract": "fc2",
+    "ffn_norm": "final_layer_norm",
+}
+HF_LAYER = {
+    "query": "attention.q_proj",
+    "key": "attention.k_proj",
+    "value": "attention.v_proj",
+    "output": "attention.out_proj",
+    "attention_norm": "layer_norm",
+    "expand": "feed_forward.intermediate_dense",
+    "contract": "feed_forward.output_dense",
+    "ffn_norm": "final_layer_norm",
+}
+
+
+
+def noise(samples, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(samples, generator=generator)
+
+
+def error(result, expected):
+    """Largest difference, relative to the largest value."""
+    assert result.shape == expected.shape
+    return ((result - expected).abs().max() / expected.abs().max()).item()
+
+
+def randomized(config, kind=Hubert, **options):
+    """A network in which every parameter matters."""
+    upstream = kind(config=config, **options)
+    generator = torch.Generator().manual_seed(7)
+    for name, parameter in upstream.named_parameters():
+        fan_in = parameter[0].numel() if parameter.dim() > 1 else 25
+        parameter.data.normal_(std=fan_in**-0.5, generator=generator)
+        if "norm" in name and name.endswith("weight"):
+            parameter.data += 1
+    return upstream
+
+
+# ------------------------------------------------------------------ layouts
+def weight_normed(weights, prefix, new_names):
+    """The positional convolution in the two parts of PyTorch's weight norm."""
+    v = 3 * weights.pop(f"{prefix}.weight")
+    g = (v / 3).norm(dim=(0, 1), keepdim=True)
+    names = ("weight_g", "weight_v")
+    if new_names:
+        names = ("parametrizations.weight.original0", "parametrizations.weight.original1")
+    weights.update({f"{prefix}.{name}": part for name, part in zip(names, (g, v))})
+    return weights
+
+
+def renamed(upstream, convolution, norm, names, layer_names, new_names=False):
+    """The network's weights under other names; independent of the package's rules."""
+    weights = {}
+    for name, tensor in upstream.network.state_dict().items():
+        head, _, rest = name.partition(".")
+        if head == "layers":
+            number, part, kind = rest.split(".")
+            name = f"encoder.layers.{number}.{layer_names[part]}.{kind}"
+        elif head == "front_end":
+            part, number, kind = rest.split(".")
+            pattern = convolution if part == "convolutions" else norm
+            name = f"feature_extractor.conv_layers.{number}.{pattern}.{kind}"
+        else:
+            name = f"{names[head]}.{rest}"
+        weights[name] = tensor.clone()
+    return weight_normed(weights, names["positions"], new_names)
+
+
+def fairseq(upstream, **changes):
+    """Task, model and weights as fairseq has them, those of pre-training included."""
+    config, large = upstream.config, upstream.config.conv_norm == "layer"
+    task = {"normalize": config.normalize_wav, "sample_rate": 16000}
+    layers = " + ".join(f"[({c}, {k}, {s})] * 1" for c, k, s in config.conv_layers)
+    model = {
+        "extractor_mode": "layer_norm" if large else "default",
+        "conv_feature_layers": layers,
+        "conv_bias": config.conv_bias,
+        "encoder_embed_dim": config.hidden_size,
+        "encoder_ffn_embed_dim": config.ffn_size,
+        "encoder_layers": config.num_layers,
+        "encoder_attention_heads": config.num_heads,
+        "layer_norm_first": config.norm_first,
+        "conv_pos": config.position_kernel,
+        "conv_pos_groups": config.position_groups,
+        "activation_fn": "gelu",
+        "layer_type": "transformer",
+        "encoder_layerdrop": 0.05,
+        **changes,
+    }
+    names = {
+        "front_end_norm": "layer_norm",
+        "projection": "post_extract_proj",
+        "positions": "encoder.pos_conv.0",
+        "encoder_norm": "encoder.layer_norm",
+    }
+    weights = renamed(upstream, "0", "2.1" if large else "2", names, FAIRSEQ_LAYER)
+    weights["mask_emb"] = torch.ones(config.hidden_size)
+    weights["quantizer.vars"] = torch.ones(1, 8, 4)
+    weights["project_q.weight"] = weights["final_proj.weight"] = torch.ones(4, 4)
+    weights["label_embs_concat"] = torch.ones(5, 4)
+    return task, model, weights
+
+
+def huggingface(upstream, folder, new_names=False, prefix="", task_head=False, **changes):
+    """A folder in Hugging Face's layout."""
+    config = upstream.config
+    folder.mkdir()
+    channels, kernels, strides = zip(*config.conv_layers)
+    hf = {
+        "model_type": "hubert",
+        "conv_dim": channels,
+        "conv_kernel": kernels,
+        "conv_stride": strides,
+        "conv_bias": config.conv_bias,
+        "feat_extract_norm": config.conv_norm,
+        "hidden_act": "gelu",
+        "feat_extract_activation": "gelu",
+        "layer_norm_eps": 1e-5,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.ffn_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "do_stable_layer_norm": config.norm_first,
+        "num_conv_pos_embeddings": config.position_kernel,
+        "num_conv_pos_embedding_groups": config.position_groups,
+        **changes,
+    }
+    (folder / "config.json").write_text(json.dumps(hf))
+    normalize = json.dumps({"do_normalize": config.normalize_wav})
+    (folder / "preprocessor_config.json").write_text(normalize)
+    names = {
+        "front_end_norm": "feature_projection.layer_norm",
+        "projection": "feature_projection.projection",
+        "positions": "encoder.pos_conv_embed.conv",
+        "encoder_norm": "encoder.layer_norm",
+    }
+    weights = renamed(upstream, "conv", "layer_norm", names, HF_LAYER, new_names)
+    weights["masked_spec_embed"] = torch.ones(config.hidden_size)
+    weights = {prefix + name: tensor.contiguous() for name, tensor in weights.items()}
+    if task_head:
+        weights["lm_head.weight"] = torch.ones(5, config.hidden_size)
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def content(layout, upstream, **changes):
+    task, model, weights = fairseq(upstream, **changes)
+    tuned = {f"w2v_encoder.w2v_model.{k}": v for k, v in weights.items()}
+    tuned["w2v_encoder.proj.weight"] = torch.ones(5, 4)
+    flat = argparse.Namespace(**task, **model)
+    return {
+        "s3prl": {"task_cfg": task, "model_cfg": model, "model_weight": weights},
+        "cfg": {"cfg": {"task": task, "model": model}, "model": weights},
+        "namespaces": {
+            "cfg": {"task": argparse.Namespace(**task), "model": argparse.Namespace(**model)},
+            "args": None,
+            "model": weights,
+        },
+        "args": {"args": flat, "cfg": None, "model": weights},
+        "tuned cfg": {
+            "cfg": {"task": task, "model": {"w2v_args": {"task": {}, "model": model}}},
+            "model": tuned,
+        },
+        "tuned args": {
+            "args": argparse.Namespace(w2v_args=argparse.Namespace(**model), **task),
+            "model": tuned,
+        },
+    }[layout]
+
+
+LAYOUTS = ("s3prl", "cfg", "namespaces", "args", "tuned cfg", "tuned args")
+
+
+def assert_same(upstream, original):
+    wavs, lens = noise(8000).view(2, 4000), torch.tensor([1.0, 0.6])
+    assert upstream.config.normalize_wav == original.config.normalize_wav
+    for a, b in zip(upstream(wavs, lens)[0], original(wavs, lens)[0], strict=True):
+        assert error(a, b) < 1e-5
+
+
+@pytest.mark.parametrize("config", [BASE, LARGE], ids=["base", "large"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_fairseq_layouts(layout, config, tmp_path):
+    original = randomized(config)
+    torch.save(content(layout, original), tmp_path / "ckpt.pt")
+    assert_same(Wav2Vec2(tmp_path / "ckpt.pt"), original)
+
+
+@pytest.mark.parametrize("config", [BASE, LARGE], ids=["base", "large"])
+@pytest.mark.parametrize("new_names", [False, True])
+def test_huggingface_layout(new_names, config, tmp_path):
+    original = randomized({**config, "normalize_wav": False})
+    folder = huggingface(original, tmp_path / "a", new_names, "hubert.", task_head=True)
+    assert_same(Hubert(folder), original)
+    folder = huggingface(original, tmp_path / "b", new_names, model_type="wav2vec2")
+    (folder / "preprocessor_config.json").unlink()
+    assert_same(Wav2Vec2(str(folder)), original)
+
+
+def test_huggingface_normalizes_as_its_feature_extractor(tmp_path):
+    """(x - mean) / sqrt(var + 1e-7) of the waveform, also of a quiet one."""
+    original = randomized({**LARGE, "normalize_wav": False})
+    folder = huggingface(original, tmp_path / "hf")
+    (folder / "preprocessor_config.json").write_text('{"do_normalize": true}')
+    for level in (1, 0.03):
+        wav = level * noise(4000)
+        normed = (wav - wav.mean()) / (wav.var(correction=0) + 1e-7).sqrt()
+        expected = original(normed[None])[0]
+        for a, b in zip(Hubert(folder)(wav[None])[0], expected):
+            assert error(a, b) < 1e-4
+
+
+def test_older_huggingface_weights(tmp_path):
+    original = randomized(BASE)
+    folder = huggingface(original, tmp_path / "hf")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert_same(Hubert(folder), original)
+
+
+# --------------------------------------------------------------- strictness
+MISSING = ("missing", "encoder.layers.1.fc1.bias", None)
+UNEXPECTED = ("unexpected", "encoder.layers.0.adapter.weight", torch.ones(3))
+RESHAPED = ("another shape", "encoder.layers.2.fc2.bias", torch.ones(3))
+
+
+@pytest.mark.parametrize("message, name, value", [MISSING, UNEXPECTED, RESHAPED])
+@pytest.mark.parametrize("layout", ["s3prl", "cfg", "args"])
+def test_weights_fit_exactly(layout, message, name, value, tmp_path):
+    checkpoint = content(layout, randomized(BASE))
+    weights = checkpoint.get("model", checkpoint.get("model_weight"))
+    weights.pop(name) if value is None else weights.update({name: value})
+    torch.save(checkpoint, tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError, match=rf"ckpt.pt' does not fit.*\n.*{message} \(1\)"):
+        Wav2Vec2(tmp_path / "ckpt.pt")
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [
+        ("layer_type", "conformer"),
+        ("pos_enc_type", "rope"),
+        ("pos_conv_depth", 5),
+        ("activation_fn", "relu"),
+    ],
+)
+def test_unsupported_options(option, value, tmp_path):
+    checkpoint = content("s3prl", randomized(BASE), **{option: value})
+    torch.save(checkpoint, tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError, match=f"ckpt.pt' has {option}: {value}"):
+        Wav2Vec2(tmp_path / "ckpt.pt")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "wavlm"},
+        {"conv_pos_batch_norm": True},
+        {"feat_proj_layer_norm": False},
+        {"hidden_act": "relu"},
+        {"feat_extract_activation": "relu"},
+        {"layer_norm_eps": 1e-3},
+    ],
+    ids=str,
+)
+def test_unsupported_huggingface(changes, tmp_path):
+    folder = huggingface(randomized(BASE), tmp_path / "hf", **changes)
+    with pytest.raises(CheckpointError, match="hf"):
+        Hubert(folder)
+
+
+def test_incomplete_huggingface(tmp_path):
+    folder = huggingface(randomized(BASE), tmp_path / "hf")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="no weights"):
+        Hubert(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="no config.json"):
+        Hubert(folder)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"Transformer": {}, "Config": {}},
+        {"cfg": {"model": {}}, "model": {}},
+        {"model": {}, "args": argparse.Namespace(lr=1)},
+        {"weight": torch.ones(2)},
+        [torch.ones(2)],
+        torch.ones(2),
+    ],
+    ids=lambda other: type(other).__name__,
+)
+def test_other_families(other, tmp_path):
+    torch.save(other, tmp_path / "ckpt.pt")
+    with pytest.raises(CheckpointError, match="ckpt.pt"):
+        Wav2Vec2(tmp_path / "ckpt.pt")
+
+
+@pytest.mark.parametrize("name", ["wavlm", "data2vec", "wav2vec2_conformer_rope", "tera"])
+def test_other_families_of_s3prl(name, oracle_folder):
+    with pytest.raises(CheckpointError, match="ckpt.pt"):
+        Wav2Vec2(oracle_folder / name / "ckpt.pt")
+
+
+def test_convolutions_are_parsed_not_evaluated():
+    assert conv_layers("[(8, 10, 5)] + [(8, 3, 2)] * 2 + [(8,2,2)]") == (
+        [[8, 10, 5], [8, 3, 2], [8, 3, 2], [8, 2, 2]]
+    )
+    for text in ("__import__('os').system('true')", "[(8, 10", "[8]", "{}['a']"):
+        with pytest.raises(CheckpointError, match="convolutions"):
+            conv_layers(text)
+
+
+# -------------------------------------------------------------- the network
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_unfrozen_trains_all_that_the_features_depend_on(selection):
+    upstream = randomized(BASE, freeze=False, feature_selection=selection)
+    assert upstream.training
+    wavs, lens = noise(8000).view(2, 4000), torch.tensor([1.0, 0.5])
+    sum(state.pow(2).sum() for state in upstream(wavs, lens)[0]).backward()
+    for name, parameter in upstream.named_parameters():
+        if name.startswith("network.front_end."):
+            assert parameter.grad is None and not parameter.requires_grad
+        elif parameter.requires_grad:
+            assert parameter.grad is not None, name
+
+
+def test_front_end_is_trained_on_demand():
+    upstream = randomized(BASE, freeze=False, freeze_front_end=False)
+    upstream(noise(4000)[None])[0][0].sum().backward()
+    assert all(p.grad is not None for p in upstream.network.front_end.parameters())
+
+
+def test_layerdrop():
+    upstream = randomized(BASE, freeze=False, layerdrop=1.0)
+    upstream.config.dropout = upstream.config.input_dropout = 0.0
+    states = upstream(noise(4000)[None])[0]
+    assert all(torch.equal(state, states[0]) for state in states)  # all are skipped
+    states = upstream.eval()(noise(4000)[None])[0]
+    assert not torch.equal(states[1], states[0])
+
+
+@pytest.mark.parametrize("samples", [16000, 400, 401, 719, 720, 1])
+def test_frames_and_receptive_field(samples):
+    upstream = Hubert(config={**BASE, "conv_layers": TransformerConfig().conv_layers})
+    assert upstream.stride == 320 and upstream.min_samples == 400
+    expected = max(samples, 400)
+    for kernel, stride in [(10, 5)] + [(3, 2)] * 4 + [(2, 2)] * 2:
+        expected = (expected - kernel) // stride + 1
+    assert upstream.frames(samples) == expected
+    assert upstream(noise(samples)[None])[0][0].shape == (1, expected, 32)
+
+
+@pytest.mark.parametrize(
+    "config, message",
+    [
+        ({"conv_norm": "batch"}, "conv_norm must be"),
+        ({"hidden_size": 30, "num_heads": 4}, "no multiple"),
+        ({"hiden_size": 30}, "hiden_size"),
+    ],
+)
+def test_bad_configs(config, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Wav2Vec2(config=config)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"feature_selection": "layers"}, "Known: None, fairseq_layers"),
+        ({"precision": "int8"}, "Known: fp32, bf16, fp16"),
+        ({"precision": "bf16", "freeze": False}, "--precision=bf16"),
+        ({"source": "nowhere.pt"}, "No checkpoint at 'nowhere.pt'"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        Wav2Vec2(config=BASE, **options)
+
+
+def test_random_weights_move_no_global_generator():
+    before = torch.get_rng_state()
+    network = SpeechTransformer(TransformerConfig(**BASE))
+    network.reset_parameters(3)
+    torch.set_rng_state(before)
+    Hubert(config=BASE, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.isfinite(p).all() for p in network.parameters())
