@@ -12,21 +12,21 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import argparse
 import contextlib
-import json
 import os
 import statistics
 import sys
-import tempfile
 
 import torch
 from measure import (
     SAMPLE_RATE,
     Worker,
     machine,
+    main,
     measure,
     middle,
+    parse,
+    parser,
     print_table,
     resident,
     serve,
@@ -41,29 +41,15 @@ PADDED, ALONE = "S3PRL, padded batch", "S3PRL, one at a time"
 
 def arguments():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--s3prl", help="the Python of S3PRL's environment")
-    parser.add_argument("--threads", type=int, default=1, help="of each contestant")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds, in turns")
-    parser.add_argument(
-        "--size",
-        default="base",
-        choices=("base", "small"),
-        help="of the network; small is for trying this script out",
-    )
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument(
         "--precision",
         nargs="+",
         default=["fp32", "bf16"],
         choices=("fp32", "bf16", "fp16"),
         help="of ours, one contestant each; S3PRL runs in fp32",
     )
-    parser.add_argument("--json", help="file for the raw numbers")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if not (args.s3prl or args.worker):
-        parser.error("--s3prl is required: see README.md")
-    return args
+    return parse(options)
 
 
 # ------------------------------------------------------ our side, in a worker
@@ -126,19 +112,19 @@ def flops(samples):
     return 2 * total
 
 
-def gemm(frames, shape, precision, times=5):
-    """Operations a second of the feed-forward's first product."""
+def gemm(frames, shape, precision, times=6):
+    """Operations a second of the feed-forward's first product, some times."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(precision, torch.half)
     x, weight = torch.randn(frames, shape[0]), torch.randn(shape[1], shape[0])
     x, weight = x.to(dtype), weight.to(dtype)
-    costs = []
     with torch.no_grad():
         torch.nn.functional.linear(x, weight)
-        for _ in range(times):
-            costs.append(measure(lambda: torch.nn.functional.linear(x, weight))[1])
+        costs = [
+            measure(lambda: torch.nn.functional.linear(x, weight))[1]
+            for _ in range(times)
+        ]
     work = 2 * frames * shape[0] * shape[1]
-    return {clock: work / statistics.median(c[clock] for c in costs)
-            for clock in ("cpu", "wall")}  # fmt: skip
+    return [{clock: work / c[clock] for clock in ("cpu", "wall")} for c in costs]
 
 
 # -------------------------------------------------------------- the benchmark
@@ -170,10 +156,11 @@ def run(args, folder):
         for _ in range(args.repeats):
             for name, contestant in runs.items():
                 raw["runs"].setdefault(name, []).append(contestant())
-            for precision in args.precision:
-                speed = ours.call("gemm", frames=raw["frames"], shape=raw["shape"],
-                                  precision=precision)  # fmt: skip
-                raw["gemm"].setdefault(precision, []).append(speed)
+                # After each of them: it is to meet the machine as they do.
+                for precision in args.precision:
+                    shape = {"frames": raw["frames"], "shape": raw["shape"]}
+                    speeds = ours.call("gemm", precision=precision, **shape)
+                    raw["gemm"].setdefault(precision, []).extend(speeds)
         padded = os.path.join(folder, "padded.pt")
         runs[ALONE](save=alone)
         runs[PADDED](save=padded)
@@ -218,9 +205,10 @@ def report(raw):
           f"{raw['flops'] / 1e9:.0f} useful GFLOP; {raw['threads']} thread(s), ratios "
           f"from {clock} seconds, medians of {len(costs)} rounds\n"
           f"{raw['machine']}; {raw['version']}; {raw['peer']}")  # fmt: skip
-    for precision, speed in speeds.items():
+    for precision, costs in raw["gemm"].items():
         shape = " x ".join(map(str, (raw["frames"], *raw["shape"])))
-        print(f"Matrix product {shape}, {precision}: {speed / 1e9:.0f} GFLOP/s")
+        speed = middle([cost[clock] / 1e9 for cost in costs], 0)
+        print(f"Matrix product {shape}, {precision}: {speed} GFLOP/s")
     header = ("contestant", "CPU s", "wall s", "audio s / s", "speed-up", "GFLOP/s",
               "of the matrix product", "peak over weights", "of S3PRL's",
               "error against S3PRL alone")  # fmt: skip
@@ -233,10 +221,4 @@ if __name__ == "__main__":
     if args.worker:
         serve({"load": load, "extract": extract, "gemm": gemm})
     else:
-        torch.set_num_threads(args.threads)
-        with tempfile.TemporaryDirectory() as folder:
-            raw = run(args, folder)
-        report(raw)
-        if args.json:
-            with open(args.json, "w", encoding="utf-8") as file:
-                json.dump(raw, file, indent=2)
+        main(args, run, report)

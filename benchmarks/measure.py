@@ -1,4 +1,4 @@
-"""What the benchmarks share: worker processes, clocks, memory, test audio.
+"""What the benchmarks share: command line, workers, clocks, memory, audio.
 
 Each contestant lives in a worker process of its own, so that it has its own
 environment, threads and heap. The workers load once and then wait; the
@@ -11,6 +11,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import argparse
 import ctypes
 import gc
 import json
@@ -20,11 +21,61 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SAMPLE_RATE = 16000
+
+
+# -------------------------------------------------------------- command line
+def parser(description):
+    """Command line with the options that all benchmarks have."""
+    parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
+    parser.add_argument("--s3prl", help="the Python of S3PRL's environment")
+    parser.add_argument("--threads", type=int, default=1, help="of each contestant")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, in turns")
+    parser.add_argument(
+        "--size",
+        default="base",
+        choices=("base", "small"),
+        help="of the network; small is for trying the script out",
+    )
+    parser.add_argument("--json", help="file for the raw numbers")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def parse(parser):
+    """The arguments; an error where no S3PRL is given."""
+    args = parser.parse_args()
+    if not (args.s3prl or args.worker):
+        parser.error("--s3prl is required: see README.md")
+    return args
+
+
+def main(args, run, report):
+    """Runs a benchmark in a folder of its own, prints and writes its numbers.
+
+    Arguments
+    ---------
+    args : argparse.Namespace
+        As :func:`parse` gives them.
+    run : callable
+        Takes ``args`` and the folder; returns JSON values.
+    report : callable
+        Prints them.
+    """
+    import torch
+
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = run(args, folder)
+    report(raw)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(raw, file, indent=2)
 
 
 # ------------------------------------------------------------------- workers

@@ -103,7 +103,6 @@ def probe(paths, labels, batch_size, num_classes):
     projector = torch.nn.Linear(featurizer.output_dim, 256)
     model = UtteranceLevel(256, num_classes)
     trained = [p for m in (featurizer, projector, model) for p in m.parameters()]
-    # The Featurizer holds no upstream, but an own weight for each layer.
     optimizer = torch.optim.Adam(trained, lr=1e-4)
     loader = torch.utils.data.DataLoader(
         list(zip(paths, labels)),

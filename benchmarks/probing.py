@@ -14,13 +14,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import argparse
 import contextlib
-import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 
 import torch
@@ -28,8 +25,11 @@ from measure import (
     SAMPLE_RATE,
     Worker,
     machine,
+    main,
     measure,
     middle,
+    parse,
+    parser,
     print_table,
     serve,
     speech,
@@ -42,43 +42,29 @@ PEER = "S3PRL"
 
 def arguments():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--s3prl", help="the Python of S3PRL's environment")
-    parser.add_argument("--threads", type=int, default=1, help="of each contestant")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds, in turns")
-    parser.add_argument("--utterances", type=int, default=200, help="of an epoch")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("--utterances", type=int, default=200, help="of an epoch")
+    options.add_argument(
         "--batches",
         type=int,
         default=3,
         help="that S3PRL and cache: off run of an epoch in each round; their "
         "time is scaled to the whole epoch",
     )
-    parser.add_argument(
+    options.add_argument(
         "--epochs",
         type=int,
         default=5,
         help="with a cache in each round, after one that does not count",
     )
-    parser.add_argument(
+    options.add_argument(
         "--cache",
         nargs="+",
         default=["off", "frames", "pooled"],
         choices=("off", "frames", "pooled"),
         help="ours, one contestant each",
     )
-    parser.add_argument(
-        "--size",
-        default="base",
-        choices=("base", "small"),
-        help="of the network; small is for trying this script out",
-    )
-    parser.add_argument("--json", help="file for the raw numbers")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if not (args.s3prl or args.worker):
-        parser.error("--s3prl is required: see README.md")
-    return args
+    return parse(options)
 
 
 # ------------------------------------------------------ our side, in a worker
@@ -143,7 +129,7 @@ def prepare(checkpoint, manifest, cache, folder, batches):
         run_opts={"device": "cpu", "noprogressbar": True},
     )
     _, cost = measure(lambda: brain.use_cache({"train": dataset}))
-    loaded[cache] = brain, dataset
+    loaded.update(brain=brain, dataset=dataset)
     found = (os.path.join(place, file) for place, _, files in os.walk(folder)
              for file in files)  # fmt: skip
     cost["bytes"] = sum(map(os.path.getsize, found))
@@ -151,11 +137,11 @@ def prepare(checkpoint, manifest, cache, folder, batches):
     return cost
 
 
-def fit(cache, epochs, skip):
-    """Trains anew; the cost of each epoch after the first few."""
-    brain, dataset = loaded[cache]
+def fit(epochs, skip):
+    """Trains on; the cost of each epoch after the first ``skip``."""
     counter = Epochs(skip + epochs)
-    brain.fit(counter, dataset, train_loader_kwargs={"batch_size": BATCH_SIZE})
+    loader = {"batch_size": BATCH_SIZE}
+    loaded["brain"].fit(counter, loaded["dataset"], train_loader_kwargs=loader)
     return counter.costs[skip:]
 
 
@@ -205,11 +191,12 @@ def run(args, folder):
         peer = worker(args.s3prl, os.path.join(FOLDER, "peer_s3prl.py"))
         checkpoint = peer.call("make", folder=folder, size=args.size)
         raw["peer"] = peer.call("load", checkpoint=checkpoint)
-        ours = worker(sys.executable, os.path.abspath(__file__), "--worker")
+        ours = {}
         for cache in args.cache:
+            ours[cache] = worker(sys.executable, os.path.abspath(__file__), "--worker")
             place = os.path.join(folder, cache)
             os.mkdir(place)
-            raw["cache"][cache] = ours.call(
+            raw["cache"][cache] = ours[cache].call(
                 "prepare", checkpoint=checkpoint, manifest=manifest, cache=cache,
                 folder=place, batches=batches if cache == "off" else steps,
             )  # fmt: skip
@@ -219,10 +206,10 @@ def run(args, folder):
             for cache in args.cache:
                 costs = raw["epochs"].setdefault(f"ours, cache: {cache}", [])
                 if cache == "off":
-                    [cost] = ours.call("fit", cache=cache, epochs=1, skip=0)
+                    [cost] = ours[cache].call("fit", epochs=1, skip=0)
                     costs.append(scaled(cost))
                 else:
-                    costs += ours.call("fit", cache=cache, epochs=args.epochs, skip=1)
+                    costs += ours[cache].call("fit", epochs=args.epochs, skip=1)
     return raw
 
 
@@ -243,13 +230,13 @@ def report(raw):
             middle([cost["cpu"] for cost in costs], 3),
             middle([cost["wall"] for cost in costs], 3),
             f"{median(name) / raw['steps'] * 1000:.2f} ms",
-            f"{median(PEER) / median(name):.3g} ×",
+            f"{median(PEER) / median(name):,.{1 if not cached else 0}f} ×",
             f"{cache['bytes'] / 1e6:.3g} MB" if cached else "–",
             f"{cache['cpu']:.1f} ({cache['wall']:.1f})" if cached else "–",
         ])  # fmt: skip
     version = next((c["version"] for c in raw["cache"].values()), "")
-    print(f"\nHuBERT {raw['size']}, an epoch of {raw['steps']} batches of {BATCH_SIZE} x "
-          f"{SECONDS:g} s; {raw['threads']} thread(s), ratios from {clock} seconds\n"
+    print(f"\nHuBERT {raw['size']}, an epoch of {raw['steps']} batches of "
+          f"{BATCH_SIZE} x {SECONDS:g} s; {raw['threads']} thread(s), ratios from {clock} seconds\n"
           f"{raw['machine']}; {version}; {raw['peer']}\n")  # fmt: skip
     header = ("contestant", "epoch, CPU s", "epoch, wall s", "a batch", "speed-up",
               "cache", "extraction once, CPU s (wall s)")  # fmt: skip
@@ -262,10 +249,4 @@ if __name__ == "__main__":
     if args.worker:
         serve({"prepare": prepare, "fit": fit})
     else:
-        torch.set_num_threads(args.threads)
-        with tempfile.TemporaryDirectory() as folder:
-            raw = run(args, folder)
-        report(raw)
-        if args.json:
-            with open(args.json, "w", encoding="utf-8") as file:
-                json.dump(raw, file, indent=2)
+        main(args, run, report)

@@ -178,6 +178,7 @@ class FeatureCache:
         save_file({"features": torch.cat(features)}, temporary, metadata)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # caches are shared
         os.replace(temporary, path)
         self._open(path)
         return path

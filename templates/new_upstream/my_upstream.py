@@ -3,10 +3,10 @@
 The first lines say what the model is and where it was published:
 Me et al., "A title", https://arxiv.org/abs/0000.00000.
 
-The base class has done half of the work before ``encode`` is called. A padded
-batch is cut into its true waveforms, those of equal length are stacked, silence
-is not special, empty or broken audio is refused by name. So nothing here knows of
-padding or masks, and a bidirectional GRU or a norm over time is exact.
+The base class has done half of the work before ``encode`` is called: a padded batch
+is cut into its true waveforms, those of equal length are stacked, and empty or broken
+audio has been refused by name. So nothing here knows of padding or masks, and a
+bidirectional GRU or a norm over time is exact.
 
 Authors
  * Me, 2026
@@ -44,6 +44,8 @@ class Network(torch.nn.Module):
 
     def __init__(self, n_mels=80, hidden_size=64, num_layers=2):
         super().__init__()
+        # Over the bands of each frame: loudness goes, the spectrum's shape stays.
+        self.norm = torch.nn.LayerNorm(n_mels)
         self.convolution = torch.nn.Conv1d(
             n_mels, hidden_size, kernel_size=3, stride=self.STRIDE, padding=1
         )
@@ -61,7 +63,8 @@ class Network(torch.nn.Module):
 
     def forward(self, x):
         """[batch, mel_frames, n_mels] -> states [batch, frames, hidden_size]."""
-        x = self.convolution(x.transpose(1, 2)).transpose(1, 2).relu()
+        x = self.norm(x).transpose(1, 2)
+        x = self.convolution(x).transpose(1, 2).relu()
         yield x
         for layer in self.layers:
             x = x + layer(x)[0]
@@ -112,7 +115,11 @@ class MyUpstream(Upstream):
             # All of them and nothing else: a missing name is an error.
             checkpoints.load_weights(self.network, weights, path)
         self.mel = StftFeatures(
-            "mel", n_mels=self.config["n_mels"], freeze=freeze, precision=precision
+            "mel",
+            n_mels=self.config["n_mels"],
+            cmvn=False,
+            freeze=freeze,
+            precision=precision,
         )
         # What every upstream has to say of itself. Recipes take their sizes from it.
         self.stride = self.mel.stride * Network.STRIDE

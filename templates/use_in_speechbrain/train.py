@@ -103,7 +103,11 @@ def dataio_prepare(hparams):
     sb.dataio.dataset.add_dynamic_item(everything, label_pipeline)
     sb.dataio.dataset.set_output_keys(everything, ["id", "sig", "label_encoded"])
     encoder.expect_len(hparams["num_words"])
-    encoder.update_from_didataset(datasets["train"], "label")
+    encoder.load_or_create(  # the same numbers after a resume
+        path=hparams["label_file"],
+        from_didatasets=[datasets["train"]],
+        output_key="label",
+    )
     return datasets
 
 
@@ -115,6 +119,8 @@ if __name__ == "__main__":
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
 
     datasets = dataio_prepare(hparams)
+    if not hparams["upstream"].freeze:  # else every checkpoint would hold a copy
+        hparams["checkpointer"].add_recoverable("upstream", hparams["upstream"])
     brain = WordBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.upstreams.hubert import Hubert
+from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
 
 FIXTURES = {
@@ -255,3 +256,30 @@ def test_positions_see_one_utterance_only():
     x = noise(20 * 32).view(20, 32)
     alone = [network._positions(piece, [len(piece)]) for piece in x.split([13, 1, 6])]
     assert error(network._positions(x, [13, 1, 6]), torch.cat(alone)) < 1e-5
+
+
+@pytest.mark.parametrize("samples", [16000, 400, 401, 719, 720, 1])
+def test_frames_and_receptive_field(samples):
+    upstream = Hubert(config={**BASE, "conv_layers": TransformerConfig().conv_layers})
+    assert upstream.stride == 320 and upstream.min_samples == 400
+    expected = max(samples, 400)
+    for kernel, stride in [(10, 5)] + [(3, 2)] * 4 + [(2, 2)] * 2:
+        expected = (expected - kernel) // stride + 1
+    assert upstream.frames(samples) == expected
+    assert upstream(noise(samples)[None])[0][0].shape == (1, expected, 32)
+
+
+def test_front_end_is_trained_on_demand():
+    upstream = randomized(BASE, freeze=False, freeze_front_end=False)
+    upstream(noise(4000)[None])[0][0].sum().backward()
+    assert all(p.grad is not None for p in upstream.network.front_end.parameters())
+
+
+def test_random_weights_move_no_global_generator():
+    before = torch.get_rng_state()
+    network = SpeechTransformer(TransformerConfig(**BASE))
+    network.reset_parameters(3)
+    torch.set_rng_state(before)
+    Hubert(config=BASE, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.isfinite(p).all() for p in network.parameters())

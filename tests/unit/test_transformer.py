@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import conv_layers
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
 
@@ -366,12 +365,6 @@ def test_unfrozen_trains_all_that_the_features_depend_on(selection):
             assert parameter.grad is not None, name
 
 
-def test_front_end_is_trained_on_demand():
-    upstream = randomized(BASE, freeze=False, freeze_front_end=False)
-    upstream(noise(4000)[None])[0][0].sum().backward()
-    assert all(p.grad is not None for p in upstream.network.front_end.parameters())
-
-
 def test_layerdrop():
     upstream = randomized(BASE, freeze=False, layerdrop=1.0)
     upstream.config.dropout = upstream.config.input_dropout = 0.0
@@ -379,17 +372,6 @@ def test_layerdrop():
     assert all(torch.equal(state, states[0]) for state in states)  # all are skipped
     states = upstream.eval()(noise(4000)[None])[0]
     assert not torch.equal(states[1], states[0])
-
-
-@pytest.mark.parametrize("samples", [16000, 400, 401, 719, 720, 1])
-def test_frames_and_receptive_field(samples):
-    upstream = Hubert(config={**BASE, "conv_layers": TransformerConfig().conv_layers})
-    assert upstream.stride == 320 and upstream.min_samples == 400
-    expected = max(samples, 400)
-    for kernel, stride in [(10, 5)] + [(3, 2)] * 4 + [(2, 2)] * 2:
-        expected = (expected - kernel) // stride + 1
-    assert upstream.frames(samples) == expected
-    assert upstream(noise(samples)[None])[0][0].shape == (1, expected, 32)
 
 
 @pytest.mark.parametrize(
@@ -417,13 +399,3 @@ def test_bad_configs(config, message):
 def test_bad_arguments(options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         Wav2Vec2(config=BASE, **options)
-
-
-def test_random_weights_move_no_global_generator():
-    before = torch.get_rng_state()
-    network = SpeechTransformer(TransformerConfig(**BASE))
-    network.reset_parameters(3)
-    torch.set_rng_state(before)
-    Hubert(config=BASE, seed=3)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert all(torch.isfinite(p).all() for p in network.parameters())

@@ -1,0 +1,316 @@
+"""The templates do what their READMEs say: the commands are taken from there.
+
+Each template is copied, and every command of its README is run in the copy, in its
+order, with paths of tiny corpora of tones and a smaller budget. A command that is
+added to a README and not to its test is a failure.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PITCHES = {"low": 300, "mid": 900, "high": 2700}  # Hz
+BUDGET = "--total_steps 60 --steps_per_epoch 20 --lr 0.003 --noprogressbar"
+NO_WORKERS = " ".join(
+    f"--{split}_dataloader_opts '{{num_workers: 0}}'" for split in ("train", "valid", "test")
+)
+KS = f"--labels folders --version v0.02 {BUDGET} {NO_WORKERS}"
+#: As setup.py's console script; it only has to find the package, too.
+SCRIPT = f"""#!{sys.executable}
+import os, sys
+sys.path.append({str(REPOSITORY)!r})
+os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[1:2] + [{str(REPOSITORY)!r}])
+from s3prl_sb.cli import main
+sys.exit(main())
+"""
+
+
+# ------------------------------------------------------------------ the corpora
+def tone(path, label, number, rate=16000):
+    """A tone of the label's pitch, more or less, in some noise."""
+    random = np.random.default_rng([PITCHES[label], number])
+    seconds = np.arange(int(rate * (0.2 + 0.2 * random.random()))) / rate
+    pitch = PITCHES[label] * (1 + 0.05 * random.normal())
+    wav = 0.3 * np.sin(2 * np.pi * pitch * seconds)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wav + 0.01 * random.normal(size=len(wav)), rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """``<label>/<number>.wav``, with the lists of Speech Commands."""
+    folder = tmp_path_factory.mktemp("words")
+    lists = {"validation": [], "testing": []}
+    for label in PITCHES:
+        for number in range(15):
+            tone(folder / label / f"{number:02d}.wav", label, number)
+            if number % 5 > 2:
+                split = ("validation", "testing")[number % 5 - 3]
+                lists[split].append(f"{label}/{number:02d}.wav")
+    for split, names in lists.items():
+        (folder / f"{split}_list.txt").write_text("\n".join(names))
+    return folder
+
+
+# ------------------------------------------------------------------ the READMEs
+class Readme:
+    """A copy of a template, and the commands of its README one after the other."""
+
+    def __init__(self, template, folder):
+        source = REPOSITORY / "templates" / template
+        self.folder = folder / template
+        shutil.copytree(source, self.folder, ignore=shutil.ignore_patterns("__pycache__"))
+        self.text = (source / "README.md").read_text()
+        lines = "".join(self.blocks("bash")).replace("\\\n", " ").splitlines()
+        self.commands = [" ".join(line.split()) for line in lines]
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "s3prl-sb").write_text(SCRIPT)
+        (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        # SpeechBrain lists all packages for its log: a second, which is not tested here.
+        (programs / "pip").write_text("#!/bin/sh\n")
+        for program in programs.iterdir():
+            program.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(REPOSITORY),
+            "OMP_NUM_THREADS": "1",
+            "S3PRL_SB_OFFLINE": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
+
+    def blocks(self, language):
+        """The code blocks of a language."""
+        return re.findall(rf"^```{language}\n(.*?)^```", self.text, re.M | re.S)
+
+    def start(self, beginning, more="", **places):
+        """Starts the next command, which must begin so.
+
+        ``more`` is appended to it; ``places`` are corpora and files, by the last part
+        of their path in the README (``a.wav`` is ``a``).
+        """
+        command = self.commands.pop(0)
+        assert command.startswith(beginning), f"README: {command}"
+        for name, place in places.items():
+            command, found = re.subn(rf"/corpora/\S*\b{name}\b|\b{name}\.wav", str(place), command)
+            assert found, f"no {name} in README: {command}"
+        assert "/corpora" not in command, command
+        return subprocess.Popen(
+            ["bash", "-c", f"{command} {more}"],
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def run(self, beginning, more="", **places):
+        """Runs the next command; gives its output."""
+        T=time.time()
+        process = self.start(beginning, more, **places)
+        try:
+            output = process.communicate(timeout=100)[0]
+        finally:
+            kill(process)
+        assert process.returncode == 0, output[-4000:]
+        import sys as s; print(beginning, time.time()-T, file=s.__stderr__)
+        return output
+
+    def results(self, run):
+        """The results.json of a run."""
+        return json.loads((self.folder / run / "results.json").read_text())
+
+    def done(self):
+        """There are no commands left."""
+        assert not self.commands, f"not tested: {self.commands}"
+
+
+def kill(process):
+    """Kills a process and what it has started, if they are still there."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def prediction(output, wav):
+    """The label and score that ``s3prl-sb predict`` has printed for a file."""
+    (line,) = [line for line in output.splitlines() if line.startswith(f"{wav}\t")]
+    _, label, score = line.split("\t")
+    return label, float(score)
+
+
+# -------------------------------------------------------------------- the tests
+def test_new_upstream(tmp_path, words, monkeypatch):
+    readme = Readme("new_upstream", tmp_path)
+    assert "ok  same features in any company" in readme.run("s3prl-sb check")
+    assert re.search(r"\b9 passed", readme.run("python -m pytest", "-q"))
+
+    readme.run("s3prl-sb run SUPERB/KS", KS, speech_commands=words)
+    # The default output folder of a card file.
+    found = readme.results("results/KS/card.yaml/1986")
+    assert found["task"] == "SUPERB/KS" and len(found["layer_weights"]) == 3
+    assert found["metrics"]["accuracy"] > 0.6  # chance: 1/3
+
+    import torch
+
+    monkeypatch.syspath_prepend(readme.folder)
+    from my_upstream import MyUpstream
+
+    config = {"hidden_size": 48, "num_layers": 1}
+    weights = MyUpstream(config=config, seed=1).network.state_dict()
+    torch.save({"config": config, "model": weights}, readme.folder / "my.ckpt")
+    readme.run("s3prl-sb run SUPERB/KS", KS, speech_commands=words)
+    found = readme.results("results/KS/my_checkpoint")
+    assert len(found["layer_weights"]) == 2  # the checkpoint's architecture
+    assert found["metrics"]["accuracy"] > 0.6
+    table = readme.run("s3prl-sb results").splitlines()
+    assert len(table) == 3 and all("SUPERB/KS" in line for line in table[1:])
+
+    wav = words / "high/04.wav"  # of the test set
+    label, _ = prediction(readme.run("PYTHONPATH=. s3prl-sb predict", a=wav), wav)
+    assert label in PITCHES
+    readme.done()
+
+
+def test_new_task(tmp_path, monkeypatch):
+    recordings = tmp_path / "recordings"
+    for label in PITCHES:
+        for speaker in ("ann", "bob"):
+            for number in range(16):
+                wav = recordings / f"{label}_{speaker}_{number}.wav"
+                tone(wav, label, number + 100 * (speaker == "bob"), rate=8000)
+    readme = Readme("new_task", tmp_path)
+    output = "results/digits/fbank_no_cmvn/1986"
+    epochs = 15
+    budget = f"--total_steps {10 * epochs} --steps_per_epoch 10 --noprogressbar"
+    train = readme.commands[0]
+
+    # Killed when its first epoch is in the log, and run again.
+    process = readme.start("python train.py", f"{budget} > killed.log", recordings=recordings)
+    deadline = time.monotonic() + 60
+    try:
+        while not (readme.folder / output / "train_log.txt").is_file():
+            assert process.poll() is None, (readme.folder / "killed.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        kill(process)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (readme.folder / output / "results.json").exists()
+    readme.commands.insert(0, train)
+    log = readme.run("python train.py", budget, recordings=recordings)
+    assert "Loading a checkpoint" in log.split("Going into epoch")[0]
+    lines = (readme.folder / output / "train_log.txt").read_text().splitlines()
+    logged = [int(re.match(r"epoch: (\d+)", line)[1]) for line in lines[:-1]]
+    assert logged == sorted(set(logged)) and logged[-1] == epochs
+    assert len(logged) >= epochs - 1  # killed before an epoch's line was written
+
+    found = readme.results(output)
+    assert found["task"] == "digits"
+    assert found["utterances"] == {"train": 36, "valid": 30, "test": 30}
+    assert found["metrics"]["accuracy"] > 0.9  # chance: 1/3
+    # Smoothed labels: the loss of training cannot fall below their entropy.
+    losses = [float(re.search(r"train loss: (\S+)", line)[1]) for line in lines[:-1]]
+    floor = -((1 - 0.2 / 3) * np.log(1 - 0.2 / 3) + 2 * (0.1 / 3) * np.log(0.1 / 3))
+    assert min(losses) > floor - 1e-3
+    rows = (readme.folder / output / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 31 and rows[0] == "id,label,prediction,score"
+
+    assert "digits" in readme.run("s3prl-sb results")
+    readme.run("s3prl-sb export")
+    wavs = [recordings / f"{label}_bob_0.wav" for label in PITCHES]
+    table = readme.run("s3prl-sb predict", a=" ".join(map(str, wavs)))
+    for wav, label in zip(wavs, PITCHES):
+        assert prediction(table, wav)[0] == label
+    readme.done()
+
+    (block,) = readme.blocks("python")
+    monkeypatch.chdir(readme.folder)
+    shutil.copy(wavs[0], "a.wav")
+    namespace = {}
+    exec(block, namespace)
+    assert namespace["label"] == "low" and namespace["score"] > 0.4
+
+
+def test_use_in_speechbrain(tmp_path, words, monkeypatch):
+    readme = Readme("use_in_speechbrain", tmp_path)
+    assert "import s3prl_sb" not in (readme.folder / "train.py").read_text()
+    assert "from s3prl_sb" not in (readme.folder / "train.py").read_text()
+    readme.run("python train.py", "--noprogressbar", words=words)
+    readme.run("python train.py", "--noprogressbar --number_of_epochs 2", words=words)
+    readme.done()
+    held = {}
+    for run in ("1986", "tuned"):
+        folder = readme.folder / "results" / run
+        last = (folder / "train_log.txt").read_text().splitlines()[-1]
+        assert float(re.search(r"test error: (\S+)", last)[1]) < 0.4  # chance: 2/3
+        checkpoint = sorted((folder / "save").glob("CKPT*"))[-1]
+        held[run] = {path.name for path in checkpoint.iterdir()}
+    # An upstream is in the checkpoints if it is trained.
+    assert "upstream.ckpt" not in held["1986"] and "upstream.ckpt" in held["tuned"]
+
+    # The pieces of yaml, with what is at hand in the place of a download.
+    from hyperpyyaml import load_hyperpyyaml
+
+    lobes, by_name = readme.blocks("yaml")
+    lobes = lobes.replace("facebook/hubert-base-ls960", "null")
+    small = "upstream: {config: {hidden_size: 32, ffn_size: 32, num_layers: 2, num_heads: 2}}"
+    assert load_hyperpyyaml(lobes, small)["featurizer"].num_layers == 3
+    upstream = load_hyperpyyaml(by_name.replace("hubert_base", "fbank"))["upstream"]
+    assert upstream.output_size == 240
+
+
+def test_new_corpus(tmp_path):
+    corpus = tmp_path / "corpus"
+    lines = []
+    for label in PITCHES:
+        for speaker in range(1, 7):
+            for number in range(3):
+                wav = f"audio/s0{speaker}/{label}{number}.wav"
+                tone(corpus / wav, label, 10 * speaker + number)
+                lines.append(f"{wav}\t{label}\n")
+    (corpus / "labels.tsv").write_text("".join(lines))
+    readme = Readme("new_corpus", tmp_path)
+    assert re.search(r"\b5 passed", readme.run("python -m pytest", "-q"))
+    readme.run("python -c", my_corpus=corpus)
+    manifests = {
+        split: json.loads((readme.folder / f"manifests/{split}.json").read_text())
+        for split in ("train", "valid", "test")
+    }
+    assert {n: len(records) for n, records in manifests.items()} == {
+        "train": 27,
+        "valid": 9,
+        "test": 18,
+    }
+    readme.run("s3prl-sb run SUPERB/KS", f"{BUDGET} {NO_WORKERS}")
+    found = readme.results("results/my_corpus")
+    assert found["utterances"]["test"] == 18
+    assert found["metrics"]["accuracy"] > 0.9  # chance: 1/3
+    readme.done()
+
+
+def test_every_template_is_tested():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    folders = {path.name for path in (REPOSITORY / "templates").iterdir() if path.is_dir()}
+    assert folders <= tested
+    for folder in sorted(folders):
+        text = (REPOSITORY / "templates" / folder / "README.md").read_text()
+        named = set(re.findall(r"`((?:hparams/)?\w+\.(?:py|yaml))`", text.split("##")[0]))
+        for name in named:
+            assert (REPOSITORY / "templates" / folder / name).is_file(), f"{folder}: {name}"
