@@ -210,7 +210,7 @@ def unique(rows, path):
     return rows
 
 
-def validate(records, path, required=("label",), audio=True):
+def validate(records, path, required=("label",), audio=True, lines=None):
     """Checks every record; says what is wrong, in which line, and the way out.
 
     Arguments
@@ -218,11 +218,13 @@ def validate(records, path, required=("label",), audio=True):
     records : dict
         ``{id: record}``.
     path : str
-        The file that they came from (JSON, CSV or TSV): its lines are named.
+        The file that they came from.
     required : tuple of str
         Labels that no record may lack.
     audio : bool
         Whether to check that the audio files exist.
+    lines : dict, optional
+        The line of each id. Default: found in ``path``, where that is JSON.
 
     Returns
     -------
@@ -253,13 +255,19 @@ def validate(records, path, required=("label",), audio=True):
         if fault:
             found.setdefault(way_out, []).append((name, fault))
     for way_out, faults in found.items():  # the first kind of fault is enough
-        from s3prl_sb.dataio import tables  # late, as it builds on this module
-
-        lines = tables.locate(path)
+        lines = _lines(path) if lines is None else lines
         places = [f"{path}:{lines[n]}" if n in lines else path for n, _ in faults]
         texts = [f"{p}: '{n}': {fault}" for p, (n, fault) in zip(places, faults)]
         raise ManifestError.listing(texts, way_out, len(records))
     return records
+
+
+def _lines(path):
+    """``{id: line}`` of a JSON manifest; empty if it is none."""
+    try:
+        return {name: line for name, line, _ in json_rows(path)}
+    except ManifestError:
+        return {}
 
 
 def _fault(record, keys, required):

@@ -305,8 +305,9 @@ def _id(record):
 def _complete(path, found, required, data_root):
     """Rows to validated records: absolute paths, numbers, durations."""
     folder = os.path.abspath(data_root or os.path.dirname(path))
-    records, spots = {}, {}
+    records, spots, lines = {}, {}, {}
     for name, line, row in manifest.unique(found, path):
+        lines[name] = line
         spots[name] = f"{path}:{line}"
         if not isinstance(row, dict):
             raise ManifestError(f"{spots[name]}: '{name}': {row!r} is not an object")
@@ -332,7 +333,7 @@ def _complete(path, found, required, data_root):
     for name, record in records.items():
         if record["wav"] in lengths:
             _settle_segment(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
-    return manifest.validate(records, path, required)
+    return manifest.validate(records, path, required, lines=lines)
 
 
 def _settle_segment(record, length, place):

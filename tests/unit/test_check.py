@@ -62,11 +62,11 @@ class OneFrameLess(Sound):
 
 
 class MixesEqualLengths(Sound):
-    """What batch statistics do."""
+    """As statistics over the batch do."""
 
     def encode(self, wavs):
         for state in super().encode(wavs):
-            yield F.batch_norm(state.transpose(1, 2), None, None, training=True).transpose(1, 2)
+            yield state + 0.1 * state.mean(0, keepdim=True)
 
 
 class MixesPacked(Sound):
@@ -121,14 +121,14 @@ class BuildsGraph(Sound):
 
 class FailsOnSilence(Sound):
     def encode(self, wavs):
-        for state in super().encode(wavs / wavs.abs().amax(1, keepdim=True)):
-            yield state
+        return super().encode(wavs / wavs.abs().amax(1, keepdim=True))
 
 
 class NotANumberWhenShort(Sound):
     def encode(self, wavs):
         for state in super().encode(wavs):
-            yield (state - state.mean(1, keepdim=True)) / state.std(1, keepdim=True)
+            centred = state - state.mean(1, keepdim=True)
+            yield centred / centred.pow(2).mean(1, keepdim=True).sqrt()
 
 
 class NoPadding(Sound):
@@ -305,5 +305,3 @@ def test_extract_as_s3prl():
     assert (found["lens"] * 10).tolist() == [10, 3, 1]
     with pytest.raises(AudioError, match="utterance 1"):
         Sound().extract([torch.ones(10), torch.ones(0)])
-    with pytest.raises(ValueError):
-        Sound().extract([])

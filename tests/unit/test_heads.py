@@ -1,0 +1,83 @@
+"""Heads and pooling: formulas, masks, and what commutes with a mean."""
+
+import pytest
+import torch
+
+from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.pooling import MeanPooling, frame_mask
+
+
+def batch(frames=(7, 3, 1), size=6, fill=0.0):
+    """[batch, frames, size] with ``fill`` in the padding, lens, and the pieces."""
+    generator = torch.Generator().manual_seed(0)
+    pieces = [torch.randn(n, size, generator=generator) for n in frames]
+    x = torch.nn.utils.rnn.pad_sequence(pieces, batch_first=True, padding_value=fill)
+    return x, torch.tensor(frames) / max(frames), pieces
+
+
+@pytest.mark.parametrize("fill", [0.0, 1e30, float("inf"), float("nan")])
+def test_mean_ignores_padding(fill):
+    x, lens, pieces = batch(fill=fill)
+    expected = torch.stack([piece.mean(0) for piece in pieces])
+    torch.testing.assert_close(MeanPooling()(x, lens), expected)
+
+
+def test_mean_passes_gradients_to_true_frames_only():
+    x, lens, pieces = batch()
+    x.requires_grad_()
+    MeanPooling()(x, lens).sum().backward()
+    for row, piece in zip(x.grad, pieces):
+        assert torch.allclose(row[: len(piece)], torch.tensor(1 / len(piece)))
+        assert not row[len(piece) :].any()
+
+
+@pytest.mark.parametrize("longest", [1, 2, 3, 10, 49, 85, 149, 1499, 4999, 65537])
+def test_mask_counts_exactly(longest):
+    """Every number of frames survives its way through a relative length."""
+    frames = torch.arange(1, min(longest, 200) + 1)
+    frames = torch.cat([frames, torch.arange(max(1, longest - 50), longest + 1)])
+    mask = frame_mask(torch.empty(len(frames), longest, 0), frames / longest)
+    assert torch.equal(mask.sum(1), frames)
+    assert mask[:, 0].all() and mask.dtype == torch.bool
+
+
+def test_classifier_formula():
+    head = UtteranceClassifier(input_size=6, num_classes=3, hidden_size=5)
+    x, lens, pieces = batch(fill=100.0)
+    logits = head(x, lens)
+    assert logits.shape == (3, 3)
+    for row, piece in zip(logits, pieces):
+        hidden = piece @ head.projection.weight.T + head.projection.bias
+        expected = head.classifier.weight @ hidden.mean(0) + head.classifier.bias
+        torch.testing.assert_close(row, expected)
+
+
+def test_linear_head_commutes_with_the_mean():
+    head = UtteranceClassifier(6, 3)
+    x, lens, pieces = batch()
+    assert head.linear
+    pooled = torch.stack([piece.mean(0, keepdim=True) for piece in pieces])
+    torch.testing.assert_close(head(pooled, torch.ones(3)), head(x, lens))
+
+
+def test_other_poolings_say_for_themselves():
+    class Maximum(torch.nn.Module):
+        def forward(self, x, lens):
+            return x.masked_fill(~frame_mask(x, lens)[..., None], -1e9).amax(1)
+
+    head = UtteranceClassifier(6, 3, pooling=Maximum())
+    assert not head.linear
+    x, lens, pieces = batch(fill=50.0)
+    alone = [head(piece[None], torch.ones(1))[0] for piece in pieces]
+    torch.testing.assert_close(head(x, lens), torch.stack(alone))
+
+
+def test_sizes_and_defaults():
+    head = UtteranceClassifier(768, 12)
+    shapes = {name: tuple(p.shape) for name, p in head.named_parameters()}
+    assert shapes == {
+        "projection.weight": (256, 768),
+        "projection.bias": (256,),
+        "classifier.weight": (12, 256),
+        "classifier.bias": (12,),
+    }

@@ -1,0 +1,43 @@
+"""Metrics against scikit-learn, and where they are not defined."""
+
+import pytest
+import torch
+
+from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+
+sklearn = pytest.importorskip("sklearn.metrics")
+
+
+def labels(count, classes, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(classes, (2, count), generator=generator)
+
+
+@pytest.mark.parametrize("count, classes", [(1, 1), (1, 5), (10, 2), (1000, 12), (2000, 1251)])
+def test_against_scikit_learn(count, classes):
+    predicted, true = labels(count, classes, seed=count)
+    assert accuracy(predicted, true) == pytest.approx(sklearn.accuracy_score(true, predicted))
+    counts = confusion_matrix(predicted, true, classes)
+    expected = sklearn.confusion_matrix(true, predicted, labels=range(classes))
+    assert counts.dtype == torch.int64 and counts.shape == (classes, classes)
+    assert counts.tolist() == expected.tolist()
+
+
+def test_rows_are_true_classes():
+    counts = confusion_matrix(torch.tensor([2, 2]), torch.tensor([0, 1]), 3)
+    assert counts.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+
+
+def test_no_utterances():
+    empty = torch.tensor([], dtype=torch.long)
+    with pytest.raises(ValueError, match="no utterances"):
+        accuracy(empty, empty)
+    assert confusion_matrix(empty, empty, 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_accuracy_is_exact_for_many():
+    """In single precision 2^24 + 1 hits would be lost."""
+    true = torch.zeros(30_000_001, dtype=torch.int8)
+    predicted = true.clone()
+    predicted[0] = 1
+    assert accuracy(predicted, true) == 30_000_000 / 30_000_001

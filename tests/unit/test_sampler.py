@@ -1,0 +1,104 @@
+"""Batches by the step: a pure function of the epoch, shared without loss."""
+
+import collections
+import itertools
+
+import pytest
+
+from s3prl_sb.dataio.sampler import StepSampler
+
+
+def epoch(number, rank=None, processes=None, monkeypatch=None, **options):
+    """The batches of an epoch, as a fresh process would draw them."""
+    if monkeypatch:
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", str(processes))
+    sampler = StepSampler(**{"size": 10, "batch_size": 4, "steps": 6, **options})
+    sampler.set_epoch(number)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == sampler.steps
+    return batches
+
+
+def stream(epochs=5, **options):
+    numbered = (epoch(number, **options) for number in range(1, epochs + 1))
+    return [pair for batches in numbered for batch in batches for pair in batch]
+
+
+@pytest.mark.parametrize("labels", [None, list("aaaaaaaabc")])
+def test_pure_function_of_the_epoch(labels):
+    sampler = StepSampler(10, 4, 6, labels=labels)
+    drawn = {}
+    for number in (1, 2, 3, 2, 1, 7, 3):
+        sampler.set_epoch(number)
+        batches = list(sampler)
+        assert drawn.setdefault(number, batches) == batches
+        assert batches == epoch(number, labels=labels)
+        assert list(sampler) == batches  # nothing is used up
+    assert drawn[1] != drawn[2]
+    interrupted = iter(sampler)
+    next(interrupted)
+    assert list(sampler) == drawn[3]
+
+
+def test_seeds():
+    assert epoch(1, seed=1) == epoch(1, seed=1) != epoch(1, seed=2)
+
+
+@pytest.mark.parametrize("size, batch_size, steps", [(10, 4, 6), (3, 8, 5), (1, 4, 2), (7, 7, 3)])
+def test_passes_without_loss(size, batch_size, steps):
+    pairs = stream(size=size, batch_size=batch_size, steps=steps)
+    assert [draw for _, draw in pairs] == list(range(5 * batch_size * steps))
+    for first in range(0, len(pairs) - size + 1, size):
+        one_pass = [index for index, _ in pairs[first : first + size]]
+        assert sorted(one_pass) == list(range(size))
+    orders = {tuple(i for i, _ in pairs[f : f + size]) for f in range(0, len(pairs), size)}
+    assert size < 7 or len(orders) > 10  # shuffled anew each time
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+@pytest.mark.parametrize("labels", [None, list("aaaaaaaabc")])
+def test_processes_partition_each_batch(processes, labels, monkeypatch):
+    whole = epoch(3, 0, 1, monkeypatch, labels=labels)
+    shares = [epoch(3, rank, processes, monkeypatch, labels=labels) for rank in range(processes)]
+    for step, batch in enumerate(whole):
+        parts = [share[step] for share in shares]
+        assert {len(part) for part in parts} == {4 // processes}
+        assert list(itertools.chain(*parts)) == batch
+
+
+def test_unequal_shares_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="batch_size 4 cannot be shared equally by 3"):
+        StepSampler(10, 4, 6)
+
+
+def test_balanced_draws():
+    """Classes of 900, 90 and 10: each a third of the draws, within four deviations."""
+    labels = ["a"] * 900 + ["b"] * 90 + ["c"] * 10
+    pairs = stream(10, size=1000, batch_size=100, steps=60, labels=labels)
+    count = len(pairs)
+    counts = collections.Counter(labels[index] for index, _ in pairs)
+    deviation = (count * (1 / 3) * (2 / 3)) ** 0.5
+    for label in "abc":
+        assert abs(counts[label] - count / 3) < 4 * deviation
+    rare = collections.Counter(index for index, _ in pairs if labels[index] == "c")
+    expected = count / 30
+    assert len(rare) == 10
+    assert all(abs(n - expected) < 4.5 * expected**0.5 for n in rare.values())
+
+
+def test_unbalanced_draws_are_uniform():
+    counts = collections.Counter(index for index, _ in stream(size=13, batch_size=5, steps=100))
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+@pytest.mark.parametrize("sizes", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (-1, 1, 1)])
+def test_bad_sizes(sizes):
+    with pytest.raises(ValueError, match="all must be positive"):
+        StepSampler(*sizes)
+
+
+def test_labels_fit_the_dataset():
+    with pytest.raises(ValueError, match="labels"):
+        StepSampler(10, 4, 6, labels=["a", "b"])
