@@ -236,8 +236,8 @@ def report(raw):
         ])  # fmt: skip
     version = next((c["version"] for c in raw["cache"].values()), "")
     print(f"\nHuBERT {raw['size']}, an epoch of {raw['steps']} batches of "
-          f"{BATCH_SIZE} x {SECONDS:g} s; {raw['threads']} thread(s), ratios from {clock} seconds\n"
-          f"{raw['machine']}; {version}; {raw['peer']}\n")  # fmt: skip
+          f"{BATCH_SIZE} x {SECONDS:g} s; {raw['threads']} thread(s), ratios from "
+          f"{clock} seconds\n{raw['machine']}; {version}; {raw['peer']}\n")  # fmt: skip
     header = ("contestant", "epoch, CPU s", "epoch, wall s", "a batch", "speed-up",
               "cache", "extraction once, CPU s (wall s)")  # fmt: skip
     print_table(header, rows)

@@ -4,20 +4,16 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import logging
 import os
-import resource
 import time
-from pathlib import Path
 
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-import s3prl_sb
-from s3prl_sb.brains import plots
+from s3prl_sb.brains import results
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.sampler import StepSampler
 from s3prl_sb.lobes.upstreams.base import AudioError
@@ -354,53 +350,5 @@ class SSLBrain(sb.Brain):
         metrics : dict
             Names to numbers, of the test set.
         """
-        if not if_main_process():
-            return
-        folder = Path(self.hparams.output_folder)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        featurizer = self.raw_modules["featurizer"]
-        featurizer = getattr(featurizer, "module", featurizer)
-        weights = [float(w) for w in featurizer.weights]
-        results = {
-            "task": self.task,
-            "upstream": str(self.hparams.upstream),
-            "chosen_by": {"metric": self.metric, "highest": self.higher_is_better},
-            "metrics": {name: float(value) for name, value in metrics.items()},
-            "utterances": self.splits,
-            "seed": self.hparams.seed,
-            "total_steps": self.hparams.total_steps,
-            "best_step": self.optimizer_step,
-            "layers": featurizer.layers,
-            "layer_weights": weights,
-            "seconds": round(time.time() - self.started, 1),
-            "peak_memory_gb": round(memory / GB, 2),
-            "device": str(self.device),
-            "versions": {
-                "s3prl_sb": s3prl_sb.__version__,
-                "speechbrain": sb.__version__,
-                "torch": torch.__version__,
-            },
-        }
-        if self.device_type == "cuda":
-            results["peak_gpu_memory_gb"] = round(
-                torch.cuda.max_memory_allocated() / GB, 2
-            )
-        write_json(folder / "results.json", results)
-        if len(weights) > 1:
-            plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
-        logger.info("Results: %s", folder / "results.json")
-
-
-def write_json(path, value):
-    """Writes a JSON file, whole or not at all.
-
-    Arguments
-    ---------
-    path : pathlib.Path
-        The file.
-    value : object
-        JSON values.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+        if if_main_process():
+            results.write(self, metrics)

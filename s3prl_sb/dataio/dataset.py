@@ -41,6 +41,19 @@ def generator(seed, utterance, draw):
     return torch.Generator().manual_seed(number)
 
 
+class Pipe:
+    """A pipe that always gives the same; base of the others.
+
+    ``audio`` says whether it has a part in the waveform.
+    """
+
+    audio = False
+
+    def variants(self, record):
+        """In how many forms an utterance comes; None: endlessly many."""
+        return 1
+
+
 class ManifestDataset(DynamicItemDataset):
     """SpeechBrain's dataset with one more item: ``draw``.
 

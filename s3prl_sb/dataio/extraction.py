@@ -9,7 +9,6 @@ Authors
 """
 
 import hashlib
-import inspect
 import json
 import logging
 import os
@@ -20,64 +19,15 @@ import torch
 from tqdm import tqdm
 
 from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
-from s3prl_sb.dataio.pipes import AudioFileError
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.dataio.fingerprint import fingerprint
+from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.lobes.upstreams.base import AudioError
-from s3prl_sb.lobes.upstreams.fetch import fetch
 
 logger = logging.getLogger(__name__)
 
 SHARD_SECONDS = 240  # of audio, which a kill may cost
 SHARD_UTTERANCES = 256
 BATCH_SECONDS = 64
-#: Arguments of an upstream that do not change its features.
-IRRELEVANT = ("source", "freeze", "freeze_front_end", "layerdrop")
-#: Packages whose version stands for their code.
-LIBRARIES = ("torch", "torchaudio", "speechbrain", "transformers")
-
-
-def fingerprint(upstream):
-    """What the features of an upstream depend on, as a hash.
-
-    Arguments
-    ---------
-    upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Its weights, arguments and code count.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Example
-    -------
-    >>> from s3prl_sb.lobes.upstreams import load
-    >>> fingerprint(load("mel")) == fingerprint(load("linear"))
-    False
-    """
-    digest = hashlib.sha256()
-    arguments = {k: v for k, v in upstream.arguments.items() if k not in IRRELEVANT}
-    digest.update(f"{type(upstream).__qualname__} {arguments!r}".encode())
-    source = upstream.arguments.get("source")
-    if source is not None:
-        digest.update(checkpoints.digest(fetch(source)).encode())
-    else:
-        for name, tensor in upstream.state_dict().items():
-            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(raw.numpy())
-    classes = {type(m) for m in upstream.modules()} | set(type(upstream).__mro__)
-    modules = {c.__module__ for c in classes if c.__module__ != "builtins"}
-    files = {
-        inspect.getsourcefile(c)
-        for c in classes
-        if c.__module__ in modules
-        and c.__module__.split(".")[0] not in (*LIBRARIES, "builtins")
-    }
-    for file in sorted(files):
-        digest.update(Path(file).read_bytes())
-    digest.update(torch.__version__.encode())
-    return digest.hexdigest()
 
 
 def describe(upstream, dataset, kind, layers=None, dtype="float16"):

@@ -97,8 +97,3 @@ def test_unbalanced_draws_are_uniform():
 def test_bad_sizes(sizes):
     with pytest.raises(ValueError, match="all must be positive"):
         StepSampler(*sizes)
-
-
-def test_labels_fit_the_dataset():
-    with pytest.raises(ValueError, match="labels"):
-        StepSampler(10, 4, 6, labels=["a", "b"])

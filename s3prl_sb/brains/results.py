@@ -1,0 +1,81 @@
+"""``results.json``: what came out, of what, and what it took.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import json
+import logging
+import os
+import resource
+import time
+from pathlib import Path
+
+import speechbrain
+import torch
+
+import s3prl_sb
+from s3prl_sb.brains import plots
+
+logger = logging.getLogger(__name__)
+
+GB = 1e9
+
+
+def write(brain, metrics):
+    """Writes ``results.json`` and ``layer_weights.png`` of an evaluated Brain.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        With the best checkpoint loaded.
+    metrics : dict
+        Names to numbers, of the test set.
+    """
+    folder = Path(brain.hparams.output_folder)
+    featurizer = brain.raw_modules["featurizer"]
+    featurizer = getattr(featurizer, "module", featurizer)  # under DDP
+    weights = [float(weight) for weight in featurizer.weights]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    results = {
+        "task": brain.task,
+        "upstream": str(brain.hparams.upstream),
+        "chosen_by": {"metric": brain.metric, "highest": brain.higher_is_better},
+        "metrics": {name: float(value) for name, value in metrics.items()},
+        "utterances": brain.splits,
+        "seed": brain.hparams.seed,
+        "total_steps": brain.hparams.total_steps,
+        "best_step": brain.optimizer_step,
+        "layers": featurizer.layers,
+        "layer_weights": weights,
+        "seconds": round(time.time() - brain.started, 1),
+        "peak_memory_gb": round(memory / GB, 2),
+        "device": str(brain.device),
+        "versions": {
+            "s3prl_sb": s3prl_sb.__version__,
+            "speechbrain": speechbrain.__version__,
+            "torch": torch.__version__,
+        },
+    }
+    if brain.device_type == "cuda":
+        memory = torch.cuda.max_memory_allocated()
+        results["peak_gpu_memory_gb"] = round(memory / GB, 2)
+    if len(weights) > 1:
+        plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
+    write_json(folder / "results.json", results)
+    logger.info("Results: %s", folder / "results.json")
+
+
+def write_json(path, value):
+    """Writes a JSON file, whole or not at all.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The file.
+    value : object
+        JSON values.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,316 @@
+"""The feature cache: what is found, what is refused, what a key depends on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import soundfile
+import torch
+
+from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
+from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.extraction import describe, estimate, extract, fingerprint
+from s3prl_sb.dataio.pipes import AddNoise, AudioFileError, LoadAudio, Pipe, RandomCrop
+from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.hubert import Hubert
+
+TINY = {
+    "conv_layers": [[8, 10, 5], [8, 8, 64]],
+    "hidden_size": 16,
+    "ffn_size": 16,
+    "num_layers": 2,
+    "num_heads": 2,
+    "position_kernel": 8,
+    "position_groups": 2,
+}
+
+
+def features(frames=5, layers=2, size=3, dtype=torch.float16, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(frames, layers, size, generator=generator).to(dtype)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Five utterances in three files."""
+    generator, found = torch.Generator().manual_seed(0), {}
+    for number, seconds in enumerate((0.3, 0.5, 1.2)):
+        wav = str(tmp_path / f"{number}.wav")
+        samples = 0.1 * torch.randn(int(seconds * 16000), generator=generator)
+        soundfile.write(wav, samples.numpy(), 16000)
+        found[f"u{number}"] = {"wav": wav, "start": None, "stop": None, "duration": seconds}
+    for number, (start, stop) in enumerate([(0.0, 0.4), (0.4, 1.2)]):
+        segment = {"start": start, "stop": stop, "duration": stop - start}
+        found[f"s{number}"] = {**found["u2"], **segment}
+    return found
+
+
+def dataset(records, *pipes):
+    return ManifestDataset(records, [LoadAudio(), *pipes], ["id", "sig"])
+
+
+# ------------------------------------------------------------------- the store
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_written_and_read_again(dtype, tmp_path):
+    given = {f"k{n}": features(n + 1, dtype=dtype, seed=n) for n in range(4)}
+    cache = FeatureCache(tmp_path, {"kind": "frames"})
+    cache.write([(key, f"id{key}", value) for key, value in list(given.items())[:3]])
+    cache.write([("k3", "idk3", given["k3"])])
+    for found in (cache, FeatureCache(tmp_path, {"kind": "frames"}), FeatureCache(tmp_path)):
+        assert len(found) == 4 and "k9" not in found
+        assert found.keys_of == {f"id{key}": key for key in given}
+        assert all(torch.equal(found[key], value) for key, value in given.items())
+        assert found.bytes() == sum(p.stat().st_size for p in tmp_path.glob("*.safetensors"))
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".safetensors"] * 2
+
+
+def test_other_descriptions_are_not_used(tmp_path):
+    FeatureCache(tmp_path, {"kind": "frames"}).write([("k", "a", features())])
+    assert len(FeatureCache(tmp_path, {"kind": "pooled"})) == 0
+
+
+def test_shards_of_other_processes_are_taken_in(tmp_path):
+    cache, other = (FeatureCache(tmp_path, {"kind": "frames"}) for _ in range(2))
+    other.write([("k", "a", features())])
+    assert "k" not in cache
+    cache.refresh()
+    assert torch.equal(cache["k"], features())
+
+
+def test_broken_shards_are_ignored(tmp_path, caplog):
+    cache = FeatureCache(tmp_path, {"kind": "frames"})
+    paths = [cache.write([(f"k{n}", f"a{n}", features(seed=n))]) for n in range(3)]
+    paths[0].write_bytes(paths[0].read_bytes()[:100])
+    paths[1].write_bytes(b"")
+    (tmp_path / ".half.1.part").write_bytes(paths[2].read_bytes())
+    (tmp_path / "foreign.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    found = FeatureCache(tmp_path, {"kind": "frames"})
+    assert list(found.keys_of) == ["a2"] and "broken cache shard" in caplog.text
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_damaged_features_are_found_out(at_once, tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path, {"kind": "frames"})
+    path = cache.write([("k0", "a0", features()), ("k1", "a1", features(seed=1))])
+    cache.write([("k2", "a2", features(seed=2))])
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1  # one bit of the last entry
+    path.write_bytes(data)
+    if at_once:
+        found = FeatureCache(tmp_path)
+    else:
+        monkeypatch.setattr(FeatureCache, "VERIFY_AT_ONCE", 0)
+        found = FeatureCache(tmp_path)
+        with pytest.raises(CacheError, match="is damaged and has been deleted. Run again"):
+            found["k1"]
+        assert not path.exists()
+        found = FeatureCache(tmp_path)
+    assert list(found.keys_of) == ["a2"] and not path.exists()
+
+
+# --------------------------------------------------------------------- its keys
+def test_audio_key(records, tmp_path):
+    record = records["u0"]
+    keys = {audio_key("u0", record)}
+    assert audio_key("u0", {**record, "label": "other"}) in keys
+    keys |= {audio_key("u1", record), audio_key("u0", record, variant=1)}
+    keys |= {audio_key("u0", {**record, "start": 0.1}), audio_key("u0", {**record, "stop": 1})}
+    assert len(keys) == 5
+    moved = tmp_path / "moved.wav"
+    os.rename(record["wav"], moved)
+    assert audio_key("u0", {**record, "wav": str(moved)}) in keys
+    os.utime(moved, ns=(0, 1))
+    assert audio_key("u0", {**record, "wav": str(moved)}) not in keys
+
+
+def test_fingerprint_of_random_networks():
+    same = {fingerprint(Hubert(config=TINY)) for _ in range(2)}
+    assert len(same) == 1 and len(same.copy().pop()) == 64
+    others = [
+        Hubert(config=TINY, seed=1),
+        Hubert(config={**TINY, "normalize_wav": True}),
+        Hubert(config=TINY, feature_selection="fairseq_layers"),
+        Hubert(config=TINY, precision="bf16"),
+        KaldiFeatures(deltas=1),
+        KaldiFeatures(deltas=2),
+        KaldiFeatures(deltas=2, num_mel_bins=40),
+    ]
+    prints = {fingerprint(upstream) for upstream in others}
+    assert len(prints) == len(others) and not same & prints
+    # What does not change frozen features does not count.
+    assert same == {fingerprint(Hubert(config=TINY, layerdrop=0.5, freeze_front_end=False))}
+
+
+def test_fingerprint_of_changed_weights(tmp_path):
+    """Also where they came from a file: what counts is what computes."""
+    upstream = Hubert(config=TINY)
+    before = fingerprint(upstream)
+    upstream.network.encoder_norm.bias.data += 1
+    assert fingerprint(upstream) != before
+    loaded = Hubert(_checkpoint(tmp_path / "a.pt"))
+    before = fingerprint(loaded)
+    loaded.network.encoder_norm.bias.data += 1
+    assert fingerprint(loaded) != before
+
+
+def test_fingerprint_of_files(tmp_path):
+    a, b = _checkpoint(tmp_path / "a.pt"), _checkpoint(tmp_path / "b.pt")
+    c = _checkpoint(tmp_path / "c.pt", seed=1)
+    prints = [fingerprint(Hubert(path)) for path in (a, b, c)]
+    assert prints[0] == prints[1] != prints[2]  # where it lies does not count
+
+
+def _checkpoint(path, seed=0):
+    """A wav2vec 2.0 of one layer in S3PRL's format."""
+    generator, sizes = torch.Generator().manual_seed(seed), {"0.0": (8, 1, 10), "1.0": (8, 8, 8)}
+    weights = {f"feature_extractor.conv_layers.{k}.weight": s for k, s in sizes.items()}
+    shapes = {"encoder.layers.0.fc1": (16, 16), "encoder.layers.0.fc2": (16, 16)}
+    shapes |= {f"encoder.layers.0.self_attn.{x}_proj": (16, 16) for x in ("q", "k", "v", "out")}
+    shapes |= {"post_extract_proj": (16, 8), "encoder.pos_conv.0": (16, 8, 8)}
+    norms = ["encoder.layer_norm", "encoder.layers.0.self_attn_layer_norm"]
+    norms += ["encoder.layers.0.final_layer_norm"]
+    shapes |= dict.fromkeys(norms, (16,))
+    shapes |= {"layer_norm": (8,), "feature_extractor.conv_layers.0.2": (8,)}
+    for name, shape in shapes.items():
+        weights |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    model = {
+        "conv_feature_layers": "[(8, 10, 5), (8, 8, 64)]",
+        "encoder_embed_dim": 16,
+        "encoder_ffn_embed_dim": 16,
+        "encoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "conv_pos": 8,
+        "conv_pos_groups": 2,
+    }
+    weights = {name: torch.randn(shape, generator=generator) for name, shape in weights.items()}
+    torch.save({"task_cfg": {}, "model_cfg": model, "model_weight": weights}, path)
+    return path
+
+
+def test_fingerprint_is_the_same_in_every_process():
+    code = f"""
+from s3prl_sb.dataio.extraction import fingerprint
+from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.lobes.upstreams.hubert import Hubert
+print(fingerprint(load("mel")), fingerprint(Hubert(config={TINY})))
+"""
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert printed[0] == printed[1] == [
+        fingerprint(load("mel")),
+        fingerprint(Hubert(config=TINY)),
+    ]
+
+
+class Taps(Pipe):
+    """A filter of a user's own."""
+
+    audio = True
+
+    def __init__(self, taps):
+        self.taps = taps
+
+    def __call__(self, dataset):
+        """Refines sig."""
+
+
+@pytest.mark.parametrize(
+    "pipe, other",
+    [
+        (RandomCrop(1, crops=2), RandomCrop(1, crops=3)),
+        (RandomCrop(1, crops=2), RandomCrop(2, crops=2)),
+        (RandomCrop(1, crops=2, seed=0), RandomCrop(1, crops=2, seed=1)),
+        (Taps([1, 2]), Taps([1, 3])),
+        (Taps((1, 2)), Taps((1, 3))),
+        (Taps({"a": 1}), Taps({"a": 2})),
+        (Taps([(1, 2)]), LoadAudio(8000)),
+    ],
+    ids=lambda pipe: f"{type(pipe).__name__} {list(vars(pipe).values())}",
+)
+def test_description_tells_audio_pipes_apart(pipe, other, records):
+    upstream = load("mel")
+    described = [describe(upstream, dataset(records, p), "frames") for p in (pipe, other)]
+    assert described[0] != described[1]
+    json.dumps(described)
+
+
+# -------------------------------------------------------------------- extraction
+@pytest.mark.parametrize("kind", ["frames", "pooled"])
+@pytest.mark.parametrize("layers", [None, [1], [2, 0]])
+def test_extract(kind, layers, records, tmp_path):
+    upstream, data = Hubert(config=TINY), dataset(records)
+    options = {"kind": kind, "layers": layers, "dtype": "float32", "progressbar": False}
+    cache = extract(upstream, data, tmp_path / "cache", **options)
+    assert len(cache) == 5
+    for i, name in enumerate(data.data_ids):
+        states = upstream(data[i]["sig"][None])[0]
+        expected = torch.stack([states[layer][0] for layer in layers or range(3)], 1)
+        expected = expected.mean(0, keepdim=True) if kind == "pooled" else expected
+        torch.testing.assert_close(cache[cache.keys_of[name]], expected, atol=1e-5, rtol=1e-5)
+    stamps = [p.stat().st_mtime_ns for p in cache.folder.glob("*.safetensors")]
+    again = extract(upstream, data, tmp_path / "cache", **options)
+    assert again.folder == cache.folder
+    assert stamps == [p.stat().st_mtime_ns for p in cache.folder.glob("*.safetensors")]
+    payload = sum(again[key].nbytes for key in again.keys_of.values())
+    assert estimate(upstream, data, kind, layers, "float32") == payload
+
+
+def test_extract_in_parts_and_what_is_new(records, tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "SHARD_UTTERANCES", 1)
+    upstream, data = load("mel"), dataset(records)
+    for part in (1, 0):
+        cache = extract(upstream, data, tmp_path, part=(part, 2), progressbar=False)
+        assert len(cache) == (2 if part else 5)
+    soundfile.write(records["u0"]["wav"], torch.zeros(4800).numpy(), 16000)
+    cache = extract(upstream, data, tmp_path, progressbar=False)
+    assert len(cache) == 6 and not cache[audio_key("u0", records["u0"])].isnan().any()
+
+
+def test_crops_are_cached_by_draw(records, tmp_path):
+    data, upstream = dataset(records, RandomCrop(0.25, crops=3)), load("mel")
+    cache = extract(upstream, data, tmp_path, dtype="float32", progressbar=False)
+    assert len(cache) == 15
+    audio = [data[2, draw]["sig"] for draw in range(7)]
+    extraction.replace_audio(data, cache)
+    for draw, wav in enumerate(audio):
+        feats = data[2, draw]["feats"]
+        torch.testing.assert_close(feats[:, 0], upstream(wav[None])[0][0][0])
+    assert "sig" not in data[0]
+
+
+def test_what_cannot_be_cached(records, tmp_path):
+    upstream = load("mel")
+    with pytest.raises(CacheError, match="'u0' is another one each time .*cache: off"):
+        extract(upstream, dataset(records, AddNoise([0, 5])), tmp_path, progressbar=False)
+    with pytest.raises(ValueError, match="'frames' or 'pooled', not 'mean'"):
+        extract(upstream, dataset(records), tmp_path, kind="mean")
+    with pytest.raises(ValueError, match="float16 or float32, not 'int8'"):
+        extract(upstream, dataset(records), tmp_path, dtype="int8")
+    for layers in ([1], [-2]):
+        with pytest.raises(ValueError, match="layers"):
+            extract(upstream, dataset(records), tmp_path, layers=layers, progressbar=False)
+    bad = dict(records)
+    soundfile.write(bad["u1"]["wav"], torch.full((800,), torch.nan).numpy(), 16000, "FLOAT")
+    with pytest.raises(AudioFileError, match="'u1' .*1.wav"):
+        extract(upstream, dataset(bad), tmp_path, progressbar=False)
+
+
+def test_features_beyond_half_precision(records, tmp_path):
+    class Loud(type(load("mel"))):
+        def encode(self, wavs):
+            return [state * 1e6 for state in super().encode(wavs)]
+
+    with pytest.raises(CacheError, match="not finite as float16.*cache_dtype: float32"):
+        extract(Loud("mel"), dataset(records), tmp_path, progressbar=False)
