@@ -42,7 +42,7 @@ def load_recipe(hparams_file, overrides=""):
     ...     load_recipe(file.name, "batchsize: 8")
     Traceback (most recent call last):
     ...
-    s3prl_sb.experiment.RecipeError: There is no key 'batchsize'. Did you mean batch_size?
+    s3prl_sb.experiment.RecipeError: There is no key 'batchsize'. Did you mean …?
     """
     import ruamel.yaml
 
@@ -59,9 +59,10 @@ def load_recipe(hparams_file, overrides=""):
 def _check(key, value, known, prefix):
     if key not in known:
         near = difflib.get_close_matches(str(key), map(str, known), n=3)
-        hint = f" Did you mean {' or '.join(prefix + n for n in near)}?" if near else (
-            f" There are: {', '.join(map(str, known))}."
-        )
+        if near:
+            hint = f" Did you mean {' or '.join(prefix + name for name in near)}?"
+        else:
+            hint = f" There are: {', '.join(map(str, known))}."
         raise RecipeError(f"There is no key '{prefix}{key}'.{hint}")
     node = known[key]
     tag = getattr(getattr(node, "tag", None), "value", None) or ""

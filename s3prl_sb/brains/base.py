@@ -187,7 +187,9 @@ class SSLBrain(sb.Brain):
             return self.modules["featurizer"](feats), lens
         if self.upstream.freeze:
             self.upstream.to(self.device)
-        upstream = self.modules["upstream"] if not self.upstream.freeze else self.upstream
+        upstream = (
+            self.modules["upstream"] if not self.upstream.freeze else self.upstream
+        )
         sig, lens = batch.sig
         try:
             states, lens = upstream(sig, lens)
@@ -225,7 +227,9 @@ class SSLBrain(sb.Brain):
         if stage != sb.Stage.TRAIN:
             return super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
         balance = kwargs.pop("balance", None)
-        labels = [record[balance] for record in dataset.data.values()] if balance else None
+        labels = (
+            [record[balance] for record in dataset.data.values()] if balance else None
+        )
         self.train_sampler = StepSampler(
             size=len(dataset),
             batch_size=kwargs.pop("batch_size", self.hparams.batch_size),
@@ -241,7 +245,12 @@ class SSLBrain(sb.Brain):
 
     def init_optimizers(self):
         """One optimizer for what is new, another for an unfrozen upstream."""
-        new = [p for n, m in self.modules.items() if n != "upstream" for p in m.parameters()]
+        new = [
+            p
+            for n, m in self.modules.items()
+            if n != "upstream"
+            for p in m.parameters()
+        ]
         self.optimizers_dict = {"optimizer": self.opt_class(new)}
         self.optimizer = self.optimizers_dict["optimizer"]
         if not self.upstream.freeze:
@@ -331,13 +340,19 @@ class SSLBrain(sb.Brain):
             raise ValueError(
                 f"No checkpoint in '{self.checkpointer.checkpoints_dir}' has the "
                 f"metric '{key}'. "
-                + (f"They have: {', '.join(sorted(known))}." if known else "Train first.")
+                + (
+                    f"They have: {', '.join(sorted(known))}."
+                    if known
+                    else "Train first."
+                )
             )
         self.checkpointer.load_checkpoint(found)
 
     def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
         """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
-        kwargs.setdefault("max_key" if self.higher_is_better else "min_key", self.metric)
+        kwargs.setdefault(
+            "max_key" if self.higher_is_better else "min_key", self.metric
+        )
         return super().evaluate(
             test_set, test_loader_kwargs=dict(test_loader_kwargs), **kwargs
         )

@@ -21,9 +21,9 @@ import os
 import re
 from pathlib import Path
 
-from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import AUDIO_SUFFIXES, ManifestError
+from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import logging
 import os
 import re
 
-from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
 logger = logging.getLogger(__name__)
 

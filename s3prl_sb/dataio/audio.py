@@ -77,6 +77,8 @@ class LoadAudio(Pipe):
         from speechbrain.dataio import audio_io
 
         where = f"utterance '{utterance}' ({wav})"
+        if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
+            raise AudioFileError(f"{where}: {start} to {stop} s is no segment.")
         try:
             first, count, rate = 0, -1, None
             if start is not None or stop is not None:

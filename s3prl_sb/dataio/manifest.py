@@ -392,4 +392,3 @@ def finish(splits, save_folder, arguments, required=("label",)):
         logger.info("%s: %d records", path, len(splits[name]))
     _write_text(json.dumps(stamp, indent=2) + "\n", Path(save_folder) / STAMP)
     return paths
-

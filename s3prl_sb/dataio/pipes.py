@@ -28,6 +28,7 @@ __all__ = [
     "UnfoldChunks",
 ]
 
+
 class RandomCrop(Pipe):
     """Crops longer waveforms at a random place: refines ``sig``.
 
@@ -172,8 +173,11 @@ class UnfoldChunks(Pipe):
     """
 
     def __init__(self, seconds, step=None, min_seconds=0.0):
-        self.seconds, self.step = float(seconds), float(step or seconds)
+        self.seconds = float(seconds)
+        self.step = self.seconds if step is None else float(step)
         self.min_seconds = float(min_seconds)
+        if not (self.seconds > 0 and self.step > 0):
+            raise ValueError(f"chunks of {seconds} s every {step} s: not positive")
 
     def __call__(self, dataset):
         chunks = {}

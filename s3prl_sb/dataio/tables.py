@@ -327,7 +327,10 @@ def _complete(path, found, required, data_root):
         records[name] = record
     asked = {}  # each file once, however many segments it has
     for name, record in records.items():
-        if record["duration"] is None or (record["start"], record["stop"]) != (None,) * 2:
+        if (
+            record["duration"] is None
+            or (record["start"], record["stop"]) != (None,) * 2
+        ):
             asked.setdefault(record["wav"], spots[name])
     lengths = dict(zip(asked, manifest.durations(list(asked), list(asked.values()))))
     for name, record in records.items():

@@ -130,7 +130,9 @@ def _index():
     return {
         match: file
         for file in sorted((resources.folder("hparams") / "upstreams").glob("*.yaml"))
-        for match in re.findall(r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M)
+        for match in re.findall(
+            r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M
+        )
     }
 
 

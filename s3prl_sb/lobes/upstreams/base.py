@@ -103,8 +103,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         super().__init__()
         if precision not in PRECISIONS:
             raise ValueError(
-                f"Unknown precision '{precision}'. Known: "
-                + ", ".join(PRECISIONS)
+                f"Unknown precision '{precision}'. Known: " + ", ".join(PRECISIONS)
             )
         if precision != "fp32" and not freeze:
             raise ValueError(
@@ -272,8 +271,10 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         groups, total = [], 0
         for i in order:
             fits = total + samples[i] <= most
-            if groups and fits and (
-                self.packed or samples[i] == samples[groups[-1][0]]
+            if (
+                groups
+                and fits
+                and (self.packed or samples[i] == samples[groups[-1][0]])
             ):
                 groups[-1].append(i)
                 total += samples[i]

@@ -242,7 +242,9 @@ def load_weights(module, weights, source):
         if weights[name].shape != own[name].shape
     ]
     problems = [
-        f"  {what} ({len(names)}): " + ", ".join(sorted(names)[:6]) + " …" * (len(names) > 6)
+        f"  {what} ({len(names)}): "
+        + ", ".join(sorted(names)[:6])
+        + " …" * (len(names) > 6)
         for what, names in (
             ("missing", own.keys() - weights.keys()),
             ("unexpected", weights.keys() - own.keys()),

@@ -143,7 +143,9 @@ def conv_layers(text):
         return ast.literal_eval(node)
 
     try:
-        return [list(map(int, layer)) for layer in value(ast.parse(text, mode="eval").body)]
+        return [
+            list(map(int, layer)) for layer in value(ast.parse(text, mode="eval").body)
+        ]
     except (SyntaxError, ValueError, TypeError) as error:
         raise CheckpointError(f"Not a list of convolutions: '{text}'") from error
 
