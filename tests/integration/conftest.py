@@ -272,13 +272,13 @@ class Launcher:
             killed = kill if rank == 0 else None
             argv_ = [*argv, "--distributed_backend=gloo"]
             pids.append(self._start(argv_, killed, prelude, **environment))
-        codes = [self._ask(wait=pids[0])]
+        code = self._ask(wait=pids[0])
         for pid in pids[1:]:
-            if codes[0]:
+            if code:
                 os.killpg(pid, signal.SIGKILL)
-            codes.append(self._ask(wait=pid))
-        assert set(codes) in ({0}, {-9}), self.log.read_text(errors="replace")[-4000:]
-        return codes[0]
+            self._ask(wait=pid)
+        assert code in (0, -9), self.log.read_text(errors="replace")[-4000:]
+        return code
 
     def close(self):
         self.server.stdin.close()

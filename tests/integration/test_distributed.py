@@ -1,12 +1,11 @@
 """Several processes: the same optimisation as one, each utterance counted once."""
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import KS, assert_same_outcome, command, results, run, trained
+from conftest import KS, TINY, assert_same_outcome, command, results, run, trained
 
 COMMON = {
     "labels": "folders",
@@ -56,13 +55,12 @@ def alone(cached, launcher, tmp_path_factory):
     return output
 
 
-def assert_close(output, expected):
+def assert_close(output, expected, atol=1e-5):
     weights, others = trained(output), trained(expected)
-    # What DDP wraps is saved under the names that it has without.
-    assert {n for n in weights if "ckpt" not in n} == set(others)
+    assert weights.keys() == others.keys()
     for name, value in others.items():
         if torch.is_tensor(value):
-            torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(weights[name], value, atol=atol, rtol=1e-3)
 
 
 def test_each_utterance_counts_once(shared_out, corpus):
@@ -89,22 +87,15 @@ def test_each_process_extracts_its_part_and_no_other(shared_out):
 
 
 def test_two_processes_learn_what_one_learns(shared_out, alone):
-    assert_close(shared_out, alone)
+    assert_close(shared_out, alone, atol=1e-4)  # Adam magnifies rounding errors
     ours, theirs = results(shared_out)["metrics"], results(alone)["metrics"]
     assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_two_processes_fine_tune_as_one_does(corpus, launcher, tmp_path):
     """Without dropout: its random numbers are each process's own."""
-    from conftest import TINY
-
     card = tmp_path / "still.yaml"
-    still = ["dropout", "attention_dropout", "activation_dropout", "feature_dropout"]
-    from dataclasses import fields
-
-    from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
-
-    still = [f.name for f in fields(TransformerConfig) if "dropout" in f.name]
+    still = ("dropout", "attention_dropout", "activation_dropout", "input_dropout")
     card.write_text(TINY + "".join(f"        {name}: 0.0\n" for name in still))
     # Adam makes a gradient of rounding errors as large as any other.
     text = (KS / "hparams/train.yaml").read_text().replace("optim.Adam", "optim.SGD")

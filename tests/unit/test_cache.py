@@ -13,7 +13,8 @@ import torch
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.dataio.extraction import describe, estimate, extract, fingerprint
+from s3prl_sb.dataio.extraction import describe, estimate, extract
+from s3prl_sb.dataio.fingerprint import fingerprint
 from s3prl_sb.dataio.pipes import AddNoise, AudioFileError, LoadAudio, Pipe, RandomCrop
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
@@ -194,7 +195,7 @@ def _checkpoint(path, seed=0):
 
 def test_fingerprint_is_the_same_in_every_process():
     code = f"""
-from s3prl_sb.dataio.extraction import fingerprint
+from s3prl_sb.dataio.fingerprint import fingerprint
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 print(fingerprint(load("mel")), fingerprint(Hubert(config={TINY})))

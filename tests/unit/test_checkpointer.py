@@ -1,7 +1,6 @@
 """The atomic checkpointer: whole or not there, whenever it is killed."""
 
 import os
-import shutil
 
 import pytest
 import torch
@@ -134,10 +133,3 @@ def test_checkpoints_of_speechbrain_are_read(checkpointer):
     assert meta.pop("files") == ["model.ckpt", "other.ckpt"] and meta["accuracy"] == 1.0
     (saved.path / METAFNAME).write_text(yaml.dump(meta))
     assert recovered(checkpointer.checkpoints_dir) == 1.0
-
-
-def test_an_unreadable_one_hides_no_other(checkpointer):
-    save(checkpointer, 1.0)
-    shutil.copytree(save(checkpointer, 2.0).path, checkpointer.checkpoints_dir / "CKPT+empty")
-    (checkpointer.checkpoints_dir / "CKPT+empty" / METAFNAME).write_text("")
-    assert recovered(checkpointer.checkpoints_dir) == 2.0
