@@ -15,7 +15,7 @@ from speechbrain.utils.checkpoints import (
     Checkpoint,
     Checkpointer,
 )
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 logger = logging.getLogger(__name__)
 
@@ -64,14 +64,20 @@ class AtomicCheckpointer(Checkpointer):
         saved = super().save_checkpoint(
             {**meta, "files": files}, verbosity=logging.DEBUG, **kwargs
         )
-        if saved is None:  # not the main process
-            return None
+        checkpoint = None if saved is None else self._finish(saved)
+        # Deleting old ones communicates once a checkpoint: all processes must
+        # see the same.
+        ddp_barrier()
+        if checkpoint is not None:
+            logger.log(verbosity, "Saved a checkpoint: %s", checkpoint.path)
+        return checkpoint
+
+    def _finish(self, saved):
         final = saved.path.with_name(saved.path.name.removeprefix(self.UNFINISHED))
         for file in saved.path.iterdir():
             _sync(file)
         os.replace(saved.path, final)
         _sync(final.parent)
-        logger.log(verbosity, "Saved a checkpoint: %s", final)
         files = {name: final / path.name for name, path in saved.paramfiles.items()}
         return Checkpoint(final, saved.meta, files)
 

@@ -33,8 +33,14 @@ def fails(*parts):
 def test_splits_and_labels(corpus, tmp_path):
     paths = prepare_my_corpus(corpus, tmp_path / "save")
     found = {n: manifest.validate(manifest.read(p), p) for n, p in paths.items()}
-    speakers = {n: {r["speaker"] for r in records.values()} for n, records in found.items()}
-    assert speakers == {"train": {"s01", "s02", "s03"}, "valid": {"s04"}, "test": {"s05", "s06"}}
+    speakers = {
+        n: {r["speaker"] for r in records.values()} for n, records in found.items()
+    }
+    assert speakers == {
+        "train": {"s01", "s02", "s03"},
+        "valid": {"s04"},
+        "test": {"s05", "s06"},
+    }
     assert found["test"]["s06--1"] == {
         "wav": str(corpus / "audio/s06/1.wav"),
         "duration": 0.05,

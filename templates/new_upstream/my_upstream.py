@@ -98,9 +98,7 @@ class MyUpstream(Upstream):
     (3, torch.Size([2, 51, 8]), 51)
     """
 
-    def __init__(
-        self, source=None, config=None, freeze=True, precision="fp32", seed=0
-    ):
+    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
         super().__init__(freeze=freeze, precision=precision)
         weights = None
         if source is not None:

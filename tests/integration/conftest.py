@@ -58,10 +58,23 @@ def serve():
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
-            answer = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+            answer = _await(order["wait"])
         else:
             answer = os.fork() or _become_recipe(order)
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def _await(pid, seconds=90):
+    """The exit code of a recipe; one that hangs is killed, and named so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return f"hangs: killed after {seconds} s"
 
 
 def _become_recipe(order):
@@ -231,8 +244,8 @@ class Launcher:
         assert line, self.log.read_text(errors="replace")[-4000:]
         return json.loads(line)
 
-    def _start(self, argv, kill=None, prelude="", **environment):
-        log = str(self.log)
+    def _start(self, argv, kill=None, prelude="", log=None, **environment):
+        log = str(log or self.log)
         return self._ask(
             argv=argv, log=log, kill=kill, prelude=prelude, environment=environment
         )
@@ -248,8 +261,21 @@ class Launcher:
             time.sleep(kill_after)
             os.killpg(pid, signal.SIGKILL)
         code = self._ask(wait=pid)
-        assert code in (0, -9), self.log.read_text(errors="replace")[-4000:]
+        self._check(code)
         return code
+
+    def _check(self, code):
+        tail = self.log.read_text(errors="replace")[-4000:]
+        assert code in (0, -9), f"exit code {code}\n{tail}"
+
+    def failure(self, argv):
+        """The last lines of a recipe that is to fail: its error message."""
+        log = self.log.with_name("failure.txt")
+        log.write_text("")
+        code = self._ask(wait=self._start(argv, log=log))
+        text = log.read_text(errors="replace")
+        assert code == 1, f"exit code {code}\n{text[-4000:]}"
+        return text.rpartition("Traceback (most recent call last):")[2]
 
     def run_distributed(self, argv, processes=2, kill=None, prelude=""):
         """The same in several processes, as torchrun would start them.
@@ -277,7 +303,7 @@ class Launcher:
             if code:
                 os.killpg(pid, signal.SIGKILL)
             self._ask(wait=pid)
-        assert code in (0, -9), self.log.read_text(errors="replace")[-4000:]
+        self._check(code)
         return code
 
     def close(self):

@@ -23,7 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PITCHES = {"low": 300, "mid": 900, "high": 2700}  # Hz
 BUDGET = "--total_steps 60 --steps_per_epoch 20 --lr 0.003 --noprogressbar"
 NO_WORKERS = " ".join(
-    f"--{split}_dataloader_opts '{{num_workers: 0}}'" for split in ("train", "valid", "test")
+    f"--{split}_dataloader_opts '{{num_workers: 0}}'"
+    for split in ("train", "valid", "test")
 )
 KS = f"--labels folders --version v0.02 {BUDGET} {NO_WORKERS}"
 #: As setup.py's console script; it only has to find the package, too.
@@ -70,7 +71,9 @@ class Readme:
     def __init__(self, template, folder):
         source = REPOSITORY / "templates" / template
         self.folder = folder / template
-        shutil.copytree(source, self.folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            source, self.folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
         self.text = (source / "README.md").read_text()
         lines = "".join(self.blocks("bash")).replace("\\\n", " ").splitlines()
         self.commands = [" ".join(line.split()) for line in lines]
@@ -78,7 +81,7 @@ class Readme:
         programs.mkdir()
         (programs / "s3prl-sb").write_text(SCRIPT)
         (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        # SpeechBrain lists all packages for its log: a second, which is not tested here.
+        # SpeechBrain lists all packages in its log: a second, not tested here.
         (programs / "pip").write_text("#!/bin/sh\n")
         for program in programs.iterdir():
             program.chmod(0o755)
@@ -109,7 +112,9 @@ class Readme:
         command = self.commands.pop(0)
         assert command.startswith(beginning), f"README: {command}"
         for name, place in places.items():
-            command, found = re.subn(rf"/corpora/\S*\b{name}\b|\b{name}\.wav", str(place), command)
+            command, found = re.subn(
+                rf"/corpora/\S*\b{name}\b|\b{name}\.wav", str(place), command
+            )
             assert found, f"no {name} in README: {command}"
         assert "/corpora" not in command, command
         return subprocess.Popen(
@@ -172,11 +177,16 @@ def test_new_upstream(tmp_path, words, monkeypatch):
     torch.save({"config": config, "model": weights}, readme.folder / "my.ckpt")
 
     # Two at a time: most of each is waiting for imports.
-    check, tests = readme.start("s3prl-sb check"), readme.start("python -m pytest", "-q")
+    check, tests = (
+        readme.start("s3prl-sb check"),
+        readme.start("python -m pytest", "-q"),
+    )
     assert "ok  same features in any company" in readme.finish(check)
     assert re.search(r"\b9 passed", readme.finish(tests))
 
-    runs = [readme.start("s3prl-sb run SUPERB/KS", KS, speech_commands=words) for _ in "12"]
+    runs = [
+        readme.start("s3prl-sb run SUPERB/KS", KS, speech_commands=words) for _ in "12"
+    ]
     # The output folder of a card file; a folder that is named in the README.
     for process, run, layers in zip(runs, ("card.yaml/1986", "my_checkpoint"), (3, 2)):
         readme.finish(process)
@@ -207,7 +217,9 @@ def test_new_task(tmp_path, monkeypatch):
     train = readme.commands[0]
 
     # Killed when its first epoch is in the log, and run again.
-    process = readme.start("python train.py", f"{budget} > killed.log", recordings=recordings)
+    process = readme.start(
+        "python train.py", f"{budget} > killed.log", recordings=recordings
+    )
     deadline = time.monotonic() + 60
     try:
         while not (readme.folder / output / "train_log.txt").is_file():
@@ -259,7 +271,9 @@ def test_use_in_speechbrain(tmp_path, words, monkeypatch):
     assert "import s3prl_sb" not in (readme.folder / "train.py").read_text()
     assert "from s3prl_sb" not in (readme.folder / "train.py").read_text()
     options = "--noprogressbar", "--noprogressbar --number_of_epochs 2"
-    for process in [readme.start("python train.py", more, words=words) for more in options]:
+    for process in [
+        readme.start("python train.py", more, words=words) for more in options
+    ]:
         readme.finish(process)
     readme.done()
     held = {}
@@ -277,8 +291,9 @@ def test_use_in_speechbrain(tmp_path, words, monkeypatch):
 
     lobes, by_name = readme.blocks("yaml")
     lobes = lobes.replace("facebook/hubert-base-ls960", "null")
-    small = "upstream: {config: {hidden_size: 32, ffn_size: 32, num_layers: 2, num_heads: 2}}"
-    assert load_hyperpyyaml(lobes, small)["featurizer"].num_layers == 3
+    small = "{hidden_size: 32, ffn_size: 32, num_layers: 2, num_heads: 2}"
+    small = load_hyperpyyaml(lobes, f"upstream: {{config: {small}}}")
+    assert small["featurizer"].num_layers == 3
     upstream = load_hyperpyyaml(by_name.replace("hubert_base", "fbank"))["upstream"]
     assert upstream.output_size == 240
 
@@ -313,11 +328,17 @@ def test_new_corpus(tmp_path):
 
 
 def test_every_template_is_tested():
-    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
-    folders = {path.name for path in (REPOSITORY / "templates").iterdir() if path.is_dir()}
+    tested = {
+        name.removeprefix("test_") for name in globals() if name.startswith("test_")
+    }
+    folders = {
+        path.name for path in (REPOSITORY / "templates").iterdir() if path.is_dir()
+    }
     assert folders <= tested
-    for folder in sorted(folders):
-        text = (REPOSITORY / "templates" / folder / "README.md").read_text()
-        named = set(re.findall(r"`((?:hparams/)?\w+\.(?:py|yaml))`", text.split("##")[0]))
+    for folder in sorted(REPOSITORY / "templates" / name for name in folders):
+        text = (folder / "README.md").read_text()
+        named = set(
+            re.findall(r"`((?:hparams/)?\w+\.(?:py|yaml))`", text.split("##")[0])
+        )
         for name in named:
-            assert (REPOSITORY / "templates" / folder / name).is_file(), f"{folder}: {name}"
+            assert (folder / name).is_file(), f"{folder}: {name}"
