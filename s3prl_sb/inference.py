@@ -242,8 +242,9 @@ def _finished(run):
             )
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     chosen = results["chosen_by"]
-    key = {"max_key" if chosen["highest"] else "min_key": chosen["metric"]}
-    checkpoint = AtomicCheckpointer(run / "save").find_checkpoint(**key)
+    checkpoint = AtomicCheckpointer(run / "save").find_best(
+        chosen["metric"], chosen["highest"]
+    )
     if checkpoint is None:
         raise ExportError(
             f"'{run}/save' has no checkpoint with the metric '{chosen['metric']}'."

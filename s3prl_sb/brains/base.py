@@ -14,6 +14,7 @@ from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains import results
+from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.sampler import StepSampler
 from s3prl_sb.lobes.upstreams.base import AudioError
@@ -186,10 +187,9 @@ class SSLBrain(sb.Brain):
             feats, lens = batch.feats
             return self.modules["featurizer"](feats), lens
         if self.upstream.freeze:
-            self.upstream.to(self.device)
-        upstream = (
-            self.modules["upstream"] if not self.upstream.freeze else self.upstream
-        )
+            upstream = self.upstream.to(self.device)
+        else:
+            upstream = self.modules["upstream"]  # wrapped, under DDP
         sig, lens = batch.sig
         try:
             states, lens = upstream(sig, lens)
@@ -317,42 +317,42 @@ class SSLBrain(sb.Brain):
         )
 
     # ----------------------------------------------------------- evaluation
-    def save_best(self, stats):
+    def save_best(self, stats, epoch):
         """Saves a checkpoint at the end of an epoch; keeps the best and it.
 
         Arguments
         ---------
         stats : dict
             Validation metrics, :attr:`metric` among them.
+        epoch : int
+            Its number.
         """
-        meta = {name: float(value) for name, value in stats.items()}
-        keys = {"max_keys" if self.higher_is_better else "min_keys": [self.metric]}
-        self.checkpointer.save_and_keep_only(meta=meta, **keys)
+        self.checkpointer.save_and_keep_only(
+            meta={**{name: float(v) for name, v in stats.items()}, "epoch": epoch},
+            importance_keys=[ranking(self.metric, self.higher_is_better)],
+        )
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the best checkpoint; there must be one with the metric."""
         if self.checkpointer is None:
             return
-        key = max_key or min_key
-        found = self.checkpointer.find_checkpoint(max_key=max_key, min_key=min_key)
+        metric = max_key or min_key
+        found = self.checkpointer.find_best(metric, highest=max_key is not None)
         if found is None:
             known = {k for c in self.checkpointer.list_checkpoints() for k in c.meta}
+            have = (
+                f"They have: {', '.join(sorted(known))}." if known else "Train first."
+            )
             raise ValueError(
                 f"No checkpoint in '{self.checkpointer.checkpoints_dir}' has the "
-                f"metric '{key}'. "
-                + (
-                    f"They have: {', '.join(sorted(known))}."
-                    if known
-                    else "Train first."
-                )
+                f"metric '{metric}'. {have}"
             )
         self.checkpointer.load_checkpoint(found)
 
     def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
         """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
-        kwargs.setdefault(
-            "max_key" if self.higher_is_better else "min_key", self.metric
-        )
+        key = "max_key" if self.higher_is_better else "min_key"
+        kwargs.setdefault(key, self.metric)
         return super().evaluate(
             test_set, test_loader_kwargs=dict(test_loader_kwargs), **kwargs
         )

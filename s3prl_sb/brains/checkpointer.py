@@ -72,6 +72,27 @@ class AtomicCheckpointer(Checkpointer):
             logger.log(verbosity, "Saved a checkpoint: %s", checkpoint.path)
         return checkpoint
 
+    def find_best(self, metric, highest=True):
+        """The best checkpoint, the earliest of equals.
+
+        SpeechBrain leaves it to the file system which of equals comes first.
+
+        Arguments
+        ---------
+        metric : str
+            Key of the checkpoints' meta.
+        highest : bool
+            Whether the highest value is the best.
+
+        Returns
+        -------
+        Checkpoint or None
+        """
+        return self.find_checkpoint(
+            importance_key=ranking(metric, highest),
+            ckpt_predicate=lambda checkpoint: metric in checkpoint.meta,
+        )
+
     def _finish(self, saved):
         final = saved.path.with_name(saved.path.name.removeprefix(self.UNFINISHED))
         for file in saved.path.iterdir():
@@ -93,6 +114,31 @@ class AtomicCheckpointer(Checkpointer):
     def _list_checkpoint_dirs(self):
         # Deletion may have been cut short: all files or no checkpoint.
         return [path for path in super()._list_checkpoint_dirs() if _whole(path)]
+
+
+def ranking(metric, highest=True):
+    """A key that sorts checkpoints: the better, then the earlier.
+
+    Arguments
+    ---------
+    metric : str
+        Key of the checkpoints' meta; those without it come last.
+    highest : bool
+        Whether the highest value is the best.
+
+    Returns
+    -------
+    callable
+        Of a checkpoint.
+    """
+    sign = 1 if highest else -1
+
+    def key(checkpoint):
+        value = checkpoint.meta.get(metric)
+        score = float("-inf") if value is None else sign * value
+        return score, -checkpoint.meta.get("epoch", 0)
+
+    return key
 
 
 def _whole(path):

@@ -76,7 +76,7 @@ class ClassificationBrain(SSLBrain):
         stats = {"loss": float(stage_loss), "accuracy": accuracy(predicted, true)}
         if stage == sb.Stage.VALID:
             # The checkpoint first: what is logged has been kept.
-            self.save_best(stats)
+            self.save_best(stats, epoch)
             self._log(
                 {"epoch": epoch, "steps": epoch * self.hparams.steps_per_epoch},
                 train_stats={"loss": self.train_loss},

@@ -179,7 +179,9 @@ def torchaudio_states(theirs, wav, config):
     """{selection: hidden states} of one waveform."""
     transformer, feed_forwards = theirs.encoder.transformer, []
     hooks = [
-        layer.feed_forward.register_forward_hook(lambda m, i, o: feed_forwards.append(o))
+        layer.feed_forward.register_forward_hook(
+            lambda m, i, o: feed_forwards.append(o)
+        )
         for layer in transformer.layers
     ]
     with torch.no_grad():
@@ -215,7 +217,9 @@ def test_torchaudio(name):
     # With gradients the network takes other paths.
     trained = randomized(config, freeze=False).eval()
     states = trained(noise(7000)[None])[0]
-    for state, reference in zip(states, torchaudio_states(theirs, noise(7000), config)[None]):
+    for state, reference in zip(
+        states, torchaudio_states(theirs, noise(7000), config)[None]
+    ):
         assert state.requires_grad and error(state, reference) < 1e-5
 
 
@@ -283,3 +287,12 @@ def test_random_weights_move_no_global_generator():
     Hubert(config=BASE, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.isfinite(p).all() for p in network.parameters())
+
+
+def test_layerdrop():
+    upstream = randomized(BASE, freeze=False, layerdrop=1.0)
+    upstream.config.dropout = upstream.config.input_dropout = 0.0
+    states = upstream(noise(4000)[None])[0]
+    assert all(torch.equal(state, states[0]) for state in states)  # all are skipped
+    states = upstream.eval()(noise(4000)[None])[0]
+    assert not torch.equal(states[1], states[0])

@@ -44,7 +44,12 @@ def records(tmp_path):
         wav = str(tmp_path / f"{number}.wav")
         samples = 0.1 * torch.randn(int(seconds * 16000), generator=generator)
         soundfile.write(wav, samples.numpy(), 16000)
-        found[f"u{number}"] = {"wav": wav, "start": None, "stop": None, "duration": seconds}
+        found[f"u{number}"] = {
+            "wav": wav,
+            "start": None,
+            "stop": None,
+            "duration": seconds,
+        }
     for number, (start, stop) in enumerate([(0.0, 0.4), (0.4, 1.2)]):
         segment = {"start": start, "stop": stop, "duration": stop - start}
         found[f"s{number}"] = {**found["u2"], **segment}
@@ -62,11 +67,17 @@ def test_written_and_read_again(dtype, tmp_path):
     cache = FeatureCache(tmp_path, {"kind": "frames"})
     cache.write([(key, f"id{key}", value) for key, value in list(given.items())[:3]])
     cache.write([("k3", "idk3", given["k3"])])
-    for found in (cache, FeatureCache(tmp_path, {"kind": "frames"}), FeatureCache(tmp_path)):
+    for found in (
+        cache,
+        FeatureCache(tmp_path, {"kind": "frames"}),
+        FeatureCache(tmp_path),
+    ):
         assert len(found) == 4 and "k9" not in found
         assert found.keys_of == {f"id{key}": key for key in given}
         assert all(torch.equal(found[key], value) for key, value in given.items())
-        assert found.bytes() == sum(p.stat().st_size for p in tmp_path.glob("*.safetensors"))
+        assert found.bytes() == sum(
+            p.stat().st_size for p in tmp_path.glob("*.safetensors")
+        )
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".safetensors"] * 2
 
 
@@ -107,7 +118,9 @@ def test_damaged_features_are_found_out(at_once, tmp_path, monkeypatch):
     else:
         monkeypatch.setattr(FeatureCache, "VERIFY_AT_ONCE", 0)
         found = FeatureCache(tmp_path)
-        with pytest.raises(CacheError, match="is damaged and has been deleted. Run again"):
+        with pytest.raises(
+            CacheError, match="is damaged and has been deleted. Run again"
+        ):
             found["k1"]
         assert not path.exists()
         found = FeatureCache(tmp_path)
@@ -120,7 +133,10 @@ def test_audio_key(records, tmp_path):
     keys = {audio_key("u0", record)}
     assert audio_key("u0", {**record, "label": "other"}) in keys
     keys |= {audio_key("u1", record), audio_key("u0", record, variant=1)}
-    keys |= {audio_key("u0", {**record, "start": 0.1}), audio_key("u0", {**record, "stop": 1})}
+    keys |= {
+        audio_key("u0", {**record, "start": 0.1}),
+        audio_key("u0", {**record, "stop": 1}),
+    }
     assert len(keys) == 5
     moved = tmp_path / "moved.wav"
     os.rename(record["wav"], moved)
@@ -144,7 +160,9 @@ def test_fingerprint_of_random_networks():
     prints = {fingerprint(upstream) for upstream in others}
     assert len(prints) == len(others) and not same & prints
     # What does not change frozen features does not count.
-    assert same == {fingerprint(Hubert(config=TINY, layerdrop=0.5, freeze_front_end=False))}
+    assert same == {
+        fingerprint(Hubert(config=TINY, layerdrop=0.5, freeze_front_end=False))
+    }
 
 
 def test_fingerprint_of_changed_weights(tmp_path):
@@ -168,10 +186,15 @@ def test_fingerprint_of_files(tmp_path):
 
 def _checkpoint(path, seed=0):
     """A wav2vec 2.0 of one layer in S3PRL's format."""
-    generator, sizes = torch.Generator().manual_seed(seed), {"0.0": (8, 1, 10), "1.0": (8, 8, 8)}
+    generator, sizes = (
+        torch.Generator().manual_seed(seed),
+        {"0.0": (8, 1, 10), "1.0": (8, 8, 8)},
+    )
     weights = {f"feature_extractor.conv_layers.{k}.weight": s for k, s in sizes.items()}
     shapes = {"encoder.layers.0.fc1": (16, 16), "encoder.layers.0.fc2": (16, 16)}
-    shapes |= {f"encoder.layers.0.self_attn.{x}_proj": (16, 16) for x in ("q", "k", "v", "out")}
+    shapes |= {
+        f"encoder.layers.0.self_attn.{x}_proj": (16, 16) for x in ("q", "k", "v", "out")
+    }
     shapes |= {"post_extract_proj": (16, 8), "encoder.pos_conv.0": (16, 8, 8)}
     norms = ["encoder.layer_norm", "encoder.layers.0.self_attn_layer_norm"]
     norms += ["encoder.layers.0.final_layer_norm"]
@@ -188,7 +211,9 @@ def _checkpoint(path, seed=0):
         "conv_pos": 8,
         "conv_pos_groups": 2,
     }
-    weights = {name: torch.randn(shape, generator=generator) for name, shape in weights.items()}
+    weights = {
+        name: torch.randn(shape, generator=generator) for name, shape in weights.items()
+    }
     torch.save({"task_cfg": {}, "model_cfg": model, "model_weight": weights}, path)
     return path
 
@@ -238,7 +263,9 @@ class Taps(Pipe):
 )
 def test_description_tells_audio_pipes_apart(pipe, other, records):
     upstream = load("mel")
-    described = [describe(upstream, dataset(records, p), "frames") for p in (pipe, other)]
+    described = [
+        describe(upstream, dataset(records, p), "frames") for p in (pipe, other)
+    ]
     assert described[0] != described[1]
     json.dumps(described)
 
@@ -255,7 +282,9 @@ def test_extract(kind, layers, records, tmp_path):
         states = upstream(data[i]["sig"][None])[0]
         expected = torch.stack([states[layer][0] for layer in layers or range(3)], 1)
         expected = expected.mean(0, keepdim=True) if kind == "pooled" else expected
-        torch.testing.assert_close(cache[cache.keys_of[name]], expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            cache[cache.keys_of[name]], expected, atol=1e-5, rtol=1e-5
+        )
     stamps = [p.stat().st_mtime_ns for p in cache.folder.glob("*.safetensors")]
     again = extract(upstream, data, tmp_path / "cache", **options)
     assert again.folder == cache.folder
@@ -290,16 +319,22 @@ def test_crops_are_cached_by_draw(records, tmp_path):
 def test_what_cannot_be_cached(records, tmp_path):
     upstream = load("mel")
     with pytest.raises(CacheError, match="'u0' is another one each time .*cache: off"):
-        extract(upstream, dataset(records, AddNoise([0, 5])), tmp_path, progressbar=False)
+        extract(
+            upstream, dataset(records, AddNoise([0, 5])), tmp_path, progressbar=False
+        )
     with pytest.raises(ValueError, match="'frames' or 'pooled', not 'mean'"):
         extract(upstream, dataset(records), tmp_path, kind="mean")
     with pytest.raises(ValueError, match="float16 or float32, not 'int8'"):
         extract(upstream, dataset(records), tmp_path, dtype="int8")
     for layers in ([1], [-2]):
         with pytest.raises(ValueError, match="layers"):
-            extract(upstream, dataset(records), tmp_path, layers=layers, progressbar=False)
+            extract(
+                upstream, dataset(records), tmp_path, layers=layers, progressbar=False
+            )
     bad = dict(records)
-    soundfile.write(bad["u1"]["wav"], torch.full((800,), torch.nan).numpy(), 16000, "FLOAT")
+    soundfile.write(
+        bad["u1"]["wav"], torch.full((800,), torch.nan).numpy(), 16000, "FLOAT"
+    )
     with pytest.raises(AudioFileError, match="'u1' .*1.wav"):
         extract(upstream, dataset(bad), tmp_path, progressbar=False)
 

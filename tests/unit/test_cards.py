@@ -76,36 +76,53 @@ def test_names():
 
 
 @pytest.mark.parametrize(
-    "alias, name", [("hubert", "hubert_base"), ("tera", "tera_960hr"), ("baseline", "fbank")]
+    "alias, name",
+    [("hubert", "hubert_base"), ("tera", "tera_960hr"), ("baseline", "fbank")],
 )
 def test_aliases(alias, name):
-    assert dict(card(alias)) == dict(card(name)) and card(alias).tag.value == card(name).tag.value
+    assert (
+        dict(card(alias)) == dict(card(name))
+        and card(alias).tag.value == card(name).tag.value
+    )
 
 
 @pytest.mark.parametrize(
     "name, near",
-    [("hubert_bse", "hubert_base"), ("fbnk", "fbank"), ("xlsr53", "xlsr_53"), ("HuBERT", "hubert")],
+    [
+        ("hubert_bse", "hubert_base"),
+        ("fbnk", "fbank"),
+        ("xlsr53", "xlsr_53"),
+        ("HuBERT", "hubert"),
+    ],
 )
 def test_near_matches(name, near):
-    with pytest.raises(UnknownUpstream, match=rf"Unknown upstream '{name}'. Did you mean .*{near}"):
+    with pytest.raises(
+        UnknownUpstream, match=rf"Unknown upstream '{name}'. Did you mean .*{near}"
+    ):
         card(name)
 
 
 def test_nothing_near():
-    with pytest.raises(UnknownUpstream, match="'qqqqqq'. All of them: `s3prl-sb upstreams`"):
+    with pytest.raises(
+        UnknownUpstream, match="'qqqqqq'. All of them: `s3prl-sb upstreams`"
+    ):
         load("qqqqqq")
 
 
 # -------------------------------------------------------------- one's own files
 def test_one_entry(write):
     upstream = load(write(TINY))
-    assert isinstance(upstream, Hubert) and upstream.output_size == 16 and upstream.freeze
+    assert (
+        isinstance(upstream, Hubert) and upstream.output_size == 16 and upstream.freeze
+    )
 
 
 def test_several_entries(write):
     path = write(SEVERAL)
     assert [load(f"{path}:{entry}").deltas for entry in ("one", "two")] == [1, 2]
-    with pytest.raises(UnknownUpstream, match="holds 2 cards. Choose one: .*:one, .*:two"):
+    with pytest.raises(
+        UnknownUpstream, match="holds 2 cards. Choose one: .*:one, .*:two"
+    ):
         load(path)
     with pytest.raises(UnknownUpstream, match="no card 'three'. It has: one, two"):
         load(f"{path}:three")
@@ -138,8 +155,13 @@ def test_a_module_beside_the_card(write, monkeypatch):
     )
     text = "mine: !new:beside_the_card.Mine\n    scale: 3\n"
     upstream = load(write(text), deltas=0)
-    assert type(upstream).__name__ == "Mine" and (upstream.scale, upstream.deltas) == (3, 0)
-    nested = text + "    extra: !new:torch.nn.Linear {in_features: 2, out_features: 3}\n"
+    assert type(upstream).__name__ == "Mine" and (upstream.scale, upstream.deltas) == (
+        3,
+        0,
+    )
+    nested = (
+        text + "    extra: !new:torch.nn.Linear {in_features: 2, out_features: 3}\n"
+    )
     assert load(write(nested)).extra.out_features == 3
     nested = text + "    extra: !new:torch.nn.Linear [2, 3]\n"
     assert load(write(nested)).extra.out_features == 3
@@ -188,7 +210,10 @@ def test_overrides_are_merged(write):
 
 def test_overrides_of_what_the_card_leaves_out(write):
     assert load(write(f"mine: {KALDI}\n"), deltas=0, num_mel_bins=11).output_size == 11
-    assert isinstance(load("mel", n_mels=20), StftFeatures) and load("mel", n_mels=20).n_mels == 20
+    assert (
+        isinstance(load("mel", n_mels=20), StftFeatures)
+        and load("mel", n_mels=20).n_mels == 20
+    )
 
 
 def test_unknown_overrides():
@@ -208,5 +233,8 @@ def test_merge_keys_and_anchors():
 
 
 def test_a_card_equals_its_class():
-    a, b = load("mfcc"), KaldiFeatures("mfcc", num_ceps=13, frame_length=25.0, frame_shift=10.0)
+    a, b = (
+        load("mfcc"),
+        KaldiFeatures("mfcc", num_ceps=13, frame_length=25.0, frame_shift=10.0),
+    )
     assert a.arguments == b.arguments

@@ -71,12 +71,21 @@ def test_best_and_latest(checkpointer):
 
 def test_named(checkpointer):
     saved = save(checkpointer, 1.0, name="mine")
-    assert saved.path.name == "CKPT+mine" and recovered(checkpointer.checkpoints_dir) == 1.0
+    assert (
+        saved.path.name == "CKPT+mine"
+        and recovered(checkpointer.checkpoints_dir) == 1.0
+    )
 
 
 @pytest.mark.parametrize(
     "point, call",
-    [("torch.save", 1), ("torch.save", 2), ("os.fsync", 1), ("os.fsync", 3), ("os.replace", 1)],
+    [
+        ("torch.save", 1),
+        ("torch.save", 2),
+        ("os.fsync", 1),
+        ("os.fsync", 3),
+        ("os.replace", 1),
+    ],
 )
 def test_killed_while_saving(point, call, checkpointer, monkeypatch):
     save(checkpointer, 1.0)
@@ -108,7 +117,9 @@ def test_all_is_on_the_disk_before_it_counts(checkpointer, monkeypatch):
     order = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda fd: order.append("sync") or fsync(fd))
-    monkeypatch.setattr(os, "replace", lambda a, b: order.append("name") or replace(a, b))
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: order.append("name") or replace(a, b)
+    )
     save(checkpointer, 1.0)
     assert order == ["sync"] * 3 + ["name", "sync"]
 

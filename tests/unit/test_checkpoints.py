@@ -1,4 +1,4 @@
-"""Checkpoints: read without executing anything, strictly, with errors that name them."""
+"""Checkpoints: read without executing anything, strictly; errors name the file."""
 
 import argparse
 import collections
@@ -146,7 +146,9 @@ def test_namespaces_and_optimizers_are_stubs(legacy, tmp_path):
     torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=not legacy)
     found = read(tmp_path / "a.pt")
     assert torch.equal(found["model"]["weight"], layer.weight)
-    assert isinstance(found["args"], Stub) and not isinstance(found["args"], argparse.Namespace)
+    assert isinstance(found["args"], Stub) and not isinstance(
+        found["args"], argparse.Namespace
+    )
     assert isinstance(found["optimizer"], Stub)
     assert plain(found["args"]) == {"lr": 0.1, "inner": {"sizes": [1, 2]}}
 

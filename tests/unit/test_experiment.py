@@ -64,8 +64,14 @@ def test_overrides_reach_constructors(recipe):
     "overrides, message",
     [
         ("batchsize: 8", "no key 'batchsize'. Did you mean batch_size?"),
-        ("loader: {num_worker: 0}", "no key 'loader.num_worker'. Did you mean loader.num_workers"),
-        ("loader: {nested: {dep: 0}}", "no key 'loader.nested.dep'. Did you mean loader.nested.deep"),
+        (
+            "loader: {num_worker: 0}",
+            "no key 'loader.num_worker'. Did you mean loader.num_workers",
+        ),
+        (
+            "loader: {nested: {dep: 0}}",
+            "no key 'loader.nested.dep'. Did you mean loader.nested.deep",
+        ),
         ("xyzzy: 1", "no key 'xyzzy'. There are: lr, batch_size"),
         ("3: 1", "no key '3'"),
     ],

@@ -17,7 +17,10 @@ def naive(hidden_states, scalars, normalize):
     """The formula: stack, norm, weigh, sum."""
     stack = torch.stack(hidden_states).float()
     if normalize:
-        mean, var = stack.mean(-1, keepdim=True), stack.var(-1, correction=0, keepdim=True)
+        mean, var = (
+            stack.mean(-1, keepdim=True),
+            stack.var(-1, correction=0, keepdim=True),
+        )
         stack = (stack - mean) / (var + 1e-5).sqrt()
     return (scalars.softmax(0)[:, None, None, None] * stack).sum(0)
 

@@ -16,7 +16,11 @@ from s3prl_sb.lobes.upstreams.fetch import FetchError, cache_folder, fetch, offl
 
 DATA = bytes(range(256)) * 1200
 SHA256 = hashlib.sha256(DATA).hexdigest()
-DOWNLOAD = "import sys; from s3prl_sb.lobes.upstreams.fetch import fetch; print(fetch(sys.argv[1]))"
+DOWNLOAD = """
+import sys
+from s3prl_sb.lobes.upstreams.fetch import fetch
+print(fetch(sys.argv[1]))
+"""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -90,13 +94,18 @@ def test_download_once(server):
 
 
 def test_addresses_do_not_collide(server):
-    paths = {fetch(f"{server.url}/plain/{name}") for name in ("a/x.pt", "b/x.pt", "x.pt?dl=1")}
+    paths = {
+        fetch(f"{server.url}/plain/{name}")
+        for name in ("a/x.pt", "b/x.pt", "x.pt?dl=1")
+    }
     assert len(paths) == 3
 
 
 def test_broken_off_and_resumed(server):
     url = f"{server.url}/broken/model.pt"
-    with pytest.raises(FetchError, match="broke off at .* Run again to resume") as caught:
+    with pytest.raises(
+        FetchError, match="broke off at .* Run again to resume"
+    ) as caught:
         fetch(url, SHA256)
     assert url in str(caught.value) and len(leftovers()) == 1
     assert fetch(url, SHA256).read_bytes() == DATA
@@ -159,7 +168,9 @@ def test_no_server(server):
 def test_several_processes_download_once(server):
     command = [sys.executable, "-c", DOWNLOAD, f"{server.url}/plain/model.pt"]
     running = [
-        subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(2)
     ]
     printed = {process.communicate(timeout=60)[0].strip() for process in running}

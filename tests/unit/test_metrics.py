@@ -13,10 +13,14 @@ def labels(count, classes, seed):
     return torch.randint(classes, (2, count), generator=generator)
 
 
-@pytest.mark.parametrize("count, classes", [(1, 1), (1, 5), (10, 2), (1000, 12), (2000, 1251)])
+@pytest.mark.parametrize(
+    "count, classes", [(1, 1), (1, 5), (10, 2), (1000, 12), (2000, 1251)]
+)
 def test_against_scikit_learn(count, classes):
     predicted, true = labels(count, classes, seed=count)
-    assert accuracy(predicted, true) == pytest.approx(sklearn.accuracy_score(true, predicted))
+    assert accuracy(predicted, true) == pytest.approx(
+        sklearn.accuracy_score(true, predicted)
+    )
     counts = confusion_matrix(predicted, true, classes)
     expected = sklearn.confusion_matrix(true, predicted, labels=range(classes))
     assert counts.dtype == torch.int64 and counts.shape == (classes, classes)

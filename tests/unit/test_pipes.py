@@ -50,14 +50,18 @@ def write(path, samples, rate, **kwargs):
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("channels", [1, 2, 8])
 def test_rates_and_channels(rate, channels, tmp_path):
-    wav = write(tmp_path / "a.wav", tone(rate, channels=channels), rate, subtype="FLOAT")
+    wav = write(
+        tmp_path / "a.wav", tone(rate, channels=channels), rate, subtype="FLOAT"
+    )
     sig = LoadAudio().load("a", wav)
     assert sig.dtype == torch.float32 and sig.shape == (8000,)
     expected = torch.from_numpy(tone(16000)[:, 0]) * (channels + 1) / 2
     inner = slice(400, -400)  # resampling has edges
     assert (sig - expected)[inner].abs().max() < 0.01 * expected.max()
     last = LoadAudio(channel=channels - 1).load("a", wav)[inner]
-    assert (last - channels * 10 * 0.1 * tone(16000)[inner, 0]).abs().max() < 0.01 * channels
+    assert (
+        last - channels * 10 * 0.1 * tone(16000)[inner, 0]
+    ).abs().max() < 0.01 * channels
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
@@ -190,7 +194,9 @@ def test_snr_is_exact(white, snr, noises):
     pipe = AddNoise([snr, snr], files=None if white else noises)
     clean = torch.from_numpy(tone(16000, 1.0)[:, 0]).float()
     for draw in range(5):
-        assert decibels(clean, pipe.add(clean, "a", draw)) == pytest.approx(snr, abs=0.01)
+        assert decibels(clean, pipe.add(clean, "a", draw)) == pytest.approx(
+            snr, abs=0.01
+        )
 
 
 def test_snr_range_choice_and_repetition(noises):
@@ -201,7 +207,9 @@ def test_snr_range_choice_and_repetition(noises):
     again = AddNoise([0, 20], files=str(noises))
     assert all(torch.equal(again.add(clean, "a", i), n) for i, n in enumerate(noisy))
     assert not torch.equal(again.add(clean, "b", 0), noisy[0])
-    assert not torch.equal(AddNoise([0, 20], files=noises, seed=1).add(clean, "a", 0), noisy[0])
+    assert not torch.equal(
+        AddNoise([0, 20], files=noises, seed=1).add(clean, "a", 0), noisy[0]
+    )
     assert torch.equal(clean, torch.ones(8000))  # not changed in place
 
 
@@ -217,7 +225,9 @@ def test_noise_probability_and_edges():
     assert AddNoise([0, 0]).variants({"duration": 1}) is None
 
 
-@pytest.mark.parametrize("options", [{"snr": [20, 0]}, {"snr": [0, 1], "files": "nowhere"}])
+@pytest.mark.parametrize(
+    "options", [{"snr": [20, 0]}, {"snr": [0, 1], "files": "nowhere"}]
+)
 def test_bad_noise(options):
     with pytest.raises(ValueError, match="snr|no noise recordings under 'nowhere'"):
         AddNoise(**options)
@@ -233,7 +243,9 @@ def test_random_numbers_of_an_utterance():
 # -------------------------------------------------------------- UnfoldChunks
 def unfolded(record, **options):
     dataset = ManifestDataset({"a": record}, [UnfoldChunks(**options)])
-    dataset.set_output_keys(["id", "unchunked_id", "chunk", "start", "stop", "duration"])
+    dataset.set_output_keys(
+        ["id", "unchunked_id", "chunk", "start", "stop", "duration"]
+    )
     chunks = [dataset[i] for i in range(len(dataset))]
     assert [c["id"] for c in chunks] == [f"a-{c['chunk']:04d}" for c in chunks]
     assert {c["unchunked_id"] for c in chunks} == {"a"}
@@ -277,7 +289,9 @@ def test_categories():
     encoder = CategoricalEncoder()
     encoder.update_from_iterable(["b", "a"])
     pipe = EncodeCategory(encoder, key="word")
-    dataset = ManifestDataset({"x": {"word": "a"}, "y": {"word": "c"}}, [pipe], ["word_encoded"])
+    dataset = ManifestDataset(
+        {"x": {"word": "a"}, "y": {"word": "c"}}, [pipe], ["word_encoded"]
+    )
     assert dataset[0] == {"word_encoded": 1}
     with pytest.raises(ValueError, match="'c' does not occur .* 2 labels are b, a"):
         dataset[1]
@@ -291,8 +305,12 @@ def test_characters():
     assert max(pipe.encode(pipe.characters)) == len(pipe) - 1
     with pytest.raises(ValueError, match=r"\['é'\] of 'CAFé'"):
         pipe.encode("CAFé")
-    dataset = ManifestDataset({"a": {"text": "AB"}, "b": {"text": ""}}, [pipe], ["tokens"])
-    assert dataset[0]["tokens"].tolist() == [2, 3] and dataset[1]["tokens"].shape == (0,)
+    dataset = ManifestDataset(
+        {"a": {"text": "AB"}, "b": {"text": ""}}, [pipe], ["tokens"]
+    )
+    assert dataset[0]["tokens"].tolist() == [2, 3] and dataset[1]["tokens"].shape == (
+        0,
+    )
 
 
 def test_sentencepiece(tmp_path):
@@ -308,6 +326,9 @@ def test_sentencepiece(tmp_path):
         minloglevel=2,
     )
     pipe = EncodeText(tokenizer=str(tmp_path / "tiny.model"))
-    assert pipe.decode(pipe.encode("the cat sat")) == "the cat sat" and 10 < len(pipe) <= 100
+    assert (
+        pipe.decode(pipe.encode("the cat sat")) == "the cat sat"
+        and 10 < len(pipe) <= 100
+    )
     with pytest.raises(FileNotFoundError, match="no sentencepiece model at 'x.model'"):
         EncodeText(tokenizer="x.model")

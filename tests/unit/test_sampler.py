@@ -45,14 +45,18 @@ def test_seeds():
     assert epoch(1, seed=1) == epoch(1, seed=1) != epoch(1, seed=2)
 
 
-@pytest.mark.parametrize("size, batch_size, steps", [(10, 4, 6), (3, 8, 5), (1, 4, 2), (7, 7, 3)])
+@pytest.mark.parametrize(
+    "size, batch_size, steps", [(10, 4, 6), (3, 8, 5), (1, 4, 2), (7, 7, 3)]
+)
 def test_passes_without_loss(size, batch_size, steps):
     pairs = stream(size=size, batch_size=batch_size, steps=steps)
     assert [draw for _, draw in pairs] == list(range(5 * batch_size * steps))
     for first in range(0, len(pairs) - size + 1, size):
         one_pass = [index for index, _ in pairs[first : first + size]]
         assert sorted(one_pass) == list(range(size))
-    orders = {tuple(i for i, _ in pairs[f : f + size]) for f in range(0, len(pairs), size)}
+    orders = {
+        tuple(i for i, _ in pairs[f : f + size]) for f in range(0, len(pairs), size)
+    }
     assert size < 7 or len(orders) > 10  # shuffled anew each time
 
 
@@ -60,7 +64,10 @@ def test_passes_without_loss(size, batch_size, steps):
 @pytest.mark.parametrize("labels", [None, list("aaaaaaaabc")])
 def test_processes_partition_each_batch(processes, labels, monkeypatch):
     whole = epoch(3, 0, 1, monkeypatch, labels=labels)
-    shares = [epoch(3, rank, processes, monkeypatch, labels=labels) for rank in range(processes)]
+    shares = [
+        epoch(3, rank, processes, monkeypatch, labels=labels)
+        for rank in range(processes)
+    ]
     for step, batch in enumerate(whole):
         parts = [share[step] for share in shares]
         assert {len(part) for part in parts} == {4 // processes}
@@ -89,7 +96,9 @@ def test_balanced_draws():
 
 
 def test_unbalanced_draws_are_uniform():
-    counts = collections.Counter(index for index, _ in stream(size=13, batch_size=5, steps=100))
+    counts = collections.Counter(
+        index for index, _ in stream(size=13, batch_size=5, steps=100)
+    )
     assert max(counts.values()) - min(counts.values()) <= 1
 
 

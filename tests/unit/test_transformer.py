@@ -51,7 +51,6 @@ HF_LAYER = {
 }
 
 
-
 def noise(samples, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return 0.1 * torch.randn(samples, generator=generator)
@@ -82,7 +81,10 @@ def weight_normed(weights, prefix, new_names):
     g = (v / 3).norm(dim=(0, 1), keepdim=True)
     names = ("weight_g", "weight_v")
     if new_names:
-        names = ("parametrizations.weight.original0", "parametrizations.weight.original1")
+        names = (
+            "parametrizations.weight.original0",
+            "parametrizations.weight.original1",
+        )
     weights.update({f"{prefix}.{name}": part for name, part in zip(names, (g, v))})
     return weights
 
@@ -140,7 +142,9 @@ def fairseq(upstream, **changes):
     return task, model, weights
 
 
-def huggingface(upstream, folder, new_names=False, prefix="", task_head=False, **changes):
+def huggingface(
+    upstream, folder, new_names=False, prefix="", task_head=False, **changes
+):
     """A folder in Hugging Face's layout."""
     config = upstream.config
     folder.mkdir()
@@ -191,7 +195,10 @@ def content(layout, upstream, **changes):
         "s3prl": {"task_cfg": task, "model_cfg": model, "model_weight": weights},
         "cfg": {"cfg": {"task": task, "model": model}, "model": weights},
         "namespaces": {
-            "cfg": {"task": argparse.Namespace(**task), "model": argparse.Namespace(**model)},
+            "cfg": {
+                "task": argparse.Namespace(**task),
+                "model": argparse.Namespace(**model),
+            },
             "args": None,
             "model": weights,
         },
@@ -270,7 +277,9 @@ def test_weights_fit_exactly(layout, message, name, value, tmp_path):
     weights = checkpoint.get("model", checkpoint.get("model_weight"))
     weights.pop(name) if value is None else weights.update({name: value})
     torch.save(checkpoint, tmp_path / "ckpt.pt")
-    with pytest.raises(CheckpointError, match=rf"ckpt.pt' does not fit.*\n.*{message} \(1\)"):
+    with pytest.raises(
+        CheckpointError, match=rf"ckpt.pt' does not fit.*\n.*{message} \(1\)"
+    ):
         Wav2Vec2(tmp_path / "ckpt.pt")
 
 
@@ -336,7 +345,9 @@ def test_other_families(other, tmp_path):
         Wav2Vec2(tmp_path / "ckpt.pt")
 
 
-@pytest.mark.parametrize("name", ["wavlm", "data2vec", "wav2vec2_conformer_rope", "tera"])
+@pytest.mark.parametrize(
+    "name", ["wavlm", "data2vec", "wav2vec2_conformer_rope", "tera"]
+)
 def test_other_families_of_s3prl(name, oracle_folder):
     with pytest.raises(CheckpointError, match="ckpt.pt"):
         Wav2Vec2(oracle_folder / name / "ckpt.pt")
@@ -363,15 +374,6 @@ def test_unfrozen_trains_all_that_the_features_depend_on(selection):
             assert parameter.grad is None and not parameter.requires_grad
         elif parameter.requires_grad:
             assert parameter.grad is not None, name
-
-
-def test_layerdrop():
-    upstream = randomized(BASE, freeze=False, layerdrop=1.0)
-    upstream.config.dropout = upstream.config.input_dropout = 0.0
-    states = upstream(noise(4000)[None])[0]
-    assert all(torch.equal(state, states[0]) for state in states)  # all are skipped
-    states = upstream.eval()(noise(4000)[None])[0]
-    assert not torch.equal(states[1], states[0])
 
 
 @pytest.mark.parametrize(

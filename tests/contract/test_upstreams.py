@@ -1,0 +1,276 @@
+"""Every card keeps the contract, shrunk and with random weights where it is large."""
+
+import copy
+import pickle
+import pydoc
+
+import pytest
+import torch
+
+from s3prl_sb.dataio.fingerprint import fingerprint
+from s3prl_sb.lobes.upstreams import card, load, names
+from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
+from s3prl_sb.lobes.upstreams.check import check_upstream
+from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay
+from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
+
+#: What makes a random network of a family small; its options stay the card's.
+SHRUNK = {
+    Wav2Vec2: {
+        "conv_layers": [[16, 10, 5], [16, 3, 2], [16, 3, 2], [16, 4, 4], [16, 4, 4]],
+        "hidden_size": 32,
+        "ffn_size": 48,
+        "num_layers": 2,
+        "num_heads": 4,
+        "position_kernel": 16,
+        "position_groups": 4,
+    },
+    Mockingjay: {
+        "transformer": {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 48,
+        }
+    },
+}
+LENGTHS = (16000, 4960, 16000, 34080, 1)
+
+
+def build(name, **options):
+    """The upstream of a card, small."""
+    cls = pydoc.locate(card(name).tag.value.removeprefix("!new:"))
+    for family, config in SHRUNK.items():
+        if issubclass(cls, family):
+            options = {"source": None, "config": config, **options}
+    return load(name, **options)
+
+
+def every_card(function):
+    return pytest.mark.parametrize("name", names())(function)
+
+
+#: One card of each kind: of each class and, by its options, of each network.
+KINDS = ["fbank", "mel", "mockingjay", "tera_fbankBase_T_F_AdamW_b32_200k_100hr"]
+KINDS += ["audio_albert", "wav2vec2", "xls_r_1b", "hubert_base", "hubert_large_ll60k"]
+
+
+def every_kind(function):
+    return pytest.mark.parametrize("name", KINDS)(function)
+
+
+def noise(samples, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(samples, generator=generator)
+
+
+def ragged():
+    """A padded batch of LENGTHS, with garbage in the padding; relative lengths."""
+    wavs = noise(len(LENGTHS) * max(LENGTHS)).view(len(LENGTHS), -1)
+    return wavs, torch.tensor(LENGTHS) / max(LENGTHS)
+
+
+def difference(states, others):
+    """Relative to each state's largest value."""
+    assert len(states) == len(others)
+    return max(
+        ((a - b).abs().max() / b.abs().max().clamp_min(1e-8)).item()
+        for a, b in zip(states, others)
+    )
+
+
+# ------------------------------------------------------------------- every card
+@every_card
+def test_contract(name):
+    lines = check_upstream(build(name))
+    assert {"bad audio: refused by name"} < set(lines)
+
+
+@every_card
+def test_round_trips(name):
+    """state_dict, deepcopy and pickle give the same features again."""
+    upstream, wavs = build(name), ragged()
+    states, lens = upstream(*wavs)
+    options = {"seed": 1} if "seed" in upstream.arguments else {}
+    loaded = build(name, **options)
+    loaded.load_state_dict(upstream.state_dict())
+    copies = [loaded, copy.deepcopy(upstream), pickle.loads(pickle.dumps(upstream))]
+    for other in copies:
+        again, again_lens = other(*wavs)
+        assert all(torch.equal(a, b) for a, b in zip(states, again))
+        assert torch.equal(lens, again_lens)
+        assert other.arguments.keys() == upstream.arguments.keys()
+        assert not other.training
+
+
+@every_card
+def test_shapes_and_lens(name):
+    upstream = build(name)
+    for wavs, lens in (ragged(), (noise(32000).view(2, -1), None)):
+        samples = [wavs.shape[1]] * len(wavs) if lens is None else LENGTHS
+        frames = [upstream.frames(n) for n in samples]
+        states, frame_lens = upstream(wavs, lens)
+        shape = (len(wavs), max(frames), upstream.output_size)
+        assert len(states) == upstream.num_layers
+        assert {(tuple(s.shape), s.dtype) for s in states} == {(shape, torch.float32)}
+        assert frame_lens.dtype == torch.float32
+        assert (frame_lens * max(frames)).round().int().tolist() == frames
+        for state in states:
+            for row, count in zip(state, frames):
+                assert not row[count:].any()  # zero after the end
+
+
+@every_card
+def test_frames(name):
+    """Never fewer for longer audio, one at least, and a stride apart."""
+    upstream = build(name)
+    counts = [upstream.frames(n) for n in range(1, 5000, 37)]
+    assert counts[0] >= 1 and counts == sorted(counts)
+    stride = upstream.stride
+    for samples in (16000, 16001, 23456):
+        more = upstream.frames(samples + 7 * stride)
+        assert more == upstream.frames(samples) + 7
+    wav = noise(40000)[None]
+    for samples in (upstream.min_samples, 5000, 5001, 5159, 40000):
+        states, _ = upstream(wav[:, :samples])
+        assert states[0].shape[1] == upstream.frames(samples)
+
+
+@every_card
+def test_recorded_arguments(name):
+    """They say all that it takes to build it again."""
+    node, upstream = card(name), build(name)
+    recorded = {**upstream.arguments, **upstream.arguments.get("options", {})}
+    assert set(node) <= set(recorded)
+    for key in set(node) - {"source", "config"}:
+        assert recorded[key] == node[key]
+    options = {**upstream.arguments}
+    options.update(options.pop("options", {}))
+    again = type(upstream)(**options)
+    assert fingerprint(again) == fingerprint(upstream)
+
+
+# -------------------------------------------------------------------- every kind
+@every_kind
+def test_company(name):
+    """Order, neighbours and padding change nothing; unfrozen neither."""
+    wavs, lens = ragged()
+    for upstream in (build(name), build(name, freeze=False).eval()):
+        frames = [upstream.frames(n) for n in LENGTHS]
+        with torch.no_grad():
+            states, _ = upstream(wavs, lens)
+            turned, _ = upstream(wavs.flip(0), lens.flip(0))
+            clean = wavs.clone()
+            for row, n in zip(clean, LENGTHS):
+                row[n:] = 0
+            silent, _ = upstream(clean, lens)
+            assert difference([s.flip(0) for s in turned], states) < 1e-5
+            assert difference(silent, states) < 1e-5
+            for i, n in enumerate(LENGTHS):
+                alone, _ = upstream(wavs[i : i + 1, :n])
+                together = [state[i : i + 1, : frames[i]] for state in states]
+                assert difference(together, alone) < 1e-5
+
+
+@every_kind
+def test_extract_as_s3prl(name):
+    upstream, wavs = build(name), [noise(n, n) for n in LENGTHS]
+    found = upstream.extract(wavs)
+    assert found.keys() == {"hidden_states", "last_hidden_state", "lens"}
+    assert found["last_hidden_state"] is found["hidden_states"][-1]
+    padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+    states, lens = upstream(padded, torch.tensor(LENGTHS) / max(LENGTHS))
+    assert all(torch.equal(a, b) for a, b in zip(states, found["hidden_states"]))
+    assert torch.equal(lens, found["lens"])
+    arrays = upstream.extract([wav.double().numpy() for wav in wavs])
+    assert difference(arrays["hidden_states"], states) < 1e-6
+    with pytest.raises(AudioError, match="utterance 1"):
+        upstream.extract([noise(100), noise(0)])
+
+
+@every_kind
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision(name, precision):
+    half, wavs = build(name, precision=precision), ragged()
+    states, _ = half(*wavs)
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    assert {state.dtype for state in states} == {dtype}
+    expected, _ = build(name)(*wavs)
+    for state, reference in zip(states, expected):
+        error = (state.float() - reference).norm() / reference.norm()
+        assert error < (0.03 if precision == "bf16" else 0.005)
+    with pytest.raises(ValueError, match=f"--precision={precision}"):
+        build(name, precision=precision, freeze=False)
+
+
+@every_kind
+def test_random_weights_are_a_function_of_the_seed(name):
+    weights = build(name).state_dict()
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    again = build(name).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert weights.keys() == again.keys()
+    assert all(torch.equal(weights[key], again[key]) for key in weights)
+    if weights:
+        other = build(name, seed=1).state_dict()
+        assert any(not torch.equal(weights[key], other[key]) for key in weights)
+
+
+@every_kind
+def test_fingerprint(name):
+    upstream = build(name)
+    prints = {fingerprint(upstream), fingerprint(build(name))}
+    assert len(prints) == 1
+    prints.add(fingerprint(build(name, precision="bf16")))
+    if "cmvn" in upstream.arguments:
+        cmvn = upstream.arguments["cmvn"]
+        prints |= {fingerprint(build(name, cmvn=not cmvn))}
+        prints |= {fingerprint(build(name, deltas=1))}
+    else:
+        prints |= {fingerprint(build(name, seed=1))}
+        config = copy.deepcopy(upstream.arguments["config"])
+        if "transformer" in config:  # the same weights, used otherwise
+            config["transformer"]["hidden_act"] = "relu"
+        else:
+            config["normalize_wav"] = not config.get("normalize_wav", False)
+        prints |= {fingerprint(build(name, config=config))}
+    assert len(prints) == 4
+
+
+@every_kind
+def test_frozen_and_unfrozen(name):
+    wavs = ragged()
+    frozen = build(name).train()
+    assert not any(module.training for module in frozen.modules())
+    assert not any(state.requires_grad for state in frozen(*wavs)[0])
+    trained = build(name, freeze=False)
+    assert trained.training
+    if list(trained.parameters()):
+        torch.manual_seed(0)
+        first = trained(*wavs)[0][-1]
+        assert first.requires_grad
+        assert not torch.equal(first, trained(*wavs)[0][-1])  # dropout
+        assert difference(trained.eval()(*wavs)[0], frozen(*wavs)[0]) < 1e-5
+
+
+# ---------------------------------------------------------------- other options
+@pytest.mark.parametrize("large", [False, True], ids=["base", "large"])
+@pytest.mark.parametrize("freeze", [False, True], ids=["trained", "frozen"])
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_selections(selection, freeze, large):
+    """What the card's users may ask for keeps the contract too."""
+    name = "xlsr_53" if large else "wav2vec2"
+    check_upstream(build(name, feature_selection=selection, freeze=freeze))
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "xlsr_53", "tera"])
+def test_unfrozen_cards(name):
+    check_upstream(build(name, freeze=False))
+
+
+def test_kinds_cover_every_class():
+    classes = {card(name).tag.value for name in names()}
+    assert {card(name).tag.value for name in KINDS} == classes
+    for tag in classes:
+        assert issubclass(pydoc.locate(tag.removeprefix("!new:")), Upstream)

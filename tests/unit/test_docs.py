@@ -1,0 +1,112 @@
+"""What the documents tell a reader to do exists."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from s3prl_sb import cli, resources
+from s3prl_sb.lobes.upstreams import names
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    path
+    for pattern in ("*.md", "recipes/**/*.md", "templates/**/*.md")
+    for path in sorted(ROOT.glob(pattern))
+]
+VERBS = set(cli.parser()._subparsers._group_actions[0].choices)
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "README.md").is_file(), reason="installed without its documents"
+)
+
+
+def documents():
+    return pytest.mark.parametrize(
+        "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+    )
+
+
+def code(path):
+    """Blocks and inline code of a document."""
+    text = path.read_text("utf-8")
+    blocks = re.findall(r"^```.*?\n(.*?)^```", text, re.M | re.S)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
+
+
+def options(verb):
+    parser = cli.parser()._subparsers._group_actions[0].choices[verb]
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+@documents()
+def test_verbs_and_their_options(path):
+    for verb, rest in re.findall(r"s3prl-sb ([a-z]+)\b([^\n`|#]*)", code(path)):
+        assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
+        if verb != "run":  # whose options are the recipe's
+            used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
+            assert used <= options(verb), f"{path.name}: {verb} {used - options(verb)}"
+
+
+@documents()
+def test_recipes_and_upstreams(path):
+    text = code(path)
+    recipes = set(re.findall(r"s3prl-sb run ([A-Za-z]+/[\w-]+)", text))
+    assert recipes <= set(resources.recipes()), path.name
+    named = set(re.findall(r"--upstream[ =](?!my_)([a-z]\w+)(?![\w./])", text))
+    assert named <= set(names()), f"{path.name}: {named - set(names())}"
+
+
+@documents()
+def test_make_targets(path):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    assert set(re.findall(r"(?:^|\n)make ([a-z]+)", code(path))) <= targets, path.name
+
+
+@documents()
+def test_linked_files(path):
+    for target in re.findall(r"\]\(([^)#:\s]+)\)", path.read_text("utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@documents()
+def test_named_files(path):
+    """Paths in code, from the root or from the document."""
+    folders = "s3prl_sb|hparams|recipes|templates|tests|benchmarks"
+    for name in re.findall(rf"(?<![\w/.<])((?:{folders})/[\w./-]*\w)", code(path)):
+        if "my_" not in name:  # the reader's own
+            found = (ROOT / name).exists() or (path.parent / name).exists()
+            assert found, f"{path.name} names {name}"
+
+
+@documents()
+def test_named_objects(path):
+    """Dotted names of the package."""
+    named = set(re.findall(r"\bs3prl_sb(?:\.\w+)+", code(path)))
+    for name in (name for name in named if "my_" not in name):
+        parts = name.split(".")
+        for length in range(len(parts), 0, -1):
+            try:
+                found = importlib.import_module(".".join(parts[:length]))
+            except ImportError:
+                continue
+            for part in parts[length:]:
+                assert hasattr(found, part), f"{path.name} names {name}"
+                found = getattr(found, part)
+            break
+
+
+@documents()
+def test_extras(path):
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    for extra in re.findall(r"(?:\.|s3prl_sb)\[([a-z,]+)\]", code(path)):
+        assert set(extra.split(",")) <= {
+            *re.findall(r'^    "(\w+)": \[', setup, re.M),
+            "all",
+        }
+
+
+def test_readme_is_where_setup_looks():
+    assert "README.md" in (ROOT / "setup.py").read_text("utf-8")
+    assert (ROOT / "LICENSE").is_file()

@@ -1,0 +1,207 @@
+"""Exports: complete, movable, and refused where they would lie."""
+
+import csv
+import json
+
+import pytest
+import soundfile
+import torch
+
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.dataio.pipes import AudioFileError
+from s3prl_sb.inference import Classifier, ExportError, export, load
+from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.upstreams.hubert import Hubert
+
+CONFIG = """{hidden_size: 16, ffn_size: 16, num_layers: 2, num_heads: 2,
+    position_kernel: 8, position_groups: 2, conv_layers: [[8, 10, 5], [8, 8, 64]]}"""
+HPARAMS = """
+upstream: tiny
+upstream_model: &model !new:s3prl_sb.lobes.upstreams.hubert.Hubert
+    source: {source}
+    config: {config}
+    freeze: {freeze}
+featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer
+    num_layers: !apply:getattr [*model, num_layers]
+    layers: all
+head: !name:s3prl_sb.lobes.heads.UtteranceClassifier
+    input_size: !apply:getattr [*model, output_size]
+    hidden_size: 8
+eval_pipes:
+    - !new:s3prl_sb.dataio.pipes.LoadAudio
+        sample_rate: 16000
+"""
+RESULTS = {
+    "task": "SUPERB/KS",
+    "upstream": "tiny",
+    "chosen_by": {"metric": "accuracy", "highest": True},
+}
+LABELS = ["no", "yes", "ünder 2"]
+
+
+def config():
+    import yaml
+
+    return yaml.safe_load(CONFIG)
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """``make_run(freeze)``: a finished run, and its trained modules."""
+
+    def make_run(freeze=True, source="null"):
+        folder = tmp_path / "run"
+        (folder / "save").mkdir(parents=True)
+        text = HPARAMS.format(source=source, config=CONFIG, freeze=freeze)
+        (folder / "hyperparams.yaml").write_text(text)
+        (folder / "results.json").write_text(json.dumps(RESULTS))
+        (folder / "save/labels.txt").write_text(
+            "\n".join(LABELS) + "\n", encoding="utf-8"
+        )
+        modules = {"featurizer": Featurizer(3), "head": UtteranceClassifier(16, 3, 8)}
+        modules["upstream"] = Hubert(config=config(), freeze=freeze)
+        saved = {
+            name: m for name, m in modules.items() if name != "upstream" or not freeze
+        }
+        checkpointer = AtomicCheckpointer(str(folder / "save"), saved)
+        for accuracy in (0.5, 0.9, 0.7):  # the best is the second
+            for module in saved.values():
+                for parameter in module.parameters():
+                    parameter.data.normal_(std=0.5)
+            checkpointer.save_checkpoint(meta={"accuracy": accuracy})
+            if accuracy == 0.9:
+                best = {
+                    n: {k: v.clone() for k, v in m.state_dict().items()}
+                    for n, m in saved.items()
+                }
+        for name, state in best.items():
+            modules[name].load_state_dict(state)
+        return folder, modules
+
+    return make_run
+
+
+@pytest.fixture
+def wav(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, (0.1 * torch.randn(2, 11025)).T.numpy(), 22050)
+    return str(path)
+
+
+def expected(modules, sig):
+    with torch.no_grad():
+        states, lens = modules["upstream"].eval()(sig[None])
+        logits = modules["head"](modules["featurizer"](states), lens)
+    return logits.softmax(-1)[0]
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_export_and_load(freeze, make_run, wav, tmp_path):
+    run, modules = make_run(freeze)
+    destination = export(run, tmp_path / "exported")
+    assert destination == tmp_path / "exported"
+    assert (destination / "upstream.ckpt").exists() is not freeze
+    moved = (tmp_path / "else where").joinpath("moved")
+    moved.parent.mkdir()
+    destination.rename(moved)
+    for model in (Classifier.from_hparams(str(moved)), load(moved), load(run)):
+        sig = model.hparams.load_audio.load("a", wav)
+        probabilities = expected(modules, sig)
+        found = model.classify_batch(sig[None])
+        torch.testing.assert_close(found[0], probabilities)
+        label, score = model.classify_file(wav)
+        assert label == LABELS[int(probabilities.argmax())]
+        assert score == pytest.approx(float(probabilities.max()), abs=1e-6)
+        segment = model.classify_file(wav, 0.1, 0.3)[1]
+        sig = model.hparams.load_audio.load("a", wav, 0.1, 0.3)
+        assert segment == pytest.approx(float(expected(modules, sig).max()), abs=1e-6)
+
+
+def test_batches(make_run, tmp_path):
+    model = load(make_run()[0])
+    wavs, lens = 0.1 * torch.randn(3, 8000), torch.tensor([1.0, 0.5, 0.25])
+    together = model(wavs, lens)
+    torch.testing.assert_close(together.sum(1), torch.ones(3))
+    for row, sig, part in zip(together, wavs, lens):
+        alone = model.classify_batch(sig[None, : int(part * 8000)])[0]
+        torch.testing.assert_close(row, alone, atol=1e-5, rtol=0)
+    assert not together.requires_grad and not model.mods.head.training
+
+
+def test_export_carries_a_local_checkpoint(make_run, wav, tmp_path, monkeypatch):
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"stands for a checkpoint")
+    run, _ = make_run(source=weights)
+    destination = export(run, tmp_path / "exported")
+    copied = destination / "upstream_source.pt"
+    assert copied.read_bytes() == weights.read_bytes()
+    text = (destination / "hyperparams.yaml").read_text()
+    assert "<export_folder>/upstream_source.pt" in text and str(weights) not in text
+    lean = export(run, tmp_path / "lean", copy_upstream=False)
+    assert not (lean / "upstream_source.pt").exists()
+    assert str(weights) in (lean / "hyperparams.yaml").read_text()
+
+
+def test_exported_again(make_run, tmp_path):
+    run, _ = make_run()
+    first = export(run, tmp_path / "exported")
+    before = {p.name: p.read_bytes() for p in first.iterdir()}
+    export(run, tmp_path / "exported")
+    assert before == {p.name: p.read_bytes() for p in first.iterdir()}
+    assert json.loads((first / "results.json").read_text()) == RESULTS
+
+
+@pytest.mark.parametrize(
+    "lacking", ["hyperparams.yaml", "results.json", "save/labels.txt"]
+)
+def test_unfinished_runs(lacking, make_run, tmp_path):
+    run, _ = make_run()
+    (run / lacking).unlink()
+    with pytest.raises(ExportError, match=f"no finished run .* it has no {lacking}"):
+        export(run, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
+def test_runs_without_the_best_checkpoint(make_run, tmp_path):
+    run, _ = make_run()
+    results = {**RESULTS, "chosen_by": {"metric": "wer", "highest": False}}
+    (run / "results.json").write_text(json.dumps(results))
+    with pytest.raises(ExportError, match="no checkpoint with the metric 'wer'"):
+        export(run, tmp_path / "exported")
+
+
+def test_destinations(make_run, tmp_path):
+    run, _ = make_run()
+    taken, file, empty = tmp_path / "taken", tmp_path / "file", tmp_path / "empty"
+    taken.mkdir(), empty.mkdir()
+    (taken / "thesis.tex").write_text("precious")
+    file.write_text("precious")
+    with pytest.raises(
+        ExportError, match="holds something else: choose an empty folder"
+    ):
+        export(run, taken)
+    with pytest.raises(ExportError, match="is a file"):
+        export(run, file)
+    with pytest.raises(ExportError, match="holds something else"):
+        export(run, run)
+    assert [p.name for p in taken.iterdir()] == ["thesis.tex"]
+    assert (export(run, empty) / "hyperparams.yaml").is_file()
+
+
+def test_neither_run_nor_export(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(
+            ExportError, match="neither a run of a recipe nor an export"
+        ):
+            load(folder)
+
+
+def test_bad_audio(make_run, tmp_path):
+    model = load(make_run()[0])
+    with pytest.raises(AudioFileError, match="absent.wav"):
+        model.classify_file(tmp_path / "absent.wav")
+    with open(tmp_path / "a.csv", "w", newline="") as file:
+        csv.writer(file).writerow(["not", "audio"])
+    with pytest.raises(AudioFileError, match="a.csv"):
+        model.classify_file(tmp_path / "a.csv")
