@@ -36,6 +36,7 @@ def main(argv=None):
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s3prl_sb").setLevel(logging.INFO)
+    logging.getLogger("speechbrain").setLevel(logging.WARNING)
     try:
         return arguments.verb(arguments) or 0
     except (ValueError, OSError, ImportError, RuntimeError, AssertionError) as error:

@@ -52,8 +52,15 @@ def load_recipe(hparams_file, overrides=""):
     changes = yaml.load(overrides) if overrides else {}
     for key, value in (changes or {}).items():
         _check(key, value, known, prefix="")
+    for key, value in known.items():
+        if _tag(value) == "!PLACEHOLDER" and key not in (changes or {}):
+            raise RecipeError(f"The recipe needs a value: give --{key} VALUE.")
     with open(hparams_file, encoding="utf-8") as file:
         return load_hyperpyyaml(file, overrides)
+
+
+def _tag(node):
+    return getattr(getattr(node, "tag", None), "value", None) or ""
 
 
 def _check(key, value, known, prefix):
@@ -65,8 +72,7 @@ def _check(key, value, known, prefix):
             hint = f" There are: {', '.join(map(str, known))}."
         raise RecipeError(f"There is no key '{prefix}{key}'.{hint}")
     node = known[key]
-    tag = getattr(getattr(node, "tag", None), "value", None) or ""
     # The arguments of a constructor are checked by the constructor.
-    if isinstance(value, dict) and isinstance(node, dict) and not tag.startswith("!"):
+    if isinstance(value, dict) and isinstance(node, dict) and not _tag(node):
         for inner, inner_value in value.items():
             _check(inner, inner_value, node, f"{prefix}{key}.")

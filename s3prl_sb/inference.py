@@ -15,6 +15,7 @@ Authors
 import io
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -64,7 +65,10 @@ class Classifier(Pretrained):
         """
         overrides = dict(overrides or {})
         if Path(source).is_dir():  # it may have been moved since
-            overrides.setdefault("export_folder", str(Path(source).resolve()))
+            folder = str(Path(source).resolve())
+            overrides.setdefault("export_folder", folder)
+            if folder not in sys.path:  # modules that came along, see export()
+                sys.path.append(folder)
         if savedir is None:
             kwargs.setdefault("local_strategy", LocalStrategy.NO_LINK)
         return super().from_hparams(
@@ -193,6 +197,7 @@ def export(run_folder, destination, copy_upstream=True):
             upstream["source"] = reference
         else:
             upstream["source"] = str(local.resolve())
+    _copy_modules(saved, destination)
     head = saved["head"]
     head.yaml_set_ctag(
         ruamel.yaml.tag.Tag(suffix=head.tag.value.replace("!name:", "!new:"))
@@ -261,6 +266,18 @@ def _check_destination(destination):
             raise ExportError(
                 f"'{destination}' holds something else: choose an empty folder."
             )
+
+
+def _copy_modules(saved, destination):
+    """Takes along modules that lie beside the upstream's card or in the current
+    folder: nobody else could import them."""
+    beside = Path(str(saved["upstream"]).partition(".yaml:")[0]).resolve().parent
+    for folder in {beside, Path.cwd()}:
+        for node in (saved["upstream_model"], saved["head"], saved["featurizer"]):
+            module = node.tag.value.partition(":")[2].rpartition(".")[0]
+            path = folder / (module.replace(".", "/") + ".py")
+            if module and "." not in module and path.is_file():
+                shutil.copyfile(path, destination / path.name)
 
 
 def _copy(source, target):

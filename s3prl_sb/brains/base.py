@@ -41,8 +41,8 @@ class SSLBrain(sb.Brain):
     modules : dict
         ``featurizer`` and ``head``, and whatever else is trained.
     hparams : dict
-        Of the recipe. Needs ``upstream_model``, ``seed``, ``opt_class``,
-        ``steps_per_epoch``, ``batch_size``, ``output_folder``; with an unfrozen
+        Of the recipe. Needs ``upstream_model``, ``upstream_name``, ``seed``,
+        ``opt_class``, ``steps_per_epoch``, ``batch_size``, ``output_folder``; with an unfrozen
         upstream ``lr_upstream``.
     run_opts : dict
         Options of SpeechBrain.

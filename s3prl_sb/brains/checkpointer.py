@@ -8,13 +8,7 @@ import logging
 import os
 import shutil
 
-import yaml
-from speechbrain.utils.checkpoints import (
-    METAFNAME,
-    PARAMFILE_EXT,
-    Checkpoint,
-    Checkpointer,
-)
+from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, ckpt_recency
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 logger = logging.getLogger(__name__)
@@ -25,9 +19,8 @@ class AtomicCheckpointer(Checkpointer):
 
     SpeechBrain marks a folder as a checkpoint before it has written the
     parameters into it, and deletes old ones file by file: killed in between,
-    the next run fails to load. Here a checkpoint is written under another
-    name, renamed when it is on the disk, and counts as one as long as all its
-    files are there.
+    the next run fails to load. Here a checkpoint has its name only while it is
+    whole: it is renamed after it is written, and before it is deleted.
 
     Arguments
     ---------
@@ -48,26 +41,21 @@ class AtomicCheckpointer(Checkpointer):
     True
     """
 
-    UNFINISHED = "saving-"
+    UNFINISHED, DELETED = "saving-", "deleting-"
 
     def recover_if_possible(self, *args, **kwargs):
         """SpeechBrain's, after clearing away what a kill has left behind."""
         if if_main_process():
             for path in self.checkpoints_dir.iterdir():
-                if path.name.startswith(self.UNFINISHED):
+                if path.name.startswith((self.UNFINISHED, self.DELETED)):
                     shutil.rmtree(path)
         return super().recover_if_possible(*args, **kwargs)
 
     def save_checkpoint(self, meta={}, verbosity=logging.INFO, **kwargs):
         """Saves a checkpoint; arguments as SpeechBrain's."""
-        files = sorted(name + PARAMFILE_EXT for name in self.recoverables)
-        saved = super().save_checkpoint(
-            {**meta, "files": files}, verbosity=logging.DEBUG, **kwargs
-        )
+        saved = super().save_checkpoint(meta, verbosity=logging.DEBUG, **kwargs)
         checkpoint = None if saved is None else self._finish(saved)
-        # Deleting old ones communicates once a checkpoint: all processes must
-        # see the same.
-        ddp_barrier()
+        ddp_barrier()  # from here on all processes see it
         if checkpoint is not None:
             logger.log(verbosity, "Saved a checkpoint: %s", checkpoint.path)
         return checkpoint
@@ -111,9 +99,37 @@ class AtomicCheckpointer(Checkpointer):
     def _unfinished(self, path):
         return path.with_name(self.UNFINISHED + path.name)
 
-    def _list_checkpoint_dirs(self):
-        # Deletion may have been cut short: all files or no checkpoint.
-        return [path for path in super()._list_checkpoint_dirs() if _whole(path)]
+    def delete_checkpoints(
+        self,
+        *,
+        num_to_keep=1,
+        max_keys=None,
+        min_keys=None,
+        importance_keys=(ckpt_recency,),
+        ckpt_predicate=None,
+        verbosity=logging.INFO,
+    ):
+        """Deletes all but the best; arguments as SpeechBrain's."""
+        ddp_barrier()
+        if if_main_process():
+            found = list(filter(ckpt_predicate, self.list_checkpoints()))
+            keys = [*importance_keys]
+            keys += [ranking(metric, highest=True) for metric in max_keys or []]
+            keys += [ranking(metric, highest=False) for metric in min_keys or []]
+            kept = set()
+            for key in keys:
+                ranked = sorted(found, key=key, reverse=True)
+                kept.update(checkpoint.path for checkpoint in ranked[:num_to_keep])
+            for checkpoint in found:
+                if checkpoint.path not in kept:
+                    self._delete(checkpoint.path)
+                    logger.log(verbosity, "Deleted a checkpoint: %s", checkpoint.path)
+        ddp_barrier()
+
+    def _delete(self, path):
+        doomed = path.with_name(self.DELETED + path.name)
+        os.replace(path, doomed)
+        shutil.rmtree(doomed)
 
 
 def ranking(metric, highest=True):
@@ -139,11 +155,6 @@ def ranking(metric, highest=True):
         return score, -checkpoint.meta.get("epoch", 0)
 
     return key
-
-
-def _whole(path):
-    meta = yaml.safe_load((path / METAFNAME).read_text(encoding="utf-8"))
-    return all((path / name).is_file() for name in meta.get("files", []))
 
 
 def _sync(path):

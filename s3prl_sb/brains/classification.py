@@ -53,7 +53,7 @@ class ClassificationBrain(SSLBrain):
         return self.modules["head"](features, lens)
 
     def compute_objectives(self, predictions, batch, stage):
-        """Logits [batch, labels] -> mean cross-entropy."""
+        """Logits [batch, labels] -> loss; in evaluation, remembers them."""
         true = batch.label_encoded
         if stage != sb.Stage.TRAIN:
             scores, predicted = F.softmax(predictions.float(), dim=-1).max(-1)
@@ -61,6 +61,23 @@ class ClassificationBrain(SSLBrain):
             self.seen["true"].append(true.cpu())
             self.seen["predicted"].append(predicted.cpu())
             self.seen["score"].append(scores.cpu())
+        return self.loss(predictions, true)
+
+    def loss(self, predictions, true):
+        """The loss to train with; override it for another one.
+
+        Arguments
+        ---------
+        predictions : torch.Tensor
+            [batch, labels], what ``head`` gives.
+        true : torch.Tensor
+            [batch], the right labels' numbers.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
         return F.cross_entropy(predictions, true)
 
     def on_stage_start(self, stage, epoch=None):

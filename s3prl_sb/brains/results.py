@@ -39,7 +39,7 @@ def write(brain, metrics):
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     results = {
         "task": brain.task,
-        "upstream": str(brain.hparams.upstream),
+        "upstream": brain.hparams.upstream_name,
         "chosen_by": {"metric": brain.metric, "highest": brain.higher_is_better},
         "metrics": {name: float(value) for name, value in metrics.items()},
         "utterances": brain.splits,

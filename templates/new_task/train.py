@@ -28,22 +28,19 @@ class SpokenDigits(ClassificationBrain):
     writes the results. Override what you need otherwise, one method at a time:
 
     * ``compute_forward(batch, stage)``: batch -> predictions;
-    * ``compute_objectives(predictions, batch, stage)``: -> loss;
+    * ``loss(predictions, true)``: -> a scalar;
     * ``on_stage_end``: other metrics; ``metric`` names the one that chooses.
     """
 
     task = "digits"  # its name in results.json
 
-    def compute_objectives(self, predictions, batch, stage):
+    def loss(self, predictions, true):
         """Cross-entropy, in training with smoothed labels."""
-        # The parent also collects the predictions of validation and test.
-        loss = super().compute_objectives(predictions, batch, stage)
-        if stage != sb.Stage.TRAIN:
-            return loss
+        smoothing = self.hparams.label_smoothing if self.modules.training else 0.0
         return F.cross_entropy(
             predictions,  # [batch, labels]
-            batch.label_encoded,  # [batch]
-            label_smoothing=self.hparams.label_smoothing,
+            true,  # [batch]
+            label_smoothing=smoothing,
         )
 
 

@@ -192,10 +192,20 @@ def tiny_card(tmp_path_factory):
 # ---------------------------------------------------------------- the recipes
 def command(recipe, output, *options, hparams=None, **overrides):
     """The arguments of a recipe: ``train.py hparams/train.yaml --key value …``."""
-    overrides = {"output_folder": output, "cache_folder": Path(output, "cache"), **overrides}
+    overrides = {
+        "output_folder": output,
+        "cache_folder": Path(output, "cache"),
+        **overrides,
+    }
     listed = [part for k, v in overrides.items() for part in (f"--{k}", str(v))]
     hparams = hparams or recipe / "hparams/train.yaml"
-    return [str(recipe / "train.py"), str(hparams), "--noprogressbar", *options, *listed]
+    return [
+        str(recipe / "train.py"),
+        str(hparams),
+        "--noprogressbar",
+        *options,
+        *listed,
+    ]
 
 
 def run(argv, launcher=(), check=True, timeout=120):
@@ -302,7 +312,8 @@ class Launcher:
         for pid in pids[1:]:
             if code:
                 os.killpg(pid, signal.SIGKILL)
-            self._ask(wait=pid)
+            other = self._ask(wait=pid)
+            code = code or other
         self._check(code)
         return code
 
@@ -322,12 +333,11 @@ def launcher(tmp_path_factory):
 # ----------------------------------------------------------------- the outcome
 def best_checkpoint(output):
     """The folder of the checkpoint that was evaluated."""
-    metas = {
-        path.parent: yaml.safe_load(path.read_text())
-        for path in Path(output, "save").glob("CKPT*/CKPT.yaml")
-    }
-    scored = [path for path, meta in metas.items() if "accuracy" in meta]
-    return max(scored, key=lambda p: (metas[p]["accuracy"], metas[p]["unixtime"]))
+    step = results(output)["best_step"]
+    for path in Path(output, "save").glob("CKPT*/brain.ckpt"):
+        if yaml.safe_load(path.read_text())["optimizer_step"] == step:
+            return path.parent
+    raise AssertionError(f"no checkpoint of step {step} in {output}")
 
 
 def trained(output):
@@ -366,8 +376,10 @@ def assert_same_outcome(output, expected):
     weights, others = trained(output), trained(expected)
     assert weights.keys() == others.keys()
     for name, value in weights.items():
-        same = torch.equal(value, others[name]) if torch.is_tensor(value) else (
-            value == others[name]
+        same = (
+            torch.equal(value, others[name])
+            if torch.is_tensor(value)
+            else (value == others[name])
         )
         assert same, f"{name} differs"
     predictions = [Path(o, "predictions.csv").read_text() for o in (output, expected)]

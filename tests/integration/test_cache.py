@@ -93,7 +93,9 @@ class Counting(torch.nn.Module):
 # --------------------------------------------------------------------- exactness
 @pytest.mark.parametrize("kind", ["frames", "pooled"])
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-6), ("float16", 1e-3)])
-def test_cached_features_are_those_computed(kind, dtype, tolerance, upstream, records, tmp_path):
+def test_cached_features_are_those_computed(
+    kind, dtype, tolerance, upstream, records, tmp_path
+):
     cache = extract(upstream, records, tmp_path / "cache", kind=kind, dtype=dtype)
     audio = dataset(records)
     for index, (name, found) in enumerate(features(cache, records).items()):
@@ -199,7 +201,9 @@ def test_a_damaged_shard_is_found_and_made_anew(
     assert_equal(FeatureCache(folder), sound, records)
 
 
-def test_damage_found_at_first_use_says_what_to_do(upstream, records, tmp_path, monkeypatch):
+def test_damage_found_at_first_use_says_what_to_do(
+    upstream, records, tmp_path, monkeypatch
+):
     monkeypatch.setattr(FeatureCache, "VERIFY_AT_ONCE", 0)
     folder = extract(upstream, records, tmp_path / "cache").folder
     damage_flipped(next(folder.glob("*.safetensors")))
@@ -233,7 +237,9 @@ def test_a_killed_extraction_does_not_redo_finished_shards(
     assert_equal(cache, whole, records)
 
 
-def test_several_processes_give_the_same_bits(upstream, records, small_shards, tmp_path):
+def test_several_processes_give_the_same_bits(
+    upstream, records, small_shards, tmp_path
+):
     one = extract(upstream, records, tmp_path / "one")
     two = extract(upstream, records, tmp_path / "two", num_processes=2)
     names = [sorted(p.name for p in c.folder.glob("*.safetensors")) for c in (one, two)]
@@ -255,7 +261,9 @@ def test_parts_make_up_the_whole_whoever_comes_first(
 
 
 # ------------------------------------------------------------------------- reuse
-def test_a_few_shot_subset_uses_the_cache_of_all(upstream, records, tmp_path, monkeypatch):
+def test_a_few_shot_subset_uses_the_cache_of_all(
+    upstream, records, tmp_path, monkeypatch
+):
     whole = extract(upstream, records, tmp_path / "cache")
     counting = Counting(upstream, monkeypatch)
     few = {name: records[name] for name in list(records)[::3]}
@@ -286,7 +294,9 @@ def test_another_upstream_another_cache(upstream, records, tmp_path):
 
 
 # ------------------------------------------------------------------------- limits
-def test_a_full_disk_is_an_error_before_the_work(upstream, records, tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_before_the_work(
+    upstream, records, tmp_path, monkeypatch
+):
     usage = type("usage", (), {"free": 100})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(CacheError, match="(?s)would take .*100 B left.*cache_folder"):
@@ -309,7 +319,9 @@ def test_what_float16_cannot_hold_is_an_error_that_says_so(records, tmp_path):
 
 def test_endless_forms_cannot_be_cached(upstream, records, tmp_path):
     for pipe in (RandomCrop(seconds=0.4), AddNoise([0, 10])):
-        with pytest.raises(CacheError, match="(?s)clip.*another one each time.*cache: off"):
+        with pytest.raises(
+            CacheError, match="(?s)clip.*another one each time.*cache: off"
+        ):
             extract(upstream, records, tmp_path / "cache", pipe)
 
 

@@ -8,7 +8,6 @@ predictions and the results.
 import random
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 from conftest import KS, TINY, assert_same_outcome, command, run
@@ -61,7 +60,9 @@ def recipes(corpus, tmp_path_factory):
     text = f"{before}{NOISY_PIPES}eval_pipes:{rest}"
     noisy = folder / "noisy.yaml"
     noisy.write_text(
-        text.replace("s3prl_sb.lobes.heads.UtteranceClassifier", "dropout_head.DropoutClassifier")
+        text.replace(
+            "s3prl_sb.lobes.heads.UtteranceClassifier", "dropout_head.DropoutClassifier"
+        )
     )
     common = {
         "data_folder": corpus,
@@ -160,7 +161,9 @@ def test_killed_while_checkpoints_come_and_go(
     assert_same_outcome(tmp_path / "output", uninterrupted(case)[0])
 
 
-def test_killed_while_the_results_are_written(recipes, uninterrupted, launcher, tmp_path):
+def test_killed_while_the_results_are_written(
+    recipes, uninterrupted, launcher, tmp_path
+):
     expected = uninterrupted("cached")[0]
     output = tmp_path / "output"
     shutil.copytree(expected, output)
@@ -199,7 +202,11 @@ def test_the_real_command_resumes(recipes, uninterrupted, launcher, tmp_path):
     """The same without a fork server."""
     output = tmp_path / "output"
     argv = recipes("cached", output)
-    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "call": 7, "how": "after"}
+    kill = {
+        "point": "s3prl_sb.brains.base.SSLBrain.fit_batch",
+        "call": 7,
+        "how": "after",
+    }
     assert launcher.run(argv, kill=kill) == -9
     assert "Loading a checkpoint" in run(argv)
     assert_same_outcome(output, uninterrupted("cached")[0])

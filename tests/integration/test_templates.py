@@ -188,7 +188,7 @@ def test_new_upstream(tmp_path, words, monkeypatch):
         readme.start("s3prl-sb run SUPERB/KS", KS, speech_commands=words) for _ in "12"
     ]
     # The output folder of a card file; a folder that is named in the README.
-    for process, run, layers in zip(runs, ("card.yaml/1986", "my_checkpoint"), (3, 2)):
+    for process, run, layers in zip(runs, ("card/1986", "my_checkpoint"), (3, 2)):
         readme.finish(process)
         found = readme.results(f"results/KS/{run}")
         assert found["task"] == "SUPERB/KS"
@@ -198,7 +198,7 @@ def test_new_upstream(tmp_path, words, monkeypatch):
     assert len(table) == 3 and all("SUPERB/KS" in line for line in table[1:])
 
     wav = words / "high/04.wav"  # of the test set
-    label, _ = prediction(readme.run("PYTHONPATH=. s3prl-sb predict", a=wav), wav)
+    label, _ = prediction(readme.run("s3prl-sb predict", a=wav), wav)
     assert label in PITCHES
     readme.done()
 

@@ -1,11 +1,10 @@
 """The atomic checkpointer: whole or not there, whenever it is killed."""
 
 import os
+import shutil
 
 import pytest
 import torch
-import yaml
-from speechbrain.utils.checkpoints import METAFNAME
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 
@@ -124,23 +123,48 @@ def test_all_is_on_the_disk_before_it_counts(checkpointer, monkeypatch):
     assert order == ["sync"] * 3 + ["name", "sync"]
 
 
-@pytest.mark.parametrize("victim", ["model.ckpt", "other.ckpt", METAFNAME])
-def test_half_deleted(victim, checkpointer):
-    save(checkpointer, 1.0)
-    latest = save(checkpointer, 2.0)
-    (latest.path / victim).unlink()
+@pytest.mark.parametrize("point", ["os.replace", "shutil.rmtree", "os.unlink"])
+def test_killed_while_deleting(point, checkpointer, monkeypatch):
+    """One of the two that are to go is half gone, or not at all."""
+    for value in (1.0, 2.0, 3.0):
+        save(checkpointer, value)
+    owner = {"os": os, "shutil": shutil}[point.split(".")[0]]
+    name, calls = point.split(".")[1], []
+    original = getattr(owner, name)
+
+    def killed(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise Killed
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, killed)
+    with pytest.raises(Killed):
+        checkpointer.delete_checkpoints(max_keys=["accuracy"])
+    monkeypatch.undo()
     folder = checkpointer.checkpoints_dir
-    assert recovered(folder) == 1.0
+    assert recovered(folder) == 3.0  # whatever else is left can be loaded
+    assert {path.name[:5] for path in folder.iterdir()} == {"CKPT+"}
     keeper = fresh(folder)
-    fill(keeper, 3.0)
-    keeper.save_and_keep_only(meta={"accuracy": 3.0}, max_keys=["accuracy"])
-    assert recovered(folder) == 3.0
+    keeper.save_and_keep_only(meta={"accuracy": 0.0}, max_keys=["accuracy"])
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("highest", [True, False])
+def test_the_earliest_of_equals_is_the_best(highest, checkpointer):
+    best, worse = (0.9, 0.5) if highest else (0.5, 0.9)
+    values = enumerate((worse, best, best, worse, best), 1)
+    metas = [{"accuracy": value, "epoch": epoch} for epoch, value in values]
+    saved = [checkpointer.save_checkpoint(meta=meta) for meta in metas]
+    found = fresh(checkpointer.checkpoints_dir).find_best("accuracy", highest)
+    assert found.path == saved[1].path
+    assert checkpointer.find_best("wer", highest) is None
 
 
 def test_checkpoints_of_speechbrain_are_read(checkpointer):
-    """They do not list their files."""
-    saved = save(checkpointer, 1.0)
-    meta = yaml.safe_load((saved.path / METAFNAME).read_text())
-    assert meta.pop("files") == ["model.ckpt", "other.ckpt"] and meta["accuracy"] == 1.0
-    (saved.path / METAFNAME).write_text(yaml.dump(meta))
-    assert recovered(checkpointer.checkpoints_dir) == 1.0
+    from speechbrain.utils.checkpoints import Checkpointer
+
+    fill(checkpointer, 1.0)
+    folder = checkpointer.checkpoints_dir
+    Checkpointer(folder, checkpointer.recoverables).save_checkpoint()
+    assert recovered(folder) == 1.0

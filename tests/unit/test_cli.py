@@ -194,8 +194,8 @@ def test_extract_errors(table, tmp_path, capsys):
         "no.csv: no such file",
         capsys,
     )
-    table.write_text("id,wav\na,absent.wav\n")
-    fails([*argv, "mel"], "list.csv:2", capsys)
+    table.write_text("id,wav,start\na,a.wav,soon\n")
+    fails([*argv, "mel"], "list.csv:2: start 'soon' is not a number", capsys)
 
 
 def test_results(tmp_path, capsys):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from s3prl_sb import resources
 
-__all__ = ["UnknownUpstream", "card", "load", "names"]
+__all__ = ["UnknownUpstream", "card", "load", "names", "title"]
 
 
 class UnknownUpstream(ValueError):
@@ -102,7 +102,34 @@ def card(name, **overrides):
         raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
     if not isinstance(node, dict):  # a tag without arguments
         node = {}
-    return _tagged(_merged(node, overrides), tag)
+    node = _merged(node, overrides)
+    beside = file.parent / str(node.get("source"))
+    if "source" not in overrides and beside.exists():  # published with its card
+        node["source"] = str(beside.resolve())
+    return _tagged(node, tag)
+
+
+def title(name):
+    """A short name of an upstream, for folders and tables.
+
+    Arguments
+    ---------
+    name : str
+        As for :func:`load`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> title("hubert_base"), title("cards/mine.yaml"), title("cards/mine.yaml:big")
+    ('hubert_base', 'mine', 'big')
+    """
+    name = str(name)
+    if name.endswith((".yaml", ".yml")):
+        return Path(name).stem
+    return name.rpartition(".yaml:")[2]
 
 
 def names(pattern="*"):
