@@ -296,3 +296,17 @@ def test_layerdrop():
     assert all(torch.equal(state, states[0]) for state in states)  # all are skipped
     states = upstream.eval()(noise(4000)[None])[0]
     assert not torch.equal(states[1], states[0])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"feature_selection": "layers"}, "Known: None, fairseq_layers"),
+        ({"precision": "int8"}, "Known: fp32, bf16, fp16"),
+        ({"precision": "bf16", "freeze": False}, "--precision=bf16"),
+        ({"source": "nowhere.pt"}, "No checkpoint at 'nowhere.pt'"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        Wav2Vec2(config=BASE, **options)

@@ -387,17 +387,3 @@ def test_unfrozen_trains_all_that_the_features_depend_on(selection):
 def test_bad_configs(config, message):
     with pytest.raises((ValueError, TypeError), match=message):
         Wav2Vec2(config=config)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"feature_selection": "layers"}, "Known: None, fairseq_layers"),
-        ({"precision": "int8"}, "Known: fp32, bf16, fp16"),
-        ({"precision": "bf16", "freeze": False}, "--precision=bf16"),
-        ({"source": "nowhere.pt"}, "No checkpoint at 'nowhere.pt'"),
-    ],
-)
-def test_bad_arguments(options, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        Wav2Vec2(config=BASE, **options)
