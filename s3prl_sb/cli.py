@@ -39,7 +39,7 @@ def main(argv=None):
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     try:
         return arguments.verb(arguments) or 0
-    except (ValueError, OSError, ImportError, RuntimeError, AssertionError) as error:
+    except Exception as error:  # a card's class may raise anything
         if os.environ.get("S3PRL_SB_TRACEBACK"):
             raise
         print(f"s3prl-sb: {error}", file=sys.stderr)
@@ -174,10 +174,11 @@ def upstreams(arguments):
 
 def check(arguments):
     """Prints what check_upstream found."""
-    from s3prl_sb.lobes.upstreams import load
+    from s3prl_sb.lobes.upstreams import card, load
     from s3prl_sb.lobes.upstreams.check import check_upstream
 
-    overrides = {"source": None} if arguments.random else {}
+    has_source = "source" in card(arguments.card)
+    overrides = {"source": None} if arguments.random and has_source else {}
     for line in check_upstream(load(arguments.card, **overrides)):
         print(f"ok  {line}")
 
@@ -238,6 +239,8 @@ def results(arguments):
     for folder in arguments.folder:
         for path in sorted(Path(folder).rglob("results.json")):
             found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or "chosen_by" not in found:
+                raise ValueError(f"{path} is not of a recipe")
             metric = found["chosen_by"]["metric"]
             rows.append(
                 [

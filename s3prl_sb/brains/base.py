@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import atexit
 import logging
 import os
 import time
@@ -13,7 +14,7 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.brains import results
+from s3prl_sb.brains import results, settings
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.sampler import StepSampler
@@ -42,8 +43,8 @@ class SSLBrain(sb.Brain):
         ``featurizer`` and ``head``, and whatever else is trained.
     hparams : dict
         Of the recipe. Needs ``upstream_model``, ``upstream_name``, ``seed``,
-        ``opt_class``, ``steps_per_epoch``, ``batch_size``, ``output_folder``; with an unfrozen
-        upstream ``lr_upstream``.
+        ``opt_class``, ``total_steps``, ``steps_per_epoch``, ``batch_size``,
+        ``output_folder``; with an unfrozen upstream ``lr_upstream``.
     run_opts : dict
         Options of SpeechBrain.
     checkpointer : AtomicCheckpointer
@@ -71,6 +72,8 @@ class SSLBrain(sb.Brain):
                 f"max_grad_norm is {self.max_grad_norm}: it must be positive. "
                 "To switch clipping off, make it large: 1.0e9."
             )
+        if self.distributed_launch:  # who leaves without this may abort
+            atexit.register(_leave)
         if checkpointer is not None:
             checkpointer.add_recoverables(
                 {name: m for name, m in self.modules.items() if m.state_dict()}
@@ -150,23 +153,21 @@ class SSLBrain(sb.Brain):
 
     def _cache(self, dataset, kind):
         rank, processes = getattr(self, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
-        arguments = {
-            "upstream": self.upstream,
-            "dataset": dataset,
-            "folder": self.hparams.cache_folder,
-            "kind": kind,
-            "layers": self.raw_modules["featurizer"].layers,
-            "dtype": self._dtype(),
-            "device": self.device,
-        }
-        extraction.extract(
+        cache = extraction.extract(
+            self.upstream,
+            dataset,
+            self.hparams.cache_folder,
+            kind=kind,
+            layers=self.raw_modules["featurizer"].layers,
+            dtype=self._dtype(),
+            device=self.device,
             part=(rank, processes),
             num_processes=getattr(self.hparams, "cache_processes", 1),
             progressbar=not self.noprogressbar and if_main_process(),
-            **arguments,
         )
         ddp_barrier()
-        extraction.replace_audio(dataset, extraction.extract(**arguments))
+        cache.refresh()  # what the other processes have extracted
+        extraction.replace_audio(dataset, cache)
 
     def compute_features(self, batch):
         """Features of a batch, cached or computed.
@@ -227,9 +228,7 @@ class SSLBrain(sb.Brain):
         if stage != sb.Stage.TRAIN:
             return super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
         balance = kwargs.pop("balance", None)
-        labels = (
-            [record[balance] for record in dataset.data.values()] if balance else None
-        )
+        labels = _values(dataset, balance) if balance else None
         self.train_sampler = StepSampler(
             size=len(dataset),
             batch_size=kwargs.pop("batch_size", self.hparams.batch_size),
@@ -261,11 +260,26 @@ class SSLBrain(sb.Brain):
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables(self.optimizers_dict)
 
+    def on_fit_start(self):
+        """SpeechBrain's, after making sure that it is this run that goes on."""
+        total, epoch = self.hparams.total_steps, self.hparams.steps_per_epoch
+        if total < epoch or total % epoch:
+            raise ValueError(
+                f"total_steps {total} is no multiple of steps_per_epoch {epoch}: "
+                "choose one."
+            )
+        if self.checkpointer is not None and not self.debug:
+            settings.check(self)
+        super().on_fit_start()
+
     def on_fit_batch_start(self, batch, should_step):
         """Seeds the step: a resumed run draws what an unbroken one would."""
         step = self.train_sampler.epoch * len(self.train_sampler) + self.step
         rank = getattr(self, "rank", 0)
-        torch.manual_seed((self.hparams.seed * 1_000_003 + step) * 1009 + rank)
+        seed = (self.hparams.seed * 1_000_003 + step) * 1009 + rank
+        torch.default_generator.manual_seed(seed)  # a tenth of torch.manual_seed's time
+        if self.device_type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def optimizers_step(self):
         """Clips over everything that is trained, as S3PRL does, and steps."""
@@ -367,3 +381,19 @@ class SSLBrain(sb.Brain):
         """
         if if_main_process():
             results.write(self, metrics)
+        ddp_barrier()  # torchrun ends all processes when the first one leaves
+
+
+def _values(dataset, key):
+    """The value of a key for each utterance."""
+    known = next(iter(dataset.data.values()))
+    if key not in known:
+        raise ValueError(
+            f"balance: '{key}' is no key of the manifest; there are {', '.join(known)}."
+        )
+    return [record[key] for record in dataset.data.values()]
+
+
+def _leave():
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

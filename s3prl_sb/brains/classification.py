@@ -7,7 +7,6 @@ Authors
 import csv
 import io
 import logging
-import os
 from pathlib import Path
 
 import speechbrain as sb
@@ -21,6 +20,7 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import EncodeCategory
+from s3prl_sb.files import write_text
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
 
 logger = logging.getLogger(__name__)
@@ -119,9 +119,7 @@ class ClassificationBrain(SSLBrain):
         for utterance, label, guess, score in rows:
             names = self.labels[label], self.labels[guess]
             writer.writerow([utterance, *names, f"{score:.6f}"])
-        temporary = folder / ".predictions.csv.part"
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(temporary, folder / "predictions.csv")
+        write_text(folder / "predictions.csv", text.getvalue())
         counts = confusion_matrix(predicted, true, len(self.labels))
         plots.confusion_matrix(folder / "confusion_matrix.png", counts, self.labels)
 
@@ -155,9 +153,7 @@ def classification_splits(hparams):
     encoder.expect_len(len(labels))
     encoder.update_from_iterable(labels)
     if if_main_process():
-        temporary = folder / f".{LABELS_FILE}.part"
-        temporary.write_text("\n".join(labels) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / LABELS_FILE)
+        write_text(folder / LABELS_FILE, "\n".join(labels) + "\n")
     records["train"] = manifest.subset(
         records["train"],
         fraction=hparams["train_fraction"],

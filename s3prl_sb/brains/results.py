@@ -4,9 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import logging
-import os
 import resource
 import time
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 
 import s3prl_sb
 from s3prl_sb.brains import plots
+from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -64,18 +63,3 @@ def write(brain, metrics):
         plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
     write_json(folder / "results.json", results)
     logger.info("Results: %s", folder / "results.json")
-
-
-def write_json(path, value):
-    """Writes a JSON file, whole or not at all.
-
-    Arguments
-    ---------
-    path : pathlib.Path
-        The file.
-    value : object
-        JSON values.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -195,6 +195,12 @@ def speaker_split(name):
 
 def _find_corpus(data_folder, version):
     """The corpus' own folder, where its parent may have been given."""
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of Speech Commands "
+            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
+            "--test_csv)."
+        )
     data_folder = os.path.abspath(data_folder)
     if not os.path.isdir(data_folder):
         raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")

@@ -67,6 +67,11 @@ def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=F
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
         return skipped(outputs)
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of VoxCeleb1 (--data_folder DIR), "
+            "or your own tables (--train_csv, --valid_csv, --test_csv)."
+        )
     data_folder = os.path.abspath(data_folder)
     if not os.path.isdir(data_folder):
         raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")

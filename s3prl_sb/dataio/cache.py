@@ -180,6 +180,8 @@ class FeatureCache:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # caches are shared
         os.replace(temporary, path)
+        for left in self.folder.glob(f".{name}.*.part"):  # by a kill
+            left.unlink(missing_ok=True)
         self._open(path)
         return path
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.fingerprint import fingerprint
+from s3prl_sb.files import write_json
 from s3prl_sb.lobes.upstreams.base import AudioError
 
 logger = logging.getLogger(__name__)
@@ -54,12 +55,20 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16"):
         raise ValueError(f"a cache holds 'frames' or 'pooled', not '{kind}'")
     if dtype not in DTYPES:
         raise ValueError(f"a cache holds {' or '.join(DTYPES)}, not '{dtype}'")
-    plain = (int, float, str, bool, type(None), list)
+    known = range(-upstream.num_layers, upstream.num_layers)
+    if not set(layers or ()) <= set(known):
+        raise ValueError(
+            f"layers: {layers}; {type(upstream).__name__} has "
+            f"{upstream.num_layers}, 0 to {upstream.num_layers - 1}"
+        )
+    plain = (int, float, str, bool, type(None), list, tuple, dict)
     return {
         "upstream": type(upstream).__name__,
         "fingerprint": fingerprint(upstream),
         "kind": kind,
-        "layers": layers or list(range(upstream.num_layers)),
+        "layers": [
+            i % upstream.num_layers for i in layers or range(upstream.num_layers)
+        ],
         "size": upstream.output_size,
         "stride": upstream.stride,
         "dtype": dtype,
@@ -142,8 +151,9 @@ def extract(
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
-    _write_description(cache.folder / "description.json", description)
-    shards = _missing(cache, _shards(dataset))[part[0] :: part[1]]
+    if part[0] == 0:
+        write_json(cache.folder / "description.json", description)
+    shards = _missing(cache, _shards(dataset)[part[0] :: part[1]])
     if not shards:
         return cache
     seconds = sum(item["seconds"] for shard in shards for item in shard)
@@ -340,12 +350,6 @@ def _start_worker(job, counter, processes):
 
 def _run_shard(shard):
     return _worker_job.entries(shard)
-
-
-def _write_description(path, description):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(description, indent=2), encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _readable(size):

@@ -4,14 +4,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import hashlib
 import inspect
 from pathlib import Path
 
 import torch
-
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.fetch import fetch
 
 #: Arguments of an upstream that do not change its features.
 IRRELEVANT = ("source", "freeze", "freeze_front_end", "layerdrop")
@@ -41,14 +39,15 @@ def fingerprint(upstream):
     digest = hashlib.sha256()
     arguments = {k: v for k, v in upstream.arguments.items() if k not in IRRELEVANT}
     digest.update(f"{type(upstream).__qualname__} {arguments!r}".encode())
-    source = upstream.arguments.get("source")
-    if source is not None:
-        digest.update(checkpoints.digest(fetch(source)).encode())
-    else:
-        for name, tensor in upstream.state_dict().items():
-            digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(raw.numpy())
+    # What a checkpoint may have brought; layerdrop is of training alone.
+    config = getattr(upstream, "config", None)
+    if dataclasses.is_dataclass(config):
+        config = dataclasses.replace(config, layerdrop=0.0)
+    digest.update(repr(config).encode())
+    for name, tensor in upstream.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(raw.numpy())
     classes = {type(m) for m in upstream.modules()} | set(type(upstream).__mro__)
     modules = {c.__module__ for c in classes if c.__module__ != "builtins"}
     files = {

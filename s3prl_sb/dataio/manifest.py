@@ -24,6 +24,8 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from s3prl_sb.files import write_json, write_text
+
 logger = logging.getLogger(__name__)
 
 KEYS = ("wav", "duration", "start", "stop")
@@ -138,22 +140,7 @@ def write(records, path):
         record = {"start": None, "stop": None, **records[name]}
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, sort_keys=True)
         lines.append(f"{json.dumps(name, ensure_ascii=False)}: {text}")
-    _write_text("{\n" + ",\n".join(lines) + "\n}\n", path)
-
-
-def _write_text(text, path):
-    """Whole or not at all: a kill leaves the old file or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read(path):
@@ -390,5 +377,5 @@ def finish(splits, save_folder, arguments, required=("label",)):
         stamp["sha256"][name] = digest(path)
         stamp["records"][name] = len(splits[name])
         logger.info("%s: %d records", path, len(splits[name]))
-    _write_text(json.dumps(stamp, indent=2) + "\n", Path(save_folder) / STAMP)
+    write_json(Path(save_folder) / STAMP, stamp)
     return paths

@@ -52,15 +52,16 @@ class Featurizer(torch.nn.Module):
         if layers == "last":
             layers = [num_layers - 1]
         indices = [layers] if isinstance(layers, int) else list(layers)
-        if not indices or len(set(indices)) < len(indices):
-            raise ValueError(f"layers: {layers} is empty or names one twice")
         for index in indices:
             if not isinstance(index, int) or not -num_layers <= index < num_layers:
                 raise ValueError(
                     f"layers: there is no hidden state {index!r}; the upstream "
                     f"has {num_layers}, 0 to {num_layers - 1}, 'all' or 'last'"
                 )
-        return [index % num_layers for index in indices]
+        indices = [index % num_layers for index in indices]
+        if not indices or len(set(indices)) < len(indices):
+            raise ValueError(f"layers: {layers} is empty or names one twice")
+        return indices
 
     @property
     def linear(self):

@@ -184,7 +184,6 @@ def test_a_finished_run_started_again_changes_nothing(
     assert_same_outcome(output, expected)
 
 
-@pytest.mark.xfail(strict=True, reason=".tmp and .part files stay")
 def test_kills_leave_no_rubbish(recipes, launcher, tmp_path):
     argv = recipes("cached", tmp_path / "output")
     for point, how in POINTS[:5]:

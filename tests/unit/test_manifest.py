@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import prepare_tables
 
 
 def tone(path, seconds=1.0, rate=16000, channels=1):
@@ -89,7 +89,8 @@ def test_speechbrain_reads_it(tmp_path):
 def test_import_is_light():
     code = (
         "import sys; from s3prl_sb.dataio import manifest; "
-        "from s3prl_sb.dataio import tables; from s3prl_sb.corpora import speech_commands, voxceleb1; "
+        "from s3prl_sb.dataio import tables; "
+        "from s3prl_sb.corpora import speech_commands, voxceleb1; "
         "sys.exit('torch' in sys.modules or 'speechbrain' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

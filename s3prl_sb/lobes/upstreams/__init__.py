@@ -100,6 +100,8 @@ def card(name, **overrides):
     tag = getattr(getattr(node, "tag", None), "value", None) or ""
     if not tag.startswith("!new:"):
         raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
+    if isinstance(node, list):
+        raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     if not isinstance(node, dict):  # a tag without arguments
         node = {}
     node = _merged(node, overrides)
@@ -177,7 +179,7 @@ def _find(name):
         return file, entry or None
     index = _index()
     if name not in index:
-        near = difflib.get_close_matches(name, index, n=5, cutoff=0.5)
+        near = difflib.get_close_matches(name.lower(), index, n=5, cutoff=0.5)
         hint = f"Did you mean {', '.join(near)}? " if near else ""
         raise UnknownUpstream(
             f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "
@@ -193,6 +195,8 @@ def _read(file):
         entries = ruamel.yaml.YAML().load(Path(file).read_text(encoding="utf-8"))
     except ruamel.yaml.error.YAMLError as error:
         raise UnknownUpstream(f"'{file}' is not valid YAML: {error}") from error
+    if not isinstance(entries or {}, dict):
+        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
     return {k: v for k, v in (entries or {}).items() if not k.startswith("_")}
 
 
@@ -211,7 +215,9 @@ def _merged(node, overrides):
         tag = getattr(getattr(node, "tag", None), "value", None)
         return _tagged(result, tag) if tag else result
     if isinstance(node, list):
-        return CommentedSeq(_merged(item, {}) for item in node)
+        result = CommentedSeq(_merged(item, {}) for item in node)
+        tag = getattr(getattr(node, "tag", None), "value", None)
+        return _tagged(result, tag) if tag else result
     return copy.copy(node)
 
 

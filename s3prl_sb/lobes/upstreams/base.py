@@ -57,6 +57,7 @@ class _Built(type):
         bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
         bound.apply_defaults()
         self.arguments = dict(list(bound.arguments.items())[1:])
+        self.trainable = {n for n, p in self.named_parameters() if p.requires_grad}
         if self.freeze:
             self.requires_grad_(False)
             self.to(PRECISIONS[self.precision])
@@ -196,6 +197,11 @@ class Upstream(torch.nn.Module, metaclass=_Built):
                 rows = [torch.arange(frames[i]) + i * longest for i in group]
                 rows = torch.cat(rows).to(wavs.device)
                 for layer, state in enumerate(self.encode_packed(pieces)):
+                    if len(state) != len(rows):
+                        raise ValueError(
+                            f"encode() gives {len(state)} frames where frames() "
+                            f"says {len(rows)}"
+                        )
                     if layer == len(hidden_states):
                         shape = (len(wavs), longest, state.shape[-1])
                         hidden_states.append(state.new_zeros(shape))
@@ -247,6 +253,11 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             raise ValueError(
                 "wavs must be a float tensor [batch, samples], got "
                 f"{wavs.dtype} {list(wavs.shape)}"
+            )
+        if wav_lens is not None and wav_lens.shape != wavs.shape[:1]:
+            raise ValueError(
+                f"wav_lens must be [{len(wavs)}], one for each of wavs, got "
+                f"{list(wav_lens.shape)}"
             )
         if wav_lens is None:
             samples = [wavs.shape[1]] * len(wavs)

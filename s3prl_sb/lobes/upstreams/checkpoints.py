@@ -20,6 +20,13 @@ import torch
 
 #: Globals that are rebuilt for real: plain containers and tensors.
 ALLOWED = {
+    ("builtins", "dict"): dict,
+    ("builtins", "list"): list,
+    ("builtins", "tuple"): tuple,
+    ("builtins", "int"): int,
+    ("builtins", "float"): float,
+    ("builtins", "bool"): bool,
+    ("builtins", "str"): str,
     ("builtins", "set"): set,
     ("builtins", "frozenset"): frozenset,
     ("builtins", "bytearray"): bytearray,
@@ -127,6 +134,8 @@ class _Pickle:
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module, name):
+            # torch.save writes protocol 2, which calls builtins so.
+            module = "builtins" if module == "__builtin__" else module
             if (module, name) in ALLOWED:
                 return ALLOWED[module, name]
             if any(module == m or module.startswith(m + ".") for m in STUBBED):
@@ -175,16 +184,17 @@ def read(path):
             return load_file(path)
         except Exception as error:
             raise CheckpointError(f"'{path}' is broken: {error}") from error
-    zipped = torch.serialization._is_zipfile(open(path, "rb"))
+    with open(path, "rb") as file:
+        zipped = torch.serialization._is_zipfile(file)
     how = {"map_location": "cpu", "mmap": zipped or None}
     try:
         try:
             return torch.load(path, weights_only=True, **how)
-        except pickle.UnpicklingError:
+        except Exception:
             return torch.load(path, weights_only=False, pickle_module=_Pickle, **how)
     except CheckpointError as error:
         raise CheckpointError(f"'{path}' is {error}.") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError) as error:
+    except Exception as error:  # a broken pickle may raise anything
         raise CheckpointError(
             f"'{path}' is not a checkpoint, or a broken one: {error}"
         ) from error

@@ -10,6 +10,7 @@ Authors
 """
 
 import hashlib
+import http.client
 import os
 import re
 import urllib.error
@@ -87,7 +88,9 @@ def fetch(source, sha256=None):
         path = Path(source).expanduser()
         if sha256:
             _verify(path, sha256)
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not Path(source).suffix:
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source) and (
+        Path(source).suffix not in (".pt", ".ckpt", ".bin", ".safetensors", ".pth")
+    ):
         path = _snapshot(source)
     else:
         raise FileNotFoundError(
@@ -119,6 +122,8 @@ def _download(url, sha256):
 
     target = _target(url)
     if target.exists():
+        if sha256:
+            _verify(target, sha256)
         return target
     if offline():
         raise FetchError(
@@ -132,7 +137,7 @@ def _download(url, sha256):
             part = target.with_name(target.name + ".part")
             try:
                 _resume(url, part)
-            except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            except (OSError, http.client.HTTPException) as error:
                 raise FetchError(
                     f"Cannot download {url}: {error}. Run again to resume, or "
                     f"download it elsewhere and put it at '{target}'."
@@ -186,7 +191,11 @@ def _snapshot(repository):
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(repository, allow_patterns=HF_FILES))
+        return Path(
+            snapshot_download(
+                repository, allow_patterns=HF_FILES, local_files_only=offline()
+            )
+        )
     except Exception as error:  # the library raises a dozen unrelated kinds
         raise FetchError(
             f"'{repository}' is no local path, and as a Hugging Face "

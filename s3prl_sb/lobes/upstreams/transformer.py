@@ -49,6 +49,8 @@ class TransformerConfig:
         Of the positional convolution.
     normalize_wav : bool
         Whether waveforms are scaled to zero mean and unit variance.
+    normalize_eps : float
+        Added to that variance: fairseq's 1e-5, Hugging Face's 1e-7.
     dropout, attention_dropout, activation_dropout, input_dropout : float
         Active only in training mode.
     layerdrop : float
@@ -68,6 +70,7 @@ class TransformerConfig:
     position_kernel: int = 128
     position_groups: int = 16
     normalize_wav: bool = False
+    normalize_eps: float = 1e-5
     dropout: float = 0.1
     attention_dropout: float = 0.1
     activation_dropout: float = 0.0
@@ -269,7 +272,10 @@ class SpeechTransformer(nn.Module):
     def _front(self, wavs):
         """List of [samples_i] -> packed input of the layers, frames of each."""
         if self.config.normalize_wav:
-            wavs = [F.layer_norm(wav, wav.shape) for wav in wavs]
+            wavs = [
+                F.layer_norm(wav, wav.shape, eps=self.config.normalize_eps)
+                for wav in wavs
+            ]
         wavs = [wav.to(self.front_end_norm.weight.dtype) for wav in wavs]
         if len({len(wav) for wav in wavs}) == 1:
             features = list(self.front_end(torch.stack(wavs)))

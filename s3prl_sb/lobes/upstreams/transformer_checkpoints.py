@@ -93,6 +93,8 @@ def read_transformer(path):
     if path.is_dir():
         return _read_huggingface(path)
     content = checkpoints.read(path)
+    if not isinstance(content, dict):
+        content = {}
     if {"task_cfg", "model_cfg", "model_weight"} <= content.keys():
         task, model = content["task_cfg"], content["model_cfg"]
         weights = content["model_weight"]
@@ -238,6 +240,16 @@ def _read_huggingface(folder):
         raise CheckpointError(f"'{folder}' has no weights: {names}.")
     if not hf.get("feat_proj_layer_norm", True) or hf.get("conv_pos_batch_norm"):
         raise CheckpointError(f"'{folder}' is of a variant that is not supported.")
+    for option, plain_value in (
+        ("hidden_act", "gelu"),
+        ("feat_extract_activation", "gelu"),
+        ("layer_norm_eps", 1e-5),
+    ):
+        if hf.get(option, plain_value) != plain_value:
+            raise CheckpointError(
+                f"'{folder}' has {option}: {hf[option]}, and this class builds "
+                f"{plain_value} only."
+            )
     preprocessor = folder / "preprocessor_config.json"
     normalize = preprocessor.is_file() and checkpoints.read_json(preprocessor).get(
         "do_normalize", True
@@ -257,6 +269,7 @@ def _read_huggingface(folder):
         position_kernel=hf.get("num_conv_pos_embeddings", 128),
         position_groups=hf.get("num_conv_pos_embedding_groups", 16),
         normalize_wav=bool(normalize),
+        normalize_eps=1e-7,
         dropout=hf.get("hidden_dropout", 0.1),
         attention_dropout=hf.get("attention_dropout", 0.1),
         activation_dropout=hf.get("activation_dropout", 0.0),

@@ -105,6 +105,10 @@ class Wav2Vec2(Upstream):
         self.config.layerdrop = layerdrop
         if freeze_front_end:
             self.network.front_end.requires_grad_(False)
+        if self.selection != "inputs" and self.config.norm_first:
+            self.network.encoder_norm.requires_grad_(False)  # after the last layer
+        if self.selection == "ffn" and not self.config.norm_first:
+            self.network.layers[-1].ffn_norm.requires_grad_(False)
         self.output_size = self.config.hidden_size
         self.num_layers = self.config.num_layers + (self.selection == "inputs")
         self.stride = 1

@@ -247,7 +247,6 @@ def test_several_processes_give_the_same_bits(
     assert_equal(two, one, records)
 
 
-@pytest.mark.xfail(strict=True, reason="what is missing is shared out, not the whole")
 @pytest.mark.parametrize("parts", [2, 3])
 def test_parts_make_up_the_whole_whoever_comes_first(
     parts, upstream, records, small_shards, tmp_path, monkeypatch

@@ -1,0 +1,77 @@
+"""What a run was started with: going on with something else is an error.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import json
+from pathlib import Path
+
+from speechbrain.utils.distributed import if_main_process
+
+from s3prl_sb.files import write_json
+
+#: Keys of a recipe that a run keeps from its first step to its last.
+KEPT = (
+    "seed",
+    "upstream",
+    "freeze",
+    "batch_size",
+    "grad_accumulation_factor",
+    "steps_per_epoch",
+    "lr",
+    "lr_upstream",
+    "max_grad_norm",
+    "train_fraction",
+    "train_per_class",
+)
+
+
+def check(brain):
+    """Compares a run's settings with those that its checkpoints come from.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        About to train.
+
+    Raises
+    ------
+    ValueError
+        That names the setting that has changed, and the way out.
+    """
+    folder = Path(brain.checkpointer.checkpoints_dir)
+    path = folder / "settings.json"
+    hparams = vars(brain.hparams)
+    now = {key: hparams[key] for key in KEPT if key in hparams}
+    now["modules"] = {
+        f"{module}.{name}": list(parameter.shape)
+        for module, content in sorted(brain.raw_modules.items())
+        for name, parameter in content.named_parameters()
+    }
+    now = json.loads(json.dumps(now, default=str))
+    if path.is_file() and brain.checkpointer.list_checkpoints():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [
+            f"{key} {_readable(before.get(key))}, not {_readable(now.get(key))}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key) and key != "modules"
+        ]
+        old, new = before.get("modules", {}), now["modules"]
+        changed += [
+            f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ]
+        if changed:
+            raise ValueError(
+                f"'{folder}' holds checkpoints of another experiment: with "
+                f"{'; '.join(changed[:6])}. Choose another output_folder, or "
+                "delete this one."
+            )
+    elif if_main_process():
+        write_json(path, now)
+
+
+def _readable(value):
+    return "absent" if value is None else value
