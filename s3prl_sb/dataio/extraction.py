@@ -130,7 +130,8 @@ def extract(
     device : str
         Where the upstream runs.
     num_processes : int
-        On this machine; spread over its GPUs where ``device`` is "cuda".
+        On this machine; spread over its GPUs where ``device`` is "cuda". They
+        share the threads, on whose number the last bits may depend.
     part : (int, int)
         Which part of how many to extract: (rank, processes) under torchrun.
     progressbar : bool

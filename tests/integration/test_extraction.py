@@ -1,5 +1,6 @@
 """The feature cache gives what the upstream gives, or says why it cannot."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -238,8 +239,13 @@ def test_a_killed_extraction_does_not_redo_finished_shards(
 
 
 def test_several_processes_give_the_same_bits(
-    upstream, records, small_shards, tmp_path
+    upstream, records, small_shards, tmp_path, request
 ):
+    # Of equally many threads: their number decides the order of additions.
+    request.addfinalizer(
+        functools.partial(torch.set_num_threads, torch.get_num_threads())
+    )
+    torch.set_num_threads(1)
     one = extract(upstream, records, tmp_path / "one")
     two = extract(upstream, records, tmp_path / "two", num_processes=2)
     names = [sorted(p.name for p in c.folder.glob("*.safetensors")) for c in (one, two)]
