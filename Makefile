@@ -29,9 +29,15 @@ test: .venv/ready
 
 .venv/ready: setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed" if sys.version_info < (3, 10) else 0)'
-	test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { rm -rf .venv; $(PYTHON) -m virtualenv .venv; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv || $(MAKE) .venv/without-ensurepip
 	$(BIN)/pip install --upgrade pip
 	$(BIN)/pip install --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+# Debian's and Ubuntu's bare Python: no pip, and none to be had from venv.
+.venv/without-ensurepip:
+	$(PYTHON) -m venv --clear --without-pip .venv
+	$(BIN)/python bootstrap/pip-*.whl/pip install --no-index bootstrap/pip-*.whl
 	touch $@
 
 clean:
