@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STEPS ?= 3000
 DEMO := demo
+PIP := $(wildcard bootstrap/pip-*.whl)
 CORPUS := $(DEMO)/speech_commands
 
 .PHONY: demo test clean
@@ -37,7 +38,7 @@ test: .venv/ready
 # Debian's and Ubuntu's bare Python: no pip, and none to be had from venv.
 .venv/without-ensurepip:
 	$(PYTHON) -m venv --clear --without-pip .venv
-	$(BIN)/python bootstrap/pip-*.whl/pip install --no-index bootstrap/pip-*.whl
+	$(BIN)/python $(PIP)/pip install --no-index $(PIP)
 	touch $@
 
 clean:
