@@ -91,7 +91,7 @@ class Featurizer(torch.nn.Module):
             [batch, frames, size], fp32.
         """
         if torch.is_tensor(hidden_states):
-            states = self._normed(hidden_states.float())
+            states = self._normed(self._stacked(hidden_states).float())
             if self.scalars is None:
                 return states[:, :, 0]
             return torch.einsum("btls,l->bts", states, self.weights)
@@ -107,6 +107,17 @@ class Featurizer(torch.nn.Module):
         for weight, state in zip(self.weights, states):
             total = total + weight * self._normed(state.float())
         return total
+
+    def _stacked(self, states):
+        """The chosen layers of a stack of them, or of all."""
+        if states.shape[2] == len(self.layers):
+            return states
+        if states.shape[2] == self.num_layers:
+            return states[:, :, self.layers]
+        raise ValueError(
+            f"got a stack of {states.shape[2]} hidden states, built for "
+            f"{len(self.layers)} of {self.num_layers}"
+        )
 
     def _normed(self, state):
         return F.layer_norm(state, state.shape[-1:]) if self.normalize else state

@@ -123,3 +123,16 @@ def test_starts_as_the_average():
     torch.testing.assert_close(result, torch.stack(hidden).float().mean(0))
     normed = Featurizer(4, layers=2, normalize=True)(hidden)
     torch.testing.assert_close(normed, F.layer_norm(hidden[2].float(), (8,)))
+
+
+@pytest.mark.parametrize("layers", ["last", 1, [0, 2], "all"])
+def test_a_stack_of_all_layers_gives_the_chosen_ones(layers):
+    states = [torch.randn(2, 5, 8) for _ in range(3)]
+    featurizer = Featurizer(3, layers=layers)
+    stacked = featurizer(torch.stack(states, dim=2))
+    assert torch.allclose(stacked, featurizer(states), atol=1e-6)
+
+
+def test_a_stack_of_other_layers_is_an_error():
+    with pytest.raises(ValueError, match="stack of 2 hidden states"):
+        Featurizer(4, layers=[0, 1, 2])(torch.randn(2, 5, 2, 8))

@@ -234,7 +234,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         wavs = [torch.as_tensor(wav, dtype=torch.float32).flatten() for wav in wavs]
         longest = max((len(wav) for wav in wavs), default=0)
         padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
-        lens = torch.tensor([len(wav) for wav in wavs]) / max(longest, 1)
+        samples = torch.tensor([len(wav) for wav in wavs], dtype=torch.float64)
+        lens = samples / max(longest, 1)  # exact also where hours are float32's limit
         hidden_states, lens = self(padded.to(self._device()), lens)
         return {
             "hidden_states": hidden_states,
