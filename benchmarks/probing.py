@@ -121,6 +121,7 @@ def prepare(checkpoint, manifest, cache, folder, batches):
             "seed": 0,
             "opt_class": lambda parameters: torch.optim.Adam(parameters, lr=1e-4),
             "steps_per_epoch": batches,
+            "total_steps": batches,
             "batch_size": BATCH_SIZE,
             "output_folder": folder,
             "cache": cache,
