@@ -17,6 +17,7 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from s3prl_sb.brains import results, settings
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.fingerprint import fingerprint
 from s3prl_sb.dataio.sampler import StepSampler
 from s3prl_sb.lobes.upstreams.base import AudioError
 
@@ -93,17 +94,17 @@ class SSLBrain(sb.Brain):
             layers, size] instead of ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
-        single = False
+        kinds, identity = {}, None
         for name, dataset in splits.items():
-            kind, reason = self._cache_kind(dataset)
-            logger.info("Cache of the %s set: %s (%s)", name, kind, reason)
-            if kind != "off":
-                self._cache(dataset, kind)
-            if name == "train" and kind == "pooled" and self.device == "cpu":
-                # So little work a step that a second thread only gets in its
-                # way, many times over where the cores are busy.
-                single = True
-        if single:
+            kinds[name], reason = self._cache_kind(dataset)
+            logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
+            if kinds[name] != "off":
+                # Hashing the weights takes seconds: once for all sets.
+                identity = identity or fingerprint(self.upstream)
+                self._cache(dataset, kinds[name], identity)
+        if kinds.get("train") == "pooled" and self.device == "cpu":
+            # So little work a step that a second thread only gets in its way,
+            # many times over where the cores are busy.
             torch.set_num_threads(1)
 
     def _cache_kind(self, dataset):
@@ -134,7 +135,8 @@ class SSLBrain(sb.Brain):
             return wanted, "as asked"
         if pools:
             return "pooled", "exact: all before the mean over time is linear"
-        size = self._estimate(dataset, "frames")
+        layers, dtype = self.raw_modules["featurizer"].layers, self._dtype()
+        size = extraction.estimate(self.upstream, dataset, "frames", layers, dtype)
         budget = getattr(self.hparams, "cache_budget", 50) * GB
         if size > budget:
             return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
@@ -147,11 +149,7 @@ class SSLBrain(sb.Brain):
     def _dtype(self):
         return getattr(self.hparams, "cache_dtype", "float16")
 
-    def _estimate(self, dataset, kind):
-        layers = self.raw_modules["featurizer"].layers
-        return extraction.estimate(self.upstream, dataset, kind, layers, self._dtype())
-
-    def _cache(self, dataset, kind):
+    def _cache(self, dataset, kind, identity):
         rank, processes = getattr(self, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
         cache = extraction.extract(
             self.upstream,
@@ -162,6 +160,7 @@ class SSLBrain(sb.Brain):
             dtype=self._dtype(),
             device=self.device,
             part=(rank, processes),
+            identity=identity,
             num_processes=getattr(self.hparams, "cache_processes", 1),
             progressbar=not self.noprogressbar and if_main_process(),
         )

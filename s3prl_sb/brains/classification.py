@@ -6,7 +6,6 @@ Authors
 
 import csv
 import io
-import logging
 from pathlib import Path
 
 import speechbrain as sb
@@ -22,8 +21,6 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.files import write_text
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
-
-logger = logging.getLogger(__name__)
 
 LABELS_FILE = "labels.txt"
 
@@ -106,8 +103,8 @@ class ClassificationBrain(SSLBrain):
         self.write_results(stats)
 
     def _log(self, *args, **kwargs):
-        for logger_ in self.hparams.train_loggers:
-            logger_.log_stats(*args, **kwargs)
+        for logger in self.hparams.train_loggers:
+            logger.log_stats(*args, **kwargs)
 
     def _write_predictions(self, true, predicted):
         """``predictions.csv`` and the confusion matrix."""

@@ -31,7 +31,7 @@ SHARD_UTTERANCES = 256
 BATCH_SECONDS = 64
 
 
-def describe(upstream, dataset, kind, layers=None, dtype="float16"):
+def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=None):
     """What a cache holds, as JSON values.
 
     Arguments
@@ -46,6 +46,8 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16"):
         Hidden states to keep; default all.
     dtype : str
         "float16" or "float32".
+    identity : str, optional
+        The upstream's fingerprint, where it is known already.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16"):
     plain = (int, float, str, bool, type(None), list, tuple, dict)
     return {
         "upstream": type(upstream).__name__,
-        "fingerprint": fingerprint(upstream),
+        "fingerprint": identity or fingerprint(upstream),
         "kind": kind,
         "layers": [
             i % upstream.num_layers for i in layers or range(upstream.num_layers)
@@ -114,6 +116,7 @@ def extract(
     num_processes=1,
     part=(0, 1),
     progressbar=True,
+    identity=None,
 ):
     """Fills a cache with what it lacks of a dataset.
 
@@ -136,6 +139,8 @@ def extract(
         Which part of how many to extract: (rank, processes) under torchrun.
     progressbar : bool
         Whether to show progress.
+    identity : str, optional
+        The upstream's fingerprint, where it is known already.
 
     Returns
     -------
@@ -148,7 +153,7 @@ def extract(
     s3prl_sb.dataio.pipes.AudioFileError
         Naming the file that has no features.
     """
-    description = describe(upstream, dataset, kind, layers, dtype)
+    description = describe(upstream, dataset, kind, layers, dtype, identity)
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)

@@ -288,8 +288,11 @@ def digest(path):
     """
     path = Path(path)
     if path.is_file():
+        found = hashlib.sha256()
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while chunk := file.read(1 << 20):
+                found.update(chunk)
+        return found.hexdigest()
     parts = sorted(p for p in path.iterdir() if p.is_file())
     text = "".join(f"{p.name} {digest(p)}\n" for p in parts)
     return hashlib.sha256(text.encode()).hexdigest()
