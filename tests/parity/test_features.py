@@ -51,11 +51,6 @@ def compare(upstream, folder):
         assert error(hidden_states[0][0], reference[f"{name}/h0"]) < 1e-4
 
 
-@pytest.mark.parametrize("name", CARDS)
-def test_s3prl(name, oracle_folder):
-    compare(load(name), oracle_folder / name)
-
-
 def test_s3prl_custom(oracle_folder):
     folder = oracle_folder / "baseline_local_delta"
     config = yaml.safe_load((folder / "conf.yaml").read_text())

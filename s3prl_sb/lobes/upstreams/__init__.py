@@ -22,7 +22,7 @@ from pathlib import Path
 
 from s3prl_sb import resources
 
-__all__ = ["UnknownUpstream", "card", "load", "names", "title"]
+__all__ = ["UnknownUpstream", "card", "card_file", "load", "names", "title"]
 
 
 class UnknownUpstream(ValueError):
@@ -152,6 +152,26 @@ def names(pattern="*"):
     ['fbank', 'fbank_no_cmvn']
     """
     return fnmatch.filter(sorted(_index()), pattern)
+
+
+def card_file(name):
+    """The file that a card stands in.
+
+    Arguments
+    ---------
+    name : str
+        As for :func:`load`.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Example
+    -------
+    >>> card_file("fbank").name
+    'features.yaml'
+    """
+    return _find(str(name))[0]
 
 
 def _index():

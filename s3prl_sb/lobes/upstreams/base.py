@@ -95,7 +95,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     sample_rate = 16000  #: Hz, of the waveforms that it takes
     stride: int  #: samples from one frame to the next
     num_layers: int  #: number of hidden states
-    output_size: int  #: size of each hidden state
+    output_size: int  #: size of the hidden states
     packed = False  #: whether encode_packed() takes unequal lengths
     #: seconds of audio that run together at most, by device
     group_seconds = {"cpu": 64, "cuda": 600}
@@ -299,6 +299,12 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         """The waveform, padded with zeros up to the first frame."""
         missing = self.min_samples - len(wav)
         return torch.nn.functional.pad(wav, (0, missing)) if missing > 0 else wav
+
+    @property
+    def output_sizes(self):
+        """The size of each hidden state; a family whose hidden states differ
+        overrides it, and gives the last one's as ``output_size``."""
+        return [self.output_size] * self.num_layers
 
     @property
     def min_samples(self):

@@ -118,12 +118,12 @@ def _shapes(upstream, wavs, passed, failed):
         )
         return
     frames = [upstream.frames(len(wav)) for wav in wavs]
-    expected = [len(wavs), max(frames), upstream.output_size]
     for layer, state in enumerate(states):
+        expected = [len(wavs), max(frames), upstream.output_sizes[layer]]
         if list(state.shape) != expected:
             failed.append(
                 f"hidden state {layer} has shape {list(state.shape)}; by "
-                f"frames() and output_size it should be {expected}"
+                f"frames() and output_sizes it should be {expected}"
             )
     if (lens * max(frames)).round().int().tolist() != frames:
         failed.append(f"lens say {lens.tolist()}; frames() says {frames}")

@@ -24,6 +24,7 @@ from torch import nn
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.building import build
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.features import from_s3prl
 from s3prl_sb.lobes.upstreams.fetch import fetch
@@ -308,7 +309,7 @@ class Mockingjay(Upstream):
     def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
         super().__init__(freeze=freeze, precision=precision)
         if source is None:
-            self.config = _merged(self.base, config or {})
+            self.config, weights = _merged(self.base, config or {}), None
         else:
             source = fetch(source)
             self.config, weights = read_mockingjay(source)
@@ -319,12 +320,12 @@ class Mockingjay(Upstream):
         # Kaldi's input is taken as it is.
         self.target_level = None if "kaldi" in audio else audio["target_level"]
         self.sequence_length = int(self.config["task"]["sequence_length"])
-        with torch.device("meta"):
-            self.network = FeatureTransformer(architecture, self.features.output_size)
-        if source is None:
-            self.network.to_empty(device="cpu").reset_parameters(seed)
-        else:
-            checkpoints.load_weights(self.network, weights, source)
+        self.network = build(
+            lambda: FeatureTransformer(architecture, self.features.output_size),
+            weights,
+            source,
+            seed,
+        )
         self.stride = self.features.stride
         self.output_size = architecture.hidden_size
         self.num_layers = architecture.num_hidden_layers + 1

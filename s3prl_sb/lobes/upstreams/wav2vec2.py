@@ -8,10 +8,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import torch
-
-from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.building import build
 from s3prl_sb.lobes.upstreams.fetch import fetch
 from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import read_transformer
@@ -61,6 +59,7 @@ class Wav2Vec2(Upstream):
 
     Example
     -------
+    >>> import torch
     >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4,
     ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
     >>> upstream = Wav2Vec2(config=tiny)
@@ -93,15 +92,10 @@ class Wav2Vec2(Upstream):
         if source is None:
             self.config, weights = TransformerConfig(**(config or {})), None
         else:
-            path = fetch(source)
-            self.config, weights = read_transformer(path)
-        with torch.device("meta"):
-            self.network = SpeechTransformer(self.config)
-        if weights is None:
-            self.network.to_empty(device="cpu")
-            self.network.reset_parameters(seed)
-        else:
-            checkpoints.load_weights(self.network, weights, path)
+            self.config, weights = read_transformer(fetch(source))
+        self.network = build(
+            lambda: SpeechTransformer(self.config), weights, source, seed
+        )
         self.config.layerdrop = layerdrop
         if freeze_front_end:
             self.network.front_end.requires_grad_(False)
