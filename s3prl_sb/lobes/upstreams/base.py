@@ -24,6 +24,8 @@ import itertools
 
 import torch
 
+from s3prl_sb.lobes.upstreams import adapters
+
 PRECISIONS = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
@@ -57,6 +59,8 @@ class _Built(type):
         bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
         bound.apply_defaults()
         self.arguments = dict(list(bound.arguments.items())[1:])
+        if self.adapter is not None:
+            adapters.insert(self, **self.adapter)
         self.trainable = {n for n, p in self.named_parameters() if p.requires_grad}
         if self.freeze:
             self.requires_grad_(False)
@@ -78,6 +82,10 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         "fp32", or "bf16" / "fp16" to hold a frozen network and its hidden
         states in half precision. To fine-tune in half precision use the
         Brain's ``--precision`` instead.
+    adapter : dict, optional
+        Of a Transformer that is not frozen: train only small adapters in it,
+        ``{"kind": "lora", "rank": 8}``; all options:
+        :func:`s3prl_sb.lobes.upstreams.adapters.insert`.
 
     Example
     -------
@@ -100,7 +108,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     #: seconds of audio that run together at most, by device
     group_seconds = {"cpu": 64, "cuda": 600}
 
-    def __init__(self, freeze=True, precision="fp32"):
+    def __init__(self, freeze=True, precision="fp32", adapter=None):
         super().__init__()
         if precision not in PRECISIONS:
             raise ValueError(
@@ -112,6 +120,9 @@ class Upstream(torch.nn.Module, metaclass=_Built):
                 "fine-tune, keep fp32 weights and run the recipe with "
                 f"--precision={precision}."
             )
+        if adapter is not None and freeze:
+            raise ValueError("adapter: is for training; set freeze: False as well.")
+        self.adapter = adapter
         self.freeze = freeze
         self.precision = precision
 

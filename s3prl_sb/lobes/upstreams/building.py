@@ -10,13 +10,17 @@ Authors
 
 import contextlib
 import contextvars
+import json
 import math
 
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.upstreams.checkpoints import load_weights
+from s3prl_sb.lobes.upstreams.checkpoints import load_weights, read
+from s3prl_sb.lobes.upstreams.fetch import fetch
 
+#: Under this key a converted checkpoint holds its configuration.
+CONVERTED = "s3prl_sb"
 _SIZES_ONLY = contextvars.ContextVar("sizes_only", default=False)
 
 
@@ -36,6 +40,59 @@ def sizes_only():
         yield
     finally:
         _SIZES_ONLY.reset(token)
+
+
+def read_source(source, reader):
+    """The configuration and the weights of a checkpoint.
+
+    Arguments
+    ---------
+    source : str
+        What :func:`~s3prl_sb.lobes.upstreams.fetch.fetch` takes: a file, a
+        folder, an address, an id of Hugging Face.
+    reader : callable
+        Of the family's own formats: takes a pathlib.Path, returns the
+        configuration, a dict that JSON can hold, and the weights, a dict of
+        tensors under our names. Not asked for files of ``s3prl-sb convert``,
+        which are of our own format.
+
+    Returns
+    -------
+    config : dict
+    weights : dict
+
+    Raises
+    ------
+    CheckpointError
+        If the file is of another family.
+    """
+    path = fetch(source)
+    found = converted(path)
+    return reader(path) if found is None else (found["config"], read(path))
+
+
+def converted(path):
+    """What a file of ``s3prl-sb convert`` says about itself.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+
+    Returns
+    -------
+    dict or None
+        ``class`` and ``config``; None for any other file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError:  # the reader will say so
+        return None
+    return json.loads(metadata[CONVERTED]) if CONVERTED in metadata else None
 
 
 def build(make, weights=None, source=None, seed=0):

@@ -24,10 +24,9 @@ from torch import nn
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build
+from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.features import from_s3prl
-from s3prl_sb.lobes.upstreams.fetch import fetch
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "swish": F.silu}
 #: S3PRL's names of the weights, and ours. Applied from first to last.
@@ -272,7 +271,7 @@ class Mockingjay(Upstream):
     config : dict, optional
         What differs from the base model in the blocks ``transformer``,
         ``audio`` and ``task``, under S3PRL's names; only without ``source``.
-    freeze, precision
+    freeze, precision, adapter
         As for every upstream.
     seed : int
         Of the random network's weights.
@@ -306,13 +305,20 @@ class Mockingjay(Upstream):
         "task": {"sequence_length": 1500},
     }
 
-    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
-        super().__init__(freeze=freeze, precision=precision)
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        freeze=True,
+        precision="fp32",
+        adapter=None,
+        seed=0,
+    ):
+        super().__init__(freeze, precision, adapter)
         if source is None:
             self.config, weights = _merged(self.base, config or {}), None
         else:
-            source = fetch(source)
-            self.config, weights = read_mockingjay(source)
+            self.config, weights = read_source(source, read_mockingjay)
         audio, given = self.config["audio"], self.config["transformer"]
         known = [key for key in self.base["transformer"] if key in given]
         architecture = Architecture(**{key: given[key] for key in known})

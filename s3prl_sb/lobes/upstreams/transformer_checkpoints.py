@@ -80,8 +80,8 @@ def read_transformer(path):
 
     Returns
     -------
-    config : TransformerConfig
-        The architecture, from the checkpoint itself.
+    config : dict
+        The entries of :class:`TransformerConfig`, from the checkpoint itself.
     weights : dict
         Names of the :class:`SpeechTransformer`'s parameters to tensors.
 
@@ -173,7 +173,7 @@ def _fairseq_config(task, model, path):
                 f"{plain_value} only."
             )
     layer_norm = model.get("extractor_mode", "default") == "layer_norm"
-    return TransformerConfig(
+    return dict(
         conv_layers=conv_layers(model["conv_feature_layers"])
         if model.get("conv_feature_layers")
         else TransformerConfig().conv_layers,
@@ -254,7 +254,7 @@ def _read_huggingface(folder):
     normalize = preprocessor.is_file() and checkpoints.read_json(preprocessor).get(
         "do_normalize", True
     )
-    config = TransformerConfig(
+    config = dict(
         conv_layers=[
             list(layer)
             for layer in zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])

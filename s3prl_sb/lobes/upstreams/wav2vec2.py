@@ -9,8 +9,7 @@ Authors
 """
 
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build
-from s3prl_sb.lobes.upstreams.fetch import fetch
+from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import read_transformer
 
@@ -47,6 +46,8 @@ class Wav2Vec2(Upstream):
         S3PRL do).
     precision : str
         "fp32", "bf16" or "fp16".
+    adapter : dict, optional
+        Train only small adapters: ``{"kind": "lora", "rank": 8}``.
     layerdrop : float
         Probability to skip a layer when fine-tuning.
     seed : int
@@ -78,10 +79,11 @@ class Wav2Vec2(Upstream):
         freeze=True,
         freeze_front_end=True,
         precision="fp32",
+        adapter=None,
         layerdrop=0.0,
         seed=0,
     ):
-        super().__init__(freeze=freeze, precision=precision)
+        super().__init__(freeze, precision, adapter)
         if feature_selection not in SELECTIONS:
             raise ValueError(
                 f"Unknown feature_selection '{feature_selection}'. Known: "
@@ -92,7 +94,8 @@ class Wav2Vec2(Upstream):
         if source is None:
             self.config, weights = TransformerConfig(**(config or {})), None
         else:
-            self.config, weights = read_transformer(fetch(source))
+            config, weights = read_source(source, read_transformer)
+            self.config = TransformerConfig(**config)
         self.network = build(
             lambda: SpeechTransformer(self.config), weights, source, seed
         )
