@@ -13,8 +13,10 @@ VERSION = re.search(
 # What each extra is for. `all` is everything.
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
+    "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
-    "test": ["pytest>=8", "scikit-learn>=1.3"],  # the suite; an independent reference
+    # The suite; independent references.
+    "test": ["pytest>=8", "scikit-learn>=1.3", "transformers>=4.57,<6"],
 }
 EXTRAS["all"] = sorted(set(sum(EXTRAS.values(), [])))
 

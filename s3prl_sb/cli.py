@@ -11,6 +11,7 @@ import difflib
 import json
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -38,7 +39,12 @@ def main(argv=None):
     logging.getLogger("s3prl_sb").setLevel(logging.INFO)
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     try:
-        return arguments.verb(arguments) or 0
+        status = arguments.verb(arguments) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader has enough: `s3prl-sb upstreams | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:  # a card's class may raise anything
         if os.environ.get("S3PRL_SB_TRACEBACK"):
             raise
@@ -74,8 +80,23 @@ def parser():
     verb.add_argument("recipe", help="its name")
     verb.set_defaults(verb=lambda arguments: run(arguments.recipe, []))
 
-    verb = verbs.add_parser("upstreams", help="list the upstreams that have a card")
+    verb = verbs.add_parser(
+        "upstreams",
+        help="list the upstreams that have a card",
+        description="On a terminal a table with the columns that fit, in a pipe "
+        "plain names.",
+    )
     verb.add_argument("pattern", nargs="?", default="*", help="such as 'hubert*'")
+    form = verb.add_mutually_exclusive_group()
+    for name, what in (
+        ("names", "names alone"),
+        ("table", "the table, in a pipe with all columns"),
+        ("markdown", "all columns as a table in Markdown"),
+        ("json", "exact sizes, addresses and all"),
+    ):
+        form.add_argument(
+            f"--{name}", dest="form", action="store_const", const=name, help=what
+        )
     verb.set_defaults(verb=upstreams)
 
     verb = verbs.add_parser("check", help="check that an upstream keeps the contract")
@@ -118,6 +139,25 @@ def parser():
         help="i/n: the i-th of n parts, for n machines (default: 0/1)",
     )
     verb.set_defaults(verb=extract)
+
+    verb = verbs.add_parser(
+        "convert",
+        help="write a checkpoint as safetensors, with a card",
+        description="Makes a folder of model.safetensors and card.yaml, which loads "
+        "the same features: --upstream FOLDER/card.yaml.",
+    )
+    verb.add_argument(
+        "checkpoint", help="a file, folder, address, Hugging Face id, or a card's name"
+    )
+    verb.add_argument("destination", help="folder to make")
+    verb.add_argument(
+        "--upstream",
+        help="a card of its family (default: the first that can read it)",
+    )
+    verb.add_argument(
+        "--force", action="store_true", help="replace an earlier conversion"
+    )
+    verb.set_defaults(verb=convert)
 
     verb = verbs.add_parser("export", help="make a finished run loadable elsewhere")
     verb.add_argument("run", help="its output folder")
@@ -163,13 +203,24 @@ def run(name, rest):
 
 
 def upstreams(arguments):
-    """Prints the names of cards."""
+    """Prints the names of cards, or what is known of them."""
     from s3prl_sb.lobes.upstreams import names
 
-    found = names(arguments.pattern)
+    found, terminal = names(arguments.pattern), sys.stdout.isatty()
     if not found:
         raise ValueError(f"no upstream is called '{arguments.pattern}'")
-    print("\n".join(found))
+    form = arguments.form or ("table" if terminal else "names")
+    if form == "names":
+        print("\n".join(found))
+        return
+    from s3prl_sb.lobes.upstreams import catalogue
+
+    rows = [catalogue.facts(name) for name in found]
+    if form == "table":
+        width = shutil.get_terminal_size().columns if terminal else None
+        print(catalogue.as_text(rows, width))
+    else:
+        print(getattr(catalogue, f"as_{form}")(rows))
 
 
 def check(arguments):
@@ -214,6 +265,27 @@ def extract(arguments):
         part=part,
     )
     print(f"{len(cache)} utterances, {cache.bytes() / 1e6:.1f} MB in {cache.folder}")
+
+
+def convert(arguments):
+    """Converts a checkpoint."""
+    from s3prl_sb.lobes.upstreams import card, conversion
+
+    path, upstream = conversion.convert(
+        arguments.checkpoint,
+        arguments.destination,
+        upstream=arguments.upstream,
+        force=arguments.force,
+    )
+    count = sum(weight.numel() for weight in upstream.network.state_dict().values())
+    sizes = ", ".join(map(str, dict.fromkeys(upstream.output_sizes)))
+    size = (path.parent / conversion.MODEL).stat().st_size
+    print(f"{path}: {card(path).tag.value.removeprefix('!new:')}")
+    print(
+        f"{upstream.num_layers} hidden states of {sizes}, every {upstream.stride} "
+        f"samples; {count / 1e6:.1f} M weights, {size / 1e6:.1f} MB"
+    )
+    print("features of noise: equal to the original's")
 
 
 def export(arguments):

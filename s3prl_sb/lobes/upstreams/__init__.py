@@ -105,9 +105,8 @@ def card(name, **overrides):
     if not isinstance(node, dict):  # a tag without arguments
         node = {}
     node = _merged(node, overrides)
-    beside = file.parent / str(node.get("source"))
-    if "source" not in overrides and beside.exists():  # published with its card
-        node["source"] = str(beside.resolve())
+    if "source" in node and "source" not in overrides:
+        node["source"] = _beside(node["source"], file.parent)
     return _tagged(node, tag)
 
 
@@ -206,6 +205,16 @@ def _find(name):
             "upstreams`. For a card of your own, give the path of its .yaml."
         )
     return index[name], name
+
+
+def _beside(source, folder):
+    """A source, or a list of mirrors; what lies beside the card by its path."""
+    if isinstance(source, list):
+        return [_beside(mirror, folder) for mirror in source]
+    path, mark, sha256 = str(source or "").partition("#sha256=")
+    if path and (folder / path).exists():  # published with its card
+        return str((folder / path).resolve()) + mark + sha256
+    return source
 
 
 def _read(file):

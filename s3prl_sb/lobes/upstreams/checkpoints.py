@@ -1,10 +1,9 @@
 """Reading checkpoints: strictly, and without executing anything in them.
 
-A ``.pt`` file is a pickle, and a pickle is a program. ``torch.load`` with
-``weights_only`` runs a harmless subset of it, which refuses most checkpoints
-of the field: they carry an ``argparse.Namespace``, optimizer objects, fairseq
-dictionaries. Here these become inert :class:`Stub` objects that hold their
-state and have no behaviour; any other global is refused by name.
+``.pt`` files are pickles, that is programs. :mod:`~s3prl_sb.lobes.upstreams.
+pickles` reads them without running them, and :func:`plain` makes dicts, lists
+and values of what they hold. What torch would run in other ways is refused:
+TorchScript, pickled modules, tar archives.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,87 +12,33 @@ Authors
 import collections
 import hashlib
 import json
-import pickle
+import os
+import pathlib
+import re
+import tarfile
+import zipfile
 from pathlib import Path
 
+import numpy
 import torch
 
-#: Globals that are rebuilt for real: plain containers and tensors.
-ALLOWED = {
-    ("builtins", "dict"): dict,
-    ("builtins", "list"): list,
-    ("builtins", "tuple"): tuple,
-    ("builtins", "int"): int,
-    ("builtins", "float"): float,
-    ("builtins", "bool"): bool,
-    ("builtins", "str"): str,
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("builtins", "bytearray"): bytearray,
-    ("builtins", "complex"): complex,
-    ("builtins", "slice"): slice,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch", "Size"): torch.Size,
-    ("torch", "device"): torch.device,
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-}
-#: Modules (and their submodules) whose objects become stubs.
-STUBBED = (
-    "argparse",
-    "collections",  # Counter, defaultdict: their factory is a global too
-    "datetime",
-    "enum",
-    "easydict",
-    "fairseq",
-    "numpy",
-    "omegaconf",
-    "optimizers",
-    "pathlib",
-    "s3prl",
-    "torch.optim",
-    "typing",
-    "unilm",
-)
+from s3prl_sb.lobes.upstreams import pickles
+from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
+
+#: No configuration has more values; a small file may nest to billions.
+MOST_VALUES = 1_000_000
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be loaded, and why."""
 
 
-class Stub:
-    """What stands in for an object whose class is not to be run.
-
-    Built with any arguments, it only remembers what it is given.
-    """
-
-    def __init__(self, *args, **kwargs):
-        self.args = args
-
-    def __call__(self, *args, **kwargs):
-        return Stub(*args)
-
-    def __setstate__(self, state):
-        self.state = state
-
-    def __setitem__(self, key, value):
-        self.__dict__.setdefault("items", {})[key] = value
-
-    def append(self, value):
-        """Takes one item of a stubbed list."""
-        self.__dict__.setdefault("listed", []).append(value)
-
-    def extend(self, values):
-        """Takes items of a stubbed list."""
-        self.__dict__.setdefault("listed", []).extend(values)
-
-    def __hash__(self):
-        return id(self)
-
-
 def plain(value):
-    """Turns stubs of Namespaces and of OmegaConf nodes into dicts and values.
+    """Makes dicts, lists and values of stubs.
+
+    Of Namespaces and other objects, what they hold; of OmegaConf's nodes their
+    content; of numpy's arrays arrays, and of its scalars numbers; of enums
+    their values, of paths and types their names.
 
     Arguments
     ---------
@@ -103,7 +48,13 @@ def plain(value):
     Returns
     -------
     object
-        The same with dict, list and plain values in place of stubs.
+        The same with dict, list and plain values in place of stubs. What
+        cannot be told stays a stub.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds itself, or more than any configuration.
 
     Example
     -------
@@ -113,41 +64,84 @@ def plain(value):
     ...     plain(read(file.name)["args"])
     {'lr': 0.1}
     """
-    if isinstance(value, Stub):
-        state = value.__dict__.get("state", value.__dict__.get("items"))
-        if isinstance(state, tuple):  # (dict state, slots state)
-            state = {k: v for part in state if part for k, v in part.items()}
+    left = MOST_VALUES
+
+    def convert(value):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise CheckpointError("A checkpoint's options are too many to be true.")
+        if isinstance(value, Stub):
+            return unstubbed(value)
+        if isinstance(value, type) and issubclass(value, Stub):
+            return f"{value.__module__}.{value.__name__}"
+        if isinstance(value, dict):
+            return {key(k): convert(item) for k, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [convert(item) for item in value]
+        return value
+
+    def key(value):
+        found = convert(value) if isinstance(value, (Stub, type)) else value
+        return found if isinstance(found, collections.abc.Hashable) else value
+
+    def unstubbed(stub):
+        held, module = vars(stub), type(stub).__module__
+        if module.startswith("numpy"):
+            return _array(stub, convert)
+        if module.startswith("pathlib"):
+            return str(pathlib.PurePosixPath(*map(str, stub.args)))
+        state = held.get("items", held.get("listed", held.get("state")))
+        if isinstance(state, tuple) and all(isinstance(s, dict | None) for s in state):
+            state = {k: v for part in state if part for k, v in part.items()}  # slots
         if isinstance(state, dict):
-            for key in ("_content", "_val"):  # an OmegaConf container, a leaf
-                if key in state:
-                    return plain(state[key])
-        return plain(state)
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
+            for name in ("_content", "_val"):  # an OmegaConf container, a leaf
+                if name in state:
+                    return convert(state[name])
+        if state is None and stub.args:  # of an enum its value
+            return convert(stub.args[0] if len(stub.args) == 1 else stub.args)
+        return convert(state)
+
+    try:
+        return convert(value)
+    except RecursionError as error:
+        raise CheckpointError("A checkpoint's options hold themselves.") from error
 
 
-class _Pickle:
-    """What torch.load expects of a pickle module, with a strict find_class."""
+def _array(stub, convert):
+    """A stub of numpy as an array or a number, by safe means alone."""
+    kind, args = type(stub).__name__, stub.args
+    try:
+        if kind == "scalar":
+            return _values(args[1], args[0]).item()
+        if kind == "_frombuffer":
+            data, dtype, shape, order = args
+            return _values(data, dtype).reshape(shape, order=order)
+        if kind == "_reconstruct":
+            _, shape, dtype, by_columns, data = stub.state
+            if isinstance(data, list):  # of objects
+                return convert(data)
+            return _values(data, dtype).reshape(shape, order="FC"[not by_columns])
+        if kind == "dtype":
+            return str(_dtype(stub))
+    except (AttributeError, IndexError, TypeError, ValueError):
+        pass  # nothing that numpy writes
+    return stub
 
-    class Unpickler(pickle.Unpickler):
-        def find_class(self, module, name):
-            # torch.save writes protocol 2, which calls builtins so.
-            module = "builtins" if module == "__builtin__" else module
-            if (module, name) in ALLOWED:
-                return ALLOWED[module, name]
-            if any(module == m or module.startswith(m + ".") for m in STUBBED):
-                return type(name, (Stub,), {"__module__": module})
-            raise CheckpointError(
-                f"refused: it would run {module}.{name}, which no checkpoint "
-                "needs. Do not trust this file"
-            )
 
-    @staticmethod
-    def load(file, **kwargs):
-        return _Pickle.Unpickler(file, **kwargs).load()
+def _dtype(stub):
+    """Of numbers and text; anything else could name objects."""
+    (name, *_), order = stub.args, vars(stub).get("state", (3, "|"))[1]
+    if not re.fullmatch(r"[biufcSU]\d{1,4}", name) or order not in ("<", ">", "|", "="):
+        raise ValueError(f"dtype {name}")
+    return numpy.dtype(name).newbyteorder(order)
+
+
+def _values(data, dtype):
+    """A vector of raw bytes."""
+    if not isinstance(data, (bytes, bytearray)):
+        raise TypeError(f"data of type {type(data)}")
+    return numpy.frombuffer(data, _dtype(dtype)).copy()
 
 
 def read(path):
@@ -184,20 +178,51 @@ def read(path):
             return load_file(path)
         except Exception as error:
             raise CheckpointError(f"'{path}' is broken: {error}") from error
-    with open(path, "rb") as file:
-        zipped = torch.serialization._is_zipfile(file)
-    how = {"map_location": "cpu", "mmap": zipped or None}
+    # With it torch takes no unpickler but its own, which ours is stricter than.
+    forced = os.environ.pop("TORCH_FORCE_WEIGHTS_ONLY_LOAD", None)
     try:
-        try:
-            return torch.load(path, weights_only=True, **how)
-        except Exception:
-            return torch.load(path, weights_only=False, pickle_module=_Pickle, **how)
-    except CheckpointError as error:
+        return torch.load(
+            path,
+            map_location="cpu",
+            pickle_module=pickles,
+            weights_only=False,
+            mmap=_is_zip(path),
+        )
+    except CheckpointError:
+        raise
+    except Refused as error:
         raise CheckpointError(f"'{path}' is {error}.") from error
     except Exception as error:  # a broken pickle may raise anything
         raise CheckpointError(
             f"'{path}' is not a checkpoint, or a broken one: {error}"
         ) from error
+    finally:
+        if forced is not None:
+            os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = forced
+
+
+def _is_zip(path):
+    """Whether torch will read a file as a zip; refused is what it would run."""
+    with open(path, "rb") as file:
+        if torch.serialization._is_zipfile(file):
+            # By torch's own reader: another could see other members.
+            if "constants.pkl" in torch._C.PyTorchFileReader(file).get_all_records():
+                raise Refused("a TorchScript program")
+            with zipfile.ZipFile(path) as archive:
+                if any(part.compress_type for part in archive.infolist()):
+                    raise CheckpointError(
+                        f"'{path}' is a compressed zip, as torch writes none: unpack "
+                        "it, and name the checkpoint in it."
+                    )
+            return True
+    try:
+        tarfile.open(path, "r:").close()
+    except tarfile.TarError:
+        return False
+    raise CheckpointError(
+        f"'{path}' is a tar archive, as NeMo and PyTorch before 0.1.10 write: unpack "
+        "it, and name the checkpoint in it."
+    )
 
 
 def read_json(path):
@@ -211,10 +236,15 @@ def read_json(path):
     Returns
     -------
     object
+
+    Raises
+    ------
+    CheckpointError
+        If it is none.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' is not valid JSON: {error}") from error
 
 
@@ -246,9 +276,10 @@ def load_weights(module, weights, source):
     The checkpoint is of another architecture, or of a variant that is not supported.
     """
     own = module.state_dict()
+    others = [n for n, w in weights.items() if not isinstance(w, torch.Tensor)]
     shapes = [
         f"{name} {list(weights[name].shape)} instead of {list(own[name].shape)}"
-        for name in own.keys() & weights.keys()
+        for name in own.keys() & weights.keys() - set(others)
         if weights[name].shape != own[name].shape
     ]
     problems = [
@@ -259,6 +290,7 @@ def load_weights(module, weights, source):
             ("missing", own.keys() - weights.keys()),
             ("unexpected", weights.keys() - own.keys()),
             ("of another shape", shapes),
+            ("no tensors", others),
         )
         if names
     ]

@@ -1,10 +1,12 @@
-"""Checkpoints of wav2vec 2.0, HuBERT and kin, as they are published.
+"""Checkpoints of wav2vec 2.0 and its descendants, as they are published.
 
-Three layouts hold the same network under other names:
+Several layouts hold the same network under other names:
 
 - S3PRL's: ``{task_cfg, model_cfg, model_weight}``,
 - fairseq's: ``{cfg: {task, model}, model}``, older ones ``{args, model}``,
-- Hugging Face's: a folder with ``config.json`` and the weights.
+- Microsoft's (WavLM, UniSpeech-SAT): ``{cfg, model}``,
+- torchaudio's: the weights alone (``torchaudio_layout.py``),
+- Hugging Face's: a folder with ``config.json`` (``huggingface_layout.py``).
 
 :func:`read_transformer` gives the configuration and the weights of a
 :class:`~s3prl_sb.lobes.upstreams.transformer.SpeechTransformer` for each.
@@ -20,6 +22,12 @@ import torch
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS
+from s3prl_sb.lobes.upstreams.huggingface_layout import read_huggingface
+from s3prl_sb.lobes.upstreams.torchaudio_layout import (
+    looks_like_torchaudio,
+    read_torchaudio,
+)
 from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 
 #: Weights that only pre-training or a fine-tuned task uses.
@@ -27,47 +35,48 @@ FAIRSEQ_TRAINING = re.compile(
     r"(mask_emb$|final_proj\.|quantizer\.|project_q\.|label_embs_concat$"
     r"|input_quantizer\.|target_glu\.|proj\.|_ema)"
 )
-HF_TRAINING = re.compile(
-    r"(masked_spec_embed$|quantizer\.|project_q\.|project_hid\.|lm_head\."
-    r"|classifier\.|projector\.|layer_weights$)"
-)
 FAIRSEQ_NAMES = [
     (r"feature_extractor\.conv_layers\.(\d+)\.0\.", r"front_end.convolutions.\1."),
     (r"feature_extractor\.conv_layers\.(\d+)\.2\.(1\.)?", r"front_end.norms.\1."),
     (r"post_extract_proj\.", "projection."),
-    (r"encoder\.pos_conv\.0\.", "positions."),
-    (r"encoder\.layer_norm\.", "encoder_norm."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.q_proj\.", r"layers.\1.query."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.k_proj\.", r"layers.\1.key."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.v_proj\.", r"layers.\1.value."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"layers.\1.output."),
-    (r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.", r"layers.\1.attention_norm."),
-    (r"encoder\.layers\.(\d+)\.fc1\.", r"layers.\1.expand."),
-    (r"encoder\.layers\.(\d+)\.fc2\.", r"layers.\1.contract."),
-    (r"encoder\.layers\.(\d+)\.final_layer_norm\.", r"layers.\1.ffn_norm."),
+    (r"encoder\.pos_conv\.(\d+)\.0\.", r"encoder.positions.convolutions.\1."),
+    (r"encoder\.pos_conv\.0\.", "encoder.positions.convolutions.0."),
+    (r"encoder\.layer_norm\.", "encoder.norm."),
     (r"layer_norm\.", "front_end_norm."),
 ]
-HF_NAMES = [
-    (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"front_end.convolutions.\1."),
-    (r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"front_end.norms.\1."),
-    (r"feature_projection\.layer_norm\.", "front_end_norm."),
-    (r"feature_projection\.projection\.", "projection."),
-    (r"encoder\.pos_conv_embed\.conv\.parametrizations\.weight\.original0",
-     "positions.weight_g"),
-    (r"encoder\.pos_conv_embed\.conv\.parametrizations\.weight\.original1",
-     "positions.weight_v"),
-    (r"encoder\.pos_conv_embed\.conv\.", "positions."),
-    (r"encoder\.layer_norm\.", "encoder_norm."),
-    (r"encoder\.layers\.(\d+)\.attention\.q_proj\.", r"layers.\1.query."),
-    (r"encoder\.layers\.(\d+)\.attention\.k_proj\.", r"layers.\1.key."),
-    (r"encoder\.layers\.(\d+)\.attention\.v_proj\.", r"layers.\1.value."),
-    (r"encoder\.layers\.(\d+)\.attention\.out_proj\.", r"layers.\1.output."),
-    (r"encoder\.layers\.(\d+)\.layer_norm\.", r"layers.\1.attention_norm."),
-    (r"encoder\.layers\.(\d+)\.feed_forward\.intermediate_dense\.",
-     r"layers.\1.expand."),
-    (r"encoder\.layers\.(\d+)\.feed_forward\.output_dense\.", r"layers.\1.contract."),
-    (r"encoder\.layers\.(\d+)\.final_layer_norm\.", r"layers.\1.ffn_norm."),
-]  # fmt: skip
+#: The same for what follows ``encoder.layers.<number>.``
+FAIRSEQ_LAYER = [
+    (r"self_attn\.(q_proj|linear_q)\.", "attention.query."),
+    (r"self_attn\.(k_proj|linear_k)\.", "attention.key."),
+    (r"self_attn\.(v_proj|linear_v)\.", "attention.value."),
+    (r"self_attn\.(out_proj|linear_out)\.", "attention.output."),
+    (r"self_attn\.linear_pos\.", "attention.position."),
+    (r"self_attn\.pos_bias_u$", "attention.content_bias"),
+    (r"self_attn\.pos_bias_v$", "attention.position_bias"),
+    (r"self_attn\.relative_attention_bias\.", "attention.buckets.table."),
+    (r"self_attn\.grep_linear\.", "attention.gate."),
+    (r"self_attn\.grep_a$", "attention.gate_scale"),
+    (r"self_attn_layer_norm\.", "attention_norm."),
+    (r"fc1\.", "expand."),
+    (r"fc2\.", "contract."),
+    (r"ffn1\.layer_norm\.", "first_ffn.norm."),
+    (r"ffn1\.w_1\.", "first_ffn.expand."),
+    (r"ffn1\.w_2\.", "first_ffn.contract."),
+    (r"ffn2\.layer_norm\.", "second_ffn.norm."),
+    (r"ffn2\.w_1\.", "second_ffn.expand."),
+    (r"ffn2\.w_2\.", "second_ffn.contract."),
+    (r"conv_module\.layer_norm\.", "convolution.norm."),
+    (r"conv_module\.pointwise_conv1\.", "convolution.enter."),
+    (r"conv_module\.depthwise_conv\.", "convolution.depthwise."),
+    (r"conv_module\.batch_norm\.", "convolution.batch_norm."),
+    (r"conv_module\.pointwise_conv2\.", "convolution.leave."),
+]
+#: fairseq's ``pos_enc_type`` of conformers.
+CONFORMER_ATTENTION = {
+    "abs": "plain",
+    "rel_pos": "transformer_xl",
+    "rope": "rotary",
+}
 
 
 def read_transformer(path):
@@ -91,23 +100,28 @@ def read_transformer(path):
         If it is of none of them, or of a variant that is not supported.
     """
     if path.is_dir():
-        return _read_huggingface(path)
+        return read_huggingface(path)
     content = checkpoints.read(path)
     if not isinstance(content, dict):
         content = {}
+    if looks_like_torchaudio(content):
+        return read_torchaudio(content)
     if {"task_cfg", "model_cfg", "model_weight"} <= content.keys():
         task, model = content["task_cfg"], content["model_cfg"]
         weights = content["model_weight"]
     elif "model" in content and content.get("cfg") is not None:
         cfg = checkpoints.plain(content["cfg"])
-        task, model = cfg.get("task"), cfg.get("model")
+        if isinstance(cfg.get("model"), dict):
+            task, model = cfg.get("task"), cfg["model"]
+        else:
+            task = model = cfg
         weights = content["model"]
     elif "model" in content and content.get("args") is not None:
         task = model = checkpoints.plain(content["args"])
         weights = content["model"]
     else:
         raise CheckpointError(
-            f"'{path}' is no checkpoint of wav2vec 2.0 or HuBERT: it holds "
+            f"'{path}' is no checkpoint of wav2vec 2.0 or of its kin: it holds "
             f"{sorted(map(str, content))[:8]}, where S3PRL's has task_cfg, "
             "model_cfg and model_weight, and fairseq's cfg (or args) and model."
         )
@@ -116,7 +130,8 @@ def read_transformer(path):
         model := _nested(model)
     ):
         raise CheckpointError(f"'{path}' does not say the sizes of its network.")
-    return _fairseq_config(task or {}, model, path), _fairseq_weights(weights)
+    config = _fairseq_config(task or {}, model, path)
+    return config, _fairseq_weights(weights, config)
 
 
 def conv_layers(text):
@@ -161,19 +176,23 @@ def _nested(model):
 
 
 def _fairseq_config(task, model, path):
-    for option, plain_value in (
-        ("layer_type", "transformer"),
-        ("pos_enc_type", "abs"),
-        ("pos_conv_depth", 1),
-        ("activation_fn", "gelu"),
-    ):
-        if model.get(option, plain_value) not in (plain_value, None):
-            raise CheckpointError(
-                f"'{path}' has {option}: {model[option]}, and this class builds "
-                f"{plain_value} only."
-            )
+    """Entries of a :class:`TransformerConfig`."""
+    activation = model.get("activation_fn") or "gelu"
+    if activation not in ACTIVATIONS:
+        raise CheckpointError(
+            f"'{path}' has activation_fn: {activation}, and this class builds "
+            f"{', '.join(ACTIVATIONS)} only."
+        )
+    conformer = model.get("layer_type") == "conformer"
+    attention = "plain"
+    if conformer:
+        attention = CONFORMER_ATTENTION[model.get("pos_enc_type") or "abs"]
+    elif model.get("relative_position_embedding"):
+        if not model.get("gru_rel_pos"):
+            raise CheckpointError(f"'{path}' has relative positions without a gate.")
+        attention = "gated_relative"
     layer_norm = model.get("extractor_mode", "default") == "layer_norm"
-    return dict(
+    config = dict(
         conv_layers=conv_layers(model["conv_feature_layers"])
         if model.get("conv_feature_layers")
         else TransformerConfig().conv_layers,
@@ -184,18 +203,28 @@ def _fairseq_config(task, model, path):
         num_layers=model["encoder_layers"],
         num_heads=model["encoder_attention_heads"],
         norm_first=bool(model.get("layer_norm_first", False)),
+        layer="conformer" if conformer else "transformer",
+        attention=attention,
+        activation=activation,
         position_kernel=model.get("conv_pos", 128),
         position_groups=model.get("conv_pos_groups", 16),
+        position_depth=model.get("pos_conv_depth") or 1,
         normalize_wav=bool(task.get("normalize", model.get("normalize", False))),
         dropout=model.get("dropout", 0.1),
         attention_dropout=model.get("attention_dropout", 0.1),
         activation_dropout=model.get("activation_dropout", 0.0),
         input_dropout=model.get("dropout_input", 0.0),
     )
+    if attention == "gated_relative":
+        config["num_buckets"] = model.get("num_buckets", 320)
+        config["max_distance"] = model.get("max_distance", 1280)
+    if conformer:
+        config["convolution_kernel"] = model.get("depthwise_conv_kernel_size", 31)
+    return config
 
 
-def _fairseq_weights(weights):
-    """fairseq's names, also under a fine-tuned model's prefix."""
+def _fairseq_weights(weights, config):
+    """Our names for fairseq's, also under a fine-tuned model's prefix."""
     prefix = "w2v_encoder.w2v_model."
     if any(name.startswith(prefix) for name in weights):
         weights = {
@@ -203,80 +232,52 @@ def _fairseq_weights(weights):
             for name, tensor in weights.items()
             if name.startswith(prefix)
         }
-    return _renamed(weights, FAIRSEQ_NAMES, FAIRSEQ_TRAINING)
+    unused = FAIRSEQ_TRAINING.pattern
+    if config["layer"] == "conformer":  # built, but never run
+        unused += r"|encoder\.pos_conv\.|.*\.rotary_emb\.inv_freq$"
+    layer = [(r"encoder\.layers\.(\d+)\." + theirs, rf"encoder.layers.\1.{ours}")
+             for theirs, ours in FAIRSEQ_LAYER]  # fmt: skip
+    last = "norm." if config["layer"] == "conformer" else "ffn_norm."
+    layer.append(
+        (r"encoder\.layers\.(\d+)\.final_layer_norm\.", rf"encoder.layers.\1.{last}")
+    )
+    return renamed(weights, [*layer, *FAIRSEQ_NAMES], re.compile(unused))
 
 
-def _renamed(weights, table, training_only):
-    """Our names; what no rule knows keeps its own and is reported later."""
+def renamed(weights, table, training_only):
+    """Our names and shapes.
+
+    Arguments
+    ---------
+    weights : dict
+        Their names to tensors.
+    table : list of (str, str)
+        Beginnings of names, as regular expressions, and what replaces them.
+        What no rule knows keeps its name and is reported later.
+    training_only : re.Pattern
+        What is left out.
+
+    Returns
+    -------
+    dict
+    """
     result = {}
     for name, tensor in weights.items():
         if training_only.match(name):
             continue
         for pattern, ours in table:
-            renamed, count = re.subn("^" + pattern, ours, name)
+            new, count = re.subn("^" + pattern, ours, name)
             if count:
-                name = renamed
+                name = new
                 break
+        if name.endswith((".enter.weight", ".leave.weight")) and tensor.dim() == 3:
+            tensor = tensor[:, :, 0]  # a convolution of one frame
+        if name.endswith((".content_bias", ".position_bias", ".gate_scale")):
+            tensor = tensor.flatten()  # [heads, size of a head], [1, heads, 1, 1]
         result[name] = tensor
-    g = result.pop("positions.weight_g", None)
-    v = result.pop("positions.weight_v", None)
+    positions = "encoder.positions.convolutions.0.weight"
+    g = result.pop(positions + "_g", None)
+    v = result.pop(positions + "_v", None)
     if g is not None and v is not None:  # weight norm over all but the kernel
-        result["positions.weight"] = torch._weight_norm(v.float(), g.float(), 2)
+        result[positions] = torch._weight_norm(v.float(), g.float(), 2)
     return result
-
-
-def _read_huggingface(folder):
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"'{folder}' has no config.json.")
-    hf = checkpoints.read_json(folder / "config.json")
-    if hf.get("model_type") not in ("wav2vec2", "hubert"):
-        raise CheckpointError(
-            f"'{folder}' holds a {hf.get('model_type')}, neither wav2vec2 nor hubert."
-        )
-    files = [folder / "model.safetensors", folder / "pytorch_model.bin"]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
-        names = " or ".join(file.name for file in files)
-        raise CheckpointError(f"'{folder}' has no weights: {names}.")
-    if not hf.get("feat_proj_layer_norm", True) or hf.get("conv_pos_batch_norm"):
-        raise CheckpointError(f"'{folder}' is of a variant that is not supported.")
-    for option, plain_value in (
-        ("hidden_act", "gelu"),
-        ("feat_extract_activation", "gelu"),
-        ("layer_norm_eps", 1e-5),
-    ):
-        if hf.get(option, plain_value) != plain_value:
-            raise CheckpointError(
-                f"'{folder}' has {option}: {hf[option]}, and this class builds "
-                f"{plain_value} only."
-            )
-    preprocessor = folder / "preprocessor_config.json"
-    normalize = preprocessor.is_file() and checkpoints.read_json(preprocessor).get(
-        "do_normalize", True
-    )
-    config = dict(
-        conv_layers=[
-            list(layer)
-            for layer in zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])
-        ],
-        conv_norm=hf.get("feat_extract_norm", "group"),
-        conv_bias=hf.get("conv_bias", False),
-        hidden_size=hf["hidden_size"],
-        ffn_size=hf["intermediate_size"],
-        num_layers=hf["num_hidden_layers"],
-        num_heads=hf["num_attention_heads"],
-        norm_first=hf.get("do_stable_layer_norm", False),
-        position_kernel=hf.get("num_conv_pos_embeddings", 128),
-        position_groups=hf.get("num_conv_pos_embedding_groups", 16),
-        normalize_wav=bool(normalize),
-        normalize_eps=1e-7,
-        dropout=hf.get("hidden_dropout", 0.1),
-        attention_dropout=hf.get("attention_dropout", 0.1),
-        activation_dropout=hf.get("activation_dropout", 0.0),
-        input_dropout=hf.get("feat_proj_dropout", 0.0),
-    )
-    weights = {
-        re.sub(r"^(wav2vec2|hubert)\.", "", name): tensor
-        for name, tensor in checkpoints.read(found).items()
-    }
-    return config, _renamed(weights, HF_NAMES, HF_TRAINING)

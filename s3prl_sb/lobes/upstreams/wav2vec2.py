@@ -50,6 +50,13 @@ class Wav2Vec2(Upstream):
         Train only small adapters: ``{"kind": "lora", "rank": 8}``.
     layerdrop : float
         Probability to skip a layer when fine-tuning.
+    chunk_seconds : float, optional
+        Let the layers look no further than this in long audio: they run over
+        chunks of so many seconds, which see ``overlap_seconds`` more on either
+        side. What attention costs then grows as the audio does, not as its
+        square; what comes out is no longer exact. None: whole utterances.
+    overlap_seconds : float
+        Of the chunks.
     seed : int
         Of the random network's weights.
 
@@ -81,6 +88,8 @@ class Wav2Vec2(Upstream):
         precision="fp32",
         adapter=None,
         layerdrop=0.0,
+        chunk_seconds=None,
+        overlap_seconds=2.0,
         seed=0,
     ):
         super().__init__(freeze, precision, adapter)
@@ -102,15 +111,36 @@ class Wav2Vec2(Upstream):
         self.config.layerdrop = layerdrop
         if freeze_front_end:
             self.network.front_end.requires_grad_(False)
+        encoder = self.network.encoder
         if self.selection != "inputs" and self.config.norm_first:
-            self.network.encoder_norm.requires_grad_(False)  # after the last layer
-        if self.selection == "ffn" and not self.config.norm_first:
-            self.network.layers[-1].ffn_norm.requires_grad_(False)
+            encoder.norm.requires_grad_(False)  # after the last layer
+        if self.selection == "ffn":
+            self._without_gradients(encoder.layers[-1])
         self.output_size = self.config.hidden_size
         self.num_layers = self.config.num_layers + (self.selection == "inputs")
-        self.stride = 1
-        for _, _, stride in self.config.conv_layers:
-            self.stride *= stride
+        self.stride = self.network.front_end.stride
+        self.window = self._window(chunk_seconds, overlap_seconds)
+
+    def _without_gradients(self, layer):
+        """Freezes what comes after the last feed-forward."""
+        if self.config.layer == "conformer":
+            layer.norm.requires_grad_(False)
+        elif not self.config.norm_first:
+            layer.ffn_norm.requires_grad_(False)
+
+    def _window(self, chunk_seconds, overlap_seconds):
+        """The same in frames: (chunk, overlap), or None."""
+        if chunk_seconds is None:
+            return None
+        rate = self.sample_rate / self.stride
+        chunk, overlap = round(chunk_seconds * rate), round(overlap_seconds * rate)
+        if chunk < 1 or overlap < 0:
+            raise ValueError(
+                f"chunk_seconds {chunk_seconds} and overlap_seconds "
+                f"{overlap_seconds} are {chunk} and {overlap} frames; chunks have "
+                "one at least, overlaps none or more."
+            )
+        return chunk, overlap
 
     @property
     def min_samples(self):
@@ -123,9 +153,9 @@ class Wav2Vec2(Upstream):
 
     def encode(self, wavs):
         """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.network(list(wavs), self.selection):
+        for state in self.encode_packed(list(wavs)):
             yield state.unflatten(0, (len(wavs), -1))
 
     def encode_packed(self, wavs):
         """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        return self.network(wavs, self.selection)
+        return self.network(wavs, self.selection, self.window)

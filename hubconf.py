@@ -1,0 +1,14 @@
+"""Entry points of ``torch.hub``: every upstream by its name, in a checkout.
+
+``torch.hub.list`` names them, ``torch.hub.help`` says what each takes.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.lobes.upstreams.hub import entries as _entries
+
+dependencies = ["torch", "torchaudio", "numpy", "hyperpyyaml", "safetensors"]
+dependencies += ["filelock", "tqdm"]
+
+globals().update(_entries())

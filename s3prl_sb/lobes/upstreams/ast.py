@@ -1,0 +1,317 @@
+"""AST, the Audio Spectrogram Transformer: audio events of AudioSet.
+
+Paper: Gong et al., "AST: Audio Spectrogram Transformer", Interspeech 2021,
+https://arxiv.org/abs/2104.01778. Reproduces S3PRL's ``upstream/ast``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import re
+
+import torch
+import torch.nn.functional as F
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.building import build, read_source
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.vision_transformer import (
+    VisionTransformer,
+    VisionTransformerConfig,
+    configured,
+    from_timm,
+    joined_tokens,
+)
+
+#: Mean and standard deviation of AudioSet's log mel features.
+MEAN, STD = -4.2677393, 4.5689974
+BANDS, HOP = 128, 160
+SELECTIONS = ("cls", "hidden_states")
+#: Hugging Face's names of the weights, and timm's.
+HF_NAMES = {
+    r"^classifier\.layernorm\.": "mlp_head.0.",
+    r"^classifier\.dense\.": "mlp_head.1.",
+    r"^audio_spectrogram_transformer\.": "v.",
+    r"^v\.embeddings\.cls_token": "v.cls_token",
+    r"^v\.embeddings\.distillation_token": "v.dist_token",
+    r"^v\.embeddings\.position_embeddings": "v.pos_embed",
+    r"^v\.embeddings\.patch_embeddings\.projection\.": "v.patch_embed.proj.",
+    r"^v\.layernorm\.": "v.norm.",
+    r"^v\.encoder\.layer\.": "v.blocks.",
+    r"\.attention\.output\.dense\.": ".attn.proj.",
+    r"\.attention\.attention\.": ".attention.",
+    r"\.layernorm_before\.": ".norm1.",
+    r"\.layernorm_after\.": ".norm2.",
+    r"\.intermediate\.dense\.": ".mlp.fc1.",
+    r"(blocks\.\d+)\.output\.dense\.": r"\1.mlp.fc2.",
+}
+
+
+def read_ast(path):
+    """Reads a checkpoint of the authors', or Hugging Face's folder.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+
+    Returns
+    -------
+    config : dict
+        The entries of :class:`VisionTransformerConfig`.
+    weights : dict
+        Of :class:`VisionTransformer`. DeiT's classifiers of ImageNet,
+        ``v.head`` and ``v.head_dist``, are not used and dropped.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another kind, or of an AST with other patches.
+    """
+    if path.is_dir():
+        weights, told = _read_huggingface(path)
+    else:
+        weights, told = without_module(checkpoints.read(path)), {}
+    require(weights, ("mlp_head.1.weight",), path, "AST")
+    weights = transformer_weights(weights)
+    tokens, positions = joined_tokens(weights, "cls_token", "dist_token", "pos_embed")
+    config, weights = from_timm(weights, path)
+    bands, times = 12, len(positions) // 12
+    if config["patch"] != [16, 16] or bands * times != len(positions):
+        raise CheckpointError(
+            f"'{path}' has {len(positions)} patches of {config['patch']}: of AST "
+            "only the models with patches of 16 x 16 every 10 are supported"
+        )
+    config.update(
+        patch_stride=[10, 10],
+        grid=[bands, times],
+        num_classes=len(weights["head.weight"]),
+        **told,
+    )
+    positions = positions.unflatten(0, (bands, times))
+    return config, {**weights, "tokens": tokens, "positions": positions}
+
+
+def without_module(content):
+    """The weights of a ``DataParallel`` model; empty if it is no such thing."""
+    content = content if isinstance(content, dict) else {}
+    return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def require(weights, names, path, family):
+    """Raises CheckpointError, with what there is, unless the weights are those
+    of an AST and have ``names``."""
+    names = ("v.cls_token", "v.dist_token", "v.pos_embed", *names)
+    if not set(names) <= weights.keys():
+        raise CheckpointError(
+            f"'{path}' is not a checkpoint of {family}: these have "
+            f"{', '.join(names)}. Its keys: " + ", ".join(sorted(weights)[:8])
+        )
+
+
+def transformer_weights(weights):
+    """Those under ``v.`` and of AST's classifier, without DeiT's."""
+    return {
+        re.sub(r"^v\.", "", name): tensor
+        for name, tensor in weights.items()
+        if not re.match(r"v\.head(_dist)?\.", name)
+    }
+
+
+def _read_huggingface(folder):
+    """The weights under the authors' names, and what only the folder tells."""
+    hf = {}
+    if (folder / "config.json").is_file():
+        hf = checkpoints.read_json(folder / "config.json")
+    if hf.get("model_type") != "audio-spectrogram-transformer":
+        raise CheckpointError(
+            f"'{folder}' holds {hf.get('model_type', 'no config.json')}, where an "
+            "audio-spectrogram-transformer was expected"
+        )
+    preprocessor = folder / "preprocessor_config.json"
+    if preprocessor.is_file():
+        hf = {**checkpoints.read_json(preprocessor), **hf}
+    expected = {
+        "mean": MEAN,
+        "std": STD,
+        "do_normalize": True,
+        "num_mel_bins": BANDS,
+        "time_stride": 10,
+        "frequency_stride": 10,
+        "hidden_act": "gelu",
+        "qkv_bias": True,
+    }
+    for key, value in expected.items():
+        if hf.get(key, value) != value:
+            raise CheckpointError(
+                f"'{folder}' has {key}: {hf[key]}, and this class builds {value} only"
+            )
+    files = [folder / "model.safetensors", folder / "pytorch_model.bin"]
+    found = next((file for file in files if file.is_file()), files[0])
+    weights = {}
+    for name, tensor in checkpoints.read(found).items():
+        for pattern, ours in HF_NAMES.items():
+            name = re.sub(pattern, ours, name)
+        weights[name] = tensor
+    return weights, {
+        "norm_eps": hf.get("layer_norm_eps", 1e-12),
+        "num_heads": hf["num_attention_heads"],
+    }
+
+
+class Ast(Upstream):
+    """AST.
+
+    Audio is cut into windows, the last one filled up with zeros. Its hidden
+    state is the logits of the 527 classes of AudioSet, one frame for a window;
+    or the outputs of its layers, of which a frame is the 12 patches at one
+    time, lowest band first.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint of the authors, its address, or a folder or id of Hugging
+        Face. None: a random network of ``config``.
+    config : dict, optional
+        Entries of :class:`VisionTransformerConfig` that differ from the base
+        model; only without ``source``.
+    feature_selection : str
+        "cls": the logits; "hidden_states": the outputs of the layers.
+    window_secs : float
+        Length of the windows, whole multiples of 10 ms. For other than the
+        10.24 s of training, positions are cut or stretched.
+    stride_secs : float
+        From one window to the next; for "hidden_states" that is the length.
+    freeze, precision, adapter
+        As for every upstream.
+    seed : int
+        Of the random network's weights.
+
+    Note
+    ----
+    In S3PRL the classifier of "cls" is random: of a checkpoint it loads all
+    but that. Here it is the checkpoint's.
+
+    As in S3PRL, a window of 10.24 s gives 101 frames of "hidden_states" where
+    102.4 strides would fit: from window to window they come earlier.
+
+    Example
+    -------
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
+    >>> upstream = Ast(config=tiny, window_secs=1, stride_secs=1)
+    >>> hidden_states, lens = upstream(torch.randn(2, 40000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (1, torch.Size([2, 3, 527]))
+    """
+
+    packed = True
+    reader = staticmethod(read_ast)
+    #: What differs from :class:`VisionTransformerConfig`.
+    base = {}
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        feature_selection="cls",
+        window_secs=10.24,
+        stride_secs=10.24,
+        freeze=True,
+        precision="fp32",
+        adapter=None,
+        seed=0,
+    ):
+        super().__init__(freeze, precision, adapter)
+        if feature_selection not in SELECTIONS:
+            raise ValueError(
+                f"Unknown feature_selection '{feature_selection}'. Known: "
+                + ", ".join(SELECTIONS)
+            )
+        config, weights = {**self.base, **(config or {})}, None
+        if source is not None:
+            config, weights = read_source(source, self.reader)
+        config = configured(VisionTransformerConfig, config)
+        self.config = dataclasses.asdict(config)
+        self.network = build(lambda: VisionTransformer(config), weights, source, seed)
+        self.features = KaldiFeatures(
+            "fbank",
+            deltas=0,
+            cmvn=False,
+            num_mel_bins=BANDS,
+            window_type="hanning",
+            htk_compat=True,
+        )
+        self.window = round(window_secs * self.sample_rate)
+        self.step = round(stride_secs * self.sample_rate)
+        bands, times = self.network.grid(BANDS, self.window // HOP)
+        if self.window % HOP or times < 1 or self.window < self.features.min_samples:
+            shortest = max(3, config.patch[1]) * HOP / self.sample_rate
+            raise ValueError(
+                f"window_secs is {window_secs}; it must be {shortest} or more, and "
+                "a whole multiple of 0.01"
+            )
+        self.logits = feature_selection == "cls"
+        if not 0 < self.step <= self.window:
+            raise ValueError(f"stride_secs {stride_secs} must not skip any audio")
+        if not self.logits and self.step != self.window:
+            raise ValueError(
+                "With feature_selection 'hidden_states' windows do not overlap: "
+                "give window_secs and stride_secs the same value"
+            )
+        if self.logits:
+            self.times, self.stride, self.num_layers = 1, self.step, 1
+            self.output_size = config.num_classes
+            return
+        self.times = times
+        self.stride = HOP * config.patch_stride[1]
+        self.num_layers = config.num_layers
+        self.output_size = bands * config.hidden_size
+        if config.num_classes:
+            for name in ("norm", "head_norm", "head"):  # after the last layer
+                self.network.get_submodule(name).requires_grad_(False)
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        windows = -(-samples // self.step)
+        return min(windows * self.times, -(-samples // self.stride))
+
+    def encode(self, wavs):
+        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        for state in self.encode_packed(list(wavs)):
+            yield state.unflatten(0, (len(wavs), -1))
+
+    def encode_packed(self, wavs):
+        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        windows = [self._windows(wav) for wav in wavs]
+        states = self.network(self._log_mel(torch.cat(windows)))
+        if self.logits:
+            for state in states:  # the last one counts
+                pass
+            yield self.network.classify(state)[0]
+            return
+        counts = [len(part) * self.times for part in windows]
+        for state in states:
+            state = state[:, 2:].unflatten(1, (-1, self.times)).transpose(1, 2)
+            parts = state.flatten(2).flatten(0, 1).split(counts)
+            yield torch.cat([x[: self.frames(len(w))] for x, w in zip(parts, wavs)])
+
+    def _windows(self, wav):
+        """[samples] -> [windows, samples of one]."""
+        last = (len(wav) - 1) // self.step * self.step
+        whole = last + self.window
+        return F.pad(wav, (0, whole - len(wav))).unfold(0, self.window, self.step)
+
+    def _log_mel(self, windows):
+        """[windows, samples] -> [windows, bands, frames], normalized.
+
+        All windows run as one signal: frames across two of them are replaced
+        by the zeros that each would be padded with alone.
+        """
+        frames = self.window // HOP
+        x = (self.features.encode(windows.reshape(1, -1))[0][0] - MEAN) / (2 * STD)
+        x = F.pad(x, (0, 0, 0, len(windows) * frames - len(x)))
+        x = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        whole = self.features.frames(self.window)
+        return F.pad(x[:, :, :whole], (0, frames - whole))

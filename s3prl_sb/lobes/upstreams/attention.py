@@ -1,0 +1,302 @@
+"""Self-attention over packed frames, with the positions that models give it.
+
+Every utterance attends to itself alone. Without relative positions on a GPU
+that is one kernel for all lengths (a jagged tensor); with them, utterance by
+utterance and block of queries by block, so that no matrix of frames x frames
+is ever held.
+
+Papers: Vaswani et al., "Attention Is All You Need",
+https://arxiv.org/abs/1706.03762, and of the positions those of the classes.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+#: Scores that relative attention computes at a time: 16 MB in fp32.
+BLOCK = 1 << 22
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention without positions.
+
+    Arguments
+    ---------
+    size : int
+        Of the frames.
+    num_heads : int
+        Heads.
+    dropout : float
+        Of the attention weights, in training mode.
+
+    Example
+    -------
+    >>> attention = SelfAttention(32, num_heads=4)
+    >>> attention(torch.randn(10, 32), frames=[7, 3]).shape
+    torch.Size([10, 32])
+    """
+
+    def __init__(self, size, num_heads, dropout=0.0):
+        super().__init__()
+        self.num_heads, self.dropout = num_heads, dropout
+        self.query = nn.Linear(size, size)
+        self.key = nn.Linear(size, size)
+        self.value = nn.Linear(size, size)
+        self.output = nn.Linear(size, size)
+
+    def forward(self, x, frames):
+        """[total_frames, size] -> the same.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Packed frames.
+        frames : list of int
+            Frames of each utterance.
+
+        Returns
+        -------
+        torch.Tensor
+        """
+        q, k, v = self.query(x), self.key(x), self.value(x)
+        return self.output(self.attend(q, k, v, frames))
+
+    def attend(self, q, k, v, frames):
+        """Packed queries, keys and values -> [total_frames, size]."""
+        if len(set(frames)) == 1:
+            qkv = (t.unflatten(0, (len(frames), -1)) for t in (q, k, v))
+            return self._kernel(*map(self._heads, qkv)).flatten(0, 1)
+        if q.is_cuda:
+            return self.attend_jagged(q, k, v, frames)
+        pieces = zip(*(t.split(frames) for t in (q, k, v)))
+        return torch.cat(
+            [self._kernel(*(self._heads(t[None]) for t in p))[0] for p in pieces]
+        )
+
+    def attend_jagged(self, q, k, v, frames):
+        """The same in one kernel, for devices that many small ones keep idle."""
+        offsets = torch.tensor([0, *frames]).cumsum(0).to(q.device, non_blocking=True)
+        jagged = (
+            torch.nested.nested_tensor_from_jagged(
+                t.unflatten(-1, (self.num_heads, -1)),
+                offsets,
+                min_seqlen=min(frames),  # known here: asking the device would wait
+                max_seqlen=max(frames),
+            ).transpose(1, 2)
+            for t in (q, k, v)
+        )
+        x = F.scaled_dot_product_attention(*jagged, dropout_p=self._dropout)
+        return x.transpose(1, 2).values().flatten(1)
+
+    @property
+    def _dropout(self):
+        return self.dropout if self.training else 0.0
+
+    def _heads(self, x):
+        """[batch, frames, size] -> [batch, heads, frames, size of a head]."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def _kernel(self, q, k, v, bias=None):
+        """[batch, heads, frames, size of a head] each -> [batch, frames, size]."""
+        x = F.scaled_dot_product_attention(q, k, v, bias, dropout_p=self._dropout)
+        return x.transpose(1, 2).flatten(2)
+
+
+class RotaryAttention(SelfAttention):
+    """Rotary positions, as fairseq's conformers have them: the input of the
+    query's and the key's projection is turned, not their output.
+
+    Paper: Su et al., "RoFormer", https://arxiv.org/abs/2104.09864.
+    """
+
+    def forward(self, x, frames):
+        """[total_frames, size] -> the same, as :class:`SelfAttention`."""
+        turned = self._turned(x, frames)
+        q, k, v = self.query(turned), self.key(turned), self.value(x)
+        return self.output(self.attend(q, k, v, frames))
+
+    def _turned(self, x, frames):
+        angles = _angles(max(frames), x.shape[-1] // self.num_heads)
+        angles = torch.cat([angles[:count] for count in frames]).to(x.device)
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        heads = x.unflatten(-1, (self.num_heads, -1))
+        left, right = heads.chunk(2, dim=-1)
+        turned = torch.cat([-right, left], dim=-1)
+        return (heads * cos[:, None] + turned * sin[:, None]).flatten(1)
+
+
+class RelativeAttention(SelfAttention):
+    """What attention with a bias for each query and key shares: it runs one
+    utterance after the other, a block of queries at a time. A subclass
+    implements :meth:`bias`."""
+
+    def forward(self, x, frames):
+        """[total_frames, size] -> the same, as :class:`SelfAttention`."""
+        q, k, v = self.query(x), self.key(x), self.value(x)
+        q, pieces = self.prepare(q), []
+        for x_i, *qkv in zip(*(t.split(frames) for t in (x, q, k, v))):
+            q_i, k_i, v_i = (self._heads(t[None]) for t in qkv)
+            count = len(x_i)
+            rows = max(1, BLOCK // (self.num_heads * count))
+            for i in range(0, count, rows):
+                q_block = q_i[:, :, i : i + rows]
+                bias = self.bias(x_i[i : i + rows], q_block[0], i, count)
+                pieces.append(self._kernel(q_block, k_i, v_i, bias[None])[0])
+        return self.output(torch.cat(pieces))
+
+    def prepare(self, q):
+        """What the queries are for the kernel, [total_frames, size]."""
+        return q
+
+    def bias(self, x, q, first, count):
+        """What is added to the scores of a block of queries.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [rows, size], the input frames of the queries.
+        q : torch.Tensor
+            [heads, rows, size of a head], prepared queries.
+        first : int
+            Which frame the first query is.
+        count : int
+            Frames of the utterance.
+
+        Returns
+        -------
+        torch.Tensor
+            [heads, rows, count].
+        """
+        raise NotImplementedError
+
+
+class GatedRelativeAttention(RelativeAttention):
+    """WavLM's: a bias by the bucket of the distance, through a gate that the
+    query's frame opens.
+
+    Paper: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900.
+
+    Arguments
+    ---------
+    size, num_heads, dropout
+        As of :class:`SelfAttention`.
+    buckets : BucketedDistances
+        The table, which all layers share; only the first one registers it.
+    first : bool
+        Whether this is the first layer.
+    """
+
+    def __init__(self, size, num_heads, dropout, buckets, first):
+        super().__init__(size, num_heads, dropout)
+        self.gate = nn.Linear(size // num_heads, 8)
+        self.gate_scale = nn.Parameter(torch.ones(num_heads))
+        if first:
+            self.buckets = buckets
+        self._shared = [buckets]  # in a list: no second module of it
+
+    def bias(self, x, q, first, count):
+        """[heads, rows, count], see :class:`RelativeAttention`."""
+        heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
+        gates = torch.sigmoid(self.gate(heads).unflatten(-1, (2, 4)).sum(-1))
+        update, reset = gates.unbind(-1)  # [heads, rows]
+        scale = self.gate_scale[:, None].to(x.dtype)
+        opened = update * (reset * scale - 1) + 2
+        return opened[..., None] * self._shared[0](first, len(x), count)
+
+
+class BucketedDistances(nn.Module):
+    """A learned bias for each head and each bucket of distances, as in T5.
+
+    Paper: Raffel et al., https://arxiv.org/abs/1910.10683.
+
+    Arguments
+    ---------
+    num_heads : int
+        Heads.
+    num_buckets : int
+        Half of them for keys before the query, half for keys after it; half
+        of each for single distances, the others ever wider.
+    max_distance : int
+        From which on all distances are in the last bucket.
+
+    Example
+    -------
+    >>> BucketedDistances(4, 320, 800)(first=5, rows=2, count=9).shape
+    torch.Size([4, 2, 9])
+    """
+
+    def __init__(self, num_heads, num_buckets, max_distance):
+        super().__init__()
+        self.num_buckets, self.max_distance = num_buckets, max_distance
+        self.table = nn.Embedding(num_buckets, num_heads)
+
+    def forward(self, first, rows, count):
+        """[heads, rows, count]: of queries ``first`` to ``first + rows`` for
+        all keys."""
+        device = self.table.weight.device
+        distances = torch.arange(1 - first - rows, count - first, device=device)
+        values = self.table(self.bucket(distances)).T  # [heads, rows + count - 1]
+        return values.unfold(1, count, 1).flip(1)  # nearest key of the last row first
+
+    def bucket(self, distances):
+        """Key minus query -> number of the bucket."""
+        half = self.num_buckets // 2
+        exact = half // 2
+        far = distances.abs().clamp_min(1).float() / exact
+        far = exact + far.log() / math.log(self.max_distance / exact) * (half - exact)
+        far = far.long().clamp_max(half - 1)
+        near = distances.abs()
+        return torch.where(near < exact, near, far) + half * (distances > 0)
+
+
+class TransformerXLAttention(RelativeAttention):
+    """Relative positions of Transformer-XL, with projected sines of the
+    distance and two learned biases of the query.
+
+    Paper: Dai et al., https://arxiv.org/abs/1901.02860.
+    """
+
+    def __init__(self, size, num_heads, dropout=0.0):
+        super().__init__(size, num_heads, dropout)
+        self.position = nn.Linear(size, size, bias=False)
+        self.content_bias = nn.Parameter(torch.zeros(size))
+        self.position_bias = nn.Parameter(torch.zeros(size))
+
+    def prepare(self, q):
+        """The queries with the bias for contents."""
+        return q + self.content_bias
+
+    def bias(self, x, q, first, count):
+        """[heads, rows, count], see :class:`RelativeAttention`."""
+        rows, size = len(x), x.shape[1]
+        # Query minus key, from that of the first key and the last query down.
+        distances = torch.arange(first + rows - 1, first - count, -1)
+        sines = _sines(distances, size).to(x.device, x.dtype)
+        sines = self._heads(self.position(sines)[None])[0]
+        difference = self.position_bias - self.content_bias
+        q = q + difference.view(self.num_heads, 1, -1)
+        scores = (q @ sines.transpose(1, 2)) / math.sqrt(q.shape[-1])
+        # Row i begins i places earlier: a view with one step less a row.
+        heads, rows, width = scores.shape
+        stride = (rows * width, width - 1, 1)
+        return scores.contiguous().as_strided((heads, rows, count), stride, rows - 1)
+
+
+def _sines(positions, size):
+    """[n] -> [n, size]: sines at even, cosines at odd places."""
+    rates = torch.exp(torch.arange(0, size, 2) * -(math.log(10000.0) / size))
+    angles = positions[:, None].float() * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+@functools.lru_cache(maxsize=4)
+def _angles(count, size):
+    """[count, size]: of rotary positions, each of the halves the same."""
+    rates = 10000.0 ** -(torch.arange(0, size, 2).float() / size)
+    return (torch.arange(count)[:, None] * rates).repeat(1, 2)

@@ -1,0 +1,332 @@
+"""MAE-AST: a masked autoencoder over patches or frames of a spectrogram.
+
+Paper: Baade et al., "MAE-AST: Masked Autoencoding Audio Spectrogram
+Transformer", Interspeech 2022, https://arxiv.org/abs/2203.16691. Reproduces
+S3PRL's ``upstream/mae_ast``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import functools
+import math
+import re
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.building import build, read_source
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS, EncoderLayer
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.vision_transformer import configured
+
+#: What only pre-training uses, and the table of sines, which is computed here.
+TRAINING = re.compile(
+    r"layer_norm\.|batch_norm\.|(en|de)coder_mask_emb$|decoder\.|post_enc_proj\."
+    r"|final_proj_|dec_conv_pos_embed\.|(enc|dec)_sine_pos_embed\."
+)
+#: S3PRL's names of the weights, and ours. Applied from first to last.
+NAMES = {
+    r"^post_extract_proj\.": "projection.",
+    r"^encoder\.layer_norm\.": "norm.",
+    r"^encoder\.layers\.": "layers.",
+    r"\.self_attn\.q_proj\.": ".attention.query.",
+    r"\.self_attn\.k_proj\.": ".attention.key.",
+    r"\.self_attn\.v_proj\.": ".attention.value.",
+    r"\.self_attn\.out_proj\.": ".attention.output.",
+    r"\.self_attn_layer_norm\.": ".attention_norm.",
+    r"\.fc1\.": ".expand.",
+    r"\.fc2\.": ".contract.",
+    r"\.final_layer_norm\.": ".ffn_norm.",
+}
+#: Our entries of the configuration, and S3PRL's of its ``model`` block.
+ENTRIES = {
+    "hidden_size": "encoder_embed_dim",
+    "ffn_size": "encoder_ffn_embed_dim",
+    "num_layers": "encoder_layers",
+    "num_heads": "encoder_attention_heads",
+    "norm_first": "layer_norm_first",
+    "activation": "activation_fn",
+    "sine_positions": "enc_sine_pos",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+}
+EPSILON = 1e-5  # of the batch norm
+
+
+@dataclasses.dataclass
+class MaeAstConfig:
+    """Sizes and options of a :class:`MaeAstEncoder`; defaults: the model of
+    patches.
+
+    Arguments
+    ---------
+    hidden_size, ffn_size, num_layers, num_heads : int
+        Of the encoder.
+    num_mel_bins : int
+        Of the features.
+    patch, patch_stride : list of int
+        Frames and mel bands of a patch, and from one patch to the next.
+    mean, variance : float
+        Of the features, as the batch norm of pre-training has found them.
+    sine_positions : bool
+        Whether patches get positions.
+    norm_first : bool
+        Layer norm before attention and feed-forward or after.
+    norm_eps : float
+        Added to the variance in layer norms.
+    activation : str
+        "gelu", "relu" or "swish".
+    dropout, attention_dropout, activation_dropout : float
+        Active only in training mode.
+    """
+
+    hidden_size: int = 768
+    ffn_size: int = 3072
+    num_layers: int = 12
+    num_heads: int = 12
+    num_mel_bins: int = 128
+    patch: list = dataclasses.field(default_factory=lambda: [16, 16])
+    patch_stride: list = dataclasses.field(default_factory=lambda: [16, 16])
+    mean: float = -4.2677393  # AudioSet's
+    variance: float = 20.875737
+    sine_positions: bool = True
+    norm_first: bool = False
+    norm_eps: float = 1e-5
+    activation: str = "gelu"
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+
+    def __post_init__(self):
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of: {', '.join(ACTIVATIONS)}")
+
+
+class MaeAstEncoder(nn.Module):
+    """The encoder: projection of the patches, positions, layers.
+
+    Arguments
+    ---------
+    config : MaeAstConfig
+        Sizes and options.
+
+    Example
+    -------
+    >>> config = MaeAstConfig(hidden_size=32, ffn_size=64, num_layers=2, num_heads=4)
+    >>> states = MaeAstEncoder(config)(torch.randn(40, 256), [24, 16])
+    >>> [list(state.shape) for state in states]
+    [[40, 32], [40, 32]]
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.projection = nn.Linear(math.prod(config.patch), config.hidden_size)
+        if not config.norm_first:
+            self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config) for _ in range(config.num_layers)
+        )
+
+    def forward(self, x, counts):
+        """Hidden states, one at a time.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Patches [total_patches, values], utterance after utterance.
+        counts : list of int
+            Patches of each utterance.
+
+        Yields
+        ------
+        torch.Tensor
+            The output of each layer, [total_patches, hidden_size].
+        """
+        x = self.projection(x)
+        if self.config.sine_positions:
+            table = sines(max(counts), self.config.hidden_size)
+            table = torch.cat([table[:count] for count in counts])
+            x = x + table.to(x.device, x.dtype)
+        if not self.config.norm_first:
+            x = self.norm(x)
+        x = F.dropout(x, self.config.dropout, self.training)
+        for layer in self.layers:
+            x, _ = layer(x, counts)
+            yield x
+
+
+@functools.lru_cache(maxsize=2)
+def sines(count, size):
+    """Sines at even, cosines at odd places, [count, size].
+
+    In fp32 throughout, rounding errors included: in long audio they are part
+    of what the network was trained on.
+    """
+    rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
+    angles = torch.arange(count)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :size]
+
+
+def read_mae_ast(path):
+    """Reads a checkpoint of the authors'.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+
+    Returns
+    -------
+    config : dict
+        The entries of :class:`MaeAstConfig`.
+    weights : dict
+        Of :class:`MaeAstEncoder`, without the decoder.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another kind, or of a variant that is not supported.
+    """
+    content = checkpoints.read(path)
+    content = content if isinstance(content, dict) else {}
+    cfg = checkpoints.plain(content.get("cfg"))
+    cfg = cfg if isinstance(cfg, dict) else {}
+    model, task = cfg.get("model") or {}, cfg.get("task") or {}
+    if "model" not in content or "ast_kernel_size_chan" not in model:
+        raise CheckpointError(
+            f"'{path}' is not a checkpoint of MAE-AST: these have 'model', and "
+            "'cfg' with 'model' and 'task', where ast_kernel_size_chan is. Its "
+            "keys: " + ", ".join(sorted(map(str, content))[:8])
+        )
+    for options, option, expected in (
+        (model, "enc_conv_pos", False),
+        (task, "sample_rate", 16000),
+        (task, "feature_type", "fbank"),
+    ):
+        if options.get(option, expected) != expected:
+            raise CheckpointError(
+                f"'{path}' has {option}: {options[option]}, and this class builds "
+                f"{expected} only"
+            )
+    weights = content["model"]
+    try:
+        config = {ours: model[theirs] for ours, theirs in ENTRIES.items()}
+        for ours, theirs in (("patch", "size"), ("patch_stride", "stride")):
+            axes = ("time", "chan")
+            config[ours] = [model[f"ast_kernel_{theirs}_{axis}"] for axis in axes]
+        config["num_mel_bins"] = task["feature_dim"]
+        for ours, theirs in (("mean", "mean"), ("variance", "var")):
+            config[ours] = float(weights[f"batch_norm.running_{theirs}"])
+    except KeyError as error:
+        raise CheckpointError(f"'{path}' does not tell {error}") from error
+    converted = {}
+    for name, tensor in weights.items():
+        # Of networks with norms first it comes after the last hidden state.
+        unused = config["norm_first"] and name.startswith("encoder.layer_norm.")
+        if unused or TRAINING.match(name):
+            continue
+        for pattern, ours in NAMES.items():
+            name = re.sub(pattern, ours, name)
+        converted[name] = tensor
+    return config, converted
+
+
+class MaeAst(Upstream):
+    """MAE-AST.
+
+    Its hidden states are the outputs of the encoder's layers. A frame is the
+    patches at one time, lowest band first: 8 of them, or the one of frame
+    models. The end of an utterance that fills no patch is left out.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint of the authors, or its address. It brings its own
+        architecture. None: a random network of ``config``.
+    config : dict, optional
+        Entries of :class:`MaeAstConfig` that differ from the model of patches;
+        only without ``source``.
+    freeze, precision, adapter
+        As for every upstream.
+    seed : int
+        Of the random network's weights.
+
+    Note
+    ----
+    S3PRL fails for audio shorter than a patch (175 ms), which is padded with
+    zeros here, and for more patches than its table of sines has. When training
+    it normalizes features by the statistics of the batch and moves those of
+    pre-training; here these stay.
+
+    Example
+    -------
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
+    >>> hidden_states, lens = MaeAst(config=tiny)(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (2, torch.Size([2, 6, 256]))
+    """
+
+    packed = True
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        freeze=True,
+        precision="fp32",
+        adapter=None,
+        seed=0,
+    ):
+        super().__init__(freeze, precision, adapter)
+        config, weights = config or {}, None
+        if source is not None:
+            config, weights = read_source(source, read_mae_ast)
+        config = configured(MaeAstConfig, config)
+        self.config = dataclasses.asdict(config)
+        self.network = build(lambda: MaeAstEncoder(config), weights, source, seed)
+        bands = config.num_mel_bins
+        self.features = KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
+        (self.wide, high), (self.step, step) = config.patch, config.patch_stride
+        self.stride = self.features.stride * self.step
+        self.num_layers = config.num_layers
+        self.vertical = 1 + (bands - high) // step  # patches at one time
+        self.output_size = self.vertical * config.hidden_size
+
+    @property
+    def min_samples(self):
+        """Length of the shortest audio that needs no padding, in samples."""
+        return self.features.window + (self.wide - 1) * self.features.stride
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        frames = self.features.frames(max(samples, self.min_samples))
+        return 1 + (frames - self.wide) // self.step
+
+    def encode(self, wavs):
+        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        for state in self.encode_packed(list(wavs)):
+            yield state.unflatten(0, (len(wavs), -1))
+
+    def encode_packed(self, wavs):
+        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        patches = [self._patches(wav) for wav in wavs]
+        counts = [len(part) for part in patches]
+        x = torch.cat(patches).to(self.network.layers[0].ffn_norm.weight.dtype)
+        for state in self.network(x, counts):
+            yield state.unflatten(0, (-1, self.vertical)).flatten(1)
+
+    def _patches(self, wav):
+        """[samples] -> [patches, values], time by time, then band by band."""
+        config = self.network.config
+        x = self.features.encode(wav[None])[0][0] - config.mean
+        x = x / math.sqrt(config.variance + EPSILON) * 0.5
+        for dim, (size, step) in enumerate(zip(config.patch, config.patch_stride)):
+            x = x.unfold(dim, size, step)
+        return x.flatten(2).flatten(0, 1)

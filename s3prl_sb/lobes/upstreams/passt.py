@@ -1,0 +1,276 @@
+"""PaSST, the Patchout Spectrogram Transformer: audio events of AudioSet.
+
+Papers: Koutini et al., "Efficient Training of Audio Transformers with
+Patchout", Interspeech 2022, https://arxiv.org/abs/2110.05069; Koutini et al.,
+"Learning General Audio Representations with Large-Scale Training of Patchout
+Audio Transformers", https://arxiv.org/abs/2211.13956, for the windows.
+Reproduces S3PRL's ``upstream/passt``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import functools
+import re
+
+import torch
+import torch.nn.functional as F
+import torchaudio.compliance.kaldi
+import torchaudio.functional
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.building import build, read_source
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.vision_transformer import (
+    VisionTransformer,
+    VisionTransformerConfig,
+    configured,
+    from_timm,
+)
+
+BANDS, N_FFT, WIN = 128, 1024, 800
+RATE = 32000  # Hz, of the network
+FMAX = 15000.0  # Hz
+MEL_FRAMES = 6  # of the window of plain features
+#: Patches that run through the network at a time.
+PATCHES = 1 << 14
+#: What a checkpoint has besides the Transformer.
+OWN = (
+    "cls_token",
+    "dist_token",
+    "new_pos_embed",
+    "freq_new_pos_embed",
+    "time_new_pos_embed",
+)
+
+
+def read_passt(path):
+    """Reads a checkpoint of the authors'.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+
+    Returns
+    -------
+    config : dict
+        The entries of :class:`VisionTransformerConfig`.
+    weights : dict
+        Of :class:`VisionTransformer`. DeiT's second classifier, ``head_dist``,
+        is not used and dropped.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another kind.
+    """
+    weights = checkpoints.read(path)
+    weights = weights if isinstance(weights, dict) else {}
+    if not {*OWN, "head.1.weight"} <= weights.keys():
+        raise CheckpointError(
+            f"'{path}' is not a checkpoint of PaSST: these have {', '.join(OWN)} and "
+            "head.1.weight. Its keys: " + ", ".join(sorted(map(str, weights))[:8])
+        )
+    own = {name: weights[name][0] for name in OWN}
+    config, weights = from_timm(
+        {
+            name: tensor
+            for name, tensor in weights.items()
+            if name not in OWN and not re.match(r"head_dist\.", name)
+        },
+        path,
+    )
+    tokens = torch.cat([own["cls_token"], own["dist_token"]]) + own["new_pos_embed"]
+    bands = own["freq_new_pos_embed"][:, :, 0].T.contiguous()
+    times = own["time_new_pos_embed"][:, 0].T.contiguous()
+    high = config["patch"][0]
+    strides = [s for s in range(1, high + 1) if 1 + (BANDS - high) // s == len(bands)]
+    if not strides:
+        raise CheckpointError(
+            f"'{path}' has positions for {len(bands)} patches of {high} bands, "
+            f"which do not divide {BANDS} bands"
+        )
+    config.update(
+        patch_stride=[strides[-1], strides[-1]],
+        grid=[len(bands), len(times)],
+        factorized=True,
+        num_classes=len(weights["head.weight"]),
+    )
+    own = {"tokens": tokens, "band_positions": bands, "time_positions": times}
+    return config, {**weights, **own}
+
+
+class Passt(Upstream):
+    """PaSST.
+
+    One hidden state: for a window around every 50 ms the logits of the 527
+    classes of AudioSet and the 768 features below them; with several windows
+    one after the other, and plain log mel features last.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint of the authors, or its address. None: a random network of
+        ``config``.
+    config : dict, optional
+        Entries of :class:`VisionTransformerConfig` that differ from the base
+        model; only without ``source``.
+    hop : int
+        Samples at 32 kHz from one frame of the spectrogram to the next, as in
+        training: 320, 160 or 100. The checkpoint does not tell.
+    scales : list of int
+        For each window, how often ``window_secs`` it is long.
+    mel : bool
+        Whether log mel features of a short window are part of it.
+    window_secs, stride_secs : float
+        Length of the windows, and from one to the next.
+    freeze, precision, adapter
+        As for every upstream.
+    seed : int
+        Of the random network's weights.
+
+    Note
+    ----
+    In S3PRL all of SpecAugment is active until ``eval()`` is called, and audio
+    shorter than half the longest window fails. Here nothing is random, and
+    such audio is padded with zeros to that; it has as many frames as its own
+    length asks for.
+
+    Example
+    -------
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
+    >>> hidden_states, lens = Passt(config=tiny)(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (1, torch.Size([2, 21, 559]))
+    """
+
+    packed = True
+    num_layers = 1
+    #: What differs from :class:`VisionTransformerConfig`.
+    base = {"grid": [12, 99], "factorized": True}
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        hop=320,
+        scales=(1,),
+        mel=False,
+        window_secs=0.16,
+        stride_secs=0.05,
+        freeze=True,
+        precision="fp32",
+        adapter=None,
+        seed=0,
+    ):
+        super().__init__(freeze, precision, adapter)
+        config, weights = {**self.base, **(config or {})}, None
+        if source is not None:
+            config, weights = read_source(source, read_passt)
+        config = configured(VisionTransformerConfig, config)
+        self.config = dataclasses.asdict(config)
+        self.network = build(lambda: VisionTransformer(config), weights, source, seed)
+        self.hop, self.mel = hop, mel
+        self.stride = round(stride_secs * self.sample_rate)
+        self.windows = [2 * round(s * window_secs * self.sample_rate) for s in scales]
+        if self.stride < 1 or not scales or hop < WIN // 8:
+            raise ValueError(
+                f"stride_secs {stride_secs}, scales {list(scales)}, hop {hop}: there "
+                f"must be a stride, a scale, and {WIN // 8} samples or more"
+            )
+        for window in self.windows:
+            times = self._patches(window)[1]
+            if not 1 <= times <= config.grid[1]:
+                raise ValueError(
+                    f"A window of {window / RATE} s has {times} patches over time; "
+                    f"this network is for 1 to {config.grid[1]}"
+                )
+        size = config.num_classes + config.hidden_size
+        self.output_size = len(self.windows) * size + mel * MEL_FRAMES * BANDS
+
+    def frames(self, samples):
+        """The exact number of frames of an utterance of ``samples`` samples."""
+        return 1 + samples // self.stride
+
+    def encode(self, wavs):
+        """[batch, samples] -> one hidden state [batch, frames, output_size]."""
+        for state in self.encode_packed(list(wavs)):
+            yield state.unflatten(0, (len(wavs), -1))
+
+    def encode_packed(self, wavs):
+        """List of [samples_i] -> one hidden state [total_frames, output_size]."""
+        frames = [self.frames(len(wav)) for wav in wavs]
+        # Reflection needs more than half a window; at 16 kHz a quarter of it.
+        least = max(self.windows) // 4 + 1
+        wavs = [F.pad(wav.float(), (0, max(0, least - len(wav)))) for wav in wavs]
+        wavs = [torchaudio.functional.resample(wav, 16000, RATE) for wav in wavs]
+        parts = []
+        for window in self.windows:
+            bands, times = self._patches(window)
+            size = max(1, PATCHES // (bands * times))
+            chunks = self._cut(wavs, frames, window).split(size)
+            parts.append(torch.cat([self._embedding(chunk) for chunk in chunks]))
+        if self.mel:
+            windows = self._cut(wavs, frames, MEL_FRAMES * self.hop)
+            parts.append(log_mel(windows, self.hop).flatten(1).to(parts[0].dtype))
+        yield torch.cat(parts, dim=1)
+
+    def _patches(self, window):
+        """Patches of a window, over bands and over time."""
+        return self.network.grid(BANDS, 1 + (window - 1) // self.hop)
+
+    def _cut(self, wavs, frames, window):
+        """List of [samples_i] at 32 kHz -> [total_frames, window], centred and
+        mirrored at the ends."""
+        reach = (window // 2, window // 2)
+        wavs = [F.pad(wav[None], reach, mode="reflect")[0] for wav in wavs]
+        cut = [wav.unfold(0, window, 2 * self.stride) for wav in wavs]
+        return torch.cat([part[:count] for part, count in zip(cut, frames)])
+
+    def _embedding(self, windows):
+        """[windows, samples] -> [windows, num_classes + hidden_size]."""
+        for state in self.network(log_mel(windows, self.hop)):  # the last one counts
+            pass
+        return torch.cat(self.network.classify(state), dim=1)
+
+
+def log_mel(wavs, hop):
+    """PaSST's features.
+
+    Arguments
+    ---------
+    wavs : torch.Tensor
+        [batch, samples] at 32 kHz.
+    hop : int
+        Samples from one frame to the next.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, 128, frames], fp32.
+
+    Example
+    -------
+    >>> log_mel(torch.randn(2, 5120), hop=320).shape
+    torch.Size([2, 128, 16])
+    """
+    with torch.autocast(wavs.device.type, enabled=False):
+        window, bands = _constants(wavs.device)
+        x = wavs[:, 1:] - 0.97 * wavs[:, :-1]
+        x = torch.stft(x, N_FFT, hop, WIN, window, return_complex=True)
+        x = bands @ (x.real.square() + x.imag.square())
+        return ((x + 1e-5).log() + 4.5) / 5
+
+
+# Not buffers: these stay fp32 when the module is cast.
+@functools.lru_cache(maxsize=4)
+def _constants(device):
+    """The STFT's window, and [bands, frequencies]."""
+    bands, _ = torchaudio.compliance.kaldi.get_mel_banks(
+        BANDS, N_FFT, RATE, 0.0, FMAX, vtln_low=100.0, vtln_high=-500.0,
+        vtln_warp_factor=1.0,
+    )  # fmt: skip
+    window = torch.hann_window(WIN, periodic=False)
+    return window.to(device), F.pad(bands, (0, 1)).to(device)

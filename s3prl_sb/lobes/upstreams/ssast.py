@@ -1,0 +1,127 @@
+"""SSAST: AST pre-trained without labels, on masked patches or frames.
+
+Paper: Gong et al., "SSAST: Self-Supervised Audio Spectrogram Transformer",
+AAAI 2022, https://arxiv.org/abs/2110.09784. Reproduces S3PRL's
+``upstream/ssast``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.ast import (
+    Ast,
+    require,
+    transformer_weights,
+    without_module,
+)
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.vision_transformer import from_timm, joined_tokens
+
+#: From one patch to the next, by size of the patches, after pre-training.
+STRIDES = {(16, 16): [10, 10], (128, 2): [128, 1]}
+#: What only the tasks of pre-training use.
+TRAINING = re.compile(r"mask_embed$|[cg]predlayer\.|p_input_[ft]dim$|v\.norm\.")
+
+
+def read_ssast(path):
+    """Reads a checkpoint of the authors'.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+
+    Returns
+    -------
+    config : dict
+        The entries of ``VisionTransformerConfig``. Its patches overlap, as
+        S3PRL has them, where those of pre-training did not.
+    weights : dict
+        Of ``VisionTransformer``.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another kind.
+    """
+    weights = without_module(checkpoints.read(path))
+    require(weights, ("p_input_fdim", "p_input_tdim"), path, "SSAST")
+    bands, frames = int(weights["p_input_fdim"]), int(weights["p_input_tdim"])
+    weights = {n: tensor for n, tensor in weights.items() if not TRAINING.match(n)}
+    weights = transformer_weights(weights)
+    tokens, positions = joined_tokens(weights, "cls_token", "dist_token", "pos_embed")
+    config, weights = from_timm(weights, path)
+    patch = config["patch"]
+    grid = [bands // patch[0], frames // patch[1]]
+    if tuple(patch) not in STRIDES or grid[0] * grid[1] != len(positions):
+        raise CheckpointError(
+            f"'{path}' has {len(positions)} patches of {patch} on {bands} x "
+            f"{frames}: of SSAST the models with patches of 16 x 16 or frames of "
+            "128 x 2 are supported"
+        )
+    config.update(patch_stride=STRIDES[tuple(patch)], grid=grid, num_classes=0)
+    positions = positions.unflatten(0, grid)
+    return config, {**weights, "tokens": tokens, "positions": positions}
+
+
+class Ssast(Ast):
+    """SSAST.
+
+    Its hidden states are the outputs of the layers. Audio is cut into windows,
+    the last one filled up with zeros; a frame is the patches at one time,
+    lowest band first: 12 of them, or the one of frame models.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint of the authors, or its address. None: a random network of
+        ``config``.
+    config : dict, optional
+        What differs from the base model of patches; only without ``source``.
+    window_secs : float
+        Length of the windows, whole multiples of 10 ms.
+    freeze, precision, adapter
+        As for every upstream.
+    seed : int
+        Of the random network's weights.
+
+    Note
+    ----
+    As in S3PRL, a window of 1 s gives 99 frames where 100 strides would fit (9
+    and 10 of patches): from window to window they come earlier.
+
+    Example
+    -------
+    >>> import torch
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
+    >>> hidden_states, lens = Ssast(config=tiny)(torch.randn(2, 40000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (2, torch.Size([2, 25, 384]))
+    """
+
+    reader = staticmethod(read_ssast)
+    base = {"grid": [8, 64], "num_classes": 0}
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        window_secs=1.0,
+        freeze=True,
+        precision="fp32",
+        adapter=None,
+        seed=0,
+    ):
+        super().__init__(
+            source,
+            config,
+            feature_selection="hidden_states",
+            window_secs=window_secs,
+            stride_secs=window_secs,
+            freeze=freeze,
+            precision=precision,
+            adapter=adapter,
+            seed=seed,
+        )

@@ -1,0 +1,343 @@
+"""vq-wav2vec: wav2vec whose frames become codes in between.
+
+Paper: Baevski et al., "vq-wav2vec: Self-Supervised Learning of Discrete Speech
+Representations", ICLR 2020, https://arxiv.org/abs/1910.05453. Reproduces S3PRL's
+``upstream/vq_wav2vec``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.wav2vec import (
+    ACTIVATIONS,
+    FRONT_END,
+    QUANTIZER_DEFAULTS,
+    Aggregator,
+    FrontEnd,
+    Wav2Vec,
+    group_normed,
+    read_wav2vec,
+)
+
+#: fairseq's names of the quantizers' weights, and ours.
+NAMES = {
+    r"^front_end\.": "coder.front_end.",
+    r"^quantizer\.(embedding|vars)$": "coder.quantizer.codebook",
+    r"^quantizer\.projection\.0\.": "coder.quantizer.projection.",
+    r"^quantizer\.projection\.1\.": "coder.quantizer.norm.",
+    r"^quantizer\.weight_proj\.(\d+)\.(0\.)?": r"coder.quantizer.projections.\1.",
+    r"^quantizer\.weight_proj\.": "coder.quantizer.projections.0.",
+}
+
+
+class Quantizer(nn.Module):
+    """What both quantizers share: a vector for each code of each group.
+
+    Arguments
+    ---------
+    config : dict
+        As of :class:`VqWav2Vec`.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.groups, self.count = config["vq_groups"], config["vq_vars"]
+        self.size = config["conv_feature_layers"][-1][0]
+        if self.size % self.groups:
+            raise ValueError(f"{self.size} channels are no multiple of vq_groups")
+        books = 1 if config["combine_groups"] else self.groups
+        self.codebook = nn.Parameter(
+            torch.empty(books, self.count, self.size // self.groups)
+        )
+
+    @property
+    def codebooks(self):
+        """[groups, codes, size of a group]; groups may share one."""
+        return self.codebook.expand(self.groups, -1, -1)
+
+    def vectors(self, codes):
+        """[batch, frames, groups] -> [batch, channels, frames]."""
+        groups = torch.arange(self.groups, device=codes.device)
+        return self.codebooks[groups, codes].flatten(2).transpose(1, 2)
+
+
+class GumbelQuantizer(Quantizer):
+    """Codes are the largest of scores that a small network gives.
+
+    Training draws them, by the Gumbel softmax at the lowest temperature of
+    pre-training.
+
+    Example
+    -------
+    >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
+    >>> quantizer = GumbelQuantizer(config)
+    >>> _ = nn.init.normal_(quantizer.codebook)
+    >>> x = torch.randn(2, 8, 31)
+    >>> quantizer.codes(x).shape, quantizer(x).shape
+    (torch.Size([2, 31, 2]), torch.Size([2, 8, 31]))
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        inner = [2 * self.size] * (config["vq_depth"] - 1)
+        sizes = [self.size, *inner, self.groups * self.count]
+        self.projections = nn.ModuleList(map(nn.Linear, sizes, sizes[1:]))
+
+    def scores(self, x):
+        """[batch, channels, frames] -> [batch, frames, groups, codes]."""
+        x = x.transpose(1, 2)
+        for projection in self.projections[:-1]:
+            x = ACTIVATIONS[self.config["activation"]](projection(x))
+        return self.projections[-1](x).unflatten(-1, (self.groups, self.count))
+
+    def codes(self, x):
+        """[batch, channels, frames] -> [batch, frames, groups]."""
+        return self.scores(x).argmax(-1)
+
+    def forward(self, x):
+        """[batch, channels, frames] -> the same of the codes' vectors."""
+        if not self.training:
+            return self.vectors(self.codes(x))
+        temperature = self.config["vq_temp"][1]
+        drawn = F.gumbel_softmax(self.scores(x), temperature, hard=True)
+        x = torch.einsum("btgv,gvd->btgd", drawn, self.codebooks)
+        return x.flatten(2).transpose(1, 2)
+
+
+class KmeansQuantizer(Quantizer):
+    """Codes are those of the nearest vectors.
+
+    Example
+    -------
+    >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
+    >>> quantizer = KmeansQuantizer(config)
+    >>> _ = nn.init.normal_(quantizer.codebook)
+    >>> x = torch.randn(2, 8, 31)
+    >>> quantizer.codes(x).shape, quantizer(x).shape
+    (torch.Size([2, 31, 2]), torch.Size([2, 8, 31]))
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        # Pre-training has a loss of its own for these; nothing else moves them.
+        self.codebook.requires_grad_(False)
+        size = self.size
+        self.projection = nn.Conv1d(size, size, 1, groups=self.groups, bias=False)
+        self.norm = nn.GroupNorm(self.groups, size)
+
+    def projected(self, x):
+        """[batch, channels, frames] -> the same, as the vectors are."""
+        return group_normed(self.projection(x), self.norm)
+
+    def nearest(self, x):
+        """[batch, channels, frames], projected -> codes [batch, frames, groups]."""
+        x = x.unflatten(1, (self.groups, -1)).transpose(2, 3)
+        exact = "donot_use_mm_for_euclid_dist"  # the other way errs by 1e-3
+        distances = torch.cdist(x, self.codebooks[None], compute_mode=exact)
+        return distances.argmin(-1).transpose(1, 2)
+
+    def codes(self, x):
+        """[batch, channels, frames] -> [batch, frames, groups]."""
+        return self.nearest(self.projected(x))
+
+    def forward(self, x):
+        """[batch, channels, frames] -> the same of the codes' vectors; the
+        gradient passes straight through."""
+        x = self.projected(x)
+        return self.vectors(self.nearest(x.detach())) + (x - x.detach())
+
+
+QUANTIZERS = {"gumbel": GumbelQuantizer, "kmeans": KmeansQuantizer}
+
+
+class Coder(nn.Module):
+    """From waveforms to codes.
+
+    It stays in fp32, whatever it is cast to: rounding would change codes, and
+    another code is another sound. For the same reason every waveform runs by
+    itself, so that its codes are the same in any company to the last bit.
+
+    Arguments
+    ---------
+    config : dict
+        As of :class:`VqWav2Vec`.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams.building import build
+    >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
+    >>> coder = build(lambda: Coder(config)).half()
+    >>> x, vectors = coder(torch.randn(2, 160))
+    >>> x.shape, vectors.shape, x.dtype
+    (torch.Size([2, 8, 31]), torch.Size([2, 8, 31]), torch.float32)
+    >>> coder.codes(torch.randn(2, 160)).shape
+    torch.Size([2, 31, 2])
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.front_end = FrontEnd(config)
+        self.quantizer = QUANTIZERS[config["vq_type"]](config)
+
+    def _apply(self, function, recurse=True):
+        """Moves between devices, never to another precision."""
+
+        def moved(tensor):
+            result = function(tensor)
+            same = result.dtype == tensor.dtype
+            return result if same else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
+
+    def codes(self, wavs):
+        """[batch, samples] -> [batch, frames, groups]."""
+        with torch.no_grad(), torch.autocast(wavs.device.type, enabled=False):
+            return torch.cat(
+                [self.quantizer.codes(self.front_end(wav[None])) for wav in wavs]
+            )
+
+    def forward(self, wavs):
+        """[batch, samples] -> frames and the vectors of their codes, both
+        [batch, channels, frames]."""
+        with torch.autocast(wavs.device.type, enabled=False):
+            frames = [self.front_end(wav[None]) for wav in wavs]
+            vectors = [self.quantizer(x) for x in frames]
+            return torch.cat(frames), torch.cat(vectors)
+
+
+class VqWav2VecNetwork(nn.Module):
+    """The whole network, from the waveform.
+
+    Arguments
+    ---------
+    config : dict
+        As of :class:`VqWav2Vec`.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.coder = Coder(config)
+        self.aggregator = Aggregator(config)
+
+    def forward(self, wavs):
+        """[batch, samples] -> yields hidden states [batch, frames, size]."""
+        dtype = self.aggregator.convolutions[0].weight.dtype
+        frames, vectors = (x.to(dtype) for x in self.coder(wavs))
+        yield frames.transpose(1, 2)
+        x = F.dropout(vectors, self.config["dropout_features"], self.training)
+        for x in self.aggregator(x):
+            yield x.transpose(1, 2)
+
+
+class VqWav2Vec(Wav2Vec):
+    """vq-wav2vec.
+
+    Its hidden states are the output of the front-end, before it is quantized,
+    and those of the aggregator's layers.
+
+    Arguments
+    ---------
+    source, config, freeze, precision, seed
+        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec.Wav2Vec`; ``config``
+        differs from the Gumbel model.
+
+    Note
+    ----
+    Fine-tuning in S3PRL draws codes at the temperature with which pre-training
+    began. Here it is the one with which it ended.
+
+    Example
+    -------
+    >>> small = {"conv_feature_layers": [[16, 10, 5], [16, 8, 32]], "vq_vars": 8,
+    ...     "conv_aggregator_layers": [[16, 2, 1], [16, 3, 1]]}
+    >>> upstream = VqWav2Vec(config=small)
+    >>> wavs = torch.randn(2, 16000)
+    >>> hidden_states, lens = upstream(wavs)
+    >>> len(hidden_states), hidden_states[0].shape
+    (3, torch.Size([2, 100, 16]))
+    >>> codes, lens = upstream.codes(wavs)
+    >>> codes.shape
+    torch.Size([2, 100, 2])
+    """
+
+    network_class = VqWav2VecNetwork
+    base = {
+        **Wav2Vec.base,
+        "conv_feature_layers": [*FRONT_END, [512, 1, 1]],
+        "activation": "gelu",
+        "log_compression": False,
+        **QUANTIZER_DEFAULTS,
+        "vq_type": "gumbel",
+        "vq_depth": 2,
+    }
+
+    @property
+    def front_end(self):
+        """The strided convolutions."""
+        return self.network.coder.front_end
+
+    def codes(self, wavs, wav_lens=None):
+        """The codes of a padded batch.
+
+        Their vectors are ``network.coder.quantizer.codebooks[group, code]``.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples], as for :meth:`forward`.
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        codes : torch.Tensor
+            [batch, frames, groups], whole numbers from 0, and -1 after the end
+            of an utterance.
+        lens : torch.Tensor
+            [batch], relative lengths in frames.
+
+        Raises
+        ------
+        AudioError
+            For an empty or non-finite waveform.
+        """
+        samples = self._samples(wavs, wav_lens)
+        cut = [self._waveform(wav[:count]) for wav, count in zip(wavs, samples)]
+        codes = [self.network.coder.codes(wav[None])[0] for wav in cut]
+        lens = torch.tensor([len(rows) for rows in codes], device=wavs.device)
+        codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1)
+        return codes, lens / lens.max()
+
+    @staticmethod
+    def read(path):
+        """Configuration and weights of a checkpoint with quantization."""
+        config, weights = read_wav2vec(path)
+        if config["vq_type"] not in QUANTIZERS:
+            kind = "wav2vec" if config["vq_type"] == "none" else config["vq_type"]
+            raise CheckpointError(
+                f"'{path}' is of {kind}, and vq-wav2vec's are of "
+                f"{' or '.join(QUANTIZERS)}."
+            )
+        if isinstance(config["vq_temp"], str):  # "(2.0, 0.5, 0.999995)"
+            numbers = re.findall(r"[\d.]+", config["vq_temp"])
+            config["vq_temp"] = [float(number) for number in numbers]
+        converted = {}
+        for name, tensor in weights.items():
+            for pattern, ours in NAMES.items():
+                name = re.sub(pattern, ours, name)
+            if name.endswith(".codebook"):
+                if config["vq_type"] == "kmeans":  # [codes, groups, size]
+                    tensor = tensor.transpose(0, 1).contiguous()
+                else:  # [1, groups x codes, size]
+                    tensor = tensor[0].unflatten(0, (-1, config["vq_vars"]))
+            converted[name] = tensor
+        return config, converted
