@@ -138,7 +138,7 @@ def _inner(name, weights):
     }
     if name == "wav2vec2":
         layout = {"layer": "transformer"}
-        return transformer_checkpoints._fairseq_weights(weights, layout)
+        return transformer_checkpoints.fairseq_weights(weights, layout)
     names = {"apc": apc, "tera": mockingjay}[name].NAMES
     return {
         _renamed(key, names): tensor

@@ -105,6 +105,18 @@ class TransformerConfig:
     input_dropout: float = 0.1
     layerdrop: float = 0.0
 
+    @classmethod
+    def of(cls, entries):
+        """The configuration with these entries; an unknown one is an error that
+        lists the known ones."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [name for name in entries if name not in known]
+        if unknown:
+            raise ValueError(
+                f"Unknown in config: {', '.join(unknown)}. Known: {', '.join(known)}"
+            )
+        return cls(**entries)
+
     def __post_init__(self):
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:

@@ -18,12 +18,11 @@ Authors
 import ast
 import re
 
-import torch
-
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS
 from s3prl_sb.lobes.upstreams.huggingface_layout import read_huggingface
+from s3prl_sb.lobes.upstreams.names import renamed
 from s3prl_sb.lobes.upstreams.torchaudio_layout import (
     looks_like_torchaudio,
     read_torchaudio,
@@ -131,7 +130,7 @@ def read_transformer(path):
     ):
         raise CheckpointError(f"'{path}' does not say the sizes of its network.")
     config = _fairseq_config(task or {}, model, path)
-    return config, _fairseq_weights(weights, config)
+    return config, fairseq_weights(weights, config)
 
 
 def conv_layers(text):
@@ -223,7 +222,7 @@ def _fairseq_config(task, model, path):
     return config
 
 
-def _fairseq_weights(weights, config):
+def fairseq_weights(weights, config):
     """Our names for fairseq's, also under a fine-tuned model's prefix."""
     prefix = "w2v_encoder.w2v_model."
     if any(name.startswith(prefix) for name in weights):
@@ -242,42 +241,3 @@ def _fairseq_weights(weights, config):
         (r"encoder\.layers\.(\d+)\.final_layer_norm\.", rf"encoder.layers.\1.{last}")
     )
     return renamed(weights, [*layer, *FAIRSEQ_NAMES], re.compile(unused))
-
-
-def renamed(weights, table, training_only):
-    """Our names and shapes.
-
-    Arguments
-    ---------
-    weights : dict
-        Their names to tensors.
-    table : list of (str, str)
-        Beginnings of names, as regular expressions, and what replaces them.
-        What no rule knows keeps its name and is reported later.
-    training_only : re.Pattern
-        What is left out.
-
-    Returns
-    -------
-    dict
-    """
-    result = {}
-    for name, tensor in weights.items():
-        if training_only.match(name):
-            continue
-        for pattern, ours in table:
-            new, count = re.subn("^" + pattern, ours, name)
-            if count:
-                name = new
-                break
-        if name.endswith((".enter.weight", ".leave.weight")) and tensor.dim() == 3:
-            tensor = tensor[:, :, 0]  # a convolution of one frame
-        if name.endswith((".content_bias", ".position_bias", ".gate_scale")):
-            tensor = tensor.flatten()  # [heads, size of a head], [1, heads, 1, 1]
-        result[name] = tensor
-    positions = "encoder.positions.convolutions.0.weight"
-    g = result.pop(positions + "_g", None)
-    v = result.pop(positions + "_v", None)
-    if g is not None and v is not None:  # weight norm over all but the kernel
-        result[positions] = torch._weight_norm(v.float(), g.float(), 2)
-    return result

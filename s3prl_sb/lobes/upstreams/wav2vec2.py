@@ -29,10 +29,11 @@ class Wav2Vec2(Upstream):
 
     Arguments
     ---------
-    source : str, optional
-        Checkpoint in S3PRL's or fairseq's format, folder or id in Hugging
-        Face's, or an address. It brings its own architecture. None: a random
-        network of ``config``.
+    source : str or list of str, optional
+        Checkpoint in S3PRL's, fairseq's, Microsoft's or torchaudio's format,
+        folder or id in Hugging Face's, or an address, or several of the same
+        file. It brings its own architecture. None: a random network of
+        ``config``.
     config : dict, optional
         Entries of :class:`TransformerConfig` that differ from the base model;
         only without ``source``.
@@ -77,6 +78,7 @@ class Wav2Vec2(Upstream):
     """
 
     packed = True
+    base = {}  #: what a random network of the class differs in
 
     def __init__(
         self,
@@ -101,10 +103,11 @@ class Wav2Vec2(Upstream):
         self.selection = SELECTIONS[feature_selection]
         self.freeze_front_end = freeze_front_end
         if source is None:
-            self.config, weights = TransformerConfig(**(config or {})), None
+            config, weights = {**self.base, **(config or {})}, None
+            self.config = TransformerConfig.of(config)
         else:
             config, weights = read_source(source, read_transformer)
-            self.config = TransformerConfig(**config)
+            self.config = TransformerConfig.of(config)
         self.network = build(
             lambda: SpeechTransformer(self.config), weights, source, seed
         )
