@@ -187,8 +187,8 @@ def export(run_folder, destination, copy_upstream=True):
             shutil.copyfile(checkpoint.paramfiles[name], destination / f"{name}.ckpt")
             loadables.append(name)
     upstream = saved["upstream_model"]
-    local = Path(str(upstream.get("source") or "")).expanduser()
-    if upstream.get("source") and local.exists():
+    local = _local(upstream.get("source"))
+    if local is not None:
         if copy_upstream:
             _copy(local, destination / (UPSTREAM + local.suffix))
             reference = ruamel.yaml.comments.TaggedScalar(
@@ -278,6 +278,16 @@ def _copy_modules(saved, destination):
             path = folder / (module.replace(".", "/") + ".py")
             if module and "." not in module and path.is_file():
                 shutil.copyfile(path, destination / path.name)
+
+
+def _local(source):
+    """The file or folder among the places of a checkpoint; None: there is none."""
+    places = source if isinstance(source, list) else [source]
+    for place in places:
+        path = Path(str(place or "").partition("#sha256=")[0]).expanduser()
+        if place and path.exists():
+            return path
+    return None
 
 
 def _copy(source, target):

@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 
 #: Arguments of an upstream that do not change its features.
-IRRELEVANT = ("source", "freeze", "freeze_front_end", "layerdrop")
+#: What files hold stands in the weights.
+IRRELEVANT = ("source", "codes", "pca", "model_config", "freeze")
+IRRELEVANT += ("freeze_front_end", "layerdrop")
 #: Packages whose version stands for their code.
 LIBRARIES = ("torch", "torchaudio", "speechbrain", "transformers")
 
@@ -41,7 +43,7 @@ def fingerprint(upstream):
     digest.update(f"{type(upstream).__qualname__} {arguments!r}".encode())
     # What a checkpoint may have brought; layerdrop is of training alone.
     config = getattr(upstream, "config", None)
-    if dataclasses.is_dataclass(config):
+    if dataclasses.is_dataclass(config) and hasattr(config, "layerdrop"):
         config = dataclasses.replace(config, layerdrop=0.0)
     digest.update(repr(config).encode())
     for name, tensor in upstream.state_dict().items():

@@ -16,8 +16,8 @@ import torch
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.building import read_source
 from s3prl_sb.lobes.upstreams.features import StftFeatures
-from s3prl_sb.lobes.upstreams.fetch import fetch
 
 #: The architecture. A checkpoint or a card says what it does otherwise.
 DEFAULTS = {"n_mels": 80, "hidden_size": 64, "num_layers": 2}
@@ -102,16 +102,17 @@ class MyUpstream(Upstream):
         super().__init__(freeze=freeze, precision=precision)
         weights = None
         if source is not None:
-            path = fetch(source)  # an address becomes a file
-            # Runs nothing that is in the file, whatever it is.
-            config, weights = convert(checkpoints.read(path))
+            # An address becomes a file; nothing that is in it is run.
+            config, weights = read_source(
+                source, lambda path: convert(checkpoints.read(path))
+            )
         self.config = {**DEFAULTS, **(config or {})}
         with torch.random.fork_rng(devices=[]):  # the caller's dice stay as they are
             torch.manual_seed(seed)  # the same weights in every process
             self.network = Network(**self.config)
         if weights is not None:
             # All of them and nothing else: a missing name is an error.
-            checkpoints.load_weights(self.network, weights, path)
+            checkpoints.load_weights(self.network, weights, source)
         self.mel = StftFeatures(
             "mel",
             n_mels=self.config["n_mels"],

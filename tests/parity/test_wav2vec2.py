@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.upstreams import encoder, front_end
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
@@ -129,12 +130,13 @@ def torchaudio_twin(upstream, config):
         torch.nn.init.eye_(projection.weight), torch.nn.init.zeros_(projection.bias)
     convolution = transformer.pos_conv_embed.conv
     with torch.no_grad():
-        convolution.weight = network.positions.weight.data
-        convolution.bias.copy_(network.positions.bias)
-    put(transformer.layer_norm, network.encoder_norm)
-    for layer, ours in zip(transformer.layers, network.layers):
+        convolution.weight = network.encoder.positions.convolutions[0].weight.data
+        convolution.bias.copy_(network.encoder.positions.convolutions[0].bias)
+    put(transformer.layer_norm, network.encoder.norm)
+    for layer, ours in zip(transformer.layers, network.encoder.layers):
         for name, hf_name in HF_LAYER.items():
-            put(layer.get_submodule(hf_name), getattr(ours, name))
+            owner = ours.attention if hasattr(ours.attention, name) else ours
+            put(layer.get_submodule(hf_name), getattr(owner, name))
     return theirs
 
 
@@ -201,7 +203,7 @@ def test_packed_front_end_of_devices(config):
     network = randomized(config).network
     wavs = [noise(n, n) for n in (4000, 47, 1999, 48, 40, 2000, 51)]
     with torch.no_grad():
-        alone = [network.front_end(wav[None])[0] for wav in wavs]
+        alone = [network.front_end([wav])[0] for wav in wavs]
         for together in (wavs, wavs[::-1], wavs[:1]):
             packed = network.front_end.packed(together)
             expected = {len(w): a for w, a in zip(wavs, alone)}
@@ -209,20 +211,74 @@ def test_packed_front_end_of_devices(config):
                 assert error(piece, expected[len(wav)]) < 1e-5
 
 
-def test_padded_attention_of_devices():
-    layer = randomized(BASE).network.layers[0]
+@pytest.mark.parametrize("trained", [False, True])
+def test_jagged_attention_of_devices(trained):
+    """What a GPU runs on unequal lengths, here on the CPU, gradients included."""
+    attention = randomized(BASE).network.encoder.layers[0].attention
     frames, generator = [7, 1, 12], torch.Generator().manual_seed(0)
     qkv = [torch.randn(sum(frames), 32, generator=generator) for _ in range(3)]
-    pieces = zip(*(t.split(frames) for t in qkv))
-    alone = torch.cat([layer._attend(*(t[None] for t in p))[0] for p in pieces])
-    assert error(layer._attend_padded(*qkv, frames), alone) < 1e-5
+    qkv = [part.requires_grad_(trained) for part in qkv]
+    results = [
+        attend(*qkv, frames) for attend in (attention.attend, attention.attend_jagged)
+    ]
+    assert error(results[1], results[0]) < 1e-5
+    if trained:
+        gradients = [torch.autograd.grad(r.pow(2).sum(), qkv) for r in results]
+        for ours, theirs in zip(*gradients):
+            assert error(theirs, ours) < 1e-5
+
+
+@pytest.mark.parametrize("config", [BASE, LARGE], ids=["base", "large"])
+@pytest.mark.parametrize("samples", [40, 47, 1999, 4000])
+def test_pieces_are_the_whole(config, samples, monkeypatch):
+    """The streamed front-end, also of a waveform with an offset and of silence."""
+    network = randomized(config).network
+    for wav in (noise(samples), 0.5 + noise(samples), torch.zeros(samples)):
+        with torch.no_grad():
+            whole = network.front_end.whole(wav)
+            for piece in (1, 3, 50):
+                monkeypatch.setattr(front_end, "PIECE", piece)
+                streamed = network.front_end.streamed(wav)
+                assert error(streamed, whole) < 1e-4 * (1 + 9 * (wav.mean() > 0.4))
+
+
+def test_feed_forward_in_rows(monkeypatch):
+    layer, x = randomized(BASE).network.encoder.layers[0], noise(23 * 32).view(23, 32)
+    with torch.no_grad():
+        whole, _ = layer(x, [23])
+        monkeypatch.setattr(encoder, "FFN_ROWS", 5)
+        assert error(layer(x, [23])[0], whole) < 1e-6
 
 
 def test_positions_see_one_utterance_only():
     network = randomized(BASE).network
     x = noise(20 * 32).view(20, 32)
-    alone = [network._positions(piece, [len(piece)]) for piece in x.split([13, 1, 6])]
-    assert error(network._positions(x, [13, 1, 6]), torch.cat(alone)) < 1e-5
+    positions = network.encoder.positions
+    alone = [positions(piece, [len(piece)]) for piece in x.split([13, 1, 6])]
+    assert error(positions(x, [13, 1, 6]), torch.cat(alone)) < 1e-5
+
+
+def test_chunks():
+    """Whole audio where a chunk holds it; else what each chunk gives alone."""
+    config = {**BASE, "conv_layers": [[16, 10, 5], [16, 8, 64]]}  # 50 frames a second
+    whole, wav = randomized(config), noise(40000)[None]
+    chunked = randomized(config, chunk_seconds=0.5, overlap_seconds=0.1)
+    assert chunked.window == (25, 5)
+    for a, b in zip(whole(wav[:, :9000])[0], chunked(wav[:, :9000])[0]):
+        assert error(b, a) < 1e-6
+    states, expected = chunked(wav)[0], whole(wav)[0]
+    assert states[0].shape == expected[0].shape
+    assert error(states[0], expected[0]) < 1e-6  # positions come before
+    assert error(states[1], expected[1]) > 1e-3
+    # The second chunk by hand: frames 25 to 50, seen with 5 on either side.
+    x = expected[0][0, 20:55]
+    with torch.no_grad():
+        by_hand, _ = whole.network.encoder.layers[0](x, [35])
+    assert error(states[1][0, 25:50], by_hand[5:30]) < 1e-5
+    wavs = [noise(n, n) for n in (40000, 9000, 17000, 30000)]
+    assert_batch_equals_alone(chunked, wavs)
+    with pytest.raises(ValueError, match="chunk_seconds 0.001"):
+        randomized(config, chunk_seconds=0.001)
 
 
 @pytest.mark.parametrize("samples", [16000, 400, 401, 719, 720, 1])

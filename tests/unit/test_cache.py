@@ -169,11 +169,11 @@ def test_fingerprint_of_changed_weights(tmp_path):
     """Also where they came from a file: what counts is what computes."""
     upstream = Hubert(config=TINY)
     before = fingerprint(upstream)
-    upstream.network.encoder_norm.bias.data += 1
+    upstream.network.encoder.norm.bias.data += 1
     assert fingerprint(upstream) != before
     loaded = Hubert(_checkpoint(tmp_path / "a.pt"))
     before = fingerprint(loaded)
-    loaded.network.encoder_norm.bias.data += 1
+    loaded.network.encoder.norm.bias.data += 1
     assert fingerprint(loaded) != before
 
 

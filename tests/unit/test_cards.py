@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import pydoc
+import re
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
 from s3prl_sb.lobes.upstreams.hubert import Hubert
+from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay
 from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
@@ -64,8 +66,10 @@ def test_keys_are_accepted(name):
             assert block in cls.base
             if block != "audio":  # that of Kaldi has other keys
                 assert set(options) <= set(cls.base[block])
-    if "source" in node and node["source"]:
-        assert node["source"].startswith("https://")
+    sources = node.get("source") or []
+    for source in sources if isinstance(sources, list) else [sources]:
+        of_a_hub = cls is HuggingFace and re.fullmatch(r"[\w.-]+/[\w.-]+", source)
+        assert of_a_hub or source.startswith("https://")
 
 
 def test_names():

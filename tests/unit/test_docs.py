@@ -12,7 +12,7 @@ from s3prl_sb.lobes.upstreams import names
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     path
-    for pattern in ("*.md", "recipes/**/*.md", "templates/**/*.md")
+    for pattern in ("*.md", "docs/*.md", "recipes/**/*.md", "templates/**/*.md")
     for path in sorted(ROOT.glob(pattern))
 ]
 VERBS = set(cli.parser()._subparsers._group_actions[0].choices)

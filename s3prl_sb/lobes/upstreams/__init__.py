@@ -129,7 +129,8 @@ def title(name):
     """
     name = str(name)
     if name.endswith((".yaml", ".yml")):
-        return Path(name).stem
+        path = Path(name)  # s3prl-sb convert writes a folder with its card
+        return path.stem if path.stem != "card" else path.resolve().parent.name
     return name.rpartition(".yaml:")[2]
 
 

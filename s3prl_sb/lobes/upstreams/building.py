@@ -16,7 +16,7 @@ import math
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.upstreams.checkpoints import load_weights, read
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, load_weights, read
 from s3prl_sb.lobes.upstreams.fetch import fetch
 
 #: Under this key a converted checkpoint holds its configuration.
@@ -47,7 +47,7 @@ def read_source(source, reader):
 
     Arguments
     ---------
-    source : str
+    source : str or list of str
         What :func:`~s3prl_sb.lobes.upstreams.fetch.fetch` takes: a file, a
         folder, an address, an id of Hugging Face.
     reader : callable
@@ -92,7 +92,15 @@ def converted(path):
             metadata = file.metadata() or {}
     except SafetensorError:  # the reader will say so
         return None
-    return json.loads(metadata[CONVERTED]) if CONVERTED in metadata else None
+    if CONVERTED not in metadata:
+        return None
+    try:
+        found = json.loads(metadata[CONVERTED])
+        return {"class": found["class"], "config": found["config"]}
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"'{path}' says that it is of s3prl_sb, but not what it is of: {error}"
+        ) from error
 
 
 def build(make, weights=None, source=None, seed=0):

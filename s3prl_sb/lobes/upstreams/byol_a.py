@@ -17,6 +17,7 @@ from torch import nn
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm2d
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
@@ -25,13 +26,6 @@ SAMPLE_RATE, N_FFT, HOP, N_MELS = 16000, 1024, 160, 64
 MEAN, STD = -5.4919195, 5.0389895
 #: Windows that run through a network together: bounds the memory.
 TOGETHER = 128
-
-
-class FixedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm that keeps the statistics of pre-training."""
-
-    def train(self, mode=True):
-        return super().train(False)
 
 
 class AudioNtt(nn.Module):

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams.byol_a import N_MELS, FixedBatchNorm2d, mean_and_max
+from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm2d
+from s3prl_sb.lobes.upstreams.byol_a import N_MELS, mean_and_max
 
 HEAD_SIZE = 64  # of CvT's attention
 

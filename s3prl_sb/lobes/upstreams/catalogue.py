@@ -90,7 +90,7 @@ def facts(name):
     source = card(name).get("source")
     return Facts(
         name=title(name),
-        source=None if source is None else str(source),
+        source=", ".join(source) if isinstance(source, list) else source,
         **_sizes(name),
         **about(name),
     )

@@ -10,6 +10,7 @@ Authors
 import torch.nn.functional as F
 from torch import nn
 
+from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.upstreams.packing import along_time
 
 
@@ -54,7 +55,7 @@ class ConvolutionModule(nn.Module):
         self.depthwise = nn.Conv1d(
             size, size, kernel, padding=kernel // 2, groups=size, bias=False
         )
-        self.batch_norm = nn.BatchNorm1d(size)
+        self.batch_norm = FixedBatchNorm1d(size)
         self.leave = nn.Linear(size, size, bias=False)
 
     def forward(self, x, frames):
@@ -77,6 +78,7 @@ class ConformerLayer(nn.Module):
 
     Example
     -------
+    >>> import torch
     >>> from s3prl_sb.lobes.upstreams.attention import RotaryAttention
     >>> from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
     >>> config = TransformerConfig(hidden_size=32, ffn_size=64, num_heads=4)

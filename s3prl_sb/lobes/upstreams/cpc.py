@@ -19,6 +19,7 @@ from torch import nn
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.apc import TimeMajor
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
@@ -70,7 +71,7 @@ class Standardization(nn.Module):
 NORMS = {
     "layerNorm": lambda size: Standardization(size, dim=1),
     "instanceNorm": lambda size: Standardization(size, dim=2),
-    "batchNorm": nn.BatchNorm1d,
+    "batchNorm": FixedBatchNorm1d,
     "ID": lambda size: nn.Identity(),
 }
 
@@ -229,14 +230,6 @@ class Cpc(Upstream):
     def output_sizes(self):
         """The size of each hidden state."""
         return [self.config["hiddenEncoder"], self.output_size]
-
-    def train(self, mode=True):
-        """Sets training mode, which batch norm never enters."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm1d):
-                module.eval()
-        return self
 
     def frames(self, samples):
         """The exact number of frames of an utterance of ``samples`` samples."""

@@ -201,5 +201,5 @@ def _forget(source):
     """Removes a download, unless there is no way to have it again."""
     from s3prl_sb.lobes.upstreams import fetch
 
-    if str(source).startswith("http") and not fetch.offline():
-        fetch._target(source).unlink(missing_ok=True)
+    if source is not None and not fetch.offline():
+        fetch.forget(source)

@@ -12,7 +12,7 @@ import re
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.names import renamed
+from s3prl_sb.lobes.upstreams.renaming import renamed
 
 #: Its model types, and what the weights of each begin with.
 PREFIXES = {

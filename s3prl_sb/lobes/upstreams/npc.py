@@ -23,6 +23,7 @@ from s3prl_sb.lobes.upstreams.apc import (
     defaults,
     read_s3prl,
 )
+from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.packing import along_time
 
@@ -68,7 +69,7 @@ class Block(nn.Module):
         self.activation = ACTIVATIONS[activate]
         self.convolution = nn.Conv1d(input_size, size, 3, padding=1)
         self.linear = nn.Linear(size, size)
-        norm = nn.BatchNorm1d if batch_norm else nn.Identity
+        norm = FixedBatchNorm1d if batch_norm else nn.Identity
         self.convolution_norm, self.linear_norm = norm(size), norm(size)
 
     def forward(self, x, frames):
@@ -163,7 +164,7 @@ class ConvolutionalNetwork(nn.Module):
         activate="relu",
         disable_cross_layer=False,
         dim_bottleneck=None,
-        codebook_size=(64, 64, 64, 64),
+        codebook_size=[64, 64, 64, 64],
         code_dim=None,
     ):
         super().__init__()
@@ -285,14 +286,6 @@ class Npc(OverKaldi):
         size, network = self.config["hidden_size"], self.network
         count = len(network.blocks) + len(network.masked)
         return [size] * count + [self.config["dim_bottleneck"] or size]
-
-    def train(self, mode=True):
-        """Sets training mode, which batch norms never enter."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm1d):
-                module.eval()
-        return self
 
     codes = Apc.codes
 

@@ -61,7 +61,8 @@ def windows(frames, size, overlap):
     frames : list of int
         Frames of each utterance.
     size : int
-        Frames that each window is there for.
+        Frames that each window is there for; an utterance that one window
+        sees to its end is not cut.
     overlap : int
         Frames that it sees on either side of them.
 
@@ -82,8 +83,9 @@ def windows(frames, size, overlap):
     """
     rows, sizes, kept, start = [], [], [], 0
     for count in frames:
-        for first in range(0, count, size):
-            last = min(first + size, count)
+        whole = count <= size + overlap  # the first window would see it all
+        for first in range(0, count, count if whole else size):
+            last = count if whole else min(first + size, count)
             left, right = max(0, first - overlap), min(count, last + overlap)
             before = sum(sizes)
             rows.append(torch.arange(start + left, start + right))

@@ -23,6 +23,7 @@ from torch import nn
 
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.upstreams.building import build, initialize, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.fetch import fetch
@@ -81,13 +82,6 @@ def padding(size, stride):
     if size == 1:
         return 0, 0
     return size // 2 - (stride > 1 or size % 2 == 0), size // 2
-
-
-class FixedBatchNorm1d(nn.BatchNorm1d):
-    """Batch norm that keeps the statistics of pre-training."""
-
-    def train(self, mode=True):
-        return super().train(False)
 
 
 class BandPass(nn.Module):

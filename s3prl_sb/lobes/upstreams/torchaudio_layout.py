@@ -11,7 +11,7 @@ Authors
 
 import re
 
-from s3prl_sb.lobes.upstreams.names import renamed
+from s3prl_sb.lobes.upstreams.renaming import renamed
 
 TRAINING = re.compile(r"(aux\.|mask_generator\.|logit_generator\.)")
 NAMES = [

@@ -22,7 +22,7 @@ from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS
 from s3prl_sb.lobes.upstreams.huggingface_layout import read_huggingface
-from s3prl_sb.lobes.upstreams.names import renamed
+from s3prl_sb.lobes.upstreams.renaming import renamed
 from s3prl_sb.lobes.upstreams.torchaudio_layout import (
     looks_like_torchaudio,
     read_torchaudio,

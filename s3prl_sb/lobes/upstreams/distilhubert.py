@@ -1,0 +1,261 @@
+"""DistilHuBERT: two layers that predict three of HuBERT's twelve.
+
+Paper: Chang et al., "DistilHuBERT: Speech Representation Learning by Layer-wise
+Distillation of Hidden-unit BERT", ICASSP 2022,
+https://arxiv.org/abs/2110.01900. Reproduces the hidden states of S3PRL's
+``upstream/distiller``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+
+from torch import nn
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.building import initialize
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
+from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
+    conv_layers,
+    fairseq_weights,
+)
+
+#: Options of a checkpoint that this class has one choice for.
+ONLY = {
+    "task_emb_type": "expand-last",
+    "out_layer_type": "expand-last",
+    "attention_type": "original",
+}
+
+
+@dataclasses.dataclass
+class DistilConfig(TransformerConfig):
+    """Sizes and options of a :class:`DistilTransformer`.
+
+    Arguments
+    ---------
+    targets : list of int
+        Layers of the teacher, each predicted by a head of its own.
+    target_size : int
+        Of the teacher's layers.
+    inner_size : int
+        Of the hidden layer of a head.
+    """
+
+    targets: list = dataclasses.field(default_factory=lambda: [4, 8, 12])
+    target_size: int = 768
+    inner_size: int = 768
+
+
+class DistilTransformer(SpeechTransformer):
+    """A Transformer without a norm after the convolutions, and ``heads`` that
+    predict the teacher's layers from the last one.
+
+    Arguments
+    ---------
+    config : DistilConfig
+        Sizes and options.
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.front_end_norm = nn.Identity()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(config.hidden_size, config.inner_size),
+                nn.GELU(),
+                nn.Linear(config.inner_size, config.target_size),
+            )
+            for _ in config.targets
+        )
+
+    def reset_parameters(self, seed=0):
+        """Initial values for training from scratch, a function of the seed."""
+        super().reset_parameters(seed)
+        initialize(self.heads, seed + 1)
+
+
+def read_distiller(path):
+    """Reads a checkpoint in S3PRL's format, ``{Distiller, Config}``.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    config : dict
+        The entries of :class:`DistilConfig`.
+    weights : dict
+        Names of the :class:`DistilTransformer`'s parameters to tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another family, or of a variant that is not supported.
+    """
+    content = checkpoints.read(path)
+    content = content if isinstance(content, dict) else {}
+    options = checkpoints.plain(content.get("Config"))
+    if "Distiller" not in content or not isinstance(options, dict):
+        raise CheckpointError(
+            f"'{path}' is no checkpoint of DistilHuBERT: it holds "
+            f"{sorted(map(str, content))[:8]}, where S3PRL's has Distiller and Config."
+        )
+    options = options.get("distiller")
+    if not isinstance(options, dict):
+        raise CheckpointError(f"'{path}' does not say the sizes of its network.")
+    for name, only in ONLY.items():
+        if options.get(name, only) != only:
+            raise CheckpointError(
+                f"'{path}' has {name}: {options[name]}, and this class builds "
+                f"{only} only, as of the published model."
+            )
+    config = _config(options)
+    weights = dict(content["Distiller"])
+    heads = _heads(weights, config)
+    return config, {**fairseq_weights(weights, config), **heads}
+
+
+def _config(options):
+    """Entries of a :class:`DistilConfig`; defaults: S3PRL's."""
+    get, base = options.get, DistilConfig()
+    layers = get("extractor_conv_feature_layers")
+    size, inner = get("encoder_embed_dim", 768), get("out_layer_inter_dim", -1)
+    layer_norm = get("extractor_mode", "default") == "layer_norm"
+    return dict(
+        conv_layers=conv_layers(layers) if layers else base.conv_layers,
+        conv_norm="layer" if layer_norm else "group",
+        hidden_size=size,
+        ffn_size=get("encoder_ffn_embed_dim", 3072),
+        num_layers=get("encoder_layers", 1),
+        num_heads=get("encoder_attention_heads", 12),
+        norm_first=bool(get("layer_norm_first", False)),
+        layer="transformer",
+        activation=get("activation_fn", "gelu"),
+        position_kernel=get("conv_pos", 128),
+        position_groups=get("conv_pos_groups", 16),
+        dropout=get("dropout", 0.1),
+        attention_dropout=get("attention_dropout", 0.1),
+        activation_dropout=get("activation_dropout", 0.1),
+        input_dropout=0.0,
+        targets=list(get("pred_layer_id") or range(1, get("n_tasks", 12) + 1)),
+        target_size=get("final_dim", 768),
+        inner_size=inner if inner > 0 else size,
+    )
+
+
+def _heads(weights, config):
+    """Takes the heads out of the weights, which hold them as one, and gives
+    them one by one."""
+    found, count = {}, len(config["targets"])
+    parts = {
+        ("0", name): weights.pop(f"output_layer.0.{name}", None)
+        for name in ("weight", "bias")
+    }
+    if count == 1:
+        for name in ("weight", "bias"):
+            parts["2", name] = weights.pop(f"output_layer.2.layer.{name}", None)
+    else:
+        weight = weights.pop("output_layer.2.weight", None)  # [heads, in, out]
+        bias = weights.pop("output_layer.2.bias", None)  # [1, 1, heads, out]
+        parts["2", "weight"] = None if weight is None else weight.mT.flatten(0, 1)
+        parts["2", "bias"] = None if bias is None else bias.flatten()
+    for (layer, name), tensor in parts.items():
+        if tensor is not None:  # what is missing is reported later
+            for i, part in enumerate(tensor.chunk(count)):
+                found[f"heads.{i}.{layer}.{name}"] = part.contiguous()
+    return found
+
+
+class DistilHubert(Distilled):
+    """DistilHuBERT.
+
+    Its hidden states are the projected features, the outputs of the layers and
+    the predictions of the teacher's layers: six of them in the published model.
+    The third is the one that the paper evaluates.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint in S3PRL's format, or an address. It brings its own
+        architecture. None: a random network of ``config``.
+    config : dict, optional
+        Entries of :class:`DistilConfig` that differ from the published model;
+        only without ``source``.
+    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds,
+    overlap_seconds, seed
+        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+
+    Note
+    ----
+    S3PRL writes zeros over the first hidden state where there is padding, and
+    lets a padded batch change the group norm; here every utterance gets what it
+    gets alone. When fine-tuning, S3PRL trains the convolutions with a tenth of
+    their gradient; here they stay as they are, or, with ``freeze_front_end:
+    False``, get all of it.
+
+    Example
+    -------
+    >>> import torch
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_heads": 4,
+    ...     "conv_layers": [[16, 10, 5], [16, 8, 64]], "targets": [4, 8, 12],
+    ...     "target_size": 24, "inner_size": 32}
+    >>> hidden_states, lens = DistilHubert(config=tiny)(torch.randn(2, 16000))
+    >>> [state.shape[-1] for state in hidden_states]
+    [32, 32, 32, 24, 24, 24]
+    """
+
+    base = {"num_layers": 2, "activation_dropout": 0.1, "input_dropout": 0.0}
+    reader = staticmethod(read_distiller)
+    config_class = DistilConfig
+    network_class = DistilTransformer
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        freeze=True,
+        freeze_front_end=True,
+        precision="fp32",
+        adapter=None,
+        layerdrop=0.0,
+        chunk_seconds=None,
+        overlap_seconds=2.0,
+        seed=0,
+    ):
+        super().__init__(
+            source,
+            config,
+            freeze,
+            freeze_front_end,
+            precision,
+            adapter,
+            layerdrop,
+            chunk_seconds,
+            overlap_seconds,
+            seed,
+        )
+        self.network.encoder.norm.requires_grad_(True)  # the heads see it
+        self.num_layers += len(self.config.targets)
+        self.output_size = self.config.target_size
+
+    @property
+    def output_sizes(self):
+        """The size of each hidden state."""
+        heads = len(self.config.targets)
+        layers = self.num_layers - heads
+        return [self.config.hidden_size] * layers + [self.config.target_size] * heads
+
+    def encode_packed(self, wavs):
+        """List of [samples_i] -> hidden states [total_frames, size]."""
+        for x in super().encode_packed(wavs):
+            yield x
+        if self.config.norm_first:
+            x = self.network.encoder.norm(x)
+        for head in self.network.heads:
+            yield head(x)

@@ -1,0 +1,225 @@
+"""LightHuBERT: the small networks that lie in a large one.
+
+Paper: Wang et al., "LightHuBERT: Lightweight and Configurable Speech
+Representation Learning with Once-for-All Hidden-Unit BERT", Interspeech 2022,
+https://arxiv.org/abs/2203.15610. Reproduces the hidden states of S3PRL's
+``upstream/lighthubert``.
+
+A checkpoint holds a supernet, of whose every matrix the sub-networks use a
+corner. The one that was chosen is cut out when the file is read: what is built
+is an ordinary Transformer of its size.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
+from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
+    conv_layers,
+    fairseq_weights,
+)
+
+#: Of the sub-network of each supernet: size, size of the feed-forward, heads.
+SUBNETS = {"small": (384, 1536, 6), "base": (640, 2560, 10)}
+#: The same of the first stage of training, which is used as a whole.
+WHOLE = (768, 3072, 12)
+
+
+def read_supernet(path):
+    """Reads a supernet, ``{cfg: {model}, model}``, and cuts its sub-network out.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    config : dict
+        The entries of :class:`TransformerConfig`, of the sub-network.
+    weights : dict
+        Names of the :class:`SpeechTransformer`'s parameters to tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of another family, or of a variant that is not supported.
+    """
+    content = checkpoints.read(path)
+    content = content if isinstance(content, dict) else {}
+    options = checkpoints.plain(content.get("cfg"))
+    options = options.get("model") if isinstance(options, dict) else None
+    kind = options.get("_name") if isinstance(options, dict) else None
+    if kind not in ("hubert_pruner", "student_hubert") or "model" not in content:
+        raise CheckpointError(
+            f"'{path}' is no checkpoint of LightHuBERT: it holds "
+            f"{sorted(map(str, content))[:8]}, of a model called {kind}, where "
+            "S3PRL's has cfg and model, of hubert_pruner or student_hubert."
+        )
+    sizes = WHOLE
+    if kind == "hubert_pruner":
+        file = str(options.get("pruner_supernet", "")).lower()
+        chosen = "small" if file.endswith("small.yaml") else "base"
+        sizes = SUBNETS[chosen]
+    supernet = _config(options, path)
+    weights = {
+        name: tensor
+        for name, tensor in content["model"].items()
+        if not name.startswith("layer_pred_heads.")  # of the distillation alone
+    }
+    config = dict(zip(("hidden_size", "ffn_size", "num_heads"), sizes))
+    config = {**supernet, **config}
+    _check(supernet, config, path)
+    try:
+        return config, cut(fairseq_weights(weights, supernet), supernet, config)
+    except (AttributeError, IndexError) as error:  # other shapes, or no tensors
+        raise CheckpointError(
+            f"'{path}' holds weights of other sizes than it says: {error}"
+        ) from error
+
+
+def _config(options, path):
+    """Entries of the supernet's :class:`TransformerConfig`; defaults: S3PRL's."""
+    get, base = options.get, TransformerConfig()
+    layers = get("conv_feature_layers")
+    if get("pos_conv_depth", 1) > 1 and not get("prune_encoder_pos_conv", True):
+        raise CheckpointError(
+            f"'{path}' has positional convolutions of the supernet's size, and "
+            "this class builds those of the sub-network's only."
+        )
+    return dict(
+        conv_layers=conv_layers(layers) if layers else base.conv_layers,
+        conv_norm="layer" if get("extractor_mode") != "default" else "group",
+        conv_bias=bool(get("conv_bias", False)),
+        hidden_size=get("encoder_embed_dim", 768),
+        ffn_size=get("encoder_ffn_embed_dim", 3072),
+        num_layers=get("encoder_layers", 12),
+        num_heads=get("encoder_attention_heads", 12),
+        norm_first=bool(get("layer_norm_first", False)),
+        layer="transformer",
+        activation=get("activation_fn", "gelu"),
+        position_kernel=get("conv_pos", 128),
+        position_groups=get("conv_pos_groups", 16),
+        position_depth=get("pos_conv_depth", 1),
+        normalize_wav=True,
+        dropout=get("dropout", 0.1),
+        attention_dropout=get("attention_dropout", 0.1),
+        activation_dropout=get("activation_dropout", 0.0),
+        input_dropout=get("dropout_input", 0.0),
+    )
+
+
+def _check(supernet, config, path):
+    """That the sub-network lies in the supernet, with heads of the same size."""
+    names = ("hidden_size", "ffn_size", "num_heads")
+    per_head = {c["hidden_size"] / c["num_heads"] for c in (supernet, config)}
+    blocks = {c["ffn_size"] / c["hidden_size"] for c in (supernet, config)}
+    fits = all(config[n] <= supernet[n] for n in names)
+    if not fits or len(per_head) > 1 or any(b % 1 for b in blocks):
+        raise CheckpointError(
+            f"'{path}' is of a supernet of {[supernet[n] for n in names]} "
+            f"({', '.join(names)}), in which its sub-network of "
+            f"{[config[n] for n in names]} does not lie."
+        )
+
+
+def cut(weights, supernet, config):
+    """A sub-network of a supernet.
+
+    Of every size the first entries are used. A feed-forward consists of as many
+    blocks as it is wider than the frames, and of each block the first are.
+
+    Arguments
+    ---------
+    weights : dict
+        Names of a :class:`SpeechTransformer`'s parameters to tensors.
+    supernet : dict
+        Its configuration.
+    config : dict
+        That of the sub-network; widths of feed-forwards are whole multiples
+        of the frames'.
+
+    Returns
+    -------
+    dict
+        The weights of the sub-network.
+
+    Example
+    -------
+    >>> four = {"hidden_size": 4, "ffn_size": 8, "position_groups": 1}
+    >>> two = {"hidden_size": 2, "ffn_size": 4, "position_groups": 1}
+    >>> weights = {"encoder.layers.0.expand.bias": torch.arange(8)}
+    >>> cut(weights, four, two)
+    {'encoder.layers.0.expand.bias': tensor([0, 1, 4, 5])}
+    """
+    old, new = supernet["hidden_size"], config["hidden_size"]
+    blocks = torch.arange(supernet["ffn_size"]).view(-1, old)
+    wide = blocks[: config["ffn_size"] // new, :new].flatten()
+    channels = new // config["position_groups"]
+    result = {}
+    for name, tensor in weights.items():
+        if name.startswith("encoder.positions."):
+            tensor = tensor[:new, :channels] if tensor.dim() == 3 else tensor[:new]
+        elif ".expand." in name:
+            tensor = tensor[wide]
+            tensor = tensor[:, :new] if tensor.dim() == 2 else tensor
+        elif ".contract." in name:
+            tensor = tensor[:new, wide] if tensor.dim() == 2 else tensor[:new]
+        elif name.startswith("encoder."):
+            tensor = tensor[:new, :new] if tensor.dim() == 2 else tensor[:new]
+        elif name.startswith("projection."):
+            tensor = tensor[:new]
+        result[name] = tensor.contiguous()
+    return result
+
+
+class LightHubert(Distilled):
+    """LightHuBERT.
+
+    Its hidden states are the projected features and the outputs of the layers.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint in S3PRL's format, or an address. It brings its own
+        architecture. None: a random network of ``config``.
+    config : dict, optional
+        Entries of :class:`TransformerConfig` that differ from the small model;
+        only without ``source``.
+    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds,
+    overlap_seconds, seed
+        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+
+    Note
+    ----
+    S3PRL derives the attention mask of a padded batch from a rounded ratio, so
+    that one or two frames of padding pass for speech. Here the number of frames
+    is exact. When fine-tuning, S3PRL keeps the whole supernet and trains the
+    convolutions too; here the sub-network is all there is, and the convolutions
+    stay as they are unless ``freeze_front_end`` is False.
+
+    Example
+    -------
+    >>> import torch
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4,
+    ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
+    >>> hidden_states, lens = LightHubert(config=tiny)(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (3, torch.Size([2, 50, 32]))
+    """
+
+    base = {
+        "hidden_size": 384,
+        "ffn_size": 1536,
+        "num_heads": 6,
+        "conv_norm": "layer",
+        "normalize_wav": True,
+        "input_dropout": 0.0,
+    }
+
+    reader = staticmethod(read_supernet)
