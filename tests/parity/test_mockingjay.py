@@ -9,11 +9,11 @@ import torch
 from s3prl_sb.lobes.upstreams import load, names
 from s3prl_sb.lobes.upstreams.check import check_upstream
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.encoder import EncoderLayer
 from s3prl_sb.lobes.upstreams.mockingjay import (
     Architecture,
     AudioAlbert,
     FeatureTransformer,
-    Layer,
     Mockingjay,
 )
 
@@ -62,19 +62,20 @@ def test_other_checkpoints_are_refused(oracle_folder):
 @pytest.mark.parametrize("activation", ["gelu", "relu"])
 def test_layer_is_torchs(norm_first, activation):
     options = {**TINY, "hidden_act": activation, "pre_layer_norm": norm_first}
-    layer = Layer(Architecture(**options))
+    layer = EncoderLayer(Architecture(**options).layer)
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     theirs = torch.nn.TransformerEncoderLayer(
         48, 4, 96, 0.1, activation, 1e-12, batch_first=True, norm_first=norm_first
     )
-    qkv = (layer.query, layer.key, layer.value)
+    attention = layer.attention
+    qkv = (attention.query, attention.key, attention.value)
     weights = {
         "self_attn.in_proj_weight": torch.cat([part.weight for part in qkv]),
         "self_attn.in_proj_bias": torch.cat([part.bias for part in qkv]),
     }
     for ours, name in (
-        (layer.output, "self_attn.out_proj"),
+        (attention.output, "self_attn.out_proj"),
         (layer.attention_norm, "norm1"),
         (layer.expand, "linear1"),
         (layer.contract, "linear2"),
@@ -86,7 +87,7 @@ def test_layer_is_torchs(norm_first, activation):
     x = torch.randn(50, 48)
     for sizes in ([50], [25, 25], [30, 17, 3]):
         expected = torch.cat([theirs(chunk[None])[0] for chunk in x.split(sizes)])
-        close(layer(x, sizes), expected, 1e-5)
+        close(layer(x, sizes)[0], expected, 1e-5)
 
 
 def test_embedding_formula():
@@ -276,9 +277,9 @@ def test_random_network_is_the_same_everywhere():
     again = tiny(initializer_range=0.02)
     for a, b in zip(upstream.parameters(), again.parameters()):
         assert torch.equal(a, b)
-    query = upstream.network.layers[0].query
+    query = upstream.network.layers[0].attention.query
     assert abs(query.weight.std().item() - 0.02) < 2e-3 and query.bias.eq(0).all()
-    other = tiny(initializer_range=0.02, seed=1).network.layers[0].query
+    other = tiny(initializer_range=0.02, seed=1).network.layers[0].attention.query
     assert not torch.equal(query.weight, other.weight)
 
 

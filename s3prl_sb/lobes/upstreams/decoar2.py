@@ -23,7 +23,7 @@ from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.encoder import Encoder
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import _fairseq_weights
+from s3prl_sb.lobes.upstreams.transformer_checkpoints import fairseq_weights
 
 #: Of these the network consists; quantizer and reconstruction are pre-training's.
 USED = re.compile(r"(post_extract_proj|encoder)\.")
@@ -211,15 +211,15 @@ def read_decoar2(path):
     states = states if isinstance(states, dict) else {}
     model = states.get("model")
     model = model if isinstance(model, dict) else {}
-    parts = ("post_extract_proj", "encoder.pos_conv.0", "encoder.layers.0.fc1")
-    needed = [f"{part}.bias" for part in parts]
+    parts = ("post_extract_proj", "encoder.layers.0.fc1")
+    needed = [f"{part}.weight" for part in parts]
     if not set(needed) <= set(model) or "feature_extractor" in str(list(model)):
         raise CheckpointError(
             f"'{path}' is not a checkpoint of DeCoAR 2.0: these have 'model' with "
             f"{', '.join(needed)}, and no feature_extractor. It holds {held(states)}."
         )
     used = {name: tensor for name, tensor in model.items() if USED.match(name)}
-    weights = _fairseq_weights(used, {"layer": "transformer"})
+    weights = fairseq_weights(used, {"layer": "transformer"})
     convolution = weights.get("encoder.positions.convolutions.0.weight")
     if convolution is None:
         raise CheckpointError(f"'{path}' lacks the weights of encoder.pos_conv.0.")
@@ -227,7 +227,7 @@ def read_decoar2(path):
     layers = {name.split(".")[2] for name in weights if ".layers." in name}
     config = {
         "hidden_size": hidden_size,
-        "ffn_size": len(model["encoder.layers.0.fc1.bias"]),
+        "ffn_size": len(model["encoder.layers.0.fc1.weight"]),
         "num_layers": len(layers),
         "position_kernel": convolution.shape[2],
         "position_groups": hidden_size // convolution.shape[1],

@@ -123,7 +123,7 @@ def read_huggingface(folder):
         ffn_size=hf["intermediate_size"],
         num_layers=hf["num_hidden_layers"],
         num_heads=hf["num_attention_heads"],
-        norm_first=hf.get("do_stable_layer_norm", False),
+        norm_first=not data2vec and hf.get("do_stable_layer_norm", False),
         attention="gated_relative" if kind == "wavlm" else "plain",
         position_kernel=hf.get("num_conv_pos_embeddings", 128),
         position_groups=hf.get("num_conv_pos_embedding_groups", 16),

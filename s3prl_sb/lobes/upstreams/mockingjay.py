@@ -26,9 +26,10 @@ from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.upstreams.features import from_s3prl
+from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 
-ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "swish": F.silu}
 #: S3PRL's names of the weights, and ours. Applied from first to last.
 NAMES = {
     # Pre-LN networks list the norm of a sub-layer a second time.
@@ -37,8 +38,8 @@ NAMES = {
     r"^input_representations\.LayerNorm\.": "norm.",
     r"^encoder\.LayerNorm\.": "state_norms.",
     r"^encoder\.layer\.": "layers.",
-    r"\.attention\.self\.": ".",
-    r"\.attention\.output\.dense\.": ".output.",
+    r"\.attention\.self\.": ".attention.",
+    r"\.attention\.output\.dense\.": ".attention.output.",
     r"\.attention\.output\.LayerNorm\.": ".attention_norm.",
     r"\.intermediate\.dense\.": ".expand.",
     r"^(layers\.\d+)\.output\.dense\.": r"\1.contract.",
@@ -75,56 +76,19 @@ class Architecture:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
 
-
-class Layer(nn.Module):
-    """Self-attention and feed-forward of an :class:`Architecture`."""
-
-    def __init__(self, config):
-        super().__init__()
-        size, eps = config.hidden_size, config.layer_norm_eps
-        self.config = config
-        self.activation = ACTIVATIONS[config.hidden_act]
-        self.query = nn.Linear(size, size)
-        self.key = nn.Linear(size, size)
-        self.value = nn.Linear(size, size)
-        self.output = nn.Linear(size, size)
-        self.attention_norm = nn.LayerNorm(size, eps)
-        self.expand = nn.Linear(size, config.intermediate_size)
-        self.contract = nn.Linear(config.intermediate_size, size)
-        self.ffn_norm = nn.LayerNorm(size, eps)
-
-    def forward(self, x, sizes):
-        """[total_frames, hidden_size] -> the same; ``sizes``: of the chunks."""
-        if self.config.pre_layer_norm:
-            x = x + self._attention(self.attention_norm(x), sizes)
-            return x + self._feed_forward(self.ffn_norm(x))
-        x = self.attention_norm(x + self._attention(x, sizes))
-        return self.ffn_norm(x + self._feed_forward(x))
-
-    def _attention(self, x, sizes):
-        """Each chunk attends to itself."""
-        qkv = self.query(x), self.key(x), self.value(x)
-        if len(set(sizes)) == 1:
-            x = self._attend(*(t.unflatten(0, (len(sizes), -1)) for t in qkv))
-            x = x.flatten(0, 1)
-        else:
-            chunks = zip(*(t.split(sizes) for t in qkv))
-            x = torch.cat([self._attend(*(t[None] for t in c))[0] for c in chunks])
-        return self._drop(self.output(x))
-
-    def _attend(self, *qkv):
-        """[batch, frames, hidden_size] each -> the same."""
-        heads = (self.config.num_attention_heads, -1)
-        p = self.config.attention_probs_dropout_prob if self.training else 0.0
-        q, k, v = (t.unflatten(-1, heads).transpose(1, 2) for t in qkv)
-        x = F.scaled_dot_product_attention(q, k, v, dropout_p=p)
-        return x.transpose(1, 2).flatten(2)
-
-    def _feed_forward(self, x):
-        return self._drop(self.contract(self.activation(self.expand(x))))
-
-    def _drop(self, x):
-        return F.dropout(x, self.config.hidden_dropout_prob, self.training)
+    @property
+    def layer(self):
+        """The same for an :class:`EncoderLayer`."""
+        return TransformerConfig(
+            hidden_size=self.hidden_size,
+            ffn_size=self.intermediate_size,
+            num_heads=self.num_attention_heads,
+            norm_first=self.pre_layer_norm,
+            norm_eps=self.layer_norm_eps,
+            activation=self.hidden_act,
+            dropout=self.hidden_dropout_prob,
+            attention_dropout=self.attention_probs_dropout_prob,
+        )
 
 
 class FeatureTransformer(nn.Module):
@@ -152,7 +116,7 @@ class FeatureTransformer(nn.Module):
         self.projection = nn.Linear(input_size, size)
         self.norm = nn.LayerNorm(size, config.layer_norm_eps)
         copies = 1 if config.share_layer else depth
-        self.layers = nn.ModuleList(Layer(config) for _ in range(copies))
+        self.layers = nn.ModuleList(EncoderLayer(config.layer) for _ in range(copies))
         self.state_norms = nn.ModuleList(
             nn.LayerNorm(size, config.layer_norm_eps)
             for _ in range(depth + 1 if config.pre_layer_norm else 0)
@@ -189,7 +153,7 @@ class FeatureTransformer(nn.Module):
         pre, shared = self.config.pre_layer_norm, self.config.share_layer
         for i in range(self.config.num_hidden_layers):
             yield self.state_norms[i](x) if pre else x
-            x = self.layers[0 if shared else i](x, sizes)
+            x, _ = self.layers[0 if shared else i](x, sizes)
         yield self.state_norms[-1](x) if pre else x
 
     def _positions(self, sizes):

@@ -23,7 +23,7 @@ from s3prl_sb.lobes.upstreams.multires_transformer import (
 )
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
     _fairseq_config,
-    _fairseq_weights,
+    fairseq_weights,
 )
 
 #: Weights that only pre-training uses.
@@ -73,6 +73,7 @@ class MultiresHubert(Upstream):
 
     Example
     -------
+    >>> import torch
     >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": [1, 2, 1],
     ...     "num_heads": 4, "conv_layers": [[16, 10, 5], [16, 8, 64]]}
     >>> upstream = MultiresHubert(config=tiny)
@@ -182,6 +183,8 @@ def _config(task, model, path):
     ratios = _numbers(model["label_rate_ratios"], path)
     layers = _numbers(model.get("override_encoder_layers") or [], path)
     count = len(ratios) // 2
+    # In fairseq the last of them is of the decoder that runs first.
+    layers = layers[: count + 1] + layers[:count:-1]
     config = {
         **_fairseq_config(task, model, path),
         "num_layers": layers or [int(model["encoder_layers"])] * (2 * count + 1),
@@ -226,7 +229,7 @@ def _weights(weights, config):
         own = name if i is None else "encoder." + name.removeprefix(theirs[i])
         parts.setdefault(i or 0, {})[own] = tensor
     for i, part in parts.items():
-        for name, tensor in _fairseq_weights(part, config).items():
+        for name, tensor in fairseq_weights(part, config).items():
             later = f"later_encoders.{i - 1}." if i else "encoder."
             result[re.sub(r"^encoder\.", later, name)] = tensor
     return result

@@ -14,13 +14,10 @@ Authors
 
 import dataclasses
 import math
-import re
 
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.encoder import Encoder
 from s3prl_sb.lobes.upstreams.front_end import gelu
 from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
@@ -200,7 +197,7 @@ class MultiresTransformer(SpeechTransformer):
     >>> network = MultiresTransformer(config).eval()
     >>> states = network([torch.randn(4000), torch.randn(3000)])
     >>> [list(state.shape) for state in states]
-    [[21, 32], [21, 32], [21, 32], [21, 32], [21, 32], [21, 32], [21, 32]]
+    [[23, 32], [23, 32], [23, 32], [23, 32], [23, 32], [23, 32], [23, 32]]
     """
 
     def __init__(self, config):

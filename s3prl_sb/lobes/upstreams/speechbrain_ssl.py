@@ -14,6 +14,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -37,8 +38,13 @@ from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.renaming import renamed
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "swish": Swish}
+
+
+def _list(*values):
+    return dataclasses.field(default_factory=lambda: list(values))
 
 
 @dataclasses.dataclass
@@ -52,24 +58,26 @@ class Wav2Vec2Sizes:
     hidden_size, ffn_size, num_layers, num_heads : int
         Of the encoder.
     activation : str
-        Of its feed-forwards: "gelu", "relu", "swish".
+        "gelu", "relu", "swish".
+    dropout : float
+        Of the encoder, active only in training mode.
+    input_dropout : float
+        The same of its input.
     norm_first : bool
         Layer norm before attention and feed-forward.
-    dropout, input_dropout : float
-        Of the layers and of their input, active only in training mode.
     """
 
-    kernels: list = dataclasses.field(default_factory=lambda: [11, *[3] * 6])
-    strides: list = dataclasses.field(default_factory=lambda: [5, *[2] * 6])
-    channels: list = dataclasses.field(default_factory=lambda: [512] * 7)
+    kernels: list = _list(11, *[3] * 6)
+    strides: list = _list(5, *[2] * 6)
+    channels: list = _list(*[512] * 7)
     hidden_size: int = 768
     ffn_size: int = 3072
     num_layers: int = 12
     num_heads: int = 8
     activation: str = "gelu"
-    norm_first: bool = True
     dropout: float = 0.1
     input_dropout: float = 0.1
+    norm_first: bool = True
 
 
 @dataclasses.dataclass
@@ -80,44 +88,34 @@ class BestRqSizes:
     ---------
     n_fft, n_mels : int
         Of the log mel spectrogram, of 25 ms every 10 ms.
-    kernels, strides, channels : list of int
-        Of the convolutions over time and frequency.
-    hidden_size, ffn_size, num_layers, num_heads : int
-        Of the conformer.
+    kernels, strides, channels, hidden_size, ffn_size, num_layers, num_heads, \
+activation, dropout
+        As of :class:`Wav2Vec2Sizes`.
     convolution_kernel : int
-        Of its layers.
-    activation : str
-        "gelu", "relu", "swish".
-    dropout, convolution_dropout : float
-        Of the conformer, of the convolutions before it, active only in
-        training mode.
+        Of the conformer's layers.
+    convolution_dropout : float
+        Of the convolutions before them, active only in training mode.
     """
 
     n_fft: int = 400
     n_mels: int = 80
-    kernels: list = dataclasses.field(default_factory=lambda: [3, 3])
-    strides: list = dataclasses.field(default_factory=lambda: [2, 2])
-    channels: list = dataclasses.field(default_factory=lambda: [128, 32])
+    kernels: list = _list(3, 3)
+    strides: list = _list(2, 2)
+    channels: list = _list(128, 32)
     hidden_size: int = 576
     ffn_size: int = 2048
     num_layers: int = 12
     num_heads: int = 8
-    convolution_kernel: int = 31
     activation: str = "gelu"
     dropout: float = 0.1
+    convolution_kernel: int = 31
     convolution_dropout: float = 0.1
 
 
 class Wav2Vec2Network(nn.Module):
-    """Convolutions and Transformer, from the waveform.
+    """Convolutions and Transformer, from the waveform, of Wav2Vec2Sizes."""
 
-    Arguments
-    ---------
-    sizes : Wav2Vec2Sizes
-    """
-
-    #: The recipe's files, what their weights are called here, and what only
-    #: pre-training uses or is computed: of each utterance's own length.
+    #: The recipe's files and names; what only pre-training uses, or is computed.
     files = {
         "latent_extractor.ckpt": [("", "latent_extractor.")],
         "latent_encoder.ckpt": [("", "")],
@@ -155,12 +153,7 @@ class Wav2Vec2Network(nn.Module):
 
 
 class BestRqNetwork(nn.Module):
-    """Convolutions and conformer, from the spectrogram.
-
-    Arguments
-    ---------
-    sizes : BestRqSizes
-    """
+    """Convolutions and conformer, from the spectrogram, of BestRqSizes."""
 
     files = {
         "model.ckpt": [
@@ -169,7 +162,9 @@ class BestRqNetwork(nn.Module):
             (r"1\.transformer\.encoder\.", "encoder."),
         ]
     }
-    unused = re.compile(r"1\.transformer\.positional_encoding(_decoder\.pe|\.inv_freq)$")
+    unused = re.compile(
+        r"1\.transformer\.positional_encoding(_decoder)?\.(pe|inv_freq)"
+    )
 
     def __init__(self, sizes):
         super().__init__()
@@ -208,12 +203,17 @@ class BestRqNetwork(nn.Module):
         positions = RelPosEncXL(x.shape[2]).to(x.device)(x)
         for layer in self.encoder.layers:
             yield x
-            # SpeechBrain's attention mixes fp32 into half precision.
-            half = dtype != torch.float32
-            with torch.autocast(x.device.type, dtype if half else None, half):
+            with self._mixed(x.device.type, dtype):
                 x, _ = layer(x, pos_embs=positions)
             x = x.to(dtype)
         yield self.encoder.norm(x)
+
+    @staticmethod
+    def _mixed(device, dtype):
+        """In half precision SpeechBrain's attention multiplies it with fp32."""
+        if dtype == torch.float32:  # whatever the caller has chosen
+            return contextlib.nullcontext()
+        return torch.autocast(device, dtype)
 
 
 def read_recipe(path, network):
@@ -238,10 +238,7 @@ def read_recipe(path, network):
     """
     wanted = ", ".join(network.files)
     if not path.is_dir():
-        raise CheckpointError(
-            f"'{path}' is no folder; a checkpoint of SpeechBrain's recipe is one, "
-            f"with {wanted}."
-        )
+        raise CheckpointError(f"'{path}' is no folder of SpeechBrain's with {wanted}.")
     folders = [path, *sorted(path.glob("CKPT+*"), reverse=True)]
     folder = next((f for f in folders if (f / [*network.files][0]).is_file()), path)
     if any(not (folder / name).is_file() for name in network.files):
@@ -252,24 +249,37 @@ def read_recipe(path, network):
         content = checkpoints.read(folder / file)
         if not isinstance(content, dict):
             raise CheckpointError(f"'{folder / file}' holds no weights.")
-        for name, tensor in content.items():
-            name = str(name)
-            if network.unused.match(name):
-                continue
-            for theirs, ours in rules:
-                name, count = re.subn("^" + theirs, ours, name)
-                if count:
-                    break
-            weights[name] = tensor
+        content = {str(name): tensor for name, tensor in content.items()}
+        weights.update(renamed(content, rules, network.unused))
     return weights
 
 
 class SpeechBrainUpstream(Upstream):
-    """What the models of SpeechBrain's recipes share."""
+    """What the models of SpeechBrain's recipes share.
 
-    Sizes = Network = None
+    Their hidden states are the input of every layer of the encoder, and its
+    normed output: ``num_layers`` is one more than the layers.
 
-    def __init__(self, source, config, freeze, precision, seed):
+    Arguments
+    ---------
+    source : str, optional
+        One ``CKPT+…`` folder of the recipe, or its ``save`` folder: then the
+        newest of them. None: a random network.
+    config : dict, optional
+        Entries of ``Sizes`` that differ from the recipe's, of a checkpoint as
+        well: those that it was trained with.
+    freeze : bool
+        No training.
+    precision : str
+        "fp32", "bf16" or "fp16". Features stay fp32.
+    seed : int
+        Of the random network's weights.
+    """
+
+    Sizes = Network = None  #: of a subclass
+    hop = 1  #: samples from one input of the network to the next
+
+    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
         super().__init__(freeze, precision)
         self.config = dataclasses.asdict(self._sizes(config or {}))
         weights = None
@@ -281,6 +291,7 @@ class SpeechBrainUpstream(Upstream):
         self.network = build(lambda: self.Network(self.sizes), weights, source, seed)
         self.output_size = self.sizes.hidden_size
         self.num_layers = self.sizes.num_layers + 1
+        self.stride = self.hop * math.prod(self.sizes.strides)
 
     @classmethod
     def _sizes(cls, config):
@@ -302,26 +313,9 @@ class SpeechBrainUpstream(Upstream):
 
 
 class SpeechBrainWav2Vec2(SpeechBrainUpstream):
-    """wav2vec 2.0 of SpeechBrain's recipe.
-
-    Its hidden states are the input of every Transformer layer and the encoder's
-    normed output: ``num_layers`` is one more than the layers.
-
-    Arguments
-    ---------
-    source : str, optional
-        Folder with ``latent_extractor.ckpt`` and ``latent_encoder.ckpt``, or
-        the recipe's ``save`` folder, of which the newest is taken. None: a
-        random network.
-    config : dict, optional
-        Entries of :class:`Wav2Vec2Sizes` that differ from the recipe's, of a
-        checkpoint as well: those that it was trained with.
-    freeze : bool
-        No training.
-    precision : str
-        "fp32", "bf16" or "fp16".
-    seed : int
-        Of the random network's weights.
+    """wav2vec 2.0 of SpeechBrain's recipe, from ``latent_extractor.ckpt`` and
+    ``latent_encoder.ckpt``. Arguments: of :class:`SpeechBrainUpstream`, with
+    :class:`Wav2Vec2Sizes`.
 
     Note
     ----
@@ -338,12 +332,6 @@ class SpeechBrainWav2Vec2(SpeechBrainUpstream):
     """
 
     Sizes, Network = Wav2Vec2Sizes, Wav2Vec2Network
-
-    def __init__(
-        self, source=None, config=None, freeze=True, precision="fp32", seed=0
-    ):
-        super().__init__(source, config, freeze, precision, seed)
-        self.stride = math.prod(self.sizes.strides)
 
     @property
     def min_samples(self):
@@ -366,25 +354,9 @@ class SpeechBrainWav2Vec2(SpeechBrainUpstream):
 
 
 class SpeechBrainBestRq(SpeechBrainUpstream):
-    """BEST-RQ of SpeechBrain's recipe, over the whole utterance.
-
-    Its hidden states are the input of every conformer layer and the encoder's
-    normed output: ``num_layers`` is one more than the layers.
-
-    Arguments
-    ---------
-    source : str, optional
-        Folder with ``model.ckpt``, or the recipe's ``save`` folder, of which
-        the newest is taken. None: a random network.
-    config : dict, optional
-        Entries of :class:`BestRqSizes` that differ from the recipe's, of a
-        checkpoint as well: those that it was trained with.
-    freeze : bool
-        No training.
-    precision : str
-        "fp32", "bf16" or "fp16". Features stay fp32.
-    seed : int
-        Of the random network's weights.
+    """BEST-RQ of SpeechBrain's recipe, from ``model.ckpt``, over the whole
+    utterance. Arguments: of :class:`SpeechBrainUpstream`, with
+    :class:`BestRqSizes`.
 
     Note
     ----
@@ -401,13 +373,10 @@ class SpeechBrainBestRq(SpeechBrainUpstream):
     """
 
     Sizes, Network = BestRqSizes, BestRqNetwork
-    hop = 160  # samples
+    hop = 160
 
-    def __init__(
-        self, source=None, config=None, freeze=True, precision="fp32", seed=0
-    ):
+    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
         super().__init__(source, config, freeze, precision, seed)
-        self.stride = self.hop * math.prod(self.sizes.strides)
         self.features = Fbank(n_fft=self.sizes.n_fft, n_mels=self.sizes.n_mels)
         self.normalize = InputNormalization(norm_type="sentence")
 

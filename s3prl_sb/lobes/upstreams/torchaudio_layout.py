@@ -82,7 +82,7 @@ def read_torchaudio(content):
     for name, tensor in content.items():
         if ".attention.attention.in_proj_" in name:
             for part, rows in zip("qkv", tensor.chunk(3)):
-                weights[name.replace("attention.in_", f"{part}_")] = rows
+                weights[name.replace("attention.in_proj_", f"{part}_proj.")] = rows
         else:
             weights[name] = tensor
     layer = [
