@@ -76,9 +76,8 @@ class SSLBrain(sb.Brain):
         if self.distributed_launch:  # who leaves without this may abort
             atexit.register(_leave)
         if checkpointer is not None:
-            checkpointer.add_recoverables(
-                {name: m for name, m in self.modules.items() if m.state_dict()}
-            )
+            for name, module in self.modules.items():
+                checkpointer.add_trained(name, module)
         self.started = time.time()
         self.splits = {}
 

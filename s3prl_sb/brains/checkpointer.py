@@ -8,10 +8,32 @@ import logging
 import os
 import shutil
 
+import torch
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, ckpt_recency
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 logger = logging.getLogger(__name__)
+
+
+def _trained(module):
+    """What training may change: parameters that are trained, and buffers."""
+    fixed = {name for name, p in module.named_parameters() if not p.requires_grad}
+    return {k: v for k, v in module.state_dict().items() if k not in fixed}
+
+
+def _save_trained(module, path):
+    torch.save(_trained(module), path)
+
+
+def _load_trained(module, path, end_of_epoch):
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    missing = sorted(_trained(module).keys() - saved.keys())
+    unexpected = module.load_state_dict(saved, strict=False).unexpected_keys
+    if missing or unexpected:
+        raise RuntimeError(
+            f"'{path}' is not of this {type(module).__name__}: missing "
+            f"{missing[:5]}, unexpected {unexpected[:5]}"
+        )
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -42,6 +64,22 @@ class AtomicCheckpointer(Checkpointer):
     """
 
     UNFINISHED, DELETED = "saving-", "deleting-"
+
+    def add_trained(self, name, module):
+        """Has the weights saved that training may change, and no others.
+
+        Of a network with adapters these are the adapters; the rest comes from
+        where the network came from.
+
+        Arguments
+        ---------
+        name : str
+            Of its file in a checkpoint.
+        module : torch.nn.Module
+            Nothing is added for one without weights.
+        """
+        if module.state_dict():
+            self.add_recoverable(name, module, _load_trained, _save_trained)
 
     def recover_if_possible(self, *args, **kwargs):
         """SpeechBrain's, after clearing away what a kill has left behind."""

@@ -172,7 +172,7 @@ def test_published_sizes(name, size, millions):
 def test_refuses_what_it_cannot_cut(tmp_path):
     path = tmp_path / "x.pt"
     torch.save({"task_cfg": {}, "model_cfg": {}, "model_weight": {}}, path)
-    with pytest.raises(CheckpointError, match="model_weight.*LightHuBERT|LightHuBERT"):
+    with pytest.raises(CheckpointError, match="LightHuBERT: it holds .*model_weight"):
         LightHubert(str(path))
     hubert = {"cfg": {"model": {"_name": "hubert"}}, "model": {}}
     torch.save(hubert, path)
@@ -183,7 +183,7 @@ def test_refuses_what_it_cannot_cut(tmp_path):
     with pytest.raises(CheckpointError, match=r"\[512, 2048, 12\].*\[640, 2560, 10\]"):
         LightHubert(str(path))
     write(path, "base", weights)  # which says 768
-    with pytest.raises(CheckpointError, match="other sizes than it says|another shape"):
+    with pytest.raises(CheckpointError, match="other sizes than it says"):
         LightHubert(str(path))
     del weights["layer_norm.bias"]
     weights["extra"] = torch.ones(1)

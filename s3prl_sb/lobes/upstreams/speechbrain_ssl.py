@@ -162,9 +162,7 @@ class BestRqNetwork(nn.Module):
             (r"1\.transformer\.encoder\.", "encoder."),
         ]
     }
-    unused = re.compile(
-        r"1\.transformer\.positional_encoding(_decoder)?\.(pe|inv_freq)"
-    )
+    unused = re.compile(r"1\.transformer\.positional_encoding")
 
     def __init__(self, sizes):
         super().__init__()
