@@ -3,16 +3,18 @@
 
 > python benchmarks/extraction.py --s3prl /path/to/s3prl-env/bin/python
 
-Eight utterances of 2 to 15 s, 60.8 s together, through HuBERT of Base size
-with random weights, all hidden states kept. Both load the same checkpoint, in
-S3PRL's format, made on the fly. They run in turns, each in a process of its
-own; see README.md for S3PRL's environment and for what the columns mean.
+Eight utterances of 2 to 15 s, 60.8 s together, through HuBERT of Base size, or
+other families, with random weights, all hidden states kept. Both load the same
+checkpoint, in S3PRL's format, made on the fly. They run in turns, each in a
+process of its own; see README.md for S3PRL's environment and for what the
+columns mean.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import contextlib
+import importlib
 import os
 import statistics
 import sys
@@ -36,6 +38,21 @@ from measure import (
 #: Seconds; in an order as a shuffled loader gives it.
 LENGTHS = (7.9, 2.0, 15.0, 5.2, 11.2, 3.7, 9.3, 6.5)
 FOLDER = os.path.dirname(os.path.abspath(__file__))
+#: Names to our module and class of them.
+FAMILIES = {
+    "wav2vec2": ("wav2vec2", "Wav2Vec2"),
+    "hubert": ("hubert", "Hubert"),
+    "wavlm": ("wavlm", "WavLM"),
+    "unispeech_sat": ("unispeech_sat", "UniSpeechSat"),
+    "data2vec": ("data2vec", "Data2VecAudio"),
+    "wav2vec2_conformer_relpos": ("wav2vec2", "Wav2Vec2"),
+    "wav2vec2_conformer_rope": ("wav2vec2", "Wav2Vec2"),
+    "distilhubert": ("distilhubert", "DistilHubert"),
+    "multires_hubert": ("multires_hubert", "MultiresHubert"),
+    "mockingjay": ("mockingjay", "Mockingjay"),
+}
+#: Those whose operations :func:`flops` counts.
+COUNTED = ("wav2vec2", "hubert", "unispeech_sat")
 PADDED, ALONE = "S3PRL, padded batch", "S3PRL, one at a time"
 
 
@@ -49,28 +66,43 @@ def arguments():
         choices=("fp32", "bf16", "fp16"),
         help="of ours, one contestant each; S3PRL runs in fp32",
     )
-    return parse(options)
+    options.add_argument(
+        "--family",
+        nargs="+",
+        default=["hubert"],
+        choices=[*FAMILIES, "all"],
+        help="of several, a compact table",
+    )
+    args = parse(options)
+    if "all" in args.family:
+        args.family = list(FAMILIES)
+    return args
 
 
 # ------------------------------------------------------ our side, in a worker
 loaded = {}
 
 
-def load(checkpoint, precision):
-    """Loads the checkpoint; returns the versions and the useful FLOPs."""
+def load(checkpoint, precision, family):
+    """Loads the checkpoint; returns the versions and, where they are known, the
+    useful FLOPs."""
     import s3prl_sb
-    from s3prl_sb.lobes.upstreams.hubert import Hubert
 
-    upstream = Hubert(source=checkpoint, precision=precision)
+    module, name = FAMILIES[family]
+    module = importlib.import_module(f"s3prl_sb.lobes.upstreams.{module}")
+    upstream = getattr(module, name)(source=checkpoint, precision=precision)
     upstream.extract([torch.randn(16000)])  # one-time costs of the libraries
     loaded.update(upstream=upstream, baseline=resident())
     samples = [round(seconds * SAMPLE_RATE) for seconds in LENGTHS]
-    return {
+    facts = {
         "version": f"s3prl_sb {s3prl_sb.__version__}, torch {torch.__version__}",
-        "flops": sum(map(flops, samples)),
         "frames": sum(map(upstream.frames, samples)),
-        "shape": [upstream.config.hidden_size, upstream.config.ffn_size],
+        "flops": None,
     }
+    if family in COUNTED:
+        facts["flops"] = sum(map(flops, samples))
+        facts["shape"] = [upstream.config.hidden_size, upstream.config.ffn_size]
+    return facts
 
 
 def extract(wavs, compare=None):
@@ -129,86 +161,150 @@ def gemm(frames, shape, precision, times=6):
 
 # -------------------------------------------------------------- the benchmark
 def run(args, folder):
-    """Runs all contestants; returns the raw numbers."""
+    """Runs all families, one after the other; returns the raw numbers."""
     generator = torch.Generator().manual_seed(0)
-    wavs, alone = os.path.join(folder, "wavs.pt"), os.path.join(folder, "alone.pt")
+    wavs = os.path.join(folder, "wavs.pt")
     torch.save([speech(seconds, generator) for seconds in LENGTHS], wavs)
-    raw = {"machine": machine(), "threads": args.threads, "size": args.size,
-           "runs": {PADDED: [], ALONE: []}, "gemm": {}, "error": {}}  # fmt: skip
+    raw = {"machine": machine(), "threads": args.threads, "size": args.size}
+    raw["families"] = {}
+    for family in args.family:
+        if len(args.family) > 1:
+            print(f"{family} …", file=sys.stderr, flush=True)
+        raw["families"][family] = run_family(args, folder, wavs, family)
+    return raw
+
+
+def run_family(args, folder, wavs, family):
+    """Runs all contestants in turns; returns the raw numbers."""
+    alone, padded = (os.path.join(folder, f"{s}.pt") for s in ("alone", "padded"))
+    raw = {"runs": {}, "gemm": {}, "error": {}}
     with contextlib.ExitStack() as stack:
 
         def worker(*command):
             return stack.enter_context(Worker(list(command), args.threads))
 
         peer = worker(args.s3prl, os.path.join(FOLDER, "peer_s3prl.py"))
-        checkpoint = peer.call("make", folder=folder, size=args.size)
-        raw["peer"] = peer.call("load", checkpoint=checkpoint)
+        checkpoint = peer.call("make", folder=folder, size=args.size, family=family)
+        raw["peer"] = peer.call("load", checkpoint=checkpoint, family=family)
         runs = {
             PADDED: lambda **more: peer.call("extract", wavs=wavs, alone=False, **more),
             ALONE: lambda **more: peer.call("extract", wavs=wavs, alone=True, **more),
         }
+        # What the last round does once its clock has stopped.
+        last = {PADDED: {"save": padded}, ALONE: {"save": alone}}
         for precision in args.precision:
             ours = worker(sys.executable, os.path.abspath(__file__), "--worker")
-            raw.update(ours.call("load", checkpoint=checkpoint, precision=precision))
+            about = {"checkpoint": checkpoint, "family": family}
+            raw.update(ours.call("load", precision=precision, **about))
             runs[f"ours, {precision}"] = lambda ours=ours, **more: ours.call(
                 "extract", wavs=wavs, **more
             )
-        for _ in range(args.repeats):
+        os.remove(checkpoint)
+        # A number of the detailed table alone, which several families do not get.
+        gemms = args.precision if raw["flops"] and len(args.family) == 1 else ()
+        for i in range(args.repeats):
             for name, contestant in runs.items():
-                raw["runs"].setdefault(name, []).append(contestant())
+                more = (
+                    last.get(name, {"compare": alone}) if i == args.repeats - 1 else {}
+                )
+                cost = contestant(**more)
+                raw["runs"].setdefault(name, []).append(cost)
+                if "error" in cost:
+                    raw["error"][name] = cost.pop("error")
                 # After each of them: it is to meet the machine as they do.
-                for precision in args.precision:
+                for precision in gemms:
                     shape = {"frames": raw["frames"], "shape": raw["shape"]}
                     speeds = ours.call("gemm", precision=precision, **shape)
                     raw["gemm"].setdefault(precision, []).extend(speeds)
-        padded = os.path.join(folder, "padded.pt")
-        runs[ALONE](save=alone)
-        runs[PADDED](save=padded)
         raw["error"][PADDED] = error(torch.load(padded), torch.load(alone))
-        for name in list(runs)[2:]:
-            raw["error"][name] = runs[name](compare=alone)["error"]
+        raw["error"][ALONE] = 0.0
     return raw
 
 
 def report(raw):
-    """Prints the table."""
+    """Prints one table: the detailed one of one family, the compact one of more."""
+    families = list(raw["families"].items())
+    name, first = families[0]
     # One thread: seconds of the processor, which other jobs do not lengthen.
     clock = "cpu" if raw["threads"] == 1 else "wall"
-    audio = sum(LENGTHS)
+    title = name if len(families) == 1 else f"{len(families)} families"
+    title += (
+        f", {raw['size']}, {len(LENGTHS)} utterances, {sum(LENGTHS):.1f} s of audio"
+    )
+    if len(families) == 1 and first["flops"]:
+        title += f", {first['flops'] / 1e9:.0f} useful GFLOP"
+    rounds = len(first["runs"][PADDED])
+    print(f"\n{title}; {raw['threads']} thread(s), ratios from {clock} seconds, medians "
+          f"of {rounds} round(s)\n{raw['machine']}; {first['version']}; "
+          f"{first['peer']}")  # fmt: skip
+    if len(families) == 1:
+        detailed(first, clock)
+    else:
+        compact(families, clock)
 
-    def median(name, key):
-        values = [cost[key] for cost in raw["runs"][name]]
-        return None if None in values else statistics.median(values)
 
+def median(family, name, key):
+    """Of the rounds of a contestant; None where the system could not tell."""
+    values = [cost[key] for cost in family["runs"][name]]
+    return None if None in values else statistics.median(values)
+
+
+def memory(family, name):
+    """Cells: the peak, and its ratio to S3PRL's."""
+    peak = median(family, name, "peak")
+    if not peak:
+        return "–", "–"
+    return f"{peak / 1e9:.2f} GB", f"{peak / median(family, PADDED, 'peak'):.2f} ×"
+
+
+def compact(families, clock):
+    """Prints a row for each family and contestant."""
+    rows = []
+    for family, raw in families:
+        for name, costs in raw["runs"].items():
+            seconds = median(raw, name, clock)
+            rows.append([
+                family,
+                name,
+                middle([cost[clock] for cost in costs]),
+                f"{median(raw, PADDED, clock) / seconds:.2f} ×",
+                f"{median(raw, ALONE, clock) / seconds:.2f} ×",
+                *memory(raw, name),
+                f"{raw['error'][name]:.1e}",
+            ])  # fmt: skip
+    header = ("family", "contestant", f"{clock} s", "speed-up over the padded batch",
+              "over one at a time", "peak over weights", "of S3PRL's",
+              "error against S3PRL alone")  # fmt: skip
+    print()
+    print_table(header, rows)
+
+
+def detailed(raw, clock):
+    """Prints a row for each contestant, with the speed of the matrix product."""
     speeds = {
         precision: statistics.median(s[clock] for s in speeds)
         for precision, speeds in raw["gemm"].items()
     }
-    rows = []
-    for name, costs in raw["runs"].items():
-        seconds, peak = median(name, clock), median(name, "peak")
-        speed = speeds.get(name.split(", ")[1] if "ours" in name else "fp32")
-        useful = raw["flops"] / seconds
-        rows.append([
-            name,
-            middle([cost["cpu"] for cost in costs]),
-            middle([cost["wall"] for cost in costs]),
-            f"{audio / seconds:.2f}",
-            f"{median(PADDED, clock) / seconds:.2f} ×",
-            f"{useful / 1e9:.1f}",
-            f"{useful / speed:.0%}" if speed else "–",
-            f"{peak / 1e9:.2f} GB" if peak else "–",
-            f"{peak / median(PADDED, 'peak'):.2f} ×" if peak else "–",
-            f"{raw['error'].get(name, 0):.1e}",
-        ])  # fmt: skip
-    print(f"\nHuBERT {raw['size']}, {len(LENGTHS)} utterances, {audio:.1f} s of audio, "
-          f"{raw['flops'] / 1e9:.0f} useful GFLOP; {raw['threads']} thread(s), ratios "
-          f"from {clock} seconds, medians of {len(costs)} rounds\n"
-          f"{raw['machine']}; {raw['version']}; {raw['peer']}")  # fmt: skip
     for precision, costs in raw["gemm"].items():
         shape = " x ".join(map(str, (raw["frames"], *raw["shape"])))
         speed = middle([cost[clock] / 1e9 for cost in costs], 0)
         print(f"Matrix product {shape}, {precision}: {speed} GFLOP/s")
+    rows = []
+    for name, costs in raw["runs"].items():
+        seconds = median(raw, name, clock)
+        speed = speeds.get(name.split(", ")[1] if "ours" in name else "fp32")
+        useful = raw["flops"] and raw["flops"] / seconds
+        rows.append([
+            name,
+            middle([cost["cpu"] for cost in costs]),
+            middle([cost["wall"] for cost in costs]),
+            f"{sum(LENGTHS) / seconds:.2f}",
+            f"{median(raw, PADDED, clock) / seconds:.2f} ×",
+            f"{useful / 1e9:.1f}" if useful else "–",
+            f"{useful / speed:.0%}" if speed else "–",
+            *memory(raw, name),
+            f"{raw['error'][name]:.1e}",
+        ])  # fmt: skip
     header = ("contestant", "CPU s", "wall s", "audio s / s", "speed-up", "GFLOP/s",
               "of the matrix product", "peak over weights", "of S3PRL's",
               "error against S3PRL alone")  # fmt: skip

@@ -8,81 +8,40 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
-import os
-
 import s3prl
 import soundfile
 import torch
 from measure import measure, resident, serve
+from peer_families import expert, write
 from s3prl.downstream.model import UtteranceLevel
-from s3prl.upstream.hubert.expert import UpstreamExpert
-from s3prl.upstream.hubert.hubert_model import (
-    HubertConfig,
-    HubertModel,
-    HubertPretrainingConfig,
-)
 from s3prl.upstream.interfaces import Featurizer
 
-SIZES = {
-    "base": {},
-    "small": {  # for trying the scripts out
-        "encoder_layers": 3,
-        "encoder_embed_dim": 64,
-        "encoder_ffn_embed_dim": 256,
-        "encoder_attention_heads": 4,
-        "conv_feature_layers": "[(64,10,5)] + [(64,3,2)] * 4 + [(64,2,2)] * 2",
-    },
-}
 loaded = {}
 
 
-def make(folder, size):
-    """Writes a random checkpoint in S3PRL's format; returns its path."""
-    torch.manual_seed(0)
-    config = HubertConfig(label_rate=50.0, **SIZES[size])
-    task = HubertPretrainingConfig(label_rate=50.0, normalize=False)
-    symbols = [[str(i) for i in range(20)]]
-    model = HubertModel(config, task, symbols)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            # Away from the initial values, which would hide a swapped norm or
-            # bias and make attention all but uniform.
-            if parameter.dim() == 1:
-                parameter += 0.1 * torch.randn_like(parameter)
-            elif parameter.dim() == 2:
-                parameter *= 2
-    path = os.path.join(folder, "checkpoint.pt")
-    torch.save(
-        {
-            "task_cfg": dataclasses.asdict(task),
-            "model_cfg": dataclasses.asdict(config),
-            "model_weight": model.state_dict(),
-            "dictionaries_symbols": symbols,
-        },
-        path,
-    )
-    return path
-
-
-def load(checkpoint):
+def load(checkpoint, family="hubert"):
     """Loads it; returns the versions."""
-    loaded["expert"] = UpstreamExpert(checkpoint).eval()
+    loaded["expert"] = expert(family)(checkpoint).eval()
     with torch.no_grad():  # one-time costs of the libraries
         loaded["expert"]([torch.randn(16000)])
     loaded["baseline"] = resident()
     return f"s3prl {s3prl.__version__}, torch {torch.__version__}"
 
 
+def make(folder, size, family="hubert"):
+    """Writes a random checkpoint in S3PRL's format; returns its path."""
+    return write(folder, size, family)
+
+
 def extract(wavs, alone, save=None):
     """Hidden states of a batch, padded or each utterance alone."""
-    wavs, expert = torch.load(wavs), loaded["expert"]
+    wavs, upstream = torch.load(wavs), loaded["expert"]
 
     def run():
         with torch.no_grad():
             if alone:
-                return [expert([wav])["hidden_states"] for wav in wavs]
-            return expert(wavs)["hidden_states"]
+                return [upstream([wav])["hidden_states"] for wav in wavs]
+            return upstream(wavs)["hidden_states"]
 
     states, cost = measure(run, loaded["baseline"])
     if save:  # [utterance][layer][frames, size]
@@ -99,7 +58,7 @@ def probe(paths, labels, batch_size, num_classes):
     model of its speech_commands: Featurizer, projection, UtteranceLevel."""
     if "featurizer" not in loaded:
         loaded["featurizer"] = Featurizer(loaded["expert"], upstream_device="cpu")
-    featurizer, expert = loaded["featurizer"], loaded["expert"]
+    featurizer, upstream = loaded["featurizer"], loaded["expert"]
     projector = torch.nn.Linear(featurizer.output_dim, 256)
     model = UtteranceLevel(256, num_classes)
     trained = [p for m in (featurizer, projector, model) for p in m.parameters()]
@@ -117,7 +76,7 @@ def probe(paths, labels, batch_size, num_classes):
         for wavs, targets in loader:
             wavs = [torch.FloatTensor(wav) for wav in wavs]
             with torch.no_grad():
-                features = expert(wavs)
+                features = upstream(wavs)
             features = featurizer(wavs, features)
             lengths = torch.IntTensor([len(feature) for feature in features])
             features = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)

@@ -231,7 +231,12 @@ def export(run_folder, destination, copy_upstream=True):
         "    head: !ref <head>\n"
         "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
         "    loadables:\n"
-        + "".join(f"        {name}: !ref <{name}>\n" for name in loadables),
+        + "".join(f"        {name}: !ref <{name}>\n" for name in loadables)
+        + "    custom_hooks:\n"
+        + "".join(
+            f"        {name}: !name:s3prl_sb.brains.checkpointer.load_trained\n"
+            for name in loadables
+        ),
         encoding="utf-8",
     )
     return destination

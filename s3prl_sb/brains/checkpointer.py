@@ -25,7 +25,21 @@ def _save_trained(module, path):
     torch.save(_trained(module), path)
 
 
-def _load_trained(module, path, end_of_epoch):
+def load_trained(module, path):
+    """Loads what :meth:`AtomicCheckpointer.add_trained` has saved.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Its other weights stay as they are.
+    path : str
+        The file.
+
+    Raises
+    ------
+    RuntimeError
+        If a weight that is trained is missing, or one is unknown.
+    """
     saved = torch.load(path, map_location="cpu", weights_only=True)
     missing = sorted(_trained(module).keys() - saved.keys())
     unexpected = module.load_state_dict(saved, strict=False).unexpected_keys
@@ -34,6 +48,10 @@ def _load_trained(module, path, end_of_epoch):
             f"'{path}' is not of this {type(module).__name__}: missing "
             f"{missing[:5]}, unexpected {unexpected[:5]}"
         )
+
+
+def _recover(module, path, end_of_epoch):
+    load_trained(module, path)
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -79,7 +97,7 @@ class AtomicCheckpointer(Checkpointer):
             Nothing is added for one without weights.
         """
         if module.state_dict():
-            self.add_recoverable(name, module, _load_trained, _save_trained)
+            self.add_recoverable(name, module, _recover, _save_trained)
 
     def recover_if_possible(self, *args, **kwargs):
         """SpeechBrain's, after clearing away what a kill has left behind."""

@@ -215,3 +215,12 @@ def test_refresh(tiny, tmp_path, monkeypatch):
     entries()["tera"](ckpt=url, refresh=True)
     assert len(downloads) == 2
     entries()["mel"](refresh=True)  # nothing to download
+
+
+def test_baseline_local(tmp_path):
+    """S3PRL's custom configuration of acoustic features."""
+    (tmp_path / "mel.yaml").write_text("n_mels: 40\ninput: {feat_type: mel, log: true}")
+    model = torch.hub.load(
+        str(ROOT), "baseline_local", str(tmp_path / "mel.yaml"), source="local"
+    )
+    assert model([torch.randn(16000)])["hidden_states"][0].shape == (1, 101, 40)

@@ -15,10 +15,7 @@ Authors
 
 import re
 
-import yaml
-
 from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.building import read_source, sizes_only
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.fetch import fetch
 from s3prl_sb.lobes.upstreams.torchaudio_layout import (
@@ -135,9 +132,12 @@ def read_config(path):
     ...     read_config(path)["num_layers"]
     24
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        told = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(f"'{path}' is not YAML of plain values.") from error
     options = told.get("encoder_conf") if isinstance(told, dict) else None
     if not isinstance(options, dict):
@@ -235,7 +235,10 @@ overlap_seconds, seed
         overlap_seconds=2.0,
         seed=0,
     ):
-        options = dict(
+        self.architecture = architecture
+        super().__init__(
+            source,
+            config,
             feature_selection="fairseq_layers",
             freeze=freeze,
             freeze_front_end=freeze_front_end,
@@ -246,10 +249,7 @@ overlap_seconds, seed
             overlap_seconds=overlap_seconds,
             seed=seed,
         )
-        if source is None:
-            super().__init__(config=config, **options)
-            return
-        config, weights = read_source(source, lambda p: read_espnet(p, architecture))
-        with sizes_only():  # the network without weights
-            super().__init__(config=config, **options)
-        checkpoints.load_weights(self.network, weights, source)
+
+    def reader(self, path):
+        """Configuration and weights of a path, see :func:`read_espnet`."""
+        return read_espnet(path, self.architecture)

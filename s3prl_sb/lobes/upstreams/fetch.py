@@ -38,7 +38,8 @@ TRIES = 5  # connections in a row that bring nothing
 PAUSE = 1.0  # seconds before the second of them, then twice as long, …
 TIMEOUT = 60  # seconds without a byte
 #: What a folder of Hugging Face needs to hold; the rest is not downloaded.
-HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin", "*.txt"]
+HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin"]
+HF_FILES += ["*.ckpt", "*.txt"]
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 #: What is served where a file was, by how it begins.
 PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|\?xml)", re.I)

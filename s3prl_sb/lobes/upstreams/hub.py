@@ -10,6 +10,7 @@ Authors
 """
 
 import os
+from pathlib import Path
 
 import torch
 
@@ -39,7 +40,9 @@ FAMILIES = {
     "multires_hubert": "multires_hubert_base",
     "npc": "npc",
     "pase": "pase_plus",
+    "spec_augment": "spec_augment",
     "tera": "tera",
+    "timit_posteriorgram": "timit_posteriorgram",
     "unispeech_sat": "unispeech_sat",
     "vq_apc": "vq_apc",
     "vq_wav2vec": "vq_wav2vec",
@@ -159,7 +162,25 @@ def entries():
     for family, name in FAMILIES.items():
         for suffix in SUFFIXES if name in found else ():
             found[f"{family}_{suffix}"] = _of_file(f"{family}_{suffix}", name)
+    found["baseline_local"] = baseline_local
     return found
+
+
+def baseline_local(model_config, refresh=False):
+    """Acoustic features by a yaml of S3PRL.
+
+    model_config : str
+        Its path: ``kaldi``, ``delta`` and ``cmvn``, or ``input`` with
+        ``win_ms``, ``hop_ms`` and so on.
+    refresh : bool
+        Has no effect: nothing is downloaded.
+    """
+    from ruamel.yaml import YAML
+
+    from s3prl_sb.lobes.upstreams.features import from_s3prl
+
+    config = YAML(typ="safe").load(Path(model_config).read_text(encoding="utf-8"))
+    return HubUpstream(from_s3prl(config))
 
 
 def _published(name):

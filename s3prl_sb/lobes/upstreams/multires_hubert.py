@@ -22,7 +22,7 @@ from s3prl_sb.lobes.upstreams.multires_transformer import (
     MultiresTransformer,
 )
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
-    _fairseq_config,
+    fairseq_config,
     fairseq_weights,
 )
 
@@ -186,7 +186,7 @@ def _config(task, model, path):
     # In fairseq the last of them is of the decoder that runs first.
     layers = layers[: count + 1] + layers[:count:-1]
     config = {
-        **_fairseq_config(task, model, path),
+        **fairseq_config(task, model, path),
         "num_layers": layers or [int(model["encoder_layers"])] * (2 * count + 1),
         "ratios": [ratios[2 * i : 2 * i + 2] for i in range(count)],
         "resampling_kernel": model.get("conv_adapator_kernal", 7),

@@ -129,7 +129,7 @@ def read_transformer(path):
         model := _nested(model)
     ):
         raise CheckpointError(f"'{path}' does not say the sizes of its network.")
-    config = _fairseq_config(task or {}, model, path)
+    config = fairseq_config(task or {}, model, path)
     return config, fairseq_weights(weights, config)
 
 
@@ -174,7 +174,7 @@ def _nested(model):
     return model
 
 
-def _fairseq_config(task, model, path):
+def fairseq_config(task, model, path):
     """Entries of a :class:`TransformerConfig`."""
     activation = model.get("activation_fn") or "gelu"
     if activation not in ACTIVATIONS:

@@ -79,6 +79,9 @@ class Wav2Vec2(Upstream):
 
     packed = True
     base = {}  #: what a random network of the class differs in
+    reader = staticmethod(read_transformer)  #: of a path: configuration and weights
+    config_class = TransformerConfig
+    network_class = SpeechTransformer
 
     def __init__(
         self,
@@ -104,12 +107,11 @@ class Wav2Vec2(Upstream):
         self.freeze_front_end = freeze_front_end
         if source is None:
             config, weights = {**self.base, **(config or {})}, None
-            self.config = TransformerConfig.of(config)
         else:
-            config, weights = read_source(source, read_transformer)
-            self.config = TransformerConfig.of(config)
+            config, weights = read_source(source, self.reader)
+        self.config = self.config_class.of(config)
         self.network = build(
-            lambda: SpeechTransformer(self.config), weights, source, seed
+            lambda: self.network_class(self.config), weights, source, seed
         )
         self.config.layerdrop = layerdrop
         if freeze_front_end:
