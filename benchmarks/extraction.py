@@ -234,8 +234,8 @@ def report(raw):
     if len(families) == 1 and first["flops"]:
         title += f", {first['flops'] / 1e9:.0f} useful GFLOP"
     rounds = len(first["runs"][PADDED])
-    print(f"\n{title}; {raw['threads']} thread(s), ratios from {clock} seconds, medians "
-          f"of {rounds} round(s)\n{raw['machine']}; {first['version']}; "
+    print(f"\n{title}; {raw['threads']} thread(s), ratios from {clock} seconds, "
+          f"medians of {rounds} round(s)\n{raw['machine']}; {first['version']}; "
           f"{first['peer']}")  # fmt: skip
     if len(families) == 1:
         detailed(first, clock)

@@ -1,8 +1,8 @@
 """Our hidden states against S3PRL's, for every fixture.
 
-    python tests/parity/oracle.py ORACLE [FIXTURE …]
+    python tests/parity/oracle.py ORACLE … > docs/parity.md
 
-prints the table of docs/parity.md. A fixture is a folder of ORACLE: a random
+writes the table. A fixture is a folder of ORACLE: a random
 checkpoint in S3PRL's format, and what S3PRL 0.4.18 gives for real utterances,
 each alone. ``fixtures/<family>.yaml`` says how we load each:
 
@@ -75,21 +75,56 @@ def compare(root, name, entry):
     return num_layers, worst
 
 
+HEAD = """# Parity with S3PRL
+
+What every hidden state of every family differs by from S3PRL 0.4.18's, for the
+same random checkpoint in S3PRL's format and one utterance of real speech alone,
+relative to the largest value of the state; the limit is 1e-4. Fixtures are tiny
+but for those marked as of full size. Each column is another set of fixtures:
+tiny ones, those of full size, and all of them again under another seed.
+
+Made by `python tests/parity/oracle.py FOLDER …`, where a folder holds the
+fixtures of one seed; `tests/parity/test_oracle.py` holds each to the limit.
+"""
+FOOT = """
+Batch against alone is held to 1e-5 for every card by `tests/contract`.
+
+No fixtures of S3PRL's exist for these; `tests/parity/test_<family>.py` compares
+them with another implementation of the same network, or with its formulas:
+AST and the readers of Hugging Face's folders (transformers), ESPnet's HuBERT and
+the readers of torchaudio's files (torchaudio), PaSST (formulas), SpeechBrain's
+models (SpeechBrain), other models of Hugging Face (transformers), MOS prediction
+and the TIMIT posteriorgram (formulas of their heads on tested upstreams).
+"""
+FULL_SIZE = ("decoar", "decoar_layers", "decoar2", "lighthubert_small", "vggish")
+FULL_SIZE += ("byol_s_default", "byol_s_cvt", "byol_s_resnetish34")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("oracle", type=Path, help="folder of the fixtures")
-    parser.add_argument("names", nargs="*", help="some fixtures; default: all")
+    parser.add_argument("oracle", type=Path, nargs="+", help="folders of fixtures")
+    parser.add_argument("--only", nargs="+", help="some fixtures; default: all")
     arguments = parser.parse_args()
-    print("| family | fixture | hidden states | largest error |")
-    print("| --- | --- | --- | --- |")
+    print(HEAD)
+    columns = [f"set {i + 1}" for i in range(len(arguments.oracle))]
+    print("| " + " | ".join(["family", "fixture", "hidden states", *columns]) + " |")
+    print("| --- " * (3 + len(columns)) + "|")
     for name, entry in fixtures().items():
-        if arguments.names and name not in arguments.names:
+        if arguments.only and name not in arguments.only:
             continue
-        if not (arguments.oracle / name / "ref.npz").is_file():
-            continue
-        num_layers, error = compare(arguments.oracle, name, entry)
-        kind = "absolute" if "absolute" in entry else "relative"
-        print(f"| {entry['family']} | {name} | {num_layers} | {error:.1e} {kind} |")
+        found, num_layers = [], None
+        for oracle in arguments.oracle:
+            if (oracle / name / "ref.npz").is_file():
+                num_layers, error = compare(oracle, name, entry)
+                whole = " (whole numbers)" if "absolute" in entry else ""
+                found.append(f"{error:.1e}{whole}")
+            else:
+                found.append("–")
+        if num_layers:
+            title = name + ", full size" * (name in FULL_SIZE)
+            row = [entry["family"], title, str(num_layers), *found]
+            print("| " + " | ".join(row) + " |")
+    print(FOOT, end="")
 
 
 if __name__ == "__main__":
