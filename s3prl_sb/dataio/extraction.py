@@ -63,6 +63,12 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
             f"layers: {layers}; {type(upstream).__name__} has "
             f"{upstream.num_layers}, 0 to {upstream.num_layers - 1}"
         )
+    sizes = _sizes(upstream, layers)
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"The hidden states of {type(upstream).__name__} have the sizes {sizes}: "
+            "choose `layers` of one size."
+        )
     plain = (int, float, str, bool, type(None), list, tuple, dict)
     return {
         "upstream": type(upstream).__name__,
@@ -71,7 +77,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         "layers": [
             i % upstream.num_layers for i in layers or range(upstream.num_layers)
         ],
-        "size": upstream.output_size,
+        "size": sizes[0],
         "stride": upstream.stride,
         "dtype": dtype,
         "audio": [
@@ -101,8 +107,13 @@ def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
         duration = dataset.data[utterance]["duration"]
         frames = upstream.frames(round(duration * upstream.sample_rate))
         total += (dataset.variants(i) or 1) * (1 if kind == "pooled" else frames)
-    per_frame = len(layers or range(upstream.num_layers)) * upstream.output_size
+    per_frame = sum(_sizes(upstream, layers))
     return total * per_frame * DTYPES[dtype].itemsize
+
+
+def _sizes(upstream, layers):
+    """Of the chosen hidden states."""
+    return [upstream.output_sizes[i] for i in layers or range(upstream.num_layers)]
 
 
 def extract(
@@ -169,7 +180,7 @@ def extract(
         "the cache will take %s in %s",
         kind,
         len(description["layers"]),
-        upstream.output_size,
+        description["size"],
         sum(map(len, shards)),
         seconds / 3600,
         _readable(size),

@@ -102,6 +102,12 @@ class Featurizer(torch.nn.Module):
         states = [hidden_states[i] for i in self.layers]
         if len(states) == 1:
             return self._normed(states[0].float())
+        if len({state.shape[-1] for state in states}) > 1:
+            raise ValueError(
+                "the hidden states have the sizes "
+                f"{[state.shape[-1] for state in states]}, which cannot be summed: "
+                "choose `layers` of one size"
+            )
         # One layer at a time: stacking them would copy every hidden state.
         total = 0
         for weight, state in zip(self.weights, states):

@@ -136,3 +136,10 @@ def test_a_stack_of_all_layers_gives_the_chosen_ones(layers):
 def test_a_stack_of_other_layers_is_an_error():
     with pytest.raises(ValueError, match="stack of 2 hidden states"):
         Featurizer(4, layers=[0, 1, 2])(torch.randn(2, 5, 2, 8))
+
+
+def test_states_of_unequal_size():
+    states = [torch.ones(1, 5, 8), torch.ones(1, 5, 6)]
+    with pytest.raises(ValueError, match=r"sizes \[8, 6\]"):
+        Featurizer(2)(states)
+    assert Featurizer(2, layers="last")(states).shape == (1, 5, 6)

@@ -81,7 +81,7 @@ class SelfAttention(nn.Module):
 
     def attend_jagged(self, q, k, v, frames):
         """The same in one kernel, for devices that many small ones keep idle."""
-        offsets = torch.tensor([0, *frames]).cumsum(0).to(q.device, non_blocking=True)
+        offsets = _offsets(tuple(frames), q.device)
         jagged = (
             torch.nested.nested_tensor_from_jagged(
                 t.unflatten(-1, (self.num_heads, -1)),
@@ -296,7 +296,15 @@ def _sines(positions, size):
 
 
 @functools.lru_cache(maxsize=4)
+def _offsets(frames, device):
+    """Where utterances begin and end; sent to the device once for all layers."""
+    with torch.inference_mode(False):  # kept for training, too
+        return torch.tensor([0, *frames]).cumsum(0).to(device)
+
+
+@functools.lru_cache(maxsize=4)
 def _angles(count, size):
     """[count, size]: of rotary positions, each of the halves the same."""
-    rates = 10000.0 ** -(torch.arange(0, size, 2).float() / size)
-    return (torch.arange(count)[:, None] * rates).repeat(1, 2)
+    with torch.inference_mode(False):  # kept for training, too
+        rates = 10000.0 ** -(torch.arange(0, size, 2).float() / size)
+        return (torch.arange(count)[:, None] * rates).repeat(1, 2)
