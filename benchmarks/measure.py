@@ -195,7 +195,9 @@ def _status(field):
 
 
 def middle(values, digits=2):
-    """Median and range as text: ``2.10 (2.00–2.30)``."""
+    """Median and range as text: ``2.10 (2.00–2.30)``; one value by itself."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
     low, mid, high = (f(values) for f in (min, statistics.median, max))
     return f"{mid:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 

@@ -8,7 +8,7 @@ import pytest
 def test_fixture(name, oracle_folder, record_property):
     entry = oracle.fixtures()[name]
     if not (oracle_folder / name / "ref.npz").is_file():
-        pytest.skip(f"{oracle_folder / name} is absent: see shared oracle/make.py")
+        pytest.skip(f"{oracle_folder / name} is absent: not in this set of fixtures")
     num_layers, error = oracle.compare(oracle_folder, name, entry)
     record_property("error", error)
     print(f"{name}: {num_layers} hidden states, error {error:.1e}")

@@ -126,6 +126,8 @@ def title(name):
     -------
     >>> title("hubert_base"), title("cards/mine.yaml"), title("cards/mine.yaml:big")
     ('hubert_base', 'mine', 'big')
+    >>> title("my_model/card.yaml")
+    'my_model'
     """
     name = str(name)
     if name.endswith((".yaml", ".yml")):

@@ -31,7 +31,7 @@ from s3prl_sb.lobes.upstreams.packing import along_time, windows
 ACTIVATIONS = {"gelu": gelu, "relu": F.relu, "swish": F.silu}
 #: Rows of a feed-forward that are expanded at a time where no gradient needs
 #: them: as fast as all at once, in memory that does not grow with the audio.
-FFN_ROWS = 4096
+FFN_ROWS = 1024
 
 
 class EncoderLayer(nn.Module):
