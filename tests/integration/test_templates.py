@@ -187,7 +187,7 @@ def test_new_upstream(tmp_path, words, monkeypatch):
     runs = [
         readme.start("s3prl-sb run SUPERB/KS", KS, speech_commands=words) for _ in "12"
     ]
-    # The output folder of a card.yaml, by its folder; a folder that is named in the README.
+    # The folder of a card.yaml; a folder that is named in the README.
     for process, run, layers in zip(
         runs, ("new_upstream/1986", "my_checkpoint"), (3, 2)
     ):
