@@ -89,7 +89,7 @@ fixtures of one seed; `tests/parity/test_oracle.py` holds each to the limit.
 FOOT = """
 Batch against alone is held to 1e-5 for every card by `tests/contract`.
 
-No fixtures of S3PRL's exist for these; `tests/parity/test_<family>.py` compares
+No fixtures of S3PRL's exist for these; their own files in `tests/parity` compare
 them with another implementation of the same network, or with its formulas:
 AST and the readers of Hugging Face's folders (transformers), ESPnet's HuBERT and
 the readers of torchaudio's files (torchaudio), PaSST (formulas), SpeechBrain's
