@@ -1,0 +1,251 @@
+"""Diarization error rate: of speakers' segments, and of frames.
+
+It is speech that was missed, speech that was not there and speech given to the wrong
+speaker, over all speech of the reference; several speakers at once count severally.
+Predicted speakers are paired with true ones such that as much speech as possible is
+right. Defined in NIST's Rich Transcription evaluation plans (RT-09).
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from s3prl_sb.metrics.transcription import paired
+
+
+@dataclass(frozen=True)
+class DiarizationErrors:
+    """Errors in seconds of speech, or in frames. They add up.
+
+    Arguments
+    ---------
+    missed, false_alarm, confusion : float
+        Speech of the reference that no one was given, speech predicted beyond the
+        reference, speech of one speaker given to another.
+    speech : float
+        Speech of the reference, speaker by speaker.
+
+    Example
+    -------
+    >>> errors = DiarizationErrors(missed=1.0, speech=6.0)
+    >>> (errors + DiarizationErrors(confusion=2.0, speech=6.0)).rate
+    0.25
+    """
+
+    missed: float = 0.0
+    false_alarm: float = 0.0
+    confusion: float = 0.0
+    speech: float = 0.0
+
+    @property
+    def total(self):
+        """The three errors together."""
+        return self.missed + self.false_alarm + self.confusion
+
+    @property
+    def rate(self):
+        """Errors over speech: the diarization error rate."""
+        if self.speech == 0:
+            raise ValueError("the diarization error rate of no speech is not defined")
+        return self.total / self.speech
+
+    def __add__(self, other):
+        return DiarizationErrors(
+            self.missed + other.missed,
+            self.false_alarm + other.false_alarm,
+            self.confusion + other.confusion,
+            self.speech + other.speech,
+        )
+
+
+def corpus_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False):
+    """Diarization errors of a corpus, with speakers paired in each recording.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From recording ids to lists of segments, see :func:`segment_errors`. A
+        recording in which no speech was found has an empty list.
+    regions : dict, optional
+        From recording ids to the lists of regions that are scored. It may know more
+        recordings.
+    collar, skip_overlap
+        See :func:`segment_errors`.
+
+    Returns
+    -------
+    DiarizationErrors
+
+    Example
+    -------
+    >>> true = {"a": [(0.0, 2.0, "ann")], "b": [(0.0, 2.0, "bob")]}
+    >>> corpus_errors({"a": [(0.0, 2.0, 1)], "b": [(0.0, 1.0, 1)]}, true).rate
+    0.25
+    """
+    pairs = paired(predicted, true)
+    absent = [key for key, _, _ in pairs if regions is not None and key not in regions]
+    if absent:
+        raise ValueError(f"no regions of {len(absent)} recordings, as of {absent[0]!r}")
+    errors = DiarizationErrors()
+    for key, p, t in pairs:
+        scored = None if regions is None else regions[key]
+        try:
+            errors += segment_errors(p, t, scored, collar, skip_overlap)
+        except ValueError as error:
+            raise ValueError(f"recording {key!r}: {error}") from error
+    return errors
+
+
+def segment_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False):
+    """Diarization errors of a recording, exact at the boundaries of segments.
+
+    Segments of a speaker that overlap are one: a speaker speaks or does not.
+
+    Arguments
+    ---------
+    predicted, true : list
+        (start, end, speaker), in seconds, in any order. The names of predicted
+        speakers need not be the true ones.
+    regions : list, optional
+        (start, end) of what is scored, as of a UEM file. Default: from the first
+        start to the last end, predicted or true.
+    collar : float
+        Seconds left out at EITHER side of the start and end of every true segment, as
+        in NIST's md-eval and in dscore. (pyannote.metrics gives both sides together.)
+    skip_overlap : bool
+        Whether to leave out where several true speakers speak at once.
+
+    Returns
+    -------
+    DiarizationErrors
+        In seconds.
+
+    Example
+    -------
+    >>> true = [(0.0, 4.0, "ann"), (3.0, 8.0, "bob")]
+    >>> predicted = [(0.0, 3.0, 1), (3.0, 8.0, 2)]
+    >>> segment_errors(predicted, true)
+    DiarizationErrors(missed=1.0, false_alarm=0.0, confusion=0.0, speech=9.0)
+    >>> segment_errors(predicted, true, skip_overlap=True).rate
+    0.0
+    """
+    if not 0 <= collar < math.inf:
+        raise ValueError(f"a collar of {collar} seconds")
+    predicted, true = _checked(predicted), _checked(true)
+    # Between two neighbouring times nothing changes.
+    everything = [(start, end) for start, end, _ in predicted + true]
+    if regions is None:
+        edges = [edge for segment in everything for edge in segment]
+        regions = [(min(edges), max(edges))] if edges else []
+    regions = [region[:2] for region in _checked([(*r, None) for r in regions])]
+    collars = []
+    if collar > 0:
+        edges = [edge for segment in true for edge in segment[:2]]
+        collars = [(edge - collar, edge + collar) for edge in edges]
+    times = np.unique(np.array([*everything, *regions, *collars], dtype=np.float64))
+
+    hypothesis = _activity(predicted, times)
+    reference = _activity(true, times)
+    scored = _covered(regions, times) & ~_covered(collars, times)
+    if skip_overlap:
+        scored &= reference.sum(0) < 2
+    return _errors(hypothesis, reference, np.diff(times) * scored)
+
+
+def frame_errors(predicted, true, align=True):
+    """Diarization errors of a recording, in frames.
+
+    Arguments
+    ---------
+    predicted, true : torch.Tensor or numpy.ndarray
+        [frames, speakers] of 0 and 1: who speaks when. S3PRL takes 1 where the
+        probability is above 0.5.
+    align : bool
+        Whether to pair the speakers of the two such that as many frames as possible
+        are right. Else they are paired by number, as by S3PRL, where the order of
+        the labels is the one of the smallest loss.
+
+    Returns
+    -------
+    DiarizationErrors
+        In frames.
+
+    Note
+    ----
+    S3PRL averages the rates of batches. Here errors add up, and their sum has a rate.
+
+    Example
+    -------
+    >>> import torch
+    >>> true = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]])
+    >>> frame_errors(true.flip(1), true).rate
+    0.0
+    >>> frame_errors(true.flip(1), true, align=False).rate
+    0.5
+    """
+    hypothesis, reference = _labels(predicted), _labels(true)
+    if hypothesis.shape[1] != reference.shape[1]:
+        raise ValueError(
+            f"{hypothesis.shape[1]} frames are predicted, {reference.shape[1]} are true"
+        )
+    if not align and len(hypothesis) != len(reference):
+        raise ValueError(
+            f"{len(hypothesis)} speakers cannot be paired by number with "
+            f"{len(reference)}"
+        )
+    return _errors(hypothesis, reference, np.ones(hypothesis.shape[1]), align)
+
+
+def _errors(hypothesis, reference, weights, align=True):
+    """Of activities [speakers, pieces] and the weight of each piece."""
+    predicted, true = hypothesis.sum(0), reference.sum(0)
+    together = (hypothesis * weights) @ reference.T.astype(np.float64)
+    rows = columns = np.arange(len(reference))
+    if align:
+        rows, columns = linear_sum_assignment(together, maximize=True)
+    # Piece by piece, so that what is right everywhere is exactly no confusion.
+    right = (hypothesis[rows] & reference[columns]).sum(0)
+    return DiarizationErrors(
+        missed=float(weights @ np.maximum(true - predicted, 0)),
+        false_alarm=float(weights @ np.maximum(predicted - true, 0)),
+        confusion=float(weights @ (np.minimum(true, predicted) - right)),
+        speech=float(weights @ true),
+    )
+
+
+def _checked(segments):
+    for segment in segments:
+        start, end, _ = segment
+        if not -math.inf < start <= end < math.inf:
+            raise ValueError(f"a segment from {start} to {end} seconds")
+    return [segment for segment in map(tuple, segments) if segment[0] < segment[1]]
+
+
+def _covered(spans, times):
+    covered = np.zeros(max(len(times) - 1, 0), dtype=bool)
+    if spans:
+        for start, end in np.searchsorted(times, np.array(spans, dtype=np.float64)):
+            covered[start:end] = True
+    return covered
+
+
+def _activity(segments, times):
+    spans = {}
+    for start, end, speaker in segments:
+        spans.setdefault(speaker, []).append((start, end))
+    rows = [_covered(s, times) for s in spans.values()]
+    return np.array(rows, dtype=bool).reshape(len(rows), max(len(times) - 1, 0))
+
+
+def _labels(matrix):
+    matrix = np.asarray(matrix.cpu() if hasattr(matrix, "cpu") else matrix)
+    if matrix.ndim != 2:
+        raise ValueError(f"labels of shape {matrix.shape}, not [frames, speakers]")
+    if not np.isin(matrix, (0, 1)).all():
+        raise ValueError("labels other than 0 and 1")
+    return matrix.T.astype(bool)

@@ -1,0 +1,218 @@
+"""Slot filling as SUPERB scores it: which slots were found, and what is in them.
+
+A text marks its slots by words of their own: ``PLAY B-artist MUSE E-artist NOW``.
+Reported are the F1 of slot types and the character error rate of slot values.
+Paper: https://arxiv.org/abs/2105.01051
+
+All functions map utterance ids to such texts. Of a prediction, what is nested within
+a slot loses its marks; slots that open but do not close are none.
+
+Note
+----
+As in SUPERB, several values of a reference may be paired with the same predicted
+value, and values predicted beyond them cost nothing; the end of a slot may be the
+longer word that starts with it (``B-city ROME E-city_name``).
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+
+from s3prl_sb.metrics.transcription import Edits, edits, paired
+
+SLOT = re.compile(r"B-(\S+) (.+?) E-\1")
+# Dropped one after the other: an empty slot within a value leaves nothing.
+START = re.compile(r"B-\S+ ")
+END = re.compile(r" E-\S+")
+# SUPERB passes over a predicted value of a hundred times as many errors as the true
+# one has tokens.
+HOPELESS = 100
+
+
+def slot_values(text, nested=False):
+    """The slots of a text.
+
+    Arguments
+    ---------
+    text : str
+        Words and the marks of slots.
+    nested : bool
+        Whether marks inside a value stay in it, as SUPERB keeps them in references.
+
+    Returns
+    -------
+    dict
+        From slot types to lists of values, in order of appearance.
+
+    Example
+    -------
+    >>> slot_values("FROM B-city ROME E-city TO B-city NEW YORK E-city")
+    {'city': ['ROME', 'NEW YORK']}
+    """
+    values = {}
+    for slot, value in SLOT.findall(re.sub(" +", " ", text)):
+        if not nested:
+            value = END.sub("", START.sub("", value))
+        values.setdefault(slot, []).append(value)
+    return values
+
+
+def slot_type_f1(predicted, true):
+    """F1 of the set of slot types in an utterance, averaged over utterances.
+
+    An utterance without slots on both sides counts one.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From utterance ids to texts with slots.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> true = {"a": "B-city ROME E-city B-day MAY E-day", "b": "STOP"}
+    >>> slot_type_f1({"a": "B-city PARIS E-city", "b": "STOP"}, true)
+    0.8333333333333333
+    """
+    scores = []
+    for found, wanted in _slots(predicted, true):
+        both = found.keys() & wanted.keys()
+        sizes = len(found) + len(wanted)
+        scores.append(2 * len(both) / sizes if sizes else 1.0)
+    if not scores:
+        raise ValueError("the F1 of no utterances is not defined")
+    return sum(scores) / len(scores)
+
+
+def slot_value_cer(predicted, true):
+    """Character errors of slot values.
+
+    Every value of the reference is compared with the closest predicted one of the
+    same slot type, with nothing if there is none. Predicted slots that the reference
+    lacks do not count.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From utterance ids to texts with slots.
+
+    Returns
+    -------
+    Edits
+        Of the corpus; its ``rate`` is the character error rate.
+
+    Example
+    -------
+    >>> true = {"a": "B-city ROME E-city B-day MAY E-day"}
+    >>> slot_value_cer({"a": "B-city ROM E-city"}, true)
+    Edits(insertions=0, deletions=4, substitutions=0, tokens=7)
+    """
+    return _value_edits(predicted, true, tokens=str)
+
+
+def slot_value_wer(predicted, true):
+    """Word errors of slot values, paired as in :func:`slot_value_cer`.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From utterance ids to texts with slots.
+
+    Returns
+    -------
+    Edits
+        Of the corpus; its ``rate`` is the word error rate.
+
+    Example
+    -------
+    >>> slot_value_wer({"a": "B-x MY OLD CAR E-x"}, {"a": "B-x MY CAR E-x"}).rate
+    0.5
+    """
+    return _value_edits(predicted, true, tokens=str.split)
+
+
+def slot_edit_f1_full(predicted, true):
+    """F1 of slot values over the slot types of predictions and references.
+
+    A true value is right if a predicted one of its slot equals it. If none does, it
+    is one miss and one false alarm; without any value of its slot, one miss. Each
+    value of a slot that the reference lacks is one false alarm.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From utterance ids to texts with slots.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> true = {"a": "B-city ROME E-city"}
+    >>> slot_edit_f1_full({"a": "B-city ROME E-city B-day MAY E-day"}, true)
+    0.6666666666666666
+    """
+    return _edit_f1(predicted, true, full=True)
+
+
+def slot_edit_f1_part(predicted, true):
+    """F1 of slot values over the slot types of references alone.
+
+    As :func:`slot_edit_f1_full`, without its last rule.
+
+    Arguments
+    ---------
+    predicted, true : dict
+        From utterance ids to texts with slots.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> true = {"a": "B-city ROME E-city"}
+    >>> slot_edit_f1_part({"a": "B-city ROME E-city B-day MAY E-day"}, true)
+    1.0
+    """
+    return _edit_f1(predicted, true, full=False)
+
+
+def _slots(predicted, true):
+    for _, p, t in paired(predicted, true):
+        yield slot_values(p), slot_values(t, nested=True)
+
+
+def _value_edits(predicted, true, tokens):
+    total = Edits()
+    for found, wanted in _slots(predicted, true):
+        for slot, values in wanted.items():
+            candidates = [tokens(value) for value in found.get(slot, [])]
+            for value in values:
+                total += _closest(candidates, tokens(value))
+    return total
+
+
+def _closest(candidates, true):
+    every = [edits(candidate, true) for candidate in candidates]
+    every = [e for e in every if e.total < HOPELESS * len(true)]
+    return min(every, key=lambda e: e.total, default=edits([], true))
+
+
+def _edit_f1(predicted, true, full):
+    right = wrong = 0
+    for found, wanted in _slots(predicted, true):
+        for slot, values in wanted.items():
+            hits = sum(value in found.get(slot, []) for value in values)
+            right += hits
+            wrong += (len(values) - hits) * (2 if slot in found else 1)
+        if full:
+            wrong += sum(len(v) for slot, v in found.items() if slot not in wanted)
+    if right + wrong == 0:
+        raise ValueError("the F1 of no slots is not defined")
+    return 2 * right / (2 * right + wrong)
