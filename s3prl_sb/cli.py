@@ -335,13 +335,9 @@ def results(arguments):
 
 def toy(arguments):
     """Speaks a corpus."""
-    from s3prl_sb.corpora.toy import TOYS
+    from s3prl_sb.corpora import toys
 
-    if arguments.corpus not in TOYS:
-        raise ValueError(
-            f"no toy of '{arguments.corpus}'. There are: {', '.join(TOYS)}"
-        )
-    print(TOYS[arguments.corpus](arguments.destination, seed=arguments.seed))
+    print(toys.make(arguments.corpus, arguments.destination, seed=arguments.seed))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb.corpora import espeak, toy
+from s3prl_sb.corpora import espeak
+from s3prl_sb.corpora.toys import making
+from s3prl_sb.corpora.toys.speech_commands import speech_commands
+from s3prl_sb.corpora.toys.voxceleb1 import voxceleb1
 
 pytest.importorskip("espeakng_loader")
 
@@ -36,13 +39,13 @@ def bytes_of(folder):
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):
-    return toy.speech_commands(tmp_path_factory.mktemp("toy") / "ks", speakers=3)
+    return speech_commands(tmp_path_factory.mktemp("toy") / "ks", speakers=3)
 
 
 @pytest.fixture(scope="module")
 def celebrities(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy") / "vox"
-    return toy.voxceleb1(folder, speakers=8, videos=3, utterances=1)
+    return voxceleb1(folder, speakers=8, videos=3, utterances=1)
 
 
 # Speech
@@ -194,7 +197,7 @@ def test_missing_wheel_says_what_to_install(monkeypatch):
 
 
 def test_import_is_light():
-    code = "import sys, s3prl_sb.corpora.toy; sys.exit('torch' in sys.modules)"
+    code = "import sys, s3prl_sb.corpora.toys.making; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -297,7 +300,7 @@ def test_voxceleb1_layout(celebrities):
 
 
 def test_same_seed_same_bytes(tmp_path):
-    make = toy.voxceleb1
+    make = voxceleb1
     settings = {"speakers": 4, "videos": 3, "utterances": 1}
     first = bytes_of(make(tmp_path / "a", **settings))
     espeak.speak("something in between", variant="klatt4")
@@ -305,7 +308,7 @@ def test_same_seed_same_bytes(tmp_path):
 
 
 def test_another_seed_gives_others(commands, tmp_path):
-    other = toy.speech_commands(tmp_path / "ks", speakers=3, seed=1)
+    other = speech_commands(tmp_path / "ks", speakers=3, seed=1)
     names = {path.name for path in commands.rglob("*_nohash_*")}
     assert not names & {path.name for path in other.rglob("*_nohash_*")}
     samples = {path.read_bytes() for path in commands.rglob("*.wav")}
@@ -314,9 +317,9 @@ def test_another_seed_gives_others(commands, tmp_path):
 
 def test_more_speakers_of_commands_need_more_than_two(tmp_path):
     with pytest.raises(ValueError, match="3 speakers"):
-        toy.speech_commands(tmp_path / "ks", speakers=2)
+        speech_commands(tmp_path / "ks", speakers=2)
     with pytest.raises(ValueError, match="224 voices"):
-        toy.speech_commands(tmp_path / "ks", speakers=300)
+        speech_commands(tmp_path / "ks", speakers=300)
     assert not any(tmp_path.iterdir())
 
 
@@ -327,7 +330,7 @@ def test_more_speakers_of_commands_need_more_than_two(tmp_path):
 def letters():
     calls = []
 
-    @toy.toy
+    @making.toy
     def alphabet(folder, count=3, fail=False):
         calls.append(count)
         for i in range(count):
@@ -342,7 +345,7 @@ def letters():
 def test_a_second_call_returns_at_once(commands):
     before = {path: path.stat().st_mtime_ns for path in commands.rglob("*")}
     start = time.perf_counter()
-    assert toy.speech_commands(str(commands), speakers=3) == commands
+    assert speech_commands(str(commands), speakers=3) == commands
     assert time.perf_counter() - start < 0.1
     assert {p: p.stat().st_mtime_ns for p in commands.rglob("*")} == before
 
@@ -372,12 +375,12 @@ def test_failing_corpus_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(espeak, "speak", speak)
     with pytest.raises(RuntimeError, match="breath"):
-        toy.voxceleb1(tmp_path / "vox", speakers=4, videos=3, utterances=1)
+        voxceleb1(tmp_path / "vox", speakers=4, videos=3, utterances=1)
     assert not any(tmp_path.iterdir())
 
 
 def test_nothing_is_visible_before_the_end(tmp_path):
-    @toy.toy
+    @making.toy
     def curious(folder):
         assert folder.is_dir() and not (tmp_path / "toy").exists()
 
@@ -408,7 +411,7 @@ def test_a_file_is_refused_and_an_empty_folder_is_filled(letters, tmp_path):
 def test_another_process_made_it_meanwhile(tmp_path):
     turns = []
 
-    @toy.toy
+    @making.toy
     def twin(folder):
         turns.append(folder)
         if len(turns) == 1:

@@ -1,0 +1,58 @@
+"""Spoken corpora made on the spot, in the folder layout of the real ones.
+
+A toy has the folders, names and lists of the original, so the original's parser reads
+it, and is spoken by many synthetic voices. Every recipe can be tried without a
+download. Scores on a toy say that things work, nothing about the real corpus.
+
+Each file depends on the seed and its own name only: the same parameters give the same
+bytes. Each toy is a file in this folder with a function of its name.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import importlib
+from pathlib import Path
+
+#: What ``s3prl-sb toy NAME DESTINATION`` can make.
+TOYS = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if path.stem not in ("__init__", "making")
+)
+
+
+def make(name, destination, **parameters):
+    """Makes a toy corpus, or returns at once if it is there.
+
+    Arguments
+    ---------
+    name : str
+        One of ``TOYS``.
+    destination : str
+        Folder to make.
+    **parameters
+        Of its function, such as ``speakers`` and ``seed``.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If there is no such toy.
+    FileExistsError
+        If anything else is at the destination.
+
+    Example
+    -------
+    >>> make("timit", "corpora/timit")
+    Traceback (most recent call last):
+    ...
+    ValueError: no toy of 'timit'. There are: ..., speech_commands, voxceleb1
+    """
+    if name not in TOYS:
+        raise ValueError(f"no toy of '{name}'. There are: {', '.join(TOYS)}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    return getattr(module, name)(destination, **parameters)

@@ -1,0 +1,226 @@
+"""What all toys are made with: voices, sentences, noise, and folders made whole.
+
+A new toy is a file beside this one with a function of its name, decorated with
+:func:`toy`, that passes names and waveforms to :func:`write_clips`.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+import hashlib
+import inspect
+import json
+import shutil
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from s3prl_sb.corpora.espeak import SAMPLE_RATE, voices
+
+VERSION = 1  # raise it when the same parameters give other files
+RECORD = "toy.json"
+
+# The power falls with frequency to an exponent; beats a second, and their depth
+BACKGROUNDS = {
+    "white_noise": (0, 0, 0),
+    "pink_noise": (1, 0, 0),
+    "running_tap": (-0.7, 0.7, 0.4),
+    "exercise_bike": (1.6, 1.8, 0.9),
+    "doing_the_dishes": (-0.3, 3.1, 1),
+    "dude_miaowing": (2.2, 0.8, 1),
+}
+CLAUSES = "who did what where|when who did what|who did what|where who did what"
+PHRASES = {
+    "when": "today|every evening|last winter|before the storm|on sunday|once a year|"
+    "at half past four|after the long meeting",
+    "who": "my youngest sister|the captain|an old farmer|nobody|the piano teacher|"
+    "our neighbour|two of the children|a stranger|the whole orchestra",
+    "did": "painted|forgot about|carried|sold|was looking for|described|laughed at|"
+    "wanted to repair|photographed|finally found",
+    "what": "the blue bicycle|a box of oranges|the wooden bridge|seven letters|a map|"
+    "an empty bottle|the kitchen window|their new telescope|the broken clock",
+    "where": "behind the station|near the river|in the library|under the stairs|"
+    "at the edge of the forest|on the third floor|outside the theatre",
+    "link": "and|but|because|while|although|so",
+}
+
+
+def toy(function):
+    """Decorates a function that fills a folder: it makes it wholly or not at all.
+
+    The folder gets its name at the end. A destination that is that very toy already, by
+    the parameters in its ``toy.json``, is returned at once.
+
+    Arguments
+    ---------
+    function : callable
+        Its first argument is the empty folder to fill, the others have defaults.
+
+    Returns
+    -------
+    callable
+        Takes the destination in place of the folder, and returns its path. Raises
+        FileExistsError if anything else is there.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> @toy
+    ... def greeting(folder, text="hello"):
+    ...     _ = (folder / "greeting.txt").write_text(text)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (greeting(folder + "/toy", text="good day") / "greeting.txt").read_text()
+    'good day'
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def write(destination, *args, **kwargs):
+        bound = signature.bind(destination, *args, **kwargs)
+        bound.apply_defaults()
+        parameters = dict(list(bound.arguments.items())[1:])
+        record = {"corpus": function.__name__, "version": VERSION, **parameters}
+        destination = Path(destination).expanduser().resolve()
+        if _is_there(destination, record):
+            return destination
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        partial = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}")
+        partial.mkdir()
+        try:
+            function(partial, **parameters)
+            write_lines(partial / RECORD, [json.dumps(record, indent=2)])
+            # Another process may have been making the same toy meanwhile
+            if not _is_there(destination, record):
+                if destination.is_dir():
+                    destination.rmdir()  # empty, or this fails
+                partial.rename(destination)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return destination
+
+    return write
+
+
+def _is_there(destination, record):
+    """Whether the toy exists; an error if something else does."""
+    if not destination.exists():
+        return False
+    if destination.is_dir() and not any(destination.iterdir()):
+        return False
+    try:
+        found = json.loads((destination / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if found == record:
+        return True
+    is_toy = isinstance(found, dict) and "corpus" in found
+    content = f"holds {json.dumps(found)}" if is_toy else "is not a toy corpus"
+    raise FileExistsError(
+        f"{destination} exists and {content}, so it is left alone. For "
+        f"{json.dumps(record)}, give another destination or delete that one."
+    )
+
+
+def random_generator(seed, *names):
+    """A random generator for one thing, such as a file, whatever else is made."""
+    return np.random.default_rng(int(digest(seed, *names), 16))
+
+
+def digest(*names):
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
+def choose_voices(count, seed):
+    """Draws so many voices, repeating a timbre only when all have been used.
+
+    Example
+    -------
+    >>> len({voice.variant for voice in choose_voices(20, seed=0)})
+    20
+    """
+    everyone = voices()
+    if count > len(everyone):
+        raise ValueError(f"{count} speakers: there are {len(everyone)} voices")
+    used, turns = Counter(), []
+    for i in random_generator(seed, "voices").permutation(len(everyone)):
+        turns.append((used[everyone[i].variant], len(turns), everyone[i]))
+        used[everyone[i].variant] += 1
+    return [voice for _, _, voice in sorted(turns)[:count]]
+
+
+def passage(rng, words):
+    """Makes up plain English: a sentence of about so many words.
+
+    Example
+    -------
+    >>> 3 <= len(passage(random_generator(0, "example"), words=5).split()) <= 13
+    True
+    """
+    text = ""
+    while not text or len(text.split()) < words - 2:
+        slots = rng.choice(CLAUSES.split("|")).split()
+        clause = " ".join(rng.choice(PHRASES[slot].split("|")) for slot in slots)
+        link = f", {rng.choice(PHRASES['link'].split('|'))} " if text else ""
+        text += link + clause
+    return text
+
+
+def noise(kind, samples, rng):
+    """Makes background noise: [samples] at 16 kHz, float64, of mean square 1.
+
+    ``kind`` is one of ``BACKGROUNDS``.
+
+    Example
+    -------
+    >>> noise("running_tap", 16000, random_generator(0, "example")).shape
+    (16000,)
+    """
+    # Whole seconds, as a Fourier transform of a prime length takes long
+    size = -(-samples // SAMPLE_RATE) * SAMPLE_RATE
+    exponent, beats, depth = BACKGROUNDS[kind]
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    shape = np.arange(1.0, len(spectrum) + 1) ** (-exponent / 2)
+    beat = 2 * np.pi * (beats * np.arange(size) / SAMPLE_RATE + rng.random())
+    sound = np.fft.irfft(spectrum * shape, size) * (1 + depth * np.sin(beat))
+    return sound[:samples] / np.sqrt(np.mean(sound[:samples] ** 2))
+
+
+def add_noise(samples, rng, snr, kind=None):
+    """Adds noise to speech [samples], of any kind if none is given.
+
+    ``snr`` is in decibels, over those samples of the speech that are not silent.
+    """
+    kind = rng.choice(list(BACKGROUNDS)) if kind is None else kind
+    loud = samples[np.abs(samples) > 0.01 * np.abs(samples).max()]
+    scale = np.sqrt(np.mean(loud**2)) * 10 ** (-snr / 20)
+    return samples + scale * noise(kind, len(samples), rng)
+
+
+def at_level(samples, peak):
+    """Scales a waveform to a ``peak`` in decibels relative to full scale."""
+    return samples * (10 ** (peak / 20) / np.abs(samples).max())
+
+
+def write_clips(folder, clips, total):
+    """Writes audio, 16 bit at 16 kHz, with a progress bar.
+
+    ``clips`` are pairs of a path in the folder, whose ending tells the format (wav,
+    flac), and a waveform [samples] within -1 and 1; ``total`` is their number.
+    """
+    from speechbrain.dataio import audio_io
+    from tqdm import tqdm
+
+    for name, samples in tqdm(clips, total=total, unit="clip", leave=False):
+        if np.abs(samples).max() > 1:
+            raise ValueError(f"{name} would be clipped")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pcm = np.rint(samples * (2**15 - 1)).astype(np.int16)
+        audio_io.save(str(path), pcm, SAMPLE_RATE, subtype="PCM_16")
+
+
+def write_lines(path, lines):
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,110 @@
+"""A toy Speech Commands: keywords and other words, each in a second of noise.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import itertools
+
+import numpy as np
+
+from s3prl_sb.corpora.espeak import SAMPLE_RATE
+from s3prl_sb.corpora.speech_commands import KEYWORDS, LISTS, speaker_split
+from s3prl_sb.corpora.toys.making import (
+    BACKGROUNDS,
+    add_noise,
+    at_level,
+    choose_voices,
+    digest,
+    noise,
+    random_generator,
+    toy,
+    write_clips,
+    write_lines,
+)
+
+OTHER_WORDS = """zero one two three four five six seven eight nine bed bird cat dog
+happy house marvin sheila tree wow""".split()
+
+
+@toy
+def speech_commands(destination, speakers=40, repetitions=1, seed=0):
+    """Speech Commands v0.01 and its separate test set, which others speak.
+
+    Arguments
+    ---------
+    destination : str
+        Folder to make. It gets ``speech_commands_v0.01`` and
+        ``speech_commands_test_set_v0.01``.
+    speakers : int
+        Of the former, a tenth of them for validation and a tenth for testing. Half as
+        many others speak the test set.
+    repetitions : int
+        How often each speaker says each word.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    if speakers < 3 or repetitions < 1:
+        raise ValueError("At least 3 speakers and 1 repetition are needed")
+    corpus, test_set = "speech_commands_v0.01", "speech_commands_test_set_v0.01"
+    tenth, others = max(1, speakers // 10), max(2, speakers // 2)
+    splits = ["valid"] * tenth + ["test"] * tenth
+    splits += ["train"] * (speakers - 2 * tenth) + [None] * others
+
+    jobs = []  # path, voice, word
+    for i, (split, voice) in enumerate(zip(splits, _plain_voices(len(splits), seed))):
+        name = _speaker_hash(split, seed, "speaker", i)
+        for n in range(repetitions):
+            words = {word: word for word in [*KEYWORDS, *OTHER_WORDS]}
+            if not split:
+                unknown = OTHER_WORDS[(i * repetitions + n) % len(OTHER_WORDS)]
+                words = {word: word for word in KEYWORDS}
+                words.update(_unknown_=unknown, _silence_=None)
+            folder, file = corpus if split else test_set, f"{name}_nohash_{n}.wav"
+            jobs += [(f"{folder}/{k}/{file}", voice, w) for k, w in words.items()]
+
+    def clips():
+        for kind in BACKGROUNDS:
+            path = f"{corpus}/_background_noise_/{kind}.wav"
+            sound = noise(kind, 15 * SAMPLE_RATE, random_generator(seed, path))
+            yield path, at_level(sound, -10)
+        for path, voice, word in jobs:
+            yield path, _one_second(voice, word, random_generator(seed, path))
+
+    write_clips(destination, clips(), len(BACKGROUNDS) + len(jobs))
+    paths = [path.split("/", 1)[1] for path, _, _ in jobs if path.startswith(corpus)]
+    for split, name in LISTS.items():
+        listed = [path for path in paths if speaker_split(path) == split]
+        write_lines(destination / corpus / name, sorted(listed))
+
+
+def _plain_voices(count, seed):
+    """One accent and ordinary timbres at many pitches and rates: from more variety,
+    forty speakers do not teach a linear classifier what a word is."""
+    timbres = {"f": "f1 f2 f3 f5 Annie", "m": "m1 m2 m3 m4 m6 m7 Michael pablo"}
+    for i, voice in enumerate(choose_voices(count, seed)):
+        names = timbres[voice.gender].split()
+        yield voice._replace(voice="en-us", variant=names[i % len(names)])
+
+
+def _speaker_hash(split, *names):
+    """Eight hexadecimal digits that the corpus' rule puts into a split (None: any)."""
+    draws = (digest(*names, draw)[:8] for draw in itertools.count())
+    return next(name for name in draws if split in (None, speaker_split(name)))
+
+
+def _one_second(voice, word, rng):
+    """A word (None: no word) somewhere in a second of noise."""
+    if word is None:
+        sound = noise(rng.choice(list(BACKGROUNDS)), SAMPLE_RATE, rng)
+        return at_level(sound, rng.uniform(-20, -10))
+    pitch = voice.pitch + int(rng.integers(-5, 6))
+    rate = voice.rate + int(rng.integers(-10, 11))
+    spoken = voice.speak(word, rate=rate, pitch=pitch).trimmed()
+    sound = np.zeros(SAMPLE_RATE)
+    start = rng.integers(SAMPLE_RATE - len(spoken) + 1)
+    sound[start : start + len(spoken)] = spoken
+    sound = add_noise(sound, rng, snr=rng.uniform(15, 40))
+    return at_level(sound, rng.uniform(-10, -3))
