@@ -296,13 +296,11 @@ def export(arguments):
 
 
 def predict(arguments):
-    """Prints file, label and score."""
+    """Prints what a model says of audio files."""
     from s3prl_sb import inference
 
-    model = inference.load(arguments.model)
-    for wav in arguments.wav:
-        label, score = model.classify_file(wav)
-        print(f"{wav}\t{label}\t{score:.3f}")
+    for line in inference.load(arguments.model).lines(arguments.wav):
+        print(line)
 
 
 def results(arguments):

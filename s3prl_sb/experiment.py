@@ -1,4 +1,4 @@
-"""Loading a recipe, with early errors.
+"""Starting a recipe, with early errors.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -57,6 +57,36 @@ def load_recipe(hparams_file, overrides=""):
             raise RecipeError(f"The recipe needs a value: give --{key} VALUE.")
     with open(hparams_file, encoding="utf-8") as file:
         return load_hyperpyyaml(file, overrides)
+
+
+def start(argv, prepare):
+    """Begins a recipe: reads its settings, makes its folder, prepares its data.
+
+    Arguments
+    ---------
+    argv : list of str
+        ``sys.argv[1:]``: the YAML file, ``--key value`` for any key of it, and
+        SpeechBrain's options.
+    prepare : callable
+        Takes the settings and writes the manifests; run once, however many
+        processes there are.
+
+    Returns
+    -------
+    hparams : dict
+        The settings.
+    run_opts : dict
+        SpeechBrain's options.
+    """
+    import speechbrain as sb
+    from speechbrain.utils.distributed import ddp_init_group, run_on_main
+
+    hparams_file, run_opts, overrides = sb.parse_arguments(argv)
+    ddp_init_group(run_opts)
+    hparams = load_recipe(hparams_file, overrides)
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    run_on_main(prepare, args=[hparams])
+    return hparams, run_opts
 
 
 def _tag(node):

@@ -6,7 +6,6 @@ Authors
 
 import atexit
 import logging
-import os
 import time
 
 import speechbrain as sb
@@ -14,16 +13,15 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.brains import results, settings
+from s3prl_sb.brains import caching, memory, results, settings
 from s3prl_sb.brains.checkpointer import ranking
-from s3prl_sb.dataio import extraction
-from s3prl_sb.dataio.fingerprint import fingerprint
-from s3prl_sb.dataio.sampler import StepSampler
+from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.lobes.upstreams.base import AudioError
 
 logger = logging.getLogger(__name__)
 
-GB = 1e9
+
+NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
 
 
 class SSLBrain(sb.Brain):
@@ -37,6 +35,11 @@ class SSLBrain(sb.Brain):
     Killed at any moment and run again, training ends bit-identical (on a
     CPU): batches are a function of the epoch, the random numbers of a step
     (dropout) one of the step.
+
+    A task type overrides ``compute_forward`` and ``compute_objectives``, as in
+    SpeechBrain, and :meth:`start_stage`, :meth:`stage_stats`,
+    :meth:`write_predictions` and :meth:`interface`. Logging, checkpoints and
+    results are the same for all.
 
     Arguments
     ---------
@@ -80,6 +83,7 @@ class SSLBrain(sb.Brain):
                 checkpointer.add_trained(name, module)
         self.started = time.time()
         self.splits = {}
+        self.best = {}  # stats of the chosen checkpoint, in evaluation
 
     # ------------------------------------------------------------- features
     def use_cache(self, splits):
@@ -93,79 +97,7 @@ class SSLBrain(sb.Brain):
             layers, size] instead of ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
-        kinds, identity = {}, None
-        for name, dataset in splits.items():
-            kinds[name], reason = self._cache_kind(dataset)
-            logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
-            if kinds[name] != "off":
-                # Hashing the weights takes seconds: once for all sets.
-                identity = identity or fingerprint(self.upstream)
-                self._cache(dataset, kinds[name], identity)
-        if kinds.get("train") == "pooled" and self.device == "cpu":
-            # So little work a step that a second thread only gets in its way,
-            # many times over where the cores are busy.
-            torch.set_num_threads(1)
-
-    def _cache_kind(self, dataset):
-        """The kind of cache, and why."""
-        wanted = str(getattr(self.hparams, "cache", "off"))
-        wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
-        if wanted not in ("auto", "off", "pooled", "frames"):
-            raise ValueError(f"cache is auto, off, pooled or frames, not {wanted}")
-        if wanted == "off":
-            return "off", "as asked"
-        obstacle = None
-        if not self.upstream.freeze:
-            obstacle = "the upstream is trained"
-        elif any(dataset.variants(i) is None for i in range(len(dataset))):
-            obstacle = "its audio is another one each time it is loaded"
-        if obstacle:
-            if wanted != "auto":
-                raise ValueError(f"cache: {wanted} is impossible, {obstacle}.")
-            return "off", obstacle
-        pools = all(getattr(m, "linear", False) for m in self._chain())
-        if wanted == "pooled" and not pools:
-            raise ValueError(
-                "cache: pooled would not be exact: between the hidden states "
-                "and the mean over time is something that is not linear. Use "
-                "cache: frames."
-            )
-        if wanted != "auto":
-            return wanted, "as asked"
-        if pools:
-            return "pooled", "exact: all before the mean over time is linear"
-        layers, dtype = self.raw_modules["featurizer"].layers, self._dtype()
-        size = extraction.estimate(self.upstream, dataset, "frames", layers, dtype)
-        budget = getattr(self.hparams, "cache_budget", 50) * GB
-        if size > budget:
-            return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
-        return "frames", f"{size / GB:.1f} GB, within cache_budget"
-
-    def _chain(self):
-        """The modules between the hidden states and the mean over time."""
-        return [self.raw_modules["featurizer"], self.raw_modules["head"]]
-
-    def _dtype(self):
-        return getattr(self.hparams, "cache_dtype", "float16")
-
-    def _cache(self, dataset, kind, identity):
-        rank, processes = getattr(self, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
-        cache = extraction.extract(
-            self.upstream,
-            dataset,
-            self.hparams.cache_folder,
-            kind=kind,
-            layers=self.raw_modules["featurizer"].layers,
-            dtype=self._dtype(),
-            device=self.device,
-            part=(rank, processes),
-            identity=identity,
-            num_processes=getattr(self.hparams, "cache_processes", 1),
-            progressbar=not self.noprogressbar and if_main_process(),
-        )
-        ddp_barrier()
-        cache.refresh()  # what the other processes have extracted
-        extraction.replace_audio(dataset, cache)
+        caching.use_cache(self, splits)
 
     def compute_features(self, batch):
         """Features of a batch, cached or computed.
@@ -214,9 +146,6 @@ class SSLBrain(sb.Brain):
             Of the DataLoader. In training also ``balance``: a key of the
             manifest whose values are to be drawn equally often.
 
-        Returns
-        -------
-        DataLoader
         """
         # Loaders draw a seed for their workers. From a generator of their own
         # it is no part of the training's random numbers.
@@ -225,17 +154,18 @@ class SSLBrain(sb.Brain):
             kwargs["num_workers"] = 0  # mapped from the disk: nothing to wait for
         if stage != sb.Stage.TRAIN:
             return super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
-        balance = kwargs.pop("balance", None)
-        labels = _values(dataset, balance) if balance else None
-        self.train_sampler = StepSampler(
-            size=len(dataset),
+        self.train_sampler = make_sampler(
+            dataset,
             batch_size=kwargs.pop("batch_size", self.hparams.batch_size),
+            batch_seconds=getattr(self.hparams, "batch_seconds", None),
             steps=self.hparams.steps_per_epoch * self.grad_accumulation_factor,
-            labels=labels,
+            balance=kwargs.pop("balance", None),
             seed=self.hparams.seed,
         )
         kwargs.setdefault("collate_fn", sb.dataio.batch.PaddedBatch)
         loader = SaveableDataLoader(dataset, batch_sampler=self.train_sampler, **kwargs)
+        if getattr(self.hparams, "batch_seconds", None) or self.device_type == "cuda":
+            self.longest = memory.longest(dataset, self.train_sampler, loader)
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable(ckpt_prefix + stage.name, loader)
         return loader
@@ -269,6 +199,8 @@ class SSLBrain(sb.Brain):
         if self.checkpointer is not None and not self.debug:
             settings.check(self)
         super().on_fit_start()
+        if hasattr(self, "longest"):
+            memory.rehearse(self, self.longest())
 
     def on_fit_batch_start(self, batch, should_step):
         """Seeds the step: a resumed run draws what an unbroken one would."""
@@ -303,7 +235,13 @@ class SSLBrain(sb.Brain):
     def fit_batch(self, batch):
         """SpeechBrain's, remembering the batch for :meth:`check_loss_isfinite`."""
         self._batch_ids = list(batch.id)
-        return super().fit_batch(batch)
+        with memory.named(batch):
+            return super().fit_batch(batch)
+
+    def evaluate_batch(self, batch, stage):
+        """SpeechBrain's, naming a batch that is too large."""
+        with memory.named(batch):
+            return super().evaluate_batch(batch, stage)
 
     def check_loss_isfinite(self, loss):
         """Tolerates ``nonfinite_patience`` bad losses an epoch, then stops."""
@@ -327,6 +265,77 @@ class SSLBrain(sb.Brain):
         return self.step % self.grad_accumulation_factor == 0 and (
             super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
         )
+
+    # --------------------------------------------------------------- stages
+    def on_stage_start(self, stage, epoch=None):
+        """Makes room for what the stage collects."""
+        self.start_stage(stage)
+
+    def start_stage(self, stage):
+        """Makes empty collections for what :meth:`stage_stats` needs.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            Which begins.
+        """
+
+    def stage_stats(self, stage):
+        """Metrics of what the stage has collected.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            VALID or TEST.
+
+        Returns
+        -------
+        dict
+            Names to floats, :attr:`metric` among them. Those of VALID are kept
+            with the checkpoint: what is chosen on them, such as a threshold,
+            may be there too, and is in :attr:`best` when TEST comes.
+        """
+        return {}
+
+    def write_predictions(self):
+        """Writes what the test set was taken for into ``output_folder``."""
+
+    def interface(self):
+        """What an export consists of besides upstream, featurizer and head.
+
+        Returns
+        -------
+        dict
+            ``class``, a :class:`~s3prl_sb.inference.pretrained.SpeechModel` by
+            its dotted name; ``head``, arguments that the recipe's node of the
+            head lacks; ``hparams``, JSON values that the class needs.
+        """
+        raise NotImplementedError
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Logs, and saves a checkpoint or the results."""
+        if stage == sb.Stage.TRAIN:
+            self.train_loss = float(stage_loss)
+            return
+        stats = {"loss": float(stage_loss), **self.stage_stats(stage)}
+        if stage == sb.Stage.VALID:
+            # The checkpoint first: what is logged has been kept.
+            self.save_best(stats, epoch)
+            self._log(
+                {"epoch": epoch, "steps": epoch * self.hparams.steps_per_epoch},
+                train_stats={"loss": self.train_loss},
+                valid_stats=stats,
+            )
+            return
+        self._log({"best step": self.optimizer_step}, test_stats=stats)
+        if if_main_process():
+            self.write_predictions()
+            results.write_interface(self)
+        self.write_results(stats)
+
+    def _log(self, *args, **kwargs):
+        for logger in self.hparams.train_loggers:
+            logger.log_stats(*args, **kwargs)
 
     # ----------------------------------------------------------- evaluation
     def save_best(self, stats, epoch):
@@ -360,14 +369,16 @@ class SSLBrain(sb.Brain):
                 f"metric '{metric}'. {have}"
             )
         self.checkpointer.load_checkpoint(found)
+        self.best = {
+            name: value for name, value in found.meta.items() if name not in NOT_STATS
+        }
 
     def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
         """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
         key = "max_key" if self.higher_is_better else "min_key"
         kwargs.setdefault(key, self.metric)
-        return super().evaluate(
-            test_set, test_loader_kwargs=dict(test_loader_kwargs), **kwargs
-        )
+        loader_kwargs = dict(test_loader_kwargs)
+        return super().evaluate(test_set, test_loader_kwargs=loader_kwargs, **kwargs)
 
     def write_results(self, metrics):
         """Leaves ``results.json`` and the plot of the layer weights.
@@ -380,16 +391,6 @@ class SSLBrain(sb.Brain):
         if if_main_process():
             results.write(self, metrics)
         ddp_barrier()  # torchrun ends all processes when the first one leaves
-
-
-def _values(dataset, key):
-    """The value of a key for each utterance."""
-    known = next(iter(dataset.data.values()))
-    if key not in known:
-        raise ValueError(
-            f"balance: '{key}' is no key of the manifest; there are {', '.join(known)}."
-        )
-    return [record[key] for record in dataset.data.values()]
 
 
 def _leave():

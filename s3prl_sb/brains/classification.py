@@ -12,17 +12,14 @@ import speechbrain as sb
 import torch
 import torch.nn.functional as F
 from speechbrain.dataio.encoder import CategoricalEncoder
-from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import EncodeCategory
+from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.files import write_text
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
-
-LABELS_FILE = "labels.txt"
 
 
 class ClassificationBrain(SSLBrain):
@@ -77,48 +74,39 @@ class ClassificationBrain(SSLBrain):
         """
         return F.cross_entropy(predictions, true)
 
-    def on_stage_start(self, stage, epoch=None):
+    def start_stage(self, stage):
         """Starts collecting predictions."""
         self.seen = {"id": [], "true": [], "predicted": [], "score": []}
 
-    def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Logs, and saves a checkpoint or the results."""
-        if stage == sb.Stage.TRAIN:
-            self.train_loss = float(stage_loss)
-            return
-        true, predicted = (torch.cat(self.seen[key]) for key in ("true", "predicted"))
-        stats = {"loss": float(stage_loss), "accuracy": accuracy(predicted, true)}
-        if stage == sb.Stage.VALID:
-            # The checkpoint first: what is logged has been kept.
-            self.save_best(stats, epoch)
-            self._log(
-                {"epoch": epoch, "steps": epoch * self.hparams.steps_per_epoch},
-                train_stats={"loss": self.train_loss},
-                valid_stats=stats,
-            )
-            return
-        self._log({"best step": self.optimizer_step}, test_stats=stats)
-        if if_main_process():
-            self._write_predictions(true, predicted)
-        self.write_results(stats)
+    def stage_stats(self, stage):
+        """The accuracy."""
+        self.true, self.predicted = (
+            torch.cat(self.seen[key]) for key in ("true", "predicted")
+        )
+        return {"accuracy": accuracy(self.predicted, self.true)}
 
-    def _log(self, *args, **kwargs):
-        for logger in self.hparams.train_loggers:
-            logger.log_stats(*args, **kwargs)
-
-    def _write_predictions(self, true, predicted):
+    def write_predictions(self):
         """``predictions.csv`` and the confusion matrix."""
         folder = Path(self.hparams.output_folder)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["id", "label", "prediction", "score"])
-        rows = zip(self.seen["id"], true, predicted, torch.cat(self.seen["score"]))
+        scores = torch.cat(self.seen["score"])
+        rows = zip(self.seen["id"], self.true, self.predicted, scores)
         for utterance, label, guess, score in rows:
             names = self.labels[label], self.labels[guess]
             writer.writerow([utterance, *names, f"{score:.6f}"])
         write_text(folder / "predictions.csv", text.getvalue())
-        counts = confusion_matrix(predicted, true, len(self.labels))
+        counts = confusion_matrix(self.predicted, self.true, len(self.labels))
         plots.confusion_matrix(folder / "confusion_matrix.png", counts, self.labels)
+
+    def interface(self):
+        """A classifier of these labels."""
+        return {
+            "class": "s3prl_sb.inference.classifier.Classifier",
+            "head": {"num_classes": len(self.labels)},
+            "hparams": {"labels": self.labels},
+        }
 
 
 def classification_splits(hparams):
@@ -138,36 +126,21 @@ def classification_splits(hparams):
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have
         ``id``, ``sig`` and ``label_encoded``.
     labels : list of str
-        Labels of the training set, sorted; also in ``labels.txt``.
+        Labels of the training set, sorted.
     """
-    folder = Path(hparams["save_folder"])
-    records = {
-        split: manifest.read(folder / f"{split}.json")
-        for split in ("train", "valid", "test")
-    }
-    labels = sorted({record["label"] for record in records["train"].values()})
+    records = read_splits(hparams, key="label")
+    every = manifest.read(Path(hparams["save_folder"]) / "train.json").values()
+    labels = sorted({record["label"] for record in every})
     encoder = CategoricalEncoder()
     encoder.expect_len(len(labels))
     encoder.update_from_iterable(labels)
-    if if_main_process():
-        write_text(folder / LABELS_FILE, "\n".join(labels) + "\n")
-    records["train"] = manifest.subset(
-        records["train"],
-        fraction=hparams["train_fraction"],
-        per_class=hparams["train_per_class"],
-        seed=hparams["seed"],
-    )
     for split, found in records.items():
         unknown = sorted({r["label"] for r in found.values()} - set(labels))
         if unknown:
             raise ValueError(
-                f"{folder / split}.json has labels that do not occur in "
-                f"training: {', '.join(unknown[:10])}. Remove these utterances "
-                "or give them training examples."
+                f"{hparams['save_folder']}/{split}.json has labels that do not "
+                f"occur in training: {', '.join(unknown[:10])}. Remove these "
+                "utterances or give them training examples."
             )
-    splits = {}
-    for split, found in records.items():
-        pipes = hparams["train_pipes" if split == "train" else "eval_pipes"]
-        pipes = [*pipes, EncodeCategory(encoder)]
-        splits[split] = ManifestDataset(found, pipes, ["id", "sig", "label_encoded"])
-    return splits, labels
+    pipes = [EncodeCategory(encoder)]
+    return make_splits(hparams, records, pipes, ["id", "sig", "label_encoded"]), labels

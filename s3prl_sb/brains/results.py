@@ -19,6 +19,20 @@ from s3prl_sb.files import write_json
 logger = logging.getLogger(__name__)
 
 GB = 1e9
+#: What :mod:`s3prl_sb.inference` needs to know, in the folder of a run.
+INTERFACE = "save/interface.json"
+
+
+def write_interface(brain):
+    """Writes what an export of this run consists of.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Evaluated.
+    """
+    folder = Path(brain.hparams.output_folder)
+    write_json(folder / INTERFACE, brain.interface())
 
 
 def write(brain, metrics):
@@ -41,6 +55,7 @@ def write(brain, metrics):
         "upstream": brain.hparams.upstream_name,
         "chosen_by": {"metric": brain.metric, "highest": brain.higher_is_better},
         "metrics": {name: float(value) for name, value in metrics.items()},
+        "valid": {name: float(value) for name, value in brain.best.items()},
         "utterances": brain.splits,
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,

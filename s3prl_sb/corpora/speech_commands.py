@@ -21,6 +21,7 @@ import os
 import re
 from pathlib import Path
 
+from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import AUDIO_SUFFIXES, ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
@@ -33,7 +34,9 @@ UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"
 V2_WORDS = {"backward", "forward", "follow", "learn", "visual"}  # not in v0.01
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 TEST_SET = "speech_commands_test_set_v0.01"
-TEST_URL = f"http://download.tensorflow.org/data/{TEST_SET}.tar.gz"
+URL = "http://download.tensorflow.org/data"
+TEST_URL = f"{URL}/{TEST_SET}.tar.gz"
+SHA256 = "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d"  # v0.01
 
 # The corpus' own rule (its README): a percentage from the speaker's hash
 MAX_PER_CLASS = 2**27 - 1
@@ -368,3 +371,24 @@ def _add_silence(splits, wav, length, test_is_separate):
                 "speaker": None,
             }
         start += count
+
+
+def download_speech_commands(destination):
+    """Downloads version 0.01 and its separate test set, as SUPERB has them.
+
+    Arguments
+    ---------
+    destination : str
+        The folder that gets ``speech_commands_v0.01`` and the test set's folder.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+    """
+    corpus = "speech_commands_v0.01"
+    files = [
+        Published(f"{URL}/{corpus}.tar.gz", 1.5, SHA256, folder=corpus),
+        Published(TEST_URL, 0.1, folder=TEST_SET),
+    ]
+    return download(files, destination)

@@ -67,15 +67,10 @@ def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=F
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
         return skipped(outputs)
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of VoxCeleb1 (--data_folder DIR), "
-            "or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
-    split_file = _find_split_file(data_folder, split_file)
+    data_folder = check_folder(data_folder)
+    split_file = find_list(
+        data_folder, split_file, SPLIT_FILES, "split_file", SPLIT_URL
+    )
     arguments = {
         "version": VERSION,
         "data_folder": data_folder,
@@ -88,24 +83,54 @@ def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=F
     splits, places = _read_split(split_file)
     check_classes(splits, places=lambda split: places)
     records = {name: r for split in splits.values() for name, r in split.items()}
-    _find_audio(records, data_folder, places)
+    find_audio(records, data_folder, places)
     wavs = [record["wav"] for record in records.values()]
     for record, length in zip(records.values(), manifest.durations(wavs)):
         record["duration"] = length
     return manifest.finish(splits, save_folder, arguments)
 
 
-def _find_split_file(data_folder, split_file):
-    names = [split_file] if split_file else SPLIT_FILES
-    paths = [os.path.join(data_folder, name) for name in names]
-    if split_file:  # as the shell would find it, or as a name in the corpus
-        paths.insert(0, os.path.abspath(split_file))
+def check_folder(data_folder):
+    """The absolute path of the corpus; an error if it is not there."""
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of VoxCeleb1 (--data_folder DIR), "
+            "or your own tables (--train_csv, --valid_csv, --test_csv)."
+        )
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    return data_folder
+
+
+def find_list(data_folder, given, names, key, url):
+    """The path of one of the corpus' lists.
+
+    Arguments
+    ---------
+    data_folder : str
+        The corpus.
+    given : str, optional
+        The list that the user wants.
+    names : tuple of str
+        What the list is called otherwise, in ``data_folder``.
+    key, url : str
+        The setting that takes another path, and where the list is published.
+
+    Returns
+    -------
+    str
+    """
+    paths = [os.path.join(data_folder, name) for name in ([given] if given else names)]
+    if given:  # as the shell would find it, or as a name in the corpus
+        paths.insert(0, os.path.abspath(given))
     for path in paths:
         if os.path.isfile(path):
             return path
+    kind = key.replace("_", " ")
     raise ManifestError(
-        f"{paths[0]}: the split file is missing. Get it from {SPLIT_URL}, put it there "
-        "or set split_file."
+        f"{paths[0]}: the {kind} is missing. Get it from {url}, put it there or set "
+        f"{key}."
     )
 
 
@@ -131,13 +156,18 @@ def _read_split(path):
     return splits, places
 
 
-def _find_audio(records, data_folder, places):
-    """Makes the listed paths absolute; an error lists what is not there."""
+def audio_folders(data_folder):
+    """The folders that may hold speakers."""
     folders = [os.path.join(data_folder, *f.split("/")) for f in FOLDERS]
-    folders = [folder for folder in (*folders, data_folder) if os.path.isdir(folder)]
+    return [folder for folder in (*folders, data_folder) if os.path.isdir(folder)]
+
+
+def find_audio(records, data_folder, places):
+    """Makes the listed paths absolute; an error lists what is not there."""
+    folders = audio_folders(data_folder)
     homes, missing = {}, []  # homes: {speaker: folders}, as asking per file is slow
     for name, record in records.items():
-        speaker = record["label"]
+        speaker = record["wav"].split("/")[0]
         if speaker not in homes:
             homes[speaker] = [
                 f for f in folders if os.path.isdir(os.path.join(f, speaker))

@@ -10,6 +10,48 @@ import os
 import torch
 
 
+def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, seed=0):
+    """The sampler of a training set.
+
+    Arguments
+    ---------
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        The training set.
+    batch_size : int
+        Utterances a batch.
+    steps : int
+        Batches an epoch.
+    batch_seconds : float, optional
+        Seconds of audio a batch, instead of ``batch_size``.
+    balance : str, optional
+        A key of the manifest whose values are to be drawn equally often.
+    seed : int
+        Of the order.
+
+    Returns
+    -------
+    StepSampler or SecondsSampler
+    """
+    if batch_seconds and balance:
+        raise ValueError(
+            "batch_seconds and balance exclude each other: set one to null"
+        )
+    if batch_seconds:
+        return SecondsSampler(_values(dataset, "duration"), batch_seconds, steps, seed)
+    labels = _values(dataset, balance) if balance else None
+    return StepSampler(len(dataset), batch_size, steps, labels, seed)
+
+
+def _values(dataset, key):
+    """The value of a key for each utterance."""
+    known = next(iter(dataset.data.values()))
+    if key not in known:
+        raise ValueError(
+            f"balance: '{key}' is no key of the manifest; there are {', '.join(known)}."
+        )
+    return [record[key] for record in dataset.data.values()]
+
+
 class StepSampler(torch.utils.data.Sampler):
     """An endless stream of shuffled passes, cut into epochs of equal steps.
 
@@ -75,6 +117,22 @@ class StepSampler(torch.utils.data.Sampler):
             start = step * self.batch_size + self.rank * share
             yield [(self._index(draw), draw) for draw in range(start, start + share)]
 
+    def longest(self, durations):
+        """The utterances of the largest batch that may come, for this process.
+
+        Arguments
+        ---------
+        durations : list of float
+            [size], seconds.
+
+        Returns
+        -------
+        list of int
+            Their indices.
+        """
+        order = sorted(range(self.size), key=lambda index: -durations[index])
+        return order[: max(1, self.batch_size // self.processes)]
+
     def _index(self, draw):
         """The utterance at a position of the endless stream."""
         number, position = divmod(draw, self.size)
@@ -91,3 +149,90 @@ class StepSampler(torch.utils.data.Sampler):
                 )
             self._current = number, order.tolist()
         return self._current[1]
+
+
+class SecondsSampler(torch.utils.data.Sampler):
+    """Batches of about equally much audio, of utterances of about equal lengths.
+
+    The utterances are sorted by duration and packed once; each pass goes over
+    these batches in another order. As with :class:`StepSampler`, an epoch has a
+    set number of steps, and is a pure function of the seed and its number.
+
+    Arguments
+    ---------
+    durations : list of float
+        Of all utterances, seconds.
+    batch_seconds : float
+        Of audio a batch, padding included, over all processes. A single
+        utterance that is longer is a batch of its own.
+    steps : int
+        Batches an epoch.
+    seed : int
+        Of the order.
+
+    Example
+    -------
+    >>> sampler = SecondsSampler([1.0, 5.0, 1.0, 1.0], batch_seconds=5, steps=2)
+    >>> sorted([index for index, draw in batch] for batch in sampler)
+    [[0, 2, 3], [1]]
+    """
+
+    def __init__(self, durations, batch_seconds, steps, seed=0):
+        if not durations or steps < 1 or not batch_seconds > 0:
+            raise ValueError(
+                f"{len(durations)} utterances, batch_seconds {batch_seconds}, steps "
+                f"{steps}: all must be positive"
+            )
+        self.rank = int(os.environ.get("RANK", 0))
+        self.processes = int(os.environ.get("WORLD_SIZE", 1))
+        self.steps, self.seed, self.epoch = steps, seed, 1
+        self.batches = _packed(durations, batch_seconds / self.processes)
+
+    def set_epoch(self, epoch):
+        """Chooses the epoch, from 1."""
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.steps
+
+    def __iter__(self):
+        first = (self.epoch - 1) * self.steps
+        current = None
+        for step in range(first, first + self.steps):
+            # Each process takes one of so many batches of its share of the seconds.
+            number = step * self.processes + self.rank
+            turn, position = divmod(number, len(self.batches))
+            if turn != current:
+                random = torch.Generator().manual_seed(self.seed * 1_000_003 + turn)
+                order = torch.randperm(len(self.batches), generator=random).tolist()
+                current = turn
+            yield [(index, turn) for index in self.batches[order[position]]]
+
+    def longest(self, durations):
+        """The utterances of the largest batch: that with the most audio, padded.
+
+        Arguments
+        ---------
+        durations : list of float
+            Of all utterances, seconds.
+
+        Returns
+        -------
+        list of int
+            Their indices.
+        """
+        return max(
+            self.batches,
+            key=lambda batch: len(batch) * max(durations[i] for i in batch),
+        )
+
+
+def _packed(durations, seconds):
+    """Utterances by falling duration, in batches of at most so many seconds."""
+    batches, longest = [], 0.0
+    for index in sorted(range(len(durations)), key=lambda i: -durations[i]):
+        if not batches or (len(batches[-1]) + 1) * longest > seconds:
+            batches.append([])
+            longest = durations[index]
+        batches[-1].append(index)
+    return batches

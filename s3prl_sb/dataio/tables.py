@@ -33,6 +33,8 @@ ALIASES = {  # S3PRL's and SpeechBrain's column names
     "wav_path": "wav",
     "start_sec": "start",
     "end_sec": "stop",
+    "transcription": "text",
+    "spk": "speaker",
 }
 NO_TIME = ("", "nan", "none", "null")
 

@@ -12,13 +12,12 @@ Authors
 
 import sys
 
-import speechbrain as sb
 import torch.nn.functional as F
 from prepare import prepare_digits
-from speechbrain.utils.distributed import run_on_main
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.experiment import load_recipe
+from s3prl_sb.brains.running import run
+from s3prl_sb.experiment import start
 
 
 class SpokenDigits(ClassificationBrain):
@@ -29,7 +28,7 @@ class SpokenDigits(ClassificationBrain):
 
     * ``compute_forward(batch, stage)``: batch -> predictions;
     * ``loss(predictions, true)``: -> a scalar;
-    * ``on_stage_end``: other metrics; ``metric`` names the one that chooses.
+    * ``stage_stats``: other metrics; ``metric`` names the one that chooses.
     """
 
     task = "digits"  # its name in results.json
@@ -44,41 +43,19 @@ class SpokenDigits(ClassificationBrain):
         )
 
 
+def prepare(hparams):
+    """Writes the manifests; once, however many processes there are."""
+    prepare_digits(
+        hparams["data_folder"],
+        hparams["save_folder"],
+        test_numbers=hparams["test_numbers"],
+        valid_numbers=hparams["valid_numbers"],
+    )
+
+
 if __name__ == "__main__":
-    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
-    sb.utils.distributed.ddp_init_group(run_opts)
-    hparams = load_recipe(hparams_file, overrides)
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
-
-    # Once, however many processes there are.
-    run_on_main(
-        prepare_digits,
-        kwargs={
-            "data_folder": hparams["data_folder"],
-            "save_folder": hparams["save_folder"],
-            "test_numbers": hparams["test_numbers"],
-            "valid_numbers": hparams["valid_numbers"],
-        },
-    )
+    hparams, run_opts = start(sys.argv[1:], prepare)
     splits, labels = classification_splits(hparams)
-
-    brain = SpokenDigits(
-        labels=labels,
-        modules={
-            "featurizer": hparams["featurizer"],
-            # The yaml says which head; only the data say how many classes.
-            "head": hparams["head"](num_classes=len(labels)),
-        },
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
-    brain.use_cache(splits)  # a frozen upstream runs over each utterance once
-    brain.fit(
-        hparams["epoch_counter"],
-        splits["train"],
-        splits["valid"],
-        train_loader_kwargs=hparams["train_dataloader_opts"],
-        valid_loader_kwargs=hparams["valid_dataloader_opts"],
-    )
-    brain.evaluate(splits["test"], test_loader_kwargs=hparams["test_dataloader_opts"])
+    # The yaml says which head; only the data say how many classes.
+    modules = {"head": hparams["head"](num_classes=len(labels))}
+    run(SpokenDigits, hparams, run_opts, splits, modules, labels=labels)

@@ -332,8 +332,11 @@ def launcher(tmp_path_factory):
 
 # ----------------------------------------------------------------- the outcome
 def best_checkpoint(output):
-    """The folder of the checkpoint that was evaluated."""
-    step = results(output)["best_step"]
+    """The folder of the checkpoint that was evaluated; None: nothing is trained."""
+    found = results(output)
+    if not found["total_steps"]:
+        return None
+    step = found["best_step"]
     for path in Path(output, "save").glob("CKPT*/brain.ckpt"):
         if yaml.safe_load(path.read_text())["optimizer_step"] == step:
             return path.parent
@@ -355,7 +358,8 @@ def trained(output):
         for key, item in items or ():
             collect(f"{name}.{key}", item)
 
-    for path in sorted(best_checkpoint(output).glob("*.ckpt")):
+    checkpoint = best_checkpoint(output)
+    for path in sorted(checkpoint.glob("*.ckpt")) if checkpoint else ():
         try:
             collect(path.stem, torch.load(path, weights_only=True))
         except Exception:  # a counter, the steps: plain text

@@ -35,6 +35,7 @@ eval_pipes:
 RESULTS = {
     "task": "SUPERB/KS",
     "upstream": "tiny",
+    "total_steps": 3,
     "chosen_by": {"metric": "accuracy", "highest": True},
 }
 LABELS = ["no", "yes", "ünder 2"]
@@ -56,9 +57,12 @@ def make_run(tmp_path):
         text = HPARAMS.format(source=source, config=CONFIG, freeze=freeze)
         (folder / "hyperparams.yaml").write_text(text)
         (folder / "results.json").write_text(json.dumps(RESULTS))
-        (folder / "save/labels.txt").write_text(
-            "\n".join(LABELS) + "\n", encoding="utf-8"
-        )
+        interface = {
+            "class": "s3prl_sb.inference.classifier.Classifier",
+            "head": {"num_classes": len(LABELS)},
+            "hparams": {"labels": LABELS},
+        }
+        (folder / "save/interface.json").write_text(json.dumps(interface))
         modules = {"featurizer": Featurizer(3), "head": UtteranceClassifier(16, 3, 8)}
         modules["upstream"] = Hubert(config=config(), freeze=freeze)
         saved = {
@@ -106,7 +110,7 @@ def test_export_and_load(freeze, make_run, wav, tmp_path):
     moved.parent.mkdir()
     destination.rename(moved)
     for model in (Classifier.from_hparams(str(moved)), load(moved), load(run)):
-        sig = model.hparams.load_audio.load("a", wav)
+        sig = model.load_file(wav)
         probabilities = expected(modules, sig)
         found = model.classify_batch(sig[None])
         torch.testing.assert_close(found[0], probabilities)
@@ -114,7 +118,7 @@ def test_export_and_load(freeze, make_run, wav, tmp_path):
         assert label == LABELS[int(probabilities.argmax())]
         assert score == pytest.approx(float(probabilities.max()), abs=1e-6)
         segment = model.classify_file(wav, 0.1, 0.3)[1]
-        sig = model.hparams.load_audio.load("a", wav, 0.1, 0.3)
+        sig = model.load_file(wav, 0.1, 0.3)
         assert segment == pytest.approx(float(expected(modules, sig).max()), abs=1e-6)
 
 
@@ -153,7 +157,7 @@ def test_exported_again(make_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lacking", ["hyperparams.yaml", "results.json", "save/labels.txt"]
+    "lacking", ["hyperparams.yaml", "results.json", "save/interface.json"]
 )
 def test_unfinished_runs(lacking, make_run, tmp_path):
     run, _ = make_run()

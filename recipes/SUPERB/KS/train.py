@@ -12,13 +12,11 @@ Authors
 
 import sys
 
-import speechbrain as sb
-from speechbrain.utils.distributed import run_on_main
-
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
+from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.experiment import load_recipe
+from s3prl_sb.experiment import start
 
 
 class KeywordSpotting(ClassificationBrain):
@@ -49,29 +47,7 @@ def prepare(hparams):
 
 
 if __name__ == "__main__":
-    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
-    sb.utils.distributed.ddp_init_group(run_opts)
-    hparams = load_recipe(hparams_file, overrides)
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
-    run_on_main(prepare, args=[hparams])
-
+    hparams, run_opts = start(sys.argv[1:], prepare)
     splits, labels = classification_splits(hparams)
-    brain = KeywordSpotting(
-        labels=labels,
-        modules={
-            "featurizer": hparams["featurizer"],
-            "head": hparams["head"](num_classes=len(labels)),
-        },
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
-    brain.use_cache(splits)
-    brain.fit(
-        hparams["epoch_counter"],
-        splits["train"],
-        splits["valid"],
-        train_loader_kwargs=hparams["train_dataloader_opts"],
-        valid_loader_kwargs=hparams["valid_dataloader_opts"],
-    )
-    brain.evaluate(splits["test"], test_loader_kwargs=hparams["test_dataloader_opts"])
+    modules = {"head": hparams["head"](num_classes=len(labels))}
+    run(KeywordSpotting, hparams, run_opts, splits, modules, labels=labels)

@@ -1,0 +1,127 @@
+"""Which features of a run are cached, and how: exact, or not at all.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+import os
+
+import torch
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
+
+from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.fingerprint import fingerprint
+
+logger = logging.getLogger(__name__)
+
+KINDS = ("auto", "off", "pooled", "frames")
+GB = 1e9
+
+
+def use_cache(brain, splits):
+    """Puts cached features in the place of audio, where that is exact.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Its ``hparams`` say what is wanted: ``cache``, ``cache_budget``,
+        ``cache_folder``, ``cache_dtype``, ``cache_processes``.
+    splits : dict
+        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`; they are
+        changed in place. Their examples get ``feats`` [frames, layers, size]
+        instead of ``sig``.
+    """
+    kinds, identity = {}, None
+    for name, dataset in splits.items():
+        kinds[name], reason = kind(brain, dataset)
+        logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
+        if kinds[name] != "off":
+            # Hashing the weights takes seconds: once for all sets.
+            identity = identity or fingerprint(brain.upstream)
+            _cache(brain, dataset, kinds[name], identity)
+    if kinds.get("train") == "pooled" and brain.device == "cpu":
+        # So little work a step that a second thread only gets in its way,
+        # many times over where the cores are busy.
+        torch.set_num_threads(1)
+
+
+def kind(brain, dataset):
+    """The kind of cache for a dataset.
+
+    Arguments
+    ---------
+    brain, dataset
+        As for :func:`use_cache`.
+
+    Returns
+    -------
+    kind : str
+        "off", "pooled" or "frames".
+    reason : str
+        Why, in words.
+
+    Raises
+    ------
+    ValueError
+        If what is wanted would not be exact.
+    """
+    wanted = str(getattr(brain.hparams, "cache", "off"))
+    wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
+    if wanted not in KINDS:
+        raise ValueError(f"cache is {', '.join(KINDS[:-1])} or frames, not {wanted}")
+    if wanted == "off":
+        return "off", "as asked"
+    obstacle = None
+    if not brain.upstream.freeze:
+        obstacle = "the upstream is trained"
+    elif any(dataset.variants(i) is None for i in range(len(dataset))):
+        obstacle = "its audio is another one each time it is loaded"
+    if obstacle:
+        if wanted != "auto":
+            raise ValueError(f"cache: {wanted} is impossible, {obstacle}.")
+        return "off", obstacle
+    # The modules between the hidden states and the mean over time.
+    chain = (brain.raw_modules["featurizer"], brain.raw_modules["head"])
+    pools = all(getattr(module, "linear", False) for module in chain)
+    if wanted == "pooled" and not pools:
+        raise ValueError(
+            "cache: pooled would not be exact: between the hidden states "
+            "and the mean over time is something that is not linear. Use "
+            "cache: frames."
+        )
+    if wanted != "auto":
+        return wanted, "as asked"
+    if pools:
+        return "pooled", "exact: all before the mean over time is linear"
+    size = extraction.estimate(
+        brain.upstream, dataset, "frames", chain[0].layers, _dtype(brain)
+    )
+    budget = getattr(brain.hparams, "cache_budget", 50) * GB
+    if size > budget:
+        return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
+    return "frames", f"{size / GB:.1f} GB, within cache_budget"
+
+
+def _dtype(brain):
+    return getattr(brain.hparams, "cache_dtype", "float16")
+
+
+def _cache(brain, dataset, kind, identity):
+    rank, processes = getattr(brain, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
+    cache = extraction.extract(
+        brain.upstream,
+        dataset,
+        brain.hparams.cache_folder,
+        kind=kind,
+        layers=brain.raw_modules["featurizer"].layers,
+        dtype=_dtype(brain),
+        device=brain.device,
+        part=(rank, processes),
+        identity=identity,
+        num_processes=getattr(brain.hparams, "cache_processes", 1),
+        progressbar=not brain.noprogressbar and if_main_process(),
+    )
+    ddp_barrier()
+    cache.refresh()  # what the other processes have extracted
+    extraction.replace_audio(dataset, cache)

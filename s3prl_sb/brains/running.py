@@ -1,0 +1,48 @@
+"""The last step of every recipe: train, choose, test.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+
+def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
+    """Trains a Brain, and evaluates its best checkpoint.
+
+    Arguments
+    ---------
+    brain_class : type
+        A :class:`~s3prl_sb.brains.base.SSLBrain`.
+    hparams : dict
+        Of the recipe: ``featurizer``, ``checkpointer``, ``epoch_counter``,
+        ``train_dataloader_opts`` and so on.
+    run_opts : dict
+        SpeechBrain's options.
+    splits : dict
+        "train", "valid" and "test" to
+        :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
+    modules : dict
+        ``head`` and whatever else is trained besides the featurizer.
+    **kwargs
+        Other arguments of the Brain.
+
+    Returns
+    -------
+    s3prl_sb.brains.base.SSLBrain
+    """
+    brain = brain_class(
+        modules={"featurizer": hparams["featurizer"], **modules},
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+        **kwargs,
+    )
+    brain.use_cache(splits)  # a frozen upstream runs over each utterance once
+    brain.fit(
+        hparams["epoch_counter"],
+        splits["train"],
+        splits["valid"],
+        train_loader_kwargs=hparams["train_dataloader_opts"],
+        valid_loader_kwargs=hparams["valid_dataloader_opts"],
+    )
+    brain.evaluate(splits["test"], test_loader_kwargs=hparams["test_dataloader_opts"])
+    return brain

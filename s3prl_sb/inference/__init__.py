@@ -1,0 +1,19 @@
+"""Use a trained experiment: export it, load it, predict.
+
+An export is a folder that SpeechBrain's ``from_hparams`` loads::
+
+    from s3prl_sb.inference import load
+    label, score = load("exported").classify_file("a.wav")
+
+As everywhere in SpeechBrain, its ``hyperparams.yaml`` is code: load only
+exports that you trust.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.inference.classifier import Classifier
+from s3prl_sb.inference.exporting import ExportError, export
+from s3prl_sb.inference.loading import load
+
+__all__ = ["Classifier", "ExportError", "export", "load"]

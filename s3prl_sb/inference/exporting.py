@@ -1,0 +1,189 @@
+"""Exporting a run: a folder that SpeechBrain's ``from_hparams`` loads.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.brains.results import INTERFACE
+
+UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
+MODULES = ("upstream", "featurizer", "head")
+
+
+class ExportError(ValueError):
+    """A folder that is no finished run, or no place for an export."""
+
+
+def export(run_folder, destination, copy_upstream=True):
+    """Makes a folder that ``from_hparams`` loads, of a run's best checkpoint.
+
+    Arguments
+    ---------
+    run_folder : str
+        ``output_folder`` of a finished recipe.
+    destination : str
+        Folder to make; it may exist, if it is empty or an earlier export.
+    copy_upstream : bool
+        Whether a checkpoint that the upstream was loaded from is copied too. A
+        published address stays an address.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    ExportError
+        If the run is not finished, or the destination holds something else.
+    """
+    import ruamel.yaml
+
+    run, destination = Path(run_folder), Path(destination)
+    results, interface, checkpoint = _finished(run)
+    _check_destination(destination)
+    yaml = ruamel.yaml.YAML()
+    saved = yaml.load((run / "hyperparams.yaml").read_text(encoding="utf-8"))
+
+    destination.mkdir(parents=True, exist_ok=True)
+    loadables = []
+    for name in MODULES:
+        if checkpoint is not None and name in checkpoint.paramfiles:
+            shutil.copyfile(checkpoint.paramfiles[name], destination / f"{name}.ckpt")
+            loadables.append(name)
+    upstream = saved["upstream_model"]
+    local = _local(upstream.get("source"))
+    if local is not None:
+        if copy_upstream:
+            _copy(local, destination / (UPSTREAM + local.suffix))
+            reference = ruamel.yaml.comments.TaggedScalar(
+                f"<export_folder>/{UPSTREAM}{local.suffix}", tag="!ref"
+            )
+            upstream["source"] = reference
+        else:
+            upstream["source"] = str(local.resolve())
+    _copy_modules(saved, destination)
+    nodes = {
+        "export_folder": str(destination.resolve()),
+        "task": results["task"],
+        "interface": ruamel.yaml.comments.TaggedScalar(
+            "", tag=f"!name:{interface['class']}"
+        ),
+        **interface["hparams"],
+        "upstream": upstream,
+        "audio_pipes": saved["eval_pipes"],
+    }
+    if "featurizer" in saved:
+        nodes["featurizer"] = saved["featurizer"]
+    if "head" in saved:
+        nodes["head"] = saved["head"]
+        tag = nodes["head"].tag.value.replace("!name:", "!new:")
+        nodes["head"].yaml_set_ctag(ruamel.yaml.tag.Tag(suffix=tag))
+        nodes["head"].update(interface["head"])
+    modules = [name for name in MODULES if name in nodes]
+    text = io.StringIO()
+    yaml.dump(nodes, text)
+    # The recipe's headings have come along with its entries.
+    lines = (line for line in text.getvalue().splitlines() if line.strip())
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    (destination / "results.json").write_text(
+        json.dumps(results, indent=2) + "\n", encoding="utf-8"
+    )
+    # Last, so that a folder with it is a whole export.
+    (destination / "hyperparams.yaml").write_text(
+        f"# {results['task']} with {results['upstream']}, exported by s3prl_sb.\n"
+        "# Load it with s3prl_sb.inference.load.\n"
+        f"{text}\n"
+        "modules:\n"
+        + "".join(f"    {name}: !ref <{name}>\n" for name in modules)
+        + _pretrainer(loadables),
+        encoding="utf-8",
+    )
+    return destination
+
+
+def _pretrainer(loadables):
+    """The lines that load weights; none for what has none."""
+    if not loadables:
+        return ""
+    return (
+        "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
+        "    loadables:\n"
+        + "".join(f"        {name}: !ref <{name}>\n" for name in loadables)
+        + "    custom_hooks:\n"
+        + "".join(
+            f"        {name}: !name:s3prl_sb.brains.checkpointer.load_trained\n"
+            for name in loadables
+        )
+    )
+
+
+def _finished(run):
+    """The results, the interface and the best checkpoint of a run."""
+    for name in ("hyperparams.yaml", "results.json", INTERFACE):
+        if not (run / name).is_file():
+            raise ExportError(
+                f"'{run}' is no finished run of a recipe: it has no {name}. Run "
+                "the recipe again with the same command: it goes on where it was."
+            )
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    interface = json.loads((run / INTERFACE).read_text(encoding="utf-8"))
+    if not results["total_steps"]:  # nothing is trained
+        return results, interface, None
+    chosen = results["chosen_by"]
+    checkpoint = AtomicCheckpointer(run / "save").find_best(
+        chosen["metric"], chosen["highest"]
+    )
+    if checkpoint is None:
+        raise ExportError(
+            f"'{run}/save' has no checkpoint with the metric '{chosen['metric']}'."
+        )
+    return results, interface, checkpoint
+
+
+def _check_destination(destination):
+    if destination.exists() and not destination.is_dir():
+        raise ExportError(f"'{destination}' is a file.")
+    if destination.is_dir() and any(destination.iterdir()):
+        yaml = destination / "hyperparams.yaml"
+        if not yaml.is_file() or "exported by s3prl_sb" not in yaml.read_text("utf-8"):
+            raise ExportError(
+                f"'{destination}' holds something else: choose an empty folder."
+            )
+
+
+def _copy_modules(saved, destination):
+    """Takes along modules that lie beside the upstream's card or in the current
+    folder: nobody else could import them."""
+    beside = Path(str(saved["upstream"]).partition(".yaml:")[0]).resolve().parent
+    for folder in {beside, Path.cwd()}:
+        for key in ("upstream_model", "head", "featurizer"):
+            if key not in saved:
+                continue
+            module = saved[key].tag.value.partition(":")[2].rpartition(".")[0]
+            path = folder / (module.replace(".", "/") + ".py")
+            if module and "." not in module and path.is_file():
+                shutil.copyfile(path, destination / path.name)
+
+
+def _local(source):
+    """The file or folder among the places of a checkpoint; None: there is none."""
+    places = source if isinstance(source, list) else [source]
+    for place in places:
+        path = Path(str(place or "").partition("#sha256=")[0]).expanduser()
+        if place and path.exists():
+            return path
+    return None
+
+
+def _copy(source, target):
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)

@@ -1,0 +1,111 @@
+"""What all loaded experiments share: their modules, and reading audio files.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from speechbrain.inference.interfaces import Pretrained
+from speechbrain.utils.fetching import LocalStrategy
+
+from s3prl_sb.dataio.dataset import ManifestDataset
+
+
+class SpeechModel(Pretrained):
+    """A trained experiment: upstream, featurizer and head. Base of the task types.
+
+    A subclass says in :meth:`lines` what ``s3prl-sb predict`` prints.
+    """
+
+    MODULES_NEEDED = ["upstream", "featurizer", "head"]
+    HPARAMS_NEEDED = ["audio_pipes"]
+
+    @classmethod
+    def from_hparams(cls, source, savedir=None, overrides=None, **kwargs):
+        """Loads an export.
+
+        Arguments
+        ---------
+        source : str
+            The folder that :func:`~s3prl_sb.inference.export` has made.
+        savedir : str, optional
+            Where SpeechBrain puts links to its files; default: nowhere.
+        overrides : dict, optional
+            Of its ``hyperparams.yaml``.
+        **kwargs
+            As for SpeechBrain's ``from_hparams``, e.g.
+            ``run_opts={"device": "cuda"}``.
+
+        Returns
+        -------
+        SpeechModel
+        """
+        overrides = dict(overrides or {})
+        if Path(source).is_dir():  # it may have been moved since
+            folder = str(Path(source).resolve())
+            overrides.setdefault("export_folder", folder)
+            if folder not in sys.path:  # modules that came along, see export()
+                sys.path.append(folder)
+        if savedir is None:
+            kwargs.setdefault("local_strategy", LocalStrategy.NO_LINK)
+        return super().from_hparams(
+            source, savedir=savedir, overrides=overrides, **kwargs
+        )
+
+    def load_file(self, path, start=None, stop=None):
+        """An audio file as the experiment heard its test set.
+
+        Arguments
+        ---------
+        path : str
+            wav, flac, ogg or mp3, of any rate and number of channels.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        torch.Tensor
+            [samples].
+        """
+        record = {"wav": str(path), "start": start, "stop": stop}
+        pipes = [p for p in self.hparams.audio_pipes if getattr(p, "audio", True)]
+        return ManifestDataset({Path(path).name: record}, pipes, ["sig"])[0]["sig"]
+
+    def features(self, wavs, wav_lens=None):
+        """Features, without gradients.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        features : torch.Tensor
+            [batch, frames, size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+        """
+        with torch.no_grad(), self.inference_ctx:
+            states, lens = self.mods.upstream(wavs.to(self.device), wav_lens)
+            return self.mods.featurizer(states), lens
+
+    def lines(self, paths):
+        """What the model says of audio files, in text.
+
+        Arguments
+        ---------
+        paths : list of str
+            Audio files.
+
+        Returns
+        -------
+        iterable of str
+            Lines, as ``s3prl-sb predict`` prints them.
+        """
+        raise NotImplementedError

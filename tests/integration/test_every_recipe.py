@@ -1,0 +1,192 @@
+"""Every recipe's whole way: from audio to an export, killed, and in two processes.
+
+What is particular to a task, its tables and what its predictions must be, is in
+``tests/contract/small/<TASK>.py``.
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import assert_same_outcome, command, results, trained
+
+from s3prl_sb import resources
+from s3prl_sb.inference import export, load
+
+RECIPES = resources.recipes()
+SMALL = Path(__file__).parents[1] / "contract/small"
+TINY = """
+tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
+    source: null
+    config: {hidden_size: 16, ffn_size: 16, num_layers: 2, num_heads: 2,
+             position_groups: 2, position_kernel: 8,
+             conv_layers: [[8, 10, 5], [8, 8, 4], [8, 4, 4]]}
+"""
+BUDGET = {"total_steps": 4, "steps_per_epoch": 2, "batch_size": 4}
+SCHEMA = {
+    "task": str,
+    "upstream": str,
+    "chosen_by": dict,
+    "metrics": dict,
+    "valid": dict,
+    "utterances": dict,
+    "seed": int,
+    "total_steps": int,
+    "best_step": int,
+    "layers": list,
+    "layer_weights": list,
+    "seconds": float,
+    "peak_memory_gb": float,
+    "device": str,
+    "versions": dict,
+}
+
+
+def every_recipe(function):
+    return pytest.mark.parametrize("name", RECIPES)(function)
+
+
+def small(name):
+    """What is particular to a recipe."""
+    if str(SMALL) not in sys.path:
+        sys.path.append(str(SMALL))
+    return importlib.import_module(name.rpartition("/")[2])
+
+
+def arguments(name, output, *options, **overrides):
+    """The recipe's command line, with a budget of a few steps."""
+    trains = "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text()
+    budget, loaders = {}, {}
+    if trains:
+        budget = {**BUDGET, "ckpt_interval_steps": 1, **small(name).BUDGET}
+        loaders = {
+            f"{split}_dataloader_opts": "{num_workers: 0, batch_size: 4}"
+            for split in ("train", "valid", "test")
+        }
+    return command(
+        RECIPES[name], output, *options, **{**budget, **loaders, **overrides}
+    )
+
+
+@pytest.fixture(scope="module")
+def on_tables(tmp_path_factory):
+    """``on_tables(name)``: a folder of a user's own tables, and what names them."""
+    made = {}
+
+    def on_tables(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name.replace("/", "-"))
+            (folder / "tiny.yaml").write_text(TINY)
+            given = small(name).tables(folder)
+            given.update(upstream=folder / "tiny.yaml", cache="off")
+            made[name] = folder, given
+        return made[name]
+
+    return on_tables
+
+
+@pytest.fixture(scope="module")
+def finished(on_tables, launcher):
+    """``finished(name)``: a whole run on these tables, without a cache."""
+    done = {}
+
+    def finished(name):
+        if name not in done:
+            folder, given = on_tables(name)
+            done[name] = folder / "out"
+            assert launcher.run(arguments(name, done[name], **given)) == 0
+        return done[name]
+
+    return finished
+
+
+@every_recipe
+def test_debug_run_on_its_corpus(name, launcher, tmp_path):
+    given = small(name).corpus(tmp_path / "corpus")
+    given.setdefault("data_folder", tmp_path / "corpus")
+    given.setdefault("upstream", "fbank_no_cmvn")
+    argv = arguments(name, tmp_path / "out", "--debug", **given)
+    assert launcher.run(argv) == 0
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    assert found["task"] == name and found["upstream"] == "fbank_no_cmvn"
+
+
+@every_recipe
+def test_results(name, finished):
+    found = json.loads((finished(name) / "results.json").read_text())
+    assert {key: type(value) for key, value in found.items()} == SCHEMA
+    assert found["task"] == name
+    metric = found["chosen_by"]["metric"]
+    assert metric in found["metrics"] and metric in found["valid"]
+    assert isinstance(found["chosen_by"]["highest"], bool)
+    assert found["utterances"] == small(name).UTTERANCES
+    if found["total_steps"]:
+        assert 0 < found["best_step"] <= found["total_steps"]
+    assert len(found["layer_weights"]) == len(found["layers"]) <= 3
+    assert sum(found["layer_weights"]) == pytest.approx(1, abs=1e-5)
+    for stats in (found["metrics"], found["valid"]):
+        assert all(isinstance(value, float) for value in stats.values())
+    assert set(found["versions"]) == {"s3prl_sb", "speechbrain", "torch"}
+
+
+@every_recipe
+def test_what_a_run_leaves(name, finished):
+    left = {path.name for path in finished(name).iterdir()}
+    expected = {"results.json", "predictions.csv", "hyperparams.yaml", "save"}
+    if results(finished(name))["total_steps"]:
+        expected.add("train_log.txt")
+    assert {*expected, "log.txt", "env.log"} <= left
+    assert not [file for file in left if file.startswith(".")]
+
+
+@every_recipe
+def test_predictions_are_those_of_the_export(name, finished, on_tables, tmp_path):
+    folder, _ = on_tables(name)
+    exported = export(finished(name), tmp_path / "exported")
+    moved = exported.rename(tmp_path / "moved")
+    for model in (load(moved), load(finished(name))):
+        small(name).check(finished(name), model, folder)
+
+
+@every_recipe
+def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
+    argv = arguments(name, tmp_path / "out", **on_tables(name)[1])
+    kills = getattr(
+        small(name),
+        "KILLS",
+        [
+            ("s3prl_sb.brains.base.SSLBrain.fit_batch", 2, "after"),
+            ("torch.save", 4, "half"),
+            ("speechbrain.Brain.evaluate_batch", 2, "after"),
+        ],
+    )
+    for point, call, how in kills:
+        kill = {"point": point, "call": call, "how": how}
+        assert launcher.run(argv, kill=kill) == -9, f"{point} is not called so often"
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", finished(name))
+
+
+@every_recipe
+def test_two_processes(name, finished, on_tables, launcher, tmp_path):
+    """Learn what one learns, where nothing but the order is random."""
+    output = tmp_path / "out"
+    argv = arguments(name, output, **on_tables(name)[1])
+    assert launcher.run_distributed(argv) == 0
+    found, expected = results(output), results(finished(name))
+    assert found["utterances"] == expected["utterances"]
+    assert found["metrics"].keys() == expected["metrics"].keys()
+    ids = [
+        [line.split(",")[0] for line in (folder / "predictions.csv").open()]
+        for folder in (output, finished(name))
+    ]
+    assert sorted(ids[0]) == sorted(ids[1])
+    if not getattr(small(name), "DROPOUT", False):
+        weights, others = trained(output), trained(finished(name))
+        assert weights.keys() == others.keys()
+        for key, value in others.items():
+            if torch.is_tensor(value):
+                torch.testing.assert_close(weights[key], value, atol=1e-4, rtol=1e-3)
