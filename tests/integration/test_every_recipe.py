@@ -190,3 +190,10 @@ def test_two_processes(name, finished, on_tables, launcher, tmp_path):
         for key, value in others.items():
             if torch.is_tensor(value):
                 torch.testing.assert_close(weights[key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_batches_by_seconds_are_rehearsed_and_learn(on_tables, launcher, tmp_path):
+    given = {**on_tables("SUPERB/SID")[1], "batch_seconds": 1.5}
+    assert launcher.run(arguments("SUPERB/SID", tmp_path / "out", **given)) == 0
+    assert results(tmp_path / "out")["utterances"] == small("SUPERB/SID").UTTERANCES
+    assert "The largest batch fits" in (tmp_path / "out/log.txt").read_text()

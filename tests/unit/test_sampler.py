@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from s3prl_sb.dataio.sampler import StepSampler
+from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.sampler import SecondsSampler, StepSampler, make_sampler
 
 
 def epoch(number, rank=None, processes=None, monkeypatch=None, **options):
@@ -106,3 +107,70 @@ def test_unbalanced_draws_are_uniform():
 def test_bad_sizes(sizes):
     with pytest.raises(ValueError, match="all must be positive"):
         StepSampler(*sizes)
+
+
+# ------------------------------------------------------------- batches by seconds
+DURATIONS = [1.0, 5.0, 1.5, 2.0, 9.0, 1.0, 0.5, 3.0, 2.5, 1.0]
+
+
+def test_batches_of_seconds_hold_no_more_than_that():
+    sampler = SecondsSampler(DURATIONS, batch_seconds=6, steps=50)
+    for batch in sampler:
+        lengths = [DURATIONS[index] for index, _ in batch]
+        assert len(lengths) == 1 or len(lengths) * max(lengths) <= 6
+
+
+def test_each_pass_of_seconds_goes_over_each_utterance_once():
+    sampler = SecondsSampler(DURATIONS, batch_seconds=6, steps=1)
+    sampler.steps = len(sampler.batches)
+    orders = []
+    for number in (1, 2, 3):
+        sampler.set_epoch(number)
+        pairs = [pair for batch in sampler for pair in batch]
+        assert sorted(index for index, _ in pairs) == list(range(10))
+        assert {draw for _, draw in pairs} == {number - 1}
+        orders.append([index for index, _ in pairs])
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_epochs_of_seconds_are_cut_from_one_stream():
+    whole = SecondsSampler(DURATIONS, 6, steps=30, seed=3)
+    parts = SecondsSampler(DURATIONS, 6, steps=10, seed=3)
+    found = []
+    for number in (1, 2, 3):
+        parts.set_epoch(number)
+        found += list(parts)
+    assert found == list(whole)
+    assert found != list(SecondsSampler(DURATIONS, 6, steps=30, seed=4))
+
+
+def test_processes_share_the_seconds(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    streams = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        sampler = SecondsSampler(DURATIONS, batch_seconds=12, steps=1)
+        sampler.steps = len(sampler.batches)  # two passes over both
+        streams.append([pair for batch in sampler for pair in batch])
+        lengths = [[DURATIONS[index] for index in b] for b in sampler.batches]
+        assert all(len(b) == 1 or len(b) * max(b) <= 6 for b in lengths)
+    twice = [(index, turn) for index in range(10) for turn in (0, 1)]
+    assert sorted(streams[0] + streams[1]) == twice
+
+
+def test_the_longest_batch_comes_first_to_mind():
+    assert StepSampler(10, 3, 1).longest(DURATIONS) == [4, 1, 7]
+    sampler = SecondsSampler([4.0, 3.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], 8, steps=1)
+    assert sorted(sampler.longest([4.0, 3.9] + [1.0] * 6)) == [0, 1]
+
+
+def test_seconds_that_cannot_be():
+    for durations, seconds, steps in (([], 1, 1), ([1.0], 0, 1), ([1.0], 1, 0)):
+        with pytest.raises(ValueError, match="must be positive"):
+            SecondsSampler(durations, seconds, steps)
+    dataset = ManifestDataset({"a": {"label": "x", "duration": 1.0}})
+    with pytest.raises(ValueError, match="exclude each other"):
+        make_sampler(dataset, 4, 1, batch_seconds=3, balance="label")
+    with pytest.raises(ValueError, match="'speaker' is no key.*label"):
+        make_sampler(dataset, 4, 1, balance="speaker")
+    assert isinstance(make_sampler(dataset, 4, 1, batch_seconds=3), SecondsSampler)
