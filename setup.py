@@ -14,9 +14,19 @@ VERSION = re.search(
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
     "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
+    # Beam search with an n-gram LM; it has no wheel for Python 3.13 yet.
+    "lm": ["flashlight-text>=0.0.7; python_version < '3.13'"],
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     # The suite; independent references.
-    "test": ["pytest>=8", "scikit-learn>=1.3", "transformers>=4.57,<6"],
+    "test": [
+        "pytest>=8",
+        "dtw-python>=1.5",
+        "flashlight-text>=0.0.7; python_version < '3.13'",
+        "jiwer>=3",
+        "pyannote.metrics>=4",
+        "scikit-learn>=1.3",
+        "transformers>=4.57,<6",
+    ],
 }
 EXTRAS["all"] = sorted(set(sum(EXTRAS.values(), [])))
 
@@ -47,6 +57,7 @@ setup(
         "hyperpyyaml>=1.2.2",
         "sentencepiece>=0.1.99",
         "numpy>=1.24",
+        "scipy>=1.10",
         "tqdm>=4.60",
         "soundfile>=0.12",
         "safetensors>=0.4",

@@ -58,6 +58,7 @@ class SSLBrain(sb.Brain):
     task = None  #: name of the task in results.json
     metric = None  #: name of the validation metric that chooses the checkpoint
     higher_is_better = True
+    evaluation_loss = True  #: whether the loss means anything on new data
 
     def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
         self.upstream = hparams["upstream_model"]
@@ -317,7 +318,8 @@ class SSLBrain(sb.Brain):
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(stage_loss)
             return
-        stats = {"loss": float(stage_loss), **self.stage_stats(stage)}
+        loss = {"loss": float(stage_loss)} if self.evaluation_loss else {}
+        stats = {**loss, **self.stage_stats(stage)}
         if stage == sb.Stage.VALID:
             # The checkpoint first: what is logged has been kept.
             self.save_best(stats, epoch)

@@ -22,7 +22,7 @@ def layer_weights(path, layers, weights):
     weights : list of float
         The weight of each.
     """
-    figure = _figure(max(4.0, 0.35 * len(layers)), 3.0)
+    figure = figure_of_size(max(4.0, 0.35 * len(layers)), 3.0)
     if figure is None:
         return
     axes = figure.subplots()
@@ -32,7 +32,7 @@ def layer_weights(path, layers, weights):
     axes.set_xlabel("hidden state (0: the input of the first layer)")
     axes.set_ylabel("weight")
     axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion_matrix(path, counts, labels):
@@ -48,7 +48,7 @@ def confusion_matrix(path, counts, labels):
         Their names, drawn up to 60 of them.
     """
     size = min(14.0, 3.0 + 0.25 * len(labels))
-    figure = _figure(size + 1, size)
+    figure = figure_of_size(size + 1, size)
     if figure is None:
         return
     axes = figure.subplots()
@@ -74,10 +74,22 @@ def confusion_matrix(path, counts, labels):
                     )
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _figure(width, height):
+def figure_of_size(width, height):
+    """An empty figure.
+
+    Arguments
+    ---------
+    width, height : float
+        Inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        None without matplotlib.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -86,7 +98,16 @@ def _figure(width, height):
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure, path):
+def save(figure, path):
+    """Writes a figure as PNG, whole or not at all.
+
+    Arguments
+    ---------
+    figure : matplotlib.figure.Figure
+        What to write.
+    path : pathlib.Path
+        PNG to write.
+    """
     temporary = path.with_name(f".{path.name}.part")
     figure.savefig(temporary, dpi=120, format="png")
     os.replace(temporary, path)

@@ -17,6 +17,7 @@ KEPT = (
     "upstream",
     "freeze",
     "batch_size",
+    "batch_seconds",
     "grad_accumulation_factor",
     "steps_per_epoch",
     "lr",
@@ -24,6 +25,9 @@ KEPT = (
     "max_grad_norm",
     "train_fraction",
     "train_per_class",
+    "valid_speakers",
+    "valid_seed",
+    "min_seconds",
 )
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "AddNoise",
     "AudioFileError",
     "EncodeCategory",
-    "EncodeText",
     "LoadAudio",
     "RandomCrop",
     "UnfoldChunks",
@@ -242,72 +241,3 @@ class EncodeCategory(Pipe):
                 + (", …" if len(known) > 10 else "")
             )
         return known[label]
-
-
-class EncodeText(Pipe):
-    """Turns a transcription into tokens: items ``tokens_list`` and ``tokens``.
-
-    Arguments
-    ---------
-    tokenizer : str
-        "characters", or the path of a sentencepiece ``.model``.
-    vocabulary : str
-        The characters, for "characters"; token 0 is left free for the blank.
-    key : str
-        The transcription's item.
-
-    Example
-    -------
-    >>> from s3prl_sb.dataio.dataset import ManifestDataset
-    >>> dataset = ManifestDataset({"a": {"text": "ABBA"}})
-    >>> dataset.add_pipe(EncodeText())
-    >>> dataset.set_output_keys(["tokens_list"])
-    >>> dataset[0], EncodeText().decode([2, 3])
-    ({'tokens_list': [2, 3, 3, 2]}, 'AB')
-    """
-
-    def __init__(
-        self,
-        tokenizer="characters",
-        vocabulary=" ABCDEFGHIJKLMNOPQRSTUVWXYZ'",
-        key="text",
-    ):
-        self.key, self.characters, self.sentencepiece = key, None, None
-        if tokenizer == "characters":
-            self.characters = vocabulary
-            self.indices = {c: i + 1 for i, c in enumerate(vocabulary)}
-        else:
-            import sentencepiece
-
-            if not Path(tokenizer).is_file():
-                raise FileNotFoundError(f"no sentencepiece model at '{tokenizer}'")
-            self.sentencepiece = sentencepiece.SentencePieceProcessor(
-                model_file=str(tokenizer)
-            )
-
-    def __len__(self):
-        if self.sentencepiece:
-            return self.sentencepiece.vocab_size()
-        return len(self.characters) + 1
-
-    def __call__(self, dataset):
-        dataset.add_dynamic_item(self.encode, [self.key], "tokens_list")
-        dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")
-
-    def encode(self, text):
-        """str -> list of int."""
-        if self.sentencepiece:
-            return self.sentencepiece.encode(text)
-        unknown = sorted(set(text) - set(self.indices))
-        if unknown:
-            raise ValueError(
-                f"the characters {unknown} of '{text}' are not in the "
-                "vocabulary: normalise the text or extend it"
-            )
-        return [self.indices[c] for c in text]
-
-    def decode(self, tokens):
-        """list of int -> str; the blank is left out."""
-        if self.sentencepiece:
-            return self.sentencepiece.decode(list(tokens))
-        return "".join(self.characters[t - 1] for t in tokens if t)

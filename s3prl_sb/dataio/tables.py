@@ -213,17 +213,17 @@ def load_table(path, required=(), data_root=None):
     >>> records["a"]["duration"], records["a"]["label"], records["a"]["stop"]
     (0.5, 'yes', None)
     """
-    return _complete(path, rows(path), required, data_root)
+    return complete(path, rows(path), required, data_root)
 
 
 def from_csv(path, required=(), data_root=None):
     """``load_table`` for a CSV or TSV, whatever its name ends in."""
-    return _complete(path, csv_rows(path), required, data_root)
+    return complete(path, csv_rows(path), required, data_root)
 
 
 def from_json(path, required=(), data_root=None):
     """``load_table`` for SpeechBrain's JSON, whatever its name ends in."""
-    return _complete(path, manifest.json_rows(path), required, data_root)
+    return complete(path, manifest.json_rows(path), required, data_root)
 
 
 def rows(path):
@@ -304,8 +304,12 @@ def _id(record):
     return "_".join([os.path.splitext(record["wav"])[0], *times])
 
 
-def _complete(path, found, required, data_root):
-    """Rows to validated records: absolute paths, numbers, durations."""
+def complete(path, found, required, data_root):
+    """Makes validated records of rows: absolute paths, numbers, durations.
+
+    ``found`` are rows as :func:`rows` gives them, of the file ``path``; the rest is as
+    for :func:`load_table`.
+    """
     folder = os.path.abspath(data_root or os.path.dirname(path))
     records, spots, lines = {}, {}, {}
     for name, line, row in manifest.unique(found, path):

@@ -109,12 +109,13 @@ def export(run_folder, destination, copy_upstream=True):
 
 
 def _pretrainer(loadables):
-    """The lines that load weights; none for what has none."""
+    """The lines that load the weights."""
+    node = "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
     if not loadables:
-        return ""
+        return node  # nothing is trained
     return (
-        "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
-        "    loadables:\n"
+        node
+        + "    loadables:\n"
         + "".join(f"        {name}: !ref <{name}>\n" for name in loadables)
         + "    custom_hooks:\n"
         + "".join(

@@ -14,7 +14,6 @@ from s3prl_sb.dataio.pipes import (
     AddNoise,
     AudioFileError,
     EncodeCategory,
-    EncodeText,
     LoadAudio,
     Pipe,
     RandomCrop,
@@ -295,40 +294,3 @@ def test_categories():
     assert dataset[0] == {"word_encoded": 1}
     with pytest.raises(ValueError, match="'c' does not occur .* 2 labels are b, a"):
         dataset[1]
-
-
-def test_characters():
-    pipe = EncodeText()
-    text = "IT'S A TEST"
-    assert pipe.decode(pipe.encode(text)) == text and len(pipe) == 29
-    assert 0 not in pipe.encode(text) and pipe.decode([0, *pipe.encode("A"), 0]) == "A"
-    assert max(pipe.encode(pipe.characters)) == len(pipe) - 1
-    with pytest.raises(ValueError, match=r"\['é'\] of 'CAFé'"):
-        pipe.encode("CAFé")
-    dataset = ManifestDataset(
-        {"a": {"text": "AB"}, "b": {"text": ""}}, [pipe], ["tokens"]
-    )
-    assert dataset[0]["tokens"].tolist() == [2, 3] and dataset[1]["tokens"].shape == (
-        0,
-    )
-
-
-def test_sentencepiece(tmp_path):
-    import sentencepiece
-
-    text = "the cat sat on a mat and then another cat came to sit there too\n"
-    (tmp_path / "text.txt").write_text(text * 20)
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(tmp_path / "text.txt"),
-        model_prefix=str(tmp_path / "tiny"),
-        vocab_size=100,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    pipe = EncodeText(tokenizer=str(tmp_path / "tiny.model"))
-    assert (
-        pipe.decode(pipe.encode("the cat sat")) == "the cat sat"
-        and 10 < len(pipe) <= 100
-    )
-    with pytest.raises(FileNotFoundError, match="no sentencepiece model at 'x.model'"):
-        EncodeText(tokenizer="x.model")
