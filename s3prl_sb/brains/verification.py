@@ -1,0 +1,266 @@
+"""Are two utterances of one speaker? Embeddings, compared by their cosine.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import io
+import logging
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+import torch.nn.functional as F
+from speechbrain.dataio.encoder import CategoricalEncoder
+
+from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.det_plot import det_plot
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.pipes import EncodeCategory
+from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.files import write_text
+from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.metrics.score_normalization import as_norm
+from s3prl_sb.metrics.verification import (
+    det_curve,
+    equal_error_rate,
+    minimum_detection_cost,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class VerificationBrain(SSLBrain):
+    """Trained to tell the speakers of the training set, chosen by equal error rate.
+
+    In evaluation each utterance is embedded once, then all trials are scored. The
+    threshold of the equal error rate in validation is what decides afterwards: in
+    the test (``false_acceptance``, ``false_rejection``) and in an export.
+
+    Arguments
+    ---------
+    trials : dict
+        "valid" and "test" to lists of :class:`~s3prl_sb.dataio.trials.Trial`.
+    cohort : list of str
+        Utterances, in the validation and the test set, to normalize scores by. Empty:
+        scores are cosines.
+    choose : str
+        "best" checkpoint in validation, or the "last" one.
+    **kwargs
+        As for :class:`~s3prl_sb.brains.base.SSLBrain`. Among the modules, ``head``
+        takes features and relative lengths to [batch, size], and ``loss`` that and
+        labels (negative: does not count) to a loss. Needs ``min_seconds`` in the
+        hparams, and with a cohort ``top_n``.
+
+    Note
+    ----
+    S3PRL decodes the whole corpus beforehand to leave out training utterances with
+    no more than 2 s of speech. Here, they do not count in the loss when they come.
+    """
+
+    metric = "eer"
+    higher_is_better = False
+    evaluation_loss = False  # it knows nothing of new speakers
+
+    def __init__(self, trials, cohort=(), choose="best", **kwargs):
+        super().__init__(**kwargs)
+        if choose not in ("best", "last"):
+            raise ValueError(f"choose the 'best' or the 'last', not '{choose}'")
+        if choose == "last":
+            if getattr(self.hparams, "lr_search", None):
+                raise ValueError(
+                    "lr_search chooses in validation, for which no speakers are held "
+                    "out: set valid_speakers, or lr_search: null."
+                )
+            self.metric, self.higher_is_better = "step", True
+        self.trials, self.cohort = trials, list(cohort)
+        samples = round(self.hparams.min_seconds * self.upstream.sample_rate)
+        self.min_frames = self.upstream.frames(samples)
+        self.start_stage(sb.Stage.TRAIN)
+
+    def compute_forward(self, batch, stage):
+        """Batch -> embeddings [batch, size], and which are long enough, [batch]."""
+        batch = batch.to(self.device)
+        features, lens = self.compute_features(batch)
+        enough = frame_mask(features, lens).sum(1) >= self.min_frames
+        return self.modules["head"](features, lens), enough
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Embeddings -> loss; in evaluation, remembers them."""
+        embeddings, enough = predictions
+        if stage == sb.Stage.TRAIN:
+            self.counted = self.counted + enough.sum()
+            self.short = self.short + (~enough).sum()
+            labels = torch.where(enough, batch.speaker_encoded, -1)
+            return self.modules["loss"](embeddings, labels)
+        self.names += batch.id
+        self.embeddings.append(F.normalize(embeddings.float()).cpu())
+        return torch.zeros(())
+
+    def start_stage(self, stage):
+        """Starts collecting embeddings."""
+        self.names, self.embeddings = [], []
+        self.counted = self.short = 0  # training utterances, by their length
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Logs, and saves a checkpoint or the results."""
+        counted, short = int(self.counted), int(self.short)
+        if short:
+            level = logging.INFO if counted else logging.WARNING
+            message = "%d of %d training utterances had less than min_seconds (%s s)"
+            total, seconds = counted + short, self.hparams.min_seconds
+            logger.log(level, message + " of speech", short, total, seconds)
+        super().on_stage_end(stage, stage_loss, epoch)
+
+    def stage_stats(self, stage):
+        """Equal error rate and minimum detection cost."""
+        scores, labels = self.score(self.trials[stage.name.lower()])
+        stats = {}
+        for name, values in scores.items():
+            eer, threshold = equal_error_rate(values, labels)
+            stats[f"{name}eer"] = eer
+            stats[f"{name}min_dcf"], _ = minimum_detection_cost(values, labels)
+            if stage == sb.Stage.VALID:
+                stats[f"{name}threshold"] = threshold
+        if self.metric not in stats:
+            stats["step"] = float(self.optimizer_step)
+        if stage == sb.Stage.VALID:
+            return stats
+        self.scores, self.labels = scores[""], labels
+        self.accepted = accepted = self.scores >= self.best["threshold"]
+        target = labels == 1
+        stats["false_acceptance"] = accepted[~target].double().mean().item()
+        stats["false_rejection"] = (~accepted)[target].double().mean().item()
+        return stats
+
+    def score(self, trials):
+        """Scores all trials, of the embeddings that the stage has collected.
+
+        Arguments
+        ---------
+        trials : list of Trial
+            Their utterances have been embedded.
+
+        Returns
+        -------
+        scores : dict
+            "" to the scores, [trials], float64. Where they are normalized, also
+            "cosine_" to what they were before.
+        labels : torch.Tensor
+            [trials].
+        """
+        rows = {name: row for row, name in enumerate(self.names)}
+        embeddings = torch.cat(self.embeddings).double()
+        if self.debug:  # a few batches only: what is lacking is like nothing else
+            rows = _Lacking(rows, len(embeddings))
+            embeddings = torch.cat([embeddings, torch.zeros_like(embeddings[:1])])
+        first = torch.tensor([rows[trial.first] for trial in trials])
+        second = torch.tensor([rows[trial.second] for trial in trials])
+        labels = torch.tensor([trial.label for trial in trials])
+        cosines = torch.cat(
+            [
+                (embeddings[a] * embeddings[b]).sum(1)
+                for a, b in zip(first.split(1 << 16), second.split(1 << 16))
+            ]
+        )
+        if not self.cohort or self.debug:
+            return {"": cosines}, labels
+        cohort = embeddings[[rows[name] for name in self.cohort]]
+        normed = as_norm(
+            cosines, first, second, embeddings @ cohort.T, self.hparams.top_n
+        )
+        return {"": normed, "cosine_": cosines}, labels
+
+    def write_predictions(self):
+        """``predictions.csv``, ``scores.txt`` (for scoring tools: label, score and
+        both utterances) and the plot of errors."""
+        folder = Path(self.hparams.output_folder)
+        table, lines = io.StringIO(), []
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["id1", "id2", "label", "prediction", "score"])
+        decisions = zip(self.scores.tolist(), self.accepted.int().tolist())
+        for trial, (score, accepted) in zip(self.trials["test"], decisions):
+            pair, score = (trial.first, trial.second), f"{score:.12g}"
+            writer.writerow([*pair, trial.label, accepted, score])
+            lines.append("\t".join([str(trial.label), score, *pair]) + "\n")
+        write_text(folder / "predictions.csv", table.getvalue())
+        write_text(folder / "scores.txt", "".join(lines))
+        _, *rates = det_curve(self.scores, self.labels)
+        rate, _ = equal_error_rate(self.scores, self.labels)
+        det_plot(folder / "det.png", *rates, rate)
+
+    def interface(self):
+        """A verifier with the threshold of validation, for cosines."""
+        threshold = self.best.get("cosine_threshold", self.best["threshold"])
+        return {
+            "class": "s3prl_sb.inference.verifier.SpeakerVerifier",
+            "head": {},
+            "hparams": {"threshold": threshold},
+        }
+
+
+class _Lacking(dict):
+    """A dictionary with a value for what it lacks."""
+
+    def __init__(self, content, value):
+        super().__init__(content)
+        self.value = value
+
+    def __missing__(self, key):
+        return self.value
+
+
+def verification_splits(hparams):
+    """The three datasets of a verification recipe, and what goes with them.
+
+    Arguments
+    ---------
+    hparams : dict
+        ``save_folder`` with the manifests; ``train_pipes`` and ``eval_pipes``;
+        ``train_fraction`` and ``train_per_class`` for few-shot training;
+        ``score_normalization``, None or "as_norm", and for that ``cohort_size``.
+
+    Returns
+    -------
+    splits : dict
+        "train", "valid", "test" to
+        :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have
+        ``id`` and ``sig``, in training also ``speaker_encoded``.
+    speakers : list of str
+        Those of the training set, sorted.
+    cohort : list of str
+        Training utterances that have been added to the validation and the test set
+        to normalize scores by.
+    """
+    records = read_splits(hparams, key="speaker")
+    every = manifest.read(Path(hparams["save_folder"]) / "train.json").values()
+    speakers = sorted({record["speaker"] for record in every})
+    cohort = _cohort(records["train"], hparams)
+    for split in ("valid", "test"):
+        known = set().union(*records[split].values())
+        for name, record in cohort.items():
+            records[split][name] = {key: record.get(key) for key in known}
+    splits = make_splits(hparams, records, [], ["id", "sig"])
+    encoder = CategoricalEncoder()
+    encoder.expect_len(len(speakers))
+    encoder.update_from_iterable(speakers)
+    splits["train"].add_pipe(EncodeCategory(encoder, "speaker"))
+    splits["train"].set_output_keys(["id", "sig", "speaker_encoded"])
+    return splits, speakers, list(cohort)
+
+
+def _cohort(records, hparams):
+    """Training utterances, as many of each speaker as of any other."""
+    wanted = hparams["score_normalization"]
+    if wanted is None:
+        return {}
+    if wanted != "as_norm":
+        raise ValueError(f"score_normalization is null or as_norm, not '{wanted}'")
+    ranked, turns = {}, []
+    for name in sorted(records):
+        turn = ranked.setdefault(records[name]["speaker"], [])
+        turn.append(name)
+        turns.append((len(turn), name))
+    chosen = [name for _, name in sorted(turns)[: hparams["cohort_size"]]]
+    return {f"cohort--{name}": records[name] for name in chosen}

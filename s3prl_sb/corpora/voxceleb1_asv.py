@@ -1,0 +1,316 @@
+"""VoxCeleb1 for speaker verification (SUPERB ASV): 1,211 speakers to train on, and
+trials of 40 others.
+
+The corpus is laid out as for identification (:mod:`s3prl_sb.corpora.voxceleb1`). Its
+trials, ``veri_test.txt``, have a line each: 1 (same speaker) or 0, and two paths.
+Nothing but these trials is published, so the trials to validate with are made here,
+of speakers who are then not trained on.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import hashlib
+import logging
+import os
+import re
+
+from s3prl_sb.corpora.voxceleb1 import (
+    audio_folders,
+    check_folder,
+    find_audio,
+    find_list,
+)
+from s3prl_sb.dataio import manifest, tables, trials
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import SPLITS
+
+logger = logging.getLogger(__name__)
+
+VERSION = "voxceleb1_asv/1"  # another one makes finished preparations stale
+TRIAL_FILES = ("veri_test.txt", "voxceleb1_test_v2.txt")  # the corpus', S3PRL's name
+TRIAL_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/veri_test.txt"
+WAV = r"id\d{5}/[^/\s]+/[^/\s]+\.wav"
+LINE = re.compile(rf"([01])\s+({WAV})\s+({WAV})")
+SPEAKER = re.compile(r"id\d{5}")
+MONITORED = 40  # speakers to validate on where none are held out
+
+
+def prepare_voxceleb1_asv(
+    data_folder,
+    save_folder,
+    trials_file=None,
+    valid_speakers=40,
+    valid_seed=0,
+    min_seconds=2.0,
+    skip_prep=False,
+):
+    """Writes the manifests and the lists ``valid_trials.txt`` and ``test_trials.txt``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds ``dev/wav`` and ``test/wav``, or both merged as ``wav``.
+    save_folder : str
+        Where all goes. A finished preparation with the same settings is kept.
+    trials_file : str, optional
+        Trials to test with. Default: ``veri_test.txt`` (or ``voxceleb1_test_v2.txt``)
+        in ``data_folder``.
+    valid_speakers : int
+        How many speakers are held out of training, to validate on. 0: none are; the
+        trials of validation are then of 40 speakers who are trained on.
+    valid_seed : int
+        Chooses these speakers and their trials.
+    min_seconds : float
+        Training utterances that are no longer than this are left out.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have ``speaker`` and
+        ``video``; those of validation and test are the utterances of the trials.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Note
+    ----
+    The published protocol trains on all speakers but those of the test, and reports
+    the lowest equal error rate that any checkpoint has on the test. Here 40 speakers
+    of the training set are held out, as many as the test has, and their trials, as
+    many an utterance as the test has, choose the checkpoint and the threshold.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for n in range(6):
+    ...         for video in "ab":
+    ...             wav = f"{folder}/wav/id1000{n}/{video}/00001.wav"
+    ...             os.makedirs(os.path.dirname(wav))
+    ...             soundfile.write(wav, numpy.zeros(40000), 16000)
+    ...     with open(folder + "/veri_test.txt", "w") as file:
+    ...         _ = file.write("1 id10000/a/00001.wav id10000/b/00001.wav\\n")
+    ...         _ = file.write("0 id10000/a/00001.wav id10001/b/00001.wav\\n")
+    ...     save = folder + "/save"
+    ...     paths = prepare_voxceleb1_asv(folder, save, valid_speakers=2)
+    ...     [len(manifest.read(path)) for path in paths.values()]
+    [4, 4, 3]
+    """
+    if skip_prep:
+        return _skipped(save_folder)
+    data_folder = check_folder(data_folder)
+    trials_file = find_list(
+        data_folder, trials_file, TRIAL_FILES, "trials_file", TRIAL_URL
+    )
+    arguments = {
+        "version": VERSION,
+        "data_folder": data_folder,
+        "trials_file": trials_file,
+        "sha256": manifest.digest(trials_file),
+        "valid_speakers": valid_speakers,
+        "valid_seed": valid_seed,
+        "min_seconds": min_seconds,
+    }
+    paths = _finished(save_folder, arguments)
+    if paths:
+        return paths
+    test, test_trials, places = _read_trials(trials_file)
+    find_audio(test, data_folder, places)
+    records = _recordings(data_folder, {r["speaker"] for r in test.values()})
+    speakers = sorted(
+        {record["speaker"] for record in records.values()},
+        key=lambda s: hashlib.sha1(f"{valid_seed}|{s}".encode()).digest(),
+    )
+    if not 0 <= valid_speakers <= len(speakers) - 2:
+        raise ManifestError(
+            f"valid_speakers {valid_speakers}: {data_folder} has {len(speakers)} "
+            "speakers outside the test, and 2 must be left to train on. Choose fewer."
+        )
+    watched = set(speakers[: valid_speakers or MONITORED])
+    valid = {n: r for n, r in records.items() if r["speaker"] in watched}
+    valid_trials = trials.draw(valid, seed=valid_seed)
+    trials.check(valid_trials, f"valid_speakers {valid_speakers} of {data_folder}")
+    used = {name for trial in valid_trials for name in trial[1:]}
+    valid = {name: dict(valid[name]) for name in sorted(used)}
+    if valid_speakers:
+        records = {n: r for n, r in records.items() if r["speaker"] not in watched}
+    everyone = [*records.values(), *valid.values(), *test.values()]
+    lengths = manifest.durations([record["wav"] for record in everyone])
+    for record, length in zip(everyone, lengths):
+        record["duration"] = length
+    train = _long_enough(records, min_seconds, data_folder)
+    lists = {"valid": valid_trials, "test": test_trials}
+    splits = {"train": train, "valid": valid, "test": test}
+    return _finish(splits, lists, save_folder, arguments)
+
+
+def prepare_trial_tables(
+    train_csv,
+    valid_csv,
+    test_csv,
+    save_folder,
+    min_seconds=2.0,
+    data_root=None,
+    skip_prep=False,
+):
+    """The same files of a user's own tables.
+
+    Arguments
+    ---------
+    train_csv : str
+        CSV, TSV or JSON with ``wav`` and ``speaker`` (or ``wav_path`` and ``spk``),
+        see :mod:`s3prl_sb.dataio.tables`.
+    valid_csv, test_csv : str
+        Trials, see :func:`s3prl_sb.dataio.trials.load_table`.
+    save_folder, min_seconds, skip_prep
+        As for :func:`prepare_voxceleb1_asv`.
+    data_root : str, optional
+        Where relative audio paths start. Default: each table's own folder.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file, the line, and the way out.
+    """
+    if skip_prep:
+        return _skipped(save_folder)
+    files = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
+    for file in files.values():
+        tables.suffix(file)
+    arguments = {
+        "version": VERSION,
+        "tables": {name: os.path.abspath(file) for name, file in files.items()},
+        "sha256": {name: manifest.digest(file) for name, file in files.items()},
+        "min_seconds": min_seconds,
+        "data_root": data_root and os.path.abspath(data_root),
+    }
+    paths = _finished(save_folder, arguments)
+    if paths:
+        return paths
+    train = tables.load_table(files["train"], ("speaker",), data_root)
+    splits = {"train": _long_enough(train, min_seconds, files["train"])}
+    lists = {}
+    for split in SPLITS[1:]:
+        splits[split], lists[split] = trials.load_table(files[split], data_root)
+    tables.warn_of_leaks(splits, files)
+    return _finish(splits, lists, save_folder, arguments)
+
+
+def trial_lists(save_folder):
+    """The trials of a preparation: "valid" and "test" to lists of Trial."""
+    return {s: trials.read(_list_path(save_folder, s)) for s in SPLITS[1:]}
+
+
+def _list_path(save_folder, split):
+    return os.path.join(save_folder, f"{split}_trials.txt")
+
+
+def _skipped(save_folder):
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    tables.skipped({split: _list_path(save_folder, split) for split in SPLITS[1:]})
+    return tables.skipped(outputs)
+
+
+def _finished(save_folder, arguments):
+    """The paths, if all is there; the lists have to be those that were written."""
+    lists = [_list_path(save_folder, split) for split in SPLITS[1:]]
+    return all(map(os.path.isfile, lists)) and manifest.finished(save_folder, arguments)
+
+
+def _finish(splits, lists, save_folder, arguments):
+    """Writes lists and manifests, and the stamp last."""
+    manifest.validate(splits["train"], "split train", ("speaker",), audio=False)
+    for split, content in lists.items():
+        trials.write(content, _list_path(save_folder, split))
+    return manifest.finish(splits, save_folder, arguments, required=())
+
+
+def _long_enough(records, min_seconds, source):
+    """Leaves out what is too short to train on."""
+    kept = {n: r for n, r in records.items() if r["duration"] > min_seconds}
+    speakers = {record["speaker"] for record in kept.values()}
+    if len(speakers) < 2:
+        raise ManifestError(
+            f"{source}: {len(kept)} of {len(records)} training utterances are longer "
+            f"than {min_seconds} s, of {len(speakers)} speakers: 2 are needed. Add "
+            "some, or lower min_seconds."
+        )
+    if len(kept) < len(records):
+        logger.warning(
+            "%d of %d training utterances are left out: they are not longer than "
+            "min_seconds, %s",
+            len(records) - len(kept),
+            len(records),
+            min_seconds,
+        )
+    return kept
+
+
+def _record(wav):
+    speaker, video, _ = wav.split("/")
+    name = os.path.splitext(wav)[0].replace("/", "--")
+    record = {"wav": wav, "start": None, "stop": None}
+    return name, {**record, "speaker": speaker, "video": video}
+
+
+def _read_trials(path):
+    """The utterances of a list, its trials, and ``{id: "file:line"}``."""
+    records, found, places = {}, [], {}
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        match = LINE.fullmatch(line.strip())
+        if not match:
+            raise ManifestError(
+                f"{path}:{number}: malformed line {line.strip()!r}. Expected 1 or 0 "
+                "and two paths: '1 id10270/5r0dWxy17C8/00003.wav "
+                "id10270/8jEAjG6SegY/00008.wav'"
+            )
+        label, *wavs = match.groups()
+        pair = dict(map(_record, wavs))
+        for name, record in pair.items():
+            records.setdefault(name, record)
+            places.setdefault(name, f"{path}:{number}")
+        first, second = (_record(wav)[0] for wav in wavs)
+        same = records[first]["speaker"] == records[second]["speaker"]
+        if same != (label == "1"):
+            raise ManifestError(
+                f"{path}:{number}: label {label}, but the speakers are "
+                f"{'the same' if same else 'different'} by their folders. Get a sound "
+                "copy of the list."
+            )
+        found.append(trials.Trial(int(label), first, second))
+    trials.check(found, path)
+    return records, found, places
+
+
+def _recordings(data_folder, tested):
+    """All recordings but those of the speakers of the test."""
+    records = {}
+    for folder in audio_folders(data_folder):
+        for speaker in sorted(os.listdir(folder)):
+            if not SPEAKER.fullmatch(speaker) or speaker in tested:
+                continue
+            for video in sorted(os.listdir(os.path.join(folder, speaker))):
+                path = os.path.join(folder, speaker, video)
+                for file in sorted(os.listdir(path) if os.path.isdir(path) else ()):
+                    if file.endswith(".wav"):
+                        name, record = _record(f"{speaker}/{video}/{file}")
+                        record["wav"] = os.path.join(path, file)
+                        records.setdefault(name, record)
+    if not records:
+        raise ManifestError(
+            f"{data_folder}: no recordings of speakers outside the test. Unpack "
+            "VoxCeleb1 so that it holds dev/wav/<speaker>/<video>/<number>.wav."
+        )
+    return records

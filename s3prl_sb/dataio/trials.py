@@ -1,0 +1,230 @@
+"""Trials of speaker verification: are these two utterances of one speaker?
+
+A list of trials is a text file with a line each: 1 (same speaker) or 0, and the ids
+of the two utterances, separated by tabs.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import io
+import os
+import random
+from typing import NamedTuple
+
+from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.files import write_text
+
+COLUMNS = ("label", "wav_path1", "wav_path2")
+ALIASES = {"wav1": "wav_path1", "wav2": "wav_path2"}
+
+
+class Trial(NamedTuple):
+    """Whether the speaker is the same (1) or not (0), and two utterances' ids."""
+
+    label: int
+    first: str
+    second: str
+
+
+def write(trials, path):
+    """Writes a list of trials, atomically.
+
+    Arguments
+    ---------
+    trials : list of Trial
+        In the order to be kept.
+    path : str
+        The text file.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write([Trial(1, "a", "b")], folder + "/trials.txt")
+    ...     read(folder + "/trials.txt")
+    [Trial(label=1, first='a', second='b')]
+    """
+    write_text(path, "".join(f"{t.label}\t{t.first}\t{t.second}\n" for t in trials))
+
+
+def read(path):
+    """The list of Trial in a file that :func:`write` has written."""
+    trials = []
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        cells = line.split("\t")
+        if len(cells) != 3 or cells[0] not in ("0", "1"):
+            raise ManifestError(
+                f"{path}:{number}: malformed line {line!r}. Expected 1 or 0, a tab, an "
+                "id, a tab, an id. Delete the file, and prepare again."
+            )
+        trials.append(Trial(int(cells[0]), *cells[1:]))
+    return trials
+
+
+def check(trials, path):
+    """Checks that both kinds of trials are there; error rates need them."""
+    for label, kind in ((1, "the same speaker"), (0, "different speakers")):
+        if not any(trial.label == label for trial in trials):
+            raise ManifestError(
+                f"{path}: none of {len(trials)} trials is of {kind} (label {label}). "
+                "Error rates need both kinds."
+            )
+
+
+def draw(records, each=4, seed=0):
+    """Makes trials among utterances, as many of the same speaker as of different ones.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``, with ``speaker``, and ``video`` (the session) where known.
+    each : int
+        Trials of either kind that an utterance comes first in.
+    seed : int
+        Another seed, other trials.
+
+    Returns
+    -------
+    list of Trial
+        Those of the same speaker are of different videos, unless the speaker has but
+        one. No pair comes twice.
+
+    Example
+    -------
+    >>> records = {f"{s}{n}": {"speaker": s} for s in "abc" for n in range(4)}
+    >>> trials = draw(records, each=2)
+    >>> len(trials) == 2 * sum(trial.label for trial in trials)
+    True
+    """
+    own, others, names = {}, {}, sorted(records)
+    for name in names:
+        own.setdefault(records[name]["speaker"], []).append(name)
+    for speaker in own:
+        others[speaker] = [n for n in names if records[n]["speaker"] != speaker]
+    trials, seen = [], set()
+    for name in names:
+        speaker, video = records[name]["speaker"], records[name].get("video")
+        same = [n for n in own[speaker] if n != name]
+        elsewhere = [n for n in same if records[n].get("video") != video]
+        rng = random.Random(f"{seed}|{name}")
+        targets = _some(rng, elsewhere or same, name, each, seen)
+        if targets:
+            different = _some(rng, others[speaker], name, len(targets), seen)
+            trials += [Trial(1, name, other) for other in targets[: len(different)]]
+            trials += [Trial(0, name, other) for other in different]
+    return trials
+
+
+def _some(rng, pool, name, count, seen):
+    """Draws so many of a pool, or fewer, that ``name`` was not yet paired with."""
+    drawn = rng.sample(pool, min(len(pool), 8 * count))
+    new = [n for n in drawn if (min(n, name), max(n, name)) not in seen][:count]
+    seen.update((min(n, name), max(n, name)) for n in new)
+    return new
+
+
+def load_table(path, data_root=None):
+    """Reads a user's own table of trials.
+
+    Arguments
+    ---------
+    path : str
+        CSV or TSV with the columns ``label`` (1: same speaker, 0: not),
+        ``wav_path1`` and ``wav_path2`` (or ``wav1``, ``wav2``), and optionally
+        ``id1`` and ``id2``; as JSON, these keys. Paths as in
+        :mod:`s3prl_sb.dataio.tables`.
+    data_root : str, optional
+        Where relative audio paths start. Default: the table's folder.
+
+    Returns
+    -------
+    records : dict
+        ``{id: record}`` of all utterances.
+    trials : list of Trial
+        In the table's order.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
+    ...     soundfile.write(folder + "/b.wav", numpy.zeros(8000), 16000)
+    ...     table = Path(folder, "my.csv")
+    ...     _ = table.write_text("label,wav1,wav2\\n1,a.wav,a.wav\\n0,a.wav,b.wav\\n")
+    ...     records, trials = load_table(str(table))
+    >>> sorted(records), trials[1]
+    (['a', 'b'], Trial(label=0, first='a', second='b'))
+    """
+    path, utterances, trials = str(path), {}, []
+    for line, row in _rows(path):
+        place = f"{path}:{line}"
+        missing = [key for key in COLUMNS if str(row.get(key, "")).strip() == ""]
+        if missing:
+            raise ManifestError(
+                f"{place}: missing {', '.join(missing)} (found {', '.join(row)}). A "
+                "trial has a label and two audio files."
+            )
+        label = str(row["label"]).strip()
+        if label not in ("0", "1"):
+            raise ManifestError(
+                f"{place}: label {label!r} is neither 1 (same speaker) nor 0."
+            )
+        names = []
+        for side in "12":
+            wav = row[f"wav_path{side}"]
+            name = str(row.get(f"id{side}") or os.path.splitext(wav)[0])
+            if "\t" in name or "\n" in name:
+                raise ManifestError(f"{place}: tab or new line in the id {name!r}")
+            first_line, first_wav = utterances.setdefault(name, (line, wav))
+            if first_wav != wav:
+                raise ManifestError(
+                    f"{place}: '{name}' is {wav}, but {first_wav} in line {first_line}."
+                    " Give every audio file its own id."
+                )
+            names.append(name)
+        trials.append(Trial(int(label), *names))
+    if not trials:
+        raise ManifestError(f"{path}: the table is empty. Add trials.")
+    check(trials, path)
+    found = [(name, line, {"wav": wav}) for name, (line, wav) in utterances.items()]
+    return tables.complete(path, found, (), data_root), trials
+
+
+def _rows(path):
+    """The (line, row) of each trial."""
+    ending = tables.suffix(path)
+    if ending == ".json":
+        return [(line, row) for _, line, row in manifest.json_rows(path)]
+    text = io.StringIO(manifest.read_text(path), newline="")
+    reader = csv.DictReader(
+        text, delimiter=tables.DELIMITERS[ending], skipinitialspace=True, strict=True
+    )
+    names = [ALIASES.get(name, name) for name in reader.fieldnames or ()]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise ManifestError(
+            f"{path}:1: no column {', '.join(missing)}; found {', '.join(names)}. The "
+            "first line must name the columns: id1,id2,wav_path1,wav_path2,label"
+        )
+    reader.fieldnames, rows = names, []
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise ManifestError(
+                    f"{path}:{reader.line_num}: not as many cells as the header has."
+                )
+            rows.append((reader.line_num, row))
+    except csv.Error as fault:
+        raise ManifestError(
+            f"{path}:{reader.line_num + 1}: not valid CSV: {fault}. Check the quotes."
+        ) from fault
+    return rows

@@ -1,0 +1,101 @@
+"""Are two recordings of one speaker?
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+import torch.nn.functional as F
+
+from s3prl_sb.inference.pretrained import SpeechModel
+
+
+class SpeakerVerifier(SpeechModel):
+    """Trained speaker embeddings, with the threshold of their validation.
+
+    Scores are cosines, between -1 and 1.
+
+    Example
+    -------
+    >>> # verifier = SpeakerVerifier.from_hparams("exported")
+    >>> # score, same = verifier.verify_files("a.wav", "b.wav")
+    """
+
+    HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "threshold"]
+
+    def embed_file(self, path, start=None, stop=None):
+        """The speaker embedding of an audio file.
+
+        Arguments
+        ---------
+        path : str
+            wav, flac, ogg or mp3, of any rate and number of channels.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        torch.Tensor
+            [size].
+        """
+        return self.embed_batch(self.load_file(path, start, stop)[None])[0]
+
+    def embed_batch(self, wavs, wav_lens=None):
+        """Speaker embeddings.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples]. In training and test, pauses had been cut out, as
+            :meth:`load_file` does.
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, size].
+        """
+        features, lens = self.features(wavs, wav_lens)
+        with torch.no_grad():
+            return self.mods.head(features, lens).float()
+
+    def forward(self, wavs, wav_lens=None):
+        """As :meth:`embed_batch`."""
+        return self.embed_batch(wavs, wav_lens)
+
+    def verify_files(self, first, second):
+        """Compares two audio files.
+
+        Arguments
+        ---------
+        first, second : str
+            Their paths.
+
+        Returns
+        -------
+        score : float
+            The cosine of their embeddings.
+        same : bool
+            Whether it reaches the threshold at which, in validation, both kinds of
+            errors were equally frequent.
+        """
+        return self._compare(self.embed_file(first), self.embed_file(second))
+
+    def _compare(self, first, second):
+        score = F.cosine_similarity(first.double(), second.double(), dim=0).item()
+        return score, score >= self.hparams.threshold
+
+    def lines(self, paths):
+        """Of each file but the first: both paths, the score, same or different."""
+        paths = list(paths)
+        if len(paths) < 2:
+            raise ValueError(
+                "verification compares files: give two or more, the first is compared "
+                "with each of the others"
+            )
+        first = self.embed_file(paths[0])
+        for path in paths[1:]:
+            score, same = self._compare(first, self.embed_file(path))
+            answer = "same" if same else "different"
+            yield f"{paths[0]}\t{path}\t{score:.4f}\t{answer}"

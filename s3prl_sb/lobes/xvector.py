@@ -1,0 +1,144 @@
+"""X-vectors: one vector an utterance, that tells its speaker.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+import torch.nn.functional as F
+
+from s3prl_sb.lobes.pooling import frame_mask
+
+
+class XVector(torch.nn.Module):
+    """SUPERB's speaker embedding network.
+
+    A linear projection, convolutions with a ReLU each (a time-delay network), mean
+    and standard deviation over the true frames, and two affine layers with a ReLU
+    each. The embedding is what comes after the first of them: the second has a part
+    in training only.
+
+    Paper: Snyder et al., "X-vectors", ICASSP 2018,
+    https://www.danielpovey.com/files/2018_icassp_xvectors.pdf.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    hidden_size : int
+        Size of the projection and of all convolutions but the last.
+    pooled_size : int
+        Size of the last convolution.
+    output_size : int
+        Size of the embedding.
+    kernel_sizes, dilations : list of int
+        Of each convolution.
+
+    Note
+    ----
+    The network is S3PRL's: no batch normalization, and a standard deviation with
+    n - 1 in its denominator. Where S3PRL averages over one padded frame too many,
+    only true frames count here, so an embedding does not depend on what it shares a
+    batch with. And an utterance shorter than the context of the convolutions is
+    prolonged by its last frame: there S3PRL fails.
+
+    SpeechBrain's ``StatisticsPooling`` adds random noise, so it is not used.
+
+    Example
+    -------
+    >>> head = XVector(input_size=768).eval()
+    >>> head(torch.randn(2, 50, 768), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 512])
+    >>> sum(p.numel() for n, p in head.named_parameters() if "projection" not in n)
+    5716444
+    """
+
+    def __init__(
+        self,
+        input_size,
+        hidden_size=512,
+        pooled_size=1500,
+        output_size=512,
+        kernel_sizes=(5, 3, 3, 1, 1),
+        dilations=(1, 2, 3, 1, 1),
+    ):
+        super().__init__()
+        if len(kernel_sizes) != len(dilations) or not kernel_sizes:
+            raise ValueError(
+                f"kernel_sizes {list(kernel_sizes)} and dilations {list(dilations)}: "
+                "give one of each for every convolution"
+            )
+        self.projection = torch.nn.Linear(input_size, hidden_size)
+        sizes = [hidden_size] * len(kernel_sizes) + [pooled_size]
+        self.convolutions = torch.nn.ModuleList(
+            torch.nn.Conv1d(*sizes[i : i + 2], kernel, dilation=dilation)
+            for i, (kernel, dilation) in enumerate(zip(kernel_sizes, dilations))
+        )
+        spans = ((k - 1) * d for k, d in zip(kernel_sizes, dilations))
+        self.context = 1 + sum(spans)  # frames that one output frame is made of
+        self.embedding = torch.nn.Linear(2 * pooled_size, output_size)
+        self.last = torch.nn.Linear(output_size, output_size)
+
+    def forward(self, features, lens):
+        """Embeddings; in training, what the loss is computed of.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, output_size].
+        """
+        frames = frame_mask(features, lens).sum(1)
+        features, frames = self._prolonged(features, frames)
+        x = self.projection(features).transpose(1, 2)
+        for convolution in self.convolutions:
+            x = F.relu(convolution(x))
+        x = F.relu(self.embedding(statistics(x, frames - self.context + 1)))
+        return F.relu(self.last(x)) if self.training else x
+
+    def _prolonged(self, features, frames):
+        """Repeats the last frame of what is shorter than the context."""
+        if int(frames.min()) >= self.context:
+            return features, frames
+        size = max(features.shape[1], self.context)
+        index = torch.arange(size, device=features.device).expand(len(features), -1)
+        index = index.minimum(frames[:, None] - 1)
+        features = features.take_along_dim(index[..., None], dim=1)
+        return features, frames.clamp_min(self.context)
+
+
+def statistics(x, frames):
+    """Mean and standard deviation over the true frames.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, size, frames].
+    frames : torch.Tensor
+        [batch], the number of true frames, at least 1. Of a single frame the
+        standard deviation is (almost) 0.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, 2 * size].
+
+    Example
+    -------
+    >>> x = torch.tensor([[[1.0, 3.0, 99.0]]])
+    >>> [round(value, 3) for value in statistics(x, torch.tensor([2]))[0].tolist()]
+    [2.0, 1.414]
+    """
+    mask = torch.arange(x.shape[-1], device=x.device) < frames[:, None]
+    mask, frames = mask[:, None], frames[:, None].to(x.dtype)
+    mean = (x * mask).sum(-1) / frames
+    squares = ((x - mean[..., None]).square() * mask).sum(-1)
+    # The root of zero would have no gradient.
+    deviation = (squares / (frames - 1).clamp_min(1)).clamp_min(1e-10).sqrt()
+    return torch.cat([mean, deviation], dim=-1)
