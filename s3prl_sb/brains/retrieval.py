@@ -1,0 +1,368 @@
+"""Query by example: no training, the best hidden state is chosen on the dev queries.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+
+import speechbrain as sb
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from tqdm import tqdm
+
+from s3prl_sb.brains import layer_scores, plots, results
+from s3prl_sb.brains.layer_scores import OneLayer
+from s3prl_sb.dataio import extraction, manifest
+from s3prl_sb.dataio.cache import audio_key
+from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.fingerprint import fingerprint
+from s3prl_sb.files import write_text
+from s3prl_sb.lobes import dtw
+from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.metrics.query_trials import DETECTED, Trials, standardize, stdlist
+
+logger = logging.getLogger(__name__)
+
+GB = 1e9
+SPLITS = ("valid", "test")
+SETTINGS = ("distance", "normalize", "minmax")
+VERSION = 1  # raise it when the same features give other scores
+
+
+class RetrievalBrain(sb.Brain):
+    """Searches queries in documents by dynamic time warping, layer by layer.
+
+    The audio goes through the upstream once, for all layers. Each finished layer's
+    scores are kept: a run that was killed goes on with the next layer.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the recipe. Needs ``upstream_model``, ``upstream_name``, ``layers``,
+        ``distance``, ``normalize``, ``minmax``, ``cache`` and its like,
+        ``output_folder``, ``save_folder``, ``seed``.
+    run_opts : dict
+        Options of SpeechBrain.
+
+    Note
+    ----
+    S3PRL runs the upstream again for each layer, and for dev and test. Its numbers of
+    one layer are the same, but for the rounding of ``cache_dtype``.
+    """
+
+    task = "SUPERB/QbE"
+    metric = "mtwv"
+    higher_is_better = True
+
+    def __init__(self, hparams, run_opts=None):
+        hparams = {**hparams, "total_steps": 0}
+        super().__init__(hparams=hparams, run_opts=run_opts)
+        self.started = time.time()
+        self.upstream = hparams["upstream_model"]
+        # Of its own class: it says which layers there are, in its own words.
+        chosen = Featurizer(self.upstream.num_layers, hparams["layers"])
+        self.layers = chosen.layers
+        if hparams["distance"] not in dtw.DISTANCES:
+            raise ValueError(
+                f"distance: '{hparams['distance']}', there are "
+                f"{', '.join(dtw.DISTANCES)}"
+            )
+        if hparams["distance"] == "cosine_neg_log" and hparams["normalize"]:
+            raise ValueError(
+                "distance: cosine_neg_log is for features that are never negative, "
+                "and normalized ones are: set normalize: False."
+            )
+        self.best = {}
+
+    def search(self, records, trials):
+        """Scores all queries, chooses the layer, writes what a run leaves.
+
+        Arguments
+        ---------
+        records : dict
+            "documents", "valid" and "test" to ``{id: record}``.
+        trials : dict
+            Which documents hold a query, as
+            :func:`s3prl_sb.corpora.quesst14.read_trials` gives it.
+
+        Returns
+        -------
+        dict
+            Metrics of the test set, of the chosen layer.
+        """
+        if self.debug:
+            records = _few(records, trials, self.debug_batches)
+            self.layers = self.layers[: self.debug_batches]
+        self.splits = {name: len(found) for name, found in records.items()}
+        pipes = self.hparams.eval_pipes
+        sets = {n: ManifestDataset(r, pipes, ["id", "sig"]) for n, r in records.items()}
+        scores = self._score(sets)
+        metrics = {}
+        if if_main_process():
+            metrics = self._choose(scores, sets, trials)
+        ddp_barrier()  # torchrun ends all processes when the first one leaves
+        return metrics
+
+    # --------------------------------------------------------------- scoring
+    def _score(self, sets):
+        """What ``layer_scores.search`` gives for each layer, now or before."""
+        folder = Path(self.hparams.save_folder) / "scores"
+        description = self._describe(sets)
+        name = hashlib.sha256(description.encode()).hexdigest()[:12]
+        files = {n: folder / f"layer-{n}-{name}.safetensors" for n in self.layers}
+        rank, processes = getattr(self, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
+        done = {n for n, file in files.items() if layer_scores.read(file) is not None}
+        ddp_barrier()  # all processes have looked before the first one writes
+        if done:
+            logger.info("Scores of %d layers are there already", len(done))
+        for layers, home, kept in self._groups(sets):
+            missing = [layer for layer in layers if layer not in done]
+            if not missing:
+                continue
+            features = self._extract(sets, layers, home, (rank, processes))
+            for layer in missing[rank::processes]:
+                states = {
+                    name: OneLayer(cache, keys, layers.index(layer))
+                    for name, (cache, keys) in features.items()
+                }
+                layer_scores.write(files[layer], self._search_layer(layer, states))
+            del features
+            ddp_barrier()
+            if not kept and if_main_process():
+                shutil.rmtree(home)
+            ddp_barrier()
+        if if_main_process():  # killed before it could
+            shutil.rmtree(self._temporary(), ignore_errors=True)
+        return {layer: layer_scores.read(file) for layer, file in files.items()}
+
+    def _describe(self, sets):
+        """All that the scores depend on."""
+        self.identity = fingerprint(self.upstream)
+        one = extraction.describe(
+            self.upstream,
+            sets["documents"],
+            "frames",
+            self.layers[:1],
+            self.hparams.cache_dtype,
+            self.identity,
+        )
+        keys = {name: _keys(dataset) for name, dataset in sets.items()}
+        settings = [getattr(self.hparams, name) for name in SETTINGS]
+        features = [one[name] for name in ("fingerprint", "dtype", "audio")]
+        return json.dumps([VERSION, settings, features, keys], sort_keys=True)
+
+    def _groups(self, sets):
+        """Layers whose features are on the disk together: (layers, folder, whether
+        they are kept for other runs)."""
+        wanted = str(self.hparams.cache)
+        wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
+        if wanted not in ("auto", "off", "frames"):
+            raise ValueError(f"cache is auto, off or frames, not {wanted}")
+        for name, dataset in sets.items():
+            if any(dataset.variants(i) is None for i in range(len(dataset))):
+                raise ValueError(
+                    f"eval_pipes change the audio of the {name} each time: there is "
+                    "no one score of it. Take the random ones out."
+                )
+        sizes = {layer: self._bytes(sets, [layer]) for layer in self.layers}
+        budget = self.hparams.cache_budget * GB
+        if wanted == "auto":
+            wanted = "frames" if sum(sizes.values()) <= budget else "off"
+        kept = wanted == "frames"
+        home = self.hparams.cache_folder if kept else self._temporary()
+        groups = []
+        for layer in self.layers:
+            size = self.upstream.output_sizes[layer]
+            last = groups[-1] if groups else None
+            fits = last and (kept or sum(map(sizes.get, last)) + sizes[layer] <= budget)
+            if fits and self.upstream.output_sizes[last[-1]] == size:
+                last.append(layer)
+            else:
+                groups.append([layer])
+        return [(group, home, kept) for group in groups]
+
+    def _temporary(self):
+        return Path(self.hparams.save_folder) / "features"
+
+    def _bytes(self, sets, layers):
+        return sum(
+            extraction.estimate(
+                self.upstream, dataset, "frames", layers, self.hparams.cache_dtype
+            )
+            for dataset in sets.values()
+        )
+
+    def _extract(self, sets, layers, home, part):
+        """``{set: (cache of features [frames, layers, size], keys)}``."""
+        for dataset in sets.values():
+            cache = extraction.extract(
+                self.upstream,
+                dataset,
+                home,
+                kind="frames",
+                layers=layers,
+                dtype=self.hparams.cache_dtype,
+                device=self.device,
+                num_processes=self.hparams.cache_processes,
+                part=part,
+                progressbar=not self.noprogressbar and if_main_process(),
+                identity=self.identity,
+            )
+        ddp_barrier()
+        cache.refresh()  # what the other processes have extracted
+        return {name: (cache, _keys(dataset)) for name, dataset in sets.items()}
+
+    def _search_layer(self, layer, states):
+        bar = tqdm(
+            desc=f"Searching in layer {layer}",
+            total=2 * len(states["documents"]),
+            unit="document",
+            disable=self.noprogressbar or not if_main_process(),
+            dynamic_ncols=True,
+        )
+        with bar:
+            return layer_scores.search(
+                states,
+                *(getattr(self.hparams, name) for name in SETTINGS),
+                self.device,
+                bar.update,
+            )
+
+    # ------------------------------------------------------------- measuring
+    def _choose(self, scores, sets, trials):
+        """Metrics of all layers; results and predictions of the best one."""
+        ids = {name: list(dataset.data_ids) for name, dataset in sets.items()}
+        tables = {
+            split: Trials(
+                ids[split], ids["documents"], trials[split], trials["documents"]
+            )
+            for split in SPLITS
+        }
+        table = []
+        for layer in self.layers:
+            valid = tables["valid"].measure(scores[layer]["valid"])
+            chosen = valid.get("threshold", math.inf)
+            test = tables["test"].measure(scores[layer]["test"], chosen)
+            table.append((layer, valid, test))
+            logger.info("Layer %d: dev MTWV %.4f", layer, valid["mtwv"])
+        layer, self.best, metrics = max(table, key=lambda row: row[1][self.metric])
+        logger.info("Layer %d is the best one of %d on dev", layer, len(table))
+        self.layer, found = layer, scores[layer]
+        self.found = {k: v.tolist() for k, v in found.items() if k not in SPLITS}
+        self.modules["featurizer"] = Featurizer(self.upstream.num_layers, layer)
+        folder = Path(self.hparams.output_folder)
+        _write_layers(folder, table, layer)
+        for split in SPLITS:
+            normed = standardize(found[split])
+            path = folder / "stdlist" / split / "benchmark.stdlist.xml"
+            write_text(path, stdlist(ids[split], ids["documents"], normed))
+        self._write_predictions(ids, tables["test"], found["test"])
+        results.write_interface(self)
+        results.write(self, metrics)
+        return metrics
+
+    def _write_predictions(self, ids, table, scores):
+        """``predictions.csv``: all pairs of the test set."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["query", "document", "cost", "score", "detected", "true"])
+        normed = standardize(scores)
+        for i, query in enumerate(ids["test"]):
+            rows = zip(ids["documents"], scores[i].tolist(), normed[i].tolist())
+            for (document, cost, score), true in zip(rows, table.searched[i].tolist()):
+                detected = int(score > DETECTED)
+                cost, score = f"{-cost:.6f}", f"{score:.6f}"
+                writer.writerow([query, document, cost, score, detected, int(true)])
+        folder = Path(self.hparams.output_folder)
+        write_text(folder / "predictions.csv", text.getvalue())
+
+    def interface(self):
+        """What an export needs to know."""
+        return {
+            "class": "s3prl_sb.inference.searcher.Searcher",
+            "head": {},
+            "hparams": {
+                "layer": self.layer,
+                **{name: getattr(self.hparams, name) for name in SETTINGS},
+                "mean": self.found["test_mean"],
+                "deviation": self.found["test_deviation"],
+            },
+        }
+
+
+def read_sets(save_folder):
+    """The manifests of a preparation.
+
+    Arguments
+    ---------
+    save_folder : str
+        With ``documents.json``, ``valid.json`` and ``test.json``.
+
+    Returns
+    -------
+    dict
+        Names to ``{id: record}``.
+    """
+    names = ("documents", *SPLITS)
+    return {name: manifest.read(Path(save_folder) / f"{name}.json") for name in names}
+
+
+def _keys(dataset):
+    """What the cache calls a set's utterances."""
+    return [audio_key(name, dataset.data[name]) for name in dataset.data_ids]
+
+
+def _few(records, trials, batches):
+    """For --debug: a few queries that are there to be found, and a few documents."""
+    chosen = {"documents": []}
+    for split in SPLITS:
+        held = {
+            query: [d for d in trials[split][query] if d in records["documents"]]
+            for query in records[split]
+        }
+        chosen[split] = [query for query in held if held[query]][: 2 * batches]
+        chosen["documents"] += [held[query][0] for query in chosen[split]]
+    chosen["documents"] += list(records["documents"])[: 4 * batches]
+    return {name: {i: records[name][i] for i in ids} for name, ids in chosen.items()}
+
+
+def _write_layers(folder, table, chosen):
+    """``layers.csv`` and ``layers.png``: the measures of each layer."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ["mtwv", "mtwv_searched", "atwv"]
+    writer.writerow(["layer", *(f"{split}_{n}" for split in SPLITS for n in names)])
+    for layer, *stats in table:
+        writer.writerow([layer, *(f"{s[name]:.6f}" for s in stats for name in names)])
+    write_text(folder / "layers.csv", text.getvalue())
+    if len(table) == 1:
+        return
+    layers = [layer for layer, _, _ in table]
+    lines = {"dev": [v["mtwv"] for _, v, _ in table]}
+    lines["eval"] = [t["mtwv"] for _, _, t in table]
+    _plot(folder / "layers.png", layers, lines, chosen)
+
+
+def _plot(path, layers, lines, chosen):
+    figure = plots.figure_of_size(max(4.0, 0.35 * len(layers)), 3.0)
+    if figure is None:
+        return
+    axes = figure.subplots()
+    for name, values in lines.items():
+        axes.plot(layers, values, marker="o", label=name)
+    axes.axvline(chosen, color="grey", linewidth=1, linestyle=":")
+    axes.set_xticks(layers)
+    axes.set_xlabel("hidden state (0: the input of the first layer)")
+    axes.set_ylabel("MTWV")
+    axes.legend()
+    axes.spines[["top", "right"]].set_visible(False)
+    plots.save(figure, path)

@@ -1,0 +1,345 @@
+"""QUESST 2014 for query by example (SUPERB QbE): which documents hold a spoken query.
+
+The corpus (Anguera et al., ICASSP 2015; MediaEval's query-by-example task) has
+documents in ``Audio`` and queries in ``dev_queries`` and ``eval_queries``, in six
+languages. ``scoring/language_key_{utterances,dev,eval}.lst`` have a line for each: its
+path and language. The truth is an RTTM file in ``scoring/groundtruth_quesst14_{dev,
+eval}``, whose LEXEME lines name a document and the query said in it.
+
+SUPERB searches one language only. The corpus' scorer still counts all queries and
+documents, and pairs that were not searched as -10: ``trials.json`` holds all of them.
+"""
+
+import difflib
+import json
+import logging
+import os
+import re
+from pathlib import Path
+
+from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.files import write_json
+
+logger = logging.getLogger(__name__)
+
+VERSION = "quesst14/1"  # another one makes finished preparations stale
+URL = "https://speech.fit.vutbr.cz/files/quesst14Database.tgz"
+SETS = ("documents", "valid", "test")
+LISTS = dict(zip(SETS, ("utterances", "dev", "eval")))
+TRIALS = "trials.json"
+NOBODY = "NO_KEYWORD"  # stands for a query on RTTM lines about none
+
+
+def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=False):
+    """Writes ``documents.json``, ``valid.json``, ``test.json`` and ``trials.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        ``quesst14Database``: holds ``Audio``, ``dev_queries``, ``eval_queries`` and
+        ``scoring``.
+    save_folder : str
+        Where the manifests go. A finished preparation by the same lists is kept.
+    language : str
+        The one to search, as the lists name it; "all" for all.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"documents": path, "valid": path, "test": path}``. Records have
+        ``language``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Note
+    ----
+    In the place of the RTTM file a ``trials.tsv`` is read too: a header with query,
+    doc and match, and a line for each pair, match being 1 or 0.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, home in zip(LISTS.values(), ("Audio", "dev_queries", "eval_q")):
+    ...         wav = Path(folder, home, name + ".wav")
+    ...         wav.parent.mkdir()
+    ...         soundfile.write(wav, numpy.zeros(1600), 16000)
+    ...         truth = Path(folder, f"scoring/groundtruth_quesst14_{name}/a.rttm")
+    ...         truth.parent.mkdir(parents=True)
+    ...         _ = truth.write_text(f"LEXEME utterances 1 0 0.1 {name} lex <NA> <NA>")
+    ...         listed = truth.parents[1] / f"language_key_{name}.lst"
+    ...         _ = listed.write_text(f"quesst14Database/{home}/{name}.wav nnenglish")
+    ...     paths = prepare_quesst14(folder, folder + "/save")
+    ...     read_trials(folder + "/save")["test"]
+    {'eval': ['utterances']}
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SETS}
+    if skip_prep:
+        return _skipped(outputs, save_folder)
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of QUESST 2014 (--data_folder "
+            "DIR), or your own tables (--documents_csv, --valid_csv, --test_csv)."
+        )
+    root = Path(os.path.abspath(data_folder))
+    if not root.is_dir():
+        raise ManifestError(f"{root}: no such folder. Set data_folder.")
+    lists = {n: root / f"scoring/language_key_{key}.lst" for n, key in LISTS.items()}
+    for path in lists.values():
+        if not path.is_file():
+            raise ManifestError(
+                f"{path}: the list is missing. data_folder is to be the folder "
+                f"quesst14Database of {URL}."
+            )
+    truths = {split: _find_truth(root, LISTS[split]) for split in SETS[1:]}
+    arguments = {
+        "version": VERSION,
+        "data_folder": str(root),
+        "language": language,
+        "sha256": {
+            str(p): manifest.digest(p) for p in (*lists.values(), *truths.values())
+        },
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths and Path(save_folder, TRIALS).is_file():
+        return paths
+    listed, places = {}, {}
+    for name, path in lists.items():
+        listed[name], places[name] = _read_list(path, root)
+    trials = {"documents": sorted(listed["documents"])}
+    for split, path in truths.items():
+        logger.info("Truth of the %s set: %s", split, path)
+        pairs = _read_rttm(path) if path.suffix == ".rttm" else _read_tsv(path)
+        trials[split] = _by_query(pairs, listed[split], listed["documents"], path)
+    searched = {}
+    for name, records in listed.items():
+        languages = sorted({record["language"] for record in records.values()})
+        if language != "all":
+            records = {n: r for n, r in records.items() if r["language"] == language}
+        if not records:
+            raise ManifestError(
+                f"{lists[name]}: none in the language '{language}'. There are: "
+                f"{', '.join(languages)}, or all."
+            )
+        searched[name] = records
+        lines = [places[name][utterance] for utterance in records]
+        lengths = manifest.durations([r["wav"] for r in records.values()], lines)
+        for record, length in zip(records.values(), lengths):
+            record["duration"] = length
+    _check_held(searched, trials, truths)
+    write_json(Path(save_folder) / TRIALS, trials)
+    return manifest.finish(searched, save_folder, arguments, ("language",))
+
+
+def prepare_query_tables(
+    documents_csv, valid_csv, test_csv, save_folder, skip_prep=False
+):
+    """The same of a user's own tables.
+
+    Arguments
+    ---------
+    documents_csv : str
+        CSV, TSV or JSON, see :mod:`s3prl_sb.dataio.tables`: what is searched.
+    valid_csv, test_csv : str
+        Queries. The column ``documents`` has the ids of the documents that hold the
+        query, joined by `` ; ``; it is empty where none does. In JSON it is a list.
+    save_folder, skip_prep
+        As for `prepare_quesst14`.
+
+    Returns
+    -------
+    dict
+        ``{"documents": path, "valid": path, "test": path}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SETS}
+    if skip_prep:
+        return _skipped(outputs, save_folder)
+    files = dict(zip(SETS, (documents_csv, valid_csv, test_csv)))
+    for name, path in files.items():
+        if not path:
+            raise ManifestError(
+                f"{name}_csv is not set: the documents, and the queries for "
+                "validation and for testing, are three tables."
+            )
+        tables.suffix(str(path))
+        if os.path.realpath(path) in map(os.path.realpath, outputs.values()):
+            raise ManifestError(
+                f"{path}: would be overwritten. Choose another save_folder."
+            )
+    arguments = {
+        "version": VERSION,
+        "tables": {name: os.path.abspath(path) for name, path in files.items()},
+        "sha256": {name: manifest.digest(path) for name, path in files.items()},
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths and Path(save_folder, TRIALS).is_file():
+        return paths
+    searched = {name: tables.load_table(str(path)) for name, path in files.items()}
+    trials = {"documents": sorted(searched["documents"])}
+    for split in SETS[1:]:
+        trials[split] = _take_truth(searched, split, str(files[split]))
+    _check_held(searched, trials, files)
+    write_json(Path(save_folder) / TRIALS, trials)
+    return manifest.finish(searched, save_folder, arguments, ())
+
+
+def read_trials(save_folder):
+    """What was prepared: which query is said in which documents.
+
+    Arguments
+    ---------
+    save_folder : str
+        Of the preparation.
+
+    Returns
+    -------
+    dict
+        "documents" to all their ids, "valid" and "test" to ``{query: ids of the
+        documents that hold it}``: also of what is not searched.
+    """
+    return json.loads(Path(save_folder, TRIALS).read_text(encoding="utf-8"))
+
+
+def _skipped(outputs, save_folder):
+    tables.skipped({**outputs, "trials": os.path.join(save_folder, TRIALS)})
+    return outputs
+
+
+def _find_truth(root, key):
+    folder = root / "scoring" / f"groundtruth_quesst14_{key}"
+    usual = folder / f"quesst14_{key}.rttm"
+    found = [usual, *sorted(folder.glob("*.rttm")), folder / "trials.tsv"]
+    for path in found:
+        if path.is_file():
+            return path
+    raise ManifestError(
+        f"{usual}: the truth is missing, and so is {found[-1].name}. It is part of "
+        f"the corpus: unpack {URL} anew."
+    )
+
+
+def _read_list(path, root):
+    """``{id: record}`` of all languages, and ``{id: "file:line"}``."""
+    records, places = {}, {}
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        cells = line.split()
+        if len(cells) != 2 or "/" not in cells[0]:
+            raise ManifestError(
+                f"{path}:{number}: malformed line {line.strip()!r}. Expected a path "
+                "and a language: 'quesst14Database/Audio/quesst14_00001.wav nnenglish'"
+            )
+        name = os.path.splitext(os.path.basename(cells[0]))[0]
+        if name in places:
+            raise ManifestError(f"{path}:{number}: {name} again, first {places[name]}")
+        places[name] = f"{path}:{number}"
+        wav = str(root / cells[0].split("/", 1)[1])  # it begins with the root's name
+        record = {"wav": wav, "start": None, "stop": None, "language": cells[1]}
+        records[name] = record
+    return records, places
+
+
+def _read_rttm(path):
+    """The (line, query, document) of what was said."""
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        cells = line.split()
+        if not cells or cells[0] != "LEXEME":
+            continue  # a comment, or about speakers and noises
+        if len(cells) < 6:
+            raise ManifestError(
+                f"{path}:{number}: {len(cells)} fields in {line.strip()!r}. Expected "
+                "LEXEME, document, channel, start, duration, query, ..."
+            )
+        if cells[5] != NOBODY:
+            yield number, cells[5], cells[1]
+
+
+def _read_tsv(path):
+    names = None
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        cells = [cell.strip() for cell in line.split("\t")]
+        if not any(cells):
+            continue
+        if names is None:
+            names = cells
+            if not {"query", "doc", "match"} <= set(names):
+                raise ManifestError(
+                    f"{path}:{number}: the columns are {', '.join(names)}. There must "
+                    "be query, doc and match, between tabs."
+                )
+            continue
+        row = dict(zip(names, cells))
+        if len(cells) != len(names) or row["match"] not in ("0", "1"):
+            raise ManifestError(
+                f"{path}:{number}: malformed line {line.strip()!r}. Expected "
+                f"{', '.join(names)}, between tabs, match being 0 or 1."
+            )
+        if row["match"] == "1":
+            yield number, row["query"], row["doc"]
+
+
+def _by_query(pairs, queries, documents, path):
+    """``{query: documents}`` of all listed queries; others are left out, loudly."""
+    held, unknown = {query: set() for query in queries}, []
+    for number, query, document in pairs:
+        if query in held and document in documents:
+            held[query].add(document)
+        else:
+            unknown.append(f"{path}:{number}: {query} in {document}")
+    if unknown:
+        logger.warning(
+            "%s: %d lines are about queries or documents that no list has, and are "
+            "left out. The first: %s",
+            path,
+            len(unknown),
+            unknown[0],
+        )
+    return {query: sorted(found) for query, found in held.items()}
+
+
+def _take_truth(searched, split, path):
+    """Takes ``documents`` out of the records: ``{query: documents}``."""
+    places, truth = tables.places(path), {}
+    for query, record in searched[split].items():
+        place = f"{places.get(query, path)}: '{query}'"
+        if "documents" not in record:
+            raise ManifestError(
+                f"{place}: no column documents; found {', '.join(record)}. Give the "
+                "ids of the documents that hold the query, joined by ' ; '."
+            )
+        held = record.pop("documents") or []
+        if isinstance(held, str):
+            held = [name for name in re.split(r"\s*;\s*", held.strip()) if name]
+        for name in held:
+            if name not in searched["documents"]:
+                near = difflib.get_close_matches(str(name), searched["documents"])
+                hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                raise ManifestError(
+                    f"{place}: there is no document '{name}' in documents_csv.{hint}"
+                )
+        truth[query] = sorted(set(held))
+    return truth
+
+
+def _check_held(searched, trials, files):
+    """Without a query that is there to be found, nothing can be measured."""
+    documents = set(searched["documents"])
+    for split in SETS[1:]:
+        if not any(documents & set(trials[split][query]) for query in searched[split]):
+            raise ManifestError(
+                f"{files[split]}: none of the {len(searched[split])} queries of the "
+                f"{split} set is said in any of the {len(documents)} documents. "
+                "Compare their names with those of the documents."
+            )
