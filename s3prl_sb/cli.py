@@ -173,8 +173,17 @@ def parser():
     verb.add_argument("folder", nargs="+", help="searched at any depth")
     verb.set_defaults(verb=results)
 
+    verb = verbs.add_parser(
+        "download",
+        help="fetch a corpus whose licence lets anyone do so",
+        description="Broken off and run again, it goes on where it was.",
+    )
+    verb.add_argument("corpus", help="such as librispeech")
+    verb.add_argument("destination", help="folder to make or complete")
+    verb.set_defaults(verb=download)
+
     verb = verbs.add_parser("toy", help="let the machine speak a small corpus")
-    verb.add_argument("corpus", help="speech_commands or voxceleb1")
+    verb.add_argument("corpus", help="such as librispeech; an unknown name lists all")
     verb.add_argument("destination", help="folder to make")
     verb.add_argument("--seed", type=int, default=0)
     verb.set_defaults(verb=toy)
@@ -329,6 +338,17 @@ def results(arguments):
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())
+
+
+def download(arguments):
+    """Fetches a corpus."""
+    from s3prl_sb.corpora.downloads import DOWNLOADS
+
+    if arguments.corpus not in DOWNLOADS:
+        raise ValueError(
+            f"no download of '{arguments.corpus}'. There are: {', '.join(DOWNLOADS)}"
+        )
+    print(DOWNLOADS[arguments.corpus](arguments.destination))
 
 
 def toy(arguments):

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb.lobes.upstreams import card, fetch, load, names
+from s3prl_sb import transfer
+from s3prl_sb.lobes.upstreams import card, load, names
 from s3prl_sb.lobes.upstreams.building import CONVERTED
 from s3prl_sb.lobes.upstreams.hub import FAMILIES, HubUpstream, entries
 
@@ -203,11 +204,11 @@ def test_refresh(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     downloads = []
 
-    def download(address, part):
+    def download(address, part, name):
         downloads.append(address)
         part.write_bytes(path.read_bytes())
 
-    monkeypatch.setattr(fetch, "_resume", download)
+    monkeypatch.setattr(transfer, "_resume", download)
     for refresh, count in ((False, 1), (False, 1), (True, 2)):
         model = entries()["tera_url"](url, refresh=refresh)
         assert isinstance(model, HubUpstream) and downloads == [url] * count

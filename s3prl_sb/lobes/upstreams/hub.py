@@ -222,5 +222,5 @@ def _forget(source):
     """Removes a download, unless there is no way to have it again."""
     from s3prl_sb.lobes.upstreams import fetch
 
-    if source is not None and not fetch.offline():
+    if source is not None:
         fetch.forget(source)

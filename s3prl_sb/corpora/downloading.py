@@ -1,0 +1,321 @@
+"""Corpora from the network: resumed, verified, unpacked safely.
+
+A corpus is a list of :class:`Published` files. Each is downloaded beside its
+destination (an interrupted transfer goes on where it was), compared with its published
+hash, and unpacked in a folder apart; then what it holds is moved to its place and a
+stamp is left. Killed at any moment and run again, :func:`download` goes on.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import gzip
+import hashlib
+import http.client
+import json
+import logging
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Optional
+
+from tqdm import tqdm
+
+from s3prl_sb import transfer
+from s3prl_sb.files import write_json
+
+logger = logging.getLogger(__name__)
+
+WORK = ".downloads"  # in the destination: what is not finished, and the stamps
+CHUNK = 1 << 20  # bytes read at once
+GB = 1e9
+UNPACKED = 1.4  # what an archive grows to, at most, in times its size
+ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
+#: What unpacking raises for a file that is no archive, or half of one.
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
+
+
+class DownloadError(OSError):
+    """A corpus that cannot be had this way; says why, and the way out."""
+
+
+class Published(NamedTuple):
+    """A file of a corpus, as it is published.
+
+    Arguments
+    ---------
+    url : str
+        Its address.
+    gigabytes : float
+        About its size, to see beforehand whether there is room.
+    sha256 : str, optional
+        Its hash, if one is known.
+    md5sums : str, optional
+        The address of a published list of hashes, ``<md5>  <file name>`` a line, in
+        which it must be.
+    folder : str
+        Where in the destination its content goes.
+    name : str, optional
+        What to call it; default the last part of the address.
+    """
+
+    url: str
+    gigabytes: float
+    sha256: Optional[str] = None
+    md5sums: Optional[str] = None
+    folder: str = ""
+    name: Optional[str] = None
+
+    @property
+    def file_name(self):
+        """Its name on the disk."""
+        return self.name or self.url.split("?")[0].rsplit("/", 1)[-1]
+
+
+def download(files, destination):
+    """Downloads and unpacks files, except those that are there already.
+
+    Arguments
+    ---------
+    files : list of Published
+        Archives (.tar.gz, .tgz, .tar, .zip) are unpacked, others kept as they are.
+    destination : str
+        The folder that gets their content.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    DownloadError
+        If there is no room, a file is not the published one, or an archive would
+        write outside the destination.
+    """
+    from filelock import FileLock
+
+    destination = Path(destination).expanduser().resolve()
+    work = destination / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / "lock"):
+        missing = [file for file in files if not _is_done(file, destination)]
+        _check_room(missing, destination)
+        for file in missing:
+            archive = _fetch(file, work)
+            moved = _unpack(file, archive, destination)
+            write_json(_stamp(file, destination), {"url": file.url, "files": moved})
+            archive.unlink(missing_ok=True)
+    return destination
+
+
+def _key(file):
+    """16 characters for an address."""
+    return hashlib.sha256(file.url.encode()).hexdigest()[:16]
+
+
+def _stamp(file, destination):
+    return destination / WORK / f"{_key(file)}-{file.file_name}.json"
+
+
+def _is_done(file, destination):
+    """Whether a file was unpacked, and what was is still there."""
+    try:
+        moved = json.loads(_stamp(file, destination).read_text("utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all((destination / name).exists() for name in moved)
+
+
+def _check_room(files, destination):
+    if not files:
+        return
+    # All that is unpacked, and the archive that it comes from: each is then deleted.
+    sizes = [file.gigabytes * GB for file in files]
+    needed = sum(sizes) * UNPACKED + max(sizes)
+    needed -= sum(p.stat().st_size for p in (destination / WORK).glob("*.part"))
+    free = shutil.disk_usage(destination).free
+    if needed > free:
+        raise DownloadError(
+            f"Unpacking {', '.join(file.file_name for file in files)} takes about "
+            f"{needed / GB:.1f} GB, and '{destination}' has room for {free / GB:.1f} "
+            "GB. Make room, or choose another folder."
+        )
+
+
+# ---------------------------------------------------------------------- transfer
+def _fetch(file, work):
+    """The downloaded file, verified."""
+    target = work / f"{_key(file)}-{file.file_name}"
+    if target.exists():  # it got this name after it was verified
+        return target
+    part = target.with_name(target.name + ".part")
+    _transfer(file.url, part)
+    _verify(file, part, work)
+    os.replace(part, target)
+    transfer.record(part).unlink(missing_ok=True)
+    return target
+
+
+def _transfer(url, part):
+    """Downloads an address to a part, or what that lacks."""
+    if transfer.offline():
+        raise DownloadError(
+            f"Offline (S3PRL_SB_OFFLINE), and {url} is not here. Switch it off, or "
+            "download and unpack the corpus elsewhere."
+        )
+    try:
+        transfer.complete(url, part, name=part.name[17:-5])
+    except transfer.TransferError as error:
+        raise DownloadError(str(error)) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DownloadError(
+            f"Cannot download {url}: {error}. Run again to resume."
+        ) from error
+
+
+def _verify(file, part, work):
+    """Compares a downloaded file with the published hashes; discards another one."""
+    wanted = {}
+    if file.md5sums:
+        wanted["md5"] = _published_md5(file, work)
+    if file.sha256:
+        wanted["sha256"] = file.sha256
+    found = _hashes(part, wanted)
+    for kind, value in wanted.items():
+        if found[kind] != value:
+            transfer.discard(part)
+            raise DownloadError(
+                f"{file.url} gives another file than the published one: its {kind} is "
+                f"{found[kind]}, not {value}. It was deleted; run again, and if that "
+                "does not help, the file has changed at its source."
+            )
+
+
+def _published_md5(file, work):
+    """The file's line of the published list."""
+    part = work / f"{hashlib.sha256(file.md5sums.encode()).hexdigest()[:16]}-md5.part"
+    transfer.discard(part)  # always the list as it is now
+    _transfer(file.md5sums, part)
+    text = part.read_text("utf-8", "replace")
+    transfer.discard(part)
+    for line in text.splitlines():
+        value, _, name = line.strip().partition(" ")
+        if name.strip(" *").rsplit("/", 1)[-1] == file.url.rsplit("/", 1)[-1]:
+            return value.lower()
+    raise DownloadError(f"{file.md5sums} has no line for {file.file_name}.")
+
+
+def _hashes(path, kinds):
+    """Hashes of a file by several algorithms, reading it once."""
+    hashes = {kind: hashlib.new(kind) for kind in kinds}
+    bar = tqdm(
+        desc=f"Verifying {path.name[17:-5]}",
+        total=path.stat().st_size,
+        unit="B",
+        unit_scale=True,
+        disable=not kinds or path.stat().st_size < 100 * CHUNK,
+    )
+    with open(path, "rb") as file, bar:
+        while chunk := file.read(CHUNK) if kinds else b"":
+            for each in hashes.values():
+                each.update(chunk)
+            bar.update(len(chunk))
+    return {kind: each.hexdigest() for kind, each in hashes.items()}
+
+
+# --------------------------------------------------------------------- unpacking
+def _unpack(file, archive, destination):
+    """Puts a file's content into its place; gives what was put, for the stamp."""
+    folder = destination / file.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if not file.file_name.endswith(ARCHIVES):
+        os.replace(archive, folder / file.file_name)
+        return [os.path.join(file.folder, file.file_name)]
+    # Of a killed attempt nothing is kept: which of its files is whole is not known.
+    apart = archive.with_name(f"{_key(file)}-unpacked")
+    shutil.rmtree(apart, ignore_errors=True)
+    apart.mkdir()
+    try:
+        extract(archive, apart)
+    except BROKEN as error:
+        archive.unlink()
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise DownloadError(
+            f"{file.url} gives no whole archive ({reason}). It was deleted; run again."
+        ) from error
+    content = {path.relative_to(apart) for path in apart.glob("*/*")}
+    content |= {path.relative_to(apart) for path in apart.iterdir() if path.is_file()}
+    _merge(apart, folder)
+    shutil.rmtree(apart)
+    paths = {PurePosixPath(file.folder, *path.parts).parts[:2] for path in content}
+    return sorted("/".join(parts) for parts in paths)
+
+
+def extract(archive, folder):
+    """Unpacks a tar or zip: plain files and folders, all inside the folder.
+
+    Links and devices, which no corpus needs, are left out.
+
+    Arguments
+    ---------
+    archive : pathlib.Path
+        The file.
+    folder : pathlib.Path
+        An empty folder.
+
+    Raises
+    ------
+    DownloadError
+        If a member's path leads outside.
+    """
+    folder, is_zip = Path(folder), str(archive).endswith(".zip")
+    bar = tqdm(
+        desc=f"Unpacking {Path(archive).name[17:]}",
+        unit="file",
+        delay=1,
+    )
+    left_out = []
+    with zipfile.ZipFile(archive) if is_zip else tarfile.open(archive) as opened, bar:
+        for member in opened.infolist() if is_zip else opened:
+            name = member.filename if is_zip else member.name
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name:
+                raise DownloadError(
+                    f"{archive} is not safe: its member '{name}' leads outside the "
+                    "folder. It was not unpacked."
+                )
+            is_folder = member.is_dir() if is_zip else member.isdir()
+            if is_folder:
+                (folder / path).mkdir(parents=True, exist_ok=True)
+            elif is_zip and (member.external_attr >> 28) not in (0, 8):
+                left_out.append(name)  # 8: the type of a plain file
+            elif not is_zip and not member.isreg():
+                left_out.append(name)
+            else:
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source = opened.open(member) if is_zip else opened.extractfile(member)
+                with source, open(target, "wb") as file:
+                    shutil.copyfileobj(source, file, CHUNK)
+            bar.update()
+        while not is_zip and opened.fileobj.read(CHUNK):
+            pass  # to the end, where gzip keeps the checksum
+    if left_out:
+        message = "%s: %d members that are no plain files are left out, such as %s"
+        logger.warning(message, archive, len(left_out), left_out[0])
+
+
+def _merge(source, target):
+    """Moves a folder's content into another one, whose files it replaces."""
+    for path in sorted(source.iterdir()):
+        place = target / path.name
+        if path.is_dir() and place.is_dir():
+            _merge(path, place)
+        elif path.is_dir() == place.is_dir() or not place.exists():
+            os.replace(path, place)
+        else:
+            raise DownloadError(f"'{place}' is in the way. Move it elsewhere.")
