@@ -1,0 +1,310 @@
+"""Words to phones by pronunciation dictionaries: the labels of phoneme recognition.
+
+A lexicon is a text file with a line for each pronunciation, the word and its phones::
+
+    ABOUT   AH0 B AW1 T
+
+as LibriSpeech's (https://www.openslr.org/11) and CMUdict. The phones are ARPAbet with
+stress, and SIL and SPN (spoken noise): 71 in all. Of a word with several pronunciations
+the first counts, also over files.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+import os
+from collections import Counter
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import (
+    SPLITS,
+    load_table,
+    locate,
+    places,
+    skipped,
+    warn_of_leaks,
+)
+
+logger = logging.getLogger(__name__)
+
+VERSION = "phone_tables/1"  # another one makes finished preparations stale
+ARPABET = """AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R
+S SH T TH UH UW V W Y Z ZH"""
+#: All phones, in the order of S3PRL's vocabulary.
+PHONES = ("SIL", "SPN") + tuple(
+    phone + stress
+    for phone in ARPABET.split()
+    for stress in ("012" if phone[0] in "AEIOU" else [""])  # of vowels
+)
+UNKNOWN_WORDS = ("error", "drop", "spn")
+COMMENT = ";;;"  # of CMUdict
+
+
+def read_lexicon(paths, words=None, phones=PHONES):
+    """The first pronunciation of each word.
+
+    Arguments
+    ---------
+    paths : str or list of str
+        Lexicon files; earlier ones have priority.
+    words : collection of str, optional
+        Keep these only, in capitals (and check only their phones).
+    phones : list of str
+        Those that a lexicon may have.
+
+    Returns
+    -------
+    dict
+        From words in capitals to phones with spaces between them.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+    ...     _ = file.write("A AH0\\nA EY1\\nBEE B IY1\\n")
+    ...     file.flush()
+    ...     read_lexicon(file.name)
+    {'A': 'AH0', 'BEE': 'B IY1'}
+    """
+    known, found = set(phones), {}
+    for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
+        for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+            if not line.strip() or line.startswith(COMMENT):
+                continue
+            word, *sounds = line.split()
+            word = word.upper()
+            if word in found or (words is not None and word not in words):
+                continue
+            wrong = [sound for sound in sounds if sound not in known]
+            if wrong or not sounds:
+                fault = f"{wrong[0]!r} is no phone" if wrong else "no phones"
+                raise ManifestError(
+                    f"{path}:{number}: {word}: {fault}. Expected a word and its phones "
+                    f"('ABOUT AH0 B AW1 T'), which are {_some(phones)}"
+                )
+            found[word] = " ".join(sounds)
+    return found
+
+
+def add_phones(splits, lexicon, places, unknown_words="error", phones=PHONES):
+    """Adds ``phones`` to records, by their ``text``.
+
+    Arguments
+    ---------
+    splits : dict
+        ``{split: {id: record}}``; changed in place.
+    lexicon : str or list of str
+        Lexicon files.
+    places : callable
+        From a split's name to ``{id: "file:line"}``; only called on a fault.
+    unknown_words : str
+        Of an utterance with a word that is in no lexicon. "error"; "drop": the
+        utterance is left out; "spn": the word's phone is SPN.
+    phones : list of str
+        Those that the lexica may have.
+
+    Returns
+    -------
+    dict
+        ``splits``.
+
+    Raises
+    ------
+    ManifestError
+        Lists unknown words with their files and lines.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> splits = {"train": {"u1": {"text": "a bee"}}}
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+    ...     _ = file.write("A AH0\\nBEE B IY1\\n")
+    ...     file.flush()
+    ...     add_phones(splits, file.name, lambda split: {})["train"]["u1"]["phones"]
+    'AH0 B IY1'
+    """
+    check_unknown_words(unknown_words)
+    spoken = {
+        (split, name): record["text"].upper().split()
+        for split, records in splits.items()
+        for name, record in records.items()
+    }
+    words = set().union(*spoken.values())
+    pronounced = read_lexicon(lexicon, words, phones)
+    unknown = Counter(w for ws in spoken.values() for w in ws if w not in pronounced)
+    if unknown and unknown_words == "error":
+        raise _unknown(unknown, spoken, places, lexicon)
+    dropped = 0
+    for (split, name), words in spoken.items():
+        if unknown and unknown_words == "drop" and any(w in unknown for w in words):
+            del splits[split][name]
+            dropped += 1
+            continue
+        sounds = [pronounced.get(word, "SPN") for word in words]
+        splits[split][name]["phones"] = " ".join(sounds)
+    if unknown:
+        logger.warning(
+            "%d words are in no lexicon, such as %s: %s",
+            len(unknown),
+            ", ".join(word for word, _ in unknown.most_common(5)),
+            f"{dropped} of {len(spoken)} utterances are left out"
+            if unknown_words == "drop"
+            else "their phone is SPN",
+        )
+    empty = [split for split, records in splits.items() if not records]
+    if empty:
+        raise ManifestError(
+            f"unknown_words: drop leaves no utterance in {', '.join(empty)}. Give more "
+            "lexica."
+        )
+    return splits
+
+
+def check_unknown_words(unknown_words):
+    """Raises a ManifestError for what is none of ``UNKNOWN_WORDS``."""
+    if unknown_words not in UNKNOWN_WORDS:
+        raise ManifestError(
+            f"unknown_words: {unknown_words!r}. There are {', '.join(UNKNOWN_WORDS)}."
+        )
+
+
+def _unknown(unknown, spoken, places, lexicon):
+    """An error that lists words, where each is first, and the way out."""
+    faults, named = [], {}
+    first = {}
+    for key, words in spoken.items():
+        for word in words:
+            if word in unknown:
+                first.setdefault(word, key)
+    for word, (split, name) in first.items():
+        if len(faults) < manifest.SHOWN and split not in named:
+            named[split] = places(split)
+        place = named.get(split, {}).get(name, split)
+        times = "once" if unknown[word] == 1 else f"{unknown[word]} times"
+        faults.append(f"{place}: '{name}': {word} is in no lexicon ({times} in all)")
+    files = lexicon if isinstance(lexicon, (list, tuple)) else [lexicon]
+    return ManifestError.listing(
+        faults,
+        f"{len(unknown)} words are not in {', '.join(map(str, files))}. Add a lexicon "
+        "that has them (lexicon: [a.txt, b.txt]), or choose unknown_words: drop (leave "
+        "such utterances out) or spn (take such words for noise).",
+    )
+
+
+def prepare_phone_tables(
+    train_csv,
+    valid_csv,
+    test_csv,
+    save_folder,
+    lexicon=None,
+    unknown_words="error",
+    phones=PHONES,
+    skip_prep=False,
+):
+    """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    train_csv, valid_csv, test_csv : str
+        As for :func:`s3prl_sb.dataio.tables.prepare_tables`, with a column ``phones``
+        (with spaces between them), or ``text`` and a lexicon.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same tables is kept.
+    lexicon : list of str, optional
+        Lexicon files, for the tables without ``phones``.
+    unknown_words : str
+        See :func:`add_phones`.
+    phones : list of str
+        Those that there are.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file, the line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
+    ...     table = Path(folder, "all.csv")
+    ...     _ = table.write_text("id,wav,phones\\nu1,a.wav,B IY1\\n")
+    ...     paths = prepare_phone_tables(table, table, table, folder + "/save")
+    ...     manifest.read(paths["test"])["u1"]["phones"]
+    'B IY1'
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    check_unknown_words(unknown_words)
+    lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
+    tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
+    arguments = {
+        "version": VERSION,
+        "tables": {name: os.path.abspath(table) for name, table in tables.items()},
+        "sha256": [manifest.digest(path) for path in (*tables.values(), *lexicon)],
+        "unknown_words": unknown_words,
+        "phones": list(phones),
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    splits = {name: load_table(table) for name, table in tables.items()}
+    spelt = {}  # those whose words have to be looked up
+    for name, records in splits.items():
+        keys = next(iter(records.values()))
+        if "phones" in keys:
+            _check_phones(records, tables[name], phones)
+        elif "text" not in keys:
+            raise ManifestError(
+                f"{tables[name]}:1: no column phones or text; found {', '.join(keys)}. "
+                "Give phones, or text and a lexicon."
+            )
+        elif not lexicon:
+            raise ManifestError(
+                f"{tables[name]}:1: no column phones. To make them from text, set "
+                "lexicon: [librispeech-lexicon.txt]"
+            )
+        else:
+            lines = locate(tables[name])
+            manifest.validate(records, tables[name], ("text",), False, lines)
+            spelt[name] = records
+    if spelt:
+        spots = {name: places(tables[name]) for name in spelt}
+        add_phones(spelt, lexicon, spots.get, unknown_words, phones)
+    warn_of_leaks(splits, tables)
+    return manifest.finish(splits, save_folder, arguments, ("phones",))
+
+
+def _check_phones(records, table, phones):
+    lines = locate(table)
+    manifest.validate(records, table, ("phones",), False, lines)
+    known = set(phones)
+    wrong = {n: set(r["phones"].split()) - known for n, r in records.items()}
+    faults = [
+        f"{table}:{lines[name]}: '{name}': {sorted(found)[0]!r} is no phone"
+        for name, found in wrong.items()
+        if found
+    ]
+    if faults:
+        way_out = f"The phones are {_some(phones)}; the recipe's tokenizer names them."
+        raise ManifestError.listing(faults, way_out, len(records))
+
+
+def _some(phones):
+    return ", ".join(list(phones)[:12]) + (", ..." if len(phones) > 12 else "")

@@ -1,0 +1,366 @@
+"""LibriSpeech: read English with its words (SUPERB PR and ASR).
+
+The corpus (Panayotov et al. 2015, https://doi.org/10.1109/ICASSP.2015.7178964) has
+``<split>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac``, and in each chapter a
+file ``<speaker>-<chapter>.trans.txt`` with a line for each recording: its name, its
+words in capitals. SUPERB trains on ``train-clean-100``, chooses by ``dev-clean`` and
+tests on ``test-clean``.
+
+Note
+----
+Each file of transcriptions is read once. S3PRL opens and searches it for every
+recording of the chapter, and its lexica anew for every epoch.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+from s3prl_sb.corpora.downloading import Published, download
+from s3prl_sb.corpora.lexicon import PHONES, add_phones, check_unknown_words
+from s3prl_sb.corpora.librilight import librilight_folders
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import SPLITS, skipped
+
+logger = logging.getLogger(__name__)
+
+VERSION = "librispeech/1"  # another one makes finished preparations stale
+SUFFIX = ".trans.txt"
+AUDIO = (".flac", ".wav")  # as published, or converted
+LEXICA = "librispeech-lexicon*.txt"  # in data_folder, by default
+
+OPENSLR = "https://www.openslr.org/resources"
+MD5SUMS = f"{OPENSLR}/12/md5sum.txt"
+G2P = "https://huggingface.co/datasets/s3prl/g2p/resolve/main/lexicon"
+SUPERB_LEXICA = (
+    "librispeech-lexicon-200k-g2p.txt",
+    "librispeech-lexicon-allothers-g2p.txt",
+)
+PARTS = {  # GB and SHA-256 of the archives
+    "dev-clean": (
+        0.34,
+        "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
+    ),
+    "dev-other": (
+        0.32,
+        "12661c48e8c3fe1de2c1caa4c3e135193bfb1811584f11f569dd12645aa84365",
+    ),
+    "test-clean": (
+        0.35,
+        "39fde525e59672dc6d1551919b1478f724438a95aa55f874b576be21967e6c23",
+    ),
+    "test-other": (
+        0.33,
+        "d09c181bba5cf717b3dee7d4d592af11a3ee3a09e08ae025c5506f6ebe961c29",
+    ),
+    "train-clean-100": (
+        6.4,
+        "d4ddd1d5a6ab303066f14971d768ee43278a5f2a0aa43dc716b0e64ecbbbf6e2",
+    ),
+    "train-clean-360": (
+        23.1,
+        "146a56496217e96c14334a160df97fffedd6e0a04e66b9c5af0d40be3c792ecf",
+    ),
+    "train-other-500": (
+        30.6,
+        "ddb22f27f96ec163645d53215559df6aa36515f26e01dd70798188350adcb6d2",
+    ),
+}
+
+
+def prepare_librispeech(
+    data_folder,
+    save_folder,
+    train_splits=("train-clean-100",),
+    valid_split="dev-clean",
+    test_split="test-clean",
+    lexicon=None,
+    unknown_words="error",
+    librilight_folder=None,
+    librilight_split="10h",
+    phones=PHONES,
+    skip_prep=False,
+):
+    """Writes ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds the folders of the splits, or ``LibriSpeech`` with them.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same transcriptions with
+        the same arguments is kept.
+    train_splits : list of str
+        Folders to train on, together.
+    valid_split, test_split : str
+        Folders for validation and test; lists of them are fine too.
+    lexicon : list of str, optional
+        Lexicon files: records then have ``phones``. See
+        :mod:`s3prl_sb.corpora.lexicon`.
+    unknown_words : str
+        "error", "drop" or "spn", see :func:`s3prl_sb.corpora.lexicon.add_phones`.
+    librilight_folder : str, optional
+        Libri-light's sets for limited supervision, to train on in place of
+        ``train_splits``.
+    librilight_split : str
+        "10h", "1h", or "10m-0" to "10m-5".
+    phones : list of str
+        Those that the lexicon may have.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have ``text`` (words
+        in capitals), ``speaker`` and, given a lexicon, ``phones``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for split in ("train-clean-100", "dev-clean", "test-clean"):
+    ...         chapter = Path(folder, split, "19", "198")
+    ...         chapter.mkdir(parents=True)
+    ...         soundfile.write(chapter / "19-198-0000.flac", numpy.zeros(1600), 16000)
+    ...         _ = (chapter / "19-198.trans.txt").write_text("19-198-0000 GOOD DAY\\n")
+    ...     paths = prepare_librispeech(folder, folder + "/save")
+    ...     manifest.read(paths["test"])["19-198-0000"]["text"]
+    'GOOD DAY'
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    check_unknown_words(unknown_words)
+    lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
+    folders = _folders(data_folder, train_splits, valid_split, test_split)
+    if librilight_folder is not None:
+        folders["train"] = librilight_folders(librilight_folder, librilight_split)
+    splits, places = {}, {}
+    for split, names in folders.items():
+        splits[split], places[split] = read_transcriptions(names)
+    lines = [
+        f"{name} {record['wav']} {record['text']}"
+        for records in splits.values()
+        for name, record in sorted(records.items())
+    ]
+    arguments = {
+        "version": VERSION,
+        "folders": folders,
+        "listing": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        "lexicon": [manifest.digest(path) for path in lexicon],
+        "unknown_words": unknown_words,
+        "phones": list(phones) if lexicon else None,
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    if lexicon:
+        add_phones(splits, lexicon, places.get, unknown_words, phones)
+    records = [record for split in splits.values() for record in split.values()]
+    spots = [spot for s in splits for n in splits[s] for spot in [places[s][n]]]
+    wavs = [record["wav"] for record in records]
+    for record, length in zip(records, manifest.durations(wavs, spots)):
+        record["duration"] = length
+    required = ("text", "phones") if lexicon else ("text",)
+    return manifest.finish(splits, save_folder, arguments, required)
+
+
+def find_lexica(data_folder):
+    """The lexicon files that lie in a corpus' folder, by name.
+
+    Arguments
+    ---------
+    data_folder : str
+        As for :func:`prepare_librispeech`.
+
+    Returns
+    -------
+    list of str
+        S3PRL's two come before openslr's.
+
+    Raises
+    ------
+    ManifestError
+        If there is none.
+    """
+    folder = Path(_corpus(data_folder))
+    for place in (folder, folder.parent):
+        found = sorted(map(str, place.glob(LEXICA)))
+        if found:
+            return found
+    raise ManifestError(
+        f"{folder}: no {LEXICA}. Put LibriSpeech's lexicon there (s3prl-sb download "
+        "librispeech does, or https://www.openslr.org/11), or set lexicon: [a.txt, "
+        "b.txt]"
+    )
+
+
+def read_transcriptions(folders):
+    """What was said in each recording of some folders, and where that is written.
+
+    Arguments
+    ---------
+    folders : list of str
+        Each holds ``<speaker>/<chapter>/``.
+
+    Returns
+    -------
+    records : dict
+        ``{id: record}`` with ``wav``, ``text`` and ``speaker``, without durations.
+    places : dict
+        ``{id: "file:line"}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+    """
+    records, places = {}, {}
+    for folder in folders:
+        files = sorted(Path(folder).glob(f"*/*/*{SUFFIX}"))
+        if not files:
+            raise ManifestError(
+                f"{folder}: no files <speaker>/<chapter>/*{SUFFIX} in it. Unpack the "
+                "corpus' archive anew."
+            )
+        untold = []
+        for file in files:
+            untold += _read_chapter(file, records, places)
+        if untold:
+            message = "%s: %d recordings have no transcription, such as %s; left out"
+            logger.warning(message, folder, len(untold), untold[0])
+    return records, places
+
+
+def _read_chapter(file, records, places):
+    """Adds a chapter's recordings; gives those that have no transcription."""
+    audio = {}
+    for name in sorted(os.listdir(file.parent)):
+        stem, suffix = os.path.splitext(name)
+        if suffix in AUDIO and not name.startswith("."):
+            audio.setdefault(stem, name)
+    missing, written = [], set()
+    lines = manifest.read_text(file).splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name, *words = line.split()
+        place = f"{file}:{number}"
+        if not words:
+            raise ManifestError(
+                f"{place}: malformed line {line!r}. Expected a recording's name and "
+                "its words: '19-198-0000 NORTHANGER ABBEY'"
+            )
+        if name in places:
+            raise ManifestError(f"{place}: {name} again, first {places[name]}")
+        if name not in audio:
+            missing.append(f"{place}: missing audio file {file.parent / name}.flac")
+            continue
+        written.add(name)
+        places[name] = place
+        records[name] = {
+            "wav": os.path.join(file.parent, audio[name]),
+            "start": None,
+            "stop": None,
+            "text": " ".join(words).upper(),
+            "speaker": file.parent.parent.name,
+        }
+    if missing:
+        way_out = "Unpack the corpus' archive anew, or remove these lines."
+        raise ManifestError.listing(missing, way_out, len(lines))
+    return sorted(audio.keys() - written)
+
+
+def _corpus(data_folder):
+    """The corpus' own folder, where its parent may have been given."""
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of LibriSpeech (--data_folder "
+            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
+        )
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    inside = os.path.join(data_folder, "LibriSpeech")
+    return inside if os.path.isdir(inside) else data_folder
+
+
+def _folders(data_folder, *wanted):
+    """``{"train": folders, "valid": …, "test": …}``, each of which is there."""
+    corpus, folders = _corpus(data_folder), {}
+    for split, names in zip(SPLITS, wanted):
+        names = [names] if isinstance(names, str) else list(names)
+        folders[split] = [os.path.join(corpus, name) for name in names]
+        for path in folders[split]:
+            if not os.path.isdir(path):
+                here = sorted(p.name for p in Path(corpus).iterdir() if p.is_dir())
+                key = f"{split}_splits" if split == "train" else f"{split}_split"
+                raise ManifestError(
+                    f"{path}: no such folder; {corpus} has {', '.join(here) or 'none'}."
+                    f" Unpack its archive there (s3prl-sb download librispeech), or "
+                    f"correct data_folder or {key}."
+                )
+    every = [path for paths in folders.values() for path in paths]
+    twice = [path for path in every if every.count(path) > 1]
+    if twice:
+        logger.warning("%s is in two of the splits: a leak?", twice[0])
+    return folders
+
+
+def download_librispeech(
+    destination,
+    splits=("train-clean-100", "dev-clean", "test-clean"),
+    lexicon=True,
+    language_model=False,
+):
+    """Downloads LibriSpeech from openslr.org.
+
+    Arguments
+    ---------
+    destination : str
+        The folder that gets ``LibriSpeech``.
+    splits : list of str
+        Names of ``PARTS``.
+    lexicon : bool
+        Whether to get SUPERB's two lexica and openslr's, for phoneme recognition.
+    language_model : bool
+        Whether to get the official 4-gram model (1.3 GB), for speech recognition.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    ValueError
+        For a split that does not exist.
+    """
+    unknown = [name for name in splits if name not in PARTS]
+    if unknown:
+        raise ValueError(f"no part {unknown[0]!r}. There are {', '.join(PARTS)}")
+    files = [
+        Published(f"{OPENSLR}/12/{name}.tar.gz", *PARTS[name], md5sums=MD5SUMS)
+        for name in splits
+    ]
+    if lexicon:
+        names = [
+            f"{G2P}/librispeech-lexicon-{n}-g2p.txt" for n in ("200k", "allothers")
+        ]
+        names.append(f"{OPENSLR}/11/librispeech-lexicon.txt")
+        files += [Published(url, 0.01, folder="LibriSpeech") for url in names]
+    if language_model:
+        url = f"{OPENSLR}/11/4-gram.arpa.gz"
+        files.append(Published(url, 1.4, folder="LibriSpeech"))
+    return download(files, destination)

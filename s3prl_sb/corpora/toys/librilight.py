@@ -1,0 +1,42 @@
+"""A toy of Libri-light's sets for limited supervision, beside the toy LibriSpeech.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.corpora.toys.librispeech import write_readings
+from s3prl_sb.corpora.toys.making import choose_voices, toy
+
+
+@toy
+def librilight(destination, chapters=2, utterances=3, seed=0):
+    """Six small parts and a larger one, of two speakers a folder.
+
+    The words are those of the toy LibriSpeech, whose lexicon has them all.
+
+    Arguments
+    ---------
+    destination : str
+        Folder to make. It gets ``librispeech_finetuning``.
+    chapters : int
+        Of each speaker.
+    utterances : int
+        Of each chapter in ``1h/0`` to ``1h/5``; three times as many in ``9h``.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    if chapters < 1 or utterances < 1:
+        raise ValueError("1 chapter and 1 utterance are the least")
+    root = destination / "librispeech_finetuning"
+    parts = [f"1h/{n}/{kind}" for n in range(6) for kind in ("clean", "other")]
+    parts += ["9h/clean", "9h/other"]
+    voices = iter(choose_voices(2 * len(parts), seed + 1))
+    readers = []
+    for part in parts:
+        for voice in (next(voices), next(voices)):
+            count = utterances * (3 if part.startswith("9h") else 1)
+            voice = voice._replace(voice="en-us")
+            readers.append((part, 2001 + 11 * len(readers), voice, count))
+    write_readings(root, readers, chapters, seed)
