@@ -1,0 +1,106 @@
+"""A text for an utterance.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+from s3prl_sb.dataio.tokenizers import from_spec
+from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.lobes.ctc_decoding import LMDecoder, greedy
+
+
+class Transcriber(SpeechModel):
+    """A trained CTC model: ASR, PR, SF, or your own.
+
+    It decodes greedily, with whatever tokenizer the export carries; with a language
+    model of words where one is given::
+
+        Transcriber.from_hparams("exported", overrides={"lm": "4-gram.arpa"})
+
+    Example
+    -------
+    >>> # text = Transcriber.from_hparams("exported").transcribe_file("a.wav")
+    """
+
+    HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "tokenizer"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.tokenizer = from_spec(self.hparams.tokenizer)
+        self.decoder, lm = None, getattr(self.hparams, "lm", None)
+        if lm:
+            options = getattr(self.hparams, "lm_decoding", None) or {}
+            lexicon = getattr(self.hparams, "lexicon", None)
+            self.decoder = LMDecoder(self.tokenizer, lm, lexicon, **options)
+
+    def transcribe_file(self, path, start=None, stop=None):
+        """The text of an audio file of any rate and number of channels.
+
+        Arguments
+        ---------
+        path : str
+            wav, flac, ogg or mp3.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        str
+        """
+        return self.transcribe_batch(self.load_file(path, start, stop)[None])[0]
+
+    def transcribe_batch(self, wavs, wav_lens=None):
+        """The texts of waveforms.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        list of str
+        """
+        log_probs, lens = self.log_probs(wavs, wav_lens)
+        frames = (lens * log_probs.shape[1]).round().long()
+        decoded = greedy(log_probs, frames, self.tokenizer.blank)
+        texts = [self.tokenizer.decode(tokens) for tokens in decoded]
+        if self.decoder is not None:
+            found = [self.decoder(x[:n]) for x, n in zip(log_probs, frames.tolist())]
+            texts = [t if f is None else f for t, f in zip(texts, found)]
+        return texts
+
+    def log_probs(self, wavs, wav_lens=None):
+        """Log-probabilities of the tokens.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        log_probs : torch.Tensor
+            [batch, frames, tokens].
+        lens : torch.Tensor
+            [batch], relative lengths.
+        """
+        features, lens = self.features(wavs, wav_lens)
+        with torch.no_grad():
+            logits = self.mods.head(features, lens)
+        return torch.log_softmax(logits.float(), dim=-1), lens
+
+    def forward(self, wavs, wav_lens=None):
+        """As :meth:`transcribe_batch`."""
+        return self.transcribe_batch(wavs, wav_lens)
+
+    def lines(self, paths):
+        """Of each file: its path and text."""
+        for path in paths:
+            yield f"{path}\t{self.transcribe_file(path)}"

@@ -1,0 +1,54 @@
+"""Heads that classify every frame.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+
+class FrameClassifier(torch.nn.Module):
+    """SUPERB's probe for frames: project and classify, without a non-linearity.
+
+    There is no downsampling: as many frames come out as went in.
+
+    Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    num_classes : int
+        Number of classes.
+    hidden_size : int
+        Size of the projection.
+
+    Example
+    -------
+    >>> head = FrameClassifier(input_size=768, num_classes=74)
+    >>> head(torch.randn(4, 50, 768), torch.ones(4)).shape
+    torch.Size([4, 50, 74])
+    """
+
+    def __init__(self, input_size, num_classes, hidden_size=256):
+        super().__init__()
+        self.projection = torch.nn.Linear(input_size, hidden_size)
+        self.classifier = torch.nn.Linear(hidden_size, num_classes)
+
+    def forward(self, features, lens):
+        """Logits.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths; no frame depends on another, so they are
+            those of the logits too.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, num_classes].
+        """
+        return self.classifier(self.projection(features))

@@ -1,0 +1,84 @@
+"""Recurrent heads: a token for every frame.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class BLSTMHead(torch.nn.Module):
+    """SUPERB's head for ASR and slot filling: project, two BLSTMs, classify.
+
+    Sequences are packed, so padding and the rest of the batch change nothing. With
+    features of 768 and 32 tokens it has 42.8 million parameters.
+
+    Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    num_classes : int
+        Number of tokens.
+    projection_size : int
+        Size of the projection.
+    hidden_size : int
+        Cells of each direction.
+    num_layers : int
+        Number of BLSTMs.
+    dropout : float
+        Share of outputs dropped after each BLSTM, the last one too.
+
+    Example
+    -------
+    >>> head = BLSTMHead(24, num_classes=5, projection_size=8, hidden_size=8)
+    >>> head(torch.randn(4, 50, 24), torch.ones(4)).shape
+    torch.Size([4, 50, 5])
+    """
+
+    def __init__(
+        self,
+        input_size,
+        num_classes,
+        projection_size=1024,
+        hidden_size=1024,
+        num_layers=2,
+        dropout=0.2,
+    ):
+        super().__init__()
+        self.projection = torch.nn.Linear(input_size, projection_size)
+        self.lstm = torch.nn.LSTM(
+            projection_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.dropout = torch.nn.Dropout(dropout)  # LSTM has none after its last layer
+        self.classifier = torch.nn.Linear(2 * hidden_size, num_classes)
+
+    def forward(self, features, lens):
+        """Logits.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, num_classes]; of padding those of a zero output.
+        """
+        frames = features.shape[1]
+        true = (lens * frames).round().long().clamp(min=1).cpu()
+        x = self.projection(features)
+        packed = pack_padded_sequence(x, true, batch_first=True, enforce_sorted=False)
+        x, _ = self.lstm(packed)
+        x, _ = pad_packed_sequence(x, batch_first=True, total_length=frames)
+        return self.classifier(self.dropout(x))

@@ -1,0 +1,142 @@
+"""SpecAugment on features of any upstream.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+import torch.nn.functional as F
+
+from s3prl_sb.lobes.pooling import frame_mask
+
+
+class SpecAugment(torch.nn.Module):
+    """Warps time a little, then zeroes bands of channels and stretches of time.
+
+    Each utterance gets warps and masks of its own, within its true frames. Call it in
+    training only. The random numbers are torch's global ones.
+
+    Paper: Park et al., https://arxiv.org/abs/1904.08779. The defaults are S3PRL's.
+
+    Arguments
+    ---------
+    warp_window : int
+        A frame at random moves by at most so many frames, and what is before and
+        after it is stretched or squeezed. 0: no warp. Utterances of at most twice
+        as many frames stay as they are.
+    channel_masks : int
+        Bands of channels that are zeroed.
+    channel_width : list of int
+        Lowest width of a band, and the one above the highest.
+    time_masks : int
+        Stretches of time that are zeroed.
+    time_width : list of int
+        Lowest length of a stretch in frames, and the one above the highest.
+
+    Note
+    ----
+    SpeechBrain's ``SpectrogramDrop`` and ``Warping`` know no lengths: they warp a
+    whole batch at the same frame, padding included, and place masks in the padding
+    or across the last channel. S3PRL's masks also fall into padding, and its widest
+    mask of a batch limits where the others may lie.
+
+    Example
+    -------
+    >>> augment = SpecAugment(time_width=[5, 6], channel_masks=0, warp_window=0)
+    >>> features = augment(torch.ones(1, 100, 4), torch.ones(1))
+    >>> 5 <= int((features == 0).all(-1).sum()) <= 10
+    True
+    """
+
+    def __init__(
+        self,
+        warp_window=5,
+        channel_masks=4,
+        channel_width=(0, 50),
+        time_masks=2,
+        time_width=(0, 40),
+    ):
+        super().__init__()
+        for name, width in (("channel", channel_width), ("time", time_width)):
+            if not 0 <= width[0] < width[1]:
+                raise ValueError(f"{name}_width is 0 <= lowest < end, not {width}")
+        self.warp_window = warp_window
+        self.channel_masks, self.channel_width = channel_masks, channel_width
+        self.time_masks, self.time_width = time_masks, time_width
+
+    def forward(self, features, lens):
+        """Features that differ from call to call.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, size]; padding is zero.
+        """
+        _, frames, size = features.shape
+        true = (lens.cpu() * frames).round().long()
+        if self.warp_window:
+            features = torch.stack(
+                [self._warp(x, n) for x, n in zip(features, true.tolist())]
+            )
+        masked = ~frame_mask(features, lens)
+        masked |= self._masks(true, frames, self.time_masks, self.time_width).to(
+            features.device
+        )
+        sizes = torch.full_like(true, size)
+        bands = self._masks(sizes, size, self.channel_masks, self.channel_width)
+        features = features.masked_fill(masked[:, :, None], 0.0)
+        return features.masked_fill(bands.to(features.device)[:, None, :], 0.0)
+
+    def _warp(self, x, true):
+        """[frames, size], of which ``true`` are no padding: one of them moves."""
+        window = self.warp_window
+        if true <= 2 * window:
+            return x
+        center = int(torch.randint(window, true - window, ()))
+        moved = int(torch.randint(center - window, center + window, ())) + 1
+        return torch.cat([warp(x[:true], center, moved), x[true:]])
+
+    def _masks(self, limits, length, count, width):
+        """[batch, length], bool: ``count`` masks within the limits of each."""
+        random = torch.rand(2, len(limits), count, 1)
+        widths = width[0] + (random[0] * (width[1] - width[0])).long()
+        widths = widths.minimum(limits[:, None, None])
+        starts = (random[1] * (limits[:, None, None] - widths + 1)).long()
+        at = torch.arange(length)
+        return ((starts <= at) & (at < starts + widths)).any(1)
+
+
+def warp(x, center, moved):
+    """Moves a frame, by cubic interpolation on both sides of it.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [frames, size].
+    center, moved : int
+        So many frames at the start become so many.
+
+    Returns
+    -------
+    torch.Tensor
+        [frames, size].
+
+    Example
+    -------
+    >>> warp(torch.arange(6.0).view(6, 1), center=2, moved=4)[:, 0].round(decimals=1)
+    tensor([-0.1000,  0.2000,  0.8000,  1.1000,  2.4000,  4.6000])
+    """
+    frames, size = x.shape
+    sizes = ((moved, size), (frames - moved, size))
+    parts = [
+        F.interpolate(part[None, None], size, mode="bicubic", align_corners=False)
+        for part, size in zip((x[:center], x[center:]), sizes)
+    ]
+    return torch.cat(parts, 2)[0, 0]
