@@ -1,0 +1,256 @@
+"""Who speaks when: speaker diarization by frames.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import io
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+
+from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.timeline_plot import timeline
+from s3prl_sb.corpora.rttm import write_rttm, write_uem
+from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
+from s3prl_sb.files import write_text
+from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
+from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.metrics.diarization import corpus_errors
+
+COLLAR = 0.25  # seconds at either side, as in NIST's evaluations
+TIMELINES = 4  # recordings that are plotted
+
+
+class DiarizationBrain(SSLBrain):
+    """Permutation-invariant training; chosen by the diarization error rate.
+
+    On the validation set the threshold of the probabilities (``thresholds`` of the
+    recipe) and the width of the median filter (``medians``) are chosen too. They are
+    kept with the checkpoint, and the test set is decided with them.
+
+    Arguments
+    ---------
+    references : dict
+        "valid" and "test" to ``{recording: record}``, see
+        :mod:`s3prl_sb.corpora.recordings`: what the error rate is counted on. The
+        examples' ids are those of the recordings.
+    **kwargs
+        As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the modules
+        takes features and relative lengths to logits [batch, frames, speakers].
+
+    Note
+    ----
+    S3PRL chooses the checkpoint by the accuracy of frames, and threshold and median
+    filter on the test set. It evaluates chunks, between which speakers may change
+    places; here a recording is evaluated whole.
+    """
+
+    metric = "der"
+    higher_is_better = False
+
+    def __init__(self, references, **kwargs):
+        super().__init__(**kwargs)
+        self.references = references
+        self.shift = self.upstream.stride / self.upstream.sample_rate
+        self.grid = [
+            (float(threshold), int(median))
+            for threshold in self.hparams.thresholds
+            for median in self.hparams.medians
+        ]
+        self.threshold, self.median = self.grid[0]
+
+    def compute_forward(self, batch, stage):
+        """Batch -> logits [batch, frames, speakers], relative lengths [batch]."""
+        batch = batch.to(self.device)
+        features, lens = self.compute_features(batch)
+        return self.modules["head"](features, lens), lens
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Logits and lengths -> loss; in evaluation, remembers probabilities."""
+        logits, lens = predictions
+        labels = fit_labels(*batch.activity, logits, lens, batch.id)
+        loss, order = permutation_invariant_bce(logits, labels, lens)
+        if stage != sb.Stage.TRAIN:
+            labels = labels.gather(2, order[:, None].expand_as(labels))
+            counted = frame_mask(labels, lens)[..., None] & (labels >= 0)
+            right = ((logits > 0) == (labels > 0)) & counted
+            self.right += int(right.sum())
+            self.counted += int(counted.sum())
+            probabilities = torch.sigmoid(logits.float()).cpu()
+            for row, length, name in zip(probabilities, lens, batch.id):
+                frames = round(float(length) * len(row))
+                self.probabilities[name] = row[:frames].numpy()
+        return loss
+
+    def start_stage(self, stage):
+        """Starts collecting."""
+        self.probabilities, self.right, self.counted = {}, 0, 0
+
+    def stage_stats(self, stage):
+        """Error rates, and in validation the threshold and median of the lowest."""
+        records = self.references["valid" if stage == sb.Stage.VALID else "test"]
+        self.seen = {name: records[name] for name in self.probabilities}
+        if stage == sb.Stage.VALID:
+            self.threshold, self.median = min(
+                self.grid,
+                key=lambda chosen: (
+                    errors_of(self.seen, self._hypotheses(*chosen)).rate,
+                    abs(chosen[0] - 0.5),
+                    chosen[1],
+                ),
+            )
+        elif "threshold" in self.best:
+            self.threshold = self.best["threshold"]
+            self.median = int(self.best["median"])
+        self.hypotheses = self._hypotheses(self.threshold, self.median)
+        errors = errors_of(self.seen, self.hypotheses)
+        within = errors_of(self.seen, self.hypotheses, COLLAR)
+        return {
+            "der": errors.rate,
+            "der_miss": errors.missed / errors.speech,
+            "der_false_alarm": errors.false_alarm / errors.speech,
+            "der_confusion": errors.confusion / errors.speech,
+            # Nothing is left where all segments are shorter than two collars
+            "der_collar": within.rate if within.speech else errors.rate,
+            "frame_accuracy": self.right / max(self.counted, 1),
+            "threshold": self.threshold,
+            "median": float(self.median),
+        }
+
+    def _hypotheses(self, threshold, median):
+        return {
+            name: segments(
+                decide(probabilities, threshold, median),
+                self.shift,
+                self.seen[name]["duration"],
+            )
+            for name, probabilities in self.probabilities.items()
+        }
+
+    def write_predictions(self):
+        """``predictions.csv``, ``hyp.rttm``, ``ref.rttm``, ``ref.uem``, timelines."""
+        folder = Path(self.hparams.output_folder)
+        text, rates = io.StringIO(), {}
+        writer = csv.writer(text, lineterminator="\n")
+        columns = ["missed", "false_alarm", "confusion", "speech"]
+        writer.writerow(["id", "duration", "speakers", "der", *columns])
+        for name, record in sorted(self.seen.items()):
+            errors = errors_of({name: record}, {name: self.hypotheses[name]})
+            rates[name] = errors.rate if errors.speech else 0.0
+            writer.writerow(
+                [name, f"{record['duration']:.3f}", len(record["speakers"])]
+                + [f"{errors.rate:.6f}" if errors.speech else ""]
+                + [f"{getattr(errors, column):.6f}" for column in columns]
+            )
+        write_text(folder / "predictions.csv", text.getvalue())
+        names = sorted(self.seen)
+        write_rttm({n: self.hypotheses[n] for n in names}, folder / "hyp.rttm")
+        write_rttm({n: self.seen[n]["segments"] for n in names}, folder / "ref.rttm")
+        write_uem({n: scored(self.seen[n]) for n in names}, folder / "ref.uem")
+        (folder / "timelines").mkdir(exist_ok=True)
+        for name in sorted(names, key=lambda n: (-rates[n], n))[:TIMELINES]:
+            timeline(
+                folder / "timelines" / f"{name.replace('/', '--')}.png",
+                self.seen[name]["segments"],
+                self.hypotheses[name],
+                self.seen[name]["duration"],
+                title=f"{name}: {100 * rates[name]:.1f} % wrong",
+                regions=self.seen[name]["regions"],
+            )
+
+    def interface(self):
+        """A :class:`~s3prl_sb.inference.diarizer.Diarizer`."""
+        return {
+            "class": "s3prl_sb.inference.diarizer.Diarizer",
+            "head": {},
+            "hparams": {"threshold": self.threshold, "median": self.median},
+        }
+
+
+def fit_labels(labels, label_lens, logits, lens, names):
+    """Labels for exactly the frames that there are.
+
+    Labels are made from durations in the manifest, before the audio is read. Where it
+    is resampled, these may be wrong by a sample, and so the labels by a frame.
+
+    Arguments
+    ---------
+    labels : torch.Tensor
+        [batch, label frames, speakers].
+    label_lens : torch.Tensor
+        [batch], relative lengths.
+    logits : torch.Tensor
+        [batch, frames, speakers].
+    lens : torch.Tensor
+        [batch], relative lengths.
+    names : list of str
+        Ids of the recordings.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, frames, speakers], -1 where nothing is known.
+
+    Raises
+    ------
+    ValueError
+        Where there are more than two frames more or less; names the recording.
+    """
+    counts = (label_lens * labels.shape[1]).round()
+    frames = (lens * logits.shape[1]).round()
+    for name, have, need in zip(names, counts.tolist(), frames.tolist()):
+        if abs(have - need) > 2:
+            raise ValueError(
+                f"'{name}' has {need:.0f} frames, but by its duration in the manifest "
+                f"{have:.0f}. Has the audio changed since? Prepare again, into another "
+                "save_folder."
+            )
+    known = frame_mask(labels, label_lens)[..., None]
+    labels = labels.masked_fill(~known, UNKNOWN)[:, : logits.shape[1]]
+    missing = logits.shape[1] - labels.shape[1]
+    return torch.nn.functional.pad(labels, (0, 0, 0, missing), value=UNKNOWN)
+
+
+def errors_of(records, hypotheses, collar=0.0):
+    """Errors in seconds of speech.
+
+    Arguments
+    ---------
+    records : dict
+        ``{recording: record}``, see :mod:`s3prl_sb.corpora.recordings`.
+    hypotheses : dict
+        ``{recording: [(speaker, start, stop), ...]}``.
+    collar : float
+        Seconds not scored at either side of the ends of the true segments.
+
+    Returns
+    -------
+    s3prl_sb.metrics.diarization.DiarizationErrors
+
+    Example
+    -------
+    >>> record = {"duration": 3.0, "segments": [["ann", 0, 2]], "regions": None}
+    >>> errors_of({"a": record}, {"a": [("speaker1", 0.5, 2)]}).rate
+    0.25
+    """
+    return corpus_errors(
+        {name: _timed(found) for name, found in hypotheses.items()},
+        {name: _timed(record["segments"]) for name, record in records.items()},
+        {name: scored(record) for name, record in records.items()},
+        collar=collar,
+    )
+
+
+def scored(record):
+    """The (start, stop) of what is scored of a recording."""
+    if record["regions"] is None:
+        return [(0.0, record["duration"])]
+    return [tuple(region) for region in record["regions"]]
+
+
+def _timed(found):
+    """The metric names the speaker last."""
+    return [(start, stop, speaker) for speaker, start, stop in found]

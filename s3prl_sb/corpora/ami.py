@@ -1,0 +1,159 @@
+"""AMI and other meetings that are annotated in RTTM: three speakers or more.
+
+The AMI corpus (Carletta et al. 2006, https://groups.inf.ed.ac.uk/ami/corpus) is 100
+hours of meetings, mostly of four. Its annotation for diarization is spread in files of
+NIST's formats, in either of two layouts:
+
+* ``<name>.{train,development,test}.{rttm,uem,lst}`` (pyannote.database);
+* ``only_words/rttms/{train,dev,test}/<meeting>.rttm``, ``uems/…/<meeting>.uem`` and
+  ``lists/{train,dev,test}.meetings.txt`` (https://github.com/BUTSpeechFIT/AMI-diarization-setup).
+
+A ``.lst`` file names the recordings of a set, a ``.uem`` file what of them is
+annotated; both may be absent. Audio is found by its name, ``<recording>.wav`` or
+``<recording>.Mix-Headset.wav``, at any depth.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+from pathlib import Path
+
+from s3prl_sb.corpora.recordings import make_records
+from s3prl_sb.corpora.rttm import read_uem, rttm_rows
+from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.manifest import ManifestError
+
+VERSION = "ami_sd/1"  # another one makes finished preparations stale
+NAMES = {
+    "train": ("train", "trn"),
+    "valid": ("development", "dev", "valid"),
+    "test": ("test", "eval", "tst"),
+}
+ANNOTATION = "only_words"  # of the two in AMI-diarization-setup
+MICROPHONE = ".Mix-Headset"
+
+
+def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
+    """Writes ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds annotation and audio, see the head of this module.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same files is kept.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``; records as in
+        :mod:`s3prl_sb.corpora.recordings`.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("train", "development", "test"):
+    ...         soundfile.write(f"{folder}/{name}1.wav", numpy.zeros(16000), 16000)
+    ...         line = f"SPEAKER {name}1 1 0.1 0.5 <NA> <NA> ann <NA> <NA>"
+    ...         _ = Path(folder, f"AMI.{name}.rttm").write_text(line)
+    ...     paths = prepare_ami_sd(folder, folder + "/save")
+    ...     manifest.read(paths["test"])["test1"]["segments"]
+    [['ann', 0.1, 0.6]]
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in NAMES}
+    if skip_prep:
+        return tables.skipped(outputs)
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of the meetings (--data_folder "
+            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
+        )
+    folder = Path(os.path.abspath(data_folder))
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: no such folder. Set data_folder.")
+    rttms, uems = _by_split(folder, ".rttm"), _by_split(folder, ".uem")
+    lists = _by_split(folder, ".lst")
+    for split, files in _by_split(folder, ".meetings.txt").items():
+        lists[split] += files
+    for split, files in rttms.items():
+        if not files:
+            raise ManifestError(
+                f"{folder}: no .rttm file of the {split} set: <name>.{NAMES[split][0]}"
+                f".rttm, or rttms/{NAMES[split][0]}/<meeting>.rttm"
+            )
+    arguments = {"version": VERSION, "data_folder": str(folder), "sha256": {}}
+    for kind in (rttms, uems, lists):
+        for file in sum(kind.values(), []):
+            arguments["sha256"][str(file)] = manifest.digest(file)
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    audio = _audio(folder)
+    splits = {s: _read(s, rttms[s], uems[s], lists[s], audio) for s in NAMES}
+    tables.warn_of_leaks(splits, {split: f"the {split} set" for split in NAMES})
+    return manifest.finish(splits, save_folder, arguments, required=())
+
+
+def _by_split(folder, ending):
+    """``{split: files}``: the split is in a file's name, or its folder's."""
+    found = {split: [] for split in NAMES}
+    files = sorted(folder.rglob(f"*{ending}"))
+    chosen = [file for file in files if ANNOTATION in file.parts]
+    for file in files:
+        # Of two annotations one; what is there once, such as a UEM, stays
+        if chosen and file not in chosen and "rttms" in file.parts:
+            continue
+        name = file.name.removesuffix(ending).rpartition(".")[2]
+        for split, names in NAMES.items():
+            if name in names or file.parent.name in names:
+                found[split].append(file)
+    return found
+
+
+def _audio(folder):
+    """``{recording: path}`` of all audio files."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in manifest.AUDIO_SUFFIXES:
+            found.setdefault(file.stem, file)
+            found.setdefault(file.stem.removesuffix(MICROPHONE), file)
+    return found
+
+
+def _read(split, rttms, uems, lists, audio):
+    """The records of a split."""
+    rows = [(*row[:4], f"{file}:{row[4]}") for file in rttms for row in rttm_rows(file)]
+    regions = {}
+    for file in uems:
+        regions.update(read_uem(file))
+    places = {}  # of the recordings
+    for file in lists:
+        for number, line in enumerate(manifest.read_text(file).split("\n"), 1):
+            if line.strip():
+                places.setdefault(line.strip(), f"{file}:{number}")
+    if not lists:
+        for row in rows:
+            places.setdefault(row[0], row[4])
+    missing = [
+        f"{place}: '{name}' has no audio file {name}.wav or {name}{MICROPHONE}.wav"
+        for name, place in places.items()
+        if name not in audio
+    ]
+    if missing:
+        way_out = f"Put them below data_folder, or drop them from the {split} set."
+        raise ManifestError.listing(missing, way_out, len(places))
+    if not places:
+        raise ManifestError(f"{(*lists, *rttms)[0]}: no recordings")
+    files = {name: (str(audio[name]), place) for name, place in places.items()}
+    # A list may leave out some that are annotated
+    kept = [row for row in rows if row[0] in files]
+    return make_records(files, kept, regions)

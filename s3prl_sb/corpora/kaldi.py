@@ -1,0 +1,114 @@
+"""Kaldi's data folders, as diarization uses them.
+
+=============  ====================================================================
+``wav.scp``    ``<recording> <path>``
+``segments``   ``<utterance> <recording> <start> <stop>``, in seconds
+``utt2spk``    ``<utterance> <speaker>``
+``rttm``       in place of ``segments`` and ``utt2spk``, where these are absent
+=============  ====================================================================
+
+``spk2utt`` and ``reco2dur``, which often lie beside them, tell nothing more and are not
+read: durations are those of the audio files.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+
+from s3prl_sb.corpora.recordings import make_records
+from s3prl_sb.corpora.rttm import rttm_rows, seconds
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+
+
+def read_kaldi(folder, roots=()):
+    """Reads a data folder.
+
+    Arguments
+    ---------
+    folder : str
+        Holds ``wav.scp``, and ``segments`` with ``utt2spk`` or ``rttm``.
+    roots : list of str
+        Folders where relative paths may start, besides ``folder``.
+
+    Returns
+    -------
+    dict
+        ``{recording: record}``, see :mod:`s3prl_sb.corpora.recordings`.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(16000), 16000)
+    ...     for name, line in {
+    ...         "wav.scp": "a a.wav", "segments": "a-1 a 0 0.5", "utt2spk": "a-1 ann"
+    ...     }.items():
+    ...         _ = Path(folder, name).write_text(line)
+    ...     read_kaldi(folder)["a"]["segments"]
+    [['ann', 0.0, 0.5]]
+    """
+    folder = os.path.abspath(folder)
+    rttm = os.path.join(folder, "rttm")
+    if os.path.isfile(os.path.join(folder, "segments")):
+        segments = _segments(folder)
+    elif os.path.isfile(rttm):
+        segments = [(*row[:4], f"{rttm}:{row[4]}") for row in rttm_rows(rttm)]
+    else:
+        raise ManifestError(
+            f"{folder}: neither 'segments' nor 'rttm', so nothing says who speaks when."
+        )
+    audio = {}
+    for name, (path, place) in _table(os.path.join(folder, "wav.scp"), 2).items():
+        if path.endswith("|"):
+            raise ManifestError(
+                f"{place}: '{name}' is the output of a command, {path!r}. Run it, and "
+                "name the file that it makes."
+            )
+        places = [os.path.normpath(os.path.join(r, path)) for r in (*roots, folder)]
+        audio[name] = next(filter(os.path.isfile, places), places[0]), place
+    return make_records(audio, segments)
+
+
+def _segments(folder):
+    path = os.path.join(folder, "segments")
+    speakers = _table(os.path.join(folder, "utt2spk"), 2)
+    found = []
+    for utterance, (recording, start, stop, place) in _table(path, 4).items():
+        if utterance not in speakers:
+            raise ManifestError(
+                f"{place}: the utterance '{utterance}' has no speaker: "
+                f"{folder}/utt2spk lacks it."
+            )
+        speaker = speakers[utterance][0]
+        times = seconds(start, "start", place), seconds(stop, "stop", place)
+        found.append((recording, speaker, *times, place))
+    return found
+
+
+def _table(path, columns):
+    """``{first field: (other fields..., "file:line")}``."""
+    found = {}
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        # The last field may hold spaces: a path
+        key, *fields = line.strip().split(None, columns - 1)
+        if len(fields) != columns - 1:
+            raise ManifestError(
+                f"{path}:{number}: {len(fields) + 1} fields in {line.strip()!r}, "
+                f"not {columns}"
+            )
+        if key in found:
+            raise ManifestError(
+                f"{path}:{number}: '{key}' again, first in {found[key][-1]}"
+            )
+        found[key] = (*fields, f"{path}:{number}")
+    return found

@@ -1,0 +1,236 @@
+"""Libri2Mix for speaker diarization (SUPERB SD): two speakers, fully overlapped.
+
+The corpus (Cosentino et al. 2020, https://arxiv.org/abs/2005.11262) mixes utterances of
+LibriSpeech. It says nothing about who speaks when; SUPERB's annotation is that of
+S3PRL's fork of LibriMix, as Kaldi folders ``data/{train,dev,test}``. Both are read:
+
+* *Kaldi folders*: SUPERB's protocol, comparable with published numbers;
+* *LibriMix itself*, where there are no such folders: ``metadata/mixture_*.csv`` with
+  the sources. A source then speaks where it is loud (:func:`loud_spans`), which is not
+  quite SUPERB's annotation, so neither are the numbers.
+
+Any two-speaker corpus in such Kaldi folders will do.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import soundfile
+
+from s3prl_sb.corpora.kaldi import read_kaldi
+from s3prl_sb.corpora.recordings import make_records
+from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.manifest import ManifestError
+
+logger = logging.getLogger(__name__)
+
+VERSION = "libri2mix_sd/1"  # another one makes finished preparations stale
+SUBSETS = {"train": "train", "valid": "dev", "test": "test"}
+KALDI_FILES = ("wav.scp", "segments", "utt2spk", "rttm")
+MODES = ("wav16k/max", "wav16k/min", ".")  # of LibriMix; SUPERB's is the first
+MIXTURES = ("mix_both", "mix_clean")
+TRAIN_SUBSETS = ("train-100", "train-360")
+SOURCES = ("source_1_path", "source_2_path")
+COLUMNS = ("mixture_ID", "mixture_path", *SOURCES)
+
+
+def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
+    """Writes ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds ``data/{train,dev,test}`` or ``{train,dev,test}``, Kaldi folders; paths
+        in ``wav.scp`` may be relative to it. Or Libri2Mix, with
+        ``wav16k/max/metadata`` (or ``min``).
+    save_folder : str
+        Where the manifests go. A finished preparation of the same files is kept.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``; records as in
+        :mod:`s3prl_sb.corpora.recordings`.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in SUBSETS.values():
+    ...         soundfile.write(f"{folder}/{name}.wav", np.zeros(16000), 16000)
+    ...         os.makedirs(f"{folder}/data/{name}")
+    ...         scp = Path(folder, "data", name, "wav.scp")
+    ...         _ = scp.write_text(f"{name}1 {name}.wav")
+    ...         line = f"SPEAKER {name}1 1 0.1 0.5 <NA> <NA> ann <NA> <NA>"
+    ...         _ = scp.with_name("rttm").write_text(line)
+    ...     paths = prepare_libri2mix_sd(folder, folder + "/save")
+    ...     manifest.read(paths["test"])["test1"]["segments"]
+    [['ann', 0.1, 0.6]]
+    """
+    outputs = {n: os.path.join(save_folder, f"{n}.json") for n in SUBSETS}
+    if skip_prep:
+        return tables.skipped(outputs)
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder with data/{train,dev,test} "
+            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
+            "--test_csv)."
+        )
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    kaldi = _kaldi_folders(data_folder)
+    sources = kaldi or _metadata(data_folder)
+    arguments = {"version": VERSION, "sources": sources, "sha256": {}}
+    for name, source in sources.items():
+        files = [os.path.join(source, f) for f in KALDI_FILES] if kaldi else [source]
+        digests = [manifest.digest(f) for f in files if os.path.isfile(f)]
+        arguments["sha256"][name] = digests
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    roots = [data_folder, os.path.dirname(data_folder)]
+    if kaldi:
+        splits = {n: read_kaldi(folder, roots) for n, folder in kaldi.items()}
+    else:
+        logger.warning(
+            "%s has no data/train, S3PRL's annotation: speech is where the sources "
+            "are loud. Numbers will not compare with published ones.",
+            data_folder,
+        )
+        splits = {n: _read_metadata(path, roots) for n, path in sources.items()}
+    tables.warn_of_leaks(splits, sources)
+    return manifest.finish(splits, save_folder, arguments, required=())
+
+
+def _kaldi_folders(data_folder):
+    """``{split: folder}``; empty if there are none."""
+    for parent in (os.path.join(data_folder, "data"), data_folder):
+        folders = {n: os.path.join(parent, name) for n, name in SUBSETS.items()}
+        there = [os.path.isfile(os.path.join(f, "wav.scp")) for f in folders.values()]
+        if all(there):
+            return folders
+        if any(there):
+            folder = list(folders.values())[there.index(False)]
+            raise ManifestError(
+                f"{folder}: no Kaldi folder (wav.scp) beside the others"
+            )
+    return {}
+
+
+def _metadata(data_folder):
+    """``{split: csv}`` of LibriMix, of the first mode and mixture that is complete."""
+    for mode in MODES:
+        folder = os.path.normpath(os.path.join(data_folder, mode, "metadata"))
+        for mixture in MIXTURES:
+            for train in TRAIN_SUBSETS:
+                found = {
+                    split: os.path.join(folder, f"mixture_{subset}_{mixture}.csv")
+                    for split, subset in {**SUBSETS, "train": train}.items()
+                }
+                if all(map(os.path.isfile, found.values())):
+                    return found
+    raise ManifestError(
+        f"{data_folder}: neither Kaldi folders (data/train/wav.scp, …) nor LibriMix "
+        "(wav16k/max/metadata/mixture_train-100_mix_both.csv, …). Set data_folder to "
+        "the folder that holds one of them."
+    )
+
+
+def _read_metadata(path, roots):
+    """``{recording: record}`` of a CSV of LibriMix."""
+    mixtures, sources, places = {}, [], []
+    table = csv.DictReader(manifest.read_text(path).splitlines())
+    for row in table:
+        place = f"{path}:{table.line_num}"
+        missing = [column for column in COLUMNS if not row.get(column)]
+        if missing:
+            raise ManifestError(f"{place}: no {', '.join(missing)}")
+        name = row["mixture_ID"]
+        if name in mixtures:
+            raise ManifestError(
+                f"{place}: '{name}' again, first in {mixtures[name][1]}"
+            )
+        speakers = [part.split("-")[0] for part in name.split("_")]
+        if len(speakers) != 2 or speakers[0] == speakers[1]:
+            raise ManifestError(
+                f"{place}: mixture_ID '{name}' does not name two speakers, as "
+                "4077-13754-0001_5142-33396-0065 does"
+            )
+        mixtures[name] = _find(row["mixture_path"], roots), place
+        for speaker, column in zip(speakers, SOURCES):
+            sources.append((name, speaker, _find(row[column], roots)))
+            places.append(place)
+    # Headers first: missing files are all named at once
+    manifest.durations([source[2] for source in sources], places)
+    with ThreadPoolExecutor(4) as pool:
+        spans = list(pool.map(lambda source: loud_spans(source[2]), sources))
+    segments = [
+        (name, speaker, start, stop, place)
+        for (name, speaker, _), found, place in zip(sources, spans, places)
+        for start, stop in found
+    ]
+    return make_records(mixtures, segments)
+
+
+def loud_spans(path, below_peak=35.0, shortest=0.2):
+    """Where a clean recording of one speaker is loud: its speech, by energy alone.
+
+    Arguments
+    ---------
+    path : str
+        Audio file. Channels are averaged.
+    below_peak : float
+        Decibels below the loudest 20 ms that still count as loud.
+    shortest : float
+        Seconds. Shorter pauses are filled, then shorter spans dropped.
+
+    Returns
+    -------
+    list of (float, float)
+        Start and stop in seconds, to 20 ms.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tone = np.sin(np.arange(8000))
+    ...     sound = np.concatenate([np.zeros(8000), tone, np.zeros(8000)])
+    ...     soundfile.write(folder + "/a.wav", sound, 16000)
+    ...     loud_spans(folder + "/a.wav")
+    [(0.5, 1.0)]
+    """
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    size = max(1, rate // 50)
+    samples = np.pad(samples.mean(1), (0, -len(samples) % size))
+    power = np.mean(samples.reshape(-1, size).astype(np.float64) ** 2, axis=1)
+    if not power.any():
+        return []
+    loud = power > power.max() * 10 ** (-below_peak / 10)
+    edges = np.flatnonzero(np.diff(loud, prepend=False, append=False)) * size / rate
+    spans = []
+    for start, stop in edges.reshape(-1, 2):
+        if spans and start - spans[-1][1] < shortest:
+            start = spans.pop()[0]
+        spans.append((start, stop))
+    return [(float(a), float(b)) for a, b in spans if b - a >= shortest]
+
+
+def _find(path, roots):
+    """The path where it is: absolute, or from one of the roots."""
+    paths = [os.path.normpath(os.path.join(root, path)) for root in roots]
+    return next(filter(os.path.isfile, paths), paths[0])

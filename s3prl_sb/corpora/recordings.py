@@ -1,0 +1,85 @@
+"""Recordings with several speakers: the manifest of a diarization corpus.
+
+A record is a whole recording: ``wav``, ``duration`` (seconds, of the audio file),
+``speakers`` (sorted), ``segments`` ([[speaker, start, stop], …], in seconds, sorted by
+start) and ``regions``: [[start, stop], …] that are annotated and scored, or null for
+all of it.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+
+TOLERANCE = 0.1  # seconds that an annotation may go beyond the audio
+
+
+def make_records(audio, segments, regions=None):
+    """Puts audio and annotation together, and checks that they fit.
+
+    Arguments
+    ---------
+    audio : dict
+        ``{recording: (path, place)}``; ``place`` ("file:line") is for errors.
+    segments : list
+        (recording, speaker, start, stop, place). Those of recordings that are not in
+        ``audio`` are an error; recordings without segments are silent.
+    regions : dict, optional
+        ``{recording: [(start, stop), ...]}``; it may know more recordings.
+
+    Returns
+    -------
+    dict
+        ``{recording: record}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the place.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(16000), 16000)
+    ...     audio = {"a": (folder + "/a.wav", "wav.scp:1")}
+    ...     record = make_records(audio, [("a", "ann", 0.1, 0.9, "segments:1")])["a"]
+    >>> record["duration"], record["segments"], record["speakers"], record["regions"]
+    (1.0, [['ann', 0.1, 0.9]], ['ann'], None)
+    """
+    paths, places = [path for path, _ in audio.values()], [p for _, p in audio.values()]
+    records = {}
+    for name, length in zip(audio, manifest.durations(paths, places)):
+        spans = None if regions is None else regions.get(name)
+        records[name] = {
+            "wav": audio[name][0],
+            "duration": length,
+            "start": None,
+            "stop": None,
+            "segments": [],
+            "regions": spans and [[a, min(b, length)] for a, b in spans if a < length],
+        }
+    for name, speaker, start, stop, place in segments:
+        if name not in records:
+            raise ManifestError(
+                f"{place}: a segment of '{name}', which has no audio. Add the file, or "
+                "drop the line."
+            )
+        length = records[name]["duration"]
+        if not 0 <= start <= stop:
+            raise ManifestError(
+                f"{place}: '{name}': a segment from {start} to {stop} s. Times are in "
+                "seconds, 0 <= start <= stop."
+            )
+        if stop > length + TOLERANCE:
+            raise ManifestError(
+                f"{place}: '{name}': a segment until {stop} s, but {audio[name][0]} "
+                f"has {length:.3f} s. Is it another version of the corpus?"
+            )
+        if start < min(stop, length):
+            records[name]["segments"].append([speaker, start, min(stop, length)])
+    for record in records.values():
+        record["segments"].sort(key=lambda s: (s[1], s[2], s[0]))
+        record["speakers"] = sorted({speaker for speaker, _, _ in record["segments"]})
+    return records

@@ -1,0 +1,183 @@
+"""RTTM and UEM: who speaks when, and what of it is scored.
+
+A line of an RTTM file is a segment of one speaker, ``SPEAKER <recording> <channel>
+<start> <duration> <NA> <NA> <speaker> <NA> <NA>``; one of a UEM file is a stretch that
+is annotated, ``<recording> <channel> <start> <stop>``. All times are in seconds. Both
+are NIST's (Rich Transcription 2009 evaluation plan).
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import math
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.files import write_text
+
+SEGMENT = "SPEAKER a 1 0.50 2.25 <NA> <NA> ann <NA> <NA>"
+OTHERS = (  # what else RTTM describes
+    "SPKR-INFO NOSCORE NO_RT_METADATA NON-SPEECH NON-LEX LEXEME SEGMENT FILLER EDIT IP "
+    "SU CB A/P"
+).split()
+
+
+def read_rttm(path):
+    """Reads segments.
+
+    Arguments
+    ---------
+    path : str
+        The RTTM file, UTF-8.
+
+    Returns
+    -------
+    dict
+        ``{recording: [(speaker, start, stop), ...]}``, in the order of the file.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_rttm({"a": [("ann", 0.5, 2.75)]}, folder + "/a.rttm")
+    ...     read_rttm(folder + "/a.rttm")
+    {'a': [('ann', 0.5, 2.75)]}
+    """
+    found = {}
+    for recording, *segment, _ in rttm_rows(path):
+        found.setdefault(recording, []).append(tuple(segment))
+    return found
+
+
+def rttm_rows(path):
+    """The (recording, speaker, start, stop, line) of each segment of an RTTM file."""
+    rows = []
+    for number, fields in _lines(path):
+        if fields[0] in OTHERS:
+            continue
+        if fields[0] != "SPEAKER" or len(fields) < 8:
+            raise ManifestError(
+                f"{path}:{number}: malformed line {' '.join(fields)!r}. Expected "
+                f"'{SEGMENT}'"
+            )
+        start, duration = (
+            seconds(fields[i], name, f"{path}:{number}")
+            for i, name in ((3, "start"), (4, "duration"))
+        )
+        # Sums of decimals are not exact: 0.1 + 0.2
+        stop = round(start + duration, 6)
+        rows.append((fields[1], fields[7], start, stop, number))
+    return rows
+
+
+def rttm_lines(recording, segments):
+    """The lines of a recording.
+
+    Arguments
+    ---------
+    recording : str
+        Its id, without spaces.
+    segments : list
+        (speaker, start, stop), in seconds.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> rttm_lines("a", [("ann", 0.5, 2.75)])
+    ['SPEAKER a 1 0.500 2.250 <NA> <NA> ann <NA> <NA>']
+    """
+    lines = []
+    for speaker, start, stop in segments:
+        first, last = round(start, 3), round(stop, 3)
+        lines.append(
+            f"SPEAKER {_field(recording)} 1 {first:.3f} {last - first:.3f} <NA> <NA> "
+            f"{_field(speaker)} <NA> <NA>"
+        )
+    return lines
+
+
+def write_rttm(recordings, path):
+    """Writes ``{recording: [(speaker, start, stop), ...]}``, to the millisecond."""
+    lines = [
+        line
+        for recording, segments in recordings.items()
+        for line in rttm_lines(recording, segments)
+    ]
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_uem(path):
+    """Reads what is annotated: ``{recording: [(start, stop), ...]}``.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_uem({"a": [(0, 30)]}, folder + "/a.uem")
+    ...     read_uem(folder + "/a.uem")
+    {'a': [(0.0, 30.0)]}
+    """
+    found = {}
+    for number, fields in _lines(path):
+        place = f"{path}:{number}"
+        if len(fields) != 4:
+            raise ManifestError(
+                f"{place}: malformed line {' '.join(fields)!r}. Expected a recording, "
+                "its channel, start and stop: 'a 1 0.00 30.00'"
+            )
+        start, stop = (
+            seconds(fields[2], "start", place),
+            seconds(fields[3], "stop", place),
+        )
+        if stop <= start:
+            raise ManifestError(f"{place}: stop {stop} <= start {start}")
+        found.setdefault(fields[0], []).append((start, stop))
+    return found
+
+
+def write_uem(recordings, path):
+    """Writes ``{recording: [(start, stop), ...]}``, to the millisecond."""
+    lines = [
+        f"{_field(recording)} 1 {start:.3f} {stop:.3f}\n"
+        for recording, regions in recordings.items()
+        for start, stop in regions
+    ]
+    write_text(path, "".join(lines))
+
+
+def seconds(text, name, place):
+    """A time as a float; an error at ``place`` if it is none or negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ManifestError(
+            f"{place}: {name} {text!r} is no time. Give seconds, from 0 on."
+        )
+    return value
+
+
+def _lines(path):
+    """The (number, fields) of each line that is neither empty nor a comment."""
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith(";;"):
+            yield number, line.split()
+
+
+def _field(name):
+    name = str(name)
+    if not name or name.split() != [name]:
+        raise ValueError(
+            f"{name!r} cannot stand in an RTTM or UEM file, whose fields are separated "
+            "by spaces: rename it."
+        )
+    return name

