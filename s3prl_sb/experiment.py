@@ -5,6 +5,9 @@ Authors
 """
 
 import difflib
+import shutil
+import sys
+from pathlib import Path
 
 from hyperpyyaml import load_hyperpyyaml
 
@@ -79,14 +82,26 @@ def start(argv, prepare):
         SpeechBrain's options.
     """
     import speechbrain as sb
+    import torch
     from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
     hparams_file, run_opts, overrides = sb.parse_arguments(argv)
-    ddp_init_group(run_opts)
+    if not torch.distributed.is_initialized():  # by another fold
+        ddp_init_group(run_opts)
     hparams = load_recipe(hparams_file, overrides)
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    folder = hparams["output_folder"]
+    sb.create_experiment_directory(folder, hparams_file, overrides)
+    run_on_main(_keep_script, args=[folder])
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
+
+
+def _keep_script(folder):
+    """Keeps a copy of the recipe; SpeechBrain takes this module for it."""
+    copied, script = Path(folder) / Path(__file__).name, Path(sys.argv[0])
+    copied.unlink(missing_ok=True)
+    if script.suffix == ".py" and script.is_file():
+        shutil.copyfile(script, copied.with_name(script.name))
 
 
 def _tag(node):

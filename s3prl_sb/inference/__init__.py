@@ -5,6 +5,18 @@ An export is a folder that SpeechBrain's ``from_hparams`` loads::
     from s3prl_sb.inference import load
     label, score = load("exported").classify_file("a.wav")
 
+What :func:`load` gives depends on the task:
+
+===============  ===========================================================
+KS, SID, ER      :class:`~s3prl_sb.inference.classifier.Classifier`
+IC               :class:`~s3prl_sb.inference.intents.IntentClassifier`
+PR, ASR          :class:`~s3prl_sb.inference.transcriber.Transcriber`
+SF               :class:`~s3prl_sb.inference.slot_filler.SlotFiller`
+ASV              :class:`~s3prl_sb.inference.verifier.SpeakerVerifier`
+SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
+QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
+===============  ===========================================================
+
 As everywhere in SpeechBrain, its ``hyperparams.yaml`` is code: load only
 exports that you trust.
 

@@ -127,6 +127,12 @@ def _pretrainer(loadables):
 
 def _finished(run):
     """The results, the interface and the best checkpoint of a run."""
+    folds = sorted(path.parent.name for path in run.glob("fold*/results.json"))
+    if folds:
+        raise ExportError(
+            f"'{run}' holds a run for each fold: {', '.join(folds)}. Choose one, such "
+            f"as {run / folds[0]}."
+        )
     for name in ("hyperparams.yaml", "results.json", INTERFACE):
         if not (run / name).is_file():
             raise ExportError(

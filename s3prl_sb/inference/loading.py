@@ -32,7 +32,7 @@ def load(folder, **kwargs):
     ExportError
         If the folder is neither.
     """
-    if (Path(folder) / "save").is_dir():
+    if (Path(folder) / "save").is_dir() or any(Path(folder).glob("fold*/save")):
         with tempfile.TemporaryDirectory() as exported:
             export(folder, exported, copy_upstream=False)
             return _interface(exported).from_hparams(exported, **kwargs)

@@ -22,6 +22,10 @@ SID = REPOSITORY / "recipes/SUPERB/SID"
 HEAVY = (
     "matplotlib.figure",
     "s3prl_sb.brains.classification",
+    "s3prl_sb.brains.ctc",
+    "s3prl_sb.brains.diarization",
+    "s3prl_sb.brains.retrieval",
+    "s3prl_sb.brains.verification",
     "s3prl_sb.corpora.speech_commands",
     "s3prl_sb.lobes.upstreams.hubert",
     "safetensors.torch",
@@ -319,7 +323,7 @@ class Launcher:
 
     def close(self):
         self.server.stdin.close()
-        self.server.wait(10)
+        self.server.wait(60)
 
 
 @pytest.fixture(scope="session")
