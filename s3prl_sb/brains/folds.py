@@ -1,0 +1,170 @@
+"""Cross-validation: one run for each fold, and the mean of what comes out.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import json
+import logging
+import statistics
+from pathlib import Path
+
+from s3prl_sb.experiment import RecipeError
+from s3prl_sb.files import write_json
+
+logger = logging.getLogger(__name__)
+
+
+def cross_validate(argv, train, folds):
+    """Runs a recipe on the fold or folds that its key ``fold`` asks for.
+
+    Each fold is a run like any other, in ``output_folder/fold<k>``. Killed and
+    started again, finished folds are not trained again, the one where it was goes
+    on, and the numbers are the same. Folds may also be run one by one, anywhere:
+    ``all`` then gathers them.
+
+    Arguments
+    ---------
+    argv : list of str
+        As for :func:`s3prl_sb.experiment.start`. The YAML has ``fold`` ("all", or
+        one of ``folds``), ``output_folder`` and ``train_csv``: a user's own tables
+        have no folds, and one run in ``output_folder`` is all.
+    train : callable
+        Takes such a list and trains one fold.
+    folds : sequence of int
+        All there are.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such fold.
+    """
+    from speechbrain.utils.distributed import if_main_process
+
+    settings = peek(argv, ("fold", "output_folder", "train_csv"))
+    if settings["train_csv"]:
+        train(argv)
+        return
+    wanted, folder = settings["fold"], Path(settings["output_folder"])
+    if wanted != "all" and wanted not in folds:
+        known = ", ".join(map(str, folds))
+        raise RecipeError(f"fold: {wanted!r}. There are {known}, and all.")
+    for fold in folds if wanted == "all" else [wanted]:
+        train(changed(argv, fold=fold, output_folder=folder / f"fold{fold}"))
+    if wanted == "all" and if_main_process():
+        write_json(folder / "results.json", summary(folder, folds))
+        logger.info("Results of all folds: %s", folder / "results.json")
+
+
+def peek(argv, keys):
+    """Settings of a recipe, without making anything of it.
+
+    Arguments
+    ---------
+    argv : list of str
+        As for :func:`s3prl_sb.experiment.start`.
+    keys : tuple of str
+        Keys of the YAML with plain values.
+
+    Returns
+    -------
+    dict
+    """
+    import ruamel.yaml
+    import speechbrain as sb
+    from hyperpyyaml import resolve_references
+
+    hparams_file, _, overrides = sb.parse_arguments(argv)
+    with open(hparams_file, encoding="utf-8") as file:
+        text = resolve_references(file, overrides).getvalue()
+    settings = ruamel.yaml.YAML().load(text)
+    return {key: settings[key] for key in keys}
+
+
+def changed(argv, **settings):
+    """A command line with other settings.
+
+    Arguments
+    ---------
+    argv : list of str
+        The command line.
+    **settings
+        Their new values.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> changed(["train.yaml", "--fold", "all", "--lr=0.1"], fold=2)
+    ['train.yaml', '--lr=0.1', '--fold=2']
+    """
+    kept, is_value = [], False
+    for argument in argv:
+        name, equals, _ = argument.partition("=")
+        if is_value:
+            is_value = False
+        elif name.startswith("--") and name[2:] in settings:
+            is_value = not equals
+        else:
+            kept.append(argument)
+    return kept + [f"--{name}={value}" for name, value in settings.items()]
+
+
+def summary(folder, folds):
+    """The results of all folds as one, in the form of each.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        With ``fold<k>/results.json``.
+    folds : sequence of int
+        Their numbers.
+
+    Returns
+    -------
+    dict
+        ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
+        deviations over the folds; ``utterances`` and ``seconds`` sums; ``best_step``
+        and ``layer_weights`` means; ``folds`` the essentials of each.
+    """
+    found = []
+    for fold in folds:
+        text = (folder / f"fold{fold}" / "results.json").read_text(encoding="utf-8")
+        found.append(json.loads(text))
+    columns = zip(*(results["layer_weights"] for results in found))
+    return {
+        **found[0],
+        "metrics": _spread([results["metrics"] for results in found]),
+        "valid": _spread([results["valid"] for results in found]),
+        "utterances": {
+            split: sum(results["utterances"][split] for results in found)
+            for split in found[0]["utterances"]
+        },
+        "best_step": round(statistics.fmean(r["best_step"] for r in found)),
+        "layer_weights": [statistics.fmean(column) for column in columns],
+        "seconds": round(sum(results["seconds"] for results in found), 1),
+        "peak_memory_gb": max(results["peak_memory_gb"] for results in found),
+        "folds": [
+            {
+                "fold": fold,
+                "folder": f"fold{fold}",
+                "metrics": results["metrics"],
+                "valid": results["valid"],
+                "utterances": results["utterances"],
+                "best_step": results["best_step"],
+            }
+            for fold, results in zip(folds, found)
+        ],
+    }
+
+
+def _spread(found):
+    """Means and standard deviations of metrics."""
+    values = {name: [metrics[name] for metrics in found] for name in found[0]}
+    spread = {}
+    for name, numbers in values.items():
+        spread[name] = statistics.fmean(numbers)
+        spread[f"{name}_std"] = statistics.stdev(numbers)
+    return spread

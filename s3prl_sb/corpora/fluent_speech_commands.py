@@ -1,0 +1,298 @@
+"""Fluent Speech Commands for intent classification (SUPERB IC), or your own intents.
+
+The corpus (Lugosch et al. 2019, https://arxiv.org/abs/1904.03670) has spoken commands
+under ``wavs/speakers/<speaker>`` and tables ``data/{train,valid,test}_data.csv`` with
+the columns path, speakerId, transcription, action, object, location. An intent is the
+values of the last three, its slots: "turn on the lights in the kitchen" is activate,
+lights, kitchen. No speaker is in two of the tables.
+
+A user's own tables may have other slots, each a column of its name, or the one column
+``labels`` of S3PRL, with the values of all slots joined by `` ; ``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import io
+import os
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import (
+    SPLITS,
+    check_classes,
+    load_table,
+    places,
+    rows,
+    skipped,
+    suffix,
+    warn_of_leaks,
+)
+
+VERSION = "fluent_speech_commands/1"  # another one makes finished preparations stale
+SLOTS = ("action", "object", "location")
+JOINED, SEPARATOR = "labels", ";"
+RESERVED = (*manifest.KEYS, "id", "sig", "feats", "draw")
+
+
+def prepare_fluent_speech_commands(
+    data_folder, save_folder, slots=SLOTS, skip_prep=False
+):
+    """Writes ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds ``data`` and ``wavs``, or ``fluent_speech_commands_dataset`` that does.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same tables is kept.
+    slots : list of str
+        Columns that make the intent.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have the slots,
+        ``labels`` (all values, joined), ``speaker`` and ``text``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     os.mkdir(folder + "/data")
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(1600), 16000)
+    ...     header = "path,speakerId,transcription,action,object,location"
+    ...     for split in SPLITS:
+    ...         with open(f"{folder}/data/{split}_data.csv", "w") as file:
+    ...             _ = file.write(header + "\\na.wav,s1,Bring it,bring,shoes,none\\n")
+    ...     paths = prepare_fluent_speech_commands(folder, folder + "/save")
+    ...     manifest.read(paths["test"])["s1--a"]["object"]
+    'shoes'
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    slots = check_slots(slots)
+    corpus = _find_corpus(data_folder)
+    tables = {n: os.path.join(corpus, "data", f"{n}_data.csv") for n in SPLITS}
+    arguments = _arguments(tables, slots)
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    splits, spots = {}, {}
+    for name, path in tables.items():
+        splits[name] = _read_corpus_table(path, corpus, slots, spots)
+    for slot in slots:
+        check_classes(splits, slot, lambda split: spots)
+    records = [record for found in splits.values() for record in found.values()]
+    wavs = [record["wav"] for record in records]
+    lines = [spots[name] for found in splits.values() for name in found]
+    for record, length in zip(records, manifest.durations(wavs, lines)):
+        record["duration"] = length
+    return manifest.finish(splits, save_folder, arguments, slots)
+
+
+def prepare_intent_tables(
+    train_csv, valid_csv, test_csv, save_folder, slots=SLOTS, skip_prep=False
+):
+    """As :func:`s3prl_sb.dataio.tables.prepare_tables`, for several slots.
+
+    Arguments
+    ---------
+    train_csv, valid_csv, test_csv : str
+        CSV, TSV or JSON files with a column for each slot, or with one column
+        ``labels`` that has the values in the order of ``slots``: "a ; b ; c".
+    save_folder : str
+        Where the manifests go. A finished preparation of the same tables is kept.
+    slots : list of str
+        Names of the slots.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have the slots
+        and ``labels`` (all values, joined).
+
+    Raises
+    ------
+    ManifestError
+        Names the file, the line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(1600), 16000)
+    ...     table = folder + "/my.csv"
+    ...     with open(table, "w") as file:
+    ...         _ = file.write("id,wav_path,labels\\n1,a.wav,play ; jazz\\n")
+    ...     paths = prepare_intent_tables(
+    ...         table, table, table, folder + "/save", slots=["what", "which"])
+    ...     manifest.read(paths["test"])["1"]["which"]
+    'jazz'
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    slots = check_slots(slots)
+    tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
+    for table in tables.values():
+        suffix(table)
+        if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
+            raise ManifestError(
+                f"{table}: would be overwritten. Choose another save_folder."
+            )
+    arguments = _arguments(tables, slots)
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    splits = {name: _load_own_table(path, slots) for name, path in tables.items()}
+    for slot in slots:
+        check_classes(splits, slot, lambda split: places(tables[split]))
+    warn_of_leaks(splits, tables)
+    return manifest.finish(splits, save_folder, arguments, slots)
+
+
+def check_slots(slots):
+    """The slots as a list, if they can be keys of a manifest.
+
+    Arguments
+    ---------
+    slots : list of str
+        Their names.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> check_slots(["action", "wav"])
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.dataio.manifest.ManifestError: slots: 'wav' means something else…
+    """
+    slots = [slots] if isinstance(slots, str) else list(slots)
+    if not slots or len(set(slots)) < len(slots):
+        raise ManifestError(f"slots: {slots}. Name one or more, each once.")
+    for slot in slots:
+        if slot in RESERVED:
+            raise ManifestError(
+                f"slots: '{slot}' means something else in a manifest. Rename it."
+            )
+    return slots
+
+
+def _arguments(tables, slots):
+    """What a finished preparation is known by."""
+    return {
+        "version": VERSION,
+        "tables": {name: os.path.abspath(path) for name, path in tables.items()},
+        "sha256": {name: manifest.digest(path) for name, path in tables.items()},
+        "slots": slots,
+    }
+
+
+def _find_corpus(data_folder):
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of Fluent Speech Commands "
+            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
+            "--test_csv)."
+        )
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    inside = os.path.join(data_folder, "fluent_speech_commands_dataset")
+    corpus = inside if os.path.isdir(inside) else data_folder
+    for name in SPLITS:
+        path = os.path.join(corpus, "data", f"{name}_data.csv")
+        if not os.path.isfile(path):
+            raise ManifestError(
+                f"{path}: no such file. Set data_folder to the folder that holds data "
+                "and wavs."
+            )
+    return corpus
+
+
+def _read_corpus_table(path, corpus, slots, spots):
+    """``{id: record}`` without durations; adds ``{id: "file:line"}`` to ``spots``."""
+    records, columns, line = {}, None, 1
+    reader = csv.reader(io.StringIO(manifest.read_text(path), newline=""))
+    for cells in reader:
+        number, line = line, reader.line_num + 1  # a quoted cell may span lines
+        if columns is None:
+            columns = cells
+            absent = sorted({"path", "speakerId", *slots} - set(cells))
+            if absent:
+                raise ManifestError(
+                    f"{path}:1: no column {', '.join(absent)}; found "
+                    f"{', '.join(filter(None, cells))}. Check slots."
+                )
+            continue
+        if not cells:
+            continue
+        if len(cells) != len(columns):
+            raise ManifestError(
+                f"{path}:{number}: {len(cells)} cells, but the header has "
+                f"{len(columns)}. Get a sound copy of the table."
+            )
+        row = {name: cell.strip() for name, cell in zip(columns, cells)}
+        for key in ("path", *slots):
+            if not row[key]:
+                raise ManifestError(f"{path}:{number}: no {key}. Fill it in.")
+        stem = os.path.splitext(os.path.basename(row["path"]))[0]
+        name = f"{row['speakerId']}--{stem}"
+        if name in records:
+            raise ManifestError(
+                f"{path}:{number}: {row['path']} again, first {spots[name]}"
+            )
+        spots[name] = f"{path}:{number}"
+        records[name] = {
+            "wav": os.path.join(corpus, *row["path"].split("/")),
+            "start": None,
+            "stop": None,
+            **{slot: row[slot] for slot in slots},
+            "speaker": row["speakerId"],
+            "text": row.get("transcription", ""),
+        }
+    return _with_intents(records, slots)
+
+
+def _load_own_table(path, slots):
+    """A user's table; S3PRL's column ``labels`` is taken apart into the slots."""
+    first = next((record for _, _, record in rows(path)), None)
+    columns = set(first) if isinstance(first, dict) else set()
+    if JOINED not in columns or columns >= set(slots):
+        return _with_intents(load_table(path, slots), slots)
+    records, spots = load_table(path, (JOINED,)), places(path)
+    for name, record in records.items():
+        values = [value.strip() for value in str(record[JOINED]).split(SEPARATOR)]
+        if len(values) != len(slots) or not all(values):
+            raise ManifestError(
+                f"{spots[name]}: '{name}': labels {record[JOINED]!r}, expected a value "
+                f"for each of the slots {_joined(slots)}. Set slots to yours."
+            )
+        record.update(zip(slots, values))
+    return _with_intents(records, slots)
+
+
+def _joined(values):
+    return f" {SEPARATOR} ".join(values)
+
+
+def _with_intents(records, slots):
+    """Adds the whole intent, of which few-shot training takes some each."""
+    for record in records.values():
+        record[JOINED] = _joined(str(record[slot]) for slot in slots)
+    return records

@@ -1,0 +1,246 @@
+"""IEMOCAP for emotion recognition (SUPERB ER): four classes, five folds.
+
+The corpus (Busso et al. 2008, https://doi.org/10.1007/s10579-008-9076-6) has five
+sessions, each of two actors in improvised and scripted dialogs, as
+``SessionN/sentences/wav/<dialog>/<turn>.wav``. ``SessionN/dialog/EmoEvaluation/
+<dialog>.txt`` has a line for every turn with the emotion that most evaluators heard.
+
+SUPERB's protocol takes the turns, improvised and scripted, that are neutral, happy or
+excited (one class), angry or sad: 5,531 of them. A fold tests on one session; of the
+others' turns a fifth, drawn at random, validates and the rest trains.
+
+Note
+----
+The split is S3PRL's own, utterance by utterance: it shuffles its lists of turns by
+torch's ``random_split`` after ``manual_seed(0)``, and their order, that in which a file
+system happened to list the dialogs, is kept here as ``DIALOGS``. So training and
+validation share speakers, as in S3PRL: the test session alone is of unseen ones.
+``speaker`` is who speaks the turn (``Ses01F``); in S3PRL's lists it is who wore the
+motion capture markers, the same for both actors of a dialog.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+import re
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
+
+VERSION = "iemocap/1"  # another one makes finished preparations stale
+SESSIONS = (1, 2, 3, 4, 5)
+EMOTIONS = {"neu": "neu", "hap": "hap", "exc": "hap", "ang": "ang", "sad": "sad"}
+VALID_FRACTION, SPLIT_SEED = 0.2, 0
+LINE = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\t(\S+)\t(\w+)\t\[.*\]")
+EXAMPLE = "[6.2901 - 8.2357]\\tSes01F_impro01_F000\\tneu\\t[2.5000, 2.5000, 2.5000]"
+
+#: Who wears the markers, i(mprovised) or s(cripted), number: the order of S3PRL's lists
+DIALOGS = {
+    1: "Fs02_2 Fi07 Fs03_2 Mi02 Fi06 Fs01_3 Ms02_1 Mi04 Ms01_1 Fi01 Fs01_1 Fi05 Ms01_2 "
+    "Ms02_2 Fs02_1 Ms03_2 Mi05 Mi01 Fi03 Mi03 Ms01_3 Fs03_1 Mi07 Fi02 Mi06 Ms03_1 "
+    "Fi04 Fs01_2",
+    2: "Fi03 Fs03_2 Ms03_2 Mi04 Mi05 Fs02_1 Fs02_2 Ms02_2 Mi08 Mi07 Fs03_1 Ms01_3 Fi06 "
+    "Fi01 Fi04 Fs01_2 Mi02 Mi03 Fs01_3 Fi05 Fs01_1 Mi06 Ms02_1 Fi08 Fi02 Ms01_1 Mi01 "
+    "Ms01_2 Ms03_1 Fi07",
+    3: "Fs02_1 Mi04 Ms03_2 Mi05b Mi02 Fi05 Ms02_2 Mi08b Fi07 Ms01_1 Ms02_1 Mi05a Mi07 "
+    "Ms03_1 Fs03_1 Mi01 Fs01_1 Fi04 Fs02_2 Fs01_3 Ms01_3 Mi06 Fi01 Fi03 Ms01_2 Mi08a "
+    "Mi03 Fs03_2 Fs01_2 Fi08 Fi06 Fi02",
+    4: "Fs03_1 Fi01 Ms02_1 Ms02_2 Fs01_3 Mi05 Fs02_1 Fi07 Fi02 Fi03 Mi02 Fs01_1 Ms01_1 "
+    "Fs03_2 Mi06 Fs02_2 Mi01 Mi04 Fi05 Fs01_2 Fi08 Fi06 Mi03 Ms01_3 Ms01_2 Ms03_1 "
+    "Ms03_2 Mi07 Fi04 Mi08",
+    5: "Ms01_3 Fi04 Ms02_2 Fs01_3 Fs01_2 Fi06 Mi06 Mi01 Fs03_1 Fi07 Fs03_2 Ms01_1b "
+    "Fi05 Ms01_1 Fi08 Ms03_1 Mi05 Fi01 Fi02 Mi03 Fs01_1 Mi04 Ms02_1 Fi03 Fs02_2 Fs02_1 "
+    "Ms03_2 Mi08 Mi02 Mi07 Ms01_2",
+}
+
+
+def prepare_iemocap(data_folder, save_folder, fold=1, skip_prep=False):
+    """Writes ``train.json``, ``valid.json`` and ``test.json`` of a fold.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds ``Session1`` to ``Session5``, or ``IEMOCAP_full_release`` that does.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same turns is kept.
+    fold : int
+        The session to test on, 1 to 5.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have ``label`` (neu,
+        hap, ang or sad), ``speaker`` and ``session``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for session in SESSIONS:
+    ...         dialog = f"Ses0{session}F_impro01"
+    ...         labels = f"{folder}/Session{session}/dialog/EmoEvaluation"
+    ...         wavs = f"{folder}/Session{session}/sentences/wav/{dialog}"
+    ...         os.makedirs(labels)
+    ...         os.makedirs(wavs)
+    ...         for n in range(4):
+    ...             turn = f"{dialog}_F00{n}"
+    ...             soundfile.write(f"{wavs}/{turn}.wav", numpy.zeros(1600), 16000)
+    ...             with open(f"{labels}/{dialog}.txt", "a") as file:
+    ...                 _ = file.write(f"[0.0 - 0.1]\\t{turn}\\tneu\\t[2, 2, 2]\\n")
+    ...     paths = prepare_iemocap(folder, folder + "/save", fold=5)
+    ...     [len(manifest.read(path)) for path in paths.values()]
+    [12, 4, 4]
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    if fold not in SESSIONS:
+        raise ManifestError(f"fold: {fold!r}. There are 1 to 5, the test session's.")
+    corpus = _find_corpus(data_folder)
+    turns, places = {}, {}
+    for session in SESSIONS:
+        _read_session(corpus, session, turns, places)
+    arguments = {
+        "version": VERSION,
+        "data_folder": corpus,
+        "fold": fold,
+        "turns": {name: record["label"] for name, record in turns.items()},
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    _check_audio(turns, places)
+    splits = split(turns, fold)
+    check_classes(splits, places=lambda split: places)
+    lengths = manifest.durations([record["wav"] for record in turns.values()])
+    for record, length in zip(turns.values(), lengths):
+        record["duration"] = length
+    return manifest.finish(splits, save_folder, arguments)
+
+
+def split(turns, fold):
+    """Training, validation and test set of a fold.
+
+    Arguments
+    ---------
+    turns : dict
+        ``{id: record}`` in the order that S3PRL has them in, see :func:`order`.
+    fold : int
+        The session to test on.
+
+    Returns
+    -------
+    dict
+        ``{"train": {id: record}, "valid": …, "test": …}``.
+    """
+    import torch
+
+    rest = [name for name, record in turns.items() if record["session"] != fold]
+    train = int((1 - VALID_FRACTION) * len(rest))
+    generator = torch.Generator().manual_seed(SPLIT_SEED)
+    shuffled = [rest[i] for i in torch.randperm(len(rest), generator=generator)]
+    tested = [name for name, record in turns.items() if record["session"] == fold]
+    names = {"train": shuffled[:train], "valid": shuffled[train:], "test": tested}
+    return {key: {name: turns[name] for name in found} for key, found in names.items()}
+
+
+def order(dialog):
+    """A dialog's place among all: that of S3PRL's lists, unknown ones behind.
+
+    Arguments
+    ---------
+    dialog : str
+        Such as ``Ses01F_impro01``.
+
+    Returns
+    -------
+    tuple
+        To sort by.
+
+    Example
+    -------
+    >>> sorted(["Ses02F_impro01", "Ses01F_impro07", "Ses01F_script02_2"], key=order)
+    ['Ses01F_script02_2', 'Ses01F_impro07', 'Ses02F_impro01']
+    """
+    session = int(dialog[4:5]) if dialog[4:5].isdigit() else 0
+    short = dialog[5:].replace("_impro", "i").replace("_script", "s")
+    known = DIALOGS.get(session, "").split()
+    return session, known.index(short) if short in known else len(known), dialog
+
+
+def _find_corpus(data_folder):
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of IEMOCAP (--data_folder DIR), "
+            "or your own tables (--train_csv, --valid_csv, --test_csv)."
+        )
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    inside = os.path.join(data_folder, "IEMOCAP_full_release")
+    corpus = inside if os.path.isdir(inside) else data_folder
+    for session in SESSIONS:
+        folder = os.path.join(corpus, f"Session{session}", "dialog", "EmoEvaluation")
+        if not os.path.isdir(folder):
+            raise ManifestError(
+                f"{folder}: no such folder. Set data_folder to the folder that holds "
+                "Session1 to Session5: each is one fold's test set."
+            )
+    return corpus
+
+
+def _read_session(corpus, session, turns, places):
+    """Adds a session's turns of the four classes, and the line that says so."""
+    home = os.path.join(corpus, f"Session{session}")
+    labels = os.path.join(home, "dialog", "EmoEvaluation")
+    dialogs = [
+        name[:-4]
+        for name in os.listdir(labels)
+        if name.endswith(".txt") and not name.startswith(".")  # ._x.txt: a Mac's
+    ]
+    for dialog in sorted(dialogs, key=order):
+        found, path = {}, os.path.join(labels, f"{dialog}.txt")
+        for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+            if not line.startswith("["):
+                continue  # the heading, and what each evaluator said
+            match = LINE.fullmatch(line.strip())
+            if not match:
+                raise ManifestError(
+                    f"{path}:{number}: malformed line {line.strip()!r}. Expected "
+                    f"times, turn, emotion and values, with tabs: {EXAMPLE}"
+                )
+            turn, emotion = match.groups()
+            if turn in found:
+                raise ManifestError(
+                    f"{path}:{number}: {turn} again, first {places[turn]}"
+                )
+            places[turn] = f"{path}:{number}"
+            found[turn] = {
+                "wav": os.path.join(home, "sentences", "wav", dialog, f"{turn}.wav"),
+                "start": None,
+                "stop": None,
+                "label": EMOTIONS.get(emotion),
+                "speaker": f"Ses0{session}{turn.rpartition('_')[2][:1]}",
+                "session": session,
+            }
+        turns.update((t, found[t]) for t in sorted(found) if found[t]["label"])
+
+
+def _check_audio(turns, places):
+    missing = [
+        f"{places[name]}: missing audio file {record['wav']}"
+        for name, record in turns.items()
+        if not os.path.isfile(record["wav"])
+    ]
+    if missing:
+        way_out = "Unpack IEMOCAP so that these are there: SessionN/sentences/wav/…"
+        raise ManifestError.listing(missing, way_out, len(turns))

@@ -1,0 +1,128 @@
+"""A toy Fluent Speech Commands: the corpus' 31 intents in a house, in noise.
+
+The wordings are made up here, in the manner of the corpus. The commands are spoken in
+one accent and ordinary timbres: from a few dozen of them a linear classifier hears
+something about the words only where voices are alike.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.corpora.toys.making import (
+    add_noise,
+    at_level,
+    choose_voices,
+    digest,
+    random_generator,
+    toy,
+    write_clips,
+    write_lines,
+)
+
+ROOMS = ("none", "kitchen", "bedroom", "washroom")
+#: What can be done, to what, said how; {} is "in the kitchen", where there is one
+COMMANDS = {
+    (
+        "activate",
+        "lights",
+    ): "turn on the lights {}|switch on the lights {}|lights on {}",
+    ("deactivate", "lights"): "turn off the lights {}|switch off the lights {}|"
+    "lights off {}",
+    ("increase", "heat"): "turn up the heat {}|increase the temperature {}|"
+    "make it warmer {}",
+    ("decrease", "heat"): "turn down the heat {}|decrease the temperature {}|"
+    "make it cooler {}",
+    ("activate", "music"): "play the music|put on the music|start the music",
+    ("deactivate", "music"): "stop the music|pause the music|no more music",
+    ("activate", "lamp"): "turn on the lamp|switch on the lamp|lamp on",
+    ("deactivate", "lamp"): "turn off the lamp|switch off the lamp|lamp off",
+    ("increase", "volume"): "turn up the volume|make it louder|turn the sound up",
+    ("decrease", "volume"): "turn down the volume|make it quieter|turn the sound down",
+    ("bring", "newspaper"): "bring me the newspaper|fetch the newspaper",
+    ("bring", "juice"): "bring me some juice|fetch the juice",
+    ("bring", "socks"): "bring me my socks|fetch my socks",
+    ("bring", "shoes"): "bring me my shoes|fetch my shoes",
+    ("change language", "none"): "change the language|use another language",
+    ("change language", "Chinese"): "switch to Chinese|change the language to Chinese",
+    ("change language", "Korean"): "switch to Korean|change the language to Korean",
+    ("change language", "English"): "switch to English|change the language to English",
+    ("change language", "German"): "switch to German|change the language to German",
+}
+INTENTS = [
+    (action, thing, room)
+    for (action, thing), wording in COMMANDS.items()
+    for room in (ROOMS if "{}" in wording else ROOMS[:1])
+]
+
+
+@toy
+def fluent_speech_commands(
+    destination, speakers=24, commands=None, intents=None, seed=0
+):
+    """Fluent Speech Commands: tables of paths, speakers, words and slots.
+
+    Arguments
+    ---------
+    destination : str
+        Folder to make. It gets ``data`` and ``wavs``.
+    speakers : int
+        A sixth of them for validation, a sixth for testing, the others for training.
+    commands : int, optional
+        Of each speaker, all different. Default: every intent once.
+    intents : int, optional
+        Only the first so many of the corpus' 31.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    chosen = INTENTS[:intents]
+    commands = len(chosen) if commands is None else commands
+    if speakers < 3 or not 1 <= commands <= len(chosen):
+        raise ValueError(
+            f"At least 3 speakers, and 1 to {len(chosen)} commands, are needed"
+        )
+    sixth = max(1, speakers // 6)
+    splits = ["test"] * sixth + ["valid"] * sixth
+    splits += ["train"] * (speakers - 2 * sixth)
+    rows, jobs = {"train": [], "valid": [], "test": []}, []
+    for number, (split, voice) in enumerate(zip(splits, _plain_voices(speakers, seed))):
+        person = digest(seed, "speaker", number)[:16]
+        rng = random_generator(seed, person)
+        # The first speakers of the training set say all intents between them
+        start = (number - 2 * sixth) * commands if split == "train" else 0
+        turn = rng.permutation(len(chosen)) if split != "train" else range(len(chosen))
+        for k in range(commands):
+            action, thing, room = chosen[turn[(start + k) % len(chosen)]]
+            place = "" if room == "none" else f"in the {room}"
+            wordings = COMMANDS[action, thing].split("|")
+            text = str(rng.choice(wordings)).format(place).strip()
+            name = f"{digest(seed, person, k)[:32]}.wav"
+            path = f"wavs/speakers/{person}/{name}"
+            rows[split].append((path, person, text.capitalize(), action, thing, room))
+            jobs.append((path, voice, text))
+
+    write_clips(destination, (_spoken(*job, seed) for job in jobs), len(jobs))
+    (destination / "data").mkdir()
+    header = ",path,speakerId,transcription,action,object,location"
+    for split, found in rows.items():
+        lines = [",".join((str(i), *row)) for i, row in enumerate(found)]  # no commas
+        write_lines(destination / f"data/{split}_data.csv", [header, *lines])
+
+
+def _plain_voices(count, seed):
+    """One accent and ordinary timbres, each at many pitches and rates."""
+    timbres = {"f": "f1 f2 f3 f5 Annie", "m": "m1 m2 m3 m4 m6 m7 Michael pablo"}
+    for i, voice in enumerate(choose_voices(count, seed)):
+        names = timbres[voice.gender].split()
+        yield voice._replace(voice="en-us", variant=names[i % len(names)])
+
+
+def _spoken(path, voice, text, seed):
+    """A path, and its command as a telephone across the room would hear it."""
+    rng = random_generator(seed, path)
+    pitch = voice.pitch + int(rng.integers(-5, 6))
+    rate = voice.rate + int(rng.integers(-10, 11))
+    samples = voice.speak(text, rate=rate, pitch=pitch).trimmed(margin=0.1)
+    samples = add_noise(samples, rng, snr=rng.uniform(20, 40))
+    return path, at_level(samples, rng.uniform(-10, -3))

@@ -1,0 +1,79 @@
+"""An intent for an utterance: a value for each slot.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+from s3prl_sb.inference.pretrained import SpeechModel
+
+
+class IntentClassifier(SpeechModel):
+    """A trained intent classifier: IC, or your own slots.
+
+    Example
+    -------
+    >>> # model = IntentClassifier.from_hparams("exported")
+    >>> # intent, score = model.classify_file("a.wav")
+    """
+
+    HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "slots"]
+
+    def classify_file(self, path, start=None, stop=None):
+        """The intent of an audio file of any rate and number of channels.
+
+        Arguments
+        ---------
+        path : str
+            wav, flac, ogg or mp3.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        intent : dict
+            Each slot's name to its most probable value.
+        score : float
+            The probability of the whole intent: the product of its values'.
+        """
+        wav = self.load_file(path, start, stop)
+        intent, score = {}, 1.0
+        for slot, probabilities in self.classify_batch(wav[None]).items():
+            best, index = probabilities[0].max(-1)
+            intent[slot] = self.hparams.slots[slot][int(index)]
+            score *= float(best)
+        return intent, score
+
+    def classify_batch(self, wavs, wav_lens=None):
+        """Probabilities of all values.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        dict
+            Each slot's name to [batch, values].
+        """
+        features, lens = self.features(wavs, wav_lens)
+        with torch.no_grad():
+            logits = self.mods.head(features, lens).float()
+        sizes = [len(values) for values in self.hparams.slots.values()]
+        parts = (part.softmax(-1) for part in logits.split(sizes, dim=-1))
+        return dict(zip(self.hparams.slots, parts))
+
+    def forward(self, wavs, wav_lens=None):
+        """As :meth:`classify_batch`."""
+        return self.classify_batch(wavs, wav_lens)
+
+    def lines(self, paths):
+        """Of each file: its path, the values of its slots, and the score."""
+        for path in paths:
+            intent, score = self.classify_file(path)
+            values = "\t".join(f"{slot}={value}" for slot, value in intent.items())
+            yield f"{path}\t{values}\t{score:.3f}"

@@ -1,0 +1,86 @@
+"""Cross-validation as its users run it: killed, alone, gathered."""
+
+import json
+import sys
+
+import pytest
+from conftest import REPOSITORY, assert_same_outcome, command, results
+
+sys.path.insert(0, str(REPOSITORY / "tests/contract/small"))
+import ER  # noqa: E402
+
+RECIPE = REPOSITORY / "recipes/SUPERB/ER"
+LOADERS = {
+    f"{split}_dataloader_opts": "{num_workers: 0, batch_size: 4}"
+    for split in ("train", "valid", "test")
+}
+BUDGET = {"total_steps": 6, "steps_per_epoch": 2, "grad_accumulation_factor": 2}
+FOLDS = [f"fold{n}" for n in range(1, 6)]
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sessions")
+    ER.corpus(folder)
+    return folder
+
+
+@pytest.fixture
+def emotions(sessions, tiny_card):
+    def emotions(output, **overrides):
+        settings = {**LOADERS, **BUDGET, "upstream": tiny_card, "lr": 0.01}
+        settings |= {"data_folder": sessions, **overrides}
+        return command(RECIPE, output, **settings)
+
+    return emotions
+
+
+def gathered(output):
+    """The results of all folds, less what differs from run to run."""
+    return json.dumps(results(output), sort_keys=True)
+
+
+def test_killed_folds_go_on_and_end_the_same(emotions, launcher, tmp_path):
+    whole, broken, apart = (tmp_path / name for name in ("whole", "broken", "apart"))
+    launcher.run(emotions(whole))
+    assert all((whole / fold / "results.json").is_file() for fold in FOLDS)
+    caches = {path.name for path in (whole / "cache").iterdir()}
+    assert len(caches) == 1  # all folds share it
+
+    # In the second fold, after its first checkpoint; then, going on, in the fourth
+    save = "s3prl_sb.brains.checkpointer.AtomicCheckpointer.save_checkpoint"
+    kill = {"point": save, "call": 4, "how": "after"}
+    assert launcher.run(emotions(broken), kill=kill) == -9
+    assert (broken / "fold1/results.json").is_file()
+    assert not (broken / "fold2/results.json").exists()
+    before = sorted((broken / "fold1/save").glob("CKPT*"))
+    assert launcher.run(emotions(broken), kill={**kill, "call": 7}) == -9
+    assert not (broken / "results.json").exists()
+    launcher.run(emotions(broken))
+    assert sorted((broken / "fold1/save").glob("CKPT*")) == before  # not trained
+    for fold in FOLDS:
+        assert_same_outcome(broken / fold, whole / fold)
+    assert gathered(broken) == gathered(whole)
+
+    # Alone, in any order; then gathered
+    launcher.run(emotions(apart, fold=4))
+    assert not (apart / "results.json").exists()
+    assert_same_outcome(apart / "fold4", whole / "fold4")
+    launcher.run(emotions(apart))
+    assert gathered(apart) == gathered(whole)
+
+
+def test_another_budget_is_refused(emotions, launcher, tmp_path):
+    launcher.run(emotions(tmp_path / "out", fold=1))
+    said = launcher.failure(emotions(tmp_path / "out", fold=1, lr=0.5))
+    assert "fold1/save' holds checkpoints of another experiment" in said
+
+
+def test_two_processes(emotions, launcher, tmp_path):
+    """Train every fold in one process group."""
+    launcher.run_distributed(emotions(tmp_path / "two"))
+    launcher.run(emotions(tmp_path / "one"))
+    found, expected = results(tmp_path / "two"), results(tmp_path / "one")
+    assert found["utterances"] == expected["utterances"]
+    loss = expected["metrics"]["loss"]
+    assert found["metrics"]["loss"] == pytest.approx(loss, rel=1e-3)
