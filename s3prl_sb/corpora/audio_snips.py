@@ -1,0 +1,238 @@
+"""Audio SNIPS: requests to an assistant, with the slots in them (SUPERB SF).
+
+SNIPS (Coucke et al. 2018, https://arxiv.org/abs/1805.10190), spoken by the sixteen
+synthetic voices of Audio SNIPS (Lai et al. 2021, https://arxiv.org/abs/2010.13826). Its
+folder, as SUPERB hands it out, has the recordings of all voices as
+``{train,valid,test}/<voice>-snips-<split>-<number>.wav``, and ``all.iob.snips.txt``
+with a line for each: its name, ``BOS``, the words, ``EOS``, a tab, then as many tags:
+``O``, those of the words (``O`` or a slot), the intent. ``slots.txt`` lists the slots.
+
+The manifests have words (``text``) and as many tags (``iob``), see
+:mod:`s3prl_sb.dataio.slots`.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+import os
+from pathlib import Path
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.slots import CHARACTERS, tagged_words
+from s3prl_sb.dataio.tables import SPLITS, skipped
+
+logger = logging.getLogger(__name__)
+
+VERSION = "audio_snips/1"  # another one makes finished preparations stale
+TEXT_FILE, SLOTS_FILE = "all.iob.snips.txt", "slots.txt"
+SPEAKERS = {
+    "train": "Ivy Joanna Joey Justin Kendra Kimberly Matthew Salli".split(),
+    "valid": "Aditi Amy Geraint Nicole".split(),
+    "test": "Brian Emma Raveena Russell".split(),
+}
+# What English voices make of them, as S3PRL's newer API has it.
+CORRECTIONS = {"楽園追放": "EXPELLED", "官方杂志": "", '"': " "}
+
+
+def prepare_audio_snips(
+    data_folder,
+    save_folder,
+    train_speakers=SPEAKERS["train"],
+    valid_speakers=SPEAKERS["valid"],
+    test_speakers=SPEAKERS["test"],
+    characters=CHARACTERS,
+    skip_prep=False,
+):
+    """Writes ``train.json``, ``valid.json`` and ``test.json``.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds ``all.iob.snips.txt`` and the folders of the splits, or a folder
+        ``SNIPS`` that does.
+    save_folder : str
+        Where the manifests go. A finished preparation of the same texts with the same
+        arguments is kept.
+    train_speakers, valid_speakers, test_speakers : list of str
+        The voices of each split; its other recordings are left out.
+    characters : str
+        Of words. Accents that are not among them are dropped, and so is what no voice
+        pronounces; anything else that is dropped is logged.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``. Records have ``text``,
+        ``iob``, ``intent`` and ``speaker``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for split, voices in SPEAKERS.items():
+    ...         name = f"{voices[0]}-snips-{split}-0"
+    ...         os.mkdir(f"{folder}/{split}")
+    ...         soundfile.write(f"{folder}/{split}/{name}.wav", numpy.zeros(800), 16000)
+    ...         with open(f"{folder}/{TEXT_FILE}", "a") as file:
+    ...             line = f"{name} BOS PLAY ABBA ! EOS\\tO O artist O PlayMusic\\n"
+    ...             _ = file.write(line)
+    ...     paths = prepare_audio_snips(folder, folder + "/save")
+    ...     record = manifest.read(paths["test"])["Brian-snips-test-0"]
+    >>> record["text"], record["iob"], record["intent"]
+    ('PLAY ABBA', 'O B-artist', 'PlayMusic')
+    """
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    if skip_prep:
+        return skipped(outputs)
+    folder = _find_corpus(data_folder)
+    speakers = dict(zip(SPLITS, (train_speakers, valid_speakers, test_speakers)))
+    for split, names in speakers.items():
+        if isinstance(names, str) or not names:
+            raise ManifestError(
+                f"{split}_speakers: {names!r} is no list of voices. Give some, such as "
+                f"[{', '.join(SPEAKERS[split][:2])}]."
+            )
+    text_file = folder / TEXT_FILE
+    arguments = {
+        "version": VERSION,
+        "data_folder": str(folder),
+        "sha256": manifest.digest(text_file),
+        "speakers": {split: sorted(names) for split, names in speakers.items()},
+        "characters": characters,
+    }
+    paths = manifest.finished(save_folder, arguments)
+    if paths:
+        return paths
+    wavs = {split: _find_audio(folder, split, speakers[split]) for split in SPLITS}
+    splits = _read_texts(text_file, wavs, characters)
+    _report(splits, wavs, speakers, text_file)
+    records = [record for split in splits.values() for record in split.values()]
+    for record, length in zip(records, manifest.durations([r["wav"] for r in records])):
+        record["duration"] = length
+    return manifest.finish(splits, save_folder, arguments, ("text", "iob"))
+
+
+def _find_corpus(data_folder):
+    """The folder that holds the texts."""
+    if data_folder is None:
+        raise ManifestError(
+            "data_folder is not set: give the folder of Audio SNIPS (--data_folder "
+            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
+        )
+    folder = Path(data_folder).expanduser().absolute()
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: no such folder. Set data_folder.")
+    if not (folder / TEXT_FILE).is_file() and (folder / "SNIPS" / TEXT_FILE).is_file():
+        folder = folder / "SNIPS"
+    if not (folder / TEXT_FILE).is_file():
+        raise ManifestError(
+            f"{folder / TEXT_FILE}: absent. data_folder is Audio SNIPS as SUPERB hands "
+            "it out: that file beside train, valid and test."
+        )
+    return folder
+
+
+def _find_audio(folder, split, speakers):
+    """``{name: path}`` of the recordings of a split by its voices."""
+    wavs = {}
+    for path in sorted((folder / split).rglob("*.wav")):
+        if path.stem.split("-")[0] in speakers:
+            wavs[path.stem] = str(path)
+    if not wavs:
+        raise ManifestError(
+            f"{folder / split}: no recordings <voice>-snips-{split}-<number>.wav of "
+            f"{', '.join(speakers)}. Unpack them there, or set {split}_speakers."
+        )
+    return wavs
+
+
+def _read_texts(path, wavs, characters):
+    """``{split: {id: record}}`` of those recordings that have a line."""
+    homes = {name: split for split in SPLITS for name in wavs[split]}
+    splits, lines, faults = {split: {} for split in SPLITS}, {}, []
+    slots, dropped = _read_slots(path.parent / SLOTS_FILE), {}
+    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        name = line.split(" ", 1)[0]
+        if name not in homes:
+            continue
+        if name in lines:
+            raise ManifestError(
+                f"{path}:{number}: '{name}' again, first in line {lines[name]}. "
+                "Drop one of them."
+            )
+        lines[name], split = number, homes[name]
+        try:
+            record, unknown = _read_line(line, slots, characters)
+        except ValueError as fault:
+            faults.append(f"{path}:{number}: '{name}': {fault}")
+            continue
+        for character in unknown:
+            dropped.setdefault(character, f"{path}:{number}")
+        wav, speaker = wavs[split][name], name.split("-")[0]
+        place = {"wav": wav, "start": None, "stop": None}
+        splits[split][name] = {**place, **record, "speaker": speaker}
+    if faults:
+        way_out = "Expected '<name> BOS words EOS<tab>O tags intent', a tag each."
+        raise ManifestError.listing(faults, way_out)
+    for character, place in sorted(dropped.items()):
+        message = "%s: '%s' is dropped, as it is none of the characters %s"
+        logger.warning(message, place, character, characters)
+    return splits
+
+
+def _read_line(line, slots, characters):
+    """A line's part of the record, and the characters that were dropped."""
+    text, tab, iob = line.partition("\t")
+    if not tab:
+        raise ValueError("no tab between words and tags")
+    for wrong, right in CORRECTIONS.items():
+        text = text.replace(wrong, right)
+    words, tags = text.split()[1:], iob.split()
+    if len(words) != len(tags):
+        raise ValueError(f"{len(words)} words, but {len(tags)} tags")
+    if words[:1] != ["BOS"] or words[-1:] != ["EOS"]:
+        raise ValueError("the words are not between BOS and EOS")
+    for tag in tags[1:-1]:
+        if slots is not None and tag.removeprefix("B-").removeprefix("I-") not in slots:
+            raise ValueError(f"'{tag}' is not in {SLOTS_FILE}")
+    spoken = tagged_words(" ".join(words[1:-1]), " ".join(tags[1:-1]), characters)
+    words, kept, unknown = spoken
+    if not words:
+        raise ValueError("no words")
+    record = {"text": " ".join(words), "iob": " ".join(kept), "intent": tags[-1]}
+    return record, unknown
+
+
+def _read_slots(path):
+    """The slots that the corpus lists, and ``O``; None where there is no list."""
+    if not path.is_file():
+        return None
+    return {"O", *manifest.read_text(path).split()}
+
+
+def _report(splits, wavs, speakers, path):
+    """Logs what is left out; a split of nothing is an error."""
+    for split, records in splits.items():
+        silent = sorted(
+            {s for s in speakers[split]} - {n.split("-")[0] for n in wavs[split]}
+        )
+        if silent:
+            logger.warning("%s: no recordings of %s", split, ", ".join(silent))
+        missing = [name for name in wavs[split] if name not in records]
+        if not records:
+            raise ManifestError(
+                f"{path}: no line for any of the {len(missing)} recordings of {split}, "
+                f"such as '{missing[0]}'. Take the file that belongs to them."
+            )
+        if missing:
+            message = "%s: %d recordings have no line in %s and are left out, as '%s'"
+            logger.warning(message, split, len(missing), path, missing[0])

@@ -1,0 +1,263 @@
+"""Words with slots: a tag for each word, or marks among the words.
+
+A manifest has words (``text``) and as many tags (``iob``): ``O``, ``B-slot`` at the
+start of a slot, ``I-slot`` within it. A model learns, and the metrics score, the text
+that :func:`mark_slots` makes of them: ``PLAY B-artist THE WHO E-artist NOW``.
+
+Note
+----
+S3PRL takes neighbouring words of one tag for one slot, then drops punctuation: a slot
+that ends in punctuation is never closed (legacy recipe), or two slots with only
+punctuation between them become one (newer API). Here slots are found first. Hyphened
+words are two words of the slot; S3PRL has an unknown character there.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+import re
+import unicodedata
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.tables import SPLITS, places, prepare_tables
+
+logger = logging.getLogger(__name__)
+
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"
+FOLDED = str.maketrans({"Æ": "A", "Ð": "D", "Ø": "O", "Ł": "L", "’": "'", "‘": "'"})
+JOINS = re.compile(r"[-‐‑–—/_]")  # between words that are written as one
+
+
+def prepare_slot_tables(
+    train_csv,
+    valid_csv,
+    test_csv,
+    save_folder,
+    characters=CHARACTERS,
+    skip_prep=False,
+):
+    """Turns a user's own tables into manifests, see :mod:`s3prl_sb.dataio.tables`.
+
+    Arguments
+    ---------
+    train_csv, valid_csv, test_csv : str
+        With columns ``wav``, ``text`` (or ``transcription``) and ``iob``: one tag for
+        each word, ``O`` or a slot. Neighbours of one tag are one slot; with tags
+        ``B-slot`` and ``I-slot`` each ``B-`` starts another.
+    save_folder : str
+        Where the manifests go.
+    characters : str
+        Of words. Accents that are not among them are dropped, as is what no voice
+        pronounces; anything else is an error.
+    skip_prep : bool
+        Take what is in ``save_folder`` as it is.
+
+    Returns
+    -------
+    dict
+        ``{"train": path, "valid": path, "test": path}``.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+    """
+    tables = dict(zip(SPLITS, (train_csv, valid_csv, test_csv)))
+    paths = prepare_tables(
+        *tables.values(),
+        save_folder,
+        required=("text", "iob"),
+        categories=(),
+        skip_prep=skip_prep,
+    )
+    for split, path in paths.items():
+        faults = []
+        records = manifest.read(path)
+        for name, record in records.items():
+            try:
+                words, _, unknown = tagged_words(
+                    record["text"], record["iob"], characters
+                )
+                reason = "holds no word" if not words else None
+                if unknown:
+                    reason = f"has {' '.join(sorted(unknown))}, none of {characters}"
+            except ValueError as fault:
+                reason = str(fault)
+            if reason:
+                faults.append((name, reason))
+        if faults:
+            named = places(path if skip_prep else tables[split])
+            texts = [f"{named[n]}: '{n}': {reason}" for n, reason in faults]
+            way_out = (
+                "Write one tag for each word, O or a slot; spell numbers out; give "
+                "characters: the letters of your language."
+            )
+            raise ManifestError.listing(texts, way_out, len(records))
+    return paths
+
+
+def tagged_words(text, iob, characters=CHARACTERS):
+    """The words that are spoken, and which slots they are in.
+
+    Arguments
+    ---------
+    text : str
+        Words.
+    iob : str
+        As many tags: ``O``, a slot, or ``B-`` and ``I-`` and a slot.
+    characters : str
+        Of words; texts are put into upper case unless these have a lower case.
+
+    Returns
+    -------
+    words : list of str
+        Without what is only punctuation.
+    tags : list of str
+        As many: ``O``, ``B-slot`` or ``I-slot``.
+    unknown : set of str
+        Letters and digits that are none of ``characters``, dropped.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many tags as words, or a tag is none.
+
+    Example
+    -------
+    >>> tagged_words("Play Sigur-Rós , now !", "O artist O O O")[:2]
+    (['PLAY', 'SIGUR', 'ROS', 'NOW'], ['O', 'B-artist', 'I-artist', 'O'])
+    """
+    spoken, tags = text.split(), iob.split()
+    if len(spoken) != len(tags):
+        raise ValueError(f"{len(spoken)} words, but {len(tags)} tags in iob")
+    words, kept, unknown = [], [], set()
+    before, started = "O", False  # the slot of the last word; whether it has words
+    for word, tag in zip(spoken, tags):
+        side, slot = "", tag
+        if tag[:2] in ("B-", "I-"):
+            side, slot = tag[0], tag[2:]
+        if not slot:
+            raise ValueError(f"'{tag}' is no tag")
+        if slot != before or side == "B":
+            started = False
+        before = slot
+        for part in JOINS.sub(" ", word.replace("&", " AND ")).split():
+            part = _spelled(part, characters, unknown)
+            if part:
+                words.append(part)
+                kept.append("O" if slot == "O" else f"{'BI'[started]}-{slot}")
+                started = True
+    return words, kept, unknown
+
+
+def _spelled(word, characters, unknown):
+    """A word in the given characters; adds what is lost to ``unknown``."""
+    capitals = characters.upper() == characters
+    if capitals:
+        word = word.upper()
+    spelled = ""
+    for character in unicodedata.normalize("NFC", word).translate(FOLDED):
+        if character in characters:
+            spelled += character
+            continue
+        plain = unicodedata.normalize("NFKD", character)  # "№" is "No"
+        plain = plain.upper() if capitals else plain
+        plain = [c for c in plain if not unicodedata.combining(c)]
+        spelled += "".join(c for c in plain if c in characters)
+        unknown |= {c for c in plain if c.isalnum() and c not in characters}
+    return spelled if spelled.strip("'") else ""
+
+
+def mark_slots(words, tags):
+    """The text that the model learns: each slot between two marks.
+
+    Arguments
+    ---------
+    words, tags : list of str
+        From :func:`tagged_words`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> mark_slots(["PLAY", "THE", "WHO", "NOW"], ["O", "B-artist", "I-artist", "O"])
+    'PLAY B-artist THE WHO E-artist NOW'
+    """
+    pieces = []
+    for i, (word, tag) in enumerate(zip(words, tags)):
+        slot, following = tag[2:], (*tags[i + 1 : i + 2], "O")[0]
+        if tag[0] == "B":
+            pieces.append(f"B-{slot}")
+        pieces.append(word)
+        if slot and following != f"I-{slot}":
+            pieces.append(f"E-{slot}")
+    return " ".join(pieces)
+
+
+def with_slots(records, characters=CHARACTERS):
+    """The manifests of a recipe with marks in their texts, and all slots there are.
+
+    Arguments
+    ---------
+    records : dict
+        Splits to ``{id: record}``, with ``text`` and ``iob``.
+    characters : str
+        Of words.
+
+    Returns
+    -------
+    marked : dict
+        The same with the ``text`` of :func:`mark_slots`, without ``iob``.
+    slots : list of str
+        Sorted. Those that training never shows can only be missed: they are logged.
+
+    Raises
+    ------
+    ValueError
+        If a split has none.
+    """
+    marked, slots = {}, {}
+    for split, found in records.items():
+        marked[split], slots[split] = {}, set()
+        for name, record in found.items():
+            record = dict(record)
+            words, tags, _ = tagged_words(record["text"], record.pop("iob"), characters)
+            marked[split][name] = {**record, "text": mark_slots(words, tags)}
+            slots[split].update(tag[2:] for tag in tags if tag != "O")
+        if not slots[split]:
+            raise ValueError(
+                f"none of the {len(found)} utterances of {split} has a slot: their "
+                "tags are all O. Nothing could be learned or measured."
+            )
+    every = set().union(*slots.values())
+    unseen = sorted(every - slots["train"])
+    if unseen:
+        logger.warning("Slots that training does not show: %s", ", ".join(unseen))
+    return marked, sorted(every)
+
+
+def without_marks(text, slots):
+    """The words alone.
+
+    Arguments
+    ---------
+    text : str
+        From :func:`mark_slots`, or what a model says.
+    slots : list of str
+        Whose marks are dropped, whether they pair or not.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> without_marks("PLAY B-artist THE WHO E-artist NOW", ["artist"])
+    'PLAY THE WHO NOW'
+    """
+    marks = {f"{side}-{slot}" for slot in slots for side in "BE"}
+    return " ".join(word for word in text.split() if word not in marks)
