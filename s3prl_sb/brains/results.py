@@ -60,6 +60,7 @@ def write(brain, metrics):
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
+        "lr": getattr(brain.hparams, "lr", None),
         "layers": featurizer.layers,
         "layer_weights": weights,
         "seconds": round(time.time() - brain.started, 1),

@@ -4,6 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
+import logging
+
+from s3prl_sb.brains import sweep
+
+logger = logging.getLogger(__name__)
+
 
 def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
     """Trains a Brain, and evaluates its best checkpoint.
@@ -14,7 +21,9 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
         A :class:`~s3prl_sb.brains.base.SSLBrain`.
     hparams : dict
         Of the recipe: ``featurizer``, ``checkpointer``, ``epoch_counter``,
-        ``train_dataloader_opts`` and so on.
+        ``train_dataloader_opts`` and so on. With ``lr_search``, a list of
+        learning rates, they are tried together first, and the one that does
+        best on the validation set is taken; see :mod:`s3prl_sb.brains.sweep`.
     run_opts : dict
         SpeechBrain's options.
     splits : dict
@@ -29,8 +38,14 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
     -------
     s3prl_sb.brains.base.SSLBrain
     """
+    modules = {"featurizer": hparams["featurizer"], **modules}
+    if hparams.get("lr_search"):
+        lr = sweep.search(brain_class, hparams, run_opts, splits, modules, **kwargs)
+        logger.info("The learning rate is %g", lr)
+        opt_class = functools.partial(hparams["opt_class"], lr=lr)
+        hparams = {**hparams, "lr": lr, "opt_class": opt_class}
     brain = brain_class(
-        modules={"featurizer": hparams["featurizer"], **modules},
+        modules=modules,
         hparams=hparams,
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],

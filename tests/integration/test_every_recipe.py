@@ -117,13 +117,15 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
 @every_recipe
 def test_results(name, finished):
     found = json.loads((finished(name) / "results.json").read_text())
-    assert {key: type(value) for key, value in found.items()} == SCHEMA
+    trains = found["total_steps"] > 0
+    schema = {**SCHEMA, "lr": float if trains else type(None)}
+    assert {key: type(value) for key, value in found.items()} == schema
     assert found["task"] == name
     metric = found["chosen_by"]["metric"]
     assert metric in found["metrics"] and metric in found["valid"]
     assert isinstance(found["chosen_by"]["highest"], bool)
     assert found["utterances"] == small(name).UTTERANCES
-    if found["total_steps"]:
+    if trains:
         assert 0 < found["best_step"] <= found["total_steps"]
     assert len(found["layer_weights"]) == len(found["layers"]) <= 3
     assert sum(found["layer_weights"]) == pytest.approx(1, abs=1e-5)
@@ -197,3 +199,18 @@ def test_batches_by_seconds_are_rehearsed_and_learn(on_tables, launcher, tmp_pat
     assert launcher.run(arguments("SUPERB/SID", tmp_path / "out", **given)) == 0
     assert results(tmp_path / "out")["utterances"] == small("SUPERB/SID").UTTERANCES
     assert "The largest batch fits" in (tmp_path / "out/log.txt").read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "SUPERB/QbE"])
+def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
+    """The chosen one is then an ordinary run's, to the last bit."""
+    given = on_tables(name)[1]
+    rates = "[0.01, 1.0e-9]"
+    searched = tmp_path / "searched"
+    assert launcher.run(arguments(name, searched, **given, lr_search=rates)) == 0
+    found = json.loads((searched / "lr_search.json").read_text())
+    assert found["best"] == results(searched)["lr"]
+    assert found["best"] in (0.01, 1e-9)
+    alone = tmp_path / "alone"
+    assert launcher.run(arguments(name, alone, **given, lr=found["best"])) == 0
+    assert_same_outcome(searched, alone)

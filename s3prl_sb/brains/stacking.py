@@ -1,0 +1,204 @@
+"""Several copies of one Brain's modules, their weights stacked.
+
+:func:`torch.func.vmap` takes all copies forward and backward at once, whatever
+task they are of: it goes through the Brain's own ``compute_forward`` and
+``compute_objectives``. What it cannot do (recurrent layers above all) is found
+out by :meth:`Stack.is_right`.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+import inspect
+import logging
+
+import speechbrain as sb
+import torch
+import torch.nn.functional as F
+from torch.func import functional_call, vmap
+from torch.overrides import TorchFunctionMode
+
+from s3prl_sb.brains.base import SSLBrain
+
+logger = logging.getLogger(__name__)
+
+
+class Stack:
+    """The weights of copies, [copies, ...] each.
+
+    The copies' own weights become views of these, so that their optimizers,
+    checkpoints and evaluations go on as before.
+
+    Arguments
+    ---------
+    copies : list of SSLBrain
+        Of one class, with modules of the same shapes.
+    """
+
+    def __init__(self, copies):
+        self.copies = copies
+        self.owned = [dict(brain.modules.named_parameters()) for brain in copies]
+        self.weights = {}
+        for name, first in self.owned[0].items():
+            weights = torch.stack([own[name].detach() for own in self.owned])
+            for own, weight in zip(self.owned, weights):
+                own[name].data = weight
+            self.weights[name] = weights.requires_grad_(first.requires_grad)
+
+    @staticmethod
+    def is_possible(copies):
+        """Whether a trial is worth it: not with recurrent layers, state besides
+        the weights, scaled losses, or updates of the task's own.
+
+        Arguments
+        ---------
+        copies : list of SSLBrain
+            As above.
+
+        Returns
+        -------
+        bool
+        """
+        modules = copies[0].modules
+        recurrent = any(isinstance(m, torch.nn.RNNBase) for m in modules.modules())
+        stateful = any(True for _ in modules.buffers())
+        own = type(copies[0]).optimizers_step is not SSLBrain.optimizers_step
+        return not (recurrent or stateful or own or copies[0].scaler.is_enabled())
+
+    def losses(self, batch):
+        """The training loss of each copy.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            The same for all.
+
+        Returns
+        -------
+        torch.Tensor
+            [copies].
+        """
+        objective = _Objective(self.copies[0])
+
+        def loss(weights):
+            return functional_call(objective, weights, (batch,))
+
+        named = {f"parts.{name}": weight for name, weight in self.weights.items()}
+        with _Layout():
+            return vmap(loss, randomness="same")(named)
+
+    def step(self, numbers, max_norm):
+        """One update of copies, each clipped by itself, as if they were alone.
+
+        Arguments
+        ---------
+        numbers : list of int
+            The copies to update; of these, one whose gradient is not finite
+            keeps its weights.
+        max_norm : float
+            Of a copy's gradient.
+        """
+        with torch.no_grad():
+            trained = {n: w for n, w in self.weights.items() if w.grad is not None}
+            norms = [
+                torch.linalg.vector_norm(w.grad.flatten(1), dim=1)
+                if w.dim() > 1
+                else w.grad.abs()
+                for w in trained.values()
+            ]
+            norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+            scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+            finite, clipped = norm.isfinite().tolist(), bool((scale < 1).any())
+            for weight in trained.values() if clipped else ():
+                weight.grad *= scale.view(-1, *[1] * (weight.dim() - 1))
+        for i in numbers:
+            if not finite[i]:
+                logger.warning("A step of copy %d is skipped: not finite", i)
+                continue
+            for name, parameter in self.owned[i].items():
+                parameter.grad = trained[name].grad[i] if name in trained else None
+            for optimizer in self.copies[i].optimizers_dict.values():
+                optimizer.step()
+        for weight in self.weights.values():
+            weight.grad = None
+
+    def is_right(self, batch, seed):
+        """Whether the copies stacked have the losses that each has alone.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            Any.
+        seed : callable
+            Sets the random numbers of a step.
+
+        Returns
+        -------
+        bool
+        """
+        alone = []
+        with torch.no_grad():
+            for brain in self.copies:
+                seed()
+                alone.append(_Objective(brain)(batch).float())
+            seed()
+            try:
+                together = self.losses(batch).float()
+            except RuntimeError as error:  # what vmap says of all it cannot do
+                logger.debug("The copies are not stacked: %s", error)
+                return False
+        return torch.allclose(together, torch.stack(alone), rtol=1e-4, equal_nan=True)
+
+
+class _Objective(torch.nn.Module):
+    """From the weights of a Brain's modules and a batch to the loss."""
+
+    def __init__(self, brain):
+        super().__init__()
+        self.brain, self.parts = brain, brain.modules
+
+    def forward(self, batch):
+        predictions = self.brain.compute_forward(batch, sb.Stage.TRAIN)
+        return self.brain.compute_objectives(predictions, batch, sb.Stage.TRAIN)
+
+
+class _Layout(TorchFunctionMode):
+    """Linear layers whose stacked products, and those of their gradients, lie in
+    memory as they are needed: without it, weights are copied for each utterance
+    and gradients transposed, which takes several times as long."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is not F.linear or kwargs or args[0].dim() < 2:
+            return func(*args, **kwargs)
+        x, weight, *bias = args
+        y = (weight @ x.flatten(0, -2).mT).mT
+        y = y if not bias or bias[0] is None else y + bias[0]
+        return y.unflatten(0, x.shape[:-1])
+
+
+def fused(opt_class):
+    """An optimizer class that makes one pass over the weights, if it can.
+
+    Arguments
+    ---------
+    opt_class : callable
+        Takes parameters.
+
+    Returns
+    -------
+    callable
+
+    Example
+    -------
+    >>> parameters = [torch.nn.Parameter(torch.ones(2))]
+    >>> fused(torch.optim.Adam)(parameters).defaults["fused"]
+    True
+    """
+    kind = opt_class
+    while isinstance(kind, functools.partial):
+        kind = kind.func
+    if "fused" not in inspect.signature(kind).parameters:
+        return opt_class
+    return functools.partial(opt_class, fused=True)
