@@ -1,9 +1,11 @@
-"""Word, character and phoneme errors against jiwer and brute force."""
+"""Word, character and phoneme errors against jiwer, SpeechBrain and brute force."""
 
 import random
 from functools import lru_cache
+from itertools import product
 
 import pytest
+from speechbrain.utils.edit_distance import count_ops, op_table
 
 from s3prl_sb.metrics.transcription import Edits, cer, edits, paired, per, wer
 
@@ -46,13 +48,69 @@ def test_against_brute_force(metric, split, seed):
     assert errors.rate == errors.total / errors.tokens
 
 
+def kaldi_edits(predicted, true):
+    """As SpeechBrain counts them, in Kaldi's order among equally short ways."""
+    counts = count_ops(op_table(true, predicted))
+    kinds = "insertions", "deletions", "substitutions"
+    return Edits(*(counts[kind] for kind in kinds), len(true))
+
+
+def test_every_short_pair():
+    """All texts of two letters and up to five, the empty one among them."""
+    texts = ["".join(text) for n in range(6) for text in product("ab", repeat=n)]
+    assert len(texts) == 63
+    for pair in product(texts, repeat=2):
+        found = edits(*pair)
+        assert found == kaldi_edits(*pair), pair
+        assert found.total == fewest_edits(*pair), pair
+
+
+@pytest.mark.parametrize("letters", ["a", "ab", "abc", "abcdefgh"])
+@pytest.mark.parametrize("longest", [9, 80])  # 80: of more bits than a word has
+def test_random_pairs(letters, longest):
+    draw = random.Random(longest)
+    for _ in range(1500 // longest):
+        p, t = (draw.choices(letters, k=draw.randint(0, longest)) for _ in range(2))
+        assert edits(p, t) == edits("".join(p), "".join(t)) == kaldi_edits(p, t)
+
+
+def test_random_slips():
+    """Long texts with few errors, as of a good recogniser."""
+    draw = random.Random(0)
+    for _ in range(30):
+        true = draw.choices("abc ", k=100)
+        kinds = {0: [], 1: ["b"], 2: ["a", "b"]}
+        slips = [kinds.get(draw.randrange(40), [token]) for token in true]
+        predicted = sum(slips, [])
+        assert edits(predicted, true) == kaldi_edits(predicted, true)
+
+
+def test_ties():
+    """Of equally short alignments, Kaldi's."""
+    assert edits("ba", "ab") == Edits(1, 1, 0, 2)  # not two substitutions
+    # A common end is not always aligned with itself.
+    assert edits("ab", "cca") == Edits(1, 2, 0, 3)
+    assert edits("aba", "ccaa") == Edits(0, 1, 2, 4)
+
+
+def test_tokens():
+    assert edits([1.0, "x"], (1, "y")) == Edits(substitutions=1, tokens=2)
+    assert edits(range(300), range(100, 500)) == Edits(100, 200, 0, 400)
+    with pytest.raises(TypeError, match="hashable"):
+        edits([["a"]], [["b"]])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_against_jiwer(seed):
     jiwer = pytest.importorskip("jiwer")
     predicted, true = texts(100, seed, fewest=0), texts(100, seed + 100)
     sides = list(true.values()), [predicted[k] for k in true]
-    assert wer(predicted, true).rate == pytest.approx(jiwer.wer(*sides), abs=1e-12)
-    assert cer(predicted, true).rate == pytest.approx(jiwer.cer(*sides), abs=1e-12)
+    for ours, theirs in (
+        (wer(predicted, true), jiwer.wer(*sides)),
+        (cer(predicted, true), jiwer.cer(*sides)),
+    ):
+        assert ours.rate == pytest.approx(theirs, abs=1e-12)
+        assert ours.total == round(theirs * ours.tokens)
 
 
 @pytest.mark.parametrize(
