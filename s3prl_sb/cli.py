@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import __version__, resources
+from s3prl_sb.superb import command as superb
 
 
 def main(argv=None):
@@ -79,6 +80,15 @@ def parser():
     )
     verb.add_argument("recipe", help="its name")
     verb.set_defaults(verb=lambda arguments: run(arguments.recipe, []))
+
+    verb = verbs.add_parser(
+        "superb",
+        help="run the benchmark: all tasks of some upstreams, and its table",
+        description="Runs what is missing of the SUPERB benchmark, goes on with what "
+        "was interrupted, and prints the table.",
+    )
+    superb.add_arguments(verb)
+    verb.set_defaults(verb=superb.main)
 
     verb = verbs.add_parser(
         "upstreams",

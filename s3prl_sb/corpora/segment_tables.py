@@ -11,6 +11,9 @@
 any other                     not read (S3PRL's ``duration`` and ``utt_id``)
 ============================  ===================================================
 
+In JSON a segment is ``{"utt_id": {"record_id": …, "wav": …, …}}``, its times null
+where there is no speech.
+
 Authors
  * The s3prl_sb developers, 2026
 """
@@ -34,7 +37,7 @@ def prepare_segment_tables(
     Arguments
     ---------
     train_csv, valid_csv, test_csv : str
-        CSV or TSV files, see the head of this module.
+        CSV, TSV or JSON files, see the head of this module.
     save_folder : str
         Where the manifests go. A finished preparation of the same tables is kept.
     skip_prep : bool
@@ -75,10 +78,7 @@ def prepare_segment_tables(
         "sha256": {},
     }
     for name, path in paths.items():
-        if tables.suffix(path) == ".json":
-            raise ManifestError(
-                f"{path}: not a .csv or .tsv file with a row a segment."
-            )
+        tables.suffix(path)
         arguments["sha256"][name] = manifest.digest(path)
     found = manifest.finished(save_folder, arguments)
     if found:
@@ -92,8 +92,10 @@ def load_segment_table(path):
     """Reads one table: ``{recording: record}``."""
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments = {}, []
-    for _, line, row in tables.csv_rows(path):
+    for _, line, row in tables.rows(path):
         place = f"{path}:{line}"
+        row = {tables.ALIASES.get(key, key): row[key] for key in row}
+        row = {k: "" if value is None else str(value) for k, value in row.items()}
         missing = [column for column in COLUMNS if column not in row]
         if missing:
             raise ManifestError(

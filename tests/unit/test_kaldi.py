@@ -1,5 +1,6 @@
 """Kaldi folders, meetings, and users' own tables: recordings with several speakers."""
 
+import json
 import logging
 import re
 
@@ -221,6 +222,18 @@ def test_other_kinds_of_tables(tmp_path):
     tabs = table(tmp_path, TABLE.replace(",", "\t"), "t.tsv")
     paths = prepare_segment_tables(tabs, tabs, tabs, tmp_path / "save")
     assert len(manifest.read(paths["train"])) == 2
-    json = table(tmp_path, "{}", "t.json")
-    with fails("t.json: not a .csv or .tsv file"):
-        prepare_segment_tables(json, json, json, tmp_path / "other")
+    segments = {
+        "u1": {"record_id": "a", "wav_path": "x.wav", "speaker": "ann"},
+        "u2": {"record_id": "a", "wav_path": "x.wav", "speaker": "bob"},
+        "u3": {"record_id": "b", "wav_path": "b.wav", "speaker": None},
+    }
+    times = [(0.1, 0.5), (0.3, 0.9), (None, None)]
+    for segment, (start, stop) in zip(segments.values(), times):
+        segment.update(start_sec=start, end_sec=stop)
+    file = table(tmp_path, json.dumps(segments, indent=1), "t.json")
+    same = prepare_segment_tables(file, file, file, tmp_path / "other")
+    assert manifest.read(same["test"]) == manifest.read(paths["test"])
+    del segments["u2"]["wav_path"]
+    table(tmp_path, json.dumps(segments), "t.json")
+    with fails("t.json:1: no column wav"):
+        prepare_segment_tables(file, file, file, tmp_path / "other")
