@@ -34,6 +34,8 @@ def use_cache(brain, splits):
     """
     kinds, identity = {}, None
     for name, dataset in splits.items():
+        if "feats" in dataset.pipeline.output_mapping:
+            continue  # by a Brain before this one
         kinds[name], reason = kind(brain, dataset)
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":

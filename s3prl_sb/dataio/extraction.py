@@ -168,8 +168,7 @@ def extract(
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
-    if part[0] == 0:
-        write_json(cache.folder / "description.json", description)
+    _describe(cache.folder / "description.json", description)
     shards = _missing(cache, _shards(dataset)[part[0] :: part[1]])
     if not shards:
         return cache
@@ -205,6 +204,15 @@ def extract(
         for entries in job.run(shards, num_processes, bar.update):
             cache.write(entries)
     return cache
+
+
+def _describe(path, description):
+    """For people who look into the folder; several runs may come at once."""
+    from filelock import FileLock
+
+    if not path.exists():
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            write_json(path, description)
 
 
 def replace_audio(dataset, cache):

@@ -377,3 +377,27 @@ def test_a_trained_upstream_is_not_cached(tiny_card, records, tmp_path):
     assert kind_chosen(upstream, records, tmp_path, lr_upstream=0.1) == "off"
     with pytest.raises(ValueError, match="impossible, the upstream is trained"):
         kind_chosen(upstream, records, tmp_path, lr_upstream=0.1, cache="frames")
+
+
+def test_runs_that_begin_together_share_a_cache(upstream, records, tmp_path):
+    """Each of them describes it, at the same time."""
+    import threading
+
+    half = len(records) // 2
+    parts = [dict(list(records.items())[:half]), dict(list(records.items())[half:])]
+    start, failed = threading.Barrier(2), []
+
+    def run(part):
+        start.wait()
+        try:
+            extract(upstream, part, tmp_path / "cache")
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(extract(upstream, records, tmp_path / "cache")) == len(records)
