@@ -1,0 +1,193 @@
+"""``s3prl-sb superb``: the ten tasks for any upstreams, into one table.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+import sys
+from pathlib import Path
+
+LOCK = "superb.lock"
+
+
+def add_arguments(parser):
+    """The command's arguments.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        Of the verb.
+    """
+    parser.add_argument(
+        "--upstream",
+        nargs="+",
+        action="extend",
+        help="names from `s3prl-sb upstreams`, or your own card.yaml",
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], help="such as KS SID (default: all)"
+    )
+    parser.add_argument(
+        "--data",
+        help="a YAML file: for each task keys of its recipe, `KS: {data_folder: DIR}`; "
+        "or `toy`, for small corpora made on the spot",
+    )
+    parser.add_argument("--output", type=Path, help="folder to make or complete")
+    parser.add_argument(
+        "--budget",
+        default="full",
+        help="full (SUPERB's protocol), mini (a laptop's), or a YAML file of keys of "
+        "the recipes by task (default: full)",
+    )
+    parser.add_argument(
+        "--lr_search",
+        nargs="*",
+        type=float,
+        metavar="LR",
+        help="choose the learning rate on the validation set; SUPERB's grid, 1e-1 to "
+        "1e-5, unless others are given",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="runs of each task (default: 1)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1986, help="the first of them (default: 1986)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        help="at a time (default: the number of GPUs, or half the cores)",
+    )
+    parser.add_argument(
+        "--table",
+        metavar="OUTPUT",
+        type=Path,
+        help="only print the table of an earlier run",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text"
+    )
+
+
+def main(arguments):
+    """Runs what is missing, and prints the table.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        With what :func:`add_arguments` has added.
+
+    Returns
+    -------
+    int
+        1 if a run has failed.
+    """
+    from s3prl_sb.superb import table
+
+    if arguments.table is not None:
+        show(table.read(arguments.table), arguments.format)
+        return 0
+    for name in ("upstream", "data", "output"):
+        if getattr(arguments, name) is None:
+            raise ValueError(f"--{name} is missing")
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds {arguments.seeds}: give 1 or more")
+
+    import filelock
+
+    output = arguments.output.expanduser().resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(output / LOCK)
+    try:
+        with lock.acquire(timeout=0):
+            return benchmark(arguments, output)
+    except filelock.Timeout:
+        raise ValueError(
+            f"another s3prl-sb superb works in {output}. Wait for it, or give another "
+            "--output."
+        ) from None
+
+
+def benchmark(arguments, output):
+    """Plans, runs, writes the table and prints it.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        As for :func:`main`.
+    output : pathlib.Path
+        Absolute.
+
+    Returns
+    -------
+    int
+        1 if a run has failed.
+    """
+    from s3prl_sb.superb import data, plan, table
+    from s3prl_sb.superb.jobs import Runner
+    from s3prl_sb.superb.tasks import find
+
+    tasks = find(arguments.tasks)
+    places, toys = data.read_data(arguments.data, output, tasks)
+    rates = arguments.lr_search
+    runs = plan.make(
+        arguments.upstream,
+        tasks,
+        places,
+        data.read_budget(arguments.budget),
+        output,
+        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
+        rates=None if rates is None else rates or plan.GRID,
+    )
+    missing = [task for task in tasks if task not in places]
+    devices = gpus()
+    parallel = arguments.jobs or len(devices) or max(1, (os.cpu_count() or 2) // 2)
+    jobs = plan.jobs(runs, toys)
+    try:
+        Runner(parallel, devices).run(jobs)
+    finally:
+        found = table.gather(runs, tasks, missing)
+        table.write(found, output)
+    show(found, arguments.format)
+    failed = [job for job in jobs if job.state in ("failed", "skipped")]
+    for job in failed:
+        print(f"{job.state}: {job.name}, see {job.folder}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def show(found, form):
+    """Prints a table.
+
+    Arguments
+    ---------
+    found : dict
+        The table.
+    form : str
+        "text", "markdown" or "json".
+    """
+    from s3prl_sb.superb import table
+
+    if form == "json":
+        import json
+
+        print(json.dumps(found, indent=2))
+    elif form == "markdown":
+        print(table.as_markdown(found))
+    else:
+        print(table.as_text(found, table.terminal_width(sys.stdout)))
+
+
+def gpus():
+    """The numbers of the GPUs that may be used.
+
+    Returns
+    -------
+    list of str
+    """
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [number.strip() for number in visible.split(",") if number.strip()]
+    return [str(number) for number in range(torch.cuda.device_count())]

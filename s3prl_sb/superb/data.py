@@ -1,0 +1,154 @@
+"""Where the corpora are, how much is trained: two small YAML files.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import sys
+from pathlib import Path
+
+from s3prl_sb import resources
+from s3prl_sb.superb.jobs import Job
+from s3prl_sb.superb.plan import check_keys
+from s3prl_sb.superb.tasks import TASKS, unknown
+
+TOY = "toy"
+ALL = "all"  # a section of a budget for all tasks
+
+
+def read_data(source, output, tasks):
+    """Where the corpora of tasks are.
+
+    Arguments
+    ---------
+    source : str
+        A YAML file: for each task keys of its recipe, such as ``KS:
+        {data_folder: DIR}``, or "toy". Or "toy" itself: toys for all.
+    output : pathlib.Path
+        Toys are made in its folder ``toys``.
+    tasks : list of str
+        Which matter.
+
+    Returns
+    -------
+    data : dict
+        Task to keys of its recipe; tasks that the file leaves out are not there.
+    before : dict
+        Task to a :class:`~s3prl_sb.superb.jobs.Job` that makes its toy.
+
+    Raises
+    ------
+    ValueError
+        For what is unknown, with what is near.
+    """
+    if source == TOY:
+        entries = dict.fromkeys(TASKS, TOY)
+    else:
+        entries = _read(source)
+    data, before, made = {}, {}, {}
+    for task, keys in entries.items():
+        if task not in TASKS:
+            raise ValueError(f"{source}: {unknown('task', task, TASKS)}")
+        if task not in tasks or keys is None:
+            continue
+        if keys == TOY:
+            keys, job = _toy(task, Path(output) / "toys", made)
+            before[task] = job
+        if not isinstance(keys, dict):
+            raise ValueError(
+                f"{source}: {task}: {keys!r} are no keys of its recipe. Write "
+                f"{task}: {{data_folder: DIR}}, or {task}: toy."
+            )
+        check_keys(task, keys, source)
+        data[task] = {key: _absolute(key, value) for key, value in keys.items()}
+    return data, before
+
+
+def read_budget(source):
+    """How much is trained.
+
+    Arguments
+    ---------
+    source : str
+        "full" (SUPERB's protocol), "mini" (a laptop's), or a YAML file: for each
+        task keys of its recipe. Keys under ``all`` are for all tasks that have
+        them.
+
+    Returns
+    -------
+    dict
+        Task to keys.
+
+    Raises
+    ------
+    ValueError
+        For what is unknown, with what is near.
+    """
+    from s3prl_sb.superb.plan import settings
+
+    if source == "full":
+        return {}
+    known = {"mini": resources.folder("hparams") / "superb" / "mini.yaml"}
+    if source not in known and not Path(source).is_file():
+        names = ["full", *known]
+        raise ValueError(f"{unknown('budget', source, names)} Or give a YAML file.")
+    entries = _read(known.get(source, source))
+    common = entries.pop(ALL, None) or {}
+    budget = {}
+    for task in entries:
+        if task not in TASKS:
+            raise ValueError(f"{source}: {unknown('task', task, [*TASKS, ALL])}")
+        check_keys(task, entries[task] or {}, source)
+    for task in TASKS:
+        keys = settings(task) if common else {}
+        shared = {key: value for key, value in common.items() if key in keys}
+        budget[task] = {**shared, **(entries.get(task) or {})}
+    return budget
+
+
+def _toy(task, folder, made):
+    """Keys of a recipe for a toy corpus, and the job that makes it."""
+    entry = dict(_read(resources.folder("hparams") / "superb" / "toys.yaml")[task])
+    corpus = entry.pop("corpus")
+    place = folder / corpus
+    if corpus not in made:
+        made[corpus] = Job(
+            name=f"toy {corpus}",
+            folder=folder / "logs" / corpus,
+            command=lambda: [
+                sys.executable,
+                "-m",
+                "s3prl_sb.cli",
+                "toy",
+                corpus,
+                place,
+            ],
+            is_done=lambda: (place / "toy.json").is_file(),
+        )
+    keys = {key: str(value).format(folder=place) for key, value in entry.items()}
+    return keys, made[corpus]
+
+
+def _read(path):
+    import ruamel.yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as fault:
+        raise ValueError(f"{path}: {fault.strerror}") from fault
+    try:
+        content = ruamel.yaml.YAML(typ="safe").load(text)
+    except ruamel.yaml.YAMLError as fault:
+        raise ValueError(f"{path}: {fault}") from fault
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{path}: a mapping is wanted, such as KS: {{data_folder: DIR}}"
+        )
+    return content
+
+
+def _absolute(key, value):
+    """Paths stay valid wherever the command is started again."""
+    if isinstance(value, str) and key.endswith(("_folder", "_file", "_csv")):
+        return str(Path(value).expanduser().resolve())
+    return value

@@ -1,0 +1,151 @@
+"""s3prl-sb superb as its users run it: tables out of runs, kills, no orphans."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import REPOSITORY, TINY
+
+COMMAND = """
+import argparse, sys
+from s3prl_sb.superb import command
+parser = argparse.ArgumentParser()
+command.add_arguments(parser)
+sys.exit(command.main(parser.parse_args()))
+"""
+BUDGET = """
+all: {total_steps: 4, steps_per_epoch: 2, batch_size: 4}
+KS: {labels: folders, version: v0.02}
+"""
+RATES = ("0.1", "0.001")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two words, two speakers, and the files of a benchmark over them."""
+    folder = tmp_path_factory.mktemp("superb")
+    lists = {"validation_list.txt": [], "testing_list.txt": []}
+    splits = []
+    for label, (word, speaker) in enumerate((("cat", "id10001"), ("dog", "id10002"))):
+        for number in range(6):
+            name = f"{word}/{number:08x}_nohash_0.wav"
+            tone(folder / "gsc" / name, label, number)
+            if number < 4:
+                list(lists.values())[number % 2].append(name)
+            name = f"{speaker}/video{number % 3}/{number:05d}.wav"
+            tone(folder / "vox/dev/wav" / name, label, number)
+            splits.append(f"{number % 3 + 1} {name}")
+    for name, lines in lists.items():
+        (folder / "gsc" / name).write_text("\n".join(lines) + "\n")
+    (folder / "vox/iden_split.txt").write_text("\n".join(splits) + "\n")
+    (folder / "tiny.yaml").write_text(TINY)
+    (folder / "budget.yaml").write_text(BUDGET)
+    (folder / "data.yaml").write_text(
+        "KS: {data_folder: gsc}\nSID: {data_folder: vox}\n"
+    )
+    return folder
+
+
+def tone(path, label, number):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng([label, number]).standard_normal(6400)
+    wave = np.sin(2 * np.pi * 400 * (label + 1) * np.arange(6400) / 16000)
+    soundfile.write(path, 0.1 * wave + 0.01 * noise, 16000)
+
+
+def start(folder, output, *options, tasks=("KS", "SID")):
+    command = [sys.executable, "-c", COMMAND, "--upstream", "tiny.yaml", "--tasks"]
+    command += [*tasks, "--data", "data.yaml", "--budget", "budget.yaml"]
+    command += ["--output", str(output), "--jobs", "2", *options]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def processes(word):
+    """The command lines of living processes that hold a word."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                line = file.read().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if word in line:
+            found.append(line.replace("\0", " "))
+    return found
+
+
+def test_a_benchmark(folder, tmp_path):
+    output = tmp_path / "bench"
+    options = ("--lr_search", *RATES)
+    bench = start(folder, output, *options, tasks=("KS", "SID", "PR"))
+    printed, said = bench.communicate(timeout=240)
+    assert bench.returncode == 0, said
+    found = json.loads((output / "table.json").read_text())
+    cells = found["rows"][0]["cells"]
+    assert {task: cell["state"] for task, cell in cells.items()} == {
+        "KS": "done",
+        "SID": "done",
+        "PR": "no data",
+    }
+    for task in ("KS", "SID"):
+        [run] = cells[task]["runs"]
+        results = json.loads(open(f"{run['folder']}/results.json").read())
+        assert results["task"] == f"SUPERB/{task}"
+        search = json.loads(open(f"{run['folder']}/lr_search.json").read())
+        assert set(search["rates"]) == set(RATES) and search["best"] in (0.1, 0.001)
+        mean = cells[task]["metrics"]["accuracy"]["mean"]
+        assert mean == pytest.approx(100 * results["metrics"]["accuracy"])
+        assert f"{mean:.2f}" in printed
+    assert "no data" in printed
+    assert printed.splitlines()[0].split()[:1] == ["upstream"]
+    assert (output / "table.md").is_file()
+
+    again = start(folder, output, *options, tasks=("KS", "SID", "PR"))
+    printed_again, said = again.communicate(timeout=120)
+    assert again.returncode == 0 and printed_again == printed
+    assert "2 of them done" in said and "started" not in said
+
+    # A failure: its reason, the others' numbers, a status.
+    (tmp_path / "broken.yaml").write_text("SID: {lr: -1}\n")
+    bad = start(
+        folder, output, "--budget", str(tmp_path / "broken.yaml"), tasks=["SID"]
+    )
+    printed, said = bad.communicate(timeout=120)
+    assert bad.returncode == 1 and "failed" in printed
+    assert "Invalid learning rate" in said and "job.log" in said
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
+@pytest.mark.parametrize("how", (signal.SIGKILL, signal.SIGINT))
+def test_killed_it_leaves_no_orphans_and_goes_on(how, folder, tmp_path):
+    output = tmp_path / f"killed-{how}"
+    long = tmp_path / "long.yaml"
+    long.write_text(BUDGET.replace("total_steps: 4", "total_steps: 100000"))
+    bench = start(folder, output, "--budget", str(long))
+    deadline = time.monotonic() + 120
+    while not list(output.glob("*/*/*/save/CKPT*")) and time.monotonic() < deadline:
+        assert bench.poll() is None, bench.communicate()
+        time.sleep(0.1)
+    assert processes(str(output / "tiny"))
+    bench.send_signal(how)
+    bench.wait(timeout=30)
+    deadline = time.monotonic() + 20
+    while processes(str(output / "tiny")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not processes(str(output / "tiny"))
+    second = start(folder, output)  # the lock is free; another budget, other folders
+    _, said = second.communicate(timeout=240)
+    assert second.returncode == 0, said

@@ -1,0 +1,300 @@
+"""s3prl-sb superb: what there is to do, and how it is done."""
+
+import argparse
+import copy
+import json
+import sys
+import time
+
+import pytest
+
+from s3prl_sb.superb import command, data, plan, tasks
+from s3prl_sb.superb.jobs import Job, Runner, last_lines
+
+
+def make(output, seeds=(1, 2), rates=None, budget=None, upstreams=("mel",), **places):
+    places = places or {"KS": {"data_folder": "/data"}}
+    return plan.make(
+        list(upstreams), list(places), places, budget or {}, output, seeds, rates
+    )
+
+
+def finish(run, **results):
+    """As if it had been run."""
+    run.command()
+    metrics = {"metrics": {"accuracy": 0.5}, "seconds": 1.0, "valid": {}, **results}
+    (run.folder / "results.json").write_text(json.dumps(metrics))
+
+
+# ------------------------------------------------------------------------- the tasks
+def test_tasks_by_name():
+    assert tasks.find(["all"]) == list(tasks.TASKS) and len(tasks.TASKS) == 10
+    assert tasks.find(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
+    with pytest.raises(ValueError, match="no task 'SDI'. Did you mean S"):
+        tasks.find(["SDI"])
+
+
+# -------------------------------------------------------------------------- the plan
+def test_a_run_for_each_upstream_task_and_seed(tmp_path):
+    places = {task: {"data_folder": "/data"} for task in ("KS", "SID")}
+    runs = make(tmp_path, upstreams=["mel", "linear"], **places)
+    assert [(r.task, r.title, r.seed) for r in runs] == [
+        (task, title, seed)
+        for task in ("KS", "SID")
+        for title in ("mel", "linear")
+        for seed in (1, 2)
+    ]
+    assert len({run.folder for run in runs}) == 8
+    assert all(tmp_path in run.folder.parents for run in runs)
+
+
+def test_what_is_not_trained_has_one_seed_and_no_search(tmp_path):
+    [run] = make(tmp_path, rates=[0.1], QbE={"data_folder": "/data"})
+    assert run.rates is None and run.searched_by is None
+
+
+def test_the_command(tmp_path):
+    run = make(tmp_path, budget={"KS": {"lr": 0.5, "layers": None}}, seeds=[7])[0]
+    python, script, hparams, *rest = map(str, run.command())
+    assert python == sys.executable
+    assert script.endswith("recipes/SUPERB/KS/train.py")
+    assert hparams.endswith("recipes/SUPERB/KS/hparams/train.yaml")
+    assert {
+        "--noprogressbar",
+        "--upstream=mel",
+        "--seed=7",
+        "--lr=0.5",
+        "--layers=null",
+        "--data_folder=/data",
+        f"--output_folder={run.folder}",
+        f"--cache_folder={tmp_path}/cache",
+    } == set(rest)
+
+
+def test_one_seed_searches_for_all(tmp_path):
+    first, second = make(tmp_path, rates=[0.1, 0.01])
+    assert "--lr_search=[0.1, 0.01]" in first.command()
+    # Before the search has ended, or where each fold has its own: for itself.
+    assert "--lr_search=[0.1, 0.01]" in second.command()
+    (first.folder / plan.SEARCH).write_text('{"best": 0.01}')
+    assert "--lr=0.01" in second.command()
+    jobs = plan.jobs([first, second])
+    assert jobs[1].after == [jobs[0]] and not jobs[0].after
+
+
+def test_done_is_what_has_results_of_this_very_configuration(tmp_path):
+    first, second = make(tmp_path)
+    assert not first.is_done()
+    finish(first)
+    assert first.is_done() and not second.is_done()
+    assert make(tmp_path)[0].is_done()  # planned again
+    for changed in (
+        {"budget": {"KS": {"lr": 0.5}}},
+        {"rates": [0.1]},
+        {"KS": {"data_folder": "/elsewhere"}},
+        {"upstreams": ["linear"]},
+    ):
+        run = make(tmp_path, **changed)[0]
+        assert not run.is_done() and run.folder != first.folder
+    (first.folder / plan.STAMP).write_text("{}")
+    assert not first.is_done()
+
+
+def test_a_changed_recipe_or_card_is_another_configuration(tmp_path, monkeypatch):
+    card = tmp_path / "mine.yaml"
+    text = "mine: !new:s3prl_sb.lobes.upstreams.features.Mel\n    num_mels: {}\n"
+    card.write_text(text.format(40))
+    before = make(tmp_path, upstreams=[str(card)])[0].folder
+    assert before.parts[-3:-1] == ("mine", "KS")
+    card.write_text("# a comment\n" + text.format(40))
+    assert make(tmp_path, upstreams=[str(card)])[0].folder == before
+    card.write_text(text.format(80))
+    assert make(tmp_path, upstreams=[str(card)])[0].folder != before
+    mel = make(tmp_path)[0].folder
+    recipe = copy.deepcopy(plan.settings("KS"))
+    recipe["batch_size"] = 1
+    monkeypatch.setattr(plan, "settings", lambda task: recipe)
+    assert make(tmp_path)[0].folder != mel
+
+
+def test_two_upstreams_of_one_name(tmp_path):
+    with pytest.raises(ValueError, match="are both called mel"):
+        make(tmp_path, upstreams=["mel", "cards/mel.yaml"])
+
+
+# ------------------------------------------------------------------------ the files
+def written(tmp_path, text):
+    path = tmp_path / "dirs.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_data_of_some_tasks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path, "KS: {data_folder: gsc}\nSID:\nPR: {data_folder: /x}\n")
+    found, toys = data.read_data(path, tmp_path, ["KS", "SID"])
+    assert found == {"KS": {"data_folder": str(tmp_path / "gsc")}} and not toys
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("KZ: {data_folder: x}", "dirs.yaml: there is no task 'KZ'. Did you mean KS"),
+        ("KS: {datafolder: x}", "KS: there is no key 'datafolder'. Did you mean data_"),
+        ("KS: somewhere", "KS: 'somewhere' are no keys of its recipe. Write KS: {dat"),
+        ("KS: {upstream: mel}", "KS: 'upstream' is set by the command itself"),
+        ("- KS", "a mapping is wanted"),
+        ("KS: {", "dirs.yaml: while parsing"),
+    ],
+)
+def test_data_that_is_wrong(text, message, tmp_path):
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError) as error:
+        data.read_data(path, tmp_path, ["KS"])
+    assert message in str(error.value)
+
+
+def test_no_such_data_file(tmp_path):
+    with pytest.raises(ValueError, match="none.yaml: No such file"):
+        data.read_data(tmp_path / "none.yaml", tmp_path, ["KS"])
+
+
+def test_toys_for_all_tasks(tmp_path):
+    from s3prl_sb.corpora import toys
+
+    found, before = data.read_data("toy", tmp_path, list(tasks.TASKS))
+    assert set(found) == set(before) == set(tasks.TASKS)
+    assert before["ASR"] is before["PR"]  # one corpus, made once
+    jobs = plan.jobs(make(tmp_path, **found), before)
+    assert len({id(job) for job in jobs}) == len(jobs)
+    made = [job for job in jobs if job.name.startswith("toy ")]
+    assert {job.name[4:] for job in made} <= set(toys.TOYS) and jobs[0] in made
+
+
+@pytest.mark.parametrize("budget", ("full", "mini"))
+def test_budgets(budget, tmp_path):
+    found = data.read_budget(budget)
+    assert set(found) <= set(tasks.TASKS)
+    for keys in found.values():  # SpeechBrain would not notice before it ends
+        if "total_steps" in keys:
+            assert keys["total_steps"] % keys["steps_per_epoch"] == 0
+
+
+def test_a_budget_of_ones_own(tmp_path):
+    path = written(tmp_path, "all: {batch_size: 2}\nKS: {lr: 0.5}\n")
+    found = data.read_budget(path)
+    assert found["KS"] == {"batch_size": 2, "lr": 0.5}
+    assert found["SID"] == {"batch_size": 2} and found["QbE"] == {}
+    with pytest.raises(ValueError, match="no budget 'mimi'. Did you mean mini"):
+        data.read_budget("mimi")
+
+
+def test_arguments(tmp_path):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for line, message in (
+        ("", "--upstream is missing"),
+        ("--upstream mel", "--data is missing"),
+        ("--upstream mel --data toy", "--output is missing"),
+        (f"--upstream mel --data toy --output {tmp_path} --seeds 0", "1 or more"),
+        (f"--table {tmp_path}", "no s3prl-sb superb has ended here"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            command.main(parser.parse_args(line.split()))
+    assert parser.parse_args(["--lr_search"]).lr_search == []
+    assert parser.parse_args(["--lr_search", "0.1", "1e-3"]).lr_search == [0.1, 0.001]
+
+
+# ------------------------------------------------------------------------- the jobs
+def job(folder, name, code="", done=True, **kwargs):
+    """A job that notes when it starts and ends."""
+    mark = folder / f"{name}.done"
+    code = (
+        f"import time; open({str(folder / 'log')!r}, 'a').write('+{name} ');"
+        f"{code or 'time.sleep(0.2)'};"
+        f"open({str(folder / 'log')!r}, 'a').write('-{name} ');"
+        + (f"open({str(mark)!r}, 'w')" if done else "")
+    )
+    return Job(
+        name=name,
+        folder=folder / name,
+        command=lambda: [sys.executable, "-S", "-c", code],
+        is_done=mark.is_file,
+        **kwargs,
+    )
+
+
+def order(folder):
+    return (folder / "log").read_text().split()
+
+
+def test_jobs_after_others(tmp_path):
+    a = job(tmp_path, "a")
+    b = job(tmp_path, "b", after=[a])
+    Runner(2).run([b, a])
+    assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
+    assert a.state == b.state == "done"
+    Runner(2).run([b, a])
+    assert len(order(tmp_path)) == 4  # nothing was left to do
+
+
+def test_jobs_in_parallel(tmp_path):
+    Runner(2).run([job(tmp_path, name, "time.sleep(1)") for name in "ab"])
+    assert {*order(tmp_path)[:2]} == {"+a", "+b"}
+
+
+def test_one_of_a_group_until_it_has_shared(tmp_path):
+    shared = []
+    jobs = [
+        job(tmp_path, name, group="g", has_shared=lambda: bool(shared)) for name in "ab"
+    ]
+    Runner(2).run(jobs)
+    assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
+
+
+def test_a_failure_does_not_stop_the_others(tmp_path, capsys):
+    bad = job(tmp_path, "bad", "print('oh no'); 1 / 0")
+    lost = job(tmp_path, "lost", after=[bad])
+    good = job(tmp_path, "good")
+    Runner(1).run([bad, lost, good])
+    assert [j.state for j in (bad, lost, good)] == ["failed", "skipped", "done"]
+    assert "oh no" in bad.error and "ZeroDivisionError" in bad.error
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said and str(tmp_path / "bad/job.log") in said
+    assert "needs bad, which has failed" in said
+
+
+def test_ended_without_results_is_failed(tmp_path):
+    quiet = job(tmp_path, "quiet", done=False)
+    Runner(1).run([quiet])
+    assert quiet.state == "failed"
+
+
+def test_each_on_a_gpu(tmp_path):
+    code = f"import os; open({str(tmp_path)!r} + '/' + os.environ['CUDA_VISIBLE_DEVICES'], 'w'); time.sleep(1)"  # fmt: skip  # noqa: E501
+    Runner(2, devices=["3", "5"]).run([job(tmp_path, name, code) for name in "ab"])
+    assert (tmp_path / "3").is_file() and (tmp_path / "5").is_file()
+
+
+def test_an_interrupt_ends_the_jobs(tmp_path, monkeypatch):
+    long = job(tmp_path, "long", "time.sleep(60)")
+    runner = Runner(1)
+
+    def interrupt():
+        if (tmp_path / "log").is_file():
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr(runner, "_collect", interrupt)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        runner.run([long])
+    assert time.monotonic() - began < 30 and long.state == "waiting"
+    assert order(tmp_path) == ["+long"]
+
+
+def test_the_end_of_a_log(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("--- start\n\n 10%\r 50%\r100% done\n" + "x\n" * 3)
+    assert last_lines(log, 2).split() == ["|", "x", "|", "x"]
+    assert "| 100% done" in last_lines(log) and "---" not in last_lines(log)

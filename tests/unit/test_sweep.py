@@ -1,0 +1,338 @@
+"""Learning rates trained together learn what each learns alone."""
+
+import copy
+import functools
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from speechbrain.utils.epoch_loop import EpochCounter
+
+from s3prl_sb.brains import stacking, sweep
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.heads import UtteranceClassifier
+
+LAYERS, SIZE, CLASSES, BATCH = 3, 8, 4, 6
+RATES = [0.3, 0.01, 0.001]
+RUN_OPTS = {"device": "cpu", "noprogressbar": True}
+
+
+class Upstream:
+    """Audio is a number; its hidden states are made of it. Counts its calls."""
+
+    freeze = True
+
+    def __init__(self):
+        self.calls = 0
+
+    def to(self, device):
+        return self
+
+    def __call__(self, sig, lens):
+        self.calls += 1
+        frames = sig[:, :, None] * torch.linspace(-1, 1, SIZE)
+        return [(frames + layer**2).sin() + layer**2 for layer in range(LAYERS)], lens
+
+
+class Probe(ClassificationBrain):
+    """Features are there, or come from the upstream."""
+
+    def use_cache(self, splits):
+        pass
+
+
+class Dropping(UtteranceClassifier):
+    """With random numbers in training."""
+
+    def forward(self, features, lens):
+        return super().forward(F.dropout(features, 0.3, self.training), lens)
+
+
+class Recurrent(torch.nn.Module):
+    """What vmap cannot do."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(SIZE, 5, batch_first=True)
+        self.linear = torch.nn.Linear(5, CLASSES)
+
+    def forward(self, features, lens):
+        return self.linear(self.lstm(features)[0].mean(1))
+
+
+HEADS = {
+    "linear": lambda: UtteranceClassifier(SIZE, CLASSES, hidden_size=5),
+    "dropout": lambda: Dropping(SIZE, CLASSES, hidden_size=5),
+    "recurrent": Recurrent,
+}
+
+
+def dataset(count, seed, audio=False):
+    generator = torch.Generator().manual_seed(seed)
+    records = {f"{i:03d}": {"label_encoded": i % CLASSES} for i in range(count)}
+    shape = (7,) if audio else (4, LAYERS, SIZE)
+    inputs = {
+        name: torch.randn(shape, generator=generator) + record["label_encoded"]
+        for name, record in records.items()
+    }
+    key = "sig" if audio else "feats"
+    data = ManifestDataset(records, [], ["id", "label_encoded"])
+    data.add_dynamic_item(lambda name, draw: inputs[name], ["id", "draw"], key)
+    data.set_output_keys(["id", "label_encoded", key])
+    return data
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """``experiment(head, …)``: the arguments of ``search``."""
+
+    def experiment(head="linear", folder="out", audio=False, run_opts=(), **changes):
+        torch.manual_seed(0)
+        modules = {"featurizer": Featurizer(LAYERS), "head": HEADS[head]()}
+        output = tmp_path / folder
+        hparams = {
+            "upstream_model": Upstream(),
+            "upstream_name": "numbers",
+            "seed": 3,
+            "opt_class": functools.partial(torch.optim.Adam, lr=1.0),
+            "lr": 1.0,
+            "lr_search": RATES,
+            "total_steps": 12,
+            "steps_per_epoch": 4,
+            "batch_size": BATCH,
+            "max_grad_norm": 0.5,
+            "ckpt_interval_steps": 0,
+            "grad_accumulation_factor": 2,
+            "output_folder": str(output),
+            "save_folder": str(output / "save"),
+            "epoch_counter": EpochCounter(3),
+            "train_dataloader_opts": {"batch_size": BATCH},
+            "valid_dataloader_opts": {"batch_size": BATCH},
+            "train_loggers": [],
+        }
+        return {
+            "brain_class": Probe,
+            "hparams": {**hparams, **changes},
+            "run_opts": {**RUN_OPTS, **dict(run_opts)},
+            "splits": {
+                "train": dataset(20, 1, audio),
+                "valid": dataset(9, 2, audio),
+            },
+            "modules": modules,
+            "labels": list("abcd"),
+        }
+
+    return experiment
+
+
+def make(arguments):
+    """The Sweep of an experiment, as ``search`` makes it, and its copies."""
+    made = []
+
+    class Kept(sweep.Sweep):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+
+    original, sweep.Sweep = sweep.Sweep, Kept
+    try:
+        best = sweep.search(**arguments)
+    finally:
+        sweep.Sweep = original
+    return made[0] if made else None, best
+
+
+def alone(arguments, rate):
+    """An ordinary run with one learning rate: its Brain, best score and weights."""
+    hparams = dict(arguments["hparams"])
+    hparams["epoch_counter"] = EpochCounter(hparams["epoch_counter"].limit)
+    hparams["opt_class"] = functools.partial(hparams["opt_class"], lr=rate)
+    folder = f"{hparams['save_folder']}-{rate}"
+    checkpointer = AtomicCheckpointer(folder, {"counter": hparams["epoch_counter"]})
+    brain = arguments["brain_class"](
+        modules=copy.deepcopy(arguments["modules"]),
+        hparams=hparams,
+        run_opts=arguments["run_opts"],
+        checkpointer=checkpointer,
+        labels=arguments["labels"],
+    )
+    brain.fit(
+        hparams["epoch_counter"],
+        arguments["splits"]["train"],
+        arguments["splits"]["valid"],
+        train_loader_kwargs=hparams["train_dataloader_opts"],
+        valid_loader_kwargs=hparams["valid_dataloader_opts"],
+    )
+    best = checkpointer.find_best("accuracy")
+    return brain, best.meta
+
+
+def weights(brain):
+    return dict(brain.modules.named_parameters())
+
+
+@pytest.mark.parametrize("audio", (False, True), ids=("features", "audio"))
+@pytest.mark.parametrize("head", HEADS)
+def test_each_learns_what_it_would_alone(head, audio, experiment):
+    arguments = experiment(head, audio=audio)
+    together, best = make(arguments)
+    assert together.standing.stacked == (None if head == "recurrent" else True)
+    scores = {}
+    for rate, brain in zip(RATES, together.copies):
+        single, meta = alone(experiment(head, audio=audio), rate)
+        for name, weight in weights(single).items():
+            moved = (weight - weights(brain)[name]).abs().max().item()
+            assert moved < 1e-5, (rate, name)
+        found = together.result()["rates"][f"{rate:g}"]
+        assert found["accuracy"] == meta["accuracy"]
+        assert found["loss"] == pytest.approx(meta["loss"], abs=1e-5)
+        assert found["epoch"] == meta["epoch"]
+        scores[rate] = (meta["accuracy"], -meta["loss"])
+    assert best == max(scores, key=scores.get)
+
+
+def test_the_initial_modules_stay_as_they_are(experiment):
+    arguments = experiment()
+    before = copy.deepcopy(arguments["modules"]["head"].state_dict())
+    sweep.search(**arguments)
+    after = arguments["modules"]["head"].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_upstream_runs_once_a_batch(experiment):
+    arguments = experiment(audio=True, grad_accumulation_factor=1)
+    make(arguments)
+    # 12 steps, 3 validations of 2 batches; the stack has been proven on the first.
+    assert arguments["hparams"]["upstream_model"].calls == 12 + 3 * 2
+
+
+def test_one_that_diverges_is_out(experiment):
+    rates = [RATES[1], 1e25, RATES[2]]
+    arguments = experiment(lr_search=rates, folder="three", total_steps=24,
+                           epoch_counter=EpochCounter(6))  # fmt: skip
+    three, best = make(arguments)
+    two, same = make(
+        experiment(
+            lr_search=[rates[0], rates[2]],
+            folder="two",
+            total_steps=24,
+            epoch_counter=EpochCounter(6),
+        )  # fmt: skip
+    )
+    found = three.result()["rates"]
+    assert found["1e+25"]["diverged_at_step"] is not None
+    assert best == same
+    for i, j in ((0, 0), (2, 1)):
+        one, other = weights(three.copies[i]), weights(two.copies[j])
+        assert all(torch.allclose(one[n], other[n], atol=1e-6) for n in one)
+
+
+@pytest.mark.parametrize("head", ("linear", "recurrent"))
+def test_all_diverge(head, experiment):
+    with pytest.raises(ValueError, match="all learning rates diverge. Give lower"):
+        sweep.search(**experiment(head, lr_search=[2e37, 3e37], total_steps=40,
+                                  epoch_counter=EpochCounter(10)))  # fmt: skip
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("head", ("dropout", "recurrent"))
+@pytest.mark.parametrize("step", (4, 15))
+def test_killed_and_resumed_it_is_bit_identical(head, step, experiment, monkeypatch):
+    whole, best = make(experiment(head, folder="whole"))
+    original, count = sweep.Sweep.fit_batch, []
+
+    def dying(self, batch):
+        count.append(1)
+        if len(count) == step:
+            raise Killed
+        return original(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep.Sweep, "fit_batch", dying)
+        with pytest.raises(Killed):
+            sweep.search(**experiment(head, folder="killed", ckpt_interval_steps=2))
+    resumed, same = make(experiment(head, folder="killed", ckpt_interval_steps=2))
+    assert (best, whole.result()) == (same, resumed.result())
+    for one, other in zip(whole.copies, resumed.copies):
+        pairs = zip(weights(one).values(), weights(other).values())
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_what_it_leaves(experiment, tmp_path):
+    _, best = make(experiment())
+    found = json.loads((tmp_path / "out/lr_search.json").read_text())
+    assert found["best"] == best and found["metric"] == "accuracy" and found["highest"]
+    assert list(found["rates"]) == [f"{rate:g}" for rate in RATES]
+    assert not list((tmp_path / "out/save/lr_search").glob("CKPT*"))
+
+
+def test_what_is_known_is_not_searched_again(experiment):
+    _, best = make(experiment())
+    assert make(experiment()) == (None, best)
+    again, _ = make(experiment(seed=4))  # another experiment
+    assert again is not None
+
+
+def test_another_grid_does_not_resume(experiment, monkeypatch):
+    def dying(self, stage, loss, epoch=None):
+        original(self, stage, loss, epoch)
+        if epoch == 2:
+            raise Killed
+
+    original = sweep.Sweep.on_stage_end
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep.Sweep, "on_stage_end", dying)
+        with pytest.raises(Killed):
+            sweep.search(**experiment())
+    with pytest.raises(ValueError, match="checkpoints of another experiment.*lr "):
+        sweep.search(**experiment(lr_search=[0.5, 0.1, 0.01]))
+
+
+@pytest.mark.parametrize("rates", (0.1, "0.1", [], [0.1, 0.1], [0], [-1], ["x"]))
+def test_what_is_no_grid(rates, experiment):
+    with pytest.raises(ValueError, match="a list of different learning rates"):
+        sweep.search(**experiment(lr_search=rates))
+
+
+def test_an_unfrozen_upstream(experiment):
+    arguments = experiment()
+    arguments["hparams"]["upstream_model"].freeze = False
+    with pytest.raises(ValueError, match="with freeze: False choose lr yourself"):
+        sweep.search(**arguments)
+
+
+def test_several_processes(experiment):
+    with pytest.raises(ValueError, match="without torchrun"):
+        sweep.search(**experiment(run_opts={"distributed_launch": True}))
+
+
+def test_equals_are_told_apart_by_the_loss():
+    standing = sweep.Standing(2)
+    for i, loss in enumerate((0.5, 0.4)):
+        standing.update(i, 1.0, loss, epoch=1, highest=True)
+    standing.update(0, 1.0, 0.1, epoch=2, highest=True)  # the earlier stays
+    standing.update(1, float("nan"), 0.1, epoch=2, highest=True)
+    assert [b["epoch"] for b in standing.best] == [1, 1]
+
+
+def test_lower_is_better():
+    standing = sweep.Standing(1)
+    for epoch, score in enumerate((0.5, 0.7, 0.3, 0.3)):
+        standing.update(0, score, 1.0, epoch, highest=False)
+    assert standing.best[0] == {"score": 0.3, "loss": 1.0, "epoch": 2}
+
+
+def test_only_what_can_be_fused_is():
+    def plain(parameters, lr=1.0):
+        return torch.optim.SGD(parameters, lr=lr)
+
+    assert stacking.fused(plain) is plain
+    adam = stacking.fused(functools.partial(torch.optim.AdamW, lr=0.5))
+    assert adam([torch.nn.Parameter(torch.ones(1))]).defaults["lr"] == 0.5
