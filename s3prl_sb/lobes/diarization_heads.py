@@ -5,7 +5,8 @@ Authors
 """
 
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from s3prl_sb.lobes.recurrent import RaggedLSTM
 
 
 class RecurrentDiarizer(torch.nn.Module):
@@ -42,11 +43,10 @@ class RecurrentDiarizer(torch.nn.Module):
         bidirectional=False,
     ):
         super().__init__()
-        self.recurrent = torch.nn.LSTM(
+        self.recurrent = RaggedLSTM(
             input_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             bidirectional=bidirectional,
         )
         width = hidden_size * (2 if bidirectional else 1)
@@ -67,17 +67,4 @@ class RecurrentDiarizer(torch.nn.Module):
         torch.Tensor
             [batch, frames, num_speakers].
         """
-        if self.recurrent.bidirectional:
-            hidden = self._packed(features, lens)
-        else:  # what comes after the end is never looked at; five times as fast
-            hidden = self.recurrent(features)[0]
-        return self.classifier(hidden)
-
-    def _packed(self, features, lens):
-        frames = features.shape[1]
-        counts = (lens * frames).round().clamp_min(1).long().cpu()
-        packed = pack_padded_sequence(
-            features, counts, batch_first=True, enforce_sorted=False
-        )
-        hidden = self.recurrent(packed)[0]
-        return pad_packed_sequence(hidden, batch_first=True, total_length=frames)[0]
+        return self.classifier(self.recurrent(features, lens))

@@ -5,14 +5,15 @@ Authors
 """
 
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from s3prl_sb.lobes.recurrent import RaggedLSTM
 
 
 class BLSTMHead(torch.nn.Module):
     """SUPERB's head for ASR and slot filling: project, two BLSTMs, classify.
 
-    Sequences are packed, so padding and the rest of the batch change nothing. With
-    features of 768 and 32 tokens it has 42.8 million parameters.
+    Padding and the rest of the batch change nothing. With features of 768 and 32
+    tokens it has 42.8 million parameters.
 
     Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
 
@@ -49,11 +50,10 @@ class BLSTMHead(torch.nn.Module):
     ):
         super().__init__()
         self.projection = torch.nn.Linear(input_size, projection_size)
-        self.lstm = torch.nn.LSTM(
+        self.lstm = RaggedLSTM(
             projection_size,
             hidden_size,
             num_layers,
-            batch_first=True,
             bidirectional=True,
             dropout=dropout if num_layers > 1 else 0.0,
         )
@@ -75,10 +75,5 @@ class BLSTMHead(torch.nn.Module):
         torch.Tensor
             [batch, frames, num_classes]; of padding those of a zero output.
         """
-        frames = features.shape[1]
-        true = (lens * frames).round().long().clamp(min=1).cpu()
-        x = self.projection(features)
-        packed = pack_padded_sequence(x, true, batch_first=True, enforce_sorted=False)
-        x, _ = self.lstm(packed)
-        x, _ = pad_packed_sequence(x, batch_first=True, total_length=frames)
+        x = self.lstm(self.projection(features), lens)
         return self.classifier(self.dropout(x))

@@ -1,0 +1,89 @@
+"""An LSTM over utterances of unequal lengths.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+import torch.nn.functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from s3prl_sb.lobes.pooling import frame_mask
+
+
+class RaggedLSTM(torch.nn.LSTM):
+    """torch's LSTM, for which padding and the rest of the batch change nothing.
+
+    On a GPU bidirectional sequences are packed. On a CPU that is dozens of times
+    slower to train than padded ones; there, each utterance is turned round by its
+    own length for the direction that looks ahead, which gives the same.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        As for ``torch.nn.LSTM``, without ``batch_first``, which is True.
+
+    Example
+    -------
+    >>> lstm = RaggedLSTM(8, 4, bidirectional=True)
+    >>> x, lens = torch.randn(2, 10, 8), torch.tensor([1.0, 0.5])
+    >>> alone = lstm(x[1:, :5], torch.ones(1))
+    >>> torch.allclose(lstm(x, lens)[1:, :5], alone, atol=1e-6)
+    True
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, batch_first=True, **kwargs)
+
+    def forward(self, x, lens):
+        """Hidden states.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [batch, frames, input_size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, hidden_size], or twice that if bidirectional; zero where
+            there is padding.
+        """
+        if not self.bidirectional:  # what comes after the end is never looked at
+            hidden = super().forward(x)[0]
+        elif x.is_cuda:
+            return self._packed(x, lens)
+        else:
+            hidden = self._turned(x, lens)
+        return hidden * frame_mask(x, lens).unsqueeze(-1)
+
+    def _packed(self, x, lens):
+        frames = x.shape[1]
+        counts = (lens * frames).round().clamp_min(1).long().cpu()
+        packed = pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)
+        hidden = super().forward(packed)[0]
+        return pad_packed_sequence(hidden, batch_first=True, total_length=frames)[0]
+
+    def _turned(self, x, lens):
+        counts = frame_mask(x, lens).sum(1, keepdim=True)
+        place = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+        place = torch.where(place < counts, counts - 1 - place, place).unsqueeze(-1)
+
+        def turn(y):
+            return y.gather(1, place.expand_as(y))
+
+        for layer in range(self.num_layers):
+            ahead, back = self.all_weights[2 * layer : 2 * layer + 2]
+            x = torch.cat([self._run(x, ahead), turn(self._run(turn(x), back))], 2)
+            if layer < self.num_layers - 1:
+                x = F.dropout(x, self.dropout, self.training)
+        return x
+
+    def _run(self, x, weights):
+        """One layer in one direction."""
+        state = x.new_zeros(1, len(x), self.hidden_size)
+        return torch.lstm(
+            x, (state, state), weights, self.bias, 1, 0.0, self.training, False, True
+        )[0]
