@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import atexit
 import logging
 import time
 
@@ -13,9 +12,10 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.brains import caching, memory, results, settings
+from s3prl_sb.brains import caching, distributed, memory, results, settings
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.dataio.sampler import make_sampler
+from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
 logger = logging.getLogger(__name__)
@@ -77,8 +77,11 @@ class SSLBrain(sb.Brain):
                 f"max_grad_norm is {self.max_grad_norm}: it must be positive. "
                 "To switch clipping off, make it large: 1.0e9."
             )
-        if self.distributed_launch:  # who leaves without this may abort
-            atexit.register(_leave)
+        if self.distributed_launch:
+            distributed.leave_in_order()
+            self.find_unused_parameters |= distributed.may_leave_weights_out(
+                self.upstream, modules["featurizer"]
+            )
         if checkpointer is not None:
             for name, module in self.modules.items():
                 checkpointer.add_trained(name, module)
@@ -118,13 +121,13 @@ class SSLBrain(sb.Brain):
         if hasattr(batch, "feats"):
             feats, lens = batch.feats
             return self.modules["featurizer"](feats), lens
-        if self.upstream.freeze:
-            upstream = self.upstream.to(self.device)
-        else:
-            upstream = self.modules["upstream"]  # wrapped, under DDP
         sig, lens = batch.sig
         try:
-            states, lens = upstream(sig, lens)
+            if self.upstream.freeze:
+                with full_precision():
+                    states, lens = self.upstream.to(self.device)(sig, lens)
+            else:  # wrapped, under DDP
+                states, lens = self.modules["upstream"](sig, lens)
         except AudioError as error:
             raise ValueError(
                 f"utterance '{batch.id[error.index]}' {error.reason}"
@@ -393,8 +396,3 @@ class SSLBrain(sb.Brain):
         if if_main_process():
             results.write(self, metrics)
         ddp_barrier()  # torchrun ends all processes when the first one leaves
-
-
-def _leave():
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()

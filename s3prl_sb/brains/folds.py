@@ -154,6 +154,7 @@ def summary(folder, folds):
                 "valid": results["valid"],
                 "utterances": results["utterances"],
                 "best_step": results["best_step"],
+                "lr": results["lr"],
             }
             for fold, results in zip(folds, found)
         ],

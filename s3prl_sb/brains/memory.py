@@ -12,6 +12,12 @@ import torch
 logger = logging.getLogger(__name__)
 
 SHOWN = 8  # utterances named in a message
+#: What errors of a CPU and of the GPU's libraries say.
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 class BatchTooLarge(MemoryError):
@@ -104,8 +110,12 @@ def rehearse(brain, batch):
     buffers = {n: b.clone() for n, b in brain.modules.named_buffers()}
     brain.modules.train()
     with named(batch):
-        predictions = brain.compute_forward(batch, sb.Stage.TRAIN)
-        brain.compute_objectives(predictions, batch, sb.Stage.TRAIN).backward()
+        room = _room_for_states(brain.optimizers_dict.values())
+        with brain.training_ctx:
+            predictions = brain.compute_forward(batch, sb.Stage.TRAIN)
+            loss = brain.compute_objectives(predictions, batch, sb.Stage.TRAIN)
+        loss.backward()
+    del room
     brain.modules.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, buffer in brain.modules.named_buffers():
@@ -113,7 +123,19 @@ def rehearse(brain, batch):
     logger.info("The largest batch fits: %d utterances", len(batch.id))
 
 
+def _room_for_states(optimizers):
+    """What Adam's two moments will take from the first step on."""
+    return [
+        torch.empty_like(parameter)
+        for optimizer in optimizers
+        if not optimizer.state
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        for _ in range(2)
+    ]
+
+
 def _is_out_of_memory(error):
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return "can't allocate memory" in str(error)  # on a CPU
+    return any(text in str(error) for text in OUT_OF_MEMORY)

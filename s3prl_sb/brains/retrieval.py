@@ -19,7 +19,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from tqdm import tqdm
 
-from s3prl_sb.brains import layer_scores, plots, results
+from s3prl_sb.brains import distributed, layer_scores, plots, results
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.dataio import extraction, manifest
 from s3prl_sb.dataio.cache import audio_key
@@ -66,6 +66,8 @@ class RetrievalBrain(sb.Brain):
     def __init__(self, hparams, run_opts=None):
         hparams = {**hparams, "total_steps": 0}
         super().__init__(hparams=hparams, run_opts=run_opts)
+        if self.distributed_launch:
+            distributed.leave_in_order()
         self.started = time.time()
         self.upstream = hparams["upstream_model"]
         # Of its own class: it says which layers there are, in its own words.

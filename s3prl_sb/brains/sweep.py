@@ -25,6 +25,7 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.epoch_loop import EpochCounter
 
+from s3prl_sb.brains import memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.settings import KEPT
@@ -212,16 +213,18 @@ class Sweep(SSLBrain):
 
     def _fit_stack(self, batch, should_step):
         self.on_fit_batch_start(batch, should_step)  # the random numbers
-        with self.training_ctx:
-            losses = self.stack.losses(batch)
-        (losses.sum() / self.grad_accumulation_factor).backward()
+        with memory.named(batch):
+            with self.training_ctx:
+                losses = self.stack.losses(batch)
+            (losses.sum() / self.grad_accumulation_factor).backward()
         losses = losses.detach()
         for i, brain in self.going if not losses.isfinite().all() else ():
             with self._out_if_it_diverges(i, brain):
                 brain.check_loss_isfinite(losses[i])
         if should_step:
             self.stack.step([i for i, _ in self.going], self.max_grad_norm)
-        return [losses[i].item() for i, _ in self.going]
+        losses = losses.tolist()
+        return [losses[i] for i, _ in self.going]
 
     def _fit_in_turns(self, batch, should_step):
         losses = []
@@ -243,7 +246,7 @@ class Sweep(SSLBrain):
         """Keeps the stack if it is right, as the checkpoints remember."""
         if self.standing.stacked is None:
             seed = functools.partial(self.on_fit_batch_start, batch, True)
-            with self.training_ctx:
+            with torch.autocast(self.device_type, enabled=False):
                 self.standing.stacked = self.stack.is_right(batch, seed)
             how = "stacked" if self.standing.stacked else "in turns"
             logger.info("%d learning rates train %s", len(self.rates), how)
@@ -330,6 +333,7 @@ class _Shared:
 
     def __call__(self, sig, lens):
         if sig is not self._sig:
+            self._sig = self._result = None  # make room
             self._result = self.upstream(sig, lens)
             self._sig = sig
         return self._result

@@ -56,7 +56,8 @@ class VerificationBrain(SSLBrain):
     Note
     ----
     S3PRL decodes the whole corpus beforehand to leave out training utterances with
-    no more than 2 s of speech. Here, they do not count in the loss when they come.
+    no more than 2 s of speech. Here, those with fewer frames than 2 s have do not
+    count in the loss when they come.
     """
 
     metric = "eer"

@@ -22,6 +22,7 @@ from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.fingerprint import fingerprint
 from s3prl_sb.files import write_json
+from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
 logger = logging.getLogger(__name__)
@@ -339,7 +340,8 @@ class _Job:
         padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
         lens = torch.tensor(samples, dtype=torch.float64) / padded.shape[1]
         try:
-            states, _ = self.upstream(padded.to(self.device), lens)
+            with full_precision():
+                states, _ = self.upstream(padded.to(self.device), lens)
         except AudioError as error:
             item = items[error.index]
             raise AudioFileError(

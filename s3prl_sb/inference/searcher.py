@@ -10,6 +10,7 @@ import torch
 
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.lobes import dtw
+from s3prl_sb.lobes.precision import full_precision
 
 
 class Match(NamedTuple):
@@ -74,10 +75,11 @@ class Searcher(SpeechModel):
         matches = []
         for path in document_paths:
             document, seconds = self._frames(path)
-            distances = dtw.frame_distances(query, document, self.hparams.distance)
-            if self.hparams.minmax:
-                dtw.normalize_rows(distances)
-            cost, first, last = dtw.best_match(distances)
+            with torch.no_grad(), full_precision():
+                distances = dtw.frame_distances(query, document, self.hparams.distance)
+                if self.hparams.minmax:
+                    dtw.normalize_rows(distances)
+                cost, first, last = dtw.best_match(distances)
             stop = min((last + 1) * self._step(), seconds)
             start = min(first * self._step(), stop)
             matches.append(Match(str(path), -cost, start, stop))

@@ -13,10 +13,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import contextlib
-
 import torch
 import torch.nn.functional as F
+
+from s3prl_sb.lobes.precision import full_precision
 
 DISTANCES = ("cosine_exp", "cosine", "cosine_neg_log", "euclidean", "cityblock")
 LEAST = 1e-9  # what divides, or goes into a logarithm, is at least this
@@ -232,7 +232,7 @@ def search(
     """
     if block is None:
         block = BLOCK if torch.device(device).type == "cpu" else BLOCK * 32
-    with torch.no_grad(), _full_precision():
+    with torch.no_grad(), full_precision():
         return _search(
             queries,
             documents,
@@ -259,17 +259,6 @@ def _search(queries, documents, distance, minmax, prepare, block, tick):
             scores[places[:, None], numbers] = -costs.cpu()
         tick(count)
     return scores
-
-
-@contextlib.contextmanager
-def _full_precision():
-    """SpeechBrain lets GPUs multiply with 10 bits (TF32): too few for 1 - cos."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _preparation(transform, device):

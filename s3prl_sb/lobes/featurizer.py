@@ -94,7 +94,8 @@ class Featurizer(torch.nn.Module):
             states = self._normed(self._stacked(hidden_states).float())
             if self.scalars is None:
                 return states[:, :, 0]
-            return torch.tensordot(self.weights, states, dims=([0], [2]))
+            with torch.autocast(states.device.type, enabled=False):
+                return torch.tensordot(self.weights, states, dims=([0], [2]))
         if len(hidden_states) != self.num_layers:
             raise ValueError(
                 f"got {len(hidden_states)} hidden states, built for {self.num_layers}"

@@ -78,7 +78,10 @@ class MarginLoss(SoftmaxLoss):
 
     def logits(self, embeddings, labels):
         """What the cross-entropy is of, [batch, num_classes]."""
-        cosines = F.linear(F.normalize(embeddings), F.normalize(self.weight))
+        # The scale would make much of half precision's rounding.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings, weight = embeddings.float(), self.weight.float()
+            cosines = F.linear(F.normalize(embeddings), F.normalize(weight))
         return self.margin(cosines, F.one_hot(labels, cosines.shape[1]))
 
 

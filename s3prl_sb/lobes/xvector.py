@@ -135,6 +135,7 @@ def statistics(x, frames):
     >>> [round(value, 3) for value in statistics(x, torch.tensor([2]))[0].tolist()]
     [2.0, 1.414]
     """
+    x = x.float()  # in half precision, neither 1501 nor 1e-10 is a number
     mask = torch.arange(x.shape[-1], device=x.device) < frames[:, None]
     mask, frames = mask[:, None], frames[:, None].to(x.dtype)
     mean = (x * mask).sum(-1) / frames

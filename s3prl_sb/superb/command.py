@@ -45,8 +45,8 @@ def add_arguments(parser):
         nargs="*",
         type=float,
         metavar="LR",
-        help="choose the learning rate on the validation set; SUPERB's grid, 1e-1 to "
-        "1e-5, unless others are given",
+        help="choose the learning rate on the validation set, from 1e-1, 1e-2, … "
+        "1e-5 unless others are given",
     )
     parser.add_argument(
         "--seeds", type=int, default=1, help="runs of each task (default: 1)"

@@ -23,7 +23,7 @@ from s3prl_sb.superb.tasks import recipe, unknown
 STAMP = "superb.json"
 RESULTS = "results.json"
 SEARCH = "lr_search.json"
-#: SUPERB's grid of learning rates.
+#: Learning rates to search: the powers of ten of SUPERB's recipes.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 #: Keys of a recipe that the command itself sets.
 RESERVED = ("upstream", "seed", "output_folder", "save_folder", "lr_search")

@@ -1,0 +1,47 @@
+"""Several processes: what they agree on, and how they part.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import atexit
+import sys
+
+import torch
+
+
+def leave_in_order():
+    """Ends the group of processes when this one ends: else it may abort.
+
+    After an error it does not, as others may wait for it: torchrun ends them.
+    """
+    atexit.register(_leave)
+
+
+def _leave():
+    failed = getattr(sys, "last_value", None) is not None
+    if torch.distributed.is_initialized() and not failed:
+        torch.distributed.destroy_process_group()
+
+
+def may_leave_weights_out(upstream, featurizer):
+    """Whether a step may pass by some of an unfrozen upstream's weights.
+
+    Gradients are shared out step by step, and waiting for one that never comes
+    would be an error.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        To be trained or not.
+    featurizer : s3prl_sb.lobes.featurizer.Featurizer
+        Says which hidden states are used.
+
+    Returns
+    -------
+    bool
+    """
+    if upstream.freeze:
+        return False
+    layer_drop = getattr(getattr(upstream, "config", None), "layerdrop", 0)
+    return bool(layer_drop) or max(featurizer.layers) < upstream.num_layers - 1
