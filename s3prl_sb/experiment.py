@@ -5,11 +5,15 @@ Authors
 """
 
 import difflib
+import logging
+import os
 import shutil
 import sys
 from pathlib import Path
 
 from hyperpyyaml import load_hyperpyyaml
+
+logger = logging.getLogger(__name__)
 
 
 class RecipeError(ValueError):
@@ -52,7 +56,7 @@ def load_recipe(hparams_file, overrides=""):
     yaml = ruamel.yaml.YAML()
     with open(hparams_file, encoding="utf-8") as file:
         known = yaml.load(file)
-    changes = yaml.load(overrides) if overrides else {}
+    changes = read_overrides(overrides)
     for key, value in (changes or {}).items():
         _check(key, value, known, prefix="")
     for key, value in known.items():
@@ -92,8 +96,28 @@ def start(argv, prepare):
     folder = hparams["output_folder"]
     sb.create_experiment_directory(folder, hparams_file, overrides)
     run_on_main(_keep_script, args=[folder])
+    _say_what_is_wrong()
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
+
+
+def _say_what_is_wrong():
+    """A user's mistake ends in its message alone, not in a traceback."""
+    from s3prl_sb.brains.memory import BatchTooLarge
+    from s3prl_sb.dataio.audio import AudioFileError
+    from s3prl_sb.dataio.cache import CacheError
+    from s3prl_sb.dataio.manifest import ManifestError
+
+    mistakes = (RecipeError, ManifestError, AudioFileError, CacheError, BatchTooLarge)
+    otherwise = sys.excepthook
+
+    def hook(kind, error, traceback):
+        if issubclass(kind, mistakes) and not os.environ.get("S3PRL_SB_TRACEBACK"):
+            logger.error("%s", error)
+        else:
+            otherwise(kind, error, traceback)
+
+    sys.excepthook = hook
 
 
 def _keep_script(folder):
@@ -102,6 +126,32 @@ def _keep_script(folder):
     copied.unlink(missing_ok=True)
     if script.suffix == ".py" and script.is_file():
         shutil.copyfile(script, copied.with_name(script.name))
+
+
+def read_overrides(overrides):
+    """What the command line gives, as ``speechbrain.parse_arguments`` passes it on.
+
+    Arguments
+    ---------
+    overrides : str
+        YAML.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    RecipeError
+        For a key that is given twice.
+    """
+    import ruamel.yaml
+
+    try:
+        return ruamel.yaml.YAML().load(overrides) if overrides else {}
+    except ruamel.yaml.constructor.DuplicateKeyError as error:
+        key = error.problem.partition('"')[2].partition('"')[0]
+        raise RecipeError(f"--{key} is given twice: keep one.") from error
 
 
 def _tag(node):
@@ -117,6 +167,12 @@ def _check(key, value, known, prefix):
             hint = f" There are: {', '.join(map(str, known))}."
         raise RecipeError(f"There is no key '{prefix}{key}'.{hint}")
     node = known[key]
+    if isinstance(value, dict) and not isinstance(node, dict):
+        written = f"{_tag(node)} {getattr(node, 'value', node)}".strip()
+        raise RecipeError(
+            f"'{prefix}{key}' is {written} in the recipe, without arguments: "
+            f"{dict(value)} cannot be given to it. Change it in a copy of the YAML."
+        )
     # The arguments of a constructor are checked by the constructor.
     if isinstance(value, dict) and isinstance(node, dict) and not _tag(node):
         for inner, inner_value in value.items():

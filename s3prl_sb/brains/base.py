@@ -86,7 +86,7 @@ class SSLBrain(sb.Brain):
             for name, module in self.modules.items():
                 checkpointer.add_trained(name, module)
         self.started = time.time()
-        self.splits = {}
+        self.splits, self.data = {}, {}
         self.best = {}  # stats of the chosen checkpoint, in evaluation
 
     # ------------------------------------------------------------- features
@@ -101,6 +101,7 @@ class SSLBrain(sb.Brain):
             layers, size] instead of ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
+        self.data = settings.digests(splits)
         caching.use_cache(self, splits)
 
     def compute_features(self, batch):

@@ -156,6 +156,7 @@ class CTCBrain(SSLBrain):
         files = {"ref": self.references, "hyp": self.hypotheses}
         if self.hypotheses_lm:
             columns["prediction_lm"] = files["hyp_lm"] = self.hypotheses_lm
+        (folder / "hyp_lm.txt").unlink(missing_ok=True)  # of an earlier test
         for name, texts in files.items():
             lines = [f"{key}\t{text}\n" for key, text in texts.items()]
             write_text(folder / f"{name}.txt", "".join(lines))

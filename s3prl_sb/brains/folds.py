@@ -9,7 +9,7 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb.experiment import RecipeError
+from s3prl_sb.experiment import RecipeError, read_overrides
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ def cross_validate(argv, train, folds):
 
     settings = peek(argv, ("fold", "output_folder", "train_csv"))
     if settings["train_csv"]:
+        if settings["fold"] != "all":
+            raise RecipeError("fold: your own tables have none. Leave it out.")
         train(argv)
         return
     wanted, folder = settings["fold"], Path(settings["output_folder"])
@@ -75,6 +77,7 @@ def peek(argv, keys):
     from hyperpyyaml import resolve_references
 
     hparams_file, _, overrides = sb.parse_arguments(argv)
+    read_overrides(overrides)  # for its errors
     with open(hparams_file, encoding="utf-8") as file:
         text = resolve_references(file, overrides).getvalue()
     settings = ruamel.yaml.YAML().load(text)

@@ -15,6 +15,7 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.corpora.fluent_speech_commands import check_slots
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
@@ -156,7 +157,7 @@ def intent_splits(hparams):
     slots : dict
         Each slot's name to its values in the training set, sorted.
     """
-    names, folder = list(hparams["slots"]), Path(hparams["save_folder"])
+    names, folder = check_slots(hparams["slots"]), Path(hparams["save_folder"])
     every = manifest.read(folder / "train.json").values()
     slots = {name: sorted({record[name] for record in every}) for name in names}
     splits = read_splits(hparams, key="labels")

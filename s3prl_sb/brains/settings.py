@@ -4,7 +4,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
@@ -53,6 +55,9 @@ def check(brain):
         for module, content in sorted(brain.raw_modules.items())
         for name, parameter in content.named_parameters()
     }
+    now["data"] = brain.data
+    if hasattr(brain, "tokenizer"):
+        now["tokenizer"] = brain.tokenizer.spec()
     now = json.loads(json.dumps(now, default=str))
     if path.is_file() and brain.checkpointer.list_checkpoints():
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -77,5 +82,31 @@ def check(brain):
         write_json(path, now)
 
 
+def digests(splits):
+    """What a run learns from, in 12 characters a set.
+
+    Arguments
+    ---------
+    splits : dict
+        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
+
+    Returns
+    -------
+    dict
+        "train" and "valid" to hashes of their records. Where the audio lies does
+        not matter, and what is tested on may change.
+    """
+    found = {}
+    for name in {"train", "valid"} & splits.keys():
+        records = {
+            key: {**record, "wav": os.path.basename(record.get("wav") or "")}
+            for key, record in splits[name].data.items()
+        }
+        text = json.dumps(records, sort_keys=True, default=str)
+        found[name] = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return found
+
+
 def _readable(value):
-    return "absent" if value is None else value
+    text = "absent" if value is None else str(value)
+    return text if len(text) < 80 else f"{text[:80]}…"

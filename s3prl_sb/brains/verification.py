@@ -80,6 +80,14 @@ class VerificationBrain(SSLBrain):
         self.min_frames = self.upstream.frames(samples)
         self.start_stage(sb.Stage.TRAIN)
 
+    def use_cache(self, splits):
+        """The parent's; the cohort is counted apart."""
+        super().use_cache(splits)
+        if self.cohort:
+            for split in self.trials:
+                self.splits[split] -= len(self.cohort)
+            self.splits["cohort"] = len(self.cohort)
+
     def compute_forward(self, batch, stage):
         """Batch -> embeddings [batch, size], and which are long enough, [batch]."""
         batch = batch.to(self.device)

@@ -96,11 +96,22 @@ def download(files, destination):
         If there is no room, a file is not the published one, or an archive would
         write outside the destination.
     """
-    from filelock import FileLock
-
     destination = Path(destination).expanduser().resolve()
     work = destination / WORK
+    new = not destination.exists()
     work.mkdir(parents=True, exist_ok=True)
+    try:
+        _download(files, destination, work)
+    except DownloadError:
+        if {path.name for path in work.iterdir()} <= {"lock"}:  # nothing to go on with
+            shutil.rmtree(destination if new else work)
+        raise
+    return destination
+
+
+def _download(files, destination, work):
+    from filelock import FileLock
+
     with FileLock(work / "lock"):
         missing = [file for file in files if not _is_done(file, destination)]
         _check_room(missing, destination)
@@ -109,7 +120,6 @@ def download(files, destination):
             moved = _unpack(file, archive, destination)
             write_json(_stamp(file, destination), {"url": file.url, "files": moved})
             archive.unlink(missing_ok=True)
-    return destination
 
 
 def _key(file):

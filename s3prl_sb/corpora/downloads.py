@@ -65,6 +65,11 @@ def _behind_a_form(corpus, where, way):
 
 #: From the names of corpora to functions of the folder that is to get them.
 DOWNLOADS = {
+    "ami": _behind_a_form(
+        "AMI",
+        "https://github.com/BUTSpeechFIT/AMI-diarization-setup",
+        "this setup has scripts that fetch the audio, and the RTTM, UEM and lists.",
+    ),
     "audio_snips": download_snips,
     "fluent_speech_commands": _behind_a_form(
         "Fluent Speech Commands",

@@ -22,11 +22,11 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import (
     SPLITS,
     check_classes,
+    given,
     load_table,
     places,
     rows,
     skipped,
-    suffix,
     warn_of_leaks,
 )
 
@@ -145,13 +145,7 @@ def prepare_intent_tables(
     if skip_prep:
         return skipped(outputs)
     slots = check_slots(slots)
-    tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
-    for table in tables.values():
-        suffix(table)
-        if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
-            raise ManifestError(
-                f"{table}: would be overwritten. Choose another save_folder."
-            )
+    tables = given(train_csv, valid_csv, test_csv, outputs)
     arguments = _arguments(tables, slots)
     paths = manifest.finished(save_folder, arguments)
     if paths:

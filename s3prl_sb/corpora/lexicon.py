@@ -20,6 +20,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import (
     SPLITS,
+    given,
     load_table,
     locate,
     places,
@@ -253,7 +254,7 @@ def prepare_phone_tables(
         return skipped(outputs)
     check_unknown_words(unknown_words)
     lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
-    tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
+    tables = given(train_csv, valid_csv, test_csv, outputs)
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(table) for name, table in tables.items()},

@@ -71,14 +71,13 @@ def prepare_segment_tables(
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in splits}
     if skip_prep:
         return tables.skipped(outputs)
-    paths = dict(zip(splits, map(str, (train_csv, valid_csv, test_csv))))
+    paths = tables.given(train_csv, valid_csv, test_csv, outputs)
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(path) for name, path in paths.items()},
         "sha256": {},
     }
     for name, path in paths.items():
-        tables.suffix(path)
         arguments["sha256"][name] = manifest.digest(path)
     found = manifest.finished(save_folder, arguments)
     if found:
@@ -94,6 +93,8 @@ def load_segment_table(path):
     audio, segments = {}, []
     for _, line, row in tables.rows(path):
         place = f"{path}:{line}"
+        if not isinstance(row, dict):
+            raise ManifestError(f"{place}: {row!r} is not an object")
         row = {tables.ALIASES.get(key, key): row[key] for key in row}
         row = {k: "" if value is None else str(value) for k, value in row.items()}
         missing = [column for column in COLUMNS if column not in row]

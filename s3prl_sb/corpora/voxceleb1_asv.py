@@ -184,9 +184,8 @@ def prepare_trial_tables(
     """
     if skip_prep:
         return _skipped(save_folder)
-    files = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
-    for file in files.values():
-        tables.suffix(file)
+    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
+    files = tables.given(train_csv, valid_csv, test_csv, outputs)
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(file) for name, file in files.items()},

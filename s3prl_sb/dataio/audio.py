@@ -5,6 +5,7 @@ Authors
 """
 
 import functools
+import os
 
 import torch
 
@@ -79,6 +80,8 @@ class LoadAudio(Pipe):
         where = f"utterance '{utterance}' ({wav})"
         if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
             raise AudioFileError(f"{where}: {start} to {stop} s is no segment.")
+        if not os.path.isfile(wav):
+            raise AudioFileError(f"{where}: no such file.")
         try:
             first, count, rate = 0, -1, None
             if start is not None or stop is not None:
@@ -88,8 +91,8 @@ class LoadAudio(Pipe):
             sig, rate = audio_io.load(wav, frame_offset=first, num_frames=count)
         except Exception as error:  # the codec libraries raise many kinds
             raise AudioFileError(
-                f"{where} cannot be read: {error}. Repair or remove the file, "
-                "or take the line out of the manifest."
+                f"{where} cannot be read: {str(error).rstrip('.')}. Repair or "
+                "remove the file, or take it out of the list."
             ) from error
         if self.channel == "mean":
             sig = sig.mean(0)
@@ -101,7 +104,8 @@ class LoadAudio(Pipe):
                 f"{self.channel}: set LoadAudio's channel."
             )
         if not len(sig):
-            raise AudioFileError(f"{where} holds no audio from {start} to {stop} s.")
+            part = "" if start is stop is None else f" from {start} to {stop} s"
+            raise AudioFileError(f"{where} holds no audio{part}.")
         if not torch.isfinite(sig).all():
             raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
         if rate != self.sample_rate:

@@ -261,8 +261,10 @@ def _fault(record, keys, required):
     """What is wrong with a record, and the way out; a pair of None if nothing is."""
     if not isinstance(record, dict):
         return f"{record!r} is not an object", "A record is {wav, duration, labels...}"
+    empty = [k for k in ("wav", *required) if record.get(k, 0) in (None, "", [])]
+    if empty:
+        return f"{', '.join(empty)} is empty", "Fill it in, or drop the record."
     missing = [key for key in keys if key not in record]
-    missing += [k for k in ("wav", *required) if record.get(k, 0) in (None, "", [])]
     if missing:
         way_out = "Every record needs the same keys: fill it in, or drop the record."
         return f"missing key {', '.join(missing)} (found {', '.join(record)})", way_out
@@ -325,9 +327,11 @@ def subset(records, fraction=None, per_class=None, seed=0, key="label"):
     if fraction is not None and per_class is not None:
         raise ManifestError("give a fraction or a number per class, not both")
     if per_class is None and not (_is_number(fraction) and 0 < fraction <= 1):
-        raise ManifestError(f"fraction {fraction!r} is outside (0, 1]")
+        raise ManifestError(f"train_fraction {fraction!r} is outside (0, 1]")
     if fraction is None and (not isinstance(per_class, int) or per_class < 1):
-        raise ManifestError(f"per_class {per_class!r} is not a positive whole number")
+        raise ManifestError(
+            f"train_per_class {per_class!r} is not a positive whole number"
+        )
     classes = {}
     for name, record in records.items():
         if key not in record:
@@ -347,7 +351,10 @@ def subset(records, fraction=None, per_class=None, seed=0, key="label"):
 
 def digest(path):
     """SHA256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except FileNotFoundError as fault:
+        raise ManifestError(f"{path}: no such file") from fault
 
 
 def finished(save_folder, arguments):

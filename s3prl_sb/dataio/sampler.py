@@ -34,7 +34,8 @@ def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, s
     """
     if batch_seconds and balance:
         raise ValueError(
-            "batch_seconds and balance exclude each other: set one to null"
+            "batch_seconds and balance exclude each other: set batch_seconds to null, "
+            'or --train_dataloader_opts "{balance: null}".'
         )
     if batch_seconds:
         return SecondsSampler(_values(dataset, "duration"), batch_seconds, steps, seed)

@@ -97,13 +97,7 @@ def prepare_tables(
         return skipped(outputs)
     required = (required,) if isinstance(required, str) else required
     categories = (categories,) if isinstance(categories, str) else categories
-    tables = dict(zip(SPLITS, map(str, (train_csv, valid_csv, test_csv))))
-    for table in tables.values():
-        suffix(table)
-        if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
-            raise ManifestError(
-                f"{table}: would be overwritten. Choose another save_folder."
-            )
+    tables = given(train_csv, valid_csv, test_csv, outputs)
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(table) for name, table in tables.items()},
@@ -121,6 +115,25 @@ def prepare_tables(
             check_classes(splits, key, lambda split: places(tables[split]))
     warn_of_leaks(splits, tables)
     return manifest.finish(splits, save_folder, arguments, required)
+
+
+def given(train_csv, valid_csv, test_csv, outputs):
+    """A user's three tables by split; an error if one is lacking or of no known kind,
+    or is among the ``outputs`` (``{split: path}``)."""
+    tables = dict(zip(SPLITS, (train_csv, valid_csv, test_csv)))
+    lacking = [f"{split}_csv" for split, table in tables.items() if table is None]
+    if lacking:
+        raise ManifestError(
+            f"{' and '.join(lacking)} is not set: give all three tables, "
+            f"--{lacking[0]} FILE."
+        )
+    for table in tables.values():
+        suffix(table)
+        if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
+            raise ManifestError(
+                f"{table}: would be overwritten. Choose another save_folder."
+            )
+    return {split: str(table) for split, table in tables.items()}
 
 
 def skipped(outputs):
@@ -216,16 +229,6 @@ def load_table(path, required=(), data_root=None):
     return complete(path, rows(path), required, data_root)
 
 
-def from_csv(path, required=(), data_root=None):
-    """``load_table`` for a CSV or TSV, whatever its name ends in."""
-    return complete(path, csv_rows(path), required, data_root)
-
-
-def from_json(path, required=(), data_root=None):
-    """``load_table`` for SpeechBrain's JSON, whatever its name ends in."""
-    return complete(path, manifest.json_rows(path), required, data_root)
-
-
 def rows(path):
     """The (id, line, record) of each record of a table, as they stand in it."""
     return manifest.json_rows(path) if suffix(path) == ".json" else csv_rows(path)
@@ -311,6 +314,15 @@ def complete(path, found, required, data_root):
     for :func:`load_table`.
     """
     folder = os.path.abspath(data_root or os.path.dirname(path))
+    keys = {key for _, _, row in found if isinstance(row, dict) for key in row}
+    keys = {ALIASES.get(key, key) for key in keys}
+    absent = [also(key) for key in required if key not in keys]
+    if not found:
+        raise ManifestError(f"{path}: has no rows. Add one or more.")
+    if absent:
+        raise ManifestError(
+            f"{path}:1: no column {', '.join(absent)}; found {', '.join(sorted(keys))}."
+        )
     records, spots, lines = {}, {}, {}
     for name, line, row in manifest.unique(found, path):
         lines[name] = line
@@ -343,6 +355,11 @@ def complete(path, found, required, data_root):
         if record["wav"] in lengths:
             _settle_segment(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
     return manifest.validate(records, path, required, lines=lines)
+
+
+def also(key):
+    """A column with its other names."""
+    return " or ".join([key, *(name for name, to in ALIASES.items() if to == key)])
 
 
 def _settle_segment(record, length, place):

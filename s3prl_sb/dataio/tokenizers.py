@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from s3prl_sb.corpora.lexicon import PHONES
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.dataset import Pipe
 
 #: S3PRL's letters for ASR, the frequent ones first; ``|`` ends a word.
@@ -375,10 +376,14 @@ class EncodeTokens(Pipe):
         self.tokenizer, self.key = tokenizer, key
 
     def __call__(self, dataset):
+        faults = []
         for name, record in dataset.data.items():
             try:
                 self.tokenizer.encode(record[self.key])
             except ValueError as fault:
-                raise ValueError(f"utterance '{name}': {fault}") from fault
+                faults.append(f"utterance '{name}' ({record.get('wav')}): {fault}")
+        if faults:
+            way_out = "Correct these texts, or leave them out."
+            raise manifest.ManifestError.listing(faults, way_out, len(dataset.data))
         dataset.add_dynamic_item(self.tokenizer.encode, [self.key], "tokens_list")
         dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")

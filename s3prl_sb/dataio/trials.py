@@ -167,7 +167,13 @@ def load_table(path, data_root=None):
     path, utterances, trials = str(path), {}, []
     for line, row in _rows(path):
         place = f"{path}:{line}"
-        missing = [key for key in COLUMNS if str(row.get(key, "")).strip() == ""]
+        if not isinstance(row, dict):
+            raise ManifestError(f"{place}: {row!r} is not an object")
+        missing = [
+            key
+            for key in COLUMNS
+            if row.get(key) is None or not str(row[key]).strip()
+        ]
         if missing:
             raise ManifestError(
                 f"{place}: missing {', '.join(missing)} (found {', '.join(row)}). A "

@@ -130,6 +130,11 @@ def benchmark(arguments, output):
 
     tasks = find(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)
+    if not places:
+        raise ValueError(
+            f"{arguments.data} has no data for {', '.join(tasks)}. Write "
+            f"{tasks[0]}: {{data_folder: DIR}}."
+        )
     rates = arguments.lr_search
     runs = plan.make(
         arguments.upstream,

@@ -84,16 +84,28 @@ def read_budget(source):
     ValueError
         For what is unknown, with what is near.
     """
-    from s3prl_sb.superb.plan import settings
+    from s3prl_sb.superb.plan import RESERVED, settings
 
     if source == "full":
         return {}
-    known = {"mini": resources.folder("hparams") / "superb" / "mini.yaml"}
-    if source not in known and not Path(source).is_file():
-        names = ["full", *known]
+    profiles = {"mini": resources.folder("hparams") / "superb" / "mini.yaml"}
+    if source not in profiles and not Path(source).is_file():
+        names = ["full", *profiles]
         raise ValueError(f"{unknown('budget', source, names)} Or give a YAML file.")
-    entries = _read(known.get(source, source))
+    entries = _read(profiles.get(source, source))
+    for task, keys in entries.items():
+        if keys is not None and not isinstance(keys, dict):
+            raise ValueError(
+                f"{source}: {task}: {keys!r} is no mapping. Write "
+                f"{task}: {{total_steps: 1000}}."
+            )
     common = entries.pop(ALL, None) or {}
+    known = {key for task in TASKS for key in settings(task) if key[:2] != "__"}
+    for key in common:
+        if key in RESERVED:
+            raise ValueError(f"{source}: {ALL}: '{key}' is set by the command itself")
+        if key not in known:
+            raise ValueError(f"{source}: {ALL}: {unknown('key', key, sorted(known))}")
     budget = {}
     for task in entries:
         if task not in TASKS:
@@ -138,6 +150,9 @@ def _read(path):
         raise ValueError(f"{path}: {fault.strerror}") from fault
     try:
         content = ruamel.yaml.YAML(typ="safe").load(text)
+    except ruamel.yaml.constructor.DuplicateKeyError as fault:
+        line = fault.problem_mark.line + 1
+        raise ValueError(f"{path}:{line}: a key for the second time") from fault
     except ruamel.yaml.YAMLError as fault:
         raise ValueError(f"{path}: {fault}") from fault
     if not isinstance(content, dict):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import KS, SID, clip, command
+from conftest import KS, LABELS, SID, clip, command, run
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
@@ -328,3 +328,23 @@ def test_an_unknown_metric(tmp_path):
     checkpointer.save_checkpoint(meta={"accuracy": 0.5})
     with pytest.raises(ValueError, match="metric 'acuracy'.*They have.*accuracy"):
         brain.on_evaluate_start(max_key="acuracy")
+
+
+def test_resuming_with_other_data(begun, corpus, failure, tmp_path):
+    """With the same labels, so that all sizes are the same."""
+    rows = [
+        (f"{label}/{n:08x}_nohash_0.wav", label) for label in LABELS for n in (5, 6)
+    ]
+    for split in ("train", "valid", "test"):
+        lines = [f"{corpus}/{wav},{label}" for wav, label in rows]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["wav,label", *lines]))
+    tables = {f"{s}_csv": tmp_path / f"{s}.csv" for s in ("train", "valid", "test")}
+    message = failure(output=begun, total_steps=2, steps_per_epoch=2, **tables)
+    assert_says(message, begun, "data", "output_folder")
+
+
+def test_a_mistake_ends_in_its_message_alone(corpus, tmp_path):
+    argv = command(KS, tmp_path / "out", upstream="fbank_no_cmvn", data_folder=tmp_path)
+    output = run(argv, check=False)
+    assert "Traceback" not in output
+    assert_says(output, tmp_path, "data_folder")

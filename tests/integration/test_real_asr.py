@@ -1,9 +1,9 @@
 """ASR on real speech: a dozen utterances are learned by heart."""
 
 import csv
-import importlib.util
 import shutil
 
+import pytest
 from conftest import REPOSITORY, command, results
 
 from s3prl_sb.corpora.librispeech import prepare_librispeech
@@ -53,40 +53,57 @@ def bigrams(texts, path):
     return path
 
 
-def test_overfits_real_speech(data_folder, launcher, tmp_path):
-    few = shortest(data_folder, tmp_path / "manifests", 12)
-    table = tmp_path / "table.csv"
+@pytest.fixture(scope="module")
+def learned(data_folder, launcher, tmp_path_factory):
+    """A finished run: its utterances, its folder, and ``argv(output)``."""
+    folder = tmp_path_factory.mktemp("asr")
+    few = shortest(data_folder, folder / "manifests", 12)
+    table = folder / "table.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "wav", "transcription"])
         writer.writerows([name, r["wav"], r["text"]] for name, r in few)
-    (tmp_path / "fbank.yaml").write_text(CARD)
+    (folder / "fbank.yaml").write_text(CARD)
     tables = {f"{split}_csv": table for split in ("train", "valid", "test")}
     loaders = {
         f"{split}_dataloader_opts": "{num_workers: 0}"
         for split in ("train", "valid", "test")
     }
-    output = tmp_path / "out"
-    argv = command(
-        REPOSITORY / "recipes/SUPERB/ASR",
-        output,
-        upstream=tmp_path / "fbank.yaml",
-        **tables,
-        **loaders,
-        **SMALL,
-    )
-    assert launcher.run(argv) == 0
+
+    def argv(output, *options):
+        return command(
+            REPOSITORY / "recipes/SUPERB/ASR",
+            output,
+            *options,
+            upstream=folder / "fbank.yaml",
+            **tables,
+            **loaders,
+            **SMALL,
+        )
+
+    assert launcher.run(argv(folder / "out")) == 0
+    return few, folder / "out", argv
+
+
+def test_overfits_real_speech(learned):
+    few, output, _ = learned
     metrics = results(output)["metrics"]
     assert metrics["wer"] < 0.01 and metrics["cer"] < 0.01, metrics
     model = load(output)
     for name, record in few[:3]:
         assert model.transcribe_file(record["wav"]) == record["text"]
-    if importlib.util.find_spec("flashlight") is None:
-        return
-    # The finished run is tested again with a language model.
+
+
+def test_is_tested_again_with_a_language_model(learned, launcher, tmp_path):
+    """A finished run: nothing is trained again, and nothing of before is changed."""
+    pytest.importorskip("flashlight")
+    few, finished, argv = learned
+    output = tmp_path / "out"
+    shutil.copytree(finished, output)
+    metrics = results(output)["metrics"]
     lm = bigrams([record["text"] for _, record in few], tmp_path / "words.arpa")
     before = (output / "predictions.csv").read_text().splitlines()
-    assert launcher.run([*argv, "--lm", str(lm)]) == 0
+    assert launcher.run(argv(output, "--lm", str(lm))) == 0
     again = results(output)["metrics"]
     assert {name: again[name] for name in metrics} == metrics
     assert again["wer_lm"] < 0.01 and again["cer_lm"] < 0.01, again

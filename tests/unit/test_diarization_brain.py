@@ -91,6 +91,42 @@ def test_the_test_set_has_no_say(tmp_path):
     assert made.interface()["hparams"] == {"threshold": 0.6, "median": 11}
 
 
+def test_errors_near_boundaries_are_within_the_collar(tmp_path):
+    """Of "a" 1.25 to 1.75 s are left, of "b" 0.45 to 0.95 s: a second of speech."""
+    wrong = perfect()
+    wrong["a"][:10, 0] = 0  # 0 to 0.2 s: near a boundary
+    wrong["a"][70:75, 1] = 0  # 1.4 to 1.5 s: not near one
+    made = brain(tmp_path, **wrong)
+    made.best = {"threshold": 0.5, "median": 1.0}
+    stats = made.stage_stats(sb.Stage.TEST)
+    assert stats["der"] == pytest.approx((0.2 + 0.1) / (2.5 + 0.8))
+    assert stats["der_collar"] == pytest.approx(0.1 / 1.0)
+    within = errors_of(RECORDS, made.hypotheses, collar=0.25)
+    assert stats["der_collar"] == within.rate
+
+
+def test_frames_are_compared_in_the_best_order(tmp_path):
+    """Speakers of "a" are swapped; "b" has 3 of 5 frames, the others are rubbish."""
+    said = torch.tensor([[1, 0], [1, 0], [1, 1], [0, 0], [1, 0]]).float()
+    labels = torch.stack([said.flip(1), said])
+    logits = 8 * (torch.stack([said, said]) - 0.5)
+    logits[1, 1, 1] = 0.5  # one frame of a speaker is wrong
+    logits[1, 3] = 4.0  # padding, wrong too
+    lens = torch.tensor([1.0, 0.6])
+    longer = torch.tensor([1.0, 0.8])  # the labels of "b" by a frame
+    batch = SimpleNamespace(id=["a", "b"], activity=(labels, longer))
+    made = brain(tmp_path)
+    made.start_stage(sb.Stage.VALID)
+    loss = made.compute_objectives((logits, lens), batch, sb.Stage.VALID)
+    assert (made.right, made.counted) == (2 * 5 + 2 * 3 - 1, 2 * 5 + 2 * 3)
+    assert loss.item() == pytest.approx((15 * 0.01815 + 0.97408) / 2 / 8, rel=1e-3)
+    for name, row, frames in zip("ab", logits, (5, 3)):
+        expected = torch.sigmoid(row[:frames]).numpy()
+        np.testing.assert_allclose(made.probabilities[name], expected)
+    again = made.compute_objectives((logits, lens), batch, sb.Stage.TRAIN)
+    assert again == loss and made.counted == 16  # not of training
+
+
 def test_only_regions_are_scored():
     wrong = {"b": [("speaker1", 0.2, 1.9)]}
     assert errors_of({"b": RECORDS["b"]}, wrong).rate == 0.0
@@ -134,9 +170,15 @@ def test_what_is_written(tmp_path):
         "b": [(0.0, 1.0)],
         "silent": [(0.0, 2.0)],
     }
-    if pytest.importorskip("matplotlib"):
-        plots = sorted(path.name for path in (tmp_path / "timelines").iterdir())
-        assert plots == ["a.png", "b.png", "silent.png"]
+
+
+def test_timelines_are_plotted(tmp_path):
+    pytest.importorskip("matplotlib")
+    made = brain(tmp_path, **perfect())
+    made.stage_stats(sb.Stage.TEST)
+    made.write_predictions()
+    plots = sorted(path.name for path in (tmp_path / "timelines").iterdir())
+    assert plots == ["a.png", "b.png", "silent.png"]
 
 
 def test_timeline_of_nothing(tmp_path):

@@ -120,7 +120,8 @@ def content(folder):
 
 def rest(folder):
     """Names in the working folder, the lock aside."""
-    names = {path.name for path in (folder / downloading.WORK).iterdir()}
+    work = folder / downloading.WORK
+    names = {path.name for path in work.iterdir()} if work.is_dir() else ()
     return sorted(name for name in names if name != "lock")
 
 
@@ -390,3 +391,13 @@ def test_stamp_is_json(server, tmp_path):
     (name,) = rest(tmp_path)
     stamp = json.loads((tmp_path / downloading.WORK / name).read_text())
     assert stamp["files"] == ["Corpus/part"]
+
+
+def test_a_failure_with_nothing_to_go_on_with_leaves_nothing(server, tmp_path):
+    file = Published(f"{server.url}/absent.tar.gz", 1e-6)
+    for folder in (tmp_path / "new", tmp_path / "old"):
+        (tmp_path / "old").mkdir(exist_ok=True)
+        with pytest.raises(DownloadError, match="404"):
+            download([file], folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert not list((tmp_path / "old").iterdir())

@@ -140,10 +140,19 @@ def test_unknown_distance():
         dtw.frame_distances(torch.ones(1, 2), torch.ones(1, 2), "manhattan")
 
 
-def test_precision_setting_is_put_back():
+def test_precision_setting_is_put_back(monkeypatch):
+    """Distances in full precision, and then what was set."""
+    within, original = [], dtw.frame_distances
+
+    def noting(*args):
+        within.append(torch.get_float32_matmul_precision())
+        return original(*args)
+
+    monkeypatch.setattr(dtw, "frame_distances", noting)
     torch.set_float32_matmul_precision("medium")
     try:
         dtw.search(utterances(6), utterances(6))
+        assert within == ["highest"]
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")

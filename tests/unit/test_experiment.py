@@ -74,6 +74,8 @@ def test_overrides_reach_constructors(recipe):
         ),
         ("xyzzy: 1", "no key 'xyzzy'. There are: lr, batch_size"),
         ("3: 1", "no key '3'"),
+        ("lr: {a: 1}", "'lr' is .* without arguments"),
+        ("lr: 1\nlr: 2", "--lr is given twice"),
     ],
 )
 def test_unknown_keys(overrides, message, recipe):

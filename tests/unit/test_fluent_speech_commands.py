@@ -193,7 +193,7 @@ def test_faults_of_tables(tmp_path):
     with fails(f"{files[0]}:2: '1': labels 'on ; heat'", "action ; object ; location"):
         prepare_intent_tables(*files, save)
     write(files[0], ["id", "wav", "what"], [("1", "a.wav", "on")])
-    with fails(f"{files[0]}:2: '1': missing key which"):
+    with fails(f"{files[0]}:1: no column which"):
         prepare_intent_tables(*files, save, slots=["what", "which"])
     write(files[0], ["id", "wav", "labels"], [row])
     write(files[1], ["id", "wav", "labels"], [row])

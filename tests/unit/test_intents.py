@@ -105,9 +105,11 @@ def test_metrics_and_predictions(hparams, tmp_path):
     true = torch.stack([getattr(examples, f"{s}_encoded") for s in slots], 1)
     guess = true.clone()
     guess[0, 0], guess[1, 1], guess[2, :2] = 1, 2, torch.tensor([1, 0])
-    logits = torch.full((12, 6), -9.0)
+    logits, scores = torch.rand(12, 6), []
     for n, (a, b, c) in enumerate(guess.tolist()):
-        logits[n, [a, 2 + b, 5 + c]] = 9.0
+        logits[n, [a, 2 + b, 5 + c]] += 1
+        exps = np.exp(logits[n].double().numpy())  # the score is a product of two
+        scores.append(exps[a] / exps[:2].sum() * exps[2 + b] / exps[2:5].sum())
     brain.start_stage(sb.Stage.TEST)
     for part in (slice(0, 5), slice(5, 12)):
         some = batch(splits["test"], *range(12)[part])
@@ -121,11 +123,11 @@ def test_metrics_and_predictions(hparams, tmp_path):
     with open(tmp_path / "predictions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == examples.id
-    for row, a, b in zip(rows, true.tolist(), guess.tolist()):
+    for row, a, b, score in zip(rows, true.tolist(), guess.tolist(), scores):
         for n, slot in enumerate(slots):
             assert row[f"{slot}_label"] == slots[slot][a[n]]
             assert row[f"{slot}_prediction"] == slots[slot][b[n]]
-        assert float(row["score"]) == pytest.approx(1, abs=1e-5)
+        assert float(row["score"]) == pytest.approx(score, abs=1e-5)
     assert brain.interface()["head"] == {"num_classes": 6}
     assert json.loads(json.dumps(brain.interface()))["hparams"] == {"slots": slots}
 
@@ -183,6 +185,7 @@ RESULT = {
     "valid": {"accuracy": 0.25},
     "utterances": {"train": 3, "valid": 1, "test": 2},
     "best_step": 10,
+    "lr": 0.1,
     "layer_weights": [0.25, 0.75],
     "seconds": 1.5,
     "peak_memory_gb": 1.0,
@@ -247,3 +250,8 @@ def test_changed_command_lines():
     assert folds.changed(argv, fold=1, lr=2) == [
         *("a.yaml", "--folder=x", "--debug", "--fold=1", "--lr=2")
     ]
+
+
+def test_a_users_own_tables_have_no_folds(recipe):
+    with pytest.raises(RecipeError, match="fold: your own tables have none"):
+        folds.cross_validate([recipe, "--train_csv=a.csv", "--fold=2"], None, (1, 2))

@@ -175,7 +175,7 @@ def test_tables_that_lack_something(table, tmp_path, lexicon):
     with fails(f"{wrong}:3: 'wrong1': 'IY' is no phone", "SIL, SPN, AA0"):
         prepare_phone_tables(wrong, good, good, save)
     empty = table("empty", "phones", "B IY1", "")
-    with fails(f"{empty}:3: 'empty1': missing key phones"):
+    with fails(f"{empty}:3: 'empty1': phones is empty"):
         prepare_phone_tables(empty, good, good, save)
 
 

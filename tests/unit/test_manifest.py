@@ -134,7 +134,7 @@ def test_empty_manifest(tmp_path):
     "change, message, way_out",
     [
         ({"label": ...}, "missing key label (found", "same keys"),
-        ({"label": ""}, "missing key label", "fill it in"),
+        ({"label": ""}, "label is empty", "Fill it in"),
         ({"stop": ...}, "missing key stop", "same keys"),
         ({"extra": 1}, None, None),
         ({"id": "u1"}, "key 'id' inside the record", "rename"),
@@ -251,7 +251,7 @@ def test_csv_in_the_columns_of_s3prl(tmp_path):
         "2,z,$data_root/audio/a.wav,no,0.5,,s2\n",
         encoding="utf-8-sig",
     )
-    found = tables.from_csv(table)
+    found = tables.load_table(table)
     wav = str(tmp_path / "audio" / "a.wav")
     assert found == {
         "x": {
@@ -280,7 +280,7 @@ def test_csv_in_the_columns_of_s3prl(tmp_path):
         },
     }
     manifest.write(found, tmp_path / "train.json")
-    assert tables.from_json(tmp_path / "train.json") == found
+    assert tables.load_table(tmp_path / "train.json") == found
 
 
 def test_csv_without_ids(tmp_path):
@@ -313,11 +313,11 @@ def test_json_in_the_style_of_speechbrain(tmp_path):
         ("wav,wav_path,label\n", ":1", "two columns for wav"),
         ("wav,label\na.wav,yes,no\n", ":2", "3 cells, but the header has 2. Quote"),
         ('wav,label\na.wav,"yes\n', ":2", "not valid CSV"),
-        ("wav,label\n", "", "the manifest is empty"),
-        ("", "", "the manifest is empty"),
+        ("wav,label\n", "", "has no rows"),
+        ("", "", "has no rows"),
         ("wav,label\na.wav,yes\n,no\n", ":3", "missing key wav"),
-        ("wav,label\na.wav,\n", ":2", "missing key label"),
-        ("wav,text\na.wav,hello\n", ":2", "missing key label"),
+        ("wav,label\na.wav,\n", ":2", "label is empty"),
+        ("wav,text\na.wav,hello\n", ":1", "no column label; found text, wav"),
         ("wav,label,start\na.wav,yes,soon\n", ":2", "start 'soon' is not a number"),
         ("wav,label,start,stop\na.wav,yes,.8,.2\n", ":2", "stop 0.2 <= start 0.8"),
         ("wav,label,start,stop\na.wav,yes,0,9\n", ":2", "beyond the 1.000 s"),
@@ -340,7 +340,7 @@ def test_a_cell_may_span_lines(tmp_path):
     tone(tmp_path / "a.wav")
     table = tmp_path / "my.csv"
     table.write_text('id,wav,text\n\nx,a.wav,"one\ntwo"\ny,a.wav,\n')
-    with fails(f"{table}:5: 'y': missing key text"):
+    with fails(f"{table}:5: 'y': text is empty"):
         tables.load_table(table, required=("text",))
     assert tables.load_table(table)["x"]["text"] == "one\ntwo"
 

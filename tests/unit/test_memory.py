@@ -1,8 +1,10 @@
 """Batches that do not fit are named; rehearsing the largest changes nothing."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
+import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 
@@ -43,8 +45,11 @@ class Brain:
     def __init__(self, fits=True):
         modules = {"head": torch.nn.BatchNorm1d(5)}
         self.modules, self.fits = torch.nn.ModuleDict(modules), fits
+        self.training_ctx, self.optimizers_dict = contextlib.nullcontext(), {}
+        self.trained = []
 
     def compute_forward(self, batch, stage):
+        self.trained.append((stage, self.modules["head"].training))
         return self.modules["head"](batch.sig.data + torch.randn(1))
 
     def compute_objectives(self, predictions, batch, stage):
@@ -55,8 +60,10 @@ class Brain:
 
 def test_a_rehearsal_changes_nothing():
     brain = Brain()
+    brain.modules.eval()  # as validation leaves it
     before = {k: v.clone() for k, v in brain.modules.state_dict().items()}
     memory.rehearse(brain, batch())
+    assert brain.trained == [(sb.Stage.TRAIN, True)]
     for name, value in brain.modules.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(p.grad is None for p in brain.modules.parameters())

@@ -57,6 +57,15 @@ def test_is_s3prl_s_where_nothing_is_padded():
     assert order.tolist() == [[1, 0], [1, 0]]
 
 
+def test_half_precision_is_summed_in_full():
+    logits, labels, lens = example(2)
+    logits = logits.bfloat16()
+    loss, order = permutation_invariant_bce(logits, labels.bfloat16(), lens)
+    expected, same = permutation_invariant_bce(logits.float(), labels, lens)
+    assert loss.dtype == torch.float32 and loss.item() == expected.item()
+    assert torch.equal(order, same)
+
+
 def test_the_order_of_the_labels_does_not_matter():
     logits, labels, lens = example(3)
     loss, order = permutation_invariant_bce(logits, labels, lens)

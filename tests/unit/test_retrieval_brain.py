@@ -19,6 +19,7 @@ from s3prl_sb.metrics.query_trials import Trials, standardize, stdlist
 from s3prl_sb.metrics.retrieval import maximum_term_weighted_value
 
 STRIDE = 160
+NORMS = ("mean", "deviation")
 
 
 class Frames(Upstream):
@@ -147,6 +148,27 @@ def test_numbers_by_hand(data, make, tmp_path):
         torch.testing.assert_close(scores[i], z, atol=1e-4, rtol=1e-4)
 
 
+def test_the_threshold_is_that_of_dev(data, make, monkeypatch):
+    """Where it finds one of three queries; the test set's own would find all."""
+    right, wrong = [9, 2, 1, -3, -4, -5], [9, 8, -1, -3, -4, -9]
+    valid = [right, [*right[1:4], 9, *right[4:]]]  # in d0, d3
+    test = [
+        [-1, -1, -1, -1, -1, 5],  # in d5, and more certain than any on dev
+        [wrong[1], wrong[0], *wrong[2:]],  # in d1 and d2: less certain,
+        [*wrong[1:3], wrong[0], *wrong[3:]],  # but nothing else is more so
+    ]
+    scores = {"valid": torch.tensor(valid).float(), "test": torch.tensor(test).float()}
+    norm = {f"{split}_{n}": torch.ones(40) for split in scores for n in NORMS}
+    monkeypatch.setattr(RetrievalBrain, "_score", lambda *_: {1: {**scores, **norm}})
+    brain = make(layers=1)
+    metrics = brain.search(*data)
+    threshold = standardize(scores["valid"]).max(1).values.min().item()
+    assert (
+        brain.best["threshold"] == pytest.approx(threshold) and brain.best["mtwv"] == 1
+    )
+    assert metrics["mtwv"] == 1 and metrics["twv"] == pytest.approx(1 / 3)
+
+
 def outcome(folder):
     names = ("predictions.csv", "layers.csv", "stdlist/valid/benchmark.stdlist.xml")
     return [(folder / name).read_bytes() for name in names]
@@ -267,7 +289,7 @@ def test_stdlist_is_xml():
 
 
 # -------------------------------------------------------------------- searcher
-def test_searcher_finds_the_place(data, make):
+def test_searcher_finds_the_place(data, make, tmp_path):
     brain = make()
     brain.search(*data)
     told = brain.interface()
@@ -286,6 +308,11 @@ def test_searcher_finds_the_place(data, make):
     assert [m.score for m in matches] == sorted(
         (m.score for m in matches), reverse=True
     )
+    rows = read(tmp_path / "out/predictions.csv")
+    costs = {r["document"]: float(r["cost"]) for r in rows if r["query"] == "test5"}
+    found = {match.path: -match.score for match in matches}
+    for name, path in paths.items():  # those of the run, so normalised as there
+        assert found[path] == pytest.approx(costs[name], abs=1e-5)
     lines = list(searcher.lines([query, paths["d0"], paths["d5"]]))
     score = f"{matches[0].score:.4f}"
     assert lines[0] == f"{paths['d5']}\t{score}\t0.05\t0.20" and len(lines) == 2

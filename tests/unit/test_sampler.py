@@ -173,4 +173,17 @@ def test_seconds_that_cannot_be():
         make_sampler(dataset, 4, 1, batch_seconds=3, balance="label")
     with pytest.raises(ValueError, match="'speaker' is no key.*label"):
         make_sampler(dataset, 4, 1, balance="speaker")
-    assert isinstance(make_sampler(dataset, 4, 1, batch_seconds=3), SecondsSampler)
+
+
+def test_what_is_asked_for_is_made():
+    labels = "xxy"
+    records = {f"{i}": {"label": x, "duration": 1.0} for i, x in enumerate(labels)}
+    dataset = ManifestDataset(records)
+    plain = make_sampler(dataset, 4, 2, seed=3)
+    assert (plain.size, plain.batch_size, plain.steps, plain.seed) == (3, 4, 2, 3)
+    assert isinstance(plain, StepSampler) and plain.weights is None
+    balanced = make_sampler(dataset, 4, 1, balance="label", seed=3)
+    assert balanced.weights.tolist() == [0.5, 0.5, 1] and balanced.seed == 3
+    seconds = make_sampler(dataset, 4, 5, batch_seconds=2, seed=3)
+    assert isinstance(seconds, SecondsSampler) and seconds.seed == 3
+    assert seconds.steps == 5 and sorted(map(len, seconds.batches)) == [1, 2]

@@ -127,8 +127,8 @@ def test_tables(tmp_path):
         ("Play ABBA", "O I-", "'I-' is no tag"),
         ("Play 7 days", "O O O", "has 7, none of ABCDEFGHIJ"),
         ("...", "O", "holds no word"),
-        ("Play ABBA", "", "missing key iob"),
-        ("", "O", "missing key text"),
+        ("Play ABBA", "", "iob is empty"),
+        ("", "O", "text is empty"),
     ],
 )
 def test_wrong_tables(tmp_path, text, iob, message):

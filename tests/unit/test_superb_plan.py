@@ -189,6 +189,23 @@ def test_a_budget_of_ones_own(tmp_path):
         data.read_budget("mimi")
 
 
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("all: {total_stepz: 5}", "my.yaml: all: .*'total_stepz'. Did you mean total"),
+        ("all: {seed: 7}", "my.yaml: all: 'seed' is set by the command itself"),
+        ("KS: 5", "my.yaml: KS: 5 is no mapping"),
+        ("all: [1]", r"my.yaml: all: \[1\] is no mapping"),
+        ("KS: {lr: 1}\nKS: {lr: 2}", "my.yaml:2: a key for the second time"),
+    ],
+)
+def test_wrong_budgets(text, message, tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        data.read_budget(path)
+
+
 def test_arguments(tmp_path):
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)

@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import types
 
 import pytest
 import torch
@@ -278,6 +279,26 @@ def test_what_is_known_is_not_searched_again(experiment):
     assert make(experiment()) == (None, best)
     again, _ = make(experiment(seed=4))  # another experiment
     assert again is not None
+
+
+def test_each_scaler_has_a_name_of_its_own(experiment, tmp_path):
+    """In half precision, where they are enabled."""
+    arguments, copies = experiment(), []
+    for _ in RATES:
+        brain = Probe(
+            modules=copy.deepcopy(arguments["modules"]),
+            hparams=arguments["hparams"],
+            run_opts=RUN_OPTS,
+            labels=arguments["labels"],
+        )
+        assert not brain.scaler.is_enabled()
+        brain.scaler = types.SimpleNamespace(is_enabled=lambda: True)
+        copies.append(brain)
+    checkpointer = AtomicCheckpointer(str(tmp_path / "scaled"))
+    sweep.Sweep(copies, RATES, arguments["hparams"], RUN_OPTS, checkpointer)
+    kept = checkpointer.recoverables
+    for i, brain in enumerate(copies):
+        assert kept[f"scaler{i}"] is brain.scaler
 
 
 def test_another_grid_does_not_resume(experiment, monkeypatch):

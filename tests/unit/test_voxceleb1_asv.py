@@ -1,6 +1,7 @@
 """VoxCeleb1 for verification: splits, trials, a user's own tables, and their errors."""
 
 import itertools
+import json
 import logging
 import re
 from collections import Counter
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from s3prl_sb.brains import caching
+from s3prl_sb.brains.verification import VerificationBrain
 from s3prl_sb.corpora.voxceleb1_asv import (
     prepare_trial_tables,
     prepare_voxceleb1_asv,
@@ -257,7 +260,7 @@ def test_tables_that_are_wrong(tmp_path):
     files, save = tables(tmp_path), tmp_path / "save"
     text = Path(files[0]).read_text()
     Path(files[0]).write_text(text.replace("spk", "name"))
-    with fails(files[0], "missing key speaker"):
+    with fails(files[0], "no column speaker or spk"):
         prepare_trial_tables(*files, save)
     Path(files[0]).write_text(text)
     with fails("train.csv: 0 of 3", "min_seconds"):
@@ -279,3 +282,37 @@ def test_a_list_that_was_tampered_with(tmp_path):
     path.write_text("0\ta b\tc\n0 a b c\n")
     with fails(f"{path}:2: malformed line"):
         trials.read(path)
+
+
+def test_json_that_is_wrong(tmp_path):
+    files, save = tables(tmp_path), tmp_path / "save"
+    trial = {"wav_path1": "a.wav", "wav_path2": None, "label": 0}
+    path = tmp_path / "trials.json"
+    for content, message in (
+        ({"1": trial}, "trials.json:1: missing wav_path2"),
+        ({"1": [1, 2]}, "trials.json:1: [1, 2] is not an object"),
+    ):
+        path.write_text(json.dumps(content))
+        with fails(message):
+            prepare_trial_tables(files[0], path, files[2], save)
+    with fails("test_csv is not set: give all three tables, --test_csv"):
+        prepare_trial_tables(files[0], files[1], None, save)
+
+
+def test_the_cohort_is_counted_apart(monkeypatch):
+    monkeypatch.setattr(caching, "use_cache", lambda *_: None)
+    brain = VerificationBrain.__new__(VerificationBrain)
+    brain.trials, brain.cohort = {"valid": [], "test": []}, ["cohort--a"]
+    sized = {name: _Sized(7) for name in ("train", "valid", "test")}
+    brain.use_cache(sized)
+    assert brain.splits == {"train": 7, "valid": 6, "test": 6, "cohort": 1}
+
+
+class _Sized:
+    """A dataset as far as counting goes."""
+
+    def __init__(self, count):
+        self.count, self.data = count, {}
+
+    def __len__(self):
+        return self.count
