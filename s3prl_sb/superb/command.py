@@ -57,7 +57,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--jobs",
         type=int,
-        help="at a time (default: the number of GPUs, or half the cores)",
+        help="at a time (default: the number of GPUs, or of cores, up to 4)",
     )
     parser.add_argument(
         "--table",
@@ -147,7 +147,7 @@ def benchmark(arguments, output):
     )
     missing = [task for task in tasks if task not in places]
     devices = gpus()
-    parallel = arguments.jobs or len(devices) or max(1, (os.cpu_count() or 2) // 2)
+    parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
     jobs = plan.jobs(runs, toys)
     try:
         Runner(parallel, devices).run(jobs)
