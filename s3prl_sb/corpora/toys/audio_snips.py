@@ -12,7 +12,7 @@ from s3prl_sb.corpora.audio_snips import SLOTS_FILE, SPEAKERS, TEXT_FILE
 from s3prl_sb.corpora.toys.making import (
     add_noise,
     at_level,
-    choose_voices,
+    plain_voices,
     random_generator,
     toy,
     write_clips,
@@ -78,7 +78,7 @@ SLOTS = {  # a name in the requests: the slot, its values
 
 
 @toy
-def audio_snips(destination, train=160, valid=20, test=20, speakers=4, seed=0):
+def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
     """Audio SNIPS: every request of a split, spoken by all its voices.
 
     Arguments
@@ -151,14 +151,10 @@ def _requests(count, seed):
 
 def _voices(seed):
     """A voice for each name, of its gender."""
-    turns, found = choose_voices(200, seed), {}
+    turns, found = list(plain_voices(60, seed)), {}
     for names in SPEAKERS.values():
         for name in names:
             gender = "f" if name in WOMEN else "m"
-            used = {voice.variant for voice in found.values()}
-            found[name] = next(
-                voice._replace(voice="en-us")
-                for voice in turns
-                if voice.gender == gender and voice.variant not in used
-            )
+            found[name] = next(voice for voice in turns if voice.gender == gender)
+            turns.remove(found[name])
     return found

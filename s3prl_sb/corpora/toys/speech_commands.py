@@ -14,9 +14,9 @@ from s3prl_sb.corpora.toys.making import (
     BACKGROUNDS,
     add_noise,
     at_level,
-    choose_voices,
     digest,
     noise,
+    plain_voices,
     random_generator,
     toy,
     write_clips,
@@ -54,7 +54,7 @@ def speech_commands(destination, speakers=40, repetitions=1, seed=0):
     splits += ["train"] * (speakers - 2 * tenth) + [None] * others
 
     jobs = []  # path, voice, word
-    for i, (split, voice) in enumerate(zip(splits, _plain_voices(len(splits), seed))):
+    for i, (split, voice) in enumerate(zip(splits, plain_voices(len(splits), seed))):
         name = _speaker_hash(split, seed, "speaker", i)
         for n in range(repetitions):
             words = {word: word for word in [*KEYWORDS, *OTHER_WORDS]}
@@ -78,15 +78,6 @@ def speech_commands(destination, speakers=40, repetitions=1, seed=0):
     for split, name in LISTS.items():
         listed = [path for path in paths if speaker_split(path) == split]
         write_lines(destination / corpus / name, sorted(listed))
-
-
-def _plain_voices(count, seed):
-    """One accent and ordinary timbres at many pitches and rates: from more variety,
-    forty speakers do not teach a linear classifier what a word is."""
-    timbres = {"f": "f1 f2 f3 f5 Annie", "m": "m1 m2 m3 m4 m6 m7 Michael pablo"}
-    for i, voice in enumerate(choose_voices(count, seed)):
-        names = timbres[voice.gender].split()
-        yield voice._replace(voice="en-us", variant=names[i % len(names)])
 
 
 def _speaker_hash(split, *names):
