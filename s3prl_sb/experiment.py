@@ -13,10 +13,12 @@ from pathlib import Path
 
 from hyperpyyaml import load_hyperpyyaml
 
+from s3prl_sb.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 
-class RecipeError(ValueError):
+class RecipeError(UserError, ValueError):
     """Something that a recipe was started with and cannot work."""
 
 
@@ -92,27 +94,22 @@ def start(argv, prepare):
     hparams_file, run_opts, overrides = sb.parse_arguments(argv)
     if not torch.distributed.is_initialized():  # by another fold
         ddp_init_group(run_opts)
+    _say_what_is_wrong()
     hparams = load_recipe(hparams_file, overrides)
     folder = hparams["output_folder"]
     sb.create_experiment_directory(folder, hparams_file, overrides)
+    _say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep_script, args=[folder])
-    _say_what_is_wrong()
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
 
 
 def _say_what_is_wrong():
     """A user's mistake ends in its message alone, not in a traceback."""
-    from s3prl_sb.brains.memory import BatchTooLarge
-    from s3prl_sb.dataio.audio import AudioFileError
-    from s3prl_sb.dataio.cache import CacheError
-    from s3prl_sb.dataio.manifest import ManifestError
-
-    mistakes = (RecipeError, ManifestError, AudioFileError, CacheError, BatchTooLarge)
     otherwise = sys.excepthook
 
     def hook(kind, error, traceback):
-        if issubclass(kind, mistakes) and not os.environ.get("S3PRL_SB_TRACEBACK"):
+        if issubclass(kind, UserError) and not os.environ.get("S3PRL_SB_TRACEBACK"):
             logger.error("%s", error)
         else:
             otherwise(kind, error, traceback)

@@ -9,6 +9,8 @@ import logging
 
 import torch
 
+from s3prl_sb.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 SHOWN = 8  # utterances named in a message
@@ -20,7 +22,7 @@ OUT_OF_MEMORY = (
 )
 
 
-class BatchTooLarge(MemoryError):
+class BatchTooLarge(UserError, MemoryError):
     """A batch for which the memory does not suffice, and the way out."""
 
 

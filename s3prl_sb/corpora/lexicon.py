@@ -18,6 +18,7 @@ from collections import Counter
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.phones import PHONES
 from s3prl_sb.dataio.tables import (
     SPLITS,
     given,
@@ -31,14 +32,6 @@ from s3prl_sb.dataio.tables import (
 logger = logging.getLogger(__name__)
 
 VERSION = "phone_tables/1"  # another one makes finished preparations stale
-ARPABET = """AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R
-S SH T TH UH UW V W Y Z ZH"""
-#: All phones, in the order of S3PRL's vocabulary.
-PHONES = ("SIL", "SPN") + tuple(
-    phone + stress
-    for phone in ARPABET.split()
-    for stress in ("012" if phone[0] in "AEIOU" else [""])  # of vowels
-)
 UNKNOWN_WORDS = ("error", "drop", "spn")
 COMMENT = ";;;"  # of CMUdict
 

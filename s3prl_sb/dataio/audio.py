@@ -11,9 +11,10 @@ import torch
 
 from s3prl_sb.dataio.dataset import Pipe
 from s3prl_sb.dataio.manifest import audio_info
+from s3prl_sb.errors import UserError
 
 
-class AudioFileError(ValueError):
+class AudioFileError(UserError, ValueError):
     """An audio file that cannot be used; names the file and the utterance."""
 
 

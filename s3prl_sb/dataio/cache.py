@@ -23,12 +23,14 @@ from pathlib import Path
 
 import torch
 
+from s3prl_sb.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
-class CacheError(RuntimeError):
+class CacheError(UserError, RuntimeError):
     """A cache that cannot be used as it is, and the way out."""
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from s3prl_sb.errors import UserError
 from s3prl_sb.files import write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
 SHOWN = 5  # faults listed in one message
 
 
-class ManifestError(ValueError):
+class ManifestError(UserError, ValueError):
     """A fault in a manifest or its audio: names the place and the way out."""
 
     @classmethod

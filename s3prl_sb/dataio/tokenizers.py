@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from s3prl_sb.corpora.lexicon import PHONES
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.dataset import Pipe
+from s3prl_sb.dataio.phones import PHONES
 
 #: S3PRL's letters for ASR, the frequent ones first; ``|`` ends a word.
 LETTERS = "|ETAONIHSRDLUMCWFGYPBVK'XJQZ"

@@ -170,9 +170,7 @@ def load_table(path, data_root=None):
         if not isinstance(row, dict):
             raise ManifestError(f"{place}: {row!r} is not an object")
         missing = [
-            key
-            for key in COLUMNS
-            if row.get(key) is None or not str(row[key]).strip()
+            key for key in COLUMNS if row.get(key) is None or not str(row[key]).strip()
         ]
         if missing:
             raise ManifestError(

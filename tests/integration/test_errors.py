@@ -343,8 +343,16 @@ def test_resuming_with_other_data(begun, corpus, failure, tmp_path):
     assert_says(message, begun, "data", "output_folder")
 
 
-def test_a_mistake_ends_in_its_message_alone(corpus, tmp_path):
-    argv = command(KS, tmp_path / "out", upstream="fbank_no_cmvn", data_folder=tmp_path)
-    output = run(argv, check=False)
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({}, ["data_folder"]),
+        ({"batch_sizes": 4}, ["no key 'batch_sizes'"]),
+        ({"upstream": "hubert_bas"}, ["hubert_base"]),
+    ],
+)
+def test_a_mistake_ends_in_its_message_alone(options, words, tmp_path):
+    given = {"upstream": "fbank_no_cmvn", "data_folder": tmp_path, **options}
+    output = run(command(KS, tmp_path / "out", **given), check=False)
     assert "Traceback" not in output
-    assert_says(output, tmp_path, "data_folder")
+    assert_says(output, *words)

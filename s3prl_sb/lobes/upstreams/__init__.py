@@ -21,11 +21,12 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.errors import UserError
 
 __all__ = ["UnknownUpstream", "card", "card_file", "load", "names", "title"]
 
 
-class UnknownUpstream(ValueError):
+class UnknownUpstream(UserError, ValueError):
     """A name that no card has."""
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy
 import torch
 
+from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import pickles
 from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
 
@@ -29,7 +30,7 @@ from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
 MOST_VALUES = 1_000_000
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A checkpoint that cannot be loaded, and why."""
 
 

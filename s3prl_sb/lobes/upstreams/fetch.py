@@ -23,6 +23,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb import transfer
+from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams.checkpoints import digest
 from s3prl_sb.transfer import offline
 
@@ -32,7 +33,7 @@ HF_FILES += ["*.ckpt", "*.txt"]
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
-class FetchError(OSError):
+class FetchError(UserError, OSError):
     """A checkpoint that is neither here nor can be downloaded."""
 
 
