@@ -28,7 +28,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.brains.settings import KEPT
+from s3prl_sb.brains.settings import KEPT, digests
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
 from s3prl_sb.files import write_json
@@ -78,7 +78,8 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     if (run_opts or {}).get("distributed_launch"):
         raise ValueError("lr_search trains in one process: start it without torchrun.")
     path = Path(hparams["output_folder"]) / RESULT
-    settings = _settings(hparams, run_opts, rates)
+    data = digests(splits)
+    settings = {**_settings(hparams, run_opts, rates), "data": data}
     found = _read(path)
     if found.get("settings") == settings:
         logger.info("The best learning rate is known from %s", path)
@@ -95,6 +96,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     copies[0].use_cache(splits)
     folder = Path(hparams["save_folder"]) / "lr_search"
     sweep = Sweep(copies, rates, hparams, run_opts, AtomicCheckpointer(str(folder)))
+    sweep.data = data
     sweep.fit(
         sweep.counter,
         splits["train"],

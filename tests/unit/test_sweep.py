@@ -279,6 +279,10 @@ def test_what_is_known_is_not_searched_again(experiment):
     assert make(experiment()) == (None, best)
     again, _ = make(experiment(seed=4))  # another experiment
     assert again is not None
+    other = experiment()
+    for record in other["splits"]["train"].data.values():
+        record["speaker"] = "another"
+    assert make(other)[0] is not None
 
 
 def test_each_scaler_has_a_name_of_its_own(experiment, tmp_path):
@@ -314,6 +318,11 @@ def test_another_grid_does_not_resume(experiment, monkeypatch):
             sweep.search(**experiment())
     with pytest.raises(ValueError, match="checkpoints of another experiment.*lr "):
         sweep.search(**experiment(lr_search=[0.5, 0.1, 0.01]))
+    other = experiment()
+    for record in other["splits"]["train"].data.values():
+        record["speaker"] = "another"
+    with pytest.raises(ValueError, match="checkpoints of another experiment.*data "):
+        sweep.search(**other)
 
 
 @pytest.mark.parametrize("rates", (0.1, "0.1", [], [0.1, 0.1], [0], [-1], ["x"]))
