@@ -11,6 +11,7 @@ Authors
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from pathlib import Path
@@ -196,8 +197,8 @@ def extract(
     job = _Job(upstream, dataset, description, device)
     bar = tqdm(
         desc=f"Extracting {kind} features",
-        total=round(seconds),
-        unit="s of audio",
+        total=math.ceil(seconds),
+        bar_format="{l_bar}{bar}| {n:.0f}/{total} s of audio [{elapsed}<{remaining}]",
         disable=not progressbar,
         dynamic_ncols=True,
     )
@@ -314,7 +315,7 @@ class _Job:
             try:
                 for future in concurrent.futures.as_completed(futures):
                     yield future.result()
-                    tick(round(lengths[future]))
+                    tick(lengths[future])
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -332,7 +333,7 @@ class _Job:
             for batch in batches:
                 wavs = [self.dataset[item["index"]]["sig"] for item in batch]
                 entries += self._features(batch, wavs)
-                tick(round(sum(item["seconds"] for item in batch)))
+                tick(sum(item["seconds"] for item in batch))
         return entries
 
     def _features(self, items, wavs):
