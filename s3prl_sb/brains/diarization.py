@@ -12,6 +12,7 @@ import speechbrain as sb
 import torch
 
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.corpora.rttm import write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
@@ -73,9 +74,11 @@ class DiarizationBrain(SSLBrain):
         logits, lens = predictions
         labels = fit_labels(*batch.activity, logits, lens, batch.id)
         loss, order = permutation_invariant_bce(logits, labels, lens)
-        if stage != sb.Stage.TRAIN:
+        counted = frame_mask(labels, lens)[..., None] & (labels >= 0)
+        if stage == sb.Stage.TRAIN:
+            loss = share(loss, counted.sum())
+        else:
             labels = labels.gather(2, order[:, None].expand_as(labels))
-            counted = frame_mask(labels, lens)[..., None] & (labels >= 0)
             right = ((logits > 0) == (labels > 0)) & counted
             self.right += int(right.sum())
             self.counted += int(counted.sum())

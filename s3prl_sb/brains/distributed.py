@@ -24,6 +24,31 @@ def _leave():
         torch.distributed.destroy_process_group()
 
 
+def share(loss, count):
+    """A loss per item, so weighed that its mean over processes is one over all items.
+
+    Gradients are such means: a process with fewer items would else count as much.
+
+    Arguments
+    ---------
+    loss : torch.Tensor
+        A scalar: the mean over this process's items of a batch.
+    count : torch.Tensor
+        How many these are, a scalar.
+
+    Returns
+    -------
+    torch.Tensor
+        The loss itself if there is one process.
+    """
+    if not torch.distributed.is_initialized():
+        return loss
+    count = count.float()
+    total = count.clone()
+    torch.distributed.all_reduce(total)
+    return loss * count * torch.distributed.get_world_size() / total.clamp_min(1)
+
+
 def may_leave_weights_out(upstream, featurizer):
     """Whether a step may pass by some of an unfrozen upstream's weights.
 

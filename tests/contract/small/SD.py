@@ -11,8 +11,8 @@ from clips import clip, read_table, write_table
 from s3prl_sb.corpora.rttm import read_rttm, read_uem
 from s3prl_sb.metrics.diarization import corpus_errors
 
-BUDGET = {"head": "{hidden_size: 8}", "chunk_frames": 100}
-# Chunks in training, of equal length: a batch weighs frames, not chunks
+BUDGET = {"head": "{hidden_size: 8}", "chunk_frames": 130}
+# Chunks in training, of 130 and of 69 frames: a batch weighs frames, not chunks
 UTTERANCES = {"train": 16, "valid": 4, "test": 4}
 SPLITS = {"train": "train", "valid": "dev", "test": "test"}
 RECORDINGS = {"train": 8, "valid": 4, "test": 4}
