@@ -6,7 +6,8 @@ NIST's formats, in either of two layouts:
 
 * ``<name>.{train,development,test}.{rttm,uem,lst}`` (pyannote.database);
 * ``only_words/rttms/{train,dev,test}/<meeting>.rttm``, ``uems/…/<meeting>.uem`` and
-  ``lists/{train,dev,test}.meetings.txt`` (https://github.com/BUTSpeechFIT/AMI-diarization-setup).
+  ``lists/{train,dev,test}.meetings.txt`` (https://github.com/BUTSpeechFIT/AMI-diarization-setup),
+  which :func:`download_ami` fetches.
 
 A ``.lst`` file names the recordings of a set, a ``.uem`` file what of them is
 annotated; both may be absent. Audio is found by its name, ``<recording>.wav`` or
@@ -19,12 +20,15 @@ Authors
 import os
 from pathlib import Path
 
-from s3prl_sb.corpora.recordings import make_records
+import soundfile
+
+from s3prl_sb.corpora.downloading import DownloadError, Published, download
+from s3prl_sb.corpora.recordings import TOLERANCE, make_records
 from s3prl_sb.corpora.rttm import read_uem, rttm_rows
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 
-VERSION = "ami_sd/1"  # another one makes finished preparations stale
+VERSION = "ami_sd/2"  # another one makes finished preparations stale
 NAMES = {
     "train": ("train", "trn"),
     "valid": ("development", "dev", "valid"),
@@ -32,6 +36,14 @@ NAMES = {
 }
 ANNOTATION = "only_words"  # of the two in AMI-diarization-setup
 MICROPHONE = ".Mix-Headset"
+
+COMMIT = "2509d8933721023fab4def2618aabd5c28eb82e9"  # of the annotation
+SETUP = Published(
+    f"https://github.com/BUTSpeechFIT/AMI-diarization-setup/archive/{COMMIT}.zip",
+    0.02,
+    name="AMI-diarization-setup.zip",
+)
+MIRROR = "https://groups.inf.ed.ac.uk/ami/AMICorpusMirror/amicorpus"
 
 
 def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
@@ -131,7 +143,11 @@ def _audio(folder):
 
 def _read(split, rttms, uems, lists, audio):
     """The records of a split."""
-    rows = [(*row[:4], f"{file}:{row[4]}") for file in rttms for row in rttm_rows(file)]
+    rows = {}  # AMI-diarization-setup has each segment twice, by set and by meeting
+    for file in rttms:
+        for *segment, number in rttm_rows(file):
+            rows.setdefault(tuple(segment), f"{file}:{number}")
+    rows = [(*segment, place) for segment, place in rows.items()]
     regions = {}
     for file in uems:
         regions.update(read_uem(file))
@@ -157,3 +173,62 @@ def _read(split, rttms, uems, lists, audio):
     # A list may leave out some that are annotated
     kept = [row for row in rows if row[0] in files]
     return make_records(files, kept, regions)
+
+
+def download_ami(destination):
+    """Downloads the mix of all headsets, 11 GB, and the annotation for diarization.
+
+    The audio has no published hashes: a file that is shorter than its annotated
+    stretch is refused.
+
+    Arguments
+    ---------
+    destination : str
+        The folder that gets ``amicorpus`` and ``AMI-diarization-setup-…``; it is then
+        the ``data_folder``.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+
+    Raises
+    ------
+    DownloadError
+        If the network fails, or something else than the corpus is served.
+    """
+    destination = download([SETUP], destination)
+    setup = destination / f"AMI-diarization-setup-{COMMIT}"
+    meetings = sorted(
+        name
+        for file in setup.glob("lists/*.meetings.txt")
+        for name in file.read_text("utf-8").split()
+    )
+    audio = [
+        Published(
+            f"{MIRROR}/{name}/audio/{name}{MICROPHONE}.wav",
+            0.07,
+            folder=f"amicorpus/{name}/audio",
+        )
+        for name in meetings
+    ]
+    download(audio, destination)
+    for name, file in zip(meetings, audio):
+        (regions,) = setup.glob(f"uems/*/{name}.uem")
+        _check(destination / file.folder / file.file_name, regions, file.url)
+    return destination
+
+
+def _check(path, uem, url):
+    """Deletes audio that is broken or too short."""
+    try:
+        found = soundfile.info(path).duration
+    except soundfile.LibsndfileError:
+        found = 0.0
+    wanted = max(stop for spans in read_uem(uem).values() for _, stop in spans)
+    if found < wanted - TOLERANCE:
+        path.unlink()
+        raise DownloadError(
+            f"{url} gives {found:.1f} s of audio, and {uem} says that it has "
+            f"{wanted:.1f} s. It was deleted; run again."
+        )

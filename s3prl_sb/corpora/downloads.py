@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.corpora.ami import download_ami
 from s3prl_sb.corpora.downloading import DownloadError, Published, download
 from s3prl_sb.corpora.librilight import download_librilight
 from s3prl_sb.corpora.librispeech import download_librispeech
@@ -65,11 +66,7 @@ def _behind_a_form(corpus, where, way):
 
 #: From the names of corpora to functions of the folder that is to get them.
 DOWNLOADS = {
-    "ami": _behind_a_form(
-        "AMI",
-        "https://github.com/BUTSpeechFIT/AMI-diarization-setup",
-        "this setup has scripts that fetch the audio, and the RTTM, UEM and lists.",
-    ),
+    "ami": download_ami,
     "audio_snips": download_snips,
     "fluent_speech_commands": _behind_a_form(
         "Fluent Speech Commands",

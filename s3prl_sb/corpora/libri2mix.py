@@ -48,7 +48,7 @@ def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
     data_folder : str
         Holds ``data/{train,dev,test}`` or ``{train,dev,test}``, Kaldi folders; paths
         in ``wav.scp`` may be relative to it. Or Libri2Mix, with
-        ``wav16k/max/metadata`` (or ``min``).
+        ``wav16k/max/metadata`` (or ``min``), or its folder ``wav16k/max``.
     save_folder : str
         Where the manifests go. A finished preparation of the same files is kept.
     skip_prep : bool
@@ -103,7 +103,8 @@ def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
     paths = manifest.finished(save_folder, arguments)
     if paths:
         return paths
-    roots = [data_folder, os.path.dirname(data_folder)]
+    above = os.path.dirname(data_folder)
+    roots = [data_folder, above, os.path.dirname(above)]
     if kaldi:
         splits = {n: read_kaldi(folder, roots) for n, folder in kaldi.items()}
     else:

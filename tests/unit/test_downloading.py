@@ -17,13 +17,17 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from s3prl_sb import transfer
-from s3prl_sb.corpora import downloading, librispeech
+from s3prl_sb.corpora import ami, downloading, librispeech
 from s3prl_sb.corpora.downloading import DownloadError, Published, download, extract
 from s3prl_sb.corpora.downloads import DOWNLOADS
+from s3prl_sb.dataio import manifest
 
+WAV = "amicorpus/{0}/audio/{0}.Mix-Headset.wav"
 SOUND = bytes(range(256)) * 2000
 
 
@@ -372,6 +376,38 @@ def test_librispeech_asks_for_the_published_files(tmp_path, monkeypatch):
     assert second.folder == "LibriSpeech"
     with pytest.raises(ValueError, match="no part 'dev'. There are dev-clean"):
         librispeech.download_librispeech(tmp_path, ["dev"])
+
+
+def test_ami(server, tmp_path, monkeypatch):
+    """The annotation tells which meetings there are, and how long."""
+    commit = f"AMI-diarization-setup-{ami.COMMIT}"
+    setup = {}
+    for split, name in (("train", "TS1a"), ("dev", "IS2b"), ("test", "EN3c")):
+        setup[f"{commit}/lists/{split}.meetings.txt"] = f"{name}\n".encode()
+        setup[f"{commit}/uems/{split}/{name}.uem"] = f"{name} 1 0.0 0.5\n".encode()
+        line = f"SPEAKER {name} 1 0.1 0.2 <NA> <NA> FEE005 <NA> <NA>\n".encode()
+        setup[f"{commit}/only_words/rttms/{split}/{name}.rttm"] = line
+        setup[f"{commit}/only_words/rttms/{split}.rttm"] = line
+        audio = io.BytesIO()
+        soundfile.write(audio, np.zeros(8000), 16000, format="WAV")
+        server.files[WAV.format(name)] = audio.getvalue()
+    server.files["setup.tar.gz"] = tar(setup)
+    monkeypatch.setattr(ami, "SETUP", Published(f"{server.url}/setup.tar.gz", 1e-6))
+    monkeypatch.setattr(ami, "MIRROR", f"{server.url}/amicorpus")
+    whole = server.files[WAV.format("IS2b")]
+    for wrong in (whole[:4000], b"RIFF, but not"):
+        server.files[WAV.format("IS2b")] = wrong
+        with pytest.raises(DownloadError, match=r"IS2b.*IS2b.uem says that it has 0.5"):
+            ami.download_ami(tmp_path / "ami")
+    server.files[WAV.format("IS2b")] = whole
+    folder = ami.download_ami(tmp_path / "ami")
+    assert (folder / WAV.format("EN3c")).is_file()
+    paths = ami.prepare_ami_sd(folder, tmp_path / "save")
+    record = manifest.read(paths["valid"])["IS2b"]
+    assert record["segments"] == [["FEE005", 0.1, pytest.approx(0.3)]]
+    asked = len(server.requests)
+    ami.download_ami(folder)
+    assert len(server.requests) == asked
 
 
 @pytest.mark.parametrize("name", ["iemocap", "voxceleb1", "libri2mix"])

@@ -141,6 +141,9 @@ def test_meetings_in_folders(tmp_path):
             for name in names:
                 line = f"SPEAKER {name} 1 0 0.5 <NA> <NA> {speaker} <NA> <NA>\n"
                 (folder / f"{name}.rttm").write_text(line)
+            # By set too, as since 2023
+            whole = "".join(file.read_text() for file in sorted(folder.iterdir()))
+            folder.with_suffix(".rttm").write_text(whole)
         (tmp_path / "ami/setup/lists").mkdir(exist_ok=True)
         lists = tmp_path / f"ami/setup/lists/{split}.meetings.txt"
         lists.write_text("".join(f"{name}\n" for name in names))
@@ -151,6 +154,50 @@ def test_meetings_in_folders(tmp_path):
     for split, found in records.items():
         assert found.keys() == expected[split].keys()
         assert all(r["segments"] == [["ann", 0.0, 0.5]] for r in found.values())
+
+
+def test_words_beyond_what_is_annotated(tmp_path):
+    """As in TS3007c: its words go on for ten seconds after the audio has ended."""
+    folder = meetings(tmp_path / "ami")
+    rttm = folder / "AMI.test.rttm"
+    rttm.write_text(rttm.read_text("utf-8") + "SPEAKER d 1 9 2 <NA> <NA> ann <NA>\n")
+    with fails("AMI.test.rttm:4: 'd': a segment until 11.0 s", "another version"):
+        prepare_ami_sd(folder, tmp_path / "save")
+    (folder / "AMI.test.uem").write_text("d NA 0 1\n")
+    paths = prepare_ami_sd(folder, tmp_path / "save")
+    assert len(manifest.read(paths["test"])["d"]["segments"]) == 3
+    (folder / "AMI.test.uem").write_text("d NA 0 11\n")
+    with fails("AMI.test.rttm:4: 'd': a segment until 11.0 s", "another version"):
+        prepare_ami_sd(folder, tmp_path / "save")
+
+
+def test_toy_of_meetings(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    from s3prl_sb.corpora.toys.ami import ami
+
+    sizes = {"train": 2, "dev": 1, "test": 1}
+    folder = ami(tmp_path / "toy", **sizes, seconds=15, speakers=16)
+    paths = prepare_ami_sd(folder, tmp_path / "save")
+    everyone, at_once = [], 0
+    for path, count in zip(paths.values(), sizes.values()):
+        records = manifest.read(path)
+        assert len(records) == count
+        everyone.append({s for record in records.values() for s in record["speakers"]})
+        for record in records.values():
+            assert record["regions"] == [[0.0, pytest.approx(record["duration"])]]
+            assert 15 <= record["duration"] < 30 and 2 <= len(record["speakers"]) <= 4
+            pairs = zip(record["segments"], record["segments"][1:])
+            at_once += sum(first[2] > second[1] for first, second in pairs)
+            samples, rate = soundfile.read(record["wav"])
+            spoken = np.zeros(len(samples), dtype=bool)
+            for _, start, stop in record["segments"]:
+                spoken[round(start * rate) : round(stop * rate)] = True
+            loudness = np.square(samples)
+            assert loudness[spoken].mean() > 50 * loudness[~spoken].mean()
+    assert not everyone[0] & everyone[1] and not everyone[1] & everyone[2]
+    assert at_once
+    with pytest.raises(ValueError, match="from 16 speakers"):
+        ami(tmp_path / "other", speakers=15)
 
 
 def test_faults_of_meetings(tmp_path):

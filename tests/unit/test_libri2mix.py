@@ -141,6 +141,24 @@ def test_toy(tmp_path):
     assert (
         not speakers[0] & speakers[1] and not (speakers[0] | speakers[1]) & speakers[2]
     )
+    # A mixture is its sources and a little noise; their loudness tells the same story
+    tables = prepare_libri2mix_sd(folder / "wav16k/max", tmp_path / "save of tables")
+    for split in paths:
+        found = manifest.read(tables[split])
+        for key, record in manifest.read(paths[split]).items():
+            assert found[key]["wav"] == record["wav"] and record["wav"].endswith(
+                f"/mix_clean/{key}.wav"
+            )
+            mixture, *sources = (
+                soundfile.read(record["wav"].replace("mix_clean", part))[0]
+                for part in ("mix_clean", "s1", "s2")
+            )
+            assert np.abs(mixture - sum(sources)).max() < 0.01
+            ours, true = ({s: 0.0 for s in record["speakers"]} for _ in range(2))
+            for times, segments in ((ours, found[key]), (true, record)):
+                for speaker, start, stop in segments["segments"]:
+                    times[speaker] += stop - start
+            assert ours == pytest.approx(true, rel=0.2)
     # Where nobody speaks there is next to nothing, where both do there is more
     for record in read_kaldi(folder / "data/train", [folder]).values():
         samples, _ = soundfile.read(record["wav"])

@@ -1,4 +1,4 @@
-"""A toy Libri2Mix for diarization: two voices at once, with the times of each.
+"""A toy Libri2Mix: two voices at once, each of them alone, and who speaks when.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,16 +18,22 @@ from s3prl_sb.corpora.toys.making import (
 )
 
 PAUSE = 0.2  # seconds: what separates two turns of a voice
+PARTS = ("mix_clean", "s1", "s2")
+COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length"
 
 
 @toy
 def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
-    """Mixtures of two voices, and Kaldi folders that say who speaks when.
+    """Mixtures of two voices, with their sources.
+
+    Both forms of its annotation: LibriMix's own tables, and S3PRL's Kaldi folders, by
+    the true times of the words.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``wav/<set>`` and ``data/<set>``; paths in ``wav.scp``
+        Folder to make. It gets ``wav16k/max/{train-100,dev,test}`` with ``mix_clean``,
+        ``s1`` and ``s2``, ``wav16k/max/metadata``, and ``data/{train,dev,test}``; paths
         are relative to it.
     train, dev, test : int
         Mixtures of each set, 5 to 12 s long.
@@ -43,65 +49,98 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
     if speakers < 8 or min(train, dev, test) < 1:
         raise ValueError("from 8 speakers and 1 mixture of each set are needed")
     voices, quarter = choose_voices(speakers, seed), speakers // 4
-    parts = {
-        "train": (train, voices[2 * quarter :]),
+    sets = {
+        "train-100": (train, voices[2 * quarter :]),
         "dev": (dev, voices[:quarter]),
         "test": (test, voices[quarter : 2 * quarter]),
     }
     numbers = {voice: 100 + i for i, voice in enumerate(voices)}
-    for split, (count, people) in parts.items():
-        clips, folder = {}, destination / "data" / split
-        folder.mkdir(parents=True)
-        lines = {
-            name: [] for name in ("wav.scp", "segments", "utt2spk", "reco2dur", "rttm")
-        }
+    for subset, (count, people) in sets.items():
+        split = subset.partition("-")[0]  # what the seed knows it by
+        clips, table, kaldi = {}, [COLUMNS], _KaldiFolder()
         for number in range(count):
             rng = random_generator(seed, split, number)
             pair = [people[i] for i in rng.permutation(len(people))[:2]]
             who = [numbers[voice] for voice in pair]
-            mixture = f"{who[0]}-{number:04d}_{who[1]}-{number:04d}"
-            samples, turns = _mix(pair, rng)
-            clips[f"wav/{split}/{mixture}.wav"] = samples
-            lines["wav.scp"].append(f"{mixture} wav/{split}/{mixture}.wav")
-            lines["reco2dur"].append(f"{mixture} {len(samples) / SAMPLE_RATE:.2f}")
-            for index, start, stop in turns:
-                speaker = who[index]
-                utterance = (
-                    f"{speaker}_{mixture}_{start * 100:07.0f}_{stop * 100:07.0f}"
-                )
-                lines["segments"].append(
-                    f"{utterance} {mixture} {start:.2f} {stop:.2f}"
-                )
-                lines["utt2spk"].append(f"{utterance} {speaker}")
-                lines["rttm"].append(
-                    f"SPEAKER {mixture} 1 {start:7.2f} {stop - start:7.2f} <NA> <NA> "
-                    f"{speaker} <NA>"
-                )
+            name = f"{who[0]}-{number:04d}_{who[1]}-{number:04d}"
+            *sounds, turns = _mix(pair, rng)
+            paths = [f"wav16k/max/{subset}/{part}/{name}.wav" for part in PARTS]
+            clips.update(zip(paths, sounds))
+            table.append(",".join((name, *paths, str(len(sounds[0])))))
+            turns = [(who[index], start, stop) for index, start, stop in turns]
+            kaldi.add(name, paths[0], turns, len(sounds[0]) / SAMPLE_RATE)
         write_clips(destination, clips.items(), len(clips))
-        for name, text in lines.items():
+        metadata = destination / f"wav16k/max/metadata/mixture_{subset}_mix_clean.csv"
+        metadata.parent.mkdir(exist_ok=True)
+        write_lines(metadata, table)
+        kaldi.write(destination / "data" / split)
+
+
+class _KaldiFolder:
+    """What the files of a Kaldi folder for diarization say."""
+
+    def __init__(self):
+        self.lines = {
+            name: [] for name in ("wav.scp", "segments", "utt2spk", "reco2dur", "rttm")
+        }
+
+    def add(self, name, path, turns, duration):
+        """A recording; its turns are (speaker, start, stop)."""
+        self.lines["wav.scp"].append(f"{name} {path}")
+        self.lines["reco2dur"].append(f"{name} {duration:.2f}")
+        for speaker, start, stop in turns:
+            utterance = f"{speaker}_{name}_{start * 100:07.0f}_{stop * 100:07.0f}"
+            self.lines["segments"].append(f"{utterance} {name} {start:.2f} {stop:.2f}")
+            self.lines["utt2spk"].append(f"{utterance} {speaker}")
+            self.lines["rttm"].append(
+                f"SPEAKER {name} 1 {start:7.2f} {stop - start:7.2f} <NA> <NA> "
+                f"{speaker} <NA>"
+            )
+
+    def write(self, folder):
+        """Writes the files, sorted as Kaldi wants them."""
+        folder.mkdir(parents=True)
+        for name, text in self.lines.items():
             write_lines(folder / name, text if name == "rttm" else sorted(text))
-        write_lines(folder / "spk2utt", _by_speaker(lines["utt2spk"]))
+        write_lines(folder / "spk2utt", _by_speaker(self.lines["utt2spk"]))
 
 
 def _mix(pair, rng):
-    """Samples of two voices, and the (voice, start, stop) of their turns."""
+    """Samples of two voices together and of each alone, and the (voice, start, stop)
+    of their turns."""
     sounds, turns, later = [], [], 0.0
     for index, voice in enumerate(pair):
         utterance = voice.speak(passage(rng, words=rng.uniform(8, 18)))
         start = round(later, 2)
         sound = at_level(utterance.samples.astype(np.float64), rng.uniform(-14, -8))
         sounds.append((round(start * SAMPLE_RATE), sound))
-        turns += [(index, start + a, start + b) for a, b in _turns(utterance.words)]
+        turns += [(index, start + a, start + b) for a, b in turns_of(utterance.words)]
         later = rng.uniform(0.2, 0.8) * utterance.duration
-    samples = np.zeros(max(first + len(sound) for first, sound in sounds))
-    for first, sound in sounds:
-        samples[first : first + len(sound)] += sound
-    floor = 10 ** (-60 / 20) * rng.standard_normal(len(samples))
-    return samples + floor, sorted(turns, key=lambda turn: turn[1])
+    sources = np.zeros((2, max(first + len(sound) for first, sound in sounds)))
+    for source, (first, sound) in zip(sources, sounds):
+        source[first : first + len(sound)] = sound
+    floor = 10 ** (-60 / 20) * rng.standard_normal(sources.shape[1])
+    mixture = sources.sum(0) + floor
+    return mixture, *sources, sorted(turns, key=lambda turn: turn[1])
 
 
-def _turns(words):
-    """Words without a pause in between, joined."""
+def turns_of(words):
+    """Joins words without a pause in between.
+
+    Arguments
+    ---------
+    words : list
+        (start, stop, word), in seconds.
+
+    Returns
+    -------
+    list of (float, float)
+
+    Example
+    -------
+    >>> turns_of([(0.1, 0.4, "good"), (0.5, 0.8, "day"), (1.5, 1.8, "sir")])
+    [(0.1, 0.8), (1.5, 1.8)]
+    """
     turns = []
     for start, stop, _ in words:
         if turns and start - turns[-1][1] < PAUSE:

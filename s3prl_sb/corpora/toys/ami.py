@@ -1,0 +1,106 @@
+"""A toy of AMI: meetings of four, who now and then speak at once.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import numpy as np
+
+from s3prl_sb.corpora.espeak import SAMPLE_RATE
+from s3prl_sb.corpora.toys.libri2mix import turns_of
+from s3prl_sb.corpora.toys.making import (
+    add_noise,
+    at_level,
+    choose_voices,
+    passage,
+    random_generator,
+    toy,
+    write_clips,
+    write_lines,
+)
+
+PEOPLE = 4  # of a meeting
+OVERLAP, SILENCE = 1.5, 2.0  # seconds between two turns, at most
+
+
+@toy
+def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0):
+    """Meetings, with the annotation of AMI-diarization-setup.
+
+    Arguments
+    ---------
+    destination : str
+        Folder to make. It gets ``amicorpus/<meeting>/audio``, ``only_words/rttms``,
+        ``uems`` and ``lists``.
+    train, dev, test : int
+        Meetings of each set.
+    seconds : float
+        About the length of a meeting.
+    speakers : int
+        Half of them are for training, a quarter each for the other sets.
+    seed : int
+        Another seed, other meetings.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    if speakers < 4 * PEOPLE or min(train, dev, test) < 1:
+        raise ValueError(
+            f"from {4 * PEOPLE} speakers and 1 meeting of each set are needed"
+        )
+    voices, quarter = choose_voices(speakers, seed), speakers // 4
+    sets = {
+        "train": (train, "TS2", voices[2 * quarter :]),
+        "dev": (dev, "DV3", voices[:quarter]),
+        "test": (test, "EN4", voices[quarter : 2 * quarter]),
+    }
+    names = {  # such as FEE005: the sex comes first
+        voice: f"{voice.gender.upper()}EE{number:03d}"
+        for number, voice in enumerate(voices, 5)
+    }
+    for split, (count, prefix, people) in sets.items():
+        meetings = {f"{prefix}{number:03d}a": number for number in range(count)}
+        folders = {}
+        for kind in ("only_words/rttms", "uems"):
+            folders[kind] = destination / kind / split
+            folders[kind].mkdir(parents=True)
+        (destination / "lists").mkdir(exist_ok=True)
+        write_lines(destination / f"lists/{split}.meetings.txt", meetings)
+        clips = {}
+        for meeting, number in meetings.items():
+            rng = random_generator(seed, split, number)
+            present = [people[i] for i in rng.permutation(len(people))[:PEOPLE]]
+            samples, turns = _meet(present, seconds, rng)
+            clips[f"amicorpus/{meeting}/audio/{meeting}.Mix-Headset.wav"] = samples
+            rttm = [
+                f"SPEAKER {meeting} 1 {start:.2f} {stop - start:.2f} <NA> <NA> "
+                f"{names[voice]} <NA> <NA>"
+                for voice, start, stop in turns
+            ]
+            write_lines(folders["only_words/rttms"] / f"{meeting}.rttm", rttm)
+            uem = f"{meeting} 1 0.000 {len(samples) / SAMPLE_RATE:.6f}"
+            write_lines(folders["uems"] / f"{meeting}.uem", [uem])
+        write_clips(destination, clips.items(), len(clips))
+
+
+def _meet(voices, seconds, rng):
+    """Samples of a meeting, and the (voice, start, stop) of its turns."""
+    levels = {voice: rng.uniform(-16, -10) for voice in voices}
+    sounds, turns, at, last = [], [], 0.5, None
+    while at < seconds:
+        voice = voices[rng.integers(len(voices))]
+        if voice is last:
+            continue
+        last, words = voice, rng.uniform(3, 14)
+        utterance = voice.speak(passage(rng, words))
+        start = round(at, 2)
+        sound = at_level(utterance.samples.astype(np.float64), levels[voice])
+        sounds.append((round(start * SAMPLE_RATE), sound))
+        turns += [(voice, start + a, start + b) for a, b in turns_of(utterance.words)]
+        at = max(at, start + utterance.duration + rng.uniform(-OVERLAP, SILENCE))
+    samples = np.zeros(max(first + len(sound) for first, sound in sounds))
+    for first, sound in sounds:
+        samples[first : first + len(sound)] += sound
+    samples = add_noise(samples, rng, snr=30, kind="pink_noise")
+    return samples, sorted(turns, key=lambda turn: turn[1])
