@@ -36,12 +36,12 @@ class RandomCrop(Pipe):
     seconds : float
         Length of the crop; what is shorter stays whole.
     crops : int, optional
-        Choose among this many fixed places of each utterance, which makes the
-        features cacheable. Default: a new place each time.
+        Choose among this many fixed places of each utterance, the same for all
+        seeds: features can be cached, and are shared. Default: a new place each time.
     sample_rate : int
         Hz of ``sig``.
     seed : int
-        Of the places.
+        Of places that are new each time.
 
     Example
     -------
@@ -54,7 +54,7 @@ class RandomCrop(Pipe):
 
     def __init__(self, seconds, crops=None, sample_rate=16000, seed=0):
         self.seconds, self.samples = seconds, round(seconds * sample_rate)
-        self.crops, self.seed = crops, seed
+        self.crops, self.seed = crops, None if crops else seed
 
     def variants(self, record):
         """One of what is short enough, else as many as there are places."""

@@ -152,6 +152,8 @@ def test_crops_at_fixed_places():
     assert starts == starts[:4] * 10 and len(set(starts)) == 4
     assert crop.variants({"duration": 10}) == 4 and crop.variants({"duration": 1}) == 1
     assert RandomCrop(seconds=1).variants({"duration": 10}) is None
+    other = RandomCrop(seconds=1, crops=4, sample_rate=100, seed=1)
+    assert [int(other.cut(sig, "a", draw)[0]) for draw in range(40)] == starts
 
 
 def test_variants_of_a_dataset():
