@@ -114,6 +114,7 @@ def read_budget(source):
     for task in TASKS:
         keys = settings(task) if common else {}
         shared = {key: value for key, value in common.items() if key in keys}
+        check_keys(task, shared, source)
         budget[task] = {**shared, **(entries.get(task) or {})}
     return budget
 

@@ -151,7 +151,7 @@ def settings(task):
 
 
 def check_keys(task, overrides, where):
-    """Makes sure that a recipe has these keys.
+    """Makes sure that a recipe has these keys, and numbers where it wants numbers.
 
     Arguments
     ---------
@@ -165,14 +165,28 @@ def check_keys(task, overrides, where):
     Raises
     ------
     ValueError
-        With the nearest keys.
+        With the nearest keys, or what is wanted.
     """
-    known = [key for key in settings(task) if not key.startswith("__")]
-    for key in overrides:
+    defaults = settings(task)
+    known = [key for key in defaults if not key.startswith("__")]
+    for key, value in overrides.items():
         if key in RESERVED:
             raise ValueError(f"{where}: {task}: '{key}' is set by the command itself")
         if key not in known:
             raise ValueError(f"{where}: {task}: {unknown('key', key, known)}")
+        wanted = _kind(defaults[key])
+        if wanted and value is not None and _kind(value) != wanted:
+            raise ValueError(
+                f"{where}: {task}: {key} is {wanted}, such as {defaults[key]}, not "
+                f"{value!r}"
+            )
+
+
+def _kind(value):
+    """What a plain value is called, if it is no text and nothing larger."""
+    if isinstance(value, bool):
+        return "True or False"
+    return "a number" if isinstance(value, (int, float)) else None
 
 
 def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):

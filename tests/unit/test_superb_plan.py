@@ -181,9 +181,9 @@ def test_budgets(budget, tmp_path):
 
 
 def test_a_budget_of_ones_own(tmp_path):
-    path = written(tmp_path, "all: {batch_size: 2}\nKS: {lr: 0.5}\n")
+    path = written(tmp_path, "all: {batch_size: 2}\nKS: {lr: 0.5, cache: off}\n")
     found = data.read_budget(path)
-    assert found["KS"] == {"batch_size": 2, "lr": 0.5}
+    assert found["KS"] == {"batch_size": 2, "lr": 0.5, "cache": "off"}
     assert found["SID"] == {"batch_size": 2} and found["QbE"] == {}
     with pytest.raises(ValueError, match="no budget 'mimi'. Did you mean mini"):
         data.read_budget("mimi")
@@ -196,6 +196,9 @@ def test_a_budget_of_ones_own(tmp_path):
         ("all: {seed: 7}", "my.yaml: all: 'seed' is set by the command itself"),
         ("KS: 5", "my.yaml: KS: 5 is no mapping"),
         ("all: [1]", r"my.yaml: all: \[1\] is no mapping"),
+        ("KS: {total_steps: many}", "KS: total_steps is a number, .* not 'many'"),
+        ("all: {freeze: 1}", "freeze is True or False, such as True, not 1"),
+        ("SID: {batch_size: True}", "SID: batch_size is a number, .* not True"),
         ("KS: {lr: 1}\nKS: {lr: 2}", "my.yaml:2: a key for the second time"),
     ],
 )
