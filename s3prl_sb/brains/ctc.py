@@ -43,9 +43,8 @@ class CTCBrain(SSLBrain):
 
     Note
     ----
-    S3PRL merges repeats after it has dropped the blanks in phone recognition and slot
-    filling, so that no token can come twice in a row there, and decodes padding where
-    a batch has some. Here repeats are merged first, and padding is nothing.
+    S3PRL decodes padding too where a batch has some, in phone recognition and slot
+    filling. Here padding is nothing.
     """
 
     metric = "wer"
@@ -105,9 +104,7 @@ class CTCBrain(SSLBrain):
         decoded = greedy(log_probs, frames, self.tokenizer.blank)
         texts = [self.tokenizer.decode(tokens) for tokens in decoded]
         self.hypotheses.update(zip(batch.id, texts))
-        self.references.update(
-            zip(batch.id, map(self.tokenizer.decode, batch.tokens_list))
-        )
+        self.references.update(zip(batch.id, batch.reference))
         if stage == sb.Stage.TEST and self.decoder is not None:
             true = frames.tolist()
             for name, text, scores, n in zip(batch.id, texts, log_probs, true):

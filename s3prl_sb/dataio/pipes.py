@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 from s3prl_sb.dataio.dataset import Pipe, generator
 
@@ -22,6 +23,7 @@ __all__ = [
     "AddNoise",
     "AudioFileError",
     "EncodeCategory",
+    "EncodeTokens",
     "LoadAudio",
     "RandomCrop",
     "UnfoldChunks",
@@ -241,3 +243,46 @@ class EncodeCategory(Pipe):
                 + (", …" if len(known) > 10 else "")
             )
         return known[label]
+
+
+class EncodeTokens(Pipe):
+    """Turns a transcription into tokens: items ``tokens_list`` and ``tokens``; item
+    ``reference`` is the text to compare with what a model says.
+
+    All texts are encoded once when the pipe is added, so that one that cannot be is
+    known before the training starts.
+
+    Arguments
+    ---------
+    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
+        Encodes.
+    key : str
+        The transcription's item.
+
+    Example
+    -------
+    >>> from s3prl_sb.dataio.dataset import ManifestDataset
+    >>> from s3prl_sb.dataio.tokenizers import CharacterTokenizer
+    >>> dataset = ManifestDataset({"a": {"text": "an egg"}})
+    >>> dataset.add_pipe(EncodeTokens(CharacterTokenizer()))
+    >>> dataset.set_output_keys(["tokens_list"])
+    >>> dataset[0]
+    {'tokens_list': [7, 9, 4, 5, 21, 21, 4, 2]}
+    """
+
+    def __init__(self, tokenizer, key="text"):
+        self.tokenizer, self.key = tokenizer, key
+
+    def __call__(self, dataset):
+        faults = []
+        for name, record in dataset.data.items():
+            try:
+                self.tokenizer.encode(record[self.key])
+            except ValueError as fault:
+                faults.append(f"utterance '{name}' ({record.get('wav')}): {fault}")
+        if faults:
+            way_out = "Correct these texts, or leave them out."
+            raise manifest.ManifestError.listing(faults, way_out, len(dataset.data))
+        dataset.add_dynamic_item(self.tokenizer.encode, [self.key], "tokens_list")
+        dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")
+        dataset.add_dynamic_item(self.tokenizer.normalize, [self.key], "reference")

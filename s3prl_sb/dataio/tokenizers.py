@@ -11,10 +11,6 @@ Authors
 import base64
 from pathlib import Path
 
-import torch
-
-from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.dataset import Pipe
 from s3prl_sb.dataio.phones import PHONES
 
 #: S3PRL's letters for ASR, the frequent ones first; ``|`` ends a word.
@@ -87,6 +83,21 @@ class Tokenizer:
 
     _way_out = "the tokenizer unknown: <unk>"
 
+    def normalize(self, text):
+        """A text as a model would have to say it; what is unknown stays as it is, so
+        that nobody is ever right about it.
+
+        Arguments
+        ---------
+        text : str
+            What was said.
+
+        Returns
+        -------
+        str
+        """
+        return self.join(self.split(text))
+
     def decode(self, indices):
         """The text of token numbers, without blank and specials.
 
@@ -151,6 +162,8 @@ class CharacterTokenizer(Tokenizer):
         unknown=None,
         marks=(),
     ):
+        if space not in characters:
+            characters = [space, *characters]
         self.space, self.upper = space, upper
         super().__init__([*specials, *characters, *marks], specials, end, unknown)
         self.arguments = {
@@ -347,43 +360,3 @@ def from_spec(spec):
         known = ", ".join(TOKENIZERS)
         raise ValueError(f"'{name}' is no tokenizer; there are {known}")
     return TOKENIZERS[name](**arguments)
-
-
-class EncodeTokens(Pipe):
-    """Turns a transcription into tokens: items ``tokens_list`` and ``tokens``.
-
-    All texts are encoded once when the pipe is added, so that one that cannot be is
-    known before the training starts.
-
-    Arguments
-    ---------
-    tokenizer : Tokenizer
-        Encodes.
-    key : str
-        The transcription's item.
-
-    Example
-    -------
-    >>> from s3prl_sb.dataio.dataset import ManifestDataset
-    >>> dataset = ManifestDataset({"a": {"text": "an egg"}})
-    >>> dataset.add_pipe(EncodeTokens(CharacterTokenizer()))
-    >>> dataset.set_output_keys(["tokens_list"])
-    >>> dataset[0]
-    {'tokens_list': [7, 9, 4, 5, 21, 21, 4, 2]}
-    """
-
-    def __init__(self, tokenizer, key="text"):
-        self.tokenizer, self.key = tokenizer, key
-
-    def __call__(self, dataset):
-        faults = []
-        for name, record in dataset.data.items():
-            try:
-                self.tokenizer.encode(record[self.key])
-            except ValueError as fault:
-                faults.append(f"utterance '{name}' ({record.get('wav')}): {fault}")
-        if faults:
-            way_out = "Correct these texts, or leave them out."
-            raise manifest.ManifestError.listing(faults, way_out, len(dataset.data))
-        dataset.add_dynamic_item(self.tokenizer.encode, [self.key], "tokens_list")
-        dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")

@@ -66,6 +66,7 @@ def make_batch(texts, frames, size=4):
                 "feats": feats,
                 "tokens_list": tokens,
                 "tokens": torch.LongTensor(tokens),
+                "reference": TOKENIZER.normalize(text),
             }
         )
     return PaddedBatch(examples)

@@ -4,11 +4,11 @@ import pytest
 import sentencepiece
 
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.tokenizers import (
     LETTERS,
     PHONES,
     CharacterTokenizer,
-    EncodeTokens,
     SentencePieceTokenizer,
     SlotTokenizer,
     SymbolTokenizer,
@@ -163,6 +163,29 @@ def test_pipe():
         assert dataset[i]["tokens"].tolist() == dataset[i]["tokens_list"]
     assert dataset[0]["tokens_list"][:2] == dataset[1]["tokens_list"][1::-1]
     assert dataset.variants(0) == 1  # so that features can be cached
+
+
+def test_references_keep_what_is_unknown():
+    """Else a model that leaves it out would be right."""
+    letters = CharacterTokenizer(unknown="<unk>")
+    slots = SlotTokenizer(["artist"], unknown="<unk>")
+    phones = SymbolTokenizer(unknown="<unk>")
+    for tokenizer, text, expected in (
+        (letters, "the  year 1984 über", "THE YEAR 1984 ÜBER"),
+        (slots, "Play B-artist  M83 E-artist now", "PLAY B-artist M83 E-artist NOW"),
+        (phones, "HH  AH0 XX", "HH AH0 XX"),
+    ):
+        records = {"a": {"text": text}}
+        dataset = ManifestDataset(records, [EncodeTokens(tokenizer)], ["reference"])
+        assert dataset[0]["reference"] == expected
+        known = tokenizer.decode(tokenizer.encode(text))
+        assert known != expected and tokenizer.normalize(known) == known
+
+
+def test_the_space_is_a_character():
+    tokenizer = CharacterTokenizer("AB")
+    assert tokenizer.decode(tokenizer.encode("a b")) == "A B"
+    assert tokenizer.tokens == CharacterTokenizer("|AB").tokens
 
 
 def test_pipe_names_the_utterance_before_training():

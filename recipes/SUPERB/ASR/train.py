@@ -15,9 +15,9 @@ import sys
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.librispeech import prepare_librispeech
+from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.dataio.tokenizers import EncodeTokens
 from s3prl_sb.experiment import start
 from s3prl_sb.metrics.transcription import cer, wer
 
@@ -67,7 +67,7 @@ if __name__ == "__main__":
     if hparams["lm"]:
         decoder = hparams["lm_decoding"](tokenizer)
     pipes = [EncodeTokens(tokenizer)]
-    keys = ["id", "sig", "tokens_list", "tokens"]
+    keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, read_splits(hparams), pipes, keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
     run(

@@ -16,8 +16,8 @@ from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.lexicon import prepare_phone_tables
 from s3prl_sb.corpora.librispeech import find_lexica, prepare_librispeech
+from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.dataio.tokenizers import EncodeTokens
 from s3prl_sb.experiment import start
 from s3prl_sb.metrics.transcription import per
 
@@ -70,7 +70,7 @@ if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
     tokenizer = hparams["tokenizer"]
     pipes = [EncodeTokens(tokenizer, key="phones")]
-    keys = ["id", "sig", "tokens_list", "tokens"]
+    keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, read_splits(hparams), pipes, keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
     run(PhonemeRecognition, hparams, run_opts, splits, modules, tokenizer=tokenizer)

@@ -15,9 +15,9 @@ import sys
 from s3prl_sb.brains.running import run
 from s3prl_sb.brains.slot_filling import SlotFillingBrain
 from s3prl_sb.corpora.audio_snips import prepare_audio_snips
+from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import prepare_slot_tables, with_slots
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.dataio.tokenizers import EncodeTokens
 from s3prl_sb.experiment import start
 
 
@@ -53,7 +53,7 @@ if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
     records, slots = with_slots(read_splits(hparams), hparams["characters"])
     tokenizer = hparams["tokenizer"](slots=slots)
-    keys = ["id", "sig", "tokens_list", "tokens"]
+    keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, records, [EncodeTokens(tokenizer)], keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
     run(SlotFilling, hparams, run_opts, splits, modules, tokenizer=tokenizer)
