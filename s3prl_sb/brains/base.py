@@ -10,21 +10,20 @@ import time
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
-from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb.brains import caching, distributed, memory, results, settings
-from s3prl_sb.brains.checkpointer import ranking
+from s3prl_sb.brains.evaluation import Evaluation
+from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.sampler import make_sampler
+from s3prl_sb.experiment import RecipeError
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
 logger = logging.getLogger(__name__)
 
 
-NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
-
-
-class SSLBrain(sb.Brain):
+class SSLBrain(Evaluation, sb.Brain):
     """A Brain over an upstream.
 
     A frozen upstream stays outside ``modules``: it is not in the checkpoints,
@@ -73,7 +72,7 @@ class SSLBrain(sb.Brain):
             checkpointer=checkpointer,
         )
         if not self.max_grad_norm > 0:
-            raise ValueError(
+            raise RecipeError(
                 f"max_grad_norm is {self.max_grad_norm}: it must be positive. "
                 "To switch clipping off, make it large: 1.0e9."
             )
@@ -130,7 +129,7 @@ class SSLBrain(sb.Brain):
             else:  # wrapped, under DDP
                 states, lens = self.modules["upstream"](sig, lens)
         except AudioError as error:
-            raise ValueError(
+            raise AudioFileError(
                 f"utterance '{batch.id[error.index]}' {error.reason}"
             ) from error
         return self.modules["featurizer"](states), lens
@@ -197,7 +196,7 @@ class SSLBrain(sb.Brain):
         """SpeechBrain's, after making sure that it is this run that goes on."""
         total, epoch = self.hparams.total_steps, self.hparams.steps_per_epoch
         if total < epoch or total % epoch:
-            raise ValueError(
+            raise RecipeError(
                 f"total_steps {total} is no multiple of steps_per_epoch {epoch}: "
                 "choose one."
             )
@@ -243,11 +242,6 @@ class SSLBrain(sb.Brain):
         with memory.named(batch):
             return super().fit_batch(batch)
 
-    def evaluate_batch(self, batch, stage):
-        """SpeechBrain's, naming a batch that is too large."""
-        with memory.named(batch):
-            return super().evaluate_batch(batch, stage)
-
     def check_loss_isfinite(self, loss):
         """Tolerates ``nonfinite_patience`` bad losses an epoch, then stops."""
         if torch.isfinite(loss):
@@ -258,7 +252,7 @@ class SSLBrain(sb.Brain):
             f"utterances {', '.join(self._batch_ids)}"
         )
         if self.nonfinite_count > self.nonfinite_patience:
-            raise ValueError(
+            raise RecipeError(
                 f"{where}. The last checkpoint is intact: lower lr (now "
                 f"{self.optimizer.param_groups[0]['lr']}) or max_grad_norm, "
                 "and look at these files."
@@ -274,6 +268,7 @@ class SSLBrain(sb.Brain):
     # --------------------------------------------------------------- stages
     def on_stage_start(self, stage, epoch=None):
         """Makes room for what the stage collects."""
+        self.evaluated = 0
         self.start_stage(stage)
 
     def start_stage(self, stage):
@@ -342,58 +337,3 @@ class SSLBrain(sb.Brain):
     def _log(self, *args, **kwargs):
         for logger in self.hparams.train_loggers:
             logger.log_stats(*args, **kwargs)
-
-    # ----------------------------------------------------------- evaluation
-    def save_best(self, stats, epoch):
-        """Saves a checkpoint at the end of an epoch; keeps the best and it.
-
-        Arguments
-        ---------
-        stats : dict
-            Validation metrics, :attr:`metric` among them.
-        epoch : int
-            Its number.
-        """
-        self.checkpointer.save_and_keep_only(
-            meta={**{name: float(v) for name, v in stats.items()}, "epoch": epoch},
-            importance_keys=[ranking(self.metric, self.higher_is_better)],
-        )
-
-    def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the best checkpoint; there must be one with the metric."""
-        if self.checkpointer is None:
-            return
-        metric = max_key or min_key
-        found = self.checkpointer.find_best(metric, highest=max_key is not None)
-        if found is None:
-            known = {k for c in self.checkpointer.list_checkpoints() for k in c.meta}
-            have = (
-                f"They have: {', '.join(sorted(known))}." if known else "Train first."
-            )
-            raise ValueError(
-                f"No checkpoint in '{self.checkpointer.checkpoints_dir}' has the "
-                f"metric '{metric}'. {have}"
-            )
-        self.checkpointer.load_checkpoint(found)
-        self.best = {
-            name: value for name, value in found.meta.items() if name not in NOT_STATS
-        }
-
-    def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
-        """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
-        key = "max_key" if self.higher_is_better else "min_key"
-        kwargs.setdefault(key, self.metric)
-        loader_kwargs = dict(test_loader_kwargs)
-        return super().evaluate(test_set, test_loader_kwargs=loader_kwargs, **kwargs)
-
-    def write_results(self, metrics):
-        """Leaves ``results.json`` and the plot of the layer weights.
-
-        Arguments
-        ---------
-        metrics : dict
-            Names to numbers, of the test set.
-        """
-        if if_main_process():
-            results.write(self, metrics)
-        ddp_barrier()  # torchrun ends all processes when the first one leaves

@@ -18,6 +18,7 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
 
@@ -137,7 +138,7 @@ def classification_splits(hparams):
     for split, found in records.items():
         unknown = sorted({r["label"] for r in found.values()} - set(labels))
         if unknown:
-            raise ValueError(
+            raise RecipeError(
                 f"{hparams['save_folder']}/{split}.json has labels that do not "
                 f"occur in training: {', '.join(unknown[:10])}. Remove these "
                 "utterances or give them training examples."

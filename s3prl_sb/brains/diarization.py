@@ -16,6 +16,7 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.corpora.rttm import write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
+from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.lobes.pooling import frame_mask
@@ -78,6 +79,7 @@ class DiarizationBrain(SSLBrain):
         if stage == sb.Stage.TRAIN:
             loss = share(loss, counted.sum())
         else:
+            self.frames = int(counted[..., 0].sum())
             labels = labels.gather(2, order[:, None].expand_as(labels))
             right = ((logits > 0) == (labels > 0)) & counted
             self.right += int(right.sum())
@@ -87,6 +89,10 @@ class DiarizationBrain(SSLBrain):
                 frames = round(float(length) * len(row))
                 self.probabilities[name] = row[:frames].numpy()
         return loss
+
+    def weight(self, batch):
+        """The frames that its loss is a mean over."""
+        return self.frames
 
     def start_stage(self, stage):
         """Starts collecting."""
@@ -111,17 +117,18 @@ class DiarizationBrain(SSLBrain):
         self.hypotheses = self._hypotheses(self.threshold, self.median)
         errors = errors_of(self.seen, self.hypotheses)
         within = errors_of(self.seen, self.hypotheses, COLLAR)
-        return {
+        stats = {
             "der": errors.rate,
             "der_miss": errors.missed / errors.speech,
             "der_false_alarm": errors.false_alarm / errors.speech,
             "der_confusion": errors.confusion / errors.speech,
-            # Nothing is left where all segments are shorter than two collars
-            "der_collar": within.rate if within.speech else errors.rate,
             "frame_accuracy": self.right / max(self.counted, 1),
             "threshold": self.threshold,
             "median": float(self.median),
         }
+        if within.speech:  # not all segments are shorter than two collars
+            stats["der_collar"] = within.rate
+        return stats
 
     def _hypotheses(self, threshold, median):
         return {
@@ -206,7 +213,7 @@ def fit_labels(labels, label_lens, logits, lens, names):
     frames = (lens * logits.shape[1]).round()
     for name, have, need in zip(names, counts.tolist(), frames.tolist()):
         if abs(have - need) > 2:
-            raise ValueError(
+            raise RecipeError(
                 f"'{name}' has {need:.0f} frames, but by its duration in the manifest "
                 f"{have:.0f}. Has the audio changed since? Prepare again, into another "
                 "save_folder."

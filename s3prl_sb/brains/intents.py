@@ -19,6 +19,7 @@ from s3prl_sb.corpora.fluent_speech_commands import check_slots
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
 
@@ -165,7 +166,7 @@ def intent_splits(hparams):
         for slot, values in slots.items():
             unknown = sorted({record[slot] for record in found.values()} - {*values})
             if unknown:
-                raise ValueError(
+                raise RecipeError(
                     f"{folder}/{split}.json has values of {slot} that do not occur in "
                     f"training: {', '.join(unknown[:10])}. Remove these utterances or "
                     "give them training examples."

@@ -25,6 +25,7 @@ from s3prl_sb.dataio import extraction, manifest
 from s3prl_sb.dataio.cache import audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.fingerprint import fingerprint
+from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -74,12 +75,12 @@ class RetrievalBrain(sb.Brain):
         chosen = Featurizer(self.upstream.num_layers, hparams["layers"])
         self.layers = chosen.layers
         if hparams["distance"] not in dtw.DISTANCES:
-            raise ValueError(
+            raise RecipeError(
                 f"distance: '{hparams['distance']}', there are "
                 f"{', '.join(dtw.DISTANCES)}"
             )
         if hparams["distance"] == "cosine_neg_log" and hparams["normalize"]:
-            raise ValueError(
+            raise RecipeError(
                 "distance: cosine_neg_log is for features that are never negative, "
                 "and normalized ones are: set normalize: False."
             )
@@ -168,10 +169,10 @@ class RetrievalBrain(sb.Brain):
         wanted = str(self.hparams.cache)
         wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
         if wanted not in ("auto", "off", "frames"):
-            raise ValueError(f"cache is auto, off or frames, not {wanted}")
+            raise RecipeError(f"cache is auto, off or frames, not {wanted}")
         for name, dataset in sets.items():
             if any(dataset.variants(i) is None for i in range(len(dataset))):
-                raise ValueError(
+                raise RecipeError(
                     f"eval_pipes change the audio of the {name} each time: there is "
                     "no one score of it. Take the random ones out."
                 )

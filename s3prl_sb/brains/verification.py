@@ -16,9 +16,11 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.det_plot import det_plot
+from s3prl_sb.brains.distributed import share
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.score_normalization import as_norm
@@ -67,10 +69,10 @@ class VerificationBrain(SSLBrain):
     def __init__(self, trials, cohort=(), choose="best", **kwargs):
         super().__init__(**kwargs)
         if choose not in ("best", "last"):
-            raise ValueError(f"choose the 'best' or the 'last', not '{choose}'")
+            raise RecipeError(f"choose the 'best' or the 'last', not '{choose}'")
         if choose == "last":
             if getattr(self.hparams, "lr_search", None):
-                raise ValueError(
+                raise RecipeError(
                     "lr_search chooses in validation, for which no speakers are held "
                     "out: set valid_speakers, or lr_search: null."
                 )
@@ -102,7 +104,7 @@ class VerificationBrain(SSLBrain):
             self.counted = self.counted + enough.sum()
             self.short = self.short + (~enough).sum()
             labels = torch.where(enough, batch.speaker_encoded, -1)
-            return self.modules["loss"](embeddings, labels)
+            return share(self.modules["loss"](embeddings, labels), enough.sum())
         self.names += batch.id
         self.embeddings.append(F.normalize(embeddings.float()).cpu())
         return torch.zeros(())
@@ -265,7 +267,7 @@ def _cohort(records, hparams):
     if wanted is None:
         return {}
     if wanted != "as_norm":
-        raise ValueError(f"score_normalization is null or as_norm, not '{wanted}'")
+        raise RecipeError(f"score_normalization is null or as_norm, not '{wanted}'")
     ranked, turns = {}, []
     for name in sorted(records):
         turn = ranked.setdefault(records[name]["speaker"], [])

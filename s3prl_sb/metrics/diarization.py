@@ -146,7 +146,7 @@ def segment_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False
     collars = []
     if collar > 0:
         edges = [edge for segment in true for edge in segment[:2]]
-        collars = [(edge - collar, edge + collar) for edge in edges]
+        collars = [(round(e - collar, 9), round(e + collar, 9)) for e in edges]
     times = np.unique(np.array([*everything, *regions, *collars], dtype=np.float64))
 
     hypothesis = _activity(predicted, times)
@@ -219,11 +219,13 @@ def _errors(hypothesis, reference, weights, align=True):
 
 
 def _checked(segments):
-    for segment in segments:
-        start, end, _ = segment
+    """Segments that last, to the nanosecond: sums and differences of times that are
+    the same are then the same, and leave no slivers between them."""
+    for start, end, _ in segments:
         if not -math.inf < start <= end < math.inf:
             raise ValueError(f"a segment from {start} to {end} seconds")
-    return [segment for segment in map(tuple, segments) if segment[0] < segment[1]]
+    rounded = [(round(a, 9), round(b, 9), speaker) for a, b, speaker in segments]
+    return [segment for segment in rounded if segment[0] < segment[1]]
 
 
 def _covered(spans, times):

@@ -105,6 +105,14 @@ def test_errors_near_boundaries_are_within_the_collar(tmp_path):
     assert stats["der_collar"] == within.rate
 
 
+def test_no_collar_where_it_leaves_nothing(tmp_path):
+    short = {"c": record([["ann", 0.5, 0.9]])}
+    made = brain(tmp_path, c=probabilities(short["c"]["segments"]))
+    made.references = {"valid": short, "test": short}
+    stats = made.stage_stats(sb.Stage.VALID)
+    assert stats["der"] == 0 and "der_collar" not in stats
+
+
 def test_frames_are_compared_in_the_best_order(tmp_path):
     """Speakers of "a" are swapped; "b" has 3 of 5 frames, the others are rubbish."""
     said = torch.tensor([[1, 0], [1, 0], [1, 1], [0, 0], [1, 0]]).float()
@@ -119,6 +127,7 @@ def test_frames_are_compared_in_the_best_order(tmp_path):
     made.start_stage(sb.Stage.VALID)
     loss = made.compute_objectives((logits, lens), batch, sb.Stage.VALID)
     assert (made.right, made.counted) == (2 * 5 + 2 * 3 - 1, 2 * 5 + 2 * 3)
+    assert made.weight(batch) == 5 + 3
     assert loss.item() == pytest.approx((15 * 0.01815 + 0.97408) / 2 / 8, rel=1e-3)
     for name, row, frames in zip("ab", logits, (5, 3)):
         expected = torch.sigmoid(row[:frames]).numpy()

@@ -133,6 +133,15 @@ def system(true, seed):
     return [(*span, name) for name, spans in found.items() for span in spans]
 
 
+def test_a_collar_leaves_no_slivers():
+    """7.24 + 0.25 and 7.74 - 0.25 are not the same in floating point."""
+    predicted, true = [(1.74, 2.24, "x")], [(7.24, 7.74, "q"), (7.74, 8.24, "p")]
+    errors = segment_errors(predicted, true, [(0, 20)], collar=0.25)
+    assert errors.speech == 0 and errors.missed == 0
+    errors = segment_errors([], [(7.24, 8.24, "q")], [(0, 20)], collar=0.25)
+    assert errors.speech == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("collar, skip_overlap", OPTIONS)
 @pytest.mark.parametrize("seed", range(3))
 def test_against_brute_force(seed, collar, skip_overlap):

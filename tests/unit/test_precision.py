@@ -18,3 +18,11 @@ def test_full_inside_and_put_back():
         assert torch.backends.cudnn.allow_tf32
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_mixed_precision_stops_at_the_features():
+    """So that they are those of evaluation, and of the cache."""
+    with torch.autocast("cpu", torch.bfloat16):
+        with full_precision():
+            assert (torch.eye(2) @ torch.eye(2)).dtype == torch.float32
+        assert (torch.eye(2) @ torch.eye(2)).dtype == torch.bfloat16
