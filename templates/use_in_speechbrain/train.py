@@ -74,7 +74,8 @@ def dataio_prepare(hparams):
         "train", "valid", "test" to datasets with ``id``, ``sig``, ``label_encoded``.
     """
     records = {"train": {}, "valid": {}, "test": {}}
-    for folder in sorted(Path(hparams["data_folder"]).iterdir()):
+    folders = sorted(p for p in Path(hparams["data_folder"]).iterdir() if p.is_dir())
+    for folder in folders:
         for number, wav in enumerate(sorted(folder.glob("*.wav"))):
             split = ("train", "train", "train", "valid", "test")[number % 5]
             name = f"{folder.name}-{wav.stem}"
@@ -102,12 +103,14 @@ def dataio_prepare(hparams):
     sb.dataio.dataset.add_dynamic_item(everything, audio_pipeline)
     sb.dataio.dataset.add_dynamic_item(everything, label_pipeline)
     sb.dataio.dataset.set_output_keys(everything, ["id", "sig", "label_encoded"])
-    encoder.expect_len(hparams["num_words"])
-    encoder.load_or_create(  # the same numbers after a resume
-        path=hparams["label_file"],
-        from_didatasets=[datasets["train"]],
-        output_key="label",
-    )
+    labels = [folder.name for folder in folders]  # sorted: the same after a resume
+    if len(labels) != hparams["num_words"]:
+        raise ValueError(
+            f"{hparams['data_folder']} has {len(labels)} folders of words: give "
+            f"--num_words {len(labels)}"
+        )
+    encoder.expect_len(len(labels))
+    encoder.update_from_iterable(labels)
     return datasets
 
 

@@ -66,7 +66,7 @@ class Facts:
     parameters: int | None
     data: str | None  #: of pre-training
     licence: str | None  #: of the weights
-    source: str | None  #: address of the weights
+    source: str | list | None  #: address of the weights, or those of its mirrors
 
 
 def facts(name):
@@ -87,10 +87,9 @@ def facts(name):
     >>> found.stride, found.num_layers, found.output_sizes, found.parameters
     (160, 1, [240], 0)
     """
-    source = card(name).get("source")
     return Facts(
         name=title(name),
-        source=", ".join(source) if isinstance(source, list) else source,
+        source=card(name).get("source"),
         **_sizes(name),
         **about(name),
     )
@@ -184,7 +183,7 @@ def cells(row):
         "parameters": _amount(row.parameters) if built else "?",
         "data": row.data or "not stated",
         "licence": row.licence or "not stated",
-        "weights": row.source or "–",
+        "weights": ", ".join(_sources(row)) or "–",
     }
 
 
@@ -248,9 +247,14 @@ def as_markdown(rows):
         line = cells(row)
         line["name"] = f"`{row.name}`"
         line["paper"] = _link(row.paper) or line["paper"]
-        line["weights"] = _link(row.source) or line["weights"]
+        line["weights"] = ", ".join(map(_link, _sources(row))) or line["weights"]
         table.append(line)
     return "\n".join(f"| {' | '.join(line.values())} |" for line in table)
+
+
+def _sources(row):
+    """The addresses of the weights."""
+    return [row.source] if isinstance(row.source, str) else row.source or []
 
 
 def _link(address):
