@@ -23,9 +23,9 @@ from pathlib import Path
 import soundfile
 
 from s3prl_sb.corpora.downloading import DownloadError, Published, download
-from s3prl_sb.corpora.recordings import TOLERANCE, make_records
+from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.corpora.rttm import read_uem, rttm_rows
-from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio import headers, manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 
 VERSION = "ami_sd/2"  # another one makes finished preparations stale
@@ -111,6 +111,7 @@ def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
         return paths
     audio = _audio(folder)
     splits = {s: _read(s, rttms[s], uems[s], lists[s], audio) for s in NAMES}
+    check_speech(splits, {split: files[0] for split, files in rttms.items()})
     tables.warn_of_leaks(splits, {split: f"the {split} set" for split in NAMES})
     return manifest.finish(splits, save_folder, arguments, required=())
 
@@ -118,7 +119,7 @@ def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
 def _by_split(folder, ending):
     """``{split: files}``: the split is in a file's name, or its folder's."""
     found = {split: [] for split in NAMES}
-    files = sorted(folder.rglob(f"*{ending}"))
+    files = sorted(folder.rglob(f"[!.]*{ending}"))  # not ._x: a Mac's
     chosen = [file for file in files if ANNOTATION in file.parts]
     for file in files:
         # Of two annotations one; what is there once, such as a UEM, stays
@@ -134,8 +135,8 @@ def _by_split(folder, ending):
 def _audio(folder):
     """``{recording: path}`` of all audio files."""
     found = {}
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in manifest.AUDIO_SUFFIXES:
+    for file in sorted(folder.rglob("[!.]*")):
+        if file.suffix.lower() in headers.AUDIO_SUFFIXES:
             found.setdefault(file.stem, file)
             found.setdefault(file.stem.removesuffix(MICROPHONE), file)
     return found

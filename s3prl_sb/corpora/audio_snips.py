@@ -18,7 +18,7 @@ import logging
 import os
 from pathlib import Path
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.slots import CHARACTERS, tagged_words
 from s3prl_sb.dataio.tables import SPLITS, skipped
@@ -113,10 +113,10 @@ def prepare_audio_snips(
     if paths:
         return paths
     wavs = {split: _find_audio(folder, split, speakers[split]) for split in SPLITS}
-    splits = _read_texts(text_file, wavs, characters)
+    splits = _read_texts(text_file, wavs, speakers, characters)
     _report(splits, wavs, speakers, text_file)
     records = [record for split in splits.values() for record in split.values()]
-    for record, length in zip(records, manifest.durations([r["wav"] for r in records])):
+    for record, length in zip(records, headers.durations([r["wav"] for r in records])):
         record["duration"] = length
     return manifest.finish(splits, save_folder, arguments, ("text", "iob"))
 
@@ -145,7 +145,8 @@ def _find_audio(folder, split, speakers):
     """``{name: path}`` of the recordings of a split by its voices."""
     wavs = {}
     for path in sorted((folder / split).rglob("*.wav")):
-        if path.stem.split("-")[0] in speakers:
+        voice = path.stem.split("-")[0]
+        if voice in speakers and not path.name.startswith("."):
             wavs[path.stem] = str(path)
     if not wavs:
         raise ManifestError(
@@ -155,14 +156,18 @@ def _find_audio(folder, split, speakers):
     return wavs
 
 
-def _read_texts(path, wavs, characters):
+def _read_texts(path, wavs, speakers, characters):
     """``{split: {id: record}}`` of those recordings that have a line."""
     homes = {name: split for split in SPLITS for name in wavs[split]}
     splits, lines, faults = {split: {} for split in SPLITS}, {}, []
     slots, dropped = _read_slots(path.parent / SLOTS_FILE), {}
+    silent = {}  # lines of chosen voices that have no recording
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         name = line.split(" ", 1)[0]
         if name not in homes:
+            voice, _, split = (*name.split("-"), "", "")[:3]
+            if voice in speakers.get(split, ()):
+                silent.setdefault(split, []).append(f"{path}:{number}: '{name}'")
             continue
         if name in lines:
             raise ManifestError(
@@ -186,6 +191,9 @@ def _read_texts(path, wavs, characters):
     for character, place in sorted(dropped.items()):
         message = "%s: '%s' is dropped, as it is none of the characters %s"
         logger.warning(message, place, character, characters)
+    for split, places in silent.items():
+        message = "%s: %d lines have no recording and are left out, the first in %s"
+        logger.warning(message, split, len(places), places[0])
     return splits
 
 

@@ -17,18 +17,20 @@ import csv
 import io
 import os
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rows import places, rows
 from s3prl_sb.dataio.tables import (
     SPLITS,
     check_classes,
+    finished,
     given,
     load_table,
-    places,
-    rows,
     skipped,
     warn_of_leaks,
+    warn_of_one_class,
 )
+from s3prl_sb.dataio.tables import VERSION as TABLES_VERSION
 
 VERSION = "fluent_speech_commands/1"  # another one makes finished preparations stale
 SLOTS = ("action", "object", "location")
@@ -95,7 +97,7 @@ def prepare_fluent_speech_commands(
     records = [record for found in splits.values() for record in found.values()]
     wavs = [record["wav"] for record in records]
     lines = [spots[name] for found in splits.values() for name in found]
-    for record, length in zip(records, manifest.durations(wavs, lines)):
+    for record, length in zip(records, headers.durations(wavs, lines)):
         record["duration"] = length
     return manifest.finish(splits, save_folder, arguments, slots)
 
@@ -146,13 +148,14 @@ def prepare_intent_tables(
         return skipped(outputs)
     slots = check_slots(slots)
     tables = given(train_csv, valid_csv, test_csv, outputs)
-    arguments = _arguments(tables, slots)
-    paths = manifest.finished(save_folder, arguments)
+    arguments = {**_arguments(tables, slots), "reader": TABLES_VERSION}
+    paths = finished(save_folder, arguments)
     if paths:
         return paths
     splits = {name: _load_own_table(path, slots) for name, path in tables.items()}
     for slot in slots:
         check_classes(splits, slot, lambda split: places(tables[split]))
+    warn_of_one_class(splits["train"], JOINED, tables["train"])
     warn_of_leaks(splits, tables)
     return manifest.finish(splits, save_folder, arguments, slots)
 
@@ -260,6 +263,8 @@ def _read_corpus_table(path, corpus, slots, spots):
             "speaker": row["speakerId"],
             "text": row.get("transcription", ""),
         }
+    if not records:
+        raise ManifestError(f"{path}: has no rows. Get a sound copy of the table.")
     return _with_intents(records, slots)
 
 

@@ -25,11 +25,13 @@ Authors
 import os
 import re
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.corpora.completeness import warn_if_short
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
 VERSION = "iemocap/1"  # another one makes finished preparations stale
+TURNS = 5531  # of the four classes, as published
 SESSIONS = (1, 2, 3, 4, 5)
 EMOTIONS = {"neu": "neu", "hap": "hap", "exc": "hap", "ang": "ang", "sad": "sad"}
 VALID_FRACTION, SPLIT_SEED = 0.2, 0
@@ -118,10 +120,11 @@ def prepare_iemocap(data_folder, save_folder, fold=1, skip_prep=False):
     paths = manifest.finished(save_folder, arguments)
     if paths:
         return paths
+    warn_if_short(corpus, len(turns), TURNS, "turns of the four classes")
     _check_audio(turns, places)
     splits = split(turns, fold)
     check_classes(splits, places=lambda split: places)
-    lengths = manifest.durations([record["wav"] for record in turns.values()])
+    lengths = headers.durations([record["wav"] for record in turns.values()])
     for record, length in zip(turns.values(), lengths):
         record["duration"] = length
     return manifest.finish(splits, save_folder, arguments)
@@ -205,7 +208,7 @@ def _read_session(corpus, session, turns, places):
     dialogs = [
         name[:-4]
         for name in os.listdir(labels)
-        if name.endswith(".txt") and not name.startswith(".")  # ._x.txt: a Mac's
+        if name.endswith(".txt") and name.startswith("Ses")  # not ._Ses…: a Mac's
     ]
     for dialog in sorted(dialogs, key=order):
         found, path = {}, os.path.join(labels, f"{dialog}.txt")

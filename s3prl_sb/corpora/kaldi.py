@@ -65,8 +65,8 @@ def read_kaldi(folder, roots=()):
         raise ManifestError(
             f"{folder}: neither 'segments' nor 'rttm', so nothing says who speaks when."
         )
-    audio = {}
-    for name, (path, place) in _table(os.path.join(folder, "wav.scp"), 2).items():
+    audio, scp = {}, os.path.join(folder, "wav.scp")
+    for name, (path, place) in _table(scp, 2).items():
         if path.endswith("|"):
             raise ManifestError(
                 f"{place}: '{name}' is the output of a command, {path!r}. Run it, and "
@@ -74,6 +74,8 @@ def read_kaldi(folder, roots=()):
             )
         places = [os.path.normpath(os.path.join(r, path)) for r in (*roots, folder)]
         audio[name] = next(filter(os.path.isfile, places), places[0]), place
+    if not audio:
+        raise ManifestError(f"{scp}: names no recording. Get a sound copy of it.")
     return make_records(audio, segments)
 
 

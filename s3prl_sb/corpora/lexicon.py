@@ -15,23 +15,25 @@ Authors
 import logging
 import os
 from collections import Counter
+from functools import partial
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.phones import PHONES
+from s3prl_sb.dataio.rows import locate, places
 from s3prl_sb.dataio.tables import (
     SPLITS,
+    finished,
     given,
     load_table,
-    locate,
-    places,
     skipped,
     warn_of_leaks,
 )
+from s3prl_sb.dataio.values import make_texts
 
 logger = logging.getLogger(__name__)
 
-VERSION = "phone_tables/1"  # another one makes finished preparations stale
+VERSION = "phone_tables/2"  # another one makes finished preparations stale
 UNKNOWN_WORDS = ("error", "drop", "spn")
 COMMENT = ";;;"  # of CMUdict
 
@@ -255,7 +257,7 @@ def prepare_phone_tables(
         "unknown_words": unknown_words,
         "phones": list(phones),
     }
-    paths = manifest.finished(save_folder, arguments)
+    paths = finished(save_folder, arguments)
     if paths:
         return paths
     splits = {name: load_table(table) for name, table in tables.items()}
@@ -277,6 +279,7 @@ def prepare_phone_tables(
         else:
             lines = locate(tables[name])
             manifest.validate(records, tables[name], ("text",), False, lines)
+            make_texts(records, ("text",), partial(places, tables[name]))
             spelt[name] = records
     if spelt:
         spots = {name: places(tables[name]) for name in spelt}
@@ -288,6 +291,7 @@ def prepare_phone_tables(
 def _check_phones(records, table, phones):
     lines = locate(table)
     manifest.validate(records, table, ("phones",), False, lines)
+    make_texts(records, ("phones",), partial(places, table))
     known = set(phones)
     wrong = {n: set(r["phones"].split()) - known for n, r in records.items()}
     faults = [

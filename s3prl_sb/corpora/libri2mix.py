@@ -24,8 +24,8 @@ import numpy as np
 import soundfile
 
 from s3prl_sb.corpora.kaldi import read_kaldi
-from s3prl_sb.corpora.recordings import make_records
-from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.corpora.recordings import check_speech, make_records
+from s3prl_sb.dataio import headers, manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
@@ -114,6 +114,7 @@ def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
             data_folder,
         )
         splits = {n: _read_metadata(path, roots) for n, path in sources.items()}
+    check_speech(splits, sources)
     tables.warn_of_leaks(splits, sources)
     return manifest.finish(splits, save_folder, arguments, required=())
 
@@ -176,8 +177,10 @@ def _read_metadata(path, roots):
         for speaker, column in zip(speakers, SOURCES):
             sources.append((name, speaker, _find(row[column], roots)))
             places.append(place)
+    if not mixtures:
+        raise ManifestError(f"{path}: has no rows. Get a sound copy of the table.")
     # Headers first: missing files are all named at once
-    manifest.durations([source[2] for source in sources], places)
+    headers.durations([source[2] for source in sources], places)
     with ThreadPoolExecutor(4) as pool:
         spans = list(pool.map(lambda source: loud_spans(source[2]), sources))
     segments = [

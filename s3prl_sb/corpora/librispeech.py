@@ -20,10 +20,11 @@ import logging
 import os
 from pathlib import Path
 
+from s3prl_sb.corpora.completeness import warn_if_short
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.corpora.lexicon import PHONES, add_phones, check_unknown_words
 from s3prl_sb.corpora.librilight import librilight_folders
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
 
@@ -33,6 +34,15 @@ VERSION = "librispeech/1"  # another one makes finished preparations stale
 SUFFIX = ".trans.txt"
 AUDIO = (".flac", ".wav")  # as published, or converted
 LEXICA = "librispeech-lexicon*.txt"  # in data_folder, by default
+UTTERANCES = {  # as published
+    "train-clean-100": 28539,
+    "train-clean-360": 104014,
+    "train-other-500": 148688,
+    "dev-clean": 2703,
+    "dev-other": 2864,
+    "test-clean": 2620,
+    "test-other": 2939,
+}
 
 OPENSLR = "https://www.openslr.org/resources"
 MD5SUMS = f"{OPENSLR}/12/md5sum.txt"
@@ -170,7 +180,7 @@ def prepare_librispeech(
     records = [record for split in splits.values() for record in split.values()]
     spots = [spot for s in splits for n in splits[s] for spot in [places[s][n]]]
     wavs = [record["wav"] for record in records]
-    for record, length in zip(records, manifest.durations(wavs, spots)):
+    for record, length in zip(records, headers.durations(wavs, spots)):
         record["duration"] = length
     required = ("text", "phones") if lexicon else ("text",)
     return manifest.finish(splits, save_folder, arguments, required)
@@ -228,19 +238,38 @@ def read_transcriptions(folders):
     """
     records, places = {}, {}
     for folder in folders:
-        files = sorted(Path(folder).glob(f"*/*/*{SUFFIX}"))
+        files, silent = _transcriptions(folder)
         if not files:
             raise ManifestError(
                 f"{folder}: no files <speaker>/<chapter>/*{SUFFIX} in it. Unpack the "
                 "corpus' archive anew."
             )
-        untold = []
+        if silent:
+            way_out = "Unpack the corpus' archive anew, or remove these folders."
+            raise ManifestError.listing(silent, way_out, len(files) + len(silent))
+        untold, before = [], len(records)
         for file in files:
             untold += _read_chapter(file, records, places)
+        corpus, name = os.path.split(folder)
+        found, published = len(records) - before, UTTERANCES.get(name, 0)
+        warn_if_short(corpus, found, published, f"utterances of {name}")
         if untold:
             message = "%s: %d recordings have no transcription, such as %s; left out"
             logger.warning(message, folder, len(untold), untold[0])
     return records, places
+
+
+def _transcriptions(folder):
+    """A set's files of transcriptions, and which chapters have audio but none."""
+    files, silent = [], []
+    for chapter in sorted(p for p in Path(folder).glob("*/*") if p.is_dir()):
+        names = [n for n in sorted(os.listdir(chapter)) if not n.startswith(".")]
+        told = [chapter / name for name in names if name.endswith(SUFFIX)]
+        files += told
+        if not told and any(os.path.splitext(name)[1] in AUDIO for name in names):
+            usual = f"{chapter.parent.name}-{chapter.name}{SUFFIX}"
+            silent.append(f"{chapter}: audio, but no {usual}")
+    return files, silent
 
 
 def _read_chapter(file, records, places):

@@ -17,7 +17,7 @@ import os
 import re
 from pathlib import Path
 
-from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio import headers, manifest, rows, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.files import write_json
 
@@ -129,7 +129,7 @@ def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=F
             )
         searched[name] = records
         lines = [places[name][utterance] for utterance in records]
-        lengths = manifest.durations([r["wav"] for r in records.values()], lines)
+        lengths = headers.durations([r["wav"] for r in records.values()], lines)
         for record, length in zip(records.values(), lengths):
             record["duration"] = length
     _check_held(searched, trials, truths)
@@ -172,17 +172,17 @@ def prepare_query_tables(
                 f"{name}_csv is not set: the documents, and the queries for "
                 "validation and for testing, are three tables."
             )
-        tables.suffix(str(path))
+        rows.suffix(str(path))
         if os.path.realpath(path) in map(os.path.realpath, outputs.values()):
             raise ManifestError(
                 f"{path}: would be overwritten. Choose another save_folder."
             )
     arguments = {
-        "version": VERSION,
+        "version": [VERSION, tables.VERSION],
         "tables": {name: os.path.abspath(path) for name, path in files.items()},
         "sha256": {name: manifest.digest(path) for name, path in files.items()},
     }
-    paths = manifest.finished(save_folder, arguments)
+    paths = tables.finished(save_folder, arguments)
     if paths and Path(save_folder, TRIALS).is_file():
         return paths
     searched = {name: tables.load_table(str(path)) for name, path in files.items()}
@@ -219,7 +219,7 @@ def _skipped(outputs, save_folder):
 def _find_truth(root, key):
     folder = root / "scoring" / f"groundtruth_quesst14_{key}"
     usual = folder / f"quesst14_{key}.rttm"
-    found = [usual, *sorted(folder.glob("*.rttm")), folder / "trials.tsv"]
+    found = [usual, *sorted(folder.glob("[!.]*.rttm")), folder / "trials.tsv"]
     for path in found:
         if path.is_file():
             return path
@@ -311,7 +311,7 @@ def _by_query(pairs, queries, documents, path):
 
 def _take_truth(searched, split, path):
     """Takes ``documents`` out of the records: ``{query: documents}``."""
-    places, truth = tables.places(path), {}
+    places, truth = rows.places(path), {}
     for query, record in searched[split].items():
         place = f"{places.get(query, path)}: '{query}'"
         if "documents" not in record:
@@ -319,9 +319,15 @@ def _take_truth(searched, split, path):
                 f"{place}: no column documents; found {', '.join(record)}. Give the "
                 "ids of the documents that hold the query, joined by ' ; '."
             )
-        held = record.pop("documents") or []
+        held = record.pop("documents")
         if isinstance(held, str):
             held = [name for name in re.split(r"\s*;\s*", held.strip()) if name]
+        held = [] if held is None else held
+        if not isinstance(held, list) or not all(isinstance(n, str) for n in held):
+            raise ManifestError(
+                f"{place}: documents {held!r} are no ids. Give a list of texts, or a "
+                "text in which they are joined by ' ; '."
+            )
         for name in held:
             if name not in searched["documents"]:
                 near = difflib.get_close_matches(str(name), searched["documents"])

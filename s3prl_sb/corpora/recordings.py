@@ -9,10 +9,46 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers
 from s3prl_sb.dataio.manifest import ManifestError
 
 TOLERANCE = 0.1  # seconds that an annotation may go beyond the audio
+
+
+def check_speech(splits, sources):
+    """Checks that somebody speaks in each set: what is learned, and error rates.
+
+    Arguments
+    ---------
+    splits : dict
+        ``{split: {recording: record}}``.
+    sources : dict
+        ``{split: file}``, for the error.
+
+    Raises
+    ------
+    ManifestError
+        Names the set and its file.
+
+    Example
+    -------
+    >>> record = {"segments": [["ann", 0.5, 2.0]], "regions": [[1.0, 3.0]]}
+    >>> check_speech({"test": {"a": record}}, {"test": "test.rttm"})
+    """
+    for split, records in splits.items():
+        if not any(map(_has_speech, records.values())):
+            raise ManifestError(
+                f"{sources[split]}: nobody speaks in any of the {len(records)} "
+                f"recordings of the {split} set. Nothing could be learned or measured: "
+                "add segments."
+            )
+
+
+def _has_speech(record):
+    spans, segments = record["regions"], record["segments"]
+    if spans is None:
+        return bool(segments)
+    return any(start < b and stop > a for _, start, stop in segments for a, b in spans)
 
 
 def make_records(audio, segments, regions=None):
@@ -51,7 +87,7 @@ def make_records(audio, segments, regions=None):
     """
     paths, places = [path for path, _ in audio.values()], [p for _, p in audio.values()]
     records = {}
-    for name, length in zip(audio, manifest.durations(paths, places)):
+    for name, length in zip(audio, headers.durations(paths, places)):
         spans = None if regions is None else regions.get(name)
         records[name] = {
             "wav": audio[name][0],

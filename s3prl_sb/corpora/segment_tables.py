@@ -20,12 +20,14 @@ Authors
 
 import os
 
-from s3prl_sb.corpora.recordings import make_records
+from s3prl_sb.corpora.recordings import check_speech, make_records
 from s3prl_sb.corpora.rttm import seconds
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rows import ALIASES, rows
+from s3prl_sb.dataio.values import check_values
 
-VERSION = "segment_tables/1"  # another one makes finished preparations stale
+VERSION = "segment_tables/2"  # another one makes finished preparations stale
 COLUMNS = ("record_id", "wav", "speaker", "start", "stop")
 
 
@@ -39,7 +41,8 @@ def prepare_segment_tables(
     train_csv, valid_csv, test_csv : str
         CSV, TSV or JSON files, see the head of this module.
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept.
+        Where the manifests go. A finished preparation of the same tables is kept, if
+        the audio files have not changed since.
     skip_prep : bool
         Take what is in ``save_folder`` as it is.
 
@@ -79,10 +82,11 @@ def prepare_segment_tables(
     }
     for name, path in paths.items():
         arguments["sha256"][name] = manifest.digest(path)
-    found = manifest.finished(save_folder, arguments)
+    found = tables.finished(save_folder, arguments)
     if found:
         return found
     records = {name: load_segment_table(path) for name, path in paths.items()}
+    check_speech(records, paths)
     tables.warn_of_leaks(records, paths)
     return manifest.finish(records, save_folder, arguments, required=())
 
@@ -91,11 +95,11 @@ def load_segment_table(path):
     """Reads one table: ``{recording: record}``."""
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments = {}, []
-    for _, line, row in tables.rows(path):
+    for _, line, row in rows(path):
         place = f"{path}:{line}"
         if not isinstance(row, dict):
             raise ManifestError(f"{place}: {row!r} is not an object")
-        row = {tables.ALIASES.get(key, key): row[key] for key in row}
+        row = {ALIASES.get(key, key): row[key] for key in row}
         row = {k: "" if value is None else str(value) for k, value in row.items()}
         missing = [column for column in COLUMNS if column not in row]
         if missing:
@@ -103,13 +107,15 @@ def load_segment_table(path):
                 f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
                 f"Needed: {', '.join(COLUMNS)}."
             )
+        check_values(row["record_id"], row, place)
         name, wav, speaker = row["record_id"], row["wav"], row["speaker"]
         if not name:
             raise ManifestError(f"{place}: no record_id")
         for key, value in (("record_id", name), ("speaker", speaker)):
-            if len(value.split()) > 1:
+            if value and value.split() != [value]:
                 raise ManifestError(
-                    f"{place}: {key} {value!r} has a space, which RTTM files cannot "
+                    f"{place}: {key} {value!r} has a space or a line "
+                    "break, which RTTM files cannot "
                     "hold. Rename it."
                 )
         if not wav:

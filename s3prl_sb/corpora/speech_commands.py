@@ -22,8 +22,8 @@ import re
 from pathlib import Path
 
 from s3prl_sb.corpora.downloading import Published, download
-from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import AUDIO_SUFFIXES, ManifestError
+from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def prepare_speech_commands(
 
     sources = [os.path.join(*item) for item in (*found, *tests)]
     noise_paths = [os.path.join(corpus, NOISE, name) for name in noises]
-    lengths = manifest.durations(sources + noise_paths)
+    lengths = headers.durations(sources + noise_paths)
     splits = {name: {} for name in SPLITS}
     for item, wav, length in zip((*found, *tests), sources, lengths):
         folder, word, name = item
@@ -239,7 +239,7 @@ def _audio_names(folder):
     return [
         name
         for name in names
-        if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
+        if name.lower().endswith(headers.AUDIO_SUFFIXES) and not name.startswith(".")
     ]
 
 

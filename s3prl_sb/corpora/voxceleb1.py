@@ -10,7 +10,7 @@ import logging
 import os
 import re
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -85,7 +85,7 @@ def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=F
     records = {name: r for split in splits.values() for name, r in split.items()}
     find_audio(records, data_folder, places)
     wavs = [record["wav"] for record in records.values()]
-    for record, length in zip(records.values(), manifest.durations(wavs)):
+    for record, length in zip(records.values(), headers.durations(wavs)):
         record["duration"] = length
     return manifest.finish(splits, save_folder, arguments)
 

@@ -15,13 +15,14 @@ import logging
 import os
 import re
 
+from s3prl_sb.corpora.completeness import warn_if_short
 from s3prl_sb.corpora.voxceleb1 import (
     audio_folders,
     check_folder,
     find_audio,
     find_list,
 )
-from s3prl_sb.dataio import manifest, tables, trials
+from s3prl_sb.dataio import headers, manifest, tables, trials
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS
 
@@ -33,6 +34,7 @@ TRIAL_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/veri_test.txt"
 WAV = r"id\d{5}/[^/\s]+/[^/\s]+\.wav"
 LINE = re.compile(rf"([01])\s+({WAV})\s+({WAV})")
 SPEAKER = re.compile(r"id\d{5}")
+SPEAKERS = 1211  # outside the test, as published
 MONITORED = 40  # speakers to validate on where none are held out
 
 
@@ -116,7 +118,7 @@ def prepare_voxceleb1_asv(
         "valid_seed": valid_seed,
         "min_seconds": min_seconds,
     }
-    paths = _finished(save_folder, arguments)
+    paths = _lists_are_there(save_folder) and manifest.finished(save_folder, arguments)
     if paths:
         return paths
     test, test_trials, places = _read_trials(trials_file)
@@ -126,6 +128,7 @@ def prepare_voxceleb1_asv(
         {record["speaker"] for record in records.values()},
         key=lambda s: hashlib.sha1(f"{valid_seed}|{s}".encode()).digest(),
     )
+    warn_if_short(data_folder, len(speakers), SPEAKERS, "speakers outside the test")
     if not 0 <= valid_speakers <= len(speakers) - 2:
         raise ManifestError(
             f"valid_speakers {valid_speakers}: {data_folder} has {len(speakers)} "
@@ -140,7 +143,7 @@ def prepare_voxceleb1_asv(
     if valid_speakers:
         records = {n: r for n, r in records.items() if r["speaker"] not in watched}
     everyone = [*records.values(), *valid.values(), *test.values()]
-    lengths = manifest.durations([record["wav"] for record in everyone])
+    lengths = headers.durations([record["wav"] for record in everyone])
     for record, length in zip(everyone, lengths):
         record["duration"] = length
     train = _long_enough(records, min_seconds, data_folder)
@@ -187,13 +190,13 @@ def prepare_trial_tables(
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     files = tables.given(train_csv, valid_csv, test_csv, outputs)
     arguments = {
-        "version": VERSION,
+        "version": [VERSION, tables.VERSION],
         "tables": {name: os.path.abspath(file) for name, file in files.items()},
         "sha256": {name: manifest.digest(file) for name, file in files.items()},
         "min_seconds": min_seconds,
         "data_root": data_root and os.path.abspath(data_root),
     }
-    paths = _finished(save_folder, arguments)
+    paths = _lists_are_there(save_folder) and tables.finished(save_folder, arguments)
     if paths:
         return paths
     train = tables.load_table(files["train"], ("speaker",), data_root)
@@ -220,10 +223,8 @@ def _skipped(save_folder):
     return tables.skipped(outputs)
 
 
-def _finished(save_folder, arguments):
-    """The paths, if all is there; the lists have to be those that were written."""
-    lists = [_list_path(save_folder, split) for split in SPLITS[1:]]
-    return all(map(os.path.isfile, lists)) and manifest.finished(save_folder, arguments)
+def _lists_are_there(save_folder):
+    return all(os.path.isfile(_list_path(save_folder, split)) for split in SPLITS[1:])
 
 
 def _finish(splits, lists, save_folder, arguments):
@@ -293,6 +294,12 @@ def _read_trials(path):
     return records, found, places
 
 
+def _listed(folder):
+    """What is in a folder, but for what begins with a dot; nothing if it is none."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [name for name in names if not name.startswith(".")]
+
+
 def _recordings(data_folder, tested):
     """All recordings but those of the speakers of the test."""
     records = {}
@@ -300,9 +307,9 @@ def _recordings(data_folder, tested):
         for speaker in sorted(os.listdir(folder)):
             if not SPEAKER.fullmatch(speaker) or speaker in tested:
                 continue
-            for video in sorted(os.listdir(os.path.join(folder, speaker))):
+            for video in _listed(os.path.join(folder, speaker)):
                 path = os.path.join(folder, speaker, video)
-                for file in sorted(os.listdir(path) if os.path.isdir(path) else ()):
+                for file in _listed(path):
                     if file.endswith(".wav"):
                         name, record = _record(f"{speaker}/{video}/{file}")
                         record["wav"] = os.path.join(path, file)

@@ -10,7 +10,7 @@ import os
 import torch
 
 from s3prl_sb.dataio.dataset import Pipe
-from s3prl_sb.dataio.manifest import audio_info
+from s3prl_sb.dataio.headers import audio_info
 from s3prl_sb.errors import UserError
 
 

@@ -10,6 +10,10 @@ import math
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
+from s3prl_sb.dataio.manifest import ManifestError
+
+COMPUTED = ("draw", "sig", "feats")  # items of all tasks
+
 
 def generator(seed, utterance, draw):
     """Random numbers of one utterance, the ``draw``-th time it is seen.
@@ -70,6 +74,12 @@ class ManifestDataset(DynamicItemDataset):
     output_keys : list of str
         Items that an example consists of.
 
+    Raises
+    ------
+    ManifestError
+        If records have a key that is the name of an item which is computed:
+        SpeechBrain would take what the records say.
+
     Example
     -------
     >>> dataset = ManifestDataset({"a": {"x": 1}}, output_keys=["id", "draw"])
@@ -81,11 +91,41 @@ class ManifestDataset(DynamicItemDataset):
         if not records:
             raise ValueError("a dataset without utterances")
         super().__init__(dict(records))
+        self.columns = set().union(*records.values())
+        for name in COMPUTED:
+            self._check_column(name)
         self.pipeline.add_static_keys(["draw"])
         self.pipes = []
         for pipe in pipes:
             self.add_pipe(pipe)
         self.set_output_keys(list(output_keys))
+
+    def _check_column(self, name):
+        if name in self.columns:
+            raise ManifestError(
+                f"the column '{name}' of your data: the program computes an item of "
+                "that name itself. Rename the column, or drop it."
+            )
+
+    def add_dynamic_item(self, func, takes=None, provides=None):
+        """As SpeechBrain's, for items that the records do not have.
+
+        Arguments
+        ---------
+        func : callable
+            Computes the item.
+        takes : str or list of str
+            Items that it is given.
+        provides : str or list of str
+            Its name; one that another function provides is refined.
+        """
+        if provides is None:  # a DynamicItem, which says it itself
+            names = func.provides
+        else:
+            names = [provides] if isinstance(provides, str) else provides
+        for name in names:
+            self._check_column(name)
+        super().add_dynamic_item(func, takes, provides)
 
     def add_pipe(self, pipe):
         """Applies a pipe to this dataset.

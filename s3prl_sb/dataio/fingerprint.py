@@ -46,10 +46,7 @@ def fingerprint(upstream):
     if dataclasses.is_dataclass(config) and hasattr(config, "layerdrop"):
         config = dataclasses.replace(config, layerdrop=0.0)
     digest.update(repr(config).encode())
-    for name, tensor in upstream.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-        digest.update(raw.numpy())
+    _add_weights(digest, upstream)
     classes = {type(m) for m in upstream.modules()} | set(type(upstream).__mro__)
     files = {
         inspect.getsourcefile(c)
@@ -60,3 +57,41 @@ def fingerprint(upstream):
         digest.update(Path(file).read_bytes())
     digest.update(torch.__version__.encode())
     return digest.hexdigest()
+
+
+def first_weights(upstream):
+    """The weights of an upstream when this was first asked, as a hash.
+
+    Unlike :func:`fingerprint` it stays the same with another version of this or any
+    other package. Asked before training, it stays that of the weights that were
+    loaded.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Any.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> len(first_weights(load("mel")))
+    64
+    """
+    found = getattr(upstream, "_first_weights", None)
+    if found is None:
+        digest = hashlib.sha256()
+        _add_weights(digest, upstream)
+        upstream._first_weights = found = digest.hexdigest()
+    return found
+
+
+def _add_weights(digest, upstream):
+    for name, tensor in upstream.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(raw.numpy())

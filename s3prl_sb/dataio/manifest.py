@@ -18,11 +18,7 @@ import logging
 import math
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import soundfile
-from tqdm import tqdm
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import write_json, write_text
@@ -30,7 +26,6 @@ from s3prl_sb.files import write_json, write_text
 logger = logging.getLogger(__name__)
 
 KEYS = ("wav", "duration", "start", "stop")
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 STAMP = "prepare.json"  # written last: its presence means "finished"
 TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
 SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
@@ -48,73 +43,6 @@ class ManifestError(UserError, ValueError):
             lines.append(f"... and {len(faults) - SHOWN} more")
         count = f"{len(faults)} of {total}. " if total and len(faults) > 1 else ""
         return cls("\n".join([*lines, count + way_out]))
-
-
-def audio_info(path):
-    """Reads the header of an audio file, not its samples.
-
-    Arguments
-    ---------
-    path : str
-        Anything libsndfile reads: wav, flac, ogg, mp3, NIST sphere (PCM).
-
-    Returns
-    -------
-    tuple of int
-        Sample rate (Hz), frames (samples in each channel), channels.
-
-    Raises
-    ------
-    ManifestError
-        If the file is missing, broken, empty or of an unsupported format.
-    """
-    path = str(path)
-    if not os.path.isfile(path):
-        raise ManifestError(f"{path}: no such audio file")
-    try:
-        info = soundfile.info(path)
-    except (RuntimeError, TypeError, OSError) as fault:
-        suffix = os.path.splitext(path)[1].lower()
-        way_out = "Get a sound copy of it, or leave it out."
-        if suffix not in AUDIO_SUFFIXES:
-            tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
-            way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
-        reason = str(fault).split(": ", 1)[-1].rstrip(".")
-        message = f"{path}: cannot be read as audio ({reason}). {way_out}"
-        raise ManifestError(message) from fault
-    if info.frames <= 0:
-        raise ManifestError(f"{path}: holds no audio (0 samples). Leave it out.")
-    return info.samplerate, info.frames, info.channels
-
-
-def durations(paths, places=None):
-    """Seconds of every audio file (list of float), from the headers, eight at a time.
-
-    ``places`` (list of str) says where each path was named, for the error message.
-    More than 200 files show a progress bar.
-    """
-
-    def measure(path):
-        try:
-            sample_rate, frames, _ = audio_info(path)
-            return round(frames / sample_rate, 6)
-        except ManifestError as fault:
-            return fault  # kept, to report the first few and their number together
-
-    found, bar = [], tqdm(None, "audio headers", len(paths), disable=len(paths) <= 200)
-    with ThreadPoolExecutor(8) as pool, bar:  # the time goes into opening the files
-        for first in range(0, len(paths), 256):
-            found += pool.map(measure, paths[first : first + 256])
-            bar.update(len(found) - bar.n)
-    faults = [
-        f"{place}: {result}" if place else str(result)
-        for result, place in zip(found, places or [None] * len(paths))
-        if isinstance(result, ManifestError)
-    ]
-    if faults:
-        way_out = "Correct the paths, or leave these files out."
-        raise ManifestError.listing(faults, way_out, len(paths))
-    return found
 
 
 def write(records, path):

@@ -112,7 +112,7 @@ class AddNoise(Pipe):
         self.files, self.probability, self.seed = None, probability, seed
         self.loader = LoadAudio(sample_rate)
         if files is not None:
-            paths = sorted(Path(files).expanduser().rglob("*"))
+            paths = sorted(Path(files).expanduser().rglob("[!.]*"))
             self.files = [str(p) for p in paths if p.suffix.lower() in self.SUFFIXES]
             if not self.files:
                 raise ValueError(f"no noise recordings under '{files}'")

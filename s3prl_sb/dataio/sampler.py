@@ -9,6 +9,12 @@ import os
 
 import torch
 
+from s3prl_sb.errors import UserError
+
+
+class SamplerError(UserError, ValueError):
+    """Settings of batches that cannot be: names them and the way out."""
+
 
 def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, seed=0):
     """The sampler of a training set.
@@ -31,9 +37,14 @@ def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, s
     Returns
     -------
     StepSampler or SecondsSampler
+
+    Raises
+    ------
+    SamplerError
+        If settings exclude each other, or there is no such key.
     """
     if batch_seconds and balance:
-        raise ValueError(
+        raise SamplerError(
             "batch_seconds and balance exclude each other: set batch_seconds to null, "
             'or --train_dataloader_opts "{balance: null}".'
         )
@@ -47,7 +58,7 @@ def _values(dataset, key):
     """The value of a key for each utterance."""
     known = next(iter(dataset.data.values()))
     if key not in known:
-        raise ValueError(
+        raise SamplerError(
             f"balance: '{key}' is no key of the manifest; there are {', '.join(known)}."
         )
     return [record[key] for record in dataset.data.values()]
@@ -86,14 +97,14 @@ class StepSampler(torch.utils.data.Sampler):
 
     def __init__(self, size, batch_size, steps, labels=None, seed=0):
         if size < 1 or batch_size < 1 or steps < 1:
-            raise ValueError(
+            raise SamplerError(
                 f"size {size}, batch_size {batch_size}, steps {steps}: all "
                 "must be positive"
             )
         self.rank = int(os.environ.get("RANK", 0))
         self.processes = int(os.environ.get("WORLD_SIZE", 1))
         if batch_size % self.processes:
-            raise ValueError(
+            raise SamplerError(
                 f"batch_size {batch_size} cannot be shared equally by "
                 f"{self.processes} processes: choose a multiple"
             )
@@ -180,7 +191,7 @@ class SecondsSampler(torch.utils.data.Sampler):
 
     def __init__(self, durations, batch_seconds, steps, seed=0):
         if not durations or steps < 1 or not batch_seconds > 0:
-            raise ValueError(
+            raise SamplerError(
                 f"{len(durations)} utterances, batch_seconds {batch_seconds}, steps "
                 f"{steps}: all must be positive"
             )

@@ -21,7 +21,8 @@ import unicodedata
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.tables import SPLITS, places, prepare_tables
+from s3prl_sb.dataio.rows import places
+from s3prl_sb.dataio.tables import SPLITS, prepare_tables
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +218,7 @@ def with_slots(records, characters=CHARACTERS):
 
     Raises
     ------
-    ValueError
+    ManifestError
         If a split has none.
     """
     marked, slots = {}, {}
@@ -229,7 +230,7 @@ def with_slots(records, characters=CHARACTERS):
             marked[split][name] = {**record, "text": mark_slots(words, tags)}
             slots[split].update(tag[2:] for tag in tags if tag != "O")
         if not slots[split]:
-            raise ValueError(
+            raise ManifestError(
                 f"none of the {len(found)} utterances of {split} has a slot: their "
                 "tags are all O. Nothing could be learned or measured."
             )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from s3prl_sb.dataio.dataset import Pipe
+from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import UnfoldChunks
 
 UNKNOWN = -1.0  # label of a frame that is not annotated
@@ -72,14 +73,14 @@ class SpeakerActivity(Pipe):
 
     def __init__(self, upstream, num_speakers):
         self.frames, self.sample_rate = upstream.frames, upstream.sample_rate
-        self.shift = upstream.stride / upstream.sample_rate
+        self.stride = upstream.stride
         self.num_speakers = num_speakers
 
     def __call__(self, dataset):
         for name, record in dataset.data.items():
             count = len(record["speakers"])
             if count > self.num_speakers:
-                raise ValueError(
+                raise ManifestError(
                     f"'{name}' has {count} speakers ({', '.join(record['speakers'])}): "
                     f"set num_speakers, now {self.num_speakers}, to the most that a "
                     "recording has."
@@ -103,7 +104,9 @@ class SpeakerActivity(Pipe):
         return labels
 
     def _span(self, first, last, start):
-        first, last = (round((time - start) / self.shift) for time in (first, last))
+        # In whole samples first: times are decimals, and half a frame is a tie
+        samples = (round((t - start) * self.sample_rate) for t in (first, last))
+        first, last = (round(sample / self.stride) for sample in samples)
         return slice(max(first, 0), max(last, 0))
 
 

@@ -12,30 +12,26 @@ Any recipe takes these in place of its corpus. Columns (CSV) or keys (JSON):
 ``duration``                   optional: seconds of the utterance
 any other, such as ``label``   kept; as text, where it comes from a CSV
 =============================  ==================================================
+
+Durations are those of the audio files' headers; one that a table gives must agree.
+What a task learns is made text: 1 in a JSON file is the class "1", as in a CSV.
 """
 
-import csv
-import io
 import logging
 import os
 import re
 
 from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.headers import durations
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rows import ALIASES, also, check_id, places, rows, suffix
+from s3prl_sb.dataio.values import check_values, make_texts
 
 logger = logging.getLogger(__name__)
 
-VERSION = "tables/1"  # another one makes finished preparations stale
+VERSION = "tables/2"  # another one makes finished preparations stale
 SPLITS = ("train", "valid", "test")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-ALIASES = {  # S3PRL's and SpeechBrain's column names
-    "ID": "id",
-    "wav_path": "wav",
-    "start_sec": "start",
-    "end_sec": "stop",
-    "transcription": "text",
-    "spk": "speaker",
-}
+DURATION_TOLERANCE = 0.1  # seconds that a table's duration may be off
 NO_TIME = ("", "nan", "none", "null")
 
 
@@ -56,7 +52,8 @@ def prepare_tables(
     train_csv, valid_csv, test_csv : str
         CSV, TSV or JSON files, see the head of this module.
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept.
+        Where the manifests go. A finished preparation of the same tables is kept, if
+        the audio files have not changed since.
     required : tuple of str
         Labels that no record may lack.
     categories : tuple of str
@@ -106,13 +103,14 @@ def prepare_tables(
         "categories": list(categories),
         "data_root": data_root and os.path.abspath(data_root),
     }
-    paths = manifest.finished(save_folder, arguments)
+    paths = finished(save_folder, arguments)
     if paths:
         return paths
     splits = {n: load_table(t, required, data_root) for n, t in tables.items()}
     for key in categories:
         if key in required:
             check_classes(splits, key, lambda split: places(tables[split]))
+            warn_of_one_class(splits["train"], key, tables["train"])
     warn_of_leaks(splits, tables)
     return manifest.finish(splits, save_folder, arguments, required)
 
@@ -142,6 +140,28 @@ def skipped(outputs):
     if missing:
         raise ManifestError(f"{missing[0]}: absent. Prepare with skip_prep: False.")
     return outputs
+
+
+def finished(save_folder, arguments):
+    """As ``manifest.finished``, but not if the user's audio has changed since then.
+
+    A recording that is repaired or cut anew has another duration, and its table is the
+    same. Corpora are not asked: they do not change, and have many files.
+    """
+    paths = manifest.finished(save_folder, arguments)
+    if not paths:
+        return None
+    prepared = os.stat(os.path.join(save_folder, manifest.STAMP)).st_mtime
+    records = [r for path in paths.values() for r in manifest.read(path).values()]
+    for wav in {record["wav"]: None for record in records}:
+        try:
+            changed = os.stat(wav).st_ctime > prepared
+        except OSError:
+            changed = True
+        if changed:
+            logger.info("%s: changed since the preparation, which is done again", wav)
+            return None
+    return paths
 
 
 def check_classes(splits, key="label", places=lambda split: {}):
@@ -176,6 +196,14 @@ def check_classes(splits, key="label", places=lambda split: {}):
     if faults:
         way_out = f"Add it to training or drop it here. Training has {_some(seen)}."
         raise ManifestError.listing(faults, way_out)
+
+
+def warn_of_one_class(records, key, source):
+    """Logs if all records of training, of the file ``source``, are of one class."""
+    classes = {record[key] for record in records.values()}
+    if len(classes) == 1:
+        message = "%s: all %d records have the %s '%s'. Is it the right column?"
+        logger.warning(message, source, len(records), key, *classes)
 
 
 def warn_of_leaks(splits, sources):
@@ -229,89 +257,11 @@ def load_table(path, required=(), data_root=None):
     return complete(path, rows(path), required, data_root)
 
 
-def rows(path):
-    """The (id, line, record) of each record of a table, as they stand in it."""
-    return manifest.json_rows(path) if suffix(path) == ".json" else csv_rows(path)
-
-
-def suffix(path):
-    """``.csv``, ``.tsv`` or ``.json``; any other is an error."""
-    if not os.path.isfile(path):
-        raise ManifestError(f"{path}: no such file")
-    ending = os.path.splitext(path)[1].lower()
-    if ending not in (*DELIMITERS, ".json"):
-        raise ManifestError(f"{path}: not a .csv, .tsv or .json file. Save it as one.")
-    return ending
-
-
-def locate(path):
-    """``{id: line}`` of a table or manifest; empty if it cannot be read."""
-    try:
-        return {name: line for name, line, _ in rows(path)}
-    except ManifestError:
-        return {}
-
-
-def places(path):
-    """``{id: "file:line"}`` of a table or manifest."""
-    return {name: f"{path}:{line}" for name, line in locate(path).items()}
-
-
-def csv_rows(path):
-    """The (id, line, record) of each row of a CSV or TSV, cells as text."""
-    delimiter = DELIMITERS.get(os.path.splitext(path)[1].lower(), ",")
-    text = io.StringIO(manifest.read_text(path), newline="")
-    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
-    names, found, line = None, [], 1
-    try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            if names is None and any(cells):
-                names = _columns(path, line, cells)
-            elif any(cells):
-                if len(cells) != len(names):
-                    raise ManifestError(
-                        f"{path}:{line}: {len(cells)} cells, but the header has "
-                        f"{len(names)}. Quote a cell that holds the delimiter."
-                    )
-                # pandas writes its row numbers into a column without a name
-                record = {name: cell for name, cell in zip(names, cells) if name}
-                found.append((record.pop("id", None) or _id(record), line, record))
-            line = reader.line_num + 1  # a quoted cell may span lines
-    except csv.Error as fault:
-        raise ManifestError(
-            f"{path}:{line}: not valid CSV: {fault}. Check the quotes."
-        ) from fault
-    return found
-
-
-def _columns(path, line, cells):
-    """The columns' names, in the manifest's terms."""
-    names = [ALIASES.get(cell, cell) for cell in cells]
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise ManifestError(
-            f"{path}:{line}: two columns for {', '.join(twice)}. Keep one of them."
-        )
-    if "wav" not in names:
-        raise ManifestError(
-            f"{path}:{line}: no column wav or wav_path; found {', '.join(cells)}. "
-            "The first line must name the columns."
-        )
-    return names
-
-
-def _id(record):
-    """An id made of the path and the segment."""
-    times = [record[key] for key in ("start", "stop") if record.get(key)]
-    return "_".join([os.path.splitext(record["wav"])[0], *times])
-
-
 def complete(path, found, required, data_root):
     """Makes validated records of rows: absolute paths, numbers, durations.
 
-    ``found`` are rows as :func:`rows` gives them, of the file ``path``; the rest is as
-    for :func:`load_table`.
+    ``found`` are rows as :func:`s3prl_sb.dataio.rows.rows` gives them, of the file
+    ``path``; the rest is as for :func:`load_table`.
     """
     folder = os.path.abspath(data_root or os.path.dirname(path))
     keys = {key for _, _, row in found if isinstance(row, dict) for key in row}
@@ -327,6 +277,7 @@ def complete(path, found, required, data_root):
     for name, line, row in manifest.unique(found, path):
         lines[name] = line
         spots[name] = f"{path}:{line}"
+        check_id(name, spots[name])
         if not isinstance(row, dict):
             raise ManifestError(f"{spots[name]}: '{name}': {row!r} is not an object")
         record = {ALIASES.get(key, key): value for key, value in row.items()}
@@ -342,30 +293,30 @@ def complete(path, found, required, data_root):
         record["wav"] = os.path.normpath(os.path.join(folder, wav))
         for key in ("duration", "start", "stop"):
             record[key] = _seconds(record.get(key), key, spots[name])
+        check_values(name, record, spots[name])
         records[name] = record
+    make_texts(records, required, lambda: spots)
     asked = {}  # each file once, however many segments it has
     for name, record in records.items():
-        if (
-            record["duration"] is None
-            or (record["start"], record["stop"]) != (None,) * 2
-        ):
-            asked.setdefault(record["wav"], spots[name])
-    lengths = dict(zip(asked, manifest.durations(list(asked), list(asked.values()))))
+        asked.setdefault(record["wav"], spots[name])
+    lengths = dict(zip(asked, durations(list(asked), list(asked.values()))))
     for name, record in records.items():
-        if record["wav"] in lengths:
-            _settle_segment(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
+        _settle_segment(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
     return manifest.validate(records, path, required, lines=lines)
-
-
-def also(key):
-    """A column with its other names."""
-    return " or ".join([key, *(name for name, to in ALIASES.items() if to == key)])
 
 
 def _settle_segment(record, length, place):
     """Fills in start, stop and duration, given the seconds of the whole file."""
     if record["start"] is None and record["stop"] is None:
-        record["duration"] = record["duration"] or length
+        said = record["duration"]
+        if said is not None and said <= 0:
+            return  # validate() says so
+        if said is not None and abs(said - length) > DURATION_TOLERANCE:
+            raise ManifestError(
+                f"{place}: duration {said}, but {record['wav']} has {length:.3f} s. Is "
+                "it of another file, or in samples? Give seconds, or omit it."
+            )
+        record["duration"] = length
         return
     record["start"] = record["start"] or 0.0
     record["stop"] = length if record["stop"] is None else record["stop"]

@@ -7,14 +7,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 import os
 import random
 from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rows import check_id, csv_cells, suffix
 from s3prl_sb.files import write_text
 
 COLUMNS = ("label", "wav_path1", "wav_path2")
@@ -185,9 +184,13 @@ def load_table(path, data_root=None):
         names = []
         for side in "12":
             wav = row[f"wav_path{side}"]
+            if not isinstance(wav, str):
+                raise ManifestError(
+                    f"{place}: wav_path{side} {wav!r} is no path. Give that of an "
+                    "audio file."
+                )
             name = str(row.get(f"id{side}") or os.path.splitext(wav)[0])
-            if "\t" in name or "\n" in name:
-                raise ManifestError(f"{place}: tab or new line in the id {name!r}")
+            check_id(name, place)
             first_line, first_wav = utterances.setdefault(name, (line, wav))
             if first_wav != wav:
                 raise ManifestError(
@@ -205,30 +208,6 @@ def load_table(path, data_root=None):
 
 def _rows(path):
     """The (line, row) of each trial."""
-    ending = tables.suffix(path)
-    if ending == ".json":
+    if suffix(path) == ".json":
         return [(line, row) for _, line, row in manifest.json_rows(path)]
-    text = io.StringIO(manifest.read_text(path), newline="")
-    reader = csv.DictReader(
-        text, delimiter=tables.DELIMITERS[ending], skipinitialspace=True, strict=True
-    )
-    names = [ALIASES.get(name, name) for name in reader.fieldnames or ()]
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise ManifestError(
-            f"{path}:1: no column {', '.join(missing)}; found {', '.join(names)}. The "
-            "first line must name the columns: id1,id2,wav_path1,wav_path2,label"
-        )
-    reader.fieldnames, rows = names, []
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                raise ManifestError(
-                    f"{path}:{reader.line_num}: not as many cells as the header has."
-                )
-            rows.append((reader.line_num, row))
-    except csv.Error as fault:
-        raise ManifestError(
-            f"{path}:{reader.line_num + 1}: not valid CSV: {fault}. Check the quotes."
-        ) from fault
-    return rows
+    return csv_cells(path, COLUMNS, ALIASES)

@@ -15,7 +15,7 @@ Authors
 import logging
 import os
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -91,7 +91,7 @@ def prepare_my_corpus(data_folder, save_folder, skip_prep=False):
     _find_audio(records, data_folder, places)
     # Headers only, eight at a time; broken and empty files are listed.
     wavs = [record["wav"] for record in records.values()]
-    for record, seconds in zip(records.values(), manifest.durations(wavs)):
+    for record, seconds in zip(records.values(), headers.durations(wavs)):
         record["duration"] = seconds
     splits = {name: {} for name in SPLITS}
     for name, record in records.items():

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from my_corpus import prepare_my_corpus
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 
@@ -54,7 +54,7 @@ def test_splits_and_labels(corpus, tmp_path):
 def test_a_finished_preparation_is_kept(corpus, tmp_path, monkeypatch):
     save = tmp_path / "save"
     paths = prepare_my_corpus(corpus, save)
-    monkeypatch.setattr(manifest, "durations", None)  # whoever measures again, fails
+    monkeypatch.setattr(headers, "durations", None)  # whoever measures again, fails
     assert prepare_my_corpus(corpus, save) == paths
     assert prepare_my_corpus("elsewhere", save, skip_prep=True) == paths
 

@@ -11,7 +11,7 @@ Authors
 import re
 from pathlib import Path
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 VERSION = "digits/1"  # raise it when the same recordings give other manifests
@@ -68,7 +68,7 @@ def prepare_digits(data_folder, save_folder, test_numbers=5, valid_numbers=5):
         return paths
 
     splits = {"train": {}, "valid": {}, "test": {}}
-    for wav, seconds in zip(wavs, manifest.durations(wavs)):
+    for wav, seconds in zip(wavs, headers.durations(wavs)):
         name = NAME.fullmatch(wav.name)
         number = int(name["number"])
         split = "train"

@@ -115,6 +115,20 @@ def test_what_is_left_out_is_logged(tmp_path, caplog):
     assert "train: no recordings of Ivy, Joanna, Justin" in caplog.text
 
 
+def test_texts_without_recordings_are_logged(tmp_path, caplog):
+    folder = corpus(tmp_path, [LINE, LINE])
+    (folder / "train/Joey-snips-train-1.wav").unlink()
+    (folder / "train/Emma-snips-train-1.wav").unlink()  # none of the chosen voices
+    (folder / "train/._Joey-snips-train-1.wav").write_bytes(b"\x00\xff")
+    found = load(prepare_audio_snips(folder, tmp_path / "save"))
+    assert list(found["train"]) == ["Joey-snips-train-0"]
+    (message,) = (r.message for r in caplog.records if "lines" in r.message)
+    place = f"{folder / 'all.iob.snips.txt'}:2: 'Joey-snips-train-1'"
+    assert message == (
+        f"train: 1 lines have no recording and are left out, the first in {place}"
+    )
+
+
 def test_a_broken_folder(tmp_path):
     save = tmp_path / "save"
     with fails("data_folder is not set"):

@@ -13,7 +13,7 @@ import soundfile
 
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands, speaker_split
 from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 KEYWORDS = {"yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"}
@@ -193,7 +193,7 @@ def test_finished_is_kept_and_changed_is_not(tmp_path, monkeypatch):
     stamp = json.loads((tmp_path / "save" / "prepare.json").read_text())
     assert stamp["arguments"]["files"] == 14
     with monkeypatch.context() as patch:  # no header is read again
-        patch.setattr(manifest, "durations", None)
+        patch.setattr(headers, "durations", None)
         assert prepare_speech_commands(corpus, **arguments) == paths
         assert prepare_speech_commands("x", **arguments, skip_prep=True) == paths
     contents = [open(path, "rb").read() for path in paths.values()]
@@ -358,7 +358,7 @@ def test_voxceleb1_is_kept(tmp_path, monkeypatch):
     save = tmp_path / "save"
     paths = prepare_voxceleb1_sid(corpus, save, split_file=split)
     with monkeypatch.context() as patch:
-        patch.setattr(manifest, "durations", None)
+        patch.setattr(headers, "durations", None)
         assert prepare_voxceleb1_sid(corpus, save, split_file=split) == paths
         assert prepare_voxceleb1_sid("x", save, skip_prep=True) == paths
     lines = split.read_text().splitlines()

@@ -16,7 +16,7 @@ from s3prl_sb.corpora.fluent_speech_commands import (
 )
 from s3prl_sb.corpora.toys.fluent_speech_commands import INTENTS
 from s3prl_sb.corpora.toys.fluent_speech_commands import fluent_speech_commands as toy
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 COLUMNS = ["", "path", "speakerId", "transcription", *SLOTS]
@@ -89,7 +89,7 @@ def test_finished_is_kept_and_changed_is_not(tmp_path, monkeypatch):
     folder, save = corpus(tmp_path / "fsc"), tmp_path / "save"
     paths = prepare_fluent_speech_commands(folder, save)
     with monkeypatch.context() as patch:  # no header is read again
-        patch.setattr(manifest, "durations", None)
+        patch.setattr(headers, "durations", None)
         assert prepare_fluent_speech_commands(folder, save) == paths
     slots = ["object", "location"]
     prepare_fluent_speech_commands(folder, save, slots=slots)
@@ -103,6 +103,14 @@ def test_values_that_training_never_showed(tmp_path):
     path.write_text(path.read_text().replace("volume", "pitch"))
     with fails(f"{path}:3: 'tester--1': object 'pitch' is unseen in training", "heat"):
         prepare_fluent_speech_commands(folder, tmp_path / "save")
+
+
+def test_an_empty_table_is_named(tmp_path):
+    path = corpus(tmp_path) / "data/valid_data.csv"
+    for text in ("", path.read_text().splitlines()[0] + "\n"):
+        path.write_text(text)
+        with fails(f"{path}: has no rows"):
+            prepare_fluent_speech_commands(tmp_path, tmp_path / "save")
 
 
 def test_faults_of_the_corpus(tmp_path):
@@ -180,6 +188,12 @@ def test_json_tables(tmp_path):
     path.write_text('{"x": {"wav": "a.wav", "labels": "on ; heat ; none"}}')
     paths = prepare_intent_tables(path, path, path, tmp_path / "save")
     assert manifest.read(paths["train"])["x"]["object"] == "heat"
+
+
+def test_a_single_intent_is_logged(tmp_path, caplog):
+    files = tables(tmp_path, ["id", "wav", "labels"], [("1", "a.wav", "on ; heat")])
+    prepare_intent_tables(*files, tmp_path / "save", slots=["what", "which"])
+    assert f"{files[0]}: all 1 records have the labels 'on ; heat'" in caplog.text
 
 
 def test_faults_of_tables(tmp_path):

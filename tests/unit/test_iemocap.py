@@ -10,7 +10,7 @@ import torch
 
 from s3prl_sb.corpora.iemocap import DIALOGS, order, prepare_iemocap, split
 from s3prl_sb.corpora.toys.iemocap import iemocap as toy
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 SPLITS = ("train", "valid", "test")
@@ -109,7 +109,7 @@ def test_finished_is_kept_and_changed_is_not(tmp_path, monkeypatch):
     folder, save = corpus(tmp_path / "c"), tmp_path / "save"
     paths = prepare_iemocap(folder, save)
     with monkeypatch.context() as patch:  # no header is read again
-        patch.setattr(manifest, "durations", None)
+        patch.setattr(headers, "durations", None)
         assert prepare_iemocap(folder, save) == paths
         assert prepare_iemocap(None, save, skip_prep=True) == paths
     before = load(paths)
@@ -157,6 +157,19 @@ def test_a_class_that_only_the_test_session_has(tmp_path):
             place = f"{path}:3"
     with fails(f"{place}: 'Ses02M_script01_1_F000': label 'ang' is unseen"):
         prepare_iemocap(tmp_path, tmp_path / "save", fold=2)
+
+
+def test_half_a_corpus_is_reported(tmp_path, caplog):
+    prepare_iemocap(corpus(tmp_path / "corpus"), tmp_path / "save")
+    assert "45 turns of the four classes, and 5531 are published" in caplog.text
+
+
+def test_other_files_beside_the_labels(tmp_path):
+    folder = corpus(tmp_path / "corpus")
+    labels = folder / "Session1/dialog/EmoEvaluation"
+    (labels / "README.txt").write_text("[about the labels]")
+    (labels / "._Ses01F_impro01.txt").write_bytes(b"\x00\xff")
+    load(prepare_iemocap(folder, tmp_path / "save"))
 
 
 def test_toy(tmp_path):

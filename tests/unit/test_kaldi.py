@@ -85,6 +85,7 @@ def test_paths_from_a_root(tmp_path):
     [
         ("wav_scp", "a sph2pipe x.sph |\n", ["wav.scp:1: 'a' is the output of a com"]),
         ("wav_scp", "a x.wav\na b.wav\n", ["wav.scp:2: 'a' again, first in", ":1"]),
+        ("wav_scp", "\n", ["wav.scp: names no recording"]),
         ("wav_scp", "a\n", ["wav.scp:1: 1 fields in 'a', not 2"]),
         ("segments", "ann-1 a 0.1\n", ["segments:1: 3 fields"]),
         ("segments", "\nann-1 a zero 1\n", ["segments:2: start 'zero' is no time"]),
@@ -171,6 +172,22 @@ def test_words_beyond_what_is_annotated(tmp_path):
         prepare_ami_sd(folder, tmp_path / "save")
 
 
+def test_a_set_without_speech(tmp_path):
+    folder = meetings(tmp_path / "ami")
+    (folder / "AMI.development.uem").write_text("c NA 0.95 1\n")  # all have stopped
+    with fails("AMI.development.rttm: nobody speaks in any of the 1 recordings of the"):
+        prepare_ami_sd(folder, tmp_path / "save")
+    (folder / "AMI.development.uem").write_text("c NA 0.85 1\n")
+    prepare_ami_sd(folder, tmp_path / "save")
+
+
+def test_files_of_a_mac_are_no_annotation(tmp_path):
+    folder = meetings(tmp_path / "ami")
+    (folder / "._AMI.train.rttm").write_bytes(b"\x00\xff")
+    (folder / "audio/a/._a.wav").write_bytes(b"\x00\xff")
+    prepare_ami_sd(folder, tmp_path / "save")
+
+
 def test_toy_of_meetings(tmp_path):
     pytest.importorskip("espeakng_loader")
     from s3prl_sb.corpora.toys.ami import ami
@@ -234,9 +251,10 @@ def test_tables(tmp_path, caplog):
     assert records["a"]["wav"] == str(tmp_path / "x.wav")
     assert records["b"]["segments"] == records["b"]["speakers"] == []
     # Again: nothing to do; changed: prepared anew
-    (tmp_path / "x.wav").unlink()
+    before = (tmp_path / "save/train.json").stat().st_mtime_ns
     assert prepare_segment_tables(path, path, path, tmp_path / "save") == paths
-    path.write_text(TABLE + "\n")
+    assert (tmp_path / "save/train.json").stat().st_mtime_ns == before
+    (tmp_path / "x.wav").unlink()
     with fails("t.csv:2: ", "x.wav: no such audio file"):
         prepare_segment_tables(path, path, path, tmp_path / "save")
 
@@ -248,6 +266,8 @@ def test_tables(tmp_path, caplog):
         (COLUMNS, ["t.csv: the table is empty"]),
         (COLUMNS + "a b,1,x.wav,u,ann,0,1\n", ["t.csv:2: record_id 'a b' has a space"]),
         (COLUMNS + "a,1,x.wav,u,ann b,0,1\n", ["t.csv:2: speaker 'ann b' has a space"]),
+        (COLUMNS + 'a,1,x.wav,u,"ann\nb",0,1\n', ["t.csv:2: speaker", "line break"]),
+        (COLUMNS + "a,1,x.wav,u,,,\n", ["t.csv: nobody speaks in any of the 1 rec"]),
         (COLUMNS + ",1,x.wav,u,ann,0,1\n", ["t.csv:2: no record_id"]),
         (COLUMNS + "a,1,,u,ann,0,1\n", ["t.csv:2: 'a': no path"]),
         (COLUMNS + "a,1,x.wav,u,,0,1\n", ["t.csv:2: 'a': a segment without a speaker"]),
@@ -280,6 +300,10 @@ def test_other_kinds_of_tables(tmp_path):
     file = table(tmp_path, json.dumps(segments, indent=1), "t.json")
     same = prepare_segment_tables(file, file, file, tmp_path / "other")
     assert manifest.read(same["test"]) == manifest.read(paths["test"])
+    segments["u2"]["speaker"] = "half \ud83d"
+    table(tmp_path, json.dumps(segments), "t.json")
+    with fails("t.json:1: 'a': speaker 'half \\ud83d' is not", "valid Unicode"):
+        prepare_segment_tables(file, file, file, tmp_path / "other")
     del segments["u2"]["wav_path"]
     table(tmp_path, json.dumps(segments), "t.json")
     with fails("t.json:1: no column wav"):

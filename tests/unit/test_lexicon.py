@@ -185,3 +185,16 @@ def test_tables_of_other_phones(table, tmp_path):
         german, german, german, str(tmp_path / "save"), phones=["a:", "x"]
     )
     assert manifest.read(paths["train"])["german0"]["phones"] == "a: x"
+
+
+@pytest.mark.parametrize("column", ["phones", "text"])
+def test_json_that_is_no_text(table, tmp_path, lexicon, column):
+    good, save = table("good", "phones", "B IY1"), str(tmp_path / "save")
+    path = tmp_path / "my.json"
+    write(path, '{"x": {"wav": "a.wav", "%s": ["B", "IY1"]}}' % column)
+    with fails(f"{path}:1: 'x': {column} ['B', 'IY1'] is neither text nor a number"):
+        prepare_phone_tables(good, path, good, save, [lexicon])
+    write(path, '{"x": {"wav": "a.wav", "%s": 5}}' % column)
+    fault = "'5' is no phone" if column == "phones" else "5 is in no lexicon"
+    with fails(f"{path}:1: 'x': {fault}"):
+        prepare_phone_tables(good, path, good, save, [lexicon])

@@ -94,6 +94,7 @@ def test_faults(tmp_path):
     table = folder / "wav16k/max/metadata/mixture_dev_mix_both.csv"
     good = table.read_text()
     for text, parts in {
+        COLUMNS: [": has no rows"],
         good + good.splitlines()[1]: [":3: '19-de-0001_26-de-0002' again", ":2"],
         good.replace("mixture_path", "path"): [":2: no mixture_path"],
         good.replace("26-de-0002,", "19-de-0002,"): [":2: mixture_ID", "two speakers"],
@@ -103,6 +104,17 @@ def test_faults(tmp_path):
         table.write_text(text)
         with fails(str(table), *parts):
             prepare_libri2mix_sd(folder, tmp_path / "save")
+
+
+def test_a_set_without_speech(tmp_path):
+    for name in ("train", "dev", "test"):
+        folder = tmp_path / "data" / name
+        sound(folder / "a.wav")
+        (folder / "wav.scp").write_text("a a.wav\n")
+        line = "SPEAKER a 1 0 1 <NA> <NA> ann <NA>\n" if name != "dev" else "\n"
+        (folder / "rttm").write_text(line)
+    with fails(f"{tmp_path}/data/dev: nobody speaks in any of the 1", "valid set"):
+        prepare_libri2mix_sd(tmp_path, tmp_path / "save")
 
 
 def test_loudness(tmp_path):

@@ -113,7 +113,7 @@ def test_more_parts(corpus, tmp_path, caplog):
     both = ["train-clean-100", "train-clean-360"]
     found = load(prepare_librispeech(corpus, tmp_path / "a", train_splits=both))
     assert len(found["train"]) == 4
-    assert "WARNING" not in caplog.text
+    assert "a leak?" not in caplog.text
     with caplog.at_level(logging.WARNING):
         prepare_librispeech(corpus, tmp_path / "b", valid_split="train-clean-100")
     assert "train-clean-100 is in two of the splits: a leak?" in caplog.text
@@ -140,6 +140,49 @@ def test_converted_audio_and_recordings_without_words(corpus, tmp_path, caplog):
     assert found["valid"]["84-198-0000"]["wav"].endswith(".wav")
     assert len(found["valid"]) == 2
     assert "1 recordings have no transcription, such as 84-198-0009" in caplog.text
+
+
+def test_a_chapter_without_transcriptions(corpus, tmp_path):
+    for number in ("199", "200"):
+        chapter(corpus / "dev-clean", "84", number).unlink()
+    (corpus / "dev-clean/84/201").mkdir()  # empty: nothing is lost
+    folder = corpus / "dev-clean/84"
+    with fails(
+        f"{folder / '199'}: audio, but no 84-199.trans.txt\n{folder / '200'}: audio",
+        "2 of 3. Unpack",
+    ):
+        prepare_librispeech(corpus, tmp_path / "save")
+
+
+def test_files_of_a_mac_are_not_read(corpus, tmp_path):
+    folder = corpus / "dev-clean/84/198"
+    (folder / "._84-198.trans.txt").write_bytes(b"\x00\xff")
+    (folder / "._84-198-0000.flac").write_bytes(b"\x00\xff")
+    found = load(prepare_librispeech(corpus, tmp_path / "save"))
+    assert len(found["valid"]) == 2
+
+
+def test_half_a_corpus_is_reported_unless_it_is_a_toy(corpus, tmp_path, caplog):
+    prepare_librispeech(tmp_path, tmp_path / "save")
+    (entry, *others) = (r.message for r in caplog.records if r.levelname == "WARNING")
+    assert entry == (
+        f"{corpus}: 2 utterances of train-clean-100, and 28539 are published. Is the "
+        "corpus unpacked whole?"
+    )
+    assert len(others) == 2
+    for place in (corpus, tmp_path):
+        caplog.clear()
+        (place / "toy.json").write_text("{}")
+        prepare_librispeech(tmp_path, tmp_path / "save")
+        assert "published" not in caplog.text
+        (place / "toy.json").unlink()
+    (corpus / "dev-clean").rename(corpus / "mine")  # of no known size
+    for part in ("train-clean-100", "test-clean"):
+        (corpus / part).rename(corpus / f"my-{part}")
+    prepare_librispeech(
+        corpus, tmp_path / "b", ["my-train-clean-100"], "mine", "my-test-clean"
+    )
+    assert "published" not in caplog.text
 
 
 def test_faults(corpus, tmp_path):

@@ -156,6 +156,13 @@ def test_errors_say_where_and_what_to_do(corpus, tmp_path):
         prepare_quesst14(corpus, save)
 
 
+def test_files_of_a_mac_are_no_truth(corpus, tmp_path):
+    path = truth(corpus, "dev")
+    path.rename(path.with_name("mine.rttm"))
+    path.with_name("._mine.rttm").write_bytes(b"\x00\xff")
+    prepare_quesst14(corpus, tmp_path / "save")
+
+
 def test_unknown_names_in_the_truth_are_reported(corpus, tmp_path, caplog):
     path = truth(corpus, "dev")
     change(path, "doc1 1 0.00 0.03 dev0", "doc9 1 0.00 0.03 dev0")
@@ -194,6 +201,21 @@ def test_tables_in_json(mine, tmp_path):
     path.write_text(json.dumps({"r": {"wav": "r.wav", "documents": ["b 2", "a"]}}))
     prepare_query_tables(*mine[:2], str(path), tmp_path / "save")
     assert read_trials(tmp_path / "save")["test"] == {"r": ["a", "b 2"]}
+
+
+@pytest.mark.parametrize("documents", [5, False, ["a", 1], [["a"]], {"a": 1}])
+def test_documents_that_are_no_ids(mine, tmp_path, documents):
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps({"r": {"wav": "r.wav", "documents": documents}}))
+    with fails(f"{path}:1: 'r': documents {documents!r} are no ids"):
+        prepare_query_tables(*mine[:2], str(path), tmp_path / "save")
+
+
+def test_changed_audio_is_prepared_again(mine, tmp_path):
+    prepare_query_tables(*mine, tmp_path / "save")
+    (tmp_path / "a.wav").unlink()
+    with fails("documents.csv:2", "a.wav: no such audio file"):
+        prepare_query_tables(*mine, tmp_path / "save")
 
 
 def test_errors_of_tables(mine, tmp_path):

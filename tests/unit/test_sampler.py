@@ -7,6 +7,7 @@ import pytest
 
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.sampler import SecondsSampler, StepSampler, make_sampler
+from s3prl_sb.errors import UserError
 
 
 def epoch(number, rank=None, processes=None, monkeypatch=None, **options):
@@ -169,9 +170,9 @@ def test_seconds_that_cannot_be():
         with pytest.raises(ValueError, match="must be positive"):
             SecondsSampler(durations, seconds, steps)
     dataset = ManifestDataset({"a": {"label": "x", "duration": 1.0}})
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(UserError, match="exclude each other"):
         make_sampler(dataset, 4, 1, batch_seconds=3, balance="label")
-    with pytest.raises(ValueError, match="'speaker' is no key.*label"):
+    with pytest.raises(UserError, match="'speaker' is no key.*label"):
         make_sampler(dataset, 4, 1, balance="speaker")
 
 

@@ -138,6 +138,15 @@ def test_wrong_tables(tmp_path, text, iob, message):
         prepare_slot_tables(*paths, tmp_path / "save")
 
 
+def test_json_that_is_no_text(tmp_path):
+    train, valid, _ = tables(tmp_path)
+    path = tmp_path / "test.json"
+    path.write_text('{"x": {"wav": "a.wav", "text": ["Go"], "iob": "O"}}')
+    message = re.escape(f"{path}:1: 'x': text ['Go'] is neither text nor a number")
+    with pytest.raises(ManifestError, match=message):
+        prepare_slot_tables(train, valid, path, tmp_path / "save")
+
+
 def test_wrong_manifests_are_named_themselves(tmp_path):
     prepare_slot_tables(*tables(tmp_path, "Ö", "O"), tmp_path / "save")
     path = tmp_path / "save/valid.json"
@@ -162,7 +171,9 @@ def test_marks_in_all_splits(caplog):
     assert "training does not show: artist" in caplog.text
     assert records["train"]["a"]["iob"]  # not changed
     records["test"] = {"c": record("rome", "O")}
-    with pytest.raises(ValueError, match="none of the 1 utterances of test has a slot"):
+    with pytest.raises(
+        ManifestError, match="none of the 1 utterances of test has a slot"
+    ):
         with_slots(records)
 
 

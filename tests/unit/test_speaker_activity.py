@@ -15,6 +15,7 @@ from s3prl_sb.dataio.speaker_activity import (
     decide,
     segments,
 )
+from s3prl_sb.errors import UserError
 
 SHIFT = 0.02
 
@@ -62,6 +63,17 @@ def test_against_a_loop_over_frames():
             assert row[column] == active
 
 
+def test_times_between_two_frames():
+    """0.35 s are 17.5 frames of 20 ms, of which floating point makes 17.49…"""
+    pipe = SpeakerActivity(Frames(), 1)
+    for hundredths in range(300):
+        end = hundredths / 100
+        labels = pipe.label(4.0, None, [["ann", 0.0, end]], ["ann"], None)
+        assert labels.sum() == np.rint(hundredths * 160 / 320)
+        later = pipe.label(4.0, 1.0, [["ann", 1.0, 1.0 + end]], ["ann"], None)
+        assert later.sum() == labels.sum()
+
+
 def test_a_segment_over_a_whole_chunk_is_speech():
     found = [["ann", 0.1, 3.9], ["bob", 3.2, 3.6]]
     chunks = labels({"r": record(found, 4.0)}, UnfoldChunks(1.0))
@@ -97,7 +109,7 @@ def test_what_is_not_annotated_is_unknown():
 
 def test_too_many_speakers():
     found = [["a", 0, 1], ["b", 0, 1], ["c", 0, 1]]
-    with pytest.raises(ValueError, match=r"'r' has 3 speakers \(a, b, c\).*now 2"):
+    with pytest.raises(UserError, match=r"'r' has 3 speakers \(a, b, c\).*now 2"):
         labels({"r": record(found)})
 
 

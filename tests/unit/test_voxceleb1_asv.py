@@ -18,7 +18,7 @@ from s3prl_sb.corpora.voxceleb1_asv import (
     prepare_voxceleb1_asv,
     trial_lists,
 )
-from s3prl_sb.dataio import manifest, trials
+from s3prl_sb.dataio import headers, manifest, trials
 from s3prl_sb.dataio.manifest import ManifestError
 
 PATH = "id10270/video/00001.wav"
@@ -133,7 +133,7 @@ def test_a_finished_preparation_is_kept(tmp_path, monkeypatch):
     vox, save = corpus(tmp_path / "vox"), tmp_path / "save"
     paths = prepare_voxceleb1_asv(vox, save, valid_speakers=3)
     with monkeypatch.context() as patch:
-        patch.setattr(manifest, "durations", None)
+        patch.setattr(headers, "durations", None)
         assert prepare_voxceleb1_asv(vox, save, valid_speakers=3) == paths
         assert prepare_voxceleb1_asv(None, save, skip_prep=True) == paths
         assert prepare_trial_tables(0, 0, 0, save, skip_prep=True) == paths
@@ -145,6 +145,15 @@ def test_a_finished_preparation_is_kept(tmp_path, monkeypatch):
     assert (save / "valid_trials.txt").read_text() == before
     prepare_voxceleb1_asv(vox, save, valid_speakers=2)
     assert (save / "valid_trials.txt").read_text() != before
+
+
+def test_files_that_are_no_recordings(tmp_path, caplog):
+    vox = corpus(tmp_path / "vox")
+    (vox / "dev/wav/id10009").write_text("a file, not a folder")
+    (vox / "dev/wav/id10001/a/._00001.wav").write_bytes(b"\x00\xff")
+    (vox / "dev/wav/id10001/._a").mkdir()
+    prepare_voxceleb1_asv(vox, tmp_path / "save", valid_speakers=2)
+    assert "8 speakers outside the test, and 1211 are published" in caplog.text
 
 
 def test_errors(tmp_path, caplog):
@@ -237,16 +246,32 @@ def test_tables_without_ids_and_as_json(tmp_path):
     assert lists["test"] == [trials.Trial(1, "a", "b"), trials.Trial(0, "a", "d")]
 
 
+def test_tables_are_read_as_all_tables_are(tmp_path):
+    """Spaces around cells, also in the header; blank rows; other delimiters."""
+    files = tables(tmp_path)
+    Path(files[1]).write_text(
+        " label , wav1 ,wav_path2\n,,\n1, a.wav ,b.wav\n\n0,a.wav,c.wav\n , ,\n"
+    )
+    prepare_trial_tables(*files, tmp_path / "save")
+    lists = trial_lists(tmp_path / "save")
+    assert lists["valid"] == [trials.Trial(1, "a", "b"), trials.Trial(0, "a", "c")]
+    Path(files[1]).write_text("label;wav1;wav2\n1;a.wav;b.wav\n")
+    with fails(f"{files[1]}:1: no column label", "separated by semicolons"):
+        prepare_trial_tables(*files, tmp_path / "save")
+
+
 @pytest.mark.parametrize(
     "row, parts",
     [
         ("x,y,a.wav,b.wav,yes", [":3: label 'yes' is neither 1"]),
         ("x,y,a.wav,,1", [":3: missing wav_path2"]),
-        ("x,y,a.wav,b.wav", [":3: not as many cells"]),
-        ("x,y,a.wav,b.wav,1,1", [":3: not as many cells"]),
+        ("x,y,a.wav,b.wav", [":3: 4 cells, but the header has 5"]),
+        ("x,y,a.wav,b.wav,1,1", [":3: 6 cells, but the header has 5"]),
         ("y,z,a.wav,c.wav,0", [":3: 'y' is a.wav, but b.wav in line 2"]),
         ("x,z,a.wav,none.wav,0", [":3: ", "none.wav: no such audio file"]),
         ('x,"z', [":3: not valid CSV"]),
+        ('"x\ny",y,a.wav,b.wav,1', [":3: tab or line break in the id "]),
+        ("x\x85z,y,a.wav,b.wav,1", [":3: tab or line break in the id "]),
         ("x,y,a.wav,b.wav,1", ["none of 2 trials is of different speakers"]),
     ],
 )
@@ -268,7 +293,7 @@ def test_tables_that_are_wrong(tmp_path):
     with fails("none.csv: no such file"):
         prepare_trial_tables(files[0], tmp_path / "none.csv", files[2], save)
     Path(files[2]).write_text("id1,id2,wav,label\n")
-    with fails(f"{files[2]}:1: no column wav_path1, wav_path2", "found id1"):
+    with fails(f"{files[2]}:1: no column wav_path1 or wav1, wav_path2", "found id1"):
         prepare_trial_tables(*files, save)
     Path(files[2]).write_text("id1,id2,wav_path1,wav_path2,label\n")
     with fails(f"{files[2]}: the table is empty"):
@@ -290,6 +315,7 @@ def test_json_that_is_wrong(tmp_path):
     path = tmp_path / "trials.json"
     for content, message in (
         ({"1": trial}, "trials.json:1: missing wav_path2"),
+        ({"1": {**trial, "wav_path2": 5}}, "trials.json:1: wav_path2 5 is no path"),
         ({"1": [1, 2]}, "trials.json:1: [1, 2] is not an object"),
     ):
         path.write_text(json.dumps(content))

@@ -1,0 +1,182 @@
+"""The rows of a table file, as they stand in it: CSV, TSV or JSON.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import io
+import os
+import re
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import ManifestError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+ALIASES = {  # S3PRL's and SpeechBrain's column names
+    "ID": "id",
+    "wav_path": "wav",
+    "start_sec": "start",
+    "end_sec": "stop",
+    "transcription": "text",
+    "spk": "speaker",
+}
+
+
+def rows(path):
+    """The (id, line, record) of each record of a table, as they stand in it."""
+    return manifest.json_rows(path) if suffix(path) == ".json" else csv_rows(path)
+
+
+def suffix(path):
+    """``.csv``, ``.tsv`` or ``.json``; any other is an error."""
+    if not os.path.isfile(path):
+        raise ManifestError(f"{path}: no such file")
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in (*DELIMITERS, ".json"):
+        raise ManifestError(f"{path}: not a .csv, .tsv or .json file. Save it as one.")
+    return ending
+
+
+def locate(path):
+    """``{id: line}`` of a table or manifest; empty if it cannot be read."""
+    try:
+        return {name: line for name, line, _ in rows(path)}
+    except ManifestError:
+        return {}
+
+
+def places(path):
+    """``{id: "file:line"}`` of a table or manifest."""
+    return {name: f"{path}:{line}" for name, line in locate(path).items()}
+
+
+def also(key, aliases=ALIASES):
+    """A column with its other names."""
+    return " or ".join([key, *(name for name, to in aliases.items() if to == key)])
+
+
+def check_id(name, place):
+    """An error at ``place`` if an id does not fit into a line of a text file."""
+    if "\t" in name or name.splitlines() not in ([], [name]):
+        raise ManifestError(
+            f"{place}: tab or line break in the id {name!r}. Give the record an id "
+            "that fits in a line."
+        )
+
+
+def csv_rows(path):
+    """The (id, line, record) of each row of a CSV or TSV, cells as text."""
+    return [
+        (record.pop("id", None) or _id(record), line, record)
+        for line, record in csv_cells(path)
+    ]
+
+
+def _id(record):
+    """An id made of the path and the segment."""
+    times = [record[key] for key in ("start", "stop") if record.get(key)]
+    return "_".join([os.path.splitext(record["wav"])[0], *times])
+
+
+def csv_cells(path, needed=("wav",), aliases=ALIASES):
+    """The (line, {column: cell}) of each row of a CSV or TSV that is not blank.
+
+    Arguments
+    ---------
+    path : str
+        The file, UTF-8; by its ending, commas or tabs are between the cells.
+    needed : tuple of str
+        Columns that there must be.
+    aliases : dict
+        From columns' other names to theirs.
+
+    Returns
+    -------
+    list of (int, dict)
+        Cells are text without spaces around it.
+
+    Raises
+    ------
+    ManifestError
+        Names the file, the line, and the way out.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("wav_path, label\\na.wav, yes\\n,\\n")
+    ...     file.flush()
+    ...     csv_cells(file.name)
+    [(2, {'wav': 'a.wav', 'label': 'yes'})]
+    """
+    delimiter = DELIMITERS.get(os.path.splitext(path)[1].lower(), ",")
+    text = io.StringIO(manifest.read_text(path), newline="")
+    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
+    names, found, line = None, [], 1
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if names is None and any(cells):
+                names = _columns(path, line, cells, delimiter, needed, aliases)
+            elif any(cells):
+                _check_row(f"{path}:{line}", cells, delimiter, len(names))
+                # pandas writes its row numbers into a column without a name
+                record = {name: cell for name, cell in zip(names, cells) if name}
+                found.append((line, record))
+            line = reader.line_num + 1  # a quoted cell may span lines
+    except csv.Error as fault:
+        raise ManifestError(
+            f"{path}:{line}: not valid CSV: {fault}. Check the quotes."
+        ) from fault
+    return found
+
+
+def _columns(path, line, cells, delimiter, needed, aliases):
+    """The columns' names, in the manifest's terms."""
+    names = [aliases.get(cell, cell) for cell in cells]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ManifestError(
+            f"{path}:{line}: two columns for {', '.join(twice)}. Keep one of them."
+        )
+    missing = [key for key in needed if key not in names]
+    if missing:
+        way_out = "The first line must name the columns."
+        for other in DELIMITER_NAMES:
+            parts = [part.strip(' "') for part in delimiter.join(cells).split(other)]
+            if other != delimiter and set(needed) <= {aliases.get(p, p) for p in parts}:
+                way_out = (
+                    f"The cells seem to be separated by {DELIMITER_NAMES[other]}; in "
+                    f"a {os.path.splitext(path)[1]} file they are by "
+                    f"{DELIMITER_NAMES[delimiter]}. Save it so."
+                )
+        wanted = ", ".join(also(key, aliases) for key in missing)
+        raise ManifestError(
+            f"{path}:{line}: no column {wanted}; found {', '.join(cells)}. {way_out}"
+        )
+    return names
+
+
+def _check_row(place, cells, delimiter, columns):
+    for cell in cells:
+        _, *others = re.split(r"\r\n?|\n", cell)
+        if delimiter == "\t":
+            swallowed = others and "\t" in cell
+        else:
+            swallowed = columns > 1 and any(
+                line.count(delimiter) == columns - 1 for line in others
+            )
+        if swallowed:
+            raise ManifestError(
+                f"{place}: a cell that goes on for {len(others) + 1} lines seems to "
+                f"hold other rows: {cell[:40]!r}… A stray quote? Double the quotes in "
+                "a text and put it between quotes; write a text of several lines in "
+                "one."
+            )
+    if len(cells) != columns:
+        raise ManifestError(
+            f"{place}: {len(cells)} cells, but the header has {columns}. Quote a cell "
+            "that holds the delimiter."
+        )

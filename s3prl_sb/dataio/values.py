@@ -1,0 +1,75 @@
+"""The values of a user's records: JSON holds more than a manifest may.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import json
+import math
+
+from s3prl_sb.dataio.manifest import ManifestError
+
+
+def make_texts(records, keys, places):
+    """Turns the values of some keys into text, in place.
+
+    So 1 in a JSON file is the same class as "1", there or in a CSV.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``. Numbers, true and false become text; what is empty stays.
+    keys : tuple of str
+        Of the records.
+    places : callable
+        Gives ``{id: "file:line"}``; only called on a fault.
+
+    Raises
+    ------
+    ManifestError
+        Lists lists, objects and what is no number.
+
+    Example
+    -------
+    >>> records = {"a": {"label": True}, "b": {"label": 1}, "c": {"label": 0.5}}
+    >>> make_texts(records, ("label",), dict)
+    >>> [record["label"] for record in records.values()]
+    ['true', '1', '0.5']
+    """
+    faults = []
+    for name, record in records.items():
+        for key in keys:
+            value = record.get(key)
+            if isinstance(value, bool):
+                record[key] = str(value).lower()
+            elif isinstance(value, int):
+                record[key] = str(value)
+            elif isinstance(value, float) and math.isfinite(value):
+                record[key] = repr(value)
+            elif not isinstance(value, str) and value not in (None, []):
+                faults.append((name, f"{key} {value!r} is neither text nor a number"))
+    if faults:
+        spots = places()
+        texts = [f"{spots.get(n, '')}: '{n}': {fault}" for n, fault in faults]
+        way_out = 'Write a text: "a b" in place of ["a", "b"].'
+        raise ManifestError.listing(texts, way_out, len(records))
+
+
+def check_values(name, record, place):
+    """An error at ``place`` if a manifest cannot hold a record, or its id ``name``."""
+    if _writable([name, record]):
+        return
+    wrong = [key for key, value in record.items() if not _writable([key, value])]
+    shown = f"{wrong[0]} {record[wrong[0]]!r}" if wrong else "id"
+    raise ManifestError(
+        f"{place}: {name!r}: {shown} is not finite, or not valid Unicode. Correct it, "
+        "or write null."
+    )
+
+
+def _writable(value):
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        return False
+    return True
