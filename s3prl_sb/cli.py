@@ -7,7 +7,6 @@ Authors
 """
 
 import argparse
-import difflib
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import __version__, resources
+from s3prl_sb.launching import run
 from s3prl_sb.superb import command as superb
 
 
@@ -75,7 +75,8 @@ def parser():
         help="run a recipe: s3prl-sb run SUPERB/KS --upstream NAME --data_folder DIR",
         description="Runs a recipe. What follows its name goes to its train.py: "
         "first a YAML file of your own, if you have one, then --key value for "
-        "any key of it, and SpeechBrain's options.",
+        "any key of it, and SpeechBrain's options. s3prl-sb run SUPERB/KS --help "
+        "prints all keys, and where their YAML file is.",
         epilog="Recipes: " + ", ".join(resources.recipes()),
     )
     verb.add_argument("recipe", help="its name")
@@ -138,7 +139,12 @@ def parser():
     verb.add_argument(
         "--layers", type=int, nargs="+", help="hidden states (default: all)"
     )
-    verb.add_argument("--dtype", choices=("float16", "float32"), default="float16")
+    verb.add_argument(
+        "--dtype",
+        choices=("float16", "float32"),
+        default="float16",
+        help="of the numbers on the disk (default: float16)",
+    )
     verb.add_argument("--device", default="cpu", help="cpu, cuda, … (default: cpu)")
     verb.add_argument(
         "--processes", type=int, default=1, help="on this machine (default: 1)"
@@ -169,17 +175,33 @@ def parser():
     )
     verb.set_defaults(verb=convert)
 
-    verb = verbs.add_parser("export", help="make a finished run loadable elsewhere")
+    verb = verbs.add_parser(
+        "export",
+        help="make a finished run loadable elsewhere",
+        description="Makes a folder with all that inference needs: "
+        "s3prl_sb.inference.load(FOLDER), or s3prl-sb predict FOLDER a.wav.",
+    )
     verb.add_argument("run", help="its output folder")
     verb.add_argument("destination", help="folder to make")
     verb.set_defaults(verb=export)
 
-    verb = verbs.add_parser("predict", help="label audio files")
+    verb = verbs.add_parser(
+        "predict",
+        help="label audio files",
+        description="A line a file. Of verification and query by example the first "
+        "file is compared with, or searched in, the others. A file that cannot be read "
+        "is named, and the others are labelled.",
+    )
     verb.add_argument("model", help="an export, or the output folder of a run")
     verb.add_argument("wav", nargs="+", help="wav, flac, ogg or mp3")
     verb.set_defaults(verb=predict)
 
-    verb = verbs.add_parser("results", help="a table of finished runs")
+    verb = verbs.add_parser(
+        "results",
+        help="a table of finished runs",
+        description="A line for each results.json: task, upstream, seed, updates, the "
+        "metric of the test set, time and folder.",
+    )
     verb.add_argument("folder", nargs="+", help="searched at any depth")
     verb.set_defaults(verb=results)
 
@@ -188,37 +210,18 @@ def parser():
         help="fetch a corpus whose licence lets anyone do so",
         description="Broken off and run again, it goes on where it was.",
     )
-    verb.add_argument("corpus", help="such as librispeech")
+    verb.add_argument("corpus", help="such as librispeech; an unknown name lists all")
     verb.add_argument("destination", help="folder to make or complete")
     verb.set_defaults(verb=download)
 
     verb = verbs.add_parser("toy", help="let the machine speak a small corpus")
     verb.add_argument("corpus", help="such as librispeech; an unknown name lists all")
     verb.add_argument("destination", help="folder to make")
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument(
+        "--seed", type=int, default=0, help="another one, another corpus (default: 0)"
+    )
     verb.set_defaults(verb=toy)
     return top
-
-
-def run(name, rest):
-    """Becomes the recipe's train.py."""
-    found = resources.recipes()
-    if name not in found:
-        near = difflib.get_close_matches(name, found, n=3, cutoff=0.3)
-        print(
-            f"s3prl-sb: no recipe '{name}'. "
-            + (f"Did you mean {' or '.join(near)}? " if near else "")
-            + f"There are: {', '.join(found)}.",
-            file=sys.stderr,
-        )
-        return 1
-    if not rest or not rest[0].endswith((".yaml", ".yml")):
-        rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
-    command = [sys.executable, str(found[name] / "train.py"), *rest]
-    # Threads that wait for work should not burn a core meanwhile.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.stdout.flush()
-    os.execv(sys.executable, command)
 
 
 def upstreams(arguments):
@@ -318,8 +321,16 @@ def predict(arguments):
     """Prints what a model says of audio files."""
     from s3prl_sb import inference
 
-    for line in inference.load(arguments.model).lines(arguments.wav):
+    bad = []
+
+    def failed(path, error):
+        bad.append(path)
+        place = "" if str(path) in str(error) else f"{path}: "
+        print(f"s3prl-sb: {place}{error}", file=sys.stderr)
+
+    for line in inference.load(arguments.model).lines(arguments.wav, failed):
         print(line)
+    return 1 if bad else 0
 
 
 def results(arguments):
@@ -327,6 +338,8 @@ def results(arguments):
     rows = []
     for folder in arguments.folder:
         for path in sorted(Path(folder).rglob("results.json")):
+            if "debug" in path.relative_to(folder).parts:  # no results: of --debug
+                continue
             found = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(found, dict) or "chosen_by" not in found:
                 raise ValueError(f"{path} is not of a recipe")

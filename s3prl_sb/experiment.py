@@ -5,17 +5,23 @@ Authors
 """
 
 import difflib
+import io
 import logging
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from hyperpyyaml import load_hyperpyyaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
 
+from s3prl_sb import arguments
 from s3prl_sb.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+DEBUG = "debug"  #: what --debug leaves goes into this folder of output_folder
+#: Key of the loaded settings: the recipe as it was written and overridden.
+RECIPE = "recipe_settings"
 
 
 class RecipeError(UserError, ValueError):
@@ -35,6 +41,9 @@ def load_recipe(hparams_file, overrides=""):
     Returns
     -------
     dict
+        And, under :data:`RECIPE`, what the recipe says, as plain data: its keys with
+        the overrides, references as they are written; but ``upstream_model`` as
+        its card has it. By it a run is known again.
 
     Raises
     ------
@@ -53,11 +62,8 @@ def load_recipe(hparams_file, overrides=""):
     ...
     s3prl_sb.experiment.RecipeError: There is no key 'batchsize'. Did you mean …?
     """
-    import ruamel.yaml
-
-    yaml = ruamel.yaml.YAML()
     with open(hparams_file, encoding="utf-8") as file:
-        known = yaml.load(file)
+        known = _yaml().load(file)
     changes = read_overrides(overrides)
     for key, value in (changes or {}).items():
         _check(key, value, known, prefix="")
@@ -65,7 +71,47 @@ def load_recipe(hparams_file, overrides=""):
         if _tag(value) == "!PLACEHOLDER" and key not in (changes or {}):
             raise RecipeError(f"The recipe needs a value: give --{key} VALUE.")
     with open(hparams_file, encoding="utf-8") as file:
-        return load_hyperpyyaml(file, overrides)
+        hparams = load_hyperpyyaml(file, overrides)
+    recipe = plain(_merged(known, changes or {}))
+    if "upstream_model" in recipe:
+        recipe["upstream_model"] = plain(_resolved(hparams_file, overrides))[
+            "upstream_model"
+        ]
+    hparams[RECIPE] = {k: v for k, v in recipe.items() if not k.startswith("__")}
+    return hparams
+
+
+def plain(value):
+    """A node of YAML as JSON values, without its comments.
+
+    Arguments
+    ---------
+    value : object
+        As ruamel.yaml loads it.
+
+    Returns
+    -------
+    object
+        With tags as text.
+
+    Example
+    -------
+    >>> import ruamel.yaml
+    >>> plain(ruamel.yaml.YAML().load("{a: !ref <b>, c: [1, 2.0]}  # comment"))
+    {'a': '!ref <b>', 'c': [1, 2.0]}
+    """
+    tag = _tag(value)
+    if isinstance(value, dict):
+        found = {str(key): plain(inner) for key, inner in value.items()}
+        return {"tag": tag, **found} if tag else found
+    if isinstance(value, (list, tuple)):
+        found = [plain(inner) for inner in value]
+        return [{"tag": tag}, *found] if tag else found
+    if tag:
+        return f"{tag} {getattr(value, 'value', '')}"
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    return float(value) if isinstance(value, float) else str(value)
 
 
 def start(argv, prepare):
@@ -75,7 +121,8 @@ def start(argv, prepare):
     ---------
     argv : list of str
         ``sys.argv[1:]``: the YAML file, ``--key value`` for any key of it, and
-        SpeechBrain's options.
+        SpeechBrain's options. With ``--debug`` everything goes into the folder
+        ``debug`` of ``output_folder``: what lies there already is not touched.
     prepare : callable
         Takes the settings and writes the manifests; run once, however many
         processes there are.
@@ -91,20 +138,94 @@ def start(argv, prepare):
     import torch
     from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
-    hparams_file, run_opts, overrides = sb.parse_arguments(argv)
+    say_what_is_wrong()
+    hparams_file, run_opts, overrides = parse(argv)
     if not torch.distributed.is_initialized():  # by another fold
         ddp_init_group(run_opts)
-    _say_what_is_wrong()
+    if run_opts["debug"]:
+        overrides = _apart(hparams_file, overrides)
     hparams = load_recipe(hparams_file, overrides)
     folder = hparams["output_folder"]
     sb.create_experiment_directory(folder, hparams_file, overrides)
-    _say_what_is_wrong()  # SpeechBrain has put its own way in the place
+    say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep_script, args=[folder])
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
 
 
-def _say_what_is_wrong():
+def parse(argv):
+    """Reads the command line of a recipe.
+
+    Arguments
+    ---------
+    argv : list of str
+        As for :func:`start`.
+
+    Returns
+    -------
+    hparams_file : str
+        The YAML file.
+    run_opts : dict
+        SpeechBrain's options.
+    overrides : str
+        YAML: what the command line gives, and paths whose ``~`` is expanded.
+    """
+    hparams_file, run_opts, overrides = arguments.parse(argv)
+    changes = read_overrides(overrides) or {}
+    with open(hparams_file, encoding="utf-8") as file:
+        values = _yaml().load(file)
+    # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
+    changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in values})
+    values.update(changes)
+    for key, value in values.items():
+        if arguments.expanded(key, value) != value:
+            changes[key] = arguments.expanded(key, value)
+    return hparams_file, run_opts, _text(changes)
+
+
+def _apart(hparams_file, overrides):
+    """Overrides that put all that a run writes into a folder of its own."""
+    changes = read_overrides(overrides) or {}
+    before = _resolved(hparams_file, overrides)
+    for key in ("output_folder", "save_folder"):
+        now = _resolved(hparams_file, _text(changes))
+        if key in now and now[key] == before[key]:  # else it has come along
+            changes[key] = str(Path(before[key]) / DEBUG)
+    return _text(changes)
+
+
+def _resolved(hparams_file, overrides):
+    """The YAML with overrides and without references, nothing made of it."""
+    with open(hparams_file, encoding="utf-8") as file:
+        return _yaml().load(resolve_references(file, overrides).getvalue())
+
+
+def _merged(node, changes):
+    """As hyperpyyaml merges overrides."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(node.get(key), dict):
+            _merged(node[key], value)
+        else:
+            node[key] = value
+    return node
+
+
+def _yaml():
+    import ruamel.yaml
+
+    return ruamel.yaml.YAML()
+
+
+def _text(changes):
+    """Overrides as YAML."""
+    if not changes:
+        return ""
+    stream = io.StringIO()
+    _yaml().dump(changes, stream)
+    return stream.getvalue()
+
+
+def say_what_is_wrong():
     """A user's mistake ends in its message alone, not in a traceback."""
     otherwise = sys.excepthook
 

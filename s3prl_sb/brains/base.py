@@ -194,12 +194,7 @@ class SSLBrain(Evaluation, sb.Brain):
 
     def on_fit_start(self):
         """SpeechBrain's, after making sure that it is this run that goes on."""
-        total, epoch = self.hparams.total_steps, self.hparams.steps_per_epoch
-        if total < epoch or total % epoch:
-            raise RecipeError(
-                f"total_steps {total} is no multiple of steps_per_epoch {epoch}: "
-                "choose one."
-            )
+        settings.check_numbers(vars(self.hparams))
         if self.checkpointer is not None and not self.debug:
             settings.check(self)
         super().on_fit_start()

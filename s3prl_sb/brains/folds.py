@@ -9,7 +9,7 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb.experiment import RecipeError, read_overrides
+from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def cross_validate(argv, train, folds):
     """
     from speechbrain.utils.distributed import if_main_process
 
+    say_what_is_wrong()
     settings = peek(argv, ("fold", "output_folder", "train_csv"))
     if settings["train_csv"]:
         if settings["fold"] != "all":
@@ -54,8 +55,10 @@ def cross_validate(argv, train, folds):
     for fold in folds if wanted == "all" else [wanted]:
         train(changed(argv, fold=fold, output_folder=folder / f"fold{fold}"))
     if wanted == "all" and if_main_process():
-        write_json(folder / "results.json", summary(folder, folds))
-        logger.info("Results of all folds: %s", folder / "results.json")
+        inner = DEBUG if parse(argv)[1]["debug"] else ""
+        path = folder / inner / "results.json"
+        write_json(path, summary(folder, folds, inner))
+        logger.info("Results of all folds: %s", path)
 
 
 def peek(argv, keys):
@@ -73,11 +76,9 @@ def peek(argv, keys):
     dict
     """
     import ruamel.yaml
-    import speechbrain as sb
     from hyperpyyaml import resolve_references
 
-    hparams_file, _, overrides = sb.parse_arguments(argv)
-    read_overrides(overrides)  # for its errors
+    hparams_file, _, overrides = parse(argv)
     with open(hparams_file, encoding="utf-8") as file:
         text = resolve_references(file, overrides).getvalue()
     settings = ruamel.yaml.YAML().load(text)
@@ -115,7 +116,7 @@ def changed(argv, **settings):
     return kept + [f"--{name}={value}" for name, value in settings.items()]
 
 
-def summary(folder, folds):
+def summary(folder, folds, inner=""):
     """The results of all folds as one, in the form of each.
 
     Arguments
@@ -124,18 +125,21 @@ def summary(folder, folds):
         With ``fold<k>/results.json``.
     folds : sequence of int
         Their numbers.
+    inner : str
+        The folder of each fold's where its results are; default: itself.
 
     Returns
     -------
     dict
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
         deviations over the folds; ``utterances`` and ``seconds`` sums; ``best_step``
-        and ``layer_weights`` means; ``folds`` the essentials of each.
+        and ``layer_weights`` means; ``lr`` is null where folds have chosen different
+        ones; ``folds`` the essentials of each.
     """
     found = []
     for fold in folds:
-        text = (folder / f"fold{fold}" / "results.json").read_text(encoding="utf-8")
-        found.append(json.loads(text))
+        path = folder / f"fold{fold}" / inner / "results.json"
+        found.append(json.loads(path.read_text(encoding="utf-8")))
     columns = zip(*(results["layer_weights"] for results in found))
     return {
         **found[0],
@@ -145,6 +149,7 @@ def summary(folder, folds):
             split: sum(results["utterances"][split] for results in found)
             for split in found[0]["utterances"]
         },
+        "lr": found[0]["lr"] if len({r["lr"] for r in found}) == 1 else None,
         "best_step": round(statistics.fmean(r["best_step"] for r in found)),
         "layer_weights": [statistics.fmean(column) for column in columns],
         "seconds": round(sum(results["seconds"] for results in found), 1),
@@ -152,7 +157,7 @@ def summary(folder, folds):
         "folds": [
             {
                 "fold": fold,
-                "folder": f"fold{fold}",
+                "folder": str(Path(f"fold{fold}", inner)),
                 "metrics": results["metrics"],
                 "valid": results["valid"],
                 "utterances": results["utterances"],

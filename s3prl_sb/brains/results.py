@@ -14,6 +14,7 @@ import torch
 
 import s3prl_sb
 from s3prl_sb.brains import plots
+from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ def write_interface(brain):
         Evaluated.
     """
     folder = Path(brain.hparams.output_folder)
-    write_json(folder / INTERFACE, brain.interface())
+    interface = brain.interface()
+    if brain.upstream.freeze:  # else its weights are in the checkpoint
+        interface["upstream_weights"] = first_weights(brain.upstream)
+    write_json(folder / INTERFACE, interface)
 
 
 def write(brain, metrics):

@@ -7,7 +7,7 @@ Authors
 import functools
 import logging
 
-from s3prl_sb.brains import sweep
+from s3prl_sb.brains import settings, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,16 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
     Returns
     -------
     s3prl_sb.brains.base.SSLBrain
+
+    Raises
+    ------
+    s3prl_sb.brains.settings.SettingsError
+        Before anything is computed, if the settings cannot work, or the folder
+        holds a run of others.
     """
+    settings.check_numbers(hparams)
+    if not (run_opts or {}).get("debug"):
+        settings.begin(hparams, splits)
     modules = {"featurizer": hparams["featurizer"], **modules}
     if hparams.get("lr_search"):
         lr = sweep.search(brain_class, hparams, run_opts, splits, modules, **kwargs)

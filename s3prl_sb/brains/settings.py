@@ -11,8 +11,13 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.dataio.fingerprint import first_weights
+from s3prl_sb.errors import UserError
+from s3prl_sb.experiment import RECIPE
 from s3prl_sb.files import write_json
 
+#: Keys of a recipe that count something.
+COUNTS = ("total_steps", "steps_per_epoch", "batch_size", "grad_accumulation_factor")
 #: Keys of a recipe that a run keeps from its first step to its last.
 KEPT = (
     "seed",
@@ -31,6 +36,88 @@ KEPT = (
     "valid_seed",
     "min_seconds",
 )
+#: Keys of a recipe that may be changed all the same. Any other may not.
+HARMLESS = (
+    # Where things lie; what is learned from is compared by its digest.
+    *("lexicon", "version", "unknown_words", "language", "skip_prep", "upstream_name"),
+    # What is only tested on.
+    *("test_split", "test_speakers", "lm", "lm_decoding"),
+    *("thresholds", "medians", "score_normalization", "cohort_size", "top_n"),
+    # How it is done, and for how long.
+    *("valid_dataloader_opts", "test_dataloader_opts", "ckpt_interval_steps"),
+    *("total_steps", "epoch_counter", "lr_search", "checkpointer", "train_loggers"),
+)
+HARMLESS_STARTS = ("cache",)
+HARMLESS_ENDS = ("_folder", "_csv", "_file")
+#: Inside of others: files of an upstream, whose weights are compared; workers.
+HARMLESS_INSIDE = {
+    "upstream_model": ("source", "codes", "pca", "model_config", "freeze"),
+    "train_dataloader_opts": ("num_workers",),
+}
+WEIGHTS = "weights of the upstream"
+#: What settings.json of older versions lacks: then it is not compared.
+LATER = (RECIPE, WEIGHTS)
+
+
+class SettingsError(UserError, ValueError):
+    """Settings that cannot work, or are not those of the run to go on with."""
+
+
+def check_numbers(hparams):
+    """Makes sure that steps and batches can be counted.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of a recipe.
+
+    Raises
+    ------
+    SettingsError
+        That names the key.
+
+    Example
+    -------
+    >>> check_numbers({"total_steps": 1000, "steps_per_epoch": 300})
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.brains.settings.SettingsError: total_steps 1000 is no multiple of …
+    """
+    for key in COUNTS:
+        if key == "batch_size" and hparams.get("batch_seconds"):
+            continue  # it is not used
+        value = hparams.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SettingsError(f"{key} is a whole number from 1 on, not {value!r}.")
+    total, epoch = hparams.get("total_steps", 0), hparams.get("steps_per_epoch", 1)
+    if total % epoch:
+        raise SettingsError(
+            f"total_steps {total} is no multiple of steps_per_epoch {epoch}: choose "
+            "one."
+        )
+
+
+def begin(hparams, splits):
+    """Looks, before anything is computed, whether it is this run that goes on.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of a recipe.
+    splits : dict
+        As for :func:`digests`.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds checkpoints of other settings.
+    """
+    if not _goes_on(hparams["checkpointer"]):
+        return
+    now = _settings(hparams, hparams["upstream_model"], digests(splits))
+    if hparams.get("lr_search"):
+        now.pop("lr", None)  # it is yet to be chosen
+    _compare(hparams["checkpointer"], now, partial=True)
 
 
 def check(brain):
@@ -43,43 +130,112 @@ def check(brain):
 
     Raises
     ------
-    ValueError
+    SettingsError
         That names the setting that has changed, and the way out.
     """
-    folder = Path(brain.checkpointer.checkpoints_dir)
-    path = folder / "settings.json"
-    hparams = vars(brain.hparams)
-    now = {key: hparams[key] for key in KEPT if key in hparams}
+    now = _settings(vars(brain.hparams), brain.upstream, brain.data)
     now["modules"] = {
         f"{module}.{name}": list(parameter.shape)
         for module, content in sorted(brain.raw_modules.items())
         for name, parameter in content.named_parameters()
     }
-    now["data"] = brain.data
     if hasattr(brain, "tokenizer"):
         now["tokenizer"] = brain.tokenizer.spec()
     now = json.loads(json.dumps(now, default=str))
-    if path.is_file() and brain.checkpointer.list_checkpoints():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [
-            f"{key} {_readable(before.get(key))}, not {_readable(now.get(key))}"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key) and key != "modules"
-        ]
-        old, new = before.get("modules", {}), now["modules"]
-        changed += [
-            f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"
-            for name in sorted(old.keys() | new.keys())
-            if old.get(name) != new.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                f"'{folder}' holds checkpoints of another experiment: with "
-                f"{'; '.join(changed[:6])}. Choose another output_folder, or "
-                "delete this one."
-            )
+    if _goes_on(brain.checkpointer):
+        _compare(brain.checkpointer, now)
     elif if_main_process():
-        write_json(path, now)
+        write_json(_path(brain.checkpointer), now)
+
+
+def described(hparams):
+    """What a recipe says, as far as the outcome may depend on it.
+
+    Arguments
+    ---------
+    hparams : dict
+        From :func:`s3prl_sb.experiment.load_recipe`.
+
+    Returns
+    -------
+    dict
+        Without :data:`KEPT`, which are compared by their values, and
+        :data:`HARMLESS`. None: they do not come from a recipe.
+    """
+    recipe = hparams.get(RECIPE)
+    if recipe is None:
+        return None
+    found = {}
+    for key, value in recipe.items():
+        if key in KEPT or key in HARMLESS or key.startswith(HARMLESS_STARTS):
+            continue
+        if key.endswith(HARMLESS_ENDS):
+            continue
+        if isinstance(value, dict):
+            inside = HARMLESS_INSIDE.get(key, ())
+            value = {k: v for k, v in value.items() if k not in inside}
+        found[key] = value
+    return found
+
+
+def _settings(hparams, upstream, data):
+    now = {key: hparams[key] for key in KEPT if key in hparams}
+    now["data"] = data
+    now[WEIGHTS] = first_weights(upstream)
+    recipe = described(hparams)
+    if recipe is not None:
+        now[RECIPE] = recipe
+    return json.loads(json.dumps(now, default=str))
+
+
+def _path(checkpointer):
+    return Path(checkpointer.checkpoints_dir) / "settings.json"
+
+
+def _goes_on(checkpointer):
+    """Whether there is something to go on with."""
+    return _path(checkpointer).is_file() and bool(checkpointer.list_checkpoints())
+
+
+def _compare(checkpointer, now, partial=False):
+    path = _path(checkpointer)
+    before = json.loads(path.read_text(encoding="utf-8"))
+    optional = {*LATER, "modules"}
+    keys = (now.keys() if partial else before.keys() | now.keys()) - optional
+    changed = [
+        f"{key} {_readable(before.get(key))}, not {_readable(now.get(key))}"
+        for key in sorted(keys)
+        if before.get(key) != now.get(key)
+    ]
+    if before.get(WEIGHTS, now.get(WEIGHTS)) != now.get(WEIGHTS):
+        changed.append(f"other {WEIGHTS}")
+    # Keys that came or went with a version of the recipe do not count.
+    old, new = before.get(RECIPE, {}), now.get(RECIPE, {})
+    for key in sorted(old.keys() & new.keys()):
+        changed += _differences(key, old[key], new[key])
+    old, new = before.get("modules", {}), now.get("modules", {})
+    changed += [
+        f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"
+        for name in sorted(old.keys() | new.keys() if not partial else ())
+        if old.get(name) != new.get(name)
+    ]
+    if changed:
+        raise SettingsError(
+            f"'{path.parent}' holds checkpoints of another experiment: with "
+            f"{'; '.join(changed[:6])}. Choose another output_folder, or "
+            "delete this one."
+        )
+
+
+def _differences(key, old, new):
+    """The parts of a key that differ, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            words
+            for inner in {**old, **new}
+            for words in _differences(f"{key}.{inner}", old.get(inner), new.get(inner))
+        ]
+    return [f"{key} {_readable(old)}, not {_readable(new)}"] if old != new else []
 
 
 def digests(splits):

@@ -28,9 +28,11 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.brains.settings import KEPT, digests
+from s3prl_sb.brains.settings import KEPT, WEIGHTS, described, digests
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
+from s3prl_sb.dataio.fingerprint import first_weights
+from s3prl_sb.experiment import RECIPE
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,8 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     data = digests(splits)
     settings = {**_settings(hparams, run_opts, rates), "data": data}
     found = _read(path)
-    if found.get("settings") == settings:
+    # What older versions have not written down is not compared.
+    if found and {**settings, **found["settings"]} == settings:
         logger.info("The best learning rate is known from %s", path)
         return found["best"]
 
@@ -261,16 +264,19 @@ class Sweep(SSLBrain):
         """One batch for all copies; the mean of their losses."""
         losses = []
         for i, brain in self.going:
-            losses.append(float(brain.evaluate_batch(batch, stage)))
-            self.losses[i].append(losses[-1])
+            loss = brain.evaluate_batch(batch, stage)
+            self.means[i] = brain.update_average(loss, self.means[i])
+            self.batch_weight = brain.batch_weight
+            losses.append(float(loss))
         return torch.tensor(sum(losses) / len(losses))
 
     def on_stage_start(self, stage, epoch=None):
         """Makes room for what the stage collects."""
-        self.losses = [[] for _ in self.copies]
+        self.means, self.evaluated = [0.0] * len(self.copies), 0
         if stage == sb.Stage.TRAIN and self.step == 0:  # else resumed
             self.standing.nonfinite = [0] * len(self.copies)
         for _, brain in self.going:
+            brain.evaluated = 0
             brain.start_stage(stage)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
@@ -280,9 +286,8 @@ class Sweep(SSLBrain):
         line = []
         for i, brain in self.going:
             stats = brain.stage_stats(stage)
-            loss = sum(self.losses[i]) / len(self.losses[i])
             score = float(stats[self.metric])
-            self.standing.update(i, score, loss, epoch, self.higher_is_better)
+            self.standing.update(i, score, self.means[i], epoch, self.higher_is_better)
             line.append(f"lr {self.rates[i]:g}: {score:.4g}")
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
         steps = epoch * self.hparams.steps_per_epoch
@@ -372,6 +377,9 @@ def _settings(hparams, run_opts, rates):
     """What the result depends on, as far as a run's settings say."""
     keys = [key for key in (*KEPT, "total_steps") if key in hparams and key != "lr"]
     found = {key: hparams[key] for key in keys}
+    found[WEIGHTS] = first_weights(hparams["upstream_model"])
+    if described(hparams) is not None:
+        found[RECIPE] = described(hparams)
     found["debug"] = bool((run_opts or {}).get("debug"))
     return json.loads(json.dumps({**found, "lr_search": rates}, default=str))
 

@@ -64,8 +64,7 @@ class Classifier(SpeechModel):
         """As :meth:`classify_batch`."""
         return self.classify_batch(wavs, wav_lens)
 
-    def lines(self, paths):
+    def lines(self, paths, failed=None):
         """Of each file: its path, label and score."""
-        for path in paths:
-            label, score = self.classify_file(path)
+        for path, (label, score) in self.each(paths, self.classify_file, failed):
             yield f"{path}\t{label}\t{score:.3f}"

@@ -69,8 +69,7 @@ class Diarizer(SpeechModel):
         """As :meth:`diarize_batch`."""
         return self.diarize_batch(wavs, wav_lens)
 
-    def lines(self, paths):
+    def lines(self, paths, failed=None):
         """RTTM lines of each file, whose recordings have the files' names."""
-        for path in paths:
-            recording = "_".join(Path(path).stem.split())
-            yield from rttm_lines(recording, self.diarize_file(path))
+        for path, found in self.each(paths, self.diarize_file, failed):
+            yield from rttm_lines("_".join(Path(path).stem.split()), found)

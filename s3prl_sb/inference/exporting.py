@@ -7,16 +7,19 @@ Authors
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.results import INTERFACE
+from s3prl_sb.dataio.fingerprint import first_weights
+from s3prl_sb.errors import UserError
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
 
 
-class ExportError(ValueError):
+class ExportError(UserError, ValueError):
     """A folder that is no finished run, or no place for an export."""
 
 
@@ -41,7 +44,8 @@ def export(run_folder, destination, copy_upstream=True):
     Raises
     ------
     ExportError
-        If the run is not finished, or the destination holds something else.
+        If the run is not finished, the destination holds something else, or the
+        upstream's checkpoint is not the one that the run was trained with.
     """
     import ruamel.yaml
 
@@ -50,6 +54,14 @@ def export(run_folder, destination, copy_upstream=True):
     _check_destination(destination)
     yaml = ruamel.yaml.YAML()
     saved = yaml.load((run / "hyperparams.yaml").read_text(encoding="utf-8"))
+    upstream = saved["upstream_model"]
+    local = _local(upstream.get("source"))
+    trained_with = interface.get("upstream_weights")
+    if local is not None and trained_with:
+        beside = str(_beside_card(saved))
+        if beside not in sys.path:  # for a class of one's own
+            sys.path.append(beside)
+        _check_weights(upstream, trained_with, run, local)
 
     destination.mkdir(parents=True, exist_ok=True)
     loadables = []
@@ -57,8 +69,6 @@ def export(run_folder, destination, copy_upstream=True):
         if checkpoint is not None and name in checkpoint.paramfiles:
             shutil.copyfile(checkpoint.paramfiles[name], destination / f"{name}.ckpt")
             loadables.append(name)
-    upstream = saved["upstream_model"]
-    local = _local(upstream.get("source"))
     if local is not None:
         if copy_upstream:
             _copy(local, destination / (UPSTREAM + local.suffix))
@@ -154,6 +164,20 @@ def _finished(run):
     return results, interface, checkpoint
 
 
+def _check_weights(upstream, trained_with, run, local):
+    """Makes sure that the weights have not changed under the same path."""
+    from hyperpyyaml import load_hyperpyyaml
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    YAML().dump({"upstream": upstream}, text)
+    if first_weights(load_hyperpyyaml(text.getvalue())["upstream"]) != trained_with:
+        raise ExportError(
+            f"'{local}' does not hold the weights that '{run}' was trained with. Put "
+            "the old file there again, or train again into another output_folder."
+        )
+
+
 def _check_destination(destination):
     if destination.exists() and not destination.is_dir():
         raise ExportError(f"'{destination}' is a file.")
@@ -168,8 +192,7 @@ def _check_destination(destination):
 def _copy_modules(saved, destination):
     """Takes along modules that lie beside the upstream's card or in the current
     folder: nobody else could import them."""
-    beside = Path(str(saved["upstream"]).partition(".yaml:")[0]).resolve().parent
-    for folder in {beside, Path.cwd()}:
+    for folder in {_beside_card(saved), Path.cwd()}:
         for key in ("upstream_model", "head", "featurizer"):
             if key not in saved:
                 continue
@@ -177,6 +200,11 @@ def _copy_modules(saved, destination):
             path = folder / (module.replace(".", "/") + ".py")
             if module and "." not in module and path.is_file():
                 shutil.copyfile(path, destination / path.name)
+
+
+def _beside_card(saved):
+    """The folder of the upstream's card, if it is a file."""
+    return Path(str(saved["upstream"]).partition(".yaml:")[0]).resolve().parent
 
 
 def _local(source):

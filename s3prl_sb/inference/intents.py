@@ -71,9 +71,8 @@ class IntentClassifier(SpeechModel):
         """As :meth:`classify_batch`."""
         return self.classify_batch(wavs, wav_lens)
 
-    def lines(self, paths):
+    def lines(self, paths, failed=None):
         """Of each file: its path, the values of its slots, and the score."""
-        for path in paths:
-            intent, score = self.classify_file(path)
+        for path, (intent, score) in self.each(paths, self.classify_file, failed):
             values = "\t".join(f"{slot}={value}" for slot, value in intent.items())
             yield f"{path}\t{values}\t{score:.3f}"

@@ -95,13 +95,43 @@ class SpeechModel(Pretrained):
             states, lens = self.mods.upstream(wavs.to(self.device), wav_lens)
             return self.mods.featurizer(states), lens
 
-    def lines(self, paths):
+    def each(self, paths, compute, failed=None):
+        """What is computed of audio files, one after another.
+
+        Arguments
+        ---------
+        paths : list of str
+            Audio files.
+        compute : callable
+            Takes one of them.
+        failed : callable, optional
+            Gets the path and the error where this goes wrong, and the next file is
+            next; default: the error ends it.
+
+        Yields
+        ------
+        (str, object)
+            A path, and what has been computed.
+        """
+        for path in paths:
+            try:
+                found = compute(path)
+            except Exception as error:  # whatever a file may cause
+                if failed is None:
+                    raise
+                failed(path, error)
+            else:
+                yield path, found
+
+    def lines(self, paths, failed=None):
         """What the model says of audio files, in text.
 
         Arguments
         ---------
         paths : list of str
             Audio files.
+        failed : callable, optional
+            As for :meth:`each`.
 
         Returns
         -------

@@ -46,7 +46,7 @@ class Searcher(SpeechModel):
         *("layer", "distance", "normalize", "minmax", "mean", "deviation"),
     ]
 
-    def search(self, query_path, document_paths):
+    def search(self, query_path, document_paths, failed=None):
         """Looks for a query in recordings.
 
         Arguments
@@ -55,6 +55,8 @@ class Searcher(SpeechModel):
             Audio file of any rate and number of channels.
         document_paths : list of str
             Likewise.
+        failed : callable, optional
+            As for :meth:`each`, of a document.
 
         Returns
         -------
@@ -73,8 +75,8 @@ class Searcher(SpeechModel):
                 f"needs {dtw.SHORTEST}."
             )
         matches = []
-        for path in document_paths:
-            document, seconds = self._frames(path)
+        for path, found in self.each(document_paths, self._frames, failed):
+            document, seconds = found
             with torch.no_grad(), full_precision():
                 distances = dtw.frame_distances(query, document, self.hparams.distance)
                 if self.hparams.minmax:
@@ -123,7 +125,7 @@ class Searcher(SpeechModel):
         """Seconds between two frames."""
         return self.mods.upstream.stride / self.mods.upstream.sample_rate
 
-    def lines(self, paths):
+    def lines(self, paths, failed=None):
         """Of each file but the first, which is the query: its path, score, and the
         seconds where the query fits best. The best file first."""
         query, *documents = paths
@@ -131,7 +133,7 @@ class Searcher(SpeechModel):
             raise ValueError(
                 f"{query} is taken for the query: give the files to search after it."
             )
-        for match in self.search(query, documents):
+        for match in self.search(query, documents, failed):
             yield (
                 f"{match.path}\t{match.score:.4f}\t{match.start:.2f}\t{match.stop:.2f}"
             )

@@ -100,7 +100,7 @@ class Transcriber(SpeechModel):
         """As :meth:`transcribe_batch`."""
         return self.transcribe_batch(wavs, wav_lens)
 
-    def lines(self, paths):
+    def lines(self, paths, failed=None):
         """Of each file: its path and text."""
-        for path in paths:
-            yield f"{path}\t{self.transcribe_file(path)}"
+        for path, text in self.each(paths, self.transcribe_file, failed):
+            yield f"{path}\t{text}"

@@ -86,7 +86,7 @@ class SpeakerVerifier(SpeechModel):
         score = F.cosine_similarity(first.double(), second.double(), dim=0).item()
         return score, score >= self.hparams.threshold
 
-    def lines(self, paths):
+    def lines(self, paths, failed=None):
         """Of each file but the first: both paths, the score, same or different."""
         paths = list(paths)
         if len(paths) < 2:
@@ -95,7 +95,7 @@ class SpeakerVerifier(SpeechModel):
                 "with each of the others"
             )
         first = self.embed_file(paths[0])
-        for path in paths[1:]:
-            score, same = self._compare(first, self.embed_file(path))
+        for path, other in self.each(paths[1:], self.embed_file, failed):
+            score, same = self._compare(first, other)
             answer = "same" if same else "different"
             yield f"{paths[0]}\t{path}\t{score:.4f}\t{answer}"

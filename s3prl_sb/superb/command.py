@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -63,10 +64,13 @@ def add_arguments(parser):
         "--table",
         metavar="OUTPUT",
         type=Path,
-        help="only print the table of an earlier run",
+        help="only print the table of all that was run there",
     )
     parser.add_argument(
-        "--format", choices=("text", "markdown", "json"), default="text"
+        "--format",
+        choices=("text", "markdown", "json"),
+        default="text",
+        help="of the table that is printed (default: text)",
     )
 
 
@@ -91,8 +95,11 @@ def main(arguments):
     for name in ("upstream", "data", "output"):
         if getattr(arguments, name) is None:
             raise ValueError(f"--{name} is missing")
-    if arguments.seeds < 1:
-        raise ValueError(f"--seeds {arguments.seeds}: give 1 or more")
+    for name in ("seeds", "jobs"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} {value}: give 1 or more")
+    check_rates(arguments.lr_search or ())
 
     import filelock
 
@@ -149,16 +156,46 @@ def benchmark(arguments, output):
     devices = gpus()
     parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
     jobs = plan.jobs(runs, toys)
+
+    def write():
+        try:
+            table.write(table.gather(runs, tasks, missing, output), output)
+        except OSError as error:  # a full disk is no reason to stop, or to show nothing
+            print(f"the table could not be written: {error}", file=sys.stderr)
+            return False
+        return True
+
     try:
-        Runner(parallel, devices).run(jobs)
-    finally:
-        found = table.gather(runs, tasks, missing)
-        table.write(found, output)
-    show(found, arguments.format)
+        Runner(parallel, devices).run(jobs, ended=write)
+    except BaseException:
+        write()
+        raise
+    show(table.gather(runs, tasks, missing), arguments.format)
+    written = write()
     failed = [job for job in jobs if job.state in ("failed", "skipped")]
     for job in failed:
         print(f"{job.state}: {job.name}, see {job.folder}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or not written else 0
+
+
+def check_rates(rates):
+    """Makes sure that learning rates can be compared.
+
+    Arguments
+    ---------
+    rates : sequence of float
+        The learning rates.
+
+    Raises
+    ------
+    ValueError
+        If one is not positive, or there twice.
+    """
+    if not all(0 < rate < math.inf for rate in rates) or len(set(rates)) < len(rates):
+        given = " ".join(f"{rate:g}" for rate in rates)
+        raise ValueError(
+            f"--lr_search {given}: give different positive numbers, such as 0.1 0.01"
+        )
 
 
 def show(found, form):

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.arguments import is_path
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.plan import check_keys
+from s3prl_sb.superb.keys import RESERVED, check_keys, settings
 from s3prl_sb.superb.tasks import TASKS, unknown
 
 TOY = "toy"
@@ -23,7 +24,8 @@ def read_data(source, output, tasks):
     ---------
     source : str
         A YAML file: for each task keys of its recipe, such as ``KS:
-        {data_folder: DIR}``, or "toy". Or "toy" itself: toys for all.
+        {data_folder: DIR}``, or "toy". Or "toy" itself: toys for all. Relative
+        paths start at the folder of the file; else at the current one.
     output : pathlib.Path
         Toys are made in its folder ``toys``.
     tasks : list of str
@@ -60,7 +62,7 @@ def read_data(source, output, tasks):
                 f"{task}: {{data_folder: DIR}}, or {task}: toy."
             )
         check_keys(task, keys, source)
-        data[task] = {key: _absolute(key, value) for key, value in keys.items()}
+        data[task] = _absolute(keys, Path(source).parent.resolve())
     return data, before
 
 
@@ -84,15 +86,14 @@ def read_budget(source):
     ValueError
         For what is unknown, with what is near.
     """
-    from s3prl_sb.superb.plan import RESERVED, settings
-
     if source == "full":
         return {}
     profiles = {"mini": resources.folder("hparams") / "superb" / "mini.yaml"}
     if source not in profiles and not Path(source).is_file():
         names = ["full", *profiles]
         raise ValueError(f"{unknown('budget', source, names)} Or give a YAML file.")
-    entries = _read(profiles.get(source, source))
+    file = Path(profiles.get(source, source))
+    entries = _read(file)
     for task, keys in entries.items():
         if keys is not None and not isinstance(keys, dict):
             raise ValueError(
@@ -115,7 +116,8 @@ def read_budget(source):
         keys = settings(task) if common else {}
         shared = {key: value for key, value in common.items() if key in keys}
         check_keys(task, shared, source)
-        budget[task] = {**shared, **(entries.get(task) or {})}
+        keys = {**shared, **(entries.get(task) or {})}
+        budget[task] = _absolute(keys, file.parent.resolve())
     return budget
 
 
@@ -163,8 +165,20 @@ def _read(path):
     return content
 
 
-def _absolute(key, value):
-    """Paths stay valid wherever the command is started again."""
-    if isinstance(value, str) and key.endswith(("_folder", "_file", "_csv")):
-        return str(Path(value).expanduser().resolve())
-    return value
+def _absolute(values, folder):
+    """A mapping whose paths stay valid wherever the command is started again."""
+
+    def absolute(key, value):
+        if isinstance(value, dict):
+            return _absolute(value, folder)
+        if isinstance(value, list):
+            return [absolute(key, item) for item in value]
+        if not isinstance(value, str) or not is_path(key):
+            return value
+        beside, here = (
+            place / Path(value).expanduser() for place in (folder, Path.cwd())
+        )
+        found = here if here.exists() and not beside.exists() else beside
+        return str(found.resolve())
+
+    return {key: absolute(key, value) for key, value in values.items()}

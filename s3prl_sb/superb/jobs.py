@@ -19,6 +19,7 @@ import s3prl_sb
 from s3prl_sb.superb import guard
 
 LOG = "job.log"
+LOCK = "job.lock"
 SHOWN = 12  # lines of the log of a job that has failed
 
 
@@ -81,13 +82,15 @@ class Runner:
         self.load = collections.Counter()  # device -> jobs
         self.placed = {}  # process -> device
 
-    def run(self, jobs):
+    def run(self, jobs, ended=lambda: None):
         """Runs what is not done; the jobs know afterwards how it went.
 
         Arguments
         ---------
         jobs : list of Job
             In the order of preference.
+        ended : callable, optional
+            Called when some have ended.
         """
         for job in jobs:
             job.state = "done" if job.is_done() else "waiting"
@@ -106,7 +109,10 @@ class Runner:
                 while waiting or self.running:
                     self._start(waiting)
                     time.sleep(self.PAUSE)
-                    bar.update(self._collect() + self._drop(waiting))
+                    count = self._collect() + self._drop(waiting)
+                    bar.update(count)
+                    if count:
+                        ended()
                     names = sorted(job.name for job in self.running.values())
                     bar.set_postfix_str(", ".join(names), refresh=True)
             finally:
@@ -155,7 +161,7 @@ class Runner:
             log.write(f"--- {time.strftime('%F %T')} {' '.join(command)}\n".encode())
             log.flush()
             process = subprocess.Popen(
-                [sys.executable, guard.__file__, *command],
+                [sys.executable, guard.__file__, job.folder / LOCK, *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -196,7 +202,7 @@ class Runner:
                 continue
             job.state, job.error = "failed", last_lines(job.folder / LOG)
             self.say(
-                f"failed   {job.name} (exit status {process.returncode}, "
+                f"failed   {job.name} ({reason(process.returncode)}, "
                 f"{job.seconds:.0f} s); its last lines:\n{job.error}\n"
                 f"         all of them: {job.folder / LOG}"
             )
@@ -210,6 +216,31 @@ class Runner:
             process.wait()
             job.state = "waiting"
         self.running.clear()
+
+
+def reason(status):
+    """Why a job has ended, in words.
+
+    Arguments
+    ---------
+    status : int
+        Exit status; of a process that a signal has killed as Python or as a shell
+        tells it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> reason(1), reason(137)
+    ('exit status 1', 'killed by signal 9, perhaps out of memory')
+    """
+    number = -status if status < 0 else status - 128
+    if number <= 0:
+        return f"exit status {status}"
+    perhaps = ", perhaps out of memory" if number == 9 else ""
+    return f"killed by signal {number}{perhaps}"
 
 
 def last_lines(path, count=SHOWN):

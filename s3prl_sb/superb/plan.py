@@ -15,18 +15,22 @@ import json
 import sys
 from pathlib import Path
 
+import s3prl_sb
 from s3prl_sb import resources
+from s3prl_sb.experiment import plain
 from s3prl_sb.files import write_json
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.tasks import recipe, unknown
+from s3prl_sb.superb.keys import check_steps, settings
+from s3prl_sb.superb.tasks import recipe
 
 STAMP = "superb.json"
+ABOUT = "about"  # in it: what is no part of the configuration
 RESULTS = "results.json"
 SEARCH = "lr_search.json"
 #: Learning rates to search: the powers of ten of SUPERB's recipes.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-#: Keys of a recipe that the command itself sets.
-RESERVED = ("upstream", "seed", "output_folder", "save_folder", "lr_search")
+#: Arguments of an upstream that may name files.
+FILES = ("source", "codes", "pca", "model_config")
 
 
 @dataclasses.dataclass
@@ -67,8 +71,8 @@ class Run:
             "task": self.task,
             "upstream": _card(self.upstream),
             "seed": self.seed,
-            "recipe": _plain(settings(self.task)),
-            "overrides": _plain(self.overrides),
+            "recipe": plain(settings(self.task)),
+            "overrides": plain(self.overrides),
             "lr_search": self.rates,
             "lr_searched_by": by and digest(by.configuration),
         }
@@ -86,10 +90,7 @@ class Run:
         -------
         bool
         """
-        try:
-            stamp = json.loads((self.folder / STAMP).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
+        stamp, _ = read_stamp(self.folder)
         return stamp == self.configuration and (self.folder / RESULTS).is_file()
 
     def has_features(self):
@@ -108,7 +109,8 @@ class Run:
         -------
         list of str
         """
-        write_json(self.folder / STAMP, self.configuration)
+        about = {"upstream": self.upstream, "s3prl_sb": s3prl_sb.__version__}
+        write_json(self.folder / STAMP, {**self.configuration, ABOUT: about})
         values = {
             **self.overrides,
             "upstream": _absolute(self.upstream),
@@ -128,65 +130,26 @@ class Run:
         return [sys.executable, script, hparams, "--noprogressbar", *pairs]
 
 
-@functools.lru_cache(maxsize=None)
-def settings(task):
-    """The YAML of a task's recipe, not resolved.
+def read_stamp(folder):
+    """What a run of this command was started with.
 
     Arguments
     ---------
-    task : str
-        Such as "KS".
+    folder : pathlib.Path
+        Of the run.
 
     Returns
     -------
-    dict
+    configuration : dict
+        As :attr:`Run.configuration`; None: there is none.
+    about : dict
+        The upstream's name and the version of s3prl_sb, where they are known.
     """
-    import ruamel.yaml
-
-    place = resources.recipes().get(recipe(task))
-    if place is None:
-        raise ValueError(f"there is no recipe for {task} in this installation")
-    text = (place / "hparams" / "train.yaml").read_text(encoding="utf-8")
-    return ruamel.yaml.YAML().load(text)
-
-
-def check_keys(task, overrides, where):
-    """Makes sure that a recipe has these keys, and numbers where it wants numbers.
-
-    Arguments
-    ---------
-    task : str
-        Such as "KS".
-    overrides : dict
-        Keys and values.
-    where : str
-        The file that they stand in, for the message.
-
-    Raises
-    ------
-    ValueError
-        With the nearest keys, or what is wanted.
-    """
-    defaults = settings(task)
-    known = [key for key in defaults if not key.startswith("__")]
-    for key, value in overrides.items():
-        if key in RESERVED:
-            raise ValueError(f"{where}: {task}: '{key}' is set by the command itself")
-        if key not in known:
-            raise ValueError(f"{where}: {task}: {unknown('key', key, known)}")
-        wanted = _kind(defaults[key])
-        if wanted and value is not None and _kind(value) != wanted:
-            raise ValueError(
-                f"{where}: {task}: {key} is {wanted}, such as {defaults[key]}, not "
-                f"{value!r}"
-            )
-
-
-def _kind(value):
-    """What a plain value is called, if it is no text and nothing larger."""
-    if isinstance(value, bool):
-        return "True or False"
-    return "a number" if isinstance(value, (int, float)) else None
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        return stamp, stamp.pop(ABOUT, {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None, {}
 
 
 def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
@@ -229,6 +192,8 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
         if task not in data:
             continue
         trains = "total_steps" in settings(task)
+        overrides = {**budget.get(task, {}), **data[task]}
+        check_steps(task, {**settings(task), **overrides})
         for name, upstream in titles.items():
             first = None
             for seed in seeds if trains else seeds[:1]:
@@ -237,7 +202,7 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
                     title=name,
                     task=task,
                     seed=seed,
-                    overrides={**budget.get(task, {}), **data[task]},
+                    overrides=overrides,
                     output=Path(output),
                     rates=list(rates) if rates and trains and not first else None,
                     searched_by=first if rates and trains else None,
@@ -298,7 +263,23 @@ def _card(name):
     from s3prl_sb.lobes.upstreams import card
 
     node = card(_absolute(name))
-    return {"class": node.tag.value, **_plain(dict(node))}
+    found = {"class": node.tag.value, **plain(dict(node))}
+    files = {}
+    for key in FILES:
+        places = node.get(key)
+        for place in places if isinstance(places, list) else [places]:
+            files.update(_files(str(place or "").partition("#sha256=")[0]))
+    return {**found, "files": files} if files else found
+
+
+def _files(place):
+    """Local files and what tells them from others under the same path."""
+    path = Path(place).expanduser()
+    if not place or not path.exists():
+        return {}
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = [(file, file.stat()) for file in inside if file.is_file()]
+    return {str(file.resolve()): [s.st_size, s.st_mtime_ns] for file, s in states}
 
 
 def _absolute(name):
@@ -310,26 +291,10 @@ def _absolute(name):
     return str(Path(file).resolve()) if is_file else file
 
 
-def _plain(value):
-    """JSON values, with the tags of a YAML as text, and without its comments."""
-    tag = getattr(getattr(value, "tag", None), "value", None)
-    if isinstance(value, dict):
-        plain = {str(key): _plain(inner) for key, inner in value.items()}
-        return {"tag": tag, **plain} if tag else plain
-    if isinstance(value, (list, tuple)):
-        plain = [_plain(inner) for inner in value]
-        return [{"tag": tag}, *plain] if tag else plain
-    if tag:
-        return f"{tag} {getattr(value, 'value', '')}"
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    return float(value) if isinstance(value, float) else str(value)
-
-
 def _yaml(value):
     """A value as an override on the command line."""
     if value is None:
         return "null"
     if isinstance(value, (dict, list)):
-        return json.dumps(_plain(value))
+        return json.dumps(plain(value))
     return str(value)

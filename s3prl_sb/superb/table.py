@@ -5,6 +5,7 @@ Authors
 """
 
 import json
+import re
 import shutil
 import statistics
 import unicodedata
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from s3prl_sb.files import write_json, write_text
 from s3prl_sb.superb import published
-from s3prl_sb.superb.plan import RESULTS
+from s3prl_sb.superb.plan import RESULTS, STAMP, digest, read_stamp
 from s3prl_sb.superb.tasks import TASKS
 
 TABLE = "table.json"
@@ -20,10 +21,14 @@ NOTES = {
     "published": "published: as reported; the address of each is in table.json",
     "unverified": "~: reported, but transcribed from memory: unverified",
     "spread": "mean ± standard deviation over seeds",
+    "settings": "(2), (3), …: with other settings; see superb.json in its folders, "
+    "which are in table.json",
+    "versions": "of several versions of s3prl_sb, {}: table.json has that of each run",
 }
+SEARCHED = ("lr_search", "lr_searched_by")  # in a configuration
 
 
-def gather(runs, tasks, missing=()):
+def gather(runs, tasks, missing=(), output=None):
     """What has come out of runs, as JSON values.
 
     Arguments
@@ -34,6 +39,9 @@ def gather(runs, tasks, missing=()):
         The columns.
     missing : list of str
         Those without data.
+    output : pathlib.Path, optional
+        Of a benchmark: all that earlier commands have finished there comes too.
+        What was run with other settings gets rows of its own.
 
     Returns
     -------
@@ -41,19 +49,33 @@ def gather(runs, tasks, missing=()):
         ``tasks`` and ``rows``: of each upstream a name, ``cells`` by task, and
         ``published`` numbers.
     """
+    found = [_planned(run) for run in runs]
+    if output is not None:
+        planned = {entry["run"]["folder"] for entry in found}
+        found += [e for e in finished(output) if e["run"]["folder"] not in planned]
+        tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in found)]
     known = published.read()
-    rows = {}
-    for run in runs:
+    rows, places = {}, {}
+    for entry in found:
+        title, task = entry["title"], entry["task"]
+        # Runs of a cell differ in nothing but the seed.
+        others = places.setdefault((title, task), [])
+        if entry["settings"] not in others:
+            others.append(entry["settings"])
+        number = others.index(entry["settings"]) + 1
         row = rows.setdefault(
-            run.title,
-            {"upstream": run.title, "cells": {}, "published": _public(run, known)},
+            (title, number),
+            {
+                "upstream": title if number == 1 else f"{title} ({number})",
+                "cells": {},
+                "published": _public(entry, known) if number == 1 else {},
+            },
         )
-        cell = row["cells"].setdefault(run.task, {"state": "done", "runs": []})
-        cell["runs"].append(_run(run))
-    for row in rows.values():
-        row["cells"].update(
-            {task: {"state": "no data", "runs": []} for task in missing}
-        )
+        cell = row["cells"].setdefault(task, {"state": "done", "runs": []})
+        cell["runs"].append(entry["run"])
+    for (_, number), row in rows.items():
+        for task in missing if number == 1 else ():
+            row["cells"].setdefault(task, {"state": "no data", "runs": []})
         for task, cell in row["cells"].items():
             states = [run["state"] for run in cell["runs"]]
             # The worst: a mean over those that happened to end well is no result.
@@ -64,10 +86,47 @@ def gather(runs, tasks, missing=()):
             cell["metrics"] = {
                 metric.key: _summary(cell["runs"], metric) for metric in TASKS[task]
             }
-    return {"tasks": list(tasks), "rows": list(rows.values())}
+    titles = list(dict.fromkeys(title for title, _ in rows))
+    order = sorted(rows, key=lambda place: (titles.index(place[0]), place[1]))
+    return {"tasks": list(tasks), "rows": [rows[place] for place in order]}
 
 
-def _run(run):
+def finished(output):
+    """The finished runs in the folder of a benchmark, whatever command they are of.
+
+    Arguments
+    ---------
+    output : pathlib.Path
+        The folder.
+
+    Returns
+    -------
+    list of dict
+        The last one first.
+    """
+    found = []
+    for path in Path(output).glob(f"*/*/*/{STAMP}"):
+        folder = path.parent
+        configuration, about = read_stamp(folder)
+        if not configuration or configuration.get("task") not in TASKS:
+            continue
+        if not (folder / RESULTS).is_file():
+            continue
+        title = folder.parents[1].name
+        found.append(
+            {
+                "title": title,
+                "upstream": about.get("upstream", title),
+                "task": configuration["task"],
+                "settings": _settings(configuration),
+                "run": _told(folder, configuration.get("seed"), "done"),
+                "time": (folder / RESULTS).stat().st_mtime,
+            }
+        )
+    return sorted(found, key=lambda entry: -entry["time"])
+
+
+def _planned(run):
     state = "done" if run.is_done() else "missing"
     if (
         state != "done"
@@ -75,11 +134,30 @@ def _run(run):
         and run.job.state in ("failed", "skipped")
     ):
         state = run.job.state
-    told = {"seed": run.seed, "state": state, "folder": str(run.folder)}
+    return {
+        "title": run.title,
+        "upstream": run.upstream,
+        "task": run.task,
+        "settings": _settings(run.configuration),
+        "run": _told(run.folder, run.seed, state),
+    }
+
+
+def _settings(configuration):
+    """What runs of one cell have in common, as a digest."""
+    kept = {k: v for k, v in configuration.items() if k not in ("seed", *SEARCHED)}
+    search = configuration.get("lr_searched_by")
+    if configuration.get("lr_search"):  # by itself
+        search = digest(configuration)
+    return digest({**kept, "search": search})
+
+
+def _told(folder, seed, state):
+    told = {"seed": seed, "state": state, "folder": str(folder)}
     if state == "done":
-        text = (run.folder / RESULTS).read_text(encoding="utf-8")
-        results = json.loads(text)
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         told.update({k: results.get(k) for k in ("metrics", "valid", "seconds")})
+        told["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
     return told
 
 
@@ -95,15 +173,15 @@ def _summary(runs, metric):
     return {"mean": statistics.fmean(values), "spread": spread, "seeds": len(values)}
 
 
-def _public(run, known):
-    if run.upstream not in known:
+def _public(entry, known):
+    if entry["upstream"] not in known:
         return {}
     return {
         task: {
             key: {"value": value, "source": source, "verified": source is not None}
             for key, (value, source) in metrics.items()
         }
-        for task, metrics in known[run.upstream].items()
+        for task, metrics in known[entry["upstream"]].items()
     }
 
 
@@ -235,6 +313,17 @@ def notes(table):
         found.append(NOTES["published"])
     if any(not number["verified"] for number in numbers):
         found.append(NOTES["unverified"])
+    if any(re.search(r" \(\d+\)$", row["upstream"]) for row in table["rows"]):
+        found.append(NOTES["settings"])
+    versions = {
+        run.get("s3prl_sb") or "unknown"
+        for row in table["rows"]
+        for cell in row["cells"].values()
+        for run in cell["runs"]
+        if run["state"] == "done"
+    }
+    if len(versions) > 1:
+        found.append(NOTES["versions"].format(", ".join(sorted(versions))))
     return found
 
 
@@ -253,7 +342,7 @@ def write(table, output):
 
 
 def read(output):
-    """The table that the last run of the command has left.
+    """The table of all finished runs, which the command has left.
 
     Arguments
     ---------
@@ -266,7 +355,7 @@ def read(output):
     """
     path = Path(output) / TABLE
     if not path.is_file():
-        raise ValueError(f"{path} is not there: no s3prl-sb superb has ended here")
+        raise ValueError(f"{path} is not there: no s3prl-sb superb has run here")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

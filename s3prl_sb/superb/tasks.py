@@ -76,7 +76,10 @@ def find(names):
     ['PR', 'QbE']
     """
     known = {task.lower(): task for task in TASKS}
-    names = [part for name in names for part in str(name).split(",") if part]
+    names = [part for name in names for part in str(name).split(",")]
+    names = [name.strip() for name in names if name.strip()]
+    if not names:
+        raise ValueError(f"no task is named. There are: {', '.join(TASKS)}, and all.")
     if any(name.lower() == "all" for name in names):
         return list(TASKS)
     for name in names:

@@ -1,5 +1,6 @@
 """What goes wrong is named, with the way out. Through the real recipes."""
 
+import json
 import os
 import pickle
 import shutil
@@ -17,6 +18,7 @@ from s3prl_sb.lobes.heads import UtteranceClassifier
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, read
 
+SPLITS = ("train", "valid", "test")
 BROKEN = "00000005_nohash_0"  # of the training set
 
 
@@ -81,8 +83,9 @@ def assert_says(message, *words):
         ),
         pytest.param(
             {"total_steps": 3, "steps_per_epoch": 5},
-            ["total_steps", "steps_per_epoch"],
+            ["total_steps 3", "steps_per_epoch 5"],
         ),
+        ({"batch_size": 0}, ["batch_size", "not 0"]),
     ],
 )
 def test_a_wrong_option(overrides, words, failure):
@@ -303,11 +306,43 @@ def test_resuming_with_another_head(begun, failure):
 
 def test_resuming_with_another_upstream(begun, failure, tiny_card):
     message = failure(output=begun, upstream=tiny_card)
-    assert_says(message, begun, "featurizer", "output_folder")
+    assert_says(message, begun, "upstream fbank_no_cmvn, not", "output_folder")
 
 
 def test_resuming_with_another_learning_rate(begun, failure):
     assert_says(failure(output=begun, lr=0.5), "lr", "0.0001", "0.5", "output_folder")
+
+
+def test_resuming_with_other_modules_or_weights(begun, failure, corpus):
+    """And what was finished is as it was."""
+    same = {"total_steps": 2, "steps_per_epoch": 2}
+    before = (begun / "results.json").read_bytes()
+    message = failure(output=begun, featurizer="{normalize: True}", **same)
+    assert_says(message, begun, "featurizer.normalize False, not True", "output_folder")
+    settings = json.loads((begun / "save/settings.json").read_text())
+    settings["weights of the upstream"] = "0" * 64
+    (begun / "save/settings.json").write_text(json.dumps(settings))
+    message = failure(output=begun, **same)
+    assert_says(message, begun, "other weights of the upstream", "output_folder")
+    assert (begun / "results.json").read_bytes() == before
+
+
+def test_what_may_change_may_change(begun, corpus, launcher):
+    data = {"data_folder": corpus, "labels": "folders", "version": "v0.02"}
+    steps = {"total_steps": 4, "steps_per_epoch": 2, "batch_size": 4}
+    loaders = {f"{split}_dataloader_opts": "{num_workers: 0}" for split in SPLITS}
+    argv = command(KS, begun, upstream="fbank_no_cmvn", **data, **steps, **loaders)
+    assert launcher.run(argv) == 0
+    assert json.loads((begun / "results.json").read_text())["total_steps"] == 4
+
+
+def test_debug_leaves_a_run_alone(begun, corpus, launcher):
+    kept = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file()}
+    data = {"data_folder": corpus, "labels": "folders", "version": "v0.02"}
+    argv = command(KS, begun, "--debug", upstream="mel", batch_size=4, **data)
+    assert launcher.run(argv) == 0
+    assert (begun / "debug/results.json").is_file()
+    assert all(path.read_bytes() == content for path, content in kept.items())
 
 
 def test_an_unknown_metric(tmp_path):

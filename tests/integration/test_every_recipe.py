@@ -112,8 +112,9 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
     given.setdefault("upstream", "fbank_no_cmvn")
     argv = arguments(name, tmp_path / "out", "--debug", **given)
     assert launcher.run(argv) == 0
-    found = json.loads((tmp_path / "out/results.json").read_text())
+    found = json.loads((tmp_path / "out/debug/results.json").read_text())
     assert found["task"] == name and found["upstream"] == "fbank_no_cmvn"
+    assert not list((tmp_path / "out").glob("*.*"))  # of a run in earnest
 
 
 @every_recipe

@@ -223,6 +223,17 @@ def test_run_unknown_recipe(capsys):
     fails(["run", "xyzzy", "--lr", "1"], "There are: .*SUPERB/SID", capsys)
 
 
+def test_run_help_prints_the_keys(capsys, tmp_path):
+    assert main(["run", "SUPERB/KS", "--help"]) == 0
+    printed = capsys.readouterr().out
+    folder = resources.recipes()["SUPERB/KS"]
+    assert str(folder / "hparams/train.yaml") in printed
+    assert "total_steps: 200000  # updates" in printed
+    (tmp_path / "mine.yaml").write_text("mine: 1\n")
+    assert main(["run", "SUPERB/KS", str(tmp_path / "mine.yaml"), "-h"]) == 0
+    assert "mine: 1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "rest, expected",
     [
@@ -242,6 +253,14 @@ def test_run_becomes_the_recipe(rest, expected, monkeypatch):
     assert path == python == sys.executable and script == str(folder / "train.py")
     assert [os.path.basename(yaml), *options] == expected
     assert os.path.isfile(yaml) or yaml == "mine.yaml"
+
+
+def test_results_of_debug_are_none(tmp_path, capsys):
+    for folder in (tmp_path / "run", tmp_path / "run/debug"):
+        folder.mkdir()
+        (folder / "results.json").write_text(RESULTS)
+    assert main(["results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("SUPERB/KS") == 1
 
 
 def test_other_verbs_errors(tmp_path, table, capsys):

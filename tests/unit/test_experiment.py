@@ -1,8 +1,11 @@
 """Loading a recipe: mistyped keys are errors, at any depth."""
 
+import sys
+
 import pytest
 
-from s3prl_sb.experiment import RecipeError, load_recipe
+from s3prl_sb.arguments import ArgumentError
+from s3prl_sb.experiment import RECIPE, RecipeError, load_recipe, parse, start
 
 YAML = """
 lr: 0.1
@@ -93,3 +96,120 @@ def test_constructors_check_their_arguments(recipe):
 def test_absent(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent.yaml"):
         load_recipe(tmp_path / "absent.yaml")
+
+
+# ---------------------------------------------------------------- the command line
+LONG = "/x/" + 30 * "long names " + "end"
+PATHS = """
+output_folder: results
+save_folder: !ref <output_folder>/save
+data_folder: null
+lexicon: null
+labels: superb
+lr: 0.1
+head: {size: 3}
+"""
+
+
+@pytest.fixture
+def paths(tmp_path):
+    (tmp_path / "paths.yaml").write_text(PATHS)
+    return str(tmp_path / "paths.yaml")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/x/a #1/out",
+        "/x/a: b",
+        "/x/a=b",
+        "2024-01-01",
+        "17",
+        "/x/ä b",
+        "#x",
+        "a:",
+        LONG,
+    ],
+)
+def test_paths_are_taken_literally(path, paths):
+    for given in (["--output_folder", path], [f"--output_folder={path}"]):
+        file, _, overrides = parse([paths, *given, "--lr", "0.5"])
+        found = load_recipe(file, overrides)
+        assert found["output_folder"] == path and found["lr"] == 0.5
+        assert found["save_folder"] == f"{path}/save"
+
+
+@pytest.mark.parametrize(
+    "key, text, value",
+    [
+        ("lr", "1e-4", 1e-4),
+        ("lr", "null", None),
+        ("data_folder", "null", None),
+        ("lr", "True", True),
+        ("labels", "off", "off"),
+        ("labels", "a # b", "a # b"),
+        ("lr", "[0.1, 0.01]", [0.1, 0.01]),
+        ("lexicon", "[/a=b.txt, c]", ["/a=b.txt", "c"]),
+        ("head", "{size: 4}", {"size": 4}),
+        ("labels", "'a: b'", "a: b"),
+        ("save_folder", "!ref <output_folder>/x", "results/x"),
+    ],
+)
+def test_yaml_stays_yaml(key, text, value, paths):
+    file, _, overrides = parse([paths, f"--{key}={text}"])
+    assert load_recipe(file, overrides)[key] == value
+
+
+def test_home_folders(paths, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    argv = [paths, "--data_folder", "~/a b", "--lexicon=[~/a, b]", "--labels=~/x"]
+    file, _, overrides = parse(argv)
+    found = load_recipe(file, overrides)
+    assert found["data_folder"] == "/home/me/a b"
+    assert found["lexicon"] == ["/home/me/a", "b"] and found["labels"] == "~/x"
+
+
+def test_a_path_like_a_reference(paths):
+    with pytest.raises(ArgumentError, match="--output_folder /x/<w>: <…> is a ref"):
+        parse([paths, "--output_folder", "/x/<w>"])
+
+
+def test_keys_that_speechbrain_knows_too(tmp_path):
+    """It keeps them to itself; what is recorded should be what is done."""
+    (tmp_path / "a.yaml").write_text("max_grad_norm: 1.0\nlr: 1\ndouble: null\n")
+    argv = [str(tmp_path / "a.yaml"), "--max_grad_norm", "7", "--lr=2"]
+    file, run_opts, overrides = parse(argv)
+    found = load_recipe(file, overrides)
+    assert found["max_grad_norm"] == run_opts["max_grad_norm"] == 7 and found["lr"] == 2
+    file, _, overrides = parse(argv[:1])
+    assert load_recipe(file, overrides)["max_grad_norm"] == 1
+
+
+def test_options_of_speechbrain_are_left_alone(paths):
+    _, run_opts, overrides = parse([paths, "--device", "cuda:0", "--lr=1"])
+    assert run_opts["device"] == "cuda:0" and overrides == "lr: 1\n"
+
+
+# --------------------------------------------------------------------- what is kept
+def test_the_recipe_is_known_again(recipe):
+    found = load_recipe(recipe, "lr: 0.5\nloader: {nested: {deep: 2}}")[RECIPE]
+    assert found["lr"] == 0.5 and found["loader"] == {
+        "num_workers": 2,
+        "nested": {"deep": 2},
+    }
+    # References stay: what is changed once is named once.
+    assert found["opt_class"] == {"tag": "!name:torch.optim.Adam", "lr": "!ref <lr>"}
+    assert found["upstream_model"]["tag"].startswith("!new:s3prl_sb.lobes.upstreams")
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_debug_goes_into_a_folder_of_its_own(own, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    output = tmp_path / "out #1"
+    argv = [paths, f"--output_folder={output}", "--debug"]
+    argv += [f"--save_folder={tmp_path}/elsewhere"] * own
+    hparams, run_opts = start(argv, lambda hparams: None)
+    assert run_opts["debug"] and hparams["output_folder"] == f"{output}/debug"
+    save = f"{tmp_path}/elsewhere/debug" if own else f"{output}/debug/save"
+    assert hparams["save_folder"] == save
+    assert [path.name for path in output.iterdir()] == ["debug"]

@@ -8,6 +8,8 @@ import soundfile
 import torch
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.cli import main
+from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.dataio.pipes import AudioFileError
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -145,6 +147,50 @@ def test_export_carries_a_local_checkpoint(make_run, wav, tmp_path, monkeypatch)
     lean = export(run, tmp_path / "lean", copy_upstream=False)
     assert not (lean / "upstream_source.pt").exists()
     assert str(weights) in (lean / "hyperparams.yaml").read_text()
+
+
+STORED = """
+import torch
+
+class Stored(torch.nn.Module):
+    def __init__(self, source):
+        super().__init__()
+        self.register_buffer("weight", torch.load(source))
+"""
+
+
+def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path):
+    weights = tmp_path / "weights.pt"
+    run, _ = make_run(source=weights)
+    (tmp_path / "stored_upstream.py").write_text(STORED)
+    (run / "hyperparams.yaml").write_text(
+        f"upstream: {tmp_path}/card.yaml\n"
+        "upstream_model: !new:stored_upstream.Stored\n"
+        f"    source: {weights}\n"
+        "eval_pipes: []\n"
+    )
+    first = torch.nn.Module()
+    first.register_buffer("weight", torch.ones(3))
+    interface = json.loads((run / "save/interface.json").read_text())
+    interface["upstream_weights"] = first_weights(first)
+    (run / "save/interface.json").write_text(json.dumps(interface))
+    torch.save(torch.zeros(3), weights)
+    for attempt in (lambda: export(run, tmp_path / "exported"), lambda: load(run)):
+        with pytest.raises(ExportError, match="weights.pt' does not hold the weights"):
+            attempt()
+    assert not (tmp_path / "exported").exists()
+    torch.save(torch.ones(3), weights)
+    assert (export(run, tmp_path / "exported") / "upstream_source.pt").is_file()
+
+
+def test_a_bad_file_among_others(make_run, wav, tmp_path, capsys):
+    run, absent = make_run()[0], str(tmp_path / "absent.wav")
+    assert main(["predict", str(run), wav, absent, wav]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in out.splitlines()] == [wav, wav]
+    assert err.startswith("s3prl-sb: ") and err.count(absent) == 1
+    with pytest.raises(AudioFileError, match="absent.wav"):
+        list(load(run).lines([wav, absent]))
 
 
 def test_exported_again(make_run, tmp_path):

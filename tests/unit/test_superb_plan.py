@@ -3,13 +3,16 @@
 import argparse
 import copy
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
-from s3prl_sb.superb import command, data, plan, tasks
-from s3prl_sb.superb.jobs import Job, Runner, last_lines
+from s3prl_sb.superb import command, data, guard, plan, tasks
+from s3prl_sb.superb.jobs import Job, Runner, last_lines, reason
 
 
 def make(output, seeds=(1, 2), rates=None, budget=None, upstreams=("mel",), **places):
@@ -32,6 +35,9 @@ def test_tasks_by_name():
     assert tasks.find(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
     with pytest.raises(ValueError, match="no task 'SDI'. Did you mean S"):
         tasks.find(["SDI"])
+    for nothing in ([""], [","], []):
+        with pytest.raises(ValueError, match="no task is named. There are: PR, KS"):
+            tasks.find(nothing)
 
 
 # -------------------------------------------------------------------------- the plan
@@ -117,6 +123,40 @@ def test_a_changed_recipe_or_card_is_another_configuration(tmp_path, monkeypatch
     assert make(tmp_path)[0].folder != mel
 
 
+def test_changed_weights_are_another_configuration(tmp_path):
+    card = tmp_path / "mine.yaml"
+    card.write_text(
+        "mine: !new:s3prl_sb.lobes.upstreams.hubert.Hubert\n"
+        "    source: [weights.pt, https://nowhere.org/weights.pt]\n"
+    )
+    folders = []
+    for content in ("", "1", "22"):
+        if content:
+            (tmp_path / "weights.pt").write_text(content)
+        folders.append(make(tmp_path, upstreams=[str(card)])[0].folder)
+    os.utime(tmp_path / "weights.pt", (1, 1))
+    folders.append(make(tmp_path, upstreams=[str(card)])[0].folder)
+    assert len(set(folders)) == 4
+    assert make(tmp_path, upstreams=[str(card)])[0].folder == folders[-1]
+
+
+def test_another_version_is_noted_and_changes_nothing(tmp_path, monkeypatch):
+    run = make(tmp_path)[0]
+    finish(run)
+    about = json.loads((run.folder / plan.STAMP).read_text())["about"]
+    assert about == {"upstream": "mel", "s3prl_sb": plan.s3prl_sb.__version__}
+    monkeypatch.setattr(plan.s3prl_sb, "__version__", "99")
+    again = make(tmp_path)[0]
+    assert again.folder == run.folder and again.is_done()
+
+
+def test_epochs_are_whole(tmp_path):
+    message = "KS: total_steps 1000 is no multiple of steps_per_epoch 5000: give both"
+    with pytest.raises(ValueError, match=message):
+        make(tmp_path, budget={"KS": {"total_steps": 1000}})
+    make(tmp_path, budget={"KS": {"total_steps": 1000, "steps_per_epoch": 100}})
+
+
 def test_two_upstreams_of_one_name(tmp_path):
     with pytest.raises(ValueError, match="are both called mel"):
         make(tmp_path, upstreams=["mel", "cards/mel.yaml"])
@@ -134,6 +174,36 @@ def test_data_of_some_tasks(tmp_path, monkeypatch):
     path = written(tmp_path, "KS: {data_folder: gsc}\nSID:\nPR: {data_folder: /x}\n")
     found, toys = data.read_data(path, tmp_path, ["KS", "SID"])
     assert found == {"KS": {"data_folder": str(tmp_path / "gsc")}} and not toys
+
+
+def test_paths_start_at_the_file(tmp_path, monkeypatch):
+    """Or, if there is nothing, at the current folder."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "files").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", "/home/me")
+    for path in ("files/a.arpa", "files/both", "here/both", "here/c.txt"):
+        (tmp_path / path).write_text("")
+    text = (
+        "ASR: {data_folder: ~/x, lm: a.arpa, lexicon: both, valid_split: both}\n"
+        "PR: {lexicon: [a.arpa, c.txt], data_folder: none}\n"
+    )
+    expected = {
+        "ASR": {
+            "data_folder": "/home/me/x",
+            "lm": f"{tmp_path}/files/a.arpa",
+            "lexicon": f"{tmp_path}/files/both",
+            "valid_split": "both",
+        },
+        "PR": {
+            "lexicon": [f"{tmp_path}/files/a.arpa", f"{tmp_path}/here/c.txt"],
+            "data_folder": f"{tmp_path}/files/none",
+        },
+    }
+    path = written(tmp_path / "files", text)
+    assert data.read_data(path, tmp_path, ["ASR", "PR"])[0] == expected
+    budget = data.read_budget("../files/dirs.yaml")
+    assert {task: budget[task] for task in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -199,6 +269,16 @@ def test_a_budget_of_ones_own(tmp_path):
         ("KS: {total_steps: many}", "KS: total_steps is a number, .* not 'many'"),
         ("all: {freeze: 1}", "freeze is True or False, such as True, not 1"),
         ("SID: {batch_size: True}", "SID: batch_size is a number, .* not True"),
+        ("KS: {total_steps: 0}", "KS: total_steps is a whole number from 1 on, not 0"),
+        ("all: {steps_per_epoch: 2.5}", "steps_per_epoch is a whole number .* not 2.5"),
+        ("KS: {batch_size: -4}", "KS: batch_size is a whole number .* not -4"),
+        ("PR: {grad_accumulation_factor: 0}", "grad_accumulation_factor is a whole"),
+        ("ER: {fold: 1}", "ER: 'fold' is set by the command itself, .* all folds"),
+        ("KS: {head: {hidden_sizee: 3}}", "'head.hidden_sizee'. Did you mean head.hid"),
+        (
+            "KS: {train_dataloader_opts: {num_worker: 3}}",
+            "'train_dataloader_opts.num_worker'. Did you mean train_dataloader_opts.nu",
+        ),
         ("KS: {lr: 1}\nKS: {lr: 2}", "my.yaml:2: a key for the second time"),
     ],
 )
@@ -209,6 +289,14 @@ def test_wrong_budgets(text, message, tmp_path):
         data.read_budget(path)
 
 
+def test_arguments_of_a_class_that_the_recipe_does_not_name(tmp_path):
+    path = written(tmp_path, "ASR: {head: {hidden_size: 8, bidirectional: False}}")
+    with pytest.raises(ValueError, match="no key 'head.bidirectional'"):
+        data.read_budget(path)
+    path = written(tmp_path, "KS: {opt_class: {betas: [0.9, 0.99]}}")
+    assert data.read_budget(path)["KS"]["opt_class"] == {"betas": [0.9, 0.99]}
+
+
 def test_arguments(tmp_path):
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
@@ -217,7 +305,15 @@ def test_arguments(tmp_path):
         ("--upstream mel", "--data is missing"),
         ("--upstream mel --data toy", "--output is missing"),
         (f"--upstream mel --data toy --output {tmp_path} --seeds 0", "1 or more"),
-        (f"--table {tmp_path}", "no s3prl-sb superb has ended here"),
+        (f"--upstream mel --data toy --output {tmp_path} --jobs 0", "--jobs 0: give 1"),
+        *(
+            (
+                f"--upstream mel --data toy --output {tmp_path} --lr_search {rates}",
+                f"--lr_search {rates}: give different positive numbers",
+            )
+            for rates in ("nan", "0", "-0.1", "0.1 0.1", "inf")
+        ),
+        (f"--table {tmp_path}", "no s3prl-sb superb has run here"),
     ):
         with pytest.raises(ValueError, match=message):
             command.main(parser.parse_args(line.split()))
@@ -288,6 +384,66 @@ def test_ended_without_results_is_failed(tmp_path):
     quiet = job(tmp_path, "quiet", done=False)
     Runner(1).run([quiet])
     assert quiet.state == "failed"
+
+
+def test_killed_by_a_signal(tmp_path, capsys):
+    killed = job(tmp_path, "killed", "import os; os.kill(os.getpid(), 9)")
+    Runner(1).run([killed])
+    said = capsys.readouterr().err
+    assert "failed   killed (killed by signal 9, perhaps out of memory, " in said
+    assert reason(-11) == "killed by signal 11" and reason(2) == "exit status 2"
+
+
+def test_somebody_is_told_whenever_jobs_have_ended(tmp_path):
+    states = []
+    jobs = [job(tmp_path, "a"), job(tmp_path, "b", done=False)]
+    Runner(1).run(jobs, lambda: states.append([job.state for job in jobs]))
+    assert states == [["done", "waiting"], ["done", "failed"]]
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """``guarded(code)``: Python under a guard, in one folder."""
+    started = []
+
+    def guarded(code):
+        line = [sys.executable, guard.__file__, str(tmp_path / "lock")]
+        line += [sys.executable, "-S", "-c", code]
+        started.append(subprocess.Popen(line, stdin=subprocess.PIPE))
+        return started[-1]
+
+    yield guarded
+    for process in started:
+        process.stdin.close()
+        process.wait(10)
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_a_command_ends_with_its_guard(guarded, tmp_path):
+    path = tmp_path / "pid"
+    code = f"import os, time; open({str(path)!r}, 'w').write(str(os.getpid()))"
+    process = guarded(f"{code}; time.sleep(60)")
+    until(lambda: path.is_file() and path.read_text())
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    stat = f"/proc/{path.read_text()}/stat"  # gone, or not yet fetched by init
+    until(lambda: not os.path.exists(stat) or " Z " in open(stat).read())
+
+
+def test_no_two_commands_work_in_one_folder(guarded, tmp_path):
+    log = str(tmp_path / "log")
+    code = f"import time; log = open({log!r}, 'a', 1); log.write('+'); log.flush()"
+    code += "; time.sleep(0.5); log.write('-')"
+    processes = [guarded(code) for _ in range(2)]
+    assert [process.wait(20) for process in processes] == [0, 0]
+    assert (tmp_path / "log").read_text() == "+-+-"
 
 
 def test_each_on_a_gpu(tmp_path):

@@ -1,11 +1,12 @@
 """The table of s3prl-sb superb."""
 
+import argparse
 import json
 import statistics
 
 import pytest
 
-from s3prl_sb.superb import plan, published, table
+from s3prl_sb.superb import command, plan, published, table
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.tasks import TASKS
 
@@ -151,3 +152,94 @@ def test_written_and_read(runs, tmp_path):
     assert (tmp_path / "table.md").read_text().startswith("| upstream |")
     with pytest.raises(ValueError, match="is not there"):
         table.read(tmp_path / "nowhere")
+
+
+# ------------------------------------------------------------- of several commands
+def planned(tmp_path, tasks=("KS", "SID"), seeds=(1, 2), lr=0.1, **kwargs):
+    places = {task: {"data_folder": "/data"} for task in tasks}
+    budget = {task: {"lr": lr} for task in tasks}
+    return plan.make(["mel"], list(tasks), places, budget, tmp_path, seeds, **kwargs)
+
+
+def shown(found):
+    return {
+        row["upstream"]: {
+            task: (cell["state"], sorted(run["seed"] for run in cell["runs"]))
+            for task, cell in row["cells"].items()
+        }
+        for row in found["rows"]
+    }
+
+
+def test_a_narrower_command_forgets_nothing(tmp_path):
+    for run in planned(tmp_path):
+        finish(run, 0.5)
+    narrow = planned(tmp_path, tasks=["KS"], seeds=[1])
+    found = table.gather(narrow, ["KS"], ["PR"], tmp_path)
+    assert shown(found) == {
+        "mel": {
+            "KS": ("done", [1, 2]),
+            "SID": ("done", [1, 2]),
+            "PR": ("no data", []),
+        }
+    }
+    assert found["tasks"] == ["KS", "SID"]
+    # What is printed is what was asked for.
+    assert shown(table.gather(narrow, ["KS"])) == {"mel": {"KS": ("done", [1])}}
+
+
+def test_other_settings_get_other_rows(tmp_path):
+    for run in planned(tmp_path):
+        finish(run, 0.5)
+    other = planned(tmp_path, tasks=["KS"], lr=0.2)
+    finish(other[0], 0.7)
+    found = table.gather(other, ["KS"], (), tmp_path)
+    assert shown(found) == {
+        "mel": {"KS": ("missing", [1, 2]), "SID": ("done", [1, 2])},
+        "mel (2)": {"KS": ("done", [1, 2])},
+    }
+    assert "(2), (3), …: with other settings" in table.as_text(found)
+
+
+def test_seeds_of_one_search_are_one_cell(tmp_path):
+    for run in planned(tmp_path, tasks=["KS"], rates=[0.1, 0.2]):
+        finish(run, 0.5)
+    found = table.gather([], [], (), tmp_path)
+    assert shown(found) == {"mel": {"KS": ("done", [1, 2])}}
+
+
+def test_debug_is_no_result(tmp_path):
+    [run] = planned(tmp_path, tasks=["KS"], seeds=[1])
+    run.command()
+    (run.folder / "debug").mkdir()
+    (run.folder / "debug/results.json").write_text("{}")
+    assert not run.is_done() and not run.has_features()
+    assert not table.gather([], [], (), tmp_path)["rows"]
+
+
+def test_several_versions_are_told(tmp_path, monkeypatch):
+    runs = planned(tmp_path, tasks=["KS"])
+    finish(runs[0], 0.5)
+    monkeypatch.setattr(plan.s3prl_sb, "__version__", "99")
+    finish(runs[1], 0.5)
+    notes = table.notes(table.gather(runs, ["KS"]))
+    assert any("of several versions of s3prl_sb" in note for note in notes)
+    finish(runs[0], 0.5)
+    assert len(table.notes(table.gather(runs, ["KS"]))) == len(notes) - 1
+
+
+def test_a_full_disk_hides_no_table(tmp_path, monkeypatch, capsys):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    (tmp_path / "data.yaml").write_text("KS: {data_folder: /data}")
+    line = f"--upstream mel --tasks KS --data {tmp_path}/data.yaml --output {tmp_path}"
+    [run] = plan.make(["mel"], ["KS"], {"KS": {"data_folder": "/data"}}, {}, tmp_path)
+    finish(run, 0.25)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(table, "write", full)
+    assert command.main(parser.parse_args(line.split())) == 1
+    said = capsys.readouterr()
+    assert "25.00" in said.out and "No space left" in said.err

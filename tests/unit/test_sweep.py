@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from speechbrain.utils.epoch_loop import EpochCounter
 
-from s3prl_sb.brains import stacking, sweep
+from s3prl_sb.brains import settings, stacking, sweep
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.experiment import RECIPE
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
 
@@ -22,12 +23,13 @@ RATES = [0.3, 0.01, 0.001]
 RUN_OPTS = {"device": "cpu", "noprogressbar": True}
 
 
-class Upstream:
+class Upstream(torch.nn.Module):
     """Audio is a number; its hidden states are made of it. Counts its calls."""
 
     freeze = True
 
     def __init__(self):
+        super().__init__()
         self.calls = 0
 
     def to(self, device):
@@ -283,6 +285,24 @@ def test_what_is_known_is_not_searched_again(experiment):
     for record in other["splits"]["train"].data.values():
         record["speaker"] = "another"
     assert make(other)[0] is not None
+
+
+def test_other_weights_or_modules_are_searched_again(experiment, tmp_path):
+    arguments = experiment()
+    arguments["hparams"][RECIPE] = {"featurizer": {"normalize": False}}
+    _, best = make(arguments)
+    assert make(arguments) == (None, best)
+    arguments["hparams"][RECIPE] = {"featurizer": {"normalize": True}}
+    assert make(arguments)[0] is not None
+    arguments["hparams"]["upstream_model"].bias = torch.nn.Parameter(torch.ones(1))
+    del arguments["hparams"]["upstream_model"]._first_weights
+    assert make(arguments)[0] is not None
+    path = tmp_path / "out" / sweep.RESULT
+    found = json.loads(path.read_text())
+    for key in settings.LATER:  # of an older version: it is not compared
+        del found["settings"][key]
+    path.write_text(json.dumps(found))
+    assert make(experiment())[0] is None
 
 
 def test_each_scaler_has_a_name_of_its_own(experiment, tmp_path):

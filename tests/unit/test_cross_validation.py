@@ -1,0 +1,63 @@
+"""Folds: where --debug goes, and what their summary says."""
+
+import json
+import sys
+
+import pytest
+
+from s3prl_sb.brains import folds
+from s3prl_sb.files import write_json
+
+RESULT = {
+    "metrics": {"accuracy": 0.5},
+    "valid": {"accuracy": 0.5},
+    "utterances": {"train": 1},
+    "best_step": 1,
+    "layer_weights": [1.0],
+    "lr": 0.1,
+    "seconds": 1.0,
+    "peak_memory_gb": 1.0,
+}
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    path = tmp_path / "train.yaml"
+    path.write_text(f"fold: all\ntrain_csv: null\noutput_folder: {tmp_path}/out\n")
+    return str(path)
+
+
+def test_debug_leaves_results_alone(recipe, tmp_path):
+    out = tmp_path / "out"
+    for path in (out, out / "fold1", out / "fold2"):
+        write_json(path / "results.json", {"in": "earnest"})
+
+    def train(argv):  # as experiment.start does
+        folder = folds.peek(argv, ("output_folder",))["output_folder"]
+        write_json(f"{folder}/debug/results.json", RESULT)
+
+    folds.cross_validate([recipe, "--debug"], train, (1, 2))
+    assert json.loads((out / "results.json").read_text()) == {"in": "earnest"}
+    found = json.loads((out / "debug/results.json").read_text())
+    assert [fold["folder"] for fold in found["folds"]] == ["fold1/debug", "fold2/debug"]
+
+
+@pytest.mark.parametrize("rates, lr", [((0.1, 0.1), 0.1), ((0.1, 0.2), None)])
+def test_a_learning_rate_is_told_where_all_folds_share_it(rates, lr, tmp_path):
+    for fold, rate in enumerate(rates):
+        write_json(tmp_path / f"fold{fold}/results.json", {**RESULT, "lr": rate})
+    found = folds.summary(tmp_path, (0, 1))
+    assert found["lr"] == lr and [fold["lr"] for fold in found["folds"]] == list(rates)
+
+
+def test_folders_with_any_name(recipe, tmp_path):
+    out, folders = tmp_path / "a #1" / "b=c: d", []
+
+    def train(argv):
+        folders.append(folds.peek(argv, ("output_folder",))["output_folder"])
+
+    for fold in (1, 2):
+        argv = [recipe, f"--output_folder={out}", f"--fold={fold}"]
+        folds.cross_validate(argv, train, (1, 2))
+    assert folders == [f"{out}/fold1", f"{out}/fold2"]

@@ -1,0 +1,178 @@
+"""A run goes on with what it began with, and with nothing else."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from s3prl_sb.brains import settings
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.dataio.fingerprint import first_weights
+from s3prl_sb.experiment import load_recipe
+
+YAML = """
+seed: 1
+lr: 0.1
+total_steps: 10
+steps_per_epoch: 5
+threshold_of_mine: 3
+thresholds: [0.5]
+data_folder: /a
+cache: auto
+lr_search: null
+train_dataloader_opts: {num_workers: 2, batch_size: 4}
+valid_dataloader_opts: {batch_size: 4}
+opt_class: !name:torch.optim.Adam
+    lr: !ref <lr>
+head: !name:torch.nn.Linear
+    in_features: 3
+train_pipes:
+    - !name:torch.nn.Linear
+        in_features: 3
+"""
+
+
+class Upstream(torch.nn.Linear):
+    freeze = True
+
+    def __init__(self):
+        super().__init__(1, 1)
+        torch.nn.init.zeros_(self.weight)
+        torch.nn.init.zeros_(self.bias)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """``begun(overrides)``: the Brain and the hparams of a run in one folder."""
+    (tmp_path / "train.yaml").write_text(YAML)
+
+    def begun(overrides="", recipe=True, upstream=None):
+        hparams = load_recipe(tmp_path / "train.yaml", overrides)
+        if not recipe:
+            del hparams[settings.RECIPE]
+        hparams["upstream_model"] = upstream or Upstream()
+        head = torch.nn.Linear(3, 2)
+        hparams["checkpointer"] = AtomicCheckpointer(tmp_path / "save", {"head": head})
+        return SimpleNamespace(
+            hparams=SimpleNamespace(**hparams),
+            upstream=hparams["upstream_model"],
+            checkpointer=hparams["checkpointer"],
+            raw_modules={"head": head},
+            data={"train": "abc"},
+        )
+
+    brain = begun()
+    settings.check(brain)
+    brain.checkpointer.save_checkpoint()
+    return begun
+
+
+def both(brain, monkeypatch):
+    """Before anything is computed, and before the first step."""
+    monkeypatch.setattr(settings, "digests", lambda splits: brain.data)
+    yield lambda: settings.begin(vars(brain.hparams), {})
+    yield lambda: settings.check(brain)
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        ("seed: 2", "with seed 1, not 2. Choose another output_folder"),
+        ("lr: 0.5", "with lr 0.1, not 0.5. Choose"),
+        ("head: {in_features: 4}", "with head.in_features 3, not 4. Choose"),
+        ("head: {bias: False}", "with head.bias absent, not False. Choose"),
+        ("threshold_of_mine: 4", "with threshold_of_mine 3, not 4. Choose"),
+        ("train_dataloader_opts: {batch_size: 2}", "batch_size 4, not 2. Choose"),
+        ("train_pipes: []", "train_pipes .*, not .*Choose"),
+    ],
+)
+def test_another_experiment(overrides, message, begun, monkeypatch):
+    for check in both(begun(overrides), monkeypatch):
+        with pytest.raises(settings.SettingsError, match=message):
+            check()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "",
+        "data_folder: /b\ncache: off",
+        "total_steps: 20",
+        "thresholds: [0.1, 0.2]",
+        "train_dataloader_opts: {num_workers: 0}",
+        "valid_dataloader_opts: {batch_size: 1}",
+    ],
+)
+def test_the_same_experiment(overrides, begun, monkeypatch):
+    for check in both(begun(overrides), monkeypatch):
+        check()
+
+
+def test_a_learning_rate_to_be_searched_is_compared_later(begun, monkeypatch):
+    early, late = both(begun("lr: 0.5\nlr_search: [0.5, 0.1]"), monkeypatch)
+    early()
+    with pytest.raises(settings.SettingsError, match="lr 0.1, not 0.5"):
+        late()
+
+
+def test_other_weights_under_the_same_name(begun, monkeypatch):
+    upstream = Upstream()
+    upstream.weight.data += 1
+    for check in both(begun(upstream=upstream), monkeypatch):
+        with pytest.raises(settings.SettingsError, match="other weights of the up"):
+            check()
+
+
+def test_weights_count_as_they_were_first():
+    upstream = Upstream()
+    before = first_weights(upstream)
+    upstream.weight.data += 1  # as in training
+    assert first_weights(upstream) == before
+    assert first_weights(Upstream()) == before
+
+
+def test_other_data(begun):
+    brain = begun()
+    brain.data = {"train": "xyz"}
+    with pytest.raises(settings.SettingsError, match="data .*abc.*, not .*xyz"):
+        settings.check(brain)
+
+
+def test_what_older_versions_did_not_write_is_not_compared(begun, tmp_path):
+    path = tmp_path / "save/settings.json"
+    before = json.loads(path.read_text())
+    for key in settings.LATER:
+        del before[key]
+    path.write_text(json.dumps(before))
+    settings.check(begun("head: {in_features: 4}"))
+    with pytest.raises(settings.SettingsError, match="lr 0.1, not 0.5"):
+        settings.check(begun("lr: 0.5"))
+
+
+def test_without_a_recipe(begun):
+    settings.check(begun("threshold_of_mine: 4", recipe=False))
+    with pytest.raises(settings.SettingsError, match="lr 0.1, not 0.5"):
+        settings.check(begun("lr: 0.5", recipe=False))
+
+
+@pytest.mark.parametrize(
+    "hparams, message",
+    [
+        (
+            {"total_steps": 3, "steps_per_epoch": 5},
+            "total_steps 3 is no .*epoch 5: choose",
+        ),
+        ({"total_steps": 0}, "total_steps is a whole number from 1 on, not 0"),
+        ({"steps_per_epoch": 2.5}, "steps_per_epoch is .*, not 2.5"),
+        ({"batch_size": None}, "batch_size is .*, not None"),
+        ({"grad_accumulation_factor": True}, "grad_accumulation_factor .* True"),
+    ],
+)
+def test_numbers(hparams, message):
+    with pytest.raises(settings.SettingsError, match=message):
+        settings.check_numbers(hparams)
+
+
+def test_batches_by_seconds_need_no_size():
+    settings.check_numbers({"batch_size": None, "batch_seconds": 10})
