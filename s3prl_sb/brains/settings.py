@@ -42,7 +42,7 @@ HARMLESS = (
     *("lexicon", "version", "unknown_words", "language", "skip_prep", "upstream_name"),
     # What is only tested on.
     *("test_split", "test_speakers", "lm", "lm_decoding"),
-    *("thresholds", "medians", "score_normalization", "cohort_size", "top_n"),
+    *("thresholds", "medians"),
     # How it is done, and for how long.
     *("valid_dataloader_opts", "test_dataloader_opts", "ckpt_interval_steps"),
     *("total_steps", "epoch_counter", "lr_search", "checkpointer", "train_loggers"),
@@ -264,5 +264,5 @@ def digests(splits):
 
 
 def _readable(value):
-    text = "absent" if value is None else str(value)
+    text = "null" if value is None else str(value)
     return text if len(text) < 80 else f"{text[:80]}…"

@@ -9,8 +9,9 @@ Any recipe takes these in place of its corpus. Columns (CSV) or keys (JSON):
 ``id``                         optional in a CSV: else made of path and segment
 ``start`` or ``start_sec``     optional, seconds; empty, NaN or null with the next
 ``stop`` or ``end_sec``        for the whole file, alone for its start or end
-``duration``                   optional: seconds of the utterance
-any other, such as ``label``   kept; as text, where it comes from a CSV
+``duration``                   optional: seconds of the utterance, as in the file
+any other, such as ``label``   kept; labels as text. Not the name of an item that is
+                               computed, such as ``sig`` or ``tokens``
 =============================  ==================================================
 
 Durations are those of the audio files' headers; one that a table gives must agree.

@@ -18,6 +18,7 @@ total_steps: 10
 steps_per_epoch: 5
 threshold_of_mine: 3
 thresholds: [0.5]
+score_normalization: null
 data_folder: /a
 cache: auto
 lr_search: null
@@ -81,9 +82,11 @@ def both(brain, monkeypatch):
         ("seed: 2", "with seed 1, not 2. Choose another output_folder"),
         ("lr: 0.5", "with lr 0.1, not 0.5. Choose"),
         ("head: {in_features: 4}", "with head.in_features 3, not 4. Choose"),
-        ("head: {bias: False}", "with head.bias absent, not False. Choose"),
+        ("head: {bias: False}", "with head.bias null, not False. Choose"),
         ("threshold_of_mine: 4", "with threshold_of_mine 3, not 4. Choose"),
         ("train_dataloader_opts: {batch_size: 2}", "batch_size 4, not 2. Choose"),
+        # Of the scores that chose the checkpoint and the threshold
+        ("score_normalization: as_norm", "score_normalization null, not as_norm"),
         ("train_pipes: []", "train_pipes .*, not .*Choose"),
     ],
 )
