@@ -1,4 +1,4 @@
-"""The command line of a recipe: what it says, taken literally.
+"""The keys of a recipe on the command line: what they say, taken literally.
 
 SpeechBrain writes ``--key value`` as a line of YAML. A path such as ``/a #1/b`` or
 ``/a=b`` would be cut there, so text is quoted before.
@@ -15,6 +15,10 @@ from s3prl_sb.errors import UserError
 
 #: Keys of recipes that hold paths besides those that end in _folder, _file, _csv.
 PATHS = ("lm", "lexicon")
+#: Arguments of an upstream that may name files.
+UPSTREAM_FILES = ("source", "codes", "pca", "model_config")
+#: Keys of recipes that count something.
+COUNTS = ("total_steps", "steps_per_epoch", "batch_size", "grad_accumulation_factor")
 
 
 class ArgumentError(UserError, ValueError):
@@ -30,6 +34,17 @@ def is_path(key):
     (True, True, False)
     """
     return key in PATHS or str(key).endswith(("_folder", "_file", "_csv"))
+
+
+def is_count(value):
+    """Whether a value is a whole number from 1 on.
+
+    Example
+    -------
+    >>> is_count(3), is_count(0), is_count(2.0), is_count(True)
+    (True, False, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def expanded(key, value):
@@ -49,38 +64,6 @@ def expanded(key, value):
     return value
 
 
-def parse(argv):
-    """Like ``speechbrain.parse_arguments``, but text is taken literally.
-
-    Arguments
-    ---------
-    argv : list of str
-        The YAML file, ``--key value`` or ``--key=value`` for any key of it, and
-        SpeechBrain's options.
-
-    Returns
-    -------
-    hparams_file : str
-        The YAML file.
-    run_opts : dict
-        SpeechBrain's options.
-    overrides : str
-        YAML.
-
-    Raises
-    ------
-    ArgumentError
-        For text that a reference of the YAML would be taken for.
-    """
-    import ruamel.yaml
-    import speechbrain as sb
-
-    hparams_file = sb.parse_arguments(argv)[0]
-    with open(hparams_file, encoding="utf-8") as file:
-        known = ruamel.yaml.YAML().load(file)
-    return sb.parse_arguments(quoted(argv, known))
-
-
 def quoted(argv, keys):
     """A command line whose text survives SpeechBrain's YAML.
 
@@ -94,6 +77,11 @@ def quoted(argv, keys):
     Returns
     -------
     list of str
+
+    Raises
+    ------
+    ArgumentError
+        For text that a reference of the YAML would be taken for.
 
     Example
     -------

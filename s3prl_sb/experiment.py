@@ -154,7 +154,7 @@ def start(argv, prepare):
 
 
 def parse(argv):
-    """Reads the command line of a recipe.
+    """Like ``speechbrain.parse_arguments``, but text is taken literally.
 
     Arguments
     ---------
@@ -169,11 +169,19 @@ def parse(argv):
         SpeechBrain's options.
     overrides : str
         YAML: what the command line gives, and paths whose ``~`` is expanded.
+
+    Raises
+    ------
+    s3prl_sb.arguments.ArgumentError
+        For text that a reference of the YAML would be taken for.
     """
-    hparams_file, run_opts, overrides = arguments.parse(argv)
-    changes = read_overrides(overrides) or {}
+    import speechbrain as sb
+
+    hparams_file = sb.parse_arguments(argv)[0]
     with open(hparams_file, encoding="utf-8") as file:
         values = _yaml().load(file)
+    _, run_opts, overrides = sb.parse_arguments(arguments.quoted(argv, values))
+    changes = read_overrides(overrides) or {}
     # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
     changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in values})
     values.update(changes)

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.arguments import COUNTS, UPSTREAM_FILES, is_count
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.errors import UserError
 from s3prl_sb.experiment import RECIPE
 from s3prl_sb.files import write_json
 
-#: Keys of a recipe that count something.
-COUNTS = ("total_steps", "steps_per_epoch", "batch_size", "grad_accumulation_factor")
 #: Keys of a recipe that a run keeps from its first step to its last.
 KEPT = (
     "seed",
@@ -51,7 +50,7 @@ HARMLESS_STARTS = ("cache",)
 HARMLESS_ENDS = ("_folder", "_csv", "_file")
 #: Inside of others: files of an upstream, whose weights are compared; workers.
 HARMLESS_INSIDE = {
-    "upstream_model": ("source", "codes", "pca", "model_config", "freeze"),
+    "upstream_model": (*UPSTREAM_FILES, "freeze"),
     "train_dataloader_opts": ("num_workers",),
 }
 WEIGHTS = "weights of the upstream"
@@ -87,7 +86,7 @@ def check_numbers(hparams):
         if key == "batch_size" and hparams.get("batch_seconds"):
             continue  # it is not used
         value = hparams.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_count(value):
             raise SettingsError(f"{key} is a whole number from 1 on, not {value!r}.")
     total, epoch = hparams.get("total_steps", 0), hparams.get("steps_per_epoch", 1)
     if total % epoch:
@@ -114,7 +113,7 @@ def begin(hparams, splits):
     """
     if not _goes_on(hparams["checkpointer"]):
         return
-    now = _settings(hparams, hparams["upstream_model"], digests(splits))
+    now = current(hparams, hparams["upstream_model"], digests(splits))
     if hparams.get("lr_search"):
         now.pop("lr", None)  # it is yet to be chosen
     _compare(hparams["checkpointer"], now, partial=True)
@@ -133,7 +132,7 @@ def check(brain):
     SettingsError
         That names the setting that has changed, and the way out.
     """
-    now = _settings(vars(brain.hparams), brain.upstream, brain.data)
+    now = current(vars(brain.hparams), brain.upstream, brain.data)
     now["modules"] = {
         f"{module}.{name}": list(parameter.shape)
         for module, content in sorted(brain.raw_modules.items())
@@ -178,7 +177,23 @@ def described(hparams):
     return found
 
 
-def _settings(hparams, upstream, data):
+def current(hparams, upstream, data):
+    """What a run is known by: settings, weights, data.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of a recipe.
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        As it was loaded.
+    data : dict
+        From :func:`digests`.
+
+    Returns
+    -------
+    dict
+        JSON values.
+    """
     now = {key: hparams[key] for key in KEPT if key in hparams}
     now["data"] = data
     now[WEIGHTS] = first_weights(upstream)

@@ -28,11 +28,9 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.brains.settings import KEPT, WEIGHTS, described, digests
+from s3prl_sb.brains.settings import current, digests
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
-from s3prl_sb.dataio.fingerprint import first_weights
-from s3prl_sb.experiment import RECIPE
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
         raise ValueError("lr_search trains in one process: start it without torchrun.")
     path = Path(hparams["output_folder"]) / RESULT
     data = digests(splits)
-    settings = {**_settings(hparams, run_opts, rates), "data": data}
+    settings = _settings(hparams, run_opts, rates, data)
     found = _read(path)
     # What older versions have not written down is not compared.
     if found and {**settings, **found["settings"]} == settings:
@@ -276,8 +274,7 @@ class Sweep(SSLBrain):
         if stage == sb.Stage.TRAIN and self.step == 0:  # else resumed
             self.standing.nonfinite = [0] * len(self.copies)
         for _, brain in self.going:
-            brain.evaluated = 0
-            brain.start_stage(stage)
+            brain.on_stage_start(stage, epoch)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Takes down how each copy does on the validation set, and saves."""
@@ -373,15 +370,13 @@ def _rates(hparams):
     return rates
 
 
-def _settings(hparams, run_opts, rates):
+def _settings(hparams, run_opts, rates, data):
     """What the result depends on, as far as a run's settings say."""
-    keys = [key for key in (*KEPT, "total_steps") if key in hparams and key != "lr"]
-    found = {key: hparams[key] for key in keys}
-    found[WEIGHTS] = first_weights(hparams["upstream_model"])
-    if described(hparams) is not None:
-        found[RECIPE] = described(hparams)
+    found = current(hparams, hparams["upstream_model"], data)
+    found.pop("lr", None)
+    found["total_steps"] = hparams["total_steps"]
     found["debug"] = bool((run_opts or {}).get("debug"))
-    return json.loads(json.dumps({**found, "lr_search": rates}, default=str))
+    return {**found, "lr_search": rates}
 
 
 def _read(path):

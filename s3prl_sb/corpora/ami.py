@@ -20,8 +20,6 @@ Authors
 import os
 from pathlib import Path
 
-import soundfile
-
 from s3prl_sb.corpora.downloading import DownloadError, Published, download
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.corpora.rttm import read_uem, rttm_rows
@@ -223,8 +221,9 @@ def download_ami(destination):
 def _check(path, uem, url):
     """Deletes audio that is broken or too short."""
     try:
-        found = soundfile.info(path).duration
-    except soundfile.LibsndfileError:
+        sample_rate, frames, _ = headers.audio_info(path)
+        found = frames / sample_rate
+    except ManifestError:
         found = 0.0
     wanted = max(stop for spans in read_uem(uem).values() for _, stop in spans)
     if found < wanted - TOLERANCE:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
+from s3prl_sb.arguments import UPSTREAM_FILES
+
 #: Arguments of an upstream that do not change its features.
 #: What files hold stands in the weights.
-IRRELEVANT = ("source", "codes", "pca", "model_config", "freeze")
-IRRELEVANT += ("freeze_front_end", "layerdrop")
+IRRELEVANT = (*UPSTREAM_FILES, "freeze", "freeze_front_end", "layerdrop")
 #: Packages whose version stands for their code.
 LIBRARIES = ("torch", "torchaudio", "speechbrain", "transformers")
 

@@ -10,12 +10,11 @@ import math
 import pydoc
 
 from s3prl_sb import resources
+from s3prl_sb.arguments import COUNTS, is_count
 from s3prl_sb.superb.tasks import recipe, unknown
 
 #: Keys of a recipe that the command itself sets.
 RESERVED = ("upstream", "seed", "output_folder", "save_folder", "lr_search", "fold")
-#: Keys of a recipe that count something.
-COUNTS = ("total_steps", "steps_per_epoch", "batch_size", "grad_accumulation_factor")
 
 
 @functools.lru_cache(maxsize=None)
@@ -77,7 +76,7 @@ def check_keys(task, overrides, where):
             )
         if key == "batch_size" and value is None:
             continue  # with batch_seconds
-        if key in COUNTS and (not isinstance(value, int) or value < 1):
+        if key in COUNTS and not is_count(value):
             raise ValueError(
                 f"{where}: {task}: {key} is a whole number from 1 on, not {value!r}"
             )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import s3prl_sb
 from s3prl_sb import resources
+from s3prl_sb.arguments import UPSTREAM_FILES
 from s3prl_sb.experiment import plain
 from s3prl_sb.files import write_json
 from s3prl_sb.superb.jobs import Job
@@ -29,8 +30,6 @@ RESULTS = "results.json"
 SEARCH = "lr_search.json"
 #: Learning rates to search: the powers of ten of SUPERB's recipes.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-#: Arguments of an upstream that may name files.
-FILES = ("source", "codes", "pca", "model_config")
 
 
 @dataclasses.dataclass
@@ -265,7 +264,7 @@ def _card(name):
     node = card(_absolute(name))
     found = {"class": node.tag.value, **plain(dict(node))}
     files = {}
-    for key in FILES:
+    for key in UPSTREAM_FILES:
         places = node.get(key)
         for place in places if isinstance(places, list) else [places]:
             files.update(_files(str(place or "").partition("#sha256=")[0]))

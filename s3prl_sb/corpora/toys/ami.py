@@ -7,6 +7,7 @@ Authors
 import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE
+from s3prl_sb.corpora.rttm import write_rttm
 from s3prl_sb.corpora.toys.libri2mix import turns_of
 from s3prl_sb.corpora.toys.making import (
     add_noise,
@@ -73,12 +74,9 @@ def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0)
             present = [people[i] for i in rng.permutation(len(people))[:PEOPLE]]
             samples, turns = _meet(present, seconds, rng)
             clips[f"amicorpus/{meeting}/audio/{meeting}.Mix-Headset.wav"] = samples
-            rttm = [
-                f"SPEAKER {meeting} 1 {start:.2f} {stop - start:.2f} <NA> <NA> "
-                f"{names[voice]} <NA> <NA>"
-                for voice, start, stop in turns
-            ]
-            write_lines(folders["only_words/rttms"] / f"{meeting}.rttm", rttm)
+            turns = [(names[voice], start, stop) for voice, start, stop in turns]
+            rttm = folders["only_words/rttms"] / f"{meeting}.rttm"
+            write_rttm({meeting: turns}, rttm)
             uem = f"{meeting} 1 0.000 {len(samples) / SAMPLE_RATE:.6f}"
             write_lines(folders["uems"] / f"{meeting}.uem", [uem])
         write_clips(destination, clips.items(), len(clips))
