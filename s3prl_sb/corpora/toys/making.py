@@ -20,7 +20,7 @@ import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE, voices
 
-VERSION = 1  # raise it when the same parameters give other files
+VERSION = 2  # raise it when the same parameters give other files
 RECORD = "toy.json"
 
 # The power falls with frequency to an exponent; beats a second, and their depth
