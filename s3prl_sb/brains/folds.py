@@ -9,6 +9,7 @@ import logging
 import statistics
 from pathlib import Path
 
+from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import write_json
 
@@ -75,13 +76,8 @@ def peek(argv, keys):
     -------
     dict
     """
-    import ruamel.yaml
-    from hyperpyyaml import resolve_references
-
     hparams_file, _, overrides = parse(argv)
-    with open(hparams_file, encoding="utf-8") as file:
-        text = resolve_references(file, overrides).getvalue()
-    settings = ruamel.yaml.YAML().load(text)
+    settings = Configuration(hparams_file, overrides).resolved
     return {key: settings[key] for key in keys}
 
 
