@@ -16,7 +16,7 @@ from s3prl_sb import constructors
 from s3prl_sb.constructors import near, reason
 from s3prl_sb.errors import UserError
 from s3prl_sb.keys import Schema, check_together
-from s3prl_sb.nodes import plain, tag
+from s3prl_sb.nodes import plain, shown, tag
 
 #: Key of the loaded settings: the recipe as it was written and overridden.
 RECIPE = "recipe_settings"
@@ -70,6 +70,24 @@ def load_recipe(hparams_file, overrides=""):
     return Configuration(hparams_file, overrides).make()
 
 
+class Settings(dict):
+    """What a recipe was made of; a key that its YAML lacks is an error with a name.
+
+    Example
+    -------
+    >>> Settings(lr=0.1)["seed"]
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.configuration.RecipeError: The recipe's YAML has no key 'seed', …
+    """
+
+    def __missing__(self, key):
+        raise RecipeError(
+            f"The recipe's YAML has no key '{key}', which its train.py needs. Take it "
+            "over from the YAML that yours began as."
+        )
+
+
 class Configuration:
     """A recipe's YAML with overrides, checked: every value is one that its key takes.
 
@@ -112,7 +130,7 @@ class Configuration:
         """
         if key in self.changes:
             return "--"
-        return f"'{os.path.relpath(self.schema.file)}', line {self.schema.line(key)}: "
+        return f"{shown(self.schema.file)}, line {self.schema.line(key)}: "
 
     def make(self):
         """Makes what the recipe says.
@@ -133,7 +151,7 @@ class Configuration:
         recipe = {key: plain(self.written[key]) for key in self.schema}
         if "upstream_model" in recipe:
             recipe["upstream_model"] = plain(self.resolved["upstream_model"])
-        return {**made, RECIPE: recipe, SCHEMA: self.schema}
+        return Settings(made, **{RECIPE: recipe, SCHEMA: self.schema})
 
     def text(self):
         """All of it as YAML without references, as a run keeps it.
@@ -168,12 +186,20 @@ class Configuration:
         stream = _dumped(self.written)
         stream.name = str(self.schema.file)  # what is included lies beside it
         try:
-            return ruamel.yaml.YAML().load(resolve_references(stream).getvalue())
+            found = ruamel.yaml.YAML().load(resolve_references(stream).getvalue())
         except UserError:
             raise
         except Exception as error:  # what !applyref calls may raise anything
-            file = os.path.relpath(self.schema.file)
-            raise RecipeError(f"'{file}': {reason(error)}.") from error
+            key = _key_of(error)
+            place = f"{self.prefix(key)}{key}" if key in self.schema else None
+            place = place or shown(self.schema.file)
+            raise RecipeError(f"{place}: {reason(error)}.") from error
+        for key in self.schema:
+            if _has_references(found[key], set()):  # HyperPyYAML leaves them
+                raise RecipeError(
+                    f"{self.prefix(key)}{key}: its references go round in a circle."
+                )
+        return found
 
 
 def read_overrides(overrides):
@@ -235,7 +261,9 @@ def _check_key(key, value, known, prefix):
             f"There is no key '{prefix}{key}'. {near(f'{prefix}{key}', names)}"
         )
     node = known[key]
-    if isinstance(value, dict) and not isinstance(node, dict) and not tag(value):
+    if isinstance(value, dict) and tag(node) and not isinstance(node, dict):
+        if tag(value):
+            return  # it comes in the place
         written = f"{tag(node)} {getattr(node, 'value', node)}".strip()
         raise RecipeError(
             f"'{prefix}{key}' is {written} in the recipe, without arguments: "
@@ -274,6 +302,27 @@ def _check_references(node, tree, where):
                         + near(part, [str(k) for k in known if str(k)[:2] != "__"])
                     )
                 branch = branch[part]
+
+
+def _key_of(error):
+    """The key that HyperPyYAML was at; None: unknown."""
+    frame = error.__traceback__
+    while frame is not None:
+        key = frame.tb_frame.f_locals.get("key")
+        if frame.tb_frame.f_code.co_name == "_walk_tree_and_resolve" and key != "root":
+            return re.split(r"[\[.]", str(key))[0]
+        frame = frame.tb_next
+    return None
+
+
+def _has_references(node, seen):
+    if isinstance(node, (dict, list)):
+        if id(node) in seen:
+            return False
+        seen.add(id(node))
+        inside = node.values() if isinstance(node, dict) else node
+        return any(_has_references(inner, seen) for inner in inside)
+    return tag(node) in ("!ref", "!copy")
 
 
 def _dumped(tree):

@@ -9,6 +9,7 @@ Authors
 """
 
 import difflib
+import functools
 import inspect
 import io
 import pydoc
@@ -68,7 +69,11 @@ def make(tree, place):
     class Loader(_Loader):
         place_of = staticmethod(place)
 
-    return load_hyperpyyaml(stream, loader=Loader)
+    made = load_hyperpyyaml(stream, loader=Loader)
+    return {
+        key: _Named(value).at(place(key)) if type(value) is functools.partial else value
+        for key, value in made.items()
+    }
 
 
 def check(node, where, seen=None):
@@ -241,11 +246,33 @@ def reason(error):
         said = [f"{str(said[0]).rsplit(' ', 1)[1]}: {said[1]}"]
     elif isinstance(error, OSError) and error.strerror:
         said = [": ".join(filter(None, [error.filename, error.strerror]))]
+    elif getattr(error, "problem_mark", None) is not None:  # of YAML
+        said = [error.problem]
     text = " ".join(" ".join(map(str, said)).split()).rstrip(".")
     if isinstance(error, KeyError):
         text = f"there is no {text}"
     text = text or type(error).__name__
     return text if len(text) <= 500 else f"{text[:500]}…"
+
+
+class _Named(functools.partial):
+    """What ``!name:`` has named, and a recipe calls later: errors name the key."""
+
+    place = ""
+
+    def at(self, place):
+        """The same, with the place of its key."""
+        self.place = place
+        return self
+
+    def __call__(self, *args, **kwargs):
+        try:
+            return super().__call__(*args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:  # constructors raise anything
+            name = f"{self.func.__module__}.{self.func.__qualname__}"
+            raise MakingError(f"{self.place}: {name}: {reason(error)}.") from error
 
 
 def _missing(name):

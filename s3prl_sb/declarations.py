@@ -15,7 +15,7 @@ from inspect import isclass
 from s3prl_sb import kinds, resources
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import read_yaml
-from s3prl_sb.nodes import line_of, tag
+from s3prl_sb.nodes import line_of, shown, tag
 
 TABLE = "keys.yaml"  # beside the recipes
 #: The words of a declaration, and the names of its fields where they are others.
@@ -138,7 +138,7 @@ class Declaration:
             try:
                 if not is_list:
                     return self._one(given, name)
-                if isinstance(given, (list, tuple)):
+                if isinstance(given, (list, tuple)) and (given or self.is_made):
                     return [self._one(item, name) for item in given]
             except kinds.WrongKind:
                 continue
@@ -247,12 +247,17 @@ def declared(table, file, before=None):
         For a word that there is not.
     """
     before = _table() if before is None else before
+    if not isinstance(table, dict):
+        raise KeysError(
+            f"{shown(file)}: __keys is a mapping of keys to what they are, such as "
+            "lr: {is: number}."
+        )
     found = {}
     for key, words in table.items():
         try:
             found[str(key)] = _declaration(key, words, before.get(key) or {})
         except (TypeError, ValueError) as error:
-            place = f"'{file}', line {line_of(table, key)}"
+            place = f"{shown(file)}, line {line_of(table, key)}"
             raise KeysError(f"{place}: the declaration of '{key}': {error}.") from error
     return found
 

@@ -52,6 +52,7 @@ def naming(path, what="", fix=""):
     except Exception as error:  # json, yaml, torch, safetensors, the system: anything
         is_os = isinstance(error, OSError)
         reason = error.strerror if is_os and error.strerror else str(error)
+        reason = reason.partition("\n")[0]
         mark = getattr(error, "problem_mark", None)
         if mark is not None:  # of YAML, which tells the rest in many lines
             problem = str(error.problem).partition(" with value ")[0]

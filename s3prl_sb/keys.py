@@ -181,9 +181,8 @@ class Schema:
         """
         declaration = self[key]
         if declaration.is_made and not declaration.is_what_it_should(value):
-            wanted = f" of {declaration.of}" if declaration.of else ""
             raise KeysError(
-                f"{where}{key} is {declaration.words()}{wanted}, not {_kind(value)}."
+                f"{where}{key} is {_words(declaration)}, not {_kind(value)}."
             )
 
     def kept(self, values):
@@ -271,11 +270,19 @@ def _checked(declaration, value, default, where):
     except kinds.WrongKind:
         pass
     example = ""
-    if default is not None and not tag(default) and not isinstance(default, dict):
-        example = "" if declaration.choices else f", such as {written(default)}"
-    raise KeysError(
-        f"{where} is {declaration.words()}{example}, not {written(value)}."
-    ) from None
+    if declaration.is_plain and not declaration.choices and not tag(default):
+        if default is not None and declaration.kind != "flag" and default != value:
+            example = f", such as {written(default)}"
+    message = f"{where} is {_words(declaration)}{example}, not {written(value)}."
+    if declaration.is_made and not isinstance(value, dict):
+        message += " Change it in a copy of the YAML, or give arguments: {name: value}."
+    raise KeysError(message) from None
+
+
+def _words(declaration):
+    """What a key is, with the class of what is made."""
+    words = declaration.words()
+    return f"{words} of {declaration.of}" if declaration.of else words
 
 
 def check_together(values):
@@ -306,9 +313,25 @@ def check_together(values):
             f"both, such as {total} and {better}."
         )
     if values.get("batch_size", 1) is None and not values.get("batch_seconds"):
-        count = shared()["batch_size"]
-        count = dataclasses.replace(count, optional=False).words()
+        count = dataclasses.replace(shared()["batch_size"], optional=False).words()
         raise KeysError(f"batch_size is {count}, not None, without batch_seconds.")
+    trained = values.get("freeze") is False
+    if trained and values.get("cache") in ("pooled", "frames"):
+        raise KeysError(
+            f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
+            "False): give cache: auto or off."
+        )
+    rates = values.get("lr_search") or ()
+    if trained and rates:
+        raise KeysError(
+            "lr_search shares one frozen upstream between all learning rates: with "
+            "freeze: False choose lr yourself."
+        )
+    if len(set(rates)) < len(rates):
+        raise KeysError(
+            "lr_search is a list of different learning rates, such as [0.1, 0.01], not "
+            f"{rates}."
+        )
 
 
 def _kept(values, among):

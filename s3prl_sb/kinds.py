@@ -28,11 +28,17 @@ WORDS = {
     "folder": "a folder",
     "file": "a file",
     "mapping": "a mapping",
-    "built": "what a class makes, by !new:",
-    "class": "a class or a function, by !name:",
+    "built": "an object made by !new:",
+    "class": "a class or a function named by !name:",
     "any": "anything",
 }
-PLURALS = {"count": "whole numbers", "whole": "whole numbers", "flag": "flags"}
+PLURALS = {
+    "count": "whole numbers",
+    "whole": "whole numbers",
+    "flag": "flags",
+    "built": "objects made by !new:",
+    "class": "classes or functions named by !name:",
+}
 
 
 class WrongKind(ValueError):
@@ -212,7 +218,7 @@ def described(kind, choices=(), low=None, above=None, high=None, optional=False)
             limit = _range(low, above, high)
         if is_list:
             plural = PLURALS.get(name) or f"{WORDS[name].removeprefix('a ')}s"
-            words.append(f"a list of {_made(name, plural)}{limit}")
+            words.append(f"a list of {plural}{limit}")
         else:
             words.append(WORDS[name] + (limit if "number" in WORDS[name] else ""))
     words += choices if not kind else ()
@@ -237,12 +243,6 @@ def listed(words, last=" or "):
     """
     words = list(map(str, words))
     return last.join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
-
-
-def _made(name, plural):
-    if name in MADE:
-        return f"classes, each by {MADE[name]}"
-    return plural
 
 
 def _range(low, above, high):

@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import os
+
 
 def plain(value):
     """A node of YAML as JSON values, without its comments.
@@ -93,3 +95,25 @@ def written(value):
     value = plain(value)
     text = "null" if value is None else repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def shown(path):
+    """A path as a message gives it: from the current folder if it lies in it.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+
+    Returns
+    -------
+    str
+        In quotes.
+
+    Example
+    -------
+    >>> shown("hparams/train.yaml")
+    "'hparams/train.yaml'"
+    """
+    near = os.path.relpath(path)
+    return f"'{path if near.startswith(os.pardir) else near}'"

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from s3prl_sb.arguments import ArgumentError
+from s3prl_sb.experiment import RECIPE, RecipeError, load_recipe, parse, start
 from s3prl_sb.files import FileError
 from s3prl_sb.keys import KeysError
-from s3prl_sb.experiment import RECIPE, RecipeError, load_recipe, parse, start
 
 YAML = """
 lr: 0.1
@@ -22,6 +22,7 @@ featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer
     num_layers: !ref <upstream_model.num_layers>
 opt_class: !name:torch.optim.Adam
     lr: !ref <lr>
+bare: !name:torch.nn.ReLU
 """
 
 
@@ -79,7 +80,7 @@ def test_overrides_reach_constructors(recipe):
         ),
         ("xyzzy: 1", "no key 'xyzzy'. There are: lr, batch_size"),
         ("3: 1", "no key '3'"),
-        ("lr: {a: 1}", "'lr' is .* without arguments"),
+        ("bare: {a: 1}", "'bare' is !name:torch.nn.ReLU.* without arguments"),
         ("lr: 1\nlr: 2", "--lr is given twice"),
     ],
 )

@@ -273,7 +273,7 @@ def test_a_budget_of_ones_own(tmp_path):
             "KS: {total_steps: many}",
             "my.yaml:1: KS: total_steps is a whole number from 1 on, .* not 'many'",
         ),
-        ("all: {freeze: 1}", "freeze is True or False, such as True, not 1"),
+        ("all: {freeze: 1}", "freeze is True or False, not 1"),
         ("SID: {batch_size: True}", "SID: batch_size is a whole number .* not True"),
         (
             "KS: {total_steps: 0}",
