@@ -220,7 +220,10 @@ def near(name, known):
     found = difflib.get_close_matches(name, list(known), n=3)
     if found:
         return f"Did you mean {' or '.join(found)}?"
-    return f"There are: {', '.join(known)}." if known else "There are none."
+    if not known:
+        return "There are none."
+    more = f", and {len(known) - 12} more" if len(known) > 12 else ""
+    return f"There are: {', '.join(list(known)[:12])}{more}."
 
 
 def reason(error):

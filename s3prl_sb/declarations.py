@@ -169,7 +169,8 @@ class Declaration:
                     item = getattr(item, "func", item)  # of a functools.partial
                     fits = issubclass(item, wanted) if isclass(item) else callable(item)
                 else:
-                    fits = isinstance(item, wanted) and not isclass(item)
+                    named = isclass(item) or isinstance(item, functools.partial)
+                    fits = isinstance(item, wanted) and not named
                 if not fits:
                     break
             else:

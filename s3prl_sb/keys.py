@@ -282,7 +282,7 @@ def _checked(declaration, value, default, where):
 def _words(declaration):
     """What a key is, with the class of what is made."""
     words = declaration.words()
-    return f"{words} of {declaration.of}" if declaration.of else words
+    return f"{words} (a {declaration.of})" if declaration.of else words
 
 
 def check_together(values):

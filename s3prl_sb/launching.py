@@ -9,14 +9,19 @@ import os
 import sys
 
 from s3prl_sb import resources
+from s3prl_sb.errors import UserError
 
-HELP = """# Keys of {name}: give --key value for any, or a YAML file of your own first,
-# s3prl-sb run {name} mine.yaml … It begins as this one,
-# {path}:
+HELP = """s3prl-sb run {name} --key value …
+The keys, their defaults, and what they take; arguments in braces are given as
+--head '{{hidden_size: 64}}'. Or write a YAML file of your own, which begins as
+{path}
+and comes first: s3prl-sb run {name} mine.yaml …
 
 {text}
-# Options of SpeechBrain: --device, --precision, --debug, --noprogressbar and others,
-# see https://speechbrain.readthedocs.io
+
+Options of SpeechBrain: --device, --precision, --debug, --noprogressbar and others, see
+https://speechbrain.readthedocs.io
+S3PRL_SB_TRACEBACK=1 shows where an error comes from.
 """
 
 
@@ -48,8 +53,14 @@ def run(name, rest):
     if not rest or not rest[0].endswith((".yaml", ".yml")):
         rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
     if {"-h", "--help"} & set(rest):
-        with open(rest[0], encoding="utf-8") as file:
-            print(HELP.format(name=name, path=rest[0], text=file.read()), end="")
+        from s3prl_sb import recipe_help
+
+        try:
+            text = recipe_help.text(rest[0])
+        except UserError as error:
+            print(f"s3prl-sb: {error}", file=sys.stderr)
+            return 1
+        print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
     command = [sys.executable, str(found[name] / "train.py"), *rest]
     # Threads that wait for work should not burn a core meanwhile.

@@ -10,6 +10,7 @@ import os
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
+from s3prl_sb.configuration import RecipeError
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.fingerprint import fingerprint
 
@@ -65,13 +66,12 @@ def kind(brain, dataset):
 
     Raises
     ------
-    ValueError
+    RecipeError
         If what is wanted would not be exact.
     """
-    wanted = str(getattr(brain.hparams, "cache", "off"))
-    wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
+    wanted = getattr(brain.hparams, "cache", "off")
     if wanted not in KINDS:
-        raise ValueError(f"cache is {', '.join(KINDS[:-1])} or frames, not {wanted}")
+        raise RecipeError(f"cache is {', '.join(KINDS[:-1])} or frames, not {wanted}")
     if wanted == "off":
         return "off", "as asked"
     obstacle = None
@@ -81,13 +81,13 @@ def kind(brain, dataset):
         obstacle = "its audio is another one each time it is loaded"
     if obstacle:
         if wanted != "auto":
-            raise ValueError(f"cache: {wanted} is impossible, {obstacle}.")
+            raise RecipeError(f"cache: {wanted} is impossible, {obstacle}.")
         return "off", obstacle
     # The modules between the hidden states and the mean over time.
     chain = (brain.raw_modules["featurizer"], brain.raw_modules["head"])
     pools = all(getattr(module, "linear", False) for module in chain)
     if wanted == "pooled" and not pools:
-        raise ValueError(
+        raise RecipeError(
             "cache: pooled would not be exact: between the hidden states "
             "and the mean over time is something that is not linear. Use "
             "cache: frames."

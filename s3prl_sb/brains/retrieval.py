@@ -71,19 +71,7 @@ class RetrievalBrain(sb.Brain):
             distributed.leave_in_order()
         self.started = time.time()
         self.upstream = hparams["upstream_model"]
-        # Of its own class: it says which layers there are, in its own words.
-        chosen = Featurizer(self.upstream.num_layers, hparams["layers"])
-        self.layers = chosen.layers
-        if hparams["distance"] not in dtw.DISTANCES:
-            raise RecipeError(
-                f"distance: '{hparams['distance']}', there are "
-                f"{', '.join(dtw.DISTANCES)}"
-            )
-        if hparams["distance"] == "cosine_neg_log" and hparams["normalize"]:
-            raise RecipeError(
-                "distance: cosine_neg_log is for features that are never negative, "
-                "and normalized ones are: set normalize: False."
-            )
+        self.layers = searched_layers(hparams)
         self.best = {}
 
     def search(self, records, trials):
@@ -300,6 +288,37 @@ class RetrievalBrain(sb.Brain):
                 "deviation": self.found["test_deviation"],
             },
         }
+
+
+def searched_layers(hparams):
+    """The hidden states that are searched; what cannot be searched is an error.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of the recipe; as for :class:`RetrievalBrain`.
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    RecipeError, s3prl_sb.lobes.featurizer.LayersError
+        For a distance or a layer that there is not.
+    """
+    # Of this class: it says which layers there are, in its own words.
+    layers = Featurizer(hparams["upstream_model"].num_layers, hparams["layers"]).layers
+    if hparams["distance"] not in dtw.DISTANCES:
+        raise RecipeError(
+            f"distance: '{hparams['distance']}', there are {', '.join(dtw.DISTANCES)}"
+        )
+    if hparams["distance"] == "cosine_neg_log" and hparams["normalize"]:
+        raise RecipeError(
+            "distance: cosine_neg_log is for features that are never negative, "
+            "and normalized ones are: set normalize: False."
+        )
+    return layers
 
 
 def read_sets(save_folder):

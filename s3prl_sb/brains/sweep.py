@@ -31,6 +31,7 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.settings import current, digests
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
+from s3prl_sb.configuration import RecipeError
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -71,12 +72,12 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
 
     Raises
     ------
-    ValueError
+    RecipeError
         If the search is impossible, or every learning rate diverges.
     """
     rates = _rates(hparams)
     if (run_opts or {}).get("distributed_launch"):
-        raise ValueError("lr_search trains in one process: start it without torchrun.")
+        raise RecipeError("lr_search trains in one process: start it without torchrun.")
     path = Path(hparams["output_folder"]) / RESULT
     data = digests(splits)
     settings = _settings(hparams, run_opts, rates, data)
@@ -107,7 +108,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     )
     result = sweep.result()
     if result["best"] is None:
-        raise ValueError(_NONE_LEFT)
+        raise RecipeError(_NONE_LEFT)
     write_json(path, {**result, "settings": settings})
     # Five times the head and its optimizer; the result is kept.
     sweep.checkpointer.delete_checkpoints(num_to_keep=0)
@@ -209,7 +210,7 @@ class Sweep(SSLBrain):
         losses = self._fit_stack if self.stack is not None else self._fit_in_turns
         losses = losses(batch, should_step)
         if not self.going:
-            raise ValueError(_NONE_LEFT)
+            raise RecipeError(_NONE_LEFT)
         self.optimizer_step += should_step
         losses = [loss for loss in losses if math.isfinite(loss)]
         return torch.tensor(sum(losses) / len(losses) if losses else math.nan)
@@ -358,12 +359,12 @@ def _rates(hparams):
     except (TypeError, ValueError):
         valid = False
     if not valid or isinstance(given, str) or len(set(rates)) < len(rates):
-        raise ValueError(
+        raise RecipeError(
             f"lr_search is a list of different learning rates, such as [0.1, 0.01], "
             f"not {given}."
         )
     if not hparams["upstream_model"].freeze:
-        raise ValueError(
+        raise RecipeError(
             "lr_search shares one frozen upstream between all learning rates: "
             "with freeze: False choose lr yourself."
         )

@@ -14,6 +14,7 @@ import torch
 from s3prl_sb.dataio.dataset import Pipe
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import UnfoldChunks
+from s3prl_sb.errors import UserError
 
 UNKNOWN = -1.0  # label of a frame that is not annotated
 
@@ -110,6 +111,27 @@ class SpeakerActivity(Pipe):
         return slice(max(first, 0), max(last, 0))
 
 
+class MedianError(UserError, ValueError):
+    """A width that no median filter has."""
+
+
+def check_median(width):
+    """Makes sure that a median filter has a middle.
+
+    Arguments
+    ---------
+    width : int
+        In frames.
+
+    Raises
+    ------
+    MedianError
+        For an even number.
+    """
+    if width < 1 or width % 2 == 0:
+        raise MedianError(f"median {width}: the width of the filter must be odd")
+
+
 def decide(probabilities, threshold=0.5, median=1):
     """Who is taken to speak.
 
@@ -134,8 +156,7 @@ def decide(probabilities, threshold=0.5, median=1):
     >>> decide(probabilities, median=3).T.astype(int)
     array([[1, 1, 1, 1, 1, 0, 0, 0, 0]])
     """
-    if median < 1 or median % 2 == 0:
-        raise ValueError(f"median {median}: the width of the filter must be odd")
+    check_median(median)
     active = np.asarray(probabilities) > threshold
     if median == 1:
         return active

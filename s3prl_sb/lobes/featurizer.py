@@ -4,8 +4,17 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import numbers
+
 import torch
 import torch.nn.functional as F
+
+from s3prl_sb import kinds
+from s3prl_sb.errors import UserError
+
+
+class LayersError(UserError, ValueError):
+    """Layers that an upstream does not have, or whose sum there is not."""
 
 
 class Featurizer(torch.nn.Module):
@@ -38,7 +47,7 @@ class Featurizer(torch.nn.Module):
         super().__init__()
         self.num_layers = num_layers
         self.layers = self._chosen(num_layers, layers)
-        self.normalize = normalize
+        self.normalize = kinds.flag(normalize, "normalize")
         self.scalars = (
             torch.nn.Parameter(torch.zeros(len(self.layers)))
             if len(self.layers) > 1
@@ -51,16 +60,19 @@ class Featurizer(torch.nn.Module):
             return list(range(num_layers))
         if layers == "last":
             layers = [num_layers - 1]
-        indices = [layers] if isinstance(layers, int) else list(layers)
+        indices = list(layers) if isinstance(layers, (list, tuple)) else [layers]
         for index in indices:
-            if not isinstance(index, int) or not -num_layers <= index < num_layers:
-                raise ValueError(
+            if (
+                not isinstance(index, numbers.Integral)
+                or not -num_layers <= index < num_layers
+            ):
+                raise LayersError(
                     f"layers: there is no hidden state {index!r}; the upstream "
                     f"has {num_layers}, 0 to {num_layers - 1}, 'all' or 'last'"
                 )
-        indices = [index % num_layers for index in indices]
+        indices = [int(index) % num_layers for index in indices]
         if not indices or len(set(indices)) < len(indices):
-            raise ValueError(f"layers: {layers} is empty or names one twice")
+            raise LayersError(f"layers: {layers} is empty or names one twice")
         return indices
 
     @property

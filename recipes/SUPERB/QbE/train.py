@@ -12,7 +12,7 @@ Authors
 
 import sys
 
-from s3prl_sb.brains.retrieval import RetrievalBrain, read_sets
+from s3prl_sb.brains.retrieval import RetrievalBrain, read_sets, searched_layers
 from s3prl_sb.corpora.quesst14 import (
     prepare_query_tables,
     prepare_quesst14,
@@ -28,7 +28,8 @@ class QueryByExample(RetrievalBrain):
 
 
 def prepare(hparams):
-    """Writes the manifests."""
+    """Writes the manifests; what cannot be searched is said before."""
+    searched_layers(hparams)
     if hparams["documents_csv"]:
         prepare_query_tables(
             hparams["documents_csv"],

@@ -17,7 +17,7 @@ from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.ami import prepare_ami_sd
 from s3prl_sb.corpora.libri2mix import prepare_libri2mix_sd
 from s3prl_sb.corpora.segment_tables import prepare_segment_tables
-from s3prl_sb.dataio.speaker_activity import SpeakerActivity
+from s3prl_sb.dataio.speaker_activity import SpeakerActivity, check_median
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.experiment import start
 
@@ -31,7 +31,9 @@ class SpeakerDiarization(DiarizationBrain):
 
 
 def prepare(hparams):
-    """Writes the manifests."""
+    """Writes the manifests; what cannot filter is said before."""
+    for median in hparams["medians"]:
+        check_median(median)
     save_folder, skip_prep = hparams["save_folder"], hparams["skip_prep"]
     if hparams["train_csv"]:
         prepare_segment_tables(
@@ -42,10 +44,6 @@ def prepare(hparams):
             skip_prep=skip_prep,
         )
         return
-    if hparams["corpus"] not in CORPORA:
-        raise ValueError(
-            f"corpus is {' or '.join(CORPORA)}, not {hparams['corpus']!r}."
-        )
     read = CORPORA[hparams["corpus"]]
     read(hparams["data_folder"], save_folder, skip_prep=skip_prep)
 
