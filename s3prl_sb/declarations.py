@@ -169,7 +169,7 @@ class Declaration:
                     item = getattr(item, "func", item)  # of a functools.partial
                     fits = issubclass(item, wanted) if isclass(item) else callable(item)
                 else:
-                    named = isclass(item) or isinstance(item, functools.partial)
+                    named = isclass(getattr(item, "func", item))  # by !name:
                     fits = isinstance(item, wanted) and not named
                 if not fits:
                     break

@@ -117,6 +117,8 @@ def _default(value, width):
         found = ", ".join(_default(item, width) for item in value)
     elif isinstance(value, dict):
         return "{…}"
+    elif isinstance(value, list):
+        found = f"[{', '.join(_default(item, width) for item in value)}]"
     else:
         found = "null" if value is None else str(plain(value))
     return textwrap.shorten(found, max(width, 20), placeholder=" …")

@@ -228,10 +228,13 @@ def test_run_help_prints_the_keys(capsys, tmp_path):
     printed = capsys.readouterr().out
     folder = resources.recipes()["SUPERB/KS"]
     assert str(folder / "hparams/train.yaml") in printed
-    assert "total_steps: 200000  # updates" in printed
-    (tmp_path / "mine.yaml").write_text("mine: 1\n")
+    assert "  --total_steps 200000\n      [a whole number from 1 on] updates" in printed
+    (tmp_path / "mine.yaml").write_text("mine: 1  # of me\n")
     assert main(["run", "SUPERB/KS", str(tmp_path / "mine.yaml"), "-h"]) == 0
-    assert "mine: 1" in capsys.readouterr().out
+    assert "  --mine 1\n      of me\n" in capsys.readouterr().out
+    (tmp_path / "mine.yaml").write_text("mine: {\n")
+    assert main(["run", "SUPERB/KS", str(tmp_path / "mine.yaml"), "-h"]) == 1
+    assert "mine.yaml' is not a recipe: line 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ opt_class: !name:torch.optim.Adam
 head: !name:torch.nn.Linear
     in_features: 3
 train_pipes:
-    - !name:torch.nn.Linear
+    - !new:torch.nn.Linear
         in_features: 3
+        out_features: 2
 """
 
 

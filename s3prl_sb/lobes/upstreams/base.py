@@ -24,6 +24,7 @@ import itertools
 
 import torch
 
+from s3prl_sb.constructors import flags, parameters
 from s3prl_sb.lobes.upstreams import adapters
 
 PRECISIONS = {
@@ -53,6 +54,8 @@ class _Built(type):
     """Finishes an upstream when its whole ``__init__`` has run."""
 
     def __call__(cls, *args, **kwargs):
+        # A card's "no" is a text, and would count as true.
+        kwargs = flags(parameters(cls.__init__), kwargs, f"{cls.__name__}: ")
         self = super().__call__(*args, **kwargs)
         # What a module was built from is part of its identity: the feature
         # cache must tell n_mels=40 from n_mels=80, whatever the class.
