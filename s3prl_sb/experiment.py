@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 DEBUG = "debug"  #: what --debug leaves goes into this folder of output_folder
 #: Key of the loaded settings: the recipe as it was written and overridden.
 RECIPE = "recipe_settings"
+RECIPE_FILE = "recipe_file"  #: key of the loaded settings: the YAML that they are of
 
 
 class RecipeError(UserError, ValueError):
@@ -78,6 +79,7 @@ def load_recipe(hparams_file, overrides=""):
             "upstream_model"
         ]
     hparams[RECIPE] = {k: v for k, v in recipe.items() if not k.startswith("__")}
+    hparams[RECIPE_FILE] = str(hparams_file)
     return hparams
 
 
