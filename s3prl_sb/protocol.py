@@ -128,9 +128,9 @@ def judged(task, settings, utterances):
     Returns
     -------
     dict
-        ``followed``; ``settings``, those that depart from it; ``data``, what is
-        wrong with them in words, or None; ``differs``, all of it in a few words each.
-        None for a recipe without a protocol.
+        ``followed``, None for a recipe without a protocol; ``settings``, those that
+        depart from it; ``corpus``, where the data are; ``data``, what tells them from
+        the real corpus in words, or None; ``differs``, all of it in a few words each.
 
     Example
     -------
@@ -144,23 +144,15 @@ def judged(task, settings, utterances):
     """
     published = defaults(task)
     protocol = published.get(PROTOCOL)
-    if not protocol:
-        return None
-    departs = {
-        key: value
-        for key, value in settings.items()
-        if matters(key)
-    }
-    place = settings.get(protocol["corpus"], published.get(protocol["corpus"]))
-    data = _data(protocol["utterances"], place, utterances)
-    differs = [data] if data else []
+    departs = {key: value for key, value in settings.items() if matters(key)}
+    found = {"followed": None, "settings": departs, "corpus": None, "data": None}
+    if protocol:
+        place = settings.get(protocol["corpus"], published.get(protocol["corpus"]))
+        data = _data(protocol["utterances"], place, utterances)
+        found.update(corpus=place, data=data, followed=not (data or departs))
+    differs = [found["data"]] if found["data"] else []
     differs += [f"{key} {_short(value)}" for key, value in departs.items()]
-    return {
-        "followed": not differs,
-        "settings": departs,
-        "data": data,
-        "differs": differs,
-    }
+    return {**found, "differs": differs}
 
 
 def matters(key):

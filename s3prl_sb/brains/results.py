@@ -118,7 +118,7 @@ def about_upstream(upstream):
     >>> from s3prl_sb.lobes.upstreams import load
     >>> found = about_upstream(load("mel", freeze=False))
     >>> found["class"].rpartition(".")[2], found["trained"], found["precision"]
-    ('Spectrogram', 'fine-tuned', 'fp32')
+    ('StftFeatures', 'fine-tuned', 'fp32')
     """
     adapter = upstream.adapter
     trained = "frozen" if upstream.freeze else "fine-tuned"
