@@ -1,0 +1,272 @@
+"""Declarations: what is said once of each key of a recipe.
+
+Those of several recipes stand in ``recipes/keys.yaml``, which says what the words mean;
+those of one in its YAML, under ``__keys``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import functools
+
+from s3prl_sb import kinds, resources
+from s3prl_sb.errors import UserError
+from s3prl_sb.files import read_yaml
+from s3prl_sb.nodes import line_of, tag
+
+TABLE = "keys.yaml"  # beside the recipes
+#: The words of a declaration, and the names of its fields where they are others.
+_FIELDS = {"is": "kind", "from": "low", "to": "high"}
+
+
+class KeysError(UserError, ValueError):
+    """A key whose value, or whose declaration, cannot be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declaration:
+    """What one key is. The fields: see ``recipes/keys.yaml``.
+
+    Arguments
+    ---------
+    name : str
+        The key.
+    kind : str, optional
+        ``is``: what its values are.
+    declared : bool
+        False: nobody says so, its value in the recipe does.
+    """
+
+    name: str
+    kind: str | None = None
+    choices: tuple = ()
+    low: float | None = None
+    above: float | None = None
+    high: float | None = None
+    optional: bool = False
+    of: str | None = None
+    resume: str = "kept"
+    test: bool = False
+    protocol: object = True
+    by: str | None = None
+    inside: dict = dataclasses.field(default_factory=dict)
+    declared: bool = True
+
+    def __post_init__(self):
+        if self.resume not in ("kept", "free"):
+            raise ValueError(f"resume is kept or free, not {self.resume!r}")
+        if not self.kind and not self.choices:
+            raise ValueError("it says neither what it `is` nor its `choices`")
+        self.kinds  # noqa: B018 (raises)
+
+    @functools.cached_property
+    def kinds(self):
+        """The alternatives: names of kinds, and whether lists of them."""
+        return kinds.split(self.kind) if self.kind else []
+
+    @property
+    def is_kept(self):
+        """Whether a run goes on with this value alone."""
+        return self.resume == "kept" and not self.test
+
+    @property
+    def is_path(self):
+        """Whether its texts are paths."""
+        return any(name in kinds.PATHS for name, _ in self.kinds)
+
+    @property
+    def is_literal(self):
+        """Whether its texts are meant as they are written, as paths are."""
+        names = {name for name, is_list in self.kinds if not is_list}
+        texts = not self.kind and all(isinstance(item, str) for item in self.choices)
+        return texts or bool(names) and names <= set(kinds.LITERAL)
+
+    @property
+    def is_made(self):
+        """Whether a constructor makes it, by a tag of the YAML."""
+        return any(name in kinds.MADE for name, _ in self.kinds)
+
+    @property
+    def is_plain(self):
+        """Whether its value is neither made nor a mapping."""
+        return not self.is_made and not any(
+            n in ("mapping", "any") for n, _ in self.kinds
+        )
+
+    def words(self):
+        """What it is, in words.
+
+        Returns
+        -------
+        str
+        """
+        return kinds.described(
+            self.kind, self.choices, self.low, self.above, self.high, self.optional
+        )
+
+    def value(self, given):
+        """A value as it is meant.
+
+        Arguments
+        ---------
+        given : object
+            As YAML has it.
+
+        Returns
+        -------
+        object
+            Numbers and flags that were written as texts as such.
+
+        Raises
+        ------
+        s3prl_sb.kinds.WrongKind
+            If it is none that the key may have.
+        """
+        if given is None:
+            if self.optional:
+                return None
+            raise kinds.WrongKind
+        for name, is_list in self.kinds:
+            try:
+                if not is_list:
+                    return self._one(given, name)
+                if isinstance(given, (list, tuple)):
+                    return [self._one(item, name) for item in given]
+            except kinds.WrongKind:
+                continue
+        if not self.kind:
+            return self._choice(given, self.choices)
+        raise kinds.WrongKind
+
+    def _one(self, given, name):
+        if name in kinds.MADE:  # the constructor looks at it
+            if isinstance(given, dict) or tag(given):
+                return given
+            raise kinds.WrongKind
+        value = kinds.convert(given, name)
+        if name == "text" and self.choices:
+            return self._choice(value, self.choices)
+        if name in ("number", "count", "whole") and not self._is_in_range(value):
+            raise kinds.WrongKind
+        return value
+
+    def _choice(self, given, choices):
+        # YAML 1.1 reads off as False, and a path 1 as a number
+        spoken = given
+        if isinstance(given, bool):
+            spoken = "on" if given else "off"
+        for choice in choices:
+            if str(choice) == str(spoken) and not isinstance(spoken, float):
+                return choice
+        raise kinds.WrongKind
+
+    def _is_in_range(self, value):
+        if self.low is not None and value < self.low:
+            return False
+        if self.above is not None and value <= self.above:
+            return False
+        return self.high is None or value <= self.high
+
+
+@functools.lru_cache(maxsize=None)
+def shared():
+    """The declarations of ``recipes/keys.yaml``.
+
+    Returns
+    -------
+    dict
+        Key to :class:`Declaration`.
+
+    Example
+    -------
+    >>> shared()["cache"].choices
+    ('auto', 'off', 'pooled', 'frames')
+    """
+    return declared(_table(), _place(), {})
+
+
+def declared(table, file, before=None):
+    """Declarations as they are written.
+
+    Arguments
+    ---------
+    table : dict
+        Key to the words of its declaration.
+    file : pathlib.Path
+        Where it stands, for errors.
+    before : dict, optional
+        Such a table, in which some of the keys stand already: what is not said anew
+        holds. Default: ``recipes/keys.yaml``.
+
+    Returns
+    -------
+    dict
+        Key to :class:`Declaration`.
+
+    Raises
+    ------
+    KeysError
+        For a word that there is not.
+    """
+    before = _table() if before is None else before
+    found = {}
+    for key, words in table.items():
+        try:
+            found[str(key)] = _declaration(key, words, before.get(key) or {})
+        except (TypeError, ValueError) as error:
+            place = f"'{file}', line {line_of(table, key)}"
+            raise KeysError(f"{place}: the declaration of '{key}': {error}.") from error
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def _table():
+    return read_yaml(_place(), "the keys", kind=dict)
+
+
+def _place():
+    return resources.folder("recipes") / TABLE
+
+
+def _declaration(key, words, before):
+    if not isinstance(words, dict):
+        raise ValueError("it is a mapping, such as {is: number, from: 0}")
+    if "is" in words or "choices" in words:  # another kind, with its own range
+        drop = ("is", "choices", "from", "above", "to", "of")
+        before = {k: v for k, v in before.items() if k not in drop}
+    known = {f.name for f in dataclasses.fields(Declaration)} - {"name", "declared"}
+    known = (known - set(_FIELDS.values())) | set(_FIELDS)
+    fields = {}
+    for word, value in {**before, **words}.items():
+        if word not in known:
+            raise ValueError(f"there is no '{word}', but {', '.join(sorted(known))}")
+        fields[_FIELDS.get(word, word)] = value
+    fields["choices"] = tuple(fields.get("choices", ()))
+    fields["inside"] = {
+        str(inner): _declaration(inner, said, {})
+        for inner, said in fields.get("inside", {}).items()
+    }
+    return Declaration(str(key), **fields)
+
+
+def undeclared(key, value):
+    """What a key is that nobody has declared: as its value in the recipe.
+
+    Arguments
+    ---------
+    key : str
+        The key.
+    value : object
+        In the recipe.
+
+    Returns
+    -------
+    Declaration
+        Kept on resume, and part of the protocol.
+    """
+    if isinstance(value, bool):
+        kind = "flag"
+    else:
+        kind = "number" if isinstance(value, (int, float)) else "any"
+    return Declaration(str(key), kind=kind, optional=True, declared=False)

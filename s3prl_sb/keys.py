@@ -1,0 +1,301 @@
+"""What the keys of a recipe are: one schema, from which all else follows.
+
+A key that several recipes have is declared once in ``recipes/keys.yaml``, which also
+says what a declaration consists of; a key of one task in that recipe's YAML, under
+``__keys`` (SpeechBrain drops what begins so)::
+
+    __keys:
+        label_smoothing: {is: number, from: 0, to: 1}
+    label_smoothing: 0.1
+
+What a key is decides what is accepted for it on the command line, in YAML files and in
+budgets, what ``--help`` says of it, whether a run goes on with another value, and
+whether a number is still one of SUPERB's protocol. A key that nobody has declared is
+what its value in the recipe is, is kept, and counts.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+from s3prl_sb import kinds, resources
+from s3prl_sb.declarations import KeysError, declared, shared, undeclared
+from s3prl_sb.files import read_yaml
+from s3prl_sb.nodes import line_of, plain, tag, written
+
+__all__ = ["KeysError", "Schema", "shared"]
+
+OWN = "__keys"  # in a recipe: its own declarations
+
+
+class Schema:
+    """The keys of one recipe.
+
+    Arguments
+    ---------
+    file : pathlib.Path
+        The recipe's YAML.
+    tree : dict
+        What it holds, as ruamel.yaml reads it: tags are kept, nothing is made.
+
+    Example
+    -------
+    >>> schema = Schema.of_recipe("SUPERB/KS")
+    >>> schema.check("lr", "1e-4")
+    0.0001
+    >>> schema.is_path("data_folder"), schema["total_steps"].is_kept
+    (True, False)
+    """
+
+    def __init__(self, file, tree):
+        self.file, self.tree = Path(file), tree
+        self.own = declared(tree.get(OWN) or {}, self.file)
+        self.declarations = {**shared(), **self.own}
+
+    @classmethod
+    def of(cls, hparams_file):
+        """The schema of a recipe's YAML, also of a copy of one's own.
+
+        Arguments
+        ---------
+        hparams_file : str
+            The file.
+
+        Returns
+        -------
+        Schema
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            If it is no YAML.
+        KeysError
+            For a declaration that says nothing.
+        """
+        return cls(hparams_file, read_yaml(hparams_file, "a recipe", kind=dict))
+
+    @classmethod
+    def of_recipe(cls, name):
+        """The schema of a recipe as it is installed: SUPERB's own values.
+
+        Arguments
+        ---------
+        name : str
+            Such as "SUPERB/KS".
+
+        Returns
+        -------
+        Schema
+
+        Raises
+        ------
+        KeyError
+            If there is no such recipe.
+        """
+        return cls.of(resources.recipes()[name] / "hparams" / "train.yaml")
+
+    def __iter__(self):
+        return (str(key) for key in self.tree if not str(key).startswith("__"))
+
+    def __contains__(self, key):
+        return key in self.tree and not str(key).startswith("__")
+
+    def __getitem__(self, key):
+        """What a key is; also of one that nobody has declared."""
+        found = self.declarations.get(key)
+        return found or undeclared(key, self.tree.get(key))
+
+    def line(self, key):
+        """The line of the file where a key stands, from 1 on.
+
+        Arguments
+        ---------
+        key : str
+            A key of the recipe.
+
+        Returns
+        -------
+        int or None
+        """
+        return line_of(self.tree, key)
+
+    def is_path(self, key):
+        """Whether a key holds a path, or paths.
+
+        Arguments
+        ---------
+        key : str
+            Of this recipe.
+
+        Returns
+        -------
+        bool
+        """
+        return self[key].is_path
+
+    def check(self, key, value, where=""):
+        """A value of a key as it is meant, or an error that says what would do.
+
+        Arguments
+        ---------
+        key : str
+            Of this recipe.
+        value : object
+            As YAML gives it. What is written with a tag (``!ref``, ``!new:``) is left
+            alone: only its outcome can be looked at.
+        where : str
+            Comes before the key in the error: "--", or a file and a line.
+
+        Returns
+        -------
+        object
+            ``"1e-4"`` for a number is 0.0001, ``"no"`` for a flag False.
+
+        Raises
+        ------
+        KeysError
+            With the key, the value and what is wanted.
+        """
+        return _checked(self[key], value, self.tree.get(key), f"{where}{key}")
+
+    def kept(self, values):
+        """What a run has to go on with, of some keys and their values.
+
+        Arguments
+        ---------
+        values : dict
+            Such as :data:`s3prl_sb.experiment.RECIPE` holds.
+
+        Returns
+        -------
+        dict
+            Without the keys that are free on resume, also inside of mappings.
+        """
+        return _kept(values, self)
+
+    def changed(self, values):
+        """The keys whose values are not the recipe's own.
+
+        Arguments
+        ---------
+        values : dict
+            As for :meth:`kept`: references as they are written.
+
+        Returns
+        -------
+        dict
+            Key to value; of a mapping, or arguments, those that differ.
+        """
+        default = plain(self.tree)
+        default.update(self._computed(values))
+        return _changed(values, default, self)
+
+    def protocol(self, values):
+        """Where a run departs from SUPERB's protocol.
+
+        Arguments
+        ---------
+        values : dict
+            As for :meth:`kept`.
+
+        Returns
+        -------
+        dict
+            Like :meth:`changed`, but only keys that belong to the protocol, with
+            values that do not. Empty: it is SUPERB's own.
+        """
+        return _departures(self.changed(values), self)
+
+    def _computed(self, values):
+        """What the recipe's own calls give for these values: an upstream's card."""
+        import ruamel.yaml
+        from hyperpyyaml import resolve_references
+
+        made = [k for k in self if tag(self.tree[k]).startswith("!applyref:")]
+        plain_values = {
+            key: value
+            for key, value in values.items()
+            if key in self and key not in made and self[key].is_plain
+        }
+        try:
+            with open(self.file, encoding="utf-8") as file:
+                text = resolve_references(file, plain_values or None).getvalue()
+        except Exception:  # a card that is gone: then all of it differs
+            return {}
+        resolved = plain(ruamel.yaml.YAML().load(text))
+        as_written = plain(self.tree)
+        return {k: resolved[k] for k in made if values.get(k) != as_written[k]}
+
+
+def _checked(declaration, value, default, where):
+    if tag(value) and not declaration.is_made:
+        return value
+    if isinstance(value, dict) and (
+        declaration.inside or declaration.kind == "mapping"
+    ):
+        for key, inner in value.items():
+            if key in declaration.inside:
+                node = default.get(key) if isinstance(default, dict) else None
+                name = f"{where}.{key}"
+                value[key] = _checked(declaration.inside[key], inner, node, name)
+    try:
+        return declaration.value(value)
+    except kinds.WrongKind:
+        pass
+    example = ""
+    if default is not None and not tag(default) and not isinstance(default, dict):
+        example = "" if declaration.choices else f", such as {written(default)}"
+    raise KeysError(
+        f"{where} is {declaration.words()}{example}, not {written(value)}."
+    ) from None
+
+
+def _kept(values, among):
+    found = {}
+    for key, value in values.items():
+        declaration = _of(among, key)
+        if declaration is None or declaration.is_kept:
+            if isinstance(value, dict) and declaration is not None:
+                value = _kept(value, declaration.inside)
+            found[key] = value
+    return found
+
+
+def _changed(values, default, among):
+    found = {}
+    for key, value in values.items():
+        before = default.get(key, ...)
+        declaration = _of(among, key)
+        if declaration is not None and not tag(before):
+            try:  # 1e-4 and 0.0001 are the same
+                before = declaration.value(before)
+            except kinds.WrongKind:
+                pass
+        if isinstance(value, dict) and isinstance(before, dict):
+            inside = _changed(value, before, declaration.inside if declaration else {})
+            inside |= {key: None for key in before.keys() - value.keys()}
+            if inside:
+                found[key] = inside
+        elif value != before or isinstance(value, bool) != isinstance(before, bool):
+            found[key] = value
+    return found
+
+
+def _departures(changed, among, otherwise=True):
+    found = {}
+    for key, value in changed.items():
+        declaration = _of(among, key)
+        allowed = otherwise if declaration is None else declaration.protocol
+        if isinstance(value, dict) and declaration is not None and declaration.inside:
+            value = _departures(value, declaration.inside, allowed)
+            if value:
+                found[key] = value
+        elif allowed is True or allowed is not False and value not in allowed:
+            found[key] = value
+    return found
+
+
+def _of(among, key):
+    """A declaration by its key; None: inside of a mapping, undeclared."""
+    return among.get(key) if isinstance(among, dict) else among[key]

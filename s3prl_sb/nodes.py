@@ -1,0 +1,95 @@
+"""Nodes of YAML as ruamel.yaml reads them: tags, lines, plain values.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+
+def plain(value):
+    """A node of YAML as JSON values, without its comments.
+
+    Arguments
+    ---------
+    value : object
+        As ruamel.yaml loads it.
+
+    Returns
+    -------
+    object
+        With tags as text.
+
+    Example
+    -------
+    >>> import ruamel.yaml
+    >>> plain(ruamel.yaml.YAML().load("{a: !ref <b>, c: [1, 2.0]}  # comment"))
+    {'a': '!ref <b>', 'c': [1, 2.0]}
+    """
+    name = tag(value)
+    if isinstance(value, dict):
+        found = {str(key): plain(inner) for key, inner in value.items()}
+        return {"tag": name, **found} if name else found
+    if isinstance(value, (list, tuple)):
+        found = [plain(inner) for inner in value]
+        return [{"tag": name}, *found] if name else found
+    if name:
+        return f"{name} {getattr(value, 'value', '')}"
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    return float(value) if isinstance(value, float) else str(value)
+
+
+def tag(node):
+    """The tag of a node of YAML; "" if it has none.
+
+    Arguments
+    ---------
+    node : object
+        As ruamel.yaml loads it.
+
+    Returns
+    -------
+    str
+    """
+    return getattr(getattr(node, "tag", None), "value", None) or ""
+
+
+def line_of(tree, key):
+    """The line where a key of a mapping stands, from 1 on; None if unknown.
+
+    Arguments
+    ---------
+    tree : dict
+        As ruamel.yaml loads it.
+    key : str
+        One of its keys.
+
+    Returns
+    -------
+    int or None
+    """
+    places = getattr(getattr(tree, "lc", None), "data", None) or {}
+    return places[key][0] + 1 if key in places else None
+
+
+def written(value):
+    """A value as one writes it, cut where it is long.
+
+    Arguments
+    ---------
+    value : object
+        As ruamel.yaml loads it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> written(None), written("a"), written([1, 2])
+    ('null', "'a'", '[1, 2]')
+    """
+    if tag(value):
+        return str(plain(value))[:80]
+    value = plain(value)
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
