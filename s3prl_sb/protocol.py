@@ -1,14 +1,15 @@
-"""What a run was given, and whether that is the protocol of the benchmark.
+"""What a run was given, and whether that is the protocol of its recipe.
 
-A recipe's defaults are the protocol. What its numbers are of stands in its YAML::
+The defaults of an installed recipe are the protocol, and :mod:`s3prl_sb.keys` says
+which keys belong to it. What its numbers are of stands in its YAML::
 
     __protocol:
         corpus: data_folder  # the key that says where the real corpus is
         utterances: {train: 28539, valid: 2703, test: 2620}
 
-A run keeps to it if nothing that matters differs from the defaults and its sets are as
-large as those of the real corpus. So toys, tables of one's own, few-shot subsets and
-other splits are seen by what they are, not by what they are called.
+A run follows it if no key of the protocol differs and its sets are as large as those of
+the real corpus. So toys, tables of one's own, few-shot subsets and other splits are
+seen by what they are, not by what they are called.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,110 +19,124 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.corpora.completeness import TOY
-from s3prl_sb.experiment import plain
-from s3prl_sb.files import read_yaml
+from s3prl_sb.keys import Schema
+from s3prl_sb.nodes import plain
 
 PROTOCOL = "__protocol"
 #: Copies of a corpus differ in a few files; subsets and toys differ in far more.
 TOLERANCE = 0.01
 
 
-def defaults(task):
-    """A recipe as it is published, as JSON values.
+def schema_of(task, hparams_file):
+    """The schema that a run is compared with.
 
     Arguments
     ---------
     task : str
-        The name of a recipe.
+        The Brain's.
+    hparams_file : str
+        The YAML that the run was started with.
+
+    Returns
+    -------
+    s3prl_sb.keys.Schema
+        Of the installed recipe, whatever a copy of it says; of the file itself for a
+        task of one's own.
+    """
+    if task in resources.recipes():
+        return Schema.of_recipe(task)
+    return Schema.of(hparams_file)
+
+
+def flat(values, prefix=""):
+    """The leaves of nested mappings, by the names that errors and tables give them.
+
+    Arguments
+    ---------
+    values : dict
+        JSON values.
+    prefix : str
+        Of the names.
 
     Returns
     -------
     dict
-        Its keys, :data:`PROTOCOL` among them; empty where there is no such recipe.
 
     Example
     -------
-    >>> defaults("SUPERB/KS")["total_steps"], defaults("mine")
-    (200000, {})
+    >>> flat({"lr": 0.1, "head": {"hidden_size": 128, "layers": [1, 2]}})
+    {'lr': 0.1, 'head.hidden_size': 128, 'head.layers': [1, 2]}
     """
-    folder = resources.recipes().get(task)
-    return {} if folder is None else read(folder / "hparams" / "train.yaml")
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
-def read(path):
-    """A recipe's YAML as JSON values, references as they are written.
+def told(schema, recipe, utterances, options=None):
+    """What a run was given, and whether that is the protocol.
 
     Arguments
     ---------
-    path : str
-        The file.
-
-    Returns
-    -------
-    dict
-    """
-    return plain(read_yaml(path, "a recipe", kind=dict))
-
-
-def changed(recipe, published, card=None):
-    """What a recipe was given that it does not say by itself.
-
-    Arguments
-    ---------
+    schema : s3prl_sb.keys.Schema
+        From :func:`schema_of`.
     recipe : dict
-        Its keys with the overrides, as :func:`s3prl_sb.experiment.load_recipe` leaves
-        them.
-    published : dict
-        From :func:`defaults`.
-    card : dict, optional
-        What the upstream's card says, as JSON values.
+        The keys of the run, as :func:`s3prl_sb.experiment.load_recipe` leaves them.
+    utterances : dict
+        Sets to their sizes.
+    options : dict, optional
+        What else departs from the protocol: options that are no keys of the recipe.
 
     Returns
     -------
-    settings : dict
-        Keys, those inside of others with a dot, to values that differ.
-    before : dict
-        The same keys to the values of ``published``; None for what it lacks.
+    dict
+        ``settings``: keys, those inside of others with a dot, whose values are not the
+        recipe's own; ``defaults``: those of the recipe, null where it has none;
+        ``protocol``: from :func:`judged`.
 
     Example
     -------
-    >>> changed({"lr": 0.1, "seed": 1}, {"lr": 0.2, "seed": 1})
-    ({'lr': 0.1}, {'lr': 0.2})
+    >>> from s3prl_sb.nodes import plain
+    >>> schema = Schema.of_recipe("SUPERB/QbE")
+    >>> counts = {"documents": 2438, "valid": 138, "test": 138}
+    >>> recipe = {**plain(schema.tree), "data_folder": "/quesst", "minmax": False}
+    >>> found = told(schema, recipe, counts)
+    >>> found["settings"], found["defaults"]
+    ({'data_folder': '/quesst', 'minmax': False}, {'data_folder': None, 'minmax': True})
+    >>> found["protocol"]["differs"]
+    ['minmax False']
     """
-    published = dict(published)
-    if isinstance(recipe.get("upstream_model"), dict) and card is not None:
-        # The recipe has a reference here; the run has what the card makes of it.
-        published["upstream_model"] = {"freeze": True, **card}
-    settings, before = {}, {}
-    for key, value, default in _differences(recipe, published):
-        settings[key], before[key] = value, default
-    if "freeze" in settings:  # the recipe passes it on
-        settings.pop("upstream_model.freeze", None)
-        before.pop("upstream_model.freeze", None)
-    return settings, before
+    recipe = {k: v for k, v in recipe.items() if not k.startswith("__")}
+    options = options or {}
+    before = flat(plain(schema.tree))
+    settings = {**flat(schema.changed(recipe)), **options}
+    departs = {**flat(schema.protocol(recipe)), **options}
+    for found in (settings, departs):
+        if "freeze" in found:  # the recipe passes it on to the upstream
+            found.pop("upstream_model.freeze", None)
+    protocol = plain(schema.tree.get(PROTOCOL))
+    place = recipe.get(protocol["corpus"]) if protocol else None
+    return {
+        "settings": settings,
+        "defaults": {key: before.get(key) for key in settings},
+        "protocol": judged(protocol, departs, place, utterances),
+    }
 
 
-def _differences(now, before, prefix=""):
-    """(name, value, default) of what differs, by the names of the command line."""
-    for key in {**before, **now}:
-        name, value, default = f"{prefix}{key}", now.get(key), before.get(key)
-        if name.startswith("__"):
-            continue
-        if isinstance(value, dict) and (isinstance(default, dict) or not default):
-            yield from _differences(value, default or {}, f"{name}.")
-        elif value != default:
-            yield name, value, default
-
-
-def judged(task, settings, utterances):
-    """Whether a run keeps to the protocol of its recipe.
+def judged(protocol, departs, place, utterances):
+    """Whether a run follows the protocol.
 
     Arguments
     ---------
-    task : str
-        The name of the recipe.
-    settings : dict
-        From :func:`changed`.
+    protocol : dict
+        ``__protocol`` of the recipe; None: it has none.
+    departs : dict
+        Keys with values that are not the protocol's.
+    place : str
+        Where the data are; None: in tables of one's own.
     utterances : dict
         Sets to their sizes.
 
@@ -134,56 +149,22 @@ def judged(task, settings, utterances):
 
     Example
     -------
-    >>> counts = {"train": 51094, "valid": 6798, "test": 3081}
-    >>> settings = {"data_folder": "/corpora/speech_commands", "lr": 0.1}
-    >>> judged("SUPERB/KS", settings, counts)["followed"]
+    >>> wanted = {"utterances": {"train + valid": 90, "test": 10}}
+    >>> judged(wanted, {}, "/a", {"train": 70, "valid": 20, "test": 10})["followed"]
     True
-    >>> settings["total_steps"] = 20
-    >>> judged("SUPERB/KS", settings, {**counts, "train": 9})["differs"]
-    ['train 9 of 51094', 'total_steps 20']
+    >>> judged(wanted, {"total_steps": 2}, "/a", {"train": 9, "test": 10})["differs"]
+    ['train + valid 9 of 90', 'total_steps 2']
     """
-    published = defaults(task)
-    protocol = published.get(PROTOCOL)
-    departs = {key: value for key, value in settings.items() if matters(key)}
-    found = {"followed": None, "settings": departs, "corpus": None, "data": None}
-    if protocol:
-        place = settings.get(protocol["corpus"], published.get(protocol["corpus"]))
-        data = _data(protocol["utterances"], place, utterances)
-        found.update(corpus=place, data=data, followed=not (data or departs))
-    differs = [found["data"]] if found["data"] else []
+    data = _data(protocol["utterances"], place, utterances) if protocol else None
+    differs = [data] if data else []
     differs += [f"{key} {_short(value)}" for key, value in departs.items()]
-    return {**found, "differs": differs}
-
-
-def matters(key):
-    """Whether a key is part of the protocol: not where things lie, nor how they run.
-
-    Arguments
-    ---------
-    key : str
-        Of a recipe; inside of another, with dots.
-
-    Returns
-    -------
-    bool
-
-    Example
-    -------
-    >>> matters("total_steps"), matters("cache_folder")
-    (True, False)
-    """
-    from s3prl_sb.brains import settings
-
-    outer, _, inner = key.partition(".")
-    if outer == "total_steps" or key in ("test_split", "test_speakers", "lm_decoding"):
-        return True
-    if inner in settings.HARMLESS_INSIDE.get(outer, ()) and inner == "num_workers":
-        return False
-    return not (
-        outer in ("seed", "upstream", "lr", *settings.HARMLESS)
-        or outer.startswith(settings.HARMLESS_STARTS)
-        or outer.endswith(settings.HARMLESS_ENDS)
-    )
+    return {
+        "followed": not differs if protocol else None,
+        "settings": departs,
+        "corpus": place,
+        "data": data,
+        "differs": differs,
+    }
 
 
 def _data(published, place, utterances):

@@ -222,7 +222,9 @@ def differences(runs):
             if value is None and run.get("settings") is not None:
                 value = defaults[run["task"]].get(name)
             column.append(value)
-        if _differs(runs, column):
+        # Other upstreams have other weights.
+        kinds = [(r["task"], name == "weights" and r["upstream"]) for r in runs]
+        if _differs(kinds, column):
             found[name.removeprefix("upstream_model.")] = column
     return found
 
@@ -237,17 +239,16 @@ def _known(run):
     departs = judged.get("settings") or {}
     values.update({k: v for k, v in departs.items() if k not in (*SHOWN, *FACTS)})
     values["data"] = judged.get("corpus")
-    weights = identity.get("weights")
-    values["weights"] = weights and f"{run['upstream']} {weights[:8]}"
+    values["weights"] = (identity.get("weights") or "")[:8] or None
     return values
 
 
-def _differs(runs, column):
-    """Whether runs of one task differ in a column, as far as it is known."""
+def _differs(kinds, column):
+    """Whether runs of one kind differ in a column, as far as it is known."""
     seen = {}
-    for run, value in zip(runs, column):
+    for kind, value in zip(kinds, column):
         if value is not None:
-            seen.setdefault(run["task"], set()).add(json.dumps(value))
+            seen.setdefault(kind, set()).add(json.dumps(value))
     return any(len(values) > 1 for values in seen.values())
 
 

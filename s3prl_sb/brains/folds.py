@@ -11,6 +11,8 @@ from pathlib import Path
 from s3prl_sb import protocol
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import read_json, write_json
+from s3prl_sb.nodes import plain
+from s3prl_sb.resources import recipes
 
 logger = logging.getLogger(__name__)
 
@@ -134,8 +136,8 @@ def summary(folder, folds, inner=""):
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
         deviations over the folds; ``utterances`` and ``seconds`` sums; ``best_step``
         and ``layer_weights`` means; ``lr`` and the parts of ``identity`` are null
-        where folds differ; a setting in which they do is a list; ``protocol`` is
-        judged of all folds together; ``folds`` has the essentials of each.
+        where folds differ; ``settings`` are those of all; ``protocol`` is judged of
+        all folds together; ``folds`` has the essentials of each.
 
     Raises
     ------
@@ -195,7 +197,7 @@ def _shared(values):
 
 def _told(found, utterances):
     """Settings, identity and protocol of all folds as of one run."""
-    if not all(results.get("settings") for results in found):  # of an older version
+    if not all(results.get("protocol") for results in found):  # of an older version
         return dict.fromkeys(("settings", "defaults", "protocol", "identity"))
     settings, defaults = {}, {}
     for key in {key: None for results in found for key in results["settings"]}:
@@ -203,13 +205,21 @@ def _told(found, utterances):
         values = [results["settings"].get(key, before) for results in found]
         if all(value == values[0] for value in values):
             settings[key], defaults[key] = values[0], before
-        elif key != "fold" and protocol.matters(key):
-            settings[key], defaults[key] = values, before  # one for each fold
-    names = found[0].get("identity") or {}
+    # Of folds that were run in different ways every way counts.
+    departs = {}
+    for results in found:
+        for key in results["protocol"]["settings"]:
+            if key != "fold":
+                departs[key] = settings.get(key, "in some folds")
+    task, names = found[0]["task"], found[0].get("identity") or {}
+    tree = protocol.schema_of(task, None).tree if task in recipes() else {}
+    place = _shared([results["protocol"]["corpus"] for results in found])
     return {
         "settings": settings,
         "defaults": defaults,
-        "protocol": protocol.judged(found[0]["task"], settings, utterances),
+        "protocol": protocol.judged(
+            plain(tree.get(protocol.PROTOCOL)), departs, place, utterances
+        ),
         "identity": {
             name: _shared([(r.get("identity") or {}).get(name) for r in found])
             for name in names

@@ -21,9 +21,8 @@ import s3prl_sb
 from s3prl_sb import protocol
 from s3prl_sb.brains import plots
 from s3prl_sb.dataio.fingerprint import first_weights
-from s3prl_sb.experiment import RECIPE, RECIPE_FILE, plain
+from s3prl_sb.experiment import RECIPE, RECIPE_FILE
 from s3prl_sb.files import write_json
-from s3prl_sb.lobes import upstreams
 
 logger = logging.getLogger(__name__)
 
@@ -170,23 +169,16 @@ def about_settings(brain):
     Returns
     -------
     dict
-        ``settings`` and ``defaults``, as :func:`s3prl_sb.protocol.changed` gives them,
-        and ``protocol``, as :func:`s3prl_sb.protocol.judged` does. All are None for a
-        Brain without a recipe.
+        From :func:`s3prl_sb.protocol.told`; all None for a Brain without a recipe.
     """
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:
         return dict.fromkeys(("settings", "defaults", "protocol"))
-    published = protocol.defaults(brain.task)
-    if not published:  # a task of one's own: what its YAML says
-        published = protocol.read(getattr(brain.hparams, RECIPE_FILE))
-    card = plain(upstreams.card(recipe["upstream"])) if "upstream" in recipe else None
-    settings, defaults = protocol.changed(recipe, published, card)
+    schema = protocol.schema_of(brain.task, getattr(brain.hparams, RECIPE_FILE))
     precision = getattr(brain, "precision", "fp32")
-    if precision != "fp32":  # an option of SpeechBrain's, no key of a recipe
-        settings["precision"], defaults["precision"] = precision, "fp32"
-    judged = protocol.judged(brain.task, settings, brain.splits)
-    return {"settings": settings, "defaults": defaults, "protocol": judged}
+    # An option of SpeechBrain's, no key of a recipe.
+    options = {"precision": precision} if precision != "fp32" else {}
+    return protocol.told(schema, recipe, brain.splits, options)
 
 
 def run_identity(brain):
