@@ -11,6 +11,7 @@ Authors
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from s3prl_sb.files import FileError, read_json, write_json
@@ -170,12 +171,12 @@ def of_entries(entries):
     -------
     list of Configuration
     """
-    mini, found = read_budget("mini"), []
+    found = []
     for task, overrides, search in entries:
-        schema = Schema.of_recipe(recipe(task))
+        schema, mini = _known(task)
         data = {k: v for k, v in overrides.items() if schema.is_path(k)}
         budget = {k: v for k, v in overrides.items() if k not in data}
-        name = "mini" if budget and budget == plain(mini[task]) else ""
+        name = "mini" if budget and budget == mini else ""
         for each in found:
             known = each.overrides(task)
             if known is not None and known != overrides:
@@ -194,6 +195,12 @@ def of_entries(entries):
             )
             found.append(each)
     return found
+
+
+@functools.lru_cache(maxsize=None)
+def _known(task):
+    """The schema of a task's recipe, and its keys in the laptop's budget."""
+    return Schema.of_recipe(recipe(task)), plain(read_budget("mini")[task])
 
 
 def remember(output, configuration):

@@ -35,7 +35,7 @@ def gather(runs, tasks, missing=(), output=None, asked=None):
         Of a benchmark: all that earlier commands have finished there comes too, in
         the rows of its own configurations.
     asked : s3prl_sb.superb.configurations.Configuration, optional
-        What the runs are of. Default: what they have in common.
+        What the runs are of. Default: told from the runs.
 
     Returns
     -------
@@ -49,15 +49,17 @@ def gather(runs, tasks, missing=(), output=None, asked=None):
     found = planned + [e for e in others if e["run"]["folder"] not in folders]
     tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in found)]
     _add_searches(found)
-    current = [asked] if asked else configurations.of_entries(map(_asked, planned))
-    known = current + (configurations.recall(output) if output is not None else [])
+    known = [asked] if asked else []
+    known += configurations.recall(output) if output is not None else []
     left = [e for e in found if not any(c.asks_for(*_asked(e)) for c in known)]
     known += configurations.of_entries(map(_asked, left))
-    rows = []
+    rows, numbers = [], published.read()
     for title in dict.fromkeys(entry["title"] for entry in found):
         entries = [entry for entry in found if entry["title"] == title]
         is_asked = any(entry["title"] == title for entry in planned)
         rows += _rows_of(title, entries, known, missing if is_asked else ())
+    for row in rows:
+        row["published"] = _public(row.pop("card"), numbers)
     return {"tasks": list(tasks), "rows": rows}
 
 
@@ -131,7 +133,7 @@ def _row(title, words, configuration, entries, missing):
         "upstream": " · ".join([title, *filter(None, words)]),
         "lr_searched": bool(configuration.rates),
         "cells": cells,
-        "published": {} if card_changed else _public(entries[0], published.read()),
+        "card": None if card_changed else entries[0]["upstream"],
     }
 
 
@@ -140,10 +142,8 @@ def _rates(runs):
     found = {}
     for run in runs:
         rates = run.get("lr")
-        for rate in rates if isinstance(rate, list) else [rate]:
-            if rate is not None:
-                found[rate] = None
-    return list(found) or None
+        found.update(dict.fromkeys(rates if isinstance(rates, list) else [rates]))
+    return [rate for rate in found if rate is not None] or None
 
 
 def _reasons(runs, configuration):
@@ -263,15 +263,13 @@ def _summary(runs, metric):
     return {"mean": statistics.fmean(values), "spread": spread, "seeds": len(values)}
 
 
-def _public(entry, known):
-    if entry["upstream"] not in known:
-        return {}
+def _public(card, known):
     return {
         task: {
             key: {"value": value, "source": source, "verified": source is not None}
             for key, (value, source) in metrics.items()
         }
-        for task, metrics in known[entry["upstream"]].items()
+        for task, metrics in known.get(card, {}).items()
     }
 
 
