@@ -243,7 +243,7 @@ def test_markdown(show):
 
 
 def test_csv_is_of_numbers(show):
-    runs = {"a": result(value=0.123456), "b, \"c\"": result("SUPERB/PR", "per", 0.2)}
+    runs = {"a": result(value=0.123456), 'b, "c"': result("SUPERB/PR", "per", 0.2)}
     rows = table(show(runs, "--format", "csv"))
     assert float(rows[0]["accuracy [%]"]) == pytest.approx(12.3456)
     assert rows[0]["per [%]"] == "" and float(rows[1]["per [%]"]) == 20

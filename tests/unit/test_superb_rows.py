@@ -56,8 +56,9 @@ def bench(tmp_path, monkeypatch, capsys):
     command.add_arguments(parser)
 
     def start(line):
-        line = f"--output {tmp_path}/out --upstream mel --data {tmp_path}/data.yaml " + (
-            line.format(tmp_path)
+        line = (
+            f"--output {tmp_path}/out --upstream mel --data {tmp_path}/data.yaml "
+            + (line.format(tmp_path))
         )
         capsys.readouterr()
         assert command.main(parser.parse_args(line.split())) == 0
