@@ -7,72 +7,101 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
+import io
 import json
 import re
 from pathlib import Path
 
+from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
-
-#: Keys of recipes that hold paths besides those that end in _folder, _file, _csv.
-PATHS = ("lm", "lexicon")
-#: Arguments of an upstream that may name files.
-UPSTREAM_FILES = ("source", "codes", "pca", "model_config")
-#: Keys of recipes that count something.
-COUNTS = ("total_steps", "steps_per_epoch", "batch_size", "grad_accumulation_factor")
+from s3prl_sb.keys import Schema
 
 
 class ArgumentError(UserError, ValueError):
     """A command line that cannot be understood."""
 
 
-def is_path(key):
-    """Whether a key of a recipe holds a path, or a list of them.
+def parse(argv):
+    """Like ``speechbrain.parse_arguments``, but text is taken literally.
 
-    Example
+    Arguments
+    ---------
+    argv : list of str
+        As for :func:`s3prl_sb.experiment.start`.
+
+    Returns
     -------
-    >>> is_path("data_folder"), is_path("lm"), is_path("lr")
-    (True, True, False)
+    hparams_file : str
+        The YAML file.
+    run_opts : dict
+        SpeechBrain's options.
+    overrides : str
+        YAML: what the command line gives, and paths whose ``~`` is expanded.
+
+    Raises
+    ------
+    ArgumentError
+        For a key without a value, text that a reference of the YAML would be taken
+        for, an option of SpeechBrain that cannot be.
     """
-    return key in PATHS or str(key).endswith(("_folder", "_file", "_csv"))
+    hparams_file = _parsed(argv)[0]
+    schema = Schema.of(hparams_file)
+    _, run_opts, overrides = _parsed(quoted(argv, schema))
+    changes = read_overrides(overrides)
+    # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
+    changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in schema})
+    for key in schema:
+        value = changes.get(key, schema.tree[key])
+        if schema.is_path(key) and expanded(value) != value:
+            changes[key] = expanded(value)
+    return hparams_file, run_opts, text(changes)
 
 
-def is_count(value):
-    """Whether a value is a whole number from 1 on.
+def _parsed(argv):
+    """SpeechBrain's answer, or its complaint as an error."""
+    import speechbrain as sb
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return sb.parse_arguments(list(argv))
+    except SystemExit as stopped:
+        if not stopped.code:  # --help
+            raise
+        last = (complaint.getvalue().strip().splitlines() or [""])[-1]
+        reason = last.rpartition("error: ")[2].removeprefix("argument ")
+        if "param_file" in reason:
+            reason = "a recipe begins with its YAML file: train.py hparams/train.yaml"
+        raise ArgumentError(f"{reason}.") from stopped
+
+
+def expanded(value):
+    """A path, or a list of them, with the home folder in the place of ``~``.
 
     Example
     -------
-    >>> is_count(3), is_count(0), is_count(2.0), is_count(True)
-    (True, False, False, False)
-    """
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def expanded(key, value):
-    """A value of a recipe, with the home folder in the place of a path's ``~``.
-
-    Example
-    -------
-    >>> expanded("lm", "/a.arpa"), expanded("labels", "~")
-    ('/a.arpa', '~')
-    >>> expanded("data_folder", "~/corpora").startswith("~")
+    >>> expanded("/a.arpa"), expanded(["/a", None])
+    ('/a.arpa', ['/a', None])
+    >>> expanded("~/corpora").startswith("~")
     False
     """
-    if is_path(key) and isinstance(value, list):
-        return [expanded(key, item) for item in value]
-    if is_path(key) and isinstance(value, str) and value.startswith("~"):
+    if isinstance(value, list):
+        return [expanded(item) for item in value]
+    if isinstance(value, str) and value.startswith("~"):
         return str(Path(value).expanduser())
     return value
 
 
-def quoted(argv, keys):
+def quoted(argv, schema):
     """A command line whose text survives SpeechBrain's YAML.
 
     Arguments
     ---------
     argv : list of str
         The command line.
-    keys : collection of str
-        Those of the recipe; what belongs to others is left alone.
+    schema : s3prl_sb.keys.Schema
+        The keys of the recipe; what belongs to others is left alone.
 
     Returns
     -------
@@ -81,29 +110,36 @@ def quoted(argv, keys):
     Raises
     ------
     ArgumentError
-        For text that a reference of the YAML would be taken for.
+        For a key without a value, and for text that a reference of the YAML would
+        be taken for.
 
     Example
     -------
-    >>> quoted(["a.yaml", "--data_folder", "/x #1", "--lr=0.1"], ["data_folder", "lr"])
+    >>> schema = Schema.of_recipe("SUPERB/KS")
+    >>> quoted(["a.yaml", "--data_folder", "/x #1", "--lr=0.1"], schema)
     ['a.yaml', '--data_folder', '"/x #1"', '--lr=0.1']
     """
     found, key = [], None
-    for argument in argv:
+    for argument in [*argv, "--"]:
         if argument.startswith("--"):
+            if key in schema:
+                raise ArgumentError(
+                    f"--{key} has no value. It is {schema[key].words()}."
+                )
             key, equals, value = argument[2:].partition("=")
-            if equals and key in keys:
-                argument = f"--{key}={_literal(key, value)}"
+            if equals and key in schema:
+                literal = schema[key].is_literal
+                argument = f"--{key}={_literal(key, value, literal)}"
             key = None if equals else key
         elif key is not None:
-            if key in keys:
-                argument = _literal(key, argument)
+            if key in schema:
+                argument = _literal(key, argument, schema[key].is_literal)
             key = None
         found.append(argument)
-    return found
+    return found[:-1]
 
 
-def _literal(key, text):
+def _literal(key, text, literal):
     """A value as YAML: quoted if it is text that YAML would read otherwise."""
     import ruamel.yaml
 
@@ -115,7 +151,7 @@ def _literal(key, text):
         return _escaped(value) if "=" in text and value is not ... else text
     if text in ("null", "Null", "NULL", "~"):
         return text
-    if isinstance(value, (bool, int, float)) and not is_path(key):
+    if isinstance(value, (bool, int, float)) and not literal:
         return text
     if re.search("<[^>]*>", text):
         raise ArgumentError(

@@ -9,6 +9,8 @@ Authors
 
 import dataclasses
 import functools
+import pydoc
+from inspect import isclass
 
 from s3prl_sb import kinds, resources
 from s3prl_sb.errors import UserError
@@ -76,6 +78,11 @@ class Declaration:
         return any(name in kinds.PATHS for name, _ in self.kinds)
 
     @property
+    def files(self):
+        """The arguments inside of it that name files."""
+        return [name for name, inner in self.inside.items() if inner.is_path]
+
+    @property
     def is_literal(self):
         """Whether its texts are meant as they are written, as paths are."""
         names = {name for name, is_list in self.kinds if not is_list}
@@ -90,8 +97,8 @@ class Declaration:
     @property
     def is_plain(self):
         """Whether its value is neither made nor a mapping."""
-        return not self.is_made and not any(
-            n in ("mapping", "any") for n, _ in self.kinds
+        return not any(name in ("mapping", "any") for name, _ in self.kinds) and (
+            not self.is_made
         )
 
     def words(self):
@@ -138,6 +145,36 @@ class Declaration:
         if not self.kind:
             return self._choice(given, self.choices)
         raise kinds.WrongKind
+
+    def is_what_it_should(self, made):
+        """Whether what a constructor has made is of the class that is wanted.
+
+        Arguments
+        ---------
+        made : object
+            What has become of a value.
+
+        Returns
+        -------
+        bool
+        """
+        if made is None:
+            return self.optional
+        wanted = pydoc.locate(self.of) if self.of else object
+        for name, is_list in self.kinds:
+            if is_list != isinstance(made, (list, tuple)):
+                continue
+            for item in made if is_list else [made]:
+                if name == "class":
+                    item = getattr(item, "func", item)  # of a functools.partial
+                    fits = issubclass(item, wanted) if isclass(item) else callable(item)
+                else:
+                    fits = isinstance(item, wanted) and not isclass(item)
+                if not fits:
+                    break
+            else:
+                return True
+        return False
 
     def _one(self, given, name):
         if name in kinds.MADE:  # the constructor looks at it

@@ -52,6 +52,10 @@ def naming(path, what="", fix=""):
     except Exception as error:  # json, yaml, torch, safetensors, the system: anything
         is_os = isinstance(error, OSError)
         reason = error.strerror if is_os and error.strerror else str(error)
+        mark = getattr(error, "problem_mark", None)
+        if mark is not None:  # of YAML, which tells the rest in many lines
+            problem = str(error.problem).partition(" with value ")[0]
+            reason = f"line {mark.line + 1}: {problem}"
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
         reason = reason.strip().rstrip(".") or type(error).__name__
@@ -145,7 +149,10 @@ def read_yaml(path, what="a YAML file", fix="", kind=None):
 
 def _check_kind(value, kind):
     if kind is not None and not isinstance(value, kind):
-        raise ValueError(f"it holds a {type(value).__name__}, not a {kind.__name__}")
+        plain = next(
+            (t for t in (dict, list, str) if isinstance(value, t)), type(value)
+        )
+        raise ValueError(f"it holds a {plain.__name__}, not a {kind.__name__}")
 
 
 def write_text(path, text):

@@ -17,6 +17,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
+import functools
+import math
 from pathlib import Path
 
 from s3prl_sb import kinds, resources
@@ -159,6 +162,30 @@ class Schema:
         """
         return _checked(self[key], value, self.tree.get(key), f"{where}{key}")
 
+    def check_made(self, key, value, where=""):
+        """Looks whether what was made of a key is what is wanted.
+
+        Arguments
+        ---------
+        key : str
+            Of this recipe.
+        value : object
+            What it has become.
+        where : str
+            Comes before the key in the error.
+
+        Raises
+        ------
+        KeysError
+            With the class that is wanted.
+        """
+        declaration = self[key]
+        if declaration.is_made and not declaration.is_what_it_should(value):
+            wanted = f" of {declaration.of}" if declaration.of else ""
+            raise KeysError(
+                f"{where}{key} is {declaration.words()}{wanted}, not {_kind(value)}."
+            )
+
     def kept(self, values):
         """What a run has to go on with, of some keys and their values.
 
@@ -251,6 +278,39 @@ def _checked(declaration, value, default, where):
     ) from None
 
 
+def check_together(values):
+    """Looks whether keys fit to each other.
+
+    Arguments
+    ---------
+    values : dict
+        Keys of a recipe and their values; those that are not there are not looked at.
+
+    Raises
+    ------
+    KeysError
+        With values that would do.
+
+    Example
+    -------
+    >>> check_together({"total_steps": 1000, "steps_per_epoch": 300})
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.declarations.KeysError: total_steps 1000 is no multiple of …
+    """
+    total, epoch = values.get("total_steps", 0), values.get("steps_per_epoch", 1)
+    if total % epoch:
+        better = math.gcd(total, epoch)
+        raise KeysError(
+            f"total_steps {total} is no multiple of steps_per_epoch {epoch}: choose "
+            f"both, such as {total} and {better}."
+        )
+    if values.get("batch_size", 1) is None and not values.get("batch_seconds"):
+        count = shared()["batch_size"]
+        count = dataclasses.replace(count, optional=False).words()
+        raise KeysError(f"batch_size is {count}, not None, without batch_seconds.")
+
+
 def _kept(values, among):
     found = {}
     for key, value in values.items():
@@ -299,3 +359,13 @@ def _departures(changed, among, otherwise=True):
 def _of(among, key):
     """A declaration by its key; None: inside of a mapping, undeclared."""
     return among.get(key) if isinstance(among, dict) else among[key]
+
+
+def _kind(value):
+    """What something is, in words."""
+    if isinstance(value, (list, tuple)):
+        return f"a list of {', '.join(sorted({_kind(item) for item in value}))}"
+    if isinstance(value, functools.partial):
+        return f"!name:{_kind(value.func)}"
+    kind = value if isinstance(value, type) else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")

@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import datetime
 import math
 
 #: How YAML 1.1 and people write the two values of a flag.
@@ -145,8 +146,8 @@ def convert(value, name):
         return _number(
             value, whole=name != "number", least=1 if name == "count" else None
         )
-    if name in LITERAL and isinstance(value, (str, int, float)):
-        # Also the paths 17 and 1.0, which YAML reads as numbers; flags are mistakes
+    if name in LITERAL and isinstance(value, (str, int, float, datetime.date)):
+        # YAML reads the names 17 and 2024-01-01 otherwise; flags are mistakes
         if not isinstance(value, bool) and value != "":
             return value if isinstance(value, str) else str(value)
     if name == "mapping" and isinstance(value, dict):

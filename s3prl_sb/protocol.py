@@ -27,25 +27,44 @@ PROTOCOL = "__protocol"
 TOLERANCE = 0.01
 
 
-def schema_of(task, hparams_file):
+def schema_of(task, own=None):
     """The schema that a run is compared with.
 
     Arguments
     ---------
     task : str
         The Brain's.
-    hparams_file : str
-        The YAML that the run was started with.
+    own : s3prl_sb.keys.Schema, optional
+        Of the YAML that the run was started with.
 
     Returns
     -------
     s3prl_sb.keys.Schema
-        Of the installed recipe, whatever a copy of it says; of the file itself for a
-        task of one's own.
+        Of the installed recipe, whatever a copy of it says; the own one of a task that
+        has none.
     """
-    if task in resources.recipes():
-        return Schema.of_recipe(task)
-    return Schema.of(hparams_file)
+    return Schema.of_recipe(task) if task in resources.recipes() else own
+
+
+def published(schema):
+    """What the numbers of a recipe are of.
+
+    Arguments
+    ---------
+    schema : s3prl_sb.keys.Schema
+        From :func:`schema_of`.
+
+    Returns
+    -------
+    dict
+        ``corpus`` and ``utterances``; None: the recipe does not say.
+
+    Example
+    -------
+    >>> published(Schema.of_recipe("SUPERB/IC"))["utterances"]["train"]
+    23132
+    """
+    return plain(schema.tree.get(PROTOCOL)) if schema is not None else None
 
 
 def flat(values, prefix=""):
@@ -117,7 +136,7 @@ def told(schema, recipe, utterances, options=None):
     for found in (settings, departs):
         if "freeze" in found:  # the recipe passes it on to the upstream
             found.pop("upstream_model.freeze", None)
-    protocol = plain(schema.tree.get(PROTOCOL))
+    protocol = published(schema)
     place = recipe.get(protocol["corpus"]) if protocol else None
     return {
         "settings": settings,
@@ -132,7 +151,7 @@ def judged(protocol, departs, place, utterances):
     Arguments
     ---------
     protocol : dict
-        ``__protocol`` of the recipe; None: it has none.
+        From :func:`published`.
     departs : dict
         Keys with values that are not the protocol's.
     place : str
@@ -167,18 +186,18 @@ def judged(protocol, departs, place, utterances):
     }
 
 
-def _data(published, place, utterances):
+def _data(wanted, place, utterances):
     """What tells a run's data from the real corpus, in a few words, or None."""
     if place is None:
         return "own tables"
     parents = (Path(str(place)), Path(str(place)).parent)
     if any((folder / TOY).is_file() for folder in parents):
         return "toy data"
-    for name, wanted in published.items():
+    for name, size in wanted.items():
         sets = [part.strip() for part in name.split("+")]
         count = sum(utterances.get(part, 0) for part in sets)
-        if abs(count - wanted) > TOLERANCE * wanted:
-            return f"{name} {count} of {wanted}"
+        if abs(count - size) > TOLERANCE * size:
+            return f"{name} {count} of {size}"
     return None
 
 

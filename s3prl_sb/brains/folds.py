@@ -9,10 +9,9 @@ import statistics
 from pathlib import Path
 
 from s3prl_sb import protocol
+from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import read_json, write_json
-from s3prl_sb.nodes import plain
-from s3prl_sb.resources import recipes
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +76,8 @@ def peek(argv, keys):
     -------
     dict
     """
-    import ruamel.yaml
-    from hyperpyyaml import resolve_references
-
     hparams_file, _, overrides = parse(argv)
-    with open(hparams_file, encoding="utf-8") as file:
-        text = resolve_references(file, overrides).getvalue()
-    settings = ruamel.yaml.YAML().load(text)
+    settings = Configuration(hparams_file, overrides).resolved
     return {key: settings[key] for key in keys}
 
 
@@ -212,13 +206,13 @@ def _told(found, utterances):
             if key != "fold":
                 departs[key] = settings.get(key, "in some folds")
     task, names = found[0]["task"], found[0].get("identity") or {}
-    tree = protocol.schema_of(task, None).tree if task in recipes() else {}
+    schema = protocol.schema_of(task)
     place = _shared([results["protocol"]["corpus"] for results in found])
     return {
         "settings": settings,
         "defaults": defaults,
         "protocol": protocol.judged(
-            plain(tree.get(protocol.PROTOCOL)), departs, place, utterances
+            protocol.published(schema), departs, place, utterances
         ),
         "identity": {
             name: _shared([(r.get("identity") or {}).get(name) for r in found])

@@ -21,7 +21,7 @@ import s3prl_sb
 from s3prl_sb import protocol
 from s3prl_sb.brains import plots
 from s3prl_sb.dataio.fingerprint import first_weights
-from s3prl_sb.experiment import RECIPE, RECIPE_FILE
+from s3prl_sb.configuration import RECIPE, SCHEMA
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def about_settings(brain):
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:
         return dict.fromkeys(("settings", "defaults", "protocol"))
-    schema = protocol.schema_of(brain.task, getattr(brain.hparams, RECIPE_FILE))
+    schema = protocol.schema_of(brain.task, getattr(brain.hparams, SCHEMA))
     precision = getattr(brain, "precision", "fp32")
     # An option of SpeechBrain's, no key of a recipe.
     options = {"precision": precision} if precision != "fp32" else {}

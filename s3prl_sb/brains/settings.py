@@ -11,48 +11,13 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb.arguments import COUNTS, UPSTREAM_FILES, is_count
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.errors import UserError
-from s3prl_sb.experiment import RECIPE
+from s3prl_sb.experiment import RECIPE, SCHEMA
 from s3prl_sb.files import write_json
+from s3prl_sb.keys import KeysError, Schema, check_together, shared
+from s3prl_sb.kinds import WrongKind
 
-#: Keys of a recipe that a run keeps from its first step to its last.
-KEPT = (
-    "seed",
-    "upstream",
-    "freeze",
-    "batch_size",
-    "batch_seconds",
-    "grad_accumulation_factor",
-    "steps_per_epoch",
-    "lr",
-    "lr_upstream",
-    "max_grad_norm",
-    "train_fraction",
-    "train_per_class",
-    "valid_speakers",
-    "valid_seed",
-    "min_seconds",
-)
-#: Keys of a recipe that may be changed all the same. Any other may not.
-HARMLESS = (
-    # Where things lie; what is learned from is compared by its digest.
-    *("lexicon", "version", "unknown_words", "language", "skip_prep", "upstream_name"),
-    # What is only tested on.
-    *("test_split", "test_speakers", "lm", "lm_decoding"),
-    *("thresholds", "medians"),
-    # How it is done, and for how long.
-    *("valid_dataloader_opts", "test_dataloader_opts", "ckpt_interval_steps"),
-    *("total_steps", "epoch_counter", "lr_search", "checkpointer", "train_loggers"),
-)
-HARMLESS_STARTS = ("cache",)
-HARMLESS_ENDS = ("_folder", "_csv", "_file")
-#: Inside of others: files of an upstream, whose weights are compared; workers.
-HARMLESS_INSIDE = {
-    "upstream_model": (*UPSTREAM_FILES, "freeze"),
-    "train_dataloader_opts": ("num_workers",),
-}
 WEIGHTS = "weights of the upstream"
 #: What settings.json of older versions lacks: then it is not compared.
 LATER = (RECIPE, WEIGHTS)
@@ -82,18 +47,18 @@ def check_numbers(hparams):
     ...
     s3prl_sb.brains.settings.SettingsError: total_steps 1000 is no multiple of …
     """
-    for key in COUNTS:
-        if key == "batch_size" and hparams.get("batch_seconds"):
-            continue  # it is not used
-        value = hparams.get(key, 1)
-        if not is_count(value):
-            raise SettingsError(f"{key} is a whole number from 1 on, not {value!r}.")
-    total, epoch = hparams.get("total_steps", 0), hparams.get("steps_per_epoch", 1)
-    if total % epoch:
-        raise SettingsError(
-            f"total_steps {total} is no multiple of steps_per_epoch {epoch}: choose "
-            "one."
-        )
+    try:
+        for key, declaration in shared().items():
+            if declaration.kind == "count" and key in hparams:
+                try:
+                    declaration.value(hparams[key])
+                except WrongKind:
+                    raise KeysError(
+                        f"{key} is {declaration.words()}, not {hparams[key]!r}."
+                    ) from None
+        check_together(hparams)
+    except KeysError as error:
+        raise SettingsError(str(error)) from error
 
 
 def begin(hparams, splits):
@@ -158,23 +123,30 @@ def described(hparams):
     Returns
     -------
     dict
-        Without :data:`KEPT`, which are compared by their values, and
-        :data:`HARMLESS`. None: they do not come from a recipe.
+        The keys that a run keeps, without :func:`kept`, which are compared by
+        their values. None: they do not come from a recipe.
     """
     recipe = hparams.get(RECIPE)
     if recipe is None:
         return None
-    found = {}
-    for key, value in recipe.items():
-        if key in KEPT or key in HARMLESS or key.startswith(HARMLESS_STARTS):
-            continue
-        if key.endswith(HARMLESS_ENDS):
-            continue
-        if isinstance(value, dict):
-            inside = HARMLESS_INSIDE.get(key, ())
-            value = {k: v for k, v in value.items() if k not in inside}
-        found[key] = value
-    return found
+    schema = hparams.get(SCHEMA) or Schema("", recipe)
+    by_value = kept()
+    return {k: v for k, v in schema.kept(recipe).items() if k not in by_value}
+
+
+def kept():
+    """The keys of many recipes that a run keeps and that have plain values.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> "lr" in kept(), "total_steps" in kept(), "head" in kept()
+    (True, False, False)
+    """
+    return [k for k, key in shared().items() if key.is_kept and key.is_plain]
 
 
 def current(hparams, upstream, data):
@@ -194,7 +166,7 @@ def current(hparams, upstream, data):
     dict
         JSON values.
     """
-    now = {key: hparams[key] for key in KEPT if key in hparams}
+    now = {key: hparams[key] for key in kept() if key in hparams}
     now["data"] = data
     now[WEIGHTS] = first_weights(upstream)
     recipe = described(hparams)

@@ -11,11 +11,16 @@ from pathlib import Path
 
 import torch
 
-from s3prl_sb.arguments import UPSTREAM_FILES
+from s3prl_sb.keys import shared
 
 #: Arguments of an upstream that do not change its features.
 #: What files hold stands in the weights.
-IRRELEVANT = (*UPSTREAM_FILES, "freeze", "freeze_front_end", "layerdrop")
+IRRELEVANT = (
+    *shared()["upstream_model"].files,
+    "freeze",
+    "freeze_front_end",
+    "layerdrop",
+)
 #: Packages whose version stands for their code.
 LIBRARIES = ("torch", "torchaudio", "speechbrain", "transformers")
 

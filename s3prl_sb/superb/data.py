@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import resources
-from s3prl_sb.arguments import is_path
+from s3prl_sb.files import read_yaml
+from s3prl_sb.nodes import line_of, written
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.keys import RESERVED, check_keys, settings
+from s3prl_sb.superb.keys import PlanError, check_keys, is_reserved, schema
 from s3prl_sb.superb.tasks import TASKS, unknown
 
 TOY = "toy"
@@ -49,20 +50,21 @@ def read_data(source, output, tasks):
         entries = _read(source)
     data, before, made = {}, {}, {}
     for task, keys in entries.items():
+        place = f"{source}:{line_of(entries, task)}" if source != TOY else source
         if task not in TASKS:
-            raise ValueError(f"{source}: {unknown('task', task, TASKS)}")
+            raise PlanError(f"{place}: {unknown('task', task, TASKS)}")
         if task not in tasks or keys is None:
             continue
         if keys == TOY:
             keys, job = _toy(task, Path(output) / "toys", made)
             before[task] = job
         if not isinstance(keys, dict):
-            raise ValueError(
-                f"{source}: {task}: {keys!r} are no keys of its recipe. Write "
+            raise PlanError(
+                f"{place}: {task}: {written(keys)} are no keys of its recipe. Write "
                 f"{task}: {{data_folder: DIR}}, or {task}: toy."
             )
-        check_keys(task, keys, source)
-        data[task] = _absolute(keys, Path(source).parent.resolve())
+        keys = check_keys(task, keys, source)
+        data[task] = _absolute(task, keys, Path(source).parent.resolve())
     return data, before
 
 
@@ -91,33 +93,32 @@ def read_budget(source):
     profiles = {"mini": resources.folder("hparams") / "superb" / "mini.yaml"}
     if source not in profiles and not Path(source).is_file():
         names = ["full", *profiles]
-        raise ValueError(f"{unknown('budget', source, names)} Or give a YAML file.")
+        raise PlanError(f"{unknown('budget', source, names)} Or give a YAML file.")
     file = Path(profiles.get(source, source))
     entries = _read(file)
     for task, keys in entries.items():
+        place = f"{source}:{line_of(entries, task)}"
+        if task not in (*TASKS, ALL):
+            raise PlanError(f"{place}: {unknown('task', task, [*TASKS, ALL])}")
         if keys is not None and not isinstance(keys, dict):
-            raise ValueError(
-                f"{source}: {task}: {keys!r} is no mapping. Write "
+            raise PlanError(
+                f"{place}: {task}: {written(keys)} is no mapping. Write "
                 f"{task}: {{total_steps: 1000}}."
             )
     common = entries.pop(ALL, None) or {}
-    known = {key for task in TASKS for key in settings(task) if key[:2] != "__"}
+    known = sorted({key for task in TASKS for key in schema(task)})
     for key in common:
-        if key in RESERVED:
-            raise ValueError(f"{source}: {ALL}: '{key}' is set by the command itself")
+        place = f"{source}:{line_of(common, key)}: {ALL}"
+        if is_reserved(key):
+            raise PlanError(f"{place}: '{key}' is set by the command itself")
         if key not in known:
-            raise ValueError(f"{source}: {ALL}: {unknown('key', key, sorted(known))}")
+            raise PlanError(f"{place}: {unknown('key', key, known)}")
     budget = {}
-    for task in entries:
-        if task not in TASKS:
-            raise ValueError(f"{source}: {unknown('task', task, [*TASKS, ALL])}")
-        check_keys(task, entries[task] or {}, source)
     for task in TASKS:
-        keys = settings(task) if common else {}
-        shared = {key: value for key, value in common.items() if key in keys}
-        check_keys(task, shared, source)
-        keys = {**shared, **(entries.get(task) or {})}
-        budget[task] = _absolute(keys, file.parent.resolve())
+        shared = {key: value for key, value in common.items() if key in schema(task)}
+        own = check_keys(task, entries.get(task) or {}, source)
+        keys = {**check_keys(task, shared, source, common), **own}
+        budget[task] = _absolute(task, keys, file.parent.resolve())
     return budget
 
 
@@ -145,35 +146,23 @@ def _toy(task, folder, made):
 
 
 def _read(path):
-    import ruamel.yaml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as fault:
-        raise ValueError(f"{path}: {fault.strerror}") from fault
-    try:
-        content = ruamel.yaml.YAML(typ="safe").load(text)
-    except ruamel.yaml.constructor.DuplicateKeyError as fault:
-        line = fault.problem_mark.line + 1
-        raise ValueError(f"{path}:{line}: a key for the second time") from fault
-    except ruamel.yaml.YAMLError as fault:
-        raise ValueError(f"{path}: {fault}") from fault
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"{path}: a mapping is wanted, such as KS: {{data_folder: DIR}}"
-        )
-    return content
+    example = "Write such as KS: {data_folder: DIR}."
+    return read_yaml(path, "keys of recipes by task", example, kind=dict)
 
 
-def _absolute(values, folder):
+def _absolute(task, values, folder):
     """A mapping whose paths stay valid wherever the command is started again."""
+    return _with_paths(values, schema(task).declarations, folder)
 
-    def absolute(key, value):
+
+def _with_paths(values, declared, folder):
+
+    def absolute(declaration, value):
         if isinstance(value, dict):
-            return _absolute(value, folder)
+            return _with_paths(value, getattr(declaration, "inside", {}), folder)
         if isinstance(value, list):
-            return [absolute(key, item) for item in value]
-        if not isinstance(value, str) or not is_path(key):
+            return [absolute(declaration, item) for item in value]
+        if not isinstance(value, str) or not getattr(declaration, "is_path", False):
             return value
         beside, here = (
             place / Path(value).expanduser() for place in (folder, Path.cwd())
@@ -181,4 +170,4 @@ def _absolute(values, folder):
         found = here if here.exists() and not beside.exists() else beside
         return str(found.resolve())
 
-    return {key: absolute(key, value) for key, value in values.items()}
+    return {key: absolute(declared.get(key), value) for key, value in values.items()}

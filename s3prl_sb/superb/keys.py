@@ -5,21 +5,40 @@ Authors
 """
 
 import functools
-import inspect
 import math
-import pydoc
 
 from s3prl_sb import resources
-from s3prl_sb.arguments import COUNTS, is_count
-from s3prl_sb.superb.tasks import recipe, unknown
+from s3prl_sb.constructors import CALLS, located, takes
+from s3prl_sb.errors import UserError
+from s3prl_sb.keys import Schema
+from s3prl_sb.nodes import line_of, plain, tag
+from s3prl_sb.superb.tasks import TASKS, recipe, unknown
 
-#: Keys of a recipe that the command itself sets.
-RESERVED = ("upstream", "seed", "output_folder", "save_folder", "lr_search", "fold")
+
+class PlanError(UserError, ValueError):
+    """A benchmark that cannot be run as it is asked for."""
 
 
 @functools.lru_cache(maxsize=None)
+def schema(task):
+    """What the keys of a task's recipe are.
+
+    Arguments
+    ---------
+    task : str
+        Such as "KS".
+
+    Returns
+    -------
+    s3prl_sb.keys.Schema
+    """
+    if recipe(task) not in resources.recipes():
+        raise PlanError(f"there is no recipe for {task} in this installation")
+    return Schema.of_recipe(recipe(task))
+
+
 def settings(task):
-    """The YAML of a task's recipe, not resolved.
+    """The keys of a task's recipe, references not resolved.
 
     Arguments
     ---------
@@ -30,17 +49,32 @@ def settings(task):
     -------
     dict
     """
-    import ruamel.yaml
-
-    place = resources.recipes().get(recipe(task))
-    if place is None:
-        raise ValueError(f"there is no recipe for {task} in this installation")
-    text = (place / "hparams" / "train.yaml").read_text(encoding="utf-8")
-    return ruamel.yaml.YAML().load(text)
+    found = schema(task)
+    return {key: found.tree[key] for key in found}
 
 
-def check_keys(task, overrides, where):
-    """Makes sure that a recipe has these keys, and numbers where it wants numbers.
+def is_reserved(key):
+    """Whether the command itself sets a key, in any recipe.
+
+    Arguments
+    ---------
+    key : str
+        Of a recipe.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> is_reserved("seed"), is_reserved("fold"), is_reserved("lr")
+    (True, True, False)
+    """
+    return any(key in schema(task) and schema(task)[key].by for task in TASKS)
+
+
+def check_keys(task, overrides, where, lines=None):
+    """Makes sure that a recipe has these keys, and that they take these values.
 
     Arguments
     ---------
@@ -50,38 +84,37 @@ def check_keys(task, overrides, where):
         Keys and values.
     where : str
         The file that they stand in, for the message.
+    lines : dict, optional
+        The mapping as ruamel.yaml has read it, where it is another.
+
+    Returns
+    -------
+    dict
+        The values as they are meant.
 
     Raises
     ------
-    ValueError
+    PlanError, s3prl_sb.keys.KeysError
         With the nearest keys, or what is wanted.
     """
-    defaults = settings(task)
-    known = [key for key in defaults if not key.startswith("__")]
+    found, values = schema(task), {}
     for key, value in overrides.items():
-        if key == "fold" and key in known:
-            raise ValueError(
-                f"{where}: {task}: '{key}' is set by the command itself, which runs "
-                "all folds"
-            )
-        if key in RESERVED:
-            raise ValueError(f"{where}: {task}: '{key}' is set by the command itself")
-        if key not in known:
-            raise ValueError(f"{where}: {task}: {unknown('key', key, known)}")
-        wanted = _kind(defaults[key])
-        if wanted and value is not None and _kind(value) != wanted:
-            raise ValueError(
-                f"{where}: {task}: {key} is {wanted}, such as {defaults[key]}, not "
-                f"{value!r}"
-            )
-        if key == "batch_size" and value is None:
-            continue  # with batch_seconds
-        if key in COUNTS and not is_count(value):
-            raise ValueError(
-                f"{where}: {task}: {key} is a whole number from 1 on, not {value!r}"
+        line = line_of(overrides if lines is None else lines, key)
+        place = f"{where}:{line}: {task}: " if line else f"{where}: {task}: "
+        if key not in found:
+            raise PlanError(f"{place}{unknown('key', key, list(found))}")
+        if found[key].by:
+            more = ", which runs all folds" if key == "fold" else ""
+            raise PlanError(f"{place}'{key}' is set by the command itself{more}")
+        if tag(value):
+            raise PlanError(
+                f"{place}{key}: {tag(value)} belongs into a recipe's YAML. Give the "
+                "arguments alone, such as {hidden_size: 8}."
             )
         if isinstance(value, dict):
-            _check_inside(defaults[key], value, f"{where}: {task}: ", f"{key}.")
+            _check_inside(found.tree[key], value, place, f"{key}.")
+        values[key] = plain(found.check(key, value, place))
+    return values
 
 
 def check_steps(task, keys):
@@ -101,7 +134,7 @@ def check_steps(task, keys):
     """
     total, epoch = keys.get("total_steps", 0), keys.get("steps_per_epoch", 1)
     if total % epoch:
-        raise ValueError(
+        raise PlanError(
             f"{task}: total_steps {total} is no multiple of steps_per_epoch {epoch}: "
             f"give both in the budget, such as {task}: {{total_steps: {total}, "
             f"steps_per_epoch: {math.gcd(total, epoch)}}}"
@@ -112,33 +145,16 @@ def _check_inside(node, values, where, prefix):
     """Makes sure that a mapping of a recipe, or what it makes, has these keys."""
     if not isinstance(node, dict):
         return  # the recipe says what is wrong with it
-    tag = getattr(node.tag, "value", None) or ""
-    known = set(map(str, node)) | _arguments(tag)
-    if ... in known:
-        return
+    known = set(map(str, node))
+    if tag(node):
+        called = tag(node).startswith(CALLS)
+        more = takes(located(tag(node).partition(":")[2])) if called else None
+        if more is None:
+            return  # it takes anything, or the recipe says what is wrong with it
+        known |= set(more)
     names = [prefix + name for name in sorted(known)]
     for key, value in values.items():
         if str(key) not in known:
-            raise ValueError(f"{where}{unknown('key', f'{prefix}{key}', names)}")
+            raise PlanError(f"{where}{unknown('key', f'{prefix}{key}', names)}")
         if isinstance(value, dict) and key in node:
             _check_inside(node[key], value, where, f"{prefix}{key}.")
-
-
-def _arguments(tag):
-    """What a class or function takes that a tag names; `...` is for anything."""
-    if not tag:
-        return set()
-    kind, _, name = tag.partition(":")
-    made = pydoc.locate(name) if kind in ("!new", "!name") else None
-    try:
-        parameters = inspect.signature(made).parameters.values()
-    except (TypeError, ValueError):
-        return {...}
-    return {... if p.kind is p.VAR_KEYWORD else p.name for p in parameters}
-
-
-def _kind(value):
-    """What a plain value is called, if it is no text and nothing larger."""
-    if isinstance(value, bool):
-        return "True or False"
-    return "a number" if isinstance(value, (int, float)) else None

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import s3prl_sb
 from s3prl_sb import resources
-from s3prl_sb.arguments import UPSTREAM_FILES
-from s3prl_sb.experiment import plain
 from s3prl_sb.files import write_json
+from s3prl_sb.keys import shared
+from s3prl_sb.nodes import plain
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import check_steps, settings
 from s3prl_sb.superb.tasks import recipe
@@ -264,7 +264,7 @@ def _card(name):
     node = card(_absolute(name))
     found = {"class": node.tag.value, **plain(dict(node))}
     files = {}
-    for key in UPSTREAM_FILES:
+    for key in shared()["upstream_model"].files:
         places = node.get(key)
         for place in places if isinstance(places, list) else [places]:
             files.update(_files(str(place or "").partition("#sha256=")[0]))

@@ -12,6 +12,8 @@ from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.experiment import load_recipe
 
 YAML = """
+__keys:
+    thresholds: {is: list of number, resume: free}
 seed: 1
 lr: 0.1
 total_steps: 10

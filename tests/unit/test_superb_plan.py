@@ -209,12 +209,12 @@ def test_paths_start_at_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("KZ: {data_folder: x}", "dirs.yaml: there is no task 'KZ'. Did you mean KS"),
+        ("KZ: {data_folder: x}", "dirs.yaml:1: there is no task 'KZ'. Did you mean KS"),
         ("KS: {datafolder: x}", "KS: there is no key 'datafolder'. Did you mean data_"),
         ("KS: somewhere", "KS: 'somewhere' are no keys of its recipe. Write KS: {dat"),
         ("KS: {upstream: mel}", "KS: 'upstream' is set by the command itself"),
-        ("- KS", "a mapping is wanted"),
-        ("KS: {", "dirs.yaml: while parsing"),
+        ("- KS", "it holds a list, not a dict. Write such as KS: {data_folder: DIR}"),
+        ("KS: {", "dirs.yaml' is not keys of recipes by task: line 1: expected the"),
     ],
 )
 def test_data_that_is_wrong(text, message, tmp_path):
@@ -225,7 +225,7 @@ def test_data_that_is_wrong(text, message, tmp_path):
 
 
 def test_no_such_data_file(tmp_path):
-    with pytest.raises(ValueError, match="none.yaml: No such file"):
+    with pytest.raises(ValueError, match="none.yaml' cannot be read: No such file"):
         data.read_data(tmp_path / "none.yaml", tmp_path, ["KS"])
 
 
@@ -262,14 +262,23 @@ def test_a_budget_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("all: {total_stepz: 5}", "my.yaml: all: .*'total_stepz'. Did you mean total"),
-        ("all: {seed: 7}", "my.yaml: all: 'seed' is set by the command itself"),
-        ("KS: 5", "my.yaml: KS: 5 is no mapping"),
-        ("all: [1]", r"my.yaml: all: \[1\] is no mapping"),
-        ("KS: {total_steps: many}", "KS: total_steps is a number, .* not 'many'"),
+        (
+            "all: {total_stepz: 5}",
+            "my.yaml:1: all: .*'total_stepz'. Did you mean total",
+        ),
+        ("all: {seed: 7}", "my.yaml:1: all: 'seed' is set by the command itself"),
+        ("KS: 5", "my.yaml:1: KS: 5 is no mapping"),
+        ("all: [1]", r"my.yaml:1: all: \[1\] is no mapping"),
+        (
+            "KS: {total_steps: many}",
+            "my.yaml:1: KS: total_steps is a whole number from 1 on, .* not 'many'",
+        ),
         ("all: {freeze: 1}", "freeze is True or False, such as True, not 1"),
-        ("SID: {batch_size: True}", "SID: batch_size is a number, .* not True"),
-        ("KS: {total_steps: 0}", "KS: total_steps is a whole number from 1 on, not 0"),
+        ("SID: {batch_size: True}", "SID: batch_size is a whole number .* not True"),
+        (
+            "KS: {total_steps: 0}",
+            "KS: total_steps is a whole number from 1 on, .* not 0",
+        ),
         ("all: {steps_per_epoch: 2.5}", "steps_per_epoch is a whole number .* not 2.5"),
         ("KS: {batch_size: -4}", "KS: batch_size is a whole number .* not -4"),
         ("PR: {grad_accumulation_factor: 0}", "grad_accumulation_factor is a whole"),
@@ -279,7 +288,7 @@ def test_a_budget_of_ones_own(tmp_path):
             "KS: {train_dataloader_opts: {num_worker: 3}}",
             "'train_dataloader_opts.num_worker'. Did you mean train_dataloader_opts.nu",
         ),
-        ("KS: {lr: 1}\nKS: {lr: 2}", "my.yaml:2: a key for the second time"),
+        ("KS: {lr: 1}\nKS: {lr: 2}", "my.yaml' .*: line 2: found duplicate key"),
     ],
 )
 def test_wrong_budgets(text, message, tmp_path):
