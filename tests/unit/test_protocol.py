@@ -98,7 +98,7 @@ def test_a_rate_of_the_search_is_the_protocol():
 
 
 def test_defaults_stand_beside_the_settings():
-    found = told("SUPERB/KS", "total_steps: 20\nhead: {hidden_size: 8}")
+    found = told("SUPERB/KS", "total_steps: 10000\nhead: {hidden_size: 8}")
     assert found["settings"]["head.hidden_size"] == 8
     assert found["defaults"]["head.hidden_size"] == 256
     assert found["defaults"]["total_steps"] == 200000
@@ -117,11 +117,11 @@ def test_a_task_of_ones_own_has_no_protocol(tmp_path):
     file = resources.folder("recipes").parent / "templates/new_task/hparams/train.yaml"
     if not file.is_file():
         pytest.skip("no templates in this installation")
-    hparams = load_recipe(str(file), "data_folder: /digits\ntotal_steps: 30")
+    hparams = load_recipe(str(file), "data_folder: /digits\ntotal_steps: 300")
     schema = protocol.schema_of("digits", hparams[SCHEMA])
     found = protocol.told(schema, hparams[RECIPE], {"train": 1})
     assert found["protocol"]["followed"] is None
-    assert found["settings"] == {"data_folder": "/digits", "total_steps": 30}
+    assert found["settings"] == {"data_folder": "/digits", "total_steps": 300}
 
 
 # ------------------------------------------------------------------------- data
