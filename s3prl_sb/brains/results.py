@@ -20,8 +20,8 @@ import torch
 import s3prl_sb
 from s3prl_sb import protocol
 from s3prl_sb.brains import plots
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.configuration import RECIPE, SCHEMA
+from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
