@@ -130,6 +130,11 @@ def told(schema, recipe, utterances, options=None):
     """
     recipe = {k: v for k, v in recipe.items() if not k.startswith("__")}
     options = options or {}
+    # Where the run itself lies is no part of what it is.
+    places = {key for key in schema if schema[key].by and schema.is_path(key)}
+    # What a copy of the recipe has left out is not as the recipe has it.
+    recipe = {key: recipe.get(key) for key in {**dict.fromkeys(schema), **recipe}}
+    recipe = {key: value for key, value in recipe.items() if key not in places}
     before = flat(plain(schema.tree))
     settings = {**flat(schema.changed(recipe)), **options}
     departs = {**flat(schema.protocol(recipe)), **options}

@@ -56,7 +56,8 @@ def test_where_things_lie_and_who_is_tested_does_not_matter(task, tmp_path):
         task, f"seed: 7\noutput_folder: {tmp_path}/out\ncache_folder: {tmp_path}/cache"
     )
     assert found["protocol"]["followed"] is True
-    assert {"seed", "output_folder", "cache_folder"} <= set(found["settings"])
+    assert {"seed", "cache_folder"} <= set(found["settings"])
+    assert "output_folder" not in found["settings"]  # where results.json lies
 
 
 @pytest.mark.parametrize("task", [t for t in TASKS if read_budget("mini")[t]])
@@ -111,6 +112,14 @@ def test_a_copy_of_a_recipe_is_compared_with_the_recipe(tmp_path):
     found = told("SUPERB/KS", file=tmp_path / "mine.yaml")
     assert found["settings"]["total_steps"] == 5000
     assert found["protocol"]["differs"] == ["total_steps 5000"]
+
+
+def test_a_key_that_a_copy_leaves_out_is_a_departure(tmp_path):
+    path = resources.recipes()["SUPERB/KS"] / "hparams" / "train.yaml"
+    text = path.read_text().replace("max_grad_norm: 1.0\n", "")
+    (tmp_path / "mine.yaml").write_text(text)
+    found = told("SUPERB/KS", file=tmp_path / "mine.yaml")["protocol"]
+    assert found["differs"] == ["max_grad_norm null"]
 
 
 def test_a_task_of_ones_own_has_no_protocol(tmp_path):
