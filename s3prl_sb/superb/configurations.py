@@ -50,7 +50,7 @@ class Configuration:
     data_name: str = ""
     budget_name: str = FULL
 
-    def overrides(self, task):
+    def keys(self, task):
         """The keys of a task's recipe.
 
         Arguments
@@ -61,21 +61,21 @@ class Configuration:
         Returns
         -------
         dict
-            None: there are no data for it.
+            As :func:`keys_of` tells them of a run. None: there are no data for it.
         """
         if task not in self.data:
             return None
         return plain({**self.budget.get(task, {}), **self.data[task]})
 
-    def asks_for(self, task, overrides, search):
+    def asks_for(self, task, keys, search):
         """Whether a run is one of this configuration.
 
         Arguments
         ---------
         task : str
             Such as "KS".
-        overrides : dict
-            The keys of its recipe that it was started with.
+        keys : dict
+            From :func:`keys_of`.
         search : tuple
             Learning rates and the seed that searched them; None.
 
@@ -83,7 +83,7 @@ class Configuration:
         -------
         bool
         """
-        if self.overrides(task) != overrides:
+        if self.keys(task) != keys:
             return False
         return search == self.search or not trains(task)
 
@@ -156,6 +156,22 @@ def trains(task):
     return "total_steps" in settings(task)
 
 
+def keys_of(configuration):
+    """The keys of its recipe that a run was started with.
+
+    Arguments
+    ---------
+    configuration : dict
+        As :attr:`s3prl_sb.superb.plan.Run.configuration`.
+
+    Returns
+    -------
+    dict
+        What holds data by its content, if the configuration has that.
+    """
+    return {**configuration.get("overrides", {}), **configuration.get("data", {})}
+
+
 def of_entries(entries):
     """Configurations of runs that no command is known for.
 
@@ -165,21 +181,21 @@ def of_entries(entries):
     Arguments
     ---------
     entries : list of tuple
-        Task, the keys of its recipe, the search (as :attr:`Configuration.search`).
+        Task, its keys (:func:`keys_of`), the search (as :attr:`Configuration.search`).
 
     Returns
     -------
     list of Configuration
     """
     found = []
-    for task, overrides, search in entries:
+    for task, keys, search in entries:
         schema, mini = _known(task)
-        data = {k: v for k, v in overrides.items() if schema.is_path(k)}
-        budget = {k: v for k, v in overrides.items() if k not in data}
+        data = {k: v for k, v in keys.items() if schema.is_path(k)}
+        budget = {k: v for k, v in keys.items() if k not in data}
         name = "mini" if budget and budget == mini else ""
         for each in found:
-            known = each.overrides(task)
-            if known is not None and known != overrides:
+            known = each.keys(task)
+            if known is not None and known != keys:
                 continue
             if each.search != search and trains(task):
                 continue

@@ -64,7 +64,7 @@ def gather(runs, tasks, missing=(), output=None, asked=None):
 
 
 def _asked(entry):
-    return entry["task"], entry["overrides"], entry["search"]
+    return entry["task"], entry["keys"], entry["search"]
 
 
 def _rows_of(title, entries, known, missing):
@@ -214,7 +214,7 @@ def _entry(title, upstream, configuration):
         "title": title,
         "upstream": upstream,
         "task": configuration["task"],
-        "overrides": configuration.get("overrides") or {},
+        "keys": configurations.keys_of(configuration),
         "card": digest(configuration.get("upstream")),
         "settings": digest(kept),
         "configuration": configuration,
