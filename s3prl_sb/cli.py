@@ -7,14 +7,12 @@ Authors
 """
 
 import argparse
-import json
 import logging
 import os
 import shutil
 import sys
-from pathlib import Path
 
-from s3prl_sb import __version__, resources
+from s3prl_sb import __version__, resources, results_table
 from s3prl_sb.launching import run
 from s3prl_sb.superb import command as superb
 
@@ -199,11 +197,13 @@ def parser():
     verb = verbs.add_parser(
         "results",
         help="a table of finished runs",
-        description="A line for each results.json: task, upstream, seed, updates, the "
-        "metric of the test set, time and folder.",
+        description="A row for each results.json: what the runs differ in, the metric "
+        "of the test set, whether the protocol is the recipe's. Files that cannot be "
+        "read are named, and the others are listed; the exit status is 1 only if "
+        "there are no others.",
     )
-    verb.add_argument("folder", nargs="+", help="searched at any depth")
-    verb.set_defaults(verb=results)
+    results_table.add_arguments(verb)
+    verb.set_defaults(verb=results_table.main)
 
     verb = verbs.add_parser(
         "download",
@@ -331,36 +331,6 @@ def predict(arguments):
     for line in inference.load(arguments.model).lines(arguments.wav, failed):
         print(line)
     return 1 if bad else 0
-
-
-def results(arguments):
-    """Prints a table of results.json files."""
-    rows = []
-    for folder in arguments.folder:
-        for path in sorted(Path(folder).rglob("results.json")):
-            if "debug" in path.relative_to(folder).parts:  # no results: of --debug
-                continue
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or "chosen_by" not in found:
-                raise ValueError(f"{path} is not of a recipe")
-            metric = found["chosen_by"]["metric"]
-            rows.append(
-                [
-                    found["task"],
-                    found["upstream"],
-                    str(found["seed"]),
-                    str(found["total_steps"]),
-                    f"{metric} {found['metrics'][metric]:.4f}",
-                    f"{found['seconds']:.0f} s",
-                    str(path.parent),
-                ]
-            )
-    if not rows:
-        raise ValueError(f"no results.json under {', '.join(arguments.folder)}")
-    rows.insert(0, ["task", "upstream", "seed", "steps", "test", "time", "folder"])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())
 
 
 def download(arguments):

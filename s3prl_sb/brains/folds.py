@@ -4,14 +4,14 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import logging
 import statistics
 from pathlib import Path
 
+from s3prl_sb import protocol
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
-from s3prl_sb.files import write_json
+from s3prl_sb.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -129,23 +129,31 @@ def summary(folder, folds, inner=""):
     dict
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
         deviations over the folds; ``utterances`` and ``seconds`` sums; ``best_step``
-        and ``layer_weights`` means; ``lr`` is null where folds have chosen different
-        ones; ``folds`` the essentials of each.
+        and ``layer_weights`` means; ``lr`` and the parts of ``identity`` are null
+        where folds differ; ``settings`` are those of all; ``protocol`` is judged of
+        all folds together; ``folds`` has the essentials of each.
+
+    Raises
+    ------
+    s3prl_sb.files.FileError
+        That names a fold's results which cannot be read.
     """
     found = []
     for fold in folds:
         path = folder / f"fold{fold}" / inner / "results.json"
-        found.append(json.loads(path.read_text(encoding="utf-8")))
+        found.append(read_json(path, "the results of a fold", kind=dict))
+    utterances = {
+        split: sum(results["utterances"][split] for results in found)
+        for split in found[0]["utterances"]
+    }
     columns = zip(*(results["layer_weights"] for results in found))
     return {
         **found[0],
         "metrics": _spread([results["metrics"] for results in found]),
         "valid": _spread([results["valid"] for results in found]),
-        "utterances": {
-            split: sum(results["utterances"][split] for results in found)
-            for split in found[0]["utterances"]
-        },
-        "lr": found[0]["lr"] if len({r["lr"] for r in found}) == 1 else None,
+        "utterances": utterances,
+        "lr": _shared([results["lr"] for results in found]),
+        **_told(found, utterances),
         "best_step": round(statistics.fmean(r["best_step"] for r in found)),
         "layer_weights": [statistics.fmean(column) for column in columns],
         "seconds": round(sum(results["seconds"] for results in found), 1),
@@ -159,6 +167,7 @@ def summary(folder, folds, inner=""):
                 "utterances": results["utterances"],
                 "best_step": results["best_step"],
                 "lr": results["lr"],
+                "identity": results.get("identity"),
             }
             for fold, results in zip(folds, found)
         ],
@@ -173,3 +182,40 @@ def _spread(found):
         spread[name] = statistics.fmean(numbers)
         spread[f"{name}_std"] = statistics.stdev(numbers)
     return spread
+
+
+def _shared(values):
+    """What all have, if they do."""
+    return values[0] if all(value == values[0] for value in values) else None
+
+
+def _told(found, utterances):
+    """Settings, identity and protocol of all folds as of one run."""
+    if not all(results.get("protocol") for results in found):  # of an older version
+        return dict.fromkeys(("settings", "defaults", "protocol", "identity"))
+    settings, defaults = {}, {}
+    for key in {key: None for results in found for key in results["settings"]}:
+        before = next(r["defaults"][key] for r in found if key in r["settings"])
+        values = [results["settings"].get(key, before) for results in found]
+        if all(value == values[0] for value in values):
+            settings[key], defaults[key] = values[0], before
+    # Of folds that were run in different ways every way counts.
+    departs = {}
+    for results in found:
+        for key in results["protocol"]["settings"]:
+            if key != "fold":
+                departs[key] = settings.get(key, "in some folds")
+    task, names = found[0]["task"], found[0].get("identity") or {}
+    schema = protocol.schema_of(task)
+    place = _shared([results["protocol"]["corpus"] for results in found])
+    return {
+        "settings": settings,
+        "defaults": defaults,
+        "protocol": protocol.judged(
+            protocol.published(schema), departs, place, utterances
+        ),
+        "identity": {
+            name: _shared([(r.get("identity") or {}).get(name) for r in found])
+            for name in names
+        },
+    }

@@ -1,10 +1,15 @@
 """``results.json``: what came out, of what, and what it took.
 
+``settings`` are the keys that differ from the recipe's own values, which stand in
+``defaults``; ``identity`` says by content what it is of, ``protocol`` whether it may be
+compared with published numbers: :mod:`s3prl_sb.protocol`.
+
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import logging
+import os
 import resource
 import time
 from pathlib import Path
@@ -13,13 +18,16 @@ import speechbrain
 import torch
 
 import s3prl_sb
+from s3prl_sb import protocol
 from s3prl_sb.brains import plots
+from s3prl_sb.configuration import RECIPE, SCHEMA
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import write_json
 
 logger = logging.getLogger(__name__)
 
 GB = 1e9
+VERSION = 2  # of the file: 1 had neither settings nor identity nor protocol
 #: What :mod:`s3prl_sb.inference` needs to know, in the folder of a run.
 INTERFACE = "save/interface.json"
 
@@ -55,6 +63,7 @@ def write(brain, metrics):
     weights = [float(weight) for weight in featurizer.weights]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     results = {
+        "version": VERSION,
         "task": brain.task,
         "upstream": brain.hparams.upstream_name,
         "chosen_by": {"metric": brain.metric, "highest": brain.higher_is_better},
@@ -70,6 +79,10 @@ def write(brain, metrics):
         "seconds": round(time.time() - brain.started, 1),
         "peak_memory_gb": round(memory / GB, 2),
         "device": str(brain.device),
+        "upstream_model": about_upstream(brain.upstream),
+        "training": about_training(brain),
+        **about_settings(brain),
+        "identity": run_identity(brain),
         "versions": {
             "s3prl_sb": s3prl_sb.__version__,
             "speechbrain": speechbrain.__version__,
@@ -83,3 +96,105 @@ def write(brain, metrics):
         plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
     write_json(folder / "results.json", results)
     logger.info("Results: %s", folder / "results.json")
+
+
+def about_upstream(upstream):
+    """What the upstream of a run is, and what of it was trained.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        As the run had it.
+
+    Returns
+    -------
+    dict
+        ``class``, ``source`` (of the weights), ``trained`` ("frozen", "fine-tuned" or
+        the kind of the adapter), ``adapter`` and ``precision``.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> found = about_upstream(load("mel", freeze=False))
+    >>> found["class"].rpartition(".")[2], found["trained"], found["precision"]
+    ('StftFeatures', 'fine-tuned', 'fp32')
+    """
+    adapter = upstream.adapter
+    trained = "frozen" if upstream.freeze else "fine-tuned"
+    return {
+        "class": f"{type(upstream).__module__}.{type(upstream).__qualname__}",
+        "source": upstream.arguments.get("source"),
+        "trained": adapter.get("kind", "lora") if adapter else trained,
+        "adapter": adapter,
+        "precision": upstream.precision,
+    }
+
+
+def about_training(brain):
+    """How a Brain was trained, as far as all recipes have it in common.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Evaluated.
+
+    Returns
+    -------
+    dict
+        ``precision``; ``processes``; ``batch_size`` (utterances, over all processes),
+        or ``batch_seconds``; ``grad_accumulation_factor``; ``steps_per_epoch``. None
+        where nothing is trained.
+    """
+    names = (
+        "batch_size",
+        "batch_seconds",
+        "grad_accumulation_factor",
+        "steps_per_epoch",
+    )
+    return {
+        "precision": getattr(brain, "precision", "fp32"),
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        **{name: getattr(brain.hparams, name, None) for name in names},
+    }
+
+
+def about_settings(brain):
+    """What a run was given, and whether that is the protocol of its recipe.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Evaluated.
+
+    Returns
+    -------
+    dict
+        From :func:`s3prl_sb.protocol.told`; all None for a Brain without a recipe.
+    """
+    recipe = getattr(brain.hparams, RECIPE, None)
+    if recipe is None:
+        return dict.fromkeys(("settings", "defaults", "protocol"))
+    schema = protocol.schema_of(brain.task, getattr(brain.hparams, SCHEMA))
+    precision = getattr(brain, "precision", "fp32")
+    # An option of SpeechBrain's, no key of a recipe.
+    options = {"precision": precision} if precision != "fp32" else {}
+    return protocol.told(schema, recipe, brain.splits, options)
+
+
+def run_identity(brain):
+    """What a run is of, by content.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Evaluated.
+
+    Returns
+    -------
+    dict
+        ``weights`` of the upstream as they were loaded, ``data`` by set.
+    """
+    return {
+        "weights": first_weights(brain.upstream),
+        "data": getattr(brain, "data", {}),
+    }

@@ -72,6 +72,12 @@ def add_arguments(parser):
         default="text",
         help="of the table that is printed (default: text)",
     )
+    parser.add_argument(
+        "--published",
+        action="store_true",
+        help="show published numbers also beside runs that do not compare with them: "
+        "of another protocol, or of toys",
+    )
 
 
 def main(arguments):
@@ -90,7 +96,7 @@ def main(arguments):
     from s3prl_sb.superb import table
 
     if arguments.table is not None:
-        show(table.read(arguments.table), arguments.format)
+        show(table.read(arguments.table), arguments.format, arguments.published)
         return 0
     for name in ("upstream", "data", "output"):
         if getattr(arguments, name) is None:
@@ -131,9 +137,9 @@ def benchmark(arguments, output):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.superb import data, plan, table
+    from s3prl_sb.superb import configurations, data, plan, table
     from s3prl_sb.superb.jobs import Runner
-    from s3prl_sb.superb.tasks import find
+    from s3prl_sb.superb.tasks import TASKS, find
 
     tasks = find(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)
@@ -143,15 +149,27 @@ def benchmark(arguments, output):
             f"{tasks[0]}: {{data_folder: DIR}}."
         )
     rates = arguments.lr_search
+    rates = None if rates is None else list(rates or plan.GRID)
+    budget = data.read_budget(arguments.budget)
     runs = plan.make(
         arguments.upstream,
         tasks,
         places,
-        data.read_budget(arguments.budget),
+        budget,
         output,
         seeds=range(arguments.seed, arguments.seed + arguments.seeds),
-        rates=None if rates is None else rates or plan.GRID,
+        rates=rates,
     )
+    asked = configurations.Configuration(
+        # Of all tasks: those that another command runs belong to the same rows.
+        data=data.read_data(arguments.data, output, list(TASKS))[0],
+        budget=budget,
+        rates=rates,
+        first=arguments.seed if rates else None,
+        data_name=Path(arguments.data).stem,
+        budget_name=Path(arguments.budget).stem,
+    )
+    configurations.remember(output, asked)
     missing = [task for task in tasks if task not in places]
     devices = gpus()
     parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
@@ -159,7 +177,8 @@ def benchmark(arguments, output):
 
     def write():
         try:
-            table.write(table.gather(runs, tasks, missing, output), output)
+            found = table.gather(runs, tasks, missing, output, asked)
+            table.write(found, output)
         except OSError as error:  # a full disk is no reason to stop, or to show nothing
             print(f"the table could not be written: {error}", file=sys.stderr)
             return False
@@ -170,7 +189,8 @@ def benchmark(arguments, output):
     except BaseException:
         write()
         raise
-    show(table.gather(runs, tasks, missing), arguments.format)
+    found = table.gather(runs, tasks, missing, asked=asked)
+    show(found, arguments.format, arguments.published)
     written = write()
     failed = [job for job in jobs if job.state in ("failed", "skipped")]
     for job in failed:
@@ -198,7 +218,7 @@ def check_rates(rates):
         )
 
 
-def show(found, form):
+def show(found, form, published=False):
     """Prints a table.
 
     Arguments
@@ -207,17 +227,20 @@ def show(found, form):
         The table.
     form : str
         "text", "markdown" or "json".
+    published : bool
+        Show published numbers also where they do not compare.
     """
-    from s3prl_sb.superb import table
+    from s3prl_sb import columns
+    from s3prl_sb.superb import layout
 
     if form == "json":
         import json
 
         print(json.dumps(found, indent=2))
     elif form == "markdown":
-        print(table.as_markdown(found))
+        print(layout.as_markdown(found, published))
     else:
-        print(table.as_text(found, table.terminal_width(sys.stdout)))
+        print(layout.as_text(found, columns.terminal_width(sys.stdout), published))
 
 
 def gpus():

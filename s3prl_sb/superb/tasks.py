@@ -23,6 +23,11 @@ class Metric(NamedTuple):
     scale: float = 100.0
     digits: int = 2
 
+    @property
+    def unit(self):
+        """The sign of its unit, nothing where it has none."""
+        return "%" if self.scale == 100.0 else ""
+
 
 #: In the order of SUPERB's table. What a run has not measured stays out.
 TASKS = {

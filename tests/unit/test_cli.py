@@ -205,8 +205,9 @@ def test_results(tmp_path, capsys):
         (tmp_path / name / "results.json").write_text(RESULTS)
     assert main(["results", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == "task upstream seed steps test time folder".split()
-    assert lines[1].split()[:-1] == "SUPERB/KS mel 1 7 accuracy 0.9876 61 s".split()
+    names = "task upstream seed steps test protocol time folder".split()
+    assert lines[0].split() == names
+    assert lines[1].split()[:-1] == "SUPERB/KS mel 1 7 accuracy 98.76 % 61 s".split()
     assert [line.split()[-1] for line in lines[1:]] == [
         str(tmp_path / "a"),
         str(tmp_path / "b/c"),

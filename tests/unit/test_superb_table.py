@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from s3prl_sb.superb import command, plan, published, table
+from s3prl_sb.superb import command, layout, plan, published, table
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.tasks import TASKS
 
@@ -20,10 +20,16 @@ def runs(tmp_path):
     )
 
 
-def finish(run, accuracy):
+FULL = {"followed": True, "settings": {}, "data": None, "differs": []}
+
+
+def finish(run, accuracy, lr=None, differs=(), data=None):
     run.command()
-    metrics = {"metrics": {"accuracy": accuracy}, "valid": {}, "seconds": 2.0}
-    (run.folder / "results.json").write_text(json.dumps(metrics))
+    differs = [*([data] if data else []), *differs]
+    judged = {**FULL, "followed": not differs, "differs": differs, "data": data}
+    results = {"metrics": {"accuracy": accuracy}, "valid": {}, "seconds": 2.0}
+    results.update(lr=lr, protocol=judged)
+    (run.folder / "results.json").write_text(json.dumps(results))
 
 
 def cells(text):
@@ -37,7 +43,7 @@ def test_mean_and_spread(runs):
     summary = found["rows"][0]["cells"]["KS"]["metrics"]["accuracy"]
     assert summary["mean"] == pytest.approx(92) and summary["seeds"] == 2
     assert summary["spread"] == pytest.approx(statistics.stdev((90, 94)))
-    text = table.as_text(found)
+    text = layout.as_text(found)
     assert "92.00 ± 2.83" in text and "mean ± standard deviation" in text
     assert "KS Acc ↑" in text
 
@@ -46,15 +52,15 @@ def test_a_mean_of_some_seeds_is_no_result(runs):
     finish(runs[0], 0.9)
     found = table.gather(runs, ["KS", "SID"])
     assert found["rows"][0]["cells"]["KS"]["state"] == "missing"
-    assert "90.00" not in table.as_text(found)
+    assert "90.00" not in layout.as_text(found)
     runs[1].job = Job("x", None, None, None, state="failed")
-    assert "failed" in table.as_text(table.gather(runs, ["KS", "SID"]))
+    assert "failed" in layout.as_text(table.gather(runs, ["KS", "SID"]))
 
 
 def test_a_task_without_data(runs):
     found = table.gather(runs, ["PR", "KS", "SID"], missing=["PR"])
-    assert all("no data" in line for line in table.grid(found)[1::2][:1])
-    assert table.grid(found)[0][1] == "PR PER ↓"
+    assert all("no data" in line for line in layout.grid(found)[1::2][:1])
+    assert layout.grid(found)[0][1] == "PR PER ↓"
 
 
 def test_published_and_unverified(runs):
@@ -65,7 +71,7 @@ def test_published_and_unverified(runs):
     assert reported["SID"]["accuracy"]["verified"]
     assert reported["SID"]["accuracy"]["source"].startswith("https://")
     assert not found["rows"][1]["published"]  # mel
-    lines = table.grid(found)
+    lines = layout.grid(found)
     assert [line[0] for line in lines] == [
         "upstream",
         "hubert_base",
@@ -80,7 +86,10 @@ def test_published_and_unverified(runs):
         for number in metrics.values()
     ]
     assert any(source is None for _, source in unverified)
-    assert "~" in table.as_text(table.gather(_of("fbank", runs), ["KS", "SID"]))
+    [run] = _of("fbank", runs)
+    assert "~" not in layout.as_text(table.gather([run], ["KS", "SID"]))  # not run yet
+    finish(run, 0.5)
+    assert "~" in layout.as_text(table.gather([run], ["KS", "SID"]))
 
 
 def _of(upstream, runs):
@@ -122,7 +131,7 @@ def test_narrow_terminals_get_blocks(runs):
     for run in runs:
         finish(run, 0.5)
     found = table.gather(runs, ["KS", "SID"])
-    wide, narrow = table.as_text(found), table.as_text(found, width=34)
+    wide, narrow = layout.as_text(found), layout.as_text(found, width=34)
     assert max(map(len, narrow.splitlines()[:4])) <= 34
     assert len(narrow.splitlines()) > len(wide.splitlines())
     for word in ("KS", "SID", "81.42"):
@@ -132,7 +141,7 @@ def test_narrow_terminals_get_blocks(runs):
 def test_markdown(runs):
     for run in runs:
         finish(run, 0.5)
-    lines = table.as_markdown(table.gather(runs, ["KS", "SID"])).splitlines()
+    lines = layout.as_markdown(table.gather(runs, ["KS", "SID"])).splitlines()
     assert lines[0] == "| upstream | KS Acc ↑ | SID Acc ↑ |"
     assert lines[1] == "| --- | ---: | ---: |"
     assert lines[2].startswith("| hubert_base | 50.00 ± 0.00 |")
@@ -140,9 +149,9 @@ def test_markdown(runs):
 
 def test_small_numbers_and_units(runs, tmp_path):
     known = published.read()["fbank"]
-    assert table._number(known["SID"]["accuracy"][0], TASKS["SID"][0]) == "8.5e-04"
-    assert table._number(known["QbE"]["mtwv"][0], TASKS["QbE"][0]) == "0.0058"
-    assert table._number(0.0, TASKS["SID"][0]) == "0.00"
+    assert layout._number(known["SID"]["accuracy"][0], TASKS["SID"][0]) == "8.5e-04"
+    assert layout._number(known["QbE"]["mtwv"][0], TASKS["QbE"][0]) == "0.0058"
+    assert layout._number(0.0, TASKS["SID"][0]) == "0.00"
 
 
 def test_written_and_read(runs, tmp_path):
@@ -177,7 +186,7 @@ def test_a_narrower_command_forgets_nothing(tmp_path):
     narrow = planned(tmp_path, tasks=["KS"], seeds=[1])
     found = table.gather(narrow, ["KS"], ["PR"], tmp_path)
     assert shown(found) == {
-        "mel": {
+        "mel · lr=0.1": {
             "KS": ("done", [1, 2]),
             "SID": ("done", [1, 2]),
             "PR": ("no data", []),
@@ -185,7 +194,8 @@ def test_a_narrower_command_forgets_nothing(tmp_path):
     }
     assert found["tasks"] == ["KS", "SID"]
     # What is printed is what was asked for.
-    assert shown(table.gather(narrow, ["KS"])) == {"mel": {"KS": ("done", [1])}}
+    printed = shown(table.gather(narrow, ["KS"]))
+    assert printed == {"mel · lr=0.1": {"KS": ("done", [1])}}
 
 
 def test_other_settings_get_other_rows(tmp_path):
@@ -195,17 +205,16 @@ def test_other_settings_get_other_rows(tmp_path):
     finish(other[0], 0.7)
     found = table.gather(other, ["KS"], (), tmp_path)
     assert shown(found) == {
-        "mel": {"KS": ("missing", [1, 2]), "SID": ("done", [1, 2])},
-        "mel (2)": {"KS": ("done", [1, 2])},
+        "mel · lr=0.2": {"KS": ("missing", [1, 2])},
+        "mel · lr=0.1": {"KS": ("done", [1, 2]), "SID": ("done", [1, 2])},
     }
-    assert "(2), (3), …: with other settings" in table.as_text(found)
 
 
 def test_seeds_of_one_search_are_one_cell(tmp_path):
     for run in planned(tmp_path, tasks=["KS"], rates=[0.1, 0.2]):
         finish(run, 0.5)
     found = table.gather([], [], (), tmp_path)
-    assert shown(found) == {"mel": {"KS": ("done", [1, 2])}}
+    assert shown(found) == {"mel · lr=0.1 · lr searched": {"KS": ("done", [1, 2])}}
 
 
 def test_debug_is_no_result(tmp_path):
@@ -222,10 +231,10 @@ def test_several_versions_are_told(tmp_path, monkeypatch):
     finish(runs[0], 0.5)
     monkeypatch.setattr(plan.s3prl_sb, "__version__", "99")
     finish(runs[1], 0.5)
-    notes = table.notes(table.gather(runs, ["KS"]))
+    notes = layout.notes(table.gather(runs, ["KS"]))
     assert any("of several versions of s3prl_sb" in note for note in notes)
     finish(runs[0], 0.5)
-    assert len(table.notes(table.gather(runs, ["KS"]))) == len(notes) - 1
+    assert len(layout.notes(table.gather(runs, ["KS"]))) == len(notes) - 1
 
 
 def test_a_full_disk_hides_no_table(tmp_path, monkeypatch, capsys):

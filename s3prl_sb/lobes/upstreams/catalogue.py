@@ -22,6 +22,7 @@ import json
 import logging
 import re
 
+from s3prl_sb import columns
 from s3prl_sb.lobes.upstreams import card, card_file, load, names, title
 
 logger = logging.getLogger(__name__)
@@ -215,15 +216,8 @@ def as_text(rows, width=None):
     fbank  240   1       10 ms
     mel    80    1       10 ms
     """
-    table = [dict(zip(COLUMNS, COLUMNS)), *map(cells, rows)]
-    widths = {key: max(len(line[key]) for line in table) for key in COLUMNS}
-    chosen, total = [], -2
-    for key in IMPORTANCE:
-        if not chosen or width is None or total + widths[key] + 2 <= width:
-            chosen.append(key)
-            total += widths[key] + 2
-    lines = ("  ".join(row[k].ljust(widths[k]) for k in chosen) for row in table)
-    return "\n".join(line.rstrip() for line in lines)
+    table = [COLUMNS, *(list(cells(row).values()) for row in rows)]
+    return columns.as_text(table, width, IMPORTANCE)
 
 
 def as_markdown(rows):
@@ -242,14 +236,14 @@ def as_markdown(rows):
     >>> print(as_markdown([facts("mel")]).splitlines()[1])
     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
     """
-    table = [dict(zip(COLUMNS, COLUMNS)), dict.fromkeys(COLUMNS, "---")]
+    table = [COLUMNS]
     for row in rows:
         line = cells(row)
         line["name"] = f"`{row.name}`"
         line["paper"] = _link(row.paper) or line["paper"]
         line["weights"] = ", ".join(map(_link, _sources(row))) or line["weights"]
-        table.append(line)
-    return "\n".join(f"| {' | '.join(line.values())} |" for line in table)
+        table.append(list(line.values()))
+    return columns.as_markdown(table)
 
 
 def _sources(row):

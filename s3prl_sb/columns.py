@@ -1,0 +1,102 @@
+"""Tables of text: aligned for a terminal, or in Markdown.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import shutil
+import unicodedata
+
+
+def as_text(rows, width=None, importance=None):
+    """A table for a terminal.
+
+    Arguments
+    ---------
+    rows : list of list of str
+        The header, and the others.
+    width : int, optional
+        Characters in a line: the most important columns that fit are shown. None:
+        all columns.
+    importance : list of str, optional
+        Names in the header, the most important first; those that are left out come
+        last.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> rows = [["name", "size", "states"], ["fbank", "240", "1"]]
+    >>> print(as_text(rows, width=13, importance=["name", "states"]))
+    name   states
+    fbank  1
+    """
+    header = rows[0]
+    widths = [max(printed(row[i]) for row in rows) for i in range(len(header))]
+    order = {name: rank for rank, name in enumerate(importance or ())}
+    ranked = sorted(range(len(header)), key=lambda i: order.get(header[i], len(order)))
+    chosen, total = [], -2
+    for i in ranked:
+        if not chosen or width is None or total + widths[i] + 2 <= width:
+            chosen.append(i)
+            total += widths[i] + 2
+    chosen = chosen if importance is not None else sorted(chosen)
+    lines = ("  ".join(padded(row[i], widths[i]) for i in chosen) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def as_markdown(rows, right=()):
+    """A table in Markdown.
+
+    Arguments
+    ---------
+    rows : list of list of str
+        The header, and the others.
+    right : collection of int
+        Columns of numbers.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(as_markdown([["a", "b"], ["x|y", "1"]], right=[1]))
+    | a | b |
+    | --- | ---: |
+    | x\\|y | 1 |
+    """
+    ruler = ["---:" if i in right else "---" for i in range(len(rows[0]))]
+    lines = [rows[0], ruler, *rows[1:]]
+    escaped = ([cell.strip().replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
+
+
+def terminal_width(stream):
+    """The characters in a line of a terminal; None where it is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def printed(text):
+    """The room that a text takes on a terminal, in characters.
+
+    Example
+    -------
+    >>> printed("ab"), printed("音")
+    (2, 2)
+    """
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def padded(text, width, right=False):
+    """A text with space around it.
+
+    Example
+    -------
+    >>> padded("a", 3), padded("a", 3, right=True)
+    ('a  ', '  a')
+    """
+    space = " " * (width - printed(text))
+    return space + text if right else text + space

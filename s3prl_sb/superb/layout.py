@@ -1,0 +1,219 @@
+"""The table of the benchmark for people: text cells, blocks, Markdown, notes.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb import columns
+from s3prl_sb.superb.tasks import TASKS
+
+PUBLISHED = "  published"
+DOUBTFUL = "  published, not comparable"
+NOTES = {
+    "published": "published: as reported; the address of each is in table.json",
+    "unverified": "~: reported, but transcribed from memory: unverified",
+    "spread": "mean ± standard deviation over seeds",
+    "rate": "@: the learning rate that was chosen on the validation set",
+    "versions": "of several versions of s3prl_sb, {}: table.json has that of each run",
+    "parts": "card, version: with another card, recipe or code than the last runs; see "
+    "superb.json in their folders, which are in table.json",
+    "doubtful": "{}: not comparable: {}",
+}
+
+
+def grid(table, published=False):
+    """The table as text cells.
+
+    Arguments
+    ---------
+    table : dict
+        From :func:`s3prl_sb.superb.table.gather`.
+    published : bool
+        Show published numbers also beside runs that do not compare with them.
+
+    Returns
+    -------
+    list of list of str
+        A header and a line for each row. Published numbers stand in a line of their
+        own below runs of the full protocol on the real corpus; the others, if they
+        are asked for, in one that says that they do not compare.
+    """
+    shown = [(task, metric) for task in table["tasks"] for metric in TASKS[task]]
+    shown = [c for c in shown if c[1].key != "wer_lm" or _any(table, *c)]
+    header = ["upstream"]
+    header += [f"{t} {m.title} {'↑' if m.higher else '↓'}" for t, m in shown]
+    lines = [header]
+    for row in table["rows"]:
+        line, public, doubtful = [row["upstream"]], [PUBLISHED], [DOUBTFUL]
+        for task, metric in shown:
+            cell = row["cells"].get(task)
+            is_first = metric == TASKS[task][0]
+            line.append(_cell(cell, metric, row["lr_searched"] and is_first))
+            number = _public(row, task, metric)
+            comparable = _is_comparable(cell)
+            public.append(number if comparable else "")
+            doubtful.append(number if published and not comparable else "")
+        lines.append(line)
+        lines += [extra for extra in (public, doubtful) if any(extra[1:])]
+    return lines
+
+
+def _public(row, task, metric):
+    number = row["published"].get(task, {}).get(metric.key)
+    if not number:
+        return ""
+    return ("" if number["verified"] else "~") + _number(number["value"], metric)
+
+
+def _is_comparable(cell):
+    """Whether a cell is of the full protocol, on the real corpus."""
+    return (
+        cell is not None and cell["state"] == "done" and not cell.get("not_comparable")
+    )
+
+
+def _any(table, task, metric):
+    return any(
+        (row["cells"].get(task, {}).get("metrics") or {}).get(metric.key)
+        for row in table["rows"]
+    )
+
+
+def _cell(cell, metric, with_rate=False):
+    if cell is None or cell["state"] == "missing":
+        return "–"
+    if cell["state"] != "done":
+        return cell["state"]
+    summary = cell["metrics"].get(metric.key)
+    if summary is None:
+        return "–"
+    text = _number(summary["mean"], metric)
+    if summary["spread"] is not None:
+        text += f" ± {summary['spread']:.{metric.digits}f}"
+    if with_rate and cell.get("lr"):
+        text += " @" + "/".join(f"{rate:g}" for rate in cell["lr"])
+    return text
+
+
+def _number(value, metric):
+    small = value and abs(value) < 0.5 * 10**-metric.digits
+    return f"{value:.1e}" if small else f"{value:.{metric.digits}f}"
+
+
+def as_text(table, width=None, published=False):
+    """For a terminal: columns that do not fit go into further blocks.
+
+    Arguments
+    ---------
+    table : dict
+        From :func:`s3prl_sb.superb.table.gather`.
+    width : int, optional
+        Characters a line; default: all columns in one block.
+    published : bool
+        As for :func:`grid`.
+
+    Returns
+    -------
+    str
+    """
+    lines = grid(table, published)
+    widths = [
+        max(columns.printed(line[i]) for line in lines) for i in range(len(lines[0]))
+    ]
+    blocks, room = [[]], 0
+    for i in range(1, len(widths)):
+        room = room or widths[0]
+        if width and blocks[-1] and room + 2 + widths[i] > width:
+            blocks.append([])
+            room = widths[0]
+        blocks[-1].append(i)
+        room += 2 + widths[i]
+    text = []
+    for block in blocks:
+        for line in lines:
+            if line[0].startswith("  ") and not any(line[i] for i in block):
+                continue
+            cells = [columns.padded(line[0], widths[0])]
+            cells += [columns.padded(line[i], widths[i], right=True) for i in block]
+            text.append("  ".join(cells).rstrip())
+        text.append("")
+    return "\n".join(text + notes(table, published))
+
+
+def as_markdown(table, published=False):
+    """The table in Markdown.
+
+    Arguments
+    ---------
+    table : dict
+        From :func:`s3prl_sb.superb.table.gather`.
+    published : bool
+        As for :func:`grid`.
+
+    Returns
+    -------
+    str
+    """
+    rows = grid(table, published)
+    text = columns.as_markdown(rows, right=range(1, len(rows[0])))
+    below = (f"{note}  " for note in notes(table, published))
+    return "\n".join([text, "", *below])
+
+
+def notes(table, published=False):
+    """What the marks in a table mean, those that occur.
+
+    Arguments
+    ---------
+    table : dict
+        From :func:`s3prl_sb.superb.table.gather`.
+    published : bool
+        As for :func:`grid`.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = grid(table, published)
+    reported = [cell for line in lines if line[0][0] == " " for cell in line[1:]]
+    cells = [cell for line in lines[1:] for cell in line[1:]]
+    found = []
+    if any("±" in cell for cell in cells):
+        found.append(NOTES["spread"])
+    if any("@" in cell for cell in cells):
+        found.append(NOTES["rate"])
+    if any(cell and cell[0] != "~" for cell in reported):
+        found.append(NOTES["published"])
+    if any(cell[:1] == "~" for cell in reported):
+        found.append(NOTES["unverified"])
+    for row in table["rows"]:
+        reasons = _reasons(row)
+        if reasons:
+            found.append(NOTES["doubtful"].format(row["upstream"], reasons))
+    if any(_has_version(row) for row in table["rows"]):
+        found.append(NOTES["parts"])
+    versions = {
+        run.get("s3prl_sb") or "unknown"
+        for row in table["rows"]
+        for cell in row["cells"].values()
+        for run in cell["runs"]
+        if run["state"] == "done"
+    }
+    if len(versions) > 1:
+        found.append(NOTES["versions"].format(", ".join(sorted(versions))))
+    return found
+
+
+def _has_version(row):
+    last = row["upstream"].rpartition(" · ")[2]
+    return last.startswith(("card ", "version "))
+
+
+def _reasons(row):
+    """Why a row does not compare with published numbers, where there are any."""
+    reasons = {}
+    for task, cell in row["cells"].items():
+        if row["published"].get(task):
+            reasons.update(dict.fromkeys(cell.get("not_comparable") or ()))
+    few = list(reasons)[:4]
+    return ", ".join(few + ["…"] * (len(reasons) > len(few)))
