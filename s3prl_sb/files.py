@@ -19,6 +19,10 @@ class FileError(UserError, ValueError):
     """A file that cannot be read, or does not hold what it should."""
 
 
+class MissingFile(FileError, FileNotFoundError):
+    """A file that is not there."""
+
+
 @contextlib.contextmanager
 def naming(path, what="", fix=""):
     """Turns whatever reading a file raises into an error that names the file.
@@ -64,7 +68,8 @@ def naming(path, what="", fix=""):
         reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
         problem = "cannot be read" if is_os or not what else f"is not {what}"
         message = f"'{path}' {problem}: {reason}. {fix}".rstrip()
-        raise FileError(message) from error
+        missing = isinstance(error, FileNotFoundError)
+        raise (MissingFile if missing else FileError)(message) from error
 
 
 def read_text(path, what="", fix=""):
@@ -171,9 +176,9 @@ def yaml_of(text, typ="rt"):
 
     Example
     -------
-    >>> bomb = "a: &a [x, x]\\n"
-    >>> for one, other in zip("abcdefghijklmnopqrstuvwxyz", "bcdefghijklmnopqrstuvwxyz"):
-    ...     bomb += f"{other}: &{other} [*{one}, *{one}]\\n"
+    >>> bomb = "a0: &a0 [x, x]\\n"
+    >>> for i in range(40):
+    ...     bomb += f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]\\n"
     >>> yaml_of(bomb)
     Traceback (most recent call last):
     ...
@@ -245,6 +250,33 @@ def read_tensors(path, what="a file of tensors", fix=""):
 
     with naming(path, what, fix):
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def read_safetensors(path, what="a safetensors file", fix=""):
+    """Reads a safetensors file.
+
+    Arguments
+    ---------
+    path, what, fix
+        As for :func:`naming`.
+
+    Returns
+    -------
+    tensors : dict
+        Names to tensors on the CPU.
+    metadata : dict
+        Names to texts.
+
+    Raises
+    ------
+    FileError
+        That names the file.
+    """
+    from safetensors import safe_open
+
+    with naming(path, what, fix), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return tensors, file.metadata() or {}
 
 
 def _check_kind(value, kind):

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import checksums
-from s3prl_sb.brains.results import INTERFACE
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
