@@ -16,7 +16,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 
 from s3prl_sb import arguments
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import read_yaml
+from s3prl_sb.files import naming, read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,8 @@ def start(argv, prepare):
         overrides = _apart(hparams_file, overrides)
     hparams = load_recipe(hparams_file, overrides)
     folder = hparams["output_folder"]
-    sb.create_experiment_directory(folder, hparams_file, overrides)
+    with naming(folder, "a place for a run"):
+        sb.create_experiment_directory(folder, hparams_file, overrides)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep_script, args=[folder])
     run_on_main(prepare, args=[hparams])

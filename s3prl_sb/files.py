@@ -58,6 +58,8 @@ def naming(path, what="", fix=""):
         raise
     except Exception as error:  # json, yaml, torch, safetensors, the system: anything
         is_os = isinstance(error, OSError)
+        if is_os and error.filename:  # of a folder's files that one
+            path = error.filename
         reason = error.strerror if is_os and error.strerror else str(error)
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
@@ -186,7 +188,8 @@ def yaml_of(text, typ="rt"):
     """
     import ruamel.yaml
 
-    value = ruamel.yaml.YAML(typ=typ).load(text)
+    # Not libyaml, which a text that is nested too deeply crashes.
+    value = ruamel.yaml.YAML(typ=typ, pure=True).load(text)
     if "*" in text:  # an alias
         count(value)
     return value
@@ -294,6 +297,11 @@ def write_text(path, text):
     text : str
         Its content.
 
+    Raises
+    ------
+    FileError
+        That names the file.
+
     Example
     -------
     >>> import tempfile
@@ -303,6 +311,13 @@ def write_text(path, text):
     'hello'
     """
     path = Path(path)
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written: {error.strerror}.") from error
+
+
+def _write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time: what a kill leaves is overwritten by the next.
     temporary = path.with_name(f".{path.name}.part")
