@@ -21,7 +21,7 @@ from s3prl_sb.configuration import (
     text,
 )
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import write_text
+from s3prl_sb.files import naming, write_text
 
 __all__ = [
     "DEBUG",
@@ -73,7 +73,8 @@ def start(argv, prepare):
     configuration = Configuration(hparams_file, overrides)
     hparams = configuration.make()
     folder = hparams["output_folder"]
-    sb.create_experiment_directory(folder)
+    with naming(folder, "a place for a run"):
+        sb.create_experiment_directory(folder)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep, args=[folder, configuration.text()])
     run_on_main(prepare, args=[hparams])

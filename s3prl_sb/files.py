@@ -11,9 +11,16 @@ from pathlib import Path
 
 from s3prl_sb.errors import UserError
 
+#: No file of ours has more values; a few lines of YAML may stand for billions.
+MOST_VALUES = 1_000_000
+
 
 class FileError(UserError, ValueError):
     """A file that cannot be read, or does not hold what it should."""
+
+
+class MissingFile(FileError, FileNotFoundError):
+    """A file that is not there."""
 
 
 @contextlib.contextmanager
@@ -51,6 +58,8 @@ def naming(path, what="", fix=""):
         raise
     except Exception as error:  # json, yaml, torch, safetensors, the system: anything
         is_os = isinstance(error, OSError)
+        if is_os and error.filename:  # of a folder's files that one
+            path = error.filename
         reason = error.strerror if is_os and error.strerror else str(error)
         reason = reason.partition("\n")[0]
         mark = getattr(error, "problem_mark", None)
@@ -59,10 +68,15 @@ def naming(path, what="", fix=""):
             reason = f"line {mark.line + 1}: {problem}"
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
-        reason = reason.strip().rstrip(".") or type(error).__name__
+        if isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
+        # What torch and ruamel.yaml add are lines for their developers.
+        lines = [line.strip() for line in reason.splitlines() if line.strip()]
+        reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
         problem = "cannot be read" if is_os or not what else f"is not {what}"
         message = f"'{path}' {problem}: {reason}. {fix}".rstrip()
-        raise FileError(message) from error
+        missing = isinstance(error, FileNotFoundError)
+        raise (MissingFile if missing else FileError)(message) from error
 
 
 def read_text(path, what="", fix=""):
@@ -122,13 +136,15 @@ def read_json(path, what="a JSON file", fix="", kind=None):
     return value
 
 
-def read_yaml(path, what="a YAML file", fix="", kind=None):
+def read_yaml(path, what="a YAML file", fix="", kind=None, typ="rt"):
     """Reads a YAML file of plain values, with the line of what is wrong with it.
 
     Arguments
     ---------
     path, what, fix, kind
         As for :func:`read_json`.
+    typ : str
+        "rt", or "safe": plain dicts and lists, and a tag is an error.
 
     Returns
     -------
@@ -138,14 +154,137 @@ def read_yaml(path, what="a YAML file", fix="", kind=None):
     Raises
     ------
     FileError
-        That names the file.
+        That names the file, also if it stands for more values than can be.
+    """
+    with naming(path, what, fix):
+        value = yaml_of(read_text(path, what, fix), typ)
+        _check_kind(value, kind)
+    return value
+
+
+def yaml_of(text, typ="rt"):
+    """The values of a YAML text, unless aliases make billions of them.
+
+    Arguments
+    ---------
+    text : str
+        YAML.
+    typ : str
+        As for :func:`read_yaml`.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES` values.
+
+    Example
+    -------
+    >>> bomb = "a0: &a0 [x, x]\\n"
+    >>> for i in range(40):
+    ...     bomb += f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]\\n"
+    >>> yaml_of(bomb)
+    Traceback (most recent call last):
+    ...
+    ValueError: its aliases stand for more than 1000000 values
     """
     import ruamel.yaml
 
-    with naming(path, what, fix):
-        value = ruamel.yaml.YAML().load(read_text(path, what, fix))
-        _check_kind(value, kind)
+    # Not libyaml, which a text that is nested too deeply crashes.
+    value = ruamel.yaml.YAML(typ=typ, pure=True).load(text)
+    if "*" in text:  # an alias
+        count(value)
     return value
+
+
+def count(value):
+    """How many values a value holds, what is held twice counted twice.
+
+    Arguments
+    ---------
+    value : object
+        Dicts, lists and others.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES`.
+    """
+    counts = {}
+
+    def inside(value):
+        if not isinstance(value, (dict, list, tuple)):
+            return 1
+        if id(value) not in counts:
+            counts[id(value)] = None
+            parts = value.values() if isinstance(value, dict) else value
+            counts[id(value)] = 1 + sum(map(inside, parts))
+        if counts[id(value)] is None:
+            raise ValueError("it holds itself")
+        return counts[id(value)]
+
+    found = inside(value)
+    if found > MOST_VALUES:
+        raise ValueError(f"its aliases stand for more than {MOST_VALUES} values")
+    return found
+
+
+def read_tensors(path, what="a file of tensors", fix=""):
+    """Reads what ``torch.save`` has written, of plain values and tensors.
+
+    Arguments
+    ---------
+    path, what, fix
+        As for :func:`naming`.
+
+    Returns
+    -------
+    object
+        On the CPU.
+
+    Raises
+    ------
+    FileError
+        That names the file.
+    """
+    import torch
+
+    with naming(path, what, fix):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def read_safetensors(path, what="a safetensors file", fix=""):
+    """Reads a safetensors file.
+
+    Arguments
+    ---------
+    path, what, fix
+        As for :func:`naming`.
+
+    Returns
+    -------
+    tensors : dict
+        Names to tensors on the CPU.
+    metadata : dict
+        Names to texts.
+
+    Raises
+    ------
+    FileError
+        That names the file.
+    """
+    from safetensors import safe_open
+
+    with naming(path, what, fix), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return tensors, file.metadata() or {}
 
 
 def _check_kind(value, kind):
@@ -166,6 +305,11 @@ def write_text(path, text):
     text : str
         Its content.
 
+    Raises
+    ------
+    FileError
+        That names the file.
+
     Example
     -------
     >>> import tempfile
@@ -175,6 +319,13 @@ def write_text(path, text):
     'hello'
     """
     path = Path(path)
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written: {error.strerror}.") from error
+
+
+def _write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time: what a kill leaves is overwritten by the next.
     temporary = path.with_name(f".{path.name}.part")

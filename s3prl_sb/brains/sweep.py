@@ -16,7 +16,6 @@ Authors
 import contextlib
 import copy
 import functools
-import json
 import logging
 import math
 from pathlib import Path
@@ -32,7 +31,7 @@ from s3prl_sb.brains.settings import current, digests
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
 from s3prl_sb.configuration import RecipeError
-from s3prl_sb.files import write_json
+from s3prl_sb.files import FileError, naming, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -381,7 +380,14 @@ def _settings(hparams, run_opts, rates, data):
 
 
 def _read(path):
+    """The result of an earlier search; {}: there is none that can be read."""
+    if not path.exists():
+        return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(path, "a search of learning rates", kind=dict)
+        with naming(path, "a search of learning rates"):
+            best, settings = float(found["best"]), dict(found["settings"])
+            return {**found, "best": best, "settings": settings}
+    except FileError as error:
+        logger.warning("%s The learning rates are searched again.", error)
         return {}

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import FileError, read_yaml
 
 __all__ = ["UnknownUpstream", "card", "card_file", "load", "names", "title"]
 
@@ -222,12 +223,10 @@ def _beside(source, folder):
 
 
 def _read(file):
-    import ruamel.yaml
-
     try:
-        entries = ruamel.yaml.YAML().load(Path(file).read_text(encoding="utf-8"))
-    except ruamel.yaml.error.YAMLError as error:
-        raise UnknownUpstream(f"'{file}' is not valid YAML: {error}") from error
+        entries = read_yaml(file, "valid YAML")
+    except FileError as error:
+        raise UnknownUpstream(str(error)) from error
     if not isinstance(entries or {}, dict):
         raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
     return {k: v for k, v in (entries or {}).items() if not k.startswith("_")}
