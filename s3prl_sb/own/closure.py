@@ -62,7 +62,7 @@ def closure(folder, name):
     -------
     >>> import s3prl_sb
     >>> sorted(closure(Path(s3prl_sb.__file__).parent, "own.closure"))
-    ['own', 'own.closure', 'own.modules']
+    ['own', 'own.closure']
     """
     found, left = {}, [name]
     while left:
