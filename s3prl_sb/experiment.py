@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
-from s3prl_sb import arguments
+from s3prl_sb import arguments, own, trust
 from s3prl_sb.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def plain(value):
     >>> plain(ruamel.yaml.YAML().load("{a: !ref <b>, c: [1, 2.0]}  # comment"))
     {'a': '!ref <b>', 'c': [1, 2.0]}
     """
-    tag = _tag(value)
+    tag = own.plain_names(_tag(value))
     if isinstance(value, dict):
         found = {str(key): plain(inner) for key, inner in value.items()}
         return {"tag": tag, **found} if tag else found
@@ -122,7 +122,8 @@ def start(argv, prepare):
     argv : list of str
         ``sys.argv[1:]``: the YAML file, ``--key value`` for any key of it, and
         SpeechBrain's options. With ``--debug`` everything goes into the folder
-        ``debug`` of ``output_folder``: what lies there already is not touched.
+        ``debug`` of ``output_folder``: what lies there already is not touched. With
+        ``--trust`` a card may run code of its own, see :mod:`s3prl_sb.trust`.
     prepare : callable
         Takes the settings and writes the manifests; run once, however many
         processes there are.
@@ -134,6 +135,12 @@ def start(argv, prepare):
     run_opts : dict
         SpeechBrain's options.
     """
+    argv, trusted = trust.taken(argv)
+    with trust.given(trusted):
+        return _start(argv, prepare)
+
+
+def _start(argv, prepare):
     import speechbrain as sb
     import torch
     from speechbrain.utils.distributed import ddp_init_group, run_on_main
@@ -149,6 +156,7 @@ def start(argv, prepare):
     sb.create_experiment_directory(folder, hparams_file, overrides)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep_script, args=[folder])
+    run_on_main(own.keep, args=[Path(folder) / "hyperparams.yaml"])
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
 

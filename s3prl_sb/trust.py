@@ -53,6 +53,16 @@ def given(trust=True):
         _GIVEN.reset(token)
 
 
+def is_given():
+    """Whether everything is trusted here, by the flag or by ``trust=True``.
+
+    Returns
+    -------
+    bool
+    """
+    return _GIVEN.get()
+
+
 def is_trusted(path):
     """Whether code that lies at a place may be run.
 
@@ -207,6 +217,40 @@ def remove(folder):
         raise TrustError(f"'{path}' is not among the trusted folders: {listed}.")
     _change(lambda known: [other for other in known if other != path])
     return path
+
+
+def add_arguments(parser):
+    """The arguments of ``s3prl-sb trust``.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        Of the verb.
+    """
+    parser.add_argument("folder", nargs="*", help="with all that is in it")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--list", action="store_true", help="print what is trusted")
+    action.add_argument("--remove", action="store_true", help="trust them no longer")
+
+
+def main(arguments):
+    """Changes or prints the folders that are trusted.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        With what :func:`add_arguments` has added.
+    """
+    if not arguments.folder and not arguments.list:
+        raise TrustError("Which folder? `s3prl-sb trust .` trusts the current one.")
+    for folder in arguments.folder:
+        if arguments.remove:
+            print(f"no longer trusted: {remove(folder)}")
+        else:
+            print(f"trusted: {add(folder)}")
+    if arguments.list:
+        for folder in folders():
+            print(folder)
 
 
 def _change(change):

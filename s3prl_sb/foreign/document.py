@@ -28,6 +28,10 @@ class NodeError(UserError, ValueError):
     """A node of YAML that nothing can be made of."""
 
 
+class ArgumentError(NodeError, TypeError):
+    """Arguments that a class does not have, or lacks."""
+
+
 def tag(node):
     """The tag of a node, or "".
 
@@ -345,7 +349,7 @@ def _called(made, arguments):
     try:
         inspect.signature(made.__init__).bind(None, **arguments)
     except TypeError as error:
-        raise NodeError(
+        raise ArgumentError(
             f"Invalid argument to class {made.__module__}.{made.__qualname__}: {error}"
         ) from error
     return made(**arguments)

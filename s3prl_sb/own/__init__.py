@@ -20,6 +20,7 @@ Authors
 """
 
 from s3prl_sb.own.closure import closure, find
+from s3prl_sb.own.keeping import copy, keep
 from s3prl_sb.own.modules import (
     PREFIX,
     OwnCodeError,
@@ -36,7 +37,9 @@ __all__ = [
     "OwnCodeError",
     "attribute",
     "closure",
+    "copy",
     "find",
+    "keep",
     "load",
     "module",
     "place",

@@ -205,6 +205,29 @@ def plain_names(text):
     return _NAME.sub("", text)
 
 
+def loaded_from(text):
+    """The modules of one's own whose names are in a text.
+
+    Arguments
+    ---------
+    text : str
+        With names as :func:`load` gives them.
+
+    Returns
+    -------
+    list of (pathlib.Path, str)
+        The folder and the name of each in it, as for :func:`module`.
+    """
+    labels = dict.fromkeys(re.findall(rf"{re.escape(PREFIX)}\.(f\w+)\.", text))
+    return [_decoded(label) for label in labels if label in _PACKAGES]
+
+
+def _decoded(label):
+    """The folder and the module that the name of a package tells of."""
+    folder, _, name = bytes.fromhex(_LABEL.fullmatch(label)[1]).partition(b"\0")
+    return Path(os.fsdecode(folder)), name.decode()
+
+
 def _label(folder, name):
     """The name of the package of a module, which is known from now on."""
     files = closure(folder, name)
@@ -246,11 +269,10 @@ class _Finder(importlib.abc.MetaPathFinder):
         if not fullname.startswith(f"{PREFIX}.f"):
             return None
         label, _, name = fullname[len(PREFIX) + 1 :].partition(".")
-        match = _LABEL.fullmatch(label)
-        if match is None:
+        if _LABEL.fullmatch(label) is None:
             return None
         if label not in _PACKAGES:
-            self._known_to_parent(label, match)
+            self._known_to_parent(label)
         folder, files = _PACKAGES[label]
         if not name:
             spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
@@ -273,16 +295,15 @@ class _Finder(importlib.abc.MetaPathFinder):
         )
 
     @staticmethod
-    def _known_to_parent(label, match):
+    def _known_to_parent(label):
         """In a process that another has spawned: what that one has loaded."""
         if multiprocessing.parent_process() is None:
             raise ImportError(f"{PREFIX}.{label} was not loaded by this program")
-        folder, _, name = bytes.fromhex(match[1]).partition(b"\0")
-        folder = Path(os.fsdecode(folder))
-        if _label(folder, name.decode()) != label:
+        folder, name = _decoded(label)
+        if _label(folder, name) != label:
             raise OwnCodeError(
                 f"'{folder}' has changed while a program runs that has loaded "
-                f"'{name.decode()}' from it. Start that program again."
+                f"'{name}' from it. Start that program again."
             )
 
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import s3prl_sb
-from s3prl_sb import resources
+from s3prl_sb import own, resources, trust
 from s3prl_sb.arguments import UPSTREAM_FILES
 from s3prl_sb.experiment import plain
 from s3prl_sb.files import write_json
@@ -126,7 +126,8 @@ class Run:
         place = resources.recipes()[recipe(self.task)]
         pairs = [f"--{key}={_yaml(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"
-        return [sys.executable, script, hparams, "--noprogressbar", *pairs]
+        trusted = [trust.FLAG] if trust.is_given() else []
+        return [sys.executable, script, hparams, "--noprogressbar", *trusted, *pairs]
 
 
 def read_stamp(folder):
@@ -262,7 +263,7 @@ def _card(name):
     from s3prl_sb.lobes.upstreams import card
 
     node = card(_absolute(name))
-    found = {"class": node.tag.value, **plain(dict(node))}
+    found = {"class": own.plain_names(node.tag.value), **plain(dict(node))}
     files = {}
     for key in UPSTREAM_FILES:
         places = node.get(key)
