@@ -11,6 +11,9 @@ from pathlib import Path
 
 from s3prl_sb.errors import UserError
 
+#: No file of ours has more values; a few lines of YAML may stand for billions.
+MOST_VALUES = 1_000_000
+
 
 class FileError(UserError, ValueError):
     """A file that cannot be read, or does not hold what it should."""
@@ -54,7 +57,11 @@ def naming(path, what="", fix=""):
         reason = error.strerror if is_os and error.strerror else str(error)
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
-        reason = reason.strip().rstrip(".") or type(error).__name__
+        if isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
+        # What torch and ruamel.yaml add are lines for their developers.
+        lines = [line.strip() for line in reason.splitlines() if line.strip()]
+        reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
         problem = "cannot be read" if is_os or not what else f"is not {what}"
         message = f"'{path}' {problem}: {reason}. {fix}".rstrip()
         raise FileError(message) from error
@@ -117,13 +124,15 @@ def read_json(path, what="a JSON file", fix="", kind=None):
     return value
 
 
-def read_yaml(path, what="a YAML file", fix="", kind=None):
+def read_yaml(path, what="a YAML file", fix="", kind=None, typ="rt"):
     """Reads a YAML file of plain values, with the line of what is wrong with it.
 
     Arguments
     ---------
     path, what, fix, kind
         As for :func:`read_json`.
+    typ : str
+        "rt", or "safe": plain dicts and lists, and a tag is an error.
 
     Returns
     -------
@@ -133,14 +142,109 @@ def read_yaml(path, what="a YAML file", fix="", kind=None):
     Raises
     ------
     FileError
-        That names the file.
+        That names the file, also if it stands for more values than can be.
+    """
+    with naming(path, what, fix):
+        value = yaml_of(read_text(path, what, fix), typ)
+        _check_kind(value, kind)
+    return value
+
+
+def yaml_of(text, typ="rt"):
+    """The values of a YAML text, unless aliases make billions of them.
+
+    Arguments
+    ---------
+    text : str
+        YAML.
+    typ : str
+        As for :func:`read_yaml`.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES` values.
+
+    Example
+    -------
+    >>> bomb = "a: &a [x, x]\\n"
+    >>> for one, other in zip("abcdefghijklmnopqrstuvwxyz", "bcdefghijklmnopqrstuvwxyz"):
+    ...     bomb += f"{other}: &{other} [*{one}, *{one}]\\n"
+    >>> yaml_of(bomb)
+    Traceback (most recent call last):
+    ...
+    ValueError: its aliases stand for more than 1000000 values
     """
     import ruamel.yaml
 
-    with naming(path, what, fix):
-        value = ruamel.yaml.YAML().load(read_text(path, what, fix))
-        _check_kind(value, kind)
+    value = ruamel.yaml.YAML(typ=typ).load(text)
+    if "*" in text:  # an alias
+        count(value)
     return value
+
+
+def count(value):
+    """How many values a value holds, what is held twice counted twice.
+
+    Arguments
+    ---------
+    value : object
+        Dicts, lists and others.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES`.
+    """
+    counts = {}
+
+    def inside(value):
+        if not isinstance(value, (dict, list, tuple)):
+            return 1
+        if id(value) not in counts:
+            counts[id(value)] = None
+            parts = value.values() if isinstance(value, dict) else value
+            counts[id(value)] = 1 + sum(map(inside, parts))
+        if counts[id(value)] is None:
+            raise ValueError("it holds itself")
+        return counts[id(value)]
+
+    found = inside(value)
+    if found > MOST_VALUES:
+        raise ValueError(f"its aliases stand for more than {MOST_VALUES} values")
+    return found
+
+
+def read_tensors(path, what="a file of tensors", fix=""):
+    """Reads what ``torch.save`` has written, of plain values and tensors.
+
+    Arguments
+    ---------
+    path, what, fix
+        As for :func:`naming`.
+
+    Returns
+    -------
+    object
+        On the CPU.
+
+    Raises
+    ------
+    FileError
+        That names the file.
+    """
+    import torch
+
+    with naming(path, what, fix):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _check_kind(value, kind):

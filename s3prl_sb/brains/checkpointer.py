@@ -7,12 +7,23 @@ Authors
 import logging
 import os
 import shutil
+from pathlib import Path
 
 import torch
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, ckpt_recency
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
+from s3prl_sb import checksums
+from s3prl_sb.brains.checkpoint_files import described, is_checkpoint, verified
+from s3prl_sb.files import FileError, naming, read_tensors
+
 logger = logging.getLogger(__name__)
+
+
+WAY_OUT = (
+    "Run the recipe again with the same command: it goes on from an older checkpoint "
+    "if there is one."
+)
 
 
 def _trained(module):
@@ -37,17 +48,18 @@ def load_trained(module, path):
 
     Raises
     ------
-    RuntimeError
-        If a weight that is trained is missing, or one is unknown.
+    s3prl_sb.files.FileError
+        If it cannot be read, if a weight that is trained is missing or of another
+        shape, or one is unknown.
     """
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    missing = sorted(_trained(module).keys() - saved.keys())
-    unexpected = module.load_state_dict(saved, strict=False).unexpected_keys
-    if missing or unexpected:
-        raise RuntimeError(
-            f"'{path}' is not of this {type(module).__name__}: missing "
-            f"{missing[:5]}, unexpected {unexpected[:5]}"
-        )
+    what = f"of this {type(module).__name__}"
+    saved = read_tensors(path, "what a module was saved as")
+    with naming(path, what):
+        missing = sorted(_trained(module).keys() - saved.keys())
+        unexpected = sorted(saved.keys() - module.state_dict().keys())
+        if missing or unexpected:
+            raise ValueError(f"missing {missing[:5]}, unexpected {unexpected[:5]}")
+        module.load_state_dict(saved, strict=False)
 
 
 def _recover(module, path, end_of_epoch):
@@ -81,7 +93,7 @@ class AtomicCheckpointer(Checkpointer):
     True
     """
 
-    UNFINISHED, DELETED = "saving-", "deleting-"
+    UNFINISHED, DELETED, DAMAGED = "saving-", "deleting-", "damaged-"
 
     def add_trained(self, name, module):
         """Has the weights saved that training may change, and no others.
@@ -100,12 +112,120 @@ class AtomicCheckpointer(Checkpointer):
             self.add_recoverable(name, module, _recover, _save_trained)
 
     def recover_if_possible(self, *args, **kwargs):
-        """SpeechBrain's, after clearing away what a kill has left behind."""
+        """SpeechBrain's, after clearing away what a kill has left behind, and from
+        the newest checkpoint that is whole and older than all damaged ones.
+
+        What is newer may be the fruit of a best checkpoint that is lost; training
+        again from there on makes all of it anew, bit by bit the same.
+
+        Returns
+        -------
+        Checkpoint or None
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            If there are checkpoints, but none to go on from.
+        """
         if if_main_process():
             for path in self.checkpoints_dir.iterdir():
                 if path.name.startswith((self.UNFINISHED, self.DELETED)):
                     shutil.rmtree(path)
+        ddp_barrier()
+        self._set_damaged_aside()
         return super().recover_if_possible(*args, **kwargs)
+
+    def _set_damaged_aside(self):
+        """Leaves the checkpoints that can be gone on from; renames the others."""
+        problems, whole = {}, []
+        for path in sorted(self._list_checkpoint_dirs()):
+            try:
+                whole.append(self.verified(path))
+            except FileError as error:
+                problems[path] = str(error)
+        if not problems:
+            return
+        # By their names, which are times: what else tells it may be damaged.
+        first = min(problems)
+        older = [checkpoint for checkpoint in whole if checkpoint.path < first]
+        if not older:
+            raise FileError(
+                f"{problems[first]} No older checkpoint in '{self.checkpoints_dir}' is "
+                "whole. To train from the start, delete this folder."
+            )
+        ddp_barrier()  # all have looked
+        for path in {*problems, *(c.path for c in whole)} - {c.path for c in older}:
+            logger.warning(
+                "%s It is set aside as %s, and training goes on from the older %s",
+                problems.get(path, f"'{path}' came after a damaged one."),
+                self.DAMAGED + path.name,
+                older[-1].path.name,
+            )
+            if if_main_process():
+                aside = path.with_name(self.DAMAGED + path.name)
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(path, aside)
+        ddp_barrier()
+
+    def verified(self, path):
+        """A checkpoint that is whole, and has all that is to be loaded.
+
+        Arguments
+        ---------
+        path : pathlib.Path
+            Its folder.
+
+        Returns
+        -------
+        Checkpoint
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            For a file that has changed, or is missing.
+        """
+        optional = self.optional_recoverables
+        return verified(path, [n for n in self.recoverables if not optional.get(n)])
+
+    def load_checkpoint(self, checkpoint):
+        """SpeechBrain's, after making sure that the checkpoint is whole.
+
+        Arguments
+        ---------
+        checkpoint : Checkpoint
+            That is to be loaded, and no other in its place.
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            That names the damaged file.
+        """
+        try:
+            self.verified(Path(checkpoint.path))
+        except FileError as error:
+            raise FileError(f"{error} {WAY_OUT}") from error
+        fix = f"To train from the start, delete '{self.checkpoints_dir}'."
+        with naming(checkpoint.path, "a checkpoint of this run", fix):
+            super().load_checkpoint(checkpoint)
+
+    def list_checkpoints(self):
+        """All checkpoints whose description can be read.
+
+        Returns
+        -------
+        list of Checkpoint
+        """
+        found = []
+        for path in self._list_checkpoint_dirs():
+            try:
+                found.append(described(path))
+            except FileError as error:
+                logger.debug("%s", error)  # who loads one says it
+        return found
+
+    def _list_checkpoint_dirs(self):
+        # Also what lacks its description: it is not for nothing that it is there.
+        return [path for path in self.checkpoints_dir.iterdir() if is_checkpoint(path)]
 
     def save_checkpoint(self, meta={}, verbosity=logging.INFO, **kwargs):
         """Saves a checkpoint; arguments as SpeechBrain's."""
@@ -131,7 +251,17 @@ class AtomicCheckpointer(Checkpointer):
         Returns
         -------
         Checkpoint or None
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            If the meta of a checkpoint cannot be read: it might be the best.
         """
+        for path in self._list_checkpoint_dirs():
+            try:
+                described(path)
+            except FileError as error:
+                raise FileError(f"{error} {WAY_OUT}") from error
         return self.find_checkpoint(
             importance_key=ranking(metric, highest),
             ckpt_predicate=lambda checkpoint: metric in checkpoint.meta,
@@ -139,6 +269,7 @@ class AtomicCheckpointer(Checkpointer):
 
     def _finish(self, saved):
         final = saved.path.with_name(saved.path.name.removeprefix(self.UNFINISHED))
+        checksums.write(saved.path)
         for file in saved.path.iterdir():
             _sync(file)
         os.replace(saved.path, final)

@@ -15,7 +15,7 @@ from s3prl_sb.arguments import COUNTS, UPSTREAM_FILES, is_count
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.errors import UserError
 from s3prl_sb.experiment import RECIPE
-from s3prl_sb.files import write_json
+from s3prl_sb.files import naming, read_json, write_json
 
 #: Keys of a recipe that a run keeps from its first step to its last.
 KEPT = (
@@ -54,6 +54,7 @@ HARMLESS_INSIDE = {
     "train_dataloader_opts": ("num_workers",),
 }
 WEIGHTS = "weights of the upstream"
+_ANEW = "Choose another output_folder, or delete this one to train again."
 #: What settings.json of older versions lacks: then it is not compared.
 LATER = (RECIPE, WEIGHTS)
 
@@ -143,6 +144,11 @@ def check(brain):
     now = json.loads(json.dumps(now, default=str))
     if _goes_on(brain.checkpointer):
         _compare(brain.checkpointer, now)
+    elif brain.checkpointer.list_checkpoints():
+        raise SettingsError(
+            f"'{_path(brain.checkpointer)}' is missing, which says what the "
+            f"checkpoints beside it are of. {_ANEW}"
+        )
     elif if_main_process():
         write_json(_path(brain.checkpointer), now)
 
@@ -209,12 +215,17 @@ def _path(checkpointer):
 
 def _goes_on(checkpointer):
     """Whether there is something to go on with."""
-    return _path(checkpointer).is_file() and bool(checkpointer.list_checkpoints())
+    return _path(checkpointer).exists() and bool(checkpointer.list_checkpoints())
 
 
 def _compare(checkpointer, now, partial=False):
     path = _path(checkpointer)
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = read_json(path, "the settings of a run", _ANEW, kind=dict)
+    with naming(path, "the settings of a run", _ANEW):
+        _compare_with(before, now, partial, path)
+
+
+def _compare_with(before, now, partial, path):
     optional = {*LATER, "modules"}
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
     changed = [

@@ -5,22 +5,19 @@ Authors
 """
 
 import io
-import json
 import shutil
 import sys
 from pathlib import Path
 
-from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb import checksums
 from s3prl_sb.brains.results import INTERFACE
 from s3prl_sb.dataio.fingerprint import first_weights
-from s3prl_sb.errors import UserError
+from s3prl_sb.files import naming, read_text, read_yaml, write_json
+from s3prl_sb.inference.finished import AGAIN, ExportError, finished
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
-
-
-class ExportError(UserError, ValueError):
-    """A folder that is no finished run, or no place for an export."""
+SETTINGS = "the settings of a run"
 
 
 def export(run_folder, destination, copy_upstream=True):
@@ -50,11 +47,15 @@ def export(run_folder, destination, copy_upstream=True):
     import ruamel.yaml
 
     run, destination = Path(run_folder), Path(destination)
-    results, interface, checkpoint = _finished(run)
+    results, interface, checkpoint = finished(run)
     _check_destination(destination)
-    yaml = ruamel.yaml.YAML()
-    saved = yaml.load((run / "hyperparams.yaml").read_text(encoding="utf-8"))
-    upstream = saved["upstream_model"]
+    saved = read_yaml(run / "hyperparams.yaml", SETTINGS, AGAIN, kind=dict)
+    with naming(run / "hyperparams.yaml", SETTINGS, AGAIN):
+        upstream, pipes = saved["upstream_model"], saved["eval_pipes"]
+        if not isinstance(upstream, dict):
+            raise ValueError(f"its upstream_model is {upstream!r}")
+        for name in {"featurizer", "head"} & set(getattr(checkpoint, "paramfiles", ())):
+            saved[name].tag  # of which class it is
     local = _local(upstream.get("source"))
     trained_with = interface.get("upstream_weights")
     if local is not None and trained_with:
@@ -64,6 +65,7 @@ def export(run_folder, destination, copy_upstream=True):
         _check_weights(upstream, trained_with, run, local)
 
     destination.mkdir(parents=True, exist_ok=True)
+    (destination / checksums.FILE).unlink(missing_ok=True)  # of an earlier export
     loadables = []
     for name in MODULES:
         if checkpoint is not None and name in checkpoint.paramfiles:
@@ -87,7 +89,7 @@ def export(run_folder, destination, copy_upstream=True):
         ),
         **interface["hparams"],
         "upstream": upstream,
-        "audio_pipes": saved["eval_pipes"],
+        "audio_pipes": pipes,
     }
     if "featurizer" in saved:
         nodes["featurizer"] = saved["featurizer"]
@@ -98,13 +100,11 @@ def export(run_folder, destination, copy_upstream=True):
         nodes["head"].update(interface["head"])
     modules = [name for name in MODULES if name in nodes]
     text = io.StringIO()
-    yaml.dump(nodes, text)
+    ruamel.yaml.YAML().dump(nodes, text)
     # The recipe's headings have come along with its entries.
     lines = (line for line in text.getvalue().splitlines() if line.strip())
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-    (destination / "results.json").write_text(
-        json.dumps(results, indent=2) + "\n", encoding="utf-8"
-    )
+    write_json(destination / "results.json", results)
     # Last, so that a folder with it is a whole export.
     (destination / "hyperparams.yaml").write_text(
         f"# {results['task']} with {results['upstream']}, exported by s3prl_sb.\n"
@@ -115,6 +115,7 @@ def export(run_folder, destination, copy_upstream=True):
         + _pretrainer(loadables),
         encoding="utf-8",
     )
+    checksums.write(destination)
     return destination
 
 
@@ -133,35 +134,6 @@ def _pretrainer(loadables):
             for name in loadables
         )
     )
-
-
-def _finished(run):
-    """The results, the interface and the best checkpoint of a run."""
-    folds = sorted(path.parent.name for path in run.glob("fold*/results.json"))
-    if folds:
-        raise ExportError(
-            f"'{run}' holds a run for each fold: {', '.join(folds)}. Choose one, such "
-            f"as {run / folds[0]}."
-        )
-    for name in ("hyperparams.yaml", "results.json", INTERFACE):
-        if not (run / name).is_file():
-            raise ExportError(
-                f"'{run}' is no finished run of a recipe: it has no {name}. Run "
-                "the recipe again with the same command: it goes on where it was."
-            )
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    interface = json.loads((run / INTERFACE).read_text(encoding="utf-8"))
-    if not results["total_steps"]:  # nothing is trained
-        return results, interface, None
-    chosen = results["chosen_by"]
-    checkpoint = AtomicCheckpointer(run / "save").find_best(
-        chosen["metric"], chosen["highest"]
-    )
-    if checkpoint is None:
-        raise ExportError(
-            f"'{run}/save' has no checkpoint with the metric '{chosen['metric']}'."
-        )
-    return results, interface, checkpoint
 
 
 def _check_weights(upstream, trained_with, run, local):
@@ -183,7 +155,7 @@ def _check_destination(destination):
         raise ExportError(f"'{destination}' is a file.")
     if destination.is_dir() and any(destination.iterdir()):
         yaml = destination / "hyperparams.yaml"
-        if not yaml.is_file() or "exported by s3prl_sb" not in yaml.read_text("utf-8"):
+        if not yaml.is_file() or "exported by s3prl_sb" not in read_text(yaml):
             raise ExportError(
                 f"'{destination}' holds something else: choose an empty folder."
             )

@@ -8,6 +8,7 @@ import importlib
 import tempfile
 from pathlib import Path
 
+from s3prl_sb.files import naming, read_yaml
 from s3prl_sb.inference.exporting import ExportError, export
 
 
@@ -46,13 +47,12 @@ def load(folder, **kwargs):
 
 def _interface(folder):
     """The class that an export names."""
-    import ruamel.yaml
-
-    text = (Path(folder) / "hyperparams.yaml").read_text(encoding="utf-8")
-    node = ruamel.yaml.YAML().load(text).get("interface")
+    path = Path(folder) / "hyperparams.yaml"
+    node = read_yaml(path, "the settings of an export", kind=dict).get("interface")
     if node is None:
         raise ExportError(
             f"'{folder}' is no export: its hyperparams.yaml names no interface."
         )
-    module, _, name = node.tag.value.removeprefix("!name:").rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    with naming(path, "the settings of an export"):
+        module, _, name = node.tag.value.removeprefix("!name:").rpartition(".")
+        return getattr(importlib.import_module(module), name)

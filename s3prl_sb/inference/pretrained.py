@@ -11,7 +11,13 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
+from s3prl_sb import checksums
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.files import FileError
+
+CHANGED = (
+    "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
+)
 
 
 class SpeechModel(Pretrained):
@@ -42,18 +48,26 @@ class SpeechModel(Pretrained):
         Returns
         -------
         SpeechModel
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            If a file of it is damaged or missing, or it has no weights for a module.
         """
         overrides = dict(overrides or {})
         if Path(source).is_dir():  # it may have been moved since
+            checksums.verify(source, CHANGED)
             folder = str(Path(source).resolve())
             overrides.setdefault("export_folder", folder)
             if folder not in sys.path:  # modules that came along, see export()
                 sys.path.append(folder)
         if savedir is None:
             kwargs.setdefault("local_strategy", LocalStrategy.NO_LINK)
-        return super().from_hparams(
+        model = super().from_hparams(
             source, savedir=savedir, overrides=overrides, **kwargs
         )
+        _check_all_loaded(model, source)
+        return model
 
     def load_file(self, path, start=None, stop=None):
         """An audio file as the experiment heard its test set.
@@ -139,3 +153,19 @@ class SpeechModel(Pretrained):
             Lines, as ``s3prl-sb predict`` prints them.
         """
         raise NotImplementedError
+
+
+def _check_all_loaded(model, source):
+    """Random weights in the place of learned ones are an error."""
+    pretrainer = getattr(model.hparams, "pretrainer", None)
+    loaded = getattr(pretrainer, "loadables", {})
+    for name in model.MODULES_NEEDED:
+        module = getattr(model.mods, name, None)
+        # A frozen upstream has its weights from where it comes from.
+        if name in loaded or (name == "upstream" and module.freeze):
+            continue
+        if module is not None and module.state_dict():
+            raise FileError(
+                f"'{source}' has no weights of its {name}: it is no whole export. "
+                "Export the run again."
+            )

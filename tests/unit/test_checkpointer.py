@@ -120,7 +120,8 @@ def test_all_is_on_the_disk_before_it_counts(checkpointer, monkeypatch):
         os, "replace", lambda a, b: order.append("name") or replace(a, b)
     )
     save(checkpointer, 1.0)
-    assert order == ["sync"] * 3 + ["name", "sync"]
+    # The checksums, which are written whole or not at all; all files; the folder.
+    assert order == ["sync", "name"] + ["sync"] * 4 + ["name", "sync"]
 
 
 @pytest.mark.parametrize("point", ["os.replace", "shutil.rmtree", "os.unlink"])

@@ -167,6 +167,8 @@ def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path):
         f"upstream: {tmp_path}/card.yaml\n"
         "upstream_model: !new:stored_upstream.Stored\n"
         f"    source: {weights}\n"
+        "featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer {num_layers: 3}\n"
+        "head: !name:s3prl_sb.lobes.heads.UtteranceClassifier {input_size: 16}\n"
         "eval_pipes: []\n"
     )
     first = torch.nn.Module()

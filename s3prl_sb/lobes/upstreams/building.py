@@ -10,12 +10,14 @@ Authors
 
 import contextlib
 import contextvars
+import inspect
 import json
 import math
 
 import torch
 from torch import nn
 
+from s3prl_sb.lobes.upstreams import values
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, load_weights, read
 from s3prl_sb.lobes.upstreams.fetch import fetch
 
@@ -68,7 +70,9 @@ def read_source(source, reader):
     """
     path = fetch(source)
     found = converted(path)
-    return reader(path) if found is None else (found["config"], read(path))
+    config, weights = reader(path) if found is None else (found["config"], read(path))
+    values.check_options(config, path)
+    return config, weights
 
 
 def converted(path):
@@ -136,8 +140,11 @@ def build(make, weights=None, source=None, seed=0):
     >>> torch.equal(a.weight, b.weight)
     True
     """
-    with torch.device("meta"):
-        network = make()
+    # What the function takes from around it is what the network is built from.
+    options = dict(inspect.getclosurevars(make).nonlocals)
+    with values.bounded(options, weights, source, _SIZES_ONLY.get()):
+        with torch.device("meta"):
+            network = make()
     if weights is not None:
         load_weights(network, weights, source)
     elif not _SIZES_ONLY.get():

@@ -11,27 +11,22 @@ Authors
 
 import collections
 import hashlib
-import json
 import os
 import pathlib
 import re
 import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy
 import torch
 
-from s3prl_sb.errors import UserError
-from s3prl_sb.lobes.upstreams import pickles
+from s3prl_sb import files
+from s3prl_sb.lobes.upstreams import archives, pickles, values
 from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
+from s3prl_sb.lobes.upstreams.values import CheckpointError
 
 #: No configuration has more values; a small file may nest to billions.
 MOST_VALUES = 1_000_000
-
-
-class CheckpointError(UserError, ValueError):
-    """A checkpoint that cannot be loaded, and why."""
 
 
 def plain(value):
@@ -148,8 +143,10 @@ def _values(data, dtype):
 def read(path):
     """Reads a ``.pt``, ``.ckpt``, ``.bin`` or ``.safetensors`` file.
 
-    Tensors are mapped from disk where the format allows it: what is not used
-    is not read.
+    Tensors are mapped from disk where the format allows it. Each member of a zip is
+    checked against its checksum, and each tensor against the data that there is.
+    Pickles that are no zip (before torch 1.6) and safetensors have no checksums: of
+    these the sizes are checked, and with ``#sha256=`` after a source all of it.
 
     Arguments
     ---------
@@ -182,44 +179,47 @@ def read(path):
     # With it torch takes no unpickler but its own, which ours is stricter than.
     forced = os.environ.pop("TORCH_FORCE_WEIGHTS_ONLY_LOAD", None)
     try:
+        sizes = _members(path)
         return torch.load(
             path,
             map_location="cpu",
-            pickle_module=pickles,
+            pickle_module=pickles.of(sizes, path.stat().st_size),
             weights_only=False,
-            mmap=_is_zip(path),
+            mmap=sizes is not None,
         )
     except CheckpointError:
         raise
-    except Refused as error:
+    except (Refused, archives.Damaged) as error:
         raise CheckpointError(f"'{path}' is {error}.") from error
     except Exception as error:  # a broken pickle may raise anything
         raise CheckpointError(
-            f"'{path}' is not a checkpoint, or a broken one: {error}"
+            f"'{path}' is not a checkpoint, or a broken one: {_in_words(error)}"
         ) from error
     finally:
         if forced is not None:
             os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = forced
 
 
-def _is_zip(path):
-    """Whether torch will read a file as a zip; refused is what it would run."""
+def _in_words(error):
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # torch appends where in its own code this happened.
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _members(path):
+    """What torch will find in a zip, and how large; None of another file. Refused is
+    what it would run."""
     with open(path, "rb") as file:
         if torch.serialization._is_zipfile(file):
             # By torch's own reader: another could see other members.
             if "constants.pkl" in torch._C.PyTorchFileReader(file).get_all_records():
                 raise Refused("a TorchScript program")
-            with zipfile.ZipFile(path) as archive:
-                if any(part.compress_type for part in archive.infolist()):
-                    raise CheckpointError(
-                        f"'{path}' is a compressed zip, as torch writes none: unpack "
-                        "it, and name the checkpoint in it."
-                    )
-            return True
+            return archives.members(path)
     try:
         tarfile.open(path, "r:").close()
     except tarfile.TarError:
-        return False
+        return None
     raise CheckpointError(
         f"'{path}' is a tar archive, as NeMo and PyTorch before 0.1.10 write: unpack "
         "it, and name the checkpoint in it."
@@ -227,26 +227,28 @@ def _is_zip(path):
 
 
 def read_json(path):
-    """Reads a JSON file, with an error that names it.
+    """Reads the configuration of a model, with an error that names the file.
 
     Arguments
     ---------
     path : str
-        The file.
+        A JSON file.
 
     Returns
     -------
-    object
+    dict
 
     Raises
     ------
     CheckpointError
-        If it is none.
+        If it is none, or holds a number that no model has.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"'{path}' is not valid JSON: {error}") from error
+        found = files.read_json(path, "valid JSON", kind=dict)
+    except files.FileError as error:
+        raise CheckpointError(str(error)) from error
+    values.check_options(found, path)
+    return found
 
 
 def load_weights(module, weights, source):
@@ -265,7 +267,8 @@ def load_weights(module, weights, source):
     Raises
     ------
     CheckpointError
-        That lists what is missing, what is unexpected, what has another shape.
+        That lists what is missing, what is unexpected, what has another shape; or
+        names a weight that is not finite, or a whole number where it should be none.
 
     Example
     -------
@@ -302,6 +305,7 @@ def load_weights(module, weights, source):
             + "\nThe checkpoint is of another architecture, or of a variant "
             "that is not supported."
         )
+    values.check_weights(weights, own, source)
     weights = {name: tensor.to(own[name].dtype) for name, tensor in weights.items()}
     module.load_state_dict(weights, strict=True, assign=True)
 

@@ -14,6 +14,7 @@ import collections
 import math
 import pickle
 import re
+import types
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 
 import torch
@@ -161,6 +162,7 @@ class Unpickler(pickle._Unpickler):
     """
 
     dispatch = dict(pickle._Unpickler.dispatch)
+    sizes, most = None, math.inf  #: see :func:`of`
 
     def find_class(self, module, name):
         """What a name in a file stands for."""
@@ -190,6 +192,7 @@ class Unpickler(pickle._Unpickler):
         kind = found[0] if isinstance(found, tuple) and found else None
         if kind not in ("storage", b"storage"):
             raise Refused("a pickled module")
+        _check_storage(found, self.sizes, self.most)
         super().load_binpersid()
 
     def load_persid(self):
@@ -199,6 +202,47 @@ class Unpickler(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BINPERSID[0]] = load_binpersid
     dispatch[pickle.PERSID[0]] = load_persid
+
+
+def _check_storage(persistent, sizes, most):
+    """Makes sure that there is as much of a tensor's data as it needs."""
+    try:
+        _, kind, key, _, count, *_ = persistent
+        needed = count * getattr(kind, "dtype", torch.uint8).itemsize
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError("tensors without their data") from error
+    if not isinstance(needed, int) or not 0 <= needed <= most:
+        raise ValueError(f"a tensor of {count} numbers in a file of {most} bytes")
+    key = f"data/{key}"
+    if sizes is not None and sizes.get(key) != needed:
+        raise ValueError(
+            f"the tensor {key} takes {needed} bytes, and the file has {sizes.get(key)}"
+        )
+
+
+def of(sizes, most):
+    """A pickle module for one file, which knows how much data there is.
+
+    torch would make room for what the pickle says, and read on in the next tensor.
+
+    Arguments
+    ---------
+    sizes : dict or None
+        Members of the archive to their bytes; None: the file is no archive.
+    most : int
+        Bytes of the file.
+
+    Returns
+    -------
+    object
+        With an ``Unpickler`` and a ``load``, as torch.load takes it.
+    """
+    kind = type("Unpickler", (Unpickler,), {"sizes": sizes, "most": most})
+
+    def load(file, **kwargs):
+        return kind(file, **kwargs).load()
+
+    return types.SimpleNamespace(__name__=__name__, Unpickler=kind, load=load)
 
 
 def load(file, **kwargs):

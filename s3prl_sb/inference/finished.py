@@ -1,0 +1,103 @@
+"""A finished run of a recipe: what it leaves, whole and of one piece.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.brains.checkpoint_files import verified
+from s3prl_sb.brains.checkpointer import WAY_OUT, AtomicCheckpointer
+from s3prl_sb.brains.results import INTERFACE
+from s3prl_sb.errors import UserError
+from s3prl_sb.files import FileError, naming, read_json
+
+AGAIN = "Run the recipe again with the same command: it writes it anew."
+
+
+class ExportError(UserError, ValueError):
+    """A folder that is no finished run, or no place for an export."""
+
+
+def finished(run):
+    """The results, the interface and the best checkpoint of a run.
+
+    Arguments
+    ---------
+    run : pathlib.Path
+        Its ``output_folder``.
+
+    Returns
+    -------
+    results : dict
+    interface : dict
+    checkpoint : speechbrain.utils.checkpoints.Checkpoint
+        None: nothing is trained.
+
+    Raises
+    ------
+    ExportError
+        If it is not finished.
+    s3prl_sb.files.FileError
+        If a file of it is damaged; another checkpoint is never taken instead.
+    """
+    folds = sorted(path.parent.name for path in run.glob("fold*/results.json"))
+    if folds:
+        raise ExportError(
+            f"'{run}' holds a run for each fold: {', '.join(folds)}. Choose one, such "
+            f"as {run / folds[0]}."
+        )
+    for name in ("hyperparams.yaml", "results.json", INTERFACE):
+        if not (run / name).exists():
+            raise ExportError(
+                f"'{run}' is no finished run of a recipe: it has no {name}. Run "
+                "the recipe again with the same command: it goes on where it was."
+            )
+    results = read_json(run / "results.json", "the results of a run", AGAIN, dict)
+    interface = read_json(run / INTERFACE, "what an export needs", AGAIN, dict)
+    with naming(run / INTERFACE, "what an export needs", AGAIN):
+        kinds = {"class": str, "hparams": dict, "head": dict}
+        _check_types(interface, kinds)
+    with naming(run / "results.json", "the results of a run", AGAIN):
+        kinds = {"task": str, "upstream": str, "chosen_by": dict, "total_steps": int}
+        _check_types(results, kinds)
+        if not results["total_steps"]:  # nothing is trained
+            return results, interface, None
+        chosen = results["chosen_by"]
+        metric, highest = chosen["metric"], chosen["highest"]
+        value = results.get("valid", {}).get(metric)
+    return results, interface, _best(run / "save", metric, highest, value)
+
+
+def _check_types(values, kinds):
+    for key, kind in kinds.items():
+        if key in values and not isinstance(values[key], kind):
+            raise ValueError(f"its {key} is {values[key]!r}")
+        if key not in values and key != "head":  # which not all tasks have
+            raise KeyError(key)
+
+
+def _best(folder, metric, highest, value):
+    """The checkpoint that was evaluated, and no other."""
+    checkpoint = AtomicCheckpointer(folder).find_best(metric, highest)
+    if checkpoint is None:
+        raise ExportError(f"'{folder}' has no checkpoint with the metric '{metric}'.")
+    found = checkpoint.meta[metric]
+    if value not in (None, found) and found == found:  # else nothing was a number
+        raise ExportError(
+            f"'{folder}' has lost its best checkpoint: the best there is has the "
+            f"{metric} {found}, and results.json is of {value}. "
+            f"To train again, delete '{folder}' and run the recipe."
+        )
+    try:
+        return verified(checkpoint.path, _saved_modules(folder))
+    except FileError as error:
+        raise FileError(f"{error} {WAY_OUT}") from error
+
+
+def _saved_modules(folder):
+    """The modules whose weights a checkpoint of the run must have."""
+    if not (folder / "settings.json").exists():  # of another way to train
+        return []
+    what = "the settings of a run"
+    settings = read_json(folder / "settings.json", what, kind=dict)
+    with naming(folder / "settings.json", what):
+        return sorted({name.partition(".")[0] for name in settings.get("modules", {})})
