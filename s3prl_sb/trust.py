@@ -117,6 +117,29 @@ def require(path, would_run):
     )
 
 
+def require_address(address, trust=False):
+    """Makes sure that what an address gives may be run.
+
+    Arguments
+    ---------
+    address : str
+        No folder, which has a place that could be trusted.
+    trust : bool
+        As in Python: ``trust=True``.
+
+    Raises
+    ------
+    TrustError
+        If nobody has said so.
+    """
+    if not (trust or _GIVEN.get() or _by_environment()):
+        raise TrustError(
+            f"'{address}' is no folder here, and what is fetched from there would be "
+            f"run. Download it\nand give its folder; or give trust=True, or set "
+            f"{VARIABLE}=1, if you trust whoever can write there."
+        )
+
+
 def taken(argv):
     """A command line without ``--trust``, and whether it was in it.
 

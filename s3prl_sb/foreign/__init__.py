@@ -14,7 +14,8 @@ from s3prl_sb.foreign.classes import (
     KindError,
     find_class,
 )
-from s3prl_sb.foreign.document import Document, NodeError, tag, with_own_names
+from s3prl_sb.foreign.document import Document, NodeError
+from s3prl_sb.foreign.tags import own_names, tag, with_own_names
 
 __all__ = [
     "FEATURIZER",
@@ -27,6 +28,7 @@ __all__ = [
     "KindError",
     "NodeError",
     "find_class",
+    "own_names",
     "tag",
     "with_own_names",
 ]

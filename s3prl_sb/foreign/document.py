@@ -11,7 +11,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import copy
 import functools
 import inspect
 import re
@@ -19,6 +18,7 @@ import re
 from s3prl_sb import own
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.classes import SCALARS, find_class
+from s3prl_sb.foreign.tags import beside, tag
 
 _REFERENCE = re.compile(r"<(\w+)((?:\[\w+\])*)(?:\.([A-Za-z]\w*))?>")
 _CALL = re.compile("!(new|name):(.*)", re.S)
@@ -30,74 +30,6 @@ class NodeError(UserError, ValueError):
 
 class ArgumentError(NodeError, TypeError):
     """Arguments that a class does not have, or lacks."""
-
-
-def tag(node):
-    """The tag of a node, or "".
-
-    Example
-    -------
-    >>> import ruamel.yaml
-    >>> tag(ruamel.yaml.YAML().load("!new:a.B {c: 1}")), tag({})
-    ('!new:a.B', '')
-    """
-    return getattr(getattr(node, "tag", None), "value", None) or ""
-
-
-def with_own_names(node, folder):
-    """A copy whose tags name modules of a folder as they are loaded from there.
-
-    Arguments
-    ---------
-    node : object
-        As ruamel.yaml's round-trip loader gives it; its file is trusted, for these
-        modules are run now.
-    folder : pathlib.Path
-        Where they lie. What is called as a module there and elsewhere is there.
-
-    Returns
-    -------
-    object
-        For HyperPyYAML.
-
-    Raises
-    ------
-    s3prl_sb.own.OwnCodeError
-        If one cannot be loaded.
-    """
-    node = copy.deepcopy(node)
-    left, seen = [node], set()
-    while left:
-        part = left.pop()
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        left += part.values() if isinstance(part, dict) else ()
-        left += part if isinstance(part, list) else ()
-        kind, _, name = tag(part).partition(":")
-        beside = _beside(name, folder)
-        if beside and kind in ("!new", "!name", "!apply", "!applyref"):
-            own.attribute(folder, name)
-            loaded = own.module(folder, beside).__name__
-            _set_tag(part, f"{kind}:{loaded}{name[len(beside) :]}")
-    return node
-
-
-def _beside(name, folder):
-    """The module of a folder that a dotted name is of; those of this package are
-    never taken from elsewhere."""
-    if name.partition(".")[0] == "s3prl_sb":
-        return None
-    return own.place(folder, name)
-
-
-def _set_tag(node, value):
-    from ruamel.yaml.tag import Tag
-
-    if hasattr(node, "yaml_set_ctag"):
-        node.yaml_set_ctag(Tag(suffix=value))
-    else:
-        node.yaml_set_tag(value)
 
 
 class Document:
@@ -233,9 +165,9 @@ class Document:
         """What a tag would do, in words."""
         name = name.replace("tag:yaml.org,2002:", "!!")
         dotted = name.partition(":")[2]
-        beside = self.folder and _beside(dotted, self.folder)
-        if beside:
-            file = own.find(self.folder, beside).relative_to(self.folder)
+        found = self.folder and beside(dotted, self.folder)
+        if found:
+            file = own.find(self.folder, found).relative_to(self.folder)
             return f"{file} beside it ({name}{_at(line, ', ')})"
         wrong = ""
         if kind and dotted.startswith("s3prl_sb."):
