@@ -54,7 +54,7 @@ def model(write, monkeypatch):
             "random.py": f"SIZE = {size}\n",
             "layers/__init__.py": "import layers.other\n",
             "layers/other.py": f"KIND = {folder!r}\n",
-            "layers/deep.py": "from .other import KIND\ndef scale(x):\n    return 2 * x",
+            "layers/deep.py": "from .other import KIND\ndef scale(x):\n return 2 * x",
             "card.yaml": "mine: !new:my_upstream.Mine {}\n",
         }
         return str(write(files, folder) / "card.yaml")

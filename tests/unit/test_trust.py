@@ -55,10 +55,11 @@ CARDS = {
     "own module, in a folder": "mine: !new:models.my_upstream.Mine {{feature: mel}}\n",
     "own module called as an installed one": "mine: !new:wave.Mine {{feature: mel}}\n",
     "installed module": "mine: !new:this.Zen {{}}\n",
-    "something of ours": "mine: !new:s3prl_sb.brains.tensorboard.TensorboardLogger\n"
-    "  folder: {canary}\n",
-    "something that ours imports": "mine: !new:s3prl_sb.lobes.upstreams.hub.Path {{}}\n",
-    "verbatim tag": f"mine: {MEL}\n  n_mels: !<!apply:os.system> ['touch {{canary}}']\n",
+    "something of ours": "mine:\n"
+    "  !new:s3prl_sb.brains.tensorboard.TensorboardLogger\n  folder: {canary}\n",
+    "what ours imports": "mine: !new:s3prl_sb.lobes.upstreams.hub.Path {{}}\n",
+    "verbatim tag": f"mine: {MEL}\n  n_mels: "
+    "!<!apply:os.system> ['touch {canary}']\n",
     "verbatim tag of Python": f"mine: {MEL}\n  n_mels: "
     "!<tag:yaml.org,2002:python/object/apply:os.system> ['touch {canary}']\n",
     "%TAG": "%TAG !e! tag:yaml.org,2002:python/object/apply:\n---\n"
