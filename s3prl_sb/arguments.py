@@ -13,6 +13,7 @@ import json
 import re
 from pathlib import Path
 
+from s3prl_sb import trust
 from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
 from s3prl_sb.keys import Schema
@@ -65,7 +66,7 @@ def _parsed(argv):
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return sb.parse_arguments(list(argv))
+            return sb.parse_arguments(trust.taken(argv)[0])
     except SystemExit as stopped:
         if not stopped.code:  # --help
             raise

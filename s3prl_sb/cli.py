@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 
-from s3prl_sb import __version__, resources, results_table
+from s3prl_sb import __version__, resources, results_table, trust
 from s3prl_sb.launching import run
 from s3prl_sb.superb import command as superb
 
@@ -38,7 +38,8 @@ def main(argv=None):
     logging.getLogger("s3prl_sb").setLevel(logging.INFO)
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     try:
-        status = arguments.verb(arguments) or 0
+        with trust.given(getattr(arguments, "trust", False)):
+            status = arguments.verb(arguments) or 0
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader has enough: `s3prl-sb upstreams | head`
@@ -107,6 +108,15 @@ def parser():
             f"--{name}", dest="form", action="store_const", const=name, help=what
         )
     verb.set_defaults(verb=upstreams)
+
+    verb = verbs.add_parser(
+        "trust",
+        help="let the code in a folder of your own run",
+        description="A card, a run or an export is data: Python files beside it and "
+        "what its YAML calls run only if its folder, or one around it, is trusted.",
+    )
+    trust.add_arguments(verb)
+    verb.set_defaults(verb=trust.main)
 
     verb = verbs.add_parser("check", help="check that an upstream keeps the contract")
     verb.add_argument("card", help="name of a card, or your own card.yaml")
@@ -221,6 +231,10 @@ def parser():
         "--seed", type=int, default=0, help="another one, another corpus (default: 0)"
     )
     verb.set_defaults(verb=toy)
+    for name in ("superb", "check", "extract", "convert", "export", "predict"):
+        verbs.choices[name].add_argument(
+            trust.FLAG, action="store_true", help="run the code that comes with a card"
+        )
     return top
 
 

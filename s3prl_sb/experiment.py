@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from s3prl_sb import own, trust
 from s3prl_sb.arguments import parse
 from s3prl_sb.configuration import (
     RECIPE,
@@ -47,7 +48,8 @@ def start(argv, prepare):
     argv : list of str
         ``sys.argv[1:]``: the YAML file, ``--key value`` for any key of it, and
         SpeechBrain's options. With ``--debug`` everything goes into the folder
-        ``debug`` of ``output_folder``: what lies there already is not touched.
+        ``debug`` of ``output_folder``: what lies there already is not touched. With
+        ``--trust`` a card may run code of its own, see :mod:`s3prl_sb.trust`.
     prepare : callable
         Takes the settings and writes the manifests; run once, however many
         processes there are.
@@ -59,6 +61,12 @@ def start(argv, prepare):
     run_opts : dict
         SpeechBrain's options.
     """
+    argv, trusted = trust.taken(argv)
+    with trust.given(trusted):
+        return _start(argv, prepare)
+
+
+def _start(argv, prepare):
     import speechbrain as sb
     import torch
     from speechbrain.utils.distributed import ddp_init_group, run_on_main
@@ -147,7 +155,9 @@ def say_what_is_wrong():
 
 def _keep(folder, text):
     """Keeps a copy of the recipe; SpeechBrain takes this module for its script."""
-    write_text(Path(folder) / "hyperparams.yaml", text)
+    hyperparams = Path(folder) / "hyperparams.yaml"
+    write_text(hyperparams, text)
+    own.keep(hyperparams)  # with the user's own modules that it names
     copied, script = Path(folder) / Path(__file__).name, Path(sys.argv[0])
     copied.unlink(missing_ok=True)
     if script.suffix == ".py" and script.is_file():

@@ -6,6 +6,8 @@ Authors
 
 import os
 
+from s3prl_sb import own
+
 
 def plain(value):
     """A node of YAML as JSON values, without its comments.
@@ -26,7 +28,7 @@ def plain(value):
     >>> plain(ruamel.yaml.YAML().load("{a: !ref <b>, c: [1, 2.0]}  # comment"))
     {'a': '!ref <b>', 'c': [1, 2.0]}
     """
-    name = tag(value)
+    name = own.plain_names(tag(value))
     if isinstance(value, dict):
         found = {str(key): plain(inner) for key, inner in value.items()}
         return {"tag": name, **found} if name else found

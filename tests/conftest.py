@@ -16,6 +16,13 @@ def one_thread_and_a_seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_trusted(tmp_path_factory, monkeypatch):
+    """What whoever runs the tests trusts has no part in them."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.delenv("S3PRL_SB_TRUST", raising=False)
+
+
 def _folder(variable, default):
     folder = Path(os.environ.get(variable, default))
     if not folder.is_dir():

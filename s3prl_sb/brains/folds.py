@@ -8,7 +8,7 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb import protocol
+from s3prl_sb import protocol, trust
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import naming, read_json, write_json
@@ -77,7 +77,8 @@ def peek(argv, keys):
     dict
     """
     hparams_file, _, overrides = parse(argv)
-    settings = Configuration(hparams_file, overrides).resolved
+    with trust.given(trust.taken(argv)[1]):
+        settings = Configuration(hparams_file, overrides).resolved
     return {key: settings[key] for key in keys}
 
 

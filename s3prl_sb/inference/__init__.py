@@ -1,6 +1,6 @@
 """Use a trained experiment: export it, load it, predict.
 
-An export is a folder that SpeechBrain's ``from_hparams`` loads::
+An export is a folder of weights and of a ``hyperparams.yaml``::
 
     from s3prl_sb.inference import load
     label, score = load("exported").classify_file("a.wav")
@@ -17,8 +17,9 @@ SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 
-As everywhere in SpeechBrain, its ``hyperparams.yaml`` is code: load only
-exports that you trust.
+These classes' ``from_hparams`` loads it too. Its YAML is data: what would run code
+of its own is refused until it is trusted, see :mod:`s3prl_sb.trust`. SpeechBrain's
+own loaders take it as well, but run whatever it says, as they do everywhere.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -6,17 +6,20 @@ Authors
 
 import io
 import shutil
-import sys
 from pathlib import Path
 
-from s3prl_sb import checksums
+from s3prl_sb import checksums, foreign, own
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import naming, read_text, read_yaml, write_json
+from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
+from s3prl_sb.trust import require
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
 SETTINGS = "the settings of a run"
+#: Entries of a run's settings that may name classes of one's own.
+NAMING = ("upstream_model", "head", "featurizer", "eval_pipes")
 
 
 def export(run_folder, destination, copy_upstream=True):
@@ -55,13 +58,12 @@ def export(run_folder, destination, copy_upstream=True):
             raise ValueError(f"its upstream_model is {upstream!r}")
         for name in {"featurizer", "head"} & set(getattr(checkpoint, "paramfiles", ())):
             saved[name].tag  # of which class it is
+    if find_class(interface["class"], foreign.INTERFACE) is None:
+        raise ExportError(f"'{run}' is of no known interface: {interface['class']!r}.")
     local = _local(upstream.get("source"))
     trained_with = interface.get("upstream_weights")
     if local is not None and trained_with:
-        beside = str(_beside_card(saved))
-        if beside not in sys.path:  # for a class of one's own
-            sys.path.append(beside)
-        _check_weights(upstream, trained_with, run, local)
+        _check_weights(saved, trained_with, run, local)
 
     destination.mkdir(parents=True, exist_ok=True)
     (destination / checksums.FILE).unlink(missing_ok=True)  # of an earlier export
@@ -79,7 +81,8 @@ def export(run_folder, destination, copy_upstream=True):
             upstream["source"] = reference
         else:
             upstream["source"] = str(local.resolve())
-    _copy_modules(saved, destination)
+    for folder, name in own_code(saved, run):  # nobody else could import them
+        own.copy(folder, name, destination)
     nodes = {
         "export_folder": str(destination.resolve()),
         "task": results["task"],
@@ -111,15 +114,26 @@ def export(run_folder, destination, copy_upstream=True):
         f"{text}\n"
         "modules:\n"
         + "".join(f"    {name}: !ref <{name}>\n" for name in modules)
-        + _pretrainer(loadables),
+        + pretrainer(loadables),
         encoding="utf-8",
     )
     checksums.write(destination)
     return destination
 
 
-def _pretrainer(loadables):
-    """The lines that load the weights."""
+def pretrainer(loadables):
+    """The lines of an export that load the weights.
+
+    Arguments
+    ---------
+    loadables : list of str
+        The modules that have some.
+
+    Returns
+    -------
+    str
+        YAML.
+    """
     node = "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
     if not loadables:
         return node  # nothing is trained
@@ -135,18 +149,56 @@ def _pretrainer(loadables):
     )
 
 
-def _check_weights(upstream, trained_with, run, local):
-    """Makes sure that the weights have not changed under the same path."""
-    from hyperpyyaml import load_hyperpyyaml
-    from ruamel.yaml import YAML
+def own_code(saved, run):
+    """The modules of one's own that a run names, and where they lie.
 
-    text = io.StringIO()
-    YAML().dump({"upstream": upstream}, text)
-    if first_weights(load_hyperpyyaml(text.getvalue())["upstream"]) != trained_with:
+    Arguments
+    ---------
+    saved : dict
+        Its ``hyperparams.yaml``, as ruamel.yaml's round-trip loader gives it.
+    run : pathlib.Path
+        Its folder, where a recipe keeps a copy of them; then they are looked for
+        beside the upstream's card, and in the current folder.
+
+    Returns
+    -------
+    list of (pathlib.Path, str)
+        The folder and the name of each module in it.
+    """
+    places = [run.resolve(), _beside_card(saved), Path.cwd()]
+    found = []
+    for name in own_names([saved[key] for key in NAMING if key in saved]):
+        modules = ((place, own.place(place, name)) for place in places)
+        found += [next(((p, m) for p, m in modules if m), None)]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def _check_weights(saved, trained_with, run, local):
+    """Makes sure that the weights have not changed under the same path."""
+    if first_weights(_upstream(saved, run)) != trained_with:
         raise ExportError(
             f"'{local}' does not hold the weights that '{run}' was trained with. Put "
             "the old file there again, or train again into another output_folder."
         )
+
+
+def _upstream(saved, run):
+    """The upstream of a run."""
+    from hyperpyyaml import load_hyperpyyaml
+    from ruamel.yaml import YAML
+
+    entries = {"upstream": saved["upstream_model"]}
+    places = own_code({**saved, **dict.fromkeys(NAMING[1:], [])}, run)
+    folder = places[0][0] if places else run
+    document = Document(entries, {"upstream": foreign.UPSTREAM}, folder)
+    would_run = document.foreign()
+    if not would_run:
+        return document.build("upstream")
+    for asks in {run / "hyperparams.yaml", folder}:
+        require(asks, ", ".join(would_run))
+    text = io.StringIO()
+    YAML().dump(with_own_names(entries, folder), text)
+    return load_hyperpyyaml(text.getvalue())["upstream"]
 
 
 def _check_destination(destination):
@@ -158,19 +210,6 @@ def _check_destination(destination):
             raise ExportError(
                 f"'{destination}' holds something else: choose an empty folder."
             )
-
-
-def _copy_modules(saved, destination):
-    """Takes along modules that lie beside the upstream's card or in the current
-    folder: nobody else could import them."""
-    for folder in {_beside_card(saved), Path.cwd()}:
-        for key in ("upstream_model", "head", "featurizer"):
-            if key not in saved:
-                continue
-            module = saved[key].tag.value.partition(":")[2].rpartition(".")[0]
-            path = folder / (module.replace(".", "/") + ".py")
-            if module and "." not in module and path.is_file():
-                shutil.copyfile(path, destination / path.name)
 
 
 def _beside_card(saved):

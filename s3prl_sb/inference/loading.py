@@ -4,21 +4,26 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import importlib
 import tempfile
 from pathlib import Path
 
 from s3prl_sb.files import naming, read_yaml
-from s3prl_sb.inference.exporting import ExportError, export
+from s3prl_sb.foreign import INTERFACE, find_class, tag
+from s3prl_sb.inference.exporting import ExportError, export, own_code
+from s3prl_sb.inference.reading import WHAT, read
+from s3prl_sb.trust import given, require
 
 
-def load(folder, **kwargs):
+def load(folder, trust=False, **kwargs):
     """Whatever an export or a run has learned.
 
     Arguments
     ---------
     folder : str
         Either.
+    trust : bool
+        Whether code that comes with it may be run, see :mod:`s3prl_sb.trust`. What a
+        recipe writes with the upstreams and heads of this package needs none.
     **kwargs
         As for :meth:`~s3prl_sb.inference.pretrained.SpeechModel.from_hparams`.
 
@@ -32,11 +37,25 @@ def load(folder, **kwargs):
     ------
     ExportError
         If the folder is neither.
+    s3prl_sb.trust.TrustError
+        If it would run code and is not trusted.
     """
+    folder = Path(folder)
+    with given(trust):
+        return _load(folder, **kwargs)
+
+
+def _load(folder, **kwargs):
     if (Path(folder) / "save").is_dir() or any(Path(folder).glob("fold*/save")):
         with tempfile.TemporaryDirectory() as exported:
             export(folder, exported, copy_upstream=False)
-            return _interface(exported).from_hparams(exported, **kwargs)
+            asks = folder / "hyperparams.yaml"
+            places = {place for place, _ in own_code(read_yaml(asks), folder)}
+            for place in places - {folder.resolve()}:  # of a run of an older version
+                require(place, f"code of '{folder}' that lies in '{place}'")
+            code = Path(exported if places - {folder.resolve()} else folder)
+            made = _interface(exported)
+            return read(made, exported, code=code.resolve(), asks=asks, **kwargs)
     if not (Path(folder) / "hyperparams.yaml").is_file():
         raise ExportError(
             f"'{folder}' is neither a run of a recipe nor an export: it has no "
@@ -48,11 +67,14 @@ def load(folder, **kwargs):
 def _interface(folder):
     """The class that an export names."""
     path = Path(folder) / "hyperparams.yaml"
-    node = read_yaml(path, "the settings of an export", kind=dict).get("interface")
+    node = read_yaml(path, WHAT, kind=dict).get("interface")
     if node is None:
         raise ExportError(
             f"'{folder}' is no export: its hyperparams.yaml names no interface."
         )
-    with naming(path, "the settings of an export"):
-        module, _, name = node.tag.value.removeprefix("!name:").rpartition(".")
-        return getattr(importlib.import_module(module), name)
+    with naming(path, WHAT):
+        name = tag(node).removeprefix("!name:")
+        made = find_class(name, INTERFACE)
+        if made is None:
+            raise ValueError(f"its interface is {name or node!r}, none of s3prl_sb")
+        return made

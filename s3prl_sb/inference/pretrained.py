@@ -4,20 +4,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import sys
 from pathlib import Path
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
-from s3prl_sb import checksums
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.files import FileError
-
-CHANGED = (
-    "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
-)
+from s3prl_sb.inference.reading import check_all_loaded, read
+from s3prl_sb.trust import require_address
 
 
 class SpeechModel(Pretrained):
@@ -30,17 +25,21 @@ class SpeechModel(Pretrained):
     HPARAMS_NEEDED = ["audio_pipes"]
 
     @classmethod
-    def from_hparams(cls, source, savedir=None, overrides=None, **kwargs):
+    def from_hparams(cls, source, savedir=None, overrides=None, trust=False, **kwargs):
         """Loads an export.
 
         Arguments
         ---------
         source : str
-            The folder that :func:`~s3prl_sb.inference.export` has made.
+            The folder that :func:`~s3prl_sb.inference.export` has made. Or an address
+            that SpeechBrain can fetch one from; that needs trust, since SpeechBrain
+            runs what its ``hyperparams.yaml`` says.
         savedir : str, optional
-            Where SpeechBrain puts links to its files; default: nowhere.
+            Where SpeechBrain puts what it fetches; default: nowhere.
         overrides : dict, optional
             Of its ``hyperparams.yaml``.
+        trust : bool
+            Whether code that comes with it may be run, see :mod:`s3prl_sb.trust`.
         **kwargs
             As for SpeechBrain's ``from_hparams``, e.g.
             ``run_opts={"device": "cuda"}``.
@@ -51,22 +50,21 @@ class SpeechModel(Pretrained):
 
         Raises
         ------
+        s3prl_sb.trust.TrustError
+            If it would run code and is not trusted.
         s3prl_sb.files.FileError
             If a file of it is damaged or missing, or it has no weights for a module.
         """
-        overrides = dict(overrides or {})
-        if Path(source).is_dir():  # it may have been moved since
-            checksums.verify(source, CHANGED)
-            folder = str(Path(source).resolve())
-            overrides.setdefault("export_folder", folder)
-            if folder not in sys.path:  # modules that came along, see export()
-                sys.path.append(folder)
+        if Path(source).is_dir():
+            return read(cls, source, overrides, trust, **kwargs)
+        require_address(source, trust)
         if savedir is None:
             kwargs.setdefault("local_strategy", LocalStrategy.NO_LINK)
         model = super().from_hparams(
-            source, savedir=savedir, overrides=overrides, **kwargs
+            source, savedir=savedir, overrides=dict(overrides or {}), **kwargs
         )
-        _check_all_loaded(model, source)
+        pretrainer = getattr(model.hparams, "pretrainer", None)
+        check_all_loaded(model, getattr(pretrainer, "loadables", {}), source)
         return model
 
     def load_file(self, path, start=None, stop=None):
@@ -153,19 +151,3 @@ class SpeechModel(Pretrained):
             Lines, as ``s3prl-sb predict`` prints them.
         """
         raise NotImplementedError
-
-
-def _check_all_loaded(model, source):
-    """Random weights in the place of learned ones are an error."""
-    pretrainer = getattr(model.hparams, "pretrainer", None)
-    loaded = getattr(pretrainer, "loadables", {})
-    for name in model.MODULES_NEEDED:
-        module = getattr(model.mods, name, None)
-        # A frozen upstream has its weights from where it comes from.
-        if name in loaded or (name == "upstream" and module.freeze):
-            continue
-        if module is not None and module.state_dict():
-            raise FileError(
-                f"'{source}' has no weights of its {name}: it is no whole export. "
-                "Export the run again."
-            )

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import s3prl_sb
-from s3prl_sb import resources
+from s3prl_sb import own, resources, trust
 from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.keys import shared
 from s3prl_sb.nodes import plain
@@ -128,7 +128,8 @@ class Run:
         place = resources.recipes()[recipe(self.task)]
         pairs = [f"--{key}={_yaml(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"
-        return [sys.executable, script, hparams, "--noprogressbar", *pairs]
+        trusted = [trust.FLAG] if trust.is_given() else []
+        return [sys.executable, script, hparams, "--noprogressbar", *trusted, *pairs]
 
 
 def read_stamp(folder):
@@ -265,7 +266,7 @@ def _card(name):
     from s3prl_sb.lobes.upstreams import card
 
     node = card(_absolute(name))
-    found = {"class": node.tag.value, **plain(dict(node))}
+    found = {"class": own.plain_names(node.tag.value), **plain(dict(node))}
     files = {}
     for key in shared()["upstream_model"].files:
         places = node.get(key)

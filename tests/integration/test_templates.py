@@ -94,6 +94,7 @@ class Readme:
             **os.environ,
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": f"{absent}{os.pathsep}{REPOSITORY}",
+            "XDG_CONFIG_HOME": str(folder / "config"),
             "OMP_NUM_THREADS": "1",
             "S3PRL_SB_OFFLINE": "1",
             "HF_HUB_OFFLINE": "1",
@@ -176,6 +177,8 @@ def test_new_upstream(tmp_path, words, monkeypatch):
     weights = MyUpstream(config=config, seed=1).network.state_dict()
     torch.save({"config": config, "model": weights}, readme.folder / "my.ckpt")
 
+    trusted = readme.run("s3prl-sb trust").strip()
+    assert trusted == f"trusted: {readme.folder.resolve()}"
     # Two at a time: most of each is waiting for imports.
     check, tests = (
         readme.start("s3prl-sb check"),

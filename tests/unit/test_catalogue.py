@@ -122,7 +122,8 @@ def test_unknown_facts(tmp_path):
         about(path)
 
 
-def test_a_card_that_cannot_be_built(tmp_path, caplog):
+def test_a_card_that_cannot_be_built(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("S3PRL_SB_TRUST", "1")
     path = tmp_path / "mine.yaml"
     path.write_text("mine: !new:absent_module.Absent\n    source: a.pt\n")
     row = facts(path)

@@ -159,7 +159,8 @@ class Stored(torch.nn.Module):
 """
 
 
-def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path):
+def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("S3PRL_SB_TRUST", "1")
     weights = tmp_path / "weights.pt"
     run, _ = make_run(source=weights)
     (tmp_path / "stored_upstream.py").write_text(STORED)

@@ -108,7 +108,7 @@ def test_done_is_what_has_results_of_this_very_configuration(tmp_path):
 
 def test_a_changed_recipe_or_card_is_another_configuration(tmp_path, monkeypatch):
     card = tmp_path / "mine.yaml"
-    text = "mine: !new:s3prl_sb.lobes.upstreams.features.Mel\n    num_mels: {}\n"
+    text = "mine: !new:s3prl_sb.lobes.upstreams.features.StftFeatures\n    n_mels: {}\n"
     card.write_text(text.format(40))
     before = make(tmp_path, upstreams=[str(card)])[0].folder
     assert before.parts[-3:-1] == ("mine", "KS")

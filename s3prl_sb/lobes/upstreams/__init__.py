@@ -6,7 +6,7 @@ A card is an entry of a YAML file that builds a module::
         source: https://…/hubert_base_ls960.pt
 
 The published ones lie in ``hparams/upstreams``; a card of your own is a file
-of the same form.
+of the same form. It is data, unless it is trusted: see :mod:`s3prl_sb.trust`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,22 +16,27 @@ import copy
 import difflib
 import fnmatch
 import io
+import os
 import re
-import sys
 from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import FileError, read_yaml
+from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
+from s3prl_sb.trust import given, is_trusted, require
 
 __all__ = ["UnknownUpstream", "card", "card_file", "load", "names", "title"]
+
+
+KINDS = {"upstream": UPSTREAM}
 
 
 class UnknownUpstream(UserError, ValueError):
     """A name that no card has."""
 
 
-def load(name, **overrides):
+def load(name, trust=False, **overrides):
     """Builds an upstream.
 
     Arguments
@@ -39,6 +44,9 @@ def load(name, **overrides):
     name : str
         The name of a card, or the path of a card file of your own
         (``mine.yaml``, or ``mine.yaml:entry`` where it holds several).
+    trust : bool
+        Whether code that comes with a card of your own may be run: Python files
+        beside it, and whatever HyperPyYAML can call.
     **overrides
         Arguments of the card to replace: ``source="my.ckpt"``,
         ``freeze=False``, …
@@ -46,6 +54,11 @@ def load(name, **overrides):
     Returns
     -------
     s3prl_sb.lobes.upstreams.base.Upstream
+
+    Raises
+    ------
+    s3prl_sb.trust.TrustError
+        If a card would run code and is not trusted.
 
     Example
     -------
@@ -55,17 +68,25 @@ def load(name, **overrides):
     >>> len(hidden_states), hidden_states[0].shape[-1] == mel.output_size
     (1, True)
     """
-    from hyperpyyaml import load_hyperpyyaml
+    overrides = {
+        key: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for key, value in overrides.items()
+    }
+    with given(trust):
+        entries = {"upstream": card(name, **overrides)}
+        if _is_plain(entries):
+            return Document(entries, KINDS).build("upstream")
+        from hyperpyyaml import load_hyperpyyaml
 
-    return load_hyperpyyaml(_dump({"upstream": card(name, **overrides)}))["upstream"]
+        return load_hyperpyyaml(_dump(entries))["upstream"]
 
 
-def card(name, **overrides):
+def card(name, trust=False, **overrides):
     """The YAML node of an upstream, for ``!applyref`` in a recipe.
 
     Arguments
     ---------
-    name : str
+    name, trust
         As for :func:`load`.
     **overrides
         Arguments of the card to replace. Mappings are merged.
@@ -79,6 +100,8 @@ def card(name, **overrides):
     ------
     UnknownUpstream
         With the nearest names.
+    s3prl_sb.trust.TrustError
+        As for :func:`load`.
 
     Example
     -------
@@ -104,6 +127,9 @@ def card(name, **overrides):
         raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
     if isinstance(node, list):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
+    with given(trust):  # asked before the overrides, which are the user's own
+        node = _allowed(node, file)
+    tag = node.tag.value
     if not isinstance(node, dict):  # a tag without arguments
         node = {}
     node = _merged(node, overrides)
@@ -178,11 +204,15 @@ def card_file(name):
     return _find(str(name))[0]
 
 
+def _published():
+    return resources.folder("hparams") / "upstreams"
+
+
 def _index():
     """The name of every card, and its file."""
     return {
         match: file
-        for file in sorted((resources.folder("hparams") / "upstreams").glob("*.yaml"))
+        for file in sorted(_published().glob("*.yaml"))
         for match in re.findall(
             r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M
         )
@@ -196,10 +226,6 @@ def _find(name):
         file = Path(path + ".yaml" if entry else name).expanduser()
         if not file.is_file():
             raise UnknownUpstream(f"There is no card file '{file}'.")
-        # A card of one's own names a class of one's own: let it lie beside it.
-        folder = str(file.resolve().parent)
-        if folder not in sys.path:
-            sys.path.append(folder)
         return file, entry or None
     index = _index()
     if name not in index:
@@ -210,6 +236,30 @@ def _find(name):
             "upstreams`. For a card of your own, give the path of its .yaml."
         )
     return index[name], name
+
+
+def _allowed(node, file):
+    """A card that may be built; its own classes by the names that they have here."""
+    if file.parent == _published():  # nothing to ask, and nothing to import for it
+        return node
+    folder = file.resolve().parent
+    try:
+        foreign = Document({"upstream": node}, KINDS, folder).foreign()
+    except (NodeError, KindError) as error:
+        if isinstance(error, KindError) or not is_trusted(file):
+            raise UnknownUpstream(f"'{file}': {error}") from error
+        foreign = []
+    if foreign:
+        require(file, ", ".join(foreign))
+    return with_own_names(node, folder) if is_trusted(file) else node
+
+
+def _is_plain(entries):
+    """Whether an upstream needs nothing of HyperPyYAML."""
+    try:
+        return not Document(entries, KINDS).foreign()
+    except NodeError:  # of what is trusted, such as a tuple
+        return False
 
 
 def _beside(source, folder):
@@ -229,7 +279,7 @@ def _read(file):
         raise UnknownUpstream(str(error)) from error
     if not isinstance(entries or {}, dict):
         raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
-    return {k: v for k, v in (entries or {}).items() if not k.startswith("_")}
+    return {k: v for k, v in (entries or {}).items() if not str(k).startswith("_")}
 
 
 def _merged(node, overrides):

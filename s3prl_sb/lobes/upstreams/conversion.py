@@ -16,7 +16,6 @@ import inspect
 import io
 import json
 import os
-import pydoc
 import re
 import shutil
 from pathlib import Path
@@ -24,8 +23,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb import resources
+from s3prl_sb import own, resources, trust
 from s3prl_sb.files import write_text
+from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
 from s3prl_sb.lobes.upstreams import title as title_of
 from s3prl_sb.lobes.upstreams.building import CONVERTED, converted
@@ -96,10 +96,11 @@ def convert(source, destination, upstream=None, force=False):
     try:
         about = {"class": _tag(node), "config": _config(model)}
         _save(network, about, part / MODEL)
-        _copy_module(_tag(node), file, part)
+        is_own = _copy_module(_tag(node), file, part)
         text = f"# Written by s3prl-sb convert {_told(source)}\n{_yaml(name, node)}"
         write_text(part / CARD, text)
-        again = _verified(part / CARD, model)
+        with trust.given(is_own):  # it has just been run from elsewhere
+            again = _verified(part / CARD, model)
         _publish(part, destination)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -157,7 +158,13 @@ def _loaded(source, upstream):
         return node, title_of(upstream), model, card_file(upstream)
     path = _fetched(source)
     about = converted(path) if path.is_file() else None
-    asked = [about["class"]] if about else classes(source)
+    asked = classes(source)
+    if about and about["class"] not in asked:  # a file may not say what is imported
+        raise ConversionError(
+            f"'{path}' says that it is of {about['class']!r}, which no published card "
+            "has. Give the card of that class: --upstream card.yaml."
+        )
+    asked = [about["class"]] if about else asked
     model = _first_that_reads(path, asked)
     kind = type(model)
     node = _node(f"!new:{kind.__module__}.{kind.__qualname__}")
@@ -186,7 +193,7 @@ def _first_that_reads(path, asked):
     refusals = {}
     for tag in asked:
         try:
-            kind = pydoc.locate(tag)
+            kind = find_class(tag, UPSTREAM)
             if "source" in inspect.signature(kind.__init__).parameters:
                 return kind(source=str(path))
         except Exception as error:  # of the wrong format a class may trip over
@@ -212,7 +219,8 @@ def _node(tag):
 
 
 def _tag(node):
-    return node.tag.value.removeprefix("!new:")
+    """The class of a card, as its author writes it."""
+    return own.plain_names(node.tag.value.removeprefix("!new:"))
 
 
 def _name(source):
@@ -260,7 +268,7 @@ def _yaml(name, node):
     """The text of a card of the conversion."""
     import ruamel.yaml
 
-    result = _node(node.tag.value)
+    result = _node(f"!new:{_tag(node)}")
     result["source"] = MODEL
     for key, value in node.items():
         # Other files, a dictionary say, are in the network by now.
@@ -283,11 +291,15 @@ def _is_file(value):
 
 
 def _copy_module(tag, file, folder):
-    """Takes along the class of a card of one's own, which lies beside it."""
-    module = tag.rpartition(".")[0]
-    path = file.parent / f"{module}.py" if file and module else None
-    if path and "." not in module and path.is_file():
-        shutil.copyfile(path, folder / path.name)
+    """Takes along the class of a card of one's own, with all that it imports from its
+    folder; whether there is one."""
+    source = file.resolve().parent if file else None
+    name = (
+        own.place(source, tag) if source and not tag.startswith("s3prl_sb.") else None
+    )
+    if name is not None:
+        own.copy(source, name, folder)
+    return name is not None
 
 
 def _verified(path, model):

@@ -1,0 +1,34 @@
+"""Files from elsewhere as data: what they declare, and what they would run.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.foreign.classes import (
+    FEATURIZER,
+    HEAD,
+    INTERFACE,
+    PIPE,
+    UPSTREAM,
+    Kind,
+    KindError,
+    find_class,
+)
+from s3prl_sb.foreign.document import Document, NodeError
+from s3prl_sb.foreign.tags import own_names, tag, with_own_names
+
+__all__ = [
+    "FEATURIZER",
+    "HEAD",
+    "INTERFACE",
+    "PIPE",
+    "UPSTREAM",
+    "Document",
+    "Kind",
+    "KindError",
+    "NodeError",
+    "find_class",
+    "own_names",
+    "tag",
+    "with_own_names",
+]

@@ -1,0 +1,302 @@
+"""What a YAML file declares, built without running anything of it.
+
+HyperPyYAML imports and calls whatever a tag names. A card or an export from
+elsewhere is data: here a tag may only name a class of this package, of the kind that
+is wanted where it stands, and its arguments are plain values. What else there is gets
+listed (:meth:`Document.foreign`), for whoever asks the user to trust the file. The
+nodes are those of ruamel.yaml's round-trip loader, which keeps tags and follows none;
+what is built is built of these very nodes, and never parsed again.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+import inspect
+import re
+
+from s3prl_sb import own
+from s3prl_sb.errors import UserError
+from s3prl_sb.foreign.classes import SCALARS, find_class
+from s3prl_sb.foreign.tags import beside, tag
+
+_REFERENCE = re.compile(r"<(\w+)((?:\[\w+\])*)(?:\.([A-Za-z]\w*))?>")
+_CALL = re.compile("!(new|name):(.*)", re.S)
+
+
+class NodeError(UserError, ValueError):
+    """A node of YAML that nothing can be made of."""
+
+
+class ArgumentError(NodeError, TypeError):
+    """Arguments that a class does not have, or lacks."""
+
+
+class Document:
+    """The entries of a YAML file, of which some declare objects.
+
+    Arguments
+    ---------
+    entries : dict
+        The file's top level, as ruamel.yaml's round-trip loader gives it.
+    kinds : dict
+        Key to :class:`Kind`, of those entries that declare an object, or a list of
+        them; the others are plain.
+    folder : pathlib.Path, optional
+        Where modules of the file's author may lie: to tell them from installed ones.
+
+    Example
+    -------
+    >>> import ruamel.yaml
+    >>> from s3prl_sb.foreign.classes import PIPE
+    >>> text = "rate: 8000\\npipe: !new:s3prl_sb.dataio.pipes.LoadAudio\\n"
+    >>> text += "  sample_rate: !ref <rate>\\nbad: !apply:os.system [ls]\\n"
+    >>> entries = ruamel.yaml.YAML().load(text)
+    >>> document = Document(entries, {"pipe": PIPE})
+    >>> document.build("pipe").sample_rate
+    8000
+    >>> document.foreign(["pipe"]), document.foreign(["bad"])
+    ([], ['!apply:os.system (line 4)'])
+    """
+
+    def __init__(self, entries, kinds, folder=None):
+        self.entries, self.kinds, self.folder = entries, kinds, folder
+        self.built, self.seen, self.open = {}, {}, set()
+
+    # ----------------------------------------------------------------- look
+    def foreign(self, keys=None):
+        """What is neither a plain value nor an object of the kind that is wanted.
+
+        Arguments
+        ---------
+        keys : list of str, optional
+            Entries to look at; default: all.
+
+        Returns
+        -------
+        list of str
+            In words, with the line; empty: all of them can be built.
+
+        Raises
+        ------
+        NodeError
+            For what nothing can be made of, trusted or not.
+        """
+        found, self.seen = [], {}
+        for key in self.entries if keys is None else keys:
+            for part, line in self._parts(self.entries[key], self.entries, key):
+                self._look(part, self.kinds.get(key), SCALARS, line, found)
+        return list(dict.fromkeys(found))
+
+    def _look(self, node, kind, values, line, found):
+        """Adds what is foreign in a node."""
+        if self.seen.get(id(node)) == (kind, values):
+            return  # an alias
+        if isinstance(node, (dict, list)) and not tag(node).startswith("!apply"):
+            self.seen[id(node)] = kind, values
+        name = tag(node)
+        call = _CALL.fullmatch(name)
+        if call and not isinstance(node, list):
+            made = find_class(call[2], kind) if kind else None
+            arguments = node if isinstance(node, dict) else {}
+            if made is None or not (arguments or not str(getattr(node, "value", ""))):
+                found.append(self._told(name, line, kind))
+                return
+            self._look_inside(arguments, kind.inner, kind.values, found)
+        elif name == "!ref" and not isinstance(node, (dict, list)):
+            self._check_reference(str(node.value), line)
+        elif _is_attribute(node):
+            upstream = self.kinds.get("upstream")
+            if node[0] is not self.entries.get("upstream") or upstream is None:
+                found.append(self._told("!apply:getattr", line))
+        elif name and name != "tag:yaml.org,2002:str":
+            found.append(self._told(name, line))
+        elif isinstance(node, dict) and _is_plain_mapping(node):
+            self._look_inside(node, kind, values, found)
+        elif isinstance(node, list):
+            for part, place in self._parts(node):
+                self._look(part, kind, values, place, found)
+        elif name:
+            self._check_text(str(node.value), line)
+        elif not isinstance(node, SCALARS):
+            kind = type(node).__name__
+            raise NodeError(f"A value of type {kind}{_at(line)}: write it as text.")
+        elif not isinstance(node, values):
+            found.append(f"'{node}' where only numbers belong{_at(line)}")
+        elif isinstance(node, str):
+            self._check_text(node, line)
+
+    def _look_inside(self, node, kind, values, found):
+        for key, value in node.items():
+            line = _line(node, key)
+            if tag(key) or not isinstance(key, (str, int)):
+                found.append(f"a key of type {tag(key) or type(key).__name__}")
+                continue
+            self._check_text(str(key), line)
+            self._look(value, kind, values, line, found)
+
+    def _check_text(self, text, line):
+        """HyperPyYAML takes ``(…)`` for a tuple, whose items it parses as Python's
+        own YAML: no such text may reach it from here."""
+        if re.fullmatch(r"\(.*\)", text):
+            raise NodeError(
+                f"'{text}'{_at(line)}: write a list, [a, b], or other text."
+            )
+
+    def _check_reference(self, text, line):
+        for name in re.findall("<[^>]*>", text):
+            match = _REFERENCE.fullmatch(name)
+            if match is None or match[1] not in self.entries:
+                known = ", ".join(f"<{key}>" for key in self.entries)
+                raise NodeError(f"!ref {text}{_at(line)}: there is only {known}.")
+
+    @staticmethod
+    def _parts(node, parent=None, key=None):
+        """A node, or the items of a plain list, with their lines."""
+        if parent is not None:
+            return [(node, _line(parent, key))]
+        lines = getattr(node, "lc", None)
+        return [
+            (item, lines.item(i)[0] + 1 if lines and lines.data else None)
+            for i, item in enumerate(node)
+        ]
+
+    def _told(self, name, line, kind=None):
+        """What a tag would do, in words."""
+        name = name.replace("tag:yaml.org,2002:", "!!")
+        dotted = name.partition(":")[2]
+        found = self.folder and beside(dotted, self.folder)
+        if found:
+            file = own.find(self.folder, found).relative_to(self.folder)
+            return f"{file} beside it ({name}{_at(line, ', ')})"
+        wrong = ""
+        if kind and dotted.startswith("s3prl_sb."):
+            wrong = f", which is not {kind.what}"
+        return f"{name}{wrong}{_at(line)}"
+
+    # ---------------------------------------------------------------- build
+    def build(self, key):
+        """Makes what an entry declares; once, however often it is referred to.
+
+        Arguments
+        ---------
+        key : str
+            Of an entry in which nothing is foreign.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        NodeError
+            If something is.
+        """
+        if key not in self.built:
+            if key in self.open:
+                raise NodeError(f"<{key}> refers to itself.")
+            self.open.add(key)
+            self.built[key] = self._made(self.entries[key], self.kinds.get(key))
+            self.open.discard(key)
+        return self.built[key]
+
+    def _made(self, node, kind):
+        name = tag(node)
+        call = _CALL.fullmatch(name)
+        if call:
+            made = find_class(call[2], kind) if kind else None
+            if made is None or isinstance(node, list):
+                raise NodeError(f"{name} is not {kind.what if kind else 'plain'}.")
+            items = node.items() if isinstance(node, dict) else ()
+            arguments = {str(k): self._made(v, kind.inner) for k, v in items}
+            if call[1] == "name":
+                return functools.partial(made, **arguments) if arguments else made
+            return _called(made, arguments)
+        if name == "!ref":
+            return self._referred(str(node.value))
+        if _is_attribute(node):
+            return _number(self.build("upstream"), str(node[1]))
+        if name and name != "tag:yaml.org,2002:str":
+            raise NodeError(f"{name} is not plain.")
+        if isinstance(node, dict):
+            return {_plain(k): self._made(v, kind) for k, v in node.items()}
+        if isinstance(node, list):
+            return [self._made(item, kind) for item in node]
+        return _plain(getattr(node, "value", node) if name else node)
+
+    def _referred(self, text):
+        match = _REFERENCE.fullmatch(text)
+        if match is None:  # references within a text
+            return _REFERENCE.sub(lambda m: str(self._value(m)), text)
+        return self._value(match)
+
+    def _value(self, match):
+        value = self.build(match[1])
+        for part in re.findall(r"\[(\w+)\]", match[2]):
+            value = value[int(part) if isinstance(value, list) else part]
+        return value if match[3] is None else _number(value, match[3])
+
+
+def _is_attribute(node):
+    """Whether a node is what HyperPyYAML makes of ``!ref <upstream.output_size>``."""
+    return (
+        isinstance(node, list)
+        and tag(node) == "!apply:getattr"
+        and len(node) == 2
+        and isinstance(node[1], str)
+        and re.fullmatch(r"[A-Za-z]\w*", node[1]) is not None
+    )
+
+
+def _is_plain_mapping(node):
+    """Neither a set nor an ordered list of pairs."""
+    from ruamel.yaml.comments import CommentedMap
+
+    return type(node) in (dict, CommentedMap)
+
+
+def _number(module, name):
+    """A number, or some, that a module says of itself: nothing else is looked up."""
+    value = getattr(module, name, None)
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(item, (int, float)) for item in items):
+        raise NodeError(f"{type(module).__name__} has no number '{name}'.")
+    return value
+
+
+def _plain(value):
+    """A scalar as Python's own type."""
+    from ruamel.yaml.scalarbool import ScalarBoolean
+
+    if isinstance(value, ScalarBoolean):  # one with an anchor: an int to Python
+        return bool(value)
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _called(made, arguments):
+    """An object; what its class says of wrong arguments names the class."""
+    try:
+        inspect.signature(made.__init__).bind(None, **arguments)
+    except TypeError as error:
+        raise ArgumentError(
+            f"Invalid argument to class {made.__module__}.{made.__qualname__}: {error}"
+        ) from error
+    return made(**arguments)
+
+
+def _line(node, key):
+    """The line of a key's value, from 1; None: it is not known."""
+    try:
+        return node.lc.value(key)[0] + 1
+    except (AttributeError, KeyError, TypeError):
+        line = getattr(getattr(node[key], "lc", None), "line", None)
+        return None if line is None else line + 1
+
+
+def _at(line, before=" ("):
+    if line is None:
+        return ""
+    return f"{before}line {line}" + (")" if before == " (" else "")

@@ -1,0 +1,196 @@
+"""From an export to its modules: as data, or by HyperPyYAML if it is trusted.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import copy
+import io
+from pathlib import Path
+
+from s3prl_sb import checksums
+from s3prl_sb.brains.checkpointer import load_trained
+from s3prl_sb.experiment import plain
+from s3prl_sb.files import FileError, naming, read_yaml, yaml_of
+from s3prl_sb.foreign import (
+    FEATURIZER,
+    HEAD,
+    INTERFACE,
+    PIPE,
+    UPSTREAM,
+    Document,
+    with_own_names,
+)
+from s3prl_sb.inference.exporting import pretrainer
+from s3prl_sb.trust import given, require
+
+CHANGED = (
+    "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
+)
+WHAT = "the settings of an export"
+KINDS = {
+    "audio_pipes": PIPE,
+    "featurizer": FEATURIZER,
+    "head": HEAD,
+    "interface": INTERFACE,
+    "upstream": UPSTREAM,
+}
+#: Of SpeechBrain's ``from_hparams``; a local folder needs none of them.
+FETCHING = ("local_strategy", "fetch_config", "pymodule_file")
+
+
+def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwargs):
+    """Loads an export.
+
+    Arguments
+    ---------
+    made : type
+        A :class:`~s3prl_sb.inference.pretrained.SpeechModel`.
+    folder : str
+        The export.
+    overrides : dict or str, optional
+        Of its ``hyperparams.yaml``.
+    trust : bool
+        Whether code that comes with it may be run.
+    code : pathlib.Path, optional
+        Where modules of its own lie; default: beside ``hyperparams.yaml``.
+    asks : pathlib.Path, optional
+        The file whose folder is to be trusted; default: ``hyperparams.yaml``.
+    **kwargs
+        For the class: ``run_opts`` and ``freeze_params``.
+
+    Returns
+    -------
+    SpeechModel
+
+    Raises
+    ------
+    s3prl_sb.trust.TrustError
+        If it would run code and is not trusted.
+    s3prl_sb.files.FileError
+        If a file of it is damaged or missing, or it has no weights for a module.
+    """
+    folder = Path(folder).resolve()
+    path = folder / "hyperparams.yaml"
+    checksums.verify(folder, CHANGED)
+    entries = read_yaml(path, WHAT, kind=dict)
+    overrides = {"export_folder": str(folder), **_overrides(overrides)}
+    code = folder if code is None else code
+    with naming(path, WHAT), given(trust):
+        foreign = _foreign(entries, code)
+        if foreign:
+            require(asks or path, ", ".join(foreign))
+            hparams = _by_hyperpyyaml(entries, overrides, code, path)
+        else:
+            hparams = _by_data(entries, overrides)
+    modules = hparams["modules"]
+    if not foreign:
+        _load_weights(modules, entries, folder)
+    for name in FETCHING:
+        kwargs.pop(name, None)
+    model = made(modules=modules, hparams=hparams, **kwargs)
+    check_all_loaded(model, _loadables(entries), folder)
+    return model
+
+
+def check_all_loaded(model, loaded, source):
+    """Makes sure that no module has random weights in the place of learned ones.
+
+    Arguments
+    ---------
+    model : SpeechModel
+        As loaded.
+    loaded : list of str
+        The modules that have got weights.
+    source : str
+        Where from, for the error.
+
+    Raises
+    ------
+    FileError
+        If a module has none.
+    """
+    for name in model.MODULES_NEEDED:
+        module = getattr(model.mods, name, None)
+        # A frozen upstream has its weights from where it comes from.
+        if name in loaded or (name == "upstream" and module.freeze):
+            continue
+        if module is not None and module.state_dict():
+            raise FileError(
+                f"'{source}' has no weights of its {name}: it is no whole export. "
+                "Export the run again."
+            )
+
+
+def _overrides(overrides):
+    if isinstance(overrides, str):
+        overrides = yaml_of(overrides)
+    return dict(overrides or {})
+
+
+def _loadables(entries):
+    """The modules whose weights an export has, by its own account."""
+    node = entries.get("pretrainer")
+    found = node.get("loadables") if isinstance(node, dict) else None
+    return list(found) if isinstance(found, dict) else []
+
+
+def _foreign(entries, code):
+    """What of an export is no data."""
+    document = Document(entries, KINDS, code)
+    found = document.foreign([key for key in entries if key != "pretrainer"])
+    # Not made here: it is what export() writes, or whatever somebody else wants.
+    ours = yaml_of(pretrainer(_loadables(entries)))["pretrainer"]
+    theirs = entries.get("pretrainer", ours)
+    if plain(theirs) != plain(ours):
+        found.append("a pretrainer of its own")
+    return found
+
+
+def _by_data(entries, overrides):
+    entries = _merged(copy.deepcopy(entries), overrides)
+    entries.pop("pretrainer", None)
+    document = Document(entries, KINDS)
+    return {key: document.build(key) for key in entries}
+
+
+def _merged(node, changes):
+    """As HyperPyYAML does it: only what is there can be changed."""
+    for key, value in changes.items():
+        if key not in node:
+            known = ", ".join(map(str, node))
+            raise ValueError(f"there is no '{key}' to override, but {known}")
+        if isinstance(value, dict) and isinstance(node[key], dict):
+            _merged(node[key], value)
+        else:
+            node[key] = value
+    return node
+
+
+def _load_weights(modules, entries, folder):
+    for name in _loadables(entries):
+        if name not in modules:
+            raise FileError(f"'{folder}' has weights of '{name}', and no such module.")
+        path = folder / f"{name}.ckpt"
+        if not path.exists():
+            raise FileError(f"'{path}' is missing. Export the run again.")
+        load_trained(modules[name], path)
+
+
+def _by_hyperpyyaml(entries, overrides, code, path):
+    """As SpeechBrain's ``from_hparams``, but for where modules are found."""
+    import ruamel.yaml
+    from hyperpyyaml import load_hyperpyyaml
+    from speechbrain.utils.fetching import LocalStrategy
+
+    text = io.StringIO()
+    ruamel.yaml.YAML().dump(with_own_names(entries, code), text)
+    text.seek(0)
+    text.name = str(path)  # what it includes lies beside it
+    hparams = load_hyperpyyaml(text, overrides)
+    collected = hparams["pretrainer"]
+    collected.collect_files(
+        default_source=str(path.parent), local_strategy=LocalStrategy.NO_LINK
+    )
+    collected.load_collected()
+    return hparams

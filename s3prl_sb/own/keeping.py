@@ -1,0 +1,74 @@
+"""Own code kept beside the file that names it: a run, an export, a conversion.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+from pathlib import Path
+
+from s3prl_sb.files import read_text, write_text
+from s3prl_sb.own.closure import closure
+from s3prl_sb.own.modules import loaded_from, plain_names
+
+
+def copy(folder, name, destination):
+    """Copies a module and all that it imports from its folder.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Where it lies.
+    name : str
+        Of the module, dotted.
+    destination : pathlib.Path
+        A folder, for the same tree.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The copies; what was there under these names is replaced.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     here, there = Path(place, "here"), Path(place, "there")
+    ...     here.mkdir()
+    ...     _ = (here / "a.py").write_text("import b"), (here / "b.py").write_text("")
+    ...     [path.name for path in copy(here, "a", there)]
+    ['a.py', 'b.py']
+    """
+    folder, destination = Path(folder).resolve(), Path(destination).resolve()
+    copies = []
+    for file, text in closure(folder, name).values():
+        target = destination / file.relative_to(folder)
+        if target != file:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, text)
+        copies.append(target)
+    return copies
+
+
+def _write(path, text):
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(text)
+    os.replace(part, path)
+
+
+def keep(file):
+    """Makes a YAML file one that can be moved: the modules that it names as they are
+    loaded in this process are copied beside it, and named as their author does.
+
+    Arguments
+    ---------
+    file : pathlib.Path
+        Such as the ``hyperparams.yaml`` of a run.
+    """
+    text = read_text(file)
+    plain = plain_names(text)
+    if plain == text:
+        return
+    for folder, name in loaded_from(text):
+        copy(folder, name, file.parent)
+    write_text(file, plain)

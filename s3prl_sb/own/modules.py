@@ -1,0 +1,332 @@
+"""Modules of one's own files, by names that tell where they lie.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import multiprocessing
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+
+from s3prl_sb.errors import UserError
+from s3prl_sb.own.closure import closure, find, relative
+
+PREFIX = __name__.rpartition(".")[0]
+_LABEL = re.compile(r"f([0-9a-f]+)_([0-9a-f]{16})")
+_NAME = re.compile(re.escape(PREFIX) + r"\.f[0-9a-f]+_[0-9a-f]{16}\.")
+#: Of each package: the folder and the files it was made of.
+_PACKAGES = {}
+
+
+class OwnCodeError(UserError, ImportError):
+    """A file of one's own that cannot be loaded: which, where, and why."""
+
+
+def load(path):
+    """Loads a Python file.
+
+    Arguments
+    ---------
+    path : str or pathlib.Path
+        The file. What lies beside it can be imported in it.
+
+    Returns
+    -------
+    module
+        The same one, as long as neither the file nor one that it imports from its
+        folder has changed.
+
+    Raises
+    ------
+    OwnCodeError
+        That names the file and the line at fault.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "layers.py").write_text("SIZE = 3")
+    ...     _ = Path(folder, "mine.py").write_text("from layers import SIZE")
+    ...     found = load(folder + "/mine.py")
+    ...     again = load(folder + "/mine.py")
+    >>> found.SIZE, again is found, "layers" in sys.modules
+    (3, True, False)
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise OwnCodeError(f"There is no file '{path}'.")
+    if path.suffix != ".py" or not path.stem.isidentifier():
+        raise OwnCodeError(
+            f"'{path}' cannot be loaded: its name must be one of a Python module, such "
+            "as my_upstream.py."
+        )
+    return module(path.parent, path.stem)
+
+
+def module(folder, name):
+    """Loads a module of a folder.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        The folder.
+    name : str
+        Dotted, as in a script of that folder.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    OwnCodeError
+        As for :func:`load`.
+    """
+    folder = Path(folder).resolve()
+    label = _label(folder, name)
+    return _imported(f"{PREFIX}.{label}.{name}", folder)
+
+
+def attribute(folder, name):
+    """What a dotted name stands for in a folder, such as a class.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        The folder.
+    name : str
+        Of a module in it and of something in that: "my_upstream.MyUpstream".
+
+    Returns
+    -------
+    object or None
+        None: there is no such module in the folder.
+
+    Raises
+    ------
+    OwnCodeError
+        If the module cannot be loaded or has nothing of this name.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "mine.py").write_text("class Mine:\\n    size = 3")
+    ...     attribute(folder, "mine.Mine").size, attribute(folder, "other.Mine")
+    (3, None)
+    """
+    found = place(folder, name)
+    if found is None:
+        return None
+    value = loaded = module(folder, found)
+    for part in name[len(found) + 1 :].split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            known = [
+                key
+                for key, other in vars(loaded).items()
+                if getattr(other, "__module__", None) == loaded.__name__
+            ]
+            raise OwnCodeError(
+                f"'{loaded.__file__}' has no '{name[len(found) + 1 :]}'. It has: "
+                f"{', '.join(known) or 'nothing'}."
+            ) from None
+    return value
+
+
+def place(folder, name):
+    """The module that a dotted name belongs to.
+
+    Arguments
+    ---------
+    folder : str or pathlib.Path
+        The folder.
+    name : str
+        As for :func:`attribute`.
+
+    Returns
+    -------
+    str or None
+        The name of the module; None: none of the folder.
+    """
+    parts = str(name).split(".")
+    for length in range(len(parts) - 1, 0, -1):
+        if find(Path(folder), ".".join(parts[:length])):
+            return ".".join(parts[:length])
+    return None
+
+
+def plain_name(kind):
+    """The dotted name of a class as its author would write it.
+
+    Arguments
+    ---------
+    kind : type
+        Of one's own or any other.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> plain_name(Path)
+    'pathlib.Path'
+    """
+    return plain_names(f"{kind.__module__}.{kind.__qualname__}")
+
+
+def plain_names(text):
+    """A text with the names of modules as their authors would write them.
+
+    Arguments
+    ---------
+    text : str
+        Such as a YAML file.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> plain_names("!new:s3prl_sb.own.f2f61_0123456789abcdef.mine.Mine")
+    '!new:mine.Mine'
+    """
+    return _NAME.sub("", text)
+
+
+def loaded_from(text):
+    """The modules of one's own whose names are in a text.
+
+    Arguments
+    ---------
+    text : str
+        With names as :func:`load` gives them.
+
+    Returns
+    -------
+    list of (pathlib.Path, str)
+        The folder and the name of each in it, as for :func:`module`.
+    """
+    labels = dict.fromkeys(re.findall(rf"{re.escape(PREFIX)}\.(f\w+)\.", text))
+    return [_decoded(label) for label in labels if label in _PACKAGES]
+
+
+def _decoded(label):
+    """The folder and the module that the name of a package tells of."""
+    folder, _, name = bytes.fromhex(_LABEL.fullmatch(label)[1]).partition(b"\0")
+    return Path(os.fsdecode(folder)), name.decode()
+
+
+def _label(folder, name):
+    """The name of the package of a module, which is known from now on."""
+    files = closure(folder, name)
+    if name not in files:
+        raise OwnCodeError(f"There is no module '{name}' in '{folder}'.")
+    digest = hashlib.sha256()
+    for member, (_, text) in files.items():
+        digest.update(f"{member} {len(text)} ".encode() + text)
+    where = os.fsencode(str(folder)) + b"\0" + name.encode()
+    label = f"f{where.hex()}_{digest.hexdigest()[:16]}"
+    _PACKAGES.setdefault(label, (folder, dict(files.values())))
+    return label
+
+
+def _imported(name, folder):
+    try:
+        return importlib.import_module(name)
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise OwnCodeError(
+            f"'{error.filename}', line {error.lineno}: {error.msg}."
+        ) from error
+    except Exception as error:  # a module may raise anything
+        frames = traceback.extract_tb(error.__traceback__)
+        inside = [f for f in frames if Path(f.filename).is_relative_to(folder)]
+        where = f"'{inside[-1].filename}', line {inside[-1].lineno}" if inside else name
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        reason = plain_names(str(error)).rstrip(".")
+        if isinstance(error, ModuleNotFoundError):
+            reason += ": it is neither installed nor beside the file"
+        raise OwnCodeError(f"{where}: {kind}{reason}.") from error
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds what lies in ``s3prl_sb.own`` by its name."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if not fullname.startswith(f"{PREFIX}.f"):
+            return None
+        label, _, name = fullname[len(PREFIX) + 1 :].partition(".")
+        if _LABEL.fullmatch(label) is None:
+            return None
+        if label not in _PACKAGES:
+            self._known_to_parent(label)
+        folder, files = _PACKAGES[label]
+        if not name:
+            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
+            spec.submodule_search_locations = [str(folder)]
+            return spec
+        file = find(folder, name)
+        if file is None:
+            inner = folder.joinpath(*name.split("."))
+            if not inner.is_dir():
+                return None
+            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
+            spec.submodule_search_locations = [str(inner)]
+            return spec
+        inside = [str(file.parent)] if file.name == "__init__.py" else None
+        return importlib.util.spec_from_file_location(
+            fullname,
+            file,
+            loader=_Loader(fullname, file, folder, name, files.get(file)),
+            submodule_search_locations=inside,
+        )
+
+    @staticmethod
+    def _known_to_parent(label):
+        """In a process that another has spawned: what that one has loaded."""
+        if multiprocessing.parent_process() is None:
+            raise ImportError(f"{PREFIX}.{label} was not loaded by this program")
+        folder, name = _decoded(label)
+        if _label(folder, name) != label:
+            raise OwnCodeError(
+                f"'{folder}' has changed while a program runs that has loaded "
+                f"'{name}' from it. Start that program again."
+            )
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs the text that the name of the package tells of, whatever a cache of
+    compiled files holds: such a cache goes by times."""
+
+    def __init__(self, fullname, file, folder, name, text):
+        super().__init__(fullname, str(file))
+        self.folder, self.member, self.text = folder, name, text
+
+    def get_code(self, fullname):
+        file = Path(self.path)
+        text = file.read_bytes() if self.text is None else self.text
+        tree = relative(text, self.folder, self.member, file)
+        return compile(tree, self.path, "exec", dont_inherit=True)
+
+
+def _install():
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+# Or a spawned process could not find the classes that it is sent: only this package
+# is imported there before.
+_install()
