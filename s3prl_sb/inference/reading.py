@@ -10,7 +10,7 @@ from pathlib import Path
 
 from s3prl_sb import checksums
 from s3prl_sb.brains.checkpointer import load_trained
-from s3prl_sb.experiment import plain
+from s3prl_sb.nodes import plain
 from s3prl_sb.files import FileError, naming, read_yaml, yaml_of
 from s3prl_sb.foreign import (
     FEATURIZER,
