@@ -220,21 +220,35 @@ def _along(made):
     return [n for n, p in found.items() if p.kind not in variadic and n != "self"]
 
 
-def near(name, known):
+def near(name, known, prefix=""):
     """A sentence with the names that are near, or with all.
+
+    Arguments
+    ---------
+    name : str
+        As given.
+    known : list of str
+        Those that there are.
+    prefix : str
+        Comes before each in the sentence.
+
+    Returns
+    -------
+    str
 
     Example
     -------
     >>> near("lable", ["label", "id"]), near("xyz", ["label", "id"])
     ('Did you mean label?', 'There are: label, id.')
     """
-    found = difflib.get_close_matches(name, list(known), n=3)
+    found = difflib.get_close_matches(name, known, n=3)
+    found, known = ([f"{prefix}{name}" for name in names] for names in (found, known))
     if found:
         return f"Did you mean {' or '.join(found)}?"
     if not known:
         return "There are none."
     more = f", and {len(known) - 12} more" if len(known) > 12 else ""
-    return f"There are: {', '.join(list(known)[:12])}{more}."
+    return f"There are: {', '.join(known[:12])}{more}."
 
 
 def reason(error):
