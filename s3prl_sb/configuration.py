@@ -256,9 +256,9 @@ def text(changes):
 
 def _check_key(key, value, known, prefix):
     if key not in known or not prefix and str(key).startswith("__"):
-        names = [f"{prefix}{name}" for name in known if str(name)[:2] != "__"]
+        names = [str(name) for name in known if str(name)[:2] != "__"]
         raise RecipeError(
-            f"There is no key '{prefix}{key}'. {near(f'{prefix}{key}', names)}"
+            f"There is no key '{prefix}{key}'. {near(str(key), names, prefix)}"
         )
     node = known[key]
     if isinstance(value, dict) and tag(node) and not isinstance(node, dict):

@@ -13,6 +13,7 @@ import functools
 import inspect
 import io
 import pydoc
+import re
 
 import ruamel.yaml
 
@@ -209,21 +210,45 @@ def _check_names(made, node, where):
             )
 
 
-def near(name, known):
+def _along(made):
+    """What a class and those that it inherits from take."""
+    found = {}
+    for base in getattr(made, "__mro__", [made]):
+        if "__init__" in vars(base) and base is not object:
+            found.update(parameters(base.__init__))
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [n for n, p in found.items() if p.kind not in variadic and n != "self"]
+
+
+def near(name, known, prefix=""):
     """A sentence with the names that are near, or with all.
+
+    Arguments
+    ---------
+    name : str
+        As given.
+    known : list of str
+        Those that there are.
+    prefix : str
+        Comes before each in the sentence.
+
+    Returns
+    -------
+    str
 
     Example
     -------
     >>> near("lable", ["label", "id"]), near("xyz", ["label", "id"])
     ('Did you mean label?', 'There are: label, id.')
     """
-    found = difflib.get_close_matches(name, list(known), n=3)
+    found = difflib.get_close_matches(name, known, n=3)
+    found, known = ([f"{prefix}{name}" for name in names] for names in (found, known))
     if found:
         return f"Did you mean {' or '.join(found)}?"
     if not known:
         return "There are none."
     more = f", and {len(known) - 12} more" if len(known) > 12 else ""
-    return f"There are: {', '.join(list(known)[:12])}{more}."
+    return f"There are: {', '.join(known[:12])}{more}."
 
 
 def reason(error):
@@ -314,8 +339,14 @@ class _Loader(ruamel.yaml.Loader):
                 if _holds(value, getattr(self, "failed", None), set()):
                     name = str(self.failed.tag).partition(":")[2]
                     why = reason(error)
+                    unknown = re.search(r"unexpected keyword argument '(\w+)'", why)
                     if isinstance(error, ImportError) and located(name) is None:
                         why = _missing(name)
+                    elif unknown:
+                        known = _along(located(name))
+                        why = (
+                            f"{name} takes no '{unknown[1]}'. {near(unknown[1], known)}"
+                        )
                     raise MakingError(f"{self.place_of(key.value)}: {why}.") from error
             raise
 

@@ -137,9 +137,9 @@ class Declaration:
         for name, is_list in self.kinds:
             try:
                 if not is_list:
-                    return self._one(given, name)
+                    return self._one(given, name, self.choices)
                 if isinstance(given, (list, tuple)) and (given or self.is_made):
-                    return [self._one(item, name) for item in given]
+                    return [self._one(item, name, ()) for item in given]
             except kinds.WrongKind:
                 continue
         if not self.kind:
@@ -177,14 +177,14 @@ class Declaration:
                 return True
         return False
 
-    def _one(self, given, name):
+    def _one(self, given, name, choices):
         if name in kinds.MADE:  # the constructor looks at it
             if isinstance(given, dict) or tag(given):
                 return given
             raise kinds.WrongKind
         value = kinds.convert(given, name)
-        if name == "text" and self.choices:
-            return self._choice(value, self.choices)
+        if name == "text" and choices:
+            return self._choice(value, choices)
         if name in ("number", "count", "whole") and not self._is_in_range(value):
             raise kinds.WrongKind
         return value
@@ -286,8 +286,9 @@ def _declaration(key, words, before):
             raise ValueError(f"there is no '{word}', but {', '.join(sorted(known))}")
         fields[_FIELDS.get(word, word)] = value
     fields["choices"] = tuple(fields.get("choices", ()))
+    outer = {"protocol": fields.get("protocol", True)}
     fields["inside"] = {
-        str(inner): _declaration(inner, said, {})
+        str(inner): _declaration(inner, {**outer, **said}, {})
         for inner, said in fields.get("inside", {}).items()
     }
     return Declaration(str(key), **fields)

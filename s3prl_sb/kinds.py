@@ -209,7 +209,7 @@ def described(kind, choices=(), low=None, above=None, high=None, optional=False)
     """
     words = []
     for name, is_list in split(kind) if kind else ():
-        if name == "text" and choices:
+        if name == "text" and choices and not is_list:
             words += choices
             continue
         if name == "count" and low is None and above is None:

@@ -304,11 +304,13 @@ def searched_layers(hparams):
 
     Raises
     ------
-    RecipeError, s3prl_sb.lobes.featurizer.LayersError
+    RecipeError
         For a distance or a layer that there is not.
     """
-    # Of this class: it says which layers there are, in its own words.
-    layers = Featurizer(hparams["upstream_model"].num_layers, hparams["layers"]).layers
+    try:  # it says which layers there are, in its own words
+        chosen = Featurizer(hparams["upstream_model"].num_layers, hparams["layers"])
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
     if hparams["distance"] not in dtw.DISTANCES:
         raise RecipeError(
             f"distance: '{hparams['distance']}', there are {', '.join(dtw.DISTANCES)}"
@@ -318,7 +320,7 @@ def searched_layers(hparams):
             "distance: cosine_neg_log is for features that are never negative, "
             "and normalized ones are: set normalize: False."
         )
-    return layers
+    return chosen.layers
 
 
 def read_sets(save_folder):

@@ -10,11 +10,6 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb import kinds
-from s3prl_sb.errors import UserError
-
-
-class LayersError(UserError, ValueError):
-    """Layers that an upstream does not have, or whose sum there is not."""
 
 
 class Featurizer(torch.nn.Module):
@@ -66,13 +61,13 @@ class Featurizer(torch.nn.Module):
                 not isinstance(index, numbers.Integral)
                 or not -num_layers <= index < num_layers
             ):
-                raise LayersError(
+                raise ValueError(
                     f"layers: there is no hidden state {index!r}; the upstream "
                     f"has {num_layers}, 0 to {num_layers - 1}, 'all' or 'last'"
                 )
         indices = [int(index) % num_layers for index in indices]
         if not indices or len(set(indices)) < len(indices):
-            raise LayersError(f"layers: {layers} is empty or names one twice")
+            raise ValueError(f"layers: {layers} is empty or names one twice")
         return indices
 
     @property

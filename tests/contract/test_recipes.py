@@ -7,8 +7,22 @@ import pytest
 import ruamel.yaml
 from speechbrain.utils.run_opts import RunOptions
 
-from s3prl_sb import resources
+from s3prl_sb import recipe_help, resources
+from s3prl_sb.brains import verification
+from s3prl_sb.brains.caching import KINDS
+from s3prl_sb.configuration import Configuration
+from s3prl_sb.corpora import speech_commands
+from s3prl_sb.corpora.iemocap import SESSIONS
+from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
+from s3prl_sb.corpora.librilight import SETS
+from s3prl_sb.dataio.cache import DTYPES
+from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.experiment import load_recipe
+from s3prl_sb.keys import Schema, shared
+from s3prl_sb.lobes.dtw import DISTANCES
+from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.nodes import plain
 
 RECIPES = resources.recipes()
 ROOT = resources.folder("recipes").parent
@@ -90,6 +104,116 @@ def test_every_key_is_used(file):
         in_yaml = re.search(rf"<{key}[\[.>]", yaml)
         in_code = re.search(rf'hparams.*"{key}"|hparams\.{key}\b', code)
         assert in_yaml or in_code or key in options, f"nothing reads '{key}'"
+
+
+# ----------------------------------------------------------------------- the schema
+TEMPLATE = ROOT / "templates" / "new_task" / "hparams" / "train.yaml"
+
+
+def every_schema(function):
+    files = {n: f / "hparams" / "train.yaml" for n, f in RECIPES.items()}
+    files = {**files, "template": TEMPLATE} if TEMPLATE.is_file() else files
+    return pytest.mark.parametrize(
+        "schema", map(Schema.of, files.values()), ids=list(files)
+    )(function)
+
+
+@every_schema
+def test_every_key_is_declared(schema):
+    """A key that nobody declares is kept on resume, whatever it is."""
+    undeclared = [key for key in schema if not schema[key].declared]
+    assert not undeclared, (
+        f"say in recipes/keys.yaml or under __keys what {undeclared} are"
+    )
+
+
+@every_schema
+def test_every_own_declaration_is_needed(schema):
+    """Of a key that the recipe has, and not said already by all recipes."""
+    for key, declaration in schema.own.items():
+        assert key in schema, f"'{key}' is declared, but the recipe has none"
+        assert declaration != shared().get(key), f"'{key}' is declared twice"
+
+
+def test_every_shared_declaration_is_used():
+    schemas = [Schema.of_recipe(name) for name in RECIPES]
+    for key in shared():
+        those = [schema for schema in schemas if key in schema]
+        assert len(those) > 1, f"'{key}' is of {len(those)} recipe: declare it there"
+
+
+@every_schema
+def test_defaults_are_what_they_should_be(schema):
+    tree = Configuration(
+        schema.file, "{upstream: mel, data_folder: /a, output_folder: /b}"
+    ).resolved
+    for key in schema:
+        value = schema.check(key, tree[key])
+        if schema[key].is_plain:
+            assert value == schema.check(key, value)
+            assert plain(value) == plain(tree[key])
+
+
+@every_schema
+def test_help_shows_every_key(schema):
+    text = recipe_help.text(schema.file)
+    shown = re.findall(r"^  --(\w+) ", text, re.M)
+    assert shown == list(schema)
+    assert max(map(len, text.splitlines())) <= 88
+    for key in schema:
+        for choice in schema[key].choices:
+            assert str(choice) in text
+
+
+#: What the code takes; a key with choices that is not here has nobody who reads it.
+READ_BY = {
+    "cache": KINDS,
+    "cache_dtype": tuple(DTYPES),
+    "librilight_split": tuple(SETS),
+    "unknown_words": UNKNOWN_WORDS,
+    "fold": ("all", *SESSIONS),
+    "distance": tuple(DISTANCES),
+    "precision": tuple(PRECISIONS),
+}
+
+
+def read_by(key, choice, tmp_path):
+    """Calls what reads a key; it complains of nothing but the data that lack."""
+    if key == "version":
+        speech_commands.prepare_speech_commands(tmp_path, tmp_path, version=choice)
+    elif key == "labels":
+        speech_commands.prepare_speech_commands(tmp_path, tmp_path, labels=choice)
+    elif key == "layers":
+        assert Featurizer(3, choice).layers
+    elif key == "corpus":
+        source = (RECIPES["SUPERB/SD"] / "train.py").read_text("utf-8")
+        assert f'"{choice}": prepare_' in source
+    elif key == "score_normalization":
+        verification._cohort({}, {key: choice, "cohort_size": 1})
+    else:
+        pytest.fail(f"what reads '{key}'?")
+
+
+def declarations_with_choices():
+    for name in RECIPES:
+        schema = Schema.of_recipe(name)
+        for key in schema:
+            for inner in (schema[key], *schema[key].inside.values()):
+                if inner.choices:
+                    yield name, inner
+
+
+def test_every_choice_is_taken(tmp_path):
+    for name, declaration in declarations_with_choices():
+        key = declaration.name
+        if key in READ_BY:
+            assert set(declaration.choices) <= set(READ_BY[key]), f"{name} {key}"
+            continue
+        for choice in declaration.choices:
+            try:
+                read_by(key, choice, tmp_path)
+            except ManifestError as error:
+                assert f"{key}: '{choice}'" not in str(error), error
 
 
 @every_recipe

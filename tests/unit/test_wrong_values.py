@@ -1,0 +1,312 @@
+"""What is wrong with a recipe is said in a few words, before any data are read."""
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+
+import pytest
+
+from s3prl_sb import experiment, resources
+from s3prl_sb.errors import UserError
+
+KS = resources.recipes()["SUPERB/KS"] / "hparams/train.yaml"
+
+
+class Reached(Exception):
+    """Data would have been read."""
+
+
+def prepare(hparams):
+    raise Reached
+
+
+def message(argv, tmp_path, monkeypatch):
+    """What the user reads; anything but an error of hers is a failure."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    argv = [str(part) for part in argv]
+    if not any(part.startswith("--output_folder") for part in argv):
+        argv.append(f"--output_folder={tmp_path}/out")
+    if not any(part.partition("=")[0] == "--upstream" for part in argv):
+        argv.append("--upstream=hubert_small_random")
+    with pytest.raises(UserError) as error, contextlib.redirect_stderr(io.StringIO()):
+        experiment.start(argv, prepare)
+    said = str(error.value)
+    assert said.count("\n") < 3 and len(said) < 700, said
+    assert not (tmp_path / "out/hyperparams.yaml").exists(), "it has begun already"
+    return said
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        # numbers
+        ("--lr abc", "--lr is a number above 0, such as 0.0001, not 'abc'."),
+        ("--lr 0,1", "--lr is a number above 0, such as 0.0001, not '0,1'."),
+        ("--lr -1", "not -1"),
+        ("--lr null", "not null"),
+        ("--lr '[0.1]'", "not [0.1]"),
+        ("--lr '{a: 1}'", "--lr is a number above 0"),
+        (
+            "--total_steps abc",
+            "--total_steps is a whole number from 1 on, such as 2000",
+        ),
+        ("--total_steps 0", "not 0"),
+        ("--total_steps 7", "total_steps 7 is no multiple of steps_per_epoch 5000"),
+        ("--total_steps 2.5", "not 2.5"),
+        ("--seed 1.5", "--seed is a whole number from 0 to 4294967295"),
+        ("--seed abc", "not 'abc'"),
+        ("--batch_size 0", "--batch_size is a whole number from 1 on or null"),
+        ("--batch_size null", "without batch_seconds"),
+        ("--grad_accumulation_factor x", "--grad_accumulation_factor: invalid int"),
+        ("--max_grad_norm 0", "--max_grad_norm is a number above 0"),
+        (
+            "--train_fraction 3",
+            "--train_fraction is a number above 0, up to 1, or null",
+        ),
+        ("--lr_search '[a]'", "--lr_search is a list of numbers above 0 or null"),
+        ("--lr_search '[]'", "not []"),
+        ("--lr_search '[0.1, 0.1]'", "different learning rates"),
+        ("--lr_search '[0.1]' --freeze no", "choose lr yourself"),
+        # choices, flags
+        ("--cache nonsense", "--cache is auto, off, pooled or frames, not 'nonsense'."),
+        ("--cache frames --freeze off", "cache: frames is impossible"),
+        ("--cache_dtype float8", "--cache_dtype is float16 or float32, not 'float8'."),
+        ("--labels other", "--labels is superb or folders, not 'other'."),
+        ("--version v9", "--version is auto, v0.01 or v0.02, not 'v9'."),
+        ("--freeze perhaps", "--freeze is True or False, not 'perhaps'."),
+        ("--skip_prep 3", "--skip_prep is True or False, not 3."),
+        # what is made
+        (
+            "--featurizer '{layers: 70}'",
+            "--featurizer: layers: there is no hidden state",
+        ),
+        (
+            "--featurizer '{layer: all}'",
+            "Featurizer takes no 'layer'. Did you mean lay",
+        ),
+        ("--featurizer '{normalize: ja}'", "normalize is True or False, not 'ja'"),
+        (
+            "--featurizer null",
+            "--featurizer is an object made by !new: (a torch.nn.Mod",
+        ),
+        (
+            "--featurizer !new:s3prl_sb.lobes.featurizer.Featurizr",
+            "Did you mean Featur",
+        ),
+        (
+            "--featurizer !name:torch.nn.Linear",
+            "--featurizer is an object made by !new",
+        ),
+        ("--train_pipes x", "--train_pipes is a list of objects made by !new:"),
+        ("--train_pipes '[x]'", "--train_pipes is a list of objects made by !new:"),
+        ("--eval_pipes '{a: 1}'", "--eval_pipes is a list of objects made by !new:"),
+        (
+            "--head '{hidden_sizee: 3}'",
+            "--head: s3prl_sb.lobes.heads.UtteranceClassifi",
+        ),
+        ("--head !name:nowhere.Head", "no module 'nowhere' can be imported"),
+        ("--head x", "--head is a class or a function named by !name:"),
+        ("--opt_class '{lrr: 3}'", "torch.optim.Adam takes no 'lrr'. Did you mean lr?"),
+        (
+            "--opt_class !name:torch.nn.Linear",
+            "(a torch.optim.Optimizer), not torch.nn",
+        ),
+        ("--opt_class !name:torch.optim.Adamm", "Did you mean Adam"),
+        ("--epoch_counter '{limit: x}'", "--epoch_counter: invalid literal for int()"),
+        ("--checkpointer null", "--checkpointer is an object made by !new:"),
+        ("--train_dataloader_opts '{num_workers: x}'", "_opts.num_workers is a whole"),
+        ("--train_dataloader_opts '{num_worker: 1}'", "Did you mean train_dataloader_"),
+        # the upstream
+        ("--upstream", "--upstream has no value. It is a text."),
+        ("--upstream --lr 3", "--upstream has no value. It is a text."),
+        ("--upstream hubert_bas", "Did you mean hubert_base"),
+        ("--upstream none.yaml", "There is no card file 'none.yaml'"),
+        ("--upstream null", "--upstream is a text, such as 'hubert_base', not null"),
+        (
+            "--upstream_model '{sourc: x}'",
+            "Hubert takes no 'sourc'. Did you mean source",
+        ),
+        ("--upstream_model '{adapter: {kind: lora}}'", "set freeze: False"),
+        (
+            "--freeze no --upstream_model '{adapter: {kind: lor}}'",
+            "Known: lora, bottle",
+        ),
+        (
+            "--freeze no --upstream_model '{adapter: {rnk: 3}}'",
+            "'lora': rnk. Known: rank",
+        ),
+        (
+            "--upstream_model '{adapter: lora}'",
+            "adapter is a mapping or null, not 'lora",
+        ),
+        ("--upstream_model '{precision: fp8}'", "precision is fp32, bf16 or fp16, not"),
+        ("--upstream_model '{freeze: ja}'", "freeze is True or False, not 'ja'"),
+        ("--upstream_model '{source: /nowhere}'", "No checkpoint at '/nowhere'"),
+        # the command line
+        ("--device gpu", "--device gpu: torch knows no such device. There are: cpu"),
+        ("--device cuda:99", "--device cuda:99: torch sees"),
+        ("--precision fp8", "--precision: invalid choice: 'fp8'"),
+        ("--xyzzy 3", "There is no key 'xyzzy'. There are: seed, upstream"),
+        ("--__keys '{lr: {is: text}}'", "There is no key '__keys'"),
+        ("--lr 1 --lr 2", "--lr is given twice"),
+        ("--lr '{'", "The command line is no YAML at "),
+        ("--lr '!ref <x>'", "--lr: <x> refers to no key"),
+        ("--lr '!foo 3'", "--lr: could not determine a constructor for the tag '!foo'"),
+        ("--data_folder '[a, b]'", "--data_folder is a folder or null, not ['a', 'b']"),
+        ("--output_folder null", "--output_folder is a folder, not null"),
+    ],
+)
+def test_on_the_command_line(given, words, tmp_path, monkeypatch):
+    assert words in message([KS, *shlex.split(given)], tmp_path, monkeypatch)
+
+
+def test_no_recipe_at_all(tmp_path, monkeypatch):
+    assert "begins with its YAML file" in message(["--lr=1"], tmp_path, monkeypatch)
+    assert "none.yaml' cannot be read" in message(["none.yaml"], tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (
+            "<upstream>",
+            "<upstrem>",
+            "line 11: upstream_model: <upstrem> refers to no k",
+        ),
+        ("upstream: h", " upstream: h", "mine.yaml' is not a recipe: line 9: expected"),
+        ("seed: 1986", "seed 1986", "is not a recipe: line 6: mapping values are not"),
+        ("seed: 1986", 'seed: "1986', "is not a recipe: line"),
+        (
+            "seed: 1986",
+            "seed: abc",
+            "line 5: seed is a whole number from 0 to 4294967295",
+        ),
+        ("seed: 1986", "seed: !ref <seed>", "line 5: seed: its references go round"),
+        ("lr: 0.0001", "lr: fast", "lr is a number above 0, not 'fast'"),
+        (
+            "pipes.LoadAudio",
+            "pipes.LoadAudi",
+            "train_pipes: 's3prl_sb.dataio.pipes' has",
+        ),
+        ("dataio.pipes.L", "dataio.pipe.L", "no module 's3prl_sb.dataio.pipe' can be"),
+        ("!name:torch.optim", "!new:torch.optim", "opt_class: torch.optim.Adam: Adam."),
+        (
+            "hidden_size: 256",
+            "hidden_sizes: 256",
+            "head: s3prl_sb.lobes.heads.Utteranc",
+        ),
+        (
+            "labels: superb",
+            "labels: superp",
+            "labels is superb or folders, not 'superp'",
+        ),
+        (
+            "labels: superb",
+            "labels: !apply:os.listdir [/no]",
+            "labels: /no: No such file",
+        ),
+        (
+            "labels: superb",
+            "labels: !include:no.yaml",
+            "labels: .*no.yaml: No such file",
+        ),
+        (
+            "labels: superb",
+            "labels: !ref <seed> // 0",
+            "labels: integer division or mod",
+        ),
+        ("upstream: hubert_base", "upstream: !PLACEHOLDER", "give --upstream VALUE"),
+        ("__keys:", "__keys:\n    lr: {iz: 3}", "the declaration of 'lr': there is no"),
+    ],
+)
+def test_in_a_yaml_of_ones_own(old, new, words, tmp_path, monkeypatch):
+    text = KS.read_text("utf-8")
+    assert old in text
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text.replace(old, new, 1), "utf-8")
+    argv = [mine] if "PLACEHOLDER" not in new else [mine, "--lr=1"]
+    said = _said(argv, "PLACEHOLDER" in new, tmp_path, monkeypatch)
+    assert re.search(words.replace("(", r"\("), said), said
+
+
+def _said(argv, without_upstream, tmp_path, monkeypatch):
+    if not without_upstream:
+        return message(argv, tmp_path, monkeypatch)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(UserError) as error:
+        experiment.start([*map(str, argv), f"--output_folder={tmp_path}/out"], prepare)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"- a\n", b"a\n", b"\x00\x01", b"a: \xff\n", b"seed: 1\nseed: 2\n"]
+)
+def test_files_that_are_no_recipe(content, tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_bytes(content)
+    said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
+    assert "mine.yaml' is not a recipe: " in said
+
+
+def test_a_key_that_the_yaml_lacks(tmp_path, monkeypatch):
+    text = KS.read_text("utf-8").replace("skip_prep: False", "skip: False")
+    (tmp_path / "mine.yaml").write_text(text)
+    hparams = experiment.load_recipe(tmp_path / "mine.yaml", "upstream: mel")
+    with pytest.raises(experiment.RecipeError, match="no key 'skip_prep'"):
+        hparams["skip_prep"]
+    assert hparams.get("skip_prep") is None
+
+
+def test_what_a_recipe_calls_later_names_its_key_too(tmp_path):
+    hparams = experiment.load_recipe(KS, "upstream: mel\nhead: {input_size: null}")
+    with pytest.raises(UserError, match="^--head: s3prl_sb.lobes.heads.Utterance"):
+        hparams["head"](num_classes=3)
+    hparams = experiment.load_recipe(KS, "upstream: mel\nopt_class: {betas: [7, 8]}")
+    with pytest.raises(UserError, match="^--opt_class: torch.optim.*: Invalid beta"):
+        hparams["opt_class"](hparams["featurizer"].parameters())
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_traceback_is_for_whoever_wants_it(wanted, monkeypatch, caplog, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setenv("S3PRL_SB_TRACEBACK", "1" if wanted else "")
+    experiment.say_what_is_wrong()
+    with pytest.raises(UserError) as error:
+        experiment.load_recipe(KS, "upstream: mel\nfeaturizer: {layers: 7}")
+    sys.excepthook(error.type, error.value, error.tb)
+    printed = capsys.readouterr().err
+    assert ("Traceback" in printed and "featurizer.py" in printed) == wanted
+    assert ("there is no hidden state 7" in caplog.text) != wanted
+
+
+@pytest.mark.parametrize(
+    "name, given, words",
+    [
+        ("ASR", "--spec_augment {time_mask: 3}", "SpecAugment takes no 'time_mask'"),
+        ("ASR", "--librilight_split 3h", "is 10h, 1h, 10m-0"),
+        (
+            "ASV",
+            "--score_normalization yes",
+            "--score_normalization is as_norm or null",
+        ),
+        ("ASV", "--loss {margins: 3}", "AMSoftmaxLoss takes no 'margins'"),
+        ("ER", "--fold 6", "--fold is all, 1, 2, 3, 4 or 5, not 6"),
+        ("IC", "--slots x", "--slots is a list of texts"),
+        ("PR", "--unknown_words what", "--unknown_words is error, drop or spn"),
+        ("QbE", "--distance euclid", "--distance is cosine_exp, cosine"),
+        ("SD", "--corpus x", "--corpus is libri2mix or ami"),
+        ("SD", "--cache pooled", "--cache is auto, off or frames, not 'pooled'"),
+        (
+            "SD",
+            "--thresholds [2]",
+            "--thresholds is a list of numbers above 0, up to 1",
+        ),
+        ("SF", "--train_speakers x", "--train_speakers is a list of texts"),
+        ("SID", "--crops 0", "--crops is a whole number from 1 on or null"),
+    ],
+)
+def test_of_each_recipe(name, given, words, tmp_path, monkeypatch):
+    file = resources.recipes()[f"SUPERB/{name}"] / "hparams/train.yaml"
+    argv = [file, *given.split(" ", 1)]
+    assert words in message(argv, tmp_path, monkeypatch)
