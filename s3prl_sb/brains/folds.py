@@ -11,7 +11,7 @@ from pathlib import Path
 from s3prl_sb import protocol
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
-from s3prl_sb.files import read_json, write_json
+from s3prl_sb.files import naming, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,13 @@ def summary(folder, folds, inner=""):
     found = []
     for fold in folds:
         path = folder / f"fold{fold}" / inner / "results.json"
-        found.append(read_json(path, "the results of a fold", kind=dict))
+        again = f"Run fold {fold} again: delete this file first."
+        found.append(read_json(path, "the results of a fold", again, kind=dict))
+    with naming(folder, "a folder with the results of all folds"):
+        return _summary(folds, found, inner)
+
+
+def _summary(folds, found, inner):
     utterances = {
         split: sum(results["utterances"][split] for results in found)
         for split in found[0]["utterances"]
