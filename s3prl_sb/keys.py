@@ -217,13 +217,15 @@ class Schema:
         default.update(self._computed(values))
         return _changed(values, default, self)
 
-    def protocol(self, values):
+    def protocol(self, values, changed=None):
         """Where a run departs from SUPERB's protocol.
 
         Arguments
         ---------
         values : dict
             As for :meth:`kept`.
+        changed : dict, optional
+            What :meth:`changed` says of them, if that is known already.
 
         Returns
         -------
@@ -231,7 +233,8 @@ class Schema:
             Like :meth:`changed`, but only keys that belong to the protocol, with
             values that do not. Empty: it is SUPERB's own.
         """
-        return _departures(self.changed(values), self)
+        changed = self.changed(values) if changed is None else changed
+        return _departures(changed, self)
 
     def _computed(self, values):
         """What the recipe's own calls give for these values: an upstream's card."""

@@ -136,8 +136,9 @@ def told(schema, recipe, utterances, options=None):
     recipe = {key: recipe.get(key) for key in {**dict.fromkeys(schema), **recipe}}
     recipe = {key: value for key, value in recipe.items() if key not in places}
     before = flat(plain(schema.tree))
-    settings = {**flat(schema.changed(recipe)), **options}
-    departs = {**flat(schema.protocol(recipe)), **options}
+    changed = schema.changed(recipe)
+    settings = {**flat(changed), **options}
+    departs = {**flat(schema.protocol(recipe, changed)), **options}
     for found in (settings, departs):
         if "freeze" in found:  # the recipe passes it on to the upstream
             found.pop("upstream_model.freeze", None)

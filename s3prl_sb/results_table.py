@@ -133,6 +133,9 @@ def as_csv(runs):
             row[title] = metrics[title] = value
             if spread is not None:
                 row[f"{title} std"] = metrics[f"{title} std"] = spread
+        judged = run.get("protocol") or {}
+        if judged.get("followed") is False:
+            row["protocol"] = ", ".join(judged["differs"])  # whole
         rows.append({**row, "seconds": run["seconds"]})
     names = [name for name in header if name not in ("test", "time", "folder")]
     names += [*metrics, "seconds", "folder"]

@@ -174,6 +174,8 @@ def about_settings(brain):
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:
         return dict.fromkeys(("settings", "defaults", "protocol"))
+    if recipe.get("lr_search"):  # it was trained with the one that did best
+        recipe = {**recipe, "lr": brain.hparams.lr}
     schema = protocol.schema_of(brain.task, getattr(brain.hparams, SCHEMA))
     precision = getattr(brain, "precision", "fp32")
     # An option of SpeechBrain's, no key of a recipe.

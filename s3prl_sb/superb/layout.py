@@ -192,12 +192,15 @@ def notes(table, published=False):
             found.append(NOTES["doubtful"].format(row["upstream"], reasons))
     if any(_has_version(row) for row in table["rows"]):
         found.append(NOTES["parts"])
-    versions = {
-        run.get("s3prl_sb") or "unknown"
+    runs = [
+        run
         for row in table["rows"]
         for cell in row["cells"].values()
         for run in cell["runs"]
-        if run["state"] == "done"
+    ]
+    found += dict.fromkeys(run["error"] for run in runs if "error" in run)
+    versions = {
+        run.get("s3prl_sb") or "unknown" for run in runs if run["state"] == "done"
     }
     if len(versions) > 1:
         found.append(NOTES["versions"].format(", ".join(sorted(versions))))

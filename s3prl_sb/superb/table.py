@@ -240,7 +240,9 @@ def _told(folder, seed, state):
     if state != "done":
         return told
     try:
-        results = read_json(folder / RESULTS, "the results of a run", kind=dict)
+        again = "Delete it, and run the benchmark again."
+        results = read_json(folder / RESULTS, "the results of a run", again, dict)
+        _check(results, folder / RESULTS, again)
     except FileError as error:
         return {**told, "state": "failed", "error": str(error)}
     told.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
@@ -249,6 +251,13 @@ def _told(folder, seed, state):
     told["protocol"] = results.get("protocol")
     told["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
     return told
+
+
+def _check(results, path, fix):
+    """Makes sure that there are numbers to show."""
+    with naming(path, "the results of a run", fix):
+        for value in results["metrics"].values():
+            float(value)
 
 
 def _summary(runs, metric):

@@ -376,8 +376,9 @@ def results(output):
     found = json.loads(Path(output, "results.json").read_text())
     for name in ("seconds", "peak_memory_gb"):
         del found[name]
-    for name in ("settings", "defaults"):  # where its features lie
-        (found.get(name) or {}).pop("cache_folder", None)
+    for name in ("settings", "defaults"):  # where its features lie, how lr was found
+        for key in ("cache_folder", "lr_search"):
+            (found.get(name) or {}).pop(key, None)
     return found
 
 

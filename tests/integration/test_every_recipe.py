@@ -29,6 +29,7 @@ tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
 """
 BUDGET = {"total_steps": 4, "steps_per_epoch": 2, "batch_size": 4}
 SCHEMA = {
+    "version": int,
     "task": str,
     "upstream": str,
     "chosen_by": dict,
@@ -43,6 +44,12 @@ SCHEMA = {
     "seconds": float,
     "peak_memory_gb": float,
     "device": str,
+    "upstream_model": dict,
+    "training": dict,
+    "settings": dict,
+    "defaults": dict,
+    "protocol": dict,
+    "identity": dict,
     "versions": dict,
 }
 
@@ -128,6 +135,11 @@ def test_results(name, finished):
     assert metric in found["metrics"] and metric in found["valid"]
     assert isinstance(found["chosen_by"]["highest"], bool)
     assert found["utterances"] == small(name).UTTERANCES
+    assert found["upstream_model"]["trained"] == "frozen"
+    assert found["protocol"]["followed"] is False  # of a few tables
+    assert found["protocol"]["data"] == "own tables"
+    assert found["settings"].keys() == found["defaults"].keys()
+    assert {"cache", "test_csv"} <= found["settings"].keys()
     if trains:
         assert 0 < found["best_step"] <= found["total_steps"]
     assert len(found["layer_weights"]) == len(found["layers"]) <= 3

@@ -231,6 +231,16 @@ def test_what_a_run_was_trained_with(tmp_path, monkeypatch):
     assert found["protocol"]["differs"] == ["precision bf16"]
 
 
+def test_the_rate_that_was_chosen_is_the_one_that_counts(tmp_path):
+    chosen = brain(tmp_path, "lr_search: [0.1, 0.003]")
+    for lr, followed in ((0.1, True), (0.003, False)):
+        chosen.hparams.lr = lr  # as running.run does
+        found = results.about_settings(chosen)
+        assert found["settings"]["lr"] == lr
+        assert found["settings"]["lr_search"] == [0.1, 0.003]
+        assert found["protocol"]["followed"] is followed
+
+
 def test_weights_are_known_by_their_hash(tmp_path):
     one = written(tmp_path)["identity"]
     other = brain(tmp_path)

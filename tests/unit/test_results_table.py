@@ -157,6 +157,8 @@ def test_protocol(show):
     }
     lines = show(runs).splitlines()
     assert "followed" in lines[1] and "total_steps 20, lr 1, 1 more" in lines[2]
+    rows = table(show(runs, "--format", "csv"))
+    assert rows[1]["protocol"] == "total_steps 20, lr 1, batch_size 2"
 
 
 def test_older_results_are_listed(show):

@@ -227,12 +227,16 @@ def test_lost_names_lose_no_runs(bench, tmp_path, damage):
     }
 
 
-def test_an_unreadable_result_hides_no_other(bench, tmp_path):
+@pytest.mark.parametrize("damage", ("{", "[]", "{}", '{"metrics": {"accuracy": []}}'))
+def test_an_unreadable_result_hides_no_other(bench, tmp_path, damage):
     bench("--tasks KS SID --seed 0")
     [folder] = (tmp_path / "out/mel/SID").iterdir()
-    (folder / "results.json").write_text("{")
+    (folder / "results.json").write_text(damage)
     found, _ = bench("--tasks KS --seed 0")
     assert shown(found) == {"mel": {"KS": [(50, 0)]}}
+    # Asked for, it is named.
+    _, printed = bench("--tasks KS SID --seed 0")
+    assert "failed" in printed and f"{folder}/results.json' is not" in printed
 
 
 # --------------------------------------------------------------- published numbers

@@ -161,6 +161,10 @@ def test_written_and_read(runs, tmp_path):
     assert (tmp_path / "table.md").read_text().startswith("| upstream |")
     with pytest.raises(ValueError, match="is not there"):
         table.read(tmp_path / "nowhere")
+    for damage in ("{", "[]", '{"tasks": ["KS"], "rows": [{}]}', '{"tasks": 1}'):
+        (tmp_path / "table.json").write_text(damage)
+        with pytest.raises(ValueError, match="table.json' is not the table of a"):
+            table.read(tmp_path)
 
 
 # ------------------------------------------------------------- of several commands
