@@ -99,11 +99,10 @@ class Document:
         call = _CALL.fullmatch(name)
         if call and not isinstance(node, list):
             made = find_class(call[2], kind) if kind else None
-            arguments = node if isinstance(node, dict) else {}
-            if made is None or not (arguments or not str(getattr(node, "value", ""))):
+            if made is None or not _has_named_arguments(node):
                 found.append(self._told(name, line, kind))
-                return
-            self._look_inside(arguments, kind.inner, kind.values, found)
+            elif isinstance(node, dict):
+                self._look_inside(node, kind.inner, kind.values, found)
         elif name == "!ref" and not isinstance(node, (dict, list)):
             self._check_reference(str(node.value), line)
         elif _is_attribute(node):
@@ -211,6 +210,8 @@ class Document:
         NodeError
             If something is.
         """
+        if key not in self.entries:
+            raise NodeError(f"There is no <{key}>.")
         if key not in self.built:
             if key in self.open:
                 raise NodeError(f"<{key}> refers to itself.")
@@ -225,7 +226,7 @@ class Document:
         call = _CALL.fullmatch(name)
         if call:
             made = find_class(call[2], kind) if kind else None
-            if made is None or isinstance(node, list):
+            if made is None or not _has_named_arguments(node):
                 raise NodeError(f"{name} is not {kind.what if kind else 'plain'}.")
             items = node.items() if isinstance(node, dict) else ()
             arguments = {str(text_of(k)): self._made(v, kind.inner) for k, v in items}
@@ -251,10 +252,27 @@ class Document:
         return self._value(match)
 
     def _value(self, match):
-        value = self.build(match[1])
+        if not match[2]:
+            value = self.build(match[1])
+            return value if match[3] is None else _number(value, match[3])
+        node = self.entries[match[1]]
         for part in re.findall(r"\[(\w+)\]", match[2]):
-            value = value[int(part) if isinstance(value, list) else part]
-        return value if match[3] is None else _number(value, match[3])
+            if not isinstance(node, dict) or part not in node:
+                raise NodeError(f"There is no {match[0]}.")
+            node = node[part]
+        if match[0] in self.open:
+            raise NodeError(f"{match[0]} refers to itself.")
+        self.open.add(match[0])
+        value = self._made(node, None)  # what is within an entry is plain
+        self.open.discard(match[0])
+        return value
+
+
+def _has_named_arguments(node):
+    """Whether a node that calls something gives its arguments by name, or none."""
+    return isinstance(node, dict) or not (
+        isinstance(node, list) or str(getattr(node, "value", ""))
+    )
 
 
 def _is_attribute(node):
