@@ -24,7 +24,7 @@ import itertools
 
 import torch
 
-from s3prl_sb.lobes.upstreams import adapters, finiteness
+from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -53,6 +53,9 @@ class _Built(type):
     """Finishes an upstream when its whole ``__init__`` has run."""
 
     def __call__(cls, *args, **kwargs):
+        for name, value in kwargs.items():
+            if isinstance(value, dict):  # such as a card's config
+                values.check_options({name: value}, cls.__name__)
         self = super().__call__(*args, **kwargs)
         # What a module was built from is part of its identity: the feature
         # cache must tell n_mels=40 from n_mels=80, whatever the class.
