@@ -16,6 +16,7 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 
 from s3prl_sb import arguments, own, trust
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import naming, read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +63,7 @@ def load_recipe(hparams_file, overrides=""):
     ...
     s3prl_sb.experiment.RecipeError: There is no key 'batchsize'. Did you mean …?
     """
-    with open(hparams_file, encoding="utf-8") as file:
-        known = _yaml().load(file)
+    known = read_yaml(hparams_file, "a recipe", kind=dict)
     changes = read_overrides(overrides)
     for key, value in (changes or {}).items():
         _check(key, value, known, prefix="")
@@ -153,7 +153,8 @@ def _start(argv, prepare):
         overrides = _apart(hparams_file, overrides)
     hparams = load_recipe(hparams_file, overrides)
     folder = hparams["output_folder"]
-    sb.create_experiment_directory(folder, hparams_file, overrides)
+    with naming(folder, "a place for a run"):
+        sb.create_experiment_directory(folder, hparams_file, overrides)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep_script, args=[folder])
     run_on_main(own.keep, args=[Path(folder) / "hyperparams.yaml"])
@@ -186,8 +187,7 @@ def parse(argv):
     import speechbrain as sb
 
     hparams_file = sb.parse_arguments(argv)[0]
-    with open(hparams_file, encoding="utf-8") as file:
-        values = _yaml().load(file)
+    values = read_yaml(hparams_file, "a recipe", kind=dict)
     _, run_opts, overrides = sb.parse_arguments(arguments.quoted(argv, values))
     changes = read_overrides(overrides) or {}
     # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps

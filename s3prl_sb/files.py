@@ -5,18 +5,26 @@ Authors
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
 
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
+#: Key of the checksum of the others, see :func:`write_json`.
+SUM = "sha256 of the rest"
 
 
 class FileError(UserError, ValueError):
     """A file that cannot be read, or does not hold what it should."""
+
+
+class MissingFile(FileError, FileNotFoundError):
+    """A file that is not there."""
 
 
 @contextlib.contextmanager
@@ -54,6 +62,8 @@ def naming(path, what="", fix=""):
         raise
     except Exception as error:  # json, yaml, torch, safetensors, the system: anything
         is_os = isinstance(error, OSError)
+        if is_os and error.filename:  # of a folder's files that one
+            path = error.filename
         reason = error.strerror if is_os and error.strerror else str(error)
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
@@ -64,7 +74,8 @@ def naming(path, what="", fix=""):
         reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
         problem = "cannot be read" if is_os or not what else f"is not {what}"
         message = f"'{path}' {problem}: {reason}. {fix}".rstrip()
-        raise FileError(message) from error
+        missing = isinstance(error, FileNotFoundError)
+        raise (MissingFile if missing else FileError)(message) from error
 
 
 def read_text(path, what="", fix=""):
@@ -121,6 +132,9 @@ def read_json(path, what="a JSON file", fix="", kind=None):
     with naming(path, what, fix):
         value = json.loads(read_text(path, what, fix))
         _check_kind(value, kind)
+        if isinstance(value, dict) and SUM in value:
+            if value.pop(SUM) != _sum(value):
+                raise ValueError("it is damaged, or was changed, as its checksum says")
     return value
 
 
@@ -171,9 +185,9 @@ def yaml_of(text, typ="rt"):
 
     Example
     -------
-    >>> bomb = "a: &a [x, x]\\n"
-    >>> for one, other in zip("abcdefghijklmnopqrstuvwxyz", "bcdefghijklmnopqrstuvwxyz"):
-    ...     bomb += f"{other}: &{other} [*{one}, *{one}]\\n"
+    >>> bomb = "a0: &a0 [x, x]\\n"
+    >>> for i in range(40):
+    ...     bomb += f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]\\n"
     >>> yaml_of(bomb)
     Traceback (most recent call last):
     ...
@@ -181,46 +195,34 @@ def yaml_of(text, typ="rt"):
     """
     import ruamel.yaml
 
-    value = ruamel.yaml.YAML(typ=typ).load(text)
-    if "*" in text:  # an alias
-        count(value)
-    return value
+    # Not libyaml, which a text that is nested too deeply crashes.
+    loader = ruamel.yaml.YAML(typ=typ, pure=True)
+    if re.search(r"[*]\w", text):
+        _count(loader.compose(text))
+    return loader.load(text)
 
 
-def count(value):
-    """How many values a value holds, what is held twice counted twice.
-
-    Arguments
-    ---------
-    value : object
-        Dicts, lists and others.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If it holds itself, or more than :data:`MOST_VALUES`.
-    """
+def _count(node):
+    """Refuses nodes of YAML that stand for too many values; aliases are one node."""
     counts = {}
 
-    def inside(value):
-        if not isinstance(value, (dict, list, tuple)):
+    def inside(node):
+        if not isinstance(node.value, list):
             return 1
-        if id(value) not in counts:
-            counts[id(value)] = None
-            parts = value.values() if isinstance(value, dict) else value
-            counts[id(value)] = 1 + sum(map(inside, parts))
-        if counts[id(value)] is None:
+        if node not in counts:
+            counts[node] = None
+            parts = [p for part in node.value for p in _parts(part)]
+            counts[node] = 1 + sum(map(inside, parts))
+        if counts[node] is None:
             raise ValueError("it holds itself")
-        return counts[id(value)]
+        return counts[node]
 
-    found = inside(value)
-    if found > MOST_VALUES:
+    if inside(node) > MOST_VALUES:
         raise ValueError(f"its aliases stand for more than {MOST_VALUES} values")
-    return found
+
+
+def _parts(part):
+    return part if isinstance(part, tuple) else (part,)
 
 
 def read_tensors(path, what="a file of tensors", fix=""):
@@ -247,6 +249,33 @@ def read_tensors(path, what="a file of tensors", fix=""):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def read_safetensors(path, what="a safetensors file", fix=""):
+    """Reads a safetensors file.
+
+    Arguments
+    ---------
+    path, what, fix
+        As for :func:`naming`.
+
+    Returns
+    -------
+    tensors : dict
+        Names to tensors on the CPU.
+    metadata : dict
+        Names to texts.
+
+    Raises
+    ------
+    FileError
+        That names the file.
+    """
+    from safetensors import safe_open
+
+    with naming(path, what, fix), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return tensors, file.metadata() or {}
+
+
 def _check_kind(value, kind):
     if kind is not None and not isinstance(value, kind):
         raise ValueError(f"it holds a {type(value).__name__}, not a {kind.__name__}")
@@ -262,6 +291,11 @@ def write_text(path, text):
     text : str
         Its content.
 
+    Raises
+    ------
+    FileError
+        That names the file.
+
     Example
     -------
     >>> import tempfile
@@ -271,6 +305,13 @@ def write_text(path, text):
     'hello'
     """
     path = Path(path)
+    try:
+        _write(path, text)
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written: {error.strerror}.") from error
+
+
+def _write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time: what a kill leaves is overwritten by the next.
     temporary = path.with_name(f".{path.name}.part")
@@ -284,7 +325,7 @@ def write_text(path, text):
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path, value):
+def write_json(path, value, signed=False):
     """Writes a JSON file, whole or not at all.
 
     Arguments
@@ -293,5 +334,15 @@ def write_json(path, value):
         The file.
     value : object
         JSON values.
+    signed : bool
+        Whether a dict gets its checksum, which :func:`read_json` compares: for what
+        decides silently what is computed.
     """
+    if signed:
+        value = {**value, SUM: _sum(value)}
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def _sum(value):
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

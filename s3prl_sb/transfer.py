@@ -7,7 +7,6 @@ Authors
 """
 
 import http.client
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ import zipfile
 
 from tqdm import tqdm
 
-from s3prl_sb.files import write_json
+from s3prl_sb.files import FileError, read_json, write_json
 
 CHUNK = 1 << 20  # bytes read at once
 TRIES = 5  # connections in a row that bring nothing
@@ -203,10 +202,10 @@ def _known(part):
     """``done``: bytes that can be kept; ``size`` in all, ``version``: or None."""
     known = {"done": 0, "size": None, "version": None}
     try:
-        found = json.loads(record(part).read_text("utf-8"))
+        found = read_json(record(part), kind=dict)
         if found["version"]:
             known.update(found, done=part.stat().st_size)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileError, OSError, KeyError):
         pass  # nothing kept, or by whom is not known: from the start
     return known
 

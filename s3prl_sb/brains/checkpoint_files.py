@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import re
+
 from speechbrain.utils.checkpoints import (
     CKPT_PREFIX,
     METAFNAME,
@@ -29,6 +31,56 @@ def is_checkpoint(path):
     bool
     """
     return path.name.startswith(CKPT_PREFIX) and path.is_dir()
+
+
+def age(path):
+    """When a checkpoint was made, as its name says.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        Its folder.
+
+    Returns
+    -------
+    (str, int) or None
+        Second, and number in it; None for a name that somebody has given.
+
+    Example
+    -------
+    >>> from pathlib import Path
+    >>> age(Path("save/CKPT+2026-11-28+21-44-24+01"))
+    ('2026-11-28+21-44-24', 1)
+    """
+    name = re.escape(CKPT_PREFIX) + r"\+(\d+-\d+-\d+\+\d+-\d+-\d+)\+(\d+)"
+    found = re.fullmatch(name, path.name)
+    return found and (found[1], int(found[2]))
+
+
+def in_order(paths):
+    """Sorts checkpoints by age, the oldest first.
+
+    Arguments
+    ---------
+    paths : list of pathlib.Path
+        Their folders.
+
+    Returns
+    -------
+    list of pathlib.Path
+        By what they say themselves; where one of them is damaged, by their names.
+        Older versions, which wrote no checksums, gave a name more than once: of theirs
+        a damaged one may be older than all others.
+    """
+    times = {}
+    for path in paths:
+        try:
+            times[path] = described(path).meta["unixtime"]
+        except FileError:
+            times[path] = float("-inf")
+    named = all(age(path) and (path / checksums.FILE).exists() for path in paths)
+    by_name = named and float("-inf") in times.values()
+    return sorted(paths, key=age if by_name else times.get)
 
 
 def described(path):

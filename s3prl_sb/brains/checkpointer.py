@@ -10,11 +10,22 @@ import shutil
 from pathlib import Path
 
 import torch
-from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, ckpt_recency
+from speechbrain.utils.checkpoints import (
+    CKPT_PREFIX,
+    Checkpoint,
+    Checkpointer,
+    ckpt_recency,
+)
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb import checksums
-from s3prl_sb.brains.checkpoint_files import described, is_checkpoint, verified
+from s3prl_sb.brains.checkpoint_files import (
+    age,
+    described,
+    in_order,
+    is_checkpoint,
+    verified,
+)
 from s3prl_sb.files import FileError, naming, read_tensors
 
 logger = logging.getLogger(__name__)
@@ -138,28 +149,28 @@ class AtomicCheckpointer(Checkpointer):
     def _set_damaged_aside(self):
         """Leaves the checkpoints that can be gone on from; renames the others."""
         problems, whole = {}, []
-        for path in sorted(self._list_checkpoint_dirs()):
+        for path in self._list_checkpoint_dirs():
             try:
                 whole.append(self.verified(path))
             except FileError as error:
                 problems[path] = str(error)
         if not problems:
             return
-        # By their names, which are times: what else tells it may be damaged.
-        first = min(problems)
-        older = [checkpoint for checkpoint in whole if checkpoint.path < first]
+        paths = in_order([*problems, *(checkpoint.path for checkpoint in whole)])
+        first = min(map(paths.index, problems))
+        older = paths[:first]
         if not older:
             raise FileError(
-                f"{problems[first]} No older checkpoint in '{self.checkpoints_dir}' is "
+                f"{problems[paths[first]]} No older checkpoint in '{self.checkpoints_dir}' is "
                 "whole. To train from the start, delete this folder."
             )
         ddp_barrier()  # all have looked
-        for path in {*problems, *(c.path for c in whole)} - {c.path for c in older}:
+        for path in paths[first:]:
             logger.warning(
                 "%s It is set aside as %s, and training goes on from the older %s",
                 problems.get(path, f"'{path}' came after a damaged one."),
                 self.DAMAGED + path.name,
-                older[-1].path.name,
+                older[-1].name,
             )
             if if_main_process():
                 aside = path.with_name(self.DAMAGED + path.name)
@@ -278,7 +289,14 @@ class AtomicCheckpointer(Checkpointer):
         return Checkpoint(final, saved.meta, files)
 
     def _new_checkpoint_dirpath(self):
-        return self._unfinished(super()._new_checkpoint_dirpath())
+        # SpeechBrain gives names again. A later one has the larger name here, so that
+        # the order is known where nothing but the names is left.
+        path = super()._new_checkpoint_dirpath()
+        stamps = [age(p) for p in self._list_checkpoint_dirs()]
+        stamp, number = max([*filter(None, stamps), age(path)])
+        if (stamp, number) in stamps:
+            number += 1
+        return self._unfinished(path.with_name(f"{CKPT_PREFIX}+{stamp}+{number:02d}"))
 
     def _custom_checkpoint_dirpath(self, name):
         return self._unfinished(super()._custom_checkpoint_dirpath(name))

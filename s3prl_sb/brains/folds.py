@@ -4,13 +4,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import logging
 import statistics
 from pathlib import Path
 
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
-from s3prl_sb.files import write_json
+from s3prl_sb.files import naming, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +138,13 @@ def summary(folder, folds, inner=""):
     found = []
     for fold in folds:
         path = folder / f"fold{fold}" / inner / "results.json"
-        found.append(json.loads(path.read_text(encoding="utf-8")))
+        again = f"Run fold {fold} again: delete this file first."
+        found.append(read_json(path, "the results of a fold", again, kind=dict))
+    with naming(folder, "a folder with the results of all folds"):
+        return _summary(folds, found, inner)
+
+
+def _summary(folds, found, inner):
     columns = zip(*(results["layer_weights"] for results in found))
     return {
         **found[0],

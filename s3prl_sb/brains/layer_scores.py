@@ -4,13 +4,19 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import hashlib
 import logging
 import os
 
+import torch
+
 from s3prl_sb.dataio.statistics import Moments, Standardize
+from s3prl_sb.files import FileError, naming, read_safetensors
 from s3prl_sb.lobes import dtw
 
 logger = logging.getLogger(__name__)
+
+SUM = "sha256"  # in the file's metadata: of its tensors
 
 
 class OneLayer:
@@ -110,7 +116,7 @@ def write(path, tensors):
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    save_file(tensors, temporary)
+    save_file(tensors, temporary, {SUM: _digest(tensors)})
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -129,11 +135,23 @@ def read(path):
     dict or None
         None where there is no file, or a broken one.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path) if path.is_file() else None
-    except (SafetensorError, OSError) as error:
-        logger.warning("Ignoring the broken %s: %s", path, error)
+    if not path.exists():
         return None
+    try:
+        with naming(path, "scores of one hidden state"):
+            tensors, metadata = read_safetensors(path)
+            if metadata.get(SUM) != _digest(tensors):
+                raise ValueError("it is damaged, or of an older version")
+            return tensors
+    except FileError as error:
+        logger.warning("%s It is computed again.", error)
+        return None
+
+
+def _digest(tensors):
+    """SHA-256 of names, shapes and values."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    return found.hexdigest()

@@ -14,6 +14,8 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
+from s3prl_sb.files import read_json
+
 
 @register_checkpoint_hooks
 class Standing:
@@ -44,4 +46,4 @@ class Standing:
 
     @mark_as_loader
     def _load(self, path, end_of_epoch):
-        vars(self).update(json.loads(Path(path).read_text(encoding="utf-8")))
+        vars(self).update(read_json(path, "the standing of a search", kind=dict))

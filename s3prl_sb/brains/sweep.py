@@ -16,7 +16,6 @@ Authors
 import contextlib
 import copy
 import functools
-import json
 import logging
 import math
 from pathlib import Path
@@ -31,7 +30,7 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.settings import current, digests
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
-from s3prl_sb.files import write_json
+from s3prl_sb.files import FileError, naming, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     result = sweep.result()
     if result["best"] is None:
         raise ValueError(_NONE_LEFT)
-    write_json(path, {**result, "settings": settings})
+    write_json(path, {**result, "settings": settings}, signed=True)
     # Five times the head and its optimizer; the result is kept.
     sweep.checkpointer.delete_checkpoints(num_to_keep=0)
     return result["best"]
@@ -380,7 +379,14 @@ def _settings(hparams, run_opts, rates, data):
 
 
 def _read(path):
+    """The result of an earlier search; {}: there is none that can be read."""
+    if not path.exists():
+        return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(path, "a search of learning rates", kind=dict)
+        with naming(path, "a search of learning rates"):
+            best, settings = float(found["best"]), dict(found["settings"])
+            return {**found, "best": best, "settings": settings}
+    except FileError as error:
+        logger.warning("%s The learning rates are searched again.", error)
         return {}

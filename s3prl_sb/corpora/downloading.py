@@ -12,7 +12,6 @@ Authors
 import gzip
 import hashlib
 import http.client
-import json
 import logging
 import os
 import shutil
@@ -25,7 +24,7 @@ from typing import NamedTuple, Optional
 from tqdm import tqdm
 
 from s3prl_sb import transfer
-from s3prl_sb.files import write_json
+from s3prl_sb.files import FileError, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -134,8 +133,8 @@ def _stamp(file, destination):
 def _is_done(file, destination):
     """Whether a file was unpacked, and what was is still there."""
     try:
-        moved = json.loads(_stamp(file, destination).read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        moved = read_json(_stamp(file, destination), kind=dict)["files"]
+    except (FileError, KeyError):
         return False
     return all((destination / name).exists() for name in moved)
 

@@ -11,7 +11,6 @@ documents, and pairs that were not searched as -10: ``trials.json`` holds all of
 """
 
 import difflib
-import json
 import logging
 import os
 import re
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from s3prl_sb.dataio import headers, manifest, rows, tables
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.files import write_json
+from s3prl_sb.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +207,8 @@ def read_trials(save_folder):
         "documents" to all their ids, "valid" and "test" to ``{query: ids of the
         documents that hold it}``: also of what is not searched.
     """
-    return json.loads(Path(save_folder, TRIALS).read_text(encoding="utf-8"))
+    again = "Delete it, and run the recipe again: it is prepared anew."
+    return read_json(Path(save_folder, TRIALS), "the trials", again, kind=dict)
 
 
 def _skipped(outputs, save_folder):

@@ -4,13 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
 import os
 
 import torch
 
 from s3prl_sb.dataio.dataset import Pipe
 from s3prl_sb.dataio.headers import audio_info
+from s3prl_sb.dataio.resampling import resample
 from s3prl_sb.errors import UserError
 
 
@@ -110,13 +110,10 @@ class LoadAudio(Pipe):
         if not torch.isfinite(sig).all():
             raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
         if rate != self.sample_rate:
-            sig = _resampler(rate, self.sample_rate)(sig)
+            try:
+                sig = resample(sig, rate, self.sample_rate)
+            except ValueError as error:
+                raise AudioFileError(
+                    f"{where} says that it has {error}. Its header is damaged."
+                ) from error
         return sig
-
-
-@functools.lru_cache(maxsize=32)
-def _resampler(rate, wanted):
-    """Keeps its filter, which takes longer to make than to apply."""
-    from torchaudio.transforms import Resample
-
-    return Resample(rate, wanted)

@@ -359,8 +359,8 @@ class _Job:
             if not torch.isfinite(features).all():
                 raise CacheError(
                     f"utterance '{item['id']}' ({item['wav']}) has features "
-                    f"that are not finite as {self.description['dtype']}. Try "
-                    "cache_dtype: float32; if that fails too, listen to the file."
+                    f"that are not finite as {self.description['dtype']}, though "
+                    "they are as computed. Choose cache_dtype: float32."
                 )
             yield item["key"], item["id"], features.cpu()
 

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
+#: Hz, of audio: below it speech is gone, above no converter works.
+RATES = range(500, 1_000_001)
 SLACK = 8  # bytes that a sound file may be shorter than its header says
 
 
@@ -54,6 +56,12 @@ def audio_info(path):
         raise ManifestError(message) from fault
     if info.frames <= 0:
         raise ManifestError(f"{path}: holds no audio (0 samples). Leave it out.")
+    if info.samplerate not in RATES:
+        raise ManifestError(
+            f"{path}: says that it has a sample rate of {info.samplerate} Hz, where "
+            f"there is audio from {RATES[0]} to {RATES[-1]} Hz: its header is damaged. "
+            "Get a sound copy of it, or leave it out."
+        )
     return info.samplerate, info.frames, info.channels
 
 

@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import write_json, write_text
+from s3prl_sb.files import read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ def json_rows(path):
     text = read_text(path)
     try:
         content = json.loads(text)
+    except RecursionError as fault:
+        raise ManifestError(f"{path}: nested too deeply. {SHAPE}") from fault
     except json.JSONDecodeError as fault:
         message = f"{path}:{fault.lineno}: column {fault.colno}: not valid JSON: "
         raise ManifestError(f"{message}{fault.msg}. {SHAPE}") from fault
@@ -289,7 +291,7 @@ def digest(path):
 def finished(save_folder, arguments):
     """``{split: path}`` if ``finish`` was done with these arguments, else None."""
     try:
-        stamp = json.loads((Path(save_folder) / STAMP).read_text("utf-8"))
+        stamp = read_json(Path(save_folder) / STAMP, "a stamp", kind=dict)
         paths = {n: str(Path(save_folder) / f"{n}.json") for n in stamp["sha256"]}
         same = stamp["arguments"] == json.loads(json.dumps(arguments))
         same = same and stamp["sha256"] == {n: digest(p) for n, p in paths.items()}

@@ -12,6 +12,7 @@ import base64
 from pathlib import Path
 
 from s3prl_sb.dataio.phones import PHONES
+from s3prl_sb.files import naming
 
 #: S3PRL's letters for ASR, the frequent ones first; ``|`` ends a word.
 LETTERS = "|ETAONIHSRDLUMCWFGYPBVK'XJQZ"
@@ -313,9 +314,11 @@ class SentencePieceTokenizer(Tokenizer):
             path = Path(model_file).expanduser()
             if not path.is_file():
                 raise FileNotFoundError(f"no sentencepiece model at '{path}'")
-            model = base64.b64encode(path.read_bytes()).decode("ascii")
+            with naming(path):
+                model = base64.b64encode(path.read_bytes()).decode("ascii")
         self.model = sentencepiece.SentencePieceProcessor()
-        self.model.LoadFromSerializedProto(base64.b64decode(model))
+        with naming(model_file or "the tokenizer", "a sentencepiece model"):
+            self.model.LoadFromSerializedProto(base64.b64decode(model))
         ids = range(self.model.vocab_size())
         pieces = [self.model.id_to_piece(i) for i in ids]
         no_text = [self.model.is_control(i) or self.model.is_unknown(i) for i in ids]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from s3prl_sb.files import naming, read_text
+
 logger = logging.getLogger(__name__)
 
 
@@ -171,7 +173,7 @@ def words_of(arpa):
         Without the marks of sentences and unknown words.
     """
     words, inside = [], False
-    with open(arpa, "rb") as file:
+    with naming(arpa, "an ARPA file in UTF-8"), open(arpa, "rb") as file:
         for line in file:
             if line.startswith(b"\\"):
                 if inside:
@@ -241,14 +243,14 @@ def check_lexicon(lexicon, tokenizer):
     path, known = Path(lexicon).expanduser(), set(tokenizer.tokens)
     if not path.is_file():
         raise FileNotFoundError(f"no lexicon at '{path}'")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            word, *spelling = line.split() or [""]
-            unknown = [token for token in spelling if token not in known]
-            if unknown or (word and not spelling):
-                fault = f"{unknown[0]!r} is no token" if unknown else "no characters"
-                raise ValueError(
-                    f"{path}:{number}: {fault}. A line is a word and its characters "
-                    f"between spaces, such as {'EGG E G G |'!r}."
-                )
+    lines = read_text(path, "a lexicon in UTF-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        word, *spelling = line.split() or [""]
+        unknown = [token for token in spelling if token not in known]
+        if unknown or (word and not spelling):
+            fault = f"{unknown[0]!r} is no token" if unknown else "no characters"
+            raise ValueError(
+                f"{path}:{number}: {fault}. A line is a word and its characters "
+                f"between spaces, such as {'EGG E G G |'!r}."
+            )
     return path

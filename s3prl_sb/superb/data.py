@@ -9,6 +9,7 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.arguments import is_path
+from s3prl_sb.files import read_text, yaml_of
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import RESERVED, check_keys, settings
 from s3prl_sb.superb.tasks import TASKS, unknown
@@ -147,16 +148,13 @@ def _toy(task, folder, made):
 def _read(path):
     import ruamel.yaml
 
+    text = read_text(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as fault:
-        raise ValueError(f"{path}: {fault.strerror}") from fault
-    try:
-        content = ruamel.yaml.YAML(typ="safe").load(text)
+        content = yaml_of(text, "safe")
     except ruamel.yaml.constructor.DuplicateKeyError as fault:
         line = fault.problem_mark.line + 1
         raise ValueError(f"{path}:{line}: a key for the second time") from fault
-    except ruamel.yaml.YAMLError as fault:
+    except (ruamel.yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ValueError(f"{path}: {fault}") from fault
     if not isinstance(content, dict):
         raise ValueError(

@@ -11,6 +11,7 @@ import pydoc
 
 from s3prl_sb import resources
 from s3prl_sb.arguments import COUNTS, is_count
+from s3prl_sb.files import read_yaml
 from s3prl_sb.superb.tasks import recipe, unknown
 
 #: Keys of a recipe that the command itself sets.
@@ -30,13 +31,10 @@ def settings(task):
     -------
     dict
     """
-    import ruamel.yaml
-
     place = resources.recipes().get(recipe(task))
     if place is None:
         raise ValueError(f"there is no recipe for {task} in this installation")
-    text = (place / "hparams" / "train.yaml").read_text(encoding="utf-8")
-    return ruamel.yaml.YAML().load(text)
+    return read_yaml(place / "hparams" / "train.yaml", "a recipe", kind=dict)
 
 
 def check_keys(task, overrides, where):

@@ -19,7 +19,7 @@ import s3prl_sb
 from s3prl_sb import own, resources, trust
 from s3prl_sb.arguments import UPSTREAM_FILES
 from s3prl_sb.experiment import plain
-from s3prl_sb.files import write_json
+from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import check_steps, settings
 from s3prl_sb.superb.tasks import recipe
@@ -119,8 +119,10 @@ class Run:
         values.setdefault("cache_folder", self.output / "cache")
         source = self.searched_by or self
         if self.searched_by and (source.folder / SEARCH).is_file():
-            found = json.loads((source.folder / SEARCH).read_text(encoding="utf-8"))
-            values["lr"] = found["best"]
+            path, what = source.folder / SEARCH, "a search of learning rates"
+            again = "Delete it: the next run searches again."
+            with naming(path, what, again):
+                values["lr"] = read_json(path, what, again, kind=dict)["best"]
         elif source.rates:  # or it has searched in each of its folds
             values["lr_search"] = source.rates
         place = resources.recipes()[recipe(self.task)]
@@ -146,10 +148,11 @@ def read_stamp(folder):
         The upstream's name and the version of s3prl_sb, where they are known.
     """
     try:
-        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-        return stamp, stamp.pop(ABOUT, {})
-    except (OSError, ValueError, AttributeError, TypeError):
+        stamp = read_json(folder / STAMP, kind=dict)
+    except FileError:
         return None, {}
+    about = stamp.pop(ABOUT, {})
+    return stamp, about if isinstance(about, dict) else {}
 
 
 def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):

@@ -5,6 +5,7 @@ Authors
 """
 
 from s3prl_sb import resources
+from s3prl_sb.files import read_yaml
 
 
 def read():
@@ -22,10 +23,8 @@ def read():
     >>> value, source.startswith("https://")
     (81.42, True)
     """
-    import ruamel.yaml
-
     path = resources.folder("hparams") / "superb" / "published.yaml"
-    content = ruamel.yaml.YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path, typ="safe")
     columns = [name.split(".") for name in content["columns"]]
     numbers = {}
     for card, row in content["numbers"].items():

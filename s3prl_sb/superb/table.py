@@ -4,14 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import re
 import shutil
 import statistics
 import unicodedata
 from pathlib import Path
 
-from s3prl_sb.files import write_json, write_text
+from s3prl_sb.files import read_json, write_json, write_text
 from s3prl_sb.superb import published
 from s3prl_sb.superb.plan import RESULTS, STAMP, digest, read_stamp
 from s3prl_sb.superb.tasks import TASKS
@@ -155,7 +154,8 @@ def _settings(configuration):
 def _told(folder, seed, state):
     told = {"seed": seed, "state": state, "folder": str(folder)}
     if state == "done":
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        again = "Delete it, and run the benchmark again."
+        results = read_json(folder / RESULTS, "the results of a run", again, dict)
         told.update({k: results.get(k) for k in ("metrics", "valid", "seconds")})
         told["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
     return told
@@ -356,7 +356,7 @@ def read(output):
     path = Path(output) / TABLE
     if not path.is_file():
         raise ValueError(f"{path} is not there: no s3prl-sb superb has run here")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path, "the table of a benchmark", kind=dict)
 
 
 def terminal_width(stream):

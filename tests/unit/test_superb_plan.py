@@ -225,7 +225,7 @@ def test_data_that_is_wrong(text, message, tmp_path):
 
 
 def test_no_such_data_file(tmp_path):
-    with pytest.raises(ValueError, match="none.yaml: No such file"):
+    with pytest.raises(ValueError, match="none.yaml' cannot be read: No such file"):
         data.read_data(tmp_path / "none.yaml", tmp_path, ["KS"])
 
 

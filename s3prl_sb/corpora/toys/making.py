@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE, voices
+from s3prl_sb.files import FileError, read_json
 
 VERSION = 2  # raise it when the same parameters give other files
 RECORD = "toy.json"
@@ -111,8 +112,8 @@ def _is_there(destination, record):
     if destination.is_dir() and not any(destination.iterdir()):
         return False
     try:
-        found = json.loads((destination / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
+        found = read_json(destination / RECORD)
+    except FileError:
         found = None
     if found == record:
         return True

@@ -24,7 +24,7 @@ import itertools
 
 import torch
 
-from s3prl_sb.lobes.upstreams import adapters
+from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -53,6 +53,9 @@ class _Built(type):
     """Finishes an upstream when its whole ``__init__`` has run."""
 
     def __call__(cls, *args, **kwargs):
+        for name, value in kwargs.items():
+            if isinstance(value, dict):  # such as a card's config
+                values.check_options({name: value}, cls.__name__)
         self = super().__call__(*args, **kwargs)
         # What a module was built from is part of its identity: the feature
         # cache must tell n_mels=40 from n_mels=80, whatever the class.
@@ -197,6 +200,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         ------
         AudioError
             For an empty or non-finite waveform.
+        s3prl_sb.lobes.upstreams.finiteness.WeightsError
+            If a frozen network makes of it what is not finite.
         """
         samples = self._samples(wavs, wav_lens)
         frames = [self.frames(n) for n in samples]
@@ -217,6 +222,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
                         shape = (len(wavs), longest, state.shape[-1])
                         hidden_states.append(state.new_zeros(shape))
                     hidden_states[layer].flatten(0, 1).index_copy_(0, rows, state)
+        if self.freeze:  # a trained one may diverge, of which the loss tells
+            self._check_finite(hidden_states, wavs)
         lens = torch.tensor(frames, device=wavs.device) / longest
         return hidden_states, lens
 
@@ -284,6 +291,14 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             index = finite.tolist().index(False)
             raise AudioError(index, "holds samples that are NaN or infinite")
         return samples
+
+    def _check_finite(self, hidden_states, wavs):
+        """Says whose fault it is if features are not finite."""
+        try:
+            finiteness.check(self, hidden_states, wavs)
+        except finiteness.Loud as error:
+            index = int(wavs.abs().amax(1).argmax())
+            raise AudioError(index, str(error)) from error
 
     def _groups(self, samples, device="cpu"):
         """Indices of the utterances that run together."""

@@ -101,7 +101,7 @@ def converted(path):
     try:
         found = json.loads(metadata[CONVERTED])
         return {"class": found["class"], "config": found["config"]}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"'{path}' says that it is of s3prl_sb, but not what it is of: {error}"
         ) from error

@@ -22,6 +22,7 @@ import json
 import logging
 import re
 
+from s3prl_sb.files import yaml_of
 from s3prl_sb.lobes.upstreams import card, card_file, load, names, title
 
 logger = logging.getLogger(__name__)
@@ -123,10 +124,9 @@ def about(name):
 @functools.lru_cache(maxsize=64)
 def _patterns(text):
     """The mapping ``_about`` of a card file."""
-    import ruamel.yaml
 
     block = re.search(r"^_about:.*\n(?:(?:[ \t#].*)?\n)*", text + "\n", re.M)
-    found = ruamel.yaml.YAML(typ="safe").load(block[0])["_about"] if block else {}
+    found = yaml_of(block[0], "safe")["_about"] if block else {}
     unknown = {key for entries in found.values() for key in entries} - set(ABOUT)
     if unknown:
         raise ValueError(

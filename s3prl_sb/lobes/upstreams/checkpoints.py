@@ -170,12 +170,10 @@ def read(path):
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at '{path}'.")
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
         try:
-            return load_file(path)
-        except Exception as error:
-            raise CheckpointError(f"'{path}' is broken: {error}") from error
+            return files.read_safetensors(path, "a safetensors file that is whole")[0]
+        except files.FileError as error:
+            raise CheckpointError(str(error)) from error
     # With it torch takes no unpickler but its own, which ours is stricter than.
     forced = os.environ.pop("TORCH_FORCE_WEIGHTS_ONLY_LOAD", None)
     try:

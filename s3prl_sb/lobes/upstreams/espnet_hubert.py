@@ -15,6 +15,7 @@ Authors
 
 import re
 
+from s3prl_sb.files import FileError, read_yaml
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.fetch import fetch
@@ -132,13 +133,10 @@ def read_config(path):
     ...     read_config(path)["num_layers"]
     24
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        told = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CheckpointError(f"'{path}' is not YAML of plain values.") from error
+        told = read_yaml(path, "YAML of plain values", typ="safe")
+    except FileError as error:
+        raise CheckpointError(str(error)) from error
     options = told.get("encoder_conf") if isinstance(told, dict) else None
     if not isinstance(options, dict):
         raise CheckpointError(

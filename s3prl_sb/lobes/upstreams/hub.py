@@ -10,7 +10,6 @@ Authors
 """
 
 import os
-from pathlib import Path
 
 import torch
 
@@ -175,11 +174,10 @@ def baseline_local(model_config, refresh=False):
     refresh : bool
         Has no effect: nothing is downloaded.
     """
-    from ruamel.yaml import YAML
-
+    from s3prl_sb.files import read_yaml
     from s3prl_sb.lobes.upstreams.features import from_s3prl
 
-    config = YAML(typ="safe").load(Path(model_config).read_text(encoding="utf-8"))
+    config = read_yaml(model_config, "a configuration of S3PRL", kind=dict, typ="safe")
     return HubUpstream(from_s3prl(config))
 
 
