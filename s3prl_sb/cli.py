@@ -305,7 +305,8 @@ def extract(arguments):
 
 def convert(arguments):
     """Converts a checkpoint."""
-    from s3prl_sb.lobes.upstreams import card, conversion
+    from s3prl_sb import own
+    from s3prl_sb.lobes.upstreams import conversion
 
     path, upstream = conversion.convert(
         arguments.checkpoint,
@@ -316,7 +317,7 @@ def convert(arguments):
     count = sum(weight.numel() for weight in upstream.network.state_dict().values())
     sizes = ", ".join(map(str, dict.fromkeys(upstream.output_sizes)))
     size = (path.parent / conversion.MODEL).stat().st_size
-    print(f"{path}: {card(path).tag.value.removeprefix('!new:')}")
+    print(f"{path}: {own.plain_name(type(upstream))}")
     print(
         f"{upstream.num_layers} hidden states of {sizes}, every {upstream.stride} "
         f"samples; {count / 1e6:.1f} M weights, {size / 1e6:.1f} MB"

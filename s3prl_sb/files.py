@@ -5,14 +5,18 @@ Authors
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
 
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
+#: Key of the checksum of the others, see :func:`write_json`.
+SUM = "sha256 of the rest"
 
 
 class FileError(UserError, ValueError):
@@ -133,6 +137,9 @@ def read_json(path, what="a JSON file", fix="", kind=None):
     with naming(path, what, fix):
         value = json.loads(read_text(path, what, fix))
         _check_kind(value, kind)
+        if isinstance(value, dict) and SUM in value:
+            if value.pop(SUM) != _sum(value):
+                raise ValueError("it is damaged, or was changed, as its checksum says")
     return value
 
 
@@ -194,46 +201,33 @@ def yaml_of(text, typ="rt"):
     import ruamel.yaml
 
     # Not libyaml, which a text that is nested too deeply crashes.
-    value = ruamel.yaml.YAML(typ=typ, pure=True).load(text)
-    if "*" in text:  # an alias
-        count(value)
-    return value
+    loader = ruamel.yaml.YAML(typ=typ, pure=True)
+    if re.search(r"[*]\w", text):
+        _count(loader.compose(text))
+    return loader.load(text)
 
 
-def count(value):
-    """How many values a value holds, what is held twice counted twice.
-
-    Arguments
-    ---------
-    value : object
-        Dicts, lists and others.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If it holds itself, or more than :data:`MOST_VALUES`.
-    """
+def _count(node):
+    """Refuses nodes of YAML that stand for too many values; aliases are one node."""
     counts = {}
 
-    def inside(value):
-        if not isinstance(value, (dict, list, tuple)):
+    def inside(node):
+        if not isinstance(node.value, list):
             return 1
-        if id(value) not in counts:
-            counts[id(value)] = None
-            parts = value.values() if isinstance(value, dict) else value
-            counts[id(value)] = 1 + sum(map(inside, parts))
-        if counts[id(value)] is None:
+        if node not in counts:
+            counts[node] = None
+            parts = [p for part in node.value for p in _parts(part)]
+            counts[node] = 1 + sum(map(inside, parts))
+        if counts[node] is None:
             raise ValueError("it holds itself")
-        return counts[id(value)]
+        return counts[node]
 
-    found = inside(value)
-    if found > MOST_VALUES:
+    if inside(node) > MOST_VALUES:
         raise ValueError(f"its aliases stand for more than {MOST_VALUES} values")
-    return found
+
+
+def _parts(part):
+    return part if isinstance(part, tuple) else (part,)
 
 
 def read_tensors(path, what="a file of tensors", fix=""):
@@ -339,7 +333,7 @@ def _write(path, text):
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path, value):
+def write_json(path, value, signed=False):
     """Writes a JSON file, whole or not at all.
 
     Arguments
@@ -348,5 +342,15 @@ def write_json(path, value):
         The file.
     value : object
         JSON values.
+    signed : bool
+        Whether a dict gets its checksum, which :func:`read_json` compares: for what
+        decides silently what is computed.
     """
+    if signed:
+        value = {**value, SUM: _sum(value)}
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def _sum(value):
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -44,7 +44,7 @@ def write_interface(brain):
     interface = brain.interface()
     if brain.upstream.freeze:  # else its weights are in the checkpoint
         interface["upstream_weights"] = first_weights(brain.upstream)
-    write_json(folder / INTERFACE, interface)
+    write_json(folder / INTERFACE, interface, signed=True)
 
 
 def write(brain, metrics):

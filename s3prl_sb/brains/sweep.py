@@ -108,7 +108,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     result = sweep.result()
     if result["best"] is None:
         raise RecipeError(_NONE_LEFT)
-    write_json(path, {**result, "settings": settings})
+    write_json(path, {**result, "settings": settings}, signed=True)
     # Five times the head and its optimizer; the result is kept.
     sweep.checkpointer.delete_checkpoints(num_to_keep=0)
     return result["best"]

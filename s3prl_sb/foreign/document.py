@@ -18,7 +18,7 @@ import re
 from s3prl_sb import own
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.classes import SCALARS, find_class
-from s3prl_sb.foreign.tags import beside, tag
+from s3prl_sb.foreign.tags import beside, quoted, set_tag, tag, text_of
 
 _REFERENCE = re.compile(r"<(\w+)((?:\[\w+\])*)(?:\.([A-Za-z]\w*))?>")
 _CALL = re.compile("!(new|name):(.*)", re.S)
@@ -90,6 +90,7 @@ class Document:
 
     def _look(self, node, kind, values, line, found):
         """Adds what is foreign in a node."""
+        node = text_of(node)
         if self.seen.get(id(node)) == (kind, values):
             return  # an alias
         if isinstance(node, (dict, list)) and not tag(node).startswith("!apply"):
@@ -98,50 +99,36 @@ class Document:
         call = _CALL.fullmatch(name)
         if call and not isinstance(node, list):
             made = find_class(call[2], kind) if kind else None
-            arguments = node if isinstance(node, dict) else {}
-            if made is None or not (arguments or not str(getattr(node, "value", ""))):
+            if made is None or not _has_named_arguments(node):
                 found.append(self._told(name, line, kind))
-                return
-            self._look_inside(arguments, kind.inner, kind.values, found)
+            elif isinstance(node, dict):
+                self._look_inside(node, kind.inner, kind.values, found)
         elif name == "!ref" and not isinstance(node, (dict, list)):
             self._check_reference(str(node.value), line)
         elif _is_attribute(node):
             upstream = self.kinds.get("upstream")
             if node[0] is not self.entries.get("upstream") or upstream is None:
                 found.append(self._told("!apply:getattr", line))
-        elif name and name != "tag:yaml.org,2002:str":
+        elif name:
             found.append(self._told(name, line))
         elif isinstance(node, dict) and _is_plain_mapping(node):
             self._look_inside(node, kind, values, found)
         elif isinstance(node, list):
             for part, place in self._parts(node):
                 self._look(part, kind, values, place, found)
-        elif name:
-            self._check_text(str(node.value), line)
         elif not isinstance(node, SCALARS):
             kind = type(node).__name__
             raise NodeError(f"A value of type {kind}{_at(line)}: write it as text.")
         elif not isinstance(node, values):
             found.append(f"'{node}' where only numbers belong{_at(line)}")
-        elif isinstance(node, str):
-            self._check_text(node, line)
 
     def _look_inside(self, node, kind, values, found):
         for key, value in node.items():
-            line = _line(node, key)
+            line, key = _line(node, key), text_of(key)
             if tag(key) or not isinstance(key, (str, int)):
                 found.append(f"a key of type {tag(key) or type(key).__name__}")
                 continue
-            self._check_text(str(key), line)
             self._look(value, kind, values, line, found)
-
-    def _check_text(self, text, line):
-        """HyperPyYAML takes ``(…)`` for a tuple, whose items it parses as Python's
-        own YAML: no such text may reach it from here."""
-        if re.fullmatch(r"\(.*\)", text):
-            raise NodeError(
-                f"'{text}'{_at(line)}: write a list, [a, b], or other text."
-            )
 
     def _check_reference(self, text, line):
         for name in re.findall("<[^>]*>", text):
@@ -175,6 +162,37 @@ class Document:
         return f"{name}{wrong}{_at(line)}"
 
     # ---------------------------------------------------------------- build
+    def plain(self, key):
+        """An entry that declares an object, with nothing but plain arguments.
+
+        Arguments
+        ---------
+        key : str
+            Of an entry in which nothing is foreign.
+
+        Returns
+        -------
+        ruamel.yaml.comments.CommentedMap
+            Of new values, without references, that HyperPyYAML reads as they are: it
+            takes a text ``(…)`` for a tuple, whose items it parses as Python's own
+            YAML, unless there are quotes.
+
+        Raises
+        ------
+        NodeError
+            If there is anything else among the arguments.
+        """
+        from ruamel.yaml.comments import CommentedMap
+
+        node = self.entries[key]
+        plain = Document(self.entries, {})  # objects are none of the values
+        items = node.items() if isinstance(node, dict) else ()
+        found = CommentedMap(
+            (quoted(text_of(k)), quoted(plain._made(v, None))) for k, v in items
+        )
+        set_tag(found, tag(node))
+        return found
+
     def build(self, key):
         """Makes what an entry declares; once, however often it is referred to.
 
@@ -192,6 +210,8 @@ class Document:
         NodeError
             If something is.
         """
+        if key not in self.entries:
+            raise NodeError(f"There is no <{key}>.")
         if key not in self.built:
             if key in self.open:
                 raise NodeError(f"<{key}> refers to itself.")
@@ -201,14 +221,15 @@ class Document:
         return self.built[key]
 
     def _made(self, node, kind):
+        node = text_of(node)
         name = tag(node)
         call = _CALL.fullmatch(name)
         if call:
             made = find_class(call[2], kind) if kind else None
-            if made is None or isinstance(node, list):
+            if made is None or not _has_named_arguments(node):
                 raise NodeError(f"{name} is not {kind.what if kind else 'plain'}.")
             items = node.items() if isinstance(node, dict) else ()
-            arguments = {str(k): self._made(v, kind.inner) for k, v in items}
+            arguments = {str(text_of(k)): self._made(v, kind.inner) for k, v in items}
             if call[1] == "name":
                 return functools.partial(made, **arguments) if arguments else made
             return _called(made, arguments)
@@ -216,13 +237,13 @@ class Document:
             return self._referred(str(node.value))
         if _is_attribute(node):
             return _number(self.build("upstream"), str(node[1]))
-        if name and name != "tag:yaml.org,2002:str":
+        if name:
             raise NodeError(f"{name} is not plain.")
         if isinstance(node, dict):
-            return {_plain(k): self._made(v, kind) for k, v in node.items()}
+            return {_plain(text_of(k)): self._made(v, kind) for k, v in node.items()}
         if isinstance(node, list):
             return [self._made(item, kind) for item in node]
-        return _plain(getattr(node, "value", node) if name else node)
+        return _plain(node)
 
     def _referred(self, text):
         match = _REFERENCE.fullmatch(text)
@@ -231,10 +252,27 @@ class Document:
         return self._value(match)
 
     def _value(self, match):
-        value = self.build(match[1])
+        if not match[2]:
+            value = self.build(match[1])
+            return value if match[3] is None else _number(value, match[3])
+        node = self.entries[match[1]]
         for part in re.findall(r"\[(\w+)\]", match[2]):
-            value = value[int(part) if isinstance(value, list) else part]
-        return value if match[3] is None else _number(value, match[3])
+            if not isinstance(node, dict) or part not in node:
+                raise NodeError(f"There is no {match[0]}.")
+            node = node[part]
+        if match[0] in self.open:
+            raise NodeError(f"{match[0]} refers to itself.")
+        self.open.add(match[0])
+        value = self._made(node, None)  # what is within an entry is plain
+        self.open.discard(match[0])
+        return value
+
+
+def _has_named_arguments(node):
+    """Whether a node that calls something gives its arguments by name, or none."""
+    return isinstance(node, dict) or not (
+        isinstance(node, list) or str(getattr(node, "value", ""))
+    )
 
 
 def _is_attribute(node):
@@ -288,12 +326,11 @@ def _called(made, arguments):
 
 
 def _line(node, key):
-    """The line of a key's value, from 1; None: it is not known."""
+    """The line of a key, from 1; None: it is not known."""
     try:
-        return node.lc.value(key)[0] + 1
+        return node.lc.key(key)[0] + 1
     except (AttributeError, KeyError, TypeError):
-        line = getattr(getattr(node[key], "lc", None), "line", None)
-        return None if line is None else line + 1
+        return None
 
 
 def _at(line, before=" ("):

@@ -21,6 +21,25 @@ def tag(node):
     return getattr(getattr(node, "tag", None), "value", None) or ""
 
 
+def text_of(node):
+    """A node, or its text if that is all it is.
+
+    Arguments
+    ---------
+    node : object
+        Once HyperPyYAML has been used in a process, ruamel.yaml gives the text ``(…)``
+        the tag ``!tuple`` wherever it reads it.
+
+    Returns
+    -------
+    object
+    """
+    is_text = tag(node) in ("!tuple", "tag:yaml.org,2002:str")
+    if is_text and not isinstance(node, (dict, list)):
+        return str(node.value)
+    return node
+
+
 def with_own_names(node, folder):
     """A copy whose tags name modules of a folder as they are loaded from there.
 
@@ -48,7 +67,7 @@ def with_own_names(node, folder):
         if found:
             own.attribute(folder, name)
             loaded = own.module(folder, found).__name__
-            _set_tag(part, f"{kind}:{loaded}{name[len(found) :]}")
+            set_tag(part, f"{kind}:{loaded}{name[len(found) :]}")
     return node
 
 
@@ -109,10 +128,42 @@ def beside(name, folder):
     return own.place(folder, name)
 
 
-def _set_tag(node, value):
+def set_tag(node, value):
+    """Gives a node another tag.
+
+    Arguments
+    ---------
+    node : object
+        Of ruamel.yaml's, is changed.
+    value : str
+        Such as "!new:a.B".
+    """
     from ruamel.yaml.tag import Tag
 
     if hasattr(node, "yaml_set_ctag"):
         node.yaml_set_ctag(Tag(suffix=value))
     else:
         node.yaml_set_tag(value)
+
+
+def quoted(value):
+    """Plain values of which texts that begin with ``(`` will be written in quotes.
+
+    Arguments
+    ---------
+    value : object
+        Dicts, lists and scalars.
+
+    Returns
+    -------
+    object
+    """
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    if isinstance(value, dict):
+        return {quoted(key): quoted(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [quoted(inner) for inner in value]
+    if isinstance(value, str) and value.startswith("("):
+        return DoubleQuotedScalarString(value)
+    return value

@@ -297,7 +297,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     @staticmethod
     def _known_to_parent(label):
         """In a process that another has spawned: what that one has loaded."""
-        if multiprocessing.parent_process() is None:
+        if not _is_child():
             raise ImportError(f"{PREFIX}.{label} was not loaded by this program")
         folder, name = _decoded(label)
         if _label(folder, name) != label:
@@ -305,6 +305,17 @@ class _Finder(importlib.abc.MetaPathFinder):
                 f"'{folder}' has changed while a program runs that has loaded "
                 f"'{name}' from it. Start that program again."
             )
+
+
+def _is_child():
+    """Whether this process was begun by another's multiprocessing, which also is when
+    it reads what to do: then it does not know its parent yet."""
+    begun = " ".join(sys.orig_argv)
+    return (
+        multiprocessing.parent_process() is not None
+        or "--multiprocessing-fork" in begun
+        or "multiprocessing.forkserver" in begun
+    )
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -1,15 +1,14 @@
 """Every file of a run or an export, damaged in every way: an error of one to three
 lines that names it, or the same outcome as of the sound one. Nothing is silent."""
 
-import json
-import os
 import re
 import shutil
-from pathlib import Path
 
 import pytest
+import torch
 from conftest import KS, assert_same_outcome, command
 
+from s3prl_sb import checksums
 from s3prl_sb.cli import main
 
 WAYS = {
@@ -24,6 +23,10 @@ WAYS = {
     "folder": lambda p: (p.unlink(), p.mkdir()),
     "link": lambda p: (p.unlink(), p.symlink_to("nowhere")),
 }
+
+
+#: The same in fewer, where each takes longer.
+FEW = ("truncated", "empty", "flipped", "folder", "deleted")
 
 
 def flipped(content):
@@ -76,3 +79,95 @@ def is_good_error(text, folder):
     """One to three lines that name the folder, and no traceback."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return 1 <= len(lines) <= 3 and "Traceback" not in text and str(folder) in text
+
+
+def every(source, ways, left_out=r"(png|txt|log|csv|tfevents.*|train\.py)$"):
+    """(file, way) of all that a program reads again."""
+    for file in files(source):
+        if not re.search(left_out, str(file)):
+            yield from ((file, way) for way in ways)
+
+
+def predicted(model, wav, capsys):
+    """(exit code, output, errors)"""
+    code = main(["predict", str(model), wav])
+    return code, *capsys.readouterr()
+
+
+@pytest.mark.parametrize("what", ["whole", "exported"])
+def test_predict_and_export(what, run, corpus, tmp_path, capsys):
+    wav = str(next(corpus.rglob("*.wav")))
+    sound, faults, errors = predicted(run.whole, wav, capsys)[1], [], 0
+    source = getattr(run, what)
+    read = r"hyperparams|results|interface|settings|SUMS|head|CKPT.yaml"
+    for file, way in every(source, WAYS):
+        if not re.search(read, str(file)) and way not in ("flipped", "deleted"):
+            continue
+        model = copied(source, tmp_path)
+        WAYS[way](model / file)
+        code, output, error = predicted(model, wav, capsys)
+        if code == 0:
+            same = output == sound
+        else:
+            same, errors = is_good_error(error, model), errors + 1
+        if not same:
+            faults.append(f"predict, {file} {way}: {code} {output} {error}")
+        if what == "whole" and way in FEW:
+            code = main(["export", str(model), str(tmp_path / "out")])
+            error = capsys.readouterr().err
+            if code and not is_good_error(error, model):
+                faults.append(f"export, {file} {way}: {error}")
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        shutil.rmtree(model)
+    assert not faults, "\n".join(faults)
+    assert errors > 10
+
+
+@pytest.mark.parametrize("way", FEW)
+@pytest.mark.parametrize("what", ["killed", "whole"])
+def test_resume(what, way, run, launcher, tmp_path):
+    source, faults = getattr(run, what), []
+    for number, (file, _) in enumerate(every(source, [way])):
+        if number % len(FEW) != FEW.index(way) and "head" not in str(file):
+            continue  # each file in one way, the head in all
+        output = copied(source, tmp_path)
+        WAYS[way](output / file)
+        log = launcher.log.with_name("damage.txt")
+        log.write_text("")
+        code = launcher._ask(wait=launcher._start(run.argv(output), log=log))
+        text = log.read_text(errors="replace")
+        if code == 0:
+            try:
+                assert_same_outcome(output, run.whole)
+            except AssertionError as error:
+                faults.append(f"{file} {way}: another outcome: {error}")
+        else:  # of the fork server; train.py prints the message alone
+            last = text.rpartition("\ns3prl_sb.")[2]
+            if (
+                not re.match(r"[\w.]*(File|Settings|Missing)", last)
+                or str(output) not in last
+            ):
+                faults.append(f"{file} {way}: {text[-400:]}")
+        shutil.rmtree(output)
+    assert not faults, "\n".join(faults)
+
+
+def test_going_back_makes_the_same_bits(run, launcher, tmp_path):
+    """From a damaged newest checkpoint, to the older, to the same end."""
+    output = copied(run.killed, tmp_path)
+    newest = sorted((output / "save").glob("CKPT*"))[-1]
+    WAYS["flipped"](newest / "head.ckpt")
+    assert launcher.run(run.argv(output)) == 0
+    assert_same_outcome(output, run.whole)
+    assert [p.name for p in (output / "save").glob("damaged-*")]
+
+
+def test_other_modules_than_the_heads(run, launcher, tmp_path):
+    """A head of other shapes in a checkpoint with sound checksums."""
+    output = copied(run.whole, tmp_path)
+    for path in (output / "save").glob("CKPT*"):
+        torch.save({"linear.w.weight": torch.zeros(2, 3)}, path / "head.ckpt")
+        checksums.write(path)
+    assert "head.ckpt" in launcher.failure(run.argv(output))
+    wav = str(output / "a.wav")
+    assert main(["predict", str(output), wav]) == 1

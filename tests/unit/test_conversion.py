@@ -207,6 +207,24 @@ def test_arguments_go_along(own, tmp_path):
     assert float(done.stdout) == pytest.approx(expected)
 
 
+def test_own_code_comes_along_and_is_trusted_by_itself(
+    own, tmp_path, monkeypatch, capsys
+):
+    card = own("own_class", f"({{'size': 160}}, None) if source is None else {READER}")
+    (tmp_path / "own" / "sizes.py").write_text("")
+    with open(tmp_path / "own" / "own_class.py", "a") as file:
+        file.write("\nimport sizes\n")
+    monkeypatch.delenv("S3PRL_SB_TRUST")
+    assert main(["trust", str(tmp_path / "own")]) == 0
+    assert main(["convert", card, str(tmp_path / "converted")]) == 0
+    assert "card.yaml: own_class.Own" in capsys.readouterr().out
+    files = ["card.yaml", "model.safetensors", "own_class.py", "sizes.py"]
+    assert content(tmp_path / "converted") == files
+    assert "!new:own_class.Own" in (tmp_path / "converted/card.yaml").read_text()
+    assert main(["check", str(tmp_path / "converted/card.yaml")]) == 1
+    assert "own_class.py beside it" in capsys.readouterr().err
+
+
 def test_adapters_are_no_part_of_it(tmp_path):
     """They are trained later; the card still asks for them."""
     mine = tmp_path / "mine.yaml"

@@ -103,15 +103,22 @@ def test_no_compiled_files_are_left(model, write):
     assert not list(write({}).rglob("__pycache__"))
 
 
-def _kind(upstream):
-    return upstream.kind, type(upstream).__name__, upstream.output_size
+def _keep(upstream):
+    global kept
+    kept = upstream
 
 
-def test_spawned_processes_find_it(model):
+def _kinds(upstream):
+    return [(u.kind, type(u).__name__, u.output_size) for u in (kept, upstream)]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_other_processes_find_it(method, model):
     upstream = load(model(size=25))
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-        assert pool.submit(_kind, upstream).result() == ("mine", "Mine", 50)
+    context = multiprocessing.get_context(method)
+    begin = {"initializer": _keep, "initargs": [upstream]}  # read before all else
+    with concurrent.futures.ProcessPoolExecutor(1, context, **begin) as pool:
+        assert pool.submit(_kinds, upstream).result() == [("mine", "Mine", 50)] * 2
     assert type(pickle.loads(pickle.dumps(upstream))) is type(upstream)
 
 

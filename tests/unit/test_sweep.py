@@ -15,6 +15,7 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.experiment import RECIPE
+from s3prl_sb.files import read_json
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
 
@@ -298,7 +299,7 @@ def test_other_weights_or_modules_are_searched_again(experiment, tmp_path):
     del arguments["hparams"]["upstream_model"]._first_weights
     assert make(arguments)[0] is not None
     path = tmp_path / "out" / sweep.RESULT
-    found = json.loads(path.read_text())
+    found = read_json(path)
     for key in settings.LATER:  # of an older version: it is not compared
         del found["settings"][key]
     path.write_text(json.dumps(found))

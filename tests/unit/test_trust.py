@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from hyperpyyaml import load_hyperpyyaml
 
 from s3prl_sb import trust
 from s3prl_sb.cli import main
@@ -71,10 +72,6 @@ CARDS = {
     "merged list": f"_a: &a {{{{n_mels: !apply:{SYSTEM}}}}}\nmine: {MEL}\n  <<: [*a]\n",
     "key": f"mine: {MEL}\n  ? !!python/object/apply:{SYSTEM}\n  : 1\n",
     "key, deep": f"mine: {MEL}\n  adapter: {{{{!apply:os.system x: 1}}}}\n",
-    "tuple": f"mine: {MEL}\n  feature: (!!python/object/apply:{SYSTEM})\n",
-    "tuple as a key": f"mine: {MEL}\n  (!!python/object/apply:{SYSTEM}): 1\n",
-    "tuple in text of lines": f"mine: {MEL}\n  feature: >-\n"
-    f"    (!!python/object/apply:{SYSTEM})\n",
     "two documents": f"mine: {MEL}\n  feature: mel\n---\nx: !apply:{SYSTEM}\n",
     "set": f"mine: {MEL}\n  feature: !!set {{{{!apply:{SYSTEM}}}}}\n",
     "getattr": f"mine: {MEL}\n  n_mels: !apply:getattr [!apply:{SYSTEM}, real]\n",
@@ -82,6 +79,17 @@ CARDS = {
 }
 CARDS = {
     name: text.replace("{{", "{").replace("}}", "}") for name, text in CARDS.items()
+}
+#: Texts that HyperPyYAML would make a tuple of; here they are texts.
+TUPLES = {
+    "plain": f"mine: {MEL}\n  feature: (!!python/object/apply:{SYSTEM})\n",
+    "key": f"mine: {MEL}\n  (!!python/object/apply:{SYSTEM}): 1\n",
+    "deep key": f"mine: {MEL}\n  adapter:\n    (!!python/object/apply:{SYSTEM}): 1\n",
+    "lines": f"mine: {MEL}\n  feature: >-\n    (!!python/object/apply:{SYSTEM})\n",
+    "quoted": f'mine: {MEL}\n  feature: "(!!python/object/apply:{SYSTEM})"\n',
+    "reference": f'a: "!!python/object/apply:{SYSTEM}"\n'
+    f"mine: {MEL}\n  feature: !ref (<a>)\n",
+    "tag": f'mine: {MEL}\n  feature: !!str "(!!python/object/apply:{SYSTEM})"\n',
 }
 RECIPE = """
 upstream: fbank
@@ -193,6 +201,22 @@ def test_a_card_is_data(way, place, write, places, canary):
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("way", TUPLES)
+def test_a_text_is_no_tuple(way, place, write, places, canary, monkeypatch):
+    load_hyperpyyaml("a: (1, 2)")  # from now on other readers take it for one, too
+    monkeypatch.setattr("s3prl_sb.superb.jobs.Runner.run", lambda *args, **kwargs: None)
+    path = write(TUPLES[way].replace("{{", "{").replace("}}", "}")) + ":mine"
+    try:
+        node = getattr(places, place)(path)
+    except Exception as error:  # there is no such feature
+        assert place != "card" and not isinstance(error, TrustError), error
+    else:
+        assert place in ("card", "superb")
+        assert place == "superb" or "(!!python" in str(dict(node))
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("given", ["environment", "folder", "folder above", "flag"])
 def test_a_trusted_card_runs(given, place, write, places, canary, monkeypatch):
     def start(self, jobs, ended):
@@ -251,6 +275,8 @@ def test_what_it_would_run_is_said(write):
     for way in ("apply", "python/object/apply", "Popen as an argument", "%TAG"):
         with pytest.raises(TrustError, match="os.system|subprocess.Popen"):
             load(write(CARDS[way]))
+    with pytest.raises(TrustError, match=r"my_upstream.Mine, line 3\)"):
+        load(write("# A card.\n_x: 1\n" + OWN))
     both = CARDS["apply"] + "  win_ms: !new:my_upstream.Mine\n"
     with pytest.raises(TrustError, match="!apply:os.system.*my_upstream.py beside it"):
         load(write(both))
@@ -428,7 +454,6 @@ EXPORTS = {
         "!name:my_head.Interface",
     ),
     "labels": ("- yes", f"- !!python/object/apply:{SYSTEM}"),
-    "labels as a tuple": ("- yes", f"- (!!python/object/apply:{SYSTEM})"),
     "more": ("task: KS", f"task: KS\n__more: !apply:{SYSTEM}"),
     "include": ("task: KS", "task: !include:hostile.yaml"),
     "module": ("task: KS", "task: !module:my_head"),
@@ -438,6 +463,10 @@ EXPORTS = {
     ),
     "hook": ("s3prl_sb.brains.checkpointer.load_trained", "os.system"),
     "modules": ("modules:", f"modules:\n    x: !apply:{SYSTEM}"),
+    "files of noise, tagged": (
+        "!new:s3prl_sb.dataio.pipes.LoadAudio\n",
+        "!new:s3prl_sb.dataio.pipes.AddNoise\n    snr: [0, 1]\n    files: !!str /\n",
+    ),
     "files of noise": (
         "!new:s3prl_sb.dataio.pipes.LoadAudio\n",
         "!new:s3prl_sb.dataio.pipes.AddNoise\n    snr: [0, 1]\n    files: /\n",
@@ -503,6 +532,20 @@ def test_a_run_is_data(way, make_run, tmp_path, canary, wav, capsys):
     assert "Traceback" not in capsys.readouterr().err
     main(["export", str(run), str(tmp_path / "exported")])
     assert not canary.exists() and "my_head" not in sys.modules
+
+
+def test_labels_in_parentheses(make_run, tmp_path, wav, canary):
+    """Which HyperPyYAML would take for tuples, and run what they say."""
+    exported = export(make_run(), tmp_path / "exported")
+    path = exported / "hyperparams.yaml"
+    hostile = f"(!!python/object/apply:os.system ['touch {canary}'])"
+    text = path.read_text().replace("- yes", f"- {hostile}").replace("- no", "- (no)")
+    path.write_text(text)
+    (exported / "SHA256SUMS").unlink()
+    load_hyperpyyaml("a: (1, 2)")  # from now on other readers take it for one, too
+    assert load_model(exported).hparams.labels == ["(no)", hostile]
+    assert load_model(exported).classify_file(wav)[0] in ("(no)", hostile)
+    assert not canary.exists()
 
 
 def test_an_interface_that_is_a_text_of_yaml(make_run, tmp_path, canary):
@@ -652,11 +695,10 @@ def test_a_recipe_takes_the_flag_and_keeps_the_code(tmp_path, write, canary):
 @pytest.mark.skipif(os.name != "posix", reason="a shell")
 def test_the_canaries_sing(write, canary):
     """What is tested above would run, if it were not for us."""
-    from hyperpyyaml import load_hyperpyyaml
-
-    for way in ("apply", "python/object/apply", "%TAG", "tuple", "alias"):
+    ways = {**CARDS, **TUPLES}
+    for way in ("apply", "python/object/apply", "%TAG", "plain", "alias"):
         try:
-            load_hyperpyyaml(Path(write(CARDS[way])).read_text())
+            load_hyperpyyaml(Path(write(ways[way])).read_text())
         except Exception:  # whatever comes after
             pass
         assert canary.exists(), way

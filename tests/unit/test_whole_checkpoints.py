@@ -142,9 +142,7 @@ def test_written_without_checksums(tmp_path):
 def test_pickles_that_promise_more_than_the_file_has(count, tmp_path):
     """Of a file that is no zip, torch makes room for what the pickle says."""
     path = tmp_path / "a.pt"
-    torch.save(
-        {"a": torch.zeros(1234)}, path, _use_new_zipfile_serialization=False
-    )
+    torch.save({"a": torch.zeros(1234)}, path, _use_new_zipfile_serialization=False)
     content = path.read_bytes()
     number = b"M" + struct.pack("<H", 1234)  # in the storage's description
     assert content.count(number) >= 1

@@ -128,7 +128,7 @@ def card(name, trust=False, **overrides):
     if isinstance(node, list):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     with given(trust):  # asked before the overrides, which are the user's own
-        node = _allowed(node, file)
+        node = _allowed(entries, entry, file)
     tag = node.tag.value
     if not isinstance(node, dict):  # a tag without arguments
         node = {}
@@ -238,20 +238,24 @@ def _find(name):
     return index[name], name
 
 
-def _allowed(node, file):
+def _allowed(entries, entry, file):
     """A card that may be built; its own classes by the names that they have here."""
+    node = entries[entry]
     if file.parent == _published():  # nothing to ask, and nothing to import for it
         return node
     folder = file.resolve().parent
+    document = Document(entries, {entry: UPSTREAM}, folder)
     try:
-        foreign = Document({"upstream": node}, KINDS, folder).foreign()
+        foreign = document.foreign([entry])
+        if not foreign and not is_trusted(file):
+            return document.plain(entry)
     except (NodeError, KindError) as error:
         if isinstance(error, KindError) or not is_trusted(file):
             raise UnknownUpstream(f"'{file}': {error}") from error
         foreign = []
     if foreign:
         require(file, ", ".join(foreign))
-    return with_own_names(node, folder) if is_trusted(file) else node
+    return with_own_names(node, folder)
 
 
 def _is_plain(entries):
@@ -279,7 +283,9 @@ def _read(file):
         raise UnknownUpstream(str(error)) from error
     if not isinstance(entries or {}, dict):
         raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
-    return {k: v for k, v in (entries or {}).items() if not str(k).startswith("_")}
+    for key in [key for key in entries or () if str(key).startswith("_")]:
+        del entries[key]
+    return entries or {}
 
 
 def _merged(node, overrides):

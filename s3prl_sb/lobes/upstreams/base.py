@@ -25,7 +25,7 @@ import itertools
 import torch
 
 from s3prl_sb.constructors import flags, parameters
-from s3prl_sb.lobes.upstreams import adapters, finiteness
+from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -56,6 +56,9 @@ class _Built(type):
     def __call__(cls, *args, **kwargs):
         # A card's "no" is a text, and would count as true.
         kwargs = flags(parameters(cls.__init__), kwargs, f"{cls.__name__}: ")
+        for name, value in kwargs.items():
+            if isinstance(value, dict):  # such as a card's config
+                values.check_options({name: value}, cls.__name__)
         self = super().__call__(*args, **kwargs)
         # What a module was built from is part of its identity: the feature
         # cache must tell n_mels=40 from n_mels=80, whatever the class.

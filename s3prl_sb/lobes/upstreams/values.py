@@ -55,7 +55,7 @@ def check_options(options, source):
     for name, value in numbers(options):
         if abs(value) > LARGEST:
             raise CheckpointError(
-                f"'{source}': {name} is {value:.15g}, which is too large for any model "
+                f"'{source}': {name} is {value}, which is too large for any model "
                 f"(at most {LARGEST})."
             )
 
