@@ -161,8 +161,9 @@ class AtomicCheckpointer(Checkpointer):
         older = paths[:first]
         if not older:
             raise FileError(
-                f"{problems[paths[first]]} No older checkpoint in '{self.checkpoints_dir}' is "
-                "whole. To train from the start, delete this folder."
+                f"{problems[paths[first]]} No older checkpoint in "
+                f"'{self.checkpoints_dir}' is whole. To train from the start, delete "
+                "this folder."
             )
         ddp_barrier()  # all have looked
         for path in paths[first:]:

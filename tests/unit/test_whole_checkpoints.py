@@ -315,3 +315,25 @@ def test_a_copy_of_a_copy(path, tmp_path):
     with open(target, "r+b") as file:
         file.truncate(target.stat().st_size - 1)
     fails(target)
+
+
+def test_an_index_says_how_many_bytes_there_are(tmp_path):
+    """Which is a large number, but makes no network."""
+    import json
+
+    from safetensors.torch import save_file
+
+    from s3prl_sb.lobes.upstreams.huggingface_folder import weights as read_weights
+
+    parts = {}
+    for name in ("a", "b"):
+        parts[name] = f"model-{name}.safetensors"
+        save_file({name: torch.ones(2)}, tmp_path / parts[name])
+    index = tmp_path / "model.safetensors.index.json"
+    about = {"metadata": {"total_size": 2**40}, "weight_map": parts}
+    index.write_text(json.dumps(about))
+    assert read_weights(tmp_path).keys() == {"a", "b"}
+    for broken in ("{}", "[1]", "{", '{"weight_map": 3}'):
+        index.write_text(broken)
+        with pytest.raises(ValueError, match="model.safetensors.index.json"):
+            read_weights(tmp_path)

@@ -7,6 +7,7 @@ Authors
 import re
 from pathlib import Path
 
+from s3prl_sb.files import naming, read_json
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
@@ -88,8 +89,9 @@ def _files(folder):
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            parts = set(checkpoints.read_json(index)["weight_map"].values())
-            return [folder / Path(part).name for part in sorted(parts)]
+            with naming(index, "an index of weights"):
+                parts = set(read_json(index, kind=dict)["weight_map"].values())
+                return [folder / Path(part).name for part in sorted(parts)]
     raise CheckpointError(
         f"'{folder}' has no weights: model.safetensors or pytorch_model.bin."
     )
