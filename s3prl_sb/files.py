@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.opened import opened
 
 
 class FileError(UserError, ValueError):
@@ -78,7 +79,7 @@ def read_text(path, what="", fix=""):
         That names the file.
     """
     with naming(path, what, fix):
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return Path(opened(path)).read_bytes().decode("utf-8-sig")
 
 
 def read_json(path, what="a JSON file", fix="", kind=None):

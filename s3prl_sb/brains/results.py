@@ -14,8 +14,8 @@ import torch
 
 import s3prl_sb
 from s3prl_sb.brains import plots
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import write_json
+from s3prl_sb.identity.upstreams import first_identity
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,9 @@ def write_interface(brain):
     """
     folder = Path(brain.hparams.output_folder)
     interface = brain.interface()
-    if brain.upstream.freeze:  # else its weights are in the checkpoint
-        interface["upstream_weights"] = first_weights(brain.upstream)
+    upstream = brain.upstream
+    if upstream.freeze or upstream.adapter:  # else its weights are in the checkpoint
+        interface["upstream_identity"] = first_identity(upstream)
     write_json(folder / INTERFACE, interface)
 
 

@@ -4,18 +4,18 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
 import json
-import os
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb.arguments import COUNTS, UPSTREAM_FILES, is_count
-from s3prl_sb.dataio.fingerprint import first_weights
+from s3prl_sb.arguments import COUNTS, is_count
 from s3prl_sb.errors import UserError
 from s3prl_sb.experiment import RECIPE
 from s3prl_sb.files import write_json
+from s3prl_sb.identity import FORMAT, differences
+from s3prl_sb.identity.data import digests, parts_identity
+from s3prl_sb.identity.upstreams import first_identity
 
 #: Keys of a recipe that a run keeps from its first step to its last.
 KEPT = (
@@ -48,14 +48,11 @@ HARMLESS = (
 )
 HARMLESS_STARTS = ("cache",)
 HARMLESS_ENDS = ("_folder", "_csv", "_file")
-#: Inside of others: files of an upstream, whose weights are compared; workers.
-HARMLESS_INSIDE = {
-    "upstream_model": (*UPSTREAM_FILES, "freeze"),
-    "train_dataloader_opts": ("num_workers",),
-}
-WEIGHTS = "weights of the upstream"
-#: What settings.json of older versions lacks: then it is not compared.
-LATER = (RECIPE, WEIGHTS)
+#: Inside of others: workers.
+HARMLESS_INSIDE = {"train_dataloader_opts": ("num_workers",)}
+#: Compared by what they hold: the upstream, the pipes, the modules, the data.
+IDENTITY = "identity"
+LEARNED_FROM = ("train", "valid")  # what is tested on may change
 
 
 class SettingsError(UserError, ValueError):
@@ -104,7 +101,7 @@ def begin(hparams, splits):
     hparams : dict
         Of a recipe.
     splits : dict
-        As for :func:`digests`.
+        As for :func:`s3prl_sb.identity.data.digests`.
 
     Raises
     ------
@@ -168,8 +165,8 @@ def described(hparams):
     for key, value in recipe.items():
         if key in KEPT or key in HARMLESS or key.startswith(HARMLESS_STARTS):
             continue
-        if key.endswith(HARMLESS_ENDS):
-            continue
+        if key.endswith(HARMLESS_ENDS) or key == "upstream_model":
+            continue  # the upstream is compared by its identity
         if isinstance(value, dict):
             inside = HARMLESS_INSIDE.get(key, ())
             value = {k: v for k, v in value.items() if k not in inside}
@@ -187,7 +184,7 @@ def current(hparams, upstream, data):
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
         As it was loaded.
     data : dict
-        From :func:`digests`.
+        From :func:`s3prl_sb.identity.data.digests`.
 
     Returns
     -------
@@ -195,8 +192,12 @@ def current(hparams, upstream, data):
         JSON values.
     """
     now = {key: hparams[key] for key in KEPT if key in hparams}
-    now["data"] = data
-    now[WEIGHTS] = first_weights(upstream)
+    now[IDENTITY] = {
+        "format": FORMAT,
+        "upstream": first_identity(upstream),
+        "data": {name: data[name] for name in LEARNED_FROM if name in data},
+        **parts_identity(hparams),
+    }
     recipe = described(hparams)
     if recipe is not None:
         now[RECIPE] = recipe
@@ -215,15 +216,20 @@ def _goes_on(checkpointer):
 def _compare(checkpointer, now, partial=False):
     path = _path(checkpointer)
     before = json.loads(path.read_text(encoding="utf-8"))
-    optional = {*LATER, "modules"}
+    if before.get(IDENTITY, {}).get("format") != FORMAT:
+        raise SettingsError(
+            f"'{path.parent}' holds checkpoints of an older identity: what they were "
+            "trained with cannot be compared. Choose another output_folder, delete "
+            "this one, or go on with the version of s3prl_sb that began it."
+        )
+    optional = {RECIPE, IDENTITY, "modules"}
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
     changed = [
         f"{key} {_readable(before.get(key))}, not {_readable(now.get(key))}"
         for key in sorted(keys)
         if before.get(key) != now.get(key)
     ]
-    if before.get(WEIGHTS, now.get(WEIGHTS)) != now.get(WEIGHTS):
-        changed.append(f"other {WEIGHTS}")
+    changed += differences.named(before[IDENTITY], now[IDENTITY])
     # Keys that came or went with a version of the recipe do not count.
     old, new = before.get(RECIPE, {}), now.get(RECIPE, {})
     for key in sorted(old.keys() & new.keys()):
@@ -251,31 +257,6 @@ def _differences(key, old, new):
             for words in _differences(f"{key}.{inner}", old.get(inner), new.get(inner))
         ]
     return [f"{key} {_readable(old)}, not {_readable(new)}"] if old != new else []
-
-
-def digests(splits):
-    """What a run learns from, in 12 characters a set.
-
-    Arguments
-    ---------
-    splits : dict
-        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
-
-    Returns
-    -------
-    dict
-        "train" and "valid" to hashes of their records. Where the audio lies does
-        not matter, and what is tested on may change.
-    """
-    found = {}
-    for name in {"train", "valid"} & splits.keys():
-        records = {
-            key: {**record, "wav": os.path.basename(record.get("wav") or "")}
-            for key, record in splits[name].data.items()
-        }
-        text = json.dumps(records, sort_keys=True, default=str)
-        found[name] = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return found
 
 
 def _readable(value):

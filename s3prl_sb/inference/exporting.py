@@ -12,8 +12,8 @@ from pathlib import Path
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.results import INTERFACE
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.upstreams import changed_since
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
@@ -56,7 +56,7 @@ def export(run_folder, destination, copy_upstream=True):
     saved = yaml.load((run / "hyperparams.yaml").read_text(encoding="utf-8"))
     upstream = saved["upstream_model"]
     local = _local(upstream.get("source"))
-    trained_with = interface.get("upstream_weights")
+    trained_with = interface.get("upstream_identity", interface.get("upstream_weights"))
     if local is not None and trained_with:
         beside = str(_beside_card(saved))
         if beside not in sys.path:  # for a class of one's own
@@ -171,10 +171,12 @@ def _check_weights(upstream, trained_with, run, local):
 
     text = io.StringIO()
     YAML().dump({"upstream": upstream}, text)
-    if first_weights(load_hyperpyyaml(text.getvalue())["upstream"]) != trained_with:
+    changed = changed_since(trained_with, load_hyperpyyaml(text.getvalue())["upstream"])
+    if changed:
         raise ExportError(
-            f"'{local}' does not hold the weights that '{run}' was trained with. Put "
-            "the old file there again, or train again into another output_folder."
+            f"'{local}' does not hold the weights that '{run}' was trained with "
+            f"({'; '.join(changed)}). Put the old file there again, or train again "
+            "into another output_folder."
         )
 
 

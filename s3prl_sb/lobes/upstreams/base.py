@@ -24,6 +24,7 @@ import itertools
 
 import torch
 
+from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams import adapters
 
 PRECISIONS = {
@@ -53,7 +54,9 @@ class _Built(type):
     """Finishes an upstream when its whole ``__init__`` has run."""
 
     def __call__(cls, *args, **kwargs):
-        self = super().__call__(*args, **kwargs)
+        with opened.listening() as found:
+            self = super().__call__(*args, **kwargs)
+        self.opened_files = found
         # What a module was built from is part of its identity: the feature
         # cache must tell n_mels=40 from n_mels=80, whatever the class.
         bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)

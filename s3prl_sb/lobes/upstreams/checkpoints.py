@@ -23,6 +23,7 @@ import numpy
 import torch
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.upstreams import pickles
 from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
 
@@ -172,6 +173,7 @@ def read(path):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at '{path}'.")
+    opened(path)
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
@@ -244,7 +246,7 @@ def read_json(path):
         If it is none.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(opened(path)).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' is not valid JSON: {error}") from error
 

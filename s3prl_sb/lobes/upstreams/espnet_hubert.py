@@ -15,6 +15,7 @@ Authors
 
 import re
 
+from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.fetch import fetch
@@ -136,7 +137,7 @@ def read_config(path):
     from ruamel.yaml.error import YAMLError
 
     try:
-        told = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        told = YAML(typ="safe").load(opened(path).read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(f"'{path}' is not YAML of plain values.") from error
     options = told.get("encoder_conf") if isinstance(told, dict) else None
