@@ -27,6 +27,15 @@ class Opened:
     def __init__(self):
         self.files, self.names = {}, {}
 
+    def real_paths(self):
+        """Returns the files without symbolic links.
+
+        Returns
+        -------
+        set of str
+        """
+        return {os.path.realpath(path) for path in self.files}
+
 
 @contextlib.contextmanager
 def listening():

@@ -9,8 +9,8 @@ import torch
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.cli import main
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.dataio.pipes import AudioFileError
+from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
@@ -172,7 +172,7 @@ def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path):
     first = torch.nn.Module()
     first.register_buffer("weight", torch.ones(3))
     interface = json.loads((run / "save/interface.json").read_text())
-    interface["upstream_weights"] = first_weights(first)
+    interface["upstream_weights"] = hash_weights(first)
     (run / "save/interface.json").write_text(json.dumps(interface))
     torch.save(torch.zeros(3), weights)
     for attempt in (lambda: export(run, tmp_path / "exported"), lambda: load(run)):
