@@ -121,6 +121,7 @@ class RetrievalBrain(sb.Brain):
     def _score(self, sets):
         """What ``layer_scores.search`` gives for each layer, now or before."""
         folder = Path(self.hparams.save_folder) / "scores"
+        groups = self._groups(sets)
         description = self._describe(sets)
         name = hashlib.sha256(description.encode()).hexdigest()[:12]
         files = {n: folder / f"layer-{n}-{name}.safetensors" for n in self.layers}
@@ -129,7 +130,7 @@ class RetrievalBrain(sb.Brain):
         ddp_barrier()  # all processes have looked before the first one writes
         if done:
             logger.info("Scores of %d layers are there already", len(done))
-        for layers, home, kept in self._groups(sets):
+        for layers, home, kept in groups:
             missing = [layer for layer in layers if layer not in done]
             if not missing:
                 continue

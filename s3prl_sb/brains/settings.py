@@ -229,11 +229,12 @@ def _compare(checkpointer, now, partial=False):
         for key in sorted(keys)
         if before.get(key) != now.get(key)
     ]
-    changed += differences.named(before[IDENTITY], now[IDENTITY])
     # Keys that came or went with a version of the recipe do not count.
     old, new = before.get(RECIPE, {}), now.get(RECIPE, {})
     for key in sorted(old.keys() & new.keys()):
         changed += _differences(key, old[key], new[key])
+    told = {words.split()[0].partition(".")[0] for words in changed}
+    changed += differences.named(before[IDENTITY], now[IDENTITY], told)
     old, new = before.get("modules", {}), now.get("modules", {})
     changed += [
         f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"

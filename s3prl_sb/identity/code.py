@@ -69,7 +69,9 @@ def code_of(classes, folder=None):
         if (root, name) in found:
             continue
         file = _file(root, name)
-        found[root, name], imports = _read(file)
+        key = name if root == _ROOT else file.relative_to(root).as_posix()
+        hash_, imports = _read(file)
+        found[root, name] = key, hash_
         for level, base, names in imports:
             inside, outside = _resolve(
                 root, name, file.name == "__init__.py", level, base, names
@@ -77,8 +79,7 @@ def code_of(classes, folder=None):
             left += inside
             libraries |= outside
     modules = {}
-    for (root, name), hash_ in found.items():
-        key = name if root == _ROOT else f"{name.replace('.', '/')}.py"
+    for key, hash_ in found.values():
         modules.setdefault(key, []).append(hash_)
     return {
         "modules": {key: "+".join(sorted(set(v))) for key, v in sorted(modules.items())},
@@ -214,8 +215,18 @@ def _resolve(root, name, is_package, level, base, names):
         if len(inside) < max(1, len(names)) and base and _file(place, base):
             inside.append((place, base))
         if inside:
-            return inside, set()
+            return inside + _parents(place, inside), set()
     return [], {base} if base and not level else set()
+
+
+def _parents(root, inside):
+    """The packages around modules of one's own, which run when these are imported. Of
+    our own package they hold nothing that a module does not import by name."""
+    if root == _ROOT:
+        return []
+    parts = [name.split(".") for _, name in inside]
+    found = {".".join(p[:n]) for p in parts for n in range(1, len(p))}
+    return [(root, name) for name in sorted(found) if _file(root, name)]
 
 
 @functools.lru_cache(maxsize=None)

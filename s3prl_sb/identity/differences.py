@@ -7,13 +7,16 @@ Authors
 MOST = 3  # of one kind are named
 
 
-def named(before, now):
+def named(before, now, told=()):
     """Returns what differs, a phrase for each kind of difference.
 
     Arguments
     ---------
     before, now : dict
         Identities, or dicts of them.
+    told : collection of str
+        Parts of which another difference has been told already, so that "another
+        head" would add nothing.
 
     Returns
     -------
@@ -38,11 +41,11 @@ def named(before, now):
                 for name in _keys(old or {}, new or {})
             ]
         else:
-            found += _of(part.replace("_", " "), old or {}, new or {})
+            found += _of(part.replace("_", " "), old or {}, new or {}, part in told)
     return found
 
 
-def _of(name, old, new):
+def _of(name, old, new, told):
     """What differs in an upstream, pipes, a head."""
     of, found = f"of the {name}", []
     code = [side.get("code") or {} for side in (old, new)]
@@ -61,18 +64,18 @@ def _of(name, old, new):
         found.append(f"another file {_listed(_keys(a, b))} {of}")
     a, b = (side.get("arguments") or {} for side in (old, new))
     # An argument that names a file has been told of as a file.
-    told = {key.partition("/")[0] for key in _keys(*_files(old, new))}
+    as_files = {key.partition("/")[0] for key in _keys(*_files(old, new))}
     found += [
         f"{key} {_readable(a.get(key))}, not {_readable(b.get(key))}, {of}"
         for key in _keys(a, b)
-        if key not in told
+        if key not in as_files
     ]
     if old.get("weights") != new.get("weights"):
         found.append(f"other weights {of}")
     if old.get("class") != new.get("class"):
         found.append(f"class {old.get('class')}, not {new.get('class')}, {of}")
-    if old.get("is") != new.get("is"):
-        found.append(f"another {name} than before" if not found else f"other {name}")
+    if old.get("is") != new.get("is") and not told:
+        found.append(f"another {name} than before")
     return found
 
 

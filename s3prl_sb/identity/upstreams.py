@@ -51,8 +51,9 @@ def upstream_identity(upstream):
     hashes = _hashes(found.files)
     description = Description(lambda value: _stand_in(value, found, hashes))
     arguments = {
-        name: description.of(value)
-        for name, value in getattr(upstream, "arguments", {}).items()
+        f"{name}.{key}".lstrip("."): description.of(value)
+        for name, module in upstream.named_modules()  # one may be made of others
+        for key, value in getattr(module, "arguments", {}).items()
     }
     classes = {c for module in upstream.modules() for c in type(module).__mro__}
     classes |= description.classes

@@ -2,7 +2,7 @@
 
 Python tells of every file that it opens; readers written in C++ and Rust do not, so
 those that torch and safetensors have are watched as well. Modules, libraries and what
-belongs to the system do not count: they are known by their versions.
+belongs to the system do not count: they are known by their versions; and so are published cards, by what they make.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 
 from s3prl_sb import resources
+from s3prl_sb.identity.content import MEMORY
 
 _watching = contextvars.ContextVar("watching", default=None)
 _hooked = []
@@ -52,7 +53,9 @@ class Seen:
         # A virtual environment may lie in the temporary folder, not the reverse.
         if any(below(p + os.sep) for p in _LIBRARIES) or real == os.devnull:
             return
-        if real.startswith(str(resources.cache_folder() / "content.sqlite")):
+        # What a published card says stands in the arguments of what it makes.
+        own = [resources.cache_folder() / MEMORY, resources.folder("hparams")]
+        if any(below(os.path.realpath(path)) for path in own):
             return
         if os.path.isfile(real):
             self.files.add(real)
