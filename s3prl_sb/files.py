@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.opened import opened
 
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
@@ -101,7 +102,7 @@ def read_text(path, what="", fix=""):
         That names the file.
     """
     with naming(path, what, fix):
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return Path(opened(path)).read_bytes().decode("utf-8-sig")
 
 
 def read_json(path, what="a JSON file", fix="", kind=None):

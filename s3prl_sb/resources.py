@@ -1,10 +1,23 @@
-"""Where the cards and the recipes lie, in a checkout or installed.
+"""Where the cards and the recipes lie, and what is kept of the user's.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+import os
 from pathlib import Path
+
+
+def cache_folder():
+    """The user's folder of what can be had again: downloads, hashes of files.
+
+    Returns
+    -------
+    pathlib.Path
+        ``$S3PRL_SB_CACHE``, by default ``~/.cache/s3prl_sb``.
+    """
+    default = Path.home() / ".cache" / "s3prl_sb"
+    return Path(os.environ.get("S3PRL_SB_CACHE", default)).expanduser()
 
 
 def folder(name):

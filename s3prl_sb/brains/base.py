@@ -17,6 +17,7 @@ from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.experiment import RecipeError
+from s3prl_sb.identity.data import digests
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
@@ -100,7 +101,7 @@ class SSLBrain(Evaluation, sb.Brain):
             layers, size] instead of ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
-        self.data = settings.digests(splits)
+        self.data = digests(splits, not self.noprogressbar)
         caching.use_cache(self, splits)
 
     def compute_features(self, batch):

@@ -12,7 +12,8 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.configuration import RecipeError
 from s3prl_sb.dataio import extraction
-from s3prl_sb.dataio.fingerprint import fingerprint
+from s3prl_sb.identity import digest
+from s3prl_sb.identity.upstreams import first_identity
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def use_cache(brain, splits):
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":
             # Hashing the weights takes seconds: once for all sets.
-            identity = identity or fingerprint(brain.upstream)
+            identity = identity or digest(first_identity(brain.upstream))
             _cache(brain, dataset, kinds[name], identity)
     if kinds.get("train") == "pooled" and brain.device == "cpu":
         # So little work a step that a second thread only gets in its way,

@@ -21,8 +21,9 @@ import s3prl_sb
 from s3prl_sb import protocol
 from s3prl_sb.brains import plots
 from s3prl_sb.configuration import RECIPE, SCHEMA
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import write_json
+from s3prl_sb.identity import data as identity
+from s3prl_sb.identity.upstreams import first_identity
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ def write_interface(brain):
     """
     folder = Path(brain.hparams.output_folder)
     interface = brain.interface()
-    if brain.upstream.freeze:  # else its weights are in the checkpoint
-        interface["upstream_weights"] = first_weights(brain.upstream)
+    upstream = brain.upstream
+    if upstream.freeze or upstream.adapter:  # else its weights are in the checkpoint
+        interface["upstream_identity"] = first_identity(upstream)
     write_json(folder / INTERFACE, interface, signed=True)
 
 
@@ -184,7 +186,7 @@ def about_settings(brain):
 
 
 def run_identity(brain):
-    """What a run is of, by content.
+    """Returns what a run is of, by content.
 
     Arguments
     ---------
@@ -194,9 +196,7 @@ def run_identity(brain):
     Returns
     -------
     dict
-        ``weights`` of the upstream as they were loaded, ``data`` by set.
+        As :func:`s3prl_sb.identity.data.run_identity`.
     """
-    return {
-        "weights": first_weights(brain.upstream),
-        "data": getattr(brain, "data", {}),
-    }
+    data = getattr(brain, "data", {})
+    return identity.run_identity(brain.upstream, data, vars(brain.hparams))

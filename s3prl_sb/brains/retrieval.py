@@ -22,11 +22,12 @@ from tqdm import tqdm
 from s3prl_sb.brains import distributed, layer_scores, plots, results
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.dataio import extraction, manifest
-from s3prl_sb.dataio.cache import audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.dataio.fingerprint import fingerprint
 from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
+from s3prl_sb.identity import digest
+from s3prl_sb.identity.data import digests
+from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.metrics.query_trials import DETECTED, Trials, standardize, stdlist
@@ -96,6 +97,7 @@ class RetrievalBrain(sb.Brain):
         self.splits = {name: len(found) for name, found in records.items()}
         pipes = self.hparams.eval_pipes
         sets = {n: ManifestDataset(r, pipes, ["id", "sig"]) for n, r in records.items()}
+        self.data = digests(sets, not self.noprogressbar)
         scores = self._score(sets)
         metrics = {}
         if if_main_process():
@@ -107,6 +109,7 @@ class RetrievalBrain(sb.Brain):
     def _score(self, sets):
         """What ``layer_scores.search`` gives for each layer, now or before."""
         folder = Path(self.hparams.save_folder) / "scores"
+        groups = self._groups(sets)
         description = self._describe(sets)
         name = hashlib.sha256(description.encode()).hexdigest()[:12]
         files = {n: folder / f"layer-{n}-{name}.safetensors" for n in self.layers}
@@ -115,7 +118,7 @@ class RetrievalBrain(sb.Brain):
         ddp_barrier()  # all processes have looked before the first one writes
         if done:
             logger.info("Scores of %d layers are there already", len(done))
-        for layers, home, kept in self._groups(sets):
+        for layers, home, kept in groups:
             missing = [layer for layer in layers if layer not in done]
             if not missing:
                 continue
@@ -137,7 +140,7 @@ class RetrievalBrain(sb.Brain):
 
     def _describe(self, sets):
         """All that the scores depend on."""
-        self.identity = fingerprint(self.upstream)
+        self.identity = digest(first_identity(self.upstream))
         one = extraction.describe(
             self.upstream,
             sets["documents"],
@@ -148,7 +151,8 @@ class RetrievalBrain(sb.Brain):
         )
         keys = {name: _keys(dataset) for name, dataset in sets.items()}
         settings = [getattr(self.hparams, name) for name in SETTINGS]
-        features = [one[name] for name in ("fingerprint", "dtype", "audio")]
+        parts = ("format", "fingerprint", "dtype", "audio", "audio_code")
+        features = [one[name] for name in parts]
         return json.dumps([VERSION, settings, features, keys], sort_keys=True)
 
     def _groups(self, sets):
@@ -342,7 +346,7 @@ def read_sets(save_folder):
 
 def _keys(dataset):
     """What the cache calls a set's utterances."""
-    return [audio_key(name, dataset.data[name]) for name in dataset.data_ids]
+    return [keys[0] for keys in extraction.audio_keys(dataset, again=False).values()]
 
 
 def _few(records, trials, batches):

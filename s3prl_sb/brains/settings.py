@@ -4,24 +4,24 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
 import json
-import os
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.errors import UserError
 from s3prl_sb.experiment import RECIPE, SCHEMA
 from s3prl_sb.files import naming, read_json, write_json
+from s3prl_sb.identity import FORMAT, differences
+from s3prl_sb.identity.data import digests, parts_identity
+from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.keys import KeysError, Schema, check_together, shared
 from s3prl_sb.kinds import WrongKind
 
-WEIGHTS = "weights of the upstream"
+#: Compared by what they hold: the upstream, the pipes, the modules, the data.
+IDENTITY = "identity"
+LEARNED_FROM = ("train", "valid")  # what is tested on may change
 _ANEW = "Choose another output_folder, or delete this one to train again."
-#: What settings.json of older versions lacks: then it is not compared.
-LATER = (RECIPE, WEIGHTS)
 
 
 class SettingsError(UserError, ValueError):
@@ -70,7 +70,7 @@ def begin(hparams, splits):
     hparams : dict
         Of a recipe.
     splits : dict
-        As for :func:`digests`.
+        As for :func:`s3prl_sb.identity.data.digests`.
 
     Raises
     ------
@@ -136,8 +136,9 @@ def described(hparams):
     if recipe is None:
         return None
     schema = hparams.get(SCHEMA) or Schema("", recipe)
-    by_value = kept()
-    return {k: v for k, v in schema.kept(recipe).items() if k not in by_value}
+    # The upstream is compared by its identity.
+    apart = {*kept(), "upstream_model"}
+    return {k: v for k, v in schema.kept(recipe).items() if k not in apart}
 
 
 def kept():
@@ -165,7 +166,7 @@ def current(hparams, upstream, data):
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
         As it was loaded.
     data : dict
-        From :func:`digests`.
+        From :func:`s3prl_sb.identity.data.digests`.
 
     Returns
     -------
@@ -173,8 +174,12 @@ def current(hparams, upstream, data):
         JSON values.
     """
     now = {key: hparams[key] for key in kept() if key in hparams}
-    now["data"] = data
-    now[WEIGHTS] = first_weights(upstream)
+    now[IDENTITY] = {
+        "format": FORMAT,
+        "upstream": first_identity(upstream),
+        "data": {name: data[name] for name in LEARNED_FROM if name in data},
+        **parts_identity(hparams),
+    }
     recipe = described(hparams)
     if recipe is not None:
         now[RECIPE] = recipe
@@ -198,19 +203,25 @@ def _compare(checkpointer, now, partial=False):
 
 
 def _compare_with(before, now, partial, path):
-    optional = {*LATER, "modules"}
+    if before.get(IDENTITY, {}).get("format") != FORMAT:
+        raise SettingsError(
+            f"'{path.parent}' holds checkpoints of an older identity: what they were "
+            "trained with cannot be compared. Choose another output_folder, delete "
+            "this one, or go on with the version of s3prl_sb that began it."
+        )
+    optional = {RECIPE, IDENTITY, "modules"}
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
     changed = [
         f"{key} {_readable(before.get(key))}, not {_readable(now.get(key))}"
         for key in sorted(keys)
         if before.get(key) != now.get(key)
     ]
-    if before.get(WEIGHTS, now.get(WEIGHTS)) != now.get(WEIGHTS):
-        changed.append(f"other {WEIGHTS}")
     # Keys that came or went with a version of the recipe do not count.
     old, new = before.get(RECIPE, {}), now.get(RECIPE, {})
     for key in sorted(old.keys() & new.keys()):
         changed += _differences(key, old[key], new[key])
+    told = {words.split()[0].partition(".")[0] for words in changed}
+    changed += differences.named(before[IDENTITY], now[IDENTITY], told)
     old, new = before.get("modules", {}), now.get("modules", {})
     changed += [
         f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"
@@ -234,31 +245,6 @@ def _differences(key, old, new):
             for words in _differences(f"{key}.{inner}", old.get(inner), new.get(inner))
         ]
     return [f"{key} {_readable(old)}, not {_readable(new)}"] if old != new else []
-
-
-def digests(splits):
-    """What a run learns from, in 12 characters a set.
-
-    Arguments
-    ---------
-    splits : dict
-        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
-
-    Returns
-    -------
-    dict
-        "train" and "valid" to hashes of their records. Where the audio lies does
-        not matter, and what is tested on may change.
-    """
-    found = {}
-    for name in {"train", "valid"} & splits.keys():
-        records = {
-            key: {**record, "wav": os.path.basename(record.get("wav") or "")}
-            for key, record in splits[name].data.items()
-        }
-        text = json.dumps(records, sort_keys=True, default=str)
-        found[name] = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return found
 
 
 def _readable(value):

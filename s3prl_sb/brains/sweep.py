@@ -27,11 +27,13 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.brains.settings import current, digests
+from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
 from s3prl_sb.configuration import RecipeError
 from s3prl_sb.files import FileError, naming, read_json, write_json
+from s3prl_sb.identity import FORMAT
+from s3prl_sb.identity.data import digests
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +83,10 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     data = digests(splits)
     settings = _settings(hparams, run_opts, rates, data)
     found = _read(path)
-    # What older versions have not written down is not compared.
-    if found and {**settings, **found["settings"]} == settings:
+    before = found.get("settings", {})
+    if found and before.get(IDENTITY, {}).get("format") != FORMAT:
+        logger.info("%s is of an older identity: the search is made anew", path)
+    elif found and before == settings:
         logger.info("The best learning rate is known from %s", path)
         return found["best"]
 

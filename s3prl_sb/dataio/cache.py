@@ -6,9 +6,9 @@ they belong to, and a checksum of each. There is no index beside the shards
 that could disagree with them, and no shard under its final name is half
 written.
 
-An entry is found by a key that names the utterance and the state of its audio
-file. Features of audio that has changed are therefore not found; damaged ones
-are found out by their checksum before they are used.
+An entry is found by a key that names the utterance and what its audio file
+holds. Features of audio that has changed are therefore not found; damaged ones
+are found out by their checksum before they are used, and so are damaged headers.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -24,9 +24,12 @@ from pathlib import Path
 import torch
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.content import hash_file
 
 logger = logging.getLogger(__name__)
 
+#: In the header of a shard: the checksum of its other entries.
+HEADER = "header"
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
@@ -34,7 +37,7 @@ class CacheError(UserError, RuntimeError):
     """A cache that cannot be used as it is, and the way out."""
 
 
-def audio_key(utterance, record, variant=0):
+def audio_key(utterance, record, variant=0, content=None):
     """The key of an utterance's features.
 
     Arguments
@@ -45,22 +48,17 @@ def audio_key(utterance, record, variant=0):
         Its line of the manifest: ``wav``, ``start``, ``stop``.
     variant : int
         Which of the forms that a random crop gives it.
+    content : str, optional
+        The hash of its audio file, where it is known.
 
     Returns
     -------
     str
-        Another one as soon as the audio file changes. Where the file lies
-        does not matter.
+        Another one as soon as the audio file holds something else. Where the file
+        lies, and when it was written, does not matter.
     """
-    stat = os.stat(record["wav"])
-    parts = (
-        utterance,
-        stat.st_size,
-        stat.st_mtime_ns,
-        record.get("start"),
-        record.get("stop"),
-        variant,
-    )
+    content = content or hash_file(record["wav"])
+    parts = (utterance, content, record.get("start"), record.get("stop"), variant)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
@@ -177,6 +175,7 @@ class FeatureCache:
             "frames": json.dumps([len(f) for f in features]),
             "checksums": json.dumps([_checksum(f) for f in features]),
         }
+        metadata[HEADER] = _header_checksum(metadata)
         save_file({"features": torch.cat(features)}, temporary, metadata)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -199,6 +198,8 @@ class FeatureCache:
         try:
             with safe_open(path, framework="pt") as shard:
                 metadata = shard.metadata() or {}
+                if metadata.get(HEADER) != _header_checksum(metadata):
+                    raise ValueError("its header is damaged, or of an older version")
                 if self.description is None:
                     self.description = metadata["description"]
                 if metadata.get("description") != self.description:
@@ -229,6 +230,12 @@ class FeatureCache:
             self._features.pop(path)
         self._entries = {k: e for k, e in self._entries.items() if e[0] not in damaged}
         self.keys_of = {n: k for n, k in self.keys_of.items() if k in self._entries}
+
+
+def _header_checksum(metadata):
+    """Of all that a shard says about itself."""
+    said = {key: value for key, value in metadata.items() if key != HEADER}
+    return str(zlib.crc32(json.dumps(said, sort_keys=True).encode()))
 
 
 def _checksum(features):

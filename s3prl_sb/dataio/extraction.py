@@ -19,10 +19,14 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from s3prl_sb.dataio import company
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
-from s3prl_sb.dataio.fingerprint import fingerprint
 from s3prl_sb.files import write_json
+from s3prl_sb.identity import FORMAT, digest
+from s3prl_sb.identity.data import audio_hashes
+from s3prl_sb.identity.objects import identity_of
+from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
@@ -31,6 +35,7 @@ logger = logging.getLogger(__name__)
 SHARD_SECONDS = 240  # of audio, which a kill may cost
 SHARD_UTTERANCES = 256
 BATCH_SECONDS = 64
+ABOUT = "description.json"  # of a cache, for people
 
 
 def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=None):
@@ -49,7 +54,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
     dtype : str
         "float16" or "float32".
     identity : str, optional
-        The upstream's fingerprint, where it is known already.
+        The digest of the upstream's identity, where it is known already.
 
     Returns
     -------
@@ -71,10 +76,11 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
             f"The hidden states of {type(upstream).__name__} have the sizes {sizes}: "
             "choose `layers` of one size."
         )
-    plain = (int, float, str, bool, type(None), list, tuple, dict)
+    pipes = identity_of([p for p in dataset.pipes if getattr(p, "audio", True)])
     return {
+        "format": FORMAT,
         "upstream": type(upstream).__name__,
-        "fingerprint": identity or fingerprint(upstream),
+        "fingerprint": identity or digest(upstream_identity(upstream)),
         "kind": kind,
         "layers": [
             i % upstream.num_layers for i in layers or range(upstream.num_layers)
@@ -82,12 +88,8 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         "size": sizes[0],
         "stride": upstream.stride,
         "dtype": dtype,
-        "audio": [
-            [type(pipe).__name__]
-            + sorted([k, v] for k, v in vars(pipe).items() if isinstance(v, plain))
-            for pipe in dataset.pipes
-            if getattr(pipe, "audio", True)
-        ],
+        "audio": pipes["is"],
+        "audio_code": digest(pipes["code"]),
     }
 
 
@@ -153,7 +155,7 @@ def extract(
     progressbar : bool
         Whether to show progress.
     identity : str, optional
-        The upstream's fingerprint, where it is known already.
+        The digest of the upstream's identity, where it is known already.
 
     Returns
     -------
@@ -170,8 +172,10 @@ def extract(
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
-    _describe(cache.folder / "description.json", description)
-    shards = _missing(cache, _shards(dataset)[part[0] :: part[1]])
+    _describe(cache.folder / ABOUT, description)
+    _say_of_older(cache.folder, description)
+    shards = _shards(dataset, progressbar)[part[0] :: part[1]]
+    shards = _missing(cache, shards)
     if not shards:
         return cache
     seconds = sum(item["seconds"] for shard in shards for item in shard)
@@ -194,7 +198,7 @@ def extract(
             f"{_readable(free)} left. Choose another cache_folder, cache: off, "
             "or fewer layers."
         )
-    job = _Job(upstream, dataset, description, device)
+    job = _Job(upstream, dataset, description, device, seconds)
     bar = tqdm(
         desc=f"Extracting {kind} features",
         total=math.ceil(seconds),
@@ -217,6 +221,67 @@ def _describe(path, description):
             write_json(path, description)
 
 
+def _say_of_older(folder, description):
+    """Tells of caches that were made before identities were what they are now."""
+    for path in sorted(folder.parent.glob(f"{description['upstream']}-*/{ABOUT}")):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict) and found.get("format") != FORMAT:
+            logger.info(
+                "%s holds features of an older identity: they are not used, but made "
+                "anew. Delete the folder if no older version needs it.",
+                path.parent,
+            )
+
+
+def audio_keys(dataset, progressbar=False, again=True):
+    """Returns the keys of all utterances of a dataset.
+
+    Arguments
+    ---------
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        The data.
+    progressbar : bool
+        Whether to show progress where audio is read to know it.
+    again : bool
+        Whether to look again which files have changed.
+
+    Returns
+    -------
+    dict
+        Utterance to the keys of its forms, in order.
+
+    Raises
+    ------
+    CacheError
+        If an utterance comes in endlessly many forms.
+    s3prl_sb.dataio.audio.AudioFileError
+        That names the utterance whose file is not there.
+    """
+    hashes, found = audio_hashes(dataset, progressbar, again), {}
+    for index, utterance in enumerate(dataset.data_ids):
+        record = dataset.data[utterance]
+        variants = dataset.variants(index)
+        if variants is None:
+            raise CacheError(
+                f"utterance '{utterance}' is another one each time it is "
+                "loaded (a random crop without `crops`, noise): its features "
+                "cannot be cached. Set cache: off."
+            )
+        content = hashes.get(record["wav"])
+        if content is None:
+            raise AudioFileError(
+                f"utterance '{utterance}' ({record['wav']}): no such file, or one "
+                "that cannot be read."
+            )
+        found[utterance] = [
+            audio_key(utterance, record, draw, content) for draw in range(variants)
+        ]
+    return found
+
+
 def replace_audio(dataset, cache):
     """Lets a dataset give cached features instead of audio.
 
@@ -227,13 +292,7 @@ def replace_audio(dataset, cache):
     cache : FeatureCache
         Holding all of its utterances.
     """
-    keys = {}
-    for index, utterance in enumerate(dataset.data_ids):
-        record = dataset.data[utterance]
-        keys[utterance] = [
-            audio_key(utterance, record, draw)
-            for draw in range(dataset.variants(index))
-        ]
+    keys = audio_keys(dataset, again=False)
 
     def feats(utterance, draw):
         variants = keys[utterance]
@@ -245,19 +304,13 @@ def replace_audio(dataset, cache):
     dataset.set_output_keys({**outputs, "feats": "feats"})
 
 
-def _shards(dataset):
+def _shards(dataset, progressbar=False):
     """The whole dataset, cut; whoever asks gets the same shards."""
     shards, seconds = [], 0.0
+    keys = audio_keys(dataset, progressbar)
     for index, utterance in enumerate(dataset.data_ids):
         record = dataset.data[utterance]
-        variants = dataset.variants(index)
-        if variants is None:
-            raise CacheError(
-                f"utterance '{utterance}' is another one each time it is "
-                "loaded (a random crop without `crops`, noise): its features "
-                "cannot be cached. Set cache: off."
-            )
-        for draw in range(variants):
+        for draw, key in enumerate(keys[utterance]):
             if (
                 not shards
                 or seconds + record["duration"] > SHARD_SECONDS
@@ -268,7 +321,7 @@ def _shards(dataset):
             seconds += record["duration"]
             shards[-1].append(
                 {
-                    "key": audio_key(utterance, record, draw),
+                    "key": key,
                     "id": utterance,
                     "wav": record["wav"],
                     "index": (index, draw),
@@ -286,14 +339,15 @@ def _missing(cache, shards):
 class _Job:
     """What a process needs to turn shards into features."""
 
-    def __init__(self, upstream, dataset, description, device):
+    def __init__(self, upstream, dataset, description, device, seconds):
         self.upstream, self.dataset = upstream, dataset
         self.description, self.device = description, device
+        self.is_long = seconds > company.WORTH_TRYING
 
     def run(self, shards, num_processes, tick):
         """Yields the entries of every shard; ``tick`` gets seconds of audio."""
         if num_processes <= 1:
-            self.upstream.to(self.device)
+            self.prepare()
             for shard in shards:
                 yield self.entries(shard, tick)
             return
@@ -319,6 +373,11 @@ class _Job:
             finally:
                 pool.shutdown(cancel_futures=True)
 
+    def prepare(self):
+        """Puts the upstream where it runs, and tries out how it may."""
+        self.upstream.to(self.device)
+        self.together = self.is_long and company.is_exact(self.upstream, self.device)
+
     def entries(self, shard, tick=lambda seconds: None):
         """The (key, id, features) of each utterance of a shard."""
         batches, seconds = [[]], 0.0
@@ -337,9 +396,13 @@ class _Job:
         return entries
 
     def _features(self, items, wavs):
-        samples = [len(wav) for wav in wavs]
-        padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
-        lens = torch.tensor(samples, dtype=torch.float64) / padded.shape[1]
+        lengths = [len(wav) for wav in wavs]
+        for group in company.groups(self.upstream, lengths, self.together):
+            group = [(items[i], wavs[i]) for i in group]
+            yield from self._states(*zip(*group))
+
+    def _states(self, items, wavs):
+        padded, lens = company.padded(wavs)
         try:
             with full_precision():
                 states, _ = self.upstream(padded.to(self.device), lens)
@@ -350,8 +413,8 @@ class _Job:
             ) from error
         pooled = self.description["kind"] == "pooled"
         states = [states[layer] for layer in self.description["layers"]]
-        for i, item in enumerate(items):
-            frames = self.upstream.frames(samples[i])
+        for i, (item, wav) in enumerate(zip(items, wavs)):
+            frames = self.upstream.frames(len(wav))
             parts = [state[i, :frames] for state in states]
             if pooled:
                 parts = [part.float().mean(0, keepdim=True) for part in parts]
@@ -372,7 +435,7 @@ def _start_worker(job, counter, processes):
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     if job.device.startswith("cuda"):
         job.device = f"cuda:{number % torch.cuda.device_count()}"
-    job.upstream.to(job.device)
+    job.prepare()  # with its own number of threads
     _worker_job = job
 
 

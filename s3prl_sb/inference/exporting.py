@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from s3prl_sb import checksums, foreign, own
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
+from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
 from s3prl_sb.trust import require
 
@@ -61,7 +61,7 @@ def export(run_folder, destination, copy_upstream=True):
     if find_class(interface["class"], foreign.INTERFACE) is None:
         raise ExportError(f"'{run}' is of no known interface: {interface['class']!r}.")
     local = _local(upstream.get("source"))
-    trained_with = interface.get("upstream_weights")
+    trained_with = interface.get("upstream_identity", interface.get("upstream_weights"))
     if local is not None and trained_with:
         _check_weights(saved, trained_with, run, local)
 
@@ -175,10 +175,12 @@ def own_code(saved, run):
 
 def _check_weights(saved, trained_with, run, local):
     """Makes sure that the weights have not changed under the same path."""
-    if first_weights(_upstream(saved, run)) != trained_with:
+    changed = changed_since(trained_with, _upstream(saved, run))
+    if changed:
         raise ExportError(
-            f"'{local}' does not hold the weights that '{run}' was trained with. Put "
-            "the old file there again, or train again into another output_folder."
+            f"'{local}' does not hold the weights that '{run}' was trained with "
+            f"({'; '.join(changed)}). Put the old file there again, or train again "
+            "into another output_folder."
         )
 
 

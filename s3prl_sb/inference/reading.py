@@ -10,7 +10,6 @@ from pathlib import Path
 
 from s3prl_sb import checksums
 from s3prl_sb.brains.checkpointer import load_trained
-from s3prl_sb.nodes import plain
 from s3prl_sb.files import FileError, naming, read_yaml, yaml_of
 from s3prl_sb.foreign import (
     FEATURIZER,
@@ -22,6 +21,7 @@ from s3prl_sb.foreign import (
     with_own_names,
 )
 from s3prl_sb.inference.exporting import pretrainer
+from s3prl_sb.nodes import plain
 from s3prl_sb.trust import given, require
 
 CHANGED = (

@@ -1,8 +1,9 @@
 """What there is to do: a run for each upstream, task and seed.
 
 The folder of a run is named by a digest of all that it depends on: the recipe's
-YAML, what is overridden, the upstream's card. Nothing of one configuration is
-taken for another's, and nothing is overwritten.
+YAML and code, what is overridden, what the data hold, the upstream's card with its
+files and code. Nothing of one configuration is taken for another's, and nothing is
+overwritten.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,19 +11,22 @@ Authors
 
 import dataclasses
 import functools
-import hashlib
 import json
+import logging
 import sys
 from pathlib import Path
 
 import s3prl_sb
-from s3prl_sb import own, resources, trust
+from s3prl_sb import resources, trust
 from s3prl_sb.files import FileError, naming, read_json, write_json
-from s3prl_sb.keys import shared
+from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.nodes import plain
+from s3prl_sb.superb import contents
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import check_steps, settings
 from s3prl_sb.superb.tasks import recipe
+
+logger = logging.getLogger(__name__)
 
 STAMP = "superb.json"
 ABOUT = "about"  # in it: what is no part of the configuration
@@ -66,12 +70,16 @@ class Run:
     def configuration(self):
         """All that the result depends on, as JSON values."""
         by = self.searched_by
+        settings_, data = contents.split(self.task, self.overrides, self.output)
         return {
+            "format": FORMAT,
             "task": self.task,
-            "upstream": _card(self.upstream),
+            "upstream": contents.of_card(_absolute(self.upstream)),
             "seed": self.seed,
             "recipe": plain(settings(self.task)),
-            "overrides": plain(self.overrides),
+            "code": contents.of_recipe(self.task),
+            "overrides": plain(settings_),
+            "data": data,
             "lr_search": self.rates,
             "lr_searched_by": by and digest(by.configuration),
         }
@@ -182,6 +190,7 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
     """
     from s3prl_sb.lobes.upstreams import title
 
+    contents.forget()
     titles = {}
     for upstream in upstreams:
         other = titles.setdefault(title(upstream), upstream)
@@ -230,6 +239,7 @@ def jobs(runs, before=()):
     list of Job
     """
     before = dict(before)
+    _say_of_older(runs)
     for run in runs:
         corpus = run.overrides.get("data_folder") or run.overrides.get("train_csv")
         run.job = Job(
@@ -249,40 +259,18 @@ def jobs(runs, before=()):
     return [unique[key] for key in made] + [run.job for run in runs]
 
 
-def digest(configuration):
-    """A hash of JSON values.
-
-    Example
-    -------
-    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    True
-    """
-    text = json.dumps(configuration, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _card(name):
-    """The content of an upstream's card."""
-    from s3prl_sb.lobes.upstreams import card
-
-    node = card(_absolute(name))
-    found = {"class": own.plain_names(node.tag.value), **plain(dict(node))}
-    files = {}
-    for key in shared()["upstream_model"].files:
-        places = node.get(key)
-        for place in places if isinstance(places, list) else [places]:
-            files.update(_files(str(place or "").partition("#sha256=")[0]))
-    return {**found, "files": files} if files else found
-
-
-def _files(place):
-    """Local files and what tells them from others under the same path."""
-    path = Path(place).expanduser()
-    if not place or not path.exists():
-        return {}
-    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    states = [(file, file.stat()) for file in inside if file.is_file()]
-    return {str(file.resolve()): [s.st_size, s.st_mtime_ns] for file, s in states}
+def _say_of_older(runs):
+    """Tells of runs that were made before identities were what they are now."""
+    for folder in dict.fromkeys(run.folder.parent for run in runs):
+        stamps = [read_stamp(path.parent)[0] for path in folder.glob(f"*/{STAMP}")]
+        older = [s for s in stamps if s and s.get("format") != FORMAT]
+        if older:
+            logger.warning(
+                "%s: runs of an older identity, %d: they stay where they are, and are "
+                "made anew beside them",
+                folder,
+                len(older),
+            )
 
 
 def _absolute(name):

@@ -1,9 +1,13 @@
 """The contract checker: broken candidates fail, and the words say why."""
 
+import os
+import pathlib
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
 from s3prl_sb.lobes.upstreams.check import ContractError, check_upstream
@@ -311,3 +315,82 @@ def test_extract_as_s3prl():
     assert (found["lens"] * 10).tolist() == [10, 3, 1]
     with pytest.raises(AudioError, match="utterance 1"):
         Sound().extract([torch.ones(10), torch.ones(0)])
+
+
+# --------------------------------------------------------------------- opened files
+class Bypass(Sound):
+    """Reads a file of its own past the door, in one way or another."""
+
+    def __init__(self, path, how="open", freeze=True, precision="fp32"):
+        super().__init__(freeze=freeze, precision=precision)
+        self.path, self.how = path, how
+        if how != "forward":
+            READERS[how](path)
+
+    def encode(self, wavs):
+        if self.how == "forward":
+            open(self.path).close()
+        return super().encode(wavs)
+
+
+def _mapped(path):
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        file.keys()
+
+
+def _loaded(path):
+    import safetensors.torch
+
+    safetensors.torch.load_file(path)
+
+
+READERS = {
+    "open": lambda path: open(path).close(),
+    "low": lambda path: os.close(os.open(path, os.O_RDONLY)),
+    "pathlib": lambda path: pathlib.Path(path).read_bytes(),
+    "safe_open": _mapped,
+    "load_file": _loaded,
+    "torch": lambda path: torch.load(path, weights_only=True),
+    "reader": lambda path: torch._C.PyTorchFileReader(path),
+    "mapped": lambda path: torch.UntypedStorage.from_file(path, False, 8),
+    "door": lambda path: open(opened(path)).close(),
+}
+
+
+@pytest.fixture
+def some_file(tmp_path):
+    from safetensors.torch import save_file
+
+    def some_file(how):
+        path = str(tmp_path / "weights.bin")
+        if how in ("torch", "reader"):
+            torch.save({"w": torch.ones(2)}, path)
+        else:
+            save_file({"w": torch.ones(2)}, path)
+        return path
+
+    return some_file
+
+
+@pytest.mark.parametrize("how", [*READERS, "forward"])
+def test_files_past_the_door(how, some_file):
+    candidate = Bypass(some_file(how), how)
+    if how == "door":
+        assert "files: 1 opened, none unnoticed" in check_upstream(candidate)
+        return
+    with pytest.raises(ContractError, match="opens .*weights.bin past the door"):
+        check_upstream(candidate)
+
+
+class Forgetful(Sound):
+    def __init__(self, *, needed, **options):
+        super().__init__()
+
+
+def test_what_cannot_be_built_again():
+    candidate = Forgetful(needed=1)
+    candidate.arguments = {}
+    with pytest.raises(ContractError, match="cannot be built again .*'needed'"):
+        check_upstream(candidate)

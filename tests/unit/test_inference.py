@@ -9,8 +9,8 @@ import torch
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.cli import main
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.dataio.pipes import AudioFileError
+from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
@@ -175,7 +175,7 @@ def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path, monke
     first = torch.nn.Module()
     first.register_buffer("weight", torch.ones(3))
     interface = json.loads((run / "save/interface.json").read_text())
-    interface["upstream_weights"] = first_weights(first)
+    interface["upstream_weights"] = hash_weights(first)
     (run / "save/interface.json").write_text(json.dumps(interface))
     torch.save(torch.zeros(3), weights)
     for attempt in (lambda: export(run, tmp_path / "exported"), lambda: load(run)):
@@ -184,6 +184,50 @@ def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path, monke
     assert not (tmp_path / "exported").exists()
     torch.save(torch.ones(3), weights)
     assert (export(run, tmp_path / "exported") / "upstream_source.pt").is_file()
+
+
+@pytest.mark.parametrize("options", [{}, {"freeze": False, "adapter": {"rank": 2}}])
+def test_a_run_is_exported_with_what_it_was_trained_with(options, tmp_path):
+    """Frozen or with adapters, which alone are in its checkpoints."""
+    from s3prl_sb.identity.upstreams import changed_since, first_identity
+
+    path = str(tmp_path / "base.safetensors")
+    folder = tmp_path / "other"
+    for seed, place in ((0, path), (1, str(folder / "base.safetensors"))):
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        network = Hubert(config=config(), seed=seed).network
+        about = {"class": "s3prl_sb.lobes.upstreams.hubert.Hubert", "config": config()}
+        weights = {k: v.contiguous() for k, v in network.state_dict().items()}
+        save_file(weights, place, {"s3prl_sb": json.dumps(about)})
+    run = Hubert(path, **options)
+    trained_with = json.loads(json.dumps(first_identity(run)))
+    assert changed_since(trained_with, Hubert(path, **options)) == []
+    shutil.copy(folder / "base.safetensors", path)
+    words = changed_since(trained_with, Hubert(path, **options))
+    assert "other weights of the upstream" in words
+    assert "another file source of the upstream" in words
+
+
+def test_an_interface_knows_the_base_of_adapters(tmp_path):
+    """Case: the base of a LoRA run was replaced, and nobody looked."""
+    from types import SimpleNamespace
+
+    from s3prl_sb.brains import results
+
+    for number, options in enumerate(
+        ({}, {"freeze": False, "adapter": {"rank": 2}}, {"freeze": False})
+    ):
+        folder = tmp_path / str(number)
+        (folder / "save").mkdir(parents=True)
+        brain = SimpleNamespace(
+            hparams=SimpleNamespace(output_folder=folder),
+            upstream=Hubert(config=config(), **options),
+            interface=lambda: {},
+        )
+        results.write_interface(brain)
+        found = json.loads((folder / results.INTERFACE).read_text())
+        has_its_own = number == 2  # fine-tuned: all weights are in the checkpoint
+        assert ("upstream_identity" in found) is not has_its_own
 
 
 def test_a_bad_file_among_others(make_run, wav, tmp_path, capsys):

@@ -8,8 +8,8 @@ import torch
 
 from s3prl_sb.brains import settings
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.experiment import load_recipe
+from s3prl_sb.identity.upstreams import first_identity
 
 YAML = """
 __keys:
@@ -130,30 +130,45 @@ def test_other_weights_under_the_same_name(begun, monkeypatch):
             check()
 
 
-def test_weights_count_as_they_were_first():
+def test_an_upstream_counts_as_it_was_first():
     upstream = Upstream()
-    before = first_weights(upstream)
+    before = first_identity(upstream)
     upstream.weight.data += 1  # as in training
-    assert first_weights(upstream) == before
-    assert first_weights(Upstream()) == before
+    assert first_identity(upstream) == before
+    assert first_identity(Upstream()) == before
 
 
 def test_other_data(begun):
     brain = begun()
     brain.data = {"train": "xyz"}
-    with pytest.raises(settings.SettingsError, match="data .*abc.*, not .*xyz"):
+    with pytest.raises(settings.SettingsError, match="other audio or labels in the train set"):
         settings.check(brain)
 
 
-def test_what_older_versions_did_not_write_is_not_compared(begun, tmp_path):
+@pytest.mark.parametrize("older", [None, {"format": 1}])
+def test_a_run_of_an_older_identity(older, begun, tmp_path, monkeypatch):
+    """What it was trained with cannot be compared: it is never gone on with."""
     path = tmp_path / "save/settings.json"
     before = json.loads(path.read_text())
-    for key in settings.LATER:
-        del before[key]
-    path.write_text(json.dumps(before))
-    settings.check(begun("head: {in_features: 4}"))
-    with pytest.raises(settings.SettingsError, match="lr 0.1, not 0.5"):
-        settings.check(begun("lr: 0.5"))
+    del before["identity"]
+    path.write_text(json.dumps({**before, **({"identity": older} if older else {})}))
+    for check in both(begun(), monkeypatch):
+        with pytest.raises(settings.SettingsError, match="older identity.*output_fol"):
+            check()
+
+
+def test_the_words_name_what_differs(begun, tmp_path):
+    path = tmp_path / "save/settings.json"
+    text = path.read_text()
+    for key, value, message in (
+        ("versions", {"torch": "1.0"}, "torch .*, not 1.0, for the upstream"),
+        ("modules", {"tests.py": "12"}, "another module tests.py of the upstream"),
+    ):
+        before = json.loads(text)
+        before["identity"]["upstream"]["code"][key].update(value)
+        path.write_text(json.dumps(before))
+        with pytest.raises(settings.SettingsError, match=message):
+            settings.check(begun())
 
 
 def test_without_a_recipe(begun):

@@ -25,6 +25,7 @@ import itertools
 import torch
 
 from s3prl_sb.constructors import flags, parameters
+from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 
 PRECISIONS = {
@@ -59,7 +60,9 @@ class _Built(type):
         for name, value in kwargs.items():
             if isinstance(value, dict):  # such as a card's config
                 values.check_options({name: value}, cls.__name__)
-        self = super().__call__(*args, **kwargs)
+        with opened.listening() as found:
+            self = super().__call__(*args, **kwargs)
+        self.opened_files = found
         # What a module was built from is part of its identity: the feature
         # cache must tell n_mels=40 from n_mels=80, whatever the class.
         bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)

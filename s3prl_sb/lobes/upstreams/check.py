@@ -5,9 +5,11 @@ Authors
 """
 
 import copy
+import inspect
 
 import torch
 
+from s3prl_sb.identity.watching import watching
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
 from s3prl_sb.lobes.upstreams.finiteness import WeightsError
 
@@ -54,7 +56,8 @@ def check_upstream(upstream):
             0.1 * torch.randn(int(s * upstream.sample_rate), generator=generator)
             for s in SECONDS
         ]
-        for check in (_shapes, _company, _lengths, _bad_audio, _frozen, _gradients):
+        checks = (_shapes, _company, _lengths, _bad_audio, _frozen, _gradients, _files)
+        for check in checks:
             try:
                 check(upstream, wavs, passed, failed)
             except Exception as error:  # a candidate may raise anything
@@ -236,3 +239,37 @@ def _gradients(upstream, wavs, passed, failed):
         )
     else:
         passed.append(f"unfrozen: gradients reach {len(wanted)} parameters")
+
+
+def _files(upstream, wavs, passed, failed):
+    try:
+        with watching() as seen:
+            again = _rebuilt(upstream)
+            again.eval()(*_padded(wavs[:1]))
+    except TypeError as error:
+        failed.append(
+            f"it cannot be built again from its arguments ({error}): its identity would "
+            "not say what it is made of"
+        )
+        return
+    unknown = sorted(seen.files - again.opened_files.real_paths())
+    if unknown:
+        failed.append(
+            f"it opens {', '.join(unknown[:3])} past the door, so that a change of it "
+            "would not be noticed: open(opened(path)), with "
+            "s3prl_sb.identity.opened.opened, while it is built"
+        )
+    else:
+        count = len(again.opened_files.files)
+        passed.append(f"files: {count} opened, none unnoticed")
+
+
+def _rebuilt(upstream):
+    """Another one, from the arguments that are recorded."""
+    arguments, args = dict(upstream.arguments), []
+    for parameter in inspect.signature(type(upstream).__init__).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            arguments.update(arguments.pop(parameter.name, {}))
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            args = arguments.pop(parameter.name, ())
+    return type(upstream)(*args, **copy.deepcopy(arguments))

@@ -21,6 +21,7 @@ import numpy
 import torch
 
 from s3prl_sb import files
+from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.upstreams import archives, pickles, values
 from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
 from s3prl_sb.lobes.upstreams.values import CheckpointError
@@ -169,6 +170,7 @@ def read(path):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at '{path}'.")
+    opened(path)
     if path.suffix == ".safetensors":
         try:
             return files.read_safetensors(path, "a safetensors file that is whole")[0]
@@ -242,7 +244,7 @@ def read_json(path):
         If it is none, or holds a number that no model has.
     """
     try:
-        found = files.read_json(path, "valid JSON", kind=dict)
+        found = files.read_json(opened(path), "valid JSON", kind=dict)
     except files.FileError as error:
         raise CheckpointError(str(error)) from error
     values.check_options(found, path)

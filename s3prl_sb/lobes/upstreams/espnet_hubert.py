@@ -16,6 +16,7 @@ Authors
 import re
 
 from s3prl_sb.files import FileError, read_yaml
+from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.fetch import fetch
@@ -134,7 +135,7 @@ def read_config(path):
     24
     """
     try:
-        told = read_yaml(path, "YAML of plain values", typ="safe")
+        told = read_yaml(opened(path), "YAML of plain values", typ="safe")
     except FileError as error:
         raise CheckpointError(str(error)) from error
     options = told.get("encoder_conf") if isinstance(told, dict) else None

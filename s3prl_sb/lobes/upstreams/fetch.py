@@ -24,7 +24,9 @@ from pathlib import Path
 
 from s3prl_sb import transfer
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams.checkpoints import digest
+from s3prl_sb.resources import cache_folder
 from s3prl_sb.transfer import offline
 
 #: What a folder of Hugging Face needs to hold; the rest is not downloaded.
@@ -35,17 +37,6 @@ WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 class FetchError(UserError, OSError):
     """A checkpoint that is neither here nor can be downloaded."""
-
-
-def cache_folder():
-    """Where downloads are kept.
-
-    Returns
-    -------
-    pathlib.Path
-    """
-    default = Path.home() / ".cache" / "s3prl_sb"
-    return Path(os.environ.get("S3PRL_SB_CACHE", default)).expanduser()
 
 
 def fetch(source):
@@ -91,6 +82,7 @@ def fetch(source):
                 errors[item] = error
             else:
                 if path is not None:
+                    opened.named(source, path)
                     return path
     if len(errors) == 1:
         raise next(iter(errors.values()))

@@ -15,8 +15,9 @@ import torch
 def along_time(convolution, x, frames, reach):
     """A convolution over time, of each utterance by itself.
 
-    Utterances are laid out with as many zeros between them as the kernel
-    reaches, which are the zeros that each would be padded with alone.
+    On a CPU one after the other, which is faster than all at once and gives each the
+    bits that it would get alone. On other devices they are laid out with as many zeros
+    between them as the kernel reaches, which are those that each would be padded with.
 
     Arguments
     ---------
@@ -41,8 +42,10 @@ def along_time(convolution, x, frames, reach):
     >>> along_time(mean, torch.tensor([[3.0], [3.0], [9.0]]), [2, 1], 1).tolist()
     [[2.0], [2.0], [3.0]]
     """
-    if len(frames) == 1:  # an even kernel gives one frame too many
-        return convolution(x.T[None])[0, :, : len(x)].T
+    if len(frames) == 1 or x.device.type == "cpu":
+        pieces = (convolution(piece.T[None])[0].T for piece in x.split(frames))
+        # An even kernel gives one frame too many.
+        return torch.cat([piece[:n] for piece, n in zip(pieces, frames)])
     zeros = x.new_zeros(reach, x.shape[1])
     line = [part for piece in x.split(frames) for part in (piece, zeros)]
     line = convolution(torch.cat(line[:-1]).T[None])[0].T

@@ -1,0 +1,284 @@
+"""Files, known by the hash of what they hold.
+
+A hash is computed once. It is remembered, in the user's cache folder, with what the
+system says of the file: size, times, inode, device. The time of the last change of
+the inode cannot be set back, so a file that was replaced is read again also where its
+size and its modification time were restored. What was changed within the last two
+seconds is not remembered: it may change again within one tick of the clock.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from s3prl_sb import resources
+
+logger = logging.getLogger(__name__)
+
+MEMORY = "content.sqlite"
+TICK = 2_000_000_000  # ns, in which a file may change unseen
+BATCH = 500  # files a query
+SLICE = 20_000  # files between two commits
+BLOCK = 1 << 20
+THREADS = 4
+WORTH_SAYING = 1.0  # seconds
+WORTH_A_BAR = 1e9  # bytes
+_TABLE = """CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, state TEXT NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID"""
+_said = set()
+
+
+def hash_file(path):
+    """Returns the hash of a file.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, SHA-256.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     hash_file(file.name)[:8]
+    'e3b0c442'
+    """
+    return hash_files([path])[path]
+
+
+def hash_files(paths, progressbar=False):
+    """Returns the hashes of files, reading only those that have changed.
+
+    Arguments
+    ---------
+    paths : iterable of str
+        The files.
+    progressbar : bool
+        Whether to show progress, where there is much to read.
+
+    Returns
+    -------
+    dict
+        Each path, as it was given, to 64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        That names the file, if one cannot be read.
+    """
+    places = {path: os.path.abspath(path) for path in paths}
+    wanted = list(dict.fromkeys(places.values()))
+    found, size = {}, 0
+    for part in _slices(wanted):
+        states = {path: _state(path) for path in part}
+        known = _recall(states)
+        found.update(known)
+        size += sum(s[0] for path, s in states.items() if path not in known)
+    unknown = [path for path in wanted if path not in found]
+    if unknown:
+        found.update(_read(unknown, size, progressbar))
+    return {path: found[place] for path, place in places.items()}
+
+
+def hash_folder(folder):
+    """Returns the hash of the files of a folder and of their names in it.
+
+    Arguments
+    ---------
+    folder : str
+        The folder, searched at any depth; hidden files do not count.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+    ...     for folder in (a, b):
+    ...         _ = Path(folder, "x.txt").write_text("same")
+    ...     hash_folder(a) == hash_folder(b)
+    True
+    """
+    root = os.path.abspath(folder)
+    found = []
+    for place, folders, names in os.walk(root, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [os.path.join(place, n) for n in names if not n.startswith(".")]
+    hashes = hash_files([path for path in found if os.path.isfile(path)])
+    lines = sorted(f"{os.path.relpath(p, root)} {h}\n" for p, h in hashes.items())
+    text = "".join(lines).encode(errors="surrogateescape")
+    return hashlib.sha256(text).hexdigest()
+
+
+def _state(path):
+    """What tells, without reading, that a file is the one that was read."""
+    stat = os.stat(path)
+    return (
+        stat.st_size,
+        stat.st_mtime_ns,
+        stat.st_ctime_ns,
+        stat.st_ino,
+        stat.st_dev,
+    )
+
+
+def _slices(paths):
+    return [paths[first : first + SLICE] for first in range(0, len(paths), SLICE)]
+
+
+def _read(paths, size, progressbar):
+    """Hashes files, several at a time, and remembers what has settled."""
+    from tqdm import tqdm
+
+    started, hashes, remembered = time.monotonic(), {}, True
+    bar = tqdm(
+        desc="Reading files to know them by content",
+        total=size,
+        unit="B",
+        unit_scale=True,
+        disable=not progressbar or size < WORTH_A_BAR,
+        dynamic_ncols=True,
+    )
+    threads = min(THREADS, len(os.sched_getaffinity(0)), len(paths))
+    with bar, contextlib.ExitStack() as stack:
+        compute = map
+        if threads > 1 and size > 8 * BLOCK:  # else they cost more than they save
+            pool = concurrent.futures.ThreadPoolExecutor(threads)
+            compute = stack.enter_context(pool).map
+        for part in _slices(paths):
+            states = {path: _state(path) for path in part}
+            settled = {}
+            for path, found in zip(part, compute(_hash, part)):
+                hashes[path] = found
+                bar.update(states[path][0])
+                if _has_settled(path, states[path]):
+                    settled[path] = states[path], found
+            remembered &= _remember(settled)
+    seconds = time.monotonic() - started
+    if seconds >= WORTH_SAYING:
+        logger.info(
+            "Read %d files, %.3g GB, in %.1f s to know them by content%s",
+            len(paths),
+            size / 1e9,
+            seconds,
+            "; remembered" if remembered else "",
+        )
+    return hashes
+
+
+def _hash(path):
+    found = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _has_settled(path, state):
+    """Whether it is as it was before it was read, and long enough unchanged."""
+    try:
+        unchanged = _state(path) == state
+    except OSError:
+        return False
+    return unchanged and time.time_ns() - max(state[1], state[2]) > TICK
+
+
+# ------------------------------------------------------------------------ the memory
+def _recall(states):
+    """The hashes of those files that are as they were."""
+    found, paths = {}, list(states)
+    with _opened() as memory:
+        if memory is None:
+            return {}
+        for first in range(0, len(paths), BATCH):
+            part = paths[first : first + BATCH]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT path, state, hash FROM files WHERE path IN ({marks})"
+            for path, state, value in memory.execute(query, list(map(_text, part))):
+                path = os.fsdecode(path) if isinstance(path, bytes) else path
+                if path in states and state == repr(states[path]):
+                    found[path] = value
+    return found
+
+
+def _remember(settled):
+    """Writes hashes down; returns whether it could."""
+    if not settled:
+        return False
+    rows = [(_text(p), repr(state), value) for p, (state, value) in settled.items()]
+    with _opened() as memory:
+        if memory is None:
+            return False
+        with memory:
+            memory.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
+        return True
+    return False
+
+
+def _text(path):
+    """A path as SQLite takes it: one that is not UTF-8 as bytes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+@contextlib.contextmanager
+def _opened():
+    """The memory; None where there is none. What goes wrong inside ends the block:
+    without a memory files are read again, that is all."""
+    path, memory = resources.cache_folder() / MEMORY, None
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            memory = sqlite3.connect(path, timeout=20)
+            memory.execute(_TABLE)
+        except (sqlite3.Error, OSError) as error:
+            _say(path, error)
+            yield None
+            return
+        try:
+            yield memory
+        except sqlite3.Error as error:
+            _say(path, error)
+    finally:
+        if memory is not None:
+            memory.close()
+
+
+def _say(path, error):
+    """Says once that nothing is remembered, and clears away what is damaged."""
+    damaged = getattr(error, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+    if damaged:
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+    if str(path) not in _said:
+        _said.add(str(path))
+        logger.warning(
+            "What files hold cannot be remembered in '%s' (%s): they are read anew%s",
+            path,
+            error,
+            "; it was damaged, and has been deleted" if damaged else "",
+        )

@@ -1,0 +1,141 @@
+"""What the runs of a benchmark depend on, by content and without loading it.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+from pathlib import Path
+
+from s3prl_sb import resources
+from s3prl_sb.identity.code import code_of
+from s3prl_sb.identity.content import hash_file, hash_folder
+from s3prl_sb.nodes import plain
+from s3prl_sb.superb.keys import schema, settings
+from s3prl_sb.superb.tasks import recipe
+
+
+def of_card(name):
+    """Returns what an upstream is, from its card.
+
+    Arguments
+    ---------
+    name : str
+        Of a card, or its file.
+
+    Returns
+    -------
+    dict
+        JSON values: ``class``, the arguments, ``files`` (contents of the local ones
+        that the arguments name) and ``code`` of the class.
+
+    Example
+    -------
+    >>> found = of_card("fbank")
+    >>> found["class"].rpartition(".")[2], "s3prl_sb.cli" in found["code"]["modules"]
+    ('KaldiFeatures', False)
+    """
+    from s3prl_sb.lobes.upstreams import card, card_file
+
+    node, folder = card(name), card_file(name).parent
+    files = {}
+    arguments = _without_places(plain(dict(node)), "", folder, files)
+    kind = node.tag.value.partition(":")[2]
+    code = code_of([kind, *_named(node)], folder)
+    return {"class": kind, **arguments, "files": files, "code": code}
+
+
+def of_recipe(task):
+    """Returns what a recipe runs: its script, and the classes that its YAML names.
+
+    Arguments
+    ---------
+    task : str
+        Such as "KS".
+
+    Returns
+    -------
+    dict
+        ``script``, a hash; and as :func:`~s3prl_sb.identity.code.code_of`.
+    """
+    place = resources.recipes()[recipe(task)]
+    code = code_of(_named(settings(task)), place)
+    return {"script": hash_file(str(place / "train.py")), **code}
+
+
+def split(task, overrides, output):
+    """Parts keys of a recipe into settings and data.
+
+    Arguments
+    ---------
+    task : str
+        Such as "KS".
+    overrides : dict
+        Keys and values.
+    output : pathlib.Path
+        Folder of the benchmark: what lies in it, toys, it makes itself.
+
+    Returns
+    -------
+    settings : dict
+        Those that name nothing that is there.
+    data : dict
+        The others, to hashes of what is there. Where it lies does not matter.
+    """
+    kept, data = {}, {}
+    for key, value in overrides.items():
+        places = value if isinstance(value, list) else [value]
+        if schema(task).is_path(key) and places and all(_is_there(p, output) for p in places):
+            data[key] = [_content(str(place)) for place in places]
+        else:
+            kept[key] = value
+    return kept, data
+
+
+def forget():
+    """Looks at the data anew, when it is asked for again."""
+    _content.cache_clear()
+
+
+def _is_there(place, output):
+    if not isinstance(place, str):
+        return False
+    path = Path(place)
+    made = Path(output).resolve() in path.resolve().parents
+    return path.exists() and not made
+
+
+@functools.lru_cache(maxsize=None)  # several tasks have one corpus
+def _content(place):
+    return hash_folder(place) if Path(place).is_dir() else hash_file(place)
+
+
+def _without_places(value, name, folder, files):
+    """Arguments of a card with local files taken out, which go into ``files``."""
+    if isinstance(value, dict):
+        return {
+            key: _without_places(inner, f"{name}.{key}".lstrip("."), folder, files)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_places(inner, name, folder, files) for inner in value]
+    if not isinstance(value, str):
+        return value
+    place = value.partition("#sha256=")[0]
+    path = folder / Path(place).expanduser()  # an absolute one is itself
+    for path in (Path(place).expanduser(), path):
+        if place and path.exists() and (path.is_file() or "/" in place):
+            content = hash_folder(path) if path.is_dir() else hash_file(str(path))
+            files.setdefault(name, []).append(content)
+            return "a file"
+    return value
+
+
+def _named(node):
+    """The classes and functions that the tags of a node name, at any depth."""
+    tag = getattr(getattr(node, "tag", None), "value", None) or ""
+    found = {tag.partition(":")[2]} if ":" in tag else set()
+    inner = node.values() if isinstance(node, dict) else node
+    if isinstance(node, (dict, list, tuple)):
+        found |= {name for value in inner for name in _named(value)}
+    return found - {""}
