@@ -6,8 +6,6 @@ Authors
 
 import functools
 import importlib
-import inspect
-import pkgutil
 from typing import NamedTuple
 
 from s3prl_sb.errors import UserError
@@ -97,14 +95,14 @@ def find_class(name, kind):
     base = _attribute(*kind.base.rpartition(".")[::2])
     loaded = importlib.import_module(module)
     found = vars(loaded).get(last)
-    if inspect.isclass(found):
+    if isinstance(found, type):
         # What the module merely imports from outside is none of ours.
         ours = found.__module__ in _modules(kind.package) and found is not base
         return found if ours and issubclass(found, base) else None
     known = [
         key
         for key, value in vars(loaded).items()
-        if inspect.isclass(value)
+        if isinstance(value, type)
         and value.__module__ in _modules(kind.package)
         and issubclass(value, base)
         and value is not base
@@ -119,6 +117,8 @@ def find_class(name, kind):
 def _modules(package):
     """The modules right in a package, or the module alone: names of files, nothing
     is imported but the package."""
+    import pkgutil
+
     loaded = importlib.import_module(package)
     if not hasattr(loaded, "__path__"):
         return frozenset([package])

@@ -12,7 +12,6 @@ Authors
 """
 
 import functools
-import inspect
 import re
 
 from s3prl_sb import own
@@ -316,6 +315,8 @@ def _plain(value):
 
 def _called(made, arguments):
     """An object; what its class says of wrong arguments names the class."""
+    import inspect
+
     try:
         inspect.signature(made.__init__).bind(None, **arguments)
     except TypeError as error:

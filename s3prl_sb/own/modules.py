@@ -9,11 +9,9 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import multiprocessing
 import os
 import re
 import sys
-import traceback
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
@@ -252,6 +250,8 @@ def _imported(name, folder):
             f"'{error.filename}', line {error.lineno}: {error.msg}."
         ) from error
     except Exception as error:  # a module may raise anything
+        import traceback
+
         frames = traceback.extract_tb(error.__traceback__)
         inside = [f for f in frames if Path(f.filename).is_relative_to(folder)]
         where = f"'{inside[-1].filename}', line {inside[-1].lineno}" if inside else name
@@ -310,6 +310,8 @@ class _Finder(importlib.abc.MetaPathFinder):
 def _is_child():
     """Whether this process was begun by another's multiprocessing, which also is when
     it reads what to do: then it does not know its parent yet."""
+    import multiprocessing
+
     begun = " ".join(sys.orig_argv)
     return (
         multiprocessing.parent_process() is not None
