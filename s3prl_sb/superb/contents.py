@@ -7,10 +7,10 @@ Authors
 import functools
 from pathlib import Path
 
-from s3prl_sb import resources
+from s3prl_sb import own, resources
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_folder
-from s3prl_sb.nodes import plain
+from s3prl_sb.nodes import plain, tag
 from s3prl_sb.superb.keys import schema, settings
 from s3prl_sb.superb.tasks import recipe
 
@@ -40,7 +40,7 @@ def of_card(name):
     node, folder = card(name), card_file(name).parent
     files = {}
     arguments = _without_places(plain(dict(node)), "", folder, files)
-    kind = node.tag.value.partition(":")[2]
+    kind = own.plain_names(node.tag.value).partition(":")[2]
     code = code_of([kind, *_named(node)], folder)
     return {"class": kind, **arguments, "files": files, "code": code}
 
@@ -85,7 +85,8 @@ def split(task, overrides, output):
     kept, data = {}, {}
     for key, value in overrides.items():
         places = value if isinstance(value, list) else [value]
-        if schema(task).is_path(key) and places and all(_is_there(p, output) for p in places):
+        there = places and all(_is_there(place, output) for place in places)
+        if schema(task).is_path(key) and there:
             data[key] = [_content(str(place)) for place in places]
         else:
             kept[key] = value
@@ -133,8 +134,8 @@ def _without_places(value, name, folder, files):
 
 def _named(node):
     """The classes and functions that the tags of a node name, at any depth."""
-    tag = getattr(getattr(node, "tag", None), "value", None) or ""
-    found = {tag.partition(":")[2]} if ":" in tag else set()
+    name = own.plain_names(tag(node))
+    found = {name.partition(":")[2]} if ":" in name else set()
     inner = node.values() if isinstance(node, dict) else node
     if isinstance(node, (dict, list, tuple)):
         found |= {name for value in inner for name in _named(value)}

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import os
 
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.cli import main
@@ -151,6 +153,7 @@ def test_export_carries_a_local_checkpoint(make_run, wav, tmp_path, monkeypatch)
 
 STORED = """
 import torch
+from safetensors.torch import save_file
 
 class Stored(torch.nn.Module):
     def __init__(self, source):
