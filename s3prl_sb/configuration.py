@@ -176,7 +176,9 @@ class Configuration:
 
     def _checked(self, tree):
         for key in self.schema:
-            tree[key] = self.schema.check(key, tree[key], self.prefix(key))
+            value = self.schema.check(key, tree[key], self.prefix(key))
+            if repr(plain(value)) != repr(plain(tree[key])):  # else as it was written
+                tree[key] = value
         return tree
 
     def _without_references(self):

@@ -47,7 +47,7 @@ class Run:
     seed : int
         The seed.
     overrides : dict
-        Keys of the recipe's YAML, without those of :data:`RESERVED`.
+        Keys of the recipe's YAML, without those that the command itself sets.
     rates : list of float, optional
         Learning rates to search.
     searched_by : Run, optional
