@@ -72,7 +72,7 @@ def _rows_of(title, entries, known, missing):
     rows = []
     for configuration in known:
         mine = [e for e in entries if configuration.asks_for(*_asked(e))]
-        for version, group in _versions(mine):
+        for version, group in _versions(mine, entries[0]["card"]):
             rows.append((configuration, version, group))
     # What a larger configuration holds too is not shown twice.
     sets = [frozenset(entry["run"]["folder"] for entry in group) for *_, group in rows]
@@ -89,16 +89,16 @@ def _rows_of(title, entries, known, missing):
     ]
 
 
-def _versions(entries):
+def _versions(entries, card):
     """Runs of one configuration, apart by card and whatever else they depend on.
 
     Of each task the planned ones, or the last, are the present version, which has no
-    name; others have rows of their own.
+    name if it is of the present card; others have rows of their own.
     """
-    cards, groups = [entry["card"] for entry in entries], {}
+    groups = {}
     for entry in entries:
         version = ""
-        if entry["card"] != cards[0]:
+        if entry["card"] != card:
             version = f"card {entry['card'][:8]}"
         present = next(
             e
