@@ -200,9 +200,9 @@ def test_a_changed_card_is_another_row(bench, tmp_path):
 def test_rows_of_an_earlier_card_say_so_in_each_configuration(bench, tmp_path):
     card = "mine: !new:s3prl_sb.lobes.upstreams.features.StftFeatures {{n_mels: {}}}\n"
     (tmp_path / "b.yaml").write_text("KS: {total_steps: 20, steps_per_epoch: 20}")
-    line = "--upstream {}/mine.yaml --tasks KS --seed 0"
+    line = "--upstream {0}/mine.yaml --tasks KS --seed 0"
     (tmp_path / "mine.yaml").write_text(card.format(40))
-    bench(f"{line} --budget {{}}/b.yaml")
+    bench(f"{line} --budget {{0}}/b.yaml")
     (tmp_path / "mine.yaml").write_text(card.format(60))
     found, _ = bench(line)
     names = [r["upstream"] for r in found["rows"] if r["upstream"].startswith("mine")]
