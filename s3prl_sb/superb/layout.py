@@ -190,7 +190,7 @@ def notes(table, published=False):
         reasons = _reasons(row)
         if reasons:
             found.append(NOTES["doubtful"].format(row["upstream"], reasons))
-    if any(_has_version(row) for row in table["rows"]):
+    if any(row["version"] for row in table["rows"]):
         found.append(NOTES["parts"])
     runs = [
         run
@@ -205,11 +205,6 @@ def notes(table, published=False):
     if len(versions) > 1:
         found.append(NOTES["versions"].format(", ".join(sorted(versions))))
     return found
-
-
-def _has_version(row):
-    last = row["upstream"].rpartition(" · ")[2]
-    return last.startswith(("card ", "version "))
 
 
 def _reasons(row):

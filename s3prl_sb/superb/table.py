@@ -72,7 +72,7 @@ def _rows_of(title, entries, known, missing):
     rows = []
     for configuration in known:
         mine = [e for e in entries if configuration.asks_for(*_asked(e))]
-        for version, group in _versions(mine):
+        for version, group in _versions(mine, entries[0]["card"]):
             rows.append((configuration, version, group))
     # What a larger configuration holds too is not shown twice.
     sets = [frozenset(entry["run"]["folder"] for entry in group) for *_, group in rows]
@@ -84,21 +84,21 @@ def _rows_of(title, entries, known, missing):
     told = list({id(c): c for c, *_ in kept}.values())
     names = {id(c): n for c, n in zip(told, configurations.titles(told))}
     return [
-        _row(title, [names[id(c)], version], c, group, missing if i == 0 else ())
+        _row([title, names[id(c)], version], c, group, missing if i == 0 else ())
         for i, (c, version, group) in enumerate(kept)
     ]
 
 
-def _versions(entries):
+def _versions(entries, card):
     """Runs of one configuration, apart by card and whatever else they depend on.
 
     Of each task the planned ones, or the last, are the present version, which has no
-    name; others have rows of their own.
+    name if it is of the present card; others have rows of their own.
     """
-    cards, groups = [entry["card"] for entry in entries], {}
+    groups = {}
     for entry in entries:
         version = ""
-        if entry["card"] != cards[0]:
+        if entry["card"] != card:
             version = f"card {entry['card'][:8]}"
         present = next(
             e
@@ -111,7 +111,7 @@ def _versions(entries):
     return groups.items()
 
 
-def _row(title, words, configuration, entries, missing):
+def _row(name, configuration, entries, missing):
     cells = {}
     for entry in entries:
         cell = cells.setdefault(entry["task"], {"state": "done", "runs": []})
@@ -128,12 +128,13 @@ def _row(title, words, configuration, entries, missing):
         cell["not_comparable"] = _reasons(cell["runs"], configuration)
     for task in missing:
         cells.setdefault(task, {"state": "no data", "runs": [], "metrics": {}})
-    card_changed = words[-1].startswith("card ")
+    *_, version = name
     return {
-        "upstream": " · ".join([title, *filter(None, words)]),
+        "upstream": " · ".join(filter(None, name)),
+        "version": version,
         "lr_searched": bool(configuration.rates),
         "cells": cells,
-        "card": None if card_changed else entries[0]["upstream"],
+        "card": None if version.startswith("card ") else entries[0]["upstream"],
     }
 
 

@@ -119,13 +119,13 @@ def test_a_benchmark(folder, tmp_path):
     assert "2 of them done" in said and "started" not in said
 
     # A failure: its reason, the others' numbers, a status.
-    (tmp_path / "broken.yaml").write_text("SID: {lr: -1}\n")
+    (tmp_path / "broken.yaml").write_text("SID: {split_file: gone.txt}\n")
     bad = start(
         folder, output, "--budget", str(tmp_path / "broken.yaml"), tasks=["SID"]
     )
     printed, said = bad.communicate(timeout=120)
     assert bad.returncode == 1 and "failed" in printed
-    assert "Invalid learning rate" in said and "job.log" in said
+    assert "gone.txt" in said and "job.log" in said
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")

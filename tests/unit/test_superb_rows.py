@@ -197,6 +197,20 @@ def test_a_changed_card_is_another_row(bench, tmp_path):
     assert any(note.startswith("card, version") for note in layout.notes(found))
 
 
+def test_rows_of_an_earlier_card_say_so_in_each_configuration(bench, tmp_path):
+    card = "mine: !new:s3prl_sb.lobes.upstreams.features.StftFeatures {{n_mels: {}}}\n"
+    (tmp_path / "b.yaml").write_text("KS: {total_steps: 20, steps_per_epoch: 20}")
+    line = "--upstream {0}/mine.yaml --tasks KS --seed 0"
+    (tmp_path / "mine.yaml").write_text(card.format(40))
+    bench(f"{line} --budget {{0}}/b.yaml")
+    (tmp_path / "mine.yaml").write_text(card.format(60))
+    found, _ = bench(line)
+    names = [r["upstream"] for r in found["rows"] if r["upstream"].startswith("mine")]
+    assert (
+        names[0] == "mine" and " · card " in names[1] and "total_steps=20" in names[1]
+    )
+
+
 def test_another_version_of_a_recipe_is_another_row(bench, tmp_path):
     found, _ = bench("--tasks KS SID --seed 0")
     [folder] = (tmp_path / "out/mel/KS").iterdir()
