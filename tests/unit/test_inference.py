@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
+import shutil
 
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.cli import main
