@@ -13,7 +13,6 @@ import contextvars
 import os
 import sys
 import sysconfig
-import tempfile
 
 from s3prl_sb import resources
 from s3prl_sb.identity.content import MEMORY
