@@ -72,6 +72,7 @@ def watching():
 
     Example
     -------
+    >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file, watching() as seen:
     ...     open(file.name).close()
     ...     os.path.realpath(file.name) in seen.files
