@@ -22,11 +22,9 @@ from tqdm import tqdm
 from s3prl_sb.dataio import company
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
+from s3prl_sb.dataio.description import ABOUT, describe, estimate, say_of_older
 from s3prl_sb.files import write_json
-from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.data import audio_hashes
-from s3prl_sb.identity.objects import identity_of
-from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
@@ -35,89 +33,6 @@ logger = logging.getLogger(__name__)
 SHARD_SECONDS = 240  # of audio, which a kill may cost
 SHARD_UTTERANCES = 256
 BATCH_SECONDS = 64
-ABOUT = "description.json"  # of a cache, for people
-
-
-def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=None):
-    """What a cache holds, as JSON values.
-
-    Arguments
-    ---------
-    upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        What computes the features.
-    dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        Its pipes make the waveforms.
-    kind : str
-        "frames", or "pooled": their mean over time.
-    layers : list of int, optional
-        Hidden states to keep; default all.
-    dtype : str
-        "float16" or "float32".
-    identity : str, optional
-        The digest of the upstream's identity, where it is known already.
-
-    Returns
-    -------
-    dict
-    """
-    if kind not in ("frames", "pooled"):
-        raise ValueError(f"a cache holds 'frames' or 'pooled', not '{kind}'")
-    if dtype not in DTYPES:
-        raise ValueError(f"a cache holds {' or '.join(DTYPES)}, not '{dtype}'")
-    known = range(-upstream.num_layers, upstream.num_layers)
-    if not set(layers or ()) <= set(known):
-        raise ValueError(
-            f"layers: {layers}; {type(upstream).__name__} has "
-            f"{upstream.num_layers}, 0 to {upstream.num_layers - 1}"
-        )
-    sizes = _sizes(upstream, layers)
-    if len(set(sizes)) > 1:
-        raise ValueError(
-            f"The hidden states of {type(upstream).__name__} have the sizes {sizes}: "
-            "choose `layers` of one size."
-        )
-    pipes = identity_of([p for p in dataset.pipes if getattr(p, "audio", True)])
-    return {
-        "format": FORMAT,
-        "upstream": type(upstream).__name__,
-        "fingerprint": identity or digest(upstream_identity(upstream)),
-        "kind": kind,
-        "layers": [
-            i % upstream.num_layers for i in layers or range(upstream.num_layers)
-        ],
-        "size": sizes[0],
-        "stride": upstream.stride,
-        "dtype": dtype,
-        "audio": pipes["is"],
-        "audio_code": digest(pipes["code"]),
-    }
-
-
-def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
-    """Size of a cache before it is made.
-
-    Arguments
-    ---------
-    upstream, dataset, kind, layers, dtype
-        As for :func:`describe`.
-
-    Returns
-    -------
-    int
-        Bytes.
-    """
-    total = 0
-    for i, utterance in enumerate(dataset.data_ids):
-        duration = dataset.data[utterance]["duration"]
-        frames = upstream.frames(round(duration * upstream.sample_rate))
-        total += (dataset.variants(i) or 1) * (1 if kind == "pooled" else frames)
-    per_frame = sum(_sizes(upstream, layers))
-    return total * per_frame * DTYPES[dtype].itemsize
-
-
-def _sizes(upstream, layers):
-    """Of the chosen hidden states."""
-    return [upstream.output_sizes[i] for i in layers or range(upstream.num_layers)]
 
 
 def extract(
@@ -173,7 +88,7 @@ def extract(
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
     _describe(cache.folder / ABOUT, description)
-    _say_of_older(cache.folder, description)
+    say_of_older(cache.folder, description)
     shards = _shards(dataset, progressbar)[part[0] :: part[1]]
     shards = _missing(cache, shards)
     if not shards:
@@ -219,21 +134,6 @@ def _describe(path, description):
     if not path.exists():
         with FileLock(path.with_name(f".{path.name}.lock")):
             write_json(path, description)
-
-
-def _say_of_older(folder, description):
-    """Tells of caches that were made before identities were what they are now."""
-    for path in sorted(folder.parent.glob(f"{description['upstream']}-*/{ABOUT}")):
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(found, dict) and found.get("format") != FORMAT:
-            logger.info(
-                "%s holds features of an older identity: they are not used, but made "
-                "anew. Delete the folder if no older version needs it.",
-                path.parent,
-            )
 
 
 def audio_keys(dataset, progressbar=False, again=True):

@@ -82,7 +82,9 @@ def code_of(classes, folder=None):
     for key, hash_ in found.values():
         modules.setdefault(key, []).append(hash_)
     return {
-        "modules": {key: "+".join(sorted(set(v))) for key, v in sorted(modules.items())},
+        "modules": {
+            key: "+".join(sorted(set(v))) for key, v in sorted(modules.items())
+        },
         "versions": versions(libraries),
     }
 

@@ -270,7 +270,10 @@ def _opened():
 
 def _say(path, error):
     """Says once that nothing is remembered, and clears away what is damaged."""
-    damaged = getattr(error, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+    damaged = getattr(error, "sqlite_errorname", "") in (
+        "SQLITE_CORRUPT",
+        "SQLITE_NOTADB",
+    )
     if damaged:
         with contextlib.suppress(OSError):
             Path(path).unlink()

@@ -2,7 +2,8 @@
 
 Python tells of every file that it opens; readers written in C++ and Rust do not, so
 those that torch and safetensors have are watched as well. Modules, libraries and what
-belongs to the system do not count: they are known by their versions; and so are published cards, by what they make.
+belongs to the system do not count, as they are known by their versions; nor do
+published cards, which are known by what they make.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -71,6 +72,7 @@ def watching():
 
     Example
     -------
+    >>> import tempfile
     >>> with tempfile.NamedTemporaryFile() as file, watching() as seen:
     ...     open(file.name).close()
     ...     os.path.realpath(file.name) in seen.files

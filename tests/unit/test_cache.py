@@ -277,6 +277,21 @@ def test_description_tells_audio_pipes_apart(pipe, other, records):
     json.dumps(described)
 
 
+@pytest.mark.parametrize("module", ["lobes/upstreams/packing", "dataio/audio"])
+def test_changed_code_is_another_description(module, records, monkeypatch):
+    from s3prl_sb.identity import code
+
+    upstream, read = Hubert(config=TINY), code._read
+    before = describe(upstream, dataset(records), "frames")
+
+    def changed(file):
+        found, imports = read(file)
+        return found + "x" * str(file).endswith(f"s3prl_sb/{module}.py"), imports
+
+    monkeypatch.setattr(code, "_read", changed)
+    assert describe(upstream, dataset(records), "frames") != before
+
+
 def test_seeds_share_crops_at_fixed_places(records):
     first, other = (
         describe(load("mel"), dataset(records, RandomCrop(1, 2, seed=seed)), "frames")

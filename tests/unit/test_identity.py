@@ -4,14 +4,14 @@ import functools
 import json
 import logging
 import os
-import shutil
 import sqlite3
 import sys
 
 import pytest
 import torch
 
-import s3prl_sb
+from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
+from s3prl_sb.dataio.pipes import AddNoise
 from s3prl_sb.identity import code, content, data, differences, digest, opened
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
@@ -22,8 +22,6 @@ from s3prl_sb.identity.upstreams import (
     first_identity,
     upstream_identity,
 )
-from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
-from s3prl_sb.dataio.pipes import AddNoise
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import Upstream
 
@@ -199,7 +197,12 @@ def own(folder):
 
 def test_own_code_is_its_folder_wherever_it_lies(tmp_path):
     first = code_of(["mine.Mine"], own(tmp_path / "a"))
-    assert set(first["modules"]) == {"mine.py", "helper.py", "sub/__init__.py", "sub/deep.py"}
+    assert set(first["modules"]) == {
+        "mine.py",
+        "helper.py",
+        "sub/__init__.py",
+        "sub/deep.py",
+    }
     assert set(first["versions"]) == {"numpy"}
     assert code_of(["mine.Mine"], own(tmp_path / "b")) == first
     for name in OWN:
@@ -232,7 +235,9 @@ def test_versions_of_libraries_count(library, monkeypatch):
     after = upstream_identity(upstream)
     if library in before["code"]["versions"]:
         assert digest(after) != digest(before)
-        assert f"{library} 0.0, not" in differences.named({"u": before}, {"u": after})[0]
+        assert (
+            f"{library} 0.0, not" in differences.named({"u": before}, {"u": after})[0]
+        )
     found = code_of(["s3prl_sb.dataio.audio.LoadAudio"])["versions"]
     assert found[library] == "0.0"
 

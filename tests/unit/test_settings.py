@@ -141,7 +141,9 @@ def test_an_upstream_counts_as_it_was_first():
 def test_other_data(begun):
     brain = begun()
     brain.data = {"train": "xyz"}
-    with pytest.raises(settings.SettingsError, match="other audio or labels in the train set"):
+    with pytest.raises(
+        settings.SettingsError, match="other audio or labels in the train set"
+    ):
         settings.check(brain)
 
 

@@ -142,6 +142,90 @@ def test_changed_weights_are_another_configuration(tmp_path):
     assert len(set(folders)) == 4
 
 
+def test_data_that_changed_under_the_same_path_are_other_data(tmp_path):
+    folder = tmp_path / "corpus" / "yes"
+    folder.mkdir(parents=True)
+    wav = folder / "a.wav"
+    wav.write_text("one")
+
+    def planned(place="corpus"):
+        output, data = tmp_path / "out", {"data_folder": str(tmp_path / place)}
+        return make(output, KS=data)[0]
+
+    first = planned()
+    finish(first)
+    assert planned().is_done()
+    stat = os.stat(wav)
+    wav.write_text("two")  # of the same size and time
+    os.utime(wav, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    second = planned()
+    assert not second.is_done() and second.folder != first.folder
+    assert (first.folder / "results.json").is_file()  # nothing is deleted
+    (tmp_path / "corpus").rename(tmp_path / "moved")
+    assert planned("moved").folder == second.folder  # where it lies does not count
+
+
+def test_what_the_benchmark_makes_is_known_by_its_place(tmp_path):
+    data = {"data_folder": str(tmp_path / "toys" / "a")}
+    before = make(tmp_path, KS=data)[0].folder
+    (tmp_path / "toys" / "a").mkdir(parents=True)
+    (tmp_path / "toys" / "a" / "x.wav").write_text("made")
+    assert make(tmp_path, KS=data)[0].folder == before
+
+
+@pytest.mark.parametrize(
+    "module, counts",
+    [
+        ("s3prl_sb.lobes.upstreams.base", True),  # of the upstream
+        ("s3prl_sb.dataio.audio", True),  # of a pipe that the recipe names
+        ("s3prl_sb.lobes.pooling", True),  # of its head
+        ("s3prl_sb.cli", False),
+        ("s3prl_sb.lobes.upstreams.pase", False),
+    ],
+)
+def test_changed_code_is_another_configuration(module, counts, tmp_path, monkeypatch):
+    from s3prl_sb.identity import code
+
+    before, read = make(tmp_path)[0].folder, code._read
+
+    def changed(file):
+        found, imports = read(file)
+        is_it = str(file).endswith(module.replace(".", "/") + ".py")
+        return found + "x" * is_it, imports
+
+    monkeypatch.setattr(code, "_read", changed)
+    assert (make(tmp_path)[0].folder != before) is counts
+
+
+def test_own_code_and_files_beside_a_card_count(tmp_path):
+    card = tmp_path / "mine.yaml"
+    card.write_text("mine: !new:my_upstream.Mine\n    tokenizer: tok.txt\n")
+    (tmp_path / "my_upstream.py").write_text("import helper\n\nclass Mine: pass\n")
+    folders = []
+    for name, text in (
+        ("tok.txt", "a"),
+        ("tok.txt", "b"),
+        ("helper.py", "x = 1"),
+        ("helper.py", "x = 2"),
+        ("my_upstream.py", "class Mine: pass"),
+    ):
+        (tmp_path / name).write_text(text)
+        run = make(tmp_path / "out", upstreams=[str(card)])[0]
+        folders.append(run.folder)
+    assert len(set(folders)) == len(folders)
+
+
+def test_runs_of_an_older_identity_are_said_and_left(tmp_path, caplog):
+    run = make(tmp_path)[0]
+    older = run.folder.parent / "1-01234567"
+    older.mkdir(parents=True)
+    stamp = {k: v for k, v in run.configuration.items() if k != "format"}
+    (older / plan.STAMP).write_text(json.dumps(stamp))
+    plan.jobs([run])
+    assert "of an older identity, 1" in caplog.text and not run.is_done()
+    assert older.is_dir()
+
+
 def test_another_version_is_noted_and_changes_nothing(tmp_path, monkeypatch):
     run = make(tmp_path)[0]
     finish(run)

@@ -341,7 +341,9 @@ def test_another_grid_does_not_resume(experiment, monkeypatch):
     other = experiment()
     for record in other["splits"]["train"].data.values():
         record["speaker"] = "another"
-    with pytest.raises(ValueError, match="checkpoints of another experiment.*audio or labels"):
+    with pytest.raises(
+        ValueError, match="checkpoints of another experiment.*audio or labels"
+    ):
         sweep.search(**other)
 
 

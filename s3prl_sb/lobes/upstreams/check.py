@@ -248,8 +248,8 @@ def _files(upstream, wavs, passed, failed):
             again.eval()(*_padded(wavs[:1]))
     except TypeError as error:
         failed.append(
-            f"it cannot be built again from its arguments ({error}): its identity would "
-            "not say what it is made of"
+            f"it cannot be built again from its arguments ({error}): its identity "
+            "would not say what it is made of"
         )
         return
     unknown = sorted(seen.files - again.opened_files.real_paths())
