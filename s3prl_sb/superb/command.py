@@ -168,6 +168,7 @@ def benchmark(arguments, output):
         first=arguments.seed if rates else None,
         data_name=Path(arguments.data).stem,
         budget_name=Path(arguments.budget).stem,
+        output=output,
     )
     configurations.remember(output, asked)
     missing = [task for task in tasks if task not in places]

@@ -18,6 +18,7 @@ from s3prl_sb.files import FileError, read_json, write_json
 from s3prl_sb.keys import Schema
 from s3prl_sb.nodes import plain
 from s3prl_sb.protocol import flat
+from s3prl_sb.superb import contents
 from s3prl_sb.superb.data import read_budget
 from s3prl_sb.superb.keys import settings
 from s3prl_sb.superb.tasks import recipe
@@ -41,6 +42,8 @@ class Configuration:
         The seed whose run searches them for the others.
     data_name, budget_name : str
         What the user calls them: "toy", "full", "mini", or the stem of a file.
+    output : pathlib.Path, optional
+        Folder of the benchmark. None: ``data`` are known by content already.
     """
 
     data: dict
@@ -49,6 +52,7 @@ class Configuration:
     first: int | None = None
     data_name: str = ""
     budget_name: str = FULL
+    output: Path | None = None  # what lies in it is known by its place
 
     def keys(self, task):
         """The keys of a task's recipe.
@@ -65,7 +69,11 @@ class Configuration:
         """
         if task not in self.data:
             return None
-        return plain({**self.budget.get(task, {}), **self.data[task]})
+        asked = {**self.budget.get(task, {}), **self.data[task]}
+        if self.output is None:  # told by the runs themselves
+            return plain(asked)
+        kept, data = contents.split(task, asked, self.output)
+        return {**plain(kept), **data}
 
     def asks_for(self, task, keys, search):
         """Whether a run is one of this configuration.
@@ -230,7 +238,10 @@ def remember(output, configuration):
         Of the command.
     """
     known = [other for other in recall(output) if not _same(other, configuration)]
-    values = [dataclasses.asdict(each) for each in [configuration, *known]]
+    values = [
+        {k: v for k, v in dataclasses.asdict(each).items() if k != "output"}
+        for each in [configuration, *known]
+    ]
     write_json(Path(output) / RECORD, plain(values))
 
 
@@ -251,7 +262,8 @@ def recall(output):
     if not path.is_file():
         return []
     try:
-        return [Configuration(**each) for each in read_json(path, WHAT, kind=list)]
+        found = read_json(path, WHAT, kind=list)
+        return [Configuration(**each, output=Path(output)) for each in found]
     except (FileError, TypeError):  # only the names of rows are lost
         return []
 

@@ -289,3 +289,22 @@ def test_results_of_older_versions_are_not_compared(bench, tmp_path):
         path.write_text(json.dumps(results))
     _, printed = bench("--upstream hubert_base --tasks KS --seed 0")
     assert "96.30" not in printed and "protocol unknown" in printed
+
+
+def test_data_are_known_by_what_they_hold(bench, tmp_path):
+    """Moved, they are the same row; changed, another."""
+
+    def corpus(name, text):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.wav").write_text(text)
+        lines = [f"{t}: {{data_folder: {tmp_path}/{name}}}" for t in ("KS", "SID")]
+        (tmp_path / "data.yaml").write_text("\n".join(lines))
+
+    corpus("one", "speech")
+    bench("--tasks KS --seed 0")
+    corpus("moved", "speech")
+    found, _ = bench("--tasks SID --seed 0")
+    assert shown(found) == {"mel": {"SID": [(50, 0)], "KS": [(50, 0)]}}
+    corpus("noisy", "noise")
+    found, _ = bench("--tasks KS --seed 0")
+    assert [sorted(row["cells"]) for row in found["rows"]] == [["KS"], ["KS", "SID"]]
