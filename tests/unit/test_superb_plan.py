@@ -197,7 +197,8 @@ def test_changed_code_is_another_configuration(module, counts, tmp_path, monkeyp
     assert (make(tmp_path)[0].folder != before) is counts
 
 
-def test_own_code_and_files_beside_a_card_count(tmp_path):
+def test_own_code_and_files_beside_a_card_count(tmp_path, monkeypatch):
+    monkeypatch.setenv("S3PRL_SB_TRUST", "1")
     card = tmp_path / "mine.yaml"
     card.write_text("mine: !new:my_upstream.Mine\n    tokenizer: tok.txt\n")
     (tmp_path / "my_upstream.py").write_text("import helper\n\nclass Mine: pass\n")
