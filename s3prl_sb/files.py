@@ -6,10 +6,10 @@ Authors
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.parts import Part
 
 
 class FileError(UserError, ValueError):
@@ -149,7 +149,7 @@ def _check_kind(value, kind):
 
 
 def write_text(path, text):
-    """Writes a text file, whole or not at all.
+    """Writes a text file, whole or not at all, whoever else writes it.
 
     Arguments
     ---------
@@ -166,18 +166,10 @@ def write_text(path, text):
     ...     Path(folder, "a", "b.txt").read_text()
     'hello'
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The same name each time: what a kill leaves is overwritten by the next.
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    with Part(path) as part:
+        with open(part.path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        part.publish()
 
 
 def write_json(path, value):

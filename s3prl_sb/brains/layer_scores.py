@@ -5,10 +5,10 @@ Authors
 """
 
 import logging
-import os
 
 from s3prl_sb.dataio.statistics import Moments, Standardize
 from s3prl_sb.lobes import dtw
+from s3prl_sb.parts import Part
 
 logger = logging.getLogger(__name__)
 
@@ -108,12 +108,9 @@ def write(path, tensors):
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    save_file(tensors, temporary)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with Part(path) as part:
+        save_file(tensors, part.path)
+        part.publish()
 
 
 def read(path):

@@ -25,6 +25,7 @@ from pathlib import Path
 from s3prl_sb import transfer
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams.checkpoints import digest
+from s3prl_sb.locks import Lock
 from s3prl_sb.transfer import offline
 
 #: What a folder of Hugging Face needs to hold; the rest is not downloaded.
@@ -163,8 +164,6 @@ def _target(url):
 
 
 def _download(url, sha256):
-    from filelock import FileLock
-
     target = _target(url)
     if offline():
         raise FetchError(
@@ -174,7 +173,7 @@ def _download(url, sha256):
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):  # several processes want it at once
+        with Lock(f"{target}.lock"):  # several processes want it at once
             if not target.exists():
                 part = target.with_name(target.name + ".part")
                 transfer.complete(url, part, name=target.name[17:])
