@@ -14,16 +14,19 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.results import INTERFACE
 from s3prl_sb.dataio.fingerprint import first_weights
 from s3prl_sb.errors import UserError
+from s3prl_sb.parts import Part, recover
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
+MARK = "exported by s3prl_sb"  # in the first line of an export's hyperparams.yaml
+SUMS = "SHA256SUMS"  # in an export: its files and their checksums
 
 
 class ExportError(UserError, ValueError):
     """A folder that is no finished run, or no place for an export."""
 
 
-def export(run_folder, destination, copy_upstream=True):
+def export(run_folder, destination, copy_upstream=True, force=False):
     """Makes a folder that ``from_hparams`` loads, of a run's best checkpoint.
 
     Arguments
@@ -31,10 +34,12 @@ def export(run_folder, destination, copy_upstream=True):
     run_folder : str
         ``output_folder`` of a finished recipe.
     destination : str
-        Folder to make; it may exist, if it is empty or an earlier export.
+        Folder to make, whole or not at all; it may exist, if it is empty.
     copy_upstream : bool
         Whether a checkpoint that the upstream was loaded from is copied too. A
         published address stays an address.
+    force : bool
+        Whether to replace an export that is there. Other files beside it stay.
 
     Returns
     -------
@@ -50,8 +55,9 @@ def export(run_folder, destination, copy_upstream=True):
     import ruamel.yaml
 
     run, destination = Path(run_folder), Path(destination)
+    recover(destination)
     results, interface, checkpoint = _finished(run)
-    _check_destination(destination)
+    _check_destination(destination, force)
     yaml = ruamel.yaml.YAML()
     saved = yaml.load((run / "hyperparams.yaml").read_text(encoding="utf-8"))
     upstream = saved["upstream_model"]
@@ -63,14 +69,29 @@ def export(run_folder, destination, copy_upstream=True):
             sys.path.append(beside)
         _check_weights(upstream, trained_with, run, local)
 
-    destination.mkdir(parents=True, exist_ok=True)
+    with Part(destination) as part:
+        _check_destination(destination, force)  # another may have come first
+        part.path.mkdir()
+        final = destination.resolve()
+        read = (results, interface, checkpoint, saved)
+        _fill(part.path, final, *read, local if copy_upstream else None, local)
+        own = _files_of_export(destination)
+        part.publish(keep=lambda name: name not in own)
+    return destination
+
+
+def _fill(destination, final, results, interface, checkpoint, saved, copied, local):
+    """Writes an export into a folder that will be called ``final``."""
+    import ruamel.yaml
+
+    yaml, upstream = ruamel.yaml.YAML(), saved["upstream_model"]
     loadables = []
     for name in MODULES:
         if checkpoint is not None and name in checkpoint.paramfiles:
             shutil.copyfile(checkpoint.paramfiles[name], destination / f"{name}.ckpt")
             loadables.append(name)
     if local is not None:
-        if copy_upstream:
+        if copied is not None:
             _copy(local, destination / (UPSTREAM + local.suffix))
             reference = ruamel.yaml.comments.TaggedScalar(
                 f"<export_folder>/{UPSTREAM}{local.suffix}", tag="!ref"
@@ -80,7 +101,7 @@ def export(run_folder, destination, copy_upstream=True):
             upstream["source"] = str(local.resolve())
     _copy_modules(saved, destination)
     nodes = {
-        "export_folder": str(destination.resolve()),
+        "export_folder": str(final),
         "task": results["task"],
         "interface": ruamel.yaml.comments.TaggedScalar(
             "", tag=f"!name:{interface['class']}"
@@ -105,9 +126,8 @@ def export(run_folder, destination, copy_upstream=True):
     (destination / "results.json").write_text(
         json.dumps(results, indent=2) + "\n", encoding="utf-8"
     )
-    # Last, so that a folder with it is a whole export.
     (destination / "hyperparams.yaml").write_text(
-        f"# {results['task']} with {results['upstream']}, exported by s3prl_sb.\n"
+        f"# {results['task']} with {results['upstream']}, {MARK}.\n"
         "# Load it with s3prl_sb.inference.load.\n"
         f"{text}\n"
         "modules:\n"
@@ -115,7 +135,6 @@ def export(run_folder, destination, copy_upstream=True):
         + _pretrainer(loadables),
         encoding="utf-8",
     )
-    return destination
 
 
 def _pretrainer(loadables):
@@ -178,15 +197,33 @@ def _check_weights(upstream, trained_with, run, local):
         )
 
 
-def _check_destination(destination):
+def _check_destination(destination, force):
     if destination.exists() and not destination.is_dir():
         raise ExportError(f"'{destination}' is a file.")
     if destination.is_dir() and any(destination.iterdir()):
         yaml = destination / "hyperparams.yaml"
-        if not yaml.is_file() or "exported by s3prl_sb" not in yaml.read_text("utf-8"):
+        text = yaml.read_text("utf-8", "replace") if yaml.is_file() else ""
+        if MARK not in text:
             raise ExportError(
                 f"'{destination}' holds something else: choose an empty folder."
             )
+        if not force:
+            about = text.partition(MARK)[0].strip("# ,")
+            raise ExportError(
+                f"'{destination}' holds an export ({about}). --force replaces it, and "
+                "leaves other files; or choose another folder."
+            )
+
+
+def _files_of_export(folder):
+    """Names in an earlier export's folder that are its own."""
+    listed = folder / SUMS
+    text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
+    lines = text.splitlines()
+    names = {line.partition("  ")[2].partition("/")[0] for line in lines} | {SUMS}
+    # Of older versions, which kept no list.
+    names |= {f"{name}.ckpt" for name in MODULES}
+    return names | {path.name for path in folder.glob(f"{UPSTREAM}*")}
 
 
 def _copy_modules(saved, destination):
