@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
-from s3prl_sb import arguments
+from s3prl_sb import arguments, occupation
 from s3prl_sb.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -133,6 +133,11 @@ def start(argv, prepare):
         The settings.
     run_opts : dict
         SpeechBrain's options.
+
+    Raises
+    ------
+    s3prl_sb.locks.OccupiedError
+        If another run works in the folder.
     """
     import speechbrain as sb
     import torch
@@ -146,6 +151,7 @@ def start(argv, prepare):
         overrides = _apart(hparams_file, overrides)
     hparams = load_recipe(hparams_file, overrides)
     folder = hparams["output_folder"]
+    occupation.begin(folder, hparams.get("save_folder", folder))
     sb.create_experiment_directory(folder, hparams_file, overrides)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep_script, args=[folder])
