@@ -40,7 +40,11 @@ def cross_validate(argv, train, folds):
     RecipeError
         If there is no such fold.
     """
-    from speechbrain.utils.distributed import ddp_init_group, if_main_process
+    from speechbrain.utils.distributed import (
+        ddp_init_group,
+        if_main_process,
+        is_distributed_initialized,
+    )
 
     say_what_is_wrong()
     settings = peek(argv, ("fold", "output_folder", "train_csv"))
@@ -56,7 +60,8 @@ def cross_validate(argv, train, folds):
     run_opts = parse(argv)[1]
     inner = DEBUG if run_opts["debug"] else ""
     if wanted == "all":  # now, not when their turn comes
-        ddp_init_group(run_opts)  # one of the processes takes the folders, for all
+        if not is_distributed_initialized():
+            ddp_init_group(run_opts)  # one of the processes takes the folders, for all
         occupation.begin(*(folder / f"fold{fold}" / inner for fold in folds))
         occupation.begin(folder / inner)
     for fold in folds if wanted == "all" else [wanted]:
