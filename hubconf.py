@@ -9,6 +9,6 @@ Authors
 from s3prl_sb.lobes.upstreams.hub import entries as _entries
 
 dependencies = ["torch", "torchaudio", "numpy", "hyperpyyaml", "safetensors"]
-dependencies += ["filelock", "tqdm", "speechbrain"]
+dependencies += ["tqdm", "speechbrain"]
 
 globals().update(_entries())

@@ -61,7 +61,6 @@ setup(
         "tqdm>=4.60",
         "soundfile>=0.12",
         "safetensors>=0.4",
-        "filelock>=3.12",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["s3prl-sb = s3prl_sb.cli:main"]},

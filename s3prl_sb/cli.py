@@ -191,6 +191,7 @@ def parser():
     )
     verb.add_argument("run", help="its output folder")
     verb.add_argument("destination", help="folder to make")
+    verb.add_argument("--force", action="store_true", help="replace an earlier export")
     verb.set_defaults(verb=export)
 
     verb = verbs.add_parser(
@@ -329,7 +330,8 @@ def export(arguments):
     """Exports a run."""
     from s3prl_sb import inference
 
-    print(inference.export(arguments.run, arguments.destination))
+    run, destination = arguments.run, arguments.destination
+    print(inference.export(run, destination, force=arguments.force))
 
 
 def predict(arguments):

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from s3prl_sb import own, trust
+from s3prl_sb import occupation, own, trust
 from s3prl_sb.arguments import parse
 from s3prl_sb.configuration import (
     RECIPE,
@@ -60,6 +60,11 @@ def start(argv, prepare):
         The settings.
     run_opts : dict
         SpeechBrain's options.
+
+    Raises
+    ------
+    s3prl_sb.locks.OccupiedError
+        If another run works in the folder.
     """
     argv, trusted = trust.taken(argv)
     with trust.given(trusted):
@@ -82,6 +87,7 @@ def _start(argv, prepare):
     hparams = configuration.make()
     folder = hparams["output_folder"]
     with naming(folder, "a place for a run"):
+        occupation.begin(folder, hparams.get("save_folder") or folder)
         sb.create_experiment_directory(folder)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep, args=[folder, configuration.text()])

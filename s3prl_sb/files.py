@@ -7,12 +7,12 @@ Authors
 import contextlib
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.opened import opened
+from s3prl_sb.parts import Part
 
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
@@ -291,7 +291,7 @@ def _check_kind(value, kind):
 
 
 def write_text(path, text):
-    """Writes a text file, whole or not at all.
+    """Writes a text file, whole or not at all, whoever else writes it.
 
     Arguments
     ---------
@@ -313,7 +313,6 @@ def write_text(path, text):
     ...     Path(folder, "a", "b.txt").read_text()
     'hello'
     """
-    path = Path(path)
     try:
         _write(path, text)
     except OSError as error:
@@ -321,17 +320,10 @@ def write_text(path, text):
 
 
 def _write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The same name each time: what a kill leaves is overwritten by the next.
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    with Part(path) as part:
+        with open(part.path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        part.publish()
 
 
 def write_json(path, value, signed=False):

@@ -278,11 +278,11 @@ def main(arguments):
 
 def _change(change):
     """Rewrites the list; two programs that do so at once both count."""
-    from filelock import FileLock
+    from s3prl_sb.locks import Lock
 
     path = configuration()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with Lock(f"{path}.lock"):
         write_json(path, [str(folder) for folder in change(folders())])
 
 

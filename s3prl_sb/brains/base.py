@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import logging
 import time
 
@@ -12,6 +13,7 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb import children
 from s3prl_sb.brains import caching, distributed, memory, results, settings
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
@@ -157,6 +159,9 @@ class SSLBrain(Evaluation, sb.Brain):
         kwargs.setdefault("generator", torch.Generator().manual_seed(0))
         if "feats" in dataset.pipeline.output_mapping:
             kwargs["num_workers"] = 0  # mapped from the disk: nothing to wait for
+        if kwargs.get("num_workers"):
+            then = kwargs.get("worker_init_fn")
+            kwargs["worker_init_fn"] = functools.partial(children.start_worker, then)
         if stage != sb.Stage.TRAIN:
             return super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
         self.train_sampler = make_sampler(

@@ -8,7 +8,7 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb import protocol, trust
+from s3prl_sb import occupation, protocol, trust
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import naming, read_json, write_json
@@ -40,7 +40,11 @@ def cross_validate(argv, train, folds):
     RecipeError
         If there is no such fold.
     """
-    from speechbrain.utils.distributed import if_main_process
+    from speechbrain.utils.distributed import (
+        ddp_init_group,
+        if_main_process,
+        is_distributed_initialized,
+    )
 
     say_what_is_wrong()
     settings = peek(argv, ("fold", "output_folder", "train_csv"))
@@ -53,10 +57,16 @@ def cross_validate(argv, train, folds):
     if wanted != "all" and wanted not in folds:
         known = ", ".join(map(str, folds))
         raise RecipeError(f"fold: {wanted!r}. There are {known}, and all.")
+    run_opts = parse(argv)[1]
+    inner = DEBUG if run_opts["debug"] else ""
+    if wanted == "all":  # now, not when their turn comes
+        if not is_distributed_initialized():
+            ddp_init_group(run_opts)  # one of the processes takes the folders, for all
+        occupation.begin(*(folder / f"fold{fold}" / inner for fold in folds))
+        occupation.begin(folder / inner)
     for fold in folds if wanted == "all" else [wanted]:
         train(changed(argv, fold=fold, output_folder=folder / f"fold{fold}"))
     if wanted == "all" and if_main_process():
-        inner = DEBUG if parse(argv)[1]["debug"] else ""
         path = folder / inner / "results.json"
         write_json(path, summary(folder, folds, inner))
         logger.info("Results of all folds: %s", path)

@@ -6,13 +6,13 @@ Authors
 
 import hashlib
 import logging
-import os
 
 import torch
 
 from s3prl_sb.dataio.statistics import Moments, Standardize
 from s3prl_sb.files import FileError, naming, read_safetensors
 from s3prl_sb.lobes import dtw
+from s3prl_sb.parts import Part
 
 logger = logging.getLogger(__name__)
 
@@ -114,12 +114,9 @@ def write(path, tensors):
     """
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    save_file(tensors, temporary, {SUM: _digest(tensors)})
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with Part(path) as part:
+        save_file(tensors, part.path, {SUM: _digest(tensors)})
+        part.publish()
 
 
 def read(path):

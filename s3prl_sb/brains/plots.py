@@ -5,7 +5,8 @@ Authors
 """
 
 import logging
-import os
+
+from s3prl_sb.parts import Part
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,6 @@ def save(figure, path):
     path : pathlib.Path
         PNG to write.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    figure.savefig(temporary, dpi=120, format="png")
-    os.replace(temporary, path)
+    with Part(path) as part:
+        figure.savefig(part.path, dpi=120, format="png")
+        part.publish()

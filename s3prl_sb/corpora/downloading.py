@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from s3prl_sb import transfer
 from s3prl_sb.files import FileError, read_json, write_json
+from s3prl_sb.locks import Lock
 
 logger = logging.getLogger(__name__)
 
@@ -98,27 +99,26 @@ def download(files, destination):
     destination = Path(destination).expanduser().resolve()
     work = destination / WORK
     new = not destination.exists()
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        _download(files, destination, work)
-    except DownloadError:
-        if {path.name for path in work.iterdir()} <= {"lock"}:  # nothing to go on with
-            shutil.rmtree(destination if new else work)
-        raise
+    with Lock(work / "lock"):  # a second one waits
+        try:
+            _download(files, destination, work)
+        except DownloadError:
+            if {path.name for path in work.iterdir()} <= {"lock"}:  # nothing to keep
+                shutil.rmtree(work)
+                if new and not any(destination.iterdir()):
+                    destination.rmdir()
+            raise
     return destination
 
 
 def _download(files, destination, work):
-    from filelock import FileLock
-
-    with FileLock(work / "lock"):
-        missing = [file for file in files if not _is_done(file, destination)]
-        _check_room(missing, destination)
-        for file in missing:
-            archive = _fetch(file, work)
-            moved = _unpack(file, archive, destination)
-            write_json(_stamp(file, destination), {"url": file.url, "files": moved})
-            archive.unlink(missing_ok=True)
+    missing = [file for file in files if not _is_done(file, destination)]
+    _check_room(missing, destination)
+    for file in missing:
+        archive = _fetch(file, work)
+        moved = _unpack(file, archive, destination)
+        write_json(_stamp(file, destination), {"url": file.url, "files": moved})
+        archive.unlink(missing_ok=True)
 
 
 def _key(file):

@@ -25,6 +25,7 @@ import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.content import hash_file
+from s3prl_sb.parts import Part
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class FeatureCache:
         self._entries = {}  # key -> (shard, first frame, frames, checksum)
         self._features = {}  # shard -> its mapped tensor
         self._verified = set()
+        self._claims = {}  # shard that this process is making -> its part
+        self._looked_at = {}  # shard -> its stamp, when it was waited for
         for path in sorted(self.folder.glob("*.safetensors")):
             self._open(path)
         if self.bytes() <= self.VERIFY_AT_ONCE:
@@ -165,9 +168,7 @@ class FeatureCache:
         from safetensors.torch import save_file
 
         keys, ids, features = zip(*entries)
-        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:24]
-        path = self.folder / f"{name}.safetensors"
-        temporary = self.folder / f".{name}.{os.getpid()}.part"
+        path = self._path(keys)
         metadata = {
             "description": self.description,
             "keys": json.dumps(keys),
@@ -176,15 +177,70 @@ class FeatureCache:
             "checksums": json.dumps([_checksum(f) for f in features]),
         }
         metadata[HEADER] = _header_checksum(metadata)
-        save_file({"features": torch.cat(features)}, temporary, metadata)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # caches are shared
-        os.replace(temporary, path)
-        for left in self.folder.glob(f".{name}.*.part"):  # by a kill
-            left.unlink(missing_ok=True)
+        self.claim(keys, wait=True)
+        try:
+            part = self._claims[path]
+            save_file({"features": torch.cat(features)}, part.path, metadata)
+            os.chmod(part.path, 0o644)  # caches are shared
+            part.publish()
+        finally:
+            self.give_up(keys)
         self._open(path)
         return path
+
+    def _path(self, keys):
+        """The shard of some entries."""
+        name = hashlib.sha256("".join(keys).encode()).hexdigest()[:24]
+        return self.folder / f"{name}.safetensors"
+
+    def claim(self, keys, wait=False):
+        """Begins a shard, unless another process is making the same.
+
+        Arguments
+        ---------
+        keys : list of str
+            Of its entries, in order. :meth:`write` ends the claim, as the end of the
+            process does.
+        wait : bool
+            Whether to wait for the other one.
+
+        Returns
+        -------
+        bool
+        """
+        path = self._path(keys)
+        if path not in self._claims:
+            part = Part(path)
+            if not part.claim(wait):
+                return False
+            self._claims[path] = part
+        return True
+
+    def give_up(self, keys):
+        """Ends a claim. Arguments as for :meth:`claim`."""
+        part = self._claims.pop(self._path(keys), None)
+        if part is not None:
+            part.close()
+
+    def has_shard(self, keys):
+        """Whether a shard has all of its entries, also by now from another process.
+
+        Arguments
+        ---------
+        keys : list of str
+            As for :meth:`claim`.
+
+        Returns
+        -------
+        bool
+        """
+        path = self._path(keys)
+        if path not in self._features:
+            stamp = _stamp(path)
+            if stamp and stamp != self._looked_at.get(path):  # not broken, as before
+                self._looked_at[path] = stamp
+                self._open(path)
+        return all(key in self for key in keys)
 
     def refresh(self):
         """Takes in shards that other processes have written."""
@@ -236,6 +292,14 @@ def _header_checksum(metadata):
     """Of all that a shard says about itself."""
     said = {key: value for key, value in metadata.items() if key != HEADER}
     return str(zlib.crc32(json.dumps(said, sort_keys=True).encode()))
+
+
+def _stamp(path):
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def _checksum(features):

@@ -19,10 +19,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from s3prl_sb.dataio import company
+from s3prl_sb import parts
+from s3prl_sb.dataio import company, pool
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.description import ABOUT, describe, estimate, say_of_older
+from s3prl_sb.dataio.sharing import SharedShards
 from s3prl_sb.files import write_json
 from s3prl_sb.identity.data import audio_hashes
 from s3prl_sb.lobes.precision import full_precision
@@ -87,7 +89,9 @@ def extract(
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
-    _describe(cache.folder / ABOUT, description)
+    parts.clear(cache.folder)
+    if not (cache.folder / ABOUT).exists():  # for people who look there
+        write_json(cache.folder / ABOUT, description)
     say_of_older(cache.folder, description)
     shards = _shards(dataset, progressbar)[part[0] :: part[1]]
     shards = _missing(cache, shards)
@@ -121,19 +125,14 @@ def extract(
         disable=not progressbar,
         dynamic_ncols=True,
     )
+    shared = SharedShards(cache, shards, others=bar.update)
     with bar:
-        for entries in job.run(shards, num_processes, bar.update):
-            cache.write(entries)
+        try:
+            for entries in job.run(shared, num_processes, bar.update):
+                cache.write(entries)
+        finally:
+            shared.give_up()
     return cache
-
-
-def _describe(path, description):
-    """For people who look into the folder; several runs may come at once."""
-    from filelock import FileLock
-
-    if not path.exists():
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            write_json(path, description)
 
 
 def audio_keys(dataset, progressbar=False, again=True):
@@ -244,34 +243,24 @@ class _Job:
         self.description, self.device = description, device
         self.is_long = seconds > company.WORTH_TRYING
 
-    def run(self, shards, num_processes, tick):
-        """Yields the entries of every shard; ``tick`` gets seconds of audio."""
+    def run(self, shared, num_processes, tick):
+        """Yields the entries of every shard that becomes ours; ``tick`` gets seconds
+        of audio."""
         if num_processes <= 1:
             self.prepare()
-            for shard in shards:
+            while shard := shared.take():
                 yield self.entries(shard, tick)
             return
-        import concurrent.futures
-        import multiprocessing
+        for shard, entries in pool.compute(self, shared, num_processes):
+            yield entries
+            tick(sum(item["seconds"] for item in shard))
 
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(
-            num_processes,
-            context,
-            _start_worker,
-            (self, context.Value("i", 0), num_processes),
-        ) as pool:
-            futures = [pool.submit(_run_shard, shard) for shard in shards]
-            lengths = {
-                future: sum(item["seconds"] for item in shard)
-                for future, shard in zip(futures, shards)
-            }
-            try:
-                for future in concurrent.futures.as_completed(futures):
-                    yield future.result()
-                    tick(lengths[future])
-            finally:
-                pool.shutdown(cancel_futures=True)
+    def begin(self, number, processes):
+        """In a process of its own, the ``number``-th."""
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+        if self.device.startswith("cuda"):
+            self.device = f"cuda:{number % torch.cuda.device_count()}"
+        self.prepare()  # with its own number of threads
 
     def prepare(self):
         """Puts the upstream where it runs, and tries out how it may."""
@@ -326,21 +315,6 @@ class _Job:
                     "they are as computed. Choose cache_dtype: float32."
                 )
             yield item["key"], item["id"], features.cpu()
-
-
-def _start_worker(job, counter, processes):
-    global _worker_job
-    with counter.get_lock():
-        number, counter.value = counter.value, counter.value + 1
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    if job.device.startswith("cuda"):
-        job.device = f"cuda:{number % torch.cuda.device_count()}"
-    job.prepare()  # with its own number of threads
-    _worker_job = job
-
-
-def _run_shard(shard):
-    return _worker_job.entries(shard)
 
 
 def _readable(size):

@@ -13,16 +13,18 @@ from s3prl_sb.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
+from s3prl_sb.parts import Part, recover
 from s3prl_sb.trust import require
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
+MARK = "exported by s3prl_sb"  # in the first line of an export's hyperparams.yaml
 SETTINGS = "the settings of a run"
 #: Entries of a run's settings that may name classes of one's own.
 NAMING = ("upstream_model", "head", "featurizer", "eval_pipes")
 
 
-def export(run_folder, destination, copy_upstream=True):
+def export(run_folder, destination, copy_upstream=True, force=False):
     """Makes a folder that ``from_hparams`` loads, of a run's best checkpoint.
 
     Arguments
@@ -30,10 +32,12 @@ def export(run_folder, destination, copy_upstream=True):
     run_folder : str
         ``output_folder`` of a finished recipe.
     destination : str
-        Folder to make; it may exist, if it is empty or an earlier export.
+        Folder to make, whole or not at all; it may exist, if it is empty.
     copy_upstream : bool
         Whether a checkpoint that the upstream was loaded from is copied too. A
         published address stays an address.
+    force : bool
+        Whether to replace an export that is there. Other files beside it stay.
 
     Returns
     -------
@@ -46,14 +50,14 @@ def export(run_folder, destination, copy_upstream=True):
         If the run is not finished, the destination holds something else, or the
         upstream's checkpoint is not the one that the run was trained with.
     """
-    import ruamel.yaml
-
     run, destination = Path(run_folder), Path(destination)
+    recover(destination)
     results, interface, checkpoint = finished(run)
-    _check_destination(destination)
+    _check_destination(destination, force)
     saved = read_yaml(run / "hyperparams.yaml", SETTINGS, AGAIN, kind=dict)
     with naming(run / "hyperparams.yaml", SETTINGS, AGAIN):
-        upstream, pipes = saved["upstream_model"], saved["eval_pipes"]
+        upstream = saved["upstream_model"]
+        saved["eval_pipes"]  # is there
         if not isinstance(upstream, dict):
             raise ValueError(f"its upstream_model is {upstream!r}")
         for name in {"featurizer", "head"} & set(getattr(checkpoint, "paramfiles", ())):
@@ -65,15 +69,31 @@ def export(run_folder, destination, copy_upstream=True):
     if local is not None and trained_with:
         _check_weights(saved, trained_with, run, local)
 
-    destination.mkdir(parents=True, exist_ok=True)
-    (destination / checksums.FILE).unlink(missing_ok=True)  # of an earlier export
+    with Part(destination) as part:
+        _check_destination(destination, force)  # another may have come first
+        part.path.mkdir()
+        final = destination.resolve()
+        read = (run, results, interface, checkpoint, saved)
+        _fill(part.path, final, *read, local if copy_upstream else None, local)
+        replaced = _files_of_export(destination)
+        part.publish(keep=lambda name: name not in replaced)
+    return destination
+
+
+def _fill(
+    destination, final, run, results, interface, checkpoint, saved, copied, local
+):
+    """Writes an export into a folder that will be called ``final``."""
+    import ruamel.yaml
+
+    upstream = saved["upstream_model"]
     loadables = []
     for name in MODULES:
         if checkpoint is not None and name in checkpoint.paramfiles:
             shutil.copyfile(checkpoint.paramfiles[name], destination / f"{name}.ckpt")
             loadables.append(name)
     if local is not None:
-        if copy_upstream:
+        if copied is not None:
             _copy(local, destination / (UPSTREAM + local.suffix))
             reference = ruamel.yaml.comments.TaggedScalar(
                 f"<export_folder>/{UPSTREAM}{local.suffix}", tag="!ref"
@@ -84,14 +104,14 @@ def export(run_folder, destination, copy_upstream=True):
     for folder, name in own_code(saved, run):  # nobody else could import them
         own.copy(folder, name, destination)
     nodes = {
-        "export_folder": str(destination.resolve()),
+        "export_folder": str(final),
         "task": results["task"],
         "interface": ruamel.yaml.comments.TaggedScalar(
             "", tag=f"!name:{interface['class']}"
         ),
         **interface["hparams"],
         "upstream": upstream,
-        "audio_pipes": pipes,
+        "audio_pipes": saved["eval_pipes"],
     }
     if "featurizer" in saved:
         nodes["featurizer"] = saved["featurizer"]
@@ -107,9 +127,8 @@ def export(run_folder, destination, copy_upstream=True):
     lines = (line for line in text.getvalue().splitlines() if line.strip())
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     write_json(destination / "results.json", results)
-    # Last, so that a folder with it is a whole export.
     (destination / "hyperparams.yaml").write_text(
-        f"# {results['task']} with {results['upstream']}, exported by s3prl_sb.\n"
+        f"# {results['task']} with {results['upstream']}, {MARK}.\n"
         "# Load it with s3prl_sb.inference.load.\n"
         f"{text}\n"
         "modules:\n"
@@ -118,7 +137,6 @@ def export(run_folder, destination, copy_upstream=True):
         encoding="utf-8",
     )
     checksums.write(destination)
-    return destination
 
 
 def pretrainer(loadables):
@@ -203,15 +221,34 @@ def _upstream(saved, run):
     return load_hyperpyyaml(text.getvalue())["upstream"]
 
 
-def _check_destination(destination):
+def _check_destination(destination, force):
     if destination.exists() and not destination.is_dir():
         raise ExportError(f"'{destination}' is a file.")
     if destination.is_dir() and any(destination.iterdir()):
         yaml = destination / "hyperparams.yaml"
-        if not yaml.is_file() or "exported by s3prl_sb" not in read_text(yaml):
+        text = read_text(yaml) if yaml.is_file() else ""
+        if MARK not in text:
             raise ExportError(
                 f"'{destination}' holds something else: choose an empty folder."
             )
+        if not force:
+            about = text.partition(MARK)[0].strip("# ,")
+            raise ExportError(
+                f"'{destination}' holds an export ({about}). --force replaces it, and "
+                "leaves other files; or choose another folder."
+            )
+
+
+def _files_of_export(folder):
+    """Names in an earlier export's folder that are its own."""
+    listed = folder / checksums.FILE
+    text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
+    lines = text.splitlines()
+    names = {line.partition("  ")[2].partition("/")[0] for line in lines}
+    names.add(checksums.FILE)
+    # Of older versions, which kept no list.
+    names |= {f"{name}.ckpt" for name in MODULES}
+    return names | {path.name for path in folder.glob(f"{UPSTREAM}*")}
 
 
 def _beside_card(saved):

@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from s3prl_sb.locks import Lock
+
 LOCK = "superb.lock"
 
 
@@ -107,19 +109,17 @@ def main(arguments):
             raise ValueError(f"--{name} {value}: give 1 or more")
     check_rates(arguments.lr_search or ())
 
-    import filelock
-
     output = arguments.output.expanduser().resolve()
-    output.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(output / LOCK)
-    try:
-        with lock.acquire(timeout=0):
-            return benchmark(arguments, output)
-    except filelock.Timeout:
+    lock = Lock(output / LOCK)
+    if not lock.acquire(wait=False):
         raise ValueError(
-            f"another s3prl-sb superb works in {output}. Wait for it, or give another "
-            "--output."
-        ) from None
+            f"another s3prl-sb superb works in {output}: {lock.holder()}. Wait for it, "
+            "or give another --output."
+        )
+    try:
+        return benchmark(arguments, output)
+    finally:
+        lock.release()
 
 
 def benchmark(arguments, output):

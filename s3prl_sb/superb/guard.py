@@ -1,6 +1,6 @@
 """Runs a command that must not outlive who has asked for it.
 
-> python guard.py LOCK command …
+> python -m s3prl_sb.superb.guard LOCK command …
 
 Standard input is a pipe whose other end the asker holds. When that closes, for
 whatever reason (Ctrl-C, kill -9), this process and all that it has started are
@@ -13,19 +13,16 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from s3prl_sb import children
+from s3prl_sb.locks import Lock
 
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+COMMAND = (sys.executable, "-m", "s3prl_sb.superb.guard")
 
 
 def main(lock, command):
@@ -46,15 +43,18 @@ def main(lock, command):
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
     threading.Thread(target=_watch, daemon=True).start()
-    with open(lock, "a") as held:
-        _lock(held)
-        # The lock is the children's too: it is free when the last of them has ended.
-        child = subprocess.Popen(
-            [sys.executable, __file__, "--child", str(os.getpid()), *command],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[held.fileno()],
-        )
-        status = child.wait()
+    held = Lock(lock)
+    if not held.acquire(wait=False):
+        print(f"Waits for {held.holder()}, which still works here.", flush=True)
+        held.acquire()
+    # The lock is the children's too: it is free when the last of them has ended.
+    child = subprocess.Popen(
+        [*COMMAND, "--child", str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[held.fileno()],
+    )
+    status = child.wait()
+    held.release()
     return status if status >= 0 else 128 - status
 
 
@@ -68,23 +68,8 @@ def become(parent, command):
     command : list of str
         With its arguments.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it has ended before
-        sys.exit(1)
+    children.die_with(parent)
     os.execvp(command[0], command)
-
-
-def _lock(file):
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print("Waits for a process that still works in this folder.", flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:  # a file system without locks
-        pass
 
 
 def _watch():

@@ -161,7 +161,7 @@ class Runner:
             log.write(f"--- {time.strftime('%F %T')} {' '.join(command)}\n".encode())
             log.flush()
             process = subprocess.Popen(
-                [sys.executable, guard.__file__, job.folder / LOCK, *command],
+                [*guard.COMMAND, job.folder / LOCK, *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

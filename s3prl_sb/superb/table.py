@@ -11,8 +11,8 @@ import statistics
 from pathlib import Path
 
 from s3prl_sb.files import FileError, naming, read_json, write_json, write_text
-from s3prl_sb.superb import configurations, layout, published
 from s3prl_sb.identity import digest
+from s3prl_sb.superb import configurations, layout, published
 from s3prl_sb.superb.plan import RESULTS, STAMP, read_stamp
 from s3prl_sb.superb.tasks import TASKS
 

@@ -403,22 +403,23 @@ if moment == "writing":
 elif moment == "verifying":
     conversion._features = wait
 else:
-    replace, calls = os.replace, []
-    def replace_then_wait(source, target):
-        if str(target).startswith(out):
-            calls.append(1)
-            if len(calls) == int(moment):
-                wait()
-        replace(source, target)
-    conversion.os.replace = replace_then_wait
+    from s3prl_sb import parts
+    name = "_exchanged" if force else "_sync"  # the last one before it is published
+    original = getattr(parts, name)
+    def stopped(*paths):
+        if moment == "published":
+            original(*paths)
+        if str(paths[0]).startswith(out.replace("/out", "/.out")):
+            wait()
+    setattr(parts, name, stopped)
 conversion.convert(checkpoint, out, upstream="tera", force=force == "force")
 """
 
 
 @pytest.mark.parametrize(
     "moment, force",
-    [("writing", ""), ("verifying", ""), ("1", ""), ("verifying", "force")]
-    + [("1", "force"), ("2", "force")],
+    [("writing", ""), ("verifying", ""), ("publishing", "")]
+    + [("verifying", "force"), ("publishing", "force"), ("published", "force")],
 )
 def test_kill_9(moment, force, checkpoint, tmp_path):
     """Whenever it comes, what is there is whole; and the next run succeeds."""
@@ -438,11 +439,9 @@ def test_kill_9(moment, force, checkpoint, tmp_path):
     process.stdout.close()
     if not force:
         assert not out.exists()
-    elif moment == "verifying":
-        assert type(load(str(out / "card.yaml"))) is Mockingjay
-    else:  # between two files it is no upstream, and says so
-        with pytest.raises(ValueError, match="no card file"):
-            load(str(out / "card.yaml"))
+    else:  # the old one or the new one, whole
+        kind = Tera if moment == "published" else Mockingjay
+        assert type(load(str(out / "card.yaml"))) is kind
     convert(str(checkpoint), out, upstream="tera", force=bool(force))
     assert type(load(str(out / "card.yaml"))) is Tera
     assert content(tmp_path) == ["out", "states-1.ckpt"]

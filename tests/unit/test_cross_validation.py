@@ -1,12 +1,14 @@
 """Folds: where --debug goes, and what their summary says."""
 
 import json
+import subprocess
 import sys
 
 import pytest
 
 from s3prl_sb.brains import folds
 from s3prl_sb.files import write_json
+from s3prl_sb.locks import OccupiedError
 
 RESULT = {
     "metrics": {"accuracy": 0.5},
@@ -61,3 +63,29 @@ def test_folders_with_any_name(recipe, tmp_path):
         argv = [recipe, f"--output_folder={out}", f"--fold={fold}"]
         folds.cross_validate(argv, train, (1, 2))
     assert folders == [f"{out}/fold1", f"{out}/fold2"]
+
+
+OCCUPIED = """
+import sys, time
+from s3prl_sb.locks import occupy
+occupy(sys.argv[1])
+print("mine", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("taken", ["fold2", "."])
+def test_a_fold_that_another_run_has_is_an_error_at_once(taken, recipe, tmp_path):
+    """Not when its turn comes, hours later."""
+    line = [sys.executable, "-c", OCCUPIED, str(tmp_path / "out" / taken)]
+    other, trained = subprocess.Popen(line, stdout=subprocess.PIPE), []
+    try:
+        assert other.stdout.readline() == b"mine\n"
+        with pytest.raises(OccupiedError, match=f"in use by process {other.pid} on "):
+            folds.cross_validate([recipe], trained.append, (1, 2))
+        assert not trained
+        folds.cross_validate([recipe, "--fold=1"], trained.append, (1, 2))
+        assert len(trained) == 1  # one by one they may run side by side
+    finally:
+        other.kill()
+        other.communicate()

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import soundfile
@@ -248,9 +250,78 @@ def test_exported_again(make_run, tmp_path):
     run, _ = make_run()
     first = export(run, tmp_path / "exported")
     before = {p.name: p.read_bytes() for p in first.iterdir()}
-    export(run, tmp_path / "exported")
+    export(run, tmp_path / "exported", force=True)
     assert before == {p.name: p.read_bytes() for p in first.iterdir()}
     assert json.loads((first / "results.json").read_text()) == RESULTS
+
+
+def test_another_export_is_replaced_by_force_alone(make_run, tmp_path, capsys):
+    """Nothing of it is left, but what the user has put there."""
+    run, _ = make_run()
+    out = export(run, tmp_path / "exported")
+    (out / "README.md").write_text("mine")
+    (out / "upstream_source.old").write_text("of the other run")
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    (run / "results.json").write_text(json.dumps({**RESULTS, "upstream": "newer"}))
+    assert main(["export", str(run), str(out)]) == 1
+    said = capsys.readouterr().err
+    assert "SUPERB/KS with tiny" in said and "--force replaces it" in said
+    assert before == {p.name: p.read_bytes() for p in out.iterdir()}
+    assert main(["export", str(run), str(out), "--force"]) == 0
+    assert (out / "README.md").read_text() == "mine"
+    assert not (out / "upstream_source.old").exists()
+    assert json.loads((out / "results.json").read_text())["upstream"] == "newer"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "run"]
+
+
+KILLED = """
+import sys, time
+from s3prl_sb import parts
+from s3prl_sb.inference import exporting
+run, out, moment = sys.argv[1:]
+
+def wait(*args, **kwargs):
+    print("now", flush=True)
+    time.sleep(60)
+
+if moment == "weights":
+    exporting.shutil.copyfile = wait
+elif moment == "settings":
+    exporting._pretrainer = wait
+elif moment == "publishing":
+    parts._sync = wait
+else:
+    parts.Part.close = wait
+exporting.export(run, out, force=True)
+"""
+
+
+@pytest.mark.parametrize("moment", ["weights", "settings", "publishing", "published"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_kill_9(moment, is_there, make_run, tmp_path):
+    """The old export or the new one, whole, and the next one is not refused."""
+    run, _ = make_run()
+    out = tmp_path / "exported"
+    if is_there:
+        export(run, out)
+        (run / "results.json").write_text(json.dumps({**RESULTS, "upstream": "newer"}))
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(run), str(out), moment],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"now\n"
+    process.kill()
+    process.communicate()
+    is_new = moment == "published"
+    if is_there or is_new:
+        found = json.loads((out / "results.json").read_text())["upstream"]
+        assert found == ("newer" if is_there and is_new else "tiny")
+        assert load(out)
+    else:
+        assert not out.exists()
+    export(run, out, force=is_there or is_new)
+    assert load(out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "run"]
 
 
 @pytest.mark.parametrize(

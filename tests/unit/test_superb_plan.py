@@ -503,7 +503,7 @@ def guarded(tmp_path):
     started = []
 
     def guarded(code):
-        line = [sys.executable, guard.__file__, str(tmp_path / "lock")]
+        line = [*guard.COMMAND, str(tmp_path / "lock")]
         line += [sys.executable, "-S", "-c", code]
         started.append(subprocess.Popen(line, stdin=subprocess.PIPE))
         return started[-1]

@@ -4,6 +4,7 @@ import builtins
 import hashlib
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -408,14 +409,43 @@ def test_a_file_is_refused_and_an_empty_folder_is_filled(letters, tmp_path):
     assert (letters(tmp_path / "empty") / "0.txt").read_text() == "a"
 
 
-def test_another_process_made_it_meanwhile(tmp_path):
-    turns = []
+TWIN = """
+import sys, time
+from s3prl_sb.corpora.toys import making
 
-    @making.toy
-    def twin(folder):
-        turns.append(folder)
-        if len(turns) == 1:
-            twin(tmp_path / "toy")
+@making.toy
+def twin(folder):
+    print("begun", flush=True)
+    (folder / "half").write_text("h")
+    time.sleep(float(sys.argv[2]))
 
-    assert twin(tmp_path / "toy") == tmp_path / "toy" and len(turns) == 2
+print(twin(sys.argv[1]))
+"""
+
+
+def _twin(folder, seconds):
+    line = [sys.executable, "-c", TWIN, str(folder), str(seconds)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+
+
+def test_another_process_makes_it(tmp_path):
+    """The second one waits, finds it, and makes nothing."""
+    folder = tmp_path / "toy"
+    first = _twin(folder, 2)
+    assert first.stdout.readline() == "begun\n"
+    second = _twin(folder, 0)
+    said = [process.communicate(timeout=60)[0] for process in (first, second)]
+    assert said == [f"{folder}\n"] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
+def test_a_kill_leaves_nothing_for_ever(tmp_path):
+    folder = tmp_path / "toy"
+    for _ in range(3):
+        process = _twin(folder, 60)
+        assert process.stdout.readline() == "begun\n"
+        process.kill()
+        process.communicate()
+        assert not folder.exists() and len(os.listdir(tmp_path)) == 1
+    assert _twin(folder, 0).communicate(timeout=60)[0] == f"begun\n{folder}\n"
+    assert os.listdir(tmp_path) == ["toy"]

@@ -11,8 +11,6 @@ import functools
 import hashlib
 import inspect
 import json
-import shutil
-import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE, voices
 from s3prl_sb.files import FileError, read_json
+from s3prl_sb.parts import Part, recover
 
 VERSION = 2  # raise it when the same parameters give other files
 RECORD = "toy.json"
@@ -85,21 +84,16 @@ def toy(function):
         parameters = dict(list(bound.arguments.items())[1:])
         record = {"corpus": function.__name__, "version": VERSION, **parameters}
         destination = Path(destination).expanduser().resolve()
+        recover(destination)
         if _is_there(destination, record):
             return destination
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        partial = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}")
-        partial.mkdir()
-        try:
-            function(partial, **parameters)
-            write_lines(partial / RECORD, [json.dumps(record, indent=2)])
+        with Part(destination) as part:
             # Another process may have been making the same toy meanwhile
             if not _is_there(destination, record):
-                if destination.is_dir():
-                    destination.rmdir()  # empty, or this fails
-                partial.rename(destination)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                part.path.mkdir()
+                function(part.path, **parameters)
+                write_lines(part.path / RECORD, [json.dumps(record, indent=2)])
+                part.publish(sync=False)  # thousands of files, made again in minutes
         return destination
 
     return write

@@ -17,7 +17,6 @@ import io
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import torch
@@ -30,6 +29,7 @@ from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, nam
 from s3prl_sb.lobes.upstreams import title as title_of
 from s3prl_sb.lobes.upstreams.building import CONVERTED, converted
 from s3prl_sb.lobes.upstreams.fetch import fetch
+from s3prl_sb.parts import Part, recover
 
 MODEL, CARD = "model.safetensors", "card.yaml"
 #: How an upstream is loaded to be converted: as its checkpoint is.
@@ -81,6 +81,7 @@ def convert(source, destination, upstream=None, force=False):
     ['card.yaml', 'model.safetensors']
     """
     destination = Path(destination).expanduser().resolve()
+    recover(destination)
     _check_destination(destination, force)
     node, name, model, file = _loaded(source, upstream)
     network = getattr(model, "network", None)
@@ -89,21 +90,17 @@ def convert(source, destination, upstream=None, force=False):
             f"'{upstream or source}' is a {type(model).__name__}, which has no "
             "weights: there is nothing to convert."
         )
-    # The same name each time: what a kill leaves is overwritten by the next.
-    part = destination.with_name(f".{destination.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with Part(destination) as part:
+        _check_destination(destination, force)  # another may have come first
+        part.path.mkdir()
         about = {"class": _tag(node), "config": _config(model)}
-        _save(network, about, part / MODEL)
-        is_own = _copy_module(_tag(node), file, part)
+        _save(network, about, part.path / MODEL)
+        is_own = _copy_module(_tag(node), file, part.path)
         text = f"# Written by s3prl-sb convert {_told(source)}\n{_yaml(name, node)}"
-        write_text(part / CARD, text)
+        write_text(part.path / CARD, text)
         with trust.given(is_own):  # it has just been run from elsewhere
-            again = _verified(part / CARD, model)
-        _publish(part, destination)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            again = _verified(part.path / CARD, model)
+        part.publish()
     return destination / CARD, again
 
 
@@ -344,14 +341,3 @@ def _check_destination(folder, force):
             f"'{folder}' is not empty. --force replaces a conversion in it, and "
             "leaves other files."
         )
-
-
-def _publish(part, folder):
-    """The folder at once; in one that is there, the card last: without it the
-    folder is no upstream."""
-    if not folder.exists():
-        os.replace(part, folder)
-        return
-    (folder / CARD).unlink(missing_ok=True)
-    for path in sorted(part.iterdir(), key=lambda path: path.name == CARD):
-        os.replace(path, folder / path.name)

@@ -26,6 +26,7 @@ from s3prl_sb import transfer
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams.checkpoints import digest
+from s3prl_sb.locks import Lock
 from s3prl_sb.resources import cache_folder
 from s3prl_sb.transfer import offline
 
@@ -155,8 +156,6 @@ def _target(url):
 
 
 def _download(url, sha256):
-    from filelock import FileLock
-
     target = _target(url)
     if offline():
         raise FetchError(
@@ -166,7 +165,7 @@ def _download(url, sha256):
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):  # several processes want it at once
+        with Lock(f"{target}.lock"):  # several processes want it at once
             if not target.exists():
                 part = target.with_name(target.name + ".part")
                 transfer.complete(url, part, name=target.name[17:])

@@ -1,0 +1,78 @@
+"""Shards over several processes of this machine, which end with this one.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import multiprocessing
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+
+from s3prl_sb.children import Leash, follow
+from s3prl_sb.dataio.cache import CacheError
+
+
+def compute(job, shared, num_processes):
+    """Computes the shards that are ours.
+
+    Arguments
+    ---------
+    job : object
+        Goes to every process: ``begin(number, processes)`` is called there once, and
+        ``entries(shard)`` for each shard.
+    shared : s3prl_sb.dataio.sharing.SharedShards
+        Gives the shards.
+    num_processes : int
+        Of this machine.
+
+    Yields
+    ------
+    shard : list of dict
+        As ``shared`` gave it.
+    entries : list
+        What the job made of it.
+
+    Raises
+    ------
+    CacheError
+        If a process was killed.
+    """
+    context, running = multiprocessing.get_context("spawn"), {}
+    # When this block ends, whatever ends it, the processes do, amid a shard.
+    with Leash(context) as leash:
+        arguments = (job, leash.end, context.Value("i", 0), num_processes)
+        pool = futures.ProcessPoolExecutor(num_processes, context, _begin, arguments)
+        try:
+            while True:
+                # One more than there are processes: none waits for its next.
+                while len(running) <= num_processes:
+                    shard = shared.take(wait=not running)
+                    if shard is None:
+                        break
+                    running[pool.submit(_entries, shard)] = shard
+                if not running:
+                    break
+                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+            pool.shutdown()
+        except BrokenProcessPool as error:
+            raise CacheError(
+                f"One of the {num_processes} processes was killed, perhaps for want of "
+                "memory: try fewer. What is finished is kept."
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(job, leash, counter, processes):
+    global _job
+    follow(leash)
+    with counter.get_lock():
+        number, counter.value = counter.value, counter.value + 1
+    job.begin(number, processes)
+    _job = job
+
+
+def _entries(shard):
+    return _job.entries(shard)

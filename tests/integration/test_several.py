@@ -1,0 +1,183 @@
+"""Several at once, as users start them: one folder, one cold cache, kills."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import stress_cold_cache
+from conftest import KS, REPOSITORY, TINY, assert_same_outcome, command, results
+
+COMMON = {
+    "labels": "folders",
+    "version": "v0.02",
+    "total_steps": 4,
+    "steps_per_epoch": 2,
+    "batch_size": 8,
+}
+#: Says that it runs, and goes on when it is told to.
+HELD = """
+import os, time
+from s3prl_sb.brains.base import SSLBrain
+fit = SSLBrain.fit
+def held(self, *args, **kwargs):
+    open({begun!r}, "w").close()
+    while not os.path.exists({go!r}):
+        time.sleep(0.05)
+    return fit(self, *args, **kwargs)
+SSLBrain.fit = held
+"""
+
+
+@pytest.fixture
+def argv(corpus, tiny_card):
+    common = {**COMMON, "data_folder": corpus, "upstream": tiny_card}
+    return lambda output, **more: command(KS, output, **{**common, **more})
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert condition()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_second_run_in_a_folder_is_refused(processes, argv, launcher, tmp_path):
+    """It says who is there; the first one ends as if it had been alone."""
+    output, begun, go = tmp_path / "output", tmp_path / "begun", tmp_path / "go"
+    prelude = HELD.format(begun=str(begun), go=str(go))
+    first = launcher._start(argv(output), prelude=prelude)
+    until(begun.exists)
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    for second in (argv(output), argv(tmp_path / "other", save_folder=output)):
+        if processes == 1:
+            said = launcher.failure(second)
+            assert f"is in use by process {first} on " in said and "since" in said
+            assert "another output_folder" in said and "Traceback" not in said
+        else:
+            with pytest.raises(AssertionError, match="exit code 1"):
+                launcher.run_distributed(second)
+    assert before == {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    go.touch()
+    assert launcher._ask(wait=first) == 0
+    assert launcher.run(argv(tmp_path / "alone")) == 0
+    assert_same_outcome(output, tmp_path / "alone")
+
+
+def test_a_kill_frees_the_folder_at_once(argv, launcher, tmp_path):
+    """Also with workers of DataLoaders, which might hold on to the lock."""
+    output, begun = tmp_path / "output", tmp_path / "begun"
+    prelude = HELD.format(begun=str(begun), go=str(tmp_path / "never"))
+    pid = launcher._start(argv(output), prelude=prelude)
+    until(begun.exists)
+    os.kill(pid, signal.SIGKILL)  # it alone, not its group
+    assert launcher._ask(wait=pid) == -signal.SIGKILL
+    assert launcher.run(argv(output)) == 0
+    assert not list(output.rglob(".*.part"))
+
+
+def test_a_debug_run_beside_a_real_one(argv, launcher, tmp_path):
+    output, begun, go = tmp_path / "output", tmp_path / "begun", tmp_path / "go"
+    prelude = HELD.format(begun=str(begun), go=str(go))
+    first = launcher._start(argv(output), prelude=prelude)
+    until(begun.exists)
+    assert launcher.run([*argv(output), "--debug"]) == 0
+    go.touch()
+    assert launcher._ask(wait=first) == 0
+
+
+def test_runs_that_share_a_cold_cache(argv, launcher, tmp_path):
+    """Recipes this time: each shard is computed once, and all learn the same."""
+    prelude = """
+from s3prl_sb.dataio import cache, extraction
+extraction.SHARD_UTTERANCES = 4
+write = cache.FeatureCache.write
+def noting(self, entries):
+    path = write(self, entries)
+    with open(self.folder.parent / "written", "a") as file:
+        file.write(path.name + "\\n")
+    return path
+cache.FeatureCache.write = noting
+"""
+    cache = tmp_path / "cache"
+    pids = [
+        launcher._start(argv(tmp_path / f"run{n}", cache_folder=cache), prelude=prelude)
+        for n in range(4)
+    ]
+    assert [launcher._ask(wait=pid) for pid in pids] == [0] * 4
+    written = (cache / "written").read_text().split()
+    assert len(written) == len(set(written)) == len(list(cache.rglob("*.safetensors")))
+    assert not list(cache.rglob(".*"))
+    for n in range(1, 4):
+        assert results(tmp_path / f"run{n}") == results(tmp_path / "run0")
+
+
+def test_a_small_stress(capfd):
+    """The script at full size: ``python tests/integration/stress_cold_cache.py``."""
+    process = subprocess.run(
+        [sys.executable, stress_cold_cache.__file__]
+        + ["--rounds=1", "--runs=8", "--kills=6", "--utterances=80"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "8 runs" in process.stdout and ", 0 faults" in process.stdout
+
+
+# ------------------------------------------------------------------- extraction
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_extraction_in_processes_leaves_none(how, corpus, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    wavs = sorted(Path(corpus).rglob("*.wav"))
+    rows = [f"{number},{wav}" for number, wav in enumerate(wavs * 60)]
+    (tmp_path / "list.csv").write_text("\n".join(["id,wav", *rows]))
+    line = [sys.executable, "-m", "s3prl_sb.cli", "extract", "--processes", "2"]
+    line += ["--upstream", str(tmp_path / "tiny.yaml"), "--manifest"]
+    line += [str(tmp_path / "list.csv"), "--output", str(tmp_path / "features")]
+    process = subprocess.Popen(
+        line,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "S3PRL_SB_TRUST": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until(lambda: list((tmp_path / "features").rglob("*.safetensors")), 120)
+        workers = children(process.pid)
+        assert len(workers) >= 2
+        process.send_signal(how)
+        process.wait(5)
+        until(lambda: not any(map(is_alive, workers)), 2)
+        if how == signal.SIGINT:
+            assert process.returncode == 130
+            assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def children(parent):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(stat[1]) == parent:
+            found.append(int(pid))
+    return found
+
+
+def is_alive(pid):
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return False
+    return stat[0] != "Z"
