@@ -4,10 +4,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import logging
 
 from s3prl_sb.dataio.cache import DTYPES
+from s3prl_sb.files import FileError, read_json
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import upstream_identity
@@ -111,10 +111,10 @@ def say_of_older(folder, description):
     """
     for path in sorted(folder.parent.glob(f"{description['upstream']}-*/{ABOUT}")):
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = read_json(path, "the description of a cache", kind=dict)
+        except FileError:
             continue
-        if isinstance(found, dict) and found.get("format") != FORMAT:
+        if found.get("format") != FORMAT:
             logger.info(
                 "%s holds features of an older identity: they are not used, but made "
                 "anew. Delete the folder if no older version needs it.",

@@ -15,7 +15,6 @@ PACKAGE = Path(s3prl_sb.__file__).parent
 #: headers, and caches, whose tensors are read one by one.
 DOORS = {
     "files.py",
-    "cli.py",  # the verb `results`, until it is a module of its own
     "dataio/cache.py",
     "lobes/upstreams/building.py",
     "lobes/upstreams/checkpoints.py",
