@@ -16,6 +16,7 @@ from pathlib import Path
 from s3prl_sb import trust
 from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import yaml_parser
 from s3prl_sb.keys import Schema
 
 
@@ -145,7 +146,7 @@ def _literal(key, text, literal):
     import ruamel.yaml
 
     try:
-        value = ruamel.yaml.YAML(typ="safe").load(text)
+        value = yaml_parser("safe").load(text)
     except ruamel.yaml.YAMLError:  # or a tag
         value = ...
     if text[:1] in ("{", "[", "!", "'", '"') or not text:  # YAML, on purpose

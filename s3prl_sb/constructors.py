@@ -17,8 +17,9 @@ import re
 
 import ruamel.yaml
 
-from s3prl_sb import kinds
+from s3prl_sb import kinds, programs
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import yaml_parser
 from s3prl_sb.nodes import tag
 
 CALLS = ("!new:", "!name:")
@@ -58,19 +59,17 @@ def make(tree, place):
     ...
     s3prl_sb.constructors.MakingError: line 1: head: torch.nn.Linear takes no …
     """
-    from hyperpyyaml import load_hyperpyyaml
-
     seen = set()
     for key, node in tree.items():
         check(node, f"{place(key)}: ", seen)
     stream = io.StringIO()
-    ruamel.yaml.YAML().dump(tree, stream)
+    yaml_parser().dump(tree, stream)
     stream.seek(0)
 
     class Loader(_Loader):
         place_of = staticmethod(place)
 
-    made = load_hyperpyyaml(stream, loader=Loader)
+    made = programs.load(stream, loader=Loader)
     return {
         key: _Named(value).at(place(key)) if type(value) is functools.partial else value
         for key, value in made.items()
@@ -313,7 +312,7 @@ def _missing(name):
     return f"'{home}' has no '{last}'. {near(last, known)}".rstrip(".")
 
 
-class _Loader(ruamel.yaml.Loader):
+class _Loader(programs.Loader):
     """A loader that says which key cannot be made."""
 
     place_of = str

@@ -8,8 +8,8 @@ import io
 import shutil
 from pathlib import Path
 
-from s3prl_sb import checksums, foreign, own
-from s3prl_sb.files import naming, read_text, read_yaml, write_json
+from s3prl_sb import checksums, foreign, own, programs
+from s3prl_sb.files import naming, read_text, read_yaml, write_json, yaml_parser
 from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
@@ -122,7 +122,7 @@ def _fill(
         nodes["head"].update(interface["head"])
     modules = [name for name in MODULES if name in nodes]
     text = io.StringIO()
-    ruamel.yaml.YAML().dump(nodes, text)
+    yaml_parser().dump(nodes, text)
     # The recipe's headings have come along with its entries.
     lines = (line for line in text.getvalue().splitlines() if line.strip())
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
@@ -204,9 +204,6 @@ def _check_weights(saved, trained_with, run, local):
 
 def _upstream(saved, run):
     """The upstream of a run."""
-    from hyperpyyaml import load_hyperpyyaml
-    from ruamel.yaml import YAML
-
     entries = {"upstream": saved["upstream_model"]}
     places = own_code({**saved, **dict.fromkeys(NAMING[1:], [])}, run)
     folder = places[0][0] if places else run
@@ -217,8 +214,8 @@ def _upstream(saved, run):
     for asks in {run / "hyperparams.yaml", folder}:
         require(asks, ", ".join(would_run))
     text = io.StringIO()
-    YAML().dump(with_own_names(entries, folder), text)
-    return load_hyperpyyaml(text.getvalue())["upstream"]
+    yaml_parser().dump(with_own_names(entries, folder), text)
+    return programs.load(text.getvalue())["upstream"]
 
 
 def _check_destination(destination, force):

@@ -8,9 +8,9 @@ import copy
 import io
 from pathlib import Path
 
-from s3prl_sb import checksums
+from s3prl_sb import checksums, programs
 from s3prl_sb.brains.checkpointer import load_trained
-from s3prl_sb.files import FileError, naming, read_yaml, yaml_of
+from s3prl_sb.files import FileError, naming, read_yaml, yaml_of, yaml_parser
 from s3prl_sb.foreign import (
     FEATURIZER,
     HEAD,
@@ -179,15 +179,13 @@ def _load_weights(modules, entries, folder):
 
 def _by_hyperpyyaml(entries, overrides, code, path):
     """As SpeechBrain's ``from_hparams``, but for where modules are found."""
-    import ruamel.yaml
-    from hyperpyyaml import load_hyperpyyaml
     from speechbrain.utils.fetching import LocalStrategy
 
     text = io.StringIO()
-    ruamel.yaml.YAML().dump(with_own_names(entries, code), text)
+    yaml_parser().dump(with_own_names(entries, code), text)
     text.seek(0)
     text.name = str(path)  # what it includes lies beside it
-    hparams = load_hyperpyyaml(text, overrides)
+    hparams = programs.load(text, overrides)
     collected = hparams["pretrainer"]
     collected.collect_files(
         default_source=str(path.parent), local_strategy=LocalStrategy.NO_LINK

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import FileError, read_yaml
+from s3prl_sb.files import FileError, read_yaml, yaml_parser
 from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
 from s3prl_sb.trust import given, is_trusted, require
 
@@ -76,9 +76,9 @@ def load(name, trust=False, **overrides):
         entries = {"upstream": card(name, **overrides)}
         if _is_plain(entries):
             return Document(entries, KINDS).build("upstream")
-        from hyperpyyaml import load_hyperpyyaml
+        from s3prl_sb import programs  # which takes a while to import
 
-        return load_hyperpyyaml(_dump(entries))["upstream"]
+        return programs.load(_dump(entries))["upstream"]
 
 
 def card(name, trust=False, **overrides):
@@ -321,8 +321,6 @@ def _tag(value):
 
 
 def _dump(entries):
-    import ruamel.yaml
-
     stream = io.StringIO()
-    ruamel.yaml.YAML().dump(entries, stream)
+    yaml_parser().dump(entries, stream)
     return stream.getvalue()

@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from s3prl_sb import own, resources, trust
-from s3prl_sb.files import write_text
+from s3prl_sb.files import write_text, yaml_parser
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
 from s3prl_sb.lobes.upstreams import title as title_of
@@ -263,8 +263,6 @@ def _save(network, about, path):
 
 def _yaml(name, node):
     """The text of a card of the conversion."""
-    import ruamel.yaml
-
     result = _node(f"!new:{_tag(node)}")
     result["source"] = MODEL
     for key, value in node.items():
@@ -272,7 +270,7 @@ def _yaml(name, node):
         if key != "source" and not _is_file(value):
             result[key] = value
     stream = io.StringIO()
-    yaml = ruamel.yaml.YAML()
+    yaml = yaml_parser()
     yaml.indent(mapping=4, sequence=4, offset=2)
     yaml.dump({name: result}, stream)
     return stream.getvalue()
