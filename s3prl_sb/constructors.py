@@ -15,8 +15,6 @@ import io
 import pydoc
 import re
 
-import ruamel.yaml
-
 from s3prl_sb import kinds, programs
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import yaml_parser
@@ -54,7 +52,7 @@ def make(tree, place):
     Example
     -------
     >>> text = "head: !new:torch.nn.Linear {in_feature: 3, out_features: 4}"
-    >>> make(ruamel.yaml.YAML().load(text), "line 1: {}".format)
+    >>> make(yaml_parser().load(text), "line 1: {}".format)
     Traceback (most recent call last):
     ...
     s3prl_sb.constructors.MakingError: line 1: head: torch.nn.Linear takes no …

@@ -226,8 +226,8 @@ def yaml_parser(typ="rt"):
     -------
     >>> import sys
     >>> yaml = yaml_parser()
-    >>> yaml.dump(yaml.load('{a: "(1, 2)", b: (1, 2)}'), sys.stdout)
-    {a: "(1, 2)", b: (1, 2)}
+    >>> yaml.dump(yaml.load('{a: "(1)", b: (1)}'), sys.stdout)
+    {a: "(1)", b: (1)}
     """
     import ruamel.yaml
 

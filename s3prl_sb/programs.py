@@ -13,7 +13,7 @@ import functools
 
 import ruamel.yaml
 
-from s3prl_sb.files import yaml_of
+from s3prl_sb.files import yaml_of, yaml_parser
 
 
 class Loader(ruamel.yaml.Loader):
@@ -43,7 +43,7 @@ def load(stream, overrides=None, loader=Loader):
 
     Example
     -------
-    >>> load("{a: (1, 2), b: '(1, 2)'}")
+    >>> load("a: (1, 2)\\nb: '(1, 2)'")
     {'a': (1, 2), 'b': '(1, 2)'}
     """
     return _hyperpyyaml().load_hyperpyyaml(stream, overrides, loader=loader)
@@ -62,6 +62,40 @@ def resolve(stream, overrides=None):
     str
     """
     return _hyperpyyaml().resolve_references(stream, overrides).getvalue()
+
+
+def write(tree, stream):
+    """Writes YAML for programs that use HyperPyYAML themselves, perhaps the first time.
+
+    Arguments
+    ---------
+    tree : object
+        As :func:`~s3prl_sb.files.yaml_parser` reads it.
+    stream : file
+        To write to.
+
+    Example
+    -------
+    >>> import sys
+    >>> write(yaml_parser().load("[(1), '(1)', 'a']"), sys.stdout)
+    [(1), !!str '(1)', 'a']
+    """
+    writer = yaml_parser()
+    writer.Resolver = _explicit(writer.Resolver)
+    writer.dump(tree, stream)
+
+
+def _explicit(base):
+    """A resolver for which texts in quotes that begin with ``(`` need their tag."""
+    from ruamel.yaml.tag import Tag
+
+    class Explicit(base):
+        def resolve(self, kind, value, implicit):
+            if implicit == (False, True) and value.startswith("("):
+                return Tag(suffix="!tuple")
+            return super().resolve(kind, value, implicit)
+
+    return Explicit
 
 
 @functools.lru_cache(maxsize=None)

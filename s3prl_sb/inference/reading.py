@@ -11,15 +11,7 @@ from pathlib import Path
 from s3prl_sb import checksums, programs
 from s3prl_sb.brains.checkpointer import load_trained
 from s3prl_sb.files import FileError, naming, read_yaml, yaml_of, yaml_parser
-from s3prl_sb.foreign import (
-    FEATURIZER,
-    HEAD,
-    INTERFACE,
-    PIPE,
-    UPSTREAM,
-    Document,
-    with_own_names,
-)
+from s3prl_sb.foreign import KINDS, Document, with_own_names
 from s3prl_sb.inference.exporting import pretrainer
 from s3prl_sb.nodes import plain
 from s3prl_sb.trust import given, require
@@ -28,13 +20,6 @@ CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
 )
 WHAT = "the settings of an export"
-KINDS = {
-    "audio_pipes": PIPE,
-    "featurizer": FEATURIZER,
-    "head": HEAD,
-    "interface": INTERFACE,
-    "upstream": UPSTREAM,
-}
 #: Of SpeechBrain's ``from_hparams``; a local folder needs none of them.
 FETCHING = ("local_strategy", "fetch_config", "pymodule_file")
 
@@ -79,7 +64,7 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
     with naming(path, WHAT), given(trust):
         foreign = _foreign(entries, code)
         if foreign:
-            require(asks or path, ", ".join(foreign))
+            require(asks or path, foreign)
             hparams = _by_hyperpyyaml(entries, overrides, code, path)
         else:
             hparams = _by_data(entries, overrides)

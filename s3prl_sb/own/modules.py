@@ -58,7 +58,8 @@ def load(path):
     >>> found.SIZE, again is found, "layers" in sys.modules
     (3, True, False)
     """
-    path = Path(path).resolve()
+    path = Path(path)
+    path = path.parent.resolve() / path.name  # of a link, what lies beside it
     if not path.is_file():
         raise OwnCodeError(f"There is no file '{path}'.")
     if path.suffix != ".py" or not path.stem.isidentifier():

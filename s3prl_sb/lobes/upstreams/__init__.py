@@ -243,7 +243,7 @@ def _allowed(entries, entry, file):
     node = entries[entry]
     if file.parent == _published():  # nothing to ask, and nothing to import for it
         return node
-    folder = file.resolve().parent
+    folder = file.parent.resolve()
     document = Document(entries, {entry: UPSTREAM}, folder)
     try:
         foreign = document.foreign([entry])
@@ -254,7 +254,7 @@ def _allowed(entries, entry, file):
             raise UnknownUpstream(f"'{file}': {error}") from error
         foreign = []
     if foreign:
-        require(file, ", ".join(foreign))
+        require(file, foreign)
     return with_own_names(node, folder)
 
 

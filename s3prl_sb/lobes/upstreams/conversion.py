@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from s3prl_sb import own, resources, trust
+from s3prl_sb.errors import printable
 from s3prl_sb.files import write_text, yaml_parser
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
@@ -231,7 +232,7 @@ def _told(source):
     """A source in a comment, without what may be private in it."""
     told = str(source).split("?")[0]
     told = told if "://" in told else told.rstrip("/").rsplit("/", 1)[-1]
-    return "".join(c if c.isprintable() else "?" for c in told)
+    return printable(told)
 
 
 def _config(model):
@@ -288,7 +289,7 @@ def _is_file(value):
 def _copy_module(tag, file, folder):
     """Takes along the class of a card of one's own, with all that it imports from its
     folder; whether there is one."""
-    source = file.resolve().parent if file else None
+    source = file.parent.resolve() if file else None
     name = (
         own.place(source, tag) if source and not tag.startswith("s3prl_sb.") else None
     )
