@@ -148,8 +148,8 @@ def require_address(address, trust=False):
     if not (trust or _GIVEN.get() or _by_environment()):
         raise TrustError(
             f"'{printable(address)}' is no folder here, and what is fetched from "
-            f"there would be run. Download it\nand give its folder; or "
-            f"give trust=True, or set {VARIABLE}=1, if you trust whoever can write there."
+            "there would be run. Download it\nand give its folder; or give "
+            f"trust=True, or set {VARIABLE}=1, if you trust whoever can write there."
         )
 
 

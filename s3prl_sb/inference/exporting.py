@@ -128,21 +128,29 @@ def _fill(
         nodes["head"].update(quoted(interface["head"]))
     modules = [name for name in MODULES if name in nodes]
     text = io.StringIO()
+    _drop_comments(nodes)  # the recipe's headings have come along with its entries
     programs.write(nodes, text)
-    # The recipe's headings have come along with its entries.
-    lines = (line for line in text.getvalue().splitlines() if line.strip())
-    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     write_json(destination / "results.json", results)
     (destination / "hyperparams.yaml").write_text(
         f"# {printable(results['task'])} with {printable(results['upstream'])}, "
         f"{MARK}.\n# Load it with s3prl_sb.inference.load.\n"
-        f"{text}\n"
+        f"{text.getvalue()}"
         "modules:\n"
         + "".join(f"    {name}: !ref <{name}>\n" for name in modules)
         + pretrainer(loadables),
         encoding="utf-8",
     )
     checksums.write(destination)
+
+
+def _drop_comments(node):
+    from ruamel.yaml.comments import Comment
+
+    if isinstance(node, (dict, list)):
+        if hasattr(node, Comment.attrib):
+            delattr(node, Comment.attrib)
+        for inner in node.values() if isinstance(node, dict) else node:
+            _drop_comments(inner)
 
 
 def pretrainer(loadables):

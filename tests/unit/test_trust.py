@@ -234,8 +234,7 @@ def test_a_text_is_no_tuple_in_a_new_process(way, write, places, canary, tmp_pat
     path = write(TUPLES[way])
     command = [sys.executable, "-c", FRESH, tmp_path / "recipe.yaml", path]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert '"(!!python' in out.splitlines()[3] + out.splitlines()[4], out
-    assert "argument" in out or "feature" in out.splitlines()[-1], out
+    assert '"(!!python' in out and len(out.splitlines()) > 8, out
     assert not canary.exists()
 
 
@@ -442,10 +441,8 @@ def test_what_a_link_leads_to_is_not_trusted(what, write, tmp_path, canary):
     outside = Path(write(OWN)).parent
     mine = tmp_path / "mine"
     mine.mkdir()
-    text = {"package": "!new:models.my_upstream.Mine"}.get(
-        what, "!new:my_upstream.Mine"
-    )
-    (mine / "card.yaml").write_text(f"mine: {text} {{feature: mel}}\n")
+    name = "models.my_upstream" if what == "package" else "my_upstream"
+    (mine / "card.yaml").write_text(f"mine: !new:{name}.Mine {{feature: mel}}\n")
     if what == "package":
         (mine / "models").symlink_to(outside / "models")
     elif what == "module":
@@ -707,11 +704,14 @@ def test_results_are_no_yaml(key, make_run, tmp_path, canary, wav):
     (tmp_path / "mine").mkdir()
     trust.add(tmp_path / "mine")
     exported = export(run, tmp_path / "mine/exported")
-    assert load_model(exported).classify_file(wav)[0] in ("no", "yes")
-    assert not canary.exists()
+    model = load_model(exported)
+    assert model.classify_file(wav)[0] in ("no", "yes") and not canary.exists()
+    assert key != "task" or model.hparams.task == results[key]
 
 
-@pytest.mark.parametrize("way", [way for way in RUNS if "noise" not in way] + ["own"])
+@pytest.mark.parametrize(
+    "way", ["argument of the head", "an upstream", "a pipe", "own"]
+)
 def test_exporting_gives_no_trust(way, make_run, tmp_path, canary):
     """What is not trusted where it is does not get where it is."""
     run = own_run(make_run, "run", 1) if way == "own" else make_run()
