@@ -247,10 +247,10 @@ def _imported(name, folder):
     except UserError:
         raise
     except SyntaxError as error:
-        raise OwnCodeError(
-            f"'{error.filename}', line {error.lineno}: {error.msg}."
-        ) from error
-    except Exception as error:  # a module may raise anything
+        file = error.filename or find(folder, name.split(".", 3)[-1])
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise OwnCodeError(f"'{file}'{line}: {error.msg}.") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything
         import traceback
 
         frames = traceback.extract_tb(error.__traceback__)

@@ -78,7 +78,12 @@ def load(name, trust=False, **overrides):
             return Document(entries, KINDS).build("upstream")
         from s3prl_sb import programs  # which takes a while to import
 
-        return programs.load(_dump(entries))["upstream"]
+        try:
+            return programs.load(_dump(entries))["upstream"]
+        except ImportError as error:
+            if isinstance(error, UserError):
+                raise
+            raise UnknownUpstream(f"'{name}' cannot be built: {error}.") from error
 
 
 def card(name, trust=False, **overrides):
