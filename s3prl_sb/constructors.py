@@ -340,7 +340,7 @@ class _Loader(programs.Loader):
                     if isinstance(error, ImportError) and located(name) is None:
                         why = _missing(name)
                     elif unknown:
-                        known = _along(located(name))
+                        known = [n for n in _along(located(name)) if n != unknown[1]]
                         why = (
                             f"{name} takes no '{unknown[1]}'. {near(unknown[1], known)}"
                         )

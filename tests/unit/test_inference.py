@@ -287,11 +287,18 @@ def wait(*args, **kwargs):
 if moment == "weights":
     exporting.shutil.copyfile = wait
 elif moment == "settings":
-    exporting._pretrainer = wait
+    exporting.pretrainer = wait
 elif moment == "publishing":
     parts._sync = wait
 else:
-    parts.Part.close = wait
+    publish = parts.Part.publish
+
+    def published(part, *args, **kwargs):
+        publish(part, *args, **kwargs)
+        if part.destination.name == "exported":
+            wait()
+
+    parts.Part.publish = published
 exporting.export(run, out, force=True)
 """
 
