@@ -876,7 +876,8 @@ def test_a_recipe_takes_the_flag_and_keeps_the_code(tmp_path, write, canary):
 
     path = write(OWN + "# settings\n")
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE + f"output_folder: {tmp_path}/out\nsave_folder: x\n")
+    out = f"output_folder: {tmp_path}/out\nsave_folder: {tmp_path}/out/save\n"
+    recipe.write_text(RECIPE + out)
     argv = [str(recipe), "--upstream", path]
     with pytest.raises(TrustError):
         start(argv, lambda hparams: None)
