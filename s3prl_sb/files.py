@@ -344,6 +344,34 @@ def write_json(path, value, signed=False):
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def json_text(value):
+    """JSON as every program reads it: what is no number, such as NaN, is null.
+
+    Arguments
+    ---------
+    value : object
+        JSON values.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(json_text([0.5, float("nan")]))
+    [
+      0.5,
+      null
+    ]
+    """
+    try:
+        return json.dumps(value, indent=2, allow_nan=False)
+    except ValueError:
+        text = json.dumps(value)
+        plain = json.loads(text, parse_constant=lambda name: None)
+        return json.dumps(plain, indent=2)
+
+
 def _sum(value):
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -146,9 +146,18 @@ def told(schema, recipe, utterances, options=None):
     place = recipe.get(protocol["corpus"]) if protocol else None
     return {
         "settings": settings,
-        "defaults": {key: before.get(key) for key in settings},
+        "defaults": {key: _default(before, key) for key in settings},
         "protocol": judged(protocol, departs, place, utterances),
     }
+
+
+def _default(before, key):
+    """What a recipe has for a key: a value, or values by the rest of their names."""
+    start = f"{key}."
+    inside = {
+        k.removeprefix(start): v for k, v in before.items() if k[: len(start)] == start
+    }
+    return before.get(key, inside or None)
 
 
 def judged(protocol, departs, place, utterances):
