@@ -272,6 +272,27 @@ def test_published_numbers_beside_the_full_protocol_alone(bench, tmp_path):
     assert "96.30" in doubtful and "81.42" not in doubtful
 
 
+def test_another_model_under_a_published_name_is_not_compared(bench, tmp_path):
+    budget = tmp_path / "random.yaml"
+    budget.write_text("KS: {upstream_model: {source: null}}\n")
+    for options in ("", f" --budget {budget}"):
+        found, text = bench("--upstream hubert_base --tasks KS" + options)
+    names = [line.split("  ")[0].strip() for line in text.splitlines()]
+    assert "published" not in names
+    row = next(row for row in found["rows"] if "source" in row["upstream"])
+    reasons = row["cells"]["KS"]["not_comparable"]
+    assert "another upstream_model" in reasons
+    assert layout.as_text(found).count("\n  published") == 1  # of the other row
+
+
+def test_names_move_no_terminals_cursor(bench, tmp_path):
+    budget = tmp_path / "b\x1b[2J.yaml"
+    budget.write_text("KS: {lr: 0.1}\nSID: {lr: 0.2}\n")
+    found, text = bench(f"--tasks KS SID --budget {budget}")
+    assert "\x1b" not in text and r"b\x1b[2J" in text
+    assert "\x1b" not in layout.as_markdown(found)
+
+
 def test_toys_and_small_budgets_are_marked(bench):
     line = "--upstream fbank hubert_base --tasks KS --seed 0 --data toy --budget mini"
     _, printed = bench(line)
