@@ -65,6 +65,8 @@ def _files(folder, failed):
     """The results.json below a folder, in order."""
 
     def unreadable(error):
+        if isinstance(error, FileNotFoundError) and Path(folder).is_dir():
+            return  # gone while this looks around
         failed(FileError(f"'{error.filename}' cannot be read: {error.strerror}."))
 
     found = []

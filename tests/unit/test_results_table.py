@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import os
+import shutil
 
 import pytest
 
-from s3prl_sb import columns
+from s3prl_sb import columns, runs
 from s3prl_sb.cli import main
 
 DEFAULTS = {"total_steps": 200000, "freeze": True, "head.hidden_size": 256}
@@ -383,6 +384,23 @@ def test_options_of_the_upstream_are_columns(show):
 def test_what_is_half_written_or_hidden_is_no_run(show):
     runs = {"a": result(), ".export.part/x": result(), ".trash/y": result()}
     assert folders(table(show(runs, "--format", "csv"))) == ["a"]
+
+
+def test_what_is_in_the_making_is_no_run(tmp_path, monkeypatch):
+    """An export that is being written, and folders that vanish meanwhile."""
+    for name in (".exported.part/new", "debug", "gone"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "results.json").write_text("{}")
+    walk = os.walk
+
+    def vanishing(folder, **options):
+        for place in walk(folder, **options):
+            shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+            yield place
+
+    monkeypatch.setattr(runs.os, "walk", vanishing)
+    failed = []
+    assert runs.find([tmp_path], failed.append) == [] and failed == []
 
 
 def test_a_folder_given_twice_is_listed_once(show, tmp_path):
