@@ -202,6 +202,7 @@ def test_own_code_and_files_beside_a_card_count(tmp_path, monkeypatch):
     card = tmp_path / "mine.yaml"
     card.write_text("mine: !new:my_upstream.Mine\n    tokenizer: tok.txt\n")
     (tmp_path / "my_upstream.py").write_text("import helper\n\nclass Mine: pass\n")
+    (tmp_path / "helper.py").write_text("x = 0")
     folders = []
     for name, text in (
         ("tok.txt", "a"),
