@@ -6,6 +6,7 @@ Authors
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
@@ -41,8 +42,8 @@ def find(folders, failed):
     """
     found, inside = {}, set()
     for folder in folders:
-        for path in sorted(Path(folder).rglob(RESULTS)):
-            if "debug" in path.relative_to(folder).parts or path.parent in found:
+        for path in _files(folder):
+            if path.parent in found:
                 continue
             try:
                 found[path.parent] = run = _read(path)
@@ -51,6 +52,15 @@ def find(folders, failed):
                 continue
             inside |= {path.parent / f["folder"] for f in run.get("folds") or ()}
     return [run for place, run in found.items() if place not in inside]
+
+
+def _files(folder):
+    """All results.json, but of debug runs and of what is hidden or in the making."""
+    found = []
+    for place, folders, names in os.walk(folder):  # passes over what vanishes
+        folders[:] = [f for f in folders if f != "debug" and not f.startswith(".")]
+        found += [Path(place, RESULTS)] if RESULTS in names else []
+    return sorted(found)
 
 
 def _read(path):

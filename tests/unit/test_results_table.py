@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import os
+import shutil
 
 import pytest
 
-from s3prl_sb import columns
+from s3prl_sb import columns, runs
 from s3prl_sb.cli import main
 
 DEFAULTS = {"total_steps": 200000, "freeze": True, "head.hidden_size": 256}
@@ -301,3 +303,20 @@ def test_a_terminal_gets_what_fits(show, monkeypatch, width):
         assert "trained" in lines[0]
     if width == 500:
         assert "protocol" in lines[0] and "folder" in lines[0]
+
+
+def test_what_is_in_the_making_is_no_run(tmp_path, monkeypatch):
+    """An export that is being written, and folders that vanish meanwhile."""
+    for name in (".exported.part/new", "debug", "gone"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "results.json").write_text("{}")
+    walk = os.walk
+
+    def vanishing(folder):
+        for place in walk(folder):
+            shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+            yield place
+
+    monkeypatch.setattr(runs.os, "walk", vanishing)
+    failed = []
+    assert runs.find([tmp_path], failed.append) == [] and failed == []
