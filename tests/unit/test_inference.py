@@ -287,11 +287,18 @@ def wait(*args, **kwargs):
 if moment == "weights":
     exporting.shutil.copyfile = wait
 elif moment == "settings":
-    exporting._pretrainer = wait
+    exporting.pretrainer = wait
 elif moment == "publishing":
     parts._sync = wait
 else:
-    parts.Part.close = wait
+    publish = exporting.Part.publish
+
+    def publish_and_wait(part, **kwargs):
+        publish(part, **kwargs)
+        if part.destination.name == "exported":  # not a file in it
+            wait()
+
+    parts.Part.publish = publish_and_wait
 exporting.export(run, out, force=True)
 """
 
