@@ -70,6 +70,10 @@ def load_trained(module, path):
         unexpected = sorted(saved.keys() - module.state_dict().keys())
         if missing or unexpected:
             raise ValueError(f"missing {missing[:5]}, unexpected {unexpected[:5]}")
+        for name, own in module.state_dict().items():
+            if name in saved and saved[name].shape != own.shape:
+                shapes = f"{list(saved[name].shape)}, not {list(own.shape)}"
+                raise ValueError(f"{name} is of the shape {shapes}")
         module.load_state_dict(saved, strict=False)
 
 
