@@ -60,7 +60,7 @@ class _Built(type):
         for name, value in kwargs.items():
             if isinstance(value, dict):  # such as a card's config
                 values.check_options({name: value}, cls.__name__)
-        with opened.listening() as found:
+        with opened.listening() as found, values.naming_checkpoint(cls, found):
             self = super().__call__(*args, **kwargs)
         self.opened_files = found
         # What a module was built from is part of its identity: the feature
