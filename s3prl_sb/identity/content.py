@@ -19,7 +19,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from s3prl_sb import resources
+from s3prl_sb import progress, resources
 
 logger = logging.getLogger(__name__)
 
@@ -149,16 +149,13 @@ def _slices(paths):
 
 def _read(paths, size, progressbar):
     """Hashes files, several at a time, and remembers what has settled."""
-    from tqdm import tqdm
-
     started, hashes, remembered = time.monotonic(), {}, True
-    bar = tqdm(
+    bar = progress.bar(
         desc="Reading files to know them by content",
         total=size,
         unit="B",
         unit_scale=True,
         disable=not progressbar or size < WORTH_A_BAR,
-        dynamic_ncols=True,
     )
     threads = min(THREADS, len(os.sched_getaffinity(0)), len(paths))
     with bar, contextlib.ExitStack() as stack:

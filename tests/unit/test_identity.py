@@ -160,7 +160,13 @@ HUBERT = "s3prl_sb.lobes.upstreams.hubert.Hubert"
         ("s3prl_sb.lobes.upstreams.packing", True),
         ("s3prl_sb.lobes.upstreams.base", True),
         ("s3prl_sb.errors", True),
+        ("s3prl_sb.lobes.upstreams.checkpoints", True),
         ("s3prl_sb.cli", False),
+        ("s3prl_sb.files", False),
+        ("s3prl_sb.identity.opened", False),
+        ("s3prl_sb.own.modules", False),
+        ("s3prl_sb.lobes.upstreams.fetch", False),
+        ("s3prl_sb.transfer", False),
         ("s3prl_sb.lobes.upstreams.pase", False),
         ("s3prl_sb.brains.base", False),
     ],
@@ -172,6 +178,13 @@ def test_what_a_change_of_a_module_changes(module, counts, monkeypatch):
     changed_modules(monkeypatch, module)
     assert (code_of([HUBERT]) != before) is counts
     assert upstream is None or upstream_identity(upstream) == known
+
+
+def test_libraries_that_show_and_fetch_do_not_count():
+    for name in (HUBERT, "s3prl_sb.dataio.audio.LoadAudio"):
+        versions = code_of([name])["versions"]
+        assert {"torch", "speechbrain"} <= versions.keys()
+        assert not {"tqdm", "huggingface_hub", "ruamel"} & versions.keys()
 
 
 def test_names_need_no_torch_and_equal_classes():

@@ -13,12 +13,15 @@ one checked by :func:`s3prl_sb.lobes.upstreams.check.check_upstream`:
 
 The first promise is kept here once, for all families: no network ever sees
 padding. A batch is cut into its true waveforms and these run in groups: of
-equal length, stacked, or (``packed = True``) of any lengths, concatenated.
+equal length, stacked, or (``packed = True``) of any lengths, concatenated. A
+frozen upstream on a CPU runs over each by itself: so it gets the same bits
+whatever else is in the batch, and features may be cached.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import inspect
 import itertools
 
@@ -27,6 +30,7 @@ import torch
 from s3prl_sb.constructors import flags, parameters
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams import adapters, finiteness, values
+from s3prl_sb.lobes.upstreams.products import Products
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -213,7 +217,9 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
         hidden_states = []
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
+        trains = torch.is_grad_enabled() and not self.freeze
+        products = Products() if self.freeze else contextlib.nullcontext()
+        with torch.set_grad_enabled(trains), products:
             for group in self._groups(samples, wavs.device.type):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
                 rows = [torch.arange(frames[i]) + i * longest for i in group]
@@ -308,6 +314,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
 
     def _groups(self, samples, device="cpu"):
         """Indices of the utterances that run together."""
+        if self.freeze and device == "cpu":
+            return [[i] for i in range(len(samples))]
         most = self.group_seconds.get(device, 64) * self.sample_rate
         order = range(len(samples))
         if not self.packed:  # equal lengths side by side
