@@ -98,13 +98,15 @@ def hash_files(paths, progressbar=False):
     return {path: found[place] for path, place in places.items()}
 
 
-def hash_folder(folder):
+def hash_folder(folder, progressbar=False):
     """Returns the hash of the files of a folder and of their names in it.
 
     Arguments
     ---------
     folder : str
         The folder, searched at any depth; hidden files do not count.
+    progressbar : bool
+        As for :func:`hash_files`.
 
     Returns
     -------
@@ -125,7 +127,8 @@ def hash_folder(folder):
     for place, folders, names in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [os.path.join(place, n) for n in names if not n.startswith(".")]
-    hashes = hash_files([path for path in found if os.path.isfile(path)])
+    files = [path for path in found if os.path.isfile(path)]
+    hashes = hash_files(files, progressbar)
     lines = sorted(f"{os.path.relpath(p, root)} {h}\n" for p, h in hashes.items())
     text = "".join(lines).encode(errors="surrogateescape")
     return hashlib.sha256(text).hexdigest()
