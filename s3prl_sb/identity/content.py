@@ -125,7 +125,14 @@ def hash_folder(folder, progressbar=False):
     root = os.path.abspath(folder)
     found = []
     for place, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        within = os.path.realpath(place) + os.sep
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            # A link to a folder around it would lead in circles.
+            and not within.startswith(os.path.realpath(f"{place}/{name}") + os.sep)
+        ]
         found += [os.path.join(place, n) for n in names if not n.startswith(".")]
     files = [path for path in found if os.path.isfile(path)]
     hashes = hash_files(files, progressbar)
