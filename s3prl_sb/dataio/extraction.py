@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 
 SHARD_SECONDS = 240  # of audio, which a kill may cost
 SHARD_UTTERANCES = 256
-BATCH_SECONDS = 64
+#: On a CPU each utterance runs by itself: so it gets the same bits whatever else is
+#: extracted, now or before.
+BATCH_SECONDS = {"cpu": 0, "cuda": 64}
 
 
 def extract(
@@ -262,8 +264,9 @@ class _Job:
     def entries(self, shard, tick=lambda seconds: None):
         """The (key, id, features) of each utterance of a shard."""
         batches, seconds = [[]], 0.0
+        most = BATCH_SECONDS.get(self.device, BATCH_SECONDS["cuda"])
         for item in shard:
-            if batches[-1] and seconds + item["seconds"] > BATCH_SECONDS:
+            if batches[-1] and seconds + item["seconds"] > most:
                 batches.append([])
                 seconds = 0.0
             batches[-1].append(item)

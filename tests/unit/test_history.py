@@ -72,15 +72,6 @@ def test_the_history_of_a_cache_does_not_matter(family, kind, records, tmp_path)
         assert all(map(torch.equal, found, whole))
 
 
-def test_a_frozen_upstream_gives_each_what_it_gets_alone():
-    upstream = Hubert(config=SMALL)
-    wavs = [torch.randn(int(16000 * n)) for n in (1.0, 0.02, 0.7, 1.0, 0.3)]
-    together = upstream.extract(wavs)["hidden_states"]
-    for i, wav in enumerate(wavs):
-        for state, own in zip(together, upstream.extract([wav])["hidden_states"]):
-            assert torch.equal(state[i, : own.shape[1]], own[0])
-
-
 def test_a_convolution_gives_each_what_it_gets_alone():
     convolution = torch.nn.Conv1d(64, 64, 16, padding=8, groups=4)
     frames = [49, 49, 3, 120, 1, 20]

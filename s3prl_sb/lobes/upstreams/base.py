@@ -13,9 +13,7 @@ one checked by :func:`s3prl_sb.lobes.upstreams.check.check_upstream`:
 
 The first promise is kept here once, for all families: no network ever sees
 padding. A batch is cut into its true waveforms and these run in groups: of
-equal length, stacked, or (``packed = True``) of any lengths, concatenated. A
-frozen upstream on a CPU runs over each by itself: so it gets the same bits
-whatever else is in the batch, and features may be cached.
+equal length, stacked, or (``packed = True``) of any lengths, concatenated.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -314,8 +312,6 @@ class Upstream(torch.nn.Module, metaclass=_Built):
 
     def _groups(self, samples, device="cpu"):
         """Indices of the utterances that run together."""
-        if self.freeze and device == "cpu":
-            return [[i] for i in range(len(samples))]
         most = self.group_seconds.get(device, 64) * self.sample_rate
         order = range(len(samples))
         if not self.packed:  # equal lengths side by side
