@@ -22,6 +22,8 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.nodes import tag
 
 CALLS = ("!new:", "!name:")
+#: What it makes is known by its arguments, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
 
 
 class MakingError(UserError, ValueError):

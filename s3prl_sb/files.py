@@ -17,6 +17,10 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.identity.opened import opened
 from s3prl_sb.parts import Part
 
+#: What files hold is known by their content, so how they are found and read is no
+#: part of an identity; see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
 #: Key of the checksum of the others, see :func:`write_json`.

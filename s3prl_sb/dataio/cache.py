@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: In the header of a shard: the checksum of its other entries.
 HEADER = "header"
-DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
 class CacheError(UserError, RuntimeError):

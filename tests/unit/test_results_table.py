@@ -395,8 +395,6 @@ def test_what_is_in_the_making_is_no_run(tmp_path, monkeypatch):
 
     def vanishing(folder, **options):
         for place in walk(folder, **options):
-    def vanishing(folder):
-        for place in walk(folder):
             shutil.rmtree(tmp_path / "gone", ignore_errors=True)
             yield place
 
