@@ -16,7 +16,13 @@ from pathlib import Path
 from s3prl_sb import trust
 from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import yaml_parser
 from s3prl_sb.keys import Schema
+from s3prl_sb.nodes import plain
+
+#: What begins so is YAML on purpose.
+YAML = ("{", "[", "!", "'", '"')
+NULL = ("", "null", "Null", "NULL", "~")
 
 
 class ArgumentError(UserError, ValueError):
@@ -75,6 +81,30 @@ def _parsed(argv):
         if "param_file" in reason:
             reason = "a recipe begins with its YAML file: train.py hparams/train.yaml"
         raise ArgumentError(f"{reason}.") from stopped
+
+
+def argument(value):
+    """A value as one gives it on the command line, for :func:`parse`.
+
+    Arguments
+    ---------
+    value : object
+        Of a file, perhaps: a text in it stays one, and is no YAML.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> argument(0.1), argument(None), argument("bf16"), argument("!apply:os.system")
+    ('0.1', 'null', 'bf16', '"!apply:os.system"')
+    """
+    if isinstance(value, (str, Path)):
+        text = str(value)
+        if not text.startswith(YAML) and text not in NULL:
+            return text
+    return json.dumps(plain(value), ensure_ascii=False)
 
 
 def expanded(value):
@@ -145,12 +175,12 @@ def _literal(key, text, literal):
     import ruamel.yaml
 
     try:
-        value = ruamel.yaml.YAML(typ="safe").load(text)
+        value = yaml_parser("safe").load(text)
     except ruamel.yaml.YAMLError:  # or a tag
         value = ...
-    if text[:1] in ("{", "[", "!", "'", '"') or not text:  # YAML, on purpose
+    if text.startswith(YAML) or not text:
         return _escaped(value) if "=" in text and value is not ... else text
-    if text in ("null", "Null", "NULL", "~"):
+    if text in NULL:
         return text
     if isinstance(value, (bool, int, float)) and not literal:
         return text

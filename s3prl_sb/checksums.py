@@ -87,7 +87,9 @@ def verify(folder, fix=""):
             raise DamagedFile(f"'{path}' is damaged: it has the line {line!r}. {fix}")
         digest, name = found.groups()
         file = folder / name
-        if not file.exists():
+        if ".." in file.parts or not file.is_relative_to(folder):
+            raise DamagedFile(f"'{path}' lists '{name}', which is elsewhere. {fix}")
+        if not (file.is_file() or file.is_dir()):
             raise DamagedFile(f"'{file}' is missing. {fix}".rstrip())
         with naming(file, fix=fix):
             same = _digest(file) == digest

@@ -7,6 +7,8 @@ Authors
 import shutil
 import unicodedata
 
+from s3prl_sb.errors import printable
+
 
 def as_text(rows, width=None, importance=None):
     """A table for a terminal.
@@ -33,6 +35,7 @@ def as_text(rows, width=None, importance=None):
     name   states
     fbank  1
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     header = rows[0]
     widths = [max(printed(row[i]) for row in rows) for i in range(len(header))]
     order = {name: rank for rank, name in enumerate(importance or ())}
@@ -70,7 +73,8 @@ def as_markdown(rows, right=()):
     """
     ruler = ["---:" if i in right else "---" for i in range(len(rows[0]))]
     lines = [rows[0], ruler, *rows[1:]]
-    escaped = ([cell.strip().replace("|", "\\|") for cell in line] for line in lines)
+    lines = ([printable(cell).strip() for cell in line] for line in lines)
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)
 
 

@@ -12,9 +12,10 @@ import io
 import os
 import re
 
-from s3prl_sb import constructors
+from s3prl_sb import constructors, programs
 from s3prl_sb.constructors import near, reason
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import yaml_parser
 from s3prl_sb.keys import Schema, check_together
 from s3prl_sb.nodes import plain, shown, tag
 
@@ -182,13 +183,10 @@ class Configuration:
         return tree
 
     def _without_references(self):
-        import ruamel.yaml
-        from hyperpyyaml import resolve_references
-
         stream = _dumped(self.written)
         stream.name = str(self.schema.file)  # what is included lies beside it
         try:
-            found = ruamel.yaml.YAML().load(resolve_references(stream).getvalue())
+            found = yaml_parser().load(programs.resolve(stream))
         except UserError:
             raise
         except Exception as error:  # what !applyref calls may raise anything
@@ -224,7 +222,7 @@ def read_overrides(overrides):
     import ruamel.yaml
 
     try:
-        changes = ruamel.yaml.YAML().load(overrides) if overrides else {}
+        changes = yaml_parser().load(overrides) if overrides else {}
     except ruamel.yaml.constructor.DuplicateKeyError as error:
         key = error.problem.partition('"')[2].partition('"')[0]
         raise RecipeError(f"--{key} is given twice: keep one.") from error
@@ -328,9 +326,7 @@ def _has_references(node, seen):
 
 
 def _dumped(tree):
-    import ruamel.yaml
-
     stream = io.StringIO()
-    ruamel.yaml.YAML().dump(tree, stream)
+    yaml_parser().dump(tree, stream)
     stream.seek(0)
     return stream

@@ -15,10 +15,9 @@ import io
 import pydoc
 import re
 
-import ruamel.yaml
-
-from s3prl_sb import kinds
+from s3prl_sb import kinds, programs
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import yaml_parser
 from s3prl_sb.nodes import tag
 
 CALLS = ("!new:", "!name:")
@@ -55,24 +54,22 @@ def make(tree, place):
     Example
     -------
     >>> text = "head: !new:torch.nn.Linear {in_feature: 3, out_features: 4}"
-    >>> make(ruamel.yaml.YAML().load(text), "line 1: {}".format)
+    >>> make(yaml_parser().load(text), "line 1: {}".format)
     Traceback (most recent call last):
     ...
     s3prl_sb.constructors.MakingError: line 1: head: torch.nn.Linear takes no …
     """
-    from hyperpyyaml import load_hyperpyyaml
-
     seen = set()
     for key, node in tree.items():
         check(node, f"{place(key)}: ", seen)
     stream = io.StringIO()
-    ruamel.yaml.YAML().dump(tree, stream)
+    yaml_parser().dump(tree, stream)
     stream.seek(0)
 
     class Loader(_Loader):
         place_of = staticmethod(place)
 
-    made = load_hyperpyyaml(stream, loader=Loader)
+    made = programs.load(stream, loader=Loader)
     return {
         key: _Named(value).at(place(key)) if type(value) is functools.partial else value
         for key, value in made.items()
@@ -315,7 +312,7 @@ def _missing(name):
     return f"'{home}' has no '{last}'. {near(last, known)}".rstrip(".")
 
 
-class _Loader(ruamel.yaml.Loader):
+class _Loader(programs.Loader):
     """A loader that says which key cannot be made."""
 
     place_of = str
@@ -345,7 +342,7 @@ class _Loader(ruamel.yaml.Loader):
                     if isinstance(error, ImportError) and located(name) is None:
                         why = _missing(name)
                     elif unknown:
-                        known = _along(located(name))
+                        known = [n for n in _along(located(name)) if n != unknown[1]]
                         why = (
                             f"{name} takes no '{unknown[1]}'. {near(unknown[1], known)}"
                         )

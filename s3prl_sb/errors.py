@@ -11,3 +11,23 @@ class UserError(Exception):
     A recipe prints the message alone; with ``S3PRL_SB_TRACEBACK=1`` also where it
     comes from.
     """
+
+
+def printable(text):
+    r"""A text of somebody else's that can do nothing to a terminal, nor begin a line.
+
+    Arguments
+    ---------
+    text : str
+        Whatever a file says.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> printable("a\x1b[2K\nb")
+    'a?[2K?b'
+    """
+    return "".join(c if c.isprintable() else "?" for c in str(text))

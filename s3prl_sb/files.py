@@ -6,6 +6,7 @@ Authors
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -210,13 +211,54 @@ def yaml_of(text, typ="rt"):
     ...
     ValueError: its aliases stand for more than 1000000 values
     """
-    import ruamel.yaml
-
-    # Not libyaml, which a text that is nested too deeply crashes.
-    loader = ruamel.yaml.YAML(typ=typ, pure=True)
+    loader = yaml_parser(typ)
     if re.search(r"[*]\w", text):
         _count(loader.compose(text))
     return loader.load(text)
+
+
+def yaml_parser(typ="rt"):
+    """What reads and writes YAML, the same in every process.
+
+    HyperPyYAML takes a text ``(…)`` for a tuple whose items it parses as a program, and
+    once it has been used it makes ruamel.yaml do so, too. Here such a text is one, and
+    keeps its quotes, without which HyperPyYAML would run it later.
+
+    Arguments
+    ---------
+    typ : str
+        As for :func:`read_yaml`.
+
+    Returns
+    -------
+    ruamel.yaml.YAML
+
+    Example
+    -------
+    >>> import sys
+    >>> yaml = yaml_parser()
+    >>> yaml.dump(yaml.load('{a: "(1)", b: (1)}'), sys.stdout)
+    {a: "(1)", b: (1)}
+    """
+    import ruamel.yaml
+
+    # Not libyaml, which a text that is nested too deeply crashes.
+    parser = ruamel.yaml.YAML(typ=typ, pure=True)
+    parser.preserve_quotes = True
+    parser.Resolver = _resolver()
+    return parser
+
+
+@functools.lru_cache(maxsize=None)
+def _resolver():
+    from ruamel.yaml.resolver import VersionedResolver
+
+    class Resolver(VersionedResolver):
+        def resolve(self, kind, value, implicit):
+            found = super().resolve(kind, value, implicit)
+            return self.DEFAULT_SCALAR_TAG if str(found) == "!tuple" else found
+
+    return Resolver
 
 
 def _count(node):

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from s3prl_sb import kinds, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
-from s3prl_sb.files import read_yaml
+from s3prl_sb.files import read_yaml, yaml_parser
 from s3prl_sb.nodes import line_of, plain, tag, written
 
 __all__ = ["KeysError", "Schema", "shared"]
@@ -238,8 +238,7 @@ class Schema:
 
     def _computed(self, values):
         """What the recipe's own calls give for these values: an upstream's card."""
-        import ruamel.yaml
-        from hyperpyyaml import resolve_references
+        from s3prl_sb import programs  # which takes a while to import
 
         made = [k for k in self if tag(self.tree[k]).startswith("!applyref:")]
         plain_values = {
@@ -249,10 +248,10 @@ class Schema:
         }
         try:
             with open(self.file, encoding="utf-8") as file:
-                text = resolve_references(file, plain_values or None).getvalue()
+                text = programs.resolve(file, plain_values or None)
         except Exception:  # a card that is gone: then all of it differs
             return {}
-        resolved = plain(ruamel.yaml.YAML().load(text))
+        resolved = plain(yaml_parser().load(text))
         as_written = plain(self.tree)
         return {k: resolved[k] for k in made if values.get(k) != as_written[k]}
 

@@ -16,13 +16,17 @@ Authors
 import contextlib
 import contextvars
 import os
+import shlex
+import stat
 from pathlib import Path
 
 from s3prl_sb import resources
-from s3prl_sb.errors import UserError
-from s3prl_sb.files import read_json, write_json
+from s3prl_sb.errors import UserError, printable
+from s3prl_sb.files import FileError, read_json, write_json
 
 VARIABLE = "S3PRL_SB_TRUST"
+#: Things that an error tells of, of all that would run.
+SHOWN = 5
 FLAG = "--trust"
 _GIVEN = contextvars.ContextVar("trust", default=False)
 
@@ -80,7 +84,11 @@ def is_trusted(path):
         return True
     path = Path(path).expanduser().resolve()
     ours = [Path(__file__).parent, resources.folder("hparams")]
-    places = [place.resolve() for place in ours] + folders()
+    places = [place.resolve() for place in ours]
+    try:
+        places += folders()
+    except FileError:  # data need no trust; who asks for it reads why, in require
+        pass
     return any(path.is_relative_to(place) for place in places)
 
 
@@ -91,28 +99,33 @@ def require(path, would_run):
     ---------
     path : str or pathlib.Path
         The file that asks for it.
-    would_run : str
-        What it is: "my_upstream.py beside it".
+    would_run : list of str
+        What it is, such as "my_upstream.py beside it".
 
     Raises
     ------
     TrustError
         That says what would run and how to allow it.
+    s3prl_sb.files.FileError
+        If it is not known which folders are trusted.
 
     Example
     -------
-    >>> require("/downloads/card.yaml", "model.py beside it")
+    >>> require("/downloads/card.yaml", ["model.py beside it"])
     Traceback (most recent call last):
     ...
     s3prl_sb.trust.TrustError: '/downloads/card.yaml' would run model.py beside it. …
     """
     if is_trusted(path):
         return
+    folders()
     path = Path(path).expanduser().resolve()
     folder = path if path.is_dir() else path.parent
+    told = [printable(one)[:200] for one in would_run]
+    more = f", and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
     raise TrustError(
-        f"'{path}' would run {would_run}. Read it; if you trust it, run "
-        f"`s3prl-sb trust '{folder}'` once,\n"
+        f"'{printable(path)}' would run {', '.join(told[:SHOWN])}{more}. Read it; if "
+        f"you trust it, run `s3prl-sb trust {_quoted(folder)}` once,\n"
         f"or give --trust (in Python: trust=True), or set {VARIABLE}=1."
     )
 
@@ -134,9 +147,9 @@ def require_address(address, trust=False):
     """
     if not (trust or _GIVEN.get() or _by_environment()):
         raise TrustError(
-            f"'{address}' is no folder here, and what is fetched from there would be "
-            f"run. Download it\nand give its folder; or give trust=True, or set "
-            f"{VARIABLE}=1, if you trust whoever can write there."
+            f"'{printable(address)}' is no folder here, and what is fetched from "
+            "there would be run. Download it\nand give its folder; or give "
+            f"trust=True, or set {VARIABLE}=1, if you trust whoever can write there."
         )
 
 
@@ -170,8 +183,10 @@ def configuration():
     pathlib.Path
         In ``$XDG_CONFIG_HOME/s3prl_sb``, or in ``~/.config/s3prl_sb``.
     """
-    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "s3prl_sb" / "trusted.json"
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    # A relative one is to be ignored: it would be anybody's whose folder we are in.
+    base = base if os.path.isabs(base) else os.path.expanduser("~/.config")
+    return Path(base) / "s3prl_sb" / "trusted.json"
 
 
 def folders():
@@ -181,12 +196,21 @@ def folders():
     -------
     list of pathlib.Path
         Real paths.
+
+    Raises
+    ------
+    s3prl_sb.files.FileError
+        If the list cannot be read, or anybody may have written it.
     """
     path = configuration()
-    if not path.is_file():
-        return []
     fix = "Delete it and trust the folders again."
-    found = read_json(path, "a list of trusted folders", fix, kind=list)
+    try:
+        found = read_json(path, "a list of trusted folders", fix, kind=list)
+        others_write = os.stat(path).st_mode & stat.S_IWOTH
+    except FileNotFoundError:
+        return []
+    if others_write:
+        raise FileError(f"Anybody may write '{path}', and have code run by you. {fix}")
     return [Path(folder) for folder in found if os.path.isabs(str(folder))]
 
 
@@ -206,11 +230,15 @@ def add(folder):
     Raises
     ------
     TrustError
-        If there is no such folder.
+        If there is no such folder, or it is one that anybody writes into.
     """
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
         raise TrustError(f"There is no folder '{folder}'. Trust is given to folders.")
+    if path.parent == path or path.stat().st_mode & stat.S_IWOTH:
+        raise TrustError(
+            f"Not only you can write in '{path}'. Trust a folder of your own in it."
+        )
     _change(lambda known: [*known, path] if path not in known else known)
     return path
 
@@ -281,9 +309,16 @@ def _change(change):
     from s3prl_sb.locks import Lock
 
     path = configuration()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with Lock(f"{path}.lock"):
         write_json(path, [str(folder) for folder in change(folders())])
+        path.chmod(0o600)  # whatever the umask is
+
+
+def _quoted(folder):
+    """A folder as a shell takes it, whatever it is called."""
+    text = str(folder)
+    return shlex.quote(text) if text.isprintable() else "FOLDER"
 
 
 def _by_environment():

@@ -275,14 +275,17 @@ class FeatureCache:
                 json.loads(metadata[name])
                 for name in ("keys", "ids", "frames", "checksums")
             )
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            entries, first = [], 0
+            for key, name, count, checksum in zip(keys, ids, frames, checksums):
+                entries.append((str(key), str(name), (path, first, count, checksum)))
+                first += count
+        except (SafetensorError, KeyError, ValueError, OSError, TypeError) as error:
             logger.warning("Ignoring the broken cache shard %s: %s", path, error)
+            self._features.pop(path, None)
             return
-        first = 0
-        for key, name, count, checksum in zip(keys, ids, frames, checksums):
-            self._entries[key] = (path, first, count, checksum)
+        for key, name, entry in entries:
+            self._entries[key] = entry
             self.keys_of.setdefault(name, key)
-            first += count
 
     def _drop_damaged(self):
         damaged = set()

@@ -57,6 +57,14 @@ INTERFACE = Kind(
     "s3prl_sb.inference",
     "s3prl_sb.inference.pretrained.SpeechModel",
 )
+#: Entries of an export that declare objects.
+KINDS = {
+    "audio_pipes": PIPE,
+    "featurizer": FEATURIZER,
+    "head": HEAD,
+    "interface": INTERFACE,
+    "upstream": UPSTREAM,
+}
 
 
 def find_class(name, kind):

@@ -7,6 +7,7 @@ Authors
 import copy
 
 from s3prl_sb import own
+from s3prl_sb.trust import require
 
 
 def tag(node):
@@ -46,8 +47,7 @@ def with_own_names(node, folder):
     Arguments
     ---------
     node : object
-        As ruamel.yaml's round-trip loader gives it; its file is trusted, for these
-        modules are run now.
+        As ruamel.yaml's round-trip loader gives it. These modules are run now.
     folder : pathlib.Path
         Where they lie. What is called as a module there and elsewhere is there.
 
@@ -60,11 +60,15 @@ def with_own_names(node, folder):
     ------
     s3prl_sb.own.OwnCodeError
         If one cannot be loaded.
+    s3prl_sb.trust.TrustError
+        If a file of one is not trusted: links lead anywhere.
     """
     node = copy.deepcopy(node)
     for part, kind, name in _calls(node):
         found = beside(name, folder)
         if found:
+            for file, _ in own.closure(folder, found).values():
+                require(file, [f"as part of '{folder}'"])
             own.attribute(folder, name)
             loaded = own.module(folder, found).__name__
             set_tag(part, f"{kind}:{loaded}{name[len(found) :]}")

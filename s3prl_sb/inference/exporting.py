@@ -8,9 +8,11 @@ import io
 import shutil
 from pathlib import Path
 
-from s3prl_sb import checksums, foreign, own
-from s3prl_sb.files import naming, read_text, read_yaml, write_json
+from s3prl_sb import checksums, foreign, own, programs
+from s3prl_sb.errors import printable
+from s3prl_sb.files import naming, read_text, read_yaml, write_json, yaml_parser
 from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
+from s3prl_sb.foreign.tags import quoted
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
 from s3prl_sb.parts import Part, recover
@@ -49,6 +51,9 @@ def export(run_folder, destination, copy_upstream=True, force=False):
     ExportError
         If the run is not finished, the destination holds something else, or the
         upstream's checkpoint is not the one that the run was trained with.
+    s3prl_sb.trust.TrustError
+        If the export would run code, and that is not trusted where it comes from: in
+        the destination it might be.
     """
     run, destination = Path(run_folder), Path(destination)
     recover(destination)
@@ -64,6 +69,7 @@ def export(run_folder, destination, copy_upstream=True, force=False):
             saved[name].tag  # of which class it is
     if find_class(interface["class"], foreign.INTERFACE) is None:
         raise ExportError(f"'{run}' is of no known interface: {interface['class']!r}.")
+    _ask(saved, run)
     local = _local(upstream.get("source"))
     trained_with = interface.get("upstream_identity", interface.get("upstream_weights"))
     if local is not None and trained_with:
@@ -105,11 +111,11 @@ def _fill(
         own.copy(folder, name, destination)
     nodes = {
         "export_folder": str(final),
-        "task": results["task"],
+        "task": quoted(results["task"]),
         "interface": ruamel.yaml.comments.TaggedScalar(
             "", tag=f"!name:{interface['class']}"
         ),
-        **interface["hparams"],
+        **quoted(interface["hparams"]),
         "upstream": upstream,
         "audio_pipes": saved["eval_pipes"],
     }
@@ -119,24 +125,32 @@ def _fill(
         nodes["head"] = saved["head"]
         tag = nodes["head"].tag.value.replace("!name:", "!new:")
         nodes["head"].yaml_set_ctag(ruamel.yaml.tag.Tag(suffix=tag))
-        nodes["head"].update(interface["head"])
+        nodes["head"].update(quoted(interface["head"]))
     modules = [name for name in MODULES if name in nodes]
     text = io.StringIO()
-    ruamel.yaml.YAML().dump(nodes, text)
-    # The recipe's headings have come along with its entries.
-    lines = (line for line in text.getvalue().splitlines() if line.strip())
-    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    _drop_comments(nodes)  # the recipe's headings have come along with its entries
+    programs.write(nodes, text)
     write_json(destination / "results.json", results)
     (destination / "hyperparams.yaml").write_text(
-        f"# {results['task']} with {results['upstream']}, {MARK}.\n"
-        "# Load it with s3prl_sb.inference.load.\n"
-        f"{text}\n"
+        f"# {printable(results['task'])} with {printable(results['upstream'])}, "
+        f"{MARK}.\n# Load it with s3prl_sb.inference.load.\n"
+        f"{text.getvalue()}"
         "modules:\n"
         + "".join(f"    {name}: !ref <{name}>\n" for name in modules)
         + pretrainer(loadables),
         encoding="utf-8",
     )
     checksums.write(destination)
+
+
+def _drop_comments(node):
+    from ruamel.yaml.comments import Comment
+
+    if isinstance(node, (dict, list)):
+        if hasattr(node, Comment.attrib):
+            delattr(node, Comment.attrib)
+        for inner in node.values() if isinstance(node, dict) else node:
+            _drop_comments(inner)
 
 
 def pretrainer(loadables):
@@ -191,6 +205,17 @@ def own_code(saved, run):
     return list(dict.fromkeys(filter(None, found)))
 
 
+def _ask(saved, run):
+    """Asks for trust in what an export would run."""
+    entries = {"upstream": saved["upstream_model"], "audio_pipes": saved["eval_pipes"]}
+    entries |= {key: saved[key] for key in ("featurizer", "head") if key in saved}
+    places = [place for place, _ in own_code(saved, run)]
+    folder = places[0] if places else run
+    would_run = Document(entries, foreign.KINDS, folder).foreign()
+    for asks in (run / "hyperparams.yaml", *places) if would_run else ():
+        require(asks, would_run)
+
+
 def _check_weights(saved, trained_with, run, local):
     """Makes sure that the weights have not changed under the same path."""
     changed = changed_since(trained_with, _upstream(saved, run))
@@ -203,22 +228,16 @@ def _check_weights(saved, trained_with, run, local):
 
 
 def _upstream(saved, run):
-    """The upstream of a run."""
-    from hyperpyyaml import load_hyperpyyaml
-    from ruamel.yaml import YAML
-
+    """The upstream of a run, which may run code by now."""
     entries = {"upstream": saved["upstream_model"]}
     places = own_code({**saved, **dict.fromkeys(NAMING[1:], [])}, run)
     folder = places[0][0] if places else run
     document = Document(entries, {"upstream": foreign.UPSTREAM}, folder)
-    would_run = document.foreign()
-    if not would_run:
+    if not document.foreign():
         return document.build("upstream")
-    for asks in {run / "hyperparams.yaml", folder}:
-        require(asks, ", ".join(would_run))
     text = io.StringIO()
-    YAML().dump(with_own_names(entries, folder), text)
-    return load_hyperpyyaml(text.getvalue())["upstream"]
+    yaml_parser().dump(with_own_names(entries, folder), text)
+    return programs.load(text.getvalue())["upstream"]
 
 
 def _check_destination(destination, force):
@@ -253,7 +272,7 @@ def _files_of_export(folder):
 
 def _beside_card(saved):
     """The folder of the upstream's card, if it is a file."""
-    return Path(str(saved["upstream"]).partition(".yaml:")[0]).resolve().parent
+    return Path(str(saved["upstream"]).partition(".yaml:")[0]).parent.resolve()
 
 
 def _local(source):

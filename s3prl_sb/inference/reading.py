@@ -8,18 +8,10 @@ import copy
 import io
 from pathlib import Path
 
-from s3prl_sb import checksums
+from s3prl_sb import checksums, programs
 from s3prl_sb.brains.checkpointer import load_trained
-from s3prl_sb.files import FileError, naming, read_yaml, yaml_of
-from s3prl_sb.foreign import (
-    FEATURIZER,
-    HEAD,
-    INTERFACE,
-    PIPE,
-    UPSTREAM,
-    Document,
-    with_own_names,
-)
+from s3prl_sb.files import FileError, naming, read_yaml, yaml_of, yaml_parser
+from s3prl_sb.foreign import KINDS, Document, with_own_names
 from s3prl_sb.inference.exporting import pretrainer
 from s3prl_sb.lobes.upstreams.values import bounded
 from s3prl_sb.nodes import plain
@@ -29,13 +21,6 @@ CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
 )
 WHAT = "the settings of an export"
-KINDS = {
-    "audio_pipes": PIPE,
-    "featurizer": FEATURIZER,
-    "head": HEAD,
-    "interface": INTERFACE,
-    "upstream": UPSTREAM,
-}
 #: Of SpeechBrain's ``from_hparams``; a local folder needs none of them.
 FETCHING = ("local_strategy", "fetch_config", "pymodule_file")
 
@@ -81,7 +66,7 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
     with naming(asks, WHAT), given(trust):
         foreign = _foreign(entries, code)
         if foreign:
-            require(asks, ", ".join(foreign))
+            require(asks, foreign)
             hparams = _by_hyperpyyaml(entries, overrides, code, path)
         else:
             with bounded(plain(entries), source=asks):
@@ -182,15 +167,13 @@ def _load_weights(modules, entries, folder):
 
 def _by_hyperpyyaml(entries, overrides, code, path):
     """As SpeechBrain's ``from_hparams``, but for where modules are found."""
-    import ruamel.yaml
-    from hyperpyyaml import load_hyperpyyaml
     from speechbrain.utils.fetching import LocalStrategy
 
     text = io.StringIO()
-    ruamel.yaml.YAML().dump(with_own_names(entries, code), text)
+    yaml_parser().dump(with_own_names(entries, code), text)
     text.seek(0)
     text.name = str(path)  # what it includes lies beside it
-    hparams = load_hyperpyyaml(text, overrides)
+    hparams = programs.load(text, overrides)
     collected = hparams["pretrainer"]
     collected.collect_files(
         default_source=str(path.parent), local_strategy=LocalStrategy.NO_LINK

@@ -58,7 +58,8 @@ def load(path):
     >>> found.SIZE, again is found, "layers" in sys.modules
     (3, True, False)
     """
-    path = Path(path).resolve()
+    path = Path(path)
+    path = path.parent.resolve() / path.name  # of a link, what lies beside it
     if not path.is_file():
         raise OwnCodeError(f"There is no file '{path}'.")
     if path.suffix != ".py" or not path.stem.isidentifier():
@@ -246,10 +247,10 @@ def _imported(name, folder):
     except UserError:
         raise
     except SyntaxError as error:
-        raise OwnCodeError(
-            f"'{error.filename}', line {error.lineno}: {error.msg}."
-        ) from error
-    except Exception as error:  # a module may raise anything
+        file = error.filename or find(folder, name.split(".", 3)[-1])
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise OwnCodeError(f"'{file}'{line}: {error.msg}.") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything
         import traceback
 
         frames = traceback.extract_tb(error.__traceback__)

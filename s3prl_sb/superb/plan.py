@@ -11,13 +11,13 @@ Authors
 
 import dataclasses
 import functools
-import json
 import logging
 import sys
 from pathlib import Path
 
 import s3prl_sb
 from s3prl_sb import resources, trust
+from s3prl_sb.arguments import argument
 from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.nodes import plain
@@ -134,7 +134,7 @@ class Run:
         elif source.rates:  # or it has searched in each of its folds
             values["lr_search"] = source.rates
         place = resources.recipes()[recipe(self.task)]
-        pairs = [f"--{key}={_yaml(value)}" for key, value in values.items()]
+        pairs = [f"--{key}={argument(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"
         trusted = [trust.FLAG] if trust.is_given() else []
         return [sys.executable, script, hparams, "--noprogressbar", *trusted, *pairs]
@@ -280,12 +280,3 @@ def _absolute(name):
         return f"{Path(file).resolve()}.yaml:{entry}"
     is_file = file.endswith((".yaml", ".yml"))
     return str(Path(file).resolve()) if is_file else file
-
-
-def _yaml(value):
-    """A value as an override on the command line."""
-    if value is None:
-        return "null"
-    if isinstance(value, (dict, list)):
-        return json.dumps(plain(value))
-    return str(value)

@@ -111,6 +111,23 @@ def test_broken_shards_are_ignored(tmp_path, caplog):
     assert list(found.keys_of) == ["a2"] and "broken cache shard" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "entry, value",
+    [("keys", [["a"], {}]), ("frames", ["7", None]), ("frames", 3), ("ids", "null")],
+)
+def test_headers_that_somebody_else_wrote(entry, value, tmp_path, caplog):
+    from safetensors.torch import save_file
+
+    from s3prl_sb.dataio import cache
+
+    said = {"description": "{}", "keys": ["a"], "ids": ["a"], "frames": [7]}
+    said |= {"checksums": [0], entry: value}
+    said = {k: v if isinstance(v, str) else json.dumps(v) for k, v in said.items()}
+    said[cache.HEADER] = cache._header_checksum(said)
+    save_file({"features": torch.ones(7, 1, 2)}, tmp_path / "a.safetensors", said)
+    assert len(FeatureCache(tmp_path)) == 0
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_damaged_features_are_found_out(at_once, tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path, {"kind": "frames"})

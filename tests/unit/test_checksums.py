@@ -60,3 +60,13 @@ def test_the_list_itself(content, folder):
 
 def test_without(tmp_path):
     assert checksums.verify(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../a.txt", "b/../../a.txt", "link"])
+def test_files_elsewhere(name, tmp_path):
+    folder = tmp_path / "export"
+    (folder / "b").mkdir(parents=True)
+    (folder / "link").symlink_to("/dev/zero")
+    (folder / checksums.FILE).write_text(f"{'0' * 64}  {name}\n")
+    with pytest.raises(checksums.DamagedFile, match="is elsewhere|is missing"):
+        checksums.verify(folder)

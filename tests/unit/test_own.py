@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from s3prl_sb import own
+from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.own import OwnCodeError
 
@@ -198,6 +199,7 @@ def test_names_of_installed_packages(write):
         ("from sibling import nothing", 3, "cannot import name 'nothing'"),
         ("def f():\n    return 1 / 0\nf()", 4, "ZeroDivisionError"),
         ("raise ValueError('of mine')", 3, "ValueError: of mine"),
+        ("import sys; sys.exit(3)", 3, "SystemExit: 3"),
     ],
 )
 def test_errors_name_the_line(text, line, message, write):
@@ -218,6 +220,12 @@ def test_other_errors(write, monkeypatch):
         OwnCodeError, match="my_upstream.py' has no 'Mine'. It has: Min"
     ):
         load(folder / "card.yaml")
+    (folder / "null.py").write_bytes(b"x = 1\0")
+    with pytest.raises(OwnCodeError, match=f"'{folder}/null.py'.* null bytes"):
+        own.load(folder / "null.py")
+    (folder / "absent.yaml").write_text("mine: !new:absent.Mine {}\n")
+    with pytest.raises(UserError, match="absent.yaml' cannot be built: .*absent.Mine"):
+        load(folder / "absent.yaml")
     for name, message in (("x.py", "no file"), ("a b.py", "name"), ("c.yaml", "name")):
         with pytest.raises(OwnCodeError, match=message):
             own.load(folder / name)

@@ -216,6 +216,28 @@ def test_a_text_is_no_tuple(way, place, write, places, canary, monkeypatch):
     assert not canary.exists()
 
 
+FRESH = """
+import sys
+from s3prl_sb.configuration import Configuration
+try:
+    configuration = Configuration(sys.argv[1], f"upstream: '{sys.argv[2]}'")
+    print(configuration.text())
+    configuration.make()
+except Exception as error:  # there is no such feature
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("way", ["quoted", "deep key"])
+def test_a_text_is_no_tuple_in_a_new_process(way, write, places, canary, tmp_path):
+    """HyperPyYAML forgets quotes when it is used for the first time."""
+    path = write(TUPLES[way])
+    command = [sys.executable, "-c", FRESH, tmp_path / "recipe.yaml", path]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert '"(!!python' in out and len(out.splitlines()) > 8, out
+    assert not canary.exists()
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("given", ["environment", "folder", "folder above", "flag"])
 def test_a_trusted_card_runs(given, place, write, places, canary, monkeypatch):
@@ -337,6 +359,118 @@ def test_folders_are_remembered(tmp_path, capsys, monkeypatch):
     file.write_text('["relative", 3')
     assert main(["trust", "--list"]) == 1
     assert str(file) in capsys.readouterr().err
+
+
+def test_folders_that_anybody_writes_into(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for folder in (shared, "/"):
+        with pytest.raises(TrustError, match="Not only you can write .* your own"):
+            trust.add(folder)
+    (shared / "mine").mkdir()
+    trust.add(shared / "mine")
+    file = trust.configuration()
+    assert file.stat().st_mode & 0o077 == 0
+    file.chmod(0o666)
+    assert not trust.is_trusted(shared / "mine")
+    with pytest.raises(UserError, match="Anybody may write"):
+        trust.require(shared / "mine", ["a.py"])
+
+
+@pytest.mark.parametrize("damage", ["text", "folder", "impossible"])
+def test_data_need_no_list(damage, write, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    file = trust.configuration()
+    file.parent.mkdir(parents=True)
+    if damage == "text":
+        file.write_text("{")
+    elif damage == "folder":
+        file.mkdir()
+    else:
+        monkeypatch.setenv("XDG_CONFIG_HOME", "/dev/null/a")
+    assert load(write(f"mine: {MEL}\n  feature: mel\n")).output_size == 80
+    with pytest.raises(UserError) as error:  # says why what was trusted is not
+        load(write(OWN))
+    assert str(file) in str(error.value) or damage == "impossible"
+    assert main(["trust", str(tmp_path)]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_relative_configuration_is_anybodys(write, tmp_path, monkeypatch):
+    path = write(OWN)
+    monkeypatch.chdir(Path(path).parent)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "config")
+    theirs = Path("config/s3prl_sb/trusted.json")
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text(json.dumps([str(Path(path).parent)]))
+    with pytest.raises(TrustError):
+        load(path)
+    assert trust.configuration() == tmp_path / "home/.config/s3prl_sb/trusted.json"
+
+
+def test_the_command_in_the_error_can_be_pasted(write, tmp_path, canary, monkeypatch):
+    import re
+    import shlex
+
+    path = write(OWN, tmp_path / f"a'; touch {canary.name}; '")
+    with pytest.raises(TrustError) as error:
+        load(path)
+    command = shlex.split(re.search("`(.*)`", str(error.value))[1])
+    assert command == ["s3prl-sb", "trust", str(Path(path).parent)]
+    assert main(command[1:]) == 0 and load(path).output_size == 80
+
+
+def test_the_error_is_ours_alone(write, tmp_path):
+    """What a stranger calls things neither moves the cursor nor begins a line."""
+    tag = "!<!apply:os.system%1B%5B2K%0Aall is well>".replace(" ", "")
+    text = f"mine: {MEL}\n  feature: {tag} [x]\n" + "".join(
+        f"  k{i}: !apply:os.system [x]\n" for i in range(99)
+    )
+    for folder in ("plain", "a\x1b[2K\nb"):
+        with pytest.raises(TrustError) as error:
+            load(write(text, tmp_path / folder))
+        lines = str(error.value).splitlines()
+        assert len(lines) == 2 and all(line.isprintable() for line in lines)
+        assert "and 95 more" in lines[0] and len(lines[0]) < 1000
+
+
+@pytest.mark.parametrize("what", ["module", "package", "helper"])
+def test_what_a_link_leads_to_is_not_trusted(what, write, tmp_path, canary):
+    outside = Path(write(OWN)).parent
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    name = "models.my_upstream" if what == "package" else "my_upstream"
+    (mine / "card.yaml").write_text(f"mine: !new:{name}.Mine {{feature: mel}}\n")
+    if what == "package":
+        (mine / "models").symlink_to(outside / "models")
+    elif what == "module":
+        (mine / "my_upstream.py").symlink_to(outside / "my_upstream.py")
+    else:
+        (mine / "my_upstream.py").write_text("from conftest import Mine\n")
+        (mine / "conftest.py").symlink_to(outside / "conftest.py")
+    trust.add(mine)
+    with pytest.raises(TrustError, match="as part of .*mine'") as error:
+        load(mine / "card.yaml")
+    assert not canary.exists() and str(outside) in str(error.value)
+    trust.add(outside)
+    assert load(mine / "card.yaml").output_size == 80 and canary.exists()
+
+
+def test_files_that_are_links(write, tmp_path, canary):
+    """As the cache of Hugging Face has them."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots/1"
+    source = Path(write(OWN)).parent
+    blobs.mkdir(), snapshot.mkdir(parents=True)
+    for number, name in enumerate(("card.yaml", "my_upstream.py")):
+        (blobs / str(number)).write_bytes((source / name).read_bytes())
+        (snapshot / name).symlink_to(f"../../blobs/{number}")
+    with pytest.raises(TrustError, match="my_upstream.py beside it") as error:
+        load(snapshot / "card.yaml")
+    assert f"s3prl-sb trust {blobs}" in str(error.value) and not canary.exists()
+    trust.add(blobs)
+    assert load(snapshot / "card.yaml").output_size == 80 and canary.exists()
 
 
 def test_many_at_once_are_all_remembered(tmp_path):
@@ -560,6 +694,57 @@ def test_an_interface_that_is_a_text_of_yaml(make_run, tmp_path, canary):
         load_model(run)
 
 
+@pytest.mark.parametrize("key", ["task", "upstream"])
+def test_results_are_no_yaml(key, make_run, tmp_path, canary, wav):
+    """They are in an export's first line; and where that lies may be trusted."""
+    run = make_run()
+    results = json.loads((run / "results.json").read_text())
+    results[key] = f"KS\nmore: !apply:os.system ['touch {canary}']\n#"
+    (run / "results.json").write_text(json.dumps(results))
+    (tmp_path / "mine").mkdir()
+    trust.add(tmp_path / "mine")
+    exported = export(run, tmp_path / "mine/exported")
+    model = load_model(exported)
+    assert model.classify_file(wav)[0] in ("no", "yes") and not canary.exists()
+    assert key != "task" or model.hparams.task == results[key]
+
+
+@pytest.mark.parametrize(
+    "way", ["argument of the head", "an upstream", "a pipe", "own"]
+)
+def test_exporting_gives_no_trust(way, make_run, tmp_path, canary):
+    """What is not trusted where it is does not get where it is."""
+    run = own_run(make_run, "run", 1) if way == "own" else make_run()
+    if way != "own":
+        hostile(run, way, canary)
+    (tmp_path / "mine").mkdir()
+    trust.add(tmp_path / "mine")
+    with pytest.raises(TrustError, match=f"'{run}/hyperparams.yaml' would run"):
+        export(run, tmp_path / "mine/exported")
+    assert main(["export", str(run), str(tmp_path / "mine/exported")]) == 1
+    assert not (tmp_path / "mine/exported").exists() and not canary.exists()
+    if way == "own":
+        assert main(["export", "--trust", str(run), str(tmp_path / "mine/e")]) == 0
+
+
+def test_labels_are_texts_to_speechbrain(make_run, tmp_path, canary):
+    """In a process that uses HyperPyYAML for the first time."""
+    run = make_run()
+    path = run / "save/interface.json"
+    interface = json.loads(path.read_text())
+    labels = ["(no)", f"(!!python/object/apply:os.system ['touch {canary}'])"]
+    interface["hparams"]["labels"] = labels
+    path.write_text(json.dumps(interface))
+    exported = export(run, tmp_path / "exported")
+    program = "import json, sys; from hyperpyyaml import load_hyperpyyaml as load\n"
+    program += "text = open(sys.argv[1]).read().partition('upstream:')[0]\n"
+    program += "print(json.dumps(load(text)['labels']))"
+    command = [sys.executable, "-c", program, exported / "hyperparams.yaml"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(out) == labels and not canary.exists()
+    assert load_model(exported).hparams.labels == labels
+
+
 def test_an_address_is_not_fetched_unasked(monkeypatch):
     def fetch(*args, **kwargs):
         raise AssertionError("fetched")
@@ -605,7 +790,8 @@ def own_run(make_run, name, scale):
 
 def test_two_exports_of_one_name(make_run, tmp_path, wav):
     runs = [own_run(make_run, name, scale) for name, scale in (("a", 1), ("b", 9))]
-    exports = [export(run, tmp_path / f"exported {run.name}") for run in runs]
+    with trust.given():
+        exports = [export(run, tmp_path / f"exported {run.name}") for run in runs]
     assert (exports[0] / "sizes.py").is_file()
     before = list(sys.path)
     for folder in (*exports, *runs):
@@ -623,7 +809,8 @@ def test_two_exports_of_one_name(make_run, tmp_path, wav):
 
 
 def test_predict_with_each_kind_of_trust(make_run, tmp_path, wav, capsys, monkeypatch):
-    exported = export(own_run(make_run, "a", 1), tmp_path / "exported")
+    with trust.given():
+        exported = export(own_run(make_run, "a", 1), tmp_path / "exported")
     assert main(["predict", str(exported), wav]) == 1
     assert "my_head.py beside it" in capsys.readouterr().err
     assert main(["predict", "--trust", str(exported), wav]) == 0
@@ -665,6 +852,23 @@ def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
     commands = []
     main(["run", "SUPERB/KS", "--trust"])
     assert "--trust" in commands[0]
+
+
+def test_a_search_that_somebody_sends_is_data(tmp_path, canary):
+    from s3prl_sb.arguments import parse
+    from s3prl_sb.configuration import Configuration
+    from s3prl_sb.superb import plan
+
+    data = {"KS": {"data_folder": "/x"}}
+    runs = plan.make(["mel"], ["KS"], data, {}, tmp_path, seeds=(1, 2), rates=[0.1])
+    runs[0].folder.mkdir(parents=True)
+    best = f"!apply:os.system ['touch {canary}']"
+    (runs[0].folder / plan.SEARCH).write_text(json.dumps({"best": best}))
+    argv = [str(argument) for argument in runs[1].command()[2:]]
+    with pytest.raises(UserError, match="lr is a number above 0"):
+        file, _, overrides = parse(argv)
+        Configuration(file, overrides).make()
+    assert not canary.exists()
 
 
 def test_a_recipe_takes_the_flag_and_keeps_the_code(tmp_path, write, canary):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import FileError, read_yaml
+from s3prl_sb.files import FileError, read_yaml, yaml_parser
 from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
 from s3prl_sb.trust import given, is_trusted, require
 
@@ -76,9 +76,14 @@ def load(name, trust=False, **overrides):
         entries = {"upstream": card(name, **overrides)}
         if _is_plain(entries):
             return Document(entries, KINDS).build("upstream")
-        from hyperpyyaml import load_hyperpyyaml
+        from s3prl_sb import programs  # which takes a while to import
 
-        return load_hyperpyyaml(_dump(entries))["upstream"]
+        try:
+            return programs.load(_dump(entries))["upstream"]
+        except ImportError as error:
+            if isinstance(error, UserError):
+                raise
+            raise UnknownUpstream(f"'{name}' cannot be built: {error}.") from error
 
 
 def card(name, trust=False, **overrides):
@@ -243,7 +248,7 @@ def _allowed(entries, entry, file):
     node = entries[entry]
     if file.parent == _published():  # nothing to ask, and nothing to import for it
         return node
-    folder = file.resolve().parent
+    folder = file.parent.resolve()
     document = Document(entries, {entry: UPSTREAM}, folder)
     try:
         foreign = document.foreign([entry])
@@ -254,7 +259,7 @@ def _allowed(entries, entry, file):
             raise UnknownUpstream(f"'{file}': {error}") from error
         foreign = []
     if foreign:
-        require(file, ", ".join(foreign))
+        require(file, foreign)
     return with_own_names(node, folder)
 
 
@@ -321,8 +326,6 @@ def _tag(value):
 
 
 def _dump(entries):
-    import ruamel.yaml
-
     stream = io.StringIO()
-    ruamel.yaml.YAML().dump(entries, stream)
+    yaml_parser().dump(entries, stream)
     return stream.getvalue()

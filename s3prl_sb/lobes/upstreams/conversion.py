@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 
 from s3prl_sb import own, resources, trust
-from s3prl_sb.files import write_safetensors, write_text
+from s3prl_sb.errors import printable
+from s3prl_sb.files import write_safetensors, write_text, yaml_parser
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
 from s3prl_sb.lobes.upstreams import title as title_of
@@ -229,7 +230,7 @@ def _told(source):
     """A source in a comment, without what may be private in it."""
     told = str(source).split("?")[0]
     told = told if "://" in told else told.rstrip("/").rsplit("/", 1)[-1]
-    return "".join(c if c.isprintable() else "?" for c in told)
+    return printable(told)
 
 
 def _config(model):
@@ -259,8 +260,6 @@ def _save(network, about, path):
 
 def _yaml(name, node):
     """The text of a card of the conversion."""
-    import ruamel.yaml
-
     result = _node(f"!new:{_tag(node)}")
     result["source"] = MODEL
     for key, value in node.items():
@@ -268,7 +267,7 @@ def _yaml(name, node):
         if key != "source" and not _is_file(value):
             result[key] = value
     stream = io.StringIO()
-    yaml = ruamel.yaml.YAML()
+    yaml = yaml_parser()
     yaml.indent(mapping=4, sequence=4, offset=2)
     yaml.dump({name: result}, stream)
     return stream.getvalue()
@@ -286,7 +285,7 @@ def _is_file(value):
 def _copy_module(tag, file, folder):
     """Takes along the class of a card of one's own, with all that it imports from its
     folder; whether there is one."""
-    source = file.resolve().parent if file else None
+    source = file.parent.resolve() if file else None
     name = (
         own.place(source, tag) if source and not tag.startswith("s3prl_sb.") else None
     )

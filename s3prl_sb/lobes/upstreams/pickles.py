@@ -19,6 +19,8 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 
 import torch
 
+from s3prl_sb.errors import printable
+
 #: Packages and modules whose classes become stubs.
 STUBBED = (
     "apex", "argparse", "collections", "datetime", "deepspeed", "easydict", "enum",
@@ -47,10 +49,9 @@ class Refused(ValueError):
     """What a file would run, or make."""
 
     def __init__(self, name):
-        shown = "".join(c if c.isprintable() else "?" for c in str(name)[:100])
         super().__init__(
-            f"refused: it would run {shown}, which no checkpoint needs. Do not "
-            "trust this file"
+            f"refused: it would run {printable(name)[:100]}, which no checkpoint "
+            "needs. Do not trust this file"
         )
 
 
