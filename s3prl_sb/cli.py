@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 
-from s3prl_sb import __version__, resources, results_table, trust
+from s3prl_sb import __version__, columns, resources, results_table, trust
 from s3prl_sb.launching import run
 from s3prl_sb.superb import command as superb
 
@@ -34,6 +34,8 @@ def main(argv=None):
     if argv[:1] == ["run"] and argv[1:2] not in ([], ["-h"], ["--help"]):
         return run(argv[1], argv[2:])  # what follows belongs to the recipe
     arguments = parser().parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show everything
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s3prl_sb").setLevel(logging.INFO)
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
@@ -48,7 +50,8 @@ def main(argv=None):
     except Exception as error:  # a card's class may raise anything
         if os.environ.get("S3PRL_SB_TRACEBACK"):
             raise
-        print(f"s3prl-sb: {error}", file=sys.stderr)
+        message = columns.visible(str(error), keep="\n")
+        print(f"s3prl-sb: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -83,6 +83,47 @@ def terminal_width(stream):
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
+def visible(text, keep=""):
+    r"""A text in which nothing moves the cursor, breaks a line or turns the writing.
+
+    Names of files, cards and tasks may hold anything, and a terminal obeys it.
+
+    Arguments
+    ---------
+    text : str
+        Any.
+    keep : str
+        Characters that stay as they are.
+
+    Returns
+    -------
+    str
+        With control characters, and halves of characters, as Python writes them.
+
+    Example
+    -------
+    >>> print(visible("a\x1b[2Jb\n"), visible("音"))
+    a\x1b[2Jb\n 音
+    """
+    if text.isprintable():
+        return text
+    shown = (c if c in keep or not _is_control(c) else _escaped(c) for c in text)
+    return "".join(shown)
+
+
+def _is_control(character):
+    turns = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    kind = unicodedata.category(character)
+    return (
+        kind in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(character) in turns
+    )
+
+
+def _escaped(character):
+    return character.encode("unicode_escape").decode()
+
+
 def printed(text):
     """The room that a text takes on a terminal, in characters.
 

@@ -21,6 +21,8 @@ from s3prl_sb.files import yaml_parser
 from s3prl_sb.nodes import tag
 
 CALLS = ("!new:", "!name:")
+#: What it makes is known by its arguments, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
 
 
 class MakingError(UserError, ValueError):

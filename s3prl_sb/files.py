@@ -5,20 +5,29 @@ Authors
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
+import os
 import re
+import zlib
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.opened import opened
 from s3prl_sb.parts import Part
 
+#: What files hold is known by their content, so how they are found and read is no
+#: part of an identity; see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
 #: Key of the checksum of the others, see :func:`write_json`.
 SUM = "sha256 of the rest"
+#: In the metadata of our safetensors files: what they say about themselves.
+SAYS, CRC = "s3prl_sb", "crc32 of the rest"
 
 
 class FileError(UserError, ValueError):
@@ -80,6 +89,8 @@ def naming(path, what="", fix=""):
         lines = [line.strip() for line in reason.splitlines() if line.strip()]
         reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
         problem = "cannot be read" if is_os or not what else f"is not {what}"
+        if is_os and error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            problem = "cannot be written"
         message = f"'{path}' {problem}: {reason}. {fix}".rstrip()
         missing = isinstance(error, FileNotFoundError)
         raise (MissingFile if missing else FileError)(message) from error
@@ -297,20 +308,20 @@ def read_tensors(path, what="a file of tensors", fix=""):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def read_safetensors(path, what="a safetensors file", fix=""):
-    """Reads a safetensors file.
+def read_safetensors(path, what="a safetensors file", fix="", signed=False):
+    """Reads a safetensors file, and compares the checksum if it has one.
 
     Arguments
     ---------
     path, what, fix
         As for :func:`naming`.
+    signed : bool
+        Whether it must have one, being of :func:`write_safetensors`.
 
     Returns
     -------
-    tensors : dict
+    dict
         Names to tensors on the CPU.
-    metadata : dict
-        Names to texts.
 
     Raises
     ------
@@ -321,15 +332,58 @@ def read_safetensors(path, what="a safetensors file", fix=""):
 
     with naming(path, what, fix), safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-        return tensors, file.metadata() or {}
+        text = (file.metadata() or {}).get(SAYS, "{}")
+        about = json.loads(text) if CRC in text else {}
+        if signed and not about:
+            raise ValueError("it has no checksum: it is of an older version")
+        if about and about.pop(CRC) != _crc(tensors, about):
+            raise ValueError("it is damaged, as its checksum says")
+        return tensors
+
+
+def write_safetensors(path, tensors, about):
+    """Writes a safetensors file with a checksum; equal content gives equal bytes.
+
+    Arguments
+    ---------
+    path : str
+        The file; it is on the disk when this returns.
+    tensors : dict
+        Names to tensors, each in a storage of its own.
+    about : dict
+        JSON values, which become metadata under :data:`SAYS`.
+
+    Example
+    -------
+    >>> import tempfile, torch
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     write_safetensors(file.name, {"a": torch.ones(3)}, {"about": "me"})
+    ...     read_safetensors(file.name)
+    {'a': tensor([1., 1., 1.])}
+    """
+    from safetensors.torch import save_file
+
+    # In one text: safetensors writes several in any order.
+    text = json.dumps({**about, CRC: _crc(tensors, about)})
+    save_file(tensors, path, {SAYS: text})
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _crc(tensors, about):
+    import torch
+
+    shapes = {name: [str(t.dtype), *t.shape] for name, t in tensors.items()}
+    found = zlib.crc32(json.dumps([about, shapes], sort_keys=True).encode())
+    for _, tensor in sorted(tensors.items()):
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), found)
+    return str(found)
 
 
 def _check_kind(value, kind):
     if kind is not None and not isinstance(value, kind):
-        plain = next(
-            (t for t in (dict, list, str) if isinstance(value, t)), type(value)
-        )
-        raise ValueError(f"it holds a {plain.__name__}, not a {kind.__name__}")
+        plain = [t for t in (dict, list, str) if isinstance(value, t)] or [type(value)]
+        raise ValueError(f"it holds a {plain[0].__name__}, not a {kind.__name__}")
 
 
 def write_text(path, text):
@@ -384,6 +438,34 @@ def write_json(path, value, signed=False):
     if signed:
         value = {**value, SUM: _sum(value)}
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def json_text(value):
+    """JSON as every program reads it: what is no number, such as NaN, is null.
+
+    Arguments
+    ---------
+    value : object
+        JSON values.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(json_text([0.5, float("nan")]))
+    [
+      0.5,
+      null
+    ]
+    """
+    try:
+        return json.dumps(value, indent=2, allow_nan=False)
+    except ValueError:
+        text = json.dumps(value)
+        plain = json.loads(text, parse_constant=lambda name: None)
+        return json.dumps(plain, indent=2)
 
 
 def _sum(value):

@@ -91,13 +91,14 @@ class Lock:
             if is_ours:
                 break
             os.close(file)  # who held it has deleted the file
-        os.truncate(file, 0)
-        os.write(file, _about().encode())
         self._file = file
         _held.add(self)
         if not _hooks and hasattr(os, "register_at_fork"):
             _hooks.append(_let_go)
             os.register_at_fork(after_in_child=_let_go)
+        with contextlib.suppress(OSError):  # the disk is full: nobody is told
+            os.truncate(file, 0)
+            os.write(file, _about().encode())
         return True
 
     def release(self, delete=False):
@@ -113,6 +114,8 @@ class Lock:
         if delete:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+        if self.works and fcntl is not None:  # not when a child has let go of its copy
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
         self._file = None
         _held.discard(self)

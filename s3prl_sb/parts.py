@@ -51,7 +51,7 @@ class Part:
     def __init__(self, destination):
         self.destination = Path(os.path.realpath(destination))
         self._call(f".{self.destination.name}.part")
-        self._lock, self._is_ours = None, lambda: False
+        self._lock = None
 
     def __enter__(self):
         self.claim()
@@ -87,7 +87,7 @@ class Part:
         except PermissionError:  # of another user, perhaps long dead
             lock.works = False
         if lock.works:
-            self._lock, self._is_ours = lock, lock.is_held
+            self._lock = lock
             self._recover()
             self._clear()
         else:
@@ -98,8 +98,8 @@ class Part:
                 self.folder.rmdir()
             self._delete_abandoned()
             self._call(f".{self.destination.name}.{uuid.uuid4().hex[:12]}.part")
-            self.folder.mkdir(parents=True)
-            self._is_ours = lambda: True
+            self._lock = Lock(self.folder / LOCK)  # where it works, clear() sees it
+            self._lock.acquire()
         return True
 
     def holder(self):
@@ -148,12 +148,10 @@ class Part:
 
     def close(self):
         """Ends: what was not published is deleted."""
-        if not self._is_ours():  # never begun, or a fork of who has
+        if self._lock is None or not self._lock.is_held():  # or a fork of who has begun
             return
         self._clear()
-        self._is_ours = lambda: False
-        if self._lock is not None:
-            self._lock.release(delete=True)
+        self._lock.release(delete=True)
         with contextlib.suppress(OSError):  # another process has begun
             self.folder.rmdir()
 

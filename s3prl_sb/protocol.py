@@ -5,7 +5,7 @@ which keys belong to it. What its numbers are of stands in its YAML::
 
     __protocol:
         corpus: data_folder  # the key that says where the real corpus is
-        utterances: {train: 28539, valid: 2703, test: 2620}
+        utterances: {train: 28539, valid: 2703, test: 2620}  # or {train: {from: 28539}}
 
 A run follows it if no key of the protocol differs and its sets are as large as those of
 the real corpus. So toys, tables of one's own, few-shot subsets and other splits are
@@ -146,9 +146,18 @@ def told(schema, recipe, utterances, options=None):
     place = recipe.get(protocol["corpus"]) if protocol else None
     return {
         "settings": settings,
-        "defaults": {key: before.get(key) for key in settings},
+        "defaults": {key: _default(before, key) for key in settings},
         "protocol": judged(protocol, departs, place, utterances),
     }
+
+
+def _default(before, key):
+    """What a recipe has for a key: a value, or values by the rest of their names."""
+    start = f"{key}."
+    inside = {
+        k.removeprefix(start): v for k, v in before.items() if k[: len(start)] == start
+    }
+    return before.get(key, inside or None)
 
 
 def judged(protocol, departs, place, utterances):
@@ -202,7 +211,10 @@ def _data(wanted, place, utterances):
     for name, size in wanted.items():
         sets = [part.strip() for part in name.split("+")]
         count = sum(utterances.get(part, 0) for part in sets)
-        if abs(count - size) > TOLERANCE * size:
+        least = isinstance(size, dict)
+        size = size["from"] if least else size
+        missing = size - count if least else abs(size - count)
+        if missing > TOLERANCE * size:
             return f"{name} {count} of {size}"
     return None
 

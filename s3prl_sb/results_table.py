@@ -10,7 +10,7 @@ import json
 import sys
 
 from s3prl_sb import columns
-from s3prl_sb.files import FileError
+from s3prl_sb.files import FileError, json_text
 from s3prl_sb.runs import RESULTS, differences, find, goodness, measured, told_of
 from s3prl_sb.superb.tasks import unknown
 
@@ -56,11 +56,10 @@ def main(arguments):
         0 if there is a table, even if some files could not be read: they are named,
         and files of other programs may be called so too. 1 if there is none.
     """
-
     failed = []
     runs = find(arguments.folder, failed.append)
     for error in failed:
-        print(f"s3prl-sb: {error}", file=sys.stderr)
+        print(f"s3prl-sb: {columns.visible(str(error))}", file=sys.stderr)
     if not runs and failed:
         return 1
     if not runs:
@@ -68,7 +67,7 @@ def main(arguments):
     if arguments.sort:
         runs = ordered(runs, arguments.sort)
     if arguments.format == "json":
-        print(json.dumps(runs, indent=2))
+        print(json_text(runs))
         return 0
     header, *rows = table(runs)
     if arguments.format == "csv":
@@ -109,7 +108,7 @@ def table(runs):
 def _text(value):
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return columns.visible(value if isinstance(value, str) else json.dumps(value))
 
 
 def as_csv(runs):
@@ -129,13 +128,13 @@ def as_csv(runs):
     for run, line in zip(runs, lines):
         row = {k: v for k, v in zip(header, line) if k not in ("test", "time")}
         for name, value, spread, _, unit in measured(run):
-            title = f"{name} [{unit}]" if unit else name
+            title = _text(f"{name} [{unit}]" if unit else name)
             row[title] = metrics[title] = value
             if spread is not None:
                 row[f"{title} std"] = metrics[f"{title} std"] = spread
         judged = run.get("protocol") or {}
         if judged.get("followed") is False:
-            row["protocol"] = ", ".join(judged["differs"])  # whole
+            row["protocol"] = _text(", ".join(judged["differs"]))  # whole
         rows.append({**row, "seconds": run["seconds"]})
     names = [name for name in header if name not in ("test", "time", "folder")]
     names += [*metrics, "seconds", "folder"]
@@ -169,7 +168,10 @@ def ordered(runs, key):
     found, rows = differences(runs), [told_of(run) for run in runs]
     values = {name: [row[name] for row in rows] for name in rows[0] if name != "test"}
     values["time"] = [run["seconds"] for run in runs]
-    values["lr"] = [run.get("lr") for run in runs]
+    for name in {key: None for run in runs for key in run}:
+        column = [run.get(name) for run in runs]
+        if not any(isinstance(value, (dict, list)) for value in column):
+            values.setdefault(name, column)
     for name in {key: None for run in runs for key in run["metrics"]}:
         values[name] = [run["metrics"].get(name) for run in runs]
     for name in {k: None for run in runs for k in run.get("settings") or ()}:
@@ -196,7 +198,7 @@ def _setting(run, name, runs):
 
 def _place(value):
     """Numbers by their size, then texts, then what is not known."""
-    if value is None or value == "":
+    if value is None or value == "" or value != value:  # NaN is no size
         return (2, 0, "")
     if isinstance(value, (bool, int, float)):
         return (0, value, "")

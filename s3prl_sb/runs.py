@@ -6,10 +6,12 @@ Authors
 
 import hashlib
 import json
+import math
+import os
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import naming, read_json
+from s3prl_sb.files import FileError, naming, read_json
 from s3prl_sb.superb.tasks import TASKS
 
 RESULTS = "results.json"
@@ -18,6 +20,9 @@ SUITE = "SUPERB/"  # before the names of TASKS
 #: What a run is told by, where it differs: the section of results.json that has it.
 FACTS = {"trained": "upstream_model", "precision": "training", "processes": "training"}
 SECTIONS = "metrics settings defaults protocol identity upstream_model training".split()
+#: Parts of an identity, and how an upstream is used that they always differ with.
+GOES_WITH = {"upstream": ("trained", "adapter"), "weights": ("adapter",)}
+NULL = "null"  # a value, where None is that there is none
 #: What is told of every run, or by one of FACTS.
 SHOWN = ("upstream", "seed", "lr", "total_steps", "freeze", "upstream_model.freeze")
 
@@ -25,14 +30,15 @@ SHOWN = ("upstream", "seed", "lr", "total_steps", "freeze", "upstream_model.free
 def find(folders, failed):
     """The results of the runs in some folders.
 
-    What ``--debug`` has left is none, and a fold that a summary counts is in it.
+    What ``--debug`` has left is none, and a fold that a summary counts is in it. What
+    is hidden, such as a folder that is half written, is not looked into.
 
     Arguments
     ---------
     folders : list of str
-        Searched at any depth.
+        Searched at any depth; links are not followed.
     failed : callable
-        Takes the error of each file that cannot be read.
+        Takes the error of each file or folder that cannot be read.
 
     Returns
     -------
@@ -40,17 +46,34 @@ def find(folders, failed):
         As results.json has them, with ``folder``.
     """
     found, inside = {}, set()
-    for folder in folders:
-        for path in sorted(Path(folder).rglob(RESULTS)):
-            if "debug" in path.relative_to(folder).parts or path.parent in found:
-                continue
-            try:
-                found[path.parent] = run = _read(path)
-            except UserError as error:
-                failed(error)
-                continue
-            inside |= {path.parent / f["folder"] for f in run.get("folds") or ()}
+    for path in dict.fromkeys(
+        path for folder in folders for path in _files(folder, failed)
+    ):
+        place = path.parent.resolve()  # given twice, or by another name
+        if place in found:
+            continue
+        try:
+            found[place] = run = _read(path)
+        except UserError as error:
+            failed(error)
+            continue
+        inside |= {place / fold["folder"] for fold in run.get("folds") or ()}
     return [run for place, run in found.items() if place not in inside]
+
+
+def _files(folder, failed):
+    """The results.json below a folder, in order."""
+
+    def unreadable(error):
+        if isinstance(error, FileNotFoundError) and Path(folder).is_dir():
+            return  # gone while this looks around
+        failed(FileError(f"'{error.filename}' cannot be read: {error.strerror}."))
+
+    found = []
+    for place, inner, files in os.walk(folder, onerror=unreadable):
+        inner[:] = [name for name in inner if name != "debug" and name[0] != "."]
+        found += [Path(place, RESULTS)] if RESULTS in files else []
+    return sorted(found)
 
 
 def _read(path):
@@ -61,6 +84,13 @@ def _read(path):
         for name in SECTIONS:
             if not isinstance(run.get(name) or {}, dict):
                 raise ValueError(f"its '{name}' is no mapping")
+        for name in ("task", "upstream"):
+            if not isinstance(run[name], str | None):
+                raise ValueError(f"its '{name}' is no text")
+        numbers = {**run["metrics"], "seconds": run["seconds"]}
+        for name, value in numbers.items():
+            if not isinstance(value, int | float):
+                raise ValueError(f"its '{name}' is no number")
         run = {**run, "folder": str(path.parent)}
         # Whatever else may be wrong with it is found by looking at it.
         told_of(run), goodness(run), differences([run])
@@ -119,6 +149,8 @@ def goodness(run):
     known = TASKS.get((run["task"] or "").removeprefix(SUITE), ())
     highest = {metric.key: metric.higher for metric in known}
     higher = highest.get(name, run["chosen_by"]["highest"])
+    if math.isnan(value):  # worse than any number
+        return math.inf
     return -value if higher else value
 
 
@@ -143,7 +175,7 @@ def told_of(run):
     folds = len(run.get("folds") or ())
     return {
         "task": run["task"] or "",
-        "upstream": run["upstream"],
+        "upstream": run["upstream"] or "",
         "seed": run["seed"],
         "steps": run["total_steps"],
         "test": ", ".join(texts) + (f" ({folds} folds)" if folds else ""),
@@ -174,14 +206,13 @@ def differences(runs):
     Returns
     -------
     dict
-        Names to the values of all runs; None where it is not known, or as the recipe
-        has it.
+        Names to the values of all runs; None where it is not known, nothing where
+        neither the run nor its recipe has any.
     """
     known = [_known(run) for run in runs]
     defaults = {}
     for run in runs:  # of a task, as its recipe has them
-        told = {k: v for k, v in (run.get("defaults") or {}).items()}
-        defaults.setdefault(run["task"], {}).update(told)
+        defaults.setdefault(run["task"], {}).update(run.get("defaults") or {})
     found = {}
     for name in dict.fromkeys(name for values in known for name in values):
         column = []
@@ -189,6 +220,8 @@ def differences(runs):
             value = values.get(name)
             if value is None and run.get("settings") is not None:
                 value = defaults[run["task"]].get(name)
+                value = "" if value is None else value
+                value = NULL if name in run["settings"] else value  # turned off
             column.append(value)
         if _differs([run["task"] for run in runs], column):
             found[name.removeprefix("upstream_model.")] = column
@@ -196,10 +229,17 @@ def differences(runs):
     kinds = [(r["task"], r["upstream"], v.get("corpus")) for r, v in zip(runs, known)]
     marks = [run.get("identity") or {} for run in runs]
     for name in dict.fromkeys(name for values in marks for name in values):
+        own = [(*kind, *_use(run, name)) for kind, run in zip(kinds, runs)]
         column = [_mark(values.get(name)) for values in marks]
-        if _differs(kinds, column):
-            found[name] = column
+        if _differs(own, column):
+            found["upstream identity" if name == "upstream" else name] = column
     return found
+
+
+def _use(run, name):
+    """What a part of an identity goes with, and other columns show."""
+    about = run.get("upstream_model") or {}
+    return [json.dumps(about.get(other)) for other in GOES_WITH.get(name, ())]
 
 
 def _mark(value):
@@ -217,7 +257,11 @@ def _known(run):
         values[name] = (run.get(section) or {}).get(name)
     values["lr"] = run.get("lr")
     departs = judged.get("settings") or {}
-    values.update({k: v for k, v in departs.items() if k not in (*SHOWN, *FACTS)})
+    # Which model it is departs from no protocol.
+    model = run.get("settings") or {}
+    model = {k: v for k, v in model.items() if k.startswith("upstream_model.")}
+    told = (*SHOWN, *FACTS)
+    values.update({k: v for k, v in {**departs, **model}.items() if k not in told})
     values["corpus"] = judged.get("corpus")
     return values
 

@@ -70,6 +70,10 @@ def load_trained(module, path):
         unexpected = sorted(saved.keys() - module.state_dict().keys())
         if missing or unexpected:
             raise ValueError(f"missing {missing[:5]}, unexpected {unexpected[:5]}")
+        for name, own in module.state_dict().items():
+            if name in saved and saved[name].shape != own.shape:
+                shapes = f"{list(saved[name].shape)}, not {list(own.shape)}"
+                raise ValueError(f"{name} is of the shape {shapes}")
         module.load_state_dict(saved, strict=False)
 
 
@@ -240,9 +244,26 @@ class AtomicCheckpointer(Checkpointer):
         return [path for path in self.checkpoints_dir.iterdir() if is_checkpoint(path)]
 
     def save_checkpoint(self, meta={}, verbosity=logging.INFO, **kwargs):
-        """Saves a checkpoint; arguments as SpeechBrain's."""
-        saved = super().save_checkpoint(meta, verbosity=logging.DEBUG, **kwargs)
-        checkpoint = None if saved is None else self._finish(saved)
+        """Saves a checkpoint; arguments as SpeechBrain's.
+
+        Raises
+        ------
+        s3prl_sb.files.FileError
+            If the disk is full, or gone.
+        """
+        try:
+            saved = super().save_checkpoint(meta, verbosity=logging.DEBUG, **kwargs)
+            checkpoint = None if saved is None else self._finish(saved)
+        except (OSError, RuntimeError) as error:  # torch has none of its own for disks
+            if isinstance(error, FileError):
+                raise
+            reason = str(error).partition("\n")[0]
+            left = shutil.disk_usage(self.checkpoints_dir).free / 1e6
+            raise FileError(
+                f"'{self.checkpoints_dir}' takes no checkpoint ({reason}), with "
+                f"{left:.0f} MB left on its disk. The last one is intact: make room, "
+                "and run again with the same command."
+            ) from error
         ddp_barrier()  # from here on all processes see it
         if checkpoint is not None:
             logger.log(verbosity, "Saved a checkpoint: %s", checkpoint.path)

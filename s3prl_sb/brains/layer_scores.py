@@ -4,19 +4,14 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
 import logging
 
-import torch
-
 from s3prl_sb.dataio.statistics import Moments, Standardize
-from s3prl_sb.files import FileError, naming, read_safetensors
+from s3prl_sb.files import FileError, read_safetensors, write_safetensors
 from s3prl_sb.lobes import dtw
 from s3prl_sb.parts import Part
 
 logger = logging.getLogger(__name__)
-
-SUM = "sha256"  # in the file's metadata: of its tensors
 
 
 class OneLayer:
@@ -112,11 +107,9 @@ def write(path, tensors):
     tensors : dict
         Names to tensors.
     """
-    from safetensors.torch import save_file
-
     with Part(path) as part:
-        save_file(tensors, part.path, {SUM: _digest(tensors)})
-        part.publish()
+        write_safetensors(part.path, tensors, {})
+        part.publish(sync=False)
 
 
 def read(path):
@@ -135,20 +128,7 @@ def read(path):
     if not path.exists():
         return None
     try:
-        with naming(path, "scores of one hidden state"):
-            tensors, metadata = read_safetensors(path)
-            if metadata.get(SUM) != _digest(tensors):
-                raise ValueError("it is damaged, or of an older version")
-            return tensors
+        return read_safetensors(path, "scores of one hidden state", signed=True)
     except FileError as error:
         logger.warning("%s It is computed again.", error)
         return None
-
-
-def _digest(tensors):
-    """SHA-256 of names, shapes and values."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
-        found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
-    return found.hexdigest()

@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: In the header of a shard: the checksum of its other entries.
 HEADER = "header"
-DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
 class CacheError(UserError, RuntimeError):
@@ -164,7 +163,13 @@ class FeatureCache:
         -------
         pathlib.Path
             The shard.
+
+        Raises
+        ------
+        CacheError
+            If the disk is full.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         keys, ids, features = zip(*entries)
@@ -183,6 +188,11 @@ class FeatureCache:
             save_file({"features": torch.cat(features)}, part.path, metadata)
             os.chmod(part.path, 0o644)  # caches are shared
             part.publish()
+        except (OSError, SafetensorError) as error:
+            raise CacheError(
+                f"'{path}' cannot be written: {error}. What is finished is kept: make "
+                "room, or choose another cache_folder."
+            ) from error
         finally:
             self.give_up(keys)
         self._open(path)

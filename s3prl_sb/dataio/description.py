@@ -6,9 +6,10 @@ Authors
 
 import logging
 
-from s3prl_sb.dataio.cache import DTYPES
+from s3prl_sb.dataio.features import DTYPES, KINDS, compute
 from s3prl_sb.files import FileError, read_json
 from s3prl_sb.identity import FORMAT, digest
+from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import upstream_identity
 
@@ -39,8 +40,8 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
     -------
     dict
     """
-    if kind not in ("frames", "pooled"):
-        raise ValueError(f"a cache holds 'frames' or 'pooled', not '{kind}'")
+    if kind not in KINDS:
+        raise ValueError(f"a cache holds {' or '.join(map(repr, KINDS))}, not '{kind}'")
     if dtype not in DTYPES:
         raise ValueError(f"a cache holds {' or '.join(DTYPES)}, not '{dtype}'")
     known = range(-upstream.num_layers, upstream.num_layers)
@@ -69,6 +70,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         "dtype": dtype,
         "audio": pipes["is"],
         "audio_code": digest(pipes["code"]),
+        "code": digest(code_of([compute])),
     }
 
 

@@ -17,24 +17,25 @@ import shutil
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from s3prl_sb import parts
-from s3prl_sb.dataio import company, pool
+from s3prl_sb import parts, progress
+from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
-from s3prl_sb.dataio.cache import DTYPES, CacheError, FeatureCache, audio_key
+from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.description import ABOUT, describe, estimate, say_of_older
+from s3prl_sb.dataio.features import compute
 from s3prl_sb.dataio.sharing import SharedShards
 from s3prl_sb.files import write_json
 from s3prl_sb.identity.data import audio_hashes
-from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
 logger = logging.getLogger(__name__)
 
 SHARD_SECONDS = 240  # of audio, which a kill may cost
 SHARD_UTTERANCES = 256
-BATCH_SECONDS = 64
+#: On a CPU each utterance runs by itself: so it gets the same bits whatever else is
+#: extracted, now or before.
+BATCH_SECONDS = {"cpu": 0, "cuda": 64}
 
 
 def extract(
@@ -117,13 +118,12 @@ def extract(
             f"{_readable(free)} left. Choose another cache_folder, cache: off, "
             "or fewer layers."
         )
-    job = _Job(upstream, dataset, description, device, seconds)
-    bar = tqdm(
+    job = _Job(upstream, dataset, description, device)
+    bar = progress.bar(
         desc=f"Extracting {kind} features",
         total=math.ceil(seconds),
         bar_format="{l_bar}{bar}| {n:.0f}/{total} s of audio [{elapsed}<{remaining}]",
         disable=not progressbar,
-        dynamic_ncols=True,
     )
     shared = SharedShards(cache, shards, others=bar.update)
     with bar:
@@ -238,16 +238,15 @@ def _missing(cache, shards):
 class _Job:
     """What a process needs to turn shards into features."""
 
-    def __init__(self, upstream, dataset, description, device, seconds):
+    def __init__(self, upstream, dataset, description, device):
         self.upstream, self.dataset = upstream, dataset
         self.description, self.device = description, device
-        self.is_long = seconds > company.WORTH_TRYING
 
     def run(self, shared, num_processes, tick):
         """Yields the entries of every shard that becomes ours; ``tick`` gets seconds
         of audio."""
         if num_processes <= 1:
-            self.prepare()
+            self.upstream.to(self.device)
             while shard := shared.take():
                 yield self.entries(shard, tick)
             return
@@ -260,18 +259,14 @@ class _Job:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
         if self.device.startswith("cuda"):
             self.device = f"cuda:{number % torch.cuda.device_count()}"
-        self.prepare()  # with its own number of threads
-
-    def prepare(self):
-        """Puts the upstream where it runs, and tries out how it may."""
         self.upstream.to(self.device)
-        self.together = self.is_long and company.is_exact(self.upstream, self.device)
 
     def entries(self, shard, tick=lambda seconds: None):
         """The (key, id, features) of each utterance of a shard."""
         batches, seconds = [[]], 0.0
+        most = BATCH_SECONDS.get(self.device, BATCH_SECONDS["cuda"])
         for item in shard:
-            if batches[-1] and seconds + item["seconds"] > BATCH_SECONDS:
+            if batches[-1] and seconds + item["seconds"] > most:
                 batches.append([])
                 seconds = 0.0
             batches[-1].append(item)
@@ -285,36 +280,22 @@ class _Job:
         return entries
 
     def _features(self, items, wavs):
-        lengths = [len(wav) for wav in wavs]
-        for group in company.groups(self.upstream, lengths, self.together):
-            group = [(items[i], wavs[i]) for i in group]
-            yield from self._states(*zip(*group))
-
-    def _states(self, items, wavs):
-        padded, lens = company.padded(wavs)
+        about = (self.description[name] for name in ("kind", "layers", "dtype"))
         try:
-            with full_precision():
-                states, _ = self.upstream(padded.to(self.device), lens)
+            features = compute(self.upstream, wavs, *about, self.device)
         except AudioError as error:
             item = items[error.index]
             raise AudioFileError(
                 f"utterance '{item['id']}' ({item['wav']}) {error.reason}"
             ) from error
-        pooled = self.description["kind"] == "pooled"
-        states = [states[layer] for layer in self.description["layers"]]
-        for i, (item, wav) in enumerate(zip(items, wavs)):
-            frames = self.upstream.frames(len(wav))
-            parts = [state[i, :frames] for state in states]
-            if pooled:
-                parts = [part.float().mean(0, keepdim=True) for part in parts]
-            features = torch.stack(parts, dim=1).to(DTYPES[self.description["dtype"]])
-            if not torch.isfinite(features).all():
+        for item, found in zip(items, features):
+            if not torch.isfinite(found).all():
                 raise CacheError(
                     f"utterance '{item['id']}' ({item['wav']}) has features "
                     f"that are not finite as {self.description['dtype']}, though "
                     "they are as computed. Choose cache_dtype: float32."
                 )
-            yield item["key"], item["id"], features.cpu()
+            yield item["key"], item["id"], found
 
 
 def _readable(size):

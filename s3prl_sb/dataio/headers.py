@@ -9,8 +9,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import soundfile
-from tqdm import tqdm
 
+from s3prl_sb import progress
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ def durations(paths, places=None):
     ManifestError
         Lists the files that are missing or broken.
     """
-    found, bar = [], tqdm(None, "audio headers", len(paths), disable=len(paths) <= 200)
+    found, few = [], len(paths) <= 200
+    bar = progress.bar(desc="audio headers", total=len(paths), disable=few)
     with ThreadPoolExecutor(8) as pool, bar:  # the time goes into opening the files
         for first in range(0, len(paths), 256):
             found += pool.map(_measure, paths[first : first + 256])

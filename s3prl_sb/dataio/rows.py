@@ -29,6 +29,22 @@ def rows(path):
     return manifest.json_rows(path) if suffix(path) == ".json" else csv_rows(path)
 
 
+def records(path):
+    """The rows of a table as dicts, whatever its columns are."""
+    if suffix(path) != ".json":
+        return [record for _, record in csv_cells(path, needed=())]
+    return [
+        {"id": name, **(row if isinstance(row, dict) else {"": row})}
+        for name, _, row in manifest.json_rows(path)
+    ]
+
+
+def in_folder(wav, folder):
+    """The path of a cell, with a folder where it stands for one."""
+    wav = wav.replace("{data_root}", folder)
+    return re.sub(r"\$(data_root\b|\{data_root\})", lambda _: folder, wav)
+
+
 def suffix(path):
     """``.csv``, ``.tsv`` or ``.json``; any other is an error."""
     if not os.path.isfile(path):

@@ -20,12 +20,19 @@ What a task learns is made text: 1 in a JSON file is the class "1", as in a CSV.
 
 import logging
 import os
-import re
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.headers import durations
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.rows import ALIASES, also, check_id, places, rows, suffix
+from s3prl_sb.dataio.rows import (
+    ALIASES,
+    also,
+    check_id,
+    in_folder,
+    places,
+    rows,
+    suffix,
+)
 from s3prl_sb.dataio.values import check_values, make_texts
 
 logger = logging.getLogger(__name__)
@@ -289,8 +296,7 @@ def complete(path, found, required, data_root):
                 f"{spots[name]}: '{name}': missing key wav (found {', '.join(row)}). "
                 "Give the path of an audio file."
             )
-        wav = record["wav"].replace("{data_root}", folder)
-        wav = re.sub(r"\$(data_root\b|\{data_root\})", lambda _: folder, wav)
+        wav = in_folder(record["wav"], folder)
         record["wav"] = os.path.normpath(os.path.join(folder, wav))
         for key in ("duration", "start", "stop"):
             record[key] = _seconds(record.get(key), key, spots[name])

@@ -18,6 +18,9 @@ Authors
 import hashlib
 import json
 
+#: What compares identities changes none, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
 #: Of what is written down about identities. Caches and runs of another number are
 #: recognised, and never mixed with those of this one.
 FORMAT = 2

@@ -5,6 +5,11 @@ folder, that this one imports, at any depth and within functions too. Imports ar
 from the text: nothing is run, and a class may be given by its dotted name. Of the
 libraries outside, the versions count.
 
+A module of our package that only finds, opens and reads files, or shows progress, says
+so by ``COMPUTES = False``, for itself or for the package that it is. It does not
+count, nor does what is imported by such modules alone: what files hold is known by
+content.
+
 Modules that are found at run time alone are not seen. So of an object give all the
 classes that it consists of.
 
@@ -29,6 +34,7 @@ _ROOT = Path(__file__).parents[2]  # of the package
 _INSTALLED = [
     Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")
 ]
+_SAYS_NOT = b"\nCOMPUTES = False\n"
 _parsed = {}  # hash of a module's text -> what it imports
 
 
@@ -54,7 +60,7 @@ def code_of(classes, folder=None):
     >>> "s3prl_sb.lobes.upstreams.packing" in found["modules"]
     True
     >>> "s3prl_sb.cli" in found["modules"], list(found["versions"])[-1]
-    (False, 'tqdm')
+    (False, 'torch')
     """
     left, libraries = [], set()
     for item in classes:
@@ -69,6 +75,8 @@ def code_of(classes, folder=None):
         if (root, name) in found:
             continue
         file = _file(root, name)
+        if root == _ROOT and not _computes(name):
+            continue
         key = name if root == _ROOT else file.relative_to(root).as_posix()
         hash_, imports = _read(file)
         found[root, name] = key, hash_
@@ -172,6 +180,14 @@ def _file(root, name):
         if file.is_file():
             return file
     return None
+
+
+def _computes(name):
+    """Whether a module of our package, or one around it, does not say otherwise."""
+    parts = name.split(".")
+    around = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
+    files = (_file(_ROOT, name) for name in around)
+    return not any(_SAYS_NOT in file.read_bytes() for file in files if file)
 
 
 def _read(file):

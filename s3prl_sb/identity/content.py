@@ -19,7 +19,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from s3prl_sb import resources
+from s3prl_sb import progress, resources
 
 logger = logging.getLogger(__name__)
 
@@ -98,13 +98,15 @@ def hash_files(paths, progressbar=False):
     return {path: found[place] for path, place in places.items()}
 
 
-def hash_folder(folder):
+def hash_folder(folder, progressbar=False):
     """Returns the hash of the files of a folder and of their names in it.
 
     Arguments
     ---------
     folder : str
         The folder, searched at any depth; hidden files do not count.
+    progressbar : bool
+        As for :func:`hash_files`.
 
     Returns
     -------
@@ -123,9 +125,17 @@ def hash_folder(folder):
     root = os.path.abspath(folder)
     found = []
     for place, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        within = os.path.realpath(place) + os.sep
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            # A link to a folder around it would lead in circles.
+            and not within.startswith(os.path.realpath(f"{place}/{name}") + os.sep)
+        ]
         found += [os.path.join(place, n) for n in names if not n.startswith(".")]
-    hashes = hash_files([path for path in found if os.path.isfile(path)])
+    files = [path for path in found if os.path.isfile(path)]
+    hashes = hash_files(files, progressbar)
     lines = sorted(f"{os.path.relpath(p, root)} {h}\n" for p, h in hashes.items())
     text = "".join(lines).encode(errors="surrogateescape")
     return hashlib.sha256(text).hexdigest()
@@ -149,16 +159,13 @@ def _slices(paths):
 
 def _read(paths, size, progressbar):
     """Hashes files, several at a time, and remembers what has settled."""
-    from tqdm import tqdm
-
     started, hashes, remembered = time.monotonic(), {}, True
-    bar = tqdm(
+    bar = progress.bar(
         desc="Reading files to know them by content",
         total=size,
         unit="B",
         unit_scale=True,
         disable=not progressbar or size < WORTH_A_BAR,
-        dynamic_ncols=True,
     )
     threads = min(THREADS, len(os.sched_getaffinity(0)), len(paths))
     with bar, contextlib.ExitStack() as stack:

@@ -8,10 +8,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import functools
 import hashlib
 import os
+import types
 
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
@@ -148,7 +148,8 @@ class Description:
             return {"method": [self.of(value.__self__), value.__func__.__qualname__]}
         if hasattr(value, "__qualname__"):  # a class, a function
             self.classes.add(value)
-            return {"name": _qualified(value)}
+            found, kept = {"name": _qualified(value)}, _kept(value)
+            return {**found, "keeps": self.of(kept)} if kept else found
         if hasattr(value, "shape") and hasattr(value, "dtype"):
             return {"array": _hash_array(value)}
         return self._object(value)
@@ -165,7 +166,7 @@ class Description:
                     _qualified(type(module)),
                     self.of(_attributes(module)),
                 ]
-        elif dataclasses.is_dataclass(value) or hasattr(value, "__dict__"):
+        elif hasattr(value, "__dict__") or _slots(value):
             found["attributes"] = self.of(_attributes(value))
         elif " at 0x" not in repr(value):  # a dtype, a pattern
             found["text"] = repr(value)
@@ -195,7 +196,7 @@ class Description:
 
 def _attributes(value):
     """What an object's ``__dict__`` says; of a module what torch does not."""
-    found = dict(vars(value))
+    found = {**_slots(value), **getattr(value, "__dict__", {})}
     if hasattr(value, "named_modules"):
         for name in _BOOKKEEPING:
             found.pop(name, None)
@@ -205,6 +206,38 @@ def _attributes(value):
             if not (name.startswith("_") and isinstance(inner, (dict, set)))
         }
     return found
+
+
+def _slots(value):
+    """Attributes for which a class has reserved a place."""
+    names = {}
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        names.update(dict.fromkeys([slots] if isinstance(slots, str) else slots))
+    return {
+        name: getattr(value, name)
+        for name in names
+        if not name.startswith("__") and hasattr(value, name)
+    }
+
+
+def _kept(value):
+    """What a function was made with: its defaults, and variables around it; the
+    object that a method written in C is of."""
+    cells = getattr(value, "__closure__", None) or ()
+    kept = [cell.cell_contents for cell in cells if _is_filled(cell)]
+    kept += getattr(value, "__defaults__", None) or ()
+    kept += sorted((getattr(value, "__kwdefaults__", None) or {}).items())
+    owner = getattr(value, "__self__", None)
+    is_bound = owner is not None and not isinstance(owner, (type, types.ModuleType))
+    return kept + [owner] * is_bound
+
+
+def _is_filled(cell):
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:
+        return False
 
 
 def _qualified(value):

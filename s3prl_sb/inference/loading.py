@@ -7,7 +7,7 @@ Authors
 import tempfile
 from pathlib import Path
 
-from s3prl_sb.files import naming, read_yaml
+from s3prl_sb.files import FileError, naming, read_yaml
 from s3prl_sb.foreign import INTERFACE, find_class, tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.reading import WHAT, read
@@ -54,7 +54,11 @@ def _load(folder, **kwargs):
             # Of a run of an older version, which has no copy of it.
             code = Path(exported if places - {folder.resolve()} else folder)
             made = _interface(exported)
-            return read(made, exported, code=code.resolve(), asks=asks, **kwargs)
+            try:
+                return read(made, exported, code=code.resolve(), asks=asks, **kwargs)
+            except FileError as error:  # of a place that nobody knows
+                told = str(error).replace(str(Path(exported).resolve()), str(folder))
+                raise FileError(told) from error
     if not (Path(folder) / "hyperparams.yaml").is_file():
         raise ExportError(
             f"'{folder}' is neither a run of a recipe nor an export: it has no "

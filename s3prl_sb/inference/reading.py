@@ -13,6 +13,7 @@ from s3prl_sb.brains.checkpointer import load_trained
 from s3prl_sb.files import FileError, naming, read_yaml, yaml_of, yaml_parser
 from s3prl_sb.foreign import KINDS, Document, with_own_names
 from s3prl_sb.inference.exporting import pretrainer
+from s3prl_sb.lobes.upstreams.values import bounded
 from s3prl_sb.nodes import plain
 from s3prl_sb.trust import given, require
 
@@ -61,13 +62,15 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
     entries = read_yaml(path, WHAT, kind=dict)
     overrides = {"export_folder": str(folder), **_overrides(overrides)}
     code = folder if code is None else code
-    with naming(path, WHAT), given(trust):
+    asks = asks or path  # of a run, which is exported to a place of no name
+    with naming(asks, WHAT), given(trust):
         foreign = _foreign(entries, code)
         if foreign:
-            require(asks or path, foreign)
+            require(asks, foreign)
             hparams = _by_hyperpyyaml(entries, overrides, code, path)
         else:
-            hparams = _by_data(entries, overrides)
+            with bounded(plain(entries), source=asks):
+                hparams = _by_data(entries, overrides)
     modules = hparams["modules"]
     if not foreign:
         _load_weights(modules, entries, folder)

@@ -46,3 +46,6 @@ __all__ = [
     "plain_name",
     "plain_names",
 ]
+
+#: What loads code changes none, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False

@@ -235,9 +235,9 @@ def show(found, form, published=False):
     from s3prl_sb.superb import layout
 
     if form == "json":
-        import json
+        from s3prl_sb.files import json_text
 
-        print(json.dumps(found, indent=2))
+        print(json_text(found))
     elif form == "markdown":
         print(layout.as_markdown(found, published))
     else:

@@ -120,16 +120,28 @@ class Configuration:
         return words + (["lr searched"] if self.rates else [])
 
     def _budget(self):
-        """A budget by its keys, where these are few and the same for all tasks."""
-        keys = {}
-        for values in self.budget.values():
-            for key, value in flat(plain(values)).items():
-                keys.setdefault(key, []).append(value)
-        same = all(v == values[0] for values in keys.values() for v in values)
-        few = len(keys) <= (3 if self.budget_name else 6)
-        if same and few and self.budget_name != "mini":
-            return ", ".join(f"{key}={values[0]}" for key, values in keys.items())
+        """A budget by its keys, where these are few; those of some tasks name them."""
+        found = [
+            (task, key, value)
+            for task, values in self.budget.items()
+            for key, value in flat(plain(values)).items()
+        ]
+        words = [f"{key}={value}" for _, key, value in found]
+        clash = len(set(words)) > len({key for _, key, _ in found})
+        if clash or any(map(self._leaves_out, self.data)):
+            words = [f"{task}.{key}={value}" for task, key, value in found]
+        words = list(dict.fromkeys(words))
+        few = len(words) <= (3 if self.budget_name else 6)
+        if few and self.budget_name != "mini":
+            return ", ".join(words)
         return self.budget_name or "other keys"
+
+    def _leaves_out(self, task):
+        """Whether a task has a key that the budget gives others alone."""
+        given = {key for values in self.budget.values() for key in values}
+        return any(
+            key in settings(task) for key in given - {*self.budget.get(task, ())}
+        )
 
     def facets(self):
         """All that may tell it from others of the same name.

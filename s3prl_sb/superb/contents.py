@@ -5,11 +5,16 @@ Authors
 """
 
 import functools
+import os
 from pathlib import Path
 
 from s3prl_sb import own, resources
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rows import in_folder, records
+from s3prl_sb.files import naming
+from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
-from s3prl_sb.identity.content import hash_file, hash_folder
+from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
 from s3prl_sb.nodes import plain, tag
 from s3prl_sb.superb.keys import schema, settings
 from s3prl_sb.superb.tasks import recipe
@@ -80,7 +85,8 @@ def split(task, overrides, output):
     settings : dict
         Those that name nothing that is there.
     data : dict
-        The others, to hashes of what is there. Where it lies does not matter.
+        The others, to hashes of what is there: of a folder all its files, of a table
+        its rows and the files that they name. Where it lies does not matter.
     """
     kept, data = {}, {}
     for key, value in overrides.items():
@@ -108,7 +114,34 @@ def _is_there(place, output):
 
 @functools.lru_cache(maxsize=None)  # several tasks have one corpus
 def _content(place):
-    return hash_folder(place) if Path(place).is_dir() else hash_file(place)
+    with naming(place):
+        if Path(place).is_dir():
+            return hash_folder(place, progressbar=True)
+        try:
+            table = records(place)
+        except ManifestError:  # no table, or one that is refused when it is used
+            return hash_file(place)
+        return _content_of(table, place)
+
+
+def _content_of(table, place):
+    texts = {v for row in table for v in row.values() if isinstance(v, str)}
+    files = {text: _beside(place, text) for text in texts}
+    files = {text: file for text, file in files.items() if os.path.isfile(file)}
+    hashes = hash_files(files.values(), progressbar=True)
+    held = {text: {"content": hashes[file]} for text, file in files.items()}
+    return digest(
+        [
+            {k: held.get(v, v) if isinstance(v, str) else v for k, v in row.items()}
+            for row in table
+        ]
+    )
+
+
+def _beside(table, name):
+    """The file that a cell of a table may name."""
+    folder = os.path.dirname(os.path.abspath(table))
+    return os.path.join(folder, in_folder(name, folder))
 
 
 def _without_places(value, name, folder, files):

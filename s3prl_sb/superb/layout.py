@@ -44,7 +44,8 @@ def grid(table, published=False):
     header += [f"{t} {m.title} {'↑' if m.higher else '↓'}" for t, m in shown]
     lines = [header]
     for row in table["rows"]:
-        line, public, doubtful = [row["upstream"]], [PUBLISHED], [DOUBTFUL]
+        name = columns.visible(row["upstream"])
+        line, public, doubtful = [name], [PUBLISHED], [DOUBTFUL]
         for task, metric in shown:
             cell = row["cells"].get(task)
             is_first = metric == TASKS[task][0]
@@ -204,7 +205,7 @@ def notes(table, published=False):
     }
     if len(versions) > 1:
         found.append(NOTES["versions"].format(", ".join(sorted(versions))))
-    return found
+    return [columns.visible(note) for note in found]
 
 
 def _reasons(row):

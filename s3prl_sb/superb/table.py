@@ -127,6 +127,8 @@ def _row(name, configuration, entries, missing):
         cell["metrics"] = {m.key: _summary(cell["runs"], m) for m in TASKS[task]}
         cell["lr"] = _rates(cell["runs"])
         cell["not_comparable"] = _reasons(cell["runs"], configuration)
+        if "upstream_model" in configuration.keys(task):
+            cell["not_comparable"].append("another upstream_model")
     for task in missing:
         cells.setdefault(task, {"state": "no data", "runs": [], "metrics": {}})
     *_, version = name

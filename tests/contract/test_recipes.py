@@ -15,7 +15,7 @@ from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
-from s3prl_sb.dataio.cache import DTYPES
+from s3prl_sb.dataio.features import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.experiment import load_recipe
 from s3prl_sb.keys import Schema, shared

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import safetensors.torch
 import soundfile
 import torch
 
@@ -393,3 +394,16 @@ def test_features_beyond_half_precision(records, tmp_path):
 
     with pytest.raises(CacheError, match="not finite as float16.*cache_dtype: float32"):
         extract(Loud("mel"), dataset(records), tmp_path, progressbar=False)
+
+
+@pytest.mark.parametrize("kind", [safetensors.SafetensorError, OSError])
+def test_a_full_disk_is_named(kind, tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path, {"kind": "frames"})
+
+    def full(*args):
+        raise kind("No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(CacheError, match=f"{tmp_path}.*No space.*make room"):
+        cache.write([("key", "a", torch.ones(2, 1, 4))])
+    assert os.listdir(tmp_path) == []

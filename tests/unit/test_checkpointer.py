@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.files import FileError
 
 
 class Killed(BaseException):
@@ -169,3 +170,19 @@ def test_checkpoints_of_speechbrain_are_read(checkpointer):
     folder = checkpointer.checkpoints_dir
     Checkpointer(folder, checkpointer.recoverables).save_checkpoint()
     assert recovered(folder) == 1.0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("[enforce fail"), OSError(28, "full")])
+def test_a_full_disk_is_named(error, checkpointer, tmp_path, monkeypatch):
+    """And what was saved before is gone on with."""
+    fill(checkpointer, 1)
+    checkpointer.save_checkpoint()
+
+    def full(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(FileError, match="save' takes no checkpoint.* MB"):
+            checkpointer.save_checkpoint()
+    assert recovered(tmp_path / "save") == 1

@@ -212,7 +212,7 @@ def test_results(tmp_path, capsys):
         str(tmp_path / "a"),
         str(tmp_path / "b/c"),
     ]
-    fails(["results", tmp_path / "none"], "no results.json under", capsys)
+    fails(["results", tmp_path / "none"], "none' cannot be read: No such file", capsys)
     (tmp_path / "a" / "results.json").write_text('{"accuracy": 1}')
     fails(["results", tmp_path / "a"], "results.json", capsys)
 

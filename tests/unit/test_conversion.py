@@ -394,12 +394,12 @@ def wait(*args):
     time.sleep(60)
 
 if moment == "writing":
-    save = conversion.save_file
-    def half(weights, path, about):
-        save(weights, path, about)
+    save = conversion.write_safetensors
+    def half(path, weights, about):
+        save(path, weights, about)
         os.truncate(path, os.path.getsize(path) // 2)
         wait()
-    conversion.save_file = half
+    conversion.write_safetensors = half
 elif moment == "verifying":
     conversion._features = wait
 else:

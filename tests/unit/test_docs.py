@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from s3prl_sb import cli, resources
+from s3prl_sb import cli, resources, trust
 from s3prl_sb.lobes.upstreams import names
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +110,36 @@ def test_extras(path):
 def test_readme_is_where_setup_looks():
     assert "README.md" in (ROOT / "setup.py").read_text("utf-8")
     assert (ROOT / "LICENSE").is_file()
+
+
+def test_security_says_how_trust_is_given():
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    takers = [verb for verb in VERBS if trust.FLAG in options(verb)]
+    ways = [
+        trust.FLAG,
+        trust.VARIABLE,
+        "s3prl-sb trust FOLDER",
+        "trust=True",
+        "sys.path",
+    ]
+    for words in (*ways, *options("trust") - {"-h", "--help"}, *takers):
+        assert words in text, words
+    for kind in ("checkpoints", "card", "export", "metadata", "recipe", "from_hparams"):
+        assert kind in text, kind
+
+
+CARDS = [
+    p for p in sorted(ROOT.glob("templates/*/*.yaml")) if "!new:my" in p.read_text()
+]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda path: path.parent.name)
+def test_templates_say_at_once_that_their_code_needs_trust(card):
+    [module] = re.findall(r"!new:(my\w+)[.]", card.read_text("utf-8"))
+    for path, lines in ((card, 3), (card.with_name(f"{module}.py"), 8)):
+        head = path.read_text("utf-8").splitlines()[:lines]
+        assert any("s3prl-sb trust" in line for line in head), path.name
+
+
+def test_there_are_such_templates():
+    assert CARDS

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -291,14 +292,14 @@ elif moment == "settings":
 elif moment == "publishing":
     parts._sync = wait
 else:
-    publish = parts.Part.publish
+    publish = exporting.Part.publish
 
-    def published(part, *args, **kwargs):
-        publish(part, *args, **kwargs)
-        if part.destination.name == "exported":
+    def publish_and_wait(part, **kwargs):
+        publish(part, **kwargs)
+        if part.destination.name == "exported":  # not a file in it
             wait()
 
-    parts.Part.publish = published
+    parts.Part.publish = publish_and_wait
 exporting.export(run, out, force=True)
 """
 
@@ -329,6 +330,18 @@ def test_kill_9(moment, is_there, make_run, tmp_path):
     export(run, out, force=is_there or is_new)
     assert load(out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["exported", "run"]
+
+
+@pytest.mark.parametrize("classes, says", [(10**10, "num_classes"), (9, "shape .3")])
+def test_sizes_of_another_head(classes, says, make_run, wav, capsys):
+    """Named are the run and the number, not the place where it is exported to."""
+    run, _ = make_run()
+    path = run / "save/interface.json"
+    interface = {**json.loads(path.read_text()), "head": {"num_classes": classes}}
+    path.write_text(json.dumps(interface))
+    assert main(["predict", str(run), wav]) == 1
+    said = capsys.readouterr().err
+    assert str(run) in said and re.search(says, said) and "Error(s)" not in said
 
 
 @pytest.mark.parametrize(

@@ -116,3 +116,18 @@ def test_file_systems_without_locks(number, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(locks, "fcntl", None)
     assert lock.acquire() and not lock.works
     lock.release()
+
+
+def test_a_full_disk_is_no_obstacle(tmp_path, monkeypatch):
+    """Nobody is told who has it, but it is had, and can be given back."""
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        lock = Lock(tmp_path / "lock")
+        assert lock.acquire()
+    assert not Lock(tmp_path / "lock").acquire(wait=False)
+    lock.release()
+    assert Lock(tmp_path / "lock").acquire(wait=False)

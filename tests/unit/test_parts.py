@@ -214,3 +214,20 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
         part.close()
     assert (tmp_path / "a").read_text() == str(other.folder)
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_lock_of_another_user(tmp_path, monkeypatch):
+    """A part in a place of its own, which is cleared away only once it is dead."""
+    acquire = locks.Lock.acquire
+
+    def refused(lock, wait=True):
+        if lock.path.parent.name == ".a.part":
+            raise PermissionError
+        return acquire(lock, wait)
+
+    monkeypatch.setattr(locks.Lock, "acquire", refused)
+    with Part(tmp_path / "a") as part:
+        part.path.write_text("whole")
+        parts.clear(tmp_path)
+        part.publish()
+    assert os.listdir(tmp_path) == ["a"]

@@ -28,6 +28,7 @@ def counts(task):
     found = {}
     for name, size in Schema.of_recipe(task).tree["__protocol"]["utterances"].items():
         parts = [part.strip() for part in name.split("+")]
+        size = size["from"] if isinstance(size, dict) else size
         for part in parts:
             found[part] = size // len(parts)
     return found
@@ -93,9 +94,24 @@ def test_each_departure_is_named(overrides, key):
 
 def test_a_rate_of_the_search_is_the_protocol():
     assert told("SUPERB/KS", "lr: 0.1")["protocol"]["followed"] is True
+    assert told("SUPERB/KS", "lr: 1e-7")["protocol"]["followed"] is True
     found = told("SUPERB/KS", "lr_search: [0.1, 0.01]")
     assert found["protocol"]["followed"] is True
     assert found["settings"]["lr_search"] == [0.1, 0.01]
+
+
+def test_the_batch_that_published_numbers_are_of_is_the_protocol():
+    """S3PRL halves the batches of ASR, whatever its setting says."""
+    assert told("SUPERB/ASR", "batch_size: 16")["protocol"]["followed"] is True
+    assert told("SUPERB/ASR", "batch_size: 8")["protocol"]["followed"] is False
+    assert told("SUPERB/PR", "batch_size: 8")["protocol"]["followed"] is False
+
+
+def test_chunks_may_be_more_than_the_recordings_and_not_less():
+    sizes = {"train": 60000, "valid": 3014, "test": 3002}
+    assert told("SUPERB/SD", utterances=sizes)["protocol"]["followed"] is True
+    found = told("SUPERB/SD", utterances={**sizes, "train": 10})["protocol"]
+    assert found["differs"] == ["train 10 of 13901"]
 
 
 def test_defaults_stand_beside_the_settings():
@@ -103,6 +119,9 @@ def test_defaults_stand_beside_the_settings():
     assert found["settings"]["head.hidden_size"] == 8
     assert found["defaults"]["head.hidden_size"] == 256
     assert found["defaults"]["total_steps"] == 200000
+    found = told("SUPERB/ASR", "spec_augment: null")  # of what is built, its parts
+    assert found["settings"]["spec_augment"] is None
+    assert len(found["defaults"]["spec_augment"]) > 2
 
 
 def test_a_copy_of_a_recipe_is_compared_with_the_recipe(tmp_path):

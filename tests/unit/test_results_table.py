@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import os
+import shutil
 
 import pytest
 
-from s3prl_sb import columns
+from s3prl_sb import columns, runs
 from s3prl_sb.cli import main
 
 DEFAULTS = {"total_steps": 200000, "freeze": True, "head.hidden_size": 256}
@@ -301,3 +303,158 @@ def test_a_terminal_gets_what_fits(show, monkeypatch, width):
         assert "trained" in lines[0]
     if width == 500:
         assert "protocol" in lines[0] and "folder" in lines[0]
+
+
+# ------------------------------------------------------------ what nobody thought of
+HOSTILE = "a\x1b]0;b\x07\x1b[2Jc\nd\te\u202ef"
+
+
+@pytest.mark.parametrize("form", ("text", "csv", "markdown"))
+def test_names_do_not_move_a_terminals_cursor(show, form):
+    runs = {"a": result(upstream=HOSTILE), f"x{HOSTILE}": result(), "y\x1b[2J": "{"}
+    printed = show(runs, "--format", form)
+    for character in "\x1b\x07\t\u202e":
+        assert character not in printed + show.said.err
+    assert r"a\x1b]0;b\x07\x1b[2Jc\nd\te\u202ef" in printed
+    assert len(printed.splitlines()) == (4 if form == "markdown" else 3)
+    assert show.said.err.count("\n") == 1
+
+
+def test_an_error_of_any_verb_does_not_either(capsys):
+    assert main(["check", "no\x1b[2Jcard.yaml"]) == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and r"no\x1b[2Jcard" in said
+
+
+@pytest.mark.parametrize("encoding", ("ascii", "utf-8"))
+@pytest.mark.parametrize("form", ("text", "csv", "json", "markdown"))
+def test_names_that_a_terminal_cannot_show(tmp_path, monkeypatch, encoding, form):
+    for name in ("語", os.fsdecode(b"\xff")):
+        (tmp_path / name).mkdir()
+        text = json.dumps(result(upstream="\ud800"))
+        (tmp_path / name / "results.json").write_text(text)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stream)
+    assert main(["results", str(tmp_path), "--format", form]) == 0
+    stream.seek(0)
+    assert stream.read().count("accuracy") >= 1
+
+
+def test_columns_have_names_of_their_own(show):
+    """An identity has a part "upstream" too."""
+    one, other = result(), result()
+    one["identity"]["upstream"], other["identity"]["upstream"] = "1" * 64, "2" * 64
+    header, *rows = csv.reader(
+        io.StringIO(show({"a": one, "b": other}, "--format", "csv"))
+    )
+    assert len(set(header)) == len(header)
+    assert [row[header.index("upstream")] for row in rows] == ["hubert_base"] * 2
+    marks = [row[header.index("upstream identity")] for row in rows]
+    assert marks == ["1" * 8, "2" * 8]
+
+
+def test_hashes_that_go_with_what_is_trained_are_no_column(show):
+    runs = {k: json.loads(json.dumps(run)) for k, run in THREE.items()}
+    runs["c"]["upstream_model"]["adapter"] = {"kind": "lora"}
+    for name, run in runs.items():
+        run["identity"]["upstream"] = name * 64
+    runs["c"]["identity"]["weights"] = "cd" * 32  # an adapter has weights too
+    header = show(runs, "--format", "csv").splitlines()[0].split(",")
+    assert "trained" in header
+    assert "weights" not in header and "upstream identity" not in header
+    runs["b"]["identity"]["weights"] = "ef" * 32  # fine-tuned from another checkpoint
+    rows = table(show(runs, "--format", "csv"))
+    assert [row["weights"] for row in rows][:2] == ["abababab", "efefefef"]
+
+
+def test_what_is_turned_off_differs_from_what_is_on(show):
+    other = result(settings={"spec_augment": None})
+    other["defaults"]["spec_augment"] = {"freq_masks": 4}
+    rows = table(show({"a": result(), "b": other}, "--format", "csv"))
+    assert [row["spec_augment"] for row in rows] == ['{"freq_masks": 4}', "null"]
+
+
+def test_options_of_the_upstream_are_columns(show):
+    other = result(settings={"upstream_model.num_mel_bins": 40})
+    other["protocol"] = result()["protocol"]  # any model may be compared
+    rows = table(show({"a": result(), "b": other}, "--format", "csv"))
+    assert [row["num_mel_bins"] for row in rows] == ["", "40"]
+
+
+def test_what_is_half_written_or_hidden_is_no_run(show):
+    runs = {"a": result(), ".export.part/x": result(), ".trash/y": result()}
+    assert folders(table(show(runs, "--format", "csv"))) == ["a"]
+
+
+def test_what_is_in_the_making_is_no_run(tmp_path, monkeypatch):
+    """An export that is being written, and folders that vanish meanwhile."""
+    for name in (".exported.part/new", "debug", "gone"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "results.json").write_text("{}")
+    walk = os.walk
+
+    def vanishing(folder, **options):
+        for place in walk(folder, **options):
+            shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+            yield place
+
+    monkeypatch.setattr(runs.os, "walk", vanishing)
+    failed = []
+    assert runs.find([tmp_path], failed.append) == [] and failed == []
+
+
+def test_a_folder_given_twice_is_listed_once(show, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)  # round and round
+    text = show({"a": result()}, str(tmp_path), str(tmp_path / "link"), "--format=csv")
+    assert len(table(text)) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_named(show, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(place):
+        if str(place).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    text = show({"a": result(), "locked/b": result()}, "--format", "csv")
+    assert len(table(text)) == 1
+    assert "locked' cannot be read: Permission denied" in show.said.err
+
+
+def test_no_number_comes_last(show):
+    runs = {"a": result(value=float("nan")), "b": result(value=0.2), "c": result()}
+    for key in ("metric", "accuracy"):
+        order = folders(table(show(runs, "--format", "csv", "--sort", key)))
+        assert order[-1] == "a"
+
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    found = json.loads(show(runs, "--format", "json"), parse_constant=refuse)
+    assert found[0]["metrics"] == {"accuracy": None}
+
+
+@pytest.mark.parametrize("form", ("text", "csv", "json", "markdown"))
+def test_each_column_sorts_in_each_form(show, form):
+    runs = {"a": result(seed=3, seconds=9.0), "b": THREE["b"], "c": result("digits")}
+    header = show(runs, "--format", "csv").splitlines()[0].split(",")
+    names = [name.removesuffix(" [%]") for name in header]
+    for name in (*names, "metric", "test", "time", "total_steps"):
+        assert show(runs, "--format", form, "--sort", name)
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        ({"metrics": {"accuracy": None}}, "its 'accuracy' is no number"),
+        ({"metrics": {"accuracy": "1"}}, "its 'accuracy' is no number"),
+        ({"seconds": None}, "its 'seconds' is no number"),
+        ({"task": ["KS"]}, "its 'task' is no text"),
+        ({"upstream": 3}, "its 'upstream' is no text"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(show, change, problem):
+    show({"a": result(), "b": {**result(), **change}})
+    assert problem in show.said.err

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from s3prl_sb.superb import command, data, guard, plan, tasks
+from s3prl_sb.errors import UserError
+from s3prl_sb.superb import command, contents, data, guard, plan, tasks
 from s3prl_sb.superb.jobs import Job, Runner, last_lines, reason
 
 
@@ -165,6 +166,50 @@ def test_data_that_changed_under_the_same_path_are_other_data(tmp_path):
     assert planned("moved").folder == second.folder  # where it lies does not count
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_audio_that_a_table_names_counts(kind, tmp_path):
+    def planned(folder):
+        tables = {f"{n}_csv": str(folder / f"{n}.{kind}") for n in ("train", "test")}
+        data = {**tables, "valid_csv": tables["train_csv"]}
+        return make(tmp_path / "out", (1,), KS=data)
+
+    corpus, moved = tmp_path / "corpus", tmp_path / "moved"
+    for folder in (corpus, moved):
+        (folder / "wavs").mkdir(parents=True)
+        for name in ("train", "test"):
+            wav = folder / "wavs" / f"{name}.wav"
+            wav.write_text("one")
+            where = str(wav) if name == "test" else f"wavs/{name}.wav"
+            text = f"id,wav,label\na,{where},yes\n"
+            if kind == "json":
+                text = json.dumps({"a": {"wav": where, "label": "yes", "more": [1]}})
+            (folder / f"{name}.{kind}").write_text(text)
+    [first] = planned(corpus)
+    finish(first)
+    assert planned(corpus)[0].is_done() and planned(moved)[0].is_done()
+    for name in ("train", "test"):
+        wav = corpus / "wavs" / f"{name}.wav"
+        stat = os.stat(wav)
+        wav.write_text("two")  # of the same size and time
+        os.utime(wav, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        [again] = planned(corpus)
+        assert not again.is_done() and again.folder != first.folder
+        wav.write_text("one")
+        assert planned(corpus)[0].is_done()
+
+
+def test_data_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.wav").write_text("one")
+
+    def hash_folder(folder, progressbar):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "corpus/a.wav"))
+
+    monkeypatch.setattr(contents, "hash_folder", hash_folder)
+    with pytest.raises(UserError, match="corpus/a.wav' cannot be read: Permission"):
+        make(tmp_path / "out", KS={"data_folder": str(tmp_path / "corpus")})[0].folder
+
+
 def test_what_the_benchmark_makes_is_known_by_its_place(tmp_path):
     data = {"data_folder": str(tmp_path / "toys" / "a")}
     before = make(tmp_path, KS=data)[0].folder
@@ -207,8 +252,8 @@ def test_own_code_and_files_beside_a_card_count(tmp_path, monkeypatch):
     for name, text in (
         ("tok.txt", "a"),
         ("tok.txt", "b"),
-        ("helper.py", "x = 1"),
         ("helper.py", "x = 2"),
+        ("helper.py", "x = 3"),
         ("my_upstream.py", "class Mine: pass"),
     ):
         (tmp_path / name).write_text(text)

@@ -123,11 +123,22 @@ def test_a_partial_budget_shares_what_it_does_not_change(bench, tmp_path):
     found, _ = bench("--tasks KS --seed 0")
     assert shown(found) == {
         "mel": {"KS": [(50, 0)], "SID": [(50, 0)]},
-        "mel · total_steps=20, steps_per_epoch=20": {
+        "mel · KS.total_steps=20, KS.steps_per_epoch=20": {
             "KS": [(20, 0)],
             "SID": [(50, 0)],
         },
     }
+
+
+def test_a_partial_budget_gives_its_keys_to_no_other_task(bench, tmp_path):
+    """A row whose SID is of the full protocol is not called "total_steps=20"."""
+    keys = "{{total_steps: 20, steps_per_epoch: 10}}".format()
+    for name, text in {"all": f"all: {keys}", "half": f"KS: {keys}"}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+        rows = shown(bench(f"--tasks KS SID --budget {tmp_path}/{name}.yaml")[0])
+    both = rows["mel · total_steps=20, steps_per_epoch=10"]
+    half = rows["mel · KS.total_steps=20, KS.steps_per_epoch=10"]
+    assert both["SID"] == both["KS"] == half["KS"] != half["SID"]
 
 
 def test_an_edited_budget_is_another_row(bench, tmp_path):
@@ -270,6 +281,27 @@ def test_published_numbers_beside_the_full_protocol_alone(bench, tmp_path):
     lines = printed.splitlines()
     [doubtful] = [x for x in lines if x.startswith("  published, not comparable")]
     assert "96.30" in doubtful and "81.42" not in doubtful
+
+
+def test_another_model_under_a_published_name_is_not_compared(bench, tmp_path):
+    budget = tmp_path / "random.yaml"
+    budget.write_text("KS: {upstream_model: {source: null}}\n")
+    for options in ("", f" --budget {budget}"):
+        found, text = bench("--upstream hubert_base --tasks KS" + options)
+    names = [line.split("  ")[0].strip() for line in text.splitlines()]
+    assert "published" not in names
+    row = next(row for row in found["rows"] if "source" in row["upstream"])
+    reasons = row["cells"]["KS"]["not_comparable"]
+    assert "another upstream_model" in reasons
+    assert layout.as_text(found).count("\n  published") == 1  # of the other row
+
+
+def test_names_move_no_terminals_cursor(bench, tmp_path):
+    budget = tmp_path / "b\x1b[2J.yaml"
+    budget.write_text("KS: {lr: 0.1, batch_size: 4}\nSID: {lr: 0.2, batch_size: 8}\n")
+    found, text = bench(f"--tasks KS SID --budget {budget}")
+    assert "\x1b" not in text and r"b\x1b[2J" in text
+    assert "\x1b" not in layout.as_markdown(found)
 
 
 def test_toys_and_small_budgets_are_marked(bench):

@@ -328,6 +328,7 @@ def test_json_that_is_wrong(tmp_path):
 def test_the_cohort_is_counted_apart(monkeypatch):
     monkeypatch.setattr(caching, "use_cache", lambda *_: None)
     brain = VerificationBrain.__new__(VerificationBrain)
+    brain.noprogressbar = True
     brain.trials, brain.cohort = {"valid": [], "test": []}, ["cohort--a"]
     sized = {name: _Sized(7) for name in ("train", "valid", "test")}
     brain.use_cache(sized)

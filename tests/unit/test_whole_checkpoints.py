@@ -1,7 +1,9 @@
 """Checkpoints of others: whatever has changed inside of a tensor is found."""
 
 import io
+import json
 import random
+import re
 import shutil
 import struct
 import time
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from s3prl_sb.lobes.upstreams import archives, values
+from s3prl_sb.lobes.upstreams.building import converted
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, load_weights, read
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.values import is_finite
@@ -224,14 +227,12 @@ def folder(tmp_path):
 
 
 def test_convert_refuses_what_is_damaged(folder, tmp_path, capsys):
-    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     from s3prl_sb.cli import main
 
     model = folder / "model.safetensors"
-    with safe_open(model, "pt") as file:
-        metadata = file.metadata()
+    metadata = {"s3prl_sb": json.dumps(converted(model))}
     state = load_file(model)
     name = sorted(n for n, t in state.items() if t.dim() > 1)[0]
     state[name] = state[name].clone()
@@ -246,14 +247,10 @@ def test_convert_refuses_what_is_damaged(folder, tmp_path, capsys):
 # ------------------------------------------------------------------ sizes in files
 def test_more_layers_than_weights(folder):
     """In the metadata of a converted file."""
-    import json
-
-    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     model = folder / "model.safetensors"
-    with safe_open(model, "pt") as file:
-        about = json.loads(file.metadata()["s3prl_sb"])
+    about = converted(model)
     for number in (10**6, 10**12):
         about["config"]["num_layers"] = number
         save_file(load_file(model), model, {"s3prl_sb": json.dumps(about)})
@@ -319,8 +316,6 @@ def test_a_copy_of_a_copy(path, tmp_path):
 
 def test_an_index_says_how_many_bytes_there_are(tmp_path):
     """Which is a large number, but makes no network."""
-    import json
-
     from safetensors.torch import save_file
 
     from s3prl_sb.lobes.upstreams.huggingface_folder import weights as read_weights
@@ -337,3 +332,62 @@ def test_an_index_says_how_many_bytes_there_are(tmp_path):
         index.write_text(broken)
         with pytest.raises(ValueError, match="model.safetensors.index.json"):
             read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["renaming", "huggingface_folder"])
+def test_whole_numbers_that_a_reader_computes_with(family):
+    """Weight norm is multiplied out, after which they would be weights as any other."""
+    from s3prl_sb.lobes.upstreams import huggingface_folder, renaming
+
+    name = "encoder.positions.convolutions.0.weight"
+    norm = {f"{name}_v": torch.ones(4, 4, 3), f"{name}_g": torch.ones(1, 1, 3)}
+    for part in norm:
+        state = {**norm, part: norm[part].int()}
+        with pytest.raises(CheckpointError, match=f"whole numbers.*{part} .int32"):
+            if family == "renaming":
+                renaming.renamed(state, [], re.compile("$^"))
+            else:
+                huggingface_folder.without_norm(state)
+
+
+def test_conversions_carry_a_checksum(folder):
+    """Weights, names, shapes and configuration: any bit of the file."""
+    model, chance = folder / "model.safetensors", random.Random(0)
+    content = model.read_bytes()
+    sound = read(model)
+    for _ in range(150):
+        changed = bytearray(content)
+        changed[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        model.write_bytes(changed)
+        try:
+            Hubert(source=str(model))
+            found = read(model)  # what was changed says nothing, as spaces do
+        except CheckpointError as error:
+            assert str(model) in str(error)
+        else:
+            assert all(torch.equal(found[name], sound[name]) for name in sound)
+
+
+@pytest.mark.parametrize("value", ["a", None, [1], {"b": 1}, 0, 1e9])
+def test_configurations_of_wrong_types(value, folder):
+    """Whatever is raised on the way is an error that names the file."""
+    from safetensors.torch import load_file, save_file
+
+    model = folder / "model.safetensors"
+    about = converted(model)
+    for key in ("num_layers", "hidden_size", "conv_layers", "num_heads"):
+        config = {**about["config"], key: value}
+        text = json.dumps({**about, "config": config})
+        save_file(load_file(model), model, {"s3prl_sb": text})
+        with pytest.raises(CheckpointError, match=str(model)):
+            Hubert(source=str(model))
+
+
+@pytest.mark.parametrize("key", ["frame_length", "num_mel_bins"])
+def test_spectral_features_fit_into_the_machine(key):
+    from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+
+    started = time.monotonic()
+    with pytest.raises(CheckpointError, match="there may be 10000, and 10 s"):
+        KaldiFeatures(**{key: 10**6})
+    assert time.monotonic() - started < 2

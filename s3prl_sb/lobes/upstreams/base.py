@@ -19,6 +19,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import inspect
 import itertools
 
@@ -27,6 +28,7 @@ import torch
 from s3prl_sb.constructors import flags, parameters
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams import adapters, finiteness, values
+from s3prl_sb.lobes.upstreams.products import Products
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -60,7 +62,7 @@ class _Built(type):
         for name, value in kwargs.items():
             if isinstance(value, dict):  # such as a card's config
                 values.check_options({name: value}, cls.__name__)
-        with opened.listening() as found:
+        with opened.listening() as found, values.naming_checkpoint(cls, found):
             self = super().__call__(*args, **kwargs)
         self.opened_files = found
         # What a module was built from is part of its identity: the feature
@@ -213,7 +215,9 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
         hidden_states = []
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze):
+        trains = torch.is_grad_enabled() and not self.freeze
+        products = Products() if self.freeze else contextlib.nullcontext()
+        with torch.set_grad_enabled(trains), products:
             for group in self._groups(samples, wavs.device.type):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
                 rows = [torch.arange(frames[i]) + i * longest for i in group]

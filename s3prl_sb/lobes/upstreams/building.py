@@ -17,12 +17,13 @@ import math
 import torch
 from torch import nn
 
+from s3prl_sb.files import SAYS
 from s3prl_sb.lobes.upstreams import values
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, load_weights, read
 from s3prl_sb.lobes.upstreams.fetch import fetch
 
 #: Under this key a converted checkpoint holds its configuration.
-CONVERTED = "s3prl_sb"
+CONVERTED = SAYS
 _SIZES_ONLY = contextvars.ContextVar("sizes_only", default=False)
 
 

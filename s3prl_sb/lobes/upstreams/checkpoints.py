@@ -169,11 +169,11 @@ def read(path):
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at '{path}'.")
+        raise files.MissingFile(f"No checkpoint at '{path}'.")
     opened(path)
     if path.suffix == ".safetensors":
         try:
-            return files.read_safetensors(path, "a safetensors file that is whole")[0]
+            return files.read_safetensors(path, "a safetensors file that is whole")
         except files.FileError as error:
             raise CheckpointError(str(error)) from error
     # With it torch takes no unpickler but its own, which ours is stricter than.

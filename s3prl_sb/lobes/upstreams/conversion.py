@@ -15,20 +15,18 @@ import dataclasses
 import inspect
 import io
 import json
-import os
 import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from s3prl_sb import own, resources, trust
 from s3prl_sb.errors import printable
-from s3prl_sb.files import write_text, yaml_parser
+from s3prl_sb.files import write_safetensors, write_text, yaml_parser
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
 from s3prl_sb.lobes.upstreams import title as title_of
-from s3prl_sb.lobes.upstreams.building import CONVERTED, converted
+from s3prl_sb.lobes.upstreams.building import converted
 from s3prl_sb.lobes.upstreams.fetch import fetch
 from s3prl_sb.parts import Part, recover
 
@@ -257,9 +255,7 @@ def _save(network, about, path):
             tensor = tensor.clone()
         storages.add(tensor.untyped_storage().data_ptr())
         weights[name] = tensor
-    save_file(weights, path, {CONVERTED: json.dumps(about)})
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+    write_safetensors(path, weights, about)
 
 
 def _yaml(name, node):

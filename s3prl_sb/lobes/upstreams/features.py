@@ -17,6 +17,7 @@ import torch
 import torchaudio.compliance.kaldi
 import torchaudio.functional
 
+from s3prl_sb.lobes.upstreams import values
 from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
 
 KALDI = {
@@ -109,10 +110,9 @@ class AcousticFeatures(Upstream):
     def __init__(self, deltas, delta_window, cmvn, freeze, precision):
         super().__init__(freeze=freeze, precision=precision)
         if deltas < 0 or delta_window < 3 or delta_window % 2 == 0:
-            raise ValueError(
-                "deltas must be 0 or more and delta_window odd, 3 or more; got "
-                f"{deltas} and {delta_window}"
-            )
+            given = f"{deltas} and {delta_window}"
+            needed = "deltas must be 0 or more and delta_window odd, 3 or more"
+            raise ValueError(f"{needed}; got {given}")
         self.deltas, self.delta_window, self.cmvn = deltas, delta_window, cmvn
         # Nothing else would remember where the module was moved to.
         self.register_buffer("place", torch.empty(0), persistent=False)
@@ -128,8 +128,9 @@ class AcousticFeatures(Upstream):
             x = normalize(x) if self.cmvn else x
         return [x.to(PRECISIONS[self.precision])]
 
-    def _probe(self):
+    def _probe(self, bands):
         """The size of the features; bad options fail here, not in training."""
+        values.check_features(self.min_samples / self.sample_rate, bands)
         return self.encode(torch.zeros(1, self.min_samples))[0].shape[-1]
 
 
@@ -192,7 +193,7 @@ class KaldiFeatures(AcousticFeatures):
         # The same rounding as torchaudio's.
         self.window = int(self.sample_rate * self.options["frame_length"] * 0.001)
         self.stride = int(self.sample_rate * self.options["frame_shift"] * 0.001)
-        self.output_size = self._probe()
+        self.output_size = self._probe(self.options.get("num_mel_bins", 0))
 
     @property
     def min_samples(self):
@@ -273,13 +274,12 @@ class StftFeatures(AcousticFeatures):
         self.n_fft, self.n_mfcc = n_fft, n_mfcc
         self.n_mels = n_mels or (128 if feature == "mfcc" else 80)
         if not 0 < self.window <= n_fft or self.stride < 1:
-            raise ValueError(
-                f"win_ms {win_ms} and hop_ms {hop_ms} are {self.window} and "
-                f"{self.stride} samples; the window must fit n_fft, {n_fft}"
-            )
+            given = f"win_ms {win_ms} and hop_ms {hop_ms}"
+            given += f" are {self.window} and {self.stride} samples"
+            raise ValueError(f"{given}; the window must fit n_fft, {n_fft}")
         if feature == "mfcc" and n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc {n_mfcc} is more than n_mels {self.n_mels}")
-        self.output_size = self._probe()
+        self.output_size = self._probe(self.n_mels)
 
     @property
     def min_samples(self):
@@ -296,10 +296,10 @@ class StftFeatures(AcousticFeatures):
         sizes = (self.n_fft, self.stride, self.window)
         window = _hann(self.window, wavs.device)
         stft = torch.stft(wavs, *sizes, window, pad_mode="reflect", return_complex=True)
-        magnitude = stft.abs().transpose(1, 2)
+        x = stft.abs().transpose(1, 2)
         if self.feature == "magnitude":  # the one with a floor, not an offset
-            return magnitude.clamp_min(1e-8).log() if self.log else magnitude
-        x = magnitude.pow(2)
+            return x.clamp_min(1e-8).log() if self.log else x
+        x = x.pow(2)
         if self.feature != "linear":
             x = x @ _mel_bands(x.shape[-1], self.n_mels, self.sample_rate, x.device)
         if self.feature == "mfcc":

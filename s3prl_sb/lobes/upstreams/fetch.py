@@ -30,6 +30,10 @@ from s3prl_sb.locks import Lock
 from s3prl_sb.resources import cache_folder
 from s3prl_sb.transfer import offline
 
+#: What files hold is known by their content, so how they are found and read is no
+#: part of an identity; see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
 #: What a folder of Hugging Face needs to hold; the rest is not downloaded.
 HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin"]
 HF_FILES += ["*.ckpt", "*.txt"]

@@ -63,16 +63,20 @@ def check(upstream, states, wavs):
     if damaged:
         raise WeightsError(
             f"The weights of {name} are at fault, not the audio: not finite are "
-            f"{', '.join(damaged[:6])}{' …' * (len(damaged) > 6)}. Get its checkpoint "
-            "again."
+            f"{', '.join(damaged[:6])}{' …' * (len(damaged) > 6)}. {_again(upstream)}"
         )
     loudest = max(float(wav.abs().max()) for wav in wavs)
     if loudest > LOUDEST:
         raise Loud(f"holds samples of up to {loudest:.2g}: audio is within -1 and 1")
     half = getattr(upstream, "precision", "fp32") != "fp32"
-    fix = "Use precision: fp32." if half else "Get its checkpoint again."
+    fix = "Use precision: fp32." if half else _again(upstream)
     raise WeightsError(
         f"{name} is at fault, not the audio: hidden state {bad[0]} is not finite in "
         f"{upstream.precision}, and its weights are. Some are too large, or its code "
         f"divides by zero. {fix}"
     )
+
+
+def _again(upstream):
+    source = getattr(upstream, "arguments", {}).get("source")
+    return f"Get its checkpoint again: {source}" if source else "Get other weights."

@@ -5,16 +5,15 @@ Authors
 """
 
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
+from s3prl_sb.files import write_safetensors
 from s3prl_sb.lobes.upstreams import card, load
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import CONVERTED, build
+from s3prl_sb.lobes.upstreams.building import build
 from s3prl_sb.lobes.upstreams.checkpoints import load_weights
 
 #: How the names of the inner upstream's weights start.
@@ -85,11 +84,11 @@ class Headed(Upstream):
 
 def _converted(name, config, weights, freeze):
     """The upstream of a card, as ``s3prl-sb convert`` keeps it."""
-    content = json.dumps({"class": card(name).tag.value, "config": config})
+    about = {"class": card(name).tag.value, "config": config}
     weights = {key: tensor.contiguous() for key, tensor in weights.items()}
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / f"{name}.safetensors")
-        save_file(weights, file, {CONVERTED: content})
+        write_safetensors(file, weights, about)
         return load(name, source=file, freeze=freeze)
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.files import naming, read_json
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams import checkpoints, values
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 #: Of a weight-normed one: the weight's length and its direction, once and now.
@@ -123,7 +123,8 @@ def without_norm(weights):
         for suffix, other in LENGTHS.items():
             direction = re.sub(rf"\b{re.escape(suffix)}$", other, name)
             if direction != name and direction in weights:
-                v, g = result.pop(direction).float(), result.pop(name).float()
+                v, g = (values.single(weights, part) for part in (direction, name))
+                del result[direction], result[name]
                 over = [i for i, size in enumerate(g.shape) if size == 1]
                 weight = v * (g / v.norm(dim=over, keepdim=True))
                 result[f"{name.removesuffix(suffix)}weight"] = weight

@@ -8,6 +8,8 @@ import re
 
 import torch
 
+from s3prl_sb.lobes.upstreams import values
+
 
 def renamed(weights, table, training_only):
     """Our names and shapes.
@@ -41,8 +43,10 @@ def renamed(weights, table, training_only):
             tensor = tensor.flatten()  # [heads, size of a head], [1, heads, 1, 1]
         result[name] = tensor
     positions = "encoder.positions.convolutions.0.weight"
-    g = result.pop(positions + "_g", None)
-    v = result.pop(positions + "_v", None)
-    if g is not None and v is not None:  # weight norm over all but the kernel
-        result[positions] = torch._weight_norm(v.float(), g.float(), 2)
+    norm = [positions + "_v", positions + "_g"]
+    if set(norm) <= result.keys():  # weight norm over all but the kernel
+        v, g = (values.single(result, name) for name in norm)
+        result[positions] = torch._weight_norm(v, g, 2)
+    for name in norm:
+        result.pop(name, None)
     return result

@@ -19,6 +19,8 @@ from s3prl_sb.errors import UserError
 
 #: No option of a speech model is larger: vocabularies, samples of a window.
 LARGEST = 10_000_000
+#: Of spectral features: seconds of a window, and its bands.
+LONGEST, MOST_BANDS = 10, 10_000
 #: A network of random weights has fewer tensors: some 1000 layers.
 MOST_TENSORS = 20_000
 #: What a network may have more than its checkpoint: tensors that pre-training alone
@@ -158,6 +160,87 @@ def bounded(options, weights=None, source=None, sizes_only=False):
         raise too_large(f"no network that can be built ({reason})") from error
     finally:
         hook.remove()
+
+
+@contextlib.contextmanager
+def naming_checkpoint(kind, found):
+    """Turns what goes wrong with a checkpoint into an error that names it.
+
+    Arguments
+    ---------
+    kind : type
+        Of the upstream that is built inside.
+    found : s3prl_sb.identity.opened.Opened
+        What it has opened so far. As long as that is nothing, errors are about its
+        arguments, and pass through; so do all that users can mend already.
+
+    Raises
+    ------
+    CheckpointError
+        That names the first file or folder.
+    """
+    try:
+        yield
+    except Exception as error:  # a configuration of wrong types may raise anything
+        path = next(iter(found.names.values()), None)
+        is_told = isinstance(error, UserError)
+        if path is None or path in str(error):
+            raise
+        if is_told and not isinstance(error, CheckpointError):
+            raise
+        reason = str(error).strip()
+        if not is_told:
+            reason = reason.partition("\n")[0] or "it lacks something"
+            reason = f"no {kind.__name__} can be built of it: {reason}"
+        raise CheckpointError(f"'{path}': {reason}") from error
+
+
+def single(weights, name):
+    """Returns a weight in single precision, for a reader that computes with it.
+
+    Arguments
+    ---------
+    weights : dict
+        Names to tensors.
+    name : str
+        Of the weight.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Raises
+    ------
+    CheckpointError
+        That names it, if it holds whole numbers, which would become weights unseen.
+    """
+    weight = torch.as_tensor(weights[name])
+    if not weight.is_floating_point():
+        kind = str(weight.dtype).removeprefix("torch.")
+        raise CheckpointError(f"whole numbers are no weights: {name} ({kind})")
+    return weight.float()
+
+
+def check_features(seconds, bands):
+    """Refuses spectral features that would fill the memory.
+
+    Arguments
+    ---------
+    seconds : float
+        Of their window.
+    bands : int
+        How many there are.
+
+    Raises
+    ------
+    CheckpointError
+        That says what there may be.
+    """
+    if seconds > LONGEST or bands > MOST_BANDS:
+        raise CheckpointError(
+            f"features of {bands} bands and a window of {seconds:g} s: there may be "
+            f"{MOST_BANDS}, and {LONGEST} s"
+        )
 
 
 def check_weights(weights, own, source):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams import checkpoints, values
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
@@ -170,7 +170,7 @@ def read_vggish(path, pca=None):
             f"'{path}' is not the whitening of VGGish: that has {' and '.join(keys)}. "
             f"It holds: {', '.join(sorted(map(str, parameters))[:12])}"
         )
-    vectors, means = (torch.as_tensor(parameters[key]).float() for key in keys)
+    vectors, means = (values.single(parameters, key) for key in keys)
     weights = {"pca.vectors": vectors, "pca.means": means.flatten()}
     for ours, theirs in (("convolutions", "features"), ("linears", "embeddings")):
         for i, place in enumerate(PLACES[ours]):
