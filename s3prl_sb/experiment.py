@@ -147,12 +147,16 @@ def _apart(hparams_file, overrides):
 
 
 def say_what_is_wrong():
-    """A user's mistake ends in its message alone, not in a traceback."""
+    """A user's mistake, or Ctrl-C, ends in a message alone, not in a traceback."""
     otherwise = sys.excepthook
 
     def hook(kind, error, traceback):
-        if issubclass(kind, UserError) and not os.environ.get("S3PRL_SB_TRACEBACK"):
+        if os.environ.get("S3PRL_SB_TRACEBACK"):
+            otherwise(kind, error, traceback)
+        elif issubclass(kind, UserError):
             logger.error("%s", error)
+        elif issubclass(kind, KeyboardInterrupt):
+            logger.error("Interrupted. The same command goes on from where it was.")
         else:
             otherwise(kind, error, traceback)
 

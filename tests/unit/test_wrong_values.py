@@ -310,3 +310,12 @@ def test_of_each_recipe(name, given, words, tmp_path, monkeypatch):
     file = resources.recipes()[f"SUPERB/{name}"] / "hparams/train.yaml"
     argv = [file, *given.split(" ", 1)]
     assert words in message(argv, tmp_path, monkeypatch)
+
+
+def test_ctrl_c_is_no_error_of_ours(monkeypatch, caplog, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.delenv("S3PRL_SB_TRACEBACK", raising=False)
+    experiment.say_what_is_wrong()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err.count("Traceback") == 0
+    assert "Interrupted. The same command goes on" in caplog.text
