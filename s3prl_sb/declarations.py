@@ -167,7 +167,9 @@ class Declaration:
             for item in made if is_list else [made]:
                 if name == "class":
                     item = getattr(item, "func", item)  # of a functools.partial
-                    fits = issubclass(item, wanted) if isclass(item) else callable(item)
+                    is_made = bool(self.of) and isinstance(item, wanted)  # by !new:
+                    fits = callable(item) and not is_made
+                    fits = issubclass(item, wanted) if isclass(item) else fits
                 else:
                     named = isclass(getattr(item, "func", item))  # by !name:
                     fits = isinstance(item, wanted) and not named

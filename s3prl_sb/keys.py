@@ -25,7 +25,7 @@ from pathlib import Path
 from s3prl_sb import kinds, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
 from s3prl_sb.files import read_yaml
-from s3prl_sb.nodes import line_of, plain, tag, written
+from s3prl_sb.nodes import line_of, plain, shown, tag, written
 
 __all__ = ["KeysError", "Schema", "shared"]
 
@@ -53,6 +53,12 @@ class Schema:
 
     def __init__(self, file, tree):
         self.file, self.tree = Path(file), tree
+        for key in tree:
+            if not isinstance(key, str):
+                line = line_of(tree, key)
+                raise KeysError(
+                    f"{shown(file)}, line {line}: a key is a text, not {written(key)}."
+                )
         self.own = declared(tree.get(OWN) or {}, self.file)
         self.declarations = {**shared(), **self.own}
 
@@ -163,7 +169,7 @@ class Schema:
         return _checked(self[key], value, self.tree.get(key), f"{where}{key}")
 
     def check_made(self, key, value, where=""):
-        """Looks whether what was made of a key is what is wanted.
+        """A value of a key as it was made, or an error that says what would do.
 
         Arguments
         ---------
@@ -174,16 +180,23 @@ class Schema:
         where : str
             Comes before the key in the error.
 
+        Returns
+        -------
+        object
+
         Raises
         ------
         KeysError
-            With the class that is wanted.
+            With the class, or the kind, that is wanted.
         """
         declaration = self[key]
+        if declaration.is_plain:  # of what has a tag the outcome is known now alone
+            return _checked(declaration, value, None, f"{where}{key}")
         if declaration.is_made and not declaration.is_what_it_should(value):
             raise KeysError(
                 f"{where}{key} is {_words(declaration)}, not {_kind(value)}."
             )
+        return value
 
     def kept(self, values):
         """What a run has to go on with, of some keys and their values.

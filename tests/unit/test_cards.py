@@ -179,7 +179,7 @@ def test_a_module_beside_the_card(write, monkeypatch):
         ("mine: {source: x}\n", "is not a !new: node"),
         (f"mine: {KALDI.replace('new', 'name')}\n", "is not a !new: node"),
         ("mine: [\n", "is not valid YAML"),
-        ("", "holds 0 cards"),
+        ("", "holds no cards"),
         ("- a\n- b\n", "mine.yaml"),
     ],
 )

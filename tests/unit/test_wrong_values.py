@@ -89,7 +89,7 @@ def message(argv, tmp_path, monkeypatch):
         ("--featurizer '{normalize: ja}'", "normalize is True or False, not 'ja'"),
         (
             "--featurizer null",
-            "--featurizer is an object made by !new: (a torch.nn.Mod",
+            "--featurizer is an object made by !new: (a s3prl_sb.l",
         ),
         (
             "--featurizer !new:s3prl_sb.lobes.featurizer.Featurizr",
@@ -151,7 +151,7 @@ def message(argv, tmp_path, monkeypatch):
         ("--xyzzy 3", "There is no key 'xyzzy'. There are: seed, upstream"),
         ("--__keys '{lr: {is: text}}'", "There is no key '__keys'"),
         ("--lr 1 --lr 2", "--lr is given twice"),
-        ("--lr '{'", "The command line is no YAML at "),
+        ("--lr '{'", "--lr { is no YAML: did not find expected node content."),
         ("--lr '!ref <x>'", "--lr: <x> refers to no key"),
         ("--lr '!foo 3'", "--lr: could not determine a constructor for the tag '!foo'"),
         ("--data_folder '[a, b]'", "--data_folder is a folder or null, not ['a', 'b']"),
@@ -173,17 +173,17 @@ def test_no_recipe_at_all(tmp_path, monkeypatch):
         (
             "<upstream>",
             "<upstrem>",
-            "line 11: upstream_model: <upstrem> refers to no k",
+            "line N: upstream_model: <upstrem> refers to no k",
         ),
-        ("upstream: h", " upstream: h", "mine.yaml' is not a recipe: line 9: expected"),
-        ("seed: 1986", "seed 1986", "is not a recipe: line 6: mapping values are not"),
+        ("upstream: h", " upstream: h", "mine.yaml' is not a recipe: line N: expected"),
+        ("seed: 1986", "seed 1986", "is not a recipe: line N: could not find expected"),
         ("seed: 1986", 'seed: "1986', "is not a recipe: line"),
         (
             "seed: 1986",
             "seed: abc",
-            "line 5: seed is a whole number from 0 to 4294967295",
+            "line N: seed is a whole number from 0 to 4294967295",
         ),
-        ("seed: 1986", "seed: !ref <seed>", "line 5: seed: its references go round"),
+        ("seed: 1986", "seed: !ref <seed>", "line N: seed: its references go round"),
         ("lr: 0.0001", "lr: fast", "lr is a number above 0, not 'fast'"),
         (
             "pipes.LoadAudio",
@@ -228,7 +228,9 @@ def test_in_a_yaml_of_ones_own(old, new, words, tmp_path, monkeypatch):
     mine.write_text(text.replace(old, new, 1), "utf-8")
     argv = [mine] if "PLACEHOLDER" not in new else [mine, "--lr=1"]
     said = _said(argv, "PLACEHOLDER" in new, tmp_path, monkeypatch)
-    assert re.search(words.replace("(", r"\("), said), said
+    assert re.search(words.replace("(", r"\(").replace("line N", r"line \d+"), said), (
+        said
+    )
 
 
 def _said(argv, without_upstream, tmp_path, monkeypatch):
