@@ -13,8 +13,9 @@ import os
 import re
 
 from s3prl_sb import constructors
+from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
-from s3prl_sb.keys import Schema, check_together
+from s3prl_sb.keys import Schema
 from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import plain, shown, tag
 

@@ -78,9 +78,10 @@ class Declaration:
         return any(name in kinds.PATHS for name, _ in self.kinds)
 
     @property
-    def files(self):
-        """The arguments inside of it that name files."""
-        return [name for name, inner in self.inside.items() if inner.is_path]
+    def counts(self):
+        """Whether a number is another one if this is: what is read, what is kept."""
+        reads = any(name in kinds.READ for name, _ in self.kinds)
+        return reads or self.is_kept or self.test or self.protocol is not False
 
     @property
     def is_literal(self):

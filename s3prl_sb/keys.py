@@ -17,9 +17,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import functools
-import math
 from pathlib import Path
 
 from s3prl_sb import kinds, resources
@@ -211,7 +209,23 @@ class Schema:
         dict
             Without the keys that are free on resume, also inside of mappings.
         """
-        return _kept(values, self)
+        return _chosen(values, self, "is_kept")
+
+    def counting(self, values):
+        """What the number of a run depends on, of some keys and their values.
+
+        Arguments
+        ---------
+        values : dict
+            As for :meth:`kept`.
+
+        Returns
+        -------
+        dict
+            Without the keys that say how it is computed, such as ``num_workers``, and
+            where it writes, also inside of mappings.
+        """
+        return _chosen(values, self, "counts")
 
     def changed(self, values):
         """The keys whose values are not the recipe's own.
@@ -301,63 +315,17 @@ def _words(declaration):
     return f"{words} (a {declaration.of})" if declaration.of else words
 
 
-def check_together(values):
-    """Looks whether keys fit to each other.
-
-    Arguments
-    ---------
-    values : dict
-        Keys of a recipe and their values; those that are not there are not looked at.
-
-    Raises
-    ------
-    KeysError
-        With values that would do.
-
-    Example
-    -------
-    >>> check_together({"total_steps": 1000, "steps_per_epoch": 300})
-    Traceback (most recent call last):
-    ...
-    s3prl_sb.declarations.KeysError: total_steps 1000 is no multiple of …
-    """
-    total, epoch = values.get("total_steps", 0), values.get("steps_per_epoch", 1)
-    if total % epoch:
-        better = math.gcd(total, epoch)
-        raise KeysError(
-            f"total_steps {total} is no multiple of steps_per_epoch {epoch}: choose "
-            f"both, such as {total} and {better}."
-        )
-    if values.get("batch_size", 1) is None and not values.get("batch_seconds"):
-        count = dataclasses.replace(shared()["batch_size"], optional=False).words()
-        raise KeysError(f"batch_size is {count}, not None, without batch_seconds.")
-    trained = values.get("freeze") is False
-    if trained and values.get("cache") in ("pooled", "frames"):
-        raise KeysError(
-            f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
-            "False): give cache: auto or off."
-        )
-    rates = values.get("lr_search") or ()
-    if trained and rates:
-        raise KeysError(
-            "lr_search shares one frozen upstream between all learning rates: with "
-            "freeze: False choose lr yourself."
-        )
-    if len(set(rates)) < len(rates):
-        raise KeysError(
-            "lr_search is a list of different learning rates, such as [0.1, 0.01], not "
-            f"{rates}."
-        )
-
-
-def _kept(values, among):
+def _chosen(values, among, wanted):
+    """The keys whose declarations say so, also inside of mappings."""
     found = {}
     for key, value in values.items():
         declaration = _of(among, key)
-        if declaration is None or declaration.is_kept:
+        if declaration is None or getattr(declaration, wanted):
+            inside = value
             if isinstance(value, dict) and declaration is not None:
-                value = _kept(value, declaration.inside)
-            found[key] = value
+                inside = _chosen(value, declaration.inside, wanted)
+            if inside or not value:
+                found[key] = inside
     return found
 
 

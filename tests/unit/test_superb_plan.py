@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from s3prl_sb.superb import command, data, guard, plan, tasks
+from s3prl_sb.superb import command, configurations, data, guard, plan, tasks
 from s3prl_sb.superb.jobs import Job, Runner, last_lines, reason
 
 
@@ -570,3 +570,28 @@ def test_the_end_of_a_log(tmp_path):
     log.write_text("--- start\n\n 10%\r 50%\r100% done\n" + "x\n" * 3)
     assert last_lines(log, 2).split() == ["|", "x", "|", "x"]
     assert "| 100% done" in last_lines(log) and "---" not in last_lines(log)
+
+
+@pytest.mark.parametrize(
+    "keys, is_another",
+    [
+        ({"cache_folder": "/tmp"}, False),
+        ({"cache_processes": 2, "ckpt_interval_steps": 3}, False),
+        ({"train_dataloader_opts": {"num_workers": 0}}, False),
+        ({"valid_dataloader_opts": {"num_workers": 0}}, False),
+        ({"train_dataloader_opts": {"num_workers": 0, "batch_size": 3}}, True),
+        ({"total_steps": 10000}, True),
+        ({"test_csv": "/x.csv"}, True),
+        ({"upstream_model": {"freeze": False}}, True),
+    ],
+)
+def test_another_run_by_what_the_schema_says(keys, is_another, tmp_path):
+    data = {"KS": {"data_folder": "/nowhere"}}
+    (plain,) = plan.make(["mel"], ["KS"], data, {}, tmp_path)
+    (other,) = plan.make(["mel"], ["KS"], data, {"KS": keys}, tmp_path)
+    assert (plain.folder != other.folder) == is_another
+    by = [
+        configurations.Configuration(data, {"KS": each}, output=tmp_path).keys("KS")
+        for each in ({}, keys)
+    ]
+    assert (by[0] != by[1]) == is_another
