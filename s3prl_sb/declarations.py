@@ -9,8 +9,6 @@ Authors
 
 import dataclasses
 import functools
-import pydoc
-from inspect import isclass
 
 from s3prl_sb import kinds, resources
 from s3prl_sb.errors import UserError
@@ -161,6 +159,9 @@ class Declaration:
         """
         if made is None:
             return self.optional
+        import pydoc
+        from inspect import isclass
+
         wanted = pydoc.locate(self.of) if self.of else object
         for name, is_list in self.kinds:
             if is_list != isinstance(made, (list, tuple)):

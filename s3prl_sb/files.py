@@ -12,7 +12,6 @@ from pathlib import Path
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.opened import opened
-from s3prl_sb.parts import Part
 
 #: No file of ours has more values; a few lines of YAML may stand for billions.
 MOST_VALUES = 1_000_000
@@ -343,6 +342,8 @@ def write_text(path, text):
 
 
 def _write(path, text):
+    from s3prl_sb.parts import Part  # not for those who only read
+
     with Part(path) as part:
         with open(part.path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -18,11 +18,13 @@ Authors
 """
 
 import functools
+import os
 from pathlib import Path
 
 from s3prl_sb import kinds, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
 from s3prl_sb.files import read_yaml
+from s3prl_sb.identity import opened
 from s3prl_sb.nodes import line_of, plain, shown, tag, written
 
 __all__ = ["KeysError", "Schema", "shared"]
@@ -80,7 +82,9 @@ class Schema:
         KeysError
             For a declaration that says nothing.
         """
-        return cls(hparams_file, read_yaml(hparams_file, "a recipe", kind=dict))
+        path = os.path.abspath(hparams_file)
+        state = tuple(opened.state(path)) if os.path.isfile(path) else None
+        return cls(hparams_file, _tree(str(hparams_file), path, state))
 
     @classmethod
     def of_recipe(cls, name):
@@ -282,6 +286,11 @@ class Schema:
         resolved = plain(ruamel.yaml.YAML().load(text))
         as_written = plain(self.tree)
         return {k: resolved[k] for k in made if values.get(k) != as_written[k]}
+
+
+@functools.lru_cache(maxsize=16)  # a start asks several times
+def _tree(file, path, state):
+    return read_yaml(file, "a recipe", kind=dict)
 
 
 def _checked(declaration, value, default, where):
