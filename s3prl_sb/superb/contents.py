@@ -88,6 +88,8 @@ def split(task, overrides, output):
         there = places and all(_is_there(place, output) for place in places)
         if schema(task).is_path(key) and there:
             data[key] = [_content(str(place)) for place in places]
+        elif isinstance(value, dict):
+            kept[key] = _without_places(plain(value), key, Path.cwd(), data)
         else:
             kept[key] = value
     return kept, data

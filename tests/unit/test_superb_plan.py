@@ -238,7 +238,7 @@ def test_another_version_is_noted_and_changes_nothing(tmp_path, monkeypatch):
 
 
 def test_epochs_are_whole(tmp_path):
-    message = "KS: total_steps 1000 is no multiple of steps_per_epoch 5000: give both"
+    message = "KS: total_steps 1000 is no multiple of steps_per_epoch 5000: choose both"
     with pytest.raises(ValueError, match=message):
         make(tmp_path, budget={"KS": {"total_steps": 1000}})
     make(tmp_path, budget={"KS": {"total_steps": 1000, "steps_per_epoch": 100}})
@@ -595,3 +595,39 @@ def test_another_run_by_what_the_schema_says(keys, is_another, tmp_path):
         for each in ({}, keys)
     ]
     assert (by[0] != by[1]) == is_another
+
+
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ("{cache: frames, freeze: no}", "KS: cache: frames is impossible"),
+        ("{batch_size: null}", "KS: batch_size is a whole number .* without batch_sec"),
+        ("{featurizer: {normalize: ja}}", "KS: featurizer.normalize is True or False"),
+        (
+            "{train_dataloader_opts: {x: 1}}",
+            "there is no key 'train_dataloader_opts.x'",
+        ),
+    ],
+)
+def test_budgets_are_refused_before_anything_runs(keys, words, tmp_path):
+    (tmp_path / "budget.yaml").write_text(f"KS: {keys}")
+    with pytest.raises(ValueError, match=words):
+        budget = data.read_budget(str(tmp_path / "budget.yaml"))
+        plan.make(["mel"], ["KS"], {"KS": {}}, budget, tmp_path)
+
+
+def test_what_arguments_of_a_budget_name_is_known_by_content(tmp_path):
+    budget, file = tmp_path / "budget.yaml", tmp_path / "mine.pt"
+    budget.write_text(
+        "KS: {upstream_model: {source: mine.pt}, featurizer: {normalize: off}}"
+    )
+    folders = []
+    for content in ("a", "b"):
+        file.write_text(content)
+        (run,) = plan.make(
+            ["mel"], ["KS"], {"KS": {}}, data.read_budget(str(budget)), tmp_path / "out"
+        )
+        assert run.overrides["upstream_model"]["source"] == str(file)
+        assert run.overrides["featurizer"] == {"normalize": False}
+        folders.append(run.folder)
+    assert folders[0] != folders[1]
