@@ -229,19 +229,26 @@ def _check_argument(name, node, known, made, where):
     raise MakingError(f"{where}{made} takes no '{name}'. {near(str(name), known)}")
 
 
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 def _inherited(made):
-    """What a class and those that it inherits from take."""
-    found = {} if isinstance(made, type) else parameters(made)
-    for base in reversed(getattr(made, "__mro__", ())):
+    """What a class takes, and those that its ``**kwargs`` go to."""
+    if not isinstance(made, type):
+        return parameters(made)
+    found = {}
+    for base in made.__mro__:
         if "__init__" in vars(base) and base is not object:
-            found.update(parameters(base.__init__))
+            taken = parameters(base.__init__)
+            found = {**taken, **found}
+            if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+                break
     return found
 
 
 def _along(made):
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = _inherited(made).items()
-    return [n for n, p in found if p.kind not in variadic and n != "self"]
+    return [n for n, p in found if p.kind not in _VARIADIC and n != "self"]
 
 
 @contextlib.contextmanager

@@ -148,6 +148,29 @@ def message(argv, tmp_path, monkeypatch):
         ("--device gpu", "--device gpu: torch knows no such device. There are: cpu"),
         ("--device cuda:99", "--device cuda:99: torch sees"),
         ("--precision fp8", "--precision: invalid choice: 'fp8'"),
+        ("--device meta", "--device meta: torch cannot compute on it here"),
+        ("--precison fp16", "no key 'precison'. Did you mean precision"),
+        ("--noprogresbar", "no key 'noprogresbar'. Did you mean noprogressbar?"),
+        ("--max_grad 5", "no key 'max_grad'. Did you mean max_grad_norm?"),
+        ("--debug maybe", "'maybe' belongs to no key: give --key value."),
+        ("lr=3", "'lr=3' belongs to no key"),
+        ("--lr 1 2", "'2' belongs to no key"),
+        ("--train_csv ''", "--train_csv has no value. It is a file or null."),
+        ("--data_folder=", "--data_folder has no value. It is a folder or null."),
+        ("--lr '!apply:os.getcwd []'", "--lr is a number above 0, not '/"),
+        (
+            "--head '!new:torch.nn.Linear {in_features: 3, out_features: 3}'",
+            "--head is a class or a function named by !name: (a torch.nn.Module), not",
+        ),
+        (
+            "--featurizer '!new:torch.nn.Linear {in_features: 3, out_features: 3}'",
+            "(a s3prl_sb.lobes.featurizer.Featurizer), not torch.nn",
+        ),
+        (
+            "--train_pipes '[!new:s3prl_sb.dataio.pipes.LoadAudio {rate: 3}]'",
+            "--train_pipes: s3prl_sb.dataio.pipes.LoadAudio takes no 'rate'",
+        ),
+        ("--opt_class '{fused: maybe}'", "fused is True or False, not 'maybe'"),
         ("--xyzzy 3", "There is no key 'xyzzy'. There are: seed, upstream"),
         ("--__keys '{lr: {is: text}}'", "There is no key '__keys'"),
         ("--lr 1 --lr 2", "--lr is given twice"),
@@ -249,6 +272,22 @@ def test_files_that_are_no_recipe(content, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_bytes(content)
     said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
     assert "mine.yaml' is not a recipe: " in said
+
+
+@pytest.mark.parametrize("key", ["1", "null", "[a, b]", "? {a: b}\n"])
+def test_keys_that_are_no_texts(key, tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text(f"seed: 1\n{key}: 2\n")
+    said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
+    assert "mine.yaml', line 2: a key is a text, not " in said
+
+
+def test_a_key_that_stands_twice_in_what_is_made(tmp_path, monkeypatch):
+    text = KS.read_text("utf-8").replace(
+        "    hidden_size: 256", "    hidden_size: 256\n    hidden_size: 8"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
+    assert 'found duplicate key "hidden_size"' in said
 
 
 def test_a_key_that_the_yaml_lacks(tmp_path, monkeypatch):
