@@ -18,6 +18,7 @@ from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import yaml_parser
 from s3prl_sb.keys import Schema
+from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import plain
 
 #: What begins so is YAML on purpose.
@@ -52,9 +53,10 @@ def parse(argv):
         For a key without a value, text that a reference of the YAML would be taken
         for, an option of SpeechBrain that cannot be.
     """
-    hparams_file = _parsed(argv)[0]
+    argv = trust.taken(argv)[0]
+    hparams_file, run_opts, _ = _parsed(argv)
     schema = Schema.of(hparams_file)
-    _, run_opts, overrides = _parsed(quoted(argv, schema))
+    _, run_opts, overrides = _parsed(quoted(argv, schema, vars(run_opts)))
     changes = read_overrides(overrides)
     # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
     changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in schema})
@@ -72,7 +74,7 @@ def _parsed(argv):
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return sb.parse_arguments(trust.taken(argv)[0])
+            return sb.parse_arguments(argv)
     except SystemExit as stopped:
         if not stopped.code:  # --help
             raise
@@ -124,7 +126,7 @@ def expanded(value):
     return value
 
 
-def quoted(argv, schema):
+def quoted(argv, schema, options):
     """A command line whose text survives SpeechBrain's YAML.
 
     Arguments
@@ -132,7 +134,10 @@ def quoted(argv, schema):
     argv : list of str
         The command line.
     schema : s3prl_sb.keys.Schema
-        The keys of the recipe; what belongs to others is left alone.
+        The keys of the recipe.
+    options : dict
+        SpeechBrain's own, as it has read them, with the recipe's YAML under
+        ``param_file``.
 
     Returns
     -------
@@ -141,48 +146,73 @@ def quoted(argv, schema):
     Raises
     ------
     ArgumentError
-        For a key without a value, and for text that a reference of the YAML would
-        be taken for.
+        For what is neither a key nor an option (argparse would take the beginning of
+        an option's name for it, and SpeechBrain would then ignore its value), what
+        belongs to no key, a key without a value, and text that a reference of the
+        YAML would be taken for.
 
     Example
     -------
     >>> schema = Schema.of_recipe("SUPERB/KS")
-    >>> quoted(["a.yaml", "--data_folder", "/x #1", "--lr=0.1"], schema)
+    >>> argv = ["a.yaml", "--data_folder", "/x #1", "--lr=0.1"]
+    >>> quoted(argv, schema, {"param_file": "a.yaml"})
     ['a.yaml', '--data_folder', '"/x #1"', '--lr=0.1']
     """
-    found, key = [], None
+    found, key, places = [], None, [options["param_file"]]
     for argument in [*argv, "--"]:
         if argument.startswith("--"):
             if key in schema:
-                raise ArgumentError(
-                    f"--{key} has no value. It is {schema[key].words()}."
-                )
+                raise ArgumentError(_lacks(key, schema))
             key, equals, value = argument[2:].partition("=")
+            if key and key not in schema and key not in options:
+                known = list({**dict.fromkeys(schema), **options})
+                raise ArgumentError(f"There is no key '{key}'. {near(key, known)}")
             if equals and key in schema:
-                literal = schema[key].is_literal
-                argument = f"--{key}={_literal(key, value, literal)}"
-            key = None if equals else key
-        elif key is not None:
+                argument = f"--{key}={_literal(key, value, schema)}"
+            if equals or isinstance(options.get(key), bool):
+                key = None
+        elif key:
             if key in schema:
-                argument = _literal(key, argument, schema[key].is_literal)
-            key = None
+                argument = _literal(key, argument, schema)
+            if not isinstance(options.get(key), list):  # which takes several
+                key = None
+        elif argument in places:
+            places.remove(argument)
+        else:
+            raise ArgumentError(
+                f"'{argument}' belongs to no key: give --key value. Quote what has "
+                "spaces, and lists: --key '[a, b]'."
+            )
         found.append(argument)
     return found[:-1]
 
 
-def _literal(key, text, literal):
+def _lacks(key, schema):
+    return f"--{key} has no value. It is {schema[key].words()}."
+
+
+def _literal(key, text, schema):
     """A value as YAML: quoted if it is text that YAML would read otherwise."""
     import ruamel.yaml
 
+    if not text.strip():  # of a variable of the shell that is not set
+        raise ArgumentError(_lacks(key, schema))
+    is_yaml = text[0] in "{[!'\""  # on purpose
     try:
         value = yaml_parser("safe").load(text)
-    except ruamel.yaml.YAMLError:  # or a tag
+    except ruamel.yaml.constructor.ConstructorError:  # a tag
         value = ...
-    if text.startswith(YAML) or not text:
+    except ruamel.yaml.YAMLError as error:
+        if is_yaml:
+            raise ArgumentError(
+                f"--{key} {text} is no YAML: {reason(error)}."
+            ) from error
+        value = ...
+    if is_yaml:
         return _escaped(value) if "=" in text and value is not ... else text
     if text in NULL:
         return text
-    if isinstance(value, (bool, int, float)) and not literal:
+    if isinstance(value, (bool, int, float)) and not schema[key].is_literal:
         return text
     if re.search("<[^>]*>", text):
         raise ArgumentError(

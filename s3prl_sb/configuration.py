@@ -13,10 +13,11 @@ import os
 import re
 
 from s3prl_sb import constructors, programs
-from s3prl_sb.constructors import near, reason
+from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import yaml_parser
-from s3prl_sb.keys import Schema, check_together
+from s3prl_sb.keys import Schema
+from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import plain, shown, tag
 
 #: Key of the loaded settings: the recipe as it was written and overridden.
@@ -148,7 +149,7 @@ class Configuration:
         """
         made = constructors.make(self.resolved, lambda key: f"{self.prefix(key)}{key}")
         for key in self.schema:
-            self.schema.check_made(key, made[key], self.prefix(key))
+            made[key] = self.schema.check_made(key, made[key], self.prefix(key))
         recipe = {key: plain(self.written[key]) for key in self.schema}
         if "upstream_model" in recipe:
             recipe["upstream_model"] = plain(self.resolved["upstream_model"])
@@ -172,6 +173,7 @@ class Configuration:
         for key in self.schema:
             if tag(tree[key]) == "!PLACEHOLDER":
                 raise RecipeError(f"The recipe needs a value: give --{key} VALUE.")
+        for key in tree:
             _check_references(tree[key], tree, f"{self.prefix(key)}{key}: ")
         return tree
 
@@ -285,6 +287,20 @@ def _merge(node, changes):
         node[key] = value
 
 
+def _write_out(node, seen):
+    """Writes ``[!new:a.B {c: 1}]`` in lines: in brackets ruamel.yaml loses the tag."""
+    if not isinstance(node, (dict, list)) or id(node) in seen:
+        return
+    seen.add(id(node))
+    inside = list(node.values()) if isinstance(node, dict) else node
+    if isinstance(node, list) and any(tag(item) for item in node):
+        for part in [node, *inside]:
+            if hasattr(part, "fa"):
+                part.fa.set_block_style()
+    for inner in inside:
+        _write_out(inner, seen)
+
+
 def _check_references(node, tree, where):
     """Makes sure that `!ref <a[b].c>` refers to something."""
     if isinstance(node, (dict, list)):
@@ -327,6 +343,7 @@ def _has_references(node, seen):
 
 def _dumped(tree):
     stream = io.StringIO()
+    _write_out(tree, set())
     yaml_parser().dump(tree, stream)
     stream.seek(0)
     return stream

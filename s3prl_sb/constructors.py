@@ -8,7 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import difflib
+import contextlib
 import functools
 import inspect
 import io
@@ -18,7 +18,8 @@ import re
 from s3prl_sb import kinds, programs
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import yaml_parser
-from s3prl_sb.nodes import tag
+from s3prl_sb.messages import near, reason
+from s3prl_sb.nodes import line_of, tag
 
 CALLS = ("!new:", "!name:")
 #: What it makes is known by its arguments, see :mod:`s3prl_sb.identity.code`.
@@ -61,7 +62,7 @@ def make(tree, place):
     """
     seen = set()
     for key, node in tree.items():
-        check(node, f"{place(key)}: ", seen)
+        check(node, lambda _, key=key: f"{place(key)}: ", seen)
     stream = io.StringIO()
     yaml_parser().dump(tree, stream)
     stream.seek(0)
@@ -83,8 +84,9 @@ def check(node, where, seen=None):
     ---------
     node : object
         As ruamel.yaml reads it. Flags written as ``no`` or ``off`` are changed.
-    where : str
-        Comes first in an error.
+    where : callable
+        Takes the line of an argument, None if unknown; returns what comes first in an
+        error of it.
     seen : set, optional
         Of nodes that need no second look.
 
@@ -99,8 +101,13 @@ def check(node, where, seen=None):
     seen.add(id(node))
     if isinstance(node, dict) and tag(node).startswith(CALLS):
         made = tag(node).partition(":")[2]
-        flags(parameters(located(made)), node, f"{where}{made}: ")
-        _check_names(made, node, where)
+        found = located(made)
+        known = takes(found) if found is not None else None
+        along = _inherited(found)
+        for name in list(node):
+            _check_argument(name, node, known, made, where(line_of(node, name)))
+            place = f"{where(line_of(node, name))}{made}: "
+            _give_flag(along.get(name), node, name, place)
     for inner in node.values() if isinstance(node, dict) else node:
         check(inner, where, seen)
 
@@ -167,7 +174,8 @@ def flags(known, arguments, where=""):
     Arguments
     ---------
     known : dict
-        From :func:`parameters`: a flag is what is True or False by default.
+        From :func:`parameters`: a flag is what is True or False by default, or says
+        that it is a bool.
     arguments : dict
         Is changed: "no" and "off", as YAML 1.2 has them, become False.
     where : str
@@ -189,97 +197,103 @@ def flags(known, arguments, where=""):
     >>> flags(parameters(load), {"path": "no", "freeze": "no"})
     {'path': 'no', 'freeze': False}
     """
-    for name, value in list(arguments.items()):
-        default = getattr(known.get(name), "default", None)
-        if isinstance(default, bool) and isinstance(value, str):
-            try:
-                arguments[name] = kinds.flag(value, name)
-            except kinds.WrongKind as error:
-                raise MakingError(f"{where}{error}.") from None
+    for name in list(arguments):
+        _give_flag(known.get(name), arguments, name, where)
     return arguments
 
 
-def _check_names(made, node, where):
-    found = located(made)
-    known = takes(found) if found is not None else None
-    for name in node if known is not None else ():
-        if str(name) not in known and name not in ("_args", "_kwargs"):
-            raise MakingError(
-                f"{where}{made} takes no '{name}'. {near(str(name), known)}"
-            )
+def _give_flag(parameter, arguments, name, where):
+    value = arguments[name]
+    if tag(value) or isinstance(value, (bool, int, float)):
+        return
+    if isinstance(value, (str, list, dict, type(None))) and _is_flag(parameter):
+        if value is None and not isinstance(parameter.default, bool):
+            return
+        try:
+            arguments[name] = kinds.flag(value, name)
+        except kinds.WrongKind as error:
+            raise MakingError(f"{where}{error}.") from None
+
+
+def _is_flag(parameter):
+    if parameter is None or isinstance(parameter.default, bool):
+        return parameter is not None
+    said = str(parameter.annotation)  # such as "bool | None", also of typing
+    return bool(re.search(r"\bbool\b", said)) and "str" not in said
+
+
+def _check_argument(name, node, known, made, where):
+    if known is None or name in ("_args", "_kwargs") or str(name) in known:
+        return
+    raise MakingError(f"{where}{made} takes no '{name}'. {near(str(name), known)}")
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _inherited(made):
+    """What a class takes, and those that its ``**kwargs`` go to."""
+    if not isinstance(made, type):
+        return parameters(made)
+    found = {}
+    for base in made.__mro__:
+        if "__init__" in vars(base) and base is not object:
+            taken = parameters(base.__init__)
+            found = {**taken, **found}
+            if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+                break
+    return found
 
 
 def _along(made):
-    """What a class and those that it inherits from take."""
-    found = {}
-    for base in getattr(made, "__mro__", [made]):
-        if "__init__" in vars(base) and base is not object:
-            found.update(parameters(base.__init__))
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [n for n, p in found.items() if p.kind not in variadic and n != "self"]
+    found = _inherited(made).items()
+    return [n for n, p in found if p.kind not in _VARIADIC and n != "self"]
 
 
-def near(name, known, prefix=""):
-    """A sentence with the names that are near, or with all.
+@contextlib.contextmanager
+def telling(place, made):
+    """Turns whatever making something raises into an error that says where.
 
     Arguments
     ---------
-    name : str
-        As given.
-    known : list of str
-        Those that there are.
-    prefix : str
-        Comes before each in the sentence.
+    place : callable
+        Takes the name of an argument, or None; returns what comes first in an error
+        of it: a file, a line and a key.
+    made : str
+        The dotted name of what is called.
 
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> near("lable", ["label", "id"]), near("xyz", ["label", "id"])
-    ('Did you mean label?', 'There are: label, id.')
-    """
-    found = difflib.get_close_matches(name, known, n=3)
-    found, known = ([f"{prefix}{name}" for name in names] for names in (found, known))
-    if found:
-        return f"Did you mean {' or '.join(found)}?"
-    if not known:
-        return "There are none."
-    more = f", and {len(known) - 12} more" if len(known) > 12 else ""
-    return f"There are: {', '.join(known[:12])}{more}."
-
-
-def reason(error):
-    """What an exception says, in one line.
-
-    Arguments
-    ---------
-    error : Exception
-        Of whatever kind.
-
-    Returns
-    -------
-    str
-        Without a full stop.
+    Raises
+    ------
+    MakingError
+        In the place of any exception but a :class:`~s3prl_sb.errors.UserError`.
 
     Example
     -------
-    >>> reason(ValueError("two\\n  lines."))
-    'two lines'
+    >>> with telling(lambda argument: "'card.yaml', line 1: mine", "float"):
+    ...     float("x")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.constructors.MakingError: 'card.yaml', line 1: mine: could not convert …
     """
-    said = error.args
-    if len(said) > 1 and str(said[0]).startswith("Invalid argument to"):  # HyperPyYAML
-        said = [f"{str(said[0]).rsplit(' ', 1)[1]}: {said[1]}"]
-    elif isinstance(error, OSError) and error.strerror:
-        said = [": ".join(filter(None, [error.filename, error.strerror]))]
-    elif getattr(error, "problem_mark", None) is not None:  # of YAML
-        said = [error.problem]
-    text = " ".join(" ".join(map(str, said)).split()).rstrip(".")
-    if isinstance(error, KeyError):
-        text = f"there is no {text}"
-    text = text or type(error).__name__
-    return text if len(text) <= 500 else f"{text[:500]}…"
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # constructors raise anything
+        unknown = _unknown(error)
+        why = reason(error)
+        if unknown:
+            why = f"{made} takes no '{unknown}'. {near(unknown, _along(located(made)))}"
+        elif isinstance(error, ImportError) and located(made) is None:
+            why = _missing(made)
+        end = "" if why.endswith((".", "?", "…")) else "."
+        raise MakingError(f"{place(unknown)}: {why}{end}") from error
+
+
+def _unknown(error):
+    """The name of an argument that nothing takes, or None."""
+    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    return found and found[1]
 
 
 class _Named(functools.partial):
@@ -293,13 +307,13 @@ class _Named(functools.partial):
         return self
 
     def __call__(self, *args, **kwargs):
-        try:
+        made = f"{self.func.__module__}.{self.func.__qualname__}"
+
+        def place(argument):
+            return self.place if argument else f"{self.place}: {made}"
+
+        with telling(place, made):
             return super().__call__(*args, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:  # constructors raise anything
-            name = f"{self.func.__module__}.{self.func.__qualname__}"
-            raise MakingError(f"{self.place}: {name}: {reason(error)}.") from error
 
 
 def _missing(name):
@@ -333,20 +347,12 @@ class _Loader(programs.Loader):
         except UserError:
             raise
         except Exception as error:  # constructors raise anything
-            pairs = getattr(node, "value", ())
-            for key, value in pairs:
+            for key, value in getattr(node, "value", ()):
                 if _holds(value, getattr(self, "failed", None), set()):
-                    name = str(self.failed.tag).partition(":")[2]
-                    why = reason(error)
-                    unknown = re.search(r"unexpected keyword argument '(\w+)'", why)
-                    if isinstance(error, ImportError) and located(name) is None:
-                        why = _missing(name)
-                    elif unknown:
-                        known = [n for n in _along(located(name)) if n != unknown[1]]
-                        why = (
-                            f"{name} takes no '{unknown[1]}'. {near(unknown[1], known)}"
-                        )
-                    raise MakingError(f"{self.place_of(key.value)}: {why}.") from error
+                    made = str(self.failed.tag).partition(":")[2]
+                    place = self.place_of(key.value)
+                    with telling(lambda argument: place, made):
+                        raise error
             raise
 
 

@@ -9,8 +9,6 @@ Authors
 
 import dataclasses
 import functools
-import pydoc
-from inspect import isclass
 
 from s3prl_sb import kinds, resources
 from s3prl_sb.errors import UserError
@@ -78,9 +76,10 @@ class Declaration:
         return any(name in kinds.PATHS for name, _ in self.kinds)
 
     @property
-    def files(self):
-        """The arguments inside of it that name files."""
-        return [name for name, inner in self.inside.items() if inner.is_path]
+    def counts(self):
+        """Whether a number is another one if this is: what is read, what is kept."""
+        reads = any(name in kinds.READ for name, _ in self.kinds)
+        return reads or self.is_kept or self.test or self.protocol is not False
 
     @property
     def is_literal(self):
@@ -160,6 +159,9 @@ class Declaration:
         """
         if made is None:
             return self.optional
+        import pydoc
+        from inspect import isclass
+
         wanted = pydoc.locate(self.of) if self.of else object
         for name, is_list in self.kinds:
             if is_list != isinstance(made, (list, tuple)):
@@ -167,7 +169,9 @@ class Declaration:
             for item in made if is_list else [made]:
                 if name == "class":
                     item = getattr(item, "func", item)  # of a functools.partial
-                    fits = issubclass(item, wanted) if isclass(item) else callable(item)
+                    is_made = bool(self.of) and isinstance(item, wanted)  # by !new:
+                    fits = callable(item) and not is_made
+                    fits = issubclass(item, wanted) if isclass(item) else fits
                 else:
                     named = isclass(getattr(item, "func", item))  # by !name:
                     fits = isinstance(item, wanted) and not named

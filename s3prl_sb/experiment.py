@@ -133,6 +133,13 @@ def check_device(device):
             f"--device {device}: torch sees {count or 'no'} GPUs on this machine. "
             f"There are: {', '.join(there)}."
         )
+    try:
+        torch.ones(1, device=found).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise RecipeError(
+            f"--device {device}: torch cannot compute on it here. There are: "
+            f"{', '.join(there)}."
+        ) from error
 
 
 def _apart(hparams_file, overrides):

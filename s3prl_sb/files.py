@@ -16,7 +16,6 @@ from pathlib import Path
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.opened import opened
-from s3prl_sb.parts import Part
 
 #: What files hold is known by their content, so how they are found and read is no
 #: part of an identity; see :mod:`s3prl_sb.identity.code`.
@@ -178,6 +177,8 @@ def read_yaml(path, what="a YAML file", fix="", kind=None, typ="rt"):
     """
     with naming(path, what, fix):
         value = yaml_of(read_text(path, what, fix), typ)
+        if kind is not None and value is None:
+            raise ValueError("it is empty")
         _check_kind(value, kind)
     return value
 
@@ -211,10 +212,33 @@ def yaml_of(text, typ="rt"):
     ...
     ValueError: its aliases stand for more than 1000000 values
     """
+    import ruamel.yaml
+
     loader = yaml_parser(typ)
     if re.search(r"[*]\w", text):
         _count(loader.compose(text))
-    return loader.load(text)
+    try:
+        return loader.load(text)
+    except ruamel.yaml.constructor.ConstructorError:
+        _refuse_duplicates(loader.compose(text), set())
+        raise
+
+
+def _refuse_duplicates(node, seen):
+    """Names a key that stands twice where ruamel.yaml blames the tag above it."""
+    if node is None or id(node) in seen or not isinstance(node.value, list):
+        return
+    seen.add(id(node))
+    keys = set()
+    for part in node.value:
+        if isinstance(part, tuple) and not isinstance(part[0].value, list):
+            key = part[0].tag, part[0].value
+            if key in keys:
+                line = part[0].start_mark.line + 1
+                raise ValueError(f'line {line}: found duplicate key "{key[1]}"')
+            keys.add(key)
+        for inner in _parts(part):
+            _refuse_duplicates(inner, seen)
 
 
 def yaml_parser(typ="rt"):
@@ -416,6 +440,8 @@ def write_text(path, text):
 
 
 def _write(path, text):
+    from s3prl_sb.parts import Part  # not for those who only read
+
     with Part(path) as part:
         with open(part.path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

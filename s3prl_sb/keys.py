@@ -17,15 +17,15 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import functools
-import math
+import os
 from pathlib import Path
 
 from s3prl_sb import kinds, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
 from s3prl_sb.files import read_yaml, yaml_parser
-from s3prl_sb.nodes import line_of, plain, tag, written
+from s3prl_sb.identity import opened
+from s3prl_sb.nodes import line_of, plain, shown, tag, written
 
 __all__ = ["KeysError", "Schema", "shared"]
 
@@ -53,6 +53,12 @@ class Schema:
 
     def __init__(self, file, tree):
         self.file, self.tree = Path(file), tree
+        for key in tree:
+            if not isinstance(key, str):
+                line = line_of(tree, key)
+                raise KeysError(
+                    f"{shown(file)}, line {line}: a key is a text, not {written(key)}."
+                )
         self.own = declared(tree.get(OWN) or {}, self.file)
         self.declarations = {**shared(), **self.own}
 
@@ -76,7 +82,9 @@ class Schema:
         KeysError
             For a declaration that says nothing.
         """
-        return cls(hparams_file, read_yaml(hparams_file, "a recipe", kind=dict))
+        path = os.path.abspath(hparams_file)
+        state = tuple(opened.state(path)) if os.path.isfile(path) else None
+        return cls(hparams_file, _tree(str(hparams_file), path, state))
 
     @classmethod
     def of_recipe(cls, name):
@@ -163,7 +171,7 @@ class Schema:
         return _checked(self[key], value, self.tree.get(key), f"{where}{key}")
 
     def check_made(self, key, value, where=""):
-        """Looks whether what was made of a key is what is wanted.
+        """A value of a key as it was made, or an error that says what would do.
 
         Arguments
         ---------
@@ -174,16 +182,23 @@ class Schema:
         where : str
             Comes before the key in the error.
 
+        Returns
+        -------
+        object
+
         Raises
         ------
         KeysError
-            With the class that is wanted.
+            With the class, or the kind, that is wanted.
         """
         declaration = self[key]
+        if declaration.is_plain:  # of what has a tag the outcome is known now alone
+            return _checked(declaration, value, None, f"{where}{key}")
         if declaration.is_made and not declaration.is_what_it_should(value):
             raise KeysError(
                 f"{where}{key} is {_words(declaration)}, not {_kind(value)}."
             )
+        return value
 
     def kept(self, values):
         """What a run has to go on with, of some keys and their values.
@@ -198,7 +213,23 @@ class Schema:
         dict
             Without the keys that are free on resume, also inside of mappings.
         """
-        return _kept(values, self)
+        return _chosen(values, self, "is_kept")
+
+    def counting(self, values):
+        """What the number of a run depends on, of some keys and their values.
+
+        Arguments
+        ---------
+        values : dict
+            As for :meth:`kept`.
+
+        Returns
+        -------
+        dict
+            Without the keys that say how it is computed, such as ``num_workers``, and
+            where it writes, also inside of mappings.
+        """
+        return _chosen(values, self, "counts")
 
     def changed(self, values):
         """The keys whose values are not the recipe's own.
@@ -256,6 +287,11 @@ class Schema:
         return {k: resolved[k] for k in made if values.get(k) != as_written[k]}
 
 
+@functools.lru_cache(maxsize=16)  # a start asks several times
+def _tree(file, path, state):
+    return read_yaml(file, "a recipe", kind=dict)
+
+
 def _checked(declaration, value, default, where):
     if tag(value) and not declaration.is_made:
         return value
@@ -287,63 +323,17 @@ def _words(declaration):
     return f"{words} (a {declaration.of})" if declaration.of else words
 
 
-def check_together(values):
-    """Looks whether keys fit to each other.
-
-    Arguments
-    ---------
-    values : dict
-        Keys of a recipe and their values; those that are not there are not looked at.
-
-    Raises
-    ------
-    KeysError
-        With values that would do.
-
-    Example
-    -------
-    >>> check_together({"total_steps": 1000, "steps_per_epoch": 300})
-    Traceback (most recent call last):
-    ...
-    s3prl_sb.declarations.KeysError: total_steps 1000 is no multiple of …
-    """
-    total, epoch = values.get("total_steps", 0), values.get("steps_per_epoch", 1)
-    if total % epoch:
-        better = math.gcd(total, epoch)
-        raise KeysError(
-            f"total_steps {total} is no multiple of steps_per_epoch {epoch}: choose "
-            f"both, such as {total} and {better}."
-        )
-    if values.get("batch_size", 1) is None and not values.get("batch_seconds"):
-        count = dataclasses.replace(shared()["batch_size"], optional=False).words()
-        raise KeysError(f"batch_size is {count}, not None, without batch_seconds.")
-    trained = values.get("freeze") is False
-    if trained and values.get("cache") in ("pooled", "frames"):
-        raise KeysError(
-            f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
-            "False): give cache: auto or off."
-        )
-    rates = values.get("lr_search") or ()
-    if trained and rates:
-        raise KeysError(
-            "lr_search shares one frozen upstream between all learning rates: with "
-            "freeze: False choose lr yourself."
-        )
-    if len(set(rates)) < len(rates):
-        raise KeysError(
-            "lr_search is a list of different learning rates, such as [0.1, 0.01], not "
-            f"{rates}."
-        )
-
-
-def _kept(values, among):
+def _chosen(values, among, wanted):
+    """The keys whose declarations say so, also inside of mappings."""
     found = {}
     for key, value in values.items():
         declaration = _of(among, key)
-        if declaration is None or declaration.is_kept:
+        if declaration is None or getattr(declaration, wanted):
+            inside = value
             if isinstance(value, dict) and declaration is not None:
-                value = _kept(value, declaration.inside)
-            found[key] = value
+                inside = _chosen(value, declaration.inside, wanted)
+            if inside or not value:
+                found[key] = inside
     return found
 
 

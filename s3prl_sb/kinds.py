@@ -15,8 +15,9 @@ import math
 FLAGS = {"true": True, "yes": True, "on": True}
 FLAGS |= {"false": False, "no": False, "off": False}
 #: Kinds that are taken from a command line as they are written.
-LITERAL = ("text", "folder", "file")
-PATHS = ("folder", "file")
+LITERAL = ("text", "folder", "file", "place")
+READ = ("folder", "file")
+PATHS = (*READ, "place")
 #: Kinds that are made by a constructor, and how a YAML file names it.
 MADE = {"built": "!new:", "class": "!name:"}
 WORDS = {
@@ -26,6 +27,7 @@ WORDS = {
     "number": "a number",
     "text": "a text",
     "folder": "a folder",
+    "place": "a folder",
     "file": "a file",
     "mapping": "a mapping",
     "built": "an object made by !new:",

@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
 import io
 import json
 import sys
@@ -138,6 +137,8 @@ def as_csv(runs):
         rows.append({**row, "seconds": run["seconds"]})
     names = [name for name in header if name not in ("test", "time", "folder")]
     names += [*metrics, "seconds", "folder"]
+    import csv
+
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()

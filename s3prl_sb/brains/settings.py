@@ -9,13 +9,14 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
 from s3prl_sb.experiment import RECIPE, SCHEMA
 from s3prl_sb.files import naming, read_json, write_json
 from s3prl_sb.identity import FORMAT, differences
 from s3prl_sb.identity.data import digests, parts_identity
 from s3prl_sb.identity.upstreams import first_identity
-from s3prl_sb.keys import KeysError, Schema, check_together, shared
+from s3prl_sb.keys import KeysError, Schema, shared
 from s3prl_sb.kinds import WrongKind
 
 #: Compared by what they hold: the upstream, the pipes, the modules, the data.

@@ -6,7 +6,6 @@ Authors
 
 import hashlib
 import importlib
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
@@ -263,7 +262,7 @@ def _imported(name, folder):
         raise OwnCodeError(f"{where}: {kind}{reason}.") from error
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Finds what lies in ``s3prl_sb.own`` by its name."""
 
     def find_spec(self, fullname, path=None, target=None):

@@ -9,8 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from s3prl_sb.locks import Lock
-
 LOCK = "superb.lock"
 
 
@@ -108,6 +106,8 @@ def main(arguments):
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value}: give 1 or more")
     check_rates(arguments.lr_search or ())
+
+    from s3prl_sb.locks import Lock
 
     output = arguments.output.expanduser().resolve()
     lock = Lock(output / LOCK)

@@ -236,7 +236,8 @@ def of_entries(entries):
 @functools.lru_cache(maxsize=None)
 def _known(task):
     """The schema of a task's recipe, and its keys in the laptop's budget."""
-    return Schema.of_recipe(recipe(task)), plain(read_budget("mini")[task])
+    found = Schema.of_recipe(recipe(task))
+    return found, found.counting(plain(read_budget("mini")[task]))
 
 
 def remember(output, configuration):

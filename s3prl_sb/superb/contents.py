@@ -83,17 +83,19 @@ def split(task, overrides, output):
     Returns
     -------
     settings : dict
-        Those that name nothing that is there.
+        Those that name nothing that is there, and that the outcome depends on.
     data : dict
         The others, to hashes of what is there: of a folder all its files, of a table
         its rows and the files that they name. Where it lies does not matter.
     """
     kept, data = {}, {}
-    for key, value in overrides.items():
+    for key, value in schema(task).counting(overrides).items():
         places = value if isinstance(value, list) else [value]
         there = places and all(_is_there(place, output) for place in places)
         if schema(task).is_path(key) and there:
             data[key] = [_content(str(place)) for place in places]
+        elif isinstance(value, dict):
+            kept[key] = _without_places(plain(value), key, Path.cwd(), data)
         else:
             kept[key] = value
     return kept, data

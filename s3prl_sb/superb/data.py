@@ -162,11 +162,15 @@ def _with_paths(values, declared, folder):
             return _with_paths(value, getattr(declaration, "inside", {}), folder)
         if isinstance(value, list):
             return [absolute(declaration, item) for item in value]
-        if not isinstance(value, str) or not getattr(declaration, "is_path", False):
+        if not isinstance(value, str):
             return value
         beside, here = (
             place / Path(value).expanduser() for place in (folder, Path.cwd())
         )
+        if declaration is None and not (beside.is_file() or here.is_file()):
+            return value  # an argument that names a file is one that is there
+        if declaration is not None and not declaration.is_path:
+            return value
         found = here if here.exists() and not beside.exists() else beside
         return str(found.resolve())
 

@@ -5,12 +5,12 @@ Authors
 """
 
 import functools
-import math
 
 from s3prl_sb import resources
-from s3prl_sb.constructors import CALLS, located, takes
+from s3prl_sb.combinations import check_together
+from s3prl_sb.constructors import CALLS, flags, located, parameters, takes
 from s3prl_sb.errors import UserError
-from s3prl_sb.keys import Schema
+from s3prl_sb.keys import KeysError, Schema
 from s3prl_sb.nodes import line_of, plain, tag
 from s3prl_sb.superb.tasks import TASKS, recipe, unknown
 
@@ -117,8 +117,8 @@ def check_keys(task, overrides, where, lines=None):
     return values
 
 
-def check_steps(task, keys):
-    """Makes sure that epochs are whole.
+def check_combination(task, keys):
+    """Makes sure that keys of a recipe fit to each other.
 
     Arguments
     ---------
@@ -129,16 +129,13 @@ def check_steps(task, keys):
 
     Raises
     ------
-    ValueError
-        With numbers that would do.
+    PlanError
+        With values that would do.
     """
-    total, epoch = keys.get("total_steps", 0), keys.get("steps_per_epoch", 1)
-    if total % epoch:
-        raise PlanError(
-            f"{task}: total_steps {total} is no multiple of steps_per_epoch {epoch}: "
-            f"give both in the budget, such as {task}: {{total_steps: {total}, "
-            f"steps_per_epoch: {math.gcd(total, epoch)}}}"
-        )
+    try:
+        check_together({key: value for key, value in keys.items() if not tag(value)})
+    except KeysError as error:
+        raise PlanError(f"{task}: {error}") from error
 
 
 def _check_inside(node, values, where, prefix):
@@ -148,7 +145,9 @@ def _check_inside(node, values, where, prefix):
     known = set(map(str, node))
     if tag(node):
         called = tag(node).startswith(CALLS)
-        more = takes(located(tag(node).partition(":")[2])) if called else None
+        made = located(tag(node).partition(":")[2]) if called else None
+        flags(parameters(made), values, f"{where}{prefix}")
+        more = takes(made) if called else None
         if more is None:
             return  # it takes anything, or the recipe says what is wrong with it
         known |= set(more)

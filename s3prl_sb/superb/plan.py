@@ -23,7 +23,7 @@ from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.nodes import plain
 from s3prl_sb.superb import contents
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.keys import check_steps, settings
+from s3prl_sb.superb.keys import check_combination, schema, settings
 from s3prl_sb.superb.tasks import recipe
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Run:
             "task": self.task,
             "upstream": contents.of_card(_absolute(self.upstream)),
             "seed": self.seed,
-            "recipe": plain(settings(self.task)),
+            "recipe": schema(self.task).counting(plain(settings(self.task))),
             "code": contents.of_recipe(self.task),
             "overrides": plain(settings_),
             "data": data,
@@ -205,7 +205,8 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
             continue
         trains = "total_steps" in settings(task)
         overrides = {**budget.get(task, {}), **data[task]}
-        check_steps(task, {**settings(task), **overrides})
+        search = {"lr_search": rates} if trains else {}
+        check_combination(task, {**settings(task), **overrides, **search})
         for name, upstream in titles.items():
             first = None
             for seed in seeds if trains else seeds[:1]:

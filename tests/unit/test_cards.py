@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
 from s3prl_sb.lobes.upstreams.hubert import Hubert
@@ -179,13 +180,53 @@ def test_a_module_beside_the_card(write, monkeypatch):
         ("mine: {source: x}\n", "is not a !new: node"),
         (f"mine: {KALDI.replace('new', 'name')}\n", "is not a !new: node"),
         ("mine: [\n", "is not valid YAML"),
-        ("", "holds 0 cards"),
+        ("", "holds no cards"),
         ("- a\n- b\n", "mine.yaml"),
     ],
 )
 def test_bad_files(text, message, write):
     with pytest.raises(UnknownUpstream, match=message):
         load(write(text))
+
+
+STFT = "!new:s3prl_sb.lobes.upstreams.features.StftFeatures"
+
+
+@pytest.mark.parametrize("trust", [False, True])
+@pytest.mark.parametrize(
+    "arguments, line, words",
+    [
+        ("feature: mel\n  hop: 3", 4, "takes no 'hop'. Did you mean hop_ms?"),
+        ("feature: mel\n  freeze: maybe", 4, "freeze is True or False, not 'maybe'."),
+        ("feature: mel\n  freeze: [no]", 4, "freeze is True or False, not"),
+        ("feature: mel\n  freeze:", 4, "freeze is True or False, not None."),
+        ("feature: mel\n  cmvn: ja", 4, "cmvn is True or False, not 'ja'."),
+        ("feature: melodic", 2, "Unknown feature: melodic. Known: mel"),
+        ("feature: mel\n  n_mels: abc", 2, "can only concatenate str"),
+        ("feature: mel\n  adapter: lora", 4, "takes no 'adapter'"),
+        ("feature: mel\n  feature: mel", None, 'line 4: found duplicate key "feature"'),
+    ],
+)
+def test_what_cannot_be_built_says_where(arguments, line, words, trust, write):
+    path = write(f"# mine\nmine: {STFT}\n  {arguments}\n")
+    with pytest.raises(UserError) as error:
+        load(path, trust=trust)
+    place = f"'{path}', line {line}: mine: " if line else f"'{path}' is not valid YAML"
+    assert str(error.value).startswith(place) and words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_upstream(write):
+    path = write("mine: !new:torch.nn.Linear {in_features: 3, out_features: 3}\n")
+    with pytest.raises(UserError, match="line 1: mine: torch.nn.Linear is no upstream"):
+        load(path, trust=True)
+    with pytest.raises(UnknownUpstream, match="give its arguments by name"):
+        load(write(f"mine: {STFT} mel\n"), trust=True)
+
+
+def test_what_cards_refer_to_is_no_card(write):
+    path = write(f"size: 40\nmine: {STFT} {{feature: mel, n_mels: !ref <size>}}\n")
+    assert load(path).output_size == load(path, trust=True).output_size == 40
 
 
 @pytest.mark.parametrize("name", ["absent.yaml", "absent.yaml:entry", "absent.yml"])

@@ -57,7 +57,8 @@ from s3prl_sb.cli import main
 try:
     main(["--help"])
 except SystemExit as stop:
-    heavy = {"torch", "numpy", "speechbrain", "hyperpyyaml"} & set(sys.modules)
+    heavy = {"torch", "numpy", "speechbrain", "hyperpyyaml", "ruamel"}
+    heavy = (heavy | {"ctypes", "socket", "inspect"}) & set(sys.modules)
     sys.exit(f"imported {heavy}" if heavy else stop.code)
 """
     seconds = []

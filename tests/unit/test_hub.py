@@ -192,7 +192,7 @@ def test_a_file_is_needed():
         local("tera_local")
     with pytest.raises(FileNotFoundError, match="No checkpoint at 'absent.ckpt'"):
         local("tera_local", ckpt="absent.ckpt")
-    with pytest.raises(TypeError, match="source"):
+    with pytest.raises(ValueError, match="mel: .*StftFeatures takes no 'source'"):
         entries()["mel"](ckpt="a.pt")
 
 

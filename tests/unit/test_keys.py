@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 
 from s3prl_sb import kinds, recipe_help, resources
+from s3prl_sb.combinations import check_together
 from s3prl_sb.configuration import RECIPE, SCHEMA, Configuration, load_recipe
 from s3prl_sb.declarations import Declaration, declared
 from s3prl_sb.files import FileError
-from s3prl_sb.keys import KeysError, Schema, check_together, shared
+from s3prl_sb.keys import KeysError, Schema, shared
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams import load
 

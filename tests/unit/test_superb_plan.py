@@ -12,7 +12,7 @@ import time
 import pytest
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.superb import command, contents, data, guard, plan, tasks
+from s3prl_sb.superb import command, configurations, contents, data, guard, plan, tasks
 from s3prl_sb.superb.jobs import Job, Runner, last_lines, reason
 
 
@@ -284,7 +284,7 @@ def test_another_version_is_noted_and_changes_nothing(tmp_path, monkeypatch):
 
 
 def test_epochs_are_whole(tmp_path):
-    message = "KS: total_steps 1000 is no multiple of steps_per_epoch 5000: give both"
+    message = "KS: total_steps 1000 is no multiple of steps_per_epoch 5000: choose both"
     with pytest.raises(ValueError, match=message):
         make(tmp_path, budget={"KS": {"total_steps": 1000}})
     make(tmp_path, budget={"KS": {"total_steps": 1000, "steps_per_epoch": 100}})
@@ -616,3 +616,64 @@ def test_the_end_of_a_log(tmp_path):
     log.write_text("--- start\n\n 10%\r 50%\r100% done\n" + "x\n" * 3)
     assert last_lines(log, 2).split() == ["|", "x", "|", "x"]
     assert "| 100% done" in last_lines(log) and "---" not in last_lines(log)
+
+
+@pytest.mark.parametrize(
+    "keys, is_another",
+    [
+        ({"cache_folder": "/tmp"}, False),
+        ({"cache_processes": 2, "ckpt_interval_steps": 3}, False),
+        ({"train_dataloader_opts": {"num_workers": 0}}, False),
+        ({"valid_dataloader_opts": {"num_workers": 0}}, False),
+        ({"train_dataloader_opts": {"num_workers": 0, "batch_size": 3}}, True),
+        ({"total_steps": 10000}, True),
+        ({"test_csv": "/x.csv"}, True),
+        ({"upstream_model": {"freeze": False}}, True),
+    ],
+)
+def test_another_run_by_what_the_schema_says(keys, is_another, tmp_path):
+    data = {"KS": {"data_folder": "/nowhere"}}
+    (plain,) = plan.make(["mel"], ["KS"], data, {}, tmp_path)
+    (other,) = plan.make(["mel"], ["KS"], data, {"KS": keys}, tmp_path)
+    assert (plain.folder != other.folder) == is_another
+    by = [
+        configurations.Configuration(data, {"KS": each}, output=tmp_path).keys("KS")
+        for each in ({}, keys)
+    ]
+    assert (by[0] != by[1]) == is_another
+
+
+@pytest.mark.parametrize(
+    "keys, words",
+    [
+        ("{cache: frames, freeze: no}", "KS: cache: frames is impossible"),
+        ("{batch_size: null}", "KS: batch_size is a whole number .* without batch_sec"),
+        ("{featurizer: {normalize: ja}}", "KS: featurizer.normalize is True or False"),
+        (
+            "{train_dataloader_opts: {x: 1}}",
+            "there is no key 'train_dataloader_opts.x'",
+        ),
+    ],
+)
+def test_budgets_are_refused_before_anything_runs(keys, words, tmp_path):
+    (tmp_path / "budget.yaml").write_text(f"KS: {keys}")
+    with pytest.raises(ValueError, match=words):
+        budget = data.read_budget(str(tmp_path / "budget.yaml"))
+        plan.make(["mel"], ["KS"], {"KS": {}}, budget, tmp_path)
+
+
+def test_what_arguments_of_a_budget_name_is_known_by_content(tmp_path):
+    budget, file = tmp_path / "budget.yaml", tmp_path / "mine.pt"
+    budget.write_text(
+        "KS: {upstream_model: {source: mine.pt}, featurizer: {normalize: off}}"
+    )
+    folders = []
+    for content in ("a", "b"):
+        file.write_text(content)
+        (run,) = plan.make(
+            ["mel"], ["KS"], {"KS": {}}, data.read_budget(str(budget)), tmp_path / "out"
+        )
+        assert run.overrides["upstream_model"]["source"] == str(file)
+        assert run.overrides["featurizer"] == {"normalize": False}
+        folders.append(run.folder)
+    assert folders[0] != folders[1]

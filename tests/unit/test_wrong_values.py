@@ -89,7 +89,7 @@ def message(argv, tmp_path, monkeypatch):
         ("--featurizer '{normalize: ja}'", "normalize is True or False, not 'ja'"),
         (
             "--featurizer null",
-            "--featurizer is an object made by !new: (a torch.nn.Mod",
+            "--featurizer is an object made by !new: (a s3prl_sb.l",
         ),
         (
             "--featurizer !new:s3prl_sb.lobes.featurizer.Featurizr",
@@ -148,10 +148,33 @@ def message(argv, tmp_path, monkeypatch):
         ("--device gpu", "--device gpu: torch knows no such device. There are: cpu"),
         ("--device cuda:99", "--device cuda:99: torch sees"),
         ("--precision fp8", "--precision: invalid choice: 'fp8'"),
+        ("--device meta", "--device meta: torch cannot compute on it here"),
+        ("--precison fp16", "no key 'precison'. Did you mean precision"),
+        ("--noprogresbar", "no key 'noprogresbar'. Did you mean noprogressbar?"),
+        ("--max_grad 5", "no key 'max_grad'. Did you mean max_grad_norm?"),
+        ("--debug maybe", "'maybe' belongs to no key: give --key value."),
+        ("lr=3", "'lr=3' belongs to no key"),
+        ("--lr 1 2", "'2' belongs to no key"),
+        ("--train_csv ''", "--train_csv has no value. It is a file or null."),
+        ("--data_folder=", "--data_folder has no value. It is a folder or null."),
+        ("--lr '!apply:os.getcwd []'", "--lr is a number above 0, not '/"),
+        (
+            "--head '!new:torch.nn.Linear {in_features: 3, out_features: 3}'",
+            "--head is a class or a function named by !name: (a torch.nn.Module), not",
+        ),
+        (
+            "--featurizer '!new:torch.nn.Linear {in_features: 3, out_features: 3}'",
+            "(a s3prl_sb.lobes.featurizer.Featurizer), not torch.nn",
+        ),
+        (
+            "--train_pipes '[!new:s3prl_sb.dataio.pipes.LoadAudio {rate: 3}]'",
+            "--train_pipes: s3prl_sb.dataio.pipes.LoadAudio takes no 'rate'",
+        ),
+        ("--opt_class '{fused: maybe}'", "fused is True or False, not 'maybe'"),
         ("--xyzzy 3", "There is no key 'xyzzy'. There are: seed, upstream"),
         ("--__keys '{lr: {is: text}}'", "There is no key '__keys'"),
         ("--lr 1 --lr 2", "--lr is given twice"),
-        ("--lr '{'", "The command line is no YAML at "),
+        ("--lr '{'", "--lr { is no YAML: did not find expected node content."),
         ("--lr '!ref <x>'", "--lr: <x> refers to no key"),
         ("--lr '!foo 3'", "--lr: could not determine a constructor for the tag '!foo'"),
         ("--data_folder '[a, b]'", "--data_folder is a folder or null, not ['a', 'b']"),
@@ -173,17 +196,17 @@ def test_no_recipe_at_all(tmp_path, monkeypatch):
         (
             "<upstream>",
             "<upstrem>",
-            "line 11: upstream_model: <upstrem> refers to no k",
+            "line N: upstream_model: <upstrem> refers to no k",
         ),
-        ("upstream: h", " upstream: h", "mine.yaml' is not a recipe: line 9: expected"),
-        ("seed: 1986", "seed 1986", "is not a recipe: line 6: mapping values are not"),
+        ("upstream: h", " upstream: h", "mine.yaml' is not a recipe: line N: expected"),
+        ("seed: 1986", "seed 1986", "is not a recipe: line N: could not find expected"),
         ("seed: 1986", 'seed: "1986', "is not a recipe: line"),
         (
             "seed: 1986",
             "seed: abc",
-            "line 5: seed is a whole number from 0 to 4294967295",
+            "line N: seed is a whole number from 0 to 4294967295",
         ),
-        ("seed: 1986", "seed: !ref <seed>", "line 5: seed: its references go round"),
+        ("seed: 1986", "seed: !ref <seed>", "line N: seed: its references go round"),
         ("lr: 0.0001", "lr: fast", "lr is a number above 0, not 'fast'"),
         (
             "pipes.LoadAudio",
@@ -228,7 +251,9 @@ def test_in_a_yaml_of_ones_own(old, new, words, tmp_path, monkeypatch):
     mine.write_text(text.replace(old, new, 1), "utf-8")
     argv = [mine] if "PLACEHOLDER" not in new else [mine, "--lr=1"]
     said = _said(argv, "PLACEHOLDER" in new, tmp_path, monkeypatch)
-    assert re.search(words.replace("(", r"\("), said), said
+    assert re.search(words.replace("(", r"\(").replace("line N", r"line \d+"), said), (
+        said
+    )
 
 
 def _said(argv, without_upstream, tmp_path, monkeypatch):
@@ -247,6 +272,22 @@ def test_files_that_are_no_recipe(content, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_bytes(content)
     said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
     assert "mine.yaml' is not a recipe: " in said
+
+
+@pytest.mark.parametrize("key", ["1", "null", "[a, b]", "? {a: b}\n"])
+def test_keys_that_are_no_texts(key, tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text(f"seed: 1\n{key}: 2\n")
+    said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
+    assert "mine.yaml', line 2: a key is a text, not " in said
+
+
+def test_a_key_that_stands_twice_in_what_is_made(tmp_path, monkeypatch):
+    text = KS.read_text("utf-8").replace(
+        "    hidden_size: 256", "    hidden_size: 256\n    hidden_size: 8"
+    )
+    (tmp_path / "mine.yaml").write_text(text)
+    said = message([tmp_path / "mine.yaml"], tmp_path, monkeypatch)
+    assert 'found duplicate key "hidden_size"' in said
 
 
 def test_a_key_that_the_yaml_lacks(tmp_path, monkeypatch):

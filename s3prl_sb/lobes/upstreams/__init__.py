@@ -15,15 +15,17 @@ Authors
 import copy
 import difflib
 import fnmatch
-import io
 import os
 import re
 from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import FileError, read_yaml, yaml_parser
+from s3prl_sb.files import FileError, read_yaml
 from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
+from s3prl_sb.foreign.document import ArgumentError
+from s3prl_sb.foreign.tags import set_tag
+from s3prl_sb.nodes import line_of, tag
 from s3prl_sb.trust import given, is_trusted, require
 
 __all__ = ["UnknownUpstream", "card", "card_file", "load", "names", "title"]
@@ -72,18 +74,23 @@ def load(name, trust=False, **overrides):
         key: os.fspath(value) if isinstance(value, os.PathLike) else value
         for key, value in overrides.items()
     }
+    from s3prl_sb import constructors
+
     with given(trust):
         entries = {"upstream": card(name, **overrides)}
-        if _is_plain(entries):
-            return Document(entries, KINDS).build("upstream")
-        from s3prl_sb import programs  # which takes a while to import
+        made = entries["upstream"].tag.value.partition(":")[2]
+        with constructors.telling(lambda argument: _place(name, argument), made):
+            if _is_plain(entries):
+                try:
+                    return Document(entries, KINDS).build("upstream")
+                except ArgumentError as error:  # told with what there would be
+                    raise error.__cause__ from error
+            found = constructors.make(entries, lambda key: _place(name))["upstream"]
+        from s3prl_sb.lobes.upstreams.base import Upstream
 
-        try:
-            return programs.load(_dump(entries))["upstream"]
-        except ImportError as error:
-            if isinstance(error, UserError):
-                raise
-            raise UnknownUpstream(f"'{name}' cannot be built: {error}.") from error
+        if not isinstance(found, Upstream):
+            raise constructors.MakingError(f"{_place(name)}: {made} is no upstream.")
+        return found
 
 
 def card(name, trust=False, **overrides):
@@ -116,31 +123,25 @@ def card(name, trust=False, **overrides):
     file, entry = _find(str(name))
     entries = _read(file)
     if entry is None:
-        if len(entries) != 1:
-            raise UnknownUpstream(
-                f"'{file}' holds {len(entries)} cards. Choose one: "
-                + ", ".join(f"{name}:{key}" for key in entries)
-            )
-        entry = next(iter(entries))
+        entry = _only(entries, file, name)
     if entry not in entries:
         raise UnknownUpstream(
             f"'{file}' has no card '{entry}'. It has: " + ", ".join(entries)
         )
     node = entries[entry]
-    tag = getattr(getattr(node, "tag", None), "value", None) or ""
-    if not tag.startswith("!new:"):
+    if not _is_card(node):
         raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
-    if isinstance(node, list):
+    if isinstance(node, list) or getattr(node, "value", ""):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     with given(trust):  # asked before the overrides, which are the user's own
         node = _allowed(entries, entry, file)
-    tag = node.tag.value
+    name = tag(node)
     if not isinstance(node, dict):  # a tag without arguments
         node = {}
     node = _merged(node, overrides)
     if "source" in node and "source" not in overrides:
         node["source"] = _beside(node["source"], file.parent)
-    return _tagged(node, tag)
+    return _tagged(node, name)
 
 
 def title(name):
@@ -209,6 +210,34 @@ def card_file(name):
     return _find(str(name))[0]
 
 
+def _only(entries, file, name):
+    """The entry of a file's only card; what others are for is referred to by it."""
+    found = [key for key, node in entries.items() if _is_card(node)]
+    if len(found) == 1 or len(entries) == 1:
+        return found[0] if found else next(iter(entries))
+    if not found:
+        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
+    raise UnknownUpstream(
+        f"'{file}' holds {len(found)} cards. Choose one: "
+        + ", ".join(f"{name}:{key}" for key in found)
+    )
+
+
+def _is_card(node):
+    return tag(node).startswith("!new:")
+
+
+def _place(name, argument=None):
+    """What errors call a card, or an argument: its name, or file, line and entry."""
+    file, entry = _find(str(name))
+    if file.parent == _published():
+        return entry
+    entries = _read(file)
+    entry = entry or _only(entries, file, name)
+    line = line_of(entries[entry], argument) or line_of(entries, entry)
+    return f"'{file}', line {line}: {entry}"
+
+
 def _published():
     return resources.folder("hparams") / "upstreams"
 
@@ -248,11 +277,17 @@ def _allowed(entries, entry, file):
     node = entries[entry]
     if file.parent == _published():  # nothing to ask, and nothing to import for it
         return node
+    from s3prl_sb import constructors
+
+    def where(line):
+        return f"'{file}', line {line or line_of(entries, entry)}: {entry}: "
+
     folder = file.parent.resolve()
     document = Document(entries, {entry: UPSTREAM}, folder)
     try:
         foreign = document.foreign([entry])
-        if not foreign and not is_trusted(file):
+        if not foreign:
+            constructors.check(node, where)
             return document.plain(entry)
     except (NodeError, KindError) as error:
         if isinstance(error, KindError) or not is_trusted(file):
@@ -260,7 +295,9 @@ def _allowed(entries, entry, file):
         foreign = []
     if foreign:
         require(file, foreign)
-    return with_own_names(node, folder)
+    node = with_own_names(node, folder)
+    constructors.check(node, where)
+    return node
 
 
 def _is_plain(entries):
@@ -290,7 +327,9 @@ def _read(file):
         raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
     for key in [key for key in entries or () if str(key).startswith("_")]:
         del entries[key]
-    return entries or {}
+    if not entries:
+        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
+    return entries
 
 
 def _merged(node, overrides):
@@ -305,27 +344,13 @@ def _merged(node, overrides):
             else:
                 value = _merged(value, {})
             result[key] = value
-        tag = getattr(getattr(node, "tag", None), "value", None)
-        return _tagged(result, tag) if tag else result
+        return _tagged(result, tag(node))
     if isinstance(node, list):
-        result = CommentedSeq(_merged(item, {}) for item in node)
-        tag = getattr(getattr(node, "tag", None), "value", None)
-        return _tagged(result, tag) if tag else result
+        return _tagged(CommentedSeq(_merged(item, {}) for item in node), tag(node))
     return copy.copy(node)
 
 
-def _tagged(node, tag):
-    node.yaml_set_ctag(_tag(tag))
+def _tagged(node, name):
+    if name:
+        set_tag(node, name)
     return node
-
-
-def _tag(value):
-    from ruamel.yaml.tag import Tag
-
-    return Tag(suffix=value)
-
-
-def _dump(entries):
-    stream = io.StringIO()
-    yaml_parser().dump(entries, stream)
-    return stream.getvalue()

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from s3prl_sb import transfer
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import MissingFile
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams.checkpoints import digest
 from s3prl_sb.locks import Lock
@@ -142,7 +143,7 @@ def _elsewhere(address, sha256):
         return _download(address, sha256)
     looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", address)
     if not looks_like_id or Path(address).suffix in WEIGHTS:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"No checkpoint at '{address}'. A source is a file, a folder, an "
             "http(s) address or a Hugging Face id such as "
             "'facebook/hubert-base-ls960'."

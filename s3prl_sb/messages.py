@@ -1,0 +1,70 @@
+"""Words of messages: names that are near, what an exception says.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import difflib
+
+
+def near(name, known, prefix=""):
+    """A sentence with the names that are near, or with all.
+
+    Arguments
+    ---------
+    name : str
+        As given.
+    known : list of str
+        Those that there are.
+    prefix : str
+        Comes before each in the sentence.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> near("lable", ["label", "id"]), near("xyz", ["label", "id"])
+    ('Did you mean label?', 'There are: label, id.')
+    """
+    found = difflib.get_close_matches(name, known, n=3)
+    found, known = ([f"{prefix}{name}" for name in names] for names in (found, known))
+    if found:
+        return f"Did you mean {' or '.join(found)}?"
+    if not known:
+        return "There are none."
+    more = f", and {len(known) - 12} more" if len(known) > 12 else ""
+    return f"There are: {', '.join(known[:12])}{more}."
+
+
+def reason(error):
+    """What an exception says, in one line.
+
+    Arguments
+    ---------
+    error : Exception
+        Of whatever kind.
+
+    Returns
+    -------
+    str
+        Without a full stop.
+
+    Example
+    -------
+    >>> reason(ValueError("two\\n  lines."))
+    'two lines'
+    """
+    said = error.args
+    if len(said) > 1 and str(said[0]).startswith("Invalid argument to"):  # HyperPyYAML
+        said = [f"{str(said[0]).rsplit(' ', 1)[1]}: {said[1]}"]
+    elif isinstance(error, OSError) and error.strerror:
+        said = [": ".join(filter(None, [error.filename, error.strerror]))]
+    elif getattr(error, "problem_mark", None) is not None:  # of YAML
+        said = [error.problem]
+    text = " ".join(" ".join(map(str, said)).split()).rstrip(".")
+    if isinstance(error, KeyError):
+        text = f"there is no {text}"
+    text = text or type(error).__name__
+    return text if len(text) <= 500 else f"{text[:500]}…"
