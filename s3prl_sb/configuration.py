@@ -12,7 +12,7 @@ import io
 import os
 import re
 
-from s3prl_sb import constructors, programs
+from s3prl_sb import constructors, foreign, programs, trust
 from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import yaml_parser
@@ -113,7 +113,7 @@ class Configuration:
         self.schema = Schema.of(hparams_file)
         self.changes = read_overrides(overrides)
         #: The YAML with the overrides, as it is written.
-        self.written = self._checked(self._merged())
+        self.written = self._checked(self._with_own_modules(self._merged()))
         #: The same without references; nothing is made of it yet.
         self.resolved = self._checked(self._without_references())
         check_together({key: self.resolved[key] for key in self.schema})
@@ -176,6 +176,15 @@ class Configuration:
         for key in tree:
             _check_references(tree[key], tree, f"{self.prefix(key)}{key}: ")
         return tree
+
+    def _with_own_modules(self, tree):
+        """Modules that lie beside the YAML are loaded from there: it is the user's own
+        program. What lies beside its train.py, Python finds."""
+        folder = self.schema.file.resolve().parent
+        if not any(foreign.beside(name, folder) for name in foreign.own_names(tree)):
+            return tree
+        with trust.given():
+            return foreign.with_own_names(tree, folder)
 
     def _checked(self, tree):
         for key in self.schema:

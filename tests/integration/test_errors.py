@@ -320,7 +320,7 @@ def test_resuming_with_other_modules_or_weights(begun, failure, corpus):
     message = failure(output=begun, featurizer="{normalize: True}", **same)
     assert_says(message, begun, "featurizer.normalize False, not True", "output_folder")
     settings = json.loads((begun / "save/settings.json").read_text())
-    settings["weights of the upstream"] = "0" * 64
+    settings["identity"]["upstream"]["weights"] = "0" * 64
     (begun / "save/settings.json").write_text(json.dumps(settings))
     message = failure(output=begun, **same)
     assert_says(message, begun, "other weights of the upstream", "output_folder")

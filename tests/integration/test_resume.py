@@ -52,9 +52,8 @@ def recipes(corpus, tmp_path_factory):
     """``recipes(case, output)``: the arguments of a case."""
     folder = tmp_path_factory.mktemp("recipes")
     card = folder / "tiny.yaml"
-    # Its folder is on the path of modules once the card is read.
     card.write_text(TINY)
-    (folder / "dropout_head.py").write_text(HEAD)
+    (folder / "dropout_head.py").write_text(HEAD)  # beside the YAML that names it
     text = (KS / "hparams/train.yaml").read_text()
     before, _, rest = text.partition("train_pipes:")
     rest = rest.partition("eval_pipes:")[2]

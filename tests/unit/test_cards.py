@@ -202,7 +202,7 @@ STFT = "!new:s3prl_sb.lobes.upstreams.features.StftFeatures"
         ("feature: mel\n  freeze:", 4, "freeze is True or False, not None."),
         ("feature: mel\n  cmvn: ja", 4, "cmvn is True or False, not 'ja'."),
         ("feature: melodic", 2, "Unknown feature: melodic. Known: mel"),
-        ("feature: mel\n  n_mels: abc", 2, "can only concatenate str"),
+        ("feature: mel\n  n_mels: abc", 2, "bands are numbers, not 'abc'"),
         ("feature: mel\n  adapter: lora", 4, "takes no 'adapter'"),
         ("feature: mel\n  feature: mel", None, 'line 4: found duplicate key "feature"'),
     ],

@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from s3prl_sb.cli import main
+from s3prl_sb.files import CRC
 from s3prl_sb.lobes.upstreams import card, conversion, load, names
 from s3prl_sb.lobes.upstreams.conversion import ConversionError, classes, convert
 from s3prl_sb.lobes.upstreams.fetch import FetchError
@@ -121,7 +122,7 @@ def test_a_checkpoint(checkpoint, tmp_path):
             torch.testing.assert_close(one, other)
     with safe_open(path.parent / "model.safetensors", "pt") as file:
         about = json.loads(file.metadata()["s3prl_sb"])
-    assert about.pop(SUM)
+    assert about.pop(CRC)
     assert about == {"class": TERA, "config": original.config}
 
 
