@@ -117,7 +117,9 @@ def test_each_of_the_two_ways_does_it(killer, tmp_path):
     )
     pids = []
     while len(pids) < 2:
-        pids += [int(w) for w in process.stdout.readline().split()[:1] if w.isdigit()]
+        line = process.stdout.readline()
+        assert line, "the parent has ended"
+        pids += [int(word) for word in line.split()[:1] if word.isdigit()]
     assert all(map(is_alive, pids))
     process.kill()
     assert_gone(pids)

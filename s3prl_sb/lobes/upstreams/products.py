@@ -12,6 +12,10 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+#: Whether this build of torch has oneDNN and its linear layer.
+_FOUND = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, "_linear_pointwise"
+)
 
 
 class Products(TorchFunctionMode):
@@ -39,7 +43,7 @@ def _linear(input, weight, bias=None):
     tensors = [x for x in (input, weight, bias) if x is not None]
     if (
         torch.is_grad_enabled()
-        or not torch.backends.mkldnn.is_available()
+        or not _FOUND
         or torch.is_autocast_enabled("cpu")
         or torch.get_float32_matmul_precision() != "highest"  # it would round
         or weight.dim() != 2
