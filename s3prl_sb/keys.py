@@ -18,6 +18,7 @@ Authors
 """
 
 import functools
+import io
 import os
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from s3prl_sb import kinds, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
 from s3prl_sb.files import read_yaml, yaml_parser
 from s3prl_sb.identity import opened
-from s3prl_sb.nodes import line_of, plain, shown, tag, written
+from s3prl_sb.nodes import line_of, plain, referred, shown, tag, written
 
 __all__ = ["KeysError", "Schema", "shared"]
 
@@ -272,14 +273,20 @@ class Schema:
         from s3prl_sb import programs  # which takes a while to import
 
         made = [k for k in self if tag(self.tree[k]).startswith("!applyref:")]
-        plain_values = {
-            key: value
-            for key, value in values.items()
-            if key in self and key not in made and self[key].is_plain
-        }
+        # Only what these calls refer to, at any depth: a recipe is long.
+        wanted, left = {}, list(made)
+        while left:
+            key = left.pop()
+            if key not in wanted and key in self.tree:
+                given = key in values and key not in made and self[key].is_plain
+                wanted[key] = values[key] if given else self.tree[key]
+                left += referred(wanted[key])
+        stream = io.StringIO()
+        yaml_parser().dump(wanted, stream)
+        stream.seek(0)
+        stream.name = str(self.file)  # what is included lies beside it
         try:
-            with open(self.file, encoding="utf-8") as file:
-                text = programs.resolve(file, plain_values or None)
+            text = programs.resolve(stream)
         except Exception:  # a card that is gone: then all of it differs
             return {}
         resolved = plain(yaml_parser().load(text))

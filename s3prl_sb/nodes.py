@@ -5,6 +5,7 @@ Authors
 """
 
 import os
+import re
 
 from s3prl_sb import own
 
@@ -55,6 +56,32 @@ def tag(node):
     str
     """
     return getattr(getattr(node, "tag", None), "value", None) or ""
+
+
+def referred(node):
+    """Returns the keys that a node of YAML refers to, at any depth.
+
+    Arguments
+    ---------
+    node : object
+        As ruamel.yaml loads it.
+
+    Returns
+    -------
+    list of str
+        The first names of the references.
+
+    Example
+    -------
+    >>> import ruamel.yaml
+    >>> referred(ruamel.yaml.YAML().load("{a: !ref <b.c>/<d>, e: [!ref <f[g]>]}"))
+    ['b', 'd', 'f']
+    """
+    if isinstance(node, (dict, list)):
+        inside = node.values() if isinstance(node, dict) else node
+        return [key for inner in inside for key in referred(inner)]
+    references = re.findall("<([^>]*)>", str(getattr(node, "value", "")))
+    return [re.split(r"[.\[]", reference)[0] for reference in references]
 
 
 def line_of(tree, key):

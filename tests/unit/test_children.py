@@ -53,7 +53,7 @@ def is_alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ends while this reads
         return False
 
 
@@ -107,7 +107,7 @@ def test_none_is_left(kind, end, tmp_path):
 def test_each_of_the_two_ways_does_it(killer, tmp_path):
     """Linux' own, and the pipe, which is all there is elsewhere."""
     off = "children.die_with" if killer == "pipe" else "children._wait"
-    text = PARENT.replace("def work(end):\n", f"def work(end):\n    {off} = print\n")
+    text = PARENT.replace("def work(end):\n", f"def work(end):\n    {off} = id\n")
     (tmp_path / "parent.py").write_text(text)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "parent.py"), "spawn", "none"],
@@ -115,11 +115,7 @@ def test_each_of_the_two_ways_does_it(killer, tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     )
-    pids = []
-    while len(pids) < 2:
-        line = process.stdout.readline()
-        assert line, "the parent has ended"
-        pids += [int(word) for word in line.split()[:1] if word.isdigit()]
+    pids = [int(process.stdout.readline()) for _ in range(2)]
     assert all(map(is_alive, pids))
     process.kill()
     assert_gone(pids)
