@@ -26,7 +26,7 @@ demo: .venv/ready
 	  "$$(ls $(CORPUS)/speech_commands_test_set_v0.01/yes/*.wav | head -n 1)"
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .venv/ready: setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed" if sys.version_info < (3, 10) else 0)'

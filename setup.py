@@ -20,6 +20,7 @@ EXTRAS = {
     # The suite; independent references.
     "test": [
         "pytest>=8",
+        "pytest-xdist>=3.5",  # in two processes
         "dtw-python>=1.5",
         "flashlight-text>=0.0.7; python_version < '3.13'",
         "jiwer>=3",

@@ -21,6 +21,7 @@ from s3prl_sb.configuration import (
     read_overrides,
     text,
 )
+from s3prl_sb.environment import environment
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import naming, write_text
 
@@ -88,7 +89,7 @@ def _start(argv, prepare):
     folder = hparams["output_folder"]
     with naming(folder, "a place for a run"):
         occupation.begin(folder, hparams.get("save_folder") or folder)
-        sb.create_experiment_directory(folder)
+        sb.create_experiment_directory(folder, save_env_desc=False)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
     run_on_main(_keep, args=[folder, configuration.text()])
     run_on_main(prepare, args=[hparams])
@@ -175,6 +176,7 @@ def _keep(folder, text):
     hyperparams = Path(folder) / "hyperparams.yaml"
     write_text(hyperparams, text)
     own.keep(hyperparams)  # with the user's own modules that it names
+    write_text(Path(folder) / "env.log", environment())
     copied, script = Path(folder) / Path(__file__).name, Path(sys.argv[0])
     copied.unlink(missing_ok=True)
     if script.suffix == ".py" and script.is_file():

@@ -74,7 +74,7 @@ def referred(node):
     Example
     -------
     >>> import ruamel.yaml
-    >>> referred(ruamel.yaml.YAML().load("{a: !ref <b.c>/<d>, e: [!ref <f[g]>]}"))
+    >>> referred(ruamel.yaml.YAML().load("a: !ref <b.c>/<d>\\ne: [!ref '<f[g]>']"))
     ['b', 'd', 'f']
     """
     if isinstance(node, (dict, list)):
