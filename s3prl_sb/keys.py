@@ -22,7 +22,7 @@ import io
 import os
 from pathlib import Path
 
-from s3prl_sb import kinds, resources
+from s3prl_sb import kinds, own, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
 from s3prl_sb.files import read_yaml, yaml_parser
 from s3prl_sb.identity import opened
@@ -390,4 +390,4 @@ def _kind(value):
     if isinstance(value, functools.partial):
         return f"!name:{_kind(value.func)}"
     kind = value if isinstance(value, type) else type(value)
-    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    return own.plain_name(kind).removeprefix("builtins.")

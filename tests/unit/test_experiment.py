@@ -217,3 +217,26 @@ def test_debug_goes_into_a_folder_of_its_own(own, paths, tmp_path, monkeypatch):
     save = f"{tmp_path}/elsewhere/debug" if own else f"{output}/debug/save"
     assert hparams["save_folder"] == save
     assert [path.name for path in output.iterdir()] == ["debug"]
+
+
+def test_modules_beside_ones_own_yaml(tmp_path):
+    """Each YAML has its own, trusted or not: a recipe is the user's program."""
+    found = []
+    for name, size in (("one", 1), ("other", 2)):
+        folder = tmp_path / name
+        (folder / "s3prl_sb").mkdir(parents=True)  # as in a checkout
+        (folder / "layers.py").write_text(f"SIZE = {size}")
+        text = "import layers, torch\n\nclass Head(torch.nn.Module):\n"
+        text += "    size = layers.SIZE\n"
+        (folder / "my_head.py").write_text(text)
+        (folder / "s3prl_sb" / "lobes.py").write_text("raise SystemExit")
+        yaml = folder / "mine.yaml"
+        yaml.write_text(
+            "head: !name:my_head.Head\nmel: !name:s3prl_sb.lobes.rnn.BLSTMHead\n"
+        )
+        found.append(load_recipe(yaml)["head"])
+    assert [head.size for head in found] == [1, 2]
+    with pytest.raises(KeysError, match="not my_head.Head"):  # as its author knows it
+        yaml.write_text("featurizer: !name:my_head.Head\n")
+        load_recipe(yaml)
+    assert "my_head" not in sys.modules and str(tmp_path) not in "".join(sys.path)
