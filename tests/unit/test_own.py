@@ -224,7 +224,7 @@ def test_other_errors(write, monkeypatch):
     with pytest.raises(OwnCodeError, match=f"'{folder}/null.py'.* null bytes"):
         own.load(folder / "null.py")
     (folder / "absent.yaml").write_text("mine: !new:absent.Mine {}\n")
-    with pytest.raises(UserError, match="absent.yaml' cannot be built: .*absent.Mine"):
+    with pytest.raises(UserError, match="absent.yaml', line 1: mine: .*'absent.Mine'"):
         load(folder / "absent.yaml")
     for name, message in (("x.py", "no file"), ("a b.py", "name"), ("c.yaml", "name")):
         with pytest.raises(OwnCodeError, match=message):

@@ -174,7 +174,7 @@ def message(argv, tmp_path, monkeypatch):
         ("--xyzzy 3", "There is no key 'xyzzy'. There are: seed, upstream"),
         ("--__keys '{lr: {is: text}}'", "There is no key '__keys'"),
         ("--lr 1 --lr 2", "--lr is given twice"),
-        ("--lr '{'", "--lr { is no YAML: did not find expected node content."),
+        ("--lr '{'", "--lr { is no YAML: expected the node content"),
         ("--lr '!ref <x>'", "--lr: <x> refers to no key"),
         ("--lr '!foo 3'", "--lr: could not determine a constructor for the tag '!foo'"),
         ("--data_folder '[a, b]'", "--data_folder is a folder or null, not ['a', 'b']"),

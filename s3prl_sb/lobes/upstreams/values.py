@@ -238,7 +238,8 @@ def check_features(seconds, bands):
     """
     for value in (seconds, bands):
         if not isinstance(value, (int, float)):
-            raise CheckpointError(f"a window and its bands are numbers, not {value!r}")
+            # No error of a checkpoint alone: whoever builds it says which file.
+            raise ValueError(f"a window and its bands are numbers, not {value!r}")
     if seconds > LONGEST or bands > MOST_BANDS:
         raise CheckpointError(
             f"features of {bands} bands and a window of {seconds:g} s: there may be "
