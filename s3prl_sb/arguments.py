@@ -16,10 +16,10 @@ from pathlib import Path
 from s3prl_sb import trust
 from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import yaml_parser
 from s3prl_sb.keys import Schema
 from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import plain
+from s3prl_sb.yaml_texts import yaml_parser
 
 #: What begins so is YAML on purpose.
 YAML = ("{", "[", "!", "'", '"')

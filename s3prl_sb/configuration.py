@@ -15,10 +15,10 @@ import re
 from s3prl_sb import constructors, foreign, programs, trust
 from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import yaml_parser
 from s3prl_sb.keys import Schema
 from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import plain, shown, tag
+from s3prl_sb.yaml_texts import yaml_parser
 
 #: Key of the loaded settings: the recipe as it was written and overridden.
 RECIPE = "recipe_settings"

@@ -17,9 +17,9 @@ import re
 
 from s3prl_sb import kinds, programs
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import yaml_parser
 from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import line_of, tag
+from s3prl_sb.yaml_texts import yaml_parser
 
 CALLS = ("!new:", "!name:")
 #: What it makes is known by its arguments, see :mod:`s3prl_sb.identity.code`.

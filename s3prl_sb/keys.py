@@ -24,9 +24,10 @@ from pathlib import Path
 
 from s3prl_sb import kinds, own, resources
 from s3prl_sb.declarations import KeysError, declared, shared, undeclared
-from s3prl_sb.files import read_yaml, yaml_parser
+from s3prl_sb.files import read_yaml
 from s3prl_sb.identity import opened
 from s3prl_sb.nodes import line_of, plain, referred, shown, tag, written
+from s3prl_sb.yaml_texts import yaml_parser
 
 __all__ = ["KeysError", "Schema", "shared"]
 

@@ -13,7 +13,7 @@ import functools
 
 import ruamel.yaml
 
-from s3prl_sb.files import yaml_of, yaml_parser
+from s3prl_sb.yaml_texts import yaml_of, yaml_parser
 
 
 class Loader(ruamel.yaml.Loader):
@@ -70,7 +70,7 @@ def write(tree, stream):
     Arguments
     ---------
     tree : object
-        As :func:`~s3prl_sb.files.yaml_parser` reads it.
+        As :func:`~s3prl_sb.yaml_texts.yaml_parser` reads it.
     stream : file
         To write to.
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from s3prl_sb import checksums, foreign, own, programs
 from s3prl_sb.errors import printable
-from s3prl_sb.files import naming, read_text, read_yaml, write_json, yaml_parser
+from s3prl_sb.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.foreign.tags import quoted
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
 from s3prl_sb.parts import Part, recover
 from s3prl_sb.trust import require
+from s3prl_sb.yaml_texts import yaml_parser
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")

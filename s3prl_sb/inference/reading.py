@@ -10,12 +10,13 @@ from pathlib import Path
 
 from s3prl_sb import checksums, programs
 from s3prl_sb.brains.checkpointer import load_trained
-from s3prl_sb.files import FileError, naming, read_yaml, yaml_of, yaml_parser
+from s3prl_sb.files import FileError, naming, read_yaml
 from s3prl_sb.foreign import KINDS, Document, with_own_names
 from s3prl_sb.inference.exporting import pretrainer
 from s3prl_sb.lobes.upstreams.values import bounded
 from s3prl_sb.nodes import plain
 from s3prl_sb.trust import given, require
+from s3prl_sb.yaml_texts import yaml_of, yaml_parser
 
 CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."

@@ -4,7 +4,6 @@ import pytest
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
-from s3prl_sb.files import yaml_of
 from s3prl_sb.foreign import (
     FEATURIZER,
     HEAD,
@@ -17,6 +16,7 @@ from s3prl_sb.foreign import (
     find_class,
     own_names,
 )
+from s3prl_sb.yaml_texts import yaml_of
 
 KINDS = {"upstream": UPSTREAM, "head": HEAD, "pipes": PIPE, "featurizer": FEATURIZER}
 TEXT = """

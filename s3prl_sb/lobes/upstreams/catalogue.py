@@ -23,8 +23,8 @@ import logging
 import re
 
 from s3prl_sb import columns
-from s3prl_sb.files import yaml_of
 from s3prl_sb.lobes.upstreams import card, card_file, load, names, title
+from s3prl_sb.yaml_texts import yaml_of
 
 logger = logging.getLogger(__name__)
 #: What ``_about`` may say.

@@ -22,13 +22,14 @@ import torch
 
 from s3prl_sb import own, resources, trust
 from s3prl_sb.errors import printable
-from s3prl_sb.files import write_safetensors, write_text, yaml_parser
+from s3prl_sb.files import write_safetensors, write_text
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
 from s3prl_sb.lobes.upstreams import title as title_of
 from s3prl_sb.lobes.upstreams.building import converted
 from s3prl_sb.lobes.upstreams.fetch import fetch
 from s3prl_sb.parts import Part, recover
+from s3prl_sb.yaml_texts import yaml_parser
 
 MODEL, CARD = "model.safetensors", "card.yaml"
 #: How an upstream is loaded to be converted: as its checkpoint is.
