@@ -19,7 +19,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.keys import Schema
 from s3prl_sb.messages import near, reason
 from s3prl_sb.nodes import plain
-from s3prl_sb.yaml_texts import yaml_parser
+from s3prl_sb.yaml_texts import check_aliases, yaml_parser
 
 #: What begins so is YAML on purpose.
 YAML = ("{", "[", "!", "'", '"')
@@ -199,7 +199,10 @@ def _literal(key, text, schema):
         raise ArgumentError(_lacks(key, schema))
     is_yaml = text[0] in "{[!'\""  # on purpose
     try:
+        check_aliases(text)
         value = yaml_parser("safe").load(text)
+    except ValueError as error:
+        raise ArgumentError(f"--{key}: {error}.") from error
     except ruamel.yaml.constructor.ConstructorError:  # a tag
         value = ...
     except ruamel.yaml.YAMLError as error:

@@ -45,14 +45,37 @@ def yaml_of(text, typ="rt"):
     """
     import ruamel.yaml
 
+    check_aliases(text)
     loader = yaml_parser(typ)
-    if re.search(r"[*]\w", text):
-        _count(loader.compose(text))
     try:
         return loader.load(text)
     except ruamel.yaml.constructor.ConstructorError:
         _refuse_duplicates(loader.compose(text), set())
         raise
+
+
+def check_aliases(text):
+    """Refuses a text in YAML whose aliases stand for too many values.
+
+    Arguments
+    ---------
+    text : str
+        YAML.
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES` values.
+
+    Example
+    -------
+    >>> check_aliases("a: &a [1, *a]")
+    Traceback (most recent call last):
+    ...
+    ValueError: it holds itself
+    """
+    if re.search(r"[*]\w", text):
+        _count(yaml_parser().compose(text))
 
 
 def _refuse_duplicates(node, seen):

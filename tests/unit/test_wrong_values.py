@@ -185,6 +185,13 @@ def test_on_the_command_line(given, words, tmp_path, monkeypatch):
     assert words in message([KS, *shlex.split(given)], tmp_path, monkeypatch)
 
 
+def test_a_bomb_on_the_command_line(tmp_path, monkeypatch):
+    bomb = "a0: &a0 [x, x]"
+    bomb += "".join(f", a{i + 1}: &a{i + 1} [*a{i}, *a{i}]" for i in range(40))
+    said = message([KS, "--head", "{" + bomb + "}"], tmp_path, monkeypatch)
+    assert "--head: its aliases stand for more than 1000000 values." in said
+
+
 def test_no_recipe_at_all(tmp_path, monkeypatch):
     assert "begins with its YAML file" in message(["--lr=1"], tmp_path, monkeypatch)
     assert "none.yaml' cannot be read" in message(["none.yaml"], tmp_path, monkeypatch)
