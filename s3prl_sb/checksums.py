@@ -7,12 +7,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
 import logging
 import re
 from pathlib import Path
 
 from s3prl_sb.files import FileError, naming, read_text, write_text
+from s3prl_sb.identity.content import read_hash
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def write(folder):
     """
     folder = Path(folder)
     lines = [
-        f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n"
+        f"{read_hash(path)}  {path.relative_to(folder).as_posix()}\n"
         for path in sorted(folder.rglob("[!.]*"))
         if path.is_file() and path.name != FILE
     ]
@@ -92,7 +92,7 @@ def verify(folder, fix=""):
         if not (file.is_file() or file.is_dir()):
             raise DamagedFile(f"'{file}' is missing. {fix}".rstrip())
         with naming(file, fix=fix):
-            same = _digest(file) == digest
+            same = read_hash(file) == digest
         if not same:
             raise DamagedFile(
                 f"'{file}' is damaged: it is not what was written. {fix}".rstrip()
@@ -101,11 +101,3 @@ def verify(folder, fix=""):
     if not names:
         raise DamagedFile(f"'{path}' is damaged: it is empty. {fix}".rstrip())
     return names
-
-
-def _digest(path):
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()

@@ -16,7 +16,7 @@ from s3prl_sb.foreign.classes import (
     find_class,
 )
 from s3prl_sb.foreign.document import Document, NodeError
-from s3prl_sb.foreign.tags import beside, own_names, tag, with_own_names
+from s3prl_sb.foreign.tags import beside, own_names, with_own_names
 
 __all__ = [
     "FEATURIZER",
@@ -32,6 +32,5 @@ __all__ = [
     "beside",
     "find_class",
     "own_names",
-    "tag",
     "with_own_names",
 ]

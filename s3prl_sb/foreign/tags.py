@@ -7,19 +7,8 @@ Authors
 import copy
 
 from s3prl_sb import own
+from s3prl_sb.nodes import tag
 from s3prl_sb.trust import require
-
-
-def tag(node):
-    """The tag of a node, or "".
-
-    Example
-    -------
-    >>> import ruamel.yaml
-    >>> tag(ruamel.yaml.YAML().load("!new:a.B {c: 1}")), tag({})
-    ('!new:a.B', '')
-    """
-    return getattr(getattr(node, "tag", None), "value", None) or ""
 
 
 def text_of(node):

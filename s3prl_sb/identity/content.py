@@ -176,7 +176,7 @@ def _read(paths, size, progressbar):
         for part in _slices(paths):
             states = {path: _state(path) for path in part}
             settled = {}
-            for path, found in zip(part, compute(_hash, part)):
+            for path, found in zip(part, compute(read_hash, part)):
                 hashes[path] = found
                 bar.update(states[path][0])
                 if _has_settled(path, states[path]):
@@ -194,7 +194,24 @@ def _read(paths, size, progressbar):
     return hashes
 
 
-def _hash(path):
+def read_hash(path):
+    """Returns the hash of a file, which is read whatever is remembered of it.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, SHA-256.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
     found = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while block := file.read(BLOCK):

@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 
 from s3prl_sb.files import FileError, naming, read_yaml
-from s3prl_sb.foreign import INTERFACE, find_class, tag
+from s3prl_sb.foreign import INTERFACE, find_class
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.reading import WHAT, read
+from s3prl_sb.nodes import tag
 from s3prl_sb.trust import given
 
 

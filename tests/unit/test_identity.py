@@ -37,13 +37,13 @@ def memory(tmp_path, monkeypatch):
 @pytest.fixture
 def reads(monkeypatch):
     """The files that are read."""
-    found, original = [], content._hash
+    found, original = [], content.read_hash
 
     def hashing(path):
         found.append(os.path.basename(path))
         return original(path)
 
-    monkeypatch.setattr(content, "_hash", hashing)
+    monkeypatch.setattr(content, "read_hash", hashing)
     return found
 
 

@@ -21,6 +21,7 @@ import numpy
 import torch
 
 from s3prl_sb import files
+from s3prl_sb.identity.content import read_hash
 from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.upstreams import archives, pickles, values
 from s3prl_sb.lobes.upstreams.pickles import Refused, Stub
@@ -325,11 +326,7 @@ def digest(path):
     """
     path = Path(path)
     if path.is_file():
-        found = hashlib.sha256()
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                found.update(chunk)
-        return found.hexdigest()
+        return read_hash(path)
     parts = sorted(p for p in path.iterdir() if p.is_file())
     text = "".join(f"{p.name} {digest(p)}\n" for p in parts)
     return hashlib.sha256(text.encode()).hexdigest()
