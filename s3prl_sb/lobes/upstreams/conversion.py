@@ -15,6 +15,7 @@ import dataclasses
 import inspect
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -140,19 +141,50 @@ def classes(source):
     return sorted(set(re.findall(r"^\w+:.*!new:([\w.]+)", cards, re.M)), key=order)
 
 
-def _loaded(source, upstream):
-    """Card's node, name, upstream and file (None: no card) of a checkpoint."""
-    if upstream is not None:
-        options = {"source": _resolved(source)}
-    elif not Path(source).expanduser().exists() and source in names():
-        upstream, options = source, {}
-    elif re.search(r"\.ya?ml(:\w+)?$", source):
-        upstream, options = source, {}
-    if upstream is not None:
-        node = card(upstream, **options)
-        fixed = {k: v for k, v in AS_IT_IS.items() if k in node}
-        model = load(upstream, **options, **fixed)
-        return node, title_of(upstream), model, card_file(upstream)
+def open_source(source, trust=False, **options):
+    """The upstream of a card or of any checkpoint, whatever its family.
+
+    Arguments
+    ---------
+    source : str or list of str
+        The name or the file of a card; or a checkpoint: a file, a folder, an
+        address or an id of Hugging Face, or several of the same, which goes to
+        the first class that can read it, see :func:`classes`.
+    trust : bool
+        As for :func:`s3prl_sb.lobes.upstreams.load`.
+    **options
+        Arguments of the class, or those of the card to replace.
+
+    Returns
+    -------
+    s3prl_sb.lobes.upstreams.base.Upstream
+
+    Raises
+    ------
+    ConversionError
+        If nothing can read the checkpoint, or what can takes no such option.
+
+    Example
+    -------
+    >>> open_source("mel", n_mels=40).output_size
+    40
+    """
+    if not isinstance(source, (list, tuple)):
+        source = os.fspath(source)
+        if _is_card(source):
+            return load(source, trust=trust, **options)
+    return _of_checkpoint(source, **options)
+
+
+def _is_card(source):
+    lies_here = Path(source).expanduser().exists()
+    return (not lies_here and source in names()) or re.search(
+        r"\.ya?ml(:\w+)?$", source
+    ) is not None
+
+
+def _of_checkpoint(source, **options):
+    """The upstream of a file or a folder without a card."""
     path = _fetched(source)
     about = converted(path) if path.is_file() else None
     asked = classes(source)
@@ -161,8 +193,21 @@ def _loaded(source, upstream):
             f"'{path}' says that it is of {about['class']!r}, which no published card "
             "has. Give the card of that class: --upstream card.yaml."
         )
-    asked = [about["class"]] if about else asked
-    model = _first_that_reads(path, asked)
+    return _first_that_reads(path, [about["class"]] if about else asked, options)
+
+
+def _loaded(source, upstream):
+    """Card's node, name, upstream and file (None: no card) of a checkpoint."""
+    if upstream is not None:
+        options = {"source": _resolved(source)}
+    elif _is_card(source):
+        upstream, options = source, {}
+    if upstream is not None:
+        node = card(upstream, **options)
+        fixed = {k: v for k, v in AS_IT_IS.items() if k in node}
+        model = load(upstream, **options, **fixed)
+        return node, title_of(upstream), model, card_file(upstream)
+    model = _of_checkpoint(source)
     kind = type(model)
     node = _node(f"!new:{kind.__module__}.{kind.__qualname__}")
     return node, _name(source), model, None
@@ -185,19 +230,24 @@ def _fetched(source):
         raise
 
 
-def _first_that_reads(path, asked):
-    """An upstream of the first class that accepts a file."""
+def _first_that_reads(path, asked, options):
+    """An upstream of the first class that accepts a file, and takes the options."""
     refusals = {}
     for tag in asked:
         try:
             kind = find_class(tag, UPSTREAM)
-            if "source" in inspect.signature(kind.__init__).parameters:
-                return kind(source=str(path))
+            known = inspect.signature(kind.__init__).parameters
+            if "source" not in known:
+                continue
+            unknown = ", ".join(sorted(options.keys() - known))
+            if not unknown:
+                return kind(source=str(path), **options)
+            text = f"takes no {unknown}"
         except Exception as error:  # of the wrong format a class may trip over
             text = " ".join(str(error).replace(f"'{path}'", "it").split())
             if type(error).__module__ == "builtins":
                 text = f"{type(error).__name__}: {text}"
-            refusals.setdefault(text, []).append(tag.rpartition(".")[2])
+        refusals.setdefault(text, []).append(tag.rpartition(".")[2])
     raise ConversionError(
         f"No family can read '{path}'. They say (with --upstream CARD one says all):\n"
         + "\n".join(

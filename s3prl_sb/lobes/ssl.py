@@ -1,0 +1,350 @@
+"""An upstream as one lobe of any SpeechBrain recipe: waveforms in, features out.
+
+It takes the place of SpeechBrain's lobes of self-supervised models, with nothing
+but the YAML changed::
+
+    wav2vec2: !new:s3prl_sb.lobes.ssl.SSL
+        source: hubert_base  # a card, a checkpoint, a folder, an id of Hugging Face
+        layers: all  # learned sum of all hidden states
+        freeze: True
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from s3prl_sb import kinds
+from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.upstreams.conversion import open_source
+
+
+class SSLError(UserError, ValueError):
+    """Arguments of :class:`SSL` that ask for what it does not do."""
+
+
+class SSL(torch.nn.Module):
+    """Features of a self-supervised model, called as SpeechBrain's own lobes are.
+
+    Arguments
+    ---------
+    source : str
+        The name of a card (``s3prl-sb upstreams``) or its file; or a checkpoint
+        in any format that is known here: a file, a folder, an address, an id of
+        Hugging Face. Nothing in it is executed.
+    save_path : str, optional
+        Where SpeechBrain's lobes keep their downloads: a model that they have
+        there is taken from there. What is downloaded here goes to
+        ``$S3PRL_SB_CACHE``, once for all experiments.
+    layers : str, int or list of int, optional
+        As for :class:`~s3prl_sb.lobes.featurizer.Featurizer`: "last", one index,
+        "all" (a learned weighted sum) or a list (a sum over these). Default: the
+        last, or, with ``output_all_hiddens``, all.
+    output_norm : bool
+        Layer norm, without parameters, of the features of each utterance over its
+        true frames and channels.
+    freeze : bool
+        Eval mode and no gradient, also after ``.train()``. The weights of a
+        learned sum are trained nonetheless.
+    freeze_feature_extractor : bool
+        When the rest is trained, keep the convolutions over the waveform as they
+        are.
+    apply_spec_augment : bool
+        Must be False: no upstream masks its own features.
+    output_all_hiddens : bool
+        Return the hidden states, [layers, batch, frames, size], without a sum.
+    layernorm : bool
+        Layer norm, without parameters, of each hidden state before the sum.
+    sample_rate : int
+        Hz, of the waveforms that the recipe gives.
+    trust : bool
+        Whether code that comes with a card may be run.
+    **options
+        Further arguments of the upstream: ``precision``, ``adapter``,
+        ``layerdrop``, ``chunk_seconds``, … (``freeze_front_end`` is
+        ``freeze_feature_extractor`` here).
+
+    Raises
+    ------
+    SSLError
+        If ``apply_spec_augment`` is True, convolutions are to be kept where there
+        are none, the model takes another sample rate, or hidden states of
+        different sizes should be one tensor.
+
+    Note
+    ----
+    The names and defaults of the arguments are those of SpeechBrain's
+    ``Wav2Vec2`` and ``WeightedSSLModel``, so ``freeze`` is False unless given.
+    What differs: a frozen model has no dropout and no masks; an utterance gets
+    the same features in any batch; a model that is trained drops no layers.
+
+    SpeechBrain counts the true frames of an utterance as its share of the longest
+    one's, which is up to two more than the model makes of it. These repeat its
+    last frame; what follows is zero.
+
+    Without ``wav_lens``, zeros at the end of a waveform are the padding that they
+    are in SpeechBrain's batches.
+
+    Example
+    -------
+    >>> ssl = SSL("mel", output_norm=True)
+    >>> ssl(torch.randn(2, 16000), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 101, 80])
+    >>> ssl.output_size, ssl.num_layers, ssl.sample_rate
+    (80, 1, 16000)
+    """
+
+    def __init__(
+        self,
+        source,
+        save_path=None,
+        layers=None,
+        output_norm=False,
+        freeze=False,
+        freeze_feature_extractor=False,
+        apply_spec_augment=False,
+        output_all_hiddens=False,
+        layernorm=False,
+        sample_rate=16000,
+        trust=False,
+        **options,
+    ):
+        super().__init__()
+        self.output_norm = kinds.flag(output_norm, "output_norm")
+        self.freeze = kinds.flag(freeze, "freeze")
+        self.output_all_hiddens = kinds.flag(output_all_hiddens, "output_all_hiddens")
+        self.freeze_feature_extractor = kinds.flag(
+            freeze_feature_extractor, "freeze_feature_extractor"
+        )
+        if kinds.flag(apply_spec_augment, "apply_spec_augment"):
+            raise SSLError(
+                "apply_spec_augment: no upstream masks its own features. Give False, "
+                "and augment the waveforms, or the features by "
+                "s3prl_sb.lobes.spec_augment.SpecAugment."
+            )
+        if "freeze_front_end" in options:
+            raise SSLError("freeze_front_end: give freeze_feature_extractor instead.")
+        self.upstream = open_source(
+            _kept(source, save_path), trust=trust, freeze=self.freeze, **options
+        )
+        if self.upstream.sample_rate != sample_rate:
+            raise SSLError(
+                f"'{source}' takes waveforms of {self.upstream.sample_rate} Hz, and "
+                f"this recipe gives {sample_rate} Hz. Resample them, and say so: "
+                f"sample_rate: {self.upstream.sample_rate}."
+            )
+        if layers is None:
+            layers = "all" if self.output_all_hiddens else "last"
+        self.featurizer = Featurizer(self.upstream.num_layers, layers, layernorm)
+        sizes = [self.upstream.output_sizes[i] for i in self.featurizer.layers]
+        if len(set(sizes)) > 1:
+            raise SSLError(
+                f"The hidden states of '{source}' have the sizes {sizes}, which "
+                "cannot be one tensor: choose `layers` of one size."
+            )
+        self.output_size = sizes[0]
+        if self.output_all_hiddens:  # no sum, so no weights of it
+            self.featurizer.scalars = None
+        if not self.freeze:
+            self._choose_what_is_trained()
+
+    def forward(self, wavs, wav_lens=None):
+        """Features of a padded batch.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples] at ``sample_rate``, in [-1, 1].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, frames, output_size] in fp32, of as many frames as ``samples``
+            have; or [layers, batch, frames, output_size].
+
+        Raises
+        ------
+        s3prl_sb.lobes.upstreams.base.AudioError
+            For an empty or non-finite waveform.
+        """
+        if wav_lens is None:
+            wav_lens = _lengths(wavs)
+        states, lens = self.upstream(wavs, wav_lens)
+        true = (lens * states[0].shape[1]).round().long()  # [batch], frames
+        if self.output_all_hiddens:
+            features = torch.stack([states[i].float() for i in self.featurizer.layers])
+            if self.featurizer.normalize:
+                features = F.layer_norm(features, features.shape[-1:])
+        else:
+            features = self.featurizer(states)[None]
+        if self.output_norm:
+            features = _normed(features, true)
+        total = max(self.upstream.frames(wavs.shape[1]), features.shape[2])
+        features = _filled(features, true, wav_lens, total)
+        return features if self.output_all_hiddens else features[0]
+
+    def extract_features(self, wavs, wav_lens=None):
+        """The same as calling it, by the name that it has in SpeechBrain's lobes."""
+        return self(wavs, wav_lens)
+
+    @property
+    def sample_rate(self):
+        """Hz, of the waveforms that it takes."""
+        return self.upstream.sample_rate
+
+    @property
+    def num_layers(self):
+        """Number of hidden states."""
+        return self.upstream.num_layers
+
+    @property
+    def weights(self):
+        """What the weights of a learned sum are the softmax of, [layers]; or None."""
+        return self.featurizer.scalars
+
+    @property
+    def model(self):
+        """What recipes ask of the network of transformers in SpeechBrain's lobes."""
+        return Model(self.upstream)
+
+    def _choose_what_is_trained(self):
+        """Trains the convolutions or not, and nothing that no feature comes from:
+        other processes would wait for its gradients."""
+        front_end = _front_end(self.upstream)
+        if self.freeze_feature_extractor:
+            if front_end is None:
+                raise SSLError(
+                    f"freeze_feature_extractor: {type(self.upstream).__name__} has no "
+                    "convolutional front end to keep. Give False."
+                )
+            front_end.requires_grad_(False)
+        elif front_end is not None and "freeze_front_end" in self.upstream.arguments:
+            front_end.requires_grad_(self.upstream.adapter is None)
+        trained = [p for p in self.parameters() if p.requires_grad]
+        if max(self.featurizer.layers) == self.num_layers - 1 or not trained:
+            return  # what the last hidden state comes from is all that there is
+        random = torch.Generator().manual_seed(0)
+        samples = max(self.upstream.min_samples, self.sample_rate // 4)
+        training, _ = self.training, self.eval()
+        with torch.enable_grad():
+            features = self(0.1 * torch.randn(1, samples, generator=random))
+            # Of normed features the sum has no gradient, of their squares too little.
+            weights = torch.randn(features.shape, generator=random)
+            gradients = torch.autograd.grad(
+                (features * weights).sum(), trained, allow_unused=True
+            )
+        for parameter, gradient in zip(trained, gradients):
+            parameter.requires_grad_(gradient is not None)
+        self.train(training)
+
+
+class Model:
+    """The part of a network of transformers that recipes of SpeechBrain touch.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+
+    Example
+    -------
+    >>> Model(SSL("mel").upstream).encoder
+    Traceback (most recent call last):
+    ...
+    AttributeError: `.model` has no `encoder`: …
+    """
+
+    def __init__(self, upstream):
+        front_end = _front_end(upstream)
+        if front_end is not None:
+            self.feature_extractor = FeatureExtractor(front_end)
+
+    def __getattr__(self, name):
+        raise AttributeError(
+            f"`.model` has no `{name}`: this lobe is s3prl_sb.lobes.ssl.SSL, whose "
+            "network is `.upstream` and none of transformers. Of `.model` it has "
+            "`feature_extractor` alone, where there are convolutions over the waveform."
+        )
+
+
+class FeatureExtractor(torch.nn.Module):
+    """The convolutions over the waveform, with the method that recipes call.
+
+    Arguments
+    ---------
+    front_end : torch.nn.Module
+
+    Example
+    -------
+    >>> front_end = torch.nn.Conv1d(1, 8, 10)
+    >>> FeatureExtractor(front_end)._freeze_parameters()
+    >>> front_end.weight.requires_grad
+    False
+    """
+
+    def __init__(self, front_end):
+        super().__init__()
+        self.convolutions = front_end
+
+    def _freeze_parameters(self):
+        """Trains them no further."""
+        self.requires_grad_(False)
+
+
+def _front_end(upstream):
+    """The convolutions over the waveform, where a family has them apart; or None."""
+    network = getattr(upstream, "network", None)
+    for owner, name in (
+        (network, "front_end"),
+        (network, "latent_extractor"),  # SpeechBrain's
+        (getattr(network, "model", None), "feature_extractor"),  # transformers'
+        (getattr(network, "coder", None), "front_end"),  # of codes
+    ):
+        found = getattr(owner, name, None)
+        if isinstance(found, torch.nn.Module):
+            return found
+    return None
+
+
+def _kept(source, save_path):
+    """A model of Hugging Face as SpeechBrain has downloaded it, or the source."""
+    snapshots = Path(save_path or "", f"models--{source}".replace("/", "--"))
+    found = sorted((snapshots / "snapshots").glob("*/config.json"))
+    return str(found[0].parent) if save_path and found else source
+
+
+def _lengths(wavs):
+    """Relative lengths [batch] up to the zeros at the end; of silence all of it."""
+    if wavs.dim() != 2 or not wavs.shape[1]:
+        return None  # of which the upstream says what is wrong
+    silent = (wavs.flip(1) != 0).int()
+    zeros = torch.where(silent.amax(1) > 0, silent.argmax(1), 0)
+    return 1 - zeros.double() / wavs.shape[1]
+
+
+def _normed(features, true):
+    """[layers, batch, frames, size], each utterance by its own mean and variance."""
+    mask = torch.arange(features.shape[2], device=true.device) < true[:, None]
+    mask, count = mask[None, :, :, None], true.view(1, -1, 1, 1) * features.shape[-1]
+    mean = (features * mask).sum((2, 3), keepdim=True) / count
+    centred = (features - mean) * mask
+    variance = centred.square().sum((2, 3), keepdim=True) / count
+    return centred * (variance + 1e-5).rsqrt()
+
+
+def _filled(features, true, wav_lens, total):
+    """``total`` frames, of which those that SpeechBrain counts as true and the model
+    has not made repeat an utterance's last one."""
+    if wav_lens is None:
+        wav_lens = torch.ones(len(true), device=true.device)
+    counted = (wav_lens.to(true.device).double() * total - 1e-3).ceil().long()
+    frames = torch.arange(total, device=true.device)
+    index = torch.minimum(frames[None], true[:, None] - 1)  # [batch, total]
+    counted = torch.maximum(counted, true)[:, None]
+    index = index[None, :, :, None].expand(*features.shape[:2], -1, features.shape[3])
+    return features.gather(2, index) * (frames < counted)[None, :, :, None]
