@@ -17,6 +17,7 @@ from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError
 from s3prl_sb.lobes.upstreams.conversion import ConversionError, convert
 from s3prl_sb.lobes.upstreams.fetch import FetchError
+from s3prl_sb.trust import TrustError
 
 CONVOLUTIONS = [[16, 10, 5], [16, 8, 4], [16, 4, 4], [16, 2, 2]]
 CONFIG = {"hidden_size": 32, "ffn_size": 64, "num_layers": 3, "num_heads": 4}
@@ -232,7 +233,32 @@ def test_what_speechbrain_has_downloaded(folder, tmp_path, monkeypatch):
         SSL("somebody/wav2vec2", save_path=str(tmp_path / "elsewhere"))
 
 
-def test_refusals(card, folder, tmp_path):
+def test_code_beside_a_card(tmp_path):
+    """It runs only where it is trusted, as everywhere."""
+    (tmp_path / "loudness.py").write_text(
+        "from s3prl_sb.lobes.upstreams.base import Upstream\n"
+        "class Loudness(Upstream):\n"
+        "    stride, num_layers, output_size = 100, 1, 1\n"
+        "    def frames(self, samples):\n"
+        "        return max(1, samples // 100)\n"
+        "    def encode(self, wavs):\n"
+        "        return [wavs.unfold(1, 100, 100).abs().mean(2, keepdim=True)]\n"
+    )
+    card = tmp_path / "card.yaml"
+    card.write_text("loudness: !new:loudness.Loudness\n")
+    with pytest.raises(TrustError):
+        SSL(str(card))
+    assert SSL(str(card), trust=True)(noise(1, 1000)).shape == (1, 10, 1)
+
+
+def test_half_precision(card):
+    ssl = SSL(card, freeze=True, precision="bf16")
+    found, wanted = ssl(noise(1, 4000)), SSL(card, freeze=True)(noise(1, 4000))
+    assert found.dtype == torch.float32 and not torch.equal(found, wanted)
+    torch.testing.assert_close(found, wanted, rtol=0.1, atol=0.1)
+
+
+def test_refusals(card, folder):
     with pytest.raises(SSLError, match="apply_spec_augment: no upstream masks"):
         SSL(card, apply_spec_augment=True)
     with pytest.raises(SSLError, match="freeze_feature_extractor: StftFeatures has no"):

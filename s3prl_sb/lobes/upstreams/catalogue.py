@@ -50,6 +50,9 @@ pre-training alone needs.
 - **weights**: where a card fetches them. Any other file of the family can be \
 given as `source`.
 
+In a recipe of SpeechBrain's: `!new:s3prl_sb.lobes.ssl.SSL {{source: NAME}}`; see \
+[speechbrain_recipes.md](speechbrain_recipes.md).
+
 """
 
 
