@@ -1,6 +1,7 @@
 """The lobe that stands in for SpeechBrain's: arguments, numbers, Brains."""
 
 import copy
+import importlib
 import json
 import os
 import subprocess
@@ -45,12 +46,11 @@ def card(tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A tiny wav2vec 2.0 as transformers saves it."""
+def saved(kind, path, **entries):
+    """A tiny model of transformers, as it saves it."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(3)
-    config = transformers.Wav2Vec2Config(
+    config = getattr(transformers, f"{kind}Config")(
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=3,
@@ -60,13 +60,18 @@ def folder(tmp_path_factory):
         conv_stride=[5, 4, 4, 2],
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
-        layer_norm_eps=1e-5,
+        **entries,
     )
-    path = tmp_path_factory.mktemp("folder") / "model"
-    transformers.Wav2Vec2Model(config).save_pretrained(path)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(path)
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
     extractor.save_pretrained(path)
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A wav2vec 2.0 of transformers."""
+    return saved("Wav2Vec2", tmp_path_factory.mktemp("folder") / "model")
 
 
 # ------------------------------------------------------------------- the features
@@ -179,6 +184,19 @@ def test_theirs_on_one_utterance(folder, tmp_path, every, output_norm):
     torch.testing.assert_close(
         SSL(folder, **options)(wavs), other(wavs), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    "kind, module", [("Hubert", "hubert.HuBERT"), ("WavLM", "wavlm.WavLM")]
+)
+def test_their_other_lobes(kind, module, tmp_path):
+    folder, wavs = saved(kind, tmp_path / "model"), noise(1, 9000)
+    module, _, name = module.partition(".")
+    package = f"speechbrain.integrations.huggingface.{module}"
+    lobe = getattr(importlib.import_module(package), name)
+    other = lobe(folder, str(tmp_path), freeze=True, output_norm=True).eval()
+    ours = SSL(folder, freeze=True, output_norm=True)
+    torch.testing.assert_close(ours(wavs), other(wavs), rtol=1e-4, atol=1e-5)
 
 
 def test_theirs_on_unequal_lengths(folder, tmp_path):
