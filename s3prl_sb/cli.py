@@ -14,6 +14,7 @@ import sys
 
 from s3prl_sb import __version__, columns, resources, results_table, trust
 from s3prl_sb.launching import run
+from s3prl_sb.scoring import command as scoring
 from s3prl_sb.superb import command as superb
 
 
@@ -33,7 +34,11 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["run"] and argv[1:2] not in ([], ["-h"], ["--help"]):
         return run(argv[1], argv[2:])  # what follows belongs to the recipe
-    arguments = parser().parse_args(argv)
+    top = parser()
+    arguments, rest = top.parse_known_args(argv)
+    if rest and arguments.verb is not score:
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
     if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show everything
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -209,6 +214,16 @@ def parser():
     verb.set_defaults(verb=predict)
 
     verb = verbs.add_parser(
+        "score",
+        help="measure an export or a run on a new list",
+        description="Leaves the metrics, predictions.csv and what else a test leaves "
+        "in a folder of their own; results.json there says what was tested. Other "
+        "keys of the recipe may follow, such as --test_split or --lm FILE.",
+    )
+    scoring.add_arguments(verb)
+    verb.set_defaults(verb=score)
+
+    verb = verbs.add_parser(
         "results",
         help="a table of finished runs",
         description="A row for each results.json: what the runs differ in, the metric "
@@ -235,7 +250,7 @@ def parser():
         "--seed", type=int, default=0, help="another one, another corpus (default: 0)"
     )
     verb.set_defaults(verb=toy)
-    for name in ("superb", "check", "extract", "convert", "export", "predict"):
+    for name in ("superb", "check", "extract", "convert", "export", "predict", "score"):
         verbs.choices[name].add_argument(
             trust.FLAG, action="store_true", help="run the code that comes with a card"
         )
@@ -351,6 +366,11 @@ def predict(arguments):
     for line in inference.load(arguments.model).lines(arguments.wav, failed):
         print(line)
     return 1 if bad else 0
+
+
+def score(arguments):
+    """Measures a model on a list."""
+    scoring.main(arguments, arguments.rest)
 
 
 def download(arguments):

@@ -76,3 +76,32 @@ def _lasting(ids, records, seconds):
     """Utterances that last so long together, of all parts of the set."""
     mean = sum(float(r.get("duration") or 1.0) for r in records.values()) / len(ids)
     return spread(ids, max(1, round(seconds / max(mean, 1e-3)) + 1))
+
+
+def few_queries(records, trials, batches):
+    """A few queries that are there to be found, and a few documents.
+
+    Arguments
+    ---------
+    records : dict
+        "documents" and sets of queries to ``{id: record}``.
+    trials : dict
+        Each set to ``{query: ids of the documents that hold it}``.
+    batches : int
+        How few.
+
+    Returns
+    -------
+    dict
+        As ``records``.
+    """
+    chosen = {"documents": []}
+    for split in [name for name in records if name != "documents"]:
+        held = {
+            query: [d for d in trials[split][query] if d in records["documents"]]
+            for query in records[split]
+        }
+        chosen[split] = [query for query in held if held[query]][: 2 * batches]
+        chosen["documents"] += [held[query][0] for query in chosen[split]]
+    chosen["documents"] += list(records["documents"])[: 4 * batches]
+    return {name: {i: records[name][i] for i in ids} for name, ids in chosen.items()}

@@ -90,6 +90,10 @@ class VerificationBrain(SSLBrain):
                 self.splits[split] -= len(self.cohort)
             self.splits["cohort"] = len(self.cohort)
 
+    def tested_on(self):
+        """The utterances, and which are compared."""
+        return [self.data["test"], [list(trial) for trial in self.trials["test"]]]
+
     def compute_forward(self, batch, stage):
         """Batch -> embeddings [batch, size], and which are long enough, [batch]."""
         batch = batch.to(self.device)

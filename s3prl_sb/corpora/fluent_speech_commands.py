@@ -152,7 +152,7 @@ def prepare_intent_tables(
     paths = finished(save_folder, arguments)
     if paths:
         return paths
-    splits = {name: _load_own_table(path, slots) for name, path in tables.items()}
+    splits = {name: load_intent_table(path, slots) for name, path in tables.items()}
     for slot in slots:
         check_classes(splits, slot, lambda split: places(tables[split]))
     warn_of_one_class(splits["train"], JOINED, tables["train"])
@@ -268,8 +268,21 @@ def _read_corpus_table(path, corpus, slots, spots):
     return _with_intents(records, slots)
 
 
-def _load_own_table(path, slots):
-    """A user's table; S3PRL's column ``labels`` is taken apart into the slots."""
+def load_intent_table(path, slots):
+    """A user's table as records, each with the slots and ``labels``.
+
+    Arguments
+    ---------
+    path : str
+        As for :func:`prepare_intent_tables`; S3PRL's column ``labels`` is taken apart.
+    slots : list of str
+        Names of the slots.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``.
+    """
     first = next((record for _, _, record in rows(path)), None)
     columns = set(first) if isinstance(first, dict) else set()
     if JOINED not in columns or columns >= set(slots):

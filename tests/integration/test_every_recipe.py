@@ -16,6 +16,7 @@ import yaml
 from conftest import assert_same_outcome, command, results, trained
 
 from s3prl_sb import resources
+from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
 
 RECIPES = resources.recipes()
@@ -36,6 +37,7 @@ SCHEMA = {
     "metrics": dict,
     "valid": dict,
     "utterances": dict,
+    "test": dict,
     "seed": int,
     "total_steps": int,
     "best_step": int,
@@ -166,6 +168,98 @@ def test_predictions_are_those_of_the_export(name, finished, on_tables, tmp_path
     moved = exported.rename(tmp_path / "moved")
     for model in (load(moved), load(finished(name))):
         small(name).check(finished(name), model, folder)
+
+
+def tested(given):
+    """The options of ``s3prl-sb score`` for the tables of a run."""
+    names = ("test_csv", "documents_csv", "lexicon", "slots", "corpus")
+    listed = [(f"--{name}", str(given[name])) for name in names if name in given]
+    return [part for pair in listed for part in pair]
+
+
+def everything(folder):
+    """What a run has left, by name, without its caches."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@every_recipe
+def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
+    """Gives the run's numbers and predictions, and leaves the run alone."""
+    run, given = finished(name), on_tables(name)[1]
+    before = everything(run)
+    exported = export(run, tmp_path / "exported")
+    for model, output in ((exported, "a"), (run, "b")):
+        argv = ["score", str(model), "--output", str(tmp_path / output)]
+        argv += ["--device", "cpu", *tested(given)]
+        assert main(argv) == 0, capsys.readouterr().err
+        printed = capsys.readouterr().out
+        found, expected = results(tmp_path / output), results(run)
+        assert found["metrics"] == {
+            key: pytest.approx(value, rel=1e-5, abs=1e-6)
+            for key, value in expected["metrics"].items()
+            if key in found["metrics"]
+        }
+        metric = expected["chosen_by"]["metric"]
+        assert metric in found["metrics"] and metric in printed
+        # The same list, by content.
+        assert found["test"]["sha256"] == expected["test"]["sha256"]
+        assert found["test"]["utterances"] == expected["utterances"]["test"]
+        assert found["test"]["name"] == expected["test"]["name"]
+        assert found["test"]["hours"] > 0
+        assert found["scored"]["model"] == str(model)
+        same = [
+            path.read_text()
+            for path in (run, tmp_path / output)
+            for path in [path / "predictions.csv"]
+        ]
+        assert ids(same[0]) == ids(same[1])
+    assert everything(run) == before
+    assert main(["results", str(tmp_path / "a")]) == 0
+    assert "scored on" in capsys.readouterr().out
+
+
+def ids(text):
+    return [line.split(",")[0] for line in text.splitlines()]
+
+
+@every_recipe
+def test_score_of_a_corpus(name, finished, tmp_path, capsys):
+    """The recipe finds the test set; what the model does not know is an error."""
+    given = small(name).corpus(tmp_path / "corpus")
+    given.setdefault("data_folder", tmp_path / "corpus")
+    argv = ["score", str(finished(name)), "--output", str(tmp_path / "out")]
+    argv += [part for key, value in given.items() for part in (f"--{key}", str(value))]
+    status = main(argv)
+    out, err = capsys.readouterr()
+    if status:  # its words are others than those of the run
+        assert "the model knows no" in err and err.count("\n") <= 3, err
+    else:
+        assert results(tmp_path / "out")["test"]["name"] in out
+
+
+@every_recipe
+def test_another_test_list_is_refused(name, finished, on_tables, launcher, tmp_path):
+    """It would overwrite what was found before; the answer is to score it."""
+    run, given = finished(name), on_tables(name)[1]
+    before = everything(run)
+    table = Path(given["test_csv"])
+    if table.suffix == ".json":
+        rows = json.loads(table.read_text())
+        text = json.dumps(
+            dict(list(rows.items())[:-1]) if isinstance(rows, dict) else rows[:-1]
+        )
+    else:
+        text = "".join(table.read_text().splitlines(keepends=True)[:-1])
+    other = table.with_name(f"other{table.suffix}")
+    other.write_text(text)
+    log = tmp_path / "log"
+    argv = arguments(name, run, **{**given, "test_csv": other})
+    assert launcher.run(argv, log=log) != 0
+    assert f"s3prl-sb score {run}" in log.read_text()
+    kept = everything(run)
+    for left in ("results.json", "predictions.csv"):
+        assert kept[left] == before[left]
 
 
 @every_recipe
