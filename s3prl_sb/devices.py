@@ -19,8 +19,8 @@ def chosen(name=AUTO):
     Arguments
     ---------
     name : str
-        As torch calls it ("cpu", "cuda", "cuda:1"), or "auto": the first GPU, of
-        NVIDIA's or Apple's, else the CPU.
+        As torch calls it ("cpu", "cuda", "cuda:1", "mps"), or "auto": the first GPU
+        of CUDA, else the CPU.
 
     Returns
     -------
@@ -41,10 +41,7 @@ def chosen(name=AUTO):
     if name != AUTO:
         check(name)
         return name
-    if torch.cuda.is_available():
-        return "cuda"
-    apple = getattr(torch.backends, "mps", None)
-    return "mps" if apple is not None and apple.is_available() else "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def check(device):

@@ -9,7 +9,6 @@ import logging
 
 from s3prl_sb.brains import settings, sweep
 from s3prl_sb.brains.debugging import keep_few
-
 from s3prl_sb.identity.data import digests
 
 logger = logging.getLogger(__name__)

@@ -114,7 +114,7 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
 
 
 def _of_task(model, hparams, records, truth):
-    """Pipes, items of an example, arguments of the Brain, what validation has chosen."""
+    """Pipes, items of an example, the Brain's arguments, what validation chose."""
     learned = model.hparams
     if isinstance(model, SpeakerVerifier):
         options = {"trials": {"test": truth}}
