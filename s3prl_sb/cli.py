@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 
-from s3prl_sb import __version__, columns, resources, results_table, trust
+from s3prl_sb import __version__, columns, completion, resources, results_table, trust
 from s3prl_sb.launching import listed, run
 from s3prl_sb.scoring import command as scoring
 from s3prl_sb.superb import command as superb
@@ -36,6 +36,9 @@ def main(argv=None):
     if argv[:1] == ["run"] and argv[1:2] not in apart:
         return run(argv[1], argv[2:])  # what follows belongs to the recipe
     top = parser()
+    if argv[:2] == ["completion", completion.WORDS]:  # which may be any words
+        print("\n".join(completion.candidates(argv[2:], top)))
+        return 0
     arguments, rest = top.parse_known_args(argv)
     if rest and arguments.verb is not score:
         top.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -262,6 +265,16 @@ def parser():
         "--seed", type=int, default=0, help="another one, another corpus (default: 0)"
     )
     verb.set_defaults(verb=toy)
+
+    verb = verbs.add_parser(
+        "completion",
+        help="let the shell complete verbs, recipes, keys and upstreams",
+        description="Prints a script: s3prl-sb completion bash >> ~/.bashrc.",
+    )
+    verb.add_argument("shell", choices=completion.SHELLS)
+    verb.set_defaults(
+        verb=lambda arguments: print(completion.script(arguments.shell), end="")
+    )
     for name in ("superb", "check", "extract", "convert", "export", "predict", "score"):
         verbs.choices[name].add_argument(
             trust.FLAG, action="store_true", help="run the code that comes with a card"
