@@ -19,7 +19,7 @@ import os
 
 from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.rows import places, rows
+from s3prl_sb.dataio.rows import ALIASES, places, rows
 from s3prl_sb.dataio.tables import (
     SPLITS,
     check_classes,
@@ -285,7 +285,7 @@ def load_intent_table(path, slots):
     """
     first = next((record for _, _, record in rows(path)), None)
     columns = set(first) if isinstance(first, dict) else set()
-    if JOINED not in columns or columns >= set(slots):
+    if JOINED not in columns or columns >= {ALIASES.get(s, s) for s in slots}:
         return _with_intents(load_table(path, slots), slots)
     records, spots = load_table(path, (JOINED,)), places(path)
     for name, record in records.items():
