@@ -24,8 +24,8 @@ from s3prl_sb.kinds import WrongKind
 IDENTITY = "identity"
 LEARNED_FROM = ("train", "valid")  # what is tested on may change
 _ANEW = (
-    "Give the new run a place beside it: --name NAME, choose another output_folder, "
-    "or delete this one to train again."
+    "Choose another output_folder (--name NAME is one beside it), or delete this one "
+    "to train again."
 )
 
 
@@ -273,8 +273,8 @@ def _compare_with(before, now, partial, path):
     if changed:
         raise SettingsError(
             f"'{path.parent}' holds checkpoints of another experiment: with "
-            f"{'; '.join(changed[:6])}. Give the new run a place beside it: --name "
-            "NAME, choose another output_folder, or delete this one."
+            f"{'; '.join(changed[:6])}. Choose another output_folder (--name NAME "
+            "is one beside it), or delete this one."
         )
 
 

@@ -219,6 +219,26 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     assert "scored on" in capsys.readouterr().out
 
 
+@every_recipe
+def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
+    wavs = [str(path) for path in sorted(on_tables(name)[0].rglob("*.wav"))[:3]]
+    argv = ["predict", str(finished(name)), *wavs, "--device", "cpu"]
+    assert main(argv) == 0
+    text = capsys.readouterr().out
+    output = tmp_path / "predicted"
+    assert main([*argv, "--json", "--output", str(output)]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert records == json.loads((output / "predictions.json").read_text())
+    pairs = name in ("SUPERB/ASV", "SUPERB/QbE")  # the first with each of the others
+    assert len(records) == len(wavs) - pairs
+    rows = (output / "predictions.csv").read_text().splitlines()
+    assert len(rows) == len(records) + 1 and rows[0].split(",")[0] in records[0]
+    others = {"SUPERB/SD": "hyp.rttm"}
+    others |= dict.fromkeys(["SUPERB/ASR", "SUPERB/PR", "SUPERB/SF"], "hyp.txt")
+    if name in others:  # what is printed
+        assert (output / others[name]).read_text() == text
+
+
 def ids(text):
     return [line.split(",")[0] for line in text.splitlines()]
 
