@@ -46,7 +46,25 @@ def check_together(values):
             f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
             "False): give cache: auto or off."
         )
+    loader = values.get("train_dataloader_opts")
+    balance = loader.get("balance") if isinstance(loader, dict) else None
+    if values.get("batch_seconds") and balance:
+        raise KeysError(
+            "batch_seconds and balance exclude each other: set batch_seconds to null, "
+            'or --train_dataloader_opts "{balance: null}".'
+        )
+    few = [values.get(key) for key in ("train_fraction", "train_per_class")]
+    if None not in few:
+        raise KeysError(
+            f"train_fraction {few[0]} and train_per_class {few[1]} exclude each "
+            "other: give one of them."
+        )
     rates = values.get("lr_search") or ()
+    if rates and values.get("valid_speakers") == 0 and not values.get("train_csv"):
+        raise KeysError(
+            "lr_search chooses in validation, for which no speakers are held out: set "
+            "valid_speakers, or lr_search: null."
+        )
     if trained and rates:
         raise KeysError(
             "lr_search shares one frozen upstream between all learning rates: with "

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from s3prl_sb import devices, occupation, own, trust
+from s3prl_sb import devices, occupation, own, readiness, trust
 from s3prl_sb.arguments import parse
 from s3prl_sb.configuration import (
     RECIPE,
@@ -91,6 +91,7 @@ def _start(argv, prepare):
         occupation.begin(folder, hparams.get("save_folder") or folder)
         sb.create_experiment_directory(folder, save_env_desc=False)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
+    readiness.check(hparams, run_opts)
     run_on_main(_keep, args=[folder, configuration.text()])
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts

@@ -83,7 +83,7 @@ def prepare_fluent_speech_commands(
     if skip_prep:
         return skipped(outputs)
     slots = check_slots(slots)
-    corpus = _find_corpus(data_folder)
+    corpus = find_corpus(data_folder)
     tables = {n: os.path.join(corpus, "data", f"{n}_data.csv") for n in SPLITS}
     arguments = _arguments(tables, slots)
     paths = manifest.finished(save_folder, arguments)
@@ -200,7 +200,8 @@ def _arguments(tables, slots):
     }
 
 
-def _find_corpus(data_folder):
+def find_corpus(data_folder):
+    """The corpus' own folder; an error says which of its tables is missing."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of Fluent Speech Commands "

@@ -127,6 +127,27 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
 
 
 @every_recipe
+def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
+    """What it does not look at is neither hashed nor extracted."""
+    folder, given = on_tables(name)
+    given = {**given, "cache": "auto"}
+    small_batches = {
+        f"{split}_dataloader_opts": "{num_workers: 0, batch_size: 1}"
+        for split in ("train", "valid", "test")
+    }
+    options = ("--debug", "--debug_batches=1")
+    if "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text():
+        given.update(small_batches, batch_size=1)
+    argv = arguments(name, tmp_path / "out", *options, **given)
+    assert launcher.run(argv) == 0
+    found = json.loads((tmp_path / "out/debug/results.json").read_text())
+    most = 5 if name == "SUPERB/QbE" else 1
+    assert max(found["utterances"].values()) <= most
+    whole = small(name).UTTERANCES
+    assert sum(found["utterances"].values()) < sum(whole.values())
+
+
+@every_recipe
 def test_results(name, finished):
     found = json.loads((finished(name) / "results.json").read_text())
     trains = found["total_steps"] > 0
