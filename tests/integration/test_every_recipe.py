@@ -137,7 +137,7 @@ def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
     }
     options = ("--debug", "--debug_batches=1")
     if "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text():
-        given.update(small_batches, batch_size=1)
+        given.update(small_batches, batch_size=1, grad_accumulation_factor=1)
     argv = arguments(name, tmp_path / "out", *options, **given)
     assert launcher.run(argv) == 0
     found = json.loads((tmp_path / "out/debug/results.json").read_text())
