@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import sys
 import time
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def score(folder, options, rest=()):
     output.mkdir(parents=True, exist_ok=True)
     (output / RESULTS).unlink(missing_ok=True)  # of the same score before
     records, truth = lists.read(model, brain_class, hparams)
-    run_opts = {"device": device, "noprogressbar": False}
+    run_opts = {"device": device, "noprogressbar": not sys.stderr.isatty()}
     brain = measuring.measure(model, brain_class, hparams, run_opts, records, truth)
     found = settings.told(brain, results, folder, time.time() - started)
     write_json(output / RESULTS, found)

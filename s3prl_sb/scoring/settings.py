@@ -48,13 +48,14 @@ def place(folder, options):
 
     Example
     -------
-    >>> place(Path("/models/ks"), {"test_csv": "/lists/noisy.csv"}).as_posix()[:27]
+    >>> place(Path("/models/ks"), {"test_csv": "/lists/noisy.csv"}).as_posix()[:24]
     '/models/ks-scores/noisy-'
     """
     listed = Path(options.get("test_csv") or options["data_folder"]).expanduser()
     mark = digest([str(listed.absolute()), str(options.get("documents_csv"))])[:6]
     folder = folder.absolute()
-    return folder.parent / f"{folder.name}-scores" / f"{listed.stem}-{mark}"
+    name = listed.stem if options.get("test_csv") else listed.name
+    return folder.parent / f"{folder.name}-scores" / f"{name}-{mark}"
 
 
 def check_place(output):
@@ -200,6 +201,8 @@ def told(brain, results, folder, seconds):
     """
     test = about_test(brain)
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
+    before = results.get("protocol") or {}
+    differs = [x for x in before.get("differs") or () if x != before.get("data")]
     identity = {**(results.get("identity") or {}), "data": brain.data}
     return {
         **results,
@@ -211,11 +214,12 @@ def told(brain, results, folder, seconds):
         "seconds": round(seconds, 1),
         "device": str(brain.device),
         "protocol": {
-            "followed": False,
             "settings": {},
-            "corpus": None,
+            **before,
+            "followed": False,
+            "corpus": test["source"],
             "data": "another list",
-            "differs": [f"scored on {test['name']}"],
+            "differs": [f"scored on {test['name']}", *differs],
         },
         "identity": identity,
         "versions": versions,
