@@ -9,7 +9,6 @@ import logging
 
 from s3prl_sb.brains import settings, sweep
 from s3prl_sb.brains.debugging import keep_few
-from s3prl_sb.identity.data import digests
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +64,7 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
         **kwargs,
     )
     if not brain.debug:
-        brain.data = digests(splits, not brain.noprogressbar)
-        settings.check_test(brain)
+        settings.check_test(brain, splits)
     brain.use_cache(splits)  # a frozen upstream runs over each utterance once
     brain.fit(
         hparams["epoch_counter"],

@@ -123,13 +123,15 @@ def check(brain):
         write_json(_path(brain.checkpointer), now)
 
 
-def check_test(brain):
+def check_test(brain, splits=None):
     """Makes sure that a finished run is not tested on another list.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        It knows its sets.
+        About to train, or to find that it has been trained.
+    splits : dict, optional
+        As for :func:`s3prl_sb.identity.data.digests`; None: the Brain has asked it.
 
     Raises
     ------
@@ -143,6 +145,8 @@ def check_test(brain):
         return
     if not isinstance(tested, dict) or not tested.get("sha256"):
         return  # of a version that did not say it
+    if splits is not None:
+        brain.data = digests(splits)
     if tested["sha256"] != digest(brain.tested_on()):
         raise SettingsError(
             f"'{folder / 'results.json'}' is of another test set ({tested['name']}): "
