@@ -46,13 +46,6 @@ def check_together(values):
             f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
             "False): give cache: auto or off."
         )
-    loader = values.get("train_dataloader_opts")
-    balance = loader.get("balance") if isinstance(loader, dict) else None
-    if values.get("batch_seconds") and balance:
-        raise KeysError(
-            "batch_seconds and balance exclude each other: set batch_seconds to null, "
-            'or --train_dataloader_opts "{balance: null}".'
-        )
     few = [values.get(key) for key in ("train_fraction", "train_per_class")]
     if None not in few:
         raise KeysError(

@@ -5,6 +5,7 @@ Authors
 """
 
 import re
+from pathlib import Path
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.nodes import tag
@@ -20,6 +21,8 @@ class PlaceError(UserError, ValueError):
 
 def taken(argv):
     """A command line without ``--name``, and the name.
+
+    In a recipe of one's own that has a key ``name``, it is that key.
 
     Arguments
     ---------
@@ -41,6 +44,8 @@ def taken(argv):
     >>> taken(["train.yaml", "--name", "long", "--lr", "0.1"])
     (['train.yaml', '--lr', '0.1'], 'long')
     """
+    if _is_key(argv):
+        return list(argv), None
     kept, found, waits = [], [], False
     for argument in argv:
         if waits:
@@ -63,6 +68,14 @@ def taken(argv):
                 "digits, and . + = , @ _ - between them."
             )
     return kept, found[0] if found else None
+
+
+def _is_key(argv):
+    """Whether the YAML that the command line begins with has a key ``name``."""
+    file = Path(argv[0]) if argv else None
+    if file is None or file.suffix not in (".yaml", ".yml") or not file.is_file():
+        return False
+    return re.search(rb"^name\s*:", file.read_bytes(), re.M) is not None
 
 
 def folder(name, tree, changes):

@@ -41,6 +41,12 @@ def check(hparams, run_opts):
     """
     if hparams.get("cache_folder") and hparams.get("cache") != "off":
         check_writable(hparams["cache_folder"], "cache_folder")
+    balance = (hparams.get("train_dataloader_opts") or {}).get("balance")
+    if hparams.get("batch_seconds") and balance:
+        raise NotReadyError(
+            "batch_seconds and balance exclude each other: set batch_seconds to null, "
+            'or --train_dataloader_opts "{balance: null}".'
+        )
     if hparams.get("lm"):
         check_decoder()
     if hparams.get("lr_search"):

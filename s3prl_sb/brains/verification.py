@@ -85,7 +85,7 @@ class VerificationBrain(SSLBrain):
     def use_cache(self, splits):
         """The parent's; the cohort is counted apart."""
         super().use_cache(splits)
-        if self.cohort and not self.debug:  # which looks at a few of all
+        if self.cohort and not getattr(self, "debug", False):
             for split in self.trials:
                 self.splits[split] -= len(self.cohort)
             self.splits["cohort"] = len(self.cohort)

@@ -264,6 +264,40 @@ def ids(text):
     return [line.split(",")[0] for line in text.splitlines()]
 
 
+ARPA = """\\data\\
+ngram 1=5
+ngram 2=1
+
+\\1-grams:
+-1.0\t<unk>\t0
+-1.0\t<s>\t0
+-1.0\t</s>\t0
+-0.5\tSEE\t0
+-0.5\tNO\t0
+
+\\2-grams:
+-0.3\tSEE NO
+
+\\end\\
+"""
+
+
+def test_score_with_a_language_model(finished, on_tables, tmp_path, capsys):
+    """Given later, to a run that was tested without one."""
+    pytest.importorskip("flashlight.lib.text")
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    run, given = finished("SUPERB/ASR"), on_tables("SUPERB/ASR")[1]
+    argv = ["score", str(run), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    argv += ["--test_csv", str(given["test_csv"]), "--lm", str(tmp_path / "lm.arpa")]
+    assert main(argv) == 0, capsys.readouterr().err
+    found = results(tmp_path / "out")["metrics"]
+    assert found["wer"] == results(run)["metrics"]["wer"]
+    assert "wer_lm" in found and "wer_lm" in capsys.readouterr().out
+    lines = (tmp_path / "out/hyp_lm.txt").read_text().splitlines()
+    words = {word for line in lines for word in line.split("\t")[1].split()}
+    assert words <= {"SEE", "NO"}
+
+
 @every_recipe
 def test_score_of_a_corpus(name, finished, tmp_path, capsys):
     """The recipe finds the test set; what the model does not know is an error."""

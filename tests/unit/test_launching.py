@@ -95,6 +95,16 @@ def test_names_that_cannot_be(argv, message):
         places(*argv)
 
 
+def test_a_recipe_may_have_a_key_of_that_name(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("name: a\noutput_folder: !ref results/<name>\n")
+    argv = [str(own), "--name", "b c"]
+    assert placing.taken(argv) == (argv, None)
+    assert placing.taken([KS, *argv[1:2], "b"]) == ([KS], "b")
+    file, _, overrides = parse(argv)
+    assert Configuration(file, overrides).resolved["output_folder"] == "results/b c"
+
+
 def test_folds_lie_in_the_named_folder():
     """The name is part of the folder that each fold is given."""
     argv = changed([KS, "--name", "long", "--lr=1"], output_folder="a-long/fold1")
