@@ -13,7 +13,7 @@ import json
 import re
 from pathlib import Path
 
-from s3prl_sb import trust
+from s3prl_sb import placing, trust
 from s3prl_sb.configuration import read_overrides, text
 from s3prl_sb.errors import UserError
 from s3prl_sb.keys import Schema
@@ -36,7 +36,8 @@ def parse(argv):
     Arguments
     ---------
     argv : list of str
-        As for :func:`s3prl_sb.experiment.start`.
+        As for :func:`s3prl_sb.experiment.start`; ``--name`` as
+        :mod:`s3prl_sb.placing` says.
 
     Returns
     -------
@@ -53,13 +54,15 @@ def parse(argv):
         For a key without a value, text that a reference of the YAML would be taken
         for, an option of SpeechBrain that cannot be.
     """
-    argv = trust.taken(argv)[0]
+    argv, name = placing.taken(trust.taken(argv)[0])
     hparams_file, run_opts, _ = _parsed(argv)
     schema = Schema.of(hparams_file)
     _, run_opts, overrides = _parsed(quoted(argv, schema, vars(run_opts)))
     changes = read_overrides(overrides)
     # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
     changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in schema})
+    if name is not None:
+        changes[placing.FOLDER] = placing.folder(name, schema.tree, changes)
     for key in schema:
         value = changes.get(key, schema.tree[key])
         if schema.is_path(key) and expanded(value) != value:

@@ -12,8 +12,9 @@ import os
 import shutil
 import sys
 
-from s3prl_sb import __version__, columns, resources, results_table, trust
-from s3prl_sb.launching import run
+from s3prl_sb import __version__, columns, completion, resources, results_table, trust
+from s3prl_sb.launching import listed, run
+from s3prl_sb.scoring import command as scoring
 from s3prl_sb.superb import command as superb
 
 
@@ -31,9 +32,17 @@ def main(argv=None):
         Exit status.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["run"] and argv[1:2] not in ([], ["-h"], ["--help"]):
+    apart = ([], ["-h"], ["--help"], ["--list"])
+    if argv[:1] == ["run"] and argv[1:2] not in apart:
         return run(argv[1], argv[2:])  # what follows belongs to the recipe
-    arguments = parser().parse_args(argv)
+    top = parser()
+    if argv[:2] == ["completion", completion.WORDS]:  # which may be any words
+        print("\n".join(completion.candidates(argv[2:], top)))
+        return 0
+    arguments, rest = top.parse_known_args(argv)
+    if rest and arguments.verb is not score:
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
     if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show everything
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -77,12 +86,14 @@ def parser():
         help="run a recipe: s3prl-sb run SUPERB/KS --upstream NAME --data_folder DIR",
         description="Runs a recipe. What follows its name goes to its train.py: "
         "first a YAML file of your own, if you have one, then --key value for "
-        "any key of it, and SpeechBrain's options. s3prl-sb run SUPERB/KS --help "
-        "prints all keys, and where their YAML file is.",
+        "any key of it, --name NAME for a second setting beside the default folder, "
+        "and SpeechBrain's options. s3prl-sb run KS --help prints all keys, and where "
+        "their YAML file is.",
         epilog="Recipes: " + ", ".join(resources.recipes()),
     )
-    verb.add_argument("recipe", help="its name")
-    verb.set_defaults(verb=lambda arguments: run(arguments.recipe, []))
+    verb.add_argument("recipe", nargs="?", help="its name: SUPERB/KS, KS, ks")
+    verb.add_argument("--list", action="store_true", help="say what each recipe is")
+    verb.set_defaults(verb=recipes)
 
     verb = verbs.add_parser(
         "superb",
@@ -156,7 +167,9 @@ def parser():
         default="float16",
         help="of the numbers on the disk (default: float16)",
     )
-    verb.add_argument("--device", default="cpu", help="cpu, cuda, … (default: cpu)")
+    verb.add_argument(
+        "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
+    )
     verb.add_argument(
         "--processes", type=int, default=1, help="on this machine (default: 1)"
     )
@@ -206,7 +219,24 @@ def parser():
     )
     verb.add_argument("model", help="an export, or the output folder of a run")
     verb.add_argument("wav", nargs="+", help="wav, flac, ogg or mp3")
+    verb.add_argument("--json", action="store_true", help="a line of JSON a file")
+    verb.add_argument(
+        "--output", help="folder to make: predictions.csv and .json, hyp.txt, hyp.rttm"
+    )
+    verb.add_argument(
+        "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
+    )
     verb.set_defaults(verb=predict)
+
+    verb = verbs.add_parser(
+        "score",
+        help="measure an export or a run on a new list",
+        description="Leaves the metrics, predictions.csv and what else a test leaves "
+        "in a folder of their own; results.json there says what was tested. Other "
+        "keys of the recipe may follow, such as --test_split or --lm FILE.",
+    )
+    scoring.add_arguments(verb)
+    verb.set_defaults(verb=score)
 
     verb = verbs.add_parser(
         "results",
@@ -235,11 +265,28 @@ def parser():
         "--seed", type=int, default=0, help="another one, another corpus (default: 0)"
     )
     verb.set_defaults(verb=toy)
-    for name in ("superb", "check", "extract", "convert", "export", "predict"):
+
+    verb = verbs.add_parser(
+        "completion",
+        help="let the shell complete verbs, recipes, keys and upstreams",
+        description="Prints a script: s3prl-sb completion bash >> ~/.bashrc.",
+    )
+    verb.add_argument("shell", choices=completion.SHELLS)
+    verb.set_defaults(
+        verb=lambda arguments: print(completion.script(arguments.shell), end="")
+    )
+    for name in ("superb", "check", "extract", "convert", "export", "predict", "score"):
         verbs.choices[name].add_argument(
             trust.FLAG, action="store_true", help="run the code that comes with a card"
         )
     return top
+
+
+def recipes(arguments):
+    """Says what each recipe is."""
+    if not arguments.list:
+        raise ValueError("run needs the name of a recipe; run --list says them all")
+    print("\n".join(listed()))
 
 
 def upstreams(arguments):
@@ -276,6 +323,7 @@ def check(arguments):
 
 def extract(arguments):
     """Fills a feature cache."""
+    from s3prl_sb import devices
     from s3prl_sb.dataio.dataset import ManifestDataset
     from s3prl_sb.dataio.extraction import extract
     from s3prl_sb.dataio.pipes import LoadAudio
@@ -289,6 +337,8 @@ def extract(arguments):
         valid = False
     if not valid:
         raise ValueError(f"--part is i/n with 0 <= i < n, not '{arguments.part}'")
+    device = devices.chosen(arguments.device)
+    logging.getLogger("s3prl_sb.cli").info("Extracts on %s", device)
     overrides = {"source": arguments.source} if arguments.source else {}
     upstream = load(arguments.upstream, freeze=True, **overrides)
     records = load_table(arguments.manifest)
@@ -300,7 +350,7 @@ def extract(arguments):
         kind=arguments.kind,
         layers=arguments.layers,
         dtype=arguments.dtype,
-        device=arguments.device,
+        device=device,
         num_processes=arguments.processes,
         part=part,
     )
@@ -339,18 +389,15 @@ def export(arguments):
 
 def predict(arguments):
     """Prints what a model says of audio files."""
-    from s3prl_sb import inference
+    from s3prl_sb.inference.predicting import predict
 
-    bad = []
+    options = arguments.device, arguments.json, arguments.output
+    return 1 if predict(arguments.model, arguments.wav, *options) else 0
 
-    def failed(path, error):
-        bad.append(path)
-        place = "" if str(path) in str(error) else f"{path}: "
-        print(f"s3prl-sb: {place}{error}", file=sys.stderr)
 
-    for line in inference.load(arguments.model).lines(arguments.wav, failed):
-        print(line)
-    return 1 if bad else 0
+def score(arguments):
+    """Measures a model on a list."""
+    scoring.main(arguments, arguments.rest)
 
 
 def download(arguments):

@@ -46,7 +46,18 @@ def check_together(values):
             f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
             "False): give cache: auto or off."
         )
+    few = [values.get(key) for key in ("train_fraction", "train_per_class")]
+    if None not in few:
+        raise KeysError(
+            f"train_fraction {few[0]} and train_per_class {few[1]} exclude each "
+            "other: give one of them."
+        )
     rates = values.get("lr_search") or ()
+    if rates and values.get("valid_speakers") == 0 and not values.get("train_csv"):
+        raise KeysError(
+            "lr_search chooses in validation, for which no speakers are held out: set "
+            "valid_speakers, or lr_search: null."
+        )
     if trained and rates:
         raise KeysError(
             "lr_search shares one frozen upstream between all learning rates: with "

@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from s3prl_sb import occupation, own, trust
+from s3prl_sb import devices, occupation, own, readiness, trust
 from s3prl_sb.arguments import parse
 from s3prl_sb.configuration import (
     RECIPE,
@@ -79,7 +79,7 @@ def _start(argv, prepare):
 
     say_what_is_wrong()
     hparams_file, run_opts, overrides = parse(argv)
-    check_device(run_opts["device"])
+    devices.check(run_opts["device"])
     if not torch.distributed.is_initialized():  # by another fold
         ddp_init_group(run_opts)
     if run_opts["debug"]:
@@ -91,56 +91,10 @@ def _start(argv, prepare):
         occupation.begin(folder, hparams.get("save_folder") or folder)
         sb.create_experiment_directory(folder, save_env_desc=False)
     say_what_is_wrong()  # SpeechBrain has put its own way in the place
+    readiness.check(hparams, run_opts)
     run_on_main(_keep, args=[folder, configuration.text()])
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
-
-
-def check_device(device):
-    """Makes sure that a device is there.
-
-    Arguments
-    ---------
-    device : str or None
-        As ``--device`` gives it; None: it is chosen.
-
-    Raises
-    ------
-    RecipeError
-        With those that are there.
-
-    Example
-    -------
-    >>> check_device("gpu")
-    Traceback (most recent call last):
-    ...
-    s3prl_sb.configuration.RecipeError: --device gpu: torch knows no such device. …
-    """
-    import torch
-
-    if device is None:
-        return
-    count = torch.cuda.device_count()
-    there = ["cpu", *(f"cuda:{index}" for index in range(count))]
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise RecipeError(
-            f"--device {device}: torch knows no such device. There are: "
-            f"{', '.join(there)}."
-        ) from error
-    if found.type == "cuda" and (found.index or 0) >= count:
-        raise RecipeError(
-            f"--device {device}: torch sees {count or 'no'} GPUs on this machine. "
-            f"There are: {', '.join(there)}."
-        )
-    try:
-        torch.ones(1, device=found).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise RecipeError(
-            f"--device {device}: torch cannot compute on it here. There are: "
-            f"{', '.join(there)}."
-        ) from error
 
 
 def _apart(hparams_file, overrides):

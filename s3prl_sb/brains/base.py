@@ -19,7 +19,7 @@ from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.experiment import RecipeError
-from s3prl_sb.identity.data import digests
+from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 
@@ -88,7 +88,7 @@ class SSLBrain(Evaluation, sb.Brain):
             for name, module in self.modules.items():
                 checkpointer.add_trained(name, module)
         self.started = time.time()
-        self.splits, self.data = {}, {}
+        self.splits, self.data, self.tested_seconds = {}, {}, None
         self.best = {}  # stats of the chosen checkpoint, in evaluation
 
     # ------------------------------------------------------------- features
@@ -104,7 +104,19 @@ class SSLBrain(Evaluation, sb.Brain):
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
         self.data = digests(splits, not self.noprogressbar)
+        self.tested_seconds = seconds_of(splits.get("test"))
         caching.use_cache(self, splits)
+
+    def tested_on(self):
+        """What the test set is, by content; override it where more than its
+        utterances counts.
+
+        Returns
+        -------
+        list
+            JSON values.
+        """
+        return [self.data["test"]]
 
     def compute_features(self, batch):
         """Features of a batch, cached or computed.
@@ -332,8 +344,19 @@ class SSLBrain(Evaluation, sb.Brain):
         self._log({"best step": self.optimizer_step}, test_stats=stats)
         if if_main_process():
             self.write_predictions()
+        self.finish_test(stats)
+
+    def finish_test(self, metrics):
+        """Leaves what a run ends with: what an export needs, and the results.
+
+        Arguments
+        ---------
+        metrics : dict
+            Names to numbers, of the test set.
+        """
+        if if_main_process():
             results.write_interface(self)
-        self.write_results(stats)
+        self.write_results(metrics)
 
     def _log(self, *args, **kwargs):
         for logger in self.hparams.train_loggers:

@@ -8,7 +8,7 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb import occupation, protocol, trust
+from s3prl_sb import occupation, placing, protocol, trust
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import naming, read_json, write_json
@@ -112,6 +112,8 @@ def changed(argv, **settings):
     ['train.yaml', '--lr=0.1', '--fold=2']
     """
     kept, is_value = [], False
+    if placing.FOLDER in settings:  # a name is part of it already
+        argv = placing.taken(argv)[0]
     for argument in argv:
         name, equals, _ = argument.partition("=")
         if is_value:

@@ -45,12 +45,13 @@ def search(
     device="cpu",
     tick=lambda documents: None,
 ):
-    """Searches the queries of both sets in the documents.
+    """Searches the queries of each set in the documents.
 
     Arguments
     ---------
     states : dict
-        "documents", "valid" and "test" to sequences of features [frames, size].
+        "documents" and sets of queries, such as "valid" and "test", to sequences of
+        features [frames, size].
     distance, minmax, device, tick
         See :func:`s3prl_sb.lobes.dtw.search`.
     normalize : bool
@@ -60,8 +61,8 @@ def search(
     Returns
     -------
     dict
-        "valid" and "test" to scores [queries, documents], and "valid_mean",
-        "valid_deviation" and so on to those of the features, [size].
+        Each set to scores [queries, documents], and "valid_mean", "valid_deviation"
+        and so on to those of the features, [size].
 
     Example
     -------
@@ -77,7 +78,7 @@ def search(
         for frames in utterances:
             moments[name].add(frames)
     found = {}
-    for split in ("valid", "test"):
+    for split in [name for name in states if name != "documents"]:
         both = moments[split]
         both.merge(moments["documents"])
         mean, deviation = both.mean.float(), both.deviation()

@@ -23,6 +23,7 @@ from s3prl_sb.brains import plots
 from s3prl_sb.configuration import RECIPE, SCHEMA
 from s3prl_sb.files import write_json
 from s3prl_sb.identity import data as identity
+from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def write(brain, metrics):
         "metrics": {name: float(value) for name, value in metrics.items()},
         "valid": {name: float(value) for name, value in brain.best.items()},
         "utterances": brain.splits,
+        "test": about_test(brain),
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
@@ -98,6 +100,35 @@ def write(brain, metrics):
         plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
     write_json(folder / "results.json", results)
     logger.info("Results: %s", folder / "results.json")
+
+
+def about_test(brain):
+    """What a Brain was tested on.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Evaluated.
+
+    Returns
+    -------
+    dict
+        ``name`` of the list or the corpus, and ``source``, where it lies;
+        ``sha256``, which tells its content: what the audio files and the
+        records hold; ``utterances``; ``hours``, null where durations are not known.
+    """
+    table = getattr(brain.hparams, "test_csv", None)
+    source = table or getattr(brain.hparams, "data_folder", None)
+    split = None if table else getattr(brain.hparams, "test_split", None)
+    name = Path(str(source)).name if source else None
+    seconds = brain.tested_seconds
+    return {
+        "name": " ".join(filter(None, [name, split])) or None,
+        "source": source and str(Path(str(source)).absolute()),
+        "sha256": digest(brain.tested_on()),
+        "utterances": brain.splits.get("test"),
+        "hours": None if seconds is None else round(seconds / 3600, 4),
+    }
 
 
 def about_upstream(upstream):

@@ -19,14 +19,15 @@ import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from tqdm import tqdm
 
-from s3prl_sb.brains import distributed, layer_scores, plots, results
+from s3prl_sb.brains import distributed, layer_scores, plots, results, settings
+from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.dataio import extraction, manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
 from s3prl_sb.identity import digest
-from s3prl_sb.identity.data import digests
+from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -92,18 +93,26 @@ class RetrievalBrain(sb.Brain):
             Metrics of the test set, of the chosen layer.
         """
         if self.debug:
-            records = _few(records, trials, self.debug_batches)
+            records = few_queries(records, trials, self.debug_batches)
             self.layers = self.layers[: self.debug_batches]
         self.splits = {name: len(found) for name, found in records.items()}
         pipes = self.hparams.eval_pipes
         sets = {n: ManifestDataset(r, pipes, ["id", "sig"]) for n, r in records.items()}
-        self.data = digests(sets, not self.noprogressbar)
+        self.data, self.trials = digests(sets, not self.noprogressbar), trials
+        self.tested_seconds = seconds_of(sets["test"])
+        if not self.debug:
+            settings.check_test(self)
         scores = self._score(sets)
         metrics = {}
         if if_main_process():
             metrics = self._choose(scores, sets, trials)
         ddp_barrier()  # torchrun ends all processes when the first one leaves
         return metrics
+
+    def tested_on(self):
+        """The queries, what they are searched in, and where they are."""
+        sets = [self.data["documents"], self.data["test"]]
+        return [*sets, self.trials["documents"], self.trials["test"]]
 
     # --------------------------------------------------------------- scoring
     def _score(self, sets):
@@ -219,7 +228,7 @@ class RetrievalBrain(sb.Brain):
     def _search_layer(self, layer, states):
         bar = tqdm(
             desc=f"Searching in layer {layer}",
-            total=2 * len(states["documents"]),
+            total=(len(states) - 1) * len(states["documents"]),
             unit="document",
             disable=self.noprogressbar or not if_main_process(),
             dynamic_ncols=True,
@@ -347,20 +356,6 @@ def read_sets(save_folder):
 def _keys(dataset):
     """What the cache calls a set's utterances."""
     return [keys[0] for keys in extraction.audio_keys(dataset, again=False).values()]
-
-
-def _few(records, trials, batches):
-    """For --debug: a few queries that are there to be found, and a few documents."""
-    chosen = {"documents": []}
-    for split in SPLITS:
-        held = {
-            query: [d for d in trials[split][query] if d in records["documents"]]
-            for query in records[split]
-        }
-        chosen[split] = [query for query in held if held[query]][: 2 * batches]
-        chosen["documents"] += [held[query][0] for query in chosen[split]]
-    chosen["documents"] += list(records["documents"])[: 4 * batches]
-    return {name: {i: records[name][i] for i in ids} for name, ids in chosen.items()}
 
 
 def _write_layers(folder, table, chosen):

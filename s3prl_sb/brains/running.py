@@ -8,6 +8,7 @@ import functools
 import logging
 
 from s3prl_sb.brains import settings, sweep
+from s3prl_sb.brains.debugging import keep_few
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,9 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
         holds a run of others.
     """
     settings.check_numbers(hparams)
-    if not (run_opts or {}).get("debug"):
+    if (run_opts or {}).get("debug"):
+        keep_few(splits, hparams, run_opts)
+    else:
         settings.begin(hparams, splits)
     modules = {"featurizer": hparams["featurizer"], **modules}
     if hparams.get("lr_search"):
@@ -60,6 +63,8 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
         checkpointer=hparams["checkpointer"],
         **kwargs,
     )
+    if not brain.debug:
+        settings.check_test(brain, splits)
     brain.use_cache(splits)  # a frozen upstream runs over each utterance once
     brain.fit(
         hparams["epoch_counter"],

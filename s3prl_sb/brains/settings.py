@@ -5,6 +5,7 @@ Authors
 """
 
 import json
+import shlex
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
@@ -12,8 +13,8 @@ from speechbrain.utils.distributed import if_main_process
 from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
 from s3prl_sb.experiment import RECIPE, SCHEMA
-from s3prl_sb.files import naming, read_json, write_json
-from s3prl_sb.identity import FORMAT, differences
+from s3prl_sb.files import FileError, naming, read_json, write_json
+from s3prl_sb.identity import FORMAT, differences, digest
 from s3prl_sb.identity.data import digests, parts_identity
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.keys import KeysError, Schema, shared
@@ -22,7 +23,10 @@ from s3prl_sb.kinds import WrongKind
 #: Compared by what they hold: the upstream, the pipes, the modules, the data.
 IDENTITY = "identity"
 LEARNED_FROM = ("train", "valid")  # what is tested on may change
-_ANEW = "Choose another output_folder, or delete this one to train again."
+_ANEW = (
+    "Choose another output_folder (--name NAME is one beside it), or delete this one "
+    "to train again."
+)
 
 
 class SettingsError(UserError, ValueError):
@@ -117,6 +121,47 @@ def check(brain):
         )
     elif if_main_process():
         write_json(_path(brain.checkpointer), now)
+
+
+def check_test(brain, splits=None):
+    """Makes sure that a finished run is not tested on another list.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        About to train, or to find that it has been trained.
+    splits : dict, optional
+        As for :func:`s3prl_sb.identity.data.digests`; None: the Brain has asked it.
+
+    Raises
+    ------
+    SettingsError
+        If ``results.json`` in its folder is of another test set: it would be lost.
+    """
+    folder = Path(brain.hparams.output_folder)
+    try:
+        tested = read_json(folder / "results.json", kind=dict).get("test")
+    except FileError:  # none yet, or none to lose
+        return
+    if not isinstance(tested, dict) or not tested.get("sha256"):
+        return  # of a version that did not say it
+    if splits is not None:
+        brain.data = digests(splits)
+    if tested["sha256"] != digest(brain.tested_on()):
+        raise SettingsError(
+            f"'{folder / 'results.json'}' is of another test set ({tested['name']}): "
+            "it stays as it is. To test the finished run on this one: s3prl-sb score "
+            f"{folder} {_list_of(brain)}"
+        )
+
+
+def _list_of(brain):
+    """The options of ``s3prl-sb score`` for a run's own test set."""
+    names = ("documents_csv", "test_csv", "data_folder", "test_split")
+    given = {name: getattr(brain.hparams, name, None) for name in names}
+    if given["test_csv"]:
+        given["data_folder"] = given["test_split"] = None
+    return " ".join(f"--{k} {shlex.quote(str(v))}" for k, v in given.items() if v)
 
 
 def described(hparams):
@@ -232,8 +277,8 @@ def _compare_with(before, now, partial, path):
     if changed:
         raise SettingsError(
             f"'{path.parent}' holds checkpoints of another experiment: with "
-            f"{'; '.join(changed[:6])}. Choose another output_folder, or "
-            "delete this one."
+            f"{'; '.join(changed[:6])}. Choose another output_folder (--name NAME "
+            "is one beside it), or delete this one."
         )
 
 

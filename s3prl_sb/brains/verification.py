@@ -85,10 +85,14 @@ class VerificationBrain(SSLBrain):
     def use_cache(self, splits):
         """The parent's; the cohort is counted apart."""
         super().use_cache(splits)
-        if self.cohort:
+        if self.cohort and not getattr(self, "debug", False):
             for split in self.trials:
                 self.splits[split] -= len(self.cohort)
             self.splits["cohort"] = len(self.cohort)
+
+    def tested_on(self):
+        """The utterances, and which are compared."""
+        return [self.data["test"], [list(trial) for trial in self.trials["test"]]]
 
     def compute_forward(self, batch, stage):
         """Batch -> embeddings [batch, size], and which are long enough, [batch]."""

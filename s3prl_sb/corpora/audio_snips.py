@@ -93,7 +93,7 @@ def prepare_audio_snips(
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
         return skipped(outputs)
-    folder = _find_corpus(data_folder)
+    folder = find_corpus(data_folder)
     speakers = dict(zip(SPLITS, (train_speakers, valid_speakers, test_speakers)))
     for split, names in speakers.items():
         if isinstance(names, str) or not names:
@@ -121,7 +121,7 @@ def prepare_audio_snips(
     return manifest.finish(splits, save_folder, arguments, ("text", "iob"))
 
 
-def _find_corpus(data_folder):
+def find_corpus(data_folder):
     """The folder that holds the texts."""
     if data_folder is None:
         raise ManifestError(

@@ -19,7 +19,7 @@ import os
 
 from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.rows import places, rows
+from s3prl_sb.dataio.rows import ALIASES, places, rows
 from s3prl_sb.dataio.tables import (
     SPLITS,
     check_classes,
@@ -83,7 +83,7 @@ def prepare_fluent_speech_commands(
     if skip_prep:
         return skipped(outputs)
     slots = check_slots(slots)
-    corpus = _find_corpus(data_folder)
+    corpus = find_corpus(data_folder)
     tables = {n: os.path.join(corpus, "data", f"{n}_data.csv") for n in SPLITS}
     arguments = _arguments(tables, slots)
     paths = manifest.finished(save_folder, arguments)
@@ -152,7 +152,7 @@ def prepare_intent_tables(
     paths = finished(save_folder, arguments)
     if paths:
         return paths
-    splits = {name: _load_own_table(path, slots) for name, path in tables.items()}
+    splits = {name: load_intent_table(path, slots) for name, path in tables.items()}
     for slot in slots:
         check_classes(splits, slot, lambda split: places(tables[split]))
     warn_of_one_class(splits["train"], JOINED, tables["train"])
@@ -200,7 +200,8 @@ def _arguments(tables, slots):
     }
 
 
-def _find_corpus(data_folder):
+def find_corpus(data_folder):
+    """The corpus' own folder; an error says which of its tables is missing."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of Fluent Speech Commands "
@@ -268,11 +269,24 @@ def _read_corpus_table(path, corpus, slots, spots):
     return _with_intents(records, slots)
 
 
-def _load_own_table(path, slots):
-    """A user's table; S3PRL's column ``labels`` is taken apart into the slots."""
+def load_intent_table(path, slots):
+    """A user's table as records, each with the slots and ``labels``.
+
+    Arguments
+    ---------
+    path : str
+        As for :func:`prepare_intent_tables`; S3PRL's column ``labels`` is taken apart.
+    slots : list of str
+        Names of the slots.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``.
+    """
     first = next((record for _, _, record in rows(path)), None)
     columns = set(first) if isinstance(first, dict) else set()
-    if JOINED not in columns or columns >= set(slots):
+    if JOINED not in columns or columns >= {ALIASES.get(s, s) for s in slots}:
         return _with_intents(load_table(path, slots), slots)
     records, spots = load_table(path, (JOINED,)), places(path)
     for name, record in records.items():

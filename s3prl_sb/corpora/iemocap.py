@@ -107,7 +107,7 @@ def prepare_iemocap(data_folder, save_folder, fold=1, skip_prep=False):
         return skipped(outputs)
     if fold not in SESSIONS:
         raise ManifestError(f"fold: {fold!r}. There are 1 to 5, the test session's.")
-    corpus = _find_corpus(data_folder)
+    corpus = find_corpus(data_folder)
     turns, places = {}, {}
     for session in SESSIONS:
         _read_session(corpus, session, turns, places)
@@ -180,7 +180,8 @@ def order(dialog):
     return session, known.index(short) if short in known else len(known), dialog
 
 
-def _find_corpus(data_folder):
+def find_corpus(data_folder):
+    """The folder of the sessions; an error says which one is missing."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of IEMOCAP (--data_folder DIR), "

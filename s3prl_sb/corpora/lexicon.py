@@ -260,6 +260,26 @@ def prepare_phone_tables(
     paths = finished(save_folder, arguments)
     if paths:
         return paths
+    splits = load_phone_tables(tables, lexicon, unknown_words, phones)
+    warn_of_leaks(splits, tables)
+    return manifest.finish(splits, save_folder, arguments, ("phones",))
+
+
+def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
+    """A user's tables as records with ``phones``.
+
+    Arguments
+    ---------
+    tables : dict
+        Names to files.
+    lexicon, unknown_words, phones
+        As for :func:`prepare_phone_tables`.
+
+    Returns
+    -------
+    dict
+        Names to ``{id: record}``.
+    """
     splits = {name: load_table(table) for name, table in tables.items()}
     spelt = {}  # those whose words have to be looked up
     for name, records in splits.items():
@@ -284,8 +304,7 @@ def prepare_phone_tables(
     if spelt:
         spots = {name: places(tables[name]) for name in spelt}
         add_phones(spelt, lexicon, spots.get, unknown_words, phones)
-    warn_of_leaks(splits, tables)
-    return manifest.finish(splits, save_folder, arguments, ("phones",))
+    return splits
 
 
 def _check_phones(records, table, phones):

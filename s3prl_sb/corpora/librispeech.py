@@ -153,7 +153,7 @@ def prepare_librispeech(
         return skipped(outputs)
     check_unknown_words(unknown_words)
     lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
-    folders = _folders(data_folder, train_splits, valid_split, test_split)
+    folders = find_sets(data_folder, train_splits, valid_split, test_split)
     if librilight_folder is not None:
         folders["train"] = librilight_folders(librilight_folder, librilight_split)
     splits, places = {}, {}
@@ -325,7 +325,7 @@ def _corpus(data_folder):
     return inside if os.path.isdir(inside) else data_folder
 
 
-def _folders(data_folder, *wanted):
+def find_sets(data_folder, *wanted):
     """``{"train": folders, "valid": …, "test": …}``, each of which is there."""
     corpus, folders = _corpus(data_folder), {}
     for split, names in zip(SPLITS, wanted):

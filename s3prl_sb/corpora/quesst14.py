@@ -184,13 +184,33 @@ def prepare_query_tables(
     paths = tables.finished(save_folder, arguments)
     if paths and Path(save_folder, TRIALS).is_file():
         return paths
-    searched = {name: tables.load_table(str(path)) for name, path in files.items()}
-    trials = {"documents": sorted(searched["documents"])}
-    for split in SETS[1:]:
-        trials[split] = _take_truth(searched, split, str(files[split]))
-    _check_held(searched, trials, files)
+    searched, trials = load_query_tables(files)
     write_json(Path(save_folder) / TRIALS, trials)
     return manifest.finish(searched, save_folder, arguments, ())
+
+
+def load_query_tables(files):
+    """A user's own tables as records, and what they say is where.
+
+    Arguments
+    ---------
+    files : dict
+        "documents" and sets of queries to tables, as for
+        :func:`prepare_query_tables`.
+
+    Returns
+    -------
+    records : dict
+        Names to ``{id: record}``.
+    trials : dict
+        As :func:`read_trials` gives it.
+    """
+    searched = {name: tables.load_table(str(path)) for name, path in files.items()}
+    trials = {"documents": sorted(searched["documents"])}
+    for split in [name for name in files if name != "documents"]:
+        trials[split] = _take_truth(searched, split, str(files[split]))
+    _check_held(searched, trials, files)
+    return searched, trials
 
 
 def read_trials(save_folder):
@@ -342,7 +362,7 @@ def _take_truth(searched, split, path):
 def _check_held(searched, trials, files):
     """Without a query that is there to be found, nothing can be measured."""
     documents = set(searched["documents"])
-    for split in SETS[1:]:
+    for split in [name for name in files if name != "documents"]:
         if not any(documents & set(trials[split][query]) for query in searched[split]):
             raise ManifestError(
                 f"{files[split]}: none of the {len(searched[split])} queries of the "

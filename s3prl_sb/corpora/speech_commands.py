@@ -110,7 +110,7 @@ def prepare_speech_commands(
     if version not in ("auto", "v0.01", "v0.02"):
         raise ManifestError(f"version: {version!r}. There are auto, v0.01 and v0.02.")
     silence = labels == "superb" if silence is None else silence
-    corpus = _find_corpus(data_folder, version)
+    corpus = find_corpus(data_folder, version)
     words = _class_folders(corpus)
     _check_layout(corpus, words, labels)
     if labels == "superb":
@@ -196,7 +196,7 @@ def speaker_split(name):
     return "test" if percent < VALID_PERCENT + TEST_PERCENT else "train"
 
 
-def _find_corpus(data_folder, version):
+def find_corpus(data_folder, version):
     """The corpus' own folder, where its parent may have been given."""
     if data_folder is None:
         raise ManifestError(

@@ -138,6 +138,24 @@ class ManifestDataset(DynamicItemDataset):
         pipe(self)
         self.pipes.append(pipe)
 
+    def keep(self, ids):
+        """Drops all utterances but some.
+
+        Arguments
+        ---------
+        ids : list of str
+            Those to keep, in their order from now on.
+
+        Example
+        -------
+        >>> dataset = ManifestDataset({"a": {"x": 1}, "b": {"x": 2}}, [], ["x"])
+        >>> dataset.keep(["b"])
+        >>> len(dataset), dataset[0]
+        (1, {'x': 2})
+        """
+        self.data = {name: self.data[name] for name in ids}
+        self.data_ids = list(self.data)
+
     def variants(self, index):
         """In how many forms an utterance comes, ``draw`` 0 to n - 1.
 

@@ -74,29 +74,47 @@ def prepare_slot_tables(
         skip_prep=skip_prep,
     )
     for split, path in paths.items():
-        faults = []
-        records = manifest.read(path)
-        for name, record in records.items():
-            try:
-                words, _, unknown = tagged_words(
-                    record["text"], record["iob"], characters
-                )
-                reason = "holds no word" if not words else None
-                if unknown:
-                    reason = f"has {' '.join(sorted(unknown))}, none of {characters}"
-            except ValueError as fault:
-                reason = str(fault)
-            if reason:
-                faults.append((name, reason))
-        if faults:
-            named = places(path if skip_prep else tables[split])
-            texts = [f"{named[n]}: '{n}': {reason}" for n, reason in faults]
-            way_out = (
-                "Write one tag for each word, O or a slot; spell numbers out; give "
-                "characters: the letters of your language."
-            )
-            raise ManifestError.listing(texts, way_out, len(records))
+        table = path if skip_prep else tables[split]
+        check_tagged(manifest.read(path), table, characters)
     return paths
+
+
+def check_tagged(records, table, characters=CHARACTERS):
+    """Makes sure that the words of records have tags, and letters that there are.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``, with ``text`` and ``iob``.
+    table : str
+        Their file.
+    characters : str
+        Of words.
+
+    Raises
+    ------
+    ManifestError
+        Names the file and line, and the way out.
+    """
+    faults = []
+    for name, record in records.items():
+        try:
+            words, _, unknown = tagged_words(record["text"], record["iob"], characters)
+            reason = "holds no word" if not words else None
+            if unknown:
+                reason = f"has {' '.join(sorted(unknown))}, none of {characters}"
+        except ValueError as fault:
+            reason = str(fault)
+        if reason:
+            faults.append((name, reason))
+    if faults:
+        named = places(table)
+        texts = [f"{named[n]}: '{n}': {reason}" for n, reason in faults]
+        way_out = (
+            "Write one tag for each word, O or a slot; spell numbers out; give "
+            "characters: the letters of your language."
+        )
+        raise ManifestError.listing(texts, way_out, len(records))
 
 
 def tagged_words(text, iob, characters=CHARACTERS):

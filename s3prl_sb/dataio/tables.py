@@ -274,6 +274,9 @@ def complete(path, found, required, data_root):
     folder = os.path.abspath(data_root or os.path.dirname(path))
     keys = {key for _, _, row in found if isinstance(row, dict) for key in row}
     keys = {ALIASES.get(key, key) for key in keys}
+    # What is asked for by another name of a column is that column.
+    renamed = {k: ALIASES[k] for k in required if ALIASES.get(k, k) in keys - {k}}
+    keys |= renamed.keys()
     absent = [also(key) for key in required if key not in keys]
     if not found:
         raise ManifestError(f"{path}: has no rows. Add one or more.")
@@ -289,6 +292,8 @@ def complete(path, found, required, data_root):
         if not isinstance(row, dict):
             raise ManifestError(f"{spots[name]}: '{name}': {row!r} is not an object")
         record = {ALIASES.get(key, key): value for key, value in row.items()}
+        for key, column in renamed.items():
+            record.setdefault(key, record.get(column))
         if record.get("id") == name:
             del record["id"]  # said twice
         if not isinstance(record.get("wav"), str) or not record["wav"]:

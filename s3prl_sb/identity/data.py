@@ -98,6 +98,24 @@ def _digest(dataset):
     return found.hexdigest()[:32]
 
 
+def seconds_of(dataset):
+    """How long the utterances of a set are together.
+
+    Arguments
+    ---------
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Its records say it; None: there is no set.
+
+    Returns
+    -------
+    float or None
+        Seconds; None where they do not say.
+    """
+    durations = [] if dataset is None else dataset.data.values()
+    durations = [record.get("duration") for record in durations]
+    return sum(durations) if durations and None not in durations else None
+
+
 def parts_identity(hparams):
     """Returns what the pipes, the featurizer and the head of a recipe are known by.
 

@@ -64,7 +64,11 @@ class Classifier(SpeechModel):
         """As :meth:`classify_batch`."""
         return self.classify_batch(wavs, wav_lens)
 
-    def lines(self, paths, failed=None):
-        """Of each file: its path, label and score."""
+    def records(self, paths, failed=None):
+        """Of each file: ``wav``, ``label`` and ``score``."""
         for path, (label, score) in self.each(paths, self.classify_file, failed):
-            yield f"{path}\t{label}\t{score:.3f}"
+            yield {"wav": str(path), "label": label, "score": score}
+
+    def line(self, record):
+        """Path, label and score."""
+        return f"{record['wav']}\t{record['label']}\t{record['score']:.3f}"

@@ -69,7 +69,19 @@ class Diarizer(SpeechModel):
         """As :meth:`diarize_batch`."""
         return self.diarize_batch(wavs, wav_lens)
 
-    def lines(self, paths, failed=None):
-        """RTTM lines of each file, whose recordings have the files' names."""
+    def records(self, paths, failed=None):
+        """Of each file: ``wav``, ``recording`` (its name) and ``segments``: lists of
+        speaker, start and stop."""
         for path, found in self.each(paths, self.diarize_file, failed):
-            yield from rttm_lines("_".join(Path(path).stem.split()), found)
+            recording = "_".join(Path(path).stem.split())
+            segments = [[speaker, float(a), float(b)] for speaker, a, b in found]
+            yield {"wav": str(path), "recording": recording, "segments": segments}
+
+    def line(self, record):
+        """RTTM."""
+        return "\n".join(rttm_lines(record["recording"], record["segments"]))
+
+    def files(self, records):
+        """``hyp.rttm``."""
+        lines = "\n".join(filter(None, map(self.line, records)))
+        return {"hyp.rttm": f"{lines}\n" if lines else ""}

@@ -71,8 +71,13 @@ class IntentClassifier(SpeechModel):
         """As :meth:`classify_batch`."""
         return self.classify_batch(wavs, wav_lens)
 
-    def lines(self, paths, failed=None):
-        """Of each file: its path, the values of its slots, and the score."""
+    def records(self, paths, failed=None):
+        """Of each file: ``wav``, ``intent`` (slots to values) and ``score``."""
         for path, (intent, score) in self.each(paths, self.classify_file, failed):
-            values = "\t".join(f"{slot}={value}" for slot, value in intent.items())
-            yield f"{path}\t{values}\t{score:.3f}"
+            yield {"wav": str(path), "intent": intent, "score": score}
+
+    def line(self, record):
+        """Path, the values of the slots, and the score."""
+        intent = record["intent"]
+        values = "\t".join(f"{slot}={value}" for slot, value in intent.items())
+        return f"{record['wav']}\t{values}\t{record['score']:.3f}"

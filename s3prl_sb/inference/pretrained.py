@@ -18,7 +18,8 @@ from s3prl_sb.trust import require_address
 class SpeechModel(Pretrained):
     """A trained experiment: upstream, featurizer and head. Base of the task types.
 
-    A subclass says in :meth:`lines` what ``s3prl-sb predict`` prints.
+    A subclass says in :meth:`records` what there is to say of audio files, and in
+    :meth:`line` how ``s3prl-sb predict`` prints it.
     """
 
     MODULES_NEEDED = ["upstream", "featurizer", "head"]
@@ -135,6 +136,53 @@ class SpeechModel(Pretrained):
             else:
                 yield path, found
 
+    def records(self, paths, failed=None):
+        """What the model says of audio files.
+
+        Arguments
+        ---------
+        paths : list of str
+            Audio files.
+        failed : callable, optional
+            As for :meth:`each`.
+
+        Returns
+        -------
+        iterable of dict
+            JSON values, one a file, or a pair of files.
+        """
+        raise NotImplementedError
+
+    def line(self, record):
+        """One of :meth:`records` as text, of one line or more.
+
+        Arguments
+        ---------
+        record : dict
+            What is said.
+
+        Returns
+        -------
+        str
+        """
+        raise NotImplementedError
+
+    def files(self, records):
+        """The files in which a task's results are usually kept, beside
+        ``predictions.csv`` and ``predictions.json``.
+
+        Arguments
+        ---------
+        records : list of dict
+            From :meth:`records`.
+
+        Returns
+        -------
+        dict
+            Names to texts.
+        """
+        return {}
+
     def lines(self, paths, failed=None):
         """What the model says of audio files, in text.
 
@@ -150,4 +198,5 @@ class SpeechModel(Pretrained):
         iterable of str
             Lines, as ``s3prl-sb predict`` prints them.
         """
-        raise NotImplementedError
+        for record in self.records(paths, failed):
+            yield from filter(None, self.line(record).split("\n"))

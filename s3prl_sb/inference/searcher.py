@@ -125,15 +125,20 @@ class Searcher(SpeechModel):
         """Seconds between two frames."""
         return self.mods.upstream.stride / self.mods.upstream.sample_rate
 
-    def lines(self, paths, failed=None):
-        """Of each file but the first, which is the query: its path, score, and the
-        seconds where the query fits best. The best file first."""
+    def records(self, paths, failed=None):
+        """Of each file but the first, which is the ``query``: ``wav``, ``score``, and
+        the seconds where the query fits best, ``start`` and ``stop``. The best file
+        first."""
         query, *documents = paths
         if not documents:
             raise ValueError(
                 f"{query} is taken for the query: give the files to search after it."
             )
         for match in self.search(query, documents, failed):
-            yield (
-                f"{match.path}\t{match.score:.4f}\t{match.start:.2f}\t{match.stop:.2f}"
-            )
+            found = match._asdict()
+            yield {"query": str(query), "wav": found.pop("path"), **found}
+
+    def line(self, record):
+        """Path, score and seconds."""
+        seconds = f"{record['start']:.2f}\t{record['stop']:.2f}"
+        return f"{record['wav']}\t{record['score']:.4f}\t{seconds}"

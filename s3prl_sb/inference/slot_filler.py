@@ -34,5 +34,14 @@ class SlotFiller(Transcriber):
         slots : dict
             From slots to lists of their values, such as ``{"artist": ["MUSE"]}``.
         """
-        text = self.transcribe_file(path, start, stop)
+        return self._filled(self.transcribe_file(path, start, stop))
+
+    def _filled(self, text):
         return without_marks(text, self.tokenizer.arguments["slots"]), slot_values(text)
+
+    def records(self, paths, failed=None):
+        """Of each file: ``wav``, ``text`` with the marks of slots, the ``words``
+        without, and ``slots`` to lists of values."""
+        for record in super().records(paths, failed):
+            words, slots = self._filled(record["text"])
+            yield {**record, "words": words, "slots": slots}

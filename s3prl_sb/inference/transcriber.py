@@ -100,7 +100,15 @@ class Transcriber(SpeechModel):
         """As :meth:`transcribe_batch`."""
         return self.transcribe_batch(wavs, wav_lens)
 
-    def lines(self, paths, failed=None):
-        """Of each file: its path and text."""
+    def records(self, paths, failed=None):
+        """Of each file: ``wav`` and ``text``."""
         for path, text in self.each(paths, self.transcribe_file, failed):
-            yield f"{path}\t{text}"
+            yield {"wav": str(path), "text": text}
+
+    def line(self, record):
+        """Path and text."""
+        return f"{record['wav']}\t{record['text']}"
+
+    def files(self, records):
+        """``hyp.txt``: path, tab, text."""
+        return {"hyp.txt": "".join(f"{self.line(record)}\n" for record in records)}

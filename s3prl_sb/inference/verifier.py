@@ -86,8 +86,9 @@ class SpeakerVerifier(SpeechModel):
         score = F.cosine_similarity(first.double(), second.double(), dim=0).item()
         return score, score >= self.hparams.threshold
 
-    def lines(self, paths, failed=None):
-        """Of each file but the first: both paths, the score, same or different."""
+    def records(self, paths, failed=None):
+        """Of each file but the first: ``wav1``, which is the first, ``wav2``, the
+        ``score``, and whether it is the ``same`` speaker."""
         paths = list(paths)
         if len(paths) < 2:
             raise ValueError(
@@ -97,5 +98,11 @@ class SpeakerVerifier(SpeechModel):
         first = self.embed_file(paths[0])
         for path, other in self.each(paths[1:], self.embed_file, failed):
             score, same = self._compare(first, other)
-            answer = "same" if same else "different"
-            yield f"{paths[0]}\t{path}\t{score:.4f}\t{answer}"
+            pair = {"wav1": str(paths[0]), "wav2": str(path)}
+            yield {**pair, "score": score, "same": bool(same)}
+
+    def line(self, record):
+        """Both paths, the score, same or different."""
+        answer = "same" if record["same"] else "different"
+        pair = f"{record['wav1']}\t{record['wav2']}"
+        return f"{pair}\t{record['score']:.4f}\t{answer}"

@@ -137,7 +137,7 @@ def benchmark(arguments, output):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.superb import configurations, data, plan, table
+    from s3prl_sb.superb import configurations, data, plan, requirements, table
     from s3prl_sb.superb.jobs import Runner
     from s3prl_sb.superb.tasks import TASKS, find
 
@@ -160,6 +160,7 @@ def benchmark(arguments, output):
         seeds=range(arguments.seed, arguments.seed + arguments.seeds),
         rates=rates,
     )
+    requirements.check(runs, toys)
     asked = configurations.Configuration(
         # Of all tasks: those that another command runs belong to the same rows.
         data=data.read_data(arguments.data, output, list(TASKS))[0],

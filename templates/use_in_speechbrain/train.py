@@ -72,11 +72,16 @@ def dataio_prepare(hparams):
     -------
     dict
         "train", "valid", "test" to datasets with ``id``, ``sig``, ``label_encoded``.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not hold what it should.
     """
     records = {"train": {}, "valid": {}, "test": {}}
-    folders = sorted(p for p in Path(hparams["data_folder"]).iterdir() if p.is_dir())
-    for folder in folders:
-        for number, wav in enumerate(sorted(folder.glob("*.wav"))):
+    recordings = find_recordings(hparams["data_folder"])
+    for folder, wavs in recordings.items():
+        for number, wav in enumerate(wavs):
             split = ("train", "train", "train", "valid", "test")[number % 5]
             name = f"{folder.name}-{wav.stem}"
             records[split][name] = {"wav": str(wav), "label": folder.name}
@@ -103,7 +108,7 @@ def dataio_prepare(hparams):
     sb.dataio.dataset.add_dynamic_item(everything, audio_pipeline)
     sb.dataio.dataset.add_dynamic_item(everything, label_pipeline)
     sb.dataio.dataset.set_output_keys(everything, ["id", "sig", "label_encoded"])
-    labels = [folder.name for folder in folders]  # sorted: the same after a resume
+    labels = [folder.name for folder in recordings]  # sorted, also after a resume
     if len(labels) != hparams["num_words"]:
         raise ValueError(
             f"{hparams['data_folder']} has {len(labels)} folders of words: give "
@@ -114,14 +119,55 @@ def dataio_prepare(hparams):
     return datasets
 
 
+def find_recordings(data_folder):
+    """``{folder of a label: its recordings}``, or an error that says what is missing.
+
+    Arguments
+    ---------
+    data_folder : str
+        Holds a folder for each label.
+
+    Returns
+    -------
+    dict
+        All sorted.
+    """
+    place = Path(data_folder)
+    layout = f"{place} should hold <label>/<recording>.wav"
+    if not place.is_dir():
+        raise ValueError(f"{place}: no such folder. Give --data_folder DIR.")
+    folders = sorted(path for path in place.iterdir() if path.is_dir())
+    found = {
+        folder: sorted(p for p in folder.iterdir() if p.suffix.lower() == ".wav")
+        for folder in folders
+    }
+    found = {folder: wavs for folder, wavs in found.items() if wavs}
+    if not found:
+        loose = len([path for path in place.iterdir() if path.suffix.lower() == ".wav"])
+        there = f"{loose} .wav files outside of any" if loose else "none"
+        raise ValueError(
+            f"{layout}: a folder of .wav files for each label. There is {there}."
+        )
+    most = max(map(len, found.values()))
+    if most < 5:  # the fourth of five is for validation, the fifth for the test
+        raise ValueError(
+            f"{layout}: five recordings or more of a label, for training, "
+            f"validation and test. There are {most} at most."
+        )
+    return found
+
+
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
     sb.utils.distributed.ddp_init_group(run_opts)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
+    try:
+        datasets = dataio_prepare(hparams)
+    except ValueError as error:
+        sys.exit(f"train.py: {error}")
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
 
-    datasets = dataio_prepare(hparams)
     if not hparams["upstream"].freeze:  # else every checkpoint would hold a copy
         hparams["checkpointer"].add_recoverable("upstream", hparams["upstream"])
     brain = WordBrain(

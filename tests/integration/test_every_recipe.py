@@ -16,6 +16,7 @@ import yaml
 from conftest import assert_same_outcome, command, results, trained
 
 from s3prl_sb import resources
+from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
 
 RECIPES = resources.recipes()
@@ -36,6 +37,7 @@ SCHEMA = {
     "metrics": dict,
     "valid": dict,
     "utterances": dict,
+    "test": dict,
     "seed": int,
     "total_steps": int,
     "best_step": int,
@@ -125,6 +127,27 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
 
 
 @every_recipe
+def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
+    """What it does not look at is neither hashed nor extracted."""
+    folder, given = on_tables(name)
+    given = {**given, "cache": "auto"}
+    small_batches = {
+        f"{split}_dataloader_opts": "{num_workers: 0, batch_size: 1}"
+        for split in ("train", "valid", "test")
+    }
+    options = ("--debug", "--debug_batches=1")
+    if "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text():
+        given.update(small_batches, batch_size=1, grad_accumulation_factor=1)
+    argv = arguments(name, tmp_path / "out", *options, **given)
+    assert launcher.run(argv) == 0
+    found = json.loads((tmp_path / "out/debug/results.json").read_text())
+    most = 5 if name == "SUPERB/QbE" else 1
+    assert max(found["utterances"].values()) <= most
+    whole = small(name).UTTERANCES
+    assert sum(found["utterances"].values()) < sum(whole.values())
+
+
+@every_recipe
 def test_results(name, finished):
     found = json.loads((finished(name) / "results.json").read_text())
     trains = found["total_steps"] > 0
@@ -166,6 +189,152 @@ def test_predictions_are_those_of_the_export(name, finished, on_tables, tmp_path
     moved = exported.rename(tmp_path / "moved")
     for model in (load(moved), load(finished(name))):
         small(name).check(finished(name), model, folder)
+
+
+def tested(given):
+    """The options of ``s3prl-sb score`` for the tables of a run."""
+    names = ("test_csv", "documents_csv", "lexicon", "slots", "corpus")
+    listed = [(f"--{name}", str(given[name])) for name in names if name in given]
+    return [part for pair in listed for part in pair]
+
+
+def everything(folder):
+    """What a run has left, by name, without its caches."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@every_recipe
+def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
+    """Gives the run's numbers and predictions, and leaves the run alone."""
+    run, given = finished(name), on_tables(name)[1]
+    before = everything(run)
+    exported = export(run, tmp_path / "exported")
+    for model, output in ((exported, "a"), (run, "b")):
+        argv = ["score", str(model), "--output", str(tmp_path / output)]
+        argv += ["--device", "cpu", *tested(given)]
+        assert main(argv) == 0, capsys.readouterr().err
+        printed = capsys.readouterr().out
+        found, expected = results(tmp_path / output), results(run)
+        assert found["metrics"] == {
+            key: pytest.approx(value, rel=1e-5, abs=1e-6)
+            for key, value in expected["metrics"].items()
+            if key in found["metrics"]
+        }
+        metric = expected["chosen_by"]["metric"]
+        assert metric in found["metrics"] and metric in printed
+        # The same list, by content.
+        assert found["test"]["sha256"] == expected["test"]["sha256"]
+        assert found["test"]["utterances"] == expected["utterances"]["test"]
+        assert found["test"]["name"] == expected["test"]["name"]
+        assert found["test"]["hours"] > 0
+        assert found["scored"]["model"] == str(model)
+        same = [
+            path.read_text()
+            for path in (run, tmp_path / output)
+            for path in [path / "predictions.csv"]
+        ]
+        assert ids(same[0]) == ids(same[1])
+    assert everything(run) == before
+    assert main(["results", str(tmp_path / "a")]) == 0
+    assert "scored on" in capsys.readouterr().out
+
+
+@every_recipe
+def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
+    wavs = [str(path) for path in sorted(on_tables(name)[0].rglob("*.wav"))[:3]]
+    argv = ["predict", str(finished(name)), *wavs, "--device", "cpu"]
+    assert main(argv) == 0
+    text = capsys.readouterr().out
+    output = tmp_path / "predicted"
+    assert main([*argv, "--json", "--output", str(output)]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert records == json.loads((output / "predictions.json").read_text())
+    pairs = name in ("SUPERB/ASV", "SUPERB/QbE")  # the first with each of the others
+    assert len(records) == len(wavs) - pairs
+    rows = (output / "predictions.csv").read_text().splitlines()
+    assert len(rows) == len(records) + 1 and rows[0].split(",")[0] in records[0]
+    others = {"SUPERB/SD": "hyp.rttm"}
+    others |= dict.fromkeys(["SUPERB/ASR", "SUPERB/PR", "SUPERB/SF"], "hyp.txt")
+    if name in others:  # what is printed
+        assert (output / others[name]).read_text() == text
+
+
+def ids(text):
+    return [line.split(",")[0] for line in text.splitlines()]
+
+
+ARPA = """\\data\\
+ngram 1=5
+ngram 2=1
+
+\\1-grams:
+-1.0\t<unk>\t0
+-1.0\t<s>\t0
+-1.0\t</s>\t0
+-0.5\tSEE\t0
+-0.5\tNO\t0
+
+\\2-grams:
+-0.3\tSEE NO
+
+\\end\\
+"""
+
+
+def test_score_with_a_language_model(finished, on_tables, tmp_path, capsys):
+    """Given later, to a run that was tested without one."""
+    pytest.importorskip("flashlight.lib.text")
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    run, given = finished("SUPERB/ASR"), on_tables("SUPERB/ASR")[1]
+    argv = ["score", str(run), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    argv += ["--test_csv", str(given["test_csv"]), "--lm", str(tmp_path / "lm.arpa")]
+    assert main(argv) == 0, capsys.readouterr().err
+    found = results(tmp_path / "out")["metrics"]
+    assert found["wer"] == results(run)["metrics"]["wer"]
+    assert "wer_lm" in found and "wer_lm" in capsys.readouterr().out
+    lines = (tmp_path / "out/hyp_lm.txt").read_text().splitlines()
+    words = {word for line in lines for word in line.split("\t")[1].split()}
+    assert words <= {"SEE", "NO"}
+
+
+@every_recipe
+def test_score_of_a_corpus(name, finished, tmp_path, capsys):
+    """The recipe finds the test set; what the model does not know is an error."""
+    given = small(name).corpus(tmp_path / "corpus")
+    given.setdefault("data_folder", tmp_path / "corpus")
+    if name == "SUPERB/ER":  # of a run without folds
+        given["fold"] = 1
+    argv = ["score", str(finished(name)), "--output", str(tmp_path / "out")]
+    argv += [part for key, value in given.items() for part in (f"--{key}", str(value))]
+    status = main(argv)
+    out, err = capsys.readouterr()
+    if status:  # its words are others than those of the run
+        assert "the model knows no" in err and err.count("\n") <= 3, err
+    else:
+        assert results(tmp_path / "out")["test"]["name"] in out
+
+
+@every_recipe
+def test_another_test_list_is_refused(name, finished, on_tables, launcher):
+    """It would overwrite what was found before; the answer is to score it."""
+    run, given = finished(name), on_tables(name)[1]
+    before = everything(run)
+    table = Path(given["test_csv"])
+    if table.suffix == ".json":
+        rows = json.loads(table.read_text())
+        text = json.dumps(
+            dict(list(rows.items())[:-1]) if isinstance(rows, dict) else rows[:-1]
+        )
+    else:
+        text = "".join(table.read_text().splitlines(keepends=True)[:-1])
+    other = table.with_name(f"other{table.suffix}")
+    other.write_text(text)
+    argv = arguments(name, run, **{**given, "test_csv": other})
+    assert f"s3prl-sb score {run}" in launcher.failure(argv)
+    kept = everything(run)
+    for left in ("results.json", "predictions.csv"):
+        assert kept[left] == before[left]
 
 
 @every_recipe

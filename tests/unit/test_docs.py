@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from s3prl_sb import cli, resources, trust
+from s3prl_sb.keys import Schema
+from s3prl_sb.launching import find
 from s3prl_sb.lobes.upstreams import names
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +45,7 @@ def options(verb):
 def test_verbs_and_their_options(path):
     for verb, rest in re.findall(r"s3prl-sb ([a-z]+)\b([^\n`|#]*)", code(path)):
         assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
-        if verb != "run":  # whose options are the recipe's
+        if verb not in ("run", "score"):  # whose options are the recipe's
             used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
             assert used <= options(verb), f"{path.name}: {verb} {used - options(verb)}"
 
@@ -55,6 +57,39 @@ def test_recipes_and_upstreams(path):
     assert recipes <= set(resources.recipes()), path.name
     named = set(re.findall(r"--upstream[ =](?!my_)([a-z]\w+)(?![\w./])", text))
     assert named <= set(names()), f"{path.name}: {named - set(names())}"
+
+
+def test_five_lines_from_a_wav_to_features(tmp_path, monkeypatch, capsys):
+    """The README's first block prints what it says; with random weights."""
+    import numpy
+    import soundfile
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    block = re.search(r"^```python\n(.*?)^```", text, re.M | re.S)[1]
+    assert len(list(filter(None, block.splitlines()))) == 5
+    soundfile.write(tmp_path / "a.wav", 0.1 * numpy.ones(16000), 16000)
+    monkeypatch.chdir(tmp_path)
+    random = block.replace('load("hubert_base")', 'load("hubert_base", source=None)')
+    assert random != block
+    exec(random, {})
+    assert capsys.readouterr().out.strip() == block.strip().rpartition("# ")[2]
+
+
+def test_flags_of_s3prl_are_keys_here():
+    """What the README gives in the place of a flag is there."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text.partition("Coming from `run_downstream.py`")[2].partition("\n\n**")[0]
+    lines = table.splitlines()
+    rows = [line.split(" | ")[1] for line in lines if " | " in line][2:]
+    assert len(rows) > 15
+    known = set(Schema.of_recipe("SUPERB/KS")) | {"name", "device", "nproc_per_node"}
+    known |= {name.removeprefix("--") for name in options("score")}
+    used = [key for row in rows for key in re.findall(r"--([a-z_]+)", row)]
+    assert used and set(used) <= known, set(used) - known
+    named = re.findall(r"`([A-Z][A-Za-z]+)`", rows[0])
+    assert {find(name, resources.recipes()) for name in named} == {
+        name for name in resources.recipes() if name.startswith("SUPERB/")
+    }
 
 
 @documents()

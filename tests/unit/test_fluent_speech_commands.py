@@ -249,3 +249,20 @@ def test_toy(tmp_path):
     assert toy(tmp_path / "toy", speakers=6, commands=3, intents=6) == folder
     with pytest.raises(ValueError, match="1 to 3 commands"):
         toy(tmp_path / "other", commands=4, intents=3)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+@pytest.mark.parametrize("slots", [["iob", "transcription"], ["spk"], ["text", "spk"]])
+def test_slots_that_are_other_names_of_columns(slots, ending, tmp_path):
+    """A column that is renamed when it is read is found by the name that it has."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16000)
+    row = {"id": "1", "wav": "a.wav", "iob": "O", "transcription": "go", "spk": "ann"}
+    table = tmp_path / f"my.{ending}"
+    if ending == "csv":
+        table.write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    else:
+        table.write_text(json.dumps({row.pop("id"): row}))
+    paths = prepare_intent_tables(table, table, table, tmp_path / "save", slots=slots)
+    (record,) = manifest.read(paths["test"]).values()
+    values = {"text": "go", **row}
+    assert [record[slot] for slot in slots] == [values[slot] for slot in slots]

@@ -82,7 +82,7 @@ def both(brain, monkeypatch):
 @pytest.mark.parametrize(
     "overrides, message",
     [
-        ("seed: 2", "with seed 1, not 2. Choose another output_folder"),
+        ("seed: 2", "not 2. Choose another output_folder .--name NAME"),
         ("lr: 0.5", "with lr 0.1, not 0.5. Choose"),
         ("head: {in_features: 4}", "with head.in_features 3, not 4. Choose"),
         ("head: {bias: False}", "with head.bias null, not False. Choose"),

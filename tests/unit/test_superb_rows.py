@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from s3prl_sb.superb import command, configurations, layout, plan, table
+from s3prl_sb.superb import command, configurations, layout, plan, requirements, table
 from s3prl_sb.superb.jobs import Runner
 
 FULL = {"followed": True, "settings": {}, "data": None, "differs": []}
@@ -52,6 +52,7 @@ def bench(tmp_path, monkeypatch, capsys):
             (job.folder / "results.json").write_text(text)
 
     monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(requirements, "check", lambda runs, toys: None)  # no corpora
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
 

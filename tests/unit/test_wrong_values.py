@@ -1,6 +1,7 @@
 """What is wrong with a recipe is said in a few words, before any data are read."""
 
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
@@ -367,3 +368,41 @@ def test_ctrl_c_is_no_error_of_ours(monkeypatch, caplog, capsys):
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err.count("Traceback") == 0
     assert "Interrupted. The same command goes on" in caplog.text
+
+
+# ------------------------------------------- what would have been said much later
+HOME = resources.folder("recipes") / "SUPERB"
+
+
+def _without_flashlight(name, package=None, find=importlib.util.find_spec):
+    return None if name == "flashlight" else find(name, package)
+
+
+@pytest.mark.parametrize(
+    "task, given, words",
+    [
+        ("PR", "--train_fraction 0.1 --batch_seconds 5", None),
+        ("KS", "--batch_seconds 5", "batch_seconds and balance exclude each other"),
+        ("KS", "--train_fraction 0.5 --train_per_class 2", "0.5 and train_per_class 2"),
+        ("PR", "--cache pooled --head.dropout 1", "no key"),
+        ("ASV", "--cache pooled", "cache: pooled would not be exact"),
+        ("ASR", "--cache pooled", "cache: pooled would not be exact"),
+        ("KS", "--cache_folder /proc/none", "Choose another cache_folder"),
+        ("ASV", "--lr_search [0.1] --valid_speakers 0", "no speakers are held out"),
+        ("KS", "--lr_search [0.1] --upstream_model {freeze:\\ False}", "one frozen"),
+        ("ASR", "--lm LM", "pip install 's3prl_sb\\[lm\\]'"),
+        ("KS", "--head {hidden_size:\\ -3}", "head: "),
+    ],
+)
+def test_before_data_are_looked_at(task, given, words, tmp_path, monkeypatch):
+    """All of it was found out only after the corpus had been prepared, or later."""
+    (tmp_path / "LM").write_text("x")
+    monkeypatch.setattr(importlib.util, "find_spec", _without_flashlight)
+    given = given.replace("LM", f"{tmp_path}/LM")
+    argv = [HOME / task / "hparams/train.yaml", *shlex.split(given)]
+    if words is None:
+        argv += [f"--output_folder={tmp_path}/out", "--upstream=mel"]
+        with pytest.raises(Reached):
+            experiment.start([str(part) for part in argv], prepare)
+    else:
+        assert re.search(words, message(argv, tmp_path, monkeypatch))

@@ -1,0 +1,122 @@
+"""``s3prl-sb predict``: what a model says of audio files, as text, JSON and files.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import csv
+import io
+import json
+import logging
+import sys
+from pathlib import Path
+
+from s3prl_sb import devices, inference
+from s3prl_sb.files import naming, write_json, write_text
+
+logger = logging.getLogger(__name__)
+
+
+def predict(folder, paths, device="auto", as_json=False, output=None):
+    """Prints what a model says of audio files.
+
+    Arguments
+    ---------
+    folder : str
+        An export or a run.
+    paths : list of str
+        Audio files. One that cannot be read is named, and the others are labelled.
+    device : str
+        As for :func:`s3prl_sb.devices.chosen`.
+    as_json : bool
+        Whether to print a line of JSON for each record, instead of text.
+    output : str, optional
+        Folder that gets ``predictions.json``, ``predictions.csv`` and what the task
+        has beside: ``hyp.txt`` of texts, ``hyp.rttm`` of speakers.
+
+    Returns
+    -------
+    int
+        Files that could not be read.
+    """
+    if output is not None:
+        with naming(output, "a folder for predictions"):
+            Path(output).mkdir(parents=True, exist_ok=True)
+    device = devices.chosen(device)
+    if device != "cpu":
+        logger.info("Computes on %s", device)
+    model = inference.load(folder, run_opts={"device": device})
+    bad, said = [], []
+
+    def failed(path, error):
+        bad.append(path)
+        place = "" if str(path) in str(error) else f"{path}: "
+        print(f"s3prl-sb: {place}{error}", file=sys.stderr)
+
+    for record in model.records(paths, failed):
+        said.append(record)
+        text = json.dumps(record, ensure_ascii=False) if as_json else model.line(record)
+        if text:
+            print(text, flush=as_json)
+    if output is not None:
+        write(model, said, Path(output))
+    return len(bad)
+
+
+def write(model, records, folder):
+    """Writes the files of a task.
+
+    Arguments
+    ---------
+    model : s3prl_sb.inference.pretrained.SpeechModel
+        Which has said it.
+    records : list of dict
+        What it has said.
+    folder : pathlib.Path
+        Where they go.
+    """
+    write_json(folder / "predictions.json", records)
+    write_text(folder / "predictions.csv", table(records))
+    for name, text in model.files(records).items():
+        write_text(folder / name, text)
+
+
+def table(records):
+    """Records as CSV: mappings become columns, lists are JSON.
+
+    Arguments
+    ---------
+    records : list of dict
+        JSON values, all of one form.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(table([{"wav": "a.wav", "intent": {"action": "on"}}]), end="")
+    wav,action
+    a.wav,on
+    """
+    rows = []
+    for record in records:
+        row = {}
+        for key, value in record.items():
+            spread = isinstance(value, dict) and key == "intent"
+            row.update(value if spread else {key: value})
+        rows.append(row)
+    text = io.StringIO()
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {
+                key: json.dumps(value, ensure_ascii=False)
+                if isinstance(value, (dict, list))
+                else value
+                for key, value in row.items()
+            }
+        )
+    return text.getvalue()

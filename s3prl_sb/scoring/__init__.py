@@ -1,0 +1,1 @@
+"""A finished experiment, scored on another list: ``s3prl-sb score``."""

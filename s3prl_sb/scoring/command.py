@@ -1,0 +1,110 @@
+"""``s3prl-sb score``: a finished experiment on another list, beside its own results.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import sys
+import time
+from pathlib import Path
+
+#: Keys of a recipe that say what is scored.
+LISTS = ("test_csv", "data_folder", "documents_csv")
+RESULTS = "results.json"
+
+
+def add_arguments(parser):
+    """The command's arguments.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        Of the verb.
+    """
+    parser.add_argument("model", help="an export, or the output folder of a run")
+    parser.add_argument(
+        "--test_csv", help="a list of your own, with the columns of the task"
+    )
+    parser.add_argument(
+        "--data_folder", help="or the corpus, whose test set the recipe finds"
+    )
+    parser.add_argument(
+        "--documents_csv", help="of query by example: what --test_csv is searched in"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="folder to make (default: MODEL-scores/NAME, beside the model)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
+    )
+
+
+def main(arguments, rest=()):
+    """Scores, writes, and prints the metrics.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        With what :func:`add_arguments` has added.
+    rest : list of str
+        ``--key value`` for other keys of the recipe, such as ``--lm``.
+    """
+    print(score(arguments.model, vars(arguments), rest))
+
+
+def score(folder, options, rest=()):
+    """Scores an export or a run on a list.
+
+    Arguments
+    ---------
+    folder : str
+        Either; nothing is written there.
+    options : dict
+        ``test_csv``, ``data_folder``, ``documents_csv``, ``output``, ``device``.
+    rest : list of str
+        ``--key value`` for other keys of the recipe.
+
+    Returns
+    -------
+    str
+        The metrics, and where the rest is, in lines.
+
+    Raises
+    ------
+    s3prl_sb.errors.UserError
+        For what cannot be scored.
+    """
+    from s3prl_sb import devices, inference
+    from s3prl_sb.configuration import RecipeError
+    from s3prl_sb.files import read_json, write_json
+    from s3prl_sb.scoring import lists, measuring, settings
+
+    started = time.time()
+    folder = Path(folder)
+    if not any(options.get(name) for name in LISTS[:2]):
+        raise RecipeError(
+            "There is nothing to score: give --test_csv FILE, a list of your own, or "
+            "--data_folder DIR, the corpus."
+        )
+    if options.get("test_csv") and options.get("data_folder"):
+        raise RecipeError("Give --test_csv or --data_folder, not both.")
+    device = devices.chosen(options.get("device") or devices.AUTO)
+    results = read_json(folder / RESULTS, "the results of a run", kind=dict)
+    brain_class = measuring.brain_of(results.get("task"))
+    output = options.get("output") or settings.place(folder, options)
+    settings.check_place(output)
+    given = {name: options[name] for name in LISTS if options.get(name)}
+    changes = settings.changes(brain_class.task, results, given, rest)
+    overrides = {key: changes[key] for key in settings.DECODING if key in changes}
+    model = inference.load(folder, overrides=overrides, run_opts={"device": device})
+    hparams = settings.keys(brain_class.task, changes, model, results, output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / RESULTS).unlink(missing_ok=True)  # of the same score before
+    records, truth = lists.read(model, brain_class, hparams)
+    run_opts = {"device": device, "noprogressbar": not sys.stderr.isatty()}
+    brain = measuring.measure(model, brain_class, hparams, run_opts, records, truth)
+    found = settings.told(brain, results, folder, time.time() - started)
+    write_json(output / RESULTS, found)
+    return settings.printed(found, output)

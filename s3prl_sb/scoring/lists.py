@@ -1,0 +1,122 @@
+"""What is to be scored: a user's own table, or a corpus, as the recipe reads it.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import runpy
+from pathlib import Path
+
+from s3prl_sb import resources
+from s3prl_sb.configuration import RecipeError
+from s3prl_sb.corpora.fluent_speech_commands import load_intent_table
+from s3prl_sb.corpora.lexicon import load_phone_tables
+from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
+from s3prl_sb.corpora.recordings import check_speech
+from s3prl_sb.corpora.segment_tables import load_segment_table
+from s3prl_sb.corpora.voxceleb1_asv import trial_lists
+from s3prl_sb.dataio import manifest, trials
+from s3prl_sb.dataio.slots import check_tagged
+from s3prl_sb.dataio.tables import load_table
+from s3prl_sb.inference.classifier import Classifier
+from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.searcher import Searcher
+from s3prl_sb.inference.slot_filler import SlotFiller
+from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.verifier import SpeakerVerifier
+
+TEST = "test"
+
+
+def read(model, brain_class, hparams):
+    """The list that the keys name.
+
+    Arguments
+    ---------
+    model : s3prl_sb.inference.pretrained.SpeechModel
+        Which kind of list it takes depends on it.
+    brain_class : type
+        Of the task.
+    hparams : dict
+        Keys of the recipe: ``test_csv``, or ``data_folder`` and its like;
+        ``save_folder``, where manifests go.
+
+    Returns
+    -------
+    records : dict
+        "test", and of query by example "documents", to ``{id: record}``.
+    truth : object
+        What a task needs beside: the list of Trial of verification; of query by
+        example which documents hold which query.
+
+    Raises
+    ------
+    s3prl_sb.dataio.manifest.ManifestError
+        Names the file, the line, and the way out.
+    """
+    if not hparams.get("test_csv"):
+        return _of_corpus(model, brain_class, hparams)
+    table = str(hparams["test_csv"])
+    if isinstance(model, Searcher):
+        documents = hparams.get("documents_csv")
+        if not documents:
+            raise RecipeError(
+                "documents_csv is not set: give --documents_csv FILE, what the "
+                "queries of --test_csv are searched in."
+            )
+        records, truth = load_query_tables({"documents": documents, TEST: table})
+        return {n: _written(r, n, hparams) for n, r in records.items()}, truth
+    truth = None
+    if isinstance(model, SpeakerVerifier):
+        records, truth = trials.load_table(table)
+    elif isinstance(model, Diarizer):
+        records = load_segment_table(table)
+        check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, IntentClassifier):
+        records = load_intent_table(table, list(model.hparams.slots))
+    elif isinstance(model, SlotFiller):
+        records = load_table(table, ("text", "iob"))
+        check_tagged(records, table, hparams["characters"])
+    elif isinstance(model, Transcriber) and brain_class.metric == "per":
+        lexicon = hparams["lexicon"] or []
+        records = load_phone_tables(
+            {TEST: table},
+            [lexicon] if isinstance(lexicon, str) else lexicon,
+            hparams["unknown_words"],
+            model.tokenizer.arguments["symbols"],
+        )[TEST]
+    elif isinstance(model, Transcriber):
+        records = load_table(table, ("text",))
+    elif isinstance(model, Classifier):
+        records = load_table(table, ("label",))
+    else:
+        raise RecipeError(f"nothing is known of how to score a {type(model).__name__}.")
+    return {TEST: _written(records, TEST, hparams)}, truth
+
+
+def _written(records, name, hparams):
+    """As a recipe reads them: from a manifest, which also tells what was scored."""
+    path = Path(hparams["save_folder"]) / f"{name}.json"
+    manifest.write(records, path)
+    return manifest.read(path)
+
+
+def _of_corpus(model, brain_class, hparams):
+    """Prepares a corpus as the recipe does, and takes its test set."""
+    if not hparams.get("data_folder"):
+        raise RecipeError(
+            "There is nothing to score: give --test_csv FILE, a list of your own, or "
+            "--data_folder DIR, the corpus."
+        )
+    folder = hparams["save_folder"]
+    script = resources.recipes()[brain_class.task] / "train.py"
+    runpy.run_path(str(script), run_name="a_recipe")["prepare"](hparams)
+    names = ["documents", TEST] if isinstance(model, Searcher) else [TEST]
+    records = {name: manifest.read(Path(folder) / f"{name}.json") for name in names}
+    truth = None
+    if isinstance(model, Searcher):
+        truth = read_trials(folder)
+    elif isinstance(model, SpeakerVerifier):
+        truth = trial_lists(folder)[TEST]
+    return records, truth

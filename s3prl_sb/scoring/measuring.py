@@ -1,0 +1,196 @@
+"""A Brain around what an export has learned: it measures as the recipe's test does.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import math
+import runpy
+
+from speechbrain.dataio.encoder import CategoricalEncoder
+
+from s3prl_sb import resources
+from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
+from s3prl_sb.configuration import RecipeError
+from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.pipes import EncodeCategory, EncodeTokens
+from s3prl_sb.dataio.slots import with_slots
+from s3prl_sb.dataio.speaker_activity import SpeakerActivity
+from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.slot_filler import SlotFiller
+from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.verifier import SpeakerVerifier
+from s3prl_sb.metrics.query_trials import Trials
+
+TEXT = ["id", "sig", "tokens_list", "tokens", "reference"]
+
+
+def brain_of(task):
+    """The Brain of a recipe.
+
+    Arguments
+    ---------
+    task : str
+        Such as "SUPERB/KS".
+
+    Returns
+    -------
+    type
+
+    Raises
+    ------
+    RecipeError
+        For a task that no installed recipe has.
+    """
+    found = resources.recipes()
+    if task not in found:
+        raise RecipeError(
+            f"'{task}' is no recipe of this program, so nothing is known of how it is "
+            f"scored. There are: {', '.join(found)}."
+        )
+    script = runpy.run_path(str(found[task] / "train.py"), run_name="a_recipe")
+    return next(
+        made
+        for made in script.values()
+        if isinstance(made, type)
+        and issubclass(made, (SSLBrain, RetrievalBrain))
+        and getattr(made, "task", None) == task
+        and made.__module__ == "a_recipe"
+    )
+
+
+class Measured:
+    """The part of a Brain that keeps what it measures and writes no run's results."""
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """What was learned is loaded already."""
+
+    def finish_test(self, metrics):
+        """Keeps the metrics."""
+        self.measured = {name: float(value) for name, value in metrics.items()}
+
+
+def measure(model, brain_class, hparams, run_opts, records, truth):
+    """Scores a model.
+
+    Arguments
+    ---------
+    model : s3prl_sb.inference.pretrained.SpeechModel
+        Loaded.
+    brain_class : type
+        From :func:`brain_of`.
+    hparams : dict
+        Keys of the recipe, ``output_folder`` among them, which gets the predictions.
+    run_opts : dict
+        SpeechBrain's options.
+    records, truth
+        From :func:`s3prl_sb.scoring.lists.read`.
+
+    Returns
+    -------
+    s3prl_sb.brains.base.SSLBrain
+        With ``measured``, ``data`` and ``splits``.
+    """
+    if issubclass(brain_class, RetrievalBrain):
+        return _search(model, brain_class, hparams, run_opts, records, truth)
+    pipes, keys, options, best = _of_task(model, hparams, records, truth)
+    dataset = ManifestDataset(
+        records["test"], [*model.hparams.audio_pipes, *pipes], keys
+    )
+    made = type(brain_class.__name__, (Measured, brain_class), {})
+    names = [name for name in ("featurizer", "head") if name in model.mods]
+    modules = {name: model.mods[name] for name in names}
+    if not model.mods.upstream.freeze:  # else nobody would move it
+        model.mods.upstream.eval()
+    brain = made(modules=modules, hparams=hparams, run_opts=run_opts, **options)
+    brain.best = best
+    brain.use_cache({"test": dataset})
+    loader = {"num_workers": 0, **hparams["test_dataloader_opts"]}
+    brain.evaluate(dataset, test_loader_kwargs=loader)
+    return brain
+
+
+def _of_task(model, hparams, records, truth):
+    """Pipes, items of an example, the Brain's arguments, what validation chose."""
+    learned = model.hparams
+    if isinstance(model, SpeakerVerifier):
+        options = {"trials": {"test": truth}}
+        return [], ["id", "sig"], options, {"threshold": learned.threshold}
+    if isinstance(model, Diarizer):
+        activity = SpeakerActivity(model.mods.upstream, hparams["num_speakers"])
+        best = {"threshold": learned.threshold, "median": learned.median}
+        options = {"references": {"test": records["test"]}}
+        return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, IntentClassifier):
+        slots = {slot: list(values) for slot, values in learned.slots.items()}
+        pipes = [_category(records, slot, values) for slot, values in slots.items()]
+        keys = ["id", "sig", *(f"{slot}_encoded" for slot in slots)]
+        return pipes, keys, {"slots": slots}, {}
+    if isinstance(model, Transcriber):
+        options = {"tokenizer": model.tokenizer, "decoder": model.decoder}
+        if isinstance(model, SlotFiller):
+            records["test"] = _marked(records["test"], model, hparams)
+        key = "phones" if "phones" in next(iter(records["test"].values())) else "text"
+        return [EncodeTokens(model.tokenizer, key=key)], TEXT, options, {}
+    labels = list(learned.labels)
+    pipes = [_category(records, "label", labels)]
+    return pipes, ["id", "sig", "label_encoded"], {"labels": labels}, {}
+
+
+def _category(records, key, values):
+    """Numbers for labels, those that the model knows."""
+    found = {record[key] for record in records["test"].values()}
+    unknown = sorted(found - set(values))
+    if unknown:
+        raise ManifestError(
+            f"{key}: the model knows no {', '.join(map(repr, unknown[:10]))}. Drop "
+            f"these utterances; it knows {', '.join(map(str, values[:20]))}."
+        )
+    encoder = CategoricalEncoder()
+    encoder.expect_len(len(values))
+    encoder.update_from_iterable(values)
+    return EncodeCategory(encoder, key)
+
+
+def _marked(records, model, hparams):
+    """Texts with the marks of their slots, those that the model knows."""
+    marked, slots = with_slots({"train": records}, hparams["characters"])
+    unknown = sorted(set(slots) - set(model.tokenizer.arguments["slots"]))
+    if unknown:
+        raise ManifestError(
+            f"iob: the model knows no slot {', '.join(unknown[:10])}. Give these words "
+            "the tag O, or drop the utterances."
+        )
+    return marked["train"]
+
+
+class _OneLayer(Measured):
+    """Of query by example, with the hidden state that was chosen."""
+
+    threshold = math.inf
+
+    def _choose(self, scores, sets, trials):
+        (layer,) = self.layers
+        ids = {name: list(dataset.data_ids) for name, dataset in sets.items()}
+        table = Trials(
+            ids["test"], ids["documents"], trials["test"], trials["documents"]
+        )
+        found = scores[layer]["test"]
+        self._write_predictions(ids, table, found)
+        self.finish_test(table.measure(found, self.threshold))
+        return self.measured
+
+
+def _search(model, brain_class, hparams, run_opts, records, truth):
+    learned = model.hparams
+    for name in SETTINGS:
+        hparams[name] = getattr(learned, name)
+    hparams.update(layers=learned.layer, cache="off")
+    made = type(brain_class.__name__, (_OneLayer, brain_class), {})
+    brain = made(hparams, run_opts)
+    brain.threshold = hparams["valid"].get("threshold", math.inf)
+    brain.search(records, truth)
+    return brain

@@ -1,0 +1,254 @@
+"""The keys that a score goes by, the folder that it gets, and what it leaves there.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+import s3prl_sb
+from s3prl_sb import resources
+from s3prl_sb.arguments import parse
+from s3prl_sb.brains.results import VERSION, about_test
+from s3prl_sb.configuration import (
+    Configuration,
+    RecipeError,
+    Settings,
+    read_overrides,
+    text,
+)
+from s3prl_sb.files import FileError, read_json
+from s3prl_sb.identity import digest
+from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.keys import Schema
+from s3prl_sb.nodes import plain
+from s3prl_sb.runs import measured
+
+#: Keys of a recipe that an export takes: how texts are decoded.
+DECODING = ("lm", "lexicon", "lm_decoding")
+#: Keys of the run that a score does not take over: where its own sets were.
+OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
+OF_THE_RUN += ("skip_prep", "cache", "cache_folder", *DECODING)
+BATCHES = "test_dataloader_opts"
+
+
+def place(folder, options):
+    """The folder of a score, beside the model.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Of the model.
+    options : dict
+        ``test_csv`` or ``data_folder``, which it is called after.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Example
+    -------
+    >>> place(Path("/models/ks"), {"test_csv": "/lists/noisy.csv"}).as_posix()[:24]
+    '/models/ks-scores/noisy-'
+    """
+    listed = Path(options.get("test_csv") or options["data_folder"]).expanduser()
+    mark = digest([str(listed.absolute()), str(options.get("documents_csv"))])[:6]
+    folder = folder.absolute()
+    name = listed.stem if options.get("test_csv") else listed.name
+    return folder.parent / f"{folder.name}-scores" / f"{name}-{mark}"
+
+
+def check_place(output):
+    """Makes sure that no results of a run would be lost.
+
+    Arguments
+    ---------
+    output : pathlib.Path
+        The folder of a score.
+
+    Raises
+    ------
+    RecipeError
+        If it holds something else.
+    """
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise RecipeError(f"'{output}' is a file: choose another --output.")
+    try:
+        is_score = "scored" in read_json(output / "results.json", kind=dict)
+    except FileError:
+        is_score = (output / "save").is_dir() or not any(output.iterdir())
+        is_score = is_score and not (output / "hyperparams.yaml").exists()
+    if not is_score:
+        raise RecipeError(
+            f"'{output}' holds something else than a score: choose another --output."
+        )
+
+
+def changes(task, results, given, rest):
+    """The keys that differ from the recipe's own.
+
+    Arguments
+    ---------
+    task : str
+        Of the recipe.
+    results : dict
+        Of the run, with its ``settings``: how its data were prepared counts.
+    given : dict
+        What is scored.
+    rest : list of str
+        ``--key value``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    s3prl_sb.errors.UserError
+        For what is no key.
+    """
+    file = resources.recipes()[task] / "hparams" / "train.yaml"
+    schema, found = Schema.of(file), {}
+    for key, value in (results.get("settings") or {}).items():
+        first, *inner = key.split(".")
+        if first not in schema or first in OF_THE_RUN or schema[first].by:
+            continue
+        if not inner and schema[first].is_plain:
+            found[first] = value
+        elif first == BATCHES and len(inner) == 1:  # the same batches, the same bits
+            found.setdefault(BATCHES, {})[inner[0]] = value
+    for key in given:
+        if key not in schema:
+            raise RecipeError(f"--{key}: the recipe {task} has no such key.")
+    more = read_overrides(parse([str(file), *rest])[2]) if rest else {}
+    return {**found, **{key: plain(value) for key, value in more.items()}, **given}
+
+
+def keys(task, changed, model, results, output):
+    """All keys of a recipe, of those things that a score needs.
+
+    Arguments
+    ---------
+    task : str
+        Of the recipe.
+    changed : dict
+        From :func:`changes`.
+    model : s3prl_sb.inference.pretrained.SpeechModel
+        Loaded.
+    results : dict
+        Of the run.
+    output : pathlib.Path
+        Folder of the score.
+
+    Returns
+    -------
+    dict
+    """
+    file = resources.recipes()[task] / "hparams" / "train.yaml"
+    # What the model is made of is loaded, not made.
+    own = {"upstream": "mel", "output_folder": str(output)}
+    own["save_folder"] = str(output / "save")
+    configuration = Configuration(file, text({**_plain(changed), **own}))
+    found = Settings()
+    for key in configuration.schema:
+        declared = configuration.schema[key]
+        if declared.is_plain or key == BATCHES:
+            found[key] = plain(configuration.resolved[key])
+    upstream = model.mods.upstream
+    found.update(
+        upstream_model=upstream,
+        upstream_name=results.get("upstream"),
+        freeze=upstream.freeze,
+        eval_pipes=model.hparams.audio_pipes,
+        opt_class=None,
+        train_loggers=[],
+        cache="off",
+        lr_search=None,
+        skip_prep=False,
+        valid=dict(results.get("valid") or {}),
+    )
+    if isinstance(model, Transcriber):
+        found["tokenizer"] = model.tokenizer
+    return found
+
+
+def _plain(changed):
+    """Without what the model takes itself."""
+    return {key: value for key, value in changed.items() if key not in DECODING[::2]}
+
+
+def told(brain, results, folder, seconds):
+    """What a score leaves as ``results.json``: as of a run, and what was scored.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        From :func:`s3prl_sb.scoring.measuring.measure`.
+    results : dict
+        Of the run.
+    folder : pathlib.Path
+        Of the model.
+    seconds : float
+        That it took.
+
+    Returns
+    -------
+    dict
+        The run's, but ``metrics``, ``utterances`` and ``test`` of the list, and
+        ``scored``, which says of what model they are.
+    """
+    test = about_test(brain)
+    versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
+    before = results.get("protocol") or {}
+    differs = [x for x in before.get("differs") or () if x != before.get("data")]
+    identity = {**(results.get("identity") or {}), "data": brain.data}
+    return {
+        **results,
+        "version": VERSION,
+        "metrics": brain.measured,
+        "utterances": brain.splits,
+        "test": test,
+        "scored": {"model": str(folder.absolute()), "run": results.get("metrics")},
+        "seconds": round(seconds, 1),
+        "device": str(brain.device),
+        "protocol": {
+            "settings": {},
+            **before,
+            "followed": False,
+            "corpus": test["source"],
+            "data": "another list",
+            "differs": [f"scored on {test['name']}", *differs],
+        },
+        "identity": identity,
+        "versions": versions,
+    }
+
+
+def printed(found, output):
+    """A score in lines.
+
+    Arguments
+    ---------
+    found : dict
+        From :func:`told`.
+    output : pathlib.Path
+        Where it is.
+
+    Returns
+    -------
+    str
+    """
+    test = found["test"]
+    hours = "" if test["hours"] is None else f", {test['hours']:.2f} hours"
+    head = f"{found['task']} with {found['upstream']} on {test['name']}"
+    lines = [f"{head}: {test['utterances']} utterances{hours}"]
+    first = []
+    for name, value, _, digits, unit in measured(found):
+        lines.append(f"  {name} {value:.{digits}f} {unit}".rstrip())
+        first.append(name)
+    rest = [f"{k} {v:.4g}" for k, v in found["metrics"].items() if k not in first]
+    if rest:
+        lines.append("  " + ", ".join(rest))
+    return "\n".join([*lines, f"in {output}"])

@@ -1,0 +1,193 @@
+"""Names of recipes, a second setting beside the first, and what the shell offers."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import s3prl_sb
+from s3prl_sb import completion, placing, resources
+from s3prl_sb.arguments import parse
+from s3prl_sb.brains.folds import changed
+from s3prl_sb.cli import main, parser
+from s3prl_sb.configuration import Configuration
+from s3prl_sb.errors import UserError
+from s3prl_sb.launching import UnknownRecipe, find, listed
+from s3prl_sb.lobes.upstreams import names
+from s3prl_sb.superb.tasks import TASKS
+
+KNOWN = ["SUPERB/KS", "SUPERB/SID", "SUPERB/ASR", "other/ASR", "pretraining/TERA"]
+KS = str(resources.recipes()["SUPERB/KS"] / "hparams/train.yaml")
+
+
+# ----------------------------------------------------------------------- names
+@pytest.mark.parametrize(
+    "name", ["KS", "ks", "Ks", "superb/ks", "SUPERB/KS", "SUPERB/ks/"]
+)
+def test_a_short_name(name):
+    assert find(name, KNOWN) == "SUPERB/KS"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("asr", "may be SUPERB/ASR or other/ASR: give all"),
+        ("kss", "Did you mean SUPERB/KS"),
+        ("superb/sdi", "Did you mean SUPERB/SID"),
+        ("tear", "Did you mean pretraining/TERA"),
+        ("weather", "no recipe 'weather'. There are: SUPERB/KS, SUPERB/SID"),
+        ("", "no recipe ''"),
+    ],
+)
+def test_a_name_of_none_or_of_several(name, message):
+    with pytest.raises(UnknownRecipe, match=re.escape(message)):
+        find(name, KNOWN)
+
+
+def test_the_list_says_what_each_is(capsys):
+    assert main(["run", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == listed() and len(lines) == len(resources.recipes())
+    assert [line.split()[0] for line in lines] == list(resources.recipes())
+    assert all(len(line.split()) > 3 and len(line) < 90 for line in lines)
+    assert main(["run"]) == 1
+    assert "run --list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_by_a_short_name(task, capsys):
+    assert main(["run", task.lower(), "--help"]) == 0
+    assert f"s3prl-sb run SUPERB/{task} --key value" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- --name
+def places(*argv):
+    file, _, overrides = parse([KS, *argv])
+    found = Configuration(file, overrides).resolved
+    return found["output_folder"], found["save_folder"]
+
+
+@pytest.mark.parametrize("given", [["--name", "long"], ["--name=long"]])
+@pytest.mark.parametrize("options", [[], ["--seed", "3"], ["--upstream=mel"]])
+def test_a_second_setting_beside_the_first(given, options):
+    before, _ = places(*options)
+    output, save = places(*options, *given)
+    assert output == f"{before}-long" and save == f"{output}/save"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--name"], "--name has no value"),
+        (["--name", "a", "--name=b"], "given twice"),
+        (["--name", "../a"], "part of a folder's name"),
+        (["--name", "a/b"], "part of a folder's name"),
+        (["--name", "<seed>"], "part of a folder's name"),
+        (["--name", ""], "part of a folder's name"),
+        (["--name", "a", "--output_folder", "/b"], "give one of the two"),
+    ],
+)
+def test_names_that_cannot_be(argv, message):
+    with pytest.raises(UserError, match=message):
+        places(*argv)
+
+
+def test_a_recipe_may_have_a_key_of_that_name(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("name: a\noutput_folder: !ref results/<name>\n")
+    argv = [str(own), "--name", "b c"]
+    assert placing.taken(argv) == (argv, None)
+    assert placing.taken([KS, *argv[1:2], "b"]) == ([KS], "b")
+    file, _, overrides = parse(argv)
+    assert Configuration(file, overrides).resolved["output_folder"] == "results/b c"
+
+
+def test_folds_lie_in_the_named_folder():
+    """The name is part of the folder that each fold is given."""
+    argv = changed([KS, "--name", "long", "--lr=1"], output_folder="a-long/fold1")
+    assert argv == [KS, "--lr=1", "--output_folder=a-long/fold1"]
+    assert places(*argv[1:])[0] == "a-long/fold1"
+    assert placing.taken(changed([KS, "--name=long"], lr=1))[1] == "long"
+
+
+# ----------------------------------------------------------------- completion
+def offered(*words):
+    return completion.candidates(list(words), parser())
+
+
+def test_what_is_offered():
+    assert offered("") == offered() and {"run", "score", "predict"} <= {*offered("")}
+    assert offered("ext") == ["extract"]
+    assert {"SUPERB/KS", "KS", "ks"} <= {*offered("run", "")}
+    assert offered("run", "ks") == ["ks"]
+    assert offered("run", "ks", "--total") == ["--total_steps"]
+    assert "--name" in offered("run", "KS", "--n")
+    assert offered("run", "SUPERB/KS", "mine.ya") == []  # files
+    assert offered("run", "KS", "--upstream", "fbank") == ["fbank", "fbank_no_cmvn"]
+    assert offered("superb", "--upstream", "fbank") == ["fbank", "fbank_no_cmvn"]
+    assert offered("check", "fbank_") == ["fbank_no_cmvn"]
+    assert offered("extract", "--dtype", "") == ["float16", "float32"]
+    assert offered("predict", "--j") == ["--json"]
+    assert offered("superb", "--tasks", "S") == ["SID", "SF", "SD"]
+    assert offered("completion", "") == ["bash", "zsh", "fish"]
+    assert offered("fly", "") == offered("predict", "a.w") == []
+
+
+def test_names_are_those_of_the_cards():
+    assert completion.upstreams() == names()
+
+
+@pytest.mark.parametrize("name", resources.recipes())
+def test_keys_are_those_of_the_recipe(name):
+    from s3prl_sb.keys import Schema
+
+    assert completion.keys(resources.recipes()[name]) == list(Schema.of_recipe(name))
+
+
+def test_completion_imports_nothing_heavy():
+    code = """
+import sys
+from pathlib import Path
+from s3prl_sb.cli import main
+main(["completion", "words", "run", "KS", "--upstream", "hub"])
+heavy = {"torch", "numpy", "speechbrain", "hyperpyyaml", "ruamel"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "hubert_base" in done.stdout.split()
+
+
+def test_bash_completes(tmp_path):
+    """The script itself, in the shell."""
+    program = tmp_path / "s3prl-sb"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m s3prl_sb.cli "$@"\n')
+    program.chmod(0o755)
+    code = """
+eval "$(s3prl-sb completion bash)"
+complete -p s3prl-sb
+COMP_WORDS=(s3prl-sb run ks --total_s); COMP_CWORD=3
+_s3prl_sb; printf '%s\\n' "${COMPREPLY[@]}"
+"""
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    found = subprocess.run(
+        ["bash", "-c", code],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(Path(s3prl_sb.__file__).parents[1]),
+        },
+    )
+    assert found.stdout.splitlines()[-1] == "--total_steps", found.stderr
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_every_shell_has_a_script(shell, capsys):
+    assert main(["completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert "s3prl-sb completion words" in text and text.startswith("# s3prl-sb")

@@ -1,0 +1,116 @@
+"""Scores: where they go, what they go by, and what is refused."""
+
+import json
+
+import pytest
+
+from s3prl_sb.cli import main
+from s3prl_sb.errors import UserError
+from s3prl_sb.scoring import settings
+
+RESULTS = {
+    "task": "SUPERB/ASR",
+    "upstream": "mel",
+    "settings": {
+        "train_csv": "/theirs/train.csv",
+        "test_csv": "/theirs/test.csv",
+        "lm": "/theirs/lm.arpa",
+        "seed": 3,
+        "train_splits": ["train-clean-360"],
+        "head.hidden_size": 8,
+        "test_dataloader_opts.batch_size": 2,
+        "cache": "off",
+    },
+}
+
+
+def test_keys_of_the_run_that_a_score_goes_by():
+    """How its data were prepared and batched; not where they were."""
+    given = {"data_folder": "/mine"}
+    found = settings.changes("SUPERB/ASR", RESULTS, given, [])
+    assert found == {
+        "train_splits": ["train-clean-360"],
+        "test_dataloader_opts": {"batch_size": 2},
+        "data_folder": "/mine",
+    }
+    rest = ["--test_split", "test-other", "--test_dataloader_opts", "{batch_size: 1}"]
+    found = settings.changes("SUPERB/ASR", RESULTS, given, rest)
+    assert found["test_split"] == "test-other"
+    assert found["test_dataloader_opts"] == {"batch_size": 1}
+
+
+@pytest.mark.parametrize(
+    "given, rest, message",
+    [
+        ({}, ["--tset_split", "x"], "no key 'tset_split'.*Did you mean test_split"),
+        ({"documents_csv": "a"}, [], "SUPERB/ASR has no such key"),
+        ({}, ["stray"], "stray"),
+    ],
+)
+def test_what_is_no_key(given, rest, message):
+    with pytest.raises(UserError, match=message):
+        settings.changes("SUPERB/ASR", RESULTS, given, rest)
+
+
+def test_each_list_has_a_folder_of_its_own(tmp_path):
+    places = {
+        settings.place(tmp_path / "run", options)
+        for options in (
+            {"test_csv": "/a/test.csv"},
+            {"test_csv": "/b/test.csv"},
+            {"data_folder": "/a/v0.02"},
+            {"test_csv": "/a/test.csv", "documents_csv": "/d.csv"},
+        )
+    }
+    assert len(places) == 4
+    assert all(place.parent == tmp_path / "run-scores" for place in places)
+    assert any(place.name.startswith("v0.02-") for place in places)
+
+
+@pytest.mark.parametrize("holds", ["run", "file", "other", "export"])
+def test_nothing_of_others_is_overwritten(holds, tmp_path):
+    place = tmp_path / "out"
+    if holds == "file":
+        place.write_text("")
+    else:
+        place.mkdir()
+        if holds == "other":
+            (place / "notes.txt").write_text("")
+        else:
+            (place / "results.json").write_text(json.dumps(RESULTS))
+            (place / "hyperparams.yaml").write_text("")
+    with pytest.raises(UserError, match="choose another --output"):
+        settings.check_place(place)
+
+
+def test_a_score_is_made_anew(tmp_path):
+    settings.check_place(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    settings.check_place(tmp_path / "empty")
+    (tmp_path / "results.json").write_text(json.dumps({**RESULTS, "scored": {}}))
+    settings.check_place(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "more, task, words",
+    [
+        ([], "SUPERB/KS", "nothing to score: give --test_csv FILE"),
+        (["--test_csv", "a", "--data_folder", "b"], "SUPERB/KS", "not both"),
+        (["--test_csv", "a.csv"], "mine/task", "'mine/task' is no recipe"),
+        (["--test_csv", "a.csv"], None, "'None' is no recipe"),
+        (["--test_csv", "a.csv", "--device", "gpu"], "SUPERB/KS", "no such device"),
+        (["--data_folder", "x", "--output", "OUT"], "SUPERB/KS", "another --output"),
+    ],
+)
+def test_what_cannot_be_scored(more, task, words, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/results.json").write_text(json.dumps({**RESULTS, "task": task}))
+    more = [part.replace("OUT", str(tmp_path / "run")) for part in more]
+    assert main(["score", str(tmp_path / "run"), *more]) == 1
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") <= 3
+
+
+def test_no_model_at_all(tmp_path, capsys):
+    assert main(["score", str(tmp_path / "none"), "--test_csv", "a.csv"]) == 1
+    assert "none" in capsys.readouterr().err

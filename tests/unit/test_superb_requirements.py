@@ -1,0 +1,99 @@
+"""The benchmark looks at what all tasks need before it begins with the first."""
+
+import importlib.util
+
+import pytest
+
+from s3prl_sb.cli import main
+from s3prl_sb.superb.jobs import Runner
+from s3prl_sb.superb.requirements import missing
+from s3prl_sb.superb.tasks import TASKS
+
+
+@pytest.fixture
+def begun(monkeypatch):
+    """The jobs that were begun."""
+    found = []
+    monkeypatch.setattr(
+        Runner, "run", lambda self, jobs, ended=None: found.extend(jobs)
+    )
+    return found
+
+
+def superb(tmp_path, text, capsys, *more):
+    data = tmp_path / "data.yaml"
+    data.write_text(text)
+    argv = ["superb", "--upstream", "mel", "--data", str(data), *more]
+    status = main([*argv, "--output", str(tmp_path / "out")])
+    return status, capsys.readouterr().err
+
+
+def test_all_faults_at_once(tmp_path, begun, capsys):
+    libri = tmp_path / "LibriSpeech"
+    for name in ("train-clean-100", "dev-clean"):
+        (libri / name).mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    text = f"""
+PR: {{data_folder: {libri}}}
+KS: {{data_folder: {tmp_path}/nowhere}}
+IC: {{data_folder: {tmp_path}/empty}}
+SID: {{train_csv: {tmp_path}/a.csv, valid_csv: {tmp_path}/b.csv, test_csv: b.csv}}
+ER: {{data_folder: {tmp_path}/empty}}
+ASV: {{data_folder: {tmp_path}/empty}}
+QbE: {{language: all}}
+"""
+    status, err = superb(tmp_path, text, capsys)
+    assert status == 1 and not begun
+    lines = [line.strip() for line in err.splitlines()]
+    for task, words in {
+        "PR": "test-clean: no such folder",
+        "KS": "nowhere' is not there",
+        "IC": "train_data.csv: no such file",
+        "ER": "Session1 to Session5",
+        "QbE": "data_folder is not set",
+    }.items():
+        assert any(x.startswith(f"{task}: ") and words in x for x in lines), (task, err)
+    assert sum(line.startswith("SID: ") for line in lines) == 3
+    assert not any(line.startswith("ASV: ") for line in lines)  # its folder is there
+    assert not (tmp_path / "out/mel").exists()
+
+
+def test_sound_ones_begin(tmp_path, begun, capsys):
+    (tmp_path / "words").mkdir()
+    status, err = superb(tmp_path, f"KS: {{data_folder: {tmp_path}/words}}", capsys)
+    assert [job.name for job in begun] == ["mel KS 1986"], err
+
+
+def test_what_is_done_needs_no_data(tmp_path, begun, capsys, monkeypatch):
+    from s3prl_sb.superb.plan import Run
+
+    monkeypatch.setattr(Run, "is_done", lambda self: True)
+    superb(tmp_path, f"KS: {{data_folder: {tmp_path}/unplugged}}", capsys)
+    assert begun
+
+
+@pytest.mark.parametrize(
+    "module, text, words",
+    [
+        ("espeakng_loader", "KS: toy", "toys need espeakng-loader: pip install"),
+        ("flashlight", "ASR: {{lm: {0}/lm, data_folder: {0}}}", "flashlight-text"),
+    ],
+)
+def test_extras_that_are_not_installed(
+    module, text, words, tmp_path, begun, capsys, monkeypatch
+):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n, *a: None if n == module else find(n, *a)
+    )
+    (tmp_path / "lm").write_text("x")
+    status, err = superb(tmp_path, text.format(tmp_path), capsys)
+    assert status == 1 and words in err and not begun
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_looked_at(task, tmp_path):
+    from s3prl_sb.superb.requirements import _plain
+
+    assert missing(task, {**_plain(task), "data_folder": str(tmp_path / "none")})
+    assert missing(task, _plain(task))
