@@ -56,6 +56,7 @@ class RandomCrop(Pipe):
 
     def __init__(self, seconds, crops=None, sample_rate=16000, seed=0):
         self.seconds, self.samples = seconds, round(seconds * sample_rate)
+        self.sample_rate = sample_rate
         self.crops, self.seed = crops, None if crops else seed
 
     def variants(self, record):
@@ -110,7 +111,7 @@ class AddNoise(Pipe):
         if self.low > self.high:
             raise ValueError(f"snr: the lowest comes first, not {list(snr)}")
         self.files, self.probability, self.seed = None, probability, seed
-        self.loader = LoadAudio(sample_rate)
+        self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
         if files is not None:
             paths = sorted(Path(files).expanduser().rglob("[!.]*"))
             self.files = [str(p) for p in paths if p.suffix.lower() in self.SUFFIXES]

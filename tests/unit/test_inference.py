@@ -38,7 +38,7 @@ head: !name:s3prl_sb.lobes.heads.UtteranceClassifier
     hidden_size: 8
 eval_pipes:
     - !new:s3prl_sb.dataio.pipes.LoadAudio
-        sample_rate: 16000
+        sample_rate: !apply:getattr [*model, sample_rate]
 """
 RESULTS = {
     "task": "SUPERB/KS",

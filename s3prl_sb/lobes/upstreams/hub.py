@@ -65,8 +65,9 @@ refresh : bool
 Returns
 -------
 torch.nn.Module
-    Of 16 kHz waveforms: model([wav1, wav2])["hidden_states"] as in S3PRL, or
-    model(wavs, wav_lens) as in SpeechBrain. Frozen, unless freeze=False.
+    model([wav1, wav2])["hidden_states"] as in S3PRL, of files or waveforms, or
+    model(wavs, wav_lens) of a batch at model.sample_rate as in SpeechBrain. Frozen,
+    unless freeze=False.
 """
 
 
