@@ -7,6 +7,8 @@ Authors
 import difflib
 import logging
 
+COMPUTES = False
+
 
 def near(name, known, prefix=""):
     """A sentence with the names that are near, or with all.

@@ -18,6 +18,7 @@ import torch
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 from s3prl_sb.dataio.dataset import Pipe, generator
+from s3prl_sb.dataio.headers import AUDIO_SUFFIXES
 
 __all__ = [
     "AddNoise",
@@ -104,7 +105,6 @@ class AddNoise(Pipe):
     """
 
     audio = True
-    SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
     def __init__(self, snr, files=None, probability=1.0, sample_rate=16000, seed=0):
         self.low, self.high = map(float, snr)
@@ -114,7 +114,7 @@ class AddNoise(Pipe):
         self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
         if files is not None:
             paths = sorted(Path(files).expanduser().rglob("[!.]*"))
-            self.files = [str(p) for p in paths if p.suffix.lower() in self.SUFFIXES]
+            self.files = [str(p) for p in paths if p.suffix.lower() in AUDIO_SUFFIXES]
             if not self.files:
                 raise ValueError(f"no noise recordings under '{files}'")
 

@@ -30,12 +30,22 @@ from s3prl_sb.dataio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 from s3prl_sb.lobes.upstreams.products import Products
+from s3prl_sb.messages import Counted
 
 PRECISIONS = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
+
+
+LONG = 1800  # seconds, from where on attention over all of it is the most of the work
+_long = Counted(
+    __name__,
+    "%s gets audio of %.0f minutes: its attention looks at all of it, in time that "
+    'grows with the square. Hours are quicker in chunks: --upstream_model "'
+    '{chunk_seconds: 30}". Such models: %d',
+)
 
 
 class _Built(type):
@@ -202,6 +212,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
                 raise ValueError("wav_lens are of a padded batch, [batch, samples].")
             return self.extract(wavs)
         samples = self._samples(wavs, wav_lens)
+        self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
         hidden_states = []
@@ -300,6 +311,12 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             index = finite.tolist().index(False)
             raise AudioError(index, "holds samples that are NaN or infinite")
         return samples
+
+    def _hint(self, seconds):
+        """Says once what helps where attention looks at hours of audio."""
+        looks_at_all = getattr(self, "arguments", {}).get("chunk_seconds", 0) is None
+        if looks_at_all and seconds > LONG:
+            _long.warn(type(self).__name__, seconds / 60)
 
     def _check_finite(self, hidden_states, wavs):
         """Says whose fault it is if features are not finite."""
