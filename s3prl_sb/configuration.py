@@ -14,6 +14,7 @@ import re
 
 from s3prl_sb import constructors, foreign, programs, trust
 from s3prl_sb.combinations import check_together
+from s3prl_sb.dataio.rates import check_recipe
 from s3prl_sb.errors import UserError
 from s3prl_sb.keys import Schema
 from s3prl_sb.messages import near, reason
@@ -146,10 +147,13 @@ class Configuration:
         ------
         s3prl_sb.constructors.MakingError, s3prl_sb.keys.KeysError
             For what cannot be made, or is not what it should be.
+        s3prl_sb.dataio.rates.RateError
+            For pipes of another sample rate than the upstream's.
         """
         made = constructors.make(self.resolved, lambda key: f"{self.prefix(key)}{key}")
         for key in self.schema:
             made[key] = self.schema.check_made(key, made[key], self.prefix(key))
+        check_recipe(made)
         recipe = {key: plain(self.written[key]) for key in self.schema}
         if "upstream_model" in recipe:
             recipe["upstream_model"] = plain(self.resolved["upstream_model"])
@@ -297,7 +301,11 @@ def _merge(node, changes):
 
 
 def _write_out(node, seen):
-    """Writes ``[!new:a.B {c: 1}]`` in lines: in brackets ruamel.yaml loses the tag."""
+    """Writes ``[!new:a.B {c: 1}]`` in lines: in brackets ruamel.yaml loses the tag.
+
+    And without the comment behind a reference to an attribute, which has become a list
+    with a tag: ruamel.yaml may write its first item into the same line.
+    """
     if not isinstance(node, (dict, list)) or id(node) in seen:
         return
     seen.add(id(node))
@@ -306,6 +314,9 @@ def _write_out(node, seen):
         for part in [node, *inside]:
             if hasattr(part, "fa"):
                 part.fa.set_block_style()
+    for key in node if isinstance(node, dict) else ():
+        if isinstance(node[key], list) and tag(node[key]) and hasattr(node, "ca"):
+            node.ca.items.pop(key, None)
     for inner in inside:
         _write_out(inner, seen)
 

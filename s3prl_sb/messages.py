@@ -1,10 +1,13 @@
-"""Words of messages: names that are near, what an exception says.
+"""Words of messages: names that are near, what an exception says, what occurs often.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import difflib
+import logging
+
+COMPUTES = False
 
 
 def near(name, known, prefix=""):
@@ -68,3 +71,50 @@ def reason(error):
         text = f"there is no {text}"
     text = text or type(error).__name__
     return text if len(text) <= 500 else f"{text[:500]}…"
+
+
+class Counted:
+    """A warning of what may occur often: said the first time, the tenth, …
+
+    Each process counts for itself; what has been said of a thing is not counted again.
+
+    Arguments
+    ---------
+    name : str
+        Of the logger.
+    text : str
+        With ``%`` for what :meth:`warn` is given, and ``%d`` for their number last.
+
+    Example
+    -------
+    >>> often = Counted("example", "%s is odd. Such files: %d")
+    >>> [often.warn(f"{number % 20}.wav") for number in range(40)].count(True)
+    2
+    """
+
+    def __init__(self, name, text):
+        self.logger, self.text = logging.getLogger(name), text
+        self.seen = set()
+
+    def warn(self, thing, *about):
+        """Counts, and says it if the number is a power of ten.
+
+        Arguments
+        ---------
+        thing : str
+            What it is about.
+        *about : object
+            More for the text.
+
+        Returns
+        -------
+        bool
+            Whether it was said.
+        """
+        before = len(self.seen)
+        self.seen.add(hash(thing))
+        count = len(self.seen)
+        is_said = count > before and str(count).strip("0") == "1"
+        if is_said:
+            self.logger.warning(self.text, thing, *about, count)
+        return is_said

@@ -17,6 +17,7 @@ from s3prl_sb import children
 from s3prl_sb.brains import caching, distributed, memory, results, settings
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
+from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.experiment import RecipeError
 from s3prl_sb.identity.data import digests, seconds_of
@@ -103,6 +104,8 @@ class SSLBrain(Evaluation, sb.Brain):
             layers, size] instead of ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
+        for dataset in splits.values():
+            check_rates(self.upstream, dataset.pipes)
         self.data = digests(splits, not self.noprogressbar)
         self.tested_seconds = seconds_of(splits.get("test"))
         caching.use_cache(self, splits)

@@ -8,10 +8,27 @@ import os
 
 import torch
 
+from s3prl_sb.dataio import sound_files
 from s3prl_sb.dataio.dataset import Pipe
-from s3prl_sb.dataio.headers import audio_info
 from s3prl_sb.dataio.resampling import resample
+from s3prl_sb.dataio.waveforms import LOUD
 from s3prl_sb.errors import UserError
+from s3prl_sb.messages import Counted
+
+WAY_OUT = "Repair or remove the file, or take it out of the list."
+#: The mean of channels that have no sound in common is not so much quieter than they.
+OPPOSITE = 0.02
+
+_loud = Counted(
+    __name__,
+    "%s holds samples of up to %.5g, where audio is within -1 and 1: integers written "
+    "as floats? Its features are of another loudness. Such files: %d",
+)
+_opposite = Counted(
+    __name__,
+    "%s: its channels cancel each other out, their mean is silence (%.1g of their "
+    "level). Set LoadAudio's channel: 0. Such files: %d",
+)
 
 
 class AudioFileError(UserError, ValueError):
@@ -21,7 +38,11 @@ class AudioFileError(UserError, ValueError):
 class LoadAudio(Pipe):
     """Reads audio of any rate and number of channels: item ``sig``, [samples].
 
-    Reads wav, flac, ogg and mp3, whole or from ``start`` to ``stop`` seconds.
+    Reads wav, flac, ogg, mp3 and whatever else libsndfile reads, whole or from
+    ``start`` to ``stop`` seconds. A file that is cut off is an error that says how much
+    is left; the end of a lossy one may be away from where its header says by what
+    encoders pad, 2304 samples. Of a mean that is silence, and of samples far beyond 1,
+    there is a warning that counts.
 
     Arguments
     ---------
@@ -73,35 +94,31 @@ class LoadAudio(Pipe):
         Raises
         ------
         AudioFileError
-            If the file is missing, broken, shorter than ``start``, without
-            the channel, or holds NaN.
+            If the file is missing, broken, cut off, shorter than ``start``,
+            without the channel, or holds NaN.
         """
-        from speechbrain.dataio import audio_io
-
         where = f"utterance '{utterance}' ({wav})"
         if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
             raise AudioFileError(f"{where}: {start} to {stop} s is no segment.")
         if not os.path.isfile(wav):
             raise AudioFileError(f"{where}: no such file.")
         try:
-            first, count, rate = 0, -1, None
-            if start is not None or stop is not None:
-                rate = audio_info(wav)[0]
-                first = round((start or 0) * rate)
-                count = -1 if stop is None else round(stop * rate) - first
-            sig, rate = audio_io.load(wav, frame_offset=first, num_frames=count)
+            samples, rate = sound_files.read(wav, start, stop)
+        except sound_files.DamagedError as error:
+            raise AudioFileError(f"{where} {error}. {WAY_OUT}") from error
         except Exception as error:  # the codec libraries raise many kinds
+            told = sound_files.told(error)
             raise AudioFileError(
-                f"{where} cannot be read: {str(error).rstrip('.')}. Repair or "
-                "remove the file, or take it out of the list."
+                f"{where} cannot be read: {told}. {WAY_OUT}"
             ) from error
+        channels = torch.from_numpy(samples).T
         if self.channel == "mean":
-            sig = sig.mean(0)
-        elif self.channel < len(sig):
-            sig = sig[self.channel]
+            sig = channels.mean(0)
+        elif self.channel < len(channels):
+            sig = channels[self.channel]
         else:
             raise AudioFileError(
-                f"{where} has {len(sig)} channels, so none of index "
+                f"{where} has {len(channels)} channels, so none of index "
                 f"{self.channel}: set LoadAudio's channel."
             )
         if not len(sig):
@@ -109,6 +126,7 @@ class LoadAudio(Pipe):
             raise AudioFileError(f"{where} holds no audio{part}.")
         if not torch.isfinite(sig).all():
             raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
+        self._listen(channels, sig, wav)
         if rate != self.sample_rate:
             try:
                 sig = resample(sig, rate, self.sample_rate)
@@ -117,3 +135,13 @@ class LoadAudio(Pipe):
                     f"{where} says that it has {error}. Its header is damaged."
                 ) from error
         return sig
+
+    def _listen(self, channels, sig, wav):
+        """Warns of what is sound to read, and hardly meant."""
+        loudest = float(sig.abs().max())
+        if loudest > LOUD:
+            _loud.warn(wav, loudest)
+        if self.channel == "mean" and len(channels) > 1:
+            level, mean = channels.square().mean().sqrt(), sig.square().mean().sqrt()
+            if level > 1e-4 and mean < OPPOSITE * level:
+                _opposite.warn(wav, float(mean / level))

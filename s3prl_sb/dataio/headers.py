@@ -8,18 +8,15 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-import soundfile
-
 from s3prl_sb import progress
+from s3prl_sb.dataio import containers, sound_files
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
 #: Hz, of audio: below it speech is gone, above no converter works.
 RATES = range(500, 1_000_001)
-SLACK = 8  # bytes that a sound file may be shorter than its header says
 
 
 def audio_info(path):
@@ -28,7 +25,8 @@ def audio_info(path):
     Arguments
     ---------
     path : str
-        Anything libsndfile reads: wav, flac, ogg, mp3, NIST sphere (PCM).
+        Anything libsndfile reads: wav, flac, ogg, mp3, NIST sphere (PCM), …; also
+        streams whose header does not say how long they are.
 
     Returns
     -------
@@ -38,38 +36,48 @@ def audio_info(path):
     Raises
     ------
     ManifestError
-        If the file is missing, broken, empty or of an unsupported format.
+        If the file is missing, broken, cut off, empty or of an unsupported format.
     """
-    path = str(path)
+    return _info(str(path))[:3]
+
+
+def _info(path):
+    """As :func:`audio_info`; and what there is to say of the container."""
     if not os.path.isfile(path):
         raise ManifestError(f"{path}: no such audio file")
     try:
-        info = soundfile.info(path)
+        container = containers.look(path)
+        with sound_files.opened(path, container) as info:
+            found = info.samplerate, info.frames, info.channels
+    except sound_files.DamagedError as fault:
+        raise ManifestError(
+            f"{path}: {fault}. Get a sound copy of it, or leave it out."
+        ) from fault
     except (RuntimeError, TypeError, OSError) as fault:
         suffix = os.path.splitext(path)[1].lower()
         way_out = "Get a sound copy of it, or leave it out."
         if suffix not in AUDIO_SUFFIXES:
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
-        reason = str(fault).split(": ", 1)[-1].rstrip(".")
-        message = f"{path}: cannot be read as audio ({reason}). {way_out}"
+        message = f"{path}: cannot be read as audio ({sound_files.told(fault)}). "
+        message += way_out
         raise ManifestError(message) from fault
-    if info.frames <= 0:
+    if found[1] <= 0:
         raise ManifestError(f"{path}: holds no audio (0 samples). Leave it out.")
-    if info.samplerate not in RATES:
+    if found[0] not in RATES:
         raise ManifestError(
-            f"{path}: says that it has a sample rate of {info.samplerate} Hz, where "
+            f"{path}: says that it has a sample rate of {found[0]} Hz, where "
             f"there is audio from {RATES[0]} to {RATES[-1]} Hz: its header is damaged. "
             "Get a sound copy of it, or leave it out."
         )
-    return info.samplerate, info.frames, info.channels
+    return *found, container
 
 
 def durations(paths, places=None):
     """Seconds of every audio file, from the headers, eight at a time.
 
-    Of a wav file that is cut off, libsndfile tells the seconds that are left: how many
-    there are of such files is logged.
+    Of a wav file that is cut off, libsndfile tells the seconds that are left, as of
+    other files whose samples are not compressed: how many there are is logged.
 
     Arguments
     ---------
@@ -101,36 +109,17 @@ def durations(paths, places=None):
     if faults:
         way_out = "Correct the paths, or leave these files out."
         raise ManifestError.listing(faults, way_out, len(paths))
-    short = {path: size for path, (_, size) in zip(paths, found) if size}
-    if short:
-        path, size = next(iter(short.items()))
-        logger.warning(
-            "%s: cut off? Its header says %d bytes, and it has %d. Such files: %d",
-            path,
-            size,
-            os.path.getsize(path),
-            len(short),
-        )
+    doubts = {path: doubt for path, (_, doubt) in zip(paths, found) if doubt}
+    if doubts:
+        path, doubt = next(iter(doubts.items()))
+        logger.warning("%s: cut off? %s. Such files: %d", path, doubt, len(doubts))
     return [seconds for seconds, _ in found]
 
 
 def _measure(path):
-    """The seconds of a file, and its size by its header if it is cut off."""
+    """The seconds of a file, and why it may be cut off."""
     try:
-        sample_rate, frames, _ = audio_info(path)
-        return round(frames / sample_rate, 6), _missing_size(path)
+        sample_rate, frames, _, container = _info(str(path))
+        return round(frames / sample_rate, 6), container.doubt
     except ManifestError as fault:
         return fault, None  # kept, to report the first few and their number together
-
-
-def _missing_size(path):
-    """The bytes that a wav file should have, if it has fewer; else None."""
-    if not str(path).lower().endswith(".wav"):
-        return None
-    with open(path, "rb") as file:
-        head = file.read(12)
-        there = os.fstat(file.fileno()).st_size
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None
-    size = int.from_bytes(head[4:8], "little")
-    return size + 8 if size < PLACEHOLDER and size + 8 > there + SLACK else None

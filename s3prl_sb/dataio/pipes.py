@@ -18,6 +18,7 @@ import torch
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 from s3prl_sb.dataio.dataset import Pipe, generator
+from s3prl_sb.dataio.headers import AUDIO_SUFFIXES
 
 __all__ = [
     "AddNoise",
@@ -56,6 +57,7 @@ class RandomCrop(Pipe):
 
     def __init__(self, seconds, crops=None, sample_rate=16000, seed=0):
         self.seconds, self.samples = seconds, round(seconds * sample_rate)
+        self.sample_rate = sample_rate
         self.crops, self.seed = crops, None if crops else seed
 
     def variants(self, record):
@@ -103,17 +105,16 @@ class AddNoise(Pipe):
     """
 
     audio = True
-    SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
     def __init__(self, snr, files=None, probability=1.0, sample_rate=16000, seed=0):
         self.low, self.high = map(float, snr)
         if self.low > self.high:
             raise ValueError(f"snr: the lowest comes first, not {list(snr)}")
         self.files, self.probability, self.seed = None, probability, seed
-        self.loader = LoadAudio(sample_rate)
+        self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
         if files is not None:
             paths = sorted(Path(files).expanduser().rglob("[!.]*"))
-            self.files = [str(p) for p in paths if p.suffix.lower() in self.SUFFIXES]
+            self.files = [str(p) for p in paths if p.suffix.lower() in AUDIO_SUFFIXES]
             if not self.files:
                 raise ValueError(f"no noise recordings under '{files}'")
 

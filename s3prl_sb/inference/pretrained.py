@@ -11,7 +11,9 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.waveforms import batched
 from s3prl_sb.inference.reading import check_all_loaded, read
+from s3prl_sb.lobes.upstreams import finiteness
 from s3prl_sb.trust import require_address
 
 
@@ -92,8 +94,9 @@ class SpeechModel(Pretrained):
 
         Arguments
         ---------
-        wavs : torch.Tensor
-            [batch, samples].
+        wavs : torch.Tensor or list
+            [batch, samples] at the upstream's rate; or waveforms of any kind, or names
+            of files, as :func:`s3prl_sb.dataio.waveforms.waveforms` takes them.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
 
@@ -104,9 +107,37 @@ class SpeechModel(Pretrained):
         lens : torch.Tensor
             [batch], relative lengths.
         """
+        states, lens = self.hidden_states(wavs, wav_lens)
         with torch.no_grad(), self.inference_ctx:
-            states, lens = self.mods.upstream(wavs.to(self.device), wav_lens)
             return self.mods.featurizer(states), lens
+
+    def hidden_states(self, wavs, wav_lens=None):
+        """What the upstream gives, without gradients.
+
+        Arguments
+        ---------
+        wavs, wav_lens
+            As for :meth:`features`.
+
+        Returns
+        -------
+        hidden_states : list of torch.Tensor
+            [batch, frames, size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Raises
+        ------
+        s3prl_sb.lobes.upstreams.finiteness.WeightsError
+            If they are not finite, such as in half precision.
+        """
+        upstream = self.mods.upstream
+        wavs, wav_lens = batched(wavs, wav_lens, upstream.sample_rate)
+        with torch.no_grad(), self.inference_ctx:
+            states, lens = upstream(wavs.to(self.device), wav_lens)
+            if not upstream.freeze:  # a frozen one has looked itself
+                finiteness.check(upstream, states, wavs)
+        return states, lens
 
     def each(self, paths, compute, failed=None):
         """What is computed of audio files, one after another.

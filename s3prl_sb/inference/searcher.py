@@ -92,8 +92,8 @@ class Searcher(SpeechModel):
 
         Arguments
         ---------
-        wavs : torch.Tensor
-            [batch, samples].
+        wavs : torch.Tensor or list
+            As for every :class:`~s3prl_sb.inference.pretrained.SpeechModel`.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
 
@@ -104,8 +104,7 @@ class Searcher(SpeechModel):
         lens : torch.Tensor
             [batch], relative lengths.
         """
-        with torch.no_grad(), self.inference_ctx:
-            states, lens = self.mods.upstream(wavs.to(self.device), wav_lens)
+        states, lens = self.hidden_states(wavs, wav_lens)
         features = states[self.hparams.layer].float()
         if self.hparams.normalize:
             mean, deviation = (

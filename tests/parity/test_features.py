@@ -231,3 +231,35 @@ def test_s3prl_kaldi_configuration():
     wav = noise(8000)[None]
     assert torch.equal(upstream(wav)[0][0], expected(wav)[0][0])
     assert upstream.output_size == 24
+
+
+@pytest.mark.parametrize("seconds", [3.0, 3.5])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: KaldiFeatures("fbank", num_mel_bins=80),
+        lambda: KaldiFeatures("mfcc", deltas=1, cmvn=False),
+        lambda: KaldiFeatures("spectrogram", snip_edges=False),
+        lambda: KaldiFeatures("fbank", subtract_mean=True),
+        lambda: StftFeatures("mel", deltas=2),
+        lambda: StftFeatures("linear", n_fft=512, cmvn=False),
+        lambda: StftFeatures("magnitude", n_fft=401),
+        lambda: StftFeatures("mfcc"),
+    ],
+)
+def test_long_audio_in_pieces(build, seconds, monkeypatch):
+    """The same, whether it is computed at once or in pieces."""
+    wavs = 0.1 * torch.randn(2, round(seconds * 16000))
+    expected = build()(wavs)[0][0]
+    seen = []
+    monkeypatch.setattr("s3prl_sb.lobes.upstreams.features.LONG", 150)
+    monkeypatch.setattr("s3prl_sb.lobes.upstreams.features.PIECE", 70)
+    upstream = build()
+    pieces = upstream.pieces
+    upstream.pieces = lambda *given: (
+        seen.append(p.shape[1]) or p for p in pieces(*given)
+    )
+    found = upstream(wavs)[0][0]
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6)
+    assert seen and sum(seen) % expected.shape[1] == 0

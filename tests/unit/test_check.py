@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -262,7 +263,8 @@ def test_it_moves_no_global_generator():
     "wavs, lens, message",
     [
         (torch.zeros(2, 800, dtype=torch.int16), None, "float tensor"),
-        (torch.zeros(800), None, r"\[batch, samples\]"),
+        (torch.zeros(2, 1, 800), None, r"\[batch, samples\]"),
+        (torch.zeros(800), torch.ones(1), r"\[batch, samples\]"),
         (
             torch.zeros(2, 800),
             torch.tensor([1.0, 1.5]),
@@ -308,7 +310,7 @@ def test_zeros_after_the_end_and_lens():
 
 
 def test_extract_as_s3prl():
-    wavs = [torch.ones(1600), [0.5] * 480, torch.ones(1, 100)]
+    wavs = [torch.ones(1600), np.full(480, 0.5), torch.ones(1, 100)]
     found = Sound().extract(wavs)
     assert [tuple(state.shape) for state in found["hidden_states"]] == [(3, 10, 8)] * 2
     assert found["last_hidden_state"] is found["hidden_states"][-1]

@@ -16,10 +16,12 @@ from safetensors.torch import save_file
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.cli import main
 from s3prl_sb.dataio.pipes import AudioFileError
+from s3prl_sb.dataio.waveforms import AudioError
 from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.upstreams.finiteness import WeightsError
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
 CONFIG = """{hidden_size: 16, ffn_size: 16, num_layers: 2, num_heads: 2,
@@ -38,7 +40,7 @@ head: !name:s3prl_sb.lobes.heads.UtteranceClassifier
     hidden_size: 8
 eval_pipes:
     - !new:s3prl_sb.dataio.pipes.LoadAudio
-        sample_rate: 16000
+        sample_rate: !apply:getattr [*model, sample_rate]
 """
 RESULTS = {
     "task": "SUPERB/KS",
@@ -397,3 +399,25 @@ def test_bad_audio(make_run, tmp_path):
         csv.writer(file).writerow(["not", "audio"])
     with pytest.raises(AudioFileError, match="a.csv"):
         model.classify_file(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_batches_of_whatever_holds_audio(freeze, make_run, wav):
+    model = load(make_run(freeze)[0])
+    sig = model.load_file(wav)
+    expected = model.classify_batch(sig[None])
+    for given in ([sig], sig, sig.numpy(), [torch.stack([sig, sig], 1)], [wav], wav):
+        torch.testing.assert_close(model.classify_batch(given), expected)
+    two = model.classify_batch([sig, sig[:9000]])
+    torch.testing.assert_close(two[:1], expected)
+    with pytest.raises(AudioError, match="utterance 1 of the batch is None"):
+        model.classify_batch([sig, None])
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_features_that_are_not_finite_are_an_error(freeze, make_run, wav):
+    model = load(make_run(freeze)[0])
+    with torch.no_grad():
+        next(model.mods.upstream.parameters()).fill_(float("inf"))
+    with pytest.raises(WeightsError, match="weights of Hubert"):
+        model.classify_file(wav)

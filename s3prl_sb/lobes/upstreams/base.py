@@ -26,9 +26,11 @@ import itertools
 import torch
 
 from s3prl_sb.constructors import flags, parameters
+from s3prl_sb.dataio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 from s3prl_sb.lobes.upstreams.products import Products
+from s3prl_sb.messages import Counted
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -37,20 +39,13 @@ PRECISIONS = {
 }
 
 
-class AudioError(ValueError):
-    """Audio that no features can be computed from.
-
-    Arguments
-    ---------
-    index : int
-        Position of the utterance in the batch.
-    reason : str
-        What is wrong with it.
-    """
-
-    def __init__(self, index, reason):
-        super().__init__(f"utterance {index} of the batch {reason}")
-        self.index, self.reason = index, reason
+LONG = 1800  # seconds, from where on attention over all of it is the most of the work
+_long = Counted(
+    __name__,
+    "%s gets audio of %.0f minutes: its attention looks at all of it, in time that "
+    'grows with the square. Hours are quicker in chunks: --upstream_model "'
+    '{chunk_seconds: 30}". Such models: %d',
+)
 
 
 class _Built(type):
@@ -192,7 +187,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         Arguments
         ---------
         wavs : torch.Tensor
-            [batch, samples] at ``sample_rate``, in [-1, 1].
+            [batch, samples] at ``sample_rate``, in [-1, 1]. A list, and one waveform,
+            go to :meth:`extract`, which gives a dict.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths as SpeechBrain gives them.
 
@@ -211,7 +207,12 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         s3prl_sb.lobes.upstreams.finiteness.WeightsError
             If a frozen network makes of it what is not finite.
         """
+        if not isinstance(wavs, torch.Tensor) or wavs.dim() < 2:
+            if wav_lens is not None:
+                raise ValueError("wav_lens are of a padded batch, [batch, samples].")
+            return self.extract(wavs)
         samples = self._samples(wavs, wav_lens)
+        self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
         hidden_states = []
@@ -237,13 +238,17 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         lens = torch.tensor(frames, device=wavs.device) / longest
         return hidden_states, lens
 
-    def extract(self, wavs):
+    def extract(self, wavs, sample_rate=None):
         """Hidden states of unpadded waveforms, as S3PRL's users know it.
 
         Arguments
         ---------
-        wavs : list of torch.Tensor
-            Waveforms [samples_i] at ``sample_rate``.
+        wavs : list, or one waveform
+            Names of audio files; numpy arrays or tensors, [samples] or of several
+            channels, floats or integers: all that
+            :func:`s3prl_sb.dataio.waveforms.waveforms` takes.
+        sample_rate : int, optional
+            Hz of the arrays and tensors, which are resampled. Default: the upstream's.
 
         Returns
         -------
@@ -252,6 +257,13 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             ``last_hidden_state``: the last of them; ``lens``: [batch],
             relative lengths in frames.
 
+        Raises
+        ------
+        AudioError
+            For an empty or non-finite waveform, and what is no waveform.
+        s3prl_sb.dataio.audio.AudioFileError
+            For a file that cannot be read.
+
         Example
         -------
         >>> from s3prl_sb.lobes.upstreams import load
@@ -259,12 +271,10 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         >>> features["hidden_states"][0].shape
         torch.Size([1, 98, 240])
         """
-        wavs = [torch.as_tensor(wav, dtype=torch.float32).flatten() for wav in wavs]
-        longest = max((len(wav) for wav in wavs), default=0)
-        padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
-        samples = torch.tensor([len(wav) for wav in wavs], dtype=torch.float64)
-        lens = samples / max(longest, 1)  # exact also where hours are float32's limit
-        hidden_states, lens = self(padded.to(self._device()), lens)
+        device = self._device()
+        wavs = waveforms(wavs, self.sample_rate, sample_rate)
+        batch, lens = padded([wav.to(device) for wav in wavs])
+        hidden_states, lens = self(batch, lens)
         return {
             "hidden_states": hidden_states,
             "last_hidden_state": hidden_states[-1],
@@ -301,6 +311,12 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             index = finite.tolist().index(False)
             raise AudioError(index, "holds samples that are NaN or infinite")
         return samples
+
+    def _hint(self, seconds):
+        """Says once what helps where attention looks at hours of audio."""
+        looks_at_all = getattr(self, "arguments", {}).get("chunk_seconds", 0) is None
+        if looks_at_all and seconds > LONG:
+            _long.warn(type(self).__name__, seconds / 60)
 
     def _check_finite(self, hidden_states, wavs):
         """Says whose fault it is if features are not finite."""

@@ -19,6 +19,13 @@ import torchaudio.functional
 
 from s3prl_sb.lobes.upstreams import values
 from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
+from s3prl_sb.lobes.upstreams.dynamics import (
+    add_deltas,
+    fill_deltas,
+    gathered,
+    normalize,
+    normalize_in_place,
+)
 
 KALDI = {
     "fbank": torchaudio.compliance.kaldi.fbank,
@@ -29,72 +36,8 @@ KALDI = {
 FIXED = ("waveform", "channel", "dither", "min_duration", "sample_frequency")
 STFT = ("mel", "linear", "mfcc", "magnitude")
 EPSILON = 1e-10
-
-
-def add_deltas(x, order=2, window=5):
-    """Appends differences over time, and their differences.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        [batch, frames, size].
-    order : int
-        How many times.
-    window : int
-        Frames that each difference spans, odd. The first and the last frame
-        are repeated beyond the ends.
-
-    Returns
-    -------
-    torch.Tensor
-        [batch, frames, (order + 1) * size].
-
-    Example
-    -------
-    >>> ramp = torch.arange(9.0).view(1, 9, 1)
-    >>> add_deltas(ramp, order=1)[0, 4].tolist()
-    [4.0, 1.0]
-    """
-    reach, frames, streams = (window - 1) // 2, x.shape[1], [x]
-    steps = range(1, reach + 1)
-    # By indexing and pairs, not a convolution: exactly zero in silence.
-    times = torch.arange(-reach, frames + reach, device=x.device).clamp(0, frames - 1)
-    for _ in range(order):
-        x = streams[-1][:, times].unfold(1, frames, 1)  # [batch, shift, size, frames]
-        slope = sum(n * (x[:, reach + n] - x[:, reach - n]) for n in steps)
-        streams.append(slope.transpose(1, 2) / (2 * sum(n * n for n in steps)))
-    return torch.cat(streams, dim=-1)
-
-
-def normalize(x):
-    """Zero mean and unit variance of each dimension over time (CMVN).
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        [batch, frames, size], each item a whole utterance.
-
-    Returns
-    -------
-    torch.Tensor
-
-    Note
-    ----
-    The standard deviation is the unbiased one. For an utterance of a single
-    frame S3PRL gives NaN; here it is zero, as any dimension that is constant.
-
-    Example
-    -------
-    >>> normalize(torch.tensor([[[1.0, 7.0], [3.0, 7.0]]]))[0].tolist()
-    [[-0.7071067690849304, 0.0], [0.7071067690849304, 0.0]]
-    >>> normalize(torch.ones(1, 1, 2)).tolist()
-    [[[0.0, 0.0]]]
-    """
-    # Relative to the first frame a constant is exactly zero. Otherwise the
-    # rounding error of its mean would be divided by an epsilon of 1e-10.
-    x = x - x[:, :1]
-    std = x.std(1, correction=int(x.shape[1] > 1), keepdim=True)
-    return (x - x.mean(1, keepdim=True)) / (std + EPSILON)
+LONG = 60_000  # frames, ten minutes: longer audio is computed in pieces
+PIECE = 10_000  # frames of a piece
 
 
 class AcousticFeatures(Upstream):
@@ -121,11 +64,23 @@ class AcousticFeatures(Upstream):
         """[batch, samples], fp32 -> [batch, frames, size], before the deltas."""
         raise NotImplementedError
 
+    def pieces(self, wavs, frames):
+        """The same in pieces, for long audio: yields [batch, frames_i, size]."""
+        yield self.spectral(wavs)
+
     def encode(self, wavs):
         """[batch, samples] -> one hidden state [batch, frames, output_size]."""
+        frames = self.frames(wavs.shape[1])
         with torch.autocast(wavs.device.type, enabled=False):
-            x = add_deltas(self.spectral(wavs.float()), self.deltas, self.delta_window)
-            x = normalize(x) if self.cmvn else x
+            if frames > LONG and not wavs.requires_grad:
+                x = gathered(self.pieces(wavs.float(), frames), frames, self.deltas)
+                fill_deltas(x, self.deltas, self.delta_window)
+                if self.cmvn:
+                    normalize_in_place(x)
+            else:
+                spectral = self.spectral(wavs.float())
+                x = add_deltas(spectral, self.deltas, self.delta_window)
+                x = normalize(x) if self.cmvn else x
         return [x.to(PRECISIONS[self.precision])]
 
     def _probe(self, bands):
@@ -212,6 +167,16 @@ class KaldiFeatures(AcousticFeatures):
         options = {"sample_frequency": self.sample_rate, **self.options}
         return torch.stack([KALDI[self.feature](wav[None], **options) for wav in wavs])
 
+    def pieces(self, wavs, frames):
+        """Frames of Kaldi's are computed one by one, but for options that see all."""
+        if not self.options["snip_edges"] or self.options["subtract_mean"]:
+            yield self.spectral(wavs)
+            return
+        for first in range(0, frames, PIECE):
+            last = min(first + PIECE, frames) - 1
+            start, stop = first * self.stride, last * self.stride + self.window
+            yield self.spectral(wavs[:, start:stop])
+
 
 class StftFeatures(AcousticFeatures):
     """Features of the centred short-time Fourier transform.
@@ -293,9 +258,22 @@ class StftFeatures(AcousticFeatures):
 
     def spectral(self, wavs):
         """[batch, samples] -> [batch, frames, size], before the deltas."""
+        return self._spectral(wavs, center=True)
+
+    def pieces(self, wavs, frames):
+        """The reflected ends once, and in between one frame after another."""
+        reach = self.n_fft // 2
+        wavs = torch.nn.functional.pad(wavs[:, None], (reach, reach), "reflect")[:, 0]
+        for first in range(0, frames, PIECE):
+            last = min(first + PIECE, frames) - 1
+            start, stop = first * self.stride, last * self.stride + self.n_fft
+            yield self._spectral(wavs[:, start:stop], center=False)
+
+    def _spectral(self, wavs, center):
         sizes = (self.n_fft, self.stride, self.window)
         window = _hann(self.window, wavs.device)
-        stft = torch.stft(wavs, *sizes, window, pad_mode="reflect", return_complex=True)
+        options = {"center": center, "pad_mode": "reflect", "return_complex": True}
+        stft = torch.stft(wavs, *sizes, window, **options)
         x = stft.abs().transpose(1, 2)
         if self.feature == "magnitude":  # the one with a floor, not an offset
             return x.clamp_min(1e-8).log() if self.log else x

@@ -65,8 +65,9 @@ refresh : bool
 Returns
 -------
 torch.nn.Module
-    Of 16 kHz waveforms: model([wav1, wav2])["hidden_states"] as in S3PRL, or
-    model(wavs, wav_lens) as in SpeechBrain. Frozen, unless freeze=False.
+    model([wav1, wav2])["hidden_states"] as in S3PRL, of files or waveforms, or
+    model(wavs, wav_lens) of a batch at model.sample_rate as in SpeechBrain. Frozen,
+    unless freeze=False.
 """
 
 
@@ -104,15 +105,18 @@ class HubUpstream(torch.nn.Module):
         self.upstream = upstream
         self.train(upstream.training)
 
-    def forward(self, wavs, wav_lens=None):
+    def forward(self, wavs, wav_lens=None, sample_rate=None):
         """Hidden states, in the way of the input.
 
         Arguments
         ---------
-        wavs : list of torch.Tensor, or torch.Tensor
-            Waveforms [samples_i]; or a padded batch [batch, samples].
+        wavs : list, or torch.Tensor
+            Waveforms or names of files, all that ``extract`` takes; or a padded batch
+            [batch, samples] at the upstream's rate.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths of a padded batch.
+        sample_rate : int, optional
+            Hz of waveforms in a list, as for ``extract``.
 
         Returns
         -------
@@ -121,9 +125,9 @@ class HubUpstream(torch.nn.Module):
             ``hidden_states``, ``last_hidden_state`` and ``lens``. For a batch
             the hidden states and their relative lengths.
         """
-        if isinstance(wavs, torch.Tensor):
+        if sample_rate is None:
             return self.upstream(wavs, wav_lens)
-        return self.upstream.extract(wavs)
+        return self.upstream.extract(wavs, sample_rate)
 
     def get_downsample_rates(self, key="hidden_states"):
         """Samples from one frame to the next; of each ``key`` the same."""

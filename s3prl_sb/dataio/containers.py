@@ -1,0 +1,351 @@
+"""Whether audio files are whole: what libsndfile does not tell.
+
+libsndfile believes a header, or what is left of a file; of several streams one after
+another it reads the first. Here the containers are looked through, without decoding: a
+FLAC's last frame says how long it is, an Ogg's last page that it is the last, the first
+frame of an MP3 how many bytes follow. What a stream left out of a header is put in.
+
+References: RFC 3533 (Ogg), RFC 9639 (FLAC); the Xing header of MP3; RIFF, AIFF, CAF.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import os
+import re
+
+PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
+SLACK = 8  # bytes that a file may be shorter than its header says
+#: How a FLAC begins: its mark, and the head of what it says of itself.
+FLAC = b"fLaC\0\0\0\x22"
+#: Bytes of an MP3 beyond those that its header counts, before they are looked at.
+MP3_SLACK = 4096
+TAIL = (1 << 16, 1 << 22)  # bytes at the end of a FLAC that its last frame is within
+
+
+@dataclasses.dataclass
+class Container:
+    """What there is to say of a file.
+
+    ``patches`` are bytes by their place in the file, that the header lacks; ``fault``
+    says why the file cannot be used; ``doubt`` why it may be cut off, where what is
+    left is sound.
+    """
+
+    patches: dict = dataclasses.field(default_factory=dict)
+    fault: str | None = None
+    doubt: str | None = None
+
+
+def _fewer(wanted, size):
+    """A container that may have fewer bytes than its header says; 0: it does not."""
+    if not size + SLACK < wanted < 1 << 62:
+        return Container()
+    return Container(doubt=f"Its header says {wanted} bytes, and it has {size}")
+
+
+def look(path):
+    """Looks through the container of an audio file.
+
+    Arguments
+    ---------
+    path : str
+        A file of any kind; what is not known here has nothing said of it.
+
+    Returns
+    -------
+    Container
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.ogg", numpy.zeros(16000), 16000)
+    ...     whole = open(folder + "/a.ogg", "rb").read()
+    ...     _ = open(folder + "/two.ogg", "wb").write(whole + whole)
+    ...     look(folder + "/a.ogg").fault, look(folder + "/two.ogg").fault[:26]
+    (None, 'holds 2 streams one after ')
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        start = _after_tag(file, 0)
+        file.seek(start)
+        head = file.read(40)
+        if head[:4] == b"fLaC":
+            return _flac(file, start, size)
+        if head[:4] == b"OggS":
+            return _ogg(file, start, size)
+        if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
+            return _riff(file, start, size, "big" if head[3:4] == b"X" else "little")
+        if head[:4] == b"caff":
+            return _caf(file, start, size)
+        if head[:1] == b"\xff" and head[1:2] > b"\xe0":
+            return _mp3(file, start, size)
+        return _fewer(_declared(head, start), size)
+
+
+def _after_tag(file, start):
+    """Where an ID3 tag that begins here ends."""
+    file.seek(start)
+    head = file.read(10)
+    if head[:3] != b"ID3" or len(head) < 10 or max(head[6:10]) > 127:
+        return start
+    size = 0
+    for byte in head[6:10]:  # of seven bits each
+        size = size << 7 | byte
+    return start + 10 + size
+
+
+def _declared(head, start):
+    """Bytes that an AIFF, AU, RF64 or W64 file should have; 0: unknown."""
+    if head[:4] == b"FORM":
+        wanted = int.from_bytes(head[4:8], "big") + 8
+    elif head[:4] == b".snd":
+        data = int.from_bytes(head[8:12], "big")
+        wanted = int.from_bytes(head[4:8], "big") + data
+        wanted = wanted if data < PLACEHOLDER else 0
+    elif head[:4] == b"RF64" and head[12:16] == b"ds64":
+        wanted = int.from_bytes(head[20:28], "little") + 8
+    elif head[:4] == b"riff":  # W64
+        wanted = int.from_bytes(head[16:24], "little")
+    else:
+        wanted = 0
+    return wanted + start if wanted else 0
+
+
+def _caf(file, start, size):
+    """CAF: the sizes of its chunks, all ones where a stream did not know it."""
+    place = start + 8
+    while place + 12 <= size:
+        file.seek(place + 4)
+        length = int.from_bytes(file.read(8), "big")
+        if length >= 1 << 62:
+            return Container()
+        place += 12 + length
+    return _fewer(place, size)
+
+
+def _riff(file, start, size, order):
+    """WAV: the sizes that a stream did not know are those of the file."""
+    file.seek(start + 4)
+    declared = int.from_bytes(file.read(4), order)
+    place = start + 12
+    while place + 8 <= size:
+        file.seek(place)
+        name, length = file.read(4), int.from_bytes(file.read(4), order)
+        there = size - place - 8
+        if name == b"data":
+            if length == 0 and there > SLACK and not _is_chunk(file, place + 8, order):
+                known = there.to_bytes(4, order) if there < 1 << 32 else None
+                return Container({place + 4: known} if known else {})
+            break
+        place += 8 + length + length % 2
+    return _fewer(start + declared + 8 if declared < PLACEHOLDER else 0, size)
+
+
+def _is_chunk(file, place, order):
+    """Whether another chunk follows an empty one, such as LIST."""
+    file.seek(place)
+    name, length = file.read(4), int.from_bytes(file.read(4), order)
+    end = place + 8 + length
+    return re.fullmatch(rb"[A-Za-z][A-Za-z0-9 _]{3}", name) is not None and (
+        end <= os.fstat(file.fileno()).st_size
+    )
+
+
+# ------------------------------------------------------------------------------ ogg
+def _ogg(file, start, size):
+    """Ogg Vorbis, Opus and FLAC: pages from the first to the one that says the last."""
+    place, streams, ended = start, 0, False
+    while place < size:
+        file.seek(place)
+        head = file.read(27)
+        if head[:4] != b"OggS":
+            if not ended and place > start:
+                return Container(fault=f"is damaged at byte {place}: no page is there")
+            break  # tags of other programs
+        table = file.read(head[26]) if len(head) == 27 else b""
+        end = place + 27 + len(table) + sum(table)
+        if len(head) < 27 or len(table) < head[26] or end > size:
+            return Container(fault=f"is cut off at byte {size}, within a page")
+        if head[5] & 2 and ended:  # the first page of another stream
+            streams += 1
+        ended = bool(head[5] & 4)
+        place = end
+    if streams:
+        return Container(
+            fault=f"holds {streams + 1} streams one after another, of which only the "
+            "first would be read"
+        )
+    return Container(doubt=None if ended else "Its last page is not marked as the last")
+
+
+# ------------------------------------------------------------------------------ mp3
+def _mp3(file, start, size):
+    """MP3: the number of bytes that its first frame says, and those that there are."""
+    file.seek(start)
+    frame = file.read(200)
+    if len(frame) < 4 or frame[1] & 0b110 != 0b010:  # not layer III
+        return Container()
+    first_version, mono = frame[1] >> 3 & 3, frame[3] >> 6 == 3
+    side = (17 if mono else 32) if first_version == 3 else (9 if mono else 17)
+    tag = frame[4 + side :]
+    if tag[:4] not in (b"Xing", b"Info"):
+        return Container()
+    flags, at, counts = int.from_bytes(tag[4:8], "big"), 8, []
+    for bit in (1, 2):
+        given = flags & bit
+        counts.append(int.from_bytes(tag[at : at + 4], "big") if given else None)
+        at += 4 if given else 0
+    frames, length = counts
+    file.seek(max(size - 128, 0))
+    there = size - start - (128 if file.read(3) == b"TAG" else 0)
+    if length is not None and there < length - SLACK:
+        part = 100 * there / length
+        return Container(
+            fault=f"is cut off: it has {there} bytes of sound, {part:.0f} % of the "
+            f"{length} that its header says"
+        )
+    # The smallest frame has 24 bytes.
+    if frames is not None and length is None and 24 * frames > there:
+        return Container(fault=f"is cut off: {frames} frames, and {there} bytes")
+    if length is not None and there > length + MP3_SLACK:
+        file.seek(_after_tag(file, start + length))
+        if _is_frame(file.read(4), frame):
+            return Container(
+                fault=f"holds more sound than its header says, {there} bytes and not "
+                f"{length}: several files joined? Only the first would be read"
+            )
+    return Container()
+
+
+def _is_frame(head, first):
+    """Whether this is the head of a frame like the first one."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xFE != first[1] & 0xFE:
+        return False
+    return head[2] & 0x0C == first[2] & 0x0C and head[2] >> 4 not in (0, 15)
+
+
+# ----------------------------------------------------------------------------- flac
+def _flac(file, start, size):
+    """FLAC: the end by its last frame, and by its header."""
+    place, is_last = start + 4, False
+    file.seek(place)
+    info = file.read(38)
+    if len(info) < 38 or info[0] & 0x7F:
+        return Container()
+    while not is_last and place + 4 <= size:  # blocks of metadata
+        file.seek(place)
+        head = file.read(4)
+        is_last = bool(head[0] & 0x80)
+        place += 4 + int.from_bytes(head[1:], "big")
+    total = int.from_bytes(info[17:22], "big") & (1 << 36) - 1
+    end = _end_of_flac(file, place, size, int.from_bytes(info[4:6], "big"))
+    if end is None or end == total:
+        return Container()
+    if total == 0:
+        known = (info[17] & 0xF0 | end >> 32).to_bytes(1, "big")
+        known += (end & 0xFFFFFFFF).to_bytes(4, "big")
+        return Container({start + 21: known})
+    if end < total:
+        return Container(
+            fault=f"is cut off: {end} samples of the {total} that its header says"
+        )
+    return Container()
+
+
+def second_flac(path):
+    """Says whether another FLAC begins within one, of which a decoder reads the first.
+
+    Arguments
+    ---------
+    path : str
+        Any file. A FLAC is read whole.
+
+    Returns
+    -------
+    str
+        What is wrong with it; None: nothing.
+    """
+    with open(path, "rb") as file:
+        file.seek(_after_tag(file, 0))
+        if file.read(8) != FLAC:
+            return None
+        before = b""
+        while block := file.read(1 << 20):
+            if FLAC in before + block:
+                return "holds two FLAC files, of which only the first would be read"
+            before = block[-len(FLAC) :]
+    return None
+
+
+def _end_of_flac(file, first, size, block_size):
+    """The sample after the last frame; None: unknown."""
+    file.seek(first)
+    model = file.read(4)
+    if len(model) < 4 or model[:2] not in (b"\xff\xf8", b"\xff\xf9"):
+        return None
+    for length in TAIL:
+        place = max(first, size - length)
+        file.seek(place)
+        tail = file.read()
+        at = len(tail)
+        while (at := tail.rfind(model[:2], 0, at)) >= 0:
+            end = _end_of_frame(tail[at : at + 16], model)
+            if end is not None:
+                number, samples = end
+                is_number = model[1] == 0xF8  # of the frame, else of the sample
+                return number * (block_size if is_number else 1) + samples
+        if place == first:
+            break
+    return None
+
+
+def _end_of_frame(head, model):
+    """The number and the samples of a frame; None: this is no head of one."""
+    if len(head) < 6 or head[2] & 0x0F != model[2] & 0x0F:
+        return None
+    if head[3] & 0x0F != model[3] & 0x0F:
+        return None
+    head = head.ljust(16, b"\0")  # a frame of silence is shorter
+    number, at = _utf8(head, 4)
+    code = head[2] >> 4
+    if number is None or code == 0:
+        return None
+    if code == 1:
+        samples = 192
+    elif code < 6:
+        samples = 576 << code - 2
+    elif code > 7:
+        samples = 256 << code - 8
+    else:
+        width = code - 5
+        samples = int.from_bytes(head[at : at + width], "big") + 1
+        at += width
+    at += {12: 1, 13: 2, 14: 2}.get(head[2] & 0x0F, 0)
+    return (number, samples) if _crc8(head[:at]) == head[at] else None
+
+
+def _utf8(head, at):
+    """A number as UTF-8 codes it, of up to 36 bits, and where it ends."""
+    first = head[at]
+    if first < 0x80:
+        return first, at + 1
+    more = (first ^ 0xFF).bit_length()
+    more = 7 - more  # bytes that follow
+    if not 1 <= more <= 6 or any(b >> 6 != 2 for b in head[at + 1 : at + 1 + more]):
+        return None, at
+    number = first & (1 << max(6 - more, 0)) - 1
+    for byte in head[at + 1 : at + 1 + more]:
+        number = number << 6 | byte & 0x3F
+    return number, at + 1 + more
+
+
+def _crc8(data):
+    value = 0
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value << 1 ^ 0x07) & 0xFF if value & 0x80 else value << 1
+    return value

@@ -1,0 +1,153 @@
+"""Features over time: their differences, and their normalisation in an utterance.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+
+EPSILON = 1e-10
+COLUMNS = 8  # dimensions that are computed together where memory counts
+
+
+def add_deltas(x, order=2, window=5):
+    """Appends differences over time, and their differences.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, frames, size].
+    order : int
+        How many times.
+    window : int
+        Frames that each difference spans, odd. The first and the last frame
+        are repeated beyond the ends.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, frames, (order + 1) * size].
+
+    Example
+    -------
+    >>> ramp = torch.arange(9.0).view(1, 9, 1)
+    >>> add_deltas(ramp, order=1)[0, 4].tolist()
+    [4.0, 1.0]
+    """
+    reach, frames, streams = (window - 1) // 2, x.shape[1], [x]
+    steps = range(1, reach + 1)
+    # By indexing and pairs, not a convolution: exactly zero in silence.
+    times = torch.arange(-reach, frames + reach, device=x.device).clamp(0, frames - 1)
+    for _ in range(order):
+        x = streams[-1][:, times].unfold(1, frames, 1)  # [batch, shift, size, frames]
+        slope = sum(n * (x[:, reach + n] - x[:, reach - n]) for n in steps)
+        streams.append(slope.transpose(1, 2) / (2 * sum(n * n for n in steps)))
+    return torch.cat(streams, dim=-1)
+
+
+def normalize(x):
+    """Zero mean and unit variance of each dimension over time (CMVN).
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, frames, size], each item a whole utterance.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Note
+    ----
+    The standard deviation is the unbiased one. For an utterance of a single
+    frame S3PRL gives NaN; here it is zero, as any dimension that is constant.
+
+    Example
+    -------
+    >>> normalize(torch.tensor([[[1.0, 7.0], [3.0, 7.0]]]))[0].tolist()
+    [[-0.7071067690849304, 0.0], [0.7071067690849304, 0.0]]
+    >>> normalize(torch.ones(1, 1, 2)).tolist()
+    [[[0.0, 0.0]]]
+    """
+    # Relative to the first frame a constant is exactly zero. Otherwise the
+    # rounding error of its mean would be divided by an epsilon of 1e-10.
+    x = x - x[:, :1]
+    std = x.std(1, correction=int(x.shape[1] > 1), keepdim=True)
+    return (x - x.mean(1, keepdim=True)) / (std + EPSILON)
+
+
+def gathered(pieces, frames, deltas):
+    """Puts pieces of features together, with room for their deltas.
+
+    Arguments
+    ---------
+    pieces : iterable of torch.Tensor
+        [batch, frames_i, size], one after another.
+    frames : int
+        Of all of them.
+    deltas : int
+        Orders of differences that there is to be room for.
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, frames, size * (deltas + 1)]; what the room holds is not defined.
+
+    Example
+    -------
+    >>> gathered([torch.zeros(1, 3, 2), torch.ones(1, 2, 2)], 5, 0)[0, :, 0].tolist()
+    [0.0, 0.0, 0.0, 1.0, 1.0]
+    """
+    found, first = None, 0
+    for piece in pieces:
+        if found is None:
+            size = piece.shape[-1]
+            found = piece.new_empty(len(piece), frames, size * (deltas + 1))
+        found[:, first : first + piece.shape[1], :size] = piece
+        first += piece.shape[1]
+    return found
+
+
+def fill_deltas(x, order, window):
+    """As :func:`add_deltas`, in place and in little memory.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, frames, size * (order + 1)], from :func:`gathered`.
+    order, window : int
+        As for :func:`add_deltas`.
+
+    Example
+    -------
+    >>> x = torch.zeros(1, 5, 2)
+    >>> x[..., 0] = torch.arange(5)
+    >>> fill_deltas(x, 1, 3)
+    >>> x[0, :, 1].tolist()
+    [0.5, 1.0, 1.0, 1.0, 0.5]
+    """
+    size = x.shape[-1] // (order + 1)
+    for last in range(order):
+        for first in range(0, size, COLUMNS):
+            start, stop = last * size + first, last * size + min(first + COLUMNS, size)
+            found = add_deltas(x[..., start:stop], 1, window)
+            x[..., start + size : stop + size] = found[..., stop - start :]
+
+
+def normalize_in_place(x):
+    """As :func:`normalize`, in little memory.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [batch, frames, size].
+
+    Example
+    -------
+    >>> x = torch.tensor([[[1.0, 7.0], [3.0, 7.0]]])
+    >>> normalize_in_place(x)
+    >>> x[0].tolist()
+    [[-0.7071067690849304, 0.0], [0.7071067690849304, 0.0]]
+    """
+    for first in range(0, x.shape[-1], COLUMNS):
+        x[..., first : first + COLUMNS] = normalize(x[..., first : first + COLUMNS])
