@@ -47,7 +47,8 @@ class LanguageAdapter(nn.Module):
     Example
     -------
     >>> from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
-    >>> config = TransformerConfig(hidden_size=12, num_heads=2, adapter_size=4)
+    >>> config = TransformerConfig(hidden_size=12, num_heads=2, norm_first=True,
+    ...     adapter_size=4)
     >>> LanguageAdapter(config)(torch.randn(7, 12)).shape
     torch.Size([7, 12])
     """
