@@ -13,6 +13,13 @@ class UserError(Exception):
     """
 
 
+class MissingExtra(UserError, ImportError):
+    """A library that comes with an extra, and is not here.
+
+    Its message ends with what installs it.
+    """
+
+
 def printable(text):
     r"""A text of somebody else's that can do nothing to a terminal, nor begin a line.
 

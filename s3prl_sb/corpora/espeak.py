@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s3prl_sb.errors import MissingExtra
+
 SAMPLE_RATE = 16000  # of every Utterance
 
 # The subset of eSpeak's C interface (speak_lib.h, revision 12) used here
@@ -142,7 +144,7 @@ def speak(text, voice="en-us", variant=None, rate=175, pitch=50, pitch_range=50)
 
     Raises
     ------
-    ImportError
+    MissingExtra
         If ``espeakng-loader`` is not installed.
     ValueError
         If a setting is out of range or unknown, or there is nothing to say.
@@ -243,7 +245,7 @@ def _loader():
     try:
         import espeakng_loader
     except ImportError as error:
-        raise ImportError(
+        raise MissingExtra(
             "Synthetic speech needs espeakng-loader: pip install 's3prl_sb[demo]'"
         ) from error
     return espeakng_loader

@@ -5,14 +5,19 @@ Authors
 """
 
 import logging
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
+from s3prl_sb.errors import MissingExtra
 from s3prl_sb.files import naming, read_text
 
 logger = logging.getLogger(__name__)
+
+#: From this version of Python on flashlight-text has no wheel (0.0.7).
+NO_WHEEL = (3, 13)
 
 
 def greedy(log_probs, frames, blank=0):
@@ -51,6 +56,36 @@ def greedy(log_probs, frames, blank=0):
     return found
 
 
+def beam_search():
+    """torchaudio's beam search, if there is what it needs.
+
+    Returns
+    -------
+    callable
+        ``torchaudio.models.decoder.ctc_decoder``.
+
+    Raises
+    ------
+    MissingExtra
+        Without flashlight-text, with what installs it.
+    """
+    try:
+        from torchaudio.models.decoder import ctc_decoder
+    except (ImportError, RuntimeError) as fault:  # the latter from torchaudio
+        way = "pip install 's3prl_sb[lm]'"
+        if sys.version_info >= NO_WHEEL:
+            version = ".".join(map(str, sys.version_info[:2]))
+            last = f"{NO_WHEEL[0]}.{NO_WHEEL[1] - 1}"
+            way = (
+                f"it has no wheel for Python {version}, so take Python {last} and "
+                f"there {way}, or decode without --lm."
+            )
+        raise MissingExtra(
+            f"Decoding with a language model needs flashlight-text: {way}"
+        ) from fault
+    return ctc_decoder
+
+
 class LMDecoder:
     """Beam search over the words of a lexicon, with an n-gram language model.
 
@@ -81,7 +116,7 @@ class LMDecoder:
 
     Raises
     ------
-    ImportError
+    MissingExtra
         Without the extra ``lm``.
     ValueError
         For a file that does not fit the tokenizer.
@@ -98,13 +133,7 @@ class LMDecoder:
         word_score=-1.0,
         sil_score=0.0,
     ):
-        try:
-            from torchaudio.models.decoder import ctc_decoder
-        except ImportError as fault:
-            raise ImportError(
-                "Decoding with a language model needs flashlight-text: "
-                "pip install 's3prl_sb[lm]'"
-            ) from fault
+        ctc_decoder = beam_search()
         space = getattr(tokenizer, "space", None)
         if space is None:
             raise ValueError(

@@ -67,7 +67,7 @@ def test_equals_huggingface(huggingface):
 
 
 def test_other_folders_are_refused(huggingface, tmp_path):
-    with pytest.raises(CheckpointError, match="no config.json, where an audio-spec"):
+    with pytest.raises(CheckpointError, match="has no config.json: a model of transf"):
         Ast(str(tmp_path))
     model, folder = huggingface
     text = (folder / "config.json").read_text()

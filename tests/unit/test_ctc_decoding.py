@@ -1,11 +1,20 @@
-import builtins
 import itertools
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from s3prl_sb.dataio.tokenizers import CharacterTokenizer, SymbolTokenizer
-from s3prl_sb.lobes.ctc_decoding import LMDecoder, check_lexicon, greedy, spell
+from s3prl_sb.errors import MissingExtra, UserError
+from s3prl_sb.lobes.ctc_decoding import (
+    LMDecoder,
+    beam_search,
+    check_lexicon,
+    greedy,
+    spell,
+)
 
 WORDS = {"A": "A|", "AB": "AB|", "BAA": "BAA|"}
 UNIGRAMS = {"<unk>": -2, "<s>": 0, "</s>": -1, "A": -0.5, "AB": -0.7, "BAA": -0.9}
@@ -143,17 +152,40 @@ def test_language_model_decides(tokenizer, arpa, tmp_path):
     assert LMDecoder(tokenizer, arpa, lexicon, beam_threshold=99)(log_probs) == "A"
 
 
-def test_without_the_extra(tokenizer, arpa, monkeypatch):
-    original = builtins.__import__
+@pytest.fixture
+def hidden(monkeypatch):
+    """flashlight-text is not installed, torchaudio is."""
+    import torchaudio.models.decoder as decoder
 
-    def absent(name, *args, **kwargs):
-        if name == "torchaudio.models.decoder":
-            raise ImportError("No module named 'flashlight'")
-        return original(name, *args, **kwargs)
+    for name in [name for name in sys.modules if name.startswith("flashlight")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "flashlight", None)
+    monkeypatch.delitem(sys.modules, f"{decoder.__name__}._ctc_decoder", raising=False)
+    for name in ("ctc_decoder", "_ctc_decoder"):
+        monkeypatch.delitem(vars(decoder), name, raising=False)
 
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ImportError, match=r"pip install 's3prl_sb\[lm\]'"):
+
+def test_without_the_extra(tokenizer, arpa, hidden, monkeypatch):
+    import torchaudio.models.decoder as decoder
+
+    with pytest.raises(RuntimeError):  # no ImportError, as one would expect
+        decoder.ctc_decoder
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1))
+    with pytest.raises(MissingExtra, match=r"-text: pip install 's3prl_sb\[lm\]'$"):
         LMDecoder(tokenizer, arpa)
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    message = r"no wheel for Python 3.14, so take Python 3.12 and there pip install"
+    with pytest.raises(MissingExtra, match=message):
+        beam_search()
+
+
+def test_without_the_extra_a_run_does_not_begin(arpa, hidden, tmp_path):
+    """Before a corpus is looked for."""
+    recipe = Path(__file__).parents[2] / "recipes/SUPERB/ASR/train.py"
+    prepare = runpy.run_path(str(recipe))["prepare"]
+    with pytest.raises(MissingExtra, match="needs flashlight-text"):
+        prepare({"lm": str(arpa)})
+    assert issubclass(MissingExtra, UserError)  # which is said without a traceback
 
 
 def test_wrong_files(tokenizer, tmp_path):

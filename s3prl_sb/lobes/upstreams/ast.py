@@ -13,7 +13,7 @@ import re
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams import checkpoints, huggingface_folder
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
@@ -122,22 +122,19 @@ def transformer_weights(weights):
 
 def _read_huggingface(folder):
     """The weights under the authors' names, and what only the folder tells."""
-    hf = {}
-    if (folder / "config.json").is_file():
-        hf = checkpoints.read_json(folder / "config.json")
-    if hf.get("model_type") != "audio-spectrogram-transformer":
+    config = huggingface_folder.entries(folder)
+    if config.get("model_type") != "audio-spectrogram-transformer":
         raise CheckpointError(
-            f"'{folder}' holds {hf.get('model_type', 'no config.json')}, where an "
+            f"'{folder}' holds {config.get('model_type')}, where an "
             "audio-spectrogram-transformer was expected"
         )
-    preprocessor = folder / "preprocessor_config.json"
-    if preprocessor.is_file():
-        hf = {**checkpoints.read_json(preprocessor), **hf}
+    hf = {**config["preprocessor"], **config}
     expected = {
         "mean": MEAN,
         "std": STD,
         "do_normalize": True,
         "num_mel_bins": BANDS,
+        "sampling_rate": 16000,
         "time_stride": 10,
         "frequency_stride": 10,
         "hidden_act": "gelu",
@@ -148,10 +145,8 @@ def _read_huggingface(folder):
             raise CheckpointError(
                 f"'{folder}' has {key}: {hf[key]}, and this class builds {value} only"
             )
-    files = [folder / "model.safetensors", folder / "pytorch_model.bin"]
-    found = next((file for file in files if file.is_file()), files[0])
     weights = {}
-    for name, tensor in checkpoints.read(found).items():
+    for name, tensor in huggingface_folder.everything(folder).items():
         for pattern, ours in HF_NAMES.items():
             name = re.sub(pattern, ours, name)
         weights[name] = tensor

@@ -22,6 +22,7 @@ from s3prl_sb.lobes.upstreams.building import build, initialize, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.encoder import Encoder
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.renaming import bare
 from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import fairseq_weights
 
@@ -210,7 +211,7 @@ def read_decoar2(path):
     states = checkpoints.read(path)
     states = states if isinstance(states, dict) else {}
     model = states.get("model")
-    model = model if isinstance(model, dict) else {}
+    model = bare(model) if isinstance(model, dict) else {}
     parts = ("post_extract_proj", "encoder.layers.0.fc1")
     needed = [f"{part}.weight" for part in parts]
     if not set(needed) <= set(model) or "feature_extractor" in str(list(model)):

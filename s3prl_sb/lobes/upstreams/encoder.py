@@ -34,6 +34,36 @@ ACTIVATIONS = {"gelu": gelu, "relu": F.relu, "swish": F.silu}
 FFN_ROWS = 1024
 
 
+class LanguageAdapter(nn.Module):
+    """What MMS learns for one language: a bottleneck after each layer, with a norm
+    before it. Pratap et al., "Scaling Speech Technology to 1,000+ Languages",
+    https://arxiv.org/abs/2305.13516.
+
+    Arguments
+    ---------
+    config : TransformerConfig
+        Its ``hidden_size`` and ``adapter_size``.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
+    >>> config = TransformerConfig(hidden_size=12, num_heads=2, norm_first=True,
+    ...     adapter_size=4)
+    >>> LanguageAdapter(config)(torch.randn(7, 12)).shape
+    torch.Size([7, 12])
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.contract = nn.Linear(config.hidden_size, config.adapter_size)
+        self.expand = nn.Linear(config.adapter_size, config.hidden_size)
+
+    def forward(self, x):
+        """[frames, hidden_size] -> what is added to them."""
+        return self.expand(F.relu(self.contract(self.norm(x))))
+
+
 class EncoderLayer(nn.Module):
     """Self-attention and feed-forward over packed frames.
 
@@ -57,6 +87,7 @@ class EncoderLayer(nn.Module):
         self.expand = nn.Linear(size, config.ffn_size)
         self.contract = nn.Linear(config.ffn_size, size)
         self.ffn_norm = nn.LayerNorm(size, eps)
+        self.language_adapter = None  # or a LanguageAdapter, where norm_first
 
     def forward(self, x, frames):
         """One layer.
@@ -78,7 +109,10 @@ class EncoderLayer(nn.Module):
         if self.config.norm_first:
             x = x + self._attention(self.attention_norm(x), frames)
             ffn = self._feed_forward(self.ffn_norm(x))
-            return x + ffn, ffn
+            x = x + ffn
+            if self.language_adapter is not None:
+                x = x + self.language_adapter(x)
+            return x, ffn
         x = self.attention_norm(x + self._attention(x, frames))
         ffn = self._feed_forward(x)
         return self.ffn_norm(x + ffn), ffn
@@ -163,6 +197,9 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             layer(config, attention(i)) for i in range(config.num_layers)
         )
+        if config.adapter_size:
+            for module in self.layers:
+                module.language_adapter = LanguageAdapter(config)
 
     @staticmethod
     def _attention(config):

@@ -38,6 +38,8 @@ COMPUTES = False
 #: What a folder of Hugging Face needs to hold; the rest is not downloaded.
 HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin"]
 HF_FILES += ["*.ckpt", "*.txt"]
+#: What there may be a thousand of: MMS' adapters, one file a language.
+HF_LEFT_OUT = ["adapter.*"]
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
@@ -200,7 +202,10 @@ def _snapshot(repository):
     try:
         return Path(
             snapshot_download(
-                repository, allow_patterns=HF_FILES, local_files_only=offline()
+                repository,
+                allow_patterns=HF_FILES,
+                ignore_patterns=HF_LEFT_OUT,
+                local_files_only=offline(),
             )
         )
     except Exception as error:  # the library raises a dozen unrelated kinds

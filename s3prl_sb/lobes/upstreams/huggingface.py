@@ -15,15 +15,19 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import re
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import huggingface_folder
+from s3prl_sb.errors import MissingExtra
+from s3prl_sb.lobes.upstreams import (
+    huggingface_folder,
+    language_adapters,
+    sample_rates,
+)
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
+from s3prl_sb.lobes.upstreams.building import build
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.huggingface_inputs import (
     StackedMel,
@@ -42,12 +46,6 @@ FIXED = {
     "mask_time_prob": 0.0,
     "use_intermediate_ffn_before_adapter": False,
 }
-#: Weights that pre-training, a task or the entries above alone use.
-UNUSED = re.compile(
-    r"(masked_spec_embed$|quantizer\.|project_q\.|project_hid\.|final_proj\.|ctc_proj\."
-    r"|speaker_proj\.|label_embs_concat$|label_embeddings_concat$|lm_head\."
-    r"|classifier\.|projector\.|layer_weights$|adapter\.|intermediate_ffn\.)"
-)
 #: What adapters go into, whose layers go by other names here.
 ADAPTED = {
     "lora": ["*.q_proj", "*.v_proj", "*.linear_q", "*.linear_v"]
@@ -104,7 +102,7 @@ def architecture(entries, where):
 
     Raises
     ------
-    ImportError
+    MissingExtra
         Without transformers.
     CheckpointError
         For a type that is not known.
@@ -112,7 +110,7 @@ def architecture(entries, where):
     try:
         import transformers
     except ImportError as error:
-        raise ImportError(
+        raise MissingExtra(
             "This upstream is one of the library transformers: "
             'pip install "s3prl_sb[hf]"'
         ) from error
@@ -129,7 +127,8 @@ def architecture(entries, where):
             f"{where} has model_type: {kind}.{reason} Known: {', '.join(TYPES)}"
         )
     # Which kernels there are depends on the machine.
-    left_out = ("preprocessor", "attn_implementation", "_attn_implementation")
+    left_out = ("preprocessor", "target_lang")
+    left_out += ("attn_implementation", "_attn_implementation")
     entries = {key: entries[key] for key in entries if key not in left_out}
     config = transformers.CONFIG_MAPPING[kind].from_dict(
         {**entries, "model_type": kind}
@@ -216,7 +215,7 @@ class Encoder(nn.Module):
             encoder.embed_positions = type(old)(self.model.config).to(device)
 
 
-def read_folder(folder):
+def read_folder(folder, target_lang=None):
     """Reads a folder in Hugging Face's layout.
 
     Arguments
@@ -224,12 +223,15 @@ def read_folder(folder):
     folder : pathlib.Path
         With ``config.json``, the weights (``.safetensors`` rather than
         ``pytorch_model.bin``, in one file or in several), and, if the model
-        came with it, ``preprocessor_config.json``.
+        came with it, ``preprocessor_config.json`` or ``processor_config.json``.
+    target_lang : str, optional
+        See :func:`~s3prl_sb.lobes.upstreams.huggingface_folder.weights`.
 
     Returns
     -------
     config : dict
-        That of ``config.json``, and under ``preprocessor`` that of the other.
+        That of ``config.json``, and under ``preprocessor`` that of the other;
+        ``target_lang`` if it was given.
     weights : dict
         Of :class:`Encoder`.
 
@@ -238,13 +240,15 @@ def read_folder(folder):
     CheckpointError
         If something is missing, or of a type that is not known.
     """
-    config = huggingface_folder.entries(folder)
-    _, network = architecture(config, f"'{folder}'")
+    config = huggingface_folder.entries(folder, target_lang)
+    given, network = architecture(config, f"'{folder}'")
     prefixes = [f"{network.base_model_prefix}.", "sew_d."]
     if config["model_type"] == "whisper":
         prefixes = ["model.encoder.", "encoder."]
-    weights = huggingface_folder.weights(folder, prefixes)
-    return config, {f"model.{n}": t for n, t in weights.items() if not UNUSED.match(n)}
+    has_adapters = getattr(given, "adapter_attn_dim", None) is not None
+    weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
+    weights = huggingface_folder.without_norm(weights)
+    return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
 
 class HuggingFace(Upstream):
@@ -272,6 +276,13 @@ class HuggingFace(Upstream):
     adapter : dict, optional
         Train only small adapters: ``{"kind": "lora", "rank": 8}``; in WavLM
         those of the feed-forwards, no others are possible.
+    sample_rate : int, optional
+        Of the waveforms, Hz, for a model that does not say it; one that says
+        another is an error. None: what it says, else 16000.
+    target_lang : str, optional
+        Of a folder of MMS with adapters of many languages the language, such as
+        "fra": the file ``adapter.fra.safetensors`` or ``.bin`` in it. None: those
+        among the weights, if there are some.
     seed : int
         Of the random network's weights.
 
@@ -293,8 +304,8 @@ class HuggingFace(Upstream):
     training; what an utterance gets is the frames that begin within it. Longer
     audio is several windows, each by itself.
 
-    Without ``preprocessor_config.json`` waveforms are normalized, as by S3PRL's
-    ``hf_wav2vec2`` and ``hf_hubert``.
+    A folder without ``preprocessor_config.json``, or the same in
+    ``processor_config.json``, is of transformers' defaults, and a warning says so.
 
     Example
     -------
@@ -314,13 +325,16 @@ class HuggingFace(Upstream):
         freeze_front_end=True,
         precision="fp32",
         adapter=None,
+        sample_rate=None,
+        target_lang=None,
         seed=0,
     ):
         super().__init__(freeze, precision, adapter)
         if source is None:
             self.config, weights = dict(config or {}), None
         else:
-            self.config, weights = read_source(source, read_folder)
+            read_source = language_adapters.read_source
+            self.config, weights = read_source(source, read_folder, target_lang)
         where = "config" if source is None else f"'{source}'"
         given, network = architecture(self.config, where)
         if source is None:
@@ -329,8 +343,13 @@ class HuggingFace(Upstream):
             known = ADAPTED_WAVLM if given.model_type == "wavlm" else ADAPTED
             layers = known.get(adapter.get("kind", "lora"))
             self.adapter = {"layers": layers, **adapter}
-        preprocessor = self.config.get("preprocessor", {})
-        self.sample_rate = int(preprocessor.get("sampling_rate", 16000))
+        preprocessor = self.config.get("preprocessor") or {}
+        self.sample_rate = sample_rates.agreed(
+            sample_rate, preprocessor.get("sampling_rate"), source
+        )
+        if sample_rate is not None:
+            preprocessor = {**preprocessor, "sampling_rate": self.sample_rate}
+            self.config = {**self.config, "preprocessor": preprocessor}
         self.inputs = TYPES[given.model_type].inputs(given, preprocessor)
         self.network = build(lambda: Encoder(given, network), weights, source, seed)
         if weights is not None:

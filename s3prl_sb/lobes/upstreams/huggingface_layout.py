@@ -10,7 +10,7 @@ Authors
 
 import re
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams import huggingface_folder
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.renaming import renamed
 
@@ -22,21 +22,11 @@ PREFIXES = {
     "unispeech-sat": "unispeech_sat.",
     "data2vec-audio": "data2vec_audio.",
 }
-#: Weights that only pre-training or a fine-tuned task uses.
-TRAINING = re.compile(
-    r"(masked_spec_embed$|quantizer\.|project_q\.|project_hid\.|lm_head\."
-    r"|classifier\.|projector\.|layer_weights$|speaker_proj\.|label_embeddings"
-    r"|feature_extractor\.feature_ex|objective\.|tdnn\.)"
-)
 NAMES = [
     (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"front_end.convolutions.\1."),
     (r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"front_end.norms.\1."),
     (r"feature_projection\.layer_norm\.", "front_end_norm."),
     (r"feature_projection\.projection\.", "projection."),
-    (r"encoder\.pos_conv_embed\.conv\.parametrizations\.weight\.original0",
-     "encoder.positions.convolutions.0.weight_g"),
-    (r"encoder\.pos_conv_embed\.conv\.parametrizations\.weight\.original1",
-     "encoder.positions.convolutions.0.weight_v"),
     (r"encoder\.pos_conv_embed\.conv\.", "encoder.positions.convolutions.0."),
     (r"encoder\.pos_conv_embed\.layers\.(\d+)\.conv\.",
      r"encoder.positions.convolutions.\1."),
@@ -58,15 +48,23 @@ NAMES = [
     (r"encoder\.(layers\.\d+)\.feed_forward\.output_dense\.",
      r"encoder.\1.contract."),
     (r"encoder\.(layers\.\d+)\.final_layer_norm\.", r"encoder.\1.ffn_norm."),
+    (r"encoder\.(layers\.\d+)\.adapter_layer\.norm\.",
+     r"encoder.\1.language_adapter.norm."),
+    (r"encoder\.(layers\.\d+)\.adapter_layer\.linear_1\.",
+     r"encoder.\1.language_adapter.contract."),
+    (r"encoder\.(layers\.\d+)\.adapter_layer\.linear_2\.",
+     r"encoder.\1.language_adapter.expand."),
 ]  # fmt: skip
 
 
-def read_huggingface(folder):
+def read_huggingface(folder, target_lang=None):
     """Reads such a folder.
 
     Arguments
     ---------
     folder : pathlib.Path
+    target_lang : str, optional
+        See :func:`~s3prl_sb.lobes.upstreams.huggingface_folder.weights`.
 
     Returns
     -------
@@ -81,22 +79,18 @@ def read_huggingface(folder):
     CheckpointError
         If it holds another model, or a variant that is not supported.
     """
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"'{folder}' has no config.json.")
-    hf = checkpoints.read_json(folder / "config.json")
+    hf = huggingface_folder.entries(folder, target_lang)
     kind = hf.get("model_type")
     if kind not in PREFIXES:
         raise CheckpointError(
             f"'{folder}' holds a {kind}, none of: {', '.join(PREFIXES)}. For other "
             "models of Hugging Face use the class huggingface.HuggingFace."
         )
-    files = [folder / "model.safetensors", folder / "pytorch_model.bin"]
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
-        names = " or ".join(file.name for file in files)
-        raise CheckpointError(f"'{folder}' has no weights: {names}.")
     if not hf.get("feat_proj_layer_norm", True) or hf.get("conv_pos_batch_norm"):
-        raise CheckpointError(f"'{folder}' is of a variant that is not supported.")
+        raise CheckpointError(
+            f"'{folder}' is of a variant that this class does not build. Use the class "
+            "huggingface.HuggingFace."
+        )
     for option, plain_value in (
         ("hidden_act", "gelu"),
         ("feat_extract_activation", "gelu"),
@@ -105,13 +99,17 @@ def read_huggingface(folder):
         if hf.get(option, plain_value) != plain_value:
             raise CheckpointError(
                 f"'{folder}' has {option}: {hf[option]}, and this class builds "
-                f"{plain_value} only."
+                f"{plain_value} only. Use the class huggingface.HuggingFace."
             )
-    preprocessor = folder / "preprocessor_config.json"
-    data2vec = kind == "data2vec-audio"
-    normalize = preprocessor.is_file() and checkpoints.read_json(preprocessor).get(
-        "do_normalize", True
-    )
+    config, prefixes = _config(hf, kind), [PREFIXES[kind]]
+    has_adapters = "adapter_size" in config
+    found = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
+    return config, renamed(found, NAMES, re.compile("(?!)"))
+
+
+def _config(hf, kind):
+    """Entries of a :class:`TransformerConfig`."""
+    data2vec, preprocessor = kind == "data2vec-audio", hf["preprocessor"]
     config = dict(
         conv_layers=[
             list(layer)
@@ -127,13 +125,18 @@ def read_huggingface(folder):
         attention="gated_relative" if kind == "wavlm" else "plain",
         position_kernel=hf.get("num_conv_pos_embeddings", 128),
         position_groups=hf.get("num_conv_pos_embedding_groups", 16),
-        normalize_wav=bool(normalize),
+        normalize_wav=bool(preprocessor.get("do_normalize", True)),
         normalize_eps=1e-7,
         dropout=hf.get("hidden_dropout", 0.1),
         attention_dropout=hf.get("attention_dropout", 0.1),
         activation_dropout=hf.get("activation_dropout", 0.0),
         input_dropout=hf.get("feat_proj_dropout", 0.0),
     )
+    if preprocessor.get("sampling_rate") is not None:
+        config["sample_rate"] = preprocessor["sampling_rate"]
+    if config["norm_first"] and hf.get("adapter_attn_dim") is not None:
+        config["adapter_size"] = hf["adapter_attn_dim"]
+        config["target_lang"] = hf.get("target_lang")
     if data2vec:  # several convolutions, of one kernel each
         config["position_depth"] = hf.get("num_conv_pos_embeddings", 5)
         kernel = hf.get("conv_pos_kernel_size", 19)
@@ -141,8 +144,4 @@ def read_huggingface(folder):
     if kind == "wavlm":
         config["num_buckets"] = hf.get("num_buckets", 320)
         config["max_distance"] = hf.get("max_bucket_distance", 800)
-    weights = {
-        name.removeprefix(PREFIXES[kind]): tensor
-        for name, tensor in checkpoints.read(found).items()
-    }
-    return config, renamed(weights, NAMES, TRAINING)
+    return config

@@ -18,6 +18,7 @@ import torch
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.renaming import bare
 from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
     conv_layers,
@@ -69,7 +70,7 @@ def read_supernet(path):
     supernet = _config(options, path)
     weights = {
         name: tensor
-        for name, tensor in content["model"].items()
+        for name, tensor in bare(content["model"]).items()
         if not name.startswith("layer_pred_heads.")  # of the distillation alone
     }
     config = dict(zip(("hidden_size", "ffn_size", "num_heads"), sizes))

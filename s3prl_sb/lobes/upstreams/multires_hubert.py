@@ -13,7 +13,7 @@ import ast
 import dataclasses
 import re
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams import checkpoints, sample_rates
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
@@ -21,6 +21,7 @@ from s3prl_sb.lobes.upstreams.multires_transformer import (
     MultiresConfig,
     MultiresTransformer,
 )
+from s3prl_sb.lobes.upstreams.renaming import bare
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
     fairseq_config,
     fairseq_weights,
@@ -106,6 +107,7 @@ class MultiresHubert(Upstream):
                 f"Known: {', '.join(known)}"
             )
         self.config = MultiresConfig(**{**config, "layerdrop": layerdrop})
+        self.sample_rate = sample_rates.agreed(None, self.config.sample_rate, source)
         self.network = build(
             lambda: MultiresTransformer(self.config), weights, source, seed
         )
@@ -217,7 +219,7 @@ def _weights(weights, config):
         *(f"decoders.{i}." for i in range(middle)),
     ]
     parts, result = {}, {}  # the parts as if each were of a network of its own
-    for name, tensor in weights.items():
+    for name, tensor in bare(weights).items():
         if TRAINING.match(name):
             continue
         if re.match(r"(down|up)sample_modules\.", name):

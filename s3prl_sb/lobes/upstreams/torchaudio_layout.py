@@ -19,10 +19,6 @@ NAMES = [
     (r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"front_end.norms.\1."),
     (r"encoder\.feature_projection\.layer_norm\.", "front_end_norm."),
     (r"encoder\.feature_projection\.projection\.", "projection."),
-    (r"encoder\.transformer\.pos_conv_embed\.conv\.parametrizations\.weight\."
-     r"original0", "encoder.positions.convolutions.0.weight_g"),
-    (r"encoder\.transformer\.pos_conv_embed\.conv\.parametrizations\.weight\."
-     r"original1", "encoder.positions.convolutions.0.weight_v"),
     (r"encoder\.transformer\.pos_conv_embed\.conv\.",
      "encoder.positions.convolutions.0."),
     (r"encoder\.transformer\.layer_norm\.", "encoder.norm."),

@@ -67,6 +67,13 @@ class TransformerConfig:
         Of gated relative attention.
     convolution_kernel : int
         Of a conformer's layers.
+    adapter_size : int
+        Of the adapters of a language after each layer, as in MMS, where
+        ``norm_first``; 0: none.
+    target_lang : str, optional
+        Whose adapters the weights hold, if that is known.
+    sample_rate : int
+        Of the waveforms, Hz.
     normalize_wav : bool
         Whether waveforms are scaled to zero mean and unit variance.
     normalize_eps : float
@@ -97,6 +104,9 @@ class TransformerConfig:
     num_buckets: int = 320
     max_distance: int = 800
     convolution_kernel: int = 31
+    adapter_size: int = 0
+    target_lang: str | None = None
+    sample_rate: int = 16000
     normalize_wav: bool = False
     normalize_eps: float = 1e-5
     dropout: float = 0.1
@@ -129,6 +139,8 @@ class TransformerConfig:
                 f"hidden_size {self.hidden_size} is no multiple of "
                 f"num_heads {self.num_heads}"
             )
+        if self.adapter_size and (self.layer != "transformer" or not self.norm_first):
+            raise ValueError("adapter_size is for Transformer layers with norm_first")
 
 
 class SpeechTransformer(nn.Module):

@@ -4,7 +4,8 @@ Several layouts hold the same network under other names:
 
 - S3PRL's: ``{task_cfg, model_cfg, model_weight}``,
 - fairseq's: ``{cfg: {task, model}, model}``, older ones ``{args, model}``,
-- Microsoft's (WavLM, UniSpeech-SAT): ``{cfg, model}``,
+- Microsoft's (WavLM, UniSpeech-SAT): ``{cfg, model}``; where the options of all of
+  these stand: ``fairseq_options.py``,
 - torchaudio's: the weights alone (``torchaudio_layout.py``),
 - Hugging Face's: a folder with ``config.json`` (``huggingface_layout.py``).
 
@@ -21,9 +22,12 @@ import re
 from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS
+from s3prl_sb.lobes.upstreams.fairseq_options import options_in, weights_in
 from s3prl_sb.lobes.upstreams.huggingface_layout import read_huggingface
-from s3prl_sb.lobes.upstreams.renaming import renamed
+from s3prl_sb.lobes.upstreams.renaming import bare, below, renamed
+from s3prl_sb.lobes.upstreams.sample_rates import stated_in
 from s3prl_sb.lobes.upstreams.torchaudio_layout import (
+    FIRST,
     looks_like_torchaudio,
     read_torchaudio,
 )
@@ -34,6 +38,8 @@ FAIRSEQ_TRAINING = re.compile(
     r"(mask_emb$|final_proj\.|quantizer\.|project_q\.|label_embs_concat$"
     r"|input_quantizer\.|target_glu\.|proj\.|_ema)"
 )
+#: The first of all weights.
+FAIRSEQ_FIRST = "feature_extractor.conv_layers.0.0.weight"
 FAIRSEQ_NAMES = [
     (r"feature_extractor\.conv_layers\.(\d+)\.0\.", r"front_end.convolutions.\1."),
     (r"feature_extractor\.conv_layers\.(\d+)\.2\.(1\.)?", r"front_end.norms.\1."),
@@ -78,13 +84,15 @@ CONFORMER_ATTENTION = {
 }
 
 
-def read_transformer(path):
-    """Reads a checkpoint of any of the three layouts.
+def read_transformer(path, target_lang=None):
+    """Reads a checkpoint of any of these layouts.
 
     Arguments
     ---------
     path : pathlib.Path
         A file, or a folder in Hugging Face's layout.
+    target_lang : str, optional
+        Of a folder with adapters of languages, the language.
 
     Returns
     -------
@@ -99,38 +107,25 @@ def read_transformer(path):
         If it is of none of them, or of a variant that is not supported.
     """
     if path.is_dir():
-        return read_huggingface(path)
-    content = checkpoints.read(path)
-    if not isinstance(content, dict):
-        content = {}
-    if looks_like_torchaudio(content):
-        return read_torchaudio(content)
-    if {"task_cfg", "model_cfg", "model_weight"} <= content.keys():
-        task, model = content["task_cfg"], content["model_cfg"]
-        weights = content["model_weight"]
-    elif "model" in content and content.get("cfg") is not None:
-        cfg = checkpoints.plain(content["cfg"])
-        if isinstance(cfg.get("model"), dict):
-            task, model = cfg.get("task"), cfg["model"]
-        else:
-            task = model = cfg
-        weights = content["model"]
-    elif "model" in content and content.get("args") is not None:
-        task = model = checkpoints.plain(content["args"])
-        weights = content["model"]
-    else:
+        return read_huggingface(path, target_lang)
+    if target_lang is not None:
         raise CheckpointError(
-            f"'{path}' is no checkpoint of wav2vec 2.0 or of its kin: it holds "
-            f"{sorted(map(str, content))[:8]}, where S3PRL's has task_cfg, "
-            "model_cfg and model_weight, and fairseq's cfg (or args) and model."
+            f"'{path}' is a file, and adapters of a language (target_lang: "
+            f"{target_lang}) lie in a folder of Hugging Face beside the weights."
         )
-    task, model = checkpoints.plain(task), checkpoints.plain(model)
-    if not isinstance(model, dict) or "encoder_embed_dim" not in (
-        model := _nested(model)
-    ):
-        raise CheckpointError(f"'{path}' does not say the sizes of its network.")
-    config = fairseq_config(task or {}, model, path)
-    return config, fairseq_weights(weights, config)
+    content = checkpoints.read(path)
+    content = content if isinstance(content, dict) else {}
+    state = below(bare(weights_in(content)), FIRST)
+    if looks_like_torchaudio(state):
+        return read_torchaudio(state)
+    if FIRST in state:
+        raise CheckpointError(
+            f"'{path}' holds weights of transformers, which do not say their sizes: "
+            "give the folder with them and their config.json."
+        )
+    task, model = options_in(content, path)
+    config = fairseq_config(task, model, path)
+    return config, fairseq_weights(weights_in(content), config)
 
 
 def conv_layers(text):
@@ -166,16 +161,9 @@ def conv_layers(text):
         raise CheckpointError(f"Not a list of convolutions: '{text}'") from error
 
 
-def _nested(model):
-    """The encoder's options, which a fine-tuned model holds one level down."""
-    inner = model.get("w2v_args")
-    if "encoder_embed_dim" not in model and isinstance(inner, dict):
-        return inner.get("model", inner)
-    return model
-
-
 def fairseq_config(task, model, path):
-    """Entries of a :class:`TransformerConfig`."""
+    """Entries of a :class:`TransformerConfig`, of ``task`` and ``model`` as
+    :func:`~s3prl_sb.lobes.upstreams.fairseq_options.options_in` gives them."""
     activation = model.get("activation_fn") or "gelu"
     if activation not in ACTIVATIONS:
         raise CheckpointError(
@@ -214,6 +202,8 @@ def fairseq_config(task, model, path):
         activation_dropout=model.get("activation_dropout", 0.0),
         input_dropout=model.get("dropout_input", 0.0),
     )
+    if (rate := stated_in(task, model)) is not None:
+        config["sample_rate"] = rate
     if attention == "gated_relative":
         config["num_buckets"] = model.get("num_buckets", 320)
         config["max_distance"] = model.get("max_distance", 1280)
@@ -223,14 +213,9 @@ def fairseq_config(task, model, path):
 
 
 def fairseq_weights(weights, config):
-    """Our names for fairseq's, also under a fine-tuned model's prefix."""
-    prefix = "w2v_encoder.w2v_model."
-    if any(name.startswith(prefix) for name in weights):
-        weights = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in weights.items()
-            if name.startswith(prefix)
-        }
+    """Our names for fairseq's, whatever the network is a part of: a fine-tuned model,
+    a module of DistributedDataParallel."""
+    weights = below(bare(weights), FAIRSEQ_FIRST)
     unused = FAIRSEQ_TRAINING.pattern
     if config["layer"] == "conformer":  # built, but never run
         unused += r"|encoder\.pos_conv\.|.*\.rotary_emb\.inv_freq$"

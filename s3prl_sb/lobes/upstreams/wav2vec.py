@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.upstreams import checkpoints, sample_rates
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.building import build, read_source
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.renaming import bare
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import conv_layers
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
@@ -35,6 +36,7 @@ NAMES = {
 TRAINING = ("wav2vec_predictions.", "project_features.")
 #: fairseq's defaults, for entries that a checkpoint lacks.
 DEFAULTS = {
+    "sample_rate": sample_rates.USUAL,
     "activation": "relu",
     "log_compression": True,
     "skip_connections_feat": False,
@@ -254,6 +256,7 @@ class Wav2Vec(Upstream):
         else:
             config, weights = read_source(source, self.read)
         self.config = config
+        self.sample_rate = sample_rates.agreed(None, config.get("sample_rate"), source)
         self.network = build(lambda: self.network_class(config), weights, source, seed)
         sizes = [size for size, _, _ in config["conv_aggregator_layers"]]
         self.stride = self.front_end.stride
@@ -350,12 +353,13 @@ def read_wav2vec(path):
     states = checkpoints.read(path)
     states = states if isinstance(states, dict) else {}
     if "model_cfg" in states:
-        model, weights = states["model_cfg"], states.get("model_weight")
+        keys = ("model_cfg", "task_cfg", "model_weight")
+        model, task, weights = map(states.get, keys)
     else:
         cfg = checkpoints.plain(states.get("cfg"))
-        model = cfg.get("model") if isinstance(cfg, dict) else states.get("args")
-        weights = states.get("model")
-    model = checkpoints.plain(model)
+        cfg = cfg if isinstance(cfg, dict) else {"model": states.get("args")}
+        model, task, weights = cfg.get("model"), cfg.get("task"), states.get("model")
+    model, task = checkpoints.plain(model), checkpoints.plain(task)
     lists = ("conv_feature_layers", "conv_aggregator_layers")
     if not isinstance(weights, dict) or not isinstance(model, dict):
         found = ", ".join(sorted(map(str, states))[:12]) or "no names"
@@ -380,12 +384,14 @@ def read_wav2vec(path):
     config = {key: conv_layers(model[key]) for key in lists}
     config.update({key: model.get(key, value) for key, value in defaults.items()})
     config["vq_type"] = config["vq_type"] or "none"
+    task = task if isinstance(task, dict) else {}
+    config["sample_rate"] = sample_rates.stated_in(task, model) or sample_rates.USUAL
     try:
         config = complete(config, {})
     except ValueError as error:
         raise CheckpointError(f"'{path}': {error}") from error
     converted = {}
-    for name, tensor in weights.items():
+    for name, tensor in bare(weights).items():
         if name.startswith(TRAINING):
             continue
         for pattern, ours in NAMES.items():

@@ -8,8 +8,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.lobes.upstreams import language_adapters, sample_rates
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
+from s3prl_sb.lobes.upstreams.building import build
 from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import read_transformer
 
@@ -58,6 +59,13 @@ class Wav2Vec2(Upstream):
         square; what comes out is no longer exact. None: whole utterances.
     overlap_seconds : float
         Of the chunks.
+    sample_rate : int, optional
+        Of the waveforms, Hz, for a checkpoint that does not say it; one that says
+        another is an error. None: what it says, else 16000.
+    target_lang : str, optional
+        Of a folder of MMS with adapters of many languages the language, such as
+        "fra": the file ``adapter.fra.safetensors`` or ``.bin`` in it. None: those
+        among the weights, if there are some.
     seed : int
         Of the random network's weights.
 
@@ -95,6 +103,8 @@ class Wav2Vec2(Upstream):
         layerdrop=0.0,
         chunk_seconds=None,
         overlap_seconds=2.0,
+        sample_rate=None,
+        target_lang=None,
         seed=0,
     ):
         super().__init__(freeze, precision, adapter)
@@ -108,8 +118,11 @@ class Wav2Vec2(Upstream):
         if source is None:
             config, weights = {**self.base, **(config or {})}, None
         else:
-            config, weights = read_source(source, self.reader)
-        self.config = self.config_class.of(config)
+            read_source = language_adapters.read_source
+            config, weights = read_source(source, self.reader, target_lang)
+        rate = sample_rates.agreed(sample_rate, config.get("sample_rate"), source)
+        self.config = self.config_class.of({**config, "sample_rate": rate})
+        self.sample_rate = self.config.sample_rate
         self.network = build(
             lambda: self.network_class(self.config), weights, source, seed
         )
