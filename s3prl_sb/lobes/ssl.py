@@ -227,8 +227,8 @@ class SSL(torch.nn.Module):
         elif front_end is not None and "freeze_front_end" in self.upstream.arguments:
             front_end.requires_grad_(self.upstream.adapter is None)
         trained = [p for p in self.parameters() if p.requires_grad]
-        if max(self.featurizer.layers) == self.num_layers - 1 or not trained:
-            return  # what the last hidden state comes from is all that there is
+        if len(self.featurizer.layers) == self.num_layers or not trained:
+            return  # all that there is has a part in all hidden states
         random = torch.Generator().manual_seed(0)
         samples = max(self.upstream.min_samples, self.sample_rate // 4)
         training, _ = self.training, self.eval()
@@ -236,9 +236,11 @@ class SSL(torch.nn.Module):
             features = self(0.1 * torch.randn(1, samples, generator=random))
             # Of normed features the sum has no gradient, of their squares too little.
             weights = torch.randn(features.shape, generator=random)
-            gradients = torch.autograd.grad(
-                (features * weights).sum(), trained, allow_unused=True
-            )
+            gradients = [None] * len(trained)
+            if features.requires_grad:
+                gradients = torch.autograd.grad(
+                    (features * weights).sum(), trained, allow_unused=True
+                )
         for parameter, gradient in zip(trained, gradients):
             parameter.requires_grad_(gradient is not None)
         self.train(training)

@@ -45,3 +45,37 @@ def test_every_kind(lobe):
             found[true:counted], found[true - 1].expand_as(found[true:counted])
         )
         assert not found[counted:].any()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_tuned_above_its_convolutions(name, monkeypatch):
+    monkeypatch.setattr(
+        ssl, "open_source", lambda source, trust, **options: build(source, **options)
+    )
+    rate = build(name).sample_rate
+    keep = {"freeze_feature_extractor": True, "sample_rate": rate}
+    try:
+        lobe = SSL(name, layers=0, **keep)
+    except ssl.SSLError as error:
+        assert "no convolutional front end" in str(error)
+        assert not hasattr(SSL(name, sample_rate=rate).model, "feature_extractor")
+    else:
+        convolutions = lobe.model.feature_extractor.parameters()
+        assert not any(p.requires_grad for p in convolutions)
+        assert lobe.train()(noise(8000)[None]).shape[-1] == lobe.output_size
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_tuned(name, monkeypatch):
+    """Of any hidden state, and no process would wait for a gradient."""
+    monkeypatch.setattr(
+        ssl, "open_source", lambda source, trust, **options: build(source, **options)
+    )
+    for layers in ("last", 0):
+        lobe = SSL(name, layers=layers, sample_rate=build(name).sample_rate)
+        trained = {n: p for n, p in lobe.named_parameters() if p.requires_grad}
+        if trained:
+            features = lobe.train()(noise(2 * 21000).view(2, -1))
+            (features * noise(features.numel()).view_as(features)).sum().backward()
+        missing = [n for n, p in trained.items() if p.grad is None]
+        assert not missing, (layers, missing)
