@@ -241,9 +241,10 @@ def _flac(file, start, size):
         is_last = bool(head[0] & 0x80)
         place += 4 + int.from_bytes(head[1:], "big")
     total = int.from_bytes(info[17:22], "big") & (1 << 36) - 1
-    end = _end_of_flac(file, place, size, int.from_bytes(info[4:6], "big"))
-    if end is None or end == total:
+    frames = _last_frames(file, place, size, int.from_bytes(info[4:6], "big"))
+    if not frames or total in (stop for _, stop in frames):
         return Container()
+    end = _end(frames)
     if total == 0:
         known = (info[17] & 0xF0 | end >> 32).to_bytes(1, "big")
         known += (end & 0xFFFFFFFF).to_bytes(4, "big")
@@ -280,26 +281,31 @@ def second_flac(path):
     return None
 
 
-def _end_of_flac(file, first, size, block_size):
-    """The sample after the last frame; None: unknown."""
+def _last_frames(file, first, size, block_size):
+    """The first sample and the one after the last, of what look like the last frames;
+    now and then samples look like the head of a frame."""
     file.seek(first)
     model = file.read(4)
     if len(model) < 4 or model[:2] not in (b"\xff\xf8", b"\xff\xf9"):
-        return None
+        return []
+    scale = block_size if model[1] == 0xF8 else 1  # numbers are of frames, or samples
     for length in TAIL:
         place = max(first, size - length)
         file.seek(place)
-        tail = file.read()
-        at = len(tail)
-        while (at := tail.rfind(model[:2], 0, at)) >= 0:
+        tail, at, found = file.read(), -1, []
+        while (at := tail.find(model[:2], at + 1)) >= 0:
             end = _end_of_frame(tail[at : at + 16], model)
             if end is not None:
-                number, samples = end
-                is_number = model[1] == 0xF8  # of the frame, else of the sample
-                return number * (block_size if is_number else 1) + samples
-        if place == first:
+                found.append((end[0] * scale, end[0] * scale + end[1]))
+        if len(found) > 1 or place == first:
             break
-    return None
+    return found
+
+
+def _end(frames):
+    """The sample after the last of the frames that follow on one another."""
+    ends = {stop for _, stop in frames}
+    return max([stop for start, stop in frames if start in ends] or [frames[0][1]])
 
 
 def _end_of_frame(head, model):

@@ -15,7 +15,8 @@ import torch
 
 from s3prl_sb.errors import UserError
 
-COMPUTES = False  # what is cached, trained or tested with is read by LoadAudio
+# What is cached, trained or tested with is read by LoadAudio.
+COMPUTES = False
 
 #: A recording has at most so many channels, and far more samples.
 MOST_CHANNELS = 64

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from odd_audio import FILES, RATE, tone
 
-from s3prl_sb.dataio import headers
+from s3prl_sb.dataio import containers, headers
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 from s3prl_sb.dataio.manifest import ManifestError
 
@@ -116,3 +116,30 @@ def test_lengths_of_flac(subtype, seconds, tmp_path):
             data[22:26] = bytes(4)
             path.write_bytes(data)
             assert headers.audio_info(path) == (RATE, len(samples), 1)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_samples_that_look_like_the_head_of_a_frame(is_known, tmp_path):
+    """Among the bytes of the last frame, with a sum that is right."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(seconds=2), RATE)
+    data = bytearray(path.read_bytes())
+    place = data.rindex(data[data.index(b"\xff\xf8") :][:2])
+    head = data[place : place + 16]
+    looks = bytes([*head[:4], 3])  # the frame of number 3, which is not the last
+    looks += bytes([containers._crc8(looks)])
+    if head[2] >> 4 in (6, 7):  # its size stands behind the number
+        size = head[5 : 6 + (head[2] >> 4 == 7)]
+        looks = bytes([*head[:4], 3, *size])
+        looks += bytes([containers._crc8(looks)])
+    data[-200 : -200 + len(looks)] = looks
+    if not is_known:
+        data[21] &= 0xF0
+        data[22:26] = bytes(4)
+    path.write_bytes(data)
+    frames = containers.look(path)
+    assert frames.fault is None
+    expected = (
+        {} if is_known else {21: bytes([data[21]]) + (2 * RATE).to_bytes(4, "big")}
+    )
+    assert frames.patches == expected

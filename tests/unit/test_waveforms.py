@@ -11,6 +11,7 @@ import torch
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.resampling import resample
 from s3prl_sb.dataio.waveforms import AudioError, batched, waveforms
+from s3prl_sb.identity.code import code_of
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.hub import HubUpstream
 
@@ -175,3 +176,9 @@ def test_lengths_belong_to_a_batch(wav, upstream):
     with pytest.raises(AudioError, match="padded batch"):
         batched([wav], lens, 16000)
     assert batched(wav[None], lens, 16000)[1] is lens
+
+
+def test_the_door_is_no_part_of_what_features_are_known_by():
+    """Nothing that a cache holds goes through it."""
+    modules = code_of(["s3prl_sb.lobes.upstreams.hubert.Hubert"])["modules"]
+    assert not [name for name in modules if name.startswith("s3prl_sb.dataio")]
