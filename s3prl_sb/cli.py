@@ -12,7 +12,15 @@ import os
 import shutil
 import sys
 
-from s3prl_sb import __version__, columns, completion, resources, results_table, trust
+from s3prl_sb import (
+    __version__,
+    columns,
+    completion,
+    extracting,
+    resources,
+    results_table,
+    trust,
+)
 from s3prl_sb.launching import listed, run
 from s3prl_sb.scoring import command as scoring
 from s3prl_sb.superb import command as superb
@@ -148,37 +156,8 @@ def parser():
         "Killed and run again, it goes on where it was. Read the result with "
         "s3prl_sb.dataio.cache.FeatureCache.",
     )
-    verb.add_argument("--upstream", required=True, help="a card's name or file")
-    verb.add_argument("--source", help="a checkpoint, instead of the card's")
-    verb.add_argument("--manifest", required=True, help="CSV or JSON: id, wav, …")
-    verb.add_argument("--output", required=True, help="folder to make or complete")
-    verb.add_argument(
-        "--kind",
-        choices=("frames", "pooled"),
-        default="frames",
-        help="all frames, or their mean over time (default: frames)",
-    )
-    verb.add_argument(
-        "--layers", type=int, nargs="+", help="hidden states (default: all)"
-    )
-    verb.add_argument(
-        "--dtype",
-        choices=("float16", "float32"),
-        default="float16",
-        help="of the numbers on the disk (default: float16)",
-    )
-    verb.add_argument(
-        "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
-    )
-    verb.add_argument(
-        "--processes", type=int, default=1, help="on this machine (default: 1)"
-    )
-    verb.add_argument(
-        "--part",
-        default="0/1",
-        help="i/n: the i-th of n parts, for n machines (default: 0/1)",
-    )
-    verb.set_defaults(verb=extract)
+    extracting.add_arguments(verb)
+    verb.set_defaults(verb=extracting.main)
 
     verb = verbs.add_parser(
         "convert",
@@ -319,42 +298,6 @@ def check(arguments):
     overrides = {"source": None} if arguments.random and has_source else {}
     for line in check_upstream(load(arguments.card, **overrides)):
         print(f"ok  {line}")
-
-
-def extract(arguments):
-    """Fills a feature cache."""
-    from s3prl_sb import devices
-    from s3prl_sb.dataio.dataset import ManifestDataset
-    from s3prl_sb.dataio.extraction import extract
-    from s3prl_sb.dataio.pipes import LoadAudio
-    from s3prl_sb.dataio.tables import load_table
-    from s3prl_sb.lobes.upstreams import load
-
-    try:
-        part = tuple(map(int, arguments.part.split("/")))
-        valid = len(part) == 2 and 0 <= part[0] < part[1]
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError(f"--part is i/n with 0 <= i < n, not '{arguments.part}'")
-    device = devices.chosen(arguments.device)
-    logging.getLogger("s3prl_sb.cli").info("Extracts on %s", device)
-    overrides = {"source": arguments.source} if arguments.source else {}
-    upstream = load(arguments.upstream, freeze=True, **overrides)
-    records = load_table(arguments.manifest)
-    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
-    cache = extract(
-        upstream,
-        dataset,
-        arguments.output,
-        kind=arguments.kind,
-        layers=arguments.layers,
-        dtype=arguments.dtype,
-        device=device,
-        num_processes=arguments.processes,
-        part=part,
-    )
-    print(f"{len(cache)} utterances, {cache.bytes() / 1e6:.1f} MB in {cache.folder}")
 
 
 def convert(arguments):
