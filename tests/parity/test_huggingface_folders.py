@@ -321,7 +321,7 @@ def test_a_file_instead_of_its_folder(tmp_path):
         Hubert(tmp_path / "model.safetensors")
     (tmp_path / "config.json").unlink()
     (tmp_path / "model.pt").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="no config.json.* holds model.pt: give"):
+    with pytest.raises(CheckpointError, match="no config.json.* holds model.pt: is"):
         Hubert(tmp_path)
 
 
