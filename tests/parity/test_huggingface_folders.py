@@ -204,6 +204,15 @@ def test_conversion_keeps_features_normalization_and_rate(kind, normalize, tmp_p
                 assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_conversion_is_of_the_class_that_the_folder_says(kind, tmp_path):
+    """Whatever the folder is called."""
+    folder = tmp_path / "tera-or-hubert"
+    theirs(kind, CASES[kind][1]).save_pretrained(folder), raw(folder)
+    _, upstream = convert(str(folder), str(tmp_path / "made"))
+    assert type(upstream) is FAMILIES[kind][0]
+
+
 @pytest.mark.parametrize("cls", [Wav2Vec2, HuggingFace])
 def test_a_rate_that_contradicts_the_checkpoint(cls, tmp_path):
     theirs("wav2vec2", TINY).save_pretrained(tmp_path)
@@ -321,7 +330,7 @@ def test_a_file_instead_of_its_folder(tmp_path):
         Hubert(tmp_path / "model.safetensors")
     (tmp_path / "config.json").unlink()
     (tmp_path / "model.pt").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="no config.json.* holds model.pt: give"):
+    with pytest.raises(CheckpointError, match="no config.json.* holds model.pt: is"):
         Hubert(tmp_path)
 
 

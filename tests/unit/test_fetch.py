@@ -22,7 +22,9 @@ from safetensors.torch import save_file
 
 from s3prl_sb import transfer
 from s3prl_sb.lobes.upstreams import fetch as module
+from s3prl_sb.lobes.upstreams import huggingface_folder
 from s3prl_sb.lobes.upstreams.fetch import FetchError, cache_folder, fetch
+from s3prl_sb.lobes.upstreams.language_adapters import read_source
 from s3prl_sb.transfer import offline
 
 DATA = bytes(range(256)) * 1200
@@ -652,6 +654,32 @@ def test_hugging_face_ids(repository, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     assert fetch(repository) == tmp_path
     assert asked == [(repository, module.HF_FILES)]
+
+
+def test_one_language_of_a_thousand(monkeypatch, tmp_path):
+    """MMS lies beside adapters of as many languages as nobody has room for."""
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    from huggingface_hub.utils import filter_repo_objects
+
+    there = ["config.json", "model.safetensors", "adapter.fra.safetensors"]
+    there += ["adapter.deu.safetensors", "adapter.deu.bin", "adapter_config.json"]
+    loaded = []
+
+    def snapshot_download(name, local_files_only, **patterns):
+        loaded.extend(filter_repo_objects(there, **patterns))
+        return str(tmp_path)
+
+    monkeypatch.delenv("S3PRL_SB_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    fetch("someone/mms")
+    assert loaded == ["config.json", "model.safetensors", "adapter_config.json"]
+    del loaded[:]
+    for target_lang in ("deu", "*"):
+        with pytest.raises(ValueError, match="config.json"):  # nothing has come
+            read_source("someone/mms", huggingface_folder.entries, target_lang)
+    assert [n for n in loaded if n.startswith("adapter.")] == there[3:5]
+    module.fetch_more(str(tmp_path), ["adapter.fra.bin"])
+    assert [n for n in loaded if n.startswith("adapter.")] == there[3:5]
 
 
 def test_a_cached_file_is_verified_too(server, monkeypatch):

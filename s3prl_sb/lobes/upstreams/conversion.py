@@ -28,6 +28,7 @@ from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
 from s3prl_sb.lobes.upstreams import title as title_of
 from s3prl_sb.lobes.upstreams.building import converted
+from s3prl_sb.lobes.upstreams.checkpoints import read_json
 from s3prl_sb.lobes.upstreams.fetch import fetch
 from s3prl_sb.parts import Part, recover
 from s3prl_sb.yaml_texts import yaml_parser
@@ -108,9 +109,10 @@ def convert(source, destination, upstream=None, force=False):
 def classes(source):
     """The classes of the published cards, in the order in which they are asked.
 
-    First those whose name is in the checkpoint's or its folder's, the longest
-    before others; then by the names of their modules. Last that of the library
-    transformers, which reads much that the others do too.
+    First those whose name is in the checkpoint's or its folder's, or in the
+    ``model_type`` of a folder of Hugging Face, the longest before others; then by the
+    names of their modules. Last that of the library transformers, which reads much
+    that the others do too.
 
     Arguments
     ---------
@@ -127,7 +129,10 @@ def classes(source):
     >>> classes("ckpts/tera_960hr.ckpt")[0]
     's3prl_sb.lobes.upstreams.mockingjay.Tera'
     """
-    told = re.sub("[^a-z0-9]", "", "".join(str(source).lower().split("/")[-2:]))
+    config = Path(source).expanduser() / "config.json"
+    kind = read_json(config).get("model_type") if config.is_file() else None
+    told = str(kind or "".join(str(source).split("/")[-2:])).lower()
+    told = re.sub("[^a-z0-9]", "", told)
 
     def order(tag):
         module, name = tag.lower().replace("_", "").split(".")[-2:]

@@ -100,6 +100,28 @@ def fetch(source):
     )
 
 
+def fetch_more(source, names):
+    """Downloads what :func:`fetch` leaves out of a repository of Hugging Face, into
+    the same folder.
+
+    Arguments
+    ---------
+    source : str or list of str
+        As for :func:`fetch`; anything but an id is left alone.
+    names : list of str
+        Of the files, of which some need not be there.
+
+    Raises
+    ------
+    FetchError
+        If the repository cannot be had.
+    """
+    for item in source if isinstance(source, (list, tuple)) else [source]:
+        address, _ = _split(os.fspath(item))
+        if _is_id(address) and not Path(address).expanduser().exists():
+            _snapshot(address, allow_patterns=names)
+
+
 def forget(source):
     """Deletes what was downloaded of a source, unless one is offline.
 
@@ -126,6 +148,11 @@ def _is_url(address):
     return re.match(r"https?://", address) is not None
 
 
+def _is_id(address):
+    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", address) is not None
+    return looks_like_id and Path(address).suffix not in WEIGHTS
+
+
 def _here(address, sha256):
     """Its file or folder, if it needs no network."""
     path = _target(address) if _is_url(address) else Path(address).expanduser()
@@ -143,8 +170,7 @@ def _elsewhere(address, sha256):
     """Its file or folder from the network."""
     if _is_url(address):
         return _download(address, sha256)
-    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", address)
-    if not looks_like_id or Path(address).suffix in WEIGHTS:
+    if not _is_id(address):
         raise MissingFile(
             f"No checkpoint at '{address}'. A source is a file, a folder, an "
             "http(s) address or a Hugging Face id such as "
@@ -152,7 +178,7 @@ def _elsewhere(address, sha256):
         )
     if sha256:
         raise FetchError(f"'{address}' is a folder; #sha256= is for single files.")
-    return _snapshot(address)
+    return _snapshot(address, allow_patterns=HF_FILES, ignore_patterns=HF_LEFT_OUT)
 
 
 def _target(url):
@@ -196,17 +222,12 @@ def _download(url, sha256):
     return target
 
 
-def _snapshot(repository):
+def _snapshot(repository, **patterns):
     from huggingface_hub import snapshot_download
 
     try:
         return Path(
-            snapshot_download(
-                repository,
-                allow_patterns=HF_FILES,
-                ignore_patterns=HF_LEFT_OUT,
-                local_files_only=offline(),
-            )
+            snapshot_download(repository, local_files_only=offline(), **patterns)
         )
     except Exception as error:  # the library raises a dozen unrelated kinds
         raise FetchError(

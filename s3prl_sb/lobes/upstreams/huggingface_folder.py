@@ -191,8 +191,9 @@ def _files(folder):
 def _others(folder):
     """What else there is that may have been meant."""
     there = sorted(folder.iterdir()) if folder.is_dir() else []
-    there = [p.name for p in there if p.suffix in (".pt", ".pth", ".ckpt", ".bin")]
-    return f" It holds {', '.join(there[:4])}: give that file." if there else ""
+    there = [p.name for p in there if p.suffix in (".pt", ".pth", ".ckpt")]
+    held = f" It holds {', '.join(there[:4])}: is that the checkpoint? Then name it."
+    return held if there else ""
 
 
 def without_norm(weights):

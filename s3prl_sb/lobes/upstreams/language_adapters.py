@@ -13,6 +13,7 @@ import re
 
 from s3prl_sb.lobes.upstreams import building, checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.fetch import fetch_more
 from s3prl_sb.messages import near
 
 #: Their weights in transformers' network.
@@ -46,6 +47,8 @@ def read_source(source, reader, target_lang=None):
     if target_lang is None:
         return building.read_source(source, reader)
     target_lang = str(target_lang)
+    if re.fullmatch(r"[\w-]+", target_lang):  # and no pattern for all that there are
+        fetch_more(source, _names(target_lang))
     reader = functools.partial(reader, target_lang=target_lang)
     config, weights = building.read_source(source, reader)
     if config.get("target_lang") != target_lang:  # of a conversion
@@ -90,8 +93,12 @@ def exchanged(weights, folder, target_lang, inner):
     return {**weights, **found}
 
 
+def _names(target_lang):
+    return [f"adapter.{target_lang}{ending}" for ending in ENDINGS]
+
+
 def _file(folder, target_lang):
-    names = [f"adapter.{target_lang}{ending}" for ending in ENDINGS]
+    names = _names(target_lang)
     files = sorted(folder.glob("adapter.*"))
     for file in files:
         if file.name in names:

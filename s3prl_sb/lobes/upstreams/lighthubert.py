@@ -19,6 +19,7 @@ from s3prl_sb.lobes.upstreams import checkpoints
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.distilled import Distilled
 from s3prl_sb.lobes.upstreams.renaming import bare
+from s3prl_sb.lobes.upstreams.sample_rates import USUAL, stated_in
 from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
     conv_layers,
@@ -54,6 +55,7 @@ def read_supernet(path):
     content = checkpoints.read(path)
     content = content if isinstance(content, dict) else {}
     options = checkpoints.plain(content.get("cfg"))
+    task = options.get("task") if isinstance(options, dict) else None
     options = options.get("model") if isinstance(options, dict) else None
     kind = options.get("_name") if isinstance(options, dict) else None
     if kind not in ("hubert_pruner", "student_hubert") or "model" not in content:
@@ -75,6 +77,8 @@ def read_supernet(path):
     }
     config = dict(zip(("hidden_size", "ffn_size", "num_heads"), sizes))
     config = {**supernet, **config}
+    rate = stated_in(task if isinstance(task, dict) else {}, options)
+    config["sample_rate"] = rate or USUAL
     _check(supernet, config, path)
     try:
         return config, cut(fairseq_weights(weights, supernet), supernet, config)
