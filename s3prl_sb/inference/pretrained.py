@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from speechbrain.utils.fetching import LocalStrategy
 
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.inference.reading import check_all_loaded, read
+from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.trust import require_address
 
 
@@ -103,9 +105,16 @@ class SpeechModel(Pretrained):
         lens : torch.Tensor
             [batch], relative lengths.
         """
-        with torch.no_grad(), self.inference_ctx:
+        with self.as_tested():
             states, lens = self.mods.upstream(wavs.to(self.device), wav_lens)
             return self.mods.featurizer(states), lens
+
+    @contextlib.contextmanager
+    def as_tested(self):
+        """Computes as the test of a run does: without gradients, products of float32
+        in float32 unless ``run_opts`` give another ``precision``."""
+        with torch.no_grad(), full_precision(), self.inference_ctx:
+            yield
 
     def each(self, paths, compute, failed=None):
         """What is computed of audio files, one after another.

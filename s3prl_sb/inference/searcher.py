@@ -104,7 +104,7 @@ class Searcher(SpeechModel):
         lens : torch.Tensor
             [batch], relative lengths.
         """
-        with torch.no_grad(), self.inference_ctx:
+        with self.as_tested():
             states, lens = self.mods.upstream(wavs.to(self.device), wav_lens)
         features = states[self.hparams.layer].float()
         if self.hparams.normalize:
