@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-
 from s3prl_sb.inference.pretrained import SpeechModel
 
 
