@@ -34,18 +34,20 @@ class ClassificationBrain(SSLBrain):
     ---------
     labels : list of str
         All labels; their order numbers them.
-    choose_by : str
+    choose_by : str, optional
         The metric that chooses checkpoint and learning rate in validation:
         "accuracy", or "balanced_accuracy" where the test set has other shares of the
-        classes than the validation set. Both are measured.
+        classes than the validation set. Both are measured. Default: that of the class.
     **kwargs
         As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the
         modules takes features and relative lengths to [batch, labels].
     """
 
-    def __init__(self, labels, choose_by="accuracy", **kwargs):
+    metric = "accuracy"
+
+    def __init__(self, labels, choose_by=None, **kwargs):
         super().__init__(**kwargs)
-        self.labels, self.metric = labels, choose_by
+        self.labels, self.metric = labels, choose_by or self.metric
 
     def compute_forward(self, batch, stage):
         """Batch -> logits [batch, labels]."""
