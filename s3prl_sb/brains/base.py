@@ -94,7 +94,8 @@ class SSLBrain(Evaluation, sb.Brain):
 
     # ------------------------------------------------------------- features
     def use_cache(self, splits):
-        """Puts cached features in the place of audio, where that is exact.
+        """Puts cached features in the place of audio, see
+        :mod:`~s3prl_sb.brains.caching`.
 
         Arguments
         ---------

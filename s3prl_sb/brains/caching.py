@@ -1,4 +1,8 @@
-"""Which features of a run are cached, and how: exact, or not at all.
+"""Which features of a run are cached, and how.
+
+What is tested on is exact, so that the test scores what an export predicts: pooled
+features, and frames of the test set, are float32. Frames to train and to validate on
+are rounded to the recipe's ``cache_dtype``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,11 +22,12 @@ from s3prl_sb.identity.upstreams import first_identity
 logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "off", "pooled", "frames")
+EXACT = "float32"  # as the upstream computes
 GB = 1e9
 
 
 def use_cache(brain, splits):
-    """Puts cached features in the place of audio, where that is exact.
+    """Puts cached features in the place of audio.
 
     Arguments
     ---------
@@ -38,25 +43,29 @@ def use_cache(brain, splits):
     for name, dataset in splits.items():
         if "feats" in dataset.pipeline.output_mapping:
             continue  # by a Brain before this one
-        kinds[name], reason = kind(brain, dataset)
+        kinds[name], reason = kind(brain, dataset, name)
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":
             # Hashing the weights takes seconds: once for all sets.
             identity = identity or digest(first_identity(brain.upstream))
-            _cache(brain, dataset, kinds[name], identity)
+            _cache(brain, dataset, name, kinds[name], identity)
     if kinds.get("train") == "pooled" and brain.device == "cpu":
         # So little work a step that a second thread only gets in its way,
         # many times over where the cores are busy.
         torch.set_num_threads(1)
 
 
-def kind(brain, dataset):
+def kind(brain, dataset, name="train"):
     """The kind of cache for a dataset.
 
     Arguments
     ---------
-    brain, dataset
+    brain : s3prl_sb.brains.base.SSLBrain
         As for :func:`use_cache`.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        The data.
+    name : str
+        Of the dataset among the splits.
 
     Returns
     -------
@@ -96,21 +105,42 @@ def kind(brain, dataset):
     if wanted != "auto":
         return wanted, "as asked"
     if pools:
-        return "pooled", "exact: all before the mean over time is linear"
+        return "pooled", f"exact, {EXACT}: all before the mean over time is linear"
+    chosen = dtype(brain, name, "frames")
     size = extraction.estimate(
-        brain.upstream, dataset, "frames", chain[0].layers, _dtype(brain)
+        brain.upstream, dataset, "frames", chain[0].layers, chosen
     )
     budget = getattr(brain.hparams, "cache_budget", 50) * GB
     if size > budget:
         return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
-    return "frames", f"{size / GB:.1f} GB, within cache_budget"
+    how = "exact" if chosen == EXACT else "rounded"
+    return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within cache_budget"
 
 
-def _dtype(brain):
+def dtype(brain, name, kind):
+    """The type of the numbers in the cache of a dataset.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        As for :func:`use_cache`.
+    name : str
+        Of the dataset among the splits.
+    kind : str
+        "pooled" or "frames".
+
+    Returns
+    -------
+    str
+        "float32" for what is pooled, which is small, and for what is tested on.
+        Otherwise the recipe's ``cache_dtype``.
+    """
+    if kind == "pooled" or name == "test":
+        return EXACT
     return getattr(brain.hparams, "cache_dtype", "float16")
 
 
-def _cache(brain, dataset, kind, identity):
+def _cache(brain, dataset, name, kind, identity):
     rank, processes = getattr(brain, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
     cache = extraction.extract(
         brain.upstream,
@@ -118,7 +148,7 @@ def _cache(brain, dataset, kind, identity):
         brain.hparams.cache_folder,
         kind=kind,
         layers=brain.raw_modules["featurizer"].layers,
-        dtype=_dtype(brain),
+        dtype=dtype(brain, name, kind),
         device=brain.device,
         part=(rank, processes),
         identity=identity,

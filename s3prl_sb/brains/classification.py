@@ -20,16 +20,24 @@ from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.experiment import RecipeError
 from s3prl_sb.files import write_text
-from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+from s3prl_sb.metrics.classification import (
+    accuracy,
+    balanced_accuracy,
+    confusion_matrix,
+)
 
 
 class ClassificationBrain(SSLBrain):
-    """Cross-entropy over the labels of the training set, chosen by accuracy.
+    """Cross-entropy over the labels of the training set, chosen by an accuracy.
 
     Arguments
     ---------
     labels : list of str
         All labels; their order numbers them.
+    choose_by : str, optional
+        The metric that chooses checkpoint and learning rate in validation:
+        "accuracy", or "balanced_accuracy" where the test set has other shares of the
+        classes than the validation set. Both are measured. Default: that of the class.
     **kwargs
         As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the
         modules takes features and relative lengths to [batch, labels].
@@ -37,9 +45,9 @@ class ClassificationBrain(SSLBrain):
 
     metric = "accuracy"
 
-    def __init__(self, labels, **kwargs):
+    def __init__(self, labels, choose_by=None, **kwargs):
         super().__init__(**kwargs)
-        self.labels = labels
+        self.labels, self.metric = labels, choose_by or self.metric
 
     def compute_forward(self, batch, stage):
         """Batch -> logits [batch, labels]."""
@@ -80,11 +88,15 @@ class ClassificationBrain(SSLBrain):
         self.seen = {"id": [], "true": [], "predicted": [], "score": []}
 
     def stage_stats(self, stage):
-        """The accuracy."""
+        """The accuracy over utterances, and over classes."""
         self.true, self.predicted = (
             torch.cat(self.seen[key]) for key in ("true", "predicted")
         )
-        return {"accuracy": accuracy(self.predicted, self.true)}
+        found = self.predicted, self.true
+        return {
+            "accuracy": accuracy(*found),
+            "balanced_accuracy": balanced_accuracy(*found),
+        }
 
     def write_predictions(self):
         """``predictions.csv`` and the confusion matrix."""

@@ -43,8 +43,8 @@ class CTCBrain(SSLBrain):
 
     Note
     ----
-    S3PRL decodes padding too where a batch has some, in phone recognition and slot
-    filling. Here padding is nothing.
+    S3PRL evaluates phone recognition and slot filling one utterance at a time, as its
+    decoding there knows no lengths. Here padding is nothing, whatever the batch.
     """
 
     metric = "wer"

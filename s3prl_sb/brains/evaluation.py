@@ -10,6 +10,7 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.experiment import RecipeError
+from s3prl_sb.lobes.precision import full_precision
 
 NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
 
@@ -33,8 +34,9 @@ class Evaluation:
         return len(batch.id)
 
     def evaluate_batch(self, batch, stage):
-        """SpeechBrain's, naming a batch that is too large."""
-        with memory.named(batch):
+        """SpeechBrain's, naming a batch that is too large. Products are exact, as in an
+        export, unless ``eval_precision`` says otherwise."""
+        with memory.named(batch), full_precision():
             loss = super().evaluate_batch(batch, stage)
         self.batch_weight = self.weight(batch)
         return loss

@@ -12,6 +12,7 @@ from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import upstream_identity
+from s3prl_sb.lobes.featurizer import chosen_layers
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
     kind : str
         "frames", or "pooled": their mean over time.
     layers : list of int, optional
-        Hidden states to keep; default all.
+        Hidden states to keep, in this order; default all.
     dtype : str
         "float16" or "float32".
     identity : str, optional
@@ -44,12 +45,6 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         raise ValueError(f"a cache holds {' or '.join(map(repr, KINDS))}, not '{kind}'")
     if dtype not in DTYPES:
         raise ValueError(f"a cache holds {' or '.join(DTYPES)}, not '{dtype}'")
-    known = range(-upstream.num_layers, upstream.num_layers)
-    if not set(layers or ()) <= set(known):
-        raise ValueError(
-            f"layers: {layers}; {type(upstream).__name__} has "
-            f"{upstream.num_layers}, 0 to {upstream.num_layers - 1}"
-        )
     sizes = _sizes(upstream, layers)
     if len(set(sizes)) > 1:
         raise ValueError(
@@ -62,9 +57,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         "upstream": type(upstream).__name__,
         "fingerprint": identity or digest(upstream_identity(upstream)),
         "kind": kind,
-        "layers": [
-            i % upstream.num_layers for i in layers or range(upstream.num_layers)
-        ],
+        "layers": _indices(upstream, layers),
         "size": sizes[0],
         "stride": upstream.stride,
         "dtype": dtype,
@@ -98,7 +91,11 @@ def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
 
 def _sizes(upstream, layers):
     """Of the chosen hidden states."""
-    return [upstream.output_sizes[i] for i in layers or range(upstream.num_layers)]
+    return [upstream.output_sizes[i] for i in _indices(upstream, layers)]
+
+
+def _indices(upstream, layers):
+    return chosen_layers(upstream.num_layers, "all" if layers is None else layers)
 
 
 def say_of_older(folder, description):

@@ -132,8 +132,11 @@ class AddNoise(Pipe):
             return sig
         ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
         noise = self._noise(len(sig), random)
-        power = sig.pow(2).mean() / noise.pow(2).mean().clamp_min(1e-12)
-        return sig + noise * (power * 10 ** (-ratio / 10)).sqrt()
+        loudness = noise.double().pow(2).mean()
+        if loudness == 0:  # digital silence, which has no ratio to anything
+            return sig
+        power = sig.double().pow(2).mean() / loudness
+        return sig + noise * (power * 10 ** (-ratio / 10)).sqrt().to(sig.dtype)
 
     def _noise(self, samples, random):
         if self.files is None:

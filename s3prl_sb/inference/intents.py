@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import torch
-
 from s3prl_sb.inference.pretrained import SpeechModel
 
 
@@ -61,7 +59,7 @@ class IntentClassifier(SpeechModel):
             Each slot's name to [batch, values].
         """
         features, lens = self.features(wavs, wav_lens)
-        with torch.no_grad():
+        with self.as_tested():
             logits = self.mods.head(features, lens).float()
         sizes = [len(values) for values in self.hparams.slots.values()]
         parts = (part.softmax(-1) for part in logits.split(sizes, dim=-1))

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from speechbrain.utils.fetching import LocalStrategy
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.waveforms import batched
 from s3prl_sb.inference.reading import check_all_loaded, read
+from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams import finiteness
 from s3prl_sb.trust import require_address
 
@@ -108,7 +110,7 @@ class SpeechModel(Pretrained):
             [batch], relative lengths.
         """
         states, lens = self.hidden_states(wavs, wav_lens)
-        with torch.no_grad(), self.inference_ctx:
+        with self.as_tested():
             return self.mods.featurizer(states), lens
 
     def hidden_states(self, wavs, wav_lens=None):
@@ -133,11 +135,18 @@ class SpeechModel(Pretrained):
         """
         upstream = self.mods.upstream
         wavs, wav_lens = batched(wavs, wav_lens, upstream.sample_rate)
-        with torch.no_grad(), self.inference_ctx:
+        with self.as_tested():
             states, lens = upstream(wavs.to(self.device), wav_lens)
             if not upstream.freeze:  # a frozen one has looked itself
                 finiteness.check(upstream, states, wavs)
         return states, lens
+
+    @contextlib.contextmanager
+    def as_tested(self):
+        """Computes as the test of a run does: without gradients, products of float32
+        in float32 unless ``run_opts`` give another ``precision``."""
+        with torch.no_grad(), full_precision(), self.inference_ctx:
+            yield
 
     def each(self, paths, compute, failed=None):
         """What is computed of audio files, one after another.

@@ -92,7 +92,7 @@ class Transcriber(SpeechModel):
             [batch], relative lengths.
         """
         features, lens = self.features(wavs, wav_lens)
-        with torch.no_grad():
+        with self.as_tested():
             logits = self.mods.head(features, lens)
         return torch.log_softmax(logits.float(), dim=-1), lens
 

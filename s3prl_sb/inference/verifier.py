@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import torch
 import torch.nn.functional as F
 
 from s3prl_sb.inference.pretrained import SpeechModel
@@ -57,7 +56,7 @@ class SpeakerVerifier(SpeechModel):
             [batch, size].
         """
         features, lens = self.features(wavs, wav_lens)
-        with torch.no_grad():
+        with self.as_tested():
             return self.mods.head(features, lens).float()
 
     def forward(self, wavs, wav_lens=None):

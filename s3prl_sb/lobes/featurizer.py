@@ -23,8 +23,8 @@ class Featurizer(torch.nn.Module):
     num_layers : int
         Hidden states of the upstream.
     layers : str, int or list of int
-        "all" (weighted sum over all), a list (over these), "last", or one
-        index, negative from the end.
+        "all" (weighted sum over all), a list (over these, in whatever order),
+        "last", or one index, negative from the end.
     normalize : bool
         Layer norm, without parameters, of each hidden state before the sum.
 
@@ -41,34 +41,14 @@ class Featurizer(torch.nn.Module):
     def __init__(self, num_layers, layers="all", normalize=False):
         super().__init__()
         self.num_layers = num_layers
-        self.layers = self._chosen(num_layers, layers)
+        # The order that they are named in means nothing.
+        self.layers = sorted(chosen_layers(num_layers, layers))
         self.normalize = kinds.flag(normalize, "normalize")
         self.scalars = (
             torch.nn.Parameter(torch.zeros(len(self.layers)))
             if len(self.layers) > 1
             else None
         )
-
-    @staticmethod
-    def _chosen(num_layers, layers):
-        if layers == "all":
-            return list(range(num_layers))
-        if layers == "last":
-            layers = [num_layers - 1]
-        indices = list(layers) if isinstance(layers, (list, tuple)) else [layers]
-        for index in indices:
-            if (
-                not isinstance(index, numbers.Integral)
-                or not -num_layers <= index < num_layers
-            ):
-                raise ValueError(
-                    f"layers: there is no hidden state {index!r}; the upstream "
-                    f"has {num_layers}, 0 to {num_layers - 1}, 'all' or 'last'"
-                )
-        indices = [int(index) % num_layers for index in indices]
-        if not indices or len(set(indices)) < len(indices):
-            raise ValueError(f"layers: {layers} is empty or names one twice")
-        return indices
 
     @property
     def linear(self):
@@ -78,10 +58,10 @@ class Featurizer(torch.nn.Module):
 
     @property
     def weights(self):
-        """The weight of each chosen layer, [layers], summing to one."""
+        """The weight of each chosen layer, [layers], fp32, summing to one."""
         if self.scalars is None:
-            return torch.ones(1)
-        return F.softmax(self.scalars, dim=0)
+            return torch.ones(1, dtype=torch.float32)
+        return F.softmax(self.scalars.float(), dim=0)
 
     def forward(self, hidden_states):
         """One feature stream.
@@ -135,3 +115,48 @@ class Featurizer(torch.nn.Module):
 
     def _normed(self, state):
         return F.layer_norm(state, state.shape[-1:]) if self.normalize else state
+
+
+def chosen_layers(num_layers, layers):
+    """The hidden states that somebody has named.
+
+    Arguments
+    ---------
+    num_layers : int
+        Hidden states that there are.
+    layers : str, int or list of int
+        As for :class:`Featurizer`; also an array, a tensor, or a range.
+
+    Returns
+    -------
+    list of int
+        Their indices from 0 on, as they were named.
+
+    Raises
+    ------
+    ValueError
+        If there is no such hidden state, none is named, or one is named twice.
+
+    Example
+    -------
+    >>> chosen_layers(3, "all"), chosen_layers(3, -1), chosen_layers(3, (2, 0))
+    ([0, 1, 2], [2], [2, 0])
+    """
+    if isinstance(layers, str) and layers in ("all", "last"):
+        return list(range(0 if layers == "all" else num_layers - 1, num_layers))
+    listed = layers.tolist() if hasattr(layers, "tolist") else layers  # an array
+    indices = list(listed) if isinstance(listed, (list, tuple, range)) else [listed]
+    for index in indices:
+        if (
+            not isinstance(index, numbers.Integral)
+            or isinstance(index, bool)
+            or not -num_layers <= index < num_layers
+        ):
+            raise ValueError(
+                f"layers: there is no hidden state {index!r}; the upstream "
+                f"has {num_layers}, 0 to {num_layers - 1}, 'all' or 'last'"
+            )
+    indices = [int(index) % num_layers for index in indices]
+    if not indices or len(set(indices)) < len(indices):
+        raise ValueError(f"layers: {layers} is empty or names one twice")
+    return indices

@@ -1,4 +1,4 @@
-"""Arithmetic in the precision that was asked for.
+"""Arithmetic in the precision that was asked for, whatever torch is set to.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -35,3 +35,31 @@ def full_precision():
     finally:
         torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+@contextlib.contextmanager
+def single_precision():
+    """What is made without a type is float32, whatever torch's default type is.
+
+    Weights, random numbers, windows and filters would otherwise be others in a program
+    that calls ``torch.set_default_dtype``.
+
+    Example
+    -------
+    >>> torch.set_default_dtype(torch.float64)
+    >>> with single_precision():
+    ...     torch.ones(1).dtype
+    torch.float32
+    >>> torch.ones(1).dtype
+    torch.float64
+    >>> torch.set_default_dtype(torch.float32)
+    """
+    default = torch.get_default_dtype()
+    if default == torch.float32:
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)

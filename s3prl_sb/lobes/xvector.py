@@ -122,7 +122,7 @@ def statistics(x, frames):
         [batch, size, frames].
     frames : torch.Tensor
         [batch], the number of true frames, at least 1. Of a single frame the
-        standard deviation is (almost) 0.
+        standard deviation is 0, and so is its gradient.
 
     Returns
     -------
@@ -135,11 +135,16 @@ def statistics(x, frames):
     >>> [round(value, 3) for value in statistics(x, torch.tensor([2]))[0].tolist()]
     [2.0, 1.414]
     """
-    x = x.float()  # in half precision, neither 1501 nor 1e-10 is a number
+    x = x.float()  # in half precision 1501 is no number
     mask = torch.arange(x.shape[-1], device=x.device) < frames[:, None]
     mask, frames = mask[:, None], frames[:, None].to(x.dtype)
     mean = (x * mask).sum(-1) / frames
-    squares = ((x - mean[..., None]).square() * mask).sum(-1)
-    # The root of zero would have no gradient.
-    deviation = (squares / (frames - 1).clamp_min(1)).clamp_min(1e-10).sqrt()
+    centred = (x - mean[..., None]) * mask
+    # Its sum is what rounding has left of the mean.
+    squares = centred.square().sum(-1) - centred.sum(-1).square() / frames
+    variance = squares / (frames - 1).clamp_min(1)
+    # The root of zero has no gradient; everything above it is a value: channels that
+    # are almost silent have deviations down to 1e-8, and learn from them.
+    varies = variance > 0
+    deviation = variance.where(varies, 1.0).sqrt().where(varies, 0.0)
     return torch.cat([mean, deviation], dim=-1)

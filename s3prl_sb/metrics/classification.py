@@ -1,4 +1,4 @@
-"""Accuracy and confusions.
+"""Accuracy, over utterances or over classes, and confusions.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -54,3 +54,40 @@ def accuracy(predicted, true):
     if len(true) == 0:
         raise ValueError("the accuracy of no utterances is not defined")
     return (predicted == true).double().mean().item()
+
+
+def balanced_accuracy(predicted, true):
+    """Mean of the classes' recalls: each class counts as much as any other.
+
+    It is what the accuracy of a sample is on average that draws every class equally
+    often. Classes without an utterance do not count.
+
+    Paper: Brodersen et al., "The balanced accuracy and its posterior distribution",
+    ICPR 2010, https://doi.org/10.1109/ICPR.2010.764.
+
+    Arguments
+    ---------
+    predicted, true : torch.Tensor
+        [utterances], class indices.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If there are no utterances.
+
+    Example
+    -------
+    >>> import torch
+    >>> balanced_accuracy(torch.tensor([0, 0, 0, 0]), torch.tensor([0, 0, 0, 1]))
+    0.5
+    """
+    if len(true) == 0:
+        raise ValueError("the balanced accuracy of no utterances is not defined")
+    utterances = torch.bincount(true)
+    right = torch.bincount(true[predicted == true], minlength=len(utterances))
+    there = utterances > 0
+    return (right[there].double() / utterances[there]).mean().item()

@@ -9,6 +9,7 @@ from s3prl_sb.superb.tasks import TASKS
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
+REMARK = "*"  # behind a published number that one must know more of
 NOTES = {
     "published": "published: as reported; the address of each is in table.json",
     "unverified": "~: reported, but transcribed from memory: unverified",
@@ -18,6 +19,7 @@ NOTES = {
     "parts": "card, version: with another card, recipe or code than the last runs; see "
     "superb.json in their folders, which are in table.json",
     "doubtful": "{}: not comparable: {}",
+    "remark": REMARK + ": {}, {}: {}",
 }
 
 
@@ -63,7 +65,8 @@ def _public(row, task, metric):
     number = row["published"].get(task, {}).get(metric.key)
     if not number:
         return ""
-    return ("" if number["verified"] else "~") + _number(number["value"], metric)
+    text = ("" if number["verified"] else "~") + _number(number["value"], metric)
+    return text + (REMARK if number.get("remark") else "")
 
 
 def _is_comparable(cell):
@@ -188,6 +191,9 @@ def notes(table, published=False):
     if any(cell[:1] == "~" for cell in reported):
         found.append(NOTES["unverified"])
     for row in table["rows"]:
+        for remark, tasks in _remarks(table, row, published).items():
+            names = row["upstream"], ", ".join(tasks)
+            found.append(NOTES["remark"].format(*names, remark))
         reasons = _reasons(row)
         if reasons:
             found.append(NOTES["doubtful"].format(row["upstream"], reasons))
@@ -206,6 +212,19 @@ def notes(table, published=False):
     if len(versions) > 1:
         found.append(NOTES["versions"].format(", ".join(sorted(versions))))
     return [columns.visible(note) for note in found]
+
+
+def _remarks(table, row, published):
+    """What one must know of the published numbers of a row that are shown: tasks by
+    remark."""
+    found = {}
+    for task in table["tasks"]:
+        if published or _is_comparable(row["cells"].get(task)):
+            for metric in TASKS[task]:
+                number = row["published"].get(task, {}).get(metric.key) or {}
+                if number.get("remark"):
+                    found.setdefault(number["remark"], {})[task] = None
+    return found
 
 
 def _reasons(row):

@@ -4,8 +4,20 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from typing import NamedTuple
+
 from s3prl_sb import resources
 from s3prl_sb.files import read_yaml
+
+
+class Number(NamedTuple):
+    """A published number: ``value`` in SUPERB's unit; ``source``, the address where it
+    was verified, or None; ``remark``, what one must know to compare with it, or None.
+    """
+
+    value: float
+    source: str | None
+    remark: str | None
 
 
 def read():
@@ -14,14 +26,13 @@ def read():
     Returns
     -------
     dict
-        Card to task to metric to (value in SUPERB's unit, address where it was
-        verified or None).
+        Card to task to metric to :class:`Number`.
 
     Example
     -------
-    >>> value, source = read()["hubert_base"]["SID"]["accuracy"]
-    >>> value, source.startswith("https://")
-    (81.42, True)
+    >>> number = read()["hubert_base"]["SID"]["accuracy"]
+    >>> number.value, number.source.startswith("https://"), number.remark
+    (81.42, True, None)
     """
     path = resources.folder("hparams") / "superb" / "published.yaml"
     content = read_yaml(path, typ="safe")
@@ -31,11 +42,13 @@ def read():
         if len(row) != len(columns):
             raise ValueError(f"{path}: {card} has {len(row)} of {len(columns)} numbers")
         sources = content["verified"].get(card, {})
+        remarks = content["remarks"].get(card, {})
         for (task, metric), value in zip(columns, row):
             if value is not None:
-                source = sources.get(f"{task}.{metric}")
+                name = f"{task}.{metric}"
+                remark = remarks.get(name, remarks.get("all"))
                 cell = numbers.setdefault(card, {}).setdefault(task, {})
-                cell[metric] = (value, source)
+                cell[metric] = Number(value, sources.get(name), remark)
     for alias, card in content["aliases"].items():
         numbers[alias] = numbers[card]
     return numbers

@@ -279,8 +279,8 @@ def _summary(runs, metric):
 def _public(card, known):
     return {
         task: {
-            key: {"value": value, "source": source, "verified": source is not None}
-            for key, (value, source) in metrics.items()
+            key: {**number._asdict(), "verified": number.source is not None}
+            for key, number in metrics.items()
         }
         for task, metrics in known.get(card, {}).items()
     }

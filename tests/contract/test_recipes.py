@@ -1,5 +1,6 @@
 """Every recipe: its YAML and its README. Its runs: tests/integration."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from speechbrain.utils.run_opts import RunOptions
 from s3prl_sb import recipe_help, resources
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.caching import KINDS
+from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
@@ -183,6 +185,9 @@ def read_by(key, choice, tmp_path):
         speech_commands.prepare_speech_commands(tmp_path, tmp_path, version=choice)
     elif key == "labels":
         speech_commands.prepare_speech_commands(tmp_path, tmp_path, labels=choice)
+    elif key == "choose_by":
+        measured = inspect.getsource(ClassificationBrain.stage_stats)
+        assert choice == "auto" or f'"{choice}": ' in measured
     elif key == "layers":
         assert Featurizer(3, choice).layers
     elif key == "corpus":

@@ -103,6 +103,23 @@ def test_round_trips(name):
         assert not other.training
 
 
+@every_kind
+def test_the_default_type_of_torch_changes_nothing(name):
+    """Neither what is built nor what is computed."""
+    expected, wavs = build(name), ragged()
+    states, lens = expected(*wavs)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for upstream in (expected, build(name)):
+            if "seed" in upstream.arguments or upstream is expected:
+                again, again_lens = upstream(*wavs)
+                assert all(torch.equal(a, b) for a, b in zip(states, again))
+                assert torch.equal(lens, again_lens)
+            assert all(p.dtype != torch.float64 for p in upstream.parameters())
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @every_card
 def test_shapes_and_lens(name):
     upstream = build(name)

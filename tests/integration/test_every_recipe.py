@@ -7,6 +7,7 @@ What is particular to a task, its tables and what its predictions must be, is in
 import importlib
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -335,6 +336,24 @@ def test_another_test_list_is_refused(name, finished, on_tables, launcher):
     kept = everything(run)
     for left in ("results.json", "predictions.csv"):
         assert kept[left] == before[left]
+
+
+@every_recipe
+def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
+    """What it scores is what run and export predict, though training is rounded."""
+    folder, given = on_tables(name)
+    run_folder = tmp_path / "out"
+    argv = arguments(name, run_folder, **{**given, "cache": "auto"})
+    assert launcher.run(argv) == 0
+    log = (run_folder / "log.txt").read_text()
+    if "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text():
+        assert re.search(r"Cache of the test set: (pooled|frames) \(exact", log)
+        rounded = "Cache of the train set: frames (rounded" in log
+        crops = "train set: off (its audio is another one" in log
+        assert rounded or crops or "Cache of the train set: pooled (exact" in log
+    exported = export(run_folder, tmp_path / "exported")
+    for model in (load(exported), load(run_folder)):
+        small(name).check(run_folder, model, folder)
 
 
 @every_recipe

@@ -76,9 +76,8 @@ def test_scores_are_s3prls(finished):
         normed = (np.array(scores) - np.mean(scores)) / np.std(scores)
         for document, score, z in zip(documents, scores, normed):
             row = found[query, document]
-            # The features were kept in float16.
-            assert float(row["cost"]) == pytest.approx(-score, abs=2e-4)
-            assert float(row["score"]) == pytest.approx(z, abs=1e-2)
+            assert float(row["cost"]) == pytest.approx(-score, abs=2e-6)
+            assert float(row["score"]) == pytest.approx(z, abs=2e-4)
 
 
 def test_a_searcher_says_where(finished, data_folder):
@@ -100,4 +99,4 @@ def test_a_searcher_says_where(finished, data_folder):
     rows = {r["document"]: r for r in predictions(finished) if r["query"] == query.stem}
     for match in matches:
         row = rows[match.path.rpartition("/")[2].removesuffix(".wav")]
-        assert match.score == pytest.approx(-float(row["cost"]), abs=2e-4)
+        assert match.score == pytest.approx(-float(row["cost"]), abs=2e-6)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import safetensors.torch
 import soundfile
@@ -407,3 +408,14 @@ def test_a_full_disk_is_named(kind, tmp_path, monkeypatch):
     with pytest.raises(CacheError, match=f"{tmp_path}.*No space.*make room"):
         cache.write([("key", "a", torch.ones(2, 1, 4))])
     assert os.listdir(tmp_path) == []
+
+
+def test_layers_as_an_array_has_them(records):
+    """The same cache, and one that JSON can describe."""
+    upstream, data = Hubert(config=TINY), dataset(records)
+    expected = describe(upstream, data, "frames", [0, 2])
+    for layers in (np.array([0, 2]), [np.int64(0), -1], (0, 2), range(0, 3, 2)):
+        found = describe(upstream, data, "frames", layers)
+        assert json.dumps(found) == json.dumps(expected)
+    size = estimate(upstream, data, "frames", np.array([0, 2]))
+    assert size == estimate(upstream, data, "frames", [0, 2])

@@ -7,7 +7,9 @@ import speechbrain as sb
 import torch
 
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.caching import dtype
 from s3prl_sb.brains.distributed import share
+from s3prl_sb.inference.pretrained import SpeechModel
 
 LOSSES = torch.arange(10.0) ** 2  # of utterances
 
@@ -63,3 +65,43 @@ def test_two_processes_weigh_what_they_have(monkeypatch):
 def test_one_process_shares_with_nobody():
     loss = torch.tensor(3.0)
     assert share(loss, torch.tensor(2)) is loss
+
+
+@pytest.mark.parametrize(
+    "name, kind, expected",
+    [
+        ("train", "frames", "float16"),
+        ("valid", "frames", "float16"),
+        ("test", "frames", "float32"),
+        ("train", "pooled", "float32"),
+        ("test", "pooled", "float32"),
+    ],
+)
+def test_what_is_tested_on_is_exact(name, kind, expected):
+    made = SimpleNamespace(hparams=SimpleNamespace(cache_dtype="float16"))
+    assert dtype(made, name, kind) == expected
+    made.hparams.cache_dtype = "float32"
+    assert dtype(made, name, kind) == "float32"
+
+
+class Precision(Losses):
+    """Its loss says in which precision products are."""
+
+    def compute_objectives(self, predictions, batch, stage):
+        return torch.tensor(float(torch.get_float32_matmul_precision() == "highest"))
+
+
+def test_products_are_exact_where_it_is_evaluated_and_in_an_export():
+    made = Precision.__new__(Precision)
+    made.evaluation_ctx, made.device_type = torch.no_grad(), "cpu"
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        batch = SimpleNamespace(id=["a"])
+        assert made.evaluate_batch(batch, sb.Stage.TEST) == 1
+        with SpeechModel({}, {"audio_pipes": []}).as_tested():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.is_grad_enabled()
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,5 +1,6 @@
 """The weighted sum of hidden states."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,13 @@ def test_weighted_sum_and_its_gradient(cached, dtype, normalize):
         (-1, [3]),
         ([2], [2]),
         ([0, 2], [0, 2]),
-        ([-1, 1], [3, 1]),
+        ([-1, 1], [1, 3]),
+        ((2, 0), [0, 2]),
+        (range(2), [0, 1]),
+        (np.int64(2), [2]),
+        ([np.int32(-1), 0], [0, 3]),
+        (np.array([2, 1]), [1, 2]),
+        (torch.tensor([3, 0]), [0, 3]),
     ],
 )
 def test_chosen_layers(layers, chosen):
@@ -88,11 +95,43 @@ def test_one_layer_has_nothing_to_learn():
         ([3, -1], "twice"),
         ("first", "'all' or 'last'"),
         ([0.5], "no hidden state 0.5"),
+        (True, "no hidden state True"),
+        (np.float64(1), "no hidden state 1.0"),
+        (np.array([4]), "no hidden state 4"),
+        (None, "no hidden state None"),
     ],
 )
 def test_bad_layers(layers, message):
     with pytest.raises(ValueError, match=message):
         Featurizer(4, layers=layers)
+
+
+def test_the_order_of_layers_changes_nothing():
+    """Nor is a stack of all of them taken for another order of them."""
+    hidden, weights = states(), torch.randn(4)
+    found = []
+    for layers in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        featurizer = Featurizer(4, layers=layers)
+        featurizer.scalars.data.copy_(weights)
+        found += [featurizer(hidden), featurizer(torch.stack(hidden, dim=2))]
+    assert all(torch.equal(one, found[0]) for one in found[::2])
+    assert all(torch.equal(one, found[1]) for one in found[1::2])
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_the_default_type_of_torch_changes_nothing():
+    hidden = states()
+    expected = Featurizer(4)(hidden)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for layers in ("all", 1):
+            featurizer = Featurizer(4, layers=layers)
+            assert featurizer.weights.dtype == torch.float32
+            assert featurizer(torch.stack(hidden, 2)).dtype == torch.float32
+            assert featurizer(hidden).dtype == torch.float32
+        assert torch.equal(Featurizer(4)(hidden), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_other_upstream():

@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+from s3prl_sb.metrics.classification import (
+    accuracy,
+    balanced_accuracy,
+    confusion_matrix,
+)
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
@@ -45,3 +49,30 @@ def test_accuracy_is_exact_for_many():
     predicted = true.clone()
     predicted[0] = 1
     assert accuracy(predicted, true) == 30_000_000 / 30_000_001
+
+
+@pytest.mark.parametrize("count, classes", [(1, 5), (10, 2), (1000, 12), (2000, 1251)])
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_balanced_accuracy_against_scikit_learn(count, classes):
+    predicted, true = labels(count, classes, seed=count)
+    true = (true * torch.rand(count)).long()  # the first classes are the commonest
+    expected = sklearn.balanced_accuracy_score(true, predicted)
+    assert balanced_accuracy(predicted, true) == pytest.approx(expected)
+
+
+def test_balanced_accuracy_is_that_of_a_balanced_sample():
+    """What S3PRL's resampled validation set measures, in the mean."""
+    generator = torch.Generator().manual_seed(0)
+    true = torch.tensor([0] * 630 + [1] * 300 + [2] * 70)
+    predicted = torch.where(torch.rand(1000, generator=generator) < 0.6, 0, true)
+    weights = 1 / torch.bincount(true).double()[true]
+    drawn = weights.multinomial(200_000, replacement=True, generator=generator)
+    found = balanced_accuracy(predicted, true)
+    assert found == pytest.approx(accuracy(predicted[drawn], true[drawn]), abs=5e-3)
+    assert accuracy(predicted, true) > found + 0.15
+
+
+def test_balanced_accuracy_of_no_utterances():
+    empty = torch.tensor([], dtype=torch.long)
+    with pytest.raises(ValueError, match="no utterances"):
+        balanced_accuracy(empty, empty)

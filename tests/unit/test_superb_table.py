@@ -85,7 +85,7 @@ def test_published_and_unverified(runs):
         for metrics in published.read()["fbank"].values()
         for number in metrics.values()
     ]
-    assert any(source is None for _, source in unverified)
+    assert any(number.source is None for number in unverified)
     [run] = _of("fbank", runs)
     assert "~" not in layout.as_text(table.gather([run], ["KS", "SID"]))  # not run yet
     finish(run, 0.5)
@@ -123,8 +123,27 @@ def test_aliases_are_cards_of_the_same_weights():
 def test_every_verified_cell_names_its_source():
     for row in published.read().values():
         for metrics in row.values():
-            for _, source in metrics.values():
-                assert source is None or source.startswith("https://")
+            for number in metrics.values():
+                assert number.source is None or number.source.startswith("https://")
+
+
+def test_what_one_must_know_of_a_published_number_stands_below_it(runs):
+    [run] = _of("distilhubert", runs)
+    assert layout.REMARK not in layout.as_text(table.gather([run], ["SID"]))
+    finish(run, 0.5)
+    found = table.gather([run], ["KS", "SID"])
+    text = layout.as_text(found)
+    assert "~73.54*" in text
+    [note] = [line for line in text.splitlines() if line.startswith("*: ")]
+    assert note.startswith("*: distilhubert, SID: ") and "{layers: 2}" in note
+    shown = layout.as_text(found, published=True)  # of KS too, which has not run
+    assert "*: distilhubert, KS, SID: " in shown
+
+
+def test_a_remark_may_be_of_a_cell():
+    tera = published.read()["tera"]
+    assert "18.45" in tera["ASR"]["wer"].remark
+    assert tera["KS"]["accuracy"].remark is None
 
 
 def test_narrow_terminals_get_blocks(runs):

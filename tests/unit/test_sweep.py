@@ -388,3 +388,23 @@ def test_only_what_can_be_fused_is():
     assert stacking.fused(plain) is plain
     adam = stacking.fused(functools.partial(torch.optim.AdamW, lr=0.5))
     assert adam([torch.nn.Parameter(torch.ones(1))]).defaults["lr"] == 0.5
+
+
+def test_a_task_of_ones_own_may_choose_by_a_metric_of_its_own(experiment, tmp_path):
+    class Mine(Probe):
+        metric = "correct"
+
+        def stage_stats(self, stage):
+            stats = super().stage_stats(stage)
+            return {**stats, "correct": stats["accuracy"]}
+
+    sweep.search(**{**experiment(), "brain_class": Mine})
+    found = json.loads((tmp_path / "out/lr_search.json").read_text())
+    assert found["metric"] == "correct"
+
+
+def test_it_chooses_by_what_the_run_chooses_by(experiment, tmp_path):
+    sweep.search(**experiment(), choose_by="balanced_accuracy")
+    found = json.loads((tmp_path / "out/lr_search.json").read_text())
+    assert found["metric"] == "balanced_accuracy"
+    assert all("balanced_accuracy" in rate for rate in found["rates"].values())

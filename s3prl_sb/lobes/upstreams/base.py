@@ -28,6 +28,7 @@ import torch
 from s3prl_sb.constructors import flags, parameters
 from s3prl_sb.dataio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
+from s3prl_sb.lobes.precision import single_precision
 from s3prl_sb.lobes.upstreams import adapters, finiteness, values
 from s3prl_sb.lobes.upstreams.products import Products
 from s3prl_sb.messages import Counted
@@ -51,6 +52,7 @@ _long = Counted(
 class _Built(type):
     """Finishes an upstream when its whole ``__init__`` has run."""
 
+    @single_precision()
     def __call__(cls, *args, **kwargs):
         # A card's "no" is a text, and would count as true.
         kwargs = flags(parameters(cls.__init__), kwargs, f"{cls.__name__}: ")
@@ -181,6 +183,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             yield state.flatten(0, 1)
 
     # ------------------------------------------------------- for the callers
+    @single_precision()
     def forward(self, wavs, wav_lens=None):
         """Hidden states of a padded batch.
 

@@ -53,7 +53,7 @@ def check(run_folder, model, folder):
         expected = predictions[row["id"]]
         assert intent == {slot: expected[f"{slot}_prediction"] for slot in SLOTS}
         assert all(row[slot] == expected[f"{slot}_label"] for slot in SLOTS)
-        assert score == pytest.approx(float(expected["score"]), abs=1e-5)
+        assert score == pytest.approx(float(expected["score"]), abs=2e-6)
         for slot in SLOTS:
             right[slot] += intent[slot] == row[slot]
         right[""] += all(intent[slot] == row[slot] for slot in SLOTS)

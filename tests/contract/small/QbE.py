@@ -80,7 +80,7 @@ def check(run_folder, model, folder):
         assert [m.score for m in matches] == sorted(m.score for m in matches)[::-1]
         for match in matches:
             cost = costs[query["id"], whole[match.path]]
-            assert match.score == pytest.approx(-cost, abs=5e-3)  # the cache is fp16
+            assert match.score == pytest.approx(-cost, abs=2e-6)
             assert 0 <= match.start < match.stop <= len(clip(0, 0, 0.5)) / 16000
     held = {query["id"]: query["documents"].split(" ; ") for query in queries}
     for row in rows:

@@ -34,7 +34,7 @@ def check(run_folder, model, folder):
         label, score = model.classify_file(folder / row["wav"], start, stop)
         expected = predictions[row["id"]]
         assert (label, row["label"]) == (expected["prediction"], expected["label"])
-        assert score == pytest.approx(float(expected["score"]), abs=1e-5)
+        assert score == pytest.approx(float(expected["score"]), abs=2e-6)
     right = sum(row["prediction"] == row["label"] for row in predictions.values())
     results = json.loads((run_folder / "results.json").read_text())
     assert results["metrics"]["accuracy"] == pytest.approx(right / len(predictions))
