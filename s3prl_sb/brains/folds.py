@@ -12,6 +12,7 @@ from s3prl_sb import occupation, placing, protocol, trust
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import naming, read_json, write_json
+from s3prl_sb.identity import digest
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,7 @@ def _summary(folds, found, inner):
         "metrics": _spread([results["metrics"] for results in found]),
         "valid": _spread([results["valid"] for results in found]),
         "utterances": utterances,
+        "test": _tested([results.get("test") for results in found]),
         "lr": _shared([results["lr"] for results in found]),
         **_told(found, utterances),
         "best_step": round(statistics.fmean(r["best_step"] for r in found)),
@@ -201,6 +203,20 @@ def _spread(found):
         spread[name] = statistics.fmean(numbers)
         spread[f"{name}_std"] = statistics.stdev(numbers)
     return spread
+
+
+def _tested(found):
+    """The test sets of all folds as one; None where a fold does not say its own."""
+    if not all(found):
+        return None
+    hours = [test["hours"] for test in found]
+    return {
+        "name": _shared([test["name"] for test in found]),
+        "source": _shared([test["source"] for test in found]),
+        "sha256": digest([test["sha256"] for test in found]),
+        "utterances": sum(test["utterances"] for test in found),
+        "hours": None if None in hours else round(sum(hours), 4),
+    }
 
 
 def _shared(values):

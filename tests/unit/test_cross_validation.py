@@ -53,6 +53,24 @@ def test_a_learning_rate_is_told_where_all_folds_share_it(rates, lr, tmp_path):
     assert found["lr"] == lr and [fold["lr"] for fold in found["folds"]] == list(rates)
 
 
+@pytest.mark.parametrize("hours, sum_", [((0.5, 0.25), 0.75), ((0.5, None), None)])
+def test_what_was_tested_is_of_all_folds(hours, sum_, tmp_path):
+    for fold, length in enumerate(hours):
+        test = {"name": "IEMOCAP", "source": "/IEMOCAP", "sha256": str(fold)}
+        test |= {"utterances": 3, "hours": length}
+        write_json(tmp_path / f"fold{fold}/results.json", {**RESULT, "test": test})
+    found = folds.summary(tmp_path, (0, 1))["test"]
+    assert found.pop("sha256") not in ("0", "1")
+    assert found == {
+        "name": "IEMOCAP",
+        "source": "/IEMOCAP",
+        "utterances": 6,
+        "hours": sum_,
+    }
+    write_json(tmp_path / "fold1/results.json", RESULT)  # of an older version
+    assert folds.summary(tmp_path, (0, 1))["test"] is None
+
+
 def test_folders_with_any_name(recipe, tmp_path):
     out, folders = tmp_path / "a #1" / "b=c: d", []
 
