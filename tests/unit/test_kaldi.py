@@ -271,7 +271,7 @@ def test_tables(tmp_path, caplog):
         (COLUMNS + ",1,x.wav,u,ann,0,1\n", ["t.csv:2: no record_id"]),
         (COLUMNS + "a,1,,u,ann,0,1\n", ["t.csv:2: 'a': no path"]),
         (COLUMNS + "a,1,x.wav,u,,0,1\n", ["t.csv:2: 'a': a segment without a speaker"]),
-        (COLUMNS + "a,1,x.wav,u,ann,0,\n", ["t.csv:2: stop '' is no time"]),
+        (COLUMNS + "a,1,x.wav,u,ann,0,\n", ["t.csv:2: end_sec '' is no time"]),
         (COLUMNS + "a,1,x.wav,u,ann,0.5,0.1\n", ["t.csv:2: 'a': a segment from 0.5"]),
         (
             TABLE + "a,1,b.wav,u3,ann,0,1\n",
