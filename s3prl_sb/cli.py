@@ -30,12 +30,11 @@ def main(argv=None):
     int
         Exit status.
     """
+    columns.show_all(sys.stdout, sys.stderr)
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["run"] and argv[1:2] not in ([], ["-h"], ["--help"]):
         return run(argv[1], argv[2:])  # what follows belongs to the recipe
     arguments = parser().parse_args(argv)
-    if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show everything
-        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s3prl_sb").setLevel(logging.INFO)
     logging.getLogger("speechbrain").setLevel(logging.WARNING)

@@ -12,6 +12,7 @@ Authors
 from s3prl_sb.dataio import headers
 from s3prl_sb.dataio.manifest import ManifestError
 
+TO_THE_END = -1.0  # a segment's stop, of Kaldi
 TOLERANCE = 0.1  # seconds that an annotation may go beyond the audio
 
 
@@ -59,7 +60,8 @@ def make_records(audio, segments, regions=None):
     audio : dict
         ``{recording: (path, place)}``; ``place`` ("file:line") is for errors.
     segments : list
-        (recording, speaker, start, stop, place). Those of recordings that are not in
+        (recording, speaker, start, stop, place); the stop may be ``TO_THE_END``. Those
+        of recordings that are not in
         ``audio`` are an error, and so are those beyond the audio, if regions count
         them; recordings without segments are silent.
     regions : dict, optional
@@ -104,6 +106,7 @@ def make_records(audio, segments, regions=None):
                 "drop the line."
             )
         length = records[name]["duration"]
+        stop = length if stop == TO_THE_END else stop
         if not 0 <= start <= stop:
             raise ManifestError(
                 f"{place}: '{name}': a segment from {start} to {stop} s. Times are in "

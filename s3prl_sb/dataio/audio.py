@@ -8,6 +8,7 @@ import os
 
 import torch
 
+from s3prl_sb.dataio.audio_names import openable
 from s3prl_sb.dataio.dataset import Pipe
 from s3prl_sb.dataio.headers import audio_info
 from s3prl_sb.dataio.resampling import resample
@@ -89,7 +90,9 @@ class LoadAudio(Pipe):
                 rate = audio_info(wav)[0]
                 first = round((start or 0) * rate)
                 count = -1 if stop is None else round(stop * rate) - first
-            sig, rate = audio_io.load(wav, frame_offset=first, num_frames=count)
+            sig, rate = audio_io.load(
+                openable(wav), frame_offset=first, num_frames=count
+            )
         except Exception as error:  # the codec libraries raise many kinds
             raise AudioFileError(
                 f"{where} cannot be read: {str(error).rstrip('.')}. Repair or "

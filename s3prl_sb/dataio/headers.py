@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import soundfile
 
 from s3prl_sb import progress
+from s3prl_sb.dataio.audio_names import READABLE, ending, openable
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
 #: Hz, of audio: below it speech is gone, above no converter works.
 RATES = range(500, 1_000_001)
@@ -44,11 +44,11 @@ def audio_info(path):
     if not os.path.isfile(path):
         raise ManifestError(f"{path}: no such audio file")
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(openable(path))
     except (RuntimeError, TypeError, OSError) as fault:
-        suffix = os.path.splitext(path)[1].lower()
+        suffix = ending(path)
         way_out = "Get a sound copy of it, or leave it out."
-        if suffix not in AUDIO_SUFFIXES:
+        if suffix not in READABLE or suffix == ".sph":
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
         reason = str(fault).split(": ", 1)[-1].rstrip(".")

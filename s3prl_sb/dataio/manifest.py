@@ -68,7 +68,9 @@ def write(records, path):
     for name in sorted(records):
         record = {"start": None, "stop": None, **records[name]}
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, sort_keys=True)
-        lines.append(f"{json.dumps(name, ensure_ascii=False)}: {text}")
+        line = f"{json.dumps(name, ensure_ascii=False)}: {text}"
+        # Names of files need not be UTF-8: their other bytes are written \udc..
+        lines.append(line.encode("utf-8", "backslashreplace").decode())
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -108,11 +110,15 @@ def json_rows(path):
 def read_text(path):
     """A text file's content, with or without a byte-order mark."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        content = Path(path).read_bytes()
+        return content.decode("utf-8-sig")
     except FileNotFoundError as fault:
         raise ManifestError(f"{path}: no such file") from fault
     except UnicodeDecodeError as fault:
-        raise ManifestError(f"{path}: not UTF-8, {fault.reason}. Save it so") from fault
+        line = fault.object[: fault.start].count(b"\n") + 1
+        raise ManifestError(
+            f"{path}:{line}: not UTF-8, {fault.reason}. Save the file as UTF-8."
+        ) from fault
 
 
 def unique(rows, path):

@@ -17,6 +17,7 @@ import torch
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
+from s3prl_sb.dataio.audio_names import only_audio
 from s3prl_sb.dataio.dataset import Pipe, generator
 
 __all__ = [
@@ -103,7 +104,6 @@ class AddNoise(Pipe):
     """
 
     audio = True
-    SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
     def __init__(self, snr, files=None, probability=1.0, sample_rate=16000, seed=0):
         self.low, self.high = map(float, snr)
@@ -113,7 +113,7 @@ class AddNoise(Pipe):
         self.loader = LoadAudio(sample_rate)
         if files is not None:
             paths = sorted(Path(files).expanduser().rglob("[!.]*"))
-            self.files = [str(p) for p in paths if p.suffix.lower() in self.SUFFIXES]
+            self.files = [str(path) for path in only_audio(paths, files)]
             if not self.files:
                 raise ValueError(f"no noise recordings under '{files}'")
 

@@ -21,6 +21,7 @@ them, and with its start and stop.
 What a task learns is made text: 1 in a JSON file is the class "1", as in a CSV.
 """
 
+import itertools
 import logging
 import os
 
@@ -222,8 +223,11 @@ def warn_of_one_class(records, key, source):
 
 
 def warn_of_leaks(splits, sources):
-    """Logs how much of the very same audio stands in two of the splits."""
-    for first, second in (SPLITS[:2], SPLITS[::2], SPLITS[1:]):
+    """Logs how much of the very same audio stands in two of the splits.
+
+    ``splits`` are ``{split: {id: record}}``, ``sources`` names their files.
+    """
+    for first, second in itertools.combinations(splits, 2):
         audio = {(r["wav"], r["start"], r["stop"]): n for n, r in splits[first].items()}
         leaks = [
             (audio[part], name)
