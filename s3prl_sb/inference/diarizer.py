@@ -4,13 +4,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from pathlib import Path
-
 import torch
 
 from s3prl_sb.corpora.rttm import rttm_lines
 from s3prl_sb.dataio.speaker_activity import decide, segments
 from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.recording_ids import recording_ids
 
 
 class Diarizer(SpeechModel):
@@ -70,6 +69,7 @@ class Diarizer(SpeechModel):
         return self.diarize_batch(wavs, wav_lens)
 
     def lines(self, paths, failed=None):
-        """RTTM lines of each file, whose recordings have the files' names."""
-        for path, found in self.each(paths, self.diarize_file, failed):
-            yield from rttm_lines("_".join(Path(path).stem.split()), found)
+        """RTTM lines of each file: see :mod:`s3prl_sb.inference.recording_ids`."""
+        ids = recording_ids(paths)
+        for path, found in self.each(ids, self.diarize_file, failed):
+            yield from rttm_lines(ids[path], found)
