@@ -62,8 +62,8 @@ def rttm_rows(path):
             continue
         if fields[0] == "SPEAKER" and len(fields) > 10:
             raise ManifestError(
-                f"{path}:{number}: {len(fields)} fields, where RTTM has 9 or 10 between "
-                f"spaces: a name with a space in {' '.join(fields)!r}? Write "
+                f"{path}:{number}: {len(fields)} fields, where RTTM has 9 or 10 "
+                f"between spaces: a name with a space in {' '.join(fields)!r}? Write "
                 "speaker_1, not speaker 1."
             )
         if fields[0] != "SPEAKER" or len(fields) < 8:
@@ -73,8 +73,8 @@ def rttm_rows(path):
             )
         if len(fields) > 8 and not _is_confidence(fields[8]):
             raise ManifestError(
-                f"{path}:{number}: the 9th field, {fields[8]!r}, is no confidence (0 to "
-                f"1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
+                f"{path}:{number}: the 9th field, {fields[8]!r}, is no confidence (0 "
+                f"to 1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
                 "speaker_1, not speaker 1."
             )
         start, duration = (

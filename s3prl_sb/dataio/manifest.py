@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import read_json, write_json, write_text
+from s3prl_sb.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -108,17 +108,13 @@ def json_rows(path):
 
 
 def read_text(path):
-    """A text file's content, with or without a byte-order mark."""
+    """A text file's content; it may have a byte-order mark or be packed with gzip."""
     try:
-        content = Path(path).read_bytes()
-        return content.decode("utf-8-sig")
+        return decoded(Path(path).read_bytes())
     except FileNotFoundError as fault:
         raise ManifestError(f"{path}: no such file") from fault
-    except UnicodeDecodeError as fault:
-        line = fault.object[: fault.start].count(b"\n") + 1
-        raise ManifestError(
-            f"{path}:{line}: not UTF-8, {fault.reason}. Save the file as UTF-8."
-        ) from fault
+    except ValueError as fault:
+        raise ManifestError(f"{path}: {fault}. Save the file as UTF-8.") from fault
 
 
 def unique(rows, path):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from s3prl_sb.dataio.tokenizers import CharacterTokenizer, SymbolTokenizer
-from s3prl_sb.lobes.ctc_decoding import LMDecoder, check_lexicon, greedy, spell
+from s3prl_sb.lobes.ctc_decoding import LMDecoder, greedy
+from s3prl_sb.lobes.lexica import check_lexicon, spell
 
 WORDS = {"A": "A|", "AB": "AB|", "BAA": "BAA|"}
 UNIGRAMS = {"<unk>": -2, "<s>": 0, "</s>": -1, "A": -0.5, "AB": -0.7, "BAA": -0.9}
