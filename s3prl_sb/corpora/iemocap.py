@@ -27,7 +27,7 @@ import re
 
 from s3prl_sb.corpora.completeness import warn_if_short
 from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import Listed
+from s3prl_sb.dataio.audio_names import Listed, hint
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -245,7 +245,7 @@ def _check_audio(turns, places):
     for name, record in turns.items():
         found = listed.find(record["wav"])
         if not found:
-            fault = f"missing audio file {record['wav']}{listed.hint(record['wav'])}"
+            fault = f"missing audio file {record['wav']}{hint(record['wav'])}"
             missing.append(f"{places[name]}: {fault}")
         record["wav"] = found
     if missing:

@@ -25,7 +25,7 @@ from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.corpora.lexicon import PHONES, add_phones, check_unknown_words
 from s3prl_sb.corpora.librilight import librilight_folders
 from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import Listed, as_id, is_audio
+from s3prl_sb.dataio.audio_names import as_id, hint, is_audio
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
 
@@ -296,7 +296,7 @@ def _read_chapter(file, records, places):
             raise ManifestError(f"{place}: {name} again, first {places[name]}")
         if name not in audio:
             wav = f"{file.parent / name}.flac"
-            missing.append(f"{place}: missing audio file {wav}{Listed().hint(wav)}")
+            missing.append(f"{place}: missing audio file {wav}{hint(wav)}")
             continue
         written.add(name)
         places[name] = place

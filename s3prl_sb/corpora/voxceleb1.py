@@ -11,7 +11,7 @@ import os
 import re
 
 from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import Listed
+from s3prl_sb.dataio.audio_names import Listed, hint
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -177,8 +177,10 @@ def find_audio(records, data_folder, places):
         paths = [os.path.join(f, *record["wav"].split("/")) for f in homes[speaker]]
         found = next(filter(None, map(listed.find, paths)), None)
         if found is None:
-            hint = next(filter(None, map(listed.hint, paths)), "")
-            missing.append(f"{places[name]}: missing audio file {record['wav']}{hint}")
+            remark = next(filter(None, map(hint, paths)), "")
+            missing.append(
+                f"{places[name]}: missing audio file {record['wav']}{remark}"
+            )
         record["wav"] = found
     if missing:
         way_out = (

@@ -117,6 +117,28 @@ def only_audio(paths, source):
     return found
 
 
+def hint(path):
+    """A remark for an error on a missing file: what is there in its place.
+
+    Arguments
+    ---------
+    path : str
+        The file that is not there.
+
+    Returns
+    -------
+    str
+        Empty, or in parentheses after a space.
+    """
+    stem = os.path.splitext(path)[0]
+    for kind in sorted(UNREADABLE):
+        for other in (stem + kind, stem + kind.upper()):
+            if os.path.isfile(other):
+                name = os.path.basename(other)
+                return f" ({name} is there: convert it to wav or flac)"
+    return ""
+
+
 class Listed:
     """Finds the files of a corpus' lists, which may since have been converted.
 
@@ -151,14 +173,6 @@ class Listed:
         if os.path.isfile(path):
             return path
         return next(filter(is_audio, self._beside(path)), None)
-
-    def hint(self, path):
-        """A remark for an error on a missing file: what is there in its place."""
-        for other in self._beside(path):
-            if ending(other) in UNREADABLE:
-                name = os.path.basename(other)
-                return f" ({name} is there: convert it to wav or flac)"
-        return ""
 
     def _beside(self, path):
         """The files of the same folder whose names differ in the ending alone."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import soundfile
 
 from s3prl_sb import progress
-from s3prl_sb.dataio.audio_names import READABLE, ending, openable
+from s3prl_sb.dataio.audio_names import READABLE, ending, hint, openable
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def audio_info(path):
     """
     path = str(path)
     if not os.path.isfile(path):
-        raise ManifestError(f"{path}: no such audio file")
+        raise ManifestError(f"{path}: no such audio file{hint(path)}")
     try:
         info = soundfile.info(openable(path))
     except (RuntimeError, TypeError, OSError) as fault:

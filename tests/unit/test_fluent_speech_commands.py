@@ -249,3 +249,13 @@ def test_toy(tmp_path):
     assert toy(tmp_path / "toy", speakers=6, commands=3, intents=6) == folder
     with pytest.raises(ValueError, match="1 to 3 commands"):
         toy(tmp_path / "other", commands=4, intents=3)
+
+
+def test_rows_of_training_in_the_test(tmp_path, caplog):
+    folder = corpus(tmp_path / "fsc")
+    rows = (folder / "data/train_data.csv").read_text()
+    prepare_fluent_speech_commands(folder, tmp_path / "save")
+    assert "a leak?" not in caplog.text
+    (folder / "data/test_data.csv").write_text(rows)
+    prepare_fluent_speech_commands(folder, tmp_path / "save")
+    assert f"test_data.csv share {len(ROWS)} recordings" in caplog.text
