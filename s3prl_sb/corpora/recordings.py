@@ -99,7 +99,10 @@ def make_records(audio, segments, regions=None):
             "segments": [],
             "regions": spans and [[a, min(b, length)] for a, b in spans if a < length],
         }
+    for name, (_, place) in audio.items():
+        _check_name(name, "recording", place)
     for name, speaker, start, stop, place in segments:
+        _check_name(speaker, "speaker", place)
         if name not in records:
             raise ManifestError(
                 f"{place}: a segment of '{name}', which has no audio. Add the file, or "
@@ -126,3 +129,12 @@ def make_records(audio, segments, regions=None):
         record["segments"].sort(key=lambda s: (s[1], s[2], s[0]))
         record["speakers"] = sorted({speaker for speaker, _, _ in record["segments"]})
     return records
+
+
+def _check_name(name, what, place):
+    """What is predicted goes into RTTM files, at the end of a run."""
+    if name.split() != [name]:
+        raise ManifestError(
+            f"{place}: the {what} {name!r} has a space, which RTTM files cannot hold. "
+            "Rename it."
+        )

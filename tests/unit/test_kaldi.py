@@ -370,3 +370,17 @@ def test_two_audio_files_of_one_meeting(tmp_path):
         "'d' has 2 audio files that differ", str(headset), str(folder / "d.wav")
     ):
         prepare_ami_sd(folder, tmp_path / "save")
+
+
+def test_names_with_spaces_in_kaldi_folders(tmp_path):
+    names = "ann-1 ann lee\nann-2 ann\nbob-1 bob\n"
+    with fails("segments:2: the speaker 'ann lee' has a space", "Rename it"):
+        read_kaldi(kaldi(tmp_path, utt2spk=names))
+
+
+def test_recordings_with_spaces_in_lists(tmp_path):
+    folder = meetings(tmp_path / "m")
+    tone(folder / "my talk.wav")
+    (folder / "AMI.test.lst").write_text("d\nmy talk\n")
+    with fails("AMI.test.lst:2: the recording 'my talk' has a space"):
+        prepare_ami_sd(folder, tmp_path / "save")
