@@ -115,21 +115,8 @@ def read_text(path, what="", fix=""):
 
 
 def decoded(content):
-    """The text of a file's bytes, which may be packed with gzip.
-
-    Arguments
-    ---------
-    content : bytes
-        UTF-8, with or without a byte-order mark.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        That names the line which is not UTF-8.
+    """The text of a file's bytes (UTF-8, maybe packed with gzip, with a byte-order
+    mark); a ValueError names the line that is not UTF-8.
 
     Example
     -------
