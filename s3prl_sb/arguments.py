@@ -55,6 +55,12 @@ def parse(argv):
         for, an option of SpeechBrain that cannot be.
     """
     argv, name = placing.taken(trust.taken(argv)[0])
+    for part in argv:  # YAML holds Unicode, and a path may be any bytes
+        if not _is_unicode(part):
+            raise ArgumentError(
+                f"{part!r} is not UTF-8, so no setting can hold it. Rename the file or "
+                "folder, or make a link to it under another name."
+            )
     hparams_file, run_opts, _ = _parsed(argv)
     schema = Schema.of(hparams_file)
     _, run_opts, overrides = _parsed(quoted(argv, schema, vars(run_opts)))
@@ -68,6 +74,10 @@ def parse(argv):
         if schema.is_path(key) and expanded(value) != value:
             changes[key] = expanded(value)
     return hparams_file, run_opts, text(changes)
+
+
+def _is_unicode(text):
+    return text.encode(errors="ignore").decode() == text
 
 
 def _parsed(argv):

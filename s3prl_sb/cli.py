@@ -39,6 +39,7 @@ def main(argv=None):
     int
         Exit status.
     """
+    columns.show_all(sys.stdout, sys.stderr)
     argv = sys.argv[1:] if argv is None else argv
     apart = ([], ["-h"], ["--help"], ["--list"])
     if argv[:1] == ["run"] and argv[1:2] not in apart:
@@ -51,8 +52,6 @@ def main(argv=None):
     if rest and arguments.verb is not score:
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
-    if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show everything
-        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("s3prl_sb").setLevel(logging.INFO)
     logging.getLogger("speechbrain").setLevel(logging.WARNING)

@@ -83,6 +83,31 @@ def terminal_width(stream):
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
+def show_all(*streams):
+    r"""Lets a terminal that lacks a letter show its number, in the place of an error.
+
+    Whether a terminal is UTF-8 is the user's matter; a program that ends in the middle
+    of a table for it is ours.
+
+    Arguments
+    ---------
+    *streams : io.TextIOBase
+        Such as ``sys.stdout``; others than text of Python's own are left as they are.
+
+    Example
+    -------
+    >>> import io
+    >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    >>> show_all(stream)
+    >>> print("é 語", file=stream, end="", flush=True)
+    >>> stream.buffer.getvalue()
+    b'\xe9 \\u8a9e'
+    """
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def visible(text, keep=""):
     r"""A text in which nothing moves the cursor, breaks a line or turns the writing.
 

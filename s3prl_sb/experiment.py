@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from s3prl_sb import devices, occupation, own, readiness, trust
+from s3prl_sb import columns, devices, occupation, own, readiness, trust
 from s3prl_sb.arguments import parse
 from s3prl_sb.configuration import (
     RECIPE,
@@ -67,6 +67,7 @@ def start(argv, prepare):
     s3prl_sb.locks.OccupiedError
         If another run works in the folder.
     """
+    columns.show_all(sys.stdout, sys.stderr)
     argv, trusted = trust.taken(argv)
     with trust.given(trusted):
         return _start(argv, prepare)

@@ -6,6 +6,7 @@ Authors
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -110,7 +111,31 @@ def read_text(path, what="", fix=""):
         That names the file.
     """
     with naming(path, what, fix):
-        return Path(opened(path)).read_bytes().decode("utf-8-sig")
+        return decoded(Path(opened(path)).read_bytes())
+
+
+def decoded(content):
+    """The text of a file's bytes (UTF-8, maybe packed with gzip, with a byte-order
+    mark); a ValueError names the line that is not UTF-8.
+
+    Example
+    -------
+    >>> decoded(gzip.compress(b"egg")), decoded(b"egg")
+    ('egg', 'egg')
+    >>> decoded("one\\ncafé".encode("latin-1"))
+    Traceback (most recent call last):
+    ...
+    ValueError: line 2 is not UTF-8: unexpected end of data
+    """
+    try:
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = fault.object[: fault.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not UTF-8: {fault.reason}") from fault
+    except (EOFError, OSError, zlib.error) as fault:
+        raise ValueError(f"it is packed with gzip, and damaged: {fault}") from fault
 
 
 def read_json(path, what="a JSON file", fix="", kind=None):

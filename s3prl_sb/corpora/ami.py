@@ -24,7 +24,9 @@ from s3prl_sb.corpora.downloading import DownloadError, Published, download
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.corpora.rttm import read_uem, rttm_rows
 from s3prl_sb.dataio import headers, manifest, tables
+from s3prl_sb.dataio.audio_names import only_audio
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.identity.content import hash_files
 
 VERSION = "ami_sd/2"  # another one makes finished preparations stale
 NAMES = {
@@ -131,25 +133,32 @@ def _by_split(folder, ending):
 
 
 def _audio(folder):
-    """``{recording: path}`` of all audio files."""
+    """``{recording: paths}`` of all audio files."""
     found = {}
-    for file in sorted(folder.rglob("[!.]*")):
-        if file.suffix.lower() in headers.AUDIO_SUFFIXES:
-            found.setdefault(file.stem, file)
-            found.setdefault(file.stem.removesuffix(MICROPHONE), file)
+    for file in only_audio(sorted(folder.rglob("[!.]*")), folder):
+        for name in {file.stem, file.stem.removesuffix(MICROPHONE)}:
+            found.setdefault(name, []).append(str(file))
     return found
 
 
 def _read(split, rttms, uems, lists, audio):
     """The records of a split."""
-    rows = {}  # AMI-diarization-setup has each segment twice, by set and by meeting
+    told = {}  # {recording: {file: {segment: place}}}
     for file in rttms:
-        for *segment, number in rttm_rows(file):
-            rows.setdefault(tuple(segment), f"{file}:{number}")
-    rows = [(*segment, place) for segment, place in rows.items()]
-    regions = {}
+        for name, *segment, number in rttm_rows(file):
+            lines = told.setdefault(name, {}).setdefault(file, {})
+            lines.setdefault(tuple(segment), f"{file}:{number}")
+    rows = [
+        (name, *segment, place)
+        for name, lines in _agreed(told, "segments").items()
+        for segment, place in lines.items()
+    ]
+    told = {}
     for file in uems:
-        regions.update(read_uem(file))
+        for name, spans in read_uem(file).items():
+            lines = dict.fromkeys(spans, str(file))
+            told.setdefault(name, {})[file] = lines
+    regions = {name: list(lines) for name, lines in _agreed(told, "regions").items()}
     places = {}  # of the recordings
     for file in lists:
         for number, line in enumerate(manifest.read_text(file).split("\n"), 1):
@@ -168,10 +177,40 @@ def _read(split, rttms, uems, lists, audio):
         raise ManifestError.listing(missing, way_out, len(places))
     if not places:
         raise ManifestError(f"{(*lists, *rttms)[0]}: no recordings")
-    files = {name: (str(audio[name]), place) for name, place in places.items()}
+    files = {n: (_only(audio[n], n), place) for n, place in places.items()}
     # A list may leave out some that are annotated
     kept = [row for row in rows if row[0] in files]
     return make_records(files, kept, regions)
+
+
+def _agreed(told, what):
+    """``{recording: {what is told: place}}``; an error if two files tell otherwise.
+
+    AMI-diarization-setup has each segment twice, by set and by meeting. A system's
+    output that lies below data_folder, too, would be taken for the truth.
+    """
+    for name, files in told.items():
+        (first, lines), *others = files.items()
+        for other, different in others:
+            if lines.keys() != different.keys():
+                alone = min(lines.keys() ^ different.keys(), key=str)
+                place = lines.get(alone) or different.get(alone)
+                raise ManifestError(
+                    f"{place}: two files tell of '{name}', and their {what} differ: "
+                    f"{first} and {other}. Keep the reference, and put the other "
+                    "outside of data_folder."
+                )
+    return {name: next(iter(files.values())) for name, files in told.items()}
+
+
+def _only(paths, name):
+    """The audio file of a recording; an error if there are several that differ."""
+    if len(paths) > 1 and len(set(hash_files(paths).values())) > 1:
+        raise ManifestError(
+            f"'{name}' has {len(paths)} audio files that differ: {paths[0]} and "
+            f"{paths[1]}. Keep one of them below data_folder."
+        )
+    return paths[0]
 
 
 def download_ami(destination):

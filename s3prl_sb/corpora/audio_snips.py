@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.audio_names import only_audio
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.slots import CHARACTERS, tagged_words
 from s3prl_sb.dataio.tables import SPLITS, skipped
@@ -144,9 +145,10 @@ def find_corpus(data_folder):
 def _find_audio(folder, split, speakers):
     """``{name: path}`` of the recordings of a split by its voices."""
     wavs = {}
-    for path in sorted((folder / split).rglob("*.wav")):
+    paths = sorted((folder / split).rglob("[!.]*"))
+    for path in only_audio(paths, folder / split):
         voice = path.stem.split("-")[0]
-        if voice in speakers and not path.name.startswith("."):
+        if voice in speakers:
             wavs[path.stem] = str(path)
     if not wavs:
         raise ManifestError(

@@ -18,6 +18,7 @@ import io
 import os
 
 from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.audio_names import Listed
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, places, rows
 from s3prl_sb.dataio.tables import (
@@ -95,10 +96,14 @@ def prepare_fluent_speech_commands(
     for slot in slots:
         check_classes(splits, slot, lambda split: spots)
     records = [record for found in splits.values() for record in found.values()]
+    listed = Listed()
+    for record in records:
+        record["wav"] = listed.find(record["wav"]) or record["wav"]
     wavs = [record["wav"] for record in records]
     lines = [spots[name] for found in splits.values() for name in found]
     for record, length in zip(records, headers.durations(wavs, lines)):
         record["duration"] = length
+    warn_of_leaks(splits, tables)
     return manifest.finish(splits, save_folder, arguments, slots)
 
 

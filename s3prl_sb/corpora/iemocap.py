@@ -27,6 +27,7 @@ import re
 
 from s3prl_sb.corpora.completeness import warn_if_short
 from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.audio_names import Listed, hint
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -240,11 +241,14 @@ def _read_session(corpus, session, turns, places):
 
 
 def _check_audio(turns, places):
-    missing = [
-        f"{places[name]}: missing audio file {record['wav']}"
-        for name, record in turns.items()
-        if not os.path.isfile(record["wav"])
-    ]
+    """Finds the files, which may have been converted; an error names the missing."""
+    listed, missing = Listed(), []
+    for name, record in turns.items():
+        found = listed.find(record["wav"])
+        if not found:
+            fault = f"missing audio file {record['wav']}{hint(record['wav'])}"
+            missing.append(f"{places[name]}: {fault}")
+        record["wav"] = found
     if missing:
         way_out = "Unpack IEMOCAP so that these are there: SessionN/sentences/wav/…"
         raise ManifestError.listing(missing, way_out, len(turns))

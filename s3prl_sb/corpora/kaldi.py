@@ -2,7 +2,8 @@
 
 =============  ====================================================================
 ``wav.scp``    ``<recording> <path>``
-``segments``   ``<utterance> <recording> <start> <stop>``, in seconds
+``segments``   ``<utterance> <recording> <start> <stop>``, in seconds; the stop -1 is
+               the recording's end
 ``utt2spk``    ``<utterance> <speaker>``
 ``rttm``       in place of ``segments`` and ``utt2spk``, where these are absent
 =============  ====================================================================
@@ -16,10 +17,13 @@ Authors
 
 import os
 
-from s3prl_sb.corpora.recordings import make_records
+from s3prl_sb.corpora.moved import Moved
+from s3prl_sb.corpora.recordings import TO_THE_END, make_records
 from s3prl_sb.corpora.rttm import rttm_rows, seconds
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+
+ENDS = ("-1", "-1.0", "-1.00")
 
 
 def read_kaldi(folder, roots=()):
@@ -65,17 +69,17 @@ def read_kaldi(folder, roots=()):
         raise ManifestError(
             f"{folder}: neither 'segments' nor 'rttm', so nothing says who speaks when."
         )
-    audio, scp = {}, os.path.join(folder, "wav.scp")
+    audio, scp, moved = {}, os.path.join(folder, "wav.scp"), Moved([*roots, folder])
     for name, (path, place) in _table(scp, 2).items():
         if path.endswith("|"):
             raise ManifestError(
                 f"{place}: '{name}' is the output of a command, {path!r}. Run it, and "
                 "name the file that it makes."
             )
-        places = [os.path.normpath(os.path.join(r, path)) for r in (*roots, folder)]
-        audio[name] = next(filter(os.path.isfile, places), places[0]), place
+        audio[name] = moved.find(path), place
     if not audio:
         raise ManifestError(f"{scp}: names no recording. Get a sound copy of it.")
+    moved.report(scp)
     return make_records(audio, segments)
 
 
@@ -90,8 +94,9 @@ def _segments(folder):
                 f"{folder}/utt2spk lacks it."
             )
         speaker = speakers[utterance][0]
-        times = seconds(start, "start", place), seconds(stop, "stop", place)
-        found.append((recording, speaker, *times, place))
+        start = seconds(start, "start", place)
+        end = TO_THE_END if stop in ENDS else seconds(stop, "stop", place)
+        found.append((recording, speaker, start, end, place))
     return found
 
 

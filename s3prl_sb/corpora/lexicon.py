@@ -6,7 +6,8 @@ A lexicon is a text file with a line for each pronunciation, the word and its ph
 
 as LibriSpeech's (https://www.openslr.org/11) and CMUdict. The phones are ARPAbet with
 stress, and SIL and SPN (spoken noise): 71 in all. Of a word with several pronunciations
-the first counts, also over files.
+the first counts, also over files; ``ABOUT(2)`` is one more of ``ABOUT``. Lexica may be
+packed with gzip.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -30,6 +31,7 @@ from s3prl_sb.dataio.tables import (
     warn_of_leaks,
 )
 from s3prl_sb.dataio.values import make_texts
+from s3prl_sb.lobes.lexica import VARIANT
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def read_lexicon(paths, words=None, phones=PHONES):
             if not line.strip() or line.startswith(COMMENT):
                 continue
             word, *sounds = line.split()
-            word = word.upper()
+            word = VARIANT.sub("", word).upper()
             if word in found or (words is not None and word not in words):
                 continue
             wrong = [sound for sound in sounds if sound not in known]

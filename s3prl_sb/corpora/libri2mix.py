@@ -24,8 +24,10 @@ import numpy as np
 import soundfile
 
 from s3prl_sb.corpora.kaldi import read_kaldi
+from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import check_speech, make_records
 from s3prl_sb.dataio import headers, manifest, tables
+from s3prl_sb.dataio.audio_names import openable
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
@@ -155,7 +157,7 @@ def _metadata(data_folder):
 
 def _read_metadata(path, roots):
     """``{recording: record}`` of a CSV of LibriMix."""
-    mixtures, sources, places = {}, [], []
+    mixtures, sources, places, moved = {}, [], [], Moved(roots)
     table = csv.DictReader(manifest.read_text(path).splitlines())
     for row in table:
         place = f"{path}:{table.line_num}"
@@ -173,12 +175,13 @@ def _read_metadata(path, roots):
                 f"{place}: mixture_ID '{name}' does not name two speakers, as "
                 "4077-13754-0001_5142-33396-0065 does"
             )
-        mixtures[name] = _find(row["mixture_path"], roots), place
+        mixtures[name] = moved.find(row["mixture_path"]), place
         for speaker, column in zip(speakers, SOURCES):
-            sources.append((name, speaker, _find(row[column], roots)))
+            sources.append((name, speaker, moved.find(row[column])))
             places.append(place)
     if not mixtures:
         raise ManifestError(f"{path}: has no rows. Get a sound copy of the table.")
+    moved.report(path)
     # Headers first: missing files are all named at once
     headers.durations([source[2] for source in sources], places)
     with ThreadPoolExecutor(4) as pool:
@@ -218,7 +221,7 @@ def loud_spans(path, below_peak=35.0, shortest=0.2):
     ...     loud_spans(folder + "/a.wav")
     [(0.5, 1.0)]
     """
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    samples, rate = soundfile.read(openable(path), dtype="float32", always_2d=True)
     size = max(1, rate // 50)
     samples = np.pad(samples.mean(1), (0, -len(samples) % size))
     power = np.mean(samples.reshape(-1, size).astype(np.float64) ** 2, axis=1)
@@ -232,9 +235,3 @@ def loud_spans(path, below_peak=35.0, shortest=0.2):
             start = spans.pop()[0]
         spans.append((start, stop))
     return [(float(a), float(b)) for a, b in spans if b - a >= shortest]
-
-
-def _find(path, roots):
-    """The path where it is: absolute, or from one of the roots."""
-    paths = [os.path.normpath(os.path.join(root, path)) for root in roots]
-    return next(filter(os.path.isfile, paths), paths[0])

@@ -25,6 +25,7 @@ from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.corpora.lexicon import PHONES, add_phones, check_unknown_words
 from s3prl_sb.corpora.librilight import librilight_folders
 from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.audio_names import as_id, hint, is_audio
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
 
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 VERSION = "librispeech/1"  # another one makes finished preparations stale
 SUFFIX = ".trans.txt"
-AUDIO = (".flac", ".wav")  # as published, or converted
 LEXICA = "librispeech-lexicon*.txt"  # in data_folder, by default
 UTTERANCES = {  # as published
     "train-clean-100": 28539,
@@ -167,7 +167,7 @@ def prepare_librispeech(
     arguments = {
         "version": VERSION,
         "folders": folders,
-        "listing": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        "listing": hashlib.sha256("\n".join(map(as_id, lines)).encode()).hexdigest(),
         "lexicon": [manifest.digest(path) for path in lexicon],
         "unknown_words": unknown_words,
         "phones": list(phones) if lexicon else None,
@@ -266,7 +266,7 @@ def _transcriptions(folder):
         names = [n for n in sorted(os.listdir(chapter)) if not n.startswith(".")]
         told = [chapter / name for name in names if name.endswith(SUFFIX)]
         files += told
-        if not told and any(os.path.splitext(name)[1] in AUDIO for name in names):
+        if not told and any(map(is_audio, names)):
             usual = f"{chapter.parent.name}-{chapter.name}{SUFFIX}"
             silent.append(f"{chapter}: audio, but no {usual}")
     return files, silent
@@ -275,10 +275,11 @@ def _transcriptions(folder):
 def _read_chapter(file, records, places):
     """Adds a chapter's recordings; gives those that have no transcription."""
     audio = {}
-    for name in sorted(os.listdir(file.parent)):
-        stem, suffix = os.path.splitext(name)
-        if suffix in AUDIO and not name.startswith("."):
-            audio.setdefault(stem, name)
+    names = sorted(
+        os.listdir(file.parent), key=lambda n: (n.lower()[-5:] != ".flac", n)
+    )
+    for name in filter(is_audio, names):  # as published, or else converted
+        audio.setdefault(os.path.splitext(name)[0], name)
     missing, written = [], set()
     lines = manifest.read_text(file).splitlines()
     for number, line in enumerate(lines, 1):
@@ -294,7 +295,8 @@ def _read_chapter(file, records, places):
         if name in places:
             raise ManifestError(f"{place}: {name} again, first {places[name]}")
         if name not in audio:
-            missing.append(f"{place}: missing audio file {file.parent / name}.flac")
+            wav = f"{file.parent / name}.flac"
+            missing.append(f"{place}: missing audio file {wav}{hint(wav)}")
             continue
         written.add(name)
         places[name] = place

@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.dataio import headers, manifest, rows, tables
+from s3prl_sb.dataio.audio_names import Listed
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.files import read_json, write_json
 
@@ -27,6 +28,7 @@ URL = "https://speech.fit.vutbr.cz/files/quesst14Database.tgz"
 SETS = ("documents", "valid", "test")
 LISTS = dict(zip(SETS, ("utterances", "dev", "eval")))
 TRIALS = "trials.json"
+PART = re.compile(r"_T\d+$")  # the truth about one type of queries: quesst14_dev_T1
 NOBODY = "NO_KEYWORD"  # stands for a query on RTTM lines about none
 
 
@@ -116,7 +118,7 @@ def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=F
         logger.info("Truth of the %s set: %s", split, path)
         pairs = _read_rttm(path) if path.suffix == ".rttm" else _read_tsv(path)
         trials[split] = _by_query(pairs, listed[split], listed["documents"], path)
-    searched = {}
+    searched, converted = {}, Listed()
     for name, records in listed.items():
         languages = sorted({record["language"] for record in records.values()})
         if language != "all":
@@ -128,6 +130,8 @@ def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=F
             )
         searched[name] = records
         lines = [places[name][utterance] for utterance in records]
+        for record in records.values():
+            record["wav"] = converted.find(record["wav"]) or record["wav"]
         lengths = headers.durations([r["wav"] for r in records.values()], lines)
         for record, length in zip(records.values(), lengths):
             record["duration"] = length
@@ -206,8 +210,10 @@ def load_query_tables(files):
         As :func:`read_trials` gives it.
     """
     searched = {name: tables.load_table(str(path)) for name, path in files.items()}
+    queries = [name for name in files if name != "documents"]
+    tables.warn_of_leaks({split: searched[split] for split in queries}, files)
     trials = {"documents": sorted(searched["documents"])}
-    for split in [name for name in files if name != "documents"]:
+    for split in queries:
         trials[split] = _take_truth(searched, split, str(files[split]))
     _check_held(searched, trials, files)
     return searched, trials
@@ -239,13 +245,15 @@ def _skipped(outputs, save_folder):
 def _find_truth(root, key):
     folder = root / "scoring" / f"groundtruth_quesst14_{key}"
     usual = folder / f"quesst14_{key}.rttm"
-    found = [usual, *sorted(folder.glob("[!.]*.rttm")), folder / "trials.tsv"]
-    for path in found:
+    others = sorted(folder.glob("[!.]*.rttm"))
+    whole = [path for path in others if not PART.search(path.stem)]
+    for path in (usual, *whole[: len(whole) == 1], folder / "trials.tsv"):
         if path.is_file():
             return path
+    there = f"; {', '.join(path.name for path in others)} is not all of it"
     raise ManifestError(
-        f"{usual}: the truth is missing, and so is {found[-1].name}. It is part of "
-        f"the corpus: unpack {URL} anew."
+        f"{usual}: the truth is missing, and so is trials.tsv{there if others else ''}."
+        f" It is part of the corpus: unpack {URL} anew."
     )
 
 

@@ -12,6 +12,7 @@ Authors
 from s3prl_sb.dataio import headers
 from s3prl_sb.dataio.manifest import ManifestError
 
+TO_THE_END = -1.0  # a segment's stop, of Kaldi
 TOLERANCE = 0.1  # seconds that an annotation may go beyond the audio
 
 
@@ -59,7 +60,8 @@ def make_records(audio, segments, regions=None):
     audio : dict
         ``{recording: (path, place)}``; ``place`` ("file:line") is for errors.
     segments : list
-        (recording, speaker, start, stop, place). Those of recordings that are not in
+        (recording, speaker, start, stop, place); the stop may be ``TO_THE_END``. Those
+        of recordings that are not in
         ``audio`` are an error, and so are those beyond the audio, if regions count
         them; recordings without segments are silent.
     regions : dict, optional
@@ -97,13 +99,17 @@ def make_records(audio, segments, regions=None):
             "segments": [],
             "regions": spans and [[a, min(b, length)] for a, b in spans if a < length],
         }
+    for name, (_, place) in audio.items():
+        _check_name(name, "recording", place)
     for name, speaker, start, stop, place in segments:
+        _check_name(speaker, "speaker", place)
         if name not in records:
             raise ManifestError(
                 f"{place}: a segment of '{name}', which has no audio. Add the file, or "
                 "drop the line."
             )
         length = records[name]["duration"]
+        stop = length if stop == TO_THE_END else stop
         if not 0 <= start <= stop:
             raise ManifestError(
                 f"{place}: '{name}': a segment from {start} to {stop} s. Times are in "
@@ -123,3 +129,12 @@ def make_records(audio, segments, regions=None):
         record["segments"].sort(key=lambda s: (s[1], s[2], s[0]))
         record["speakers"] = sorted({speaker for speaker, _, _ in record["segments"]})
     return records
+
+
+def _check_name(name, what, place):
+    """What is predicted goes into RTTM files, at the end of a run."""
+    if name.split() != [name]:
+        raise ManifestError(
+            f"{place}: the {what} {name!r} has a space, which RTTM files cannot hold. "
+            "Rename it."
+        )

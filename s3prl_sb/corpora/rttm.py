@@ -60,10 +60,22 @@ def rttm_rows(path):
     for number, fields in _lines(path):
         if fields[0] in OTHERS:
             continue
+        if fields[0] == "SPEAKER" and len(fields) > 10:
+            raise ManifestError(
+                f"{path}:{number}: {len(fields)} fields, where RTTM has 9 or 10 "
+                f"between spaces: a name with a space in {' '.join(fields)!r}? Write "
+                "speaker_1, not speaker 1."
+            )
         if fields[0] != "SPEAKER" or len(fields) < 8:
             raise ManifestError(
                 f"{path}:{number}: malformed line {' '.join(fields)!r}. Expected "
                 f"'{SEGMENT}'"
+            )
+        if len(fields) > 8 and not _is_confidence(fields[8]):
+            raise ManifestError(
+                f"{path}:{number}: the 9th field, {fields[8]!r}, is no confidence (0 "
+                f"to 1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
+                "speaker_1, not speaker 1."
             )
         start, duration = (
             seconds(fields[i], name, f"{path}:{number}")
@@ -171,6 +183,13 @@ def _lines(path):
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if line.strip() and not line.lstrip().startswith(";;"):
             yield number, line.split()
+
+
+def _is_confidence(field):
+    try:
+        return field == "<NA>" or 0 <= float(field) <= 1
+    except ValueError:
+        return False
 
 
 def _field(name):

@@ -6,9 +6,11 @@
                               table's folder
 ``speaker`` or ``spk``        who speaks; empty, with empty times, in the row of a
                               recording without speech
-``start`` or ``start_sec``    seconds, in the recording
-``stop`` or ``end_sec``       seconds, in the recording
-any other                     not read (S3PRL's ``duration`` and ``utt_id``)
+``start`` and ``stop``        seconds, in the recording; other names, and samples:
+                              :mod:`s3prl_sb.dataio.segment_times`
+``duration``                  of the segment, in the place of ``stop``; beside it not
+                              read (in S3PRL's tables it is that of the recording)
+any other                     not read (S3PRL's ``utt_id``)
 ============================  ===================================================
 
 In JSON a segment is ``{"utt_id": {"record_id": …, "wav": …, …}}``, its times null
@@ -18,17 +20,18 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 import os
 
 from s3prl_sb.corpora.recordings import check_speech, make_records
-from s3prl_sb.corpora.rttm import seconds
-from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio import headers, manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, rows
+from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns
 from s3prl_sb.dataio.values import check_values
 
-VERSION = "segment_tables/2"  # another one makes finished preparations stale
-COLUMNS = ("record_id", "wav", "speaker", "start", "stop")
+VERSION = "segment_tables/3"  # another one makes finished preparations stale
+COLUMNS = ("record_id", "wav", "speaker")
 
 
 def prepare_segment_tables(
@@ -94,18 +97,20 @@ def prepare_segment_tables(
 def load_segment_table(path):
     """Reads one table: ``{recording: record}``."""
     folder = os.path.dirname(os.path.abspath(path))
-    audio, segments = {}, []
-    for _, line, row in rows(path):
+    audio, segments, found, rates = {}, [], rows(path), {}
+    times = _times(found, path)
+    for _, line, row in found:
         place = f"{path}:{line}"
         if not isinstance(row, dict):
             raise ManifestError(f"{place}: {row!r} is not an object")
         row = {ALIASES.get(key, key): row[key] for key in row}
         row = {k: "" if value is None else str(value) for k, value in row.items()}
         missing = [column for column in COLUMNS if column not in row]
+        missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
         if missing:
             raise ManifestError(
                 f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
-                f"Needed: {', '.join(COLUMNS)}."
+                f"Needed: {', '.join(COLUMNS)}, start, stop."
             )
         check_values(row["record_id"], row, place)
         name, wav, speaker = row["record_id"], row["wav"], row["speaker"]
@@ -127,12 +132,42 @@ def load_segment_table(path):
                 f"{place}: '{name}' is {wav} here, but {known} in {first}. Give every "
                 "recording its own record_id."
             )
-        if not speaker and not row["start"] and not row["stop"]:
+        start, stop = (
+            _seconds(row[column.name], column, wav, rates, place)
+            for column in times.values()
+        )
+        if not speaker and start is stop is None:
             continue  # a recording without speech
         if not speaker:
             raise ManifestError(f"{place}: '{name}': a segment without a speaker")
-        times = (seconds(row[key], key, place) for key in ("start", "stop"))
-        segments.append((name, speaker, *times, place))
+        for column, value in zip(times.values(), (start, stop)):
+            if value is None or not 0 <= value < math.inf:
+                raise ManifestError(
+                    f"{place}: {column.name} {row[column.name]!r} is no time. Give "
+                    f"{column.unit}, from 0 on."
+                )
+        if "duration" in times:
+            stop = round(start + stop, 6)
+        segments.append((name, speaker, start, stop, place))
     if not audio:
         raise ManifestError(f"{path}: the table is empty. Add a row or more.")
     return make_records(audio, segments)
+
+
+def _times(found, path):
+    """The columns of the start, and of the stop or else of the duration."""
+    dicts = [row for _, _, row in found if isinstance(row, dict)]
+    times = time_columns({key: None for row in dicts for key in row}, f"{path}:1")
+    check_alike(dicts, times, (*COLUMNS, *ALIASES), f"{path}:1")
+    last = "duration" if "duration" in times and "stop" not in times else "stop"
+    return {key: times[key] for key in ("start", last) if key in times}
+
+
+def _seconds(value, column, wav, rates, place):
+    """A cell in seconds; ``rates`` are those of the audio files, as far as asked."""
+    found = read_time(value, column, place)
+    if found is not None and column.unit == "samples":
+        if wav not in rates:
+            rates[wav] = headers.audio_info(wav)[0]
+        found = round(found / rates[wav], 6)
+    return found

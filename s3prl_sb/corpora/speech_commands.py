@@ -23,6 +23,7 @@ from pathlib import Path
 
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.audio_names import Listed, as_id, only_audio
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -138,7 +139,7 @@ def prepare_speech_commands(
         "test_folder": test_folder,
         "rule": [version, labels, silence],
         "files": len(found) + len(tests) + len(noises),
-        "listing": hashlib.sha256(listing.encode("utf-8", "replace")).hexdigest(),
+        "listing": hashlib.sha256(as_id(listing).encode()).hexdigest(),
     }
     paths = manifest.finished(save_folder, arguments)
     if paths:
@@ -159,8 +160,8 @@ def prepare_speech_commands(
             "duration": length,
             "start": None,
             "stop": None,
-            "label": _label(word) if labels == "superb" else word,
-            "speaker": name.split("_nohash_")[0] if "_nohash_" in name else None,
+            "label": _label(word) if labels == "superb" else as_id(word),
+            "speaker": as_id(name.split("_nohash_")[0]) if "_nohash_" in name else None,
         }
         prefix = "test_set--" if separate else ""
         _add(splits[split], prefix, word, name, record)
@@ -189,7 +190,7 @@ def speaker_split(name):
     True
     """
     speaker = re.sub(r"_nohash_.*$", "", os.path.basename(name))
-    number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    number = int(hashlib.sha1(os.fsencode(speaker)).hexdigest(), 16)
     percent = number % (MAX_PER_CLASS + 1) * (100.0 / MAX_PER_CLASS)
     if percent < VALID_PERCENT:
         return "valid"
@@ -228,19 +229,17 @@ def _class_folders(folder):
     classes = {}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir() and entry.name != NOISE and not entry.name.startswith("."):
-            names = _audio_names(entry.path)
-            if names:
-                classes[entry.name] = names
+            classes[entry.name] = sorted(os.listdir(entry.path))
+    listed = [os.path.join(word, name) for word in classes for name in classes[word]]
+    classes = {}
+    for word, name in map(os.path.split, only_audio(listed, folder)):
+        classes.setdefault(word, []).append(name)
     return classes
 
 
 def _audio_names(folder):
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return [
-        name
-        for name in names
-        if name.lower().endswith(headers.AUDIO_SUFFIXES) and not name.startswith(".")
-    ]
+    return only_audio(names, folder)
 
 
 def _noise_files(corpus):
@@ -303,7 +302,10 @@ def _find_test_set(corpus):
 
 
 def _read_lists(corpus, needed):
-    """``{"word/file": split}`` of the corpus' lists; empty if it has none."""
+    """``{"word/file": split}`` of the corpus' lists; empty if it has none.
+
+    Without the files' endings: they may have been converted.
+    """
     paths = {split: os.path.join(corpus, name) for split, name in LISTS.items()}
     absent = [path for path in paths.values() if not os.path.isfile(path)]
     if len(absent) == len(paths) and not needed:
@@ -313,15 +315,18 @@ def _read_lists(corpus, needed):
             f"{absent[0]}: no such file. The corpus is split by "
             f"{' and '.join(LISTS.values())}: put both there."
         )
-    splits, listed = {}, 0
+    splits, files, listed = {}, {}, 0
     for split, path in paths.items():
-        names = manifest.read_text(path).split()
-        twice = [name for name in names if splits.get(name, split) != split]
+        written = manifest.read_text(path).split()
+        names = [os.path.splitext(name)[0] for name in written]
+        twice = [w for n, w in zip(names, written) if splits.get(n, split) != split]
         if twice:
             raise ManifestError(f"{path}: {twice[0]} is in the other list too")
         splits.update(dict.fromkeys(names, split))
         listed += len(names)
-    absent = [name for name in splits if not os.path.isfile(os.path.join(corpus, name))]
+        files.update(zip(names, written))
+    there = Listed()
+    absent = [n for n in files.values() if not there.find(os.path.join(corpus, n))]
     if absent:
         message = "%s: %d of the %d listed recordings are absent, such as %s"
         logger.warning(message, corpus, len(absent), listed, absent[0])
@@ -329,7 +334,8 @@ def _read_lists(corpus, needed):
 
 
 def _split(word, name, lists):
-    return lists.get(f"{word}/{name}", "train") if lists else speaker_split(name)
+    stem = os.path.splitext(name)[0]
+    return lists.get(f"{word}/{stem}", "train") if lists else speaker_split(name)
 
 
 def _label(word):
@@ -338,7 +344,7 @@ def _label(word):
 
 def _add(records, prefix, word, name, record):
     """Adds a record by an id without slashes, fit for a file name."""
-    key = f"{prefix}{word}--{os.path.splitext(name)[0]}"
+    key = as_id(f"{prefix}{word}--{os.path.splitext(name)[0]}")
     if key in records:
         raise ManifestError(
             f"{record['wav']}: same name as {records[key]['wav']}. Remove one of them."
@@ -361,7 +367,7 @@ def _add_silence(splits, wav, length, test_is_separate):
     start = 0
     for split, count in counts.items():
         for second in range(start, start + count):
-            stem = os.path.splitext(os.path.basename(wav))[0]
+            stem = as_id(os.path.splitext(os.path.basename(wav))[0])
             splits[split][f"{SILENCE}--{stem}--{second:04d}"] = {
                 "wav": wav,
                 "duration": 1.0,

@@ -11,6 +11,7 @@ import os
 import re
 
 from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio.audio_names import Listed, hint
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
@@ -21,7 +22,7 @@ SPLIT_FILES = ("iden_split.txt", "veri_test_class.txt")  # the corpus', S3PRL's 
 SPLIT_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt"
 CODES = dict(zip("123", SPLITS))
 FOLDERS = ("dev/wav", "test/wav", "wav")  # as unpacked, or merged
-LINE = re.compile(r"([123])\s+((id\d{5})/([^/\s]+)/[^/\s]+\.wav)")
+LINE = re.compile(r"([123])\s+((id\d{5})/([^/\s]+)/[^/\s]+\.\w+)")
 
 
 def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=False):
@@ -166,6 +167,7 @@ def find_audio(records, data_folder, places):
     """Makes the listed paths absolute; an error lists what is not there."""
     folders = audio_folders(data_folder)
     homes, missing = {}, []  # homes: {speaker: folders}, as asking per file is slow
+    listed = Listed()
     for name, record in records.items():
         speaker = record["wav"].split("/")[0]
         if speaker not in homes:
@@ -173,9 +175,12 @@ def find_audio(records, data_folder, places):
                 f for f in folders if os.path.isdir(os.path.join(f, speaker))
             ]
         paths = [os.path.join(f, *record["wav"].split("/")) for f in homes[speaker]]
-        found = next(filter(os.path.isfile, paths), None)
+        found = next(filter(None, map(listed.find, paths)), None)
         if found is None:
-            missing.append(f"{places[name]}: missing audio file {record['wav']}")
+            remark = next(filter(None, map(hint, paths)), "")
+            missing.append(
+                f"{places[name]}: missing audio file {record['wav']}{remark}"
+            )
         record["wav"] = found
     if missing:
         way_out = (

@@ -23,6 +23,7 @@ from s3prl_sb.corpora.voxceleb1 import (
     find_list,
 )
 from s3prl_sb.dataio import headers, manifest, tables, trials
+from s3prl_sb.dataio.audio_names import only_audio
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS
 
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 VERSION = "voxceleb1_asv/1"  # another one makes finished preparations stale
 TRIAL_FILES = ("veri_test.txt", "voxceleb1_test_v2.txt")  # the corpus', S3PRL's name
 TRIAL_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/veri_test.txt"
-WAV = r"id\d{5}/[^/\s]+/[^/\s]+\.wav"
+WAV = r"id\d{5}/[^/\s]+/[^/\s]+\.\w+"
 LINE = re.compile(rf"([01])\s+({WAV})\s+({WAV})")
 SPEAKER = re.compile(r"id\d{5}")
 SPEAKERS = 1211  # outside the test, as published
@@ -304,16 +305,17 @@ def _recordings(data_folder, tested):
     """All recordings but those of the speakers of the test."""
     records = {}
     for folder in audio_folders(data_folder):
+        found = []
         for speaker in sorted(os.listdir(folder)):
             if not SPEAKER.fullmatch(speaker) or speaker in tested:
                 continue
             for video in _listed(os.path.join(folder, speaker)):
-                path = os.path.join(folder, speaker, video)
-                for file in _listed(path):
-                    if file.endswith(".wav"):
-                        name, record = _record(f"{speaker}/{video}/{file}")
-                        record["wav"] = os.path.join(path, file)
-                        records.setdefault(name, record)
+                files = _listed(os.path.join(folder, speaker, video))
+                found += [f"{speaker}/{video}/{file}" for file in files]
+        for wav in only_audio(found, folder):
+            name, record = _record(wav)
+            record["wav"] = os.path.join(folder, *wav.split("/"))
+            records.setdefault(name, record)
     if not records:
         raise ManifestError(
             f"{data_folder}: no recordings of speakers outside the test. Unpack "

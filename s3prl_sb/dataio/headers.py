@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from s3prl_sb import progress
 from s3prl_sb.dataio import containers, sound_files
+from s3prl_sb.dataio.audio_names import READABLE, ending, hint
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 #: Hz, of audio: below it speech is gone, above no converter works.
 RATES = range(500, 1_000_001)
 
@@ -44,7 +44,7 @@ def audio_info(path):
 def _info(path):
     """As :func:`audio_info`; and what there is to say of the container."""
     if not os.path.isfile(path):
-        raise ManifestError(f"{path}: no such audio file")
+        raise ManifestError(f"{path}: no such audio file{hint(path)}")
     try:
         container = containers.look(path)
         with sound_files.opened(path, container) as info:
@@ -54,9 +54,9 @@ def _info(path):
             f"{path}: {fault}. Get a sound copy of it, or leave it out."
         ) from fault
     except (RuntimeError, TypeError, OSError) as fault:
-        suffix = os.path.splitext(path)[1].lower()
+        suffix = ending(path)
         way_out = "Get a sound copy of it, or leave it out."
-        if suffix not in AUDIO_SUFFIXES:
+        if suffix not in READABLE or suffix == ".sph":
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
         message = f"{path}: cannot be read as audio ({sound_files.told(fault)}). "

@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import read_json, write_json, write_text
+from s3prl_sb.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,9 @@ def write(records, path):
     for name in sorted(records):
         record = {"start": None, "stop": None, **records[name]}
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, sort_keys=True)
-        lines.append(f"{json.dumps(name, ensure_ascii=False)}: {text}")
+        line = f"{json.dumps(name, ensure_ascii=False)}: {text}"
+        # Names of files need not be UTF-8: their other bytes are written \udc..
+        lines.append(line.encode("utf-8", "backslashreplace").decode())
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
@@ -106,13 +108,13 @@ def json_rows(path):
 
 
 def read_text(path):
-    """A text file's content, with or without a byte-order mark."""
+    """A text file's content; it may have a byte-order mark or be packed with gzip."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return decoded(Path(path).read_bytes())
     except FileNotFoundError as fault:
         raise ManifestError(f"{path}: no such file") from fault
-    except UnicodeDecodeError as fault:
-        raise ManifestError(f"{path}: not UTF-8, {fault.reason}. Save it so") from fault
+    except ValueError as fault:
+        raise ManifestError(f"{path}: {fault}. Save the file as UTF-8.") from fault
 
 
 def unique(rows, path):

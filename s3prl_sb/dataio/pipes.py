@@ -17,8 +17,8 @@ import torch
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
+from s3prl_sb.dataio.audio_names import only_audio
 from s3prl_sb.dataio.dataset import Pipe, generator
-from s3prl_sb.dataio.headers import AUDIO_SUFFIXES
 
 __all__ = [
     "AddNoise",
@@ -114,7 +114,7 @@ class AddNoise(Pipe):
         self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
         if files is not None:
             paths = sorted(Path(files).expanduser().rglob("[!.]*"))
-            self.files = [str(p) for p in paths if p.suffix.lower() in AUDIO_SUFFIXES]
+            self.files = [str(path) for path in only_audio(paths, files)]
             if not self.files:
                 raise ValueError(f"no noise recordings under '{files}'")
 

@@ -11,14 +11,13 @@ import re
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.segment_times import time_columns
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 ALIASES = {  # S3PRL's and SpeechBrain's column names
     "ID": "id",
     "wav_path": "wav",
-    "start_sec": "start",
-    "end_sec": "stop",
     "transcription": "text",
     "spk": "speaker",
 }
@@ -26,7 +25,23 @@ ALIASES = {  # S3PRL's and SpeechBrain's column names
 
 def rows(path):
     """The (id, line, record) of each record of a table, as they stand in it."""
-    return manifest.json_rows(path) if suffix(path) == ".json" else csv_rows(path)
+    if suffix(path) != ".json":
+        return csv_rows(path)
+    found = manifest.json_rows(path)
+    return [(name, line, _unfolded(row, f"{path}:{line}")) for name, line, row in found]
+
+
+def _unfolded(row, place):
+    """A record whose audio is SpeechBrain's {file, start, stop}, in samples."""
+    wav = row.get("wav") if isinstance(row, dict) else None
+    if not isinstance(wav, dict) or "file" not in wav:
+        return row
+    if {"start", "stop"} & row.keys():
+        raise ManifestError(
+            f"{place}: start and stop stand beside wav and in it. Keep one of them."
+        )
+    times = {f"{k}_sample": wav[k] for k in ("start", "stop") if k in wav}
+    return {**row, "wav": wav["file"], **times}
 
 
 def records(path):
@@ -84,16 +99,21 @@ def check_id(name, place):
 
 def csv_rows(path):
     """The (id, line, record) of each row of a CSV or TSV, cells as text."""
+    cells = csv_cells(path)
+    named = time_columns(cells[0][1] if cells else (), f"{path}:1")
+    keys = [named[key].name for key in ("start", "stop") if key in named]
+    if "stop" not in named and "start" in named and "duration" in named:
+        keys.append(named["duration"].name)
     return [
-        (record.pop("id", None) or _id(record), line, record)
-        for line, record in csv_cells(path)
+        (record.pop("id", None) or _id(record, keys), line, record)
+        for line, record in cells
     ]
 
 
-def _id(record):
+def _id(record, times):
     """An id made of the path and the segment."""
-    times = [record[key] for key in ("start", "stop") if record.get(key)]
-    return "_".join([os.path.splitext(record["wav"])[0], *times])
+    told = [record[key] for key in times if record.get(key)]
+    return "_".join([os.path.splitext(record["wav"])[0], *told])
 
 
 def csv_cells(path, needed=("wav",), aliases=ALIASES):

@@ -7,22 +7,26 @@ Any recipe takes these in place of its corpus. Columns (CSV) or keys (JSON):
                                table's folder, ``{data_root}`` or ``$data_root``
                                stands for another one
 ``id``                         optional in a CSV: else made of path and segment
-``start`` or ``start_sec``     optional, seconds; empty, NaN or null with the next
-``stop`` or ``end_sec``        for the whole file, alone for its start or end
-``duration``                   optional: seconds of the utterance, as in the file
+``start`` and ``stop``         optional, seconds; empty, NaN or null both for the
+                               whole file, one for its start or end. Other names,
+                               and samples: :mod:`s3prl_sb.dataio.segment_times`
+``duration``                   optional, seconds of the utterance: beside a start
+                               in the place of the stop, else it must agree
 any other, such as ``label``   kept; labels as text. Not the name of an item that is
                                computed, such as ``sig`` or ``tokens``
 =============================  ==================================================
 
-Durations are those of the audio files' headers; one that a table gives must agree.
+Durations are those of the audio files' headers; one that a table gives must agree with
+them, and with its start and stop.
 What a task learns is made text: 1 in a JSON file is the class "1", as in a CSV.
 """
 
+import itertools
 import logging
 import os
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.headers import durations
+from s3prl_sb.dataio.headers import audio_info, durations
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import (
     ALIASES,
@@ -33,14 +37,18 @@ from s3prl_sb.dataio.rows import (
     rows,
     suffix,
 )
+from s3prl_sb.dataio.segment_times import (
+    check_alike,
+    read_time,
+    settle,
+    time_columns,
+)
 from s3prl_sb.dataio.values import check_values, make_texts
 
 logger = logging.getLogger(__name__)
 
-VERSION = "tables/2"  # another one makes finished preparations stale
+VERSION = "tables/3"  # another one makes finished preparations stale
 SPLITS = ("train", "valid", "test")
-DURATION_TOLERANCE = 0.1  # seconds that a table's duration may be off
-NO_TIME = ("", "nan", "none", "null")
 
 
 def prepare_tables(
@@ -215,8 +223,11 @@ def warn_of_one_class(records, key, source):
 
 
 def warn_of_leaks(splits, sources):
-    """Logs how much of the very same audio stands in two of the splits."""
-    for first, second in (SPLITS[:2], SPLITS[::2], SPLITS[1:]):
+    """Logs how much of the very same audio stands in two of the splits.
+
+    ``splits`` are ``{split: {id: record}}``, ``sources`` names their files.
+    """
+    for first, second in itertools.combinations(splits, 2):
         audio = {(r["wav"], r["start"], r["stop"]): n for n, r in splits[first].items()}
         leaks = [
             (audio[part], name)
@@ -272,14 +283,17 @@ def complete(path, found, required, data_root):
     ``path``; the rest is as for :func:`load_table`.
     """
     folder = os.path.abspath(data_root or os.path.dirname(path))
-    keys = {key for _, _, row in found if isinstance(row, dict) for key in row}
+    keys = {key: 0 for _, _, row in found if isinstance(row, dict) for key in row}
+    if not found:
+        raise ManifestError(f"{path}: has no rows. Add one or more.")
+    times = time_columns(keys, f"{path}:1")
+    dicts = [row for _, _, row in found if isinstance(row, dict)]
+    check_alike(dicts, times, {*required, *ALIASES}, f"{path}:1")
     keys = {ALIASES.get(key, key) for key in keys}
     # What is asked for by another name of a column is that column.
     renamed = {k: ALIASES[k] for k in required if ALIASES.get(k, k) in keys - {k}}
     keys |= renamed.keys()
     absent = [also(key) for key in required if key not in keys]
-    if not found:
-        raise ManifestError(f"{path}: has no rows. Add one or more.")
     if absent:
         raise ManifestError(
             f"{path}:1: no column {', '.join(absent)}; found {', '.join(sorted(keys))}."
@@ -303,8 +317,11 @@ def complete(path, found, required, data_root):
             )
         wav = in_folder(record["wav"], folder)
         record["wav"] = os.path.normpath(os.path.join(folder, wav))
+        told = {key: record.pop(times[key].name, None) for key in times}
         for key in ("duration", "start", "stop"):
-            record[key] = _seconds(record.get(key), key, spots[name])
+            record[key] = None
+            if key in times:
+                record[key] = read_time(told[key], times[key], spots[name])
         check_values(name, record, spots[name])
         records[name] = record
     make_texts(records, required, lambda: spots)
@@ -312,47 +329,40 @@ def complete(path, found, required, data_root):
     for name, record in records.items():
         asked.setdefault(record["wav"], spots[name])
     lengths = dict(zip(asked, durations(list(asked), list(asked.values()))))
+    counted = [key for key, column in times.items() if column.unit == "samples"]
+    rates = {wav: audio_info(wav)[0] for wav in asked} if counted else {}
     for name, record in records.items():
-        _settle_segment(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
-    return manifest.validate(records, path, required, lines=lines)
+        for key in counted:
+            if record[key] is not None:
+                record[key] = round(record[key] / rates[record["wav"]], 6)
+        settle(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
+    manifest.validate(records, path, required, lines=lines)
+    warn_of_contradictions(records, required, spots)
+    return records
 
 
-def _settle_segment(record, length, place):
-    """Fills in start, stop and duration, given the seconds of the whole file."""
-    if record["start"] is None and record["stop"] is None:
-        said = record["duration"]
-        if said is not None and said <= 0:
-            return  # validate() says so
-        if said is not None and abs(said - length) > DURATION_TOLERANCE:
-            raise ManifestError(
-                f"{place}: duration {said}, but {record['wav']} has {length:.3f} s. Is "
-                "it of another file, or in samples? Give seconds, or omit it."
-            )
-        record["duration"] = length
-        return
-    record["start"] = record["start"] or 0.0
-    record["stop"] = length if record["stop"] is None else record["stop"]
-    if record["stop"] > length + manifest.TOLERANCE:
-        raise ManifestError(
-            f"{place}: segment {record['start']} to {record['stop']} goes beyond the "
-            f"{length:.3f} s of {record['wav']}. Times are in seconds."
+def warn_of_contradictions(records, required, spots):
+    """Logs how many rows have the very same audio as another one, and other labels.
+
+    ``required`` are the labels; without any, all that is no time counts.
+    """
+    first, faults = {}, []
+    for name, record in records.items():
+        part = record["wav"], record["start"], record["stop"]
+        known = first.setdefault(part, name)
+        keys = required or record.keys() - set(manifest.KEYS)
+        if any(record[key] != records[known][key] for key in keys):
+            faults.append((known, name))
+    if faults:
+        logger.warning(
+            "%s: '%s' is the same audio as '%s' in %s, with other labels. Such rows: "
+            "%d. Are there columns for their times?",
+            spots[faults[0][1]],
+            faults[0][1],
+            faults[0][0],
+            spots[faults[0][0]],
+            len(faults),
         )
-    if record["stop"] > record["start"]:  # else validate() says what is wrong
-        record["duration"] = record["stop"] - record["start"]
-    else:
-        record["duration"] = length
-
-
-def _seconds(value, key, place):
-    """A time as a float, or None where the cell is empty."""
-    if value is None or str(value).strip().lower() in NO_TIME:
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ManifestError(
-            f"{place}: {key} {value!r} is not a number. Give seconds or nothing."
-        ) from None
 
 
 def _some(labels):

@@ -9,11 +9,13 @@ Authors
 
 import os
 import random
+import re
 from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import check_id, csv_cells, suffix
+from s3prl_sb.dataio.segment_times import read_name
 from s3prl_sb.files import write_text
 
 COLUMNS = ("label", "wav_path1", "wav_path2")
@@ -209,5 +211,22 @@ def load_table(path, data_root=None):
 def _rows(path):
     """The (line, row) of each trial."""
     if suffix(path) == ".json":
-        return [(line, row) for _, line, row in manifest.json_rows(path)]
-    return csv_cells(path, COLUMNS, ALIASES)
+        found = [(line, row) for _, line, row in manifest.json_rows(path)]
+    else:
+        found = csv_cells(path, COLUMNS, ALIASES)
+    dicts = [row for _, row in found if isinstance(row, dict)]
+    timed = [
+        key for key in dict.fromkeys(k for row in dicts for k in row) if _timed(key)
+    ]
+    if timed and any(str(row.get(key) or "").strip() for row in dicts for key in timed):
+        raise ManifestError(
+            f"{path}:1: {', '.join(timed)}: a trial is about two whole files, so times "
+            "cannot be heeded. Cut the files, or take the columns out."
+        )
+    return found
+
+
+def _timed(key):
+    """Whether a column is the start or stop of one of the two: start1, end_2."""
+    found = read_name(re.sub(r"_?[12]$", "", key))
+    return found is not None and found[0] in ("start", "stop", "offset")

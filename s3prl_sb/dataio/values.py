@@ -6,6 +6,7 @@ Authors
 
 import json
 import math
+import os
 
 from s3prl_sb.dataio.manifest import ManifestError
 
@@ -56,15 +57,28 @@ def make_texts(records, keys, places):
 
 
 def check_values(name, record, place):
-    """An error at ``place`` if a manifest cannot hold a record, or its id ``name``."""
-    if _writable([name, record]):
+    """An error at ``place`` if a manifest cannot hold a record, or its id ``name``.
+
+    The name of a file may be of any bytes, as Python spells them.
+    """
+    wav = record.get("wav")
+    rest = {key: value for key, value in record.items() if key != "wav"}
+    if _writable([name, rest]) and (_writable(wav) or _names_a_file(wav)):
         return
-    wrong = [key for key, value in record.items() if not _writable([key, value])]
+    wrong = [key for key, value in rest.items() if not _writable([key, value])]
+    wrong = wrong or ["wav"] * (not _writable(wav))
     shown = f"{wrong[0]} {record[wrong[0]]!r}" if wrong else "id"
     raise ManifestError(
         f"{place}: {name!r}: {shown} is not finite, or not valid Unicode. Correct it, "
         "or write null."
     )
+
+
+def _names_a_file(path):
+    try:
+        return isinstance(path, str) and bool(os.fsencode(path))
+    except ValueError:
+        return False
 
 
 def _writable(value):

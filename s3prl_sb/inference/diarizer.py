@@ -4,13 +4,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from pathlib import Path
-
 import torch
 
 from s3prl_sb.corpora.rttm import rttm_lines
 from s3prl_sb.dataio.speaker_activity import decide, segments
 from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.recording_ids import recording_ids
 
 
 class Diarizer(SpeechModel):
@@ -70,12 +69,13 @@ class Diarizer(SpeechModel):
         return self.diarize_batch(wavs, wav_lens)
 
     def records(self, paths, failed=None):
-        """Of each file: ``wav``, ``recording`` (its name) and ``segments``: lists of
-        speaker, start and stop."""
-        for path, found in self.each(paths, self.diarize_file, failed):
-            recording = "_".join(Path(path).stem.split())
+        """Of each file: ``wav``, ``recording`` (an id, see
+        :mod:`~s3prl_sb.inference.recording_ids`) and ``segments``: lists of speaker,
+        start and stop."""
+        ids = recording_ids(paths)
+        for path, found in self.each(ids, self.diarize_file, failed):
             segments = [[speaker, float(a), float(b)] for speaker, a, b in found]
-            yield {"wav": str(path), "recording": recording, "segments": segments}
+            yield {"wav": str(path), "recording": ids[path], "segments": segments}
 
     def line(self, record):
         """RTTM."""

@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import torch
 
 from s3prl_sb.errors import MissingExtra
-from s3prl_sb.files import naming, read_text
-
-logger = logging.getLogger(__name__)
+from s3prl_sb.lobes.lexica import check_known, check_lexicon, spell, words_of
 
 #: From this version of Python on flashlight-text has no wheel (0.0.7).
 NO_WHEEL = (3, 13)
@@ -99,10 +96,11 @@ class LMDecoder:
     tokenizer : s3prl_sb.dataio.tokenizers.CharacterTokenizer
         Of the log-probabilities.
     lm : str
-        The n-gram model of words: ARPA, or a binary of KenLM.
+        The n-gram model of words: ARPA, also packed with gzip, or a binary of KenLM.
     lexicon : str, optional
         A file with a word and its characters a line, such as ``EGG E G G |``.
-        Default: the words of ``lm``, which then is an ARPA file.
+        Default: the words of ``lm``, which then is an ARPA file. Its words are written
+        as in ``lm``; texts are then as the tokenizer has them, in its case.
     beam : int
         Hypotheses that are kept after each frame.
     beam_threshold : float
@@ -145,14 +143,21 @@ class LMDecoder:
             raise FileNotFoundError(f"no language model at '{lm}'")
         with tempfile.TemporaryDirectory() as folder:
             if lexicon is None:
-                lexicon = Path(folder) / "lexicon.txt"
-                spellings = "".join(spell(tokenizer, words_of(lm)))
-                lexicon.write_text(spellings, encoding="utf-8")
+                words = words_of(lm)
+                lines = list(spell(tokenizer, words))
+                if not lines:
+                    raise ValueError(
+                        f"{lm}: none of its {len(words)} words can be written with the "
+                        f"tokens {' '.join(tokenizer.tokens)}. Give a lexicon, or "
+                        "another language model."
+                    )
             else:
-                lexicon = check_lexicon(lexicon, tokenizer)
+                lines = check_lexicon(lexicon, tokenizer)
+            written = Path(folder) / "lexicon.txt"
+            written.write_text("".join(lines), encoding="utf-8")
             try:
                 self.search = ctc_decoder(
-                    lexicon=str(lexicon),
+                    lexicon=str(written),
                     tokens=tokenizer.tokens,
                     lm=str(lm),
                     beam_size=beam,
@@ -170,6 +175,17 @@ class LMDecoder:
                     "binary, of bigrams at least: "
                     f"{str(fault).strip().splitlines()[-1]}"
                 ) from fault
+        self.tokenizer = tokenizer
+        if lexicon is not None:
+            words = list(dict.fromkeys(line.partition("\t")[0] for line in lines))
+            check_known(words, self._unknown(words), lexicon, lm)
+
+    def _unknown(self, words):
+        """Those words that the model scores as it scores any unknown one."""
+        lm, index = self.search.lm, self.search.word_dict.get_index
+        begin = lm.start(False)
+        score = lm.score(begin, index("<unk>"))[1]
+        return [w for w in words if lm.score(begin, index(w))[1] == score]
 
     def __call__(self, log_probs):
         """The best text.
@@ -182,104 +198,7 @@ class LMDecoder:
         Returns
         -------
         str or None
-            None: there is none in the beam.
+            In the tokenizer's case. None: there is none in the beam.
         """
         found = self.search(log_probs.detach().float().cpu()[None].contiguous())[0]
-        return " ".join(found[0].words) if found else None
-
-
-def words_of(arpa):
-    """The words of an n-gram model.
-
-    Arguments
-    ---------
-    arpa : str
-        An ARPA file.
-
-    Returns
-    -------
-    list of str
-        Without the marks of sentences and unknown words.
-    """
-    words, inside = [], False
-    with naming(arpa, "an ARPA file in UTF-8"), open(arpa, "rb") as file:
-        for line in file:
-            if line.startswith(b"\\"):
-                if inside:
-                    return words
-                inside = line.strip() == b"\\1-grams:"
-            elif inside and line.strip():
-                word = line.split()[1].decode("utf-8")
-                if not (word.startswith("<") and word.endswith(">")):
-                    words.append(word)
-            elif b"\0" in line:
-                break
-    raise ValueError(
-        f"'{arpa}' is no ARPA file, so its words are not known: give a lexicon."
-    )
-
-
-def spell(tokenizer, words):
-    """Lines of a lexicon, of the words that the tokenizer has the characters for.
-
-    Arguments
-    ---------
-    tokenizer : s3prl_sb.dataio.tokenizers.CharacterTokenizer
-        Spells.
-    words : list of str
-        The words.
-
-    Yields
-    ------
-    str
-        A line.
-
-    Example
-    -------
-    >>> from s3prl_sb.dataio.tokenizers import CharacterTokenizer
-    >>> list(spell(CharacterTokenizer(), ["EGG", "Ägypten"]))
-    ['EGG\\tE G G |\\n']
-    """
-    left_out = []
-    for word in words:
-        try:
-            yield f"{word}\t{' '.join(tokenizer.spell(word))}\n"
-        except ValueError:
-            left_out.append(word)
-    if left_out:
-        logger.warning(
-            "%d words of the language model cannot be written with the tokens, such "
-            "as %s: they are not decoded",
-            len(left_out),
-            ", ".join(map(repr, left_out[:3])),
-        )
-
-
-def check_lexicon(lexicon, tokenizer):
-    """The path of a lexicon, if all its characters are tokens.
-
-    Arguments
-    ---------
-    lexicon : str
-        The file.
-    tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
-        Has the tokens.
-
-    Returns
-    -------
-    pathlib.Path
-    """
-    path, known = Path(lexicon).expanduser(), set(tokenizer.tokens)
-    if not path.is_file():
-        raise FileNotFoundError(f"no lexicon at '{path}'")
-    lines = read_text(path, "a lexicon in UTF-8").split("\n")
-    for number, line in enumerate(lines, start=1):
-        word, *spelling = line.split() or [""]
-        unknown = [token for token in spelling if token not in known]
-        if unknown or (word and not spelling):
-            fault = f"{unknown[0]!r} is no token" if unknown else "no characters"
-            raise ValueError(
-                f"{path}:{number}: {fault}. A line is a word and its characters "
-                f"between spaces, such as {'EGG E G G |'!r}."
-            )
-    return path
+        return self.tokenizer.normalize(" ".join(found[0].words)) if found else None

@@ -375,7 +375,7 @@ def test_voxceleb1_errors(tmp_path):
     corpus = voxceleb1(tmp_path / "vox")
     split = corpus / "iden_split.txt"
     good = split.read_text().splitlines()
-    for line in ("4 id10001/v/1.wav", "1 id1/v/1.wav", "1 id10001/v/1.m4a", "hello"):
+    for line in ("4 id10001/v/1.wav", "1 id1/v/1.wav", "1 id10001/v/1", "hello"):
         split.write_text("\n".join([good[0], "", line]))
         with fails(f"{split}:3: malformed line '{line}'. Expected 1, 2 or 3"):
             prepare_voxceleb1_sid(corpus, save)

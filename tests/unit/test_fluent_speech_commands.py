@@ -266,3 +266,13 @@ def test_slots_that_are_other_names_of_columns(slots, ending, tmp_path):
     (record,) = manifest.read(paths["test"]).values()
     values = {"text": "go", **row}
     assert [record[slot] for slot in slots] == [values[slot] for slot in slots]
+
+
+def test_rows_of_training_in_the_test(tmp_path, caplog):
+    folder = corpus(tmp_path / "fsc")
+    rows = (folder / "data/train_data.csv").read_text()
+    prepare_fluent_speech_commands(folder, tmp_path / "save")
+    assert "a leak?" not in caplog.text
+    (folder / "data/test_data.csv").write_text(rows)
+    prepare_fluent_speech_commands(folder, tmp_path / "save")
+    assert f"test_data.csv share {len(ROWS)} recordings" in caplog.text

@@ -271,7 +271,7 @@ def test_tables(tmp_path, caplog):
         (COLUMNS + ",1,x.wav,u,ann,0,1\n", ["t.csv:2: no record_id"]),
         (COLUMNS + "a,1,,u,ann,0,1\n", ["t.csv:2: 'a': no path"]),
         (COLUMNS + "a,1,x.wav,u,,0,1\n", ["t.csv:2: 'a': a segment without a speaker"]),
-        (COLUMNS + "a,1,x.wav,u,ann,0,\n", ["t.csv:2: stop '' is no time"]),
+        (COLUMNS + "a,1,x.wav,u,ann,0,\n", ["t.csv:2: end_sec '' is no time"]),
         (COLUMNS + "a,1,x.wav,u,ann,0.5,0.1\n", ["t.csv:2: 'a': a segment from 0.5"]),
         (
             TABLE + "a,1,b.wav,u3,ann,0,1\n",
@@ -308,3 +308,79 @@ def test_other_kinds_of_tables(tmp_path):
     table(tmp_path, json.dumps(segments), "t.json")
     with fails("t.json:1: no column wav"):
         prepare_segment_tables(file, file, file, tmp_path / "other")
+
+
+# What is told twice, or elsewhere
+
+
+@pytest.mark.parametrize("end", ["-1", "-1.0", "-1.00"])
+def test_segments_to_the_end(tmp_path, end):
+    lines = f"ann-1 a 0.10 {end}\nann-2 b 0.00 {end}\nbob-1 a 0.30 0.90\n"
+    records = read_kaldi(kaldi(tmp_path, segments=lines))
+    assert records["a"]["segments"] == [["ann", 0.1, 1.0], ["bob", 0.3, 0.9]]
+    assert records["b"]["segments"] == [["ann", 0.0, 1.0]]
+    with fails("segments:1: stop '-2' is no time"):
+        read_kaldi(kaldi(tmp_path, segments="ann-1 a 0.10 -2\n"))
+
+
+def test_paths_of_another_place(tmp_path, caplog):
+    scp = "a /old/home/corpus/wav/a b.wav\nb /old/home/wav/b.wav\n"
+    folder = kaldi(tmp_path, wav_scp=scp)
+    tone(folder / "wav/b.wav")
+    records = read_kaldi(folder)
+    assert records["a"]["wav"] == str(folder / "wav/a b.wav")
+    assert records["b"]["wav"] == str(folder / "wav/b.wav")
+    assert "wav.scp names the place where the corpus was: 2 of its files" in caplog.text
+    (folder / "wav/b.wav").unlink()  # another b.wav, in another folder, is another file
+    with fails("wav.scp:2: /old/home/wav/b.wav: no such audio file"):
+        read_kaldi(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["out/test/d.rttm", "hyp.test.rttm", "system/rttms/test/d.rttm"]
+)
+def test_a_systems_output_is_no_reference(tmp_path, name):
+    folder, path = meetings(tmp_path / "m"), tmp_path / "m" / name
+    prepare_ami_sd(folder, tmp_path / "save")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("SPEAKER d 1 0.0 0.9 <NA> <NA> spk0 <NA> <NA>\n")
+    with fails("two files tell of 'd', and their segments differ", "AMI.test.rttm"):
+        prepare_ami_sd(folder, tmp_path / "save")
+    path.write_bytes((folder / "AMI.test.rttm").read_bytes())  # a copy says the same
+    assert prepare_ami_sd(folder, tmp_path / "save")
+
+
+def test_two_regions_of_one_meeting(tmp_path):
+    folder = meetings(tmp_path / "m")
+    for name, stop in (("AMI", 0.5), ("other", 0.9)):
+        (folder / f"{name}.test.uem").write_text(f"d 1 0.0 {stop}\n")
+    with fails("two files tell of 'd', and their regions differ"):
+        prepare_ami_sd(folder, tmp_path / "save")
+
+
+def test_two_audio_files_of_one_meeting(tmp_path):
+    folder = meetings(tmp_path / "m")
+    headset = folder / "audio/d/d.Mix-Headset.wav"
+    (folder / "d.wav").write_bytes(headset.read_bytes())
+    assert prepare_ami_sd(folder, tmp_path / "save")  # the same
+    tone(folder / "d.wav", 2.0)
+    for file in (tmp_path / "save").iterdir():
+        file.unlink()
+    with fails(
+        "'d' has 2 audio files that differ", str(headset), str(folder / "d.wav")
+    ):
+        prepare_ami_sd(folder, tmp_path / "save")
+
+
+def test_names_with_spaces_in_kaldi_folders(tmp_path):
+    names = "ann-1 ann lee\nann-2 ann\nbob-1 bob\n"
+    with fails("segments:2: the speaker 'ann lee' has a space", "Rename it"):
+        read_kaldi(kaldi(tmp_path, utt2spk=names))
+
+
+def test_recordings_with_spaces_in_lists(tmp_path):
+    folder = meetings(tmp_path / "m")
+    tone(folder / "my talk.wav")
+    (folder / "AMI.test.lst").write_text("d\nmy talk\n")
+    with fails("AMI.test.lst:2: the recording 'my talk' has a space"):
+        prepare_ami_sd(folder, tmp_path / "save")

@@ -184,3 +184,23 @@ def test_toy(tmp_path):
         if silent.any():
             assert np.sqrt(np.mean(samples[silent] ** 2)) < 0.01
         assert active.all(0).any(), "no overlap"
+
+
+def test_a_corpus_that_was_moved(tmp_path, caplog):
+    """LibriMix writes absolute paths."""
+    folder = librimix(tmp_path / "Libri2Mix")
+    expected = prepare_libri2mix_sd(folder, tmp_path / "save")
+    expected = {split: manifest.read(path) for split, path in expected.items()}
+    for table in folder.glob("wav16k/max/metadata/*.csv"):
+        text = table.read_text()
+        table.write_text(text.replace(",wav16k/", ",/gone/Libri2Mix/wav16k/"))
+    caplog.clear()
+    found = prepare_libri2mix_sd(folder, tmp_path / "save")
+    assert {split: manifest.read(path) for split, path in found.items()} == expected
+    assert caplog.text.count("names the place where the corpus was: 3 of its") == 3
+    inside = prepare_libri2mix_sd(folder / "wav16k/max", tmp_path / "save2")
+    assert {split: manifest.read(path) for split, path in inside.items()} == expected
+    sample = next(folder.glob("wav16k/max/test/s1/*.wav"))
+    sample.rename(sample.with_name("other.wav"))
+    with fails("mixture_test_mix_both.csv:2: /gone/Libri2Mix/wav16k/max/test/s1/"):
+        prepare_libri2mix_sd(folder, tmp_path / "save3")

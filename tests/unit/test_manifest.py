@@ -106,7 +106,7 @@ def test_invalid_json_names_line_and_column(tmp_path):
     with fails(f"{path}:1: list instead of an object"):
         manifest.read(path)
     path.write_bytes(b'{"a": "\xff"}')
-    with fails(f"{path}: not UTF-8"):
+    with fails(f"{path}: line 1 is not UTF-8"):
         manifest.read(path)
     with fails(f"{tmp_path / 'none.json'}: no such file"):
         manifest.read(tmp_path / "none.json")

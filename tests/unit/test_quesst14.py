@@ -265,3 +265,20 @@ def test_toy_is_read_by_the_recipe(tmp_path):
         assert 0 < float(cells[4]) and stop <= records[cells[1]]["duration"] + 0.01
     with pytest.raises(ValueError, match="4 documents hold .* make more documents"):
         make("quesst14", tmp_path / "other", documents=4, queries=16)
+
+
+def test_a_part_of_the_truth_is_not_the_truth(corpus, tmp_path):
+    path = truth(corpus, "dev")
+    part = path.rename(path.with_name("quesst14_dev_T1.rttm"))
+    with fails("the truth is missing", "quesst14_dev_T1.rttm is not all of it"):
+        prepare_quesst14(corpus, tmp_path / "save")
+    path.with_name("mine.rttm").write_bytes(part.read_bytes())
+    assert prepare_quesst14(corpus, tmp_path / "save")
+    path.with_name("theirs.rttm").write_bytes(part.read_bytes())
+    with fails("the truth is missing", "mine.rttm"):
+        prepare_quesst14(corpus, tmp_path / "save")
+
+
+def test_a_query_of_both_sets_is_a_leak(mine, tmp_path, caplog):
+    prepare_query_tables(mine[0], mine[1], mine[1], tmp_path / "save")
+    assert "recordings, such as" in caplog.text and "a leak?" in caplog.text

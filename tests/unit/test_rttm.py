@@ -97,3 +97,28 @@ def test_other_faults(tmp_path):
     for recording, speaker in (("a b", "ann"), ("a", "ann b"), ("", "ann")):
         with pytest.raises(ValueError, match="cannot stand in an RTTM"):
             rttm_lines(recording, [(speaker, 0, 1)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SPEAKER m 1 0.5 1.0 <NA> <NA> Speaker 1 <NA> <NA>",
+        "SPEAKER m 1 0.5 1.0 <NA> <NA> Ann Marie Lee <NA> <NA>",
+        "SPEAKER m 1 0.5 1.0 <NA> <NA> Speaker 2 <NA>",
+        "SPEAKER m 1 0.5 1.0 <NA> <NA> Ann Lee <NA>",
+        "SPEAKER m 1 0.5 1.0 <NA> <NA> Ann Lee",
+        "SPEAKER my meeting 1 0.5 1.0 <NA> <NA> Ann <NA> <NA>",
+    ],
+)
+def test_names_with_spaces_are_no_shorter_names(tmp_path, line):
+    good = "SPEAKER m 1 0.5 1.0 <NA> <NA> ann <NA>\n"
+    path = written(tmp_path / "a.rttm", good + line + "\n")
+    with pytest.raises(ManifestError, match=re.escape(f"{path}:2: ")) as fault:
+        read_rttm(path)
+    assert "space" in str(fault.value)
+
+
+@pytest.mark.parametrize("rest", ["", " <NA>", " <NA> <NA>", " 0.93 <NA>", " 1"])
+def test_fields_after_the_speaker(tmp_path, rest):
+    line = f"SPEAKER m 1 0.5 1.0 <NA> <NA> ann{rest}\n"
+    assert read_rttm(written(tmp_path / "a.rttm", line)) == {"m": [("ann", 0.5, 1.5)]}
