@@ -7,12 +7,19 @@ Authors
 """
 
 import argparse
-import logging
 import os
 import shutil
 import sys
 
-from s3prl_sb import __version__, columns, resources, results_table, trust
+from s3prl_sb import (
+    __version__,
+    columns,
+    interruption,
+    logs,
+    resources,
+    results_table,
+    trust,
+)
 from s3prl_sb.launching import run
 from s3prl_sb.superb import command as superb
 
@@ -36,9 +43,8 @@ def main(argv=None):
     arguments = parser().parse_args(argv)
     if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show everything
         sys.stdout.reconfigure(errors="backslashreplace")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("s3prl_sb").setLevel(logging.INFO)
-    logging.getLogger("speechbrain").setLevel(logging.WARNING)
+    logs.to_console("stderr")
+    interruption.heed()
     try:
         with trust.given(getattr(arguments, "trust", False)):
             status = arguments.verb(arguments) or 0
@@ -53,8 +59,10 @@ def main(argv=None):
         message = columns.visible(str(error), keep="\n")
         print(f"s3prl-sb: {message}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        command, verb = ["s3prl-sb", *argv], argv[0] if argv else ""
+        print(f"\n{interruption.words(error, command, verb)}", file=sys.stderr)
+        return interruption.status(error)
 
 
 def parser():
