@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
 import logging
 import os
 import re
@@ -42,6 +43,10 @@ NOISE = re.compile(
 FOR_AUTHORS = re.compile(r": (Pending)?DeprecationWarning: |: FutureWarning: ")
 
 
+#: Place, kind and text of a warning, before the line of code that it is of.
+OF_PYTHON = re.compile(r"(.+?:\d+): (\w+): (.*)", re.S)
+
+
 class _Matters(logging.Filter):
     """Lets pass what somebody may want to read."""
 
@@ -68,18 +73,25 @@ class _Plain(logging.Formatter):
     """Messages as they are; a warning says that it is one, and whose."""
 
     def format(self, record):
-        text = super().format(record)
-        if record.name == "py.warnings":  # without the line of code
-            lines = str(record.args[0] if record.args else text).strip().splitlines()
+        record = copy.copy(record)
+        record.msg, record.args = self._words(record), None
+        return super().format(record)
+
+    def _words(self, record):
+        message = record.getMessage()
+        if record.name == "py.warnings":
+            found = OF_PYTHON.match(message)
+            if found is None:
+                return f"Warning: {message.strip()}"
+            place, kind, said = found.groups()
+            lines = said.splitlines()
             code = len(lines) > 1 and lines[-1].startswith("  ")
-            said = "\n".join(lines[:-1] if code else lines)
-            return text.replace(record.getMessage(), f"Warning: {said}")
+            said = " ".join(line.strip() for line in (lines[:-1] if code else lines))
+            return f"Warning: {said} ({kind}, {place})"
         if record.levelno == logging.WARNING:
             own = record.name.partition(".")[0] in (OWN, "__main__")
-            whose = "" if own else f" ({record.name})"
-            message = record.getMessage()
-            return text.replace(message, f"Warning{whose}: {message}", 1)
-        return text
+            return f"Warning{'' if own else f' ({record.name})'}: {message}"
+        return message
 
 
 class _Console(logging.Handler):

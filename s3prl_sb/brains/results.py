@@ -97,7 +97,7 @@ def write(brain, metrics):
         plots.layer_weights(path, layers, weights, title)
     write_json(folder / "results.json", results)
     _to_tensorboard(brain, results)
-    what = plots.heading(brain, None if brain.tested else results["metrics"])
+    what = plots.heading(brain)
     logger.info("Results: %s, in %s", what, folder / "results.json")
 
 
@@ -117,7 +117,8 @@ def layers_of(brain):
     """
     featurizer = brain.raw_modules["featurizer"]
     featurizer = getattr(featurizer, "module", featurizer)  # under DDP
-    return featurizer.layers, [float(weight) for weight in featurizer.weights]
+    with torch.no_grad():
+        return featurizer.layers, [float(weight) for weight in featurizer.weights]
 
 
 def log_weights(brain, step):
@@ -130,7 +131,7 @@ def log_weights(brain, step):
     step : int
         Updates so far.
     """
-    for each in brain.hparams.train_loggers:
+    for each in getattr(brain.hparams, "train_loggers", None) or ():
         if hasattr(each, "log_weights"):
             each.log_weights(step, *layers_of(brain))
 
