@@ -117,6 +117,7 @@ def start_worker(then, number):
     number : int
         The worker's.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
     look_after_parent()
     if then is not None:
         then(number)

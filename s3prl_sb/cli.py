@@ -7,7 +7,6 @@ Authors
 """
 
 import argparse
-import logging
 import os
 import shutil
 import sys
@@ -17,6 +16,8 @@ from s3prl_sb import (
     columns,
     completion,
     extracting,
+    interruption,
+    logs,
     resources,
     results_table,
     trust,
@@ -52,9 +53,8 @@ def main(argv=None):
     if rest and arguments.verb is not score:
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("s3prl_sb").setLevel(logging.INFO)
-    logging.getLogger("speechbrain").setLevel(logging.WARNING)
+    logs.to_console("stderr")
+    interruption.heed()
     try:
         with trust.given(getattr(arguments, "trust", False)):
             status = arguments.verb(arguments) or 0
@@ -69,8 +69,10 @@ def main(argv=None):
         message = columns.visible(str(error), keep="\n")
         print(f"s3prl-sb: {message}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        command, verb = ["s3prl-sb", *argv], argv[0] if argv else ""
+        print(f"\n{interruption.words(error, command, verb)}", file=sys.stderr)
+        return interruption.status(error)
 
 
 def parser():

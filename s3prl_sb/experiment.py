@@ -10,7 +10,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from s3prl_sb import columns, devices, occupation, own, readiness, trust
+from s3prl_sb import (
+    columns,
+    devices,
+    interruption,
+    logs,
+    occupation,
+    own,
+    readiness,
+    trust,
+)
 from s3prl_sb.arguments import parse
 from s3prl_sb.configuration import (
     RECIPE,
@@ -74,11 +83,14 @@ def start(argv, prepare):
 
 
 def _start(argv, prepare):
-    import speechbrain as sb
+    say_what_is_wrong()  # now: SpeechBrain takes a second to import
     import torch
-    from speechbrain.utils.distributed import ddp_init_group, run_on_main
+    from speechbrain.utils.distributed import (
+        ddp_init_group,
+        if_main_process,
+        run_on_main,
+    )
 
-    say_what_is_wrong()
     hparams_file, run_opts, overrides = parse(argv)
     devices.check(run_opts["device"])
     if not torch.distributed.is_initialized():  # by another fold
@@ -90,8 +102,9 @@ def _start(argv, prepare):
     folder = hparams["output_folder"]
     with naming(folder, "a place for a run"):
         occupation.begin(folder, hparams.get("save_folder") or folder)
-        sb.create_experiment_directory(folder, save_env_desc=False)
-    say_what_is_wrong()  # SpeechBrain has put its own way in the place
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if if_main_process():
+            logs.to_file(Path(folder) / "log.txt")
     readiness.check(hparams, run_opts)
     run_on_main(_keep, args=[folder, configuration.text()])
     run_on_main(prepare, args=[hparams])
@@ -110,29 +123,33 @@ def _apart(hparams_file, overrides):
 
 
 def say_what_is_wrong():
-    """A user's mistake, or Ctrl-C, ends in a message alone, not in a traceback."""
-    otherwise = sys.excepthook
+    """A user's mistake, or Ctrl-C, ends in a message alone, not in a traceback.
 
-    def hook(kind, error, traceback):
-        if os.environ.get("S3PRL_SB_TRACEBACK"):
-            otherwise(kind, error, traceback)
-        elif issubclass(kind, UserError):
-            logger.error("%s", error)
-        elif issubclass(kind, KeyboardInterrupt):
-            logger.error("Interrupted. The same command goes on from where it was.")
-        else:
-            otherwise(kind, error, traceback)
+    What matters is said on the console from here on.
+    """
+    logs.to_console("stdout")
+    interruption.heed()
+    sys.excepthook = _say
 
-    sys.excepthook = hook
+
+def _say(kind, error, traceback):
+    """The way in which a recipe ends that does not end well."""
+    if issubclass(kind, KeyboardInterrupt):
+        if os.environ.get("RANK", "0") == "0":
+            logger.error("%s", interruption.words(error, interruption.command()))
+        raise SystemExit(interruption.status(error))
+    if issubclass(kind, UserError) and not os.environ.get("S3PRL_SB_TRACEBACK"):
+        logger.error("%s", error)
+    else:
+        logger.error("Exception:", exc_info=(kind, error, traceback))
 
 
 def _keep(folder, text):
-    """Keeps a copy of the recipe; SpeechBrain takes this module for its script."""
+    """Keeps a copy of the recipe, and what it runs in."""
     hyperparams = Path(folder) / "hyperparams.yaml"
     write_text(hyperparams, text)
     own.keep(hyperparams)  # with the user's own modules that it names
     write_text(Path(folder) / "env.log", environment())
-    copied, script = Path(folder) / Path(__file__).name, Path(sys.argv[0])
-    copied.unlink(missing_ok=True)
+    script = Path(sys.argv[0])
     if script.suffix == ".py" and script.is_file():
-        shutil.copyfile(script, copied.with_name(script.name))
+        shutil.copyfile(script, Path(folder) / script.name)

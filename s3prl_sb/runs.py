@@ -10,6 +10,7 @@ import math
 import os
 from pathlib import Path
 
+from s3prl_sb import quantities
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import FileError, naming, read_json
 from s3prl_sb.superb.tasks import TASKS
@@ -180,7 +181,7 @@ def told_of(run):
         "steps": run["total_steps"],
         "test": ", ".join(texts) + (f" ({folds} folds)" if folds else ""),
         "protocol": _protocol(run),
-        "time": f"{run['seconds']:.0f} s",
+        "time": quantities.duration(run["seconds"]),
         "folder": run["folder"],
     }
 

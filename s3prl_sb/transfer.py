@@ -15,8 +15,7 @@ import urllib.error
 import urllib.request
 import zipfile
 
-from tqdm import tqdm
-
+from s3prl_sb import progress
 from s3prl_sb.files import FileError, read_json, write_json
 
 CHUNK = 1 << 20  # bytes read at once
@@ -133,7 +132,7 @@ def _continues(response, known):
 
 def _receive(url, response, part, done, total, name):
     """Appends an answer to a part, and checks that it is whole."""
-    bar = tqdm(
+    bar = progress.bar(
         desc=f"Downloading {name}",
         initial=done,
         total=total,

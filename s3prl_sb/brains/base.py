@@ -13,8 +13,16 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb import children
-from s3prl_sb.brains import caching, distributed, memory, results, settings
+from s3prl_sb import children, progress
+from s3prl_sb.brains import (
+    caching,
+    distributed,
+    memory,
+    opening,
+    results,
+    settings,
+)
+from s3prl_sb.brains.course import Course, Evaluating, Silent
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.rates import check_rates
@@ -62,6 +70,8 @@ class SSLBrain(Evaluation, sb.Brain):
     metric = None  #: name of the validation metric that chooses the checkpoint
     higher_is_better = True
     evaluation_loss = True  #: whether the loss means anything on new data
+    title = "Training"  #: what it is, where its progress is told
+    course = Silent()  #: who watches it
 
     def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
         self.upstream = hparams["upstream_model"]
@@ -80,6 +90,8 @@ class SSLBrain(Evaluation, sb.Brain):
                 f"max_grad_norm is {self.max_grad_norm}: it must be positive. "
                 "To switch clipping off, make it large: 1.0e9."
             )
+        if self.noprogressbar:
+            progress.without_bars()
         if self.distributed_launch:
             distributed.leave_in_order()
             self.find_unused_parameters |= distributed.may_leave_weights_out(
@@ -91,6 +103,7 @@ class SSLBrain(Evaluation, sb.Brain):
         self.started = time.time()
         self.splits, self.data, self.tested_seconds = {}, {}, None
         self.best = {}  # stats of the chosen checkpoint, in evaluation
+        self.tested = {}  # what it came to on the test set
 
     # ------------------------------------------------------------- features
     def use_cache(self, splits):
@@ -107,7 +120,9 @@ class SSLBrain(Evaluation, sb.Brain):
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
         for dataset in splits.values():
             check_rates(self.upstream, dataset.pipes)
-        self.data = digests(splits, not self.noprogressbar)
+        if if_main_process():
+            opening.say(self, splits)
+        self.data = digests(splits, if_main_process())
         self.tested_seconds = seconds_of(splits.get("test"))
         caching.use_cache(self, splits)
 
@@ -179,7 +194,11 @@ class SSLBrain(Evaluation, sb.Brain):
             then = kwargs.get("worker_init_fn")
             kwargs["worker_init_fn"] = functools.partial(children.start_worker, then)
         if stage != sb.Stage.TRAIN:
-            return super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
+            loader = super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
+            self.batches = len(loader)  # of an evaluation
+            if stage == sb.Stage.TEST and if_main_process():
+                self.course = Evaluating(self.batches)
+            return loader
         self.train_sampler = make_sampler(
             dataset,
             batch_size=kwargs.pop("batch_size", self.hparams.batch_size),
@@ -222,6 +241,37 @@ class SSLBrain(Evaluation, sb.Brain):
         super().on_fit_start()
         if hasattr(self, "longest"):
             memory.rehearse(self, self.longest())
+        self.course = self._course()
+
+    def _course(self):
+        """Who watches the training, from where it is now."""
+        total, step = self.hparams.total_steps, self.optimizer_step
+        if self.debug:
+            updates = self.debug_batches // self.grad_accumulation_factor
+            total = max(1, min(total, self.debug_epochs * updates))
+        if step:
+            done = "has trained already" if step >= total else "goes on"
+            logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
+        recorders = [r for r in self.hparams.train_loggers if hasattr(r, "log_step")]
+        for recorder in recorders if if_main_process() else ():
+            recorder.go_on(step)
+        return Course(
+            self.title,
+            total,
+            step,
+            self.hparams.steps_per_epoch,
+            recorders if if_main_process() else (),
+            is_shown=if_main_process() and step < total,
+            batches=getattr(self, "batches", None),
+        )
+
+    def fit(self, epoch_counter, train_set, valid_set=None, progressbar=None, **kwargs):
+        """SpeechBrain's, with a course of our own in the place of its bars."""
+        try:
+            super().fit(epoch_counter, train_set, valid_set, False, **kwargs)
+        finally:
+            self.course.close()
+            self.course = Silent()
 
     def on_fit_batch_start(self, batch, should_step):
         """Seeds the step: a resumed run draws what an unbroken one would."""
@@ -241,6 +291,7 @@ class SSLBrain(Evaluation, sb.Brain):
             p for o in optimizers for group in o.param_groups for p in group["params"]
         ]
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        self.gradient_norm = norm.detach()  # before it was clipped
         if self.scaler.is_enabled() or torch.isfinite(norm):
             for optimizer in optimizers:
                 self.scaler.step(optimizer)
@@ -281,6 +332,10 @@ class SSLBrain(Evaluation, sb.Brain):
         return self.step % self.grad_accumulation_factor == 0 and (
             super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
         )
+
+    def _save_intra_epoch_ckpt(self):
+        self.course.save()
+        super()._save_intra_epoch_ckpt()
 
     # --------------------------------------------------------------- stages
     def on_stage_start(self, stage, epoch=None):
@@ -338,14 +393,17 @@ class SSLBrain(Evaluation, sb.Brain):
         stats = {**loss, **self.stage_stats(stage)}
         if stage == sb.Stage.VALID:
             # The checkpoint first: what is logged has been kept.
+            self.course.save()
             self.save_best(stats, epoch)
             self._log(
                 {"epoch": epoch, "steps": epoch * self.hparams.steps_per_epoch},
                 train_stats={"loss": self.train_loss},
                 valid_stats=stats,
             )
+            results.log_weights(self, epoch * self.hparams.steps_per_epoch)
             return
         self._log({"best step": self.optimizer_step}, test_stats=stats)
+        self.tested = stats
         if if_main_process():
             self.write_predictions()
         self.finish_test(stats)

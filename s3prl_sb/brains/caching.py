@@ -153,7 +153,7 @@ def _cache(brain, dataset, name, kind, identity):
         part=(rank, processes),
         identity=identity,
         num_processes=getattr(brain.hparams, "cache_processes", 1),
-        progressbar=not brain.noprogressbar and if_main_process(),
+        progressbar=if_main_process(),
     )
     ddp_barrier()
     cache.refresh()  # what the other processes have extracted

@@ -266,7 +266,7 @@ class AtomicCheckpointer(Checkpointer):
             ) from error
         ddp_barrier()  # from here on all processes see it
         if checkpoint is not None:
-            logger.log(verbosity, "Saved a checkpoint: %s", checkpoint.path)
+            logger.debug("Saved a checkpoint: %s", checkpoint.path)
         return checkpoint
 
     def find_best(self, metric, highest=True):
@@ -350,7 +350,7 @@ class AtomicCheckpointer(Checkpointer):
             for checkpoint in found:
                 if checkpoint.path not in kept:
                     self._delete(checkpoint.path)
-                    logger.log(verbosity, "Deleted a checkpoint: %s", checkpoint.path)
+                    logger.debug("Deleted a checkpoint: %s", checkpoint.path)
         ddp_barrier()
 
     def _delete(self, path):

@@ -111,7 +111,8 @@ class ClassificationBrain(SSLBrain):
             writer.writerow([utterance, *names, f"{score:.6f}"])
         write_text(folder / "predictions.csv", text.getvalue())
         counts = confusion_matrix(self.predicted, self.true, len(self.labels))
-        plots.confusion_matrix(folder / "confusion_matrix.png", counts, self.labels)
+        path, title = folder / "confusion_matrix.png", plots.heading(self)
+        plots.confusion_matrix(path, counts, self.labels, title)
 
     def interface(self):
         """A classifier of these labels."""

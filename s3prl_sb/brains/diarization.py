@@ -11,6 +11,7 @@ from pathlib import Path
 import speechbrain as sb
 import torch
 
+from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
@@ -21,6 +22,7 @@ from s3prl_sb.files import write_text
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.diarization import corpus_errors
+from s3prl_sb.quantities import measure
 
 COLLAR = 0.25  # seconds at either side, as in NIST's evaluations
 TIMELINES = 4  # recordings that are plotted
@@ -161,13 +163,14 @@ class DiarizationBrain(SSLBrain):
         write_rttm({n: self.seen[n]["segments"] for n in names}, folder / "ref.rttm")
         write_uem({n: scored(self.seen[n]) for n in names}, folder / "ref.uem")
         (folder / "timelines").mkdir(exist_ok=True)
+        what = plots.heading(self, {})
         for name in sorted(names, key=lambda n: (-rates[n], n))[:TIMELINES]:
             timeline(
                 folder / "timelines" / f"{name.replace('/', '--')}.png",
                 self.seen[name]["segments"],
                 self.hypotheses[name],
                 self.seen[name]["duration"],
-                title=f"{name}: {100 * rates[name]:.1f} % wrong",
+                title=f"{what} · {name}, DER {measure('der', rates[name])}",
                 regions=self.seen[name]["regions"],
             )
 

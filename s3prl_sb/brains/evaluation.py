@@ -9,6 +9,7 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
+from s3prl_sb.brains.course import Silent
 from s3prl_sb.experiment import RecipeError
 from s3prl_sb.lobes.precision import full_precision
 
@@ -45,7 +46,9 @@ class Evaluation:
         """SpeechBrain's in training. In evaluation batches count by their weight, so
         that the mean does not depend on how they are composed."""
         if torch.is_grad_enabled():
+            self.course.train(loss, self)
             return super().update_average(loss, avg_loss)
+        self.course.evaluate()
         if torch.isfinite(loss) and self.batch_weight:
             self.evaluated += self.batch_weight
             avg_loss += (float(loss) - avg_loss) * self.batch_weight / self.evaluated
@@ -90,8 +93,12 @@ class Evaluation:
         """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
         key = "max_key" if self.higher_is_better else "min_key"
         kwargs.setdefault(key, self.metric)
-        loader_kwargs = dict(test_loader_kwargs)
-        return super().evaluate(test_set, test_loader_kwargs=loader_kwargs, **kwargs)
+        kwargs.update(progressbar=False, test_loader_kwargs=dict(test_loader_kwargs))
+        try:
+            return super().evaluate(test_set, **kwargs)
+        finally:
+            self.course.close()
+            self.course = Silent()
 
     def write_results(self, metrics):
         """Leaves ``results.json`` and the plot of the layer weights.

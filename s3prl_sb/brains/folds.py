@@ -8,7 +8,8 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb import occupation, placing, protocol, trust
+from s3prl_sb import occupation, placing, protocol, quantities, trust
+from s3prl_sb.brains.course import to_follow
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
 from s3prl_sb.files import naming, read_json, write_json
@@ -65,12 +66,24 @@ def cross_validate(argv, train, folds):
             ddp_init_group(run_opts)  # one of the processes takes the folders, for all
         occupation.begin(*(folder / f"fold{fold}" / inner for fold in folds))
         occupation.begin(folder / inner)
-    for fold in folds if wanted == "all" else [wanted]:
-        train(changed(argv, fold=fold, output_folder=folder / f"fold{fold}"))
+    chosen = list(folds) if wanted == "all" else [wanted]
+    for number, fold in enumerate(chosen, 1):
+        if len(chosen) > 1:
+            logger.info("Fold %s, %d of %d", fold, number, len(chosen))
+        token = to_follow.set(len(chosen) - number)
+        try:
+            train(changed(argv, fold=fold, output_folder=folder / f"fold{fold}"))
+        finally:
+            to_follow.reset(token)
     if wanted == "all" and if_main_process():
         path = folder / inner / "results.json"
-        write_json(path, summary(folder, folds, inner))
-        logger.info("Results of all folds: %s", path)
+        found = summary(folder, folds, inner)
+        write_json(path, found)
+        for fold in found["folds"]:
+            told = quantities.measures(fold["metrics"])
+            logger.info("Fold %s, step %s: %s", fold["fold"], fold["best_step"], told)
+        logger.info("Of all folds: %s", quantities.measures(found["metrics"]))
+        logger.info("Results: %s", path)
 
 
 def peek(argv, keys):
@@ -142,10 +155,11 @@ def summary(folder, folds, inner=""):
     -------
     dict
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
-        deviations over the folds; ``utterances`` and ``seconds`` sums; ``best_step``
-        and ``layer_weights`` means; ``lr`` and the parts of ``identity`` are null
-        where folds differ; ``settings`` are those of all; ``protocol`` is judged of
-        all folds together; ``folds`` has the essentials of each.
+        deviations over the folds; ``best_step`` and the counts of ``utterances`` are
+        lists, a number a fold; ``layer_weights`` are means, ``seconds`` a sum; ``lr``
+        and the parts of ``identity`` are null where folds differ; ``settings`` are
+        those of all; ``protocol`` is judged of all folds together; ``folds`` has the
+        essentials of each.
 
     Raises
     ------
@@ -163,9 +177,10 @@ def summary(folder, folds, inner=""):
 
 def _summary(folds, found, inner):
     utterances = {
-        split: sum(results["utterances"][split] for results in found)
+        split: [results["utterances"][split] for results in found]
         for split in found[0]["utterances"]
     }
+    together = {split: sum(counts) for split, counts in utterances.items()}
     columns = zip(*(results["layer_weights"] for results in found))
     return {
         **found[0],
@@ -174,8 +189,8 @@ def _summary(folds, found, inner):
         "utterances": utterances,
         "test": _tested([results.get("test") for results in found]),
         "lr": _shared([results["lr"] for results in found]),
-        **_told(found, utterances),
-        "best_step": round(statistics.fmean(r["best_step"] for r in found)),
+        **_told(found, together),
+        "best_step": [results["best_step"] for results in found],
         "layer_weights": [statistics.fmean(column) for column in columns],
         "seconds": round(sum(results["seconds"] for results in found), 1),
         "peak_memory_gb": max(results["peak_memory_gb"] for results in found),

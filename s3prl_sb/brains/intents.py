@@ -103,7 +103,10 @@ class IntentBrain(SSLBrain):
                 self.predicted[:, n], self.true[:, n], len(values)
             )
             path = folder / f"confusion_matrix_{slot}.png"
-            plots.confusion_matrix(path, counts, values)
+            name = f"accuracy_{slot}"
+            found = {name: self.tested[name]} if name in self.tested else None
+            title = plots.heading(self, found)
+            plots.confusion_matrix(path, counts, values, title)
 
     def interface(self):
         """A classifier of these slots."""

@@ -61,9 +61,7 @@ def write(brain, metrics):
         Names to numbers, of the test set.
     """
     folder = Path(brain.hparams.output_folder)
-    featurizer = brain.raw_modules["featurizer"]
-    featurizer = getattr(featurizer, "module", featurizer)  # under DDP
-    weights = [float(weight) for weight in featurizer.weights]
+    layers, weights = layers_of(brain)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     results = {
         "version": VERSION,
@@ -78,7 +76,7 @@ def write(brain, metrics):
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
         "lr": getattr(brain.hparams, "lr", None),
-        "layers": featurizer.layers,
+        "layers": layers,
         "layer_weights": weights,
         "seconds": round(time.time() - brain.started, 1),
         "peak_memory_gb": round(memory / GB, 2),
@@ -97,9 +95,63 @@ def write(brain, metrics):
         memory = torch.cuda.max_memory_allocated()
         results["peak_gpu_memory_gb"] = round(memory / GB, 2)
     if len(weights) > 1:
-        plots.layer_weights(folder / "layer_weights.png", featurizer.layers, weights)
+        path, title = folder / "layer_weights.png", plots.heading(brain)
+        plots.layer_weights(path, layers, weights, title)
     write_json(folder / "results.json", results)
-    logger.info("Results: %s", folder / "results.json")
+    _to_tensorboard(brain, results)
+    what = plots.heading(brain)
+    logger.info("Results: %s, in %s", what, folder / "results.json")
+
+
+def layers_of(brain):
+    """The hidden states that a Brain's features are made of.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        In training or after it.
+
+    Returns
+    -------
+    layers : list of int
+    weights : list of float
+        How much of each.
+    """
+    featurizer = brain.raw_modules["featurizer"]
+    featurizer = getattr(featurizer, "module", featurizer)  # under DDP
+    with torch.no_grad():
+        return featurizer.layers, [float(weight) for weight in featurizer.weights]
+
+
+def log_weights(brain, step):
+    """Lets those loggers know the weights of the layers that want to.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        In training.
+    step : int
+        Updates so far.
+    """
+    for each in getattr(brain.hparams, "train_loggers", None) or ():
+        if hasattr(each, "log_weights"):
+            each.log_weights(step, *layers_of(brain))
+
+
+def _to_tensorboard(brain, results):
+    """The measures, the pictures and the settings with them."""
+    folder = Path(brain.hparams.output_folder)
+    pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
+    upstream = results["upstream_model"]
+    settings = {k: v for k, v in (results["settings"] or {}).items()}
+    settings |= {k: upstream[k] for k in ("trained", "precision")}
+    settings |= {k: v for k, v in results["training"].items() if v is not None}
+    names = ("task", "upstream", "seed", "lr", "total_steps")
+    settings |= {name: results[name] for name in names}
+    for each in getattr(brain.hparams, "train_loggers", None) or ():
+        if hasattr(each, "log_results"):
+            step = results["best_step"]
+            each.log_results(settings, results["metrics"], pictures, step)
 
 
 def about_test(brain):

@@ -17,9 +17,16 @@ from pathlib import Path
 
 import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
-from tqdm import tqdm
 
-from s3prl_sb.brains import distributed, layer_scores, plots, results, settings
+from s3prl_sb import progress
+from s3prl_sb.brains import (
+    distributed,
+    layer_scores,
+    opening,
+    plots,
+    results,
+    settings,
+)
 from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.dataio import extraction, manifest
@@ -71,6 +78,8 @@ class RetrievalBrain(sb.Brain):
         super().__init__(hparams=hparams, run_opts=run_opts)
         if self.distributed_launch:
             distributed.leave_in_order()
+        if self.noprogressbar:
+            progress.without_bars()
         self.started = time.time()
         self.upstream = hparams["upstream_model"]
         self.layers = searched_layers(hparams)
@@ -98,7 +107,8 @@ class RetrievalBrain(sb.Brain):
         self.splits = {name: len(found) for name, found in records.items()}
         pipes = self.hparams.eval_pipes
         sets = {n: ManifestDataset(r, pipes, ["id", "sig"]) for n, r in records.items()}
-        self.data, self.trials = digests(sets, not self.noprogressbar), trials
+        opening.say(self, sets)
+        self.data, self.trials = digests(sets, if_main_process()), trials
         self.tested_seconds = seconds_of(sets["test"])
         if not self.debug:
             settings.check_test(self)
@@ -218,7 +228,7 @@ class RetrievalBrain(sb.Brain):
                 device=self.device,
                 num_processes=self.hparams.cache_processes,
                 part=part,
-                progressbar=not self.noprogressbar and if_main_process(),
+                progressbar=if_main_process(),
                 identity=self.identity,
             )
         ddp_barrier()
@@ -226,12 +236,11 @@ class RetrievalBrain(sb.Brain):
         return {name: (cache, _keys(dataset)) for name, dataset in sets.items()}
 
     def _search_layer(self, layer, states):
-        bar = tqdm(
+        bar = progress.bar(
             desc=f"Searching in layer {layer}",
             total=(len(states) - 1) * len(states["documents"]),
             unit="document",
-            disable=self.noprogressbar or not if_main_process(),
-            dynamic_ncols=True,
+            disable=not if_main_process(),
         )
         with bar:
             return layer_scores.search(
@@ -264,7 +273,8 @@ class RetrievalBrain(sb.Brain):
         self.found = {k: v.tolist() for k, v in found.items() if k not in SPLITS}
         self.modules["featurizer"] = Featurizer(self.upstream.num_layers, layer)
         folder = Path(self.hparams.output_folder)
-        _write_layers(folder, table, layer)
+        self.tested = metrics
+        _write_layers(folder, table, layer, plots.heading(self))
         for split in SPLITS:
             normed = standardize(found[split])
             path = folder / "stdlist" / split / "benchmark.stdlist.xml"
@@ -358,7 +368,7 @@ def _keys(dataset):
     return [keys[0] for keys in extraction.audio_keys(dataset, again=False).values()]
 
 
-def _write_layers(folder, table, chosen):
+def _write_layers(folder, table, chosen, title):
     """``layers.csv`` and ``layers.png``: the measures of each layer."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -372,20 +382,35 @@ def _write_layers(folder, table, chosen):
     layers = [layer for layer, _, _ in table]
     lines = {"dev": [v["mtwv"] for _, v, _ in table]}
     lines["eval"] = [t["mtwv"] for _, _, t in table]
-    _plot(folder / "layers.png", layers, lines, chosen)
+    plot_layers(folder / "layers.png", layers, lines, chosen, title)
 
 
-def _plot(path, layers, lines, chosen):
-    figure = plots.figure_of_size(max(4.0, 0.35 * len(layers)), 3.0)
-    if figure is None:
+def plot_layers(path, layers, lines, chosen, title=""):
+    """Lines: how well each hidden state searches.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        PNG to write.
+    layers : list of int
+        Indices of the hidden states.
+    lines : dict
+        Names to the MTWV of each.
+    chosen : int
+        The hidden state that is taken.
+    title : str
+        What it is of.
+    """
+    axes = plots.axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
+    if axes is None:
         return
-    axes = figure.subplots()
-    for name, values in lines.items():
-        axes.plot(layers, values, marker="o", label=name)
-    axes.axvline(chosen, color="grey", linewidth=1, linestyle=":")
+    for (name, values), color in zip(lines.items(), (plots.BLUE, plots.RED)):
+        axes.plot(layers, values, marker="o", color=color, label=name)
+    axes.axvline(
+        chosen, color=plots.GREY, linewidth=1.2, linestyle=":", label="best on dev"
+    )
     axes.set_xticks(layers)
     axes.set_xlabel("hidden state (0: the input of the first layer)")
     axes.set_ylabel("MTWV")
-    axes.legend()
-    axes.spines[["top", "right"]].set_visible(False)
-    plots.save(figure, path)
+    plots.legend(axes)
+    plots.finish(axes, path, title)

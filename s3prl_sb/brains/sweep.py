@@ -34,6 +34,7 @@ from s3prl_sb.configuration import RecipeError
 from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.identity import FORMAT
 from s3prl_sb.identity.data import digests
+from s3prl_sb.quantities import measure
 
 logger = logging.getLogger(__name__)
 
@@ -136,13 +137,16 @@ class Sweep(SSLBrain):
         For the search: not that of the run.
     """
 
+    title = "Search of learning rates"
+
     def __init__(self, copies, rates, hparams, run_opts=None, checkpointer=None):
         first = copies[0]
         self.task, self.metric = first.task, first.metric
         self.higher_is_better = first.higher_is_better
         super().__init__(
             modules={f"copy{i}": brain.modules for i, brain in enumerate(copies)},
-            hparams={**hparams, "lr": list(rates)},  # the settings name all of them
+            # The settings name all of them; TensorBoard is for the run that follows.
+            hparams={**hparams, "lr": list(rates), "train_loggers": []},
             run_opts=run_opts,
             checkpointer=checkpointer,
         )
@@ -289,7 +293,7 @@ class Sweep(SSLBrain):
             stats = brain.stage_stats(stage)
             score = float(stats[self.metric])
             self.standing.update(i, score, self.means[i], epoch, self.higher_is_better)
-            line.append(f"lr {self.rates[i]:g}: {score:.4g}")
+            line.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
         steps = epoch * self.hparams.steps_per_epoch
         logger.info("Step %d, valid %s: %s", steps, self.metric, ", ".join(line))

@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.brains.plots import figure_of_size, save
+from s3prl_sb.brains.plots import GREY, axes_of_size, finish, legend, shown
 
 COLORS = "#4472a8", "#d1733c", "#589a5a", "#a85a96", "#8a6f4d", "#5f9ea0"
 
@@ -27,10 +27,9 @@ def timeline(path, reference, hypothesis, duration, title="", regions=None):
     """
     rows = [("reference", name) for name in _speakers(reference)]
     rows += [("hypothesis", name) for name in _speakers(hypothesis)]
-    figure = figure_of_size(9.0, 1.3 + 0.3 * len(rows))
-    if figure is None:
+    axes = axes_of_size(9.0, 0.35 * max(len(rows), 2))
+    if axes is None:
         return
-    axes = figure.subplots()
     counts = {"reference": 0, "hypothesis": 0}
     for height, (kind, speaker) in enumerate(rows):
         segments = reference if kind == "reference" else hypothesis
@@ -40,16 +39,20 @@ def timeline(path, reference, hypothesis, duration, title="", regions=None):
         axes.broken_barh(spans, (height - 0.35, 0.7), color=color)
         counts[kind] += 1
     if counts["reference"] and counts["hypothesis"]:
-        axes.axhline(counts["reference"] - 0.5, color="grey", linewidth=1)
-    for start, stop in _gaps(regions, duration):
-        axes.axvspan(start, stop, color="lightgrey")
-    axes.set_yticks(range(len(rows)), [f"{kind} {name}" for kind, name in rows])
+        axes.axhline(counts["reference"] - 0.5, color=GREY, linewidth=1)
+    for number, (start, stop) in enumerate(_gaps(regions, duration)):
+        label = None if number else "not scored"
+        axes.axvspan(start, stop, color="lightgrey", label=label)
+    names = [
+        f"{kind} {name}" for (kind, _), name in zip(rows, shown(n for _, n in rows))
+    ]
+    axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)  # the first at the top
     axes.set_xlim(0, duration)
     axes.set_xlabel("seconds")
-    axes.set_title(title, fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    save(figure, path)
+    if axes.get_legend_handles_labels()[0]:
+        legend(axes)
+    finish(axes, path, title)
 
 
 def _speakers(segments):

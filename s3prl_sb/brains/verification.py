@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from speechbrain.dataio.encoder import CategoricalEncoder
 
+from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.det_plot import det_plot
 from s3prl_sb.brains.distributed import share
@@ -203,7 +204,7 @@ class VerificationBrain(SSLBrain):
         write_text(folder / "scores.txt", "".join(lines))
         _, *rates = det_curve(self.scores, self.labels)
         rate, _ = equal_error_rate(self.scores, self.labels)
-        det_plot(folder / "det.png", *rates, rate)
+        det_plot(folder / "det.png", *rates, rate, plots.heading(self))
 
     def interface(self):
         """A verifier with the threshold of validation, for cosines."""

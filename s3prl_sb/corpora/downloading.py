@@ -21,9 +21,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
-from tqdm import tqdm
-
-from s3prl_sb import transfer
+from s3prl_sb import progress, transfer
 from s3prl_sb.files import FileError, read_json, write_json
 from s3prl_sb.locks import Lock
 
@@ -221,7 +219,7 @@ def _published_md5(file, work):
 def _hashes(path, kinds):
     """Hashes of a file by several algorithms, reading it once."""
     hashes = {kind: hashlib.new(kind) for kind in kinds}
-    bar = tqdm(
+    bar = progress.bar(
         desc=f"Verifying {path.name[17:-5]}",
         total=path.stat().st_size,
         unit="B",
@@ -282,7 +280,7 @@ def extract(archive, folder):
         If a member's path leads outside.
     """
     folder, is_zip = Path(folder), str(archive).endswith(".zip")
-    bar = tqdm(
+    bar = progress.bar(
         desc=f"Unpacking {Path(archive).name[17:]}",
         unit="file",
         delay=1,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from s3prl_sb import parts, progress
+from s3prl_sb import parts, progress, quantities
 from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
@@ -101,27 +101,28 @@ def extract(
     seconds = sum(item["seconds"] for shard in shards for item in shard)
     size = estimate(upstream, dataset, kind, layers, dtype)
     logger.info(
-        "Extracting %s features (%d x %d) of %d utterances, %.1f h of audio: "
+        "Extracting %s features (%d x %d) of %d utterances, %s of audio: "
         "the cache will take %s in %s",
         kind,
         len(description["layers"]),
         description["size"],
         sum(map(len, shards)),
-        seconds / 3600,
-        _readable(size),
+        quantities.audio(seconds),
+        quantities.count(size, "B"),
         cache.folder,
     )
     free = shutil.disk_usage(cache.folder).free
     if size - cache.bytes() > free:
+        needed, left = (quantities.count(number, "B") for number in (size, free))
         raise CacheError(
-            f"The cache would take {_readable(size)}, and {cache.folder} has "
-            f"{_readable(free)} left. Choose another cache_folder, cache: off, "
-            "or fewer layers."
+            f"The cache would take {needed}, and {cache.folder} has {left} left. "
+            "Choose another cache_folder, cache: off, or fewer layers."
         )
     job = _Job(upstream, dataset, description, device)
     bar = progress.bar(
         desc=f"Extracting {kind} features",
         total=math.ceil(seconds),
+        unit="s of audio",
         bar_format="{l_bar}{bar}| {n:.0f}/{total} s of audio [{elapsed}<{remaining}]",
         disable=not progressbar,
     )
@@ -296,11 +297,3 @@ class _Job:
                     "they are as computed. Choose cache_dtype: float32."
                 )
             yield item["key"], item["id"], found
-
-
-def _readable(size):
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

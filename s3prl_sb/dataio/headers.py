@@ -96,7 +96,9 @@ def durations(paths, places=None):
         Lists the files that are missing or broken.
     """
     found, few = [], len(paths) <= 200
-    bar = progress.bar(desc="audio headers", total=len(paths), disable=few)
+    bar = progress.bar(
+        desc="Reading audio headers", total=len(paths), unit="file", disable=few
+    )
     with ThreadPoolExecutor(8) as pool, bar:  # the time goes into opening the files
         for first in range(0, len(paths), 256):
             found += pool.map(_measure, paths[first : first + 256])

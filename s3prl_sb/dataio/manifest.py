@@ -316,6 +316,6 @@ def finish(splits, save_folder, arguments, required=("label",)):
         write(splits[name], path)
         stamp["sha256"][name] = digest(path)
         stamp["records"][name] = len(splits[name])
-        logger.info("%s: %d records", path, len(splits[name]))
+        logger.debug("%s: %d records", path, len(splits[name]))
     write_json(Path(save_folder) / STAMP, stamp)
     return paths

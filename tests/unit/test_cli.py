@@ -208,7 +208,9 @@ def test_results(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     names = "task upstream seed steps test protocol time folder".split()
     assert lines[0].split() == names
-    assert lines[1].split()[:-1] == "SUPERB/KS mel 1 7 accuracy 98.76 % 61 s".split()
+    assert (
+        lines[1].split()[:-1] == "SUPERB/KS mel 1 7 accuracy 98.76 % 1 min 1 s".split()
+    )
     assert [line.split()[-1] for line in lines[1:]] == [
         str(tmp_path / "a"),
         str(tmp_path / "b/c"),

@@ -58,7 +58,8 @@ def test_audio_info_on_real_formats(data_folder):
     assert {".wav", ".mp3", ".sph"} <= seen
 
 
-def test_many_headers_show_a_bar(tmp_path, capsys):
+def test_many_headers_show_a_bar(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(headers.progress, "on_terminal", lambda: True)
     path = tone(tmp_path / "a.wav", 0.5)
     assert headers.durations([path] * 201) == [0.5] * 201
     assert "201/201" in capsys.readouterr().err

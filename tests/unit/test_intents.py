@@ -221,8 +221,8 @@ def test_every_fold_is_a_run_of_its_own(recipe, tmp_path):
     spread = np.std([0.1, 0.2, 0.4], ddof=1)
     assert found["metrics"]["accuracy_std"] == pytest.approx(spread)
     assert found["valid"] == {"accuracy": 0.25, "accuracy_std": 0}
-    assert found["utterances"] == {"train": 9, "valid": 3, "test": 6}
-    assert found["best_step"] == 23 and found["seconds"] == 4.5
+    assert found["utterances"] == {"train": [3] * 3, "valid": [1] * 3, "test": [2] * 3}
+    assert found["best_step"] == [10, 20, 40] and found["seconds"] == 4.5
     assert found["layer_weights"] == pytest.approx([7 / 30, 23 / 30])
     assert [one["fold"] for one in found["folds"]] == [1, 2, 4]
     assert found["folds"][2]["metrics"] == {"accuracy": 0.4}

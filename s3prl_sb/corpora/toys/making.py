@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from s3prl_sb import progress
 from s3prl_sb.corpora.espeak import SAMPLE_RATE, voices
 from s3prl_sb.files import FileError, read_json
 from s3prl_sb.parts import Part, recover
@@ -221,9 +222,9 @@ def write_clips(folder, clips, total):
     flac), and a waveform [samples] within -1 and 1; ``total`` is their number.
     """
     from speechbrain.dataio import audio_io
-    from tqdm import tqdm
 
-    for name, samples in tqdm(clips, total=total, unit="clip", leave=False):
+    bar = progress.bar(clips, desc="Speaking", total=total, unit="clip", leave=False)
+    for name, samples in bar:
         if np.abs(samples).max() > 1:
             raise ValueError(f"{name} would be clipped")
         path = folder / name

@@ -1,0 +1,137 @@
+"""The first lines of a run: what it is of, before anything is computed.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+
+import torch
+
+from s3prl_sb import quantities
+
+logger = logging.getLogger(__name__)
+
+
+def say(brain, splits):
+    """Says what is going to be trained, with what, on what.
+
+    Arguments
+    ---------
+    brain : speechbrain.Brain
+        With ``task``, ``upstream``, ``modules`` and ``hparams``.
+    splits : dict
+        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
+    """
+    lines = [
+        f"{brain.task or type(brain).__name__} in {brain.hparams.output_folder}",
+        f"Upstream: {upstream(brain)}",
+        f"Data: {data(splits)}",
+    ]
+    if brain.hparams.total_steps:
+        lines.insert(2, f"Trained: {trained(brain)}")
+        lines.append(f"Training: {training(brain)}")
+    for line in lines:
+        logger.info("%s", line)
+
+
+def upstream(brain):
+    """The name of an upstream, its size, and whether it is frozen.
+
+    Arguments
+    ---------
+    brain : speechbrain.Brain
+        As above.
+
+    Returns
+    -------
+    str
+    """
+    model = brain.upstream
+    adapter = getattr(model, "adapter", None)
+    how = "frozen" if model.freeze else "fine-tuned"
+    if adapter:
+        how = f"adapted by {adapter.get('kind', 'lora')}"
+    words = f"{brain.hparams.upstream_name} ({type(model).__name__}), "
+    if isinstance(model, torch.nn.Module):
+        number = _count(model)
+        words += f"{number if number != '0' else 'no'} parameters, "
+    if hasattr(model, "output_sizes"):
+        sizes = ", ".join(map(str, dict.fromkeys(model.output_sizes)))
+        states = "hidden state" if model.num_layers == 1 else "hidden states"
+        shift = 1000 * model.stride / model.sample_rate
+        how += f"; {model.num_layers} {states} of {sizes}, every {shift:g} ms"
+    return words + how
+
+
+def trained(brain):
+    """The modules that are trained, with their sizes.
+
+    Arguments
+    ---------
+    brain : speechbrain.Brain
+        As above.
+
+    Returns
+    -------
+    str
+    """
+    words = []
+    for name, module in getattr(brain, "raw_modules", brain.modules).items():
+        inner = getattr(module, "module", module)  # under DDP
+        number = _count(inner, trained=True)
+        if number != "0":
+            words.append(f"{name} ({type(inner).__name__}, {number} parameters)")
+    return ", ".join(words) or "nothing"
+
+
+def data(splits):
+    """How much there is of each split.
+
+    Arguments
+    ---------
+    splits : dict
+        As above.
+
+    Returns
+    -------
+    str
+    """
+    words = []
+    for name, dataset in splits.items():
+        records = (dataset.data[utterance] for utterance in dataset.data_ids)
+        seconds = sum(record.get("duration") or 0.0 for record in records)
+        long = f", {quantities.audio(seconds)}" if seconds else ""
+        words.append(f"{name} {len(dataset):,} utterances{long}")
+    return "; ".join(words)
+
+
+def training(brain):
+    """Steps, batches, learning rate, choice and device.
+
+    Arguments
+    ---------
+    brain : speechbrain.Brain
+        As above.
+
+    Returns
+    -------
+    str
+    """
+    known = brain.hparams
+    batch = f"{known.batch_size} utterances"
+    if getattr(known, "batch_seconds", None):
+        batch = f"{known.batch_seconds:g} s of audio"
+    words = [f"{known.total_steps:,} updates of {batch}"]
+    if isinstance(getattr(known, "lr", None), (int, float)):
+        words.append(f"lr {known.lr:g}")
+    words.append(f"a validation every {known.steps_per_epoch:,}")
+    if brain.metric:
+        best = "highest" if brain.higher_is_better else "lowest"
+        words.append(f"the {best} {brain.metric} is kept")
+    return f"{', '.join(words)}; on {brain.device}"
+
+
+def _count(module, trained=False):
+    parameters = (p for p in module.parameters() if p.requires_grad or not trained)
+    return quantities.count(sum(parameter.numel() for parameter in parameters))

@@ -1,0 +1,150 @@
+"""Pictures: whole, titled, whatever the labels are called."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from s3prl_sb.brains import plots
+from s3prl_sb.brains.det_plot import det_plot
+from s3prl_sb.brains.retrieval import plot_layers
+from s3prl_sb.brains.timeline_plot import timeline
+from s3prl_sb.metrics.verification import det_curve
+
+pytest.importorskip("matplotlib")
+
+TITLE = "SUPERB/KS · an_upstream_with_a_rather_long_name_of_its_own · accuracy 12.34 %"
+NAMES = {
+    "short": "label {}",
+    "long": "the label number {} whose name does not end where names end, but later",
+    "chinese": "标签{}号",
+    "hebrew": "תווית {}",
+    "arabic": "تسمية {}",
+    "formula": "$x_{{{}$ \\frac",
+    "escapes": "a\x1b[2K\n{}",
+    "emoji": "😀{}",
+    "nothing": "",
+}
+
+
+def pixels(path):
+    """[height, width], 0 to 255."""
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("L"))
+
+
+def assert_whole(path):
+    """No ink touches the border, and there is some ink."""
+    image = pixels(path)
+    edges = (image[:6], image[-6:], image[:, :6], image[:, -6:])
+    assert all((edge == 255).all() for edge in edges), path
+    assert (image < 128).sum() > 500
+
+
+@pytest.mark.parametrize("number", [1, 2, 12, 14, 15, 17, 24, 31, 61, 130])
+def test_confusion_matrices_are_whole(number, tmp_path):
+    counts = torch.eye(number, dtype=torch.long) * 12345
+    labels = [f"change language to {i}" for i in range(number)]
+    plots.confusion_matrix(tmp_path / "a.png", counts, labels, TITLE)
+    assert_whole(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_labels_of_any_kind(name, tmp_path, recwarn):
+    labels = [name.format(i) for i in range(9)]
+    counts = torch.ones(9, 9, dtype=torch.long)
+    plots.confusion_matrix(tmp_path / "a.png", counts, labels, name.format(0) or TITLE)
+    assert_whole(tmp_path / "a.png")
+    spans = [(label, 0.5 * i, 0.5 * i + 1) for i, label in enumerate(labels)]
+    timeline(tmp_path / "b.png", spans, spans, 6.0, TITLE, [(0.5, 5)])
+    assert_whole(tmp_path / "b.png")
+
+
+def test_the_names_of_labels_are_all_there(tmp_path):
+    """A longer name takes more room, and none from the matrix."""
+    counts, widths = torch.eye(20, dtype=torch.long), []
+    for name in ("a", "a name of more letters"):
+        labels = [f"{name}{i}" for i in range(20)]
+        plots.confusion_matrix(tmp_path / "a.png", counts, labels)
+        widths.append(pixels(tmp_path / "a.png").shape)
+    (height, width), (higher, wider) = widths
+    assert wider > width + 100 and higher > height + 100
+
+
+@pytest.mark.parametrize("number", [2, 5, 13, 25, 49])
+def test_layers(number, tmp_path):
+    weights = torch.softmax(torch.randn(number), 0).tolist()
+    layers = list(range(number))
+    plots.layer_weights(tmp_path / "a.png", layers, weights, TITLE)
+    lines = {"dev": weights, "eval": [-weight for weight in weights]}
+    plot_layers(tmp_path / "b.png", layers, lines, number - 1, TITLE)
+    assert_whole(tmp_path / "a.png")
+    assert_whole(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("distance", [-3.0, 0.0, 2.0, 9.0])
+def test_errors_of_a_verification(distance, tmp_path):
+    labels = torch.arange(400) % 4 == 0
+    scores = torch.randn(400) + distance * labels
+    _, *rates = det_curve(scores, labels.long())
+    det_plot(tmp_path / "a.png", *rates, 0.1, TITLE)
+    assert_whole(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("speakers", [0, 1, 30])
+def test_timelines(speakers, tmp_path):
+    spans = [(f"speaker {i}", i, i + 3.0) for i in range(speakers)]
+    timeline(tmp_path / "a.png", spans, spans[::2], 40.0, TITLE)
+    assert_whole(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "name, drawn",
+    [
+        ("yes", "yes"),
+        ("שלום", "םולש"),
+        ("שלום a", "שלום a"),
+        ("\U0001f9ff", "#0"),
+        ("x" * 29, "x" * 27 + "…"),
+        ("a\nb", "a?b"),
+    ],
+)
+def test_names_as_they_are_drawn(name, drawn):
+    assert plots.shown([name]) == [drawn]
+
+
+def test_headings():
+    class Brain:
+        task, metric, tested = "SUPERB/IC", "accuracy", {"accuracy": 0.5, "loss": 1.0}
+
+        class hparams:
+            upstream_name = "tera"
+
+    assert plots.heading(Brain) == "SUPERB/IC · tera · accuracy 50.00 %"
+    assert plots.heading(Brain, {}) == "SUPERB/IC · tera"
+    Brain.task, Brain.tested = None, {}
+    assert plots.heading(Brain) == "tera"
+
+
+def test_without_matplotlib(tmp_path):
+    code = f"""
+import sys
+sys.modules["matplotlib"] = None
+import logging, pathlib, torch
+logging.basicConfig(level=logging.INFO)
+from s3prl_sb.brains import plots, det_plot, timeline_plot, retrieval
+path = pathlib.Path({str(tmp_path)!r}) / "a.png"
+rates = torch.tensor([0.0, 1.0])
+plots.layer_weights(path, [0, 1], [0.5, 0.5])
+plots.confusion_matrix(path, torch.eye(2), ["a", "b"])
+det_plot.det_plot(path, rates, rates, 0.5)
+timeline_plot.timeline(path, [("a", 0, 1)], [], 1.0)
+retrieval.plot_layers(path, [0, 1], {{"dev": [0, 1]}}, 0)
+assert not path.exists()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("No plots: pip install 's3prl_sb[plots]'") == 1
