@@ -12,9 +12,11 @@ from s3prl_sb import quantities
 
 logger = logging.getLogger(__name__)
 
+_said = set()  # output folders
+
 
 def say(brain, splits):
-    """Says what is going to be trained, with what, on what.
+    """Says what is going to be trained, with what, on what; of a run once.
 
     Arguments
     ---------
@@ -23,6 +25,9 @@ def say(brain, splits):
     splits : dict
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     """
+    if brain.hparams.output_folder in _said:
+        return  # before learning rates were searched
+    _said.add(brain.hparams.output_folder)
     lines = [
         f"{brain.task or type(brain).__name__} in {brain.hparams.output_folder}",
         f"Upstream: {upstream(brain)}",

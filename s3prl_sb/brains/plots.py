@@ -88,6 +88,35 @@ def layer_weights(path, layers, weights, title=""):
     finish(axes, path, title)
 
 
+def layer_scores(path, layers, lines, chosen, title=""):
+    """Lines: how well each hidden state searches.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        PNG to write.
+    layers : list of int
+        Indices of the hidden states.
+    lines : dict
+        Names to the MTWV of each.
+    chosen : int
+        The hidden state that is taken.
+    title : str
+        What it is of.
+    """
+    axes = axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
+    if axes is None:
+        return
+    for (name, values), color in zip(lines.items(), (BLUE, RED)):
+        axes.plot(layers, values, marker="o", color=color, label=name)
+    axes.axvline(chosen, color=GREY, linewidth=1.2, linestyle=":", label="best on dev")
+    axes.set_xticks(layers)
+    axes.set_xlabel("hidden state (0: the input of the first layer)")
+    axes.set_ylabel("MTWV")
+    legend(axes)
+    finish(axes, path, title)
+
+
 def confusion_matrix(path, counts, labels, title=""):
     """A matrix of true against predicted labels, rows summing to one.
 

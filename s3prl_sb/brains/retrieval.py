@@ -382,35 +382,4 @@ def _write_layers(folder, table, chosen, title):
     layers = [layer for layer, _, _ in table]
     lines = {"dev": [v["mtwv"] for _, v, _ in table]}
     lines["eval"] = [t["mtwv"] for _, _, t in table]
-    plot_layers(folder / "layers.png", layers, lines, chosen, title)
-
-
-def plot_layers(path, layers, lines, chosen, title=""):
-    """Lines: how well each hidden state searches.
-
-    Arguments
-    ---------
-    path : pathlib.Path
-        PNG to write.
-    layers : list of int
-        Indices of the hidden states.
-    lines : dict
-        Names to the MTWV of each.
-    chosen : int
-        The hidden state that is taken.
-    title : str
-        What it is of.
-    """
-    axes = plots.axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
-    if axes is None:
-        return
-    for (name, values), color in zip(lines.items(), (plots.BLUE, plots.RED)):
-        axes.plot(layers, values, marker="o", color=color, label=name)
-    axes.axvline(
-        chosen, color=plots.GREY, linewidth=1.2, linestyle=":", label="best on dev"
-    )
-    axes.set_xticks(layers)
-    axes.set_xlabel("hidden state (0: the input of the first layer)")
-    axes.set_ylabel("MTWV")
-    plots.legend(axes)
-    plots.finish(axes, path, title)
+    plots.layer_scores(folder / "layers.png", layers, lines, chosen, title)

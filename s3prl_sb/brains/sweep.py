@@ -145,8 +145,7 @@ class Sweep(SSLBrain):
         self.higher_is_better = first.higher_is_better
         super().__init__(
             modules={f"copy{i}": brain.modules for i, brain in enumerate(copies)},
-            # The settings name all of them; TensorBoard is for the run that follows.
-            hparams={**hparams, "lr": list(rates), "train_loggers": []},
+            hparams={**hparams, "lr": list(rates), "train_loggers": []},  # all rates
             run_opts=run_opts,
             checkpointer=checkpointer,
         )

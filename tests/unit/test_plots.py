@@ -9,7 +9,6 @@ import torch
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.det_plot import det_plot
-from s3prl_sb.brains.retrieval import plot_layers
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.metrics.verification import det_curve
 
@@ -80,7 +79,7 @@ def test_layers(number, tmp_path):
     layers = list(range(number))
     plots.layer_weights(tmp_path / "a.png", layers, weights, TITLE)
     lines = {"dev": weights, "eval": [-weight for weight in weights]}
-    plot_layers(tmp_path / "b.png", layers, lines, number - 1, TITLE)
+    plots.layer_scores(tmp_path / "b.png", layers, lines, number - 1, TITLE)
     assert_whole(tmp_path / "a.png")
     assert_whole(tmp_path / "b.png")
 
@@ -135,14 +134,14 @@ import sys
 sys.modules["matplotlib"] = None
 import logging, pathlib, torch
 logging.basicConfig(level=logging.INFO)
-from s3prl_sb.brains import plots, det_plot, timeline_plot, retrieval
+from s3prl_sb.brains import plots, det_plot, timeline_plot
 path = pathlib.Path({str(tmp_path)!r}) / "a.png"
 rates = torch.tensor([0.0, 1.0])
 plots.layer_weights(path, [0, 1], [0.5, 0.5])
 plots.confusion_matrix(path, torch.eye(2), ["a", "b"])
 det_plot.det_plot(path, rates, rates, 0.5)
 timeline_plot.timeline(path, [("a", 0, 1)], [], 1.0)
-retrieval.plot_layers(path, [0, 1], {{"dev": [0, 1]}}, 0)
+plots.layer_scores(path, [0, 1], {{"dev": [0, 1]}}, 0)
 assert not path.exists()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
