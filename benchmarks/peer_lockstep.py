@@ -5,7 +5,7 @@
 Started by ``lockstep.py``, in S3PRL's own environment. The runner, experts,
 datasets, loaders and optimizers are S3PRL's, unedited. So that both programs have
 the same features, crops, dropout and SpecAugment are off, sox's effects stay away
-(ASV), and the frames of padding that S3PRL leaves after an utterance are cut.
+(ASV, QbE), and the frames of padding that S3PRL leaves after an utterance are cut.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,6 +16,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import peer_downstream as peer
+import peer_stand_ins
 import torch
 
 NEVER = 10**9
@@ -67,6 +68,10 @@ def main():
         from s3prl.downstream.sv_voxceleb1 import dataset
 
         dataset.EFFECTS.clear()
+    if task == "QbE":
+        from s3prl.downstream.quesst14_dtw import dataset
+
+        dataset.apply_effects_file = lambda path, effects: peer_stand_ins.load(path)
     if task == "SD":
         chunks = watch_chunks()
     build = runner.Runner._init_model
@@ -87,10 +92,13 @@ def main():
         device="cpu",
         expdir=str(folder),
         seed=1,
+        evaluate_split="eval",
         verbose=False,
         push_to_hf_hub=False,
         local_rank=None,
     )
+    if task == "QbE":  # nothing is trained; the expert writes its list of scores
+        return runner.Runner(arguments, config).evaluate()
     found = {
         "weights": {k: v.clone() for k, v in model.named_parameters()},
         "accumulate": config["runner"]["gradient_accumulate_steps"],
