@@ -72,11 +72,11 @@ def main(arguments):
     if not valid:
         raise ValueError(f"--part is i/n with 0 <= i < n, not '{arguments.part}'")
     device = devices.chosen(arguments.device)
-    logger.info("Extracts on %s", device)
     overrides = {"source": arguments.source} if arguments.source else {}
     upstream = load(arguments.upstream, freeze=True, **overrides)
     records = load_table(arguments.manifest)
     dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
+    logger.info("Extracts on %s", device)
     cache = extract(
         upstream,
         dataset,

@@ -172,7 +172,15 @@ class SSL(torch.nn.Module):
         ------
         s3prl_sb.lobes.upstreams.base.AudioError
             For an empty or non-finite waveform.
+        ValueError
+            If ``wavs`` is no batch.
         """
+        if not isinstance(wavs, torch.Tensor) or wavs.dim() != 2:
+            shape = list(getattr(wavs, "shape", ()))
+            raise ValueError(
+                "wavs must be a float tensor [batch, samples], not "
+                f"{type(wavs).__name__} {shape}: give wav[None] for one waveform."
+            )
         if wav_lens is None:
             wav_lens = _lengths(wavs)
         states, lens = self.upstream(wavs, wav_lens)

@@ -166,7 +166,9 @@ class Places:
         self.verb("extract", "--upstream", path, *table, *output, *options)
 
     def superb(self, path, options=()):
-        (self.folder / "data.yaml").write_text("KS: {data_folder: /absent}\n")
+        table = str(self.folder / "table.csv")
+        tables = {f"{name}_csv": table for name in ("train", "valid", "test")}
+        (self.folder / "data.yaml").write_text(json.dumps({"KS": tables}))
         data = ["--data", self.folder / "data.yaml", "--tasks", "KS", "--jobs", "1"]
         output = ["--output", self.folder / "superb"]
         self.verb("superb", "--upstream", path, *data, *output, *options)

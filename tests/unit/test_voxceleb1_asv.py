@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb.brains import caching
+from s3prl_sb.brains import caching, opening
 from s3prl_sb.brains.verification import VerificationBrain
 from s3prl_sb.corpora.voxceleb1_asv import (
     prepare_trial_tables,
@@ -327,8 +327,9 @@ def test_json_that_is_wrong(tmp_path):
 
 def test_the_cohort_is_counted_apart(monkeypatch):
     monkeypatch.setattr(caching, "use_cache", lambda *_: None)
+    monkeypatch.setattr(opening, "say", lambda *_: None)
     brain = VerificationBrain.__new__(VerificationBrain)
-    brain.noprogressbar = True
+    brain.noprogressbar, brain.upstream = True, None
     brain.trials, brain.cohort = {"valid": [], "test": []}, ["cohort--a"]
     sized = {name: _Sized(7) for name in ("train", "valid", "test")}
     brain.use_cache(sized)
@@ -339,7 +340,7 @@ class _Sized:
     """A dataset as far as counting goes."""
 
     def __init__(self, count):
-        self.count, self.data = count, {}
+        self.count, self.data, self.pipes = count, {}, []
 
     def __len__(self):
         return self.count
