@@ -57,7 +57,7 @@ def recording_ids(paths):
             "%d files have names that others have too, and ids with more of their "
             "paths: %s is %s",
             len(other),
-            path,
+            as_id(path),
             name,
         )
     return {path: found[place] for place, path in places.items()}
