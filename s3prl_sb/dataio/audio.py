@@ -9,6 +9,7 @@ import os
 import torch
 
 from s3prl_sb.dataio import sound_files
+from s3prl_sb.dataio.audio_names import UNREADABLE, ending
 from s3prl_sb.dataio.dataset import Pipe
 from s3prl_sb.dataio.resampling import resample
 from s3prl_sb.dataio.waveforms import LOUD
@@ -101,19 +102,22 @@ class LoadAudio(Pipe):
         if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
             raise AudioFileError(f"{where}: {start} to {stop} s is no segment.")
         if not os.path.isfile(wav):
-            raise AudioFileError(f"{where}: no such file.")
+            there = "a folder, not a file" if os.path.isdir(wav) else "no such file"
+            raise AudioFileError(f"{where}: {there}.")
         try:
             samples, rate = sound_files.read(wav, start, stop)
         except sound_files.DamagedError as error:
             raise AudioFileError(f"{where} {error}. {WAY_OUT}") from error
         except Exception as error:  # the codec libraries raise many kinds
-            told = sound_files.told(error)
+            told, way_out = sound_files.told(error), WAY_OUT
+            if ending(wav) in UNREADABLE:
+                way_out = f"Convert it: ffmpeg -i in{ending(wav)} out.wav"
             raise AudioFileError(
-                f"{where} cannot be read: {told}. {WAY_OUT}"
+                f"{where} cannot be read: {told}. {way_out}"
             ) from error
         channels = torch.from_numpy(samples).T
-        if self.channel == "mean":
-            sig = channels.mean(0)
+        if self.channel == "mean":  # of one channel no copy, it may be of hours
+            sig = channels.mean(0) if len(channels) > 1 else channels[0]
         elif self.channel < len(channels):
             sig = channels[self.channel]
         else:
@@ -138,7 +142,8 @@ class LoadAudio(Pipe):
 
     def _listen(self, channels, sig, wav):
         """Warns of what is sound to read, and hardly meant."""
-        loudest = float(sig.abs().max())
+        lowest, highest = torch.aminmax(sig)
+        loudest = float(max(-lowest, highest))
         if loudest > LOUD:
             _loud.warn(wav, loudest)
         if self.channel == "mean" and len(channels) > 1:

@@ -11,38 +11,21 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import os
-import re
 
-PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
-SLACK = 8  # bytes that a file may be shorter than its header says
+from s3prl_sb.dataio.pcm_containers import SLACK, Container, look_at_pcm
+
 #: How a FLAC begins: its mark, and the head of what it says of itself.
 FLAC = b"fLaC\0\0\0\x22"
 #: Bytes of an MP3 beyond those that its header counts, before they are looked at.
 MP3_SLACK = 4096
+#: Thousand bits a second of layer III, by the number in a frame's head: of MPEG 2, 1.
+MP3_RATES = (
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+)
+MP3_SLOWER = (2, 0, 1, 0)  # halvings of the sample rate, by version: 2.5, -, 2, 1
 TAIL = (1 << 16, 1 << 22)  # bytes at the end of a FLAC that its last frame is within
-
-
-@dataclasses.dataclass
-class Container:
-    """What there is to say of a file.
-
-    ``patches`` are bytes by their place in the file, that the header lacks; ``fault``
-    says why the file cannot be used; ``doubt`` why it may be cut off, where what is
-    left is sound.
-    """
-
-    patches: dict = dataclasses.field(default_factory=dict)
-    fault: str | None = None
-    doubt: str | None = None
-
-
-def _fewer(wanted, size):
-    """A container that may have fewer bytes than its header says; 0: it does not."""
-    if not size + SLACK < wanted < 1 << 62:
-        return Container()
-    return Container(doubt=f"Its header says {wanted} bytes, and it has {size}")
 
 
 def look(path):
@@ -76,13 +59,9 @@ def look(path):
             return _flac(file, start, size)
         if head[:4] == b"OggS":
             return _ogg(file, start, size)
-        if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
-            return _riff(file, start, size, "big" if head[3:4] == b"X" else "little")
-        if head[:4] == b"caff":
-            return _caf(file, start, size)
         if head[:1] == b"\xff" and head[1:2] > b"\xe0":
             return _mp3(file, start, size)
-        return _fewer(_declared(head, start), size)
+        return look_at_pcm(file, start, size)
 
 
 def _after_tag(file, start):
@@ -95,63 +74,6 @@ def _after_tag(file, start):
     for byte in head[6:10]:  # of seven bits each
         size = size << 7 | byte
     return start + 10 + size
-
-
-def _declared(head, start):
-    """Bytes that an AIFF, AU, RF64 or W64 file should have; 0: unknown."""
-    if head[:4] == b"FORM":
-        wanted = int.from_bytes(head[4:8], "big") + 8
-    elif head[:4] == b".snd":
-        data = int.from_bytes(head[8:12], "big")
-        wanted = int.from_bytes(head[4:8], "big") + data
-        wanted = wanted if data < PLACEHOLDER else 0
-    elif head[:4] == b"RF64" and head[12:16] == b"ds64":
-        wanted = int.from_bytes(head[20:28], "little") + 8
-    elif head[:4] == b"riff":  # W64
-        wanted = int.from_bytes(head[16:24], "little")
-    else:
-        wanted = 0
-    return wanted + start if wanted else 0
-
-
-def _caf(file, start, size):
-    """CAF: the sizes of its chunks, all ones where a stream did not know it."""
-    place = start + 8
-    while place + 12 <= size:
-        file.seek(place + 4)
-        length = int.from_bytes(file.read(8), "big")
-        if length >= 1 << 62:
-            return Container()
-        place += 12 + length
-    return _fewer(place, size)
-
-
-def _riff(file, start, size, order):
-    """WAV: the sizes that a stream did not know are those of the file."""
-    file.seek(start + 4)
-    declared = int.from_bytes(file.read(4), order)
-    place = start + 12
-    while place + 8 <= size:
-        file.seek(place)
-        name, length = file.read(4), int.from_bytes(file.read(4), order)
-        there = size - place - 8
-        if name == b"data":
-            if length == 0 and there > SLACK and not _is_chunk(file, place + 8, order):
-                known = there.to_bytes(4, order) if there < 1 << 32 else None
-                return Container({place + 4: known} if known else {})
-            break
-        place += 8 + length + length % 2
-    return _fewer(start + declared + 8 if declared < PLACEHOLDER else 0, size)
-
-
-def _is_chunk(file, place, order):
-    """Whether another chunk follows an empty one, such as LIST."""
-    file.seek(place)
-    name, length = file.read(4), int.from_bytes(file.read(4), order)
-    end = place + 8 + length
-    return re.fullmatch(rb"[A-Za-z][A-Za-z0-9 _]{3}", name) is not None and (
-        end <= os.fstat(file.fileno()).st_size
-    )
 
 
 # ------------------------------------------------------------------------------ ogg
@@ -192,7 +114,7 @@ def _mp3(file, start, size):
     side = (17 if mono else 32) if first_version == 3 else (9 if mono else 17)
     tag = frame[4 + side :]
     if tag[:4] not in (b"Xing", b"Info"):
-        return Container()
+        return Container(samples=_counted(file, start, size))
     flags, at, counts = int.from_bytes(tag[4:8], "big"), 8, []
     for bit in (1, 2):
         given = flags & bit
@@ -227,6 +149,21 @@ def _is_frame(head, first):
     return head[2] & 0x0C == first[2] & 0x0C and head[2] >> 4 not in (0, 15)
 
 
+def _counted(file, start, size):
+    """The samples of an MP3 by its frames; None if not all of them are found."""
+    file.seek(start)
+    data, at, samples = file.read(), 0, 0
+    first = data[:4]
+    while _is_frame(head := data[at : at + 4], first):
+        version = head[1] >> 3 & 3
+        kilobits = MP3_RATES[version == 3][head[2] >> 4]
+        rate = (44100, 48000, 32000, 1)[head[2] >> 2 & 3] >> MP3_SLOWER[version]
+        count = 1152 if version == 3 else 576
+        at += count * 125 * kilobits // max(rate, 1) + (head[2] >> 1 & 1)
+        samples += count
+    return samples if abs(size - start - at) < MP3_SLACK else None
+
+
 # ----------------------------------------------------------------------------- flac
 def _flac(file, start, size):
     """FLAC: the end by its last frame, and by its header."""
@@ -242,9 +179,9 @@ def _flac(file, start, size):
         place += 4 + int.from_bytes(head[1:], "big")
     total = int.from_bytes(info[17:22], "big") & (1 << 36) - 1
     frames = _last_frames(file, place, size, int.from_bytes(info[4:6], "big"))
-    if not frames or total in (stop for _, stop in frames):
+    end = _end(frames) if frames else 0
+    if not frames or (end <= total and total in (stop for _, stop in frames)):
         return Container()
-    end = _end(frames)
     if total == 0:
         known = (info[17] & 0xF0 | end >> 32).to_bytes(1, "big")
         known += (end & 0xFFFFFFFF).to_bytes(4, "big")
@@ -253,7 +190,10 @@ def _flac(file, start, size):
         return Container(
             fault=f"is cut off: {end} samples of the {total} that its header says"
         )
-    return Container()
+    return Container(
+        fault=f"holds {end} samples, and its header says {total}: several files "
+        "joined? Only the first would be read"
+    )
 
 
 def second_flac(path):

@@ -78,6 +78,8 @@ def durations(paths, places=None):
 
     Of a wav file that is cut off, libsndfile tells the seconds that are left, as of
     other files whose samples are not compressed: how many there are is logged.
+    FLACs that are cut within their last frame, or joined with another of the same
+    length, are found when they are read whole.
 
     Arguments
     ---------
@@ -114,7 +116,8 @@ def durations(paths, places=None):
     doubts = {path: doubt for path, (_, doubt) in zip(paths, found) if doubt}
     if doubts:
         path, doubt = next(iter(doubts.items()))
-        logger.warning("%s: cut off? %s. Such files: %d", path, doubt, len(doubts))
+        logger.warning(sound_files.DOUBT, path, doubt, len(doubts))
+        sound_files.doubted.update(map(str, doubts))
     return [seconds for seconds, _ in found]
 
 

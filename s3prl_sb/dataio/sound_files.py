@@ -10,11 +10,16 @@ import os
 import soundfile
 
 from s3prl_sb.dataio.containers import look, second_flac
+from s3prl_sb.messages import Counted
 
 #: Samples that the end of a lossy file may be away from where its header says:
 #: encoders pad, and decoders leave out, two frames of MP3 at most.
 LOSSY_FRAMES = 2 * 1152
 LOSSY = ("MP3", "OGG")
+#: The warning of a file, with what speaks against it and the number of such files.
+DOUBT = "%s: cut off, or more than one file? %s. Such files: %d"
+doubted = set()  # files of which a preparation has said so, in one line
+_doubtful = Counted(__name__, DOUBT)
 
 
 class DamagedError(RuntimeError):
@@ -57,7 +62,15 @@ def opened(path, container=None):
         raise DamagedError(container.fault)
     if container.patches:
         return soundfile.SoundFile(_Patched(path, container.patches))
-    return soundfile.SoundFile(os.fsencode(path))
+    file = soundfile.SoundFile(os.fsencode(path))
+    guess, samples = file.frames, container.samples
+    if samples is not None and abs(guess - samples) > LOSSY_FRAMES:
+        file.close()
+        raise DamagedError(
+            f"has {samples} samples and a changing bit rate, and no header that says "
+            f"so: {guess} would be read. Write it anew: ffmpeg -i in.mp3 out.wav"
+        )
+    return file
 
 
 def read(path, start=None, stop=None):
@@ -87,6 +100,8 @@ def read(path, start=None, stop=None):
     container = look(path)
     if start is stop is None and container.fault is None:
         container.fault = second_flac(path)
+    if container.doubt and path not in doubted:
+        _doubtful.warn(path, container.doubt)
     with opened(path, container) as file:
         rate = file.samplerate
         first = min(round((start or 0) * rate), file.frames)

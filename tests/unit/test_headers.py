@@ -83,6 +83,6 @@ def test_files_that_are_cut_off_are_counted(tmp_path, caplog, declared):
     else:
         (entry,) = caplog.records
         assert entry.message == (
-            f"{paths[1]}: cut off? Its header says 32044 bytes, and it has 16022. Such "
-            "files: 2"
+            f"{paths[1]}: cut off, or more than one file? Its header says 32044 bytes, "
+            "and it has 16022. Such files: 2"
         )

@@ -1,0 +1,190 @@
+"""Whether audio files are whole whose samples are not compressed: WAV, AIFF, AU, CAF, …
+
+Their headers say how many bytes there are. Fewer are a file that is cut off, of which
+libsndfile reads what is left; more are another file behind the first, which it does not
+read, or reads as if its header were samples.
+
+References: RIFF, RF64, W64, AIFF, AU, CAF; NIST's SPHERE.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import os
+import re
+
+PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
+SLACK = 8  # bytes that a file may be shorter than its header says
+#: Bytes behind the end that tags and padding may take; a tenth of the file, else.
+MORE = 1 << 14
+
+
+@dataclasses.dataclass
+class Container:
+    """What there is to say of a file.
+
+    ``patches`` are bytes by their place in the file, that the header lacks; ``fault``
+    says why the file cannot be used; ``doubt`` why it may not be whole, where what is
+    read of it is sound; ``samples`` is how many its frames hold, where libsndfile
+    guesses.
+    """
+
+    patches: dict = dataclasses.field(default_factory=dict)
+    fault: str | None = None
+    doubt: str | None = None
+    samples: int | None = None
+
+
+def look_at_pcm(file, start, size):
+    """Compares a file with the sizes in its header.
+
+    Arguments
+    ---------
+    file : io.BufferedReader
+        The file, of any kind.
+    start : int
+        Where it begins, behind tags.
+    size : int
+        Its bytes.
+
+    Returns
+    -------
+    Container
+
+    Example
+    -------
+    >>> import io, numpy, soundfile
+    >>> for kind in ("AU", "NIST"):
+    ...     file = io.BytesIO()
+    ...     soundfile.write(file, numpy.zeros(100), 16000, format=kind)
+    ...     data = file.getvalue()
+    ...     two = look_at_pcm(io.BytesIO(data + data), 0, 2 * len(data))
+    ...     look_at_pcm(io.BytesIO(data), 0, len(data)).fault, two.fault[:26]
+    (None, 'holds two files one after ')
+    (None, 'holds two files one after ')
+    """
+    file.seek(start)
+    head = file.read(40)
+    mark = head[:4]
+    if mark in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
+        return _riff(file, start, size, "big" if mark == b"RIFX" else "little")
+    if mark == b"caff":
+        return _caf(file, start, size)
+    if mark == b".snd":
+        return _au(file, start, size)
+    if head[:8] == b"NIST_1A\n":
+        wanted = _nist(file, start)
+    elif mark == b"FORM":
+        length = int.from_bytes(head[4:8], "big")
+        wanted = length + 8 if length else 0
+    elif mark == b"RF64" and head[12:16] == b"ds64":
+        wanted = int.from_bytes(head[20:28], "little") + 8
+    elif mark == b"riff":  # W64
+        wanted = int.from_bytes(head[16:24], "little")
+    else:
+        wanted = 0
+    return _compared(file, start, wanted, size)
+
+
+def _compared(file, start, wanted, size):
+    """What it means that a header says so many bytes; 0: it does not say it."""
+    wanted = start + wanted if wanted else 0
+    if not 0 < wanted < 1 << 62:
+        return Container()
+    if size + SLACK < wanted:
+        return Container(doubt=f"Its header says {wanted} bytes, and it has {size}")
+    file.seek(start)
+    mark = file.read(4)
+    file.seek(wanted)
+    behind = file.read(5)
+    if mark in (behind[:4], behind[1:]):  # one byte of padding
+        return Container(
+            fault="holds two files one after another, which would be read as one, or "
+            "the first alone"
+        )
+    if size > wanted + max(MORE, wanted // 10):
+        return Container(
+            doubt=f"Its header says {wanted} bytes, and it has {size}, of which the "
+            "rest is not read"
+        )
+    return Container()
+
+
+def _nist(file, start):
+    """The bytes of a SPHERE file; 0 of one that is compressed."""
+    file.seek(start + 8)
+    length = file.read(8).strip()
+    if not length.isdigit():
+        return 0
+    file.seek(start)
+    lines = file.read(min(int(length), 1 << 16)).decode("latin-1").splitlines()
+    fields = [line.split() for line in lines]
+    said = {f[0]: f[2] for f in fields if len(f) == 3}
+    coding = said.get("sample_coding", "pcm")
+    counts = [said.get(key, "") for key in ("sample_count", "sample_n_bytes")]
+    counts.append(said.get("channel_count", "1"))
+    if coding not in ("pcm", "ulaw", "alaw") or not all(map(str.isdigit, counts)):
+        return 0
+    samples, width, channels = map(int, counts)
+    return int(length) + samples * width * channels if samples else 0
+
+
+def _au(file, start, size):
+    """AU: the size of its samples, all ones or nothing where a stream did not know."""
+    file.seek(start + 4)
+    first = int.from_bytes(file.read(4), "big")
+    length = int.from_bytes(file.read(4), "big")
+    there = size - start - first
+    if length == 0 and SLACK < there < PLACEHOLDER:
+        return Container({start + 8: there.to_bytes(4, "big")})
+    wanted = first + length if 0 < length < PLACEHOLDER else 0
+    return _compared(file, start, wanted, size)
+
+
+def _caf(file, start, size):
+    """CAF: the sizes of its chunks, all ones where a stream did not know it."""
+    place = start + 8
+    while place + 12 <= size:
+        file.seek(place)
+        name, length = file.read(4), int.from_bytes(file.read(8), "big")
+        if name == b"data" and length == (1 << 64) - 1:
+            there = size - place - 12
+            return Container({place + 4: there.to_bytes(8, "big")})
+        if name == b"caff" or length >= 1 << 62:
+            break
+        place += 12 + length
+    return _compared(file, start, place - start, size)
+
+
+def _riff(file, start, size, order):
+    """WAV: the sizes that a stream did not know are those of the file."""
+    file.seek(start + 4)
+    declared = int.from_bytes(file.read(4), order)
+    if not 0 < declared < PLACEHOLDER:
+        declared = 0
+    place, wanted = start + 12, declared + 8 if declared else 0
+    while place + 8 <= size:
+        file.seek(place)
+        name, length = file.read(4), int.from_bytes(file.read(4), order)
+        there = size - place - 8
+        if name == b"data":
+            if length == 0 and there > SLACK and not _is_chunk(file, place + 8, order):
+                known = there.to_bytes(4, order) if there < 1 << 32 else None
+                return Container({place + 4: known} if known else {})
+            if wanted and start + wanted < size:  # what is read, is not left over
+                wanted = max(wanted, place + 8 + length - start)
+                wanted = wanted if length < PLACEHOLDER else 0
+            break
+        place += 8 + length + length % 2
+    return _compared(file, start, wanted, size)
+
+
+def _is_chunk(file, place, order):
+    """Whether another chunk follows an empty one, such as LIST."""
+    file.seek(place)
+    name, length = file.read(4), int.from_bytes(file.read(4), order)
+    end = place + 8 + length
+    return re.fullmatch(rb"[A-Za-z][A-Za-z0-9 _]{3}", name) is not None and (
+        end <= os.fstat(file.fileno()).st_size
+    )
