@@ -16,6 +16,7 @@ Authors
 """
 
 import os
+import re
 
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import TO_THE_END, make_records
@@ -23,7 +24,7 @@ from s3prl_sb.corpora.rttm import rttm_rows, seconds
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
-ENDS = ("-1", "-1.0", "-1.00")
+ENDS = re.compile(r"-1(\.0*)?")
 
 
 def read_kaldi(folder, roots=()):
@@ -95,7 +96,7 @@ def _segments(folder):
             )
         speaker = speakers[utterance][0]
         start = seconds(start, "start", place)
-        end = TO_THE_END if stop in ENDS else seconds(stop, "stop", place)
+        end = TO_THE_END if ENDS.fullmatch(stop) else seconds(stop, "stop", place)
         found.append((recording, speaker, start, end, place))
     return found
 

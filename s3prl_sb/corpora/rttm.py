@@ -56,7 +56,7 @@ def read_rttm(path):
 
 def rttm_rows(path):
     """The (recording, speaker, start, stop, line) of each segment of an RTTM file."""
-    rows = []
+    rows, ninths = [], {}
     for number, fields in _lines(path):
         if fields[0] in OTHERS:
             continue
@@ -77,6 +77,15 @@ def rttm_rows(path):
                 f"to 1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
                 "speaker_1, not speaker 1."
             )
+        # 0 and 1 are confidences; of one name both are what is left of "Speaker 1"
+        if fields[8:9] in (["0"], ["1"]):
+            other, first = ninths.setdefault(fields[7], (fields[8], number))
+            if other != fields[8]:
+                raise ManifestError(
+                    f"{path}:{number}: '{fields[7]} {fields[8]}' here and "
+                    f"'{fields[7]} {other}' in line {first}: names with a space? Write "
+                    f"{fields[7]}_{fields[8]}; confidences have a point, 1.0."
+                )
         start, duration = (
             seconds(fields[i], name, f"{path}:{number}")
             for i, name in ((3, "start"), (4, "duration"))

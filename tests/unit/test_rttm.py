@@ -46,6 +46,17 @@ def test_writes_what_it_reads(tmp_path):
     assert read_rttm(path) == {"a": [("ann", 0.0, 1.001)]}
 
 
+@pytest.mark.parametrize("end", ["", " <NA>"])
+def test_names_with_a_number_behind_a_space(tmp_path, end):
+    """0 and 1 may be confidences; two of them under one name are two speakers."""
+    line = "SPEAKER a 1 0 1 <NA> <NA> Speaker %s" + end + "\n"
+    path = written(tmp_path / "a.rttm", line % 1 + line % 1 + line % 0)
+    with pytest.raises(ManifestError, match=r"rttm:3: 'Speaker 0' .*'Speaker 1'.*_0"):
+        read_rttm(path)
+    path = written(tmp_path / "a.rttm", line % "1.0" + line % "0.0" + line % 1)
+    assert len(read_rttm(path)["a"]) == 3
+
+
 def test_uem(tmp_path):
     path = tmp_path / "a.uem"
     regions = {"a": [(0.0, 10.0), (20.0, 30.5)], "b": [(1.0, 2.0)]}
