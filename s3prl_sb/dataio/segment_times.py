@@ -187,8 +187,10 @@ def _in_samples(chosen, place):
     for meaning, column in chosen.items():
         if column.unit == "frames":
             framed[meaning] = column
-    if set(chosen) == {"duration"} == set(framed):
-        return {}  # of features, perhaps: no segment depends on it
+    told = {"start", "stop"} <= chosen.keys() or set(chosen) == {"duration"}
+    if told and set(framed) == {"duration"}:
+        del chosen["duration"]  # of features, perhaps: no segment depends on it
+        return chosen
     if framed and not (start in framed.values() and start.word == "offset"):
         names = ", ".join(column.name for column in framed.values())
         raise ManifestError(
@@ -198,6 +200,39 @@ def _in_samples(chosen, place):
         meaning: column._replace(unit="samples") if meaning in framed else column
         for meaning, column in chosen.items()
     }
+
+
+def check_labels(times, labels, place):
+    """Refuses a column that is learned and is called as a time is.
+
+    Arguments
+    ---------
+    times : dict
+        From :func:`time_columns`.
+    labels : iterable of str
+        Columns that are learned.
+    place : str
+        For the error.
+
+    Raises
+    ------
+    ManifestError
+        Names the column.
+
+    Example
+    -------
+    >>> check_labels(time_columns(["stop"], "a.csv:1"), ["stop"], "a.csv:1")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.dataio.manifest.ManifestError: a.csv:1: stop is to be learned, and …
+    """
+    names = {column.name for column in times.values()} | set(manifest.KEYS)
+    for label in labels:
+        if label in names - {"wav"}:
+            raise ManifestError(
+                f"{place}: {label} is to be learned, and a column of that name tells "
+                "where an utterance is in its file. Rename the column."
+            )
 
 
 def check_alike(rows, known, labels, place):

@@ -39,6 +39,7 @@ from s3prl_sb.dataio.rows import (
 )
 from s3prl_sb.dataio.segment_times import (
     check_alike,
+    check_labels,
     read_time,
     settle,
     time_columns,
@@ -287,6 +288,7 @@ def complete(path, found, required, data_root):
     if not found:
         raise ManifestError(f"{path}: has no rows. Add one or more.")
     times = time_columns(keys, f"{path}:1")
+    check_labels(times, required, f"{path}:1")
     dicts = [row for _, _, row in found if isinstance(row, dict)]
     check_alike(dicts, times, {*required, *ALIASES}, f"{path}:1")
     keys = {ALIASES.get(key, key) for key in keys}

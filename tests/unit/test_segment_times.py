@@ -126,6 +126,7 @@ def test_what_is_not_clear_is_refused(folder, row, parts):
         ({"stop": 2.0}, (0.0, 2.0, 2.0)),
         ({"duration": 10.0, "num_samples": 5}, (None, None, 10.0)),
         ({"num_frames": 1000}, (None, None, 10.0)),  # of features, perhaps
+        ({"start": 1, "stop": 2, "n_frames": 99}, (1.0, 2.0, 1.0)),
         ({"length": 7}, (None, None, 10.0)),
         ({"end_of_turn": 1}, (None, None, 10.0)),  # a flag
         ({"ending": "", "start": ""}, (None, None, 10.0)),
@@ -144,6 +145,14 @@ def test_labels_are_no_times(folder):
     assert [r["t0"] for r in load_table(path, ("t0",)).values()] == ["3", "4"]
     with pytest.raises(ManifestError, match="looks like times"):
         load_table(path)
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "duration", "end", "onset_s"])
+@pytest.mark.parametrize("ending", [".csv", ".json"])
+def test_a_label_that_is_called_as_a_time_is(folder, name, ending):
+    path = write(folder, ending, [{"wav": "a.wav", name: "3"}])
+    with pytest.raises(ManifestError, match=f"{name} is to be learned.*Rename"):
+        load_table(path, (name,))
 
 
 def test_audio_as_speechbrain_writes_it(folder):
