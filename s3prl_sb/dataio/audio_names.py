@@ -78,7 +78,7 @@ def is_audio(path):
 
 
 def only_audio(paths, source):
-    """Those of some files that are sound; what is sound and unreadable is logged.
+    """Those of some files that are sound; how many others there are is logged.
 
     Arguments
     ---------
@@ -97,12 +97,23 @@ def only_audio(paths, source):
     >>> only_audio(["a.flac", "b.txt", "c.AIFF"], "corpus")
     ['a.flac', 'c.AIFF']
     """
-    found, skipped = [], []
+    found, skipped, others = [], [], Counter()
     for path in paths:
         if is_audio(path):
             found.append(path)
-        elif ending(path) in UNREADABLE and not os.path.basename(path).startswith("."):
+        elif os.path.basename(path).startswith("."):
+            continue
+        elif ending(path) in UNREADABLE:
             skipped.append(path)
+        else:
+            others[ending(path) or "without an ending"] += 1
+    if others:
+        logger.info(
+            "%s: %d other files are left out (%s)",
+            source,
+            others.total(),
+            ", ".join(f"{count} {kind}" for kind, count in others.most_common(10)),
+        )
     if skipped:
         counts = Counter(map(ending, skipped)).most_common()
         logger.warning(
@@ -186,21 +197,6 @@ class Listed:
         return [os.path.join(folder, other) for other in found]
 
 
-def openable(path):
-    """A path as libsndfile takes it: as bytes where its name is not Unicode.
-
-    Example
-    -------
-    >>> openable("a.wav"), openable("andr\\udce9.wav")
-    ('a.wav', b'andr\\xe9.wav')
-    """
-    try:
-        os.fspath(path).encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
-
-
 def as_id(text):
     r"""A text that any file can hold, for an id: bytes that are not Unicode spelt out.
 
@@ -209,4 +205,4 @@ def as_id(text):
     >>> as_id("andr\udce9")
     'andr\\xe9'
     """
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import devices, inference
+from s3prl_sb.dataio.audio_names import as_id
 from s3prl_sb.files import naming, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
 
 
 def write(model, records, folder):
-    """Writes the files of a task.
+    """Writes the files of a task; a file's name that is not UTF-8 is spelt out.
 
     Arguments
     ---------
@@ -76,9 +77,9 @@ def write(model, records, folder):
         Where they go.
     """
     write_json(folder / "predictions.json", records)
-    write_text(folder / "predictions.csv", table(records))
+    write_text(folder / "predictions.csv", as_id(table(records)))
     for name, text in model.files(records).items():
-        write_text(folder / name, text)
+        write_text(folder / name, as_id(text))
 
 
 def table(records):

@@ -143,6 +143,9 @@ def test_skipped_files_are_counted(caplog):
     caplog.clear()
     assert only_audio(["a.txt", "b.wav"], "corpus") == ["b.wav"]
     assert not caplog.text
+    caplog.set_level(logging.INFO)
+    assert only_audio(["a.txt", "b.wav", "c", "d.pcm", "e.txt", ".f"], "corpus")
+    assert "4 other files are left out (2 .txt, 1 without an ending" in caplog.text
 
 
 def test_noise_of_any_ending(tmp_path):

@@ -57,6 +57,15 @@ def test_json_and_files(asked, capsys, tmp_path):
     assert (output / "hyp.txt").read_text() == "1\n"
 
 
+def test_files_whose_names_are_not_utf8(asked, tmp_path, monkeypatch):
+    """All is computed by then: it may not be lost for a name."""
+    monkeypatch.setattr(Model, "line", lambda self, record: "")
+    names = ["andr\udce9.wav", "語.wav"]
+    assert predicting.predict("x", names, "cpu", False, tmp_path) == 0
+    rows = csv.DictReader(io.StringIO((tmp_path / "predictions.csv").read_text()))
+    assert [row["wav"] for row in rows] == ["andr\\xe9.wav", "語.wav"]
+
+
 def test_a_folder_that_cannot_be_made_is_said_before_the_model_is_loaded(
     asked, tmp_path
 ):
