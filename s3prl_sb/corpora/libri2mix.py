@@ -21,13 +21,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import soundfile
 
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import check_speech, make_records
-from s3prl_sb.dataio import headers, manifest, tables
-from s3prl_sb.dataio.audio_names import openable
+from s3prl_sb.dataio import headers, manifest, sound_files, tables
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
@@ -69,7 +67,7 @@ def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
 
     Example
     -------
-    >>> import tempfile
+    >>> import tempfile, soundfile
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in SUBSETS.values():
@@ -213,7 +211,7 @@ def loud_spans(path, below_peak=35.0, shortest=0.2):
 
     Example
     -------
-    >>> import tempfile
+    >>> import tempfile, soundfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     tone = np.sin(np.arange(8000))
     ...     sound = np.concatenate([np.zeros(8000), tone, np.zeros(8000)])
@@ -221,7 +219,12 @@ def loud_spans(path, below_peak=35.0, shortest=0.2):
     ...     loud_spans(folder + "/a.wav")
     [(0.5, 1.0)]
     """
-    samples, rate = soundfile.read(openable(path), dtype="float32", always_2d=True)
+    try:
+        samples, rate = sound_files.read(path)
+    except (RuntimeError, TypeError, OSError) as error:
+        raise ManifestError(
+            f"{path}: cannot be read: {sound_files.told(error)}. Get a sound copy."
+        ) from error
     size = max(1, rate // 50)
     samples = np.pad(samples.mean(1), (0, -len(samples) % size))
     power = np.mean(samples.reshape(-1, size).astype(np.float64) ** 2, axis=1)
