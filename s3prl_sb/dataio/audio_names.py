@@ -94,7 +94,7 @@ def only_audio(paths, source):
 
     Example
     -------
-    >>> only_audio(["a.flac", "b.txt", "c.AIFF"], "corpus")
+    >>> only_audio(["a.flac", "._a.flac", "c.AIFF"], "corpus")
     ['a.flac', 'c.AIFF']
     """
     found, skipped, others = [], [], Counter()

@@ -47,7 +47,10 @@ NAME = re.compile(
     "(?:time|t|position|pos|at|in)?"
     f"(?P<unit>{'|'.join(sorted(UNIT_OF, key=len, reverse=True))})?"
 )
-PAIRS = ("from", "to", "t0", "t1")  # times too, if they are numbers
+PAIRS = ("from", "to", "t0", "t1", "ts", "te")  # times too, if they are numbers
+#: Both times in one cell, if there are two numbers.
+SPANS = ("segment", "segments", "interval", "span", "timestamp", "timestamps")
+SPAN = re.compile(r"[\[(]?\s*\d[\d.]*\s*[-–,; ]\s*\d[\d.]*\s*[\])]?")
 #: Words in other names that make numbers look like times.
 ALIKE = {word for word in MEANINGS if MEANINGS[word] not in ("duration", "length")}
 FIX = (
@@ -257,6 +260,8 @@ def check_alike(rows, known, labels, place):
     names = dict.fromkeys(key for row in rows for key in row)
     alike = [n for n in names if n not in labels and _is_alike(n)]
     alike = [name for name in alike if _numbers(rows, name)]
+    spans = [n for n in names if n not in labels and str(n).strip().lower() in SPANS]
+    alike += [n for n in spans if any(_is_span(row.get(n)) for row in rows)]
     if alike and not known:
         raise ManifestError(
             f"{place}: {', '.join(alike)}: looks like times, and it is not clear "
@@ -267,6 +272,13 @@ def check_alike(rows, known, labels, place):
 def _is_alike(name):
     text = str(name).strip().lower()
     return text in PAIRS or (not read_name(name) and bool(ALIKE & set(_words(name))))
+
+
+def _is_span(value):
+    """Whether a value is of two times."""
+    if isinstance(value, dict):
+        return any(map(read_name, value))
+    return SPAN.fullmatch(str(value).strip()) is not None
 
 
 def _numbers(rows, name):

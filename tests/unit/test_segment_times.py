@@ -147,6 +147,26 @@ def test_labels_are_no_times(folder):
         load_table(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_time"),
+    [
+        ("segment", [1.0, 2.5], True),
+        ("Timestamp", "1.0-2.5", True),
+        ("interval", {"begin": 1, "end": 2}, True),
+        ("te", 2, True),
+        ("segment", 3, False),
+        ("timestamp", "2024-01-31", False),
+    ],
+)
+def test_two_times_in_one_cell(folder, name, value, is_time):
+    path = write(folder, ".json", [{"wav": "a.wav", "label": "x", name: value}])
+    if is_time:
+        with pytest.raises(ManifestError, match=f"{name}: looks like times"):
+            load_table(path)
+    else:
+        assert times(load_table(path)) == [(None, None, 10.0)]
+
+
 @pytest.mark.parametrize("name", ["start", "stop", "duration", "end", "onset_s"])
 @pytest.mark.parametrize("ending", [".csv", ".json"])
 def test_a_label_that_is_called_as_a_time_is(folder, name, ending):
