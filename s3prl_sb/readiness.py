@@ -11,6 +11,7 @@ Authors
 import os
 from pathlib import Path
 
+from s3prl_sb.configuration import RecipeError
 from s3prl_sb.constructors import takes
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.files import naming
@@ -39,11 +40,39 @@ def check(hparams, run_opts):
     balance = (hparams.get("train_dataloader_opts") or {}).get("balance")
     check_batches(hparams.get("batch_seconds"), balance)
     if hparams.get("lm"):
+        for key in ("lm", "lexicon"):
+            for fault in absent(key, hparams.get(key)):
+                raise RecipeError(f"{fault}: correct the path.")
         check_decoder()
     if hparams.get("lr_search"):
         check_search(hparams, run_opts)
     if hparams.get("head") is not None:
         _check_head(hparams)
+
+
+def absent(key, value):
+    """What of a key's files and folders is not there.
+
+    Arguments
+    ---------
+    key : str
+        Its name.
+    value : str or list of str or None
+        A path, several, or none.
+
+    Returns
+    -------
+    list of str
+        Sentences, without a full stop.
+
+    Example
+    -------
+    >>> absent("lm", "none.arpa"), absent("lm", None)
+    (["lm: 'none.arpa' is not there"], [])
+    """
+    paths = value if isinstance(value, (list, tuple)) else [value]
+    there = [not path or Path(str(path)).expanduser().exists() for path in paths]
+    return [f"{key}: '{p}' is not there" for p, is_ in zip(paths, there) if not is_]
 
 
 def check_writable(folder, key):

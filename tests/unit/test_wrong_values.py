@@ -389,6 +389,7 @@ HOME = resources.folder("recipes") / "SUPERB"
         ("ASV", "--lr_search [0.1] --valid_speakers 0", "no speakers are held out"),
         ("KS", "--lr_search [0.1] --upstream_model {freeze:\\ False}", "one frozen"),
         ("ASR", "--lm LM", "pip install 's3prl_sb\\[lm\\]'"),
+        ("ASR", "--lm none.arpa", "lm: '.*none.arpa' is not there"),
         ("KS", "--head {hidden_size:\\ -3}", "head: "),
     ],
 )
