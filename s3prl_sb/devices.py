@@ -4,7 +4,11 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
+
 from s3prl_sb.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 AUTO = "auto"
 
@@ -14,7 +18,7 @@ class DeviceError(UserError, ValueError):
 
 
 def chosen(name=AUTO):
-    """The device to compute on.
+    """The device to compute on; a GPU that was not asked for by name is told.
 
     Arguments
     ---------
@@ -41,7 +45,10 @@ def chosen(name=AUTO):
     if name != AUTO:
         check(name)
         return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    logger.info("Computes on cuda")
+    return "cuda"
 
 
 def check(device):

@@ -4,10 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import logging
-
-logger = logging.getLogger(__name__)
-
 
 def add_arguments(parser):
     """The command's arguments.
@@ -76,7 +72,6 @@ def main(arguments):
     upstream = load(arguments.upstream, freeze=True, **overrides)
     records = load_table(arguments.manifest)
     dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
-    logger.info("Extracts on %s", device)
     cache = extract(
         upstream,
         dataset,

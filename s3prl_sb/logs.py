@@ -38,6 +38,7 @@ NOISE = re.compile(
     r"|'pin_memory' argument is set as true but no accelerator"
     r"|Glyph \d+ .* missing from (current )?font"
     r"|findfont: "
+    r"|The model has no trainable parameters"
 )
 #: For those who write programs, not for those who run them.
 FOR_AUTHORS = re.compile(r": (Pending)?DeprecationWarning: |: FutureWarning: ")

@@ -41,6 +41,30 @@ def near(name, known, prefix=""):
     return f"There are: {', '.join(known[:12])}{more}."
 
 
+def few(names, most=10):
+    """The first of many names, and how many there are more.
+
+    Arguments
+    ---------
+    names : iterable of str
+        In the order that they are to be said in.
+    most : int
+        So many are named.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> few("abc", 2), few("")
+    ('a, b and 1 more', 'none')
+    """
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more or "none"
+
+
 def reason(error):
     """What an exception says, in one line.
 

@@ -1,27 +1,20 @@
 """What can be seen to be wrong with a recipe before its data are looked at.
 
 Preparing a large corpus takes minutes, extracting its features hours. What costs
-nothing to find out is found out before: see also :mod:`s3prl_sb.combinations`, of keys
-that exclude each other.
+nothing to find out is found out before, by the rules of the modules that would have
+found it: see also :mod:`s3prl_sb.combinations`, of keys that exclude each other.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-import importlib.util
 import os
 from pathlib import Path
 
+from s3prl_sb.configuration import RecipeError
 from s3prl_sb.constructors import takes
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import MissingExtra
 from s3prl_sb.files import naming
-
-#: What a language model is decoded with.
-FLASHLIGHT = "flashlight"
-
-
-class NotReadyError(UserError, ValueError):
-    """Something that a run would have ended with later."""
 
 
 def check(hparams, run_opts):
@@ -39,20 +32,47 @@ def check(hparams, run_opts):
     s3prl_sb.errors.UserError
         That names the key.
     """
+    from s3prl_sb.brains.sweep import check_search
+    from s3prl_sb.dataio.sampler import check_batches
+
     if hparams.get("cache_folder") and hparams.get("cache") != "off":
         check_writable(hparams["cache_folder"], "cache_folder")
     balance = (hparams.get("train_dataloader_opts") or {}).get("balance")
-    if hparams.get("batch_seconds") and balance:
-        raise NotReadyError(
-            "batch_seconds and balance exclude each other: set batch_seconds to null, "
-            'or --train_dataloader_opts "{balance: null}".'
-        )
+    check_batches(hparams.get("batch_seconds"), balance)
     if hparams.get("lm"):
+        for key in ("lm", "lexicon"):
+            for fault in absent(key, hparams.get(key)):
+                raise RecipeError(f"{fault}: correct the path.")
         check_decoder()
     if hparams.get("lr_search"):
-        _check_search(hparams, run_opts)
+        check_search(hparams, run_opts)
     if hparams.get("head") is not None:
         _check_head(hparams)
+
+
+def absent(key, value):
+    """What of a key's files and folders is not there.
+
+    Arguments
+    ---------
+    key : str
+        Its name.
+    value : str or list of str or None
+        A path, several, or none.
+
+    Returns
+    -------
+    list of str
+        Sentences, without a full stop.
+
+    Example
+    -------
+    >>> absent("lm", "none.arpa"), absent("lm", None)
+    (["lm: 'none.arpa' is not there"], [])
+    """
+    paths = value if isinstance(value, (list, tuple)) else [value]
+    there = [not path or Path(str(path)).expanduser().exists() for path in paths]
+    return [f"{key}: '{p}' is not there" for p, is_ in zip(paths, there) if not is_]
 
 
 def check_writable(folder, key):
@@ -82,32 +102,25 @@ def check_decoder():
 
     Raises
     ------
-    NotReadyError
+    MissingExtra
         Without the extra ``lm``.
     """
-    if importlib.util.find_spec(FLASHLIGHT) is None:
-        raise NotReadyError(
-            "lm: decoding with a language model needs flashlight-text: pip install "
-            "'s3prl_sb[lm]', with Python before 3.13. Or give lm: null, and decode "
-            "later: s3prl-sb score RUN --lm FILE."
-        )
+    from s3prl_sb.lobes.ctc_decoding import beam_search
 
-
-def _check_search(hparams, run_opts):
-    if run_opts.get("distributed_launch"):
-        raise NotReadyError(
-            "lr_search trains in one process: start it without torchrun."
-        )
-    if not hparams["upstream_model"].freeze:
-        raise NotReadyError(
-            "lr_search shares one frozen upstream between all learning rates: with "
-            "freeze: False choose lr yourself."
-        )
+    try:
+        beam_search()
+    except MissingExtra as error:
+        raise MissingExtra(
+            f"{error}\nOr train without --lm, and decode later: s3prl-sb score RUN "
+            "--data_folder DIR --lm FILE."
+        ) from error
 
 
 def _check_head(hparams):
     """Makes the head once, of another size: what it cannot be is an error now."""
     import torch
+
+    from s3prl_sb.brains.caching import can_pool
 
     head = hparams["head"]
     names = takes(getattr(head, "func", head))
@@ -116,10 +129,4 @@ def _check_head(hparams):
     sizes = {"num_classes": 2} if "num_classes" in names else {}
     with torch.random.fork_rng(devices=[]):  # the run draws what it would have drawn
         made = head(**sizes)
-    chain = (hparams.get("featurizer"), made)
-    pools = all(getattr(module, "linear", False) for module in chain)
-    if hparams.get("cache") == "pooled" and not pools:
-        raise NotReadyError(
-            "cache: pooled would not be exact: between the hidden states and the mean "
-            "over time is something that is not linear. Use cache: frames."
-        )
+    can_pool(hparams.get("cache"), hparams.get("featurizer"), made)

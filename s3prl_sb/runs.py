@@ -13,11 +13,10 @@ from pathlib import Path
 from s3prl_sb import quantities
 from s3prl_sb.errors import UserError
 from s3prl_sb.files import FileError, naming, read_json
-from s3prl_sb.superb.tasks import TASKS
+from s3prl_sb.superb.tasks import metrics_of
 
 RESULTS = "results.json"
 WHAT = "the results of a run"
-SUITE = "SUPERB/"  # before the names of TASKS
 #: What a run is told by, where it differs: the section of results.json that has it.
 FACTS = {"trained": "upstream_model", "precision": "training", "processes": "training"}
 SECTIONS = "metrics settings defaults protocol identity upstream_model training".split()
@@ -120,10 +119,8 @@ def measured(run):
     >>> measured(run)
     [('accuracy', 50.0, None, 2, '%')]
     """
-    name, found = run["task"] or "", []
-    known = TASKS.get(name.removeprefix(SUITE), ()) if name.startswith(SUITE) else ()
-    numbers = run["metrics"]
-    for metric in known:
+    found, numbers = [], run["metrics"]
+    for metric in metrics_of(run["task"]):
         if metric.key in numbers:
             values = [numbers[metric.key], numbers.get(f"{metric.key}_std")]
             scaled = [None if v is None else v * metric.scale for v in values]
@@ -147,7 +144,7 @@ def goodness(run):
     float
     """
     name, value, *_ = measured(run)[0]
-    known = TASKS.get((run["task"] or "").removeprefix(SUITE), ())
+    known = metrics_of(run["task"])
     highest = {metric.key: metric.higher for metric in known}
     higher = highest.get(name, run["chosen_by"]["highest"])
     if math.isnan(value):  # worse than any number

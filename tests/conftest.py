@@ -1,6 +1,7 @@
 """Fixtures: real speech and S3PRL's outputs, where they are at hand."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ def nothing_is_trusted(tmp_path_factory, monkeypatch):
     """What whoever runs the tests trusts has no part in them."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     monkeypatch.delenv("S3PRL_SB_TRUST", raising=False)
+
+
+@pytest.fixture
+def without_flashlight(monkeypatch):
+    """flashlight-text is not installed, torchaudio is."""
+    import torchaudio.models.decoder as decoder
+
+    for name in [name for name in sys.modules if name.startswith("flashlight")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "flashlight", None)
+    monkeypatch.delitem(sys.modules, f"{decoder.__name__}._ctc_decoder", raising=False)
+    for name in ("ctc_decoder", "_ctc_decoder"):
+        monkeypatch.delitem(vars(decoder), name, raising=False)
 
 
 def _folder(variable, default):

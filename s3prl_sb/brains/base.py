@@ -14,15 +14,8 @@ from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb import children, progress
-from s3prl_sb.brains import (
-    caching,
-    distributed,
-    memory,
-    opening,
-    results,
-    settings,
-)
-from s3prl_sb.brains.course import Course, Evaluating, Silent
+from s3prl_sb.brains import caching, distributed, memory, opening, results, settings
+from s3prl_sb.brains.course import Evaluating, Silent, course_of
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.rates import check_rates
@@ -125,17 +118,6 @@ class SSLBrain(Evaluation, sb.Brain):
         self.data = digests(splits, if_main_process())
         self.tested_seconds = seconds_of(splits.get("test"))
         caching.use_cache(self, splits)
-
-    def tested_on(self):
-        """What the test set is, by content; override it where more than its
-        utterances counts.
-
-        Returns
-        -------
-        list
-            JSON values.
-        """
-        return [self.data["test"]]
 
     def compute_features(self, batch):
         """Features of a batch, cached or computed.
@@ -241,29 +223,7 @@ class SSLBrain(Evaluation, sb.Brain):
         super().on_fit_start()
         if hasattr(self, "longest"):
             memory.rehearse(self, self.longest())
-        self.course = self._course()
-
-    def _course(self):
-        """Who watches the training, from where it is now."""
-        total, step = self.hparams.total_steps, self.optimizer_step
-        if self.debug:
-            updates = self.debug_batches // self.grad_accumulation_factor
-            total = max(1, min(total, self.debug_epochs * updates))
-        if step:
-            done = "has trained already" if step >= total else "goes on"
-            logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
-        recorders = [r for r in self.hparams.train_loggers if hasattr(r, "log_step")]
-        for recorder in recorders if if_main_process() else ():
-            recorder.go_on(step)
-        return Course(
-            self.title,
-            total,
-            step,
-            self.hparams.steps_per_epoch,
-            recorders if if_main_process() else (),
-            is_shown=if_main_process() and step < total,
-            batches=getattr(self, "batches", None),
-        )
+        self.course = course_of(self)
 
     def fit(self, epoch_counter, train_set, valid_set=None, progressbar=None, **kwargs):
         """SpeechBrain's, with a course of our own in the place of its bars."""
@@ -407,18 +367,6 @@ class SSLBrain(Evaluation, sb.Brain):
         if if_main_process():
             self.write_predictions()
         self.finish_test(stats)
-
-    def finish_test(self, metrics):
-        """Leaves what a run ends with: what an export needs, and the results.
-
-        Arguments
-        ---------
-        metrics : dict
-            Names to numbers, of the test set.
-        """
-        if if_main_process():
-            results.write_interface(self)
-        self.write_results(metrics)
 
     def _log(self, *args, **kwargs):
         for logger in self.hparams.train_loggers:

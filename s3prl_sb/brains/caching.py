@@ -93,15 +93,8 @@ def kind(brain, dataset, name="train"):
         if wanted != "auto":
             raise RecipeError(f"cache: {wanted} is impossible, {obstacle}.")
         return "off", obstacle
-    # The modules between the hidden states and the mean over time.
-    chain = (brain.raw_modules["featurizer"], brain.raw_modules["head"])
-    pools = all(getattr(module, "linear", False) for module in chain)
-    if wanted == "pooled" and not pools:
-        raise RecipeError(
-            "cache: pooled would not be exact: between the hidden states "
-            "and the mean over time is something that is not linear. Use "
-            "cache: frames."
-        )
+    chain = brain.raw_modules["featurizer"], brain.raw_modules["head"]
+    pools = can_pool(wanted, *chain)
     if wanted != "auto":
         return wanted, "as asked"
     if pools:
@@ -115,6 +108,35 @@ def kind(brain, dataset, name="train"):
         return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
     how = "exact" if chosen == EXACT else "rounded"
     return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within cache_budget"
+
+
+def can_pool(wanted, featurizer, head):
+    """Whether features may be averaged over time before they are cached.
+
+    Arguments
+    ---------
+    wanted : str
+        The recipe's ``cache``.
+    featurizer, head : torch.nn.Module
+        The modules between the hidden states and the mean over time.
+
+    Returns
+    -------
+    bool
+        True if both are linear up to there.
+
+    Raises
+    ------
+    RecipeError
+        If it is wanted and would not be exact.
+    """
+    linear = all(getattr(module, "linear", False) for module in (featurizer, head))
+    if wanted == "pooled" and not linear:
+        raise RecipeError(
+            "cache: pooled would not be exact: between the hidden states and the mean "
+            "over time is something that is not linear. Use cache: frames."
+        )
+    return linear
 
 
 def dtype(brain, name, kind):

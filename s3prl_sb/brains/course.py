@@ -12,6 +12,8 @@ import logging
 import math
 import time
 
+from speechbrain.utils.distributed import if_main_process
+
 from s3prl_sb import progress, quantities
 
 logger = logging.getLogger(__name__)
@@ -236,6 +238,42 @@ class Course(Silent):
         if norm is not None:
             facts["gradient_norm"] = float(norm)
         return {**facts, **learning_rates(brain)}
+
+
+def course_of(brain):
+    """The course of a Brain's training, from where it is now.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        About to train, or to go on.
+
+    Returns
+    -------
+    Course
+        Of several processes one tells of it.
+    """
+    total, step = brain.hparams.total_steps, brain.optimizer_step
+    if brain.debug:
+        updates = brain.debug_batches // brain.grad_accumulation_factor
+        total = max(1, min(total, brain.debug_epochs * updates))
+    if step:
+        done = "has trained already" if step >= total else "goes on"
+        logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
+    recorders = []
+    if if_main_process():
+        recorders = [r for r in brain.hparams.train_loggers if hasattr(r, "log_step")]
+    for recorder in recorders:
+        recorder.go_on(step)
+    return Course(
+        brain.title,
+        total,
+        step,
+        brain.hparams.steps_per_epoch,
+        recorders,
+        is_shown=if_main_process() and step < total,
+        batches=getattr(brain, "batches", None),
+    )
 
 
 def learning_rates(brain):

@@ -100,6 +100,29 @@ class Evaluation:
             self.course.close()
             self.course = Silent()
 
+    def tested_on(self):
+        """What the test set is, by content; override it where more than its
+        utterances counts.
+
+        Returns
+        -------
+        list
+            JSON values.
+        """
+        return [self.data["test"]]
+
+    def finish_test(self, metrics):
+        """Leaves what a run ends with: what an export needs, and the results.
+
+        Arguments
+        ---------
+        metrics : dict
+            Names to numbers, of the test set.
+        """
+        if if_main_process():
+            results.write_interface(self)
+        self.write_results(metrics)
+
     def write_results(self, metrics):
         """Leaves ``results.json`` and the plot of the layer weights.
 

@@ -9,6 +9,7 @@ import logging
 import torch
 
 from s3prl_sb import quantities
+from s3prl_sb.identity.data import seconds_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def say(brain, splits):
         f"Upstream: {upstream(brain)}",
         f"Data: {data(splits)}",
     ]
-    if brain.hparams.total_steps:
+    if brain.hparams.total_steps and getattr(brain, "trains", True):
         lines.insert(2, f"Trained: {trained(brain)}")
         lines.append(f"Training: {training(brain)}")
     for line in lines:
@@ -104,8 +105,7 @@ def data(splits):
     """
     words = []
     for name, dataset in splits.items():
-        records = (dataset.data[utterance] for utterance in dataset.data_ids)
-        seconds = sum(record.get("duration") or 0.0 for record in records)
+        seconds = seconds_of(dataset)
         long = f", {quantities.audio(seconds)}" if seconds else ""
         words.append(f"{name} {len(dataset):,} utterances{long}")
     return "; ".join(words)

@@ -13,6 +13,7 @@ import logging
 from s3prl_sb import quantities
 from s3prl_sb.errors import printable
 from s3prl_sb.parts import Part
+from s3prl_sb.superb.tasks import metrics_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ def heading(brain, measures=None):
     brain : speechbrain.Brain
         With ``task``, ``metric`` and ``hparams.upstream_name``.
     measures : dict, optional
-        Names to numbers. Default: the chosen one of the test, ``brain.tested``.
+        Names to numbers. Default: of the test, ``brain.tested``, what stands for the
+        task in SUPERB, which may be another one than chooses the checkpoint.
 
     Returns
     -------
@@ -54,7 +56,8 @@ def heading(brain, measures=None):
     """
     if measures is None:
         found = getattr(brain, "tested", {})
-        measures = {brain.metric: found[brain.metric]} if brain.metric in found else {}
+        names = [metric.key for metric in metrics_of(brain.task)] or [brain.metric]
+        measures = {name: found[name] for name in names[:1] if name in found}
     name = getattr(brain.hparams, "upstream_name", None)
     said = quantities.measures(measures)
     return " · ".join(str(word) for word in (brain.task, name, said) if word)

@@ -30,6 +30,7 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
+from s3prl_sb.combinations import check_together
 from s3prl_sb.configuration import RecipeError
 from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.identity import FORMAT
@@ -77,9 +78,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     RecipeError
         If the search is impossible, or every learning rate diverges.
     """
-    rates = _rates(hparams)
-    if (run_opts or {}).get("distributed_launch"):
-        raise RecipeError("lr_search trains in one process: start it without torchrun.")
+    rates = check_search(hparams, run_opts)
     path = Path(hparams["output_folder"]) / RESULT
     data = digests(splits)
     settings = _settings(hparams, run_opts, rates, data)
@@ -357,23 +356,24 @@ def _check(check_loss_isfinite, loss):
         raise Diverged(str(error)) from error
 
 
-def _rates(hparams):
+def check_search(hparams, run_opts=None):
+    """The learning rates, if they can be searched: arguments as of :func:`search`."""
+    if (run_opts or {}).get("distributed_launch"):
+        raise RecipeError("lr_search trains in one process: start it without torchrun.")
     given = hparams["lr_search"]
     try:
         rates = [float(rate) for rate in given]
         valid = len(rates) > 0 and all(0 < r < math.inf for r in rates)
     except (TypeError, ValueError):
         valid = False
-    if not valid or isinstance(given, str) or len(set(rates)) < len(rates):
+    if not valid or isinstance(given, str):
         raise RecipeError(
             f"lr_search is a list of different learning rates, such as [0.1, 0.01], "
             f"not {given}."
         )
-    if not hparams["upstream_model"].freeze:
-        raise RecipeError(
-            "lr_search shares one frozen upstream between all learning rates: "
-            "with freeze: False choose lr yourself."
-        )
+    # Whether it is trained says the upstream, whatever the key is.
+    freeze = hparams["upstream_model"].freeze
+    check_together({"lr_search": rates, "freeze": freeze})
     return rates
 
 

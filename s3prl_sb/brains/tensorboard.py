@@ -11,6 +11,9 @@ from pathlib import Path
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
+#: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
 logger = logging.getLogger(__name__)
 
 TEST = "test"  #: the folder of what a finished run came to

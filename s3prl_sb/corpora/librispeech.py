@@ -28,6 +28,7 @@ from s3prl_sb.dataio import headers, manifest
 from s3prl_sb.dataio.audio_names import as_id, hint, is_audio
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
+from s3prl_sb.messages import few
 
 logger = logging.getLogger(__name__)
 
@@ -338,7 +339,7 @@ def find_sets(data_folder, *wanted):
                 here = sorted(p.name for p in Path(corpus).iterdir() if p.is_dir())
                 key = f"{split}_splits" if split == "train" else f"{split}_split"
                 raise ManifestError(
-                    f"{path}: no such folder; {corpus} has {', '.join(here) or 'none'}."
+                    f"{path}: no such folder; {corpus} has {few(here)}."
                     f" Unpack its archive there (s3prl-sb download librispeech), or "
                     f"correct data_folder or {key}."
                 )

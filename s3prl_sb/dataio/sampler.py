@@ -43,15 +43,31 @@ def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, s
     SamplerError
         If settings exclude each other, or there is no such key.
     """
+    check_batches(batch_seconds, balance)
+    if batch_seconds:
+        return SecondsSampler(_values(dataset, "duration"), batch_seconds, steps, seed)
+    labels = _values(dataset, balance) if balance else None
+    return StepSampler(len(dataset), batch_size, steps, labels, seed)
+
+
+def check_batches(batch_seconds, balance):
+    """Makes sure that one way to draw batches is asked for.
+
+    Arguments
+    ---------
+    batch_seconds, balance
+        As for :func:`make_sampler`.
+
+    Raises
+    ------
+    SamplerError
+        If both are.
+    """
     if batch_seconds and balance:
         raise SamplerError(
             "batch_seconds and balance exclude each other: set batch_seconds to null, "
             'or --train_dataloader_opts "{balance: null}".'
         )
-    if batch_seconds:
-        return SecondsSampler(_values(dataset, "duration"), batch_seconds, steps, seed)
-    labels = _values(dataset, balance) if balance else None
-    return StepSampler(len(dataset), batch_size, steps, labels, seed)
 
 
 def _values(dataset, key):

@@ -45,6 +45,7 @@ from s3prl_sb.dataio.segment_times import (
     time_columns,
 )
 from s3prl_sb.dataio.values import check_values, make_texts
+from s3prl_sb.messages import few
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +212,9 @@ def check_classes(splits, key="label", places=lambda split: {}):
             for name, label in unseen.items()
         ]
     if faults:
-        way_out = f"Add it to training or drop it here. Training has {_some(seen)}."
+        way_out = (
+            f"Add it to training or drop it here. Training has {few(sorted(seen))}."
+        )
         raise ManifestError.listing(faults, way_out)
 
 
@@ -365,10 +368,3 @@ def warn_of_contradictions(records, required, spots):
             spots[faults[0][0]],
             len(faults),
         )
-
-
-def _some(labels):
-    """The first ten labels, in words."""
-    labels = sorted(labels)
-    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
-    return ", ".join(labels[:10]) + more

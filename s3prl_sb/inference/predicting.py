@@ -7,15 +7,12 @@ Authors
 import csv
 import io
 import json
-import logging
 import sys
 from pathlib import Path
 
 from s3prl_sb import devices, inference
 from s3prl_sb.dataio.audio_names import as_id
 from s3prl_sb.files import naming, write_json, write_text
-
-logger = logging.getLogger(__name__)
 
 
 def predict(folder, paths, device="auto", as_json=False, output=None):
@@ -44,8 +41,6 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
         with naming(output, "a folder for predictions"):
             Path(output).mkdir(parents=True, exist_ok=True)
     device = devices.chosen(device)
-    if device != "cpu":
-        logger.info("Computes on %s", device)
     model = inference.load(folder, run_opts={"device": device})
     bad, said = [], []
 

@@ -104,11 +104,6 @@ def _written(records, name, hparams):
 
 def _of_corpus(model, brain_class, hparams):
     """Prepares a corpus as the recipe does, and takes its test set."""
-    if not hparams.get("data_folder"):
-        raise RecipeError(
-            "There is nothing to score: give --test_csv FILE, a list of your own, or "
-            "--data_folder DIR, the corpus."
-        )
     folder = hparams["save_folder"]
     script = resources.recipes()[brain_class.task] / "train.py"
     runpy.run_path(str(script), run_name="a_recipe")["prepare"](hparams)

@@ -65,6 +65,8 @@ def brain_of(task):
 class Measured:
     """The part of a Brain that keeps what it measures and writes no run's results."""
 
+    trains = False  #: so nothing is said of a training
+
     def on_evaluate_start(self, max_key=None, min_key=None):
         """What was learned is loaded already."""
 

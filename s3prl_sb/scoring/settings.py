@@ -7,7 +7,7 @@ Authors
 from pathlib import Path
 
 import s3prl_sb
-from s3prl_sb import resources
+from s3prl_sb import quantities, resources
 from s3prl_sb.arguments import parse
 from s3prl_sb.brains.results import VERSION, about_test
 from s3prl_sb.configuration import (
@@ -241,14 +241,15 @@ def printed(found, output):
     str
     """
     test = found["test"]
-    hours = "" if test["hours"] is None else f", {test['hours']:.2f} hours"
+    hours = test["hours"]
+    length = "" if hours is None else f", {quantities.audio(3600 * hours)}"
     head = f"{found['task']} with {found['upstream']} on {test['name']}"
-    lines = [f"{head}: {test['utterances']} utterances{hours}"]
+    lines = [f"{head}: {test['utterances']} utterances{length}"]
     first = []
     for name, value, _, digits, unit in measured(found):
         lines.append(f"  {name} {value:.{digits}f} {unit}".rstrip())
         first.append(name)
-    rest = [f"{k} {v:.4g}" for k, v in found["metrics"].items() if k not in first]
+    rest = {k: v for k, v in found["metrics"].items() if k not in first}
     if rest:
-        lines.append("  " + ", ".join(rest))
+        lines.append("  " + quantities.measures(rest))
     return "\n".join([*lines, f"in {output}"])

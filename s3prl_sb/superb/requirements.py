@@ -5,7 +5,6 @@ Authors
 """
 
 import importlib.util
-from pathlib import Path
 
 from s3prl_sb import readiness
 from s3prl_sb.corpora import (
@@ -87,9 +86,7 @@ def missing(task, keys):
             continue
         if key.endswith("cache_folder"):
             continue
-        for path in value if isinstance(value, list) else [value]:
-            if path and not Path(str(path)).expanduser().exists():
-                found.append(f"{key}: '{path}' is not there")
+        found += readiness.absent(key, value)
     if found or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return found
     return _said(lambda: CORPORA[task](keys))

@@ -47,6 +47,27 @@ TASKS = {
 }
 
 
+def metrics_of(name):
+    """What stands for a run of a recipe.
+
+    Arguments
+    ---------
+    name : str or None
+        Of the recipe.
+
+    Returns
+    -------
+    list of Metric
+        Empty for a task that is none of SUPERB's.
+
+    Example
+    -------
+    >>> [metric.key for metric in metrics_of("SUPERB/KS")], metrics_of("digits")
+    (['accuracy'], [])
+    """
+    return next((TASKS[task] for task in TASKS if recipe(task) == name), [])
+
+
 def recipe(task):
     """The name of a task's recipe.
 

@@ -1,11 +1,10 @@
 import itertools
-import runpy
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from s3prl_sb import readiness
 from s3prl_sb.dataio.tokenizers import CharacterTokenizer, SymbolTokenizer
 from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.lobes.ctc_decoding import LMDecoder, beam_search, greedy
@@ -147,20 +146,7 @@ def test_language_model_decides(tokenizer, arpa, tmp_path):
     assert LMDecoder(tokenizer, arpa, lexicon, beam_threshold=99)(log_probs) == "A"
 
 
-@pytest.fixture
-def hidden(monkeypatch):
-    """flashlight-text is not installed, torchaudio is."""
-    import torchaudio.models.decoder as decoder
-
-    for name in [name for name in sys.modules if name.startswith("flashlight")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "flashlight", None)
-    monkeypatch.delitem(sys.modules, f"{decoder.__name__}._ctc_decoder", raising=False)
-    for name in ("ctc_decoder", "_ctc_decoder"):
-        monkeypatch.delitem(vars(decoder), name, raising=False)
-
-
-def test_without_the_extra(tokenizer, arpa, hidden, monkeypatch):
+def test_without_the_extra(tokenizer, arpa, without_flashlight, monkeypatch):
     import torchaudio.models.decoder as decoder
 
     with pytest.raises(RuntimeError):  # no ImportError, as one would expect
@@ -174,12 +160,11 @@ def test_without_the_extra(tokenizer, arpa, hidden, monkeypatch):
         beam_search()
 
 
-def test_without_the_extra_a_run_does_not_begin(arpa, hidden, tmp_path):
-    """Before a corpus is looked for."""
-    recipe = Path(__file__).parents[2] / "recipes/SUPERB/ASR/train.py"
-    prepare = runpy.run_path(str(recipe))["prepare"]
-    with pytest.raises(MissingExtra, match="needs flashlight-text"):
-        prepare({"lm": str(arpa)})
+def test_without_the_extra_a_run_does_not_begin(arpa, without_flashlight):
+    """Before a corpus is looked for; and what may be done without it is said."""
+    with pytest.raises(MissingExtra, match="needs flashlight-text") as stopped:
+        readiness.check({"lm": str(arpa)}, {})
+    assert "decode later: s3prl-sb score RUN" in str(stopped.value)
     assert issubclass(MissingExtra, UserError)  # which is said without a traceback
 
 

@@ -24,6 +24,8 @@ from s3prl_sb.identity.upstreams import (
 )
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.superb import contents
+from s3prl_sb.superb.tasks import TASKS
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +198,14 @@ def test_libraries_that_show_and_fetch_do_not_count():
         versions = code_of([name])["versions"]
         assert {"torch", "speechbrain"} <= versions.keys()
         assert not {"tqdm", "huggingface_hub", "ruamel"} & versions.keys()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_logged_is_no_part_of_a_benchmark_run(task):
+    """Another word in a log would have trained everything again."""
+    modules = set(contents.of_recipe(task)["modules"])
+    loggers = {f"s3prl_sb.brains.{name}" for name in ("train_log", "tensorboard")}
+    assert "s3prl_sb.dataio.pipes" in modules and not modules & loggers
 
 
 def test_names_need_no_torch_and_equal_classes():

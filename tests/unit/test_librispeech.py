@@ -195,6 +195,10 @@ def test_faults(corpus, tmp_path):
         prepare_librispeech(corpus, save, valid_split="dev-other")
     with fails("train-clean-360: no such folder", "train_splits"):
         prepare_librispeech(corpus, save, train_splits=["train-clean-360"])
+    for number in range(30):  # a home directory was given
+        (corpus / f"{number:02d}").mkdir()
+    with fails("has 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 23 more. Unpack"):
+        prepare_librispeech(corpus, save, train_splits=["train-clean-360"])
     (corpus / "dev-other").mkdir()
     with fails("dev-other: no files <speaker>/<chapter>/*.trans.txt"):
         prepare_librispeech(corpus, save, valid_split="dev-other")

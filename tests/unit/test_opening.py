@@ -9,6 +9,7 @@ from s3prl_sb.brains import opening
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.scoring import measuring
 
 
 @pytest.fixture(autouse=True)
@@ -67,5 +68,14 @@ def test_fine_tuned_by_seconds_of_audio():
 def test_where_nothing_is_trained(caplog):
     caplog.set_level("INFO")
     opening.say(brain(load("mel"), total_steps=0), splits())
+    words = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert words == ["SUPERB/X in results/x", "Upstream", "Data"]
+
+
+def test_what_is_only_measured_says_nothing_of_a_training(caplog):
+    caplog.set_level("INFO")
+    finished = brain(load("mel"))
+    finished.trains = measuring.Measured.trains
+    opening.say(finished, splits())
     words = [record.getMessage().partition(":")[0] for record in caplog.records]
     assert words == ["SUPERB/X in results/x", "Upstream", "Data"]

@@ -124,6 +124,12 @@ def test_headings():
 
     assert plots.heading(Brain) == "SUPERB/IC · tera · accuracy 50.00 %"
     assert plots.heading(Brain, {}) == "SUPERB/IC · tera"
+    # What chooses the checkpoint may be something else than what is reported.
+    Brain.task, Brain.metric = "SUPERB/KS", "balanced_accuracy"
+    Brain.tested = {"balanced_accuracy": 0.25, "accuracy": 0.5}
+    assert plots.heading(Brain) == "SUPERB/KS · tera · accuracy 50.00 %"
+    Brain.task, Brain.metric, Brain.tested = "digits", "error", {"error": 0.125}
+    assert plots.heading(Brain) == "digits · tera · error 12.50 %"
     Brain.task, Brain.tested = None, {}
     assert plots.heading(Brain) == "tera"
 

@@ -1,6 +1,8 @@
 """Scores: where they go, what they go by, and what is refused."""
 
 import json
+import types
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,30 @@ def test_what_cannot_be_scored(more, task, words, tmp_path, capsys):
 def test_no_model_at_all(tmp_path, capsys):
     assert main(["score", str(tmp_path / "none"), "--test_csv", "a.csv"]) == 1
     assert "none" in capsys.readouterr().err
+
+
+def test_a_score_is_never_the_protocol_of_a_run(tmp_path):
+    """However the run was trained: it stands below no published number."""
+    hparams = types.SimpleNamespace(test_csv=f"{tmp_path}/mine.csv")
+    brain = types.SimpleNamespace(
+        hparams=hparams,
+        splits={"test": 3},
+        data={"test": "1" * 32},
+        tested_seconds=36.0,
+        tested_on=lambda: ["1" * 32],
+        measured={"accuracy": 0.5, "loss": 1.25},
+        device="cpu",
+    )
+    run = {"task": "SUPERB/KS", "upstream": "mel", "metrics": {"accuracy": 0.9}}
+    run |= {"chosen_by": {"metric": "accuracy", "highest": True}}
+    run["protocol"] = {"followed": True, "data": "real data", "differs": ["real data"]}
+    found = settings.told(brain, run, Path("model"), 1.0)
+    assert found["protocol"]["followed"] is False
+    assert found["protocol"]["differs"] == ["scored on mine.csv"]
+    assert (found["metrics"], found["scored"]["run"]) == (
+        brain.measured,
+        run["metrics"],
+    )
+    lines = settings.printed(found, tmp_path).split("\n")
+    assert lines[0] == "SUPERB/KS with mel on mine.csv: 3 utterances, 36.0 s"
+    assert lines[1:3] == ["  accuracy 50.00 %", "  loss 1.25"]

@@ -72,20 +72,21 @@ def test_what_is_done_needs_no_data(tmp_path, begun, capsys, monkeypatch):
     assert begun
 
 
+def _without_espeak(name, package=None, find=importlib.util.find_spec):
+    return None if name == "espeakng_loader" else find(name, package)
+
+
 @pytest.mark.parametrize(
-    "module, text, words",
+    "text, words",
     [
-        ("espeakng_loader", "KS: toy", "toys need espeakng-loader: pip install"),
-        ("flashlight", "ASR: {{lm: {0}/lm, data_folder: {0}}}", "flashlight-text"),
+        ("KS: toy", "toys need espeakng-loader: pip install"),
+        ("ASR: {{lm: {0}/lm, data_folder: {0}}}", "flashlight-text"),
     ],
 )
 def test_extras_that_are_not_installed(
-    module, text, words, tmp_path, begun, capsys, monkeypatch
+    text, words, tmp_path, begun, capsys, monkeypatch, without_flashlight
 ):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda n, *a: None if n == module else find(n, *a)
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", _without_espeak)
     (tmp_path / "lm").write_text("x")
     status, err = superb(tmp_path, text.format(tmp_path), capsys)
     assert status == 1 and words in err and not begun

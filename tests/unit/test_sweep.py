@@ -14,6 +14,7 @@ from s3prl_sb.brains import settings, stacking, sweep
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.declarations import KeysError
 from s3prl_sb.experiment import RECIPE
 from s3prl_sb.files import read_json
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -345,6 +346,18 @@ def test_another_grid_does_not_resume(experiment, monkeypatch):
         ValueError, match="checkpoints of another experiment.*audio or labels"
     ):
         sweep.search(**other)
+
+
+def test_a_card_that_is_trained_is_not_searched():
+    """Whatever the key ``freeze`` says; and by the rule that the command line has."""
+    hparams = {"lr_search": [0.1, 0.01]}
+    for freeze in (True, False):
+        hparams["upstream_model"] = types.SimpleNamespace(freeze=freeze)
+        if freeze:
+            assert sweep.check_search(hparams) == [0.1, 0.01]
+        else:
+            with pytest.raises(KeysError, match="shares one frozen upstream"):
+                sweep.check_search(hparams)
 
 
 @pytest.mark.parametrize("rates", (0.1, "0.1", [], [0.1, 0.1], [0], [-1], ["x"]))

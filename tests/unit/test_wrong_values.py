@@ -1,7 +1,6 @@
 """What is wrong with a recipe is said in a few words, before any data are read."""
 
 import contextlib
-import importlib.util
 import io
 import re
 import shlex
@@ -377,10 +376,6 @@ def test_ctrl_c_is_no_error_of_ours(monkeypatch, caplog, capsys):
 HOME = resources.folder("recipes") / "SUPERB"
 
 
-def _without_flashlight(name, package=None, find=importlib.util.find_spec):
-    return None if name == "flashlight" else find(name, package)
-
-
 @pytest.mark.parametrize(
     "task, given, words",
     [
@@ -394,13 +389,15 @@ def _without_flashlight(name, package=None, find=importlib.util.find_spec):
         ("ASV", "--lr_search [0.1] --valid_speakers 0", "no speakers are held out"),
         ("KS", "--lr_search [0.1] --upstream_model {freeze:\\ False}", "one frozen"),
         ("ASR", "--lm LM", "pip install 's3prl_sb\\[lm\\]'"),
+        ("ASR", "--lm none.arpa", "lm: '.*none.arpa' is not there"),
         ("KS", "--head {hidden_size:\\ -3}", "head: "),
     ],
 )
-def test_before_data_are_looked_at(task, given, words, tmp_path, monkeypatch):
+def test_before_data_are_looked_at(
+    task, given, words, tmp_path, monkeypatch, without_flashlight
+):
     """All of it was found out only after the corpus had been prepared, or later."""
     (tmp_path / "LM").write_text("x")
-    monkeypatch.setattr(importlib.util, "find_spec", _without_flashlight)
     given = given.replace("LM", f"{tmp_path}/LM")
     argv = [HOME / task / "hparams/train.yaml", *shlex.split(given)]
     if words is None:

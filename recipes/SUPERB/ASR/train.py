@@ -19,7 +19,6 @@ from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.experiment import start
-from s3prl_sb.lobes.ctc_decoding import beam_search
 from s3prl_sb.metrics.transcription import cer, wer
 
 
@@ -39,8 +38,6 @@ class SpeechRecognition(CTCBrain):
 
 def prepare(hparams):
     """Writes the manifests."""
-    if hparams["lm"]:
-        beam_search()  # a missing library is said now, not after the preparation
     if hparams["train_csv"]:
         prepare_tables(
             hparams["train_csv"],
