@@ -13,6 +13,7 @@ import logging
 from s3prl_sb import quantities
 from s3prl_sb.errors import printable
 from s3prl_sb.parts import Part
+from s3prl_sb.superb.tasks import reported
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ def heading(brain, measures=None):
     brain : speechbrain.Brain
         With ``task``, ``metric`` and ``hparams.upstream_name``.
     measures : dict, optional
-        Names to numbers. Default: the chosen one of the test, ``brain.tested``.
+        Names to numbers. Default: of the test, ``brain.tested``, what SUPERB reports;
+        of another task the metric that chooses.
 
     Returns
     -------
@@ -54,7 +56,9 @@ def heading(brain, measures=None):
     """
     if measures is None:
         found = getattr(brain, "tested", {})
-        measures = {brain.metric: found[brain.metric]} if brain.metric in found else {}
+        names = [n for n in reported(brain.task, brain.metric) if n in found]
+        names = names or [brain.metric]
+        measures = {name: found[name] for name in names if name in found}
     name = getattr(brain.hparams, "upstream_name", None)
     said = quantities.measures(measures)
     return " · ".join(str(word) for word in (brain.task, name, said) if word)

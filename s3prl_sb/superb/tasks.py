@@ -58,6 +58,31 @@ def recipe(task):
     return f"SUPERB/{task}"
 
 
+def reported(task, chosen):
+    """The metrics that stand for a run, whatever metric has chosen its checkpoint.
+
+    Arguments
+    ---------
+    task : str
+        The name of a recipe.
+    chosen : str
+        The metric that has chosen.
+
+    Returns
+    -------
+    list of str
+        SUPERB's; of a task that is not SUPERB's the one that has chosen.
+
+    Example
+    -------
+    >>> reported("SUPERB/KS", "balanced_accuracy"), reported("Mine", "recall")
+    (['accuracy'], ['recall'])
+    """
+    suite, _, name = str(task).partition("/")
+    known = TASKS.get(name, ()) if suite == "SUPERB" else ()
+    return [metric.key for metric in known] or [chosen]
+
+
 def find(names):
     """Tasks by name, in the table's order.
 

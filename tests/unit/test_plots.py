@@ -124,6 +124,11 @@ def test_headings():
 
     assert plots.heading(Brain) == "SUPERB/IC · tera · accuracy 50.00 %"
     assert plots.heading(Brain, {}) == "SUPERB/IC · tera"
+    Brain.task, Brain.metric = "SUPERB/KS", "balanced_accuracy"  # not what is reported
+    Brain.tested = {"accuracy": 0.25, "balanced_accuracy": 0.5}
+    assert plots.heading(Brain) == "SUPERB/KS · tera · accuracy 25.00 %"
+    Brain.task, Brain.metric, Brain.tested = "SUPERB/SF", "mine", {"mine": 2.5}
+    assert plots.heading(Brain) == "SUPERB/SF · tera · mine 2.5"
     Brain.task, Brain.tested = None, {}
     assert plots.heading(Brain) == "tera"
 
