@@ -11,6 +11,7 @@ Authors
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -79,13 +80,13 @@ def s3prl(arguments, data, folder, lr, seed):
     return float(re.search(rf"test at step {best}: (\S+)", text)[1])
 
 
-def ours(arguments, data, folder, lr, seed):
+def ours(arguments, data, folder, lr, seed, choose_by="auto"):
     """The test accuracy of this project's run."""
     command = [sys.executable, "-m", "s3prl_sb.cli", "run", "SUPERB/KS"]
     command += ["--upstream", arguments.upstream, "--data_folder", data]
     command += ["--output_folder", folder, "--cache_folder", folder.parent / "cache"]
     command += ["--total_steps", arguments.updates, "--lr", lr, "--seed", seed]
-    command += ["--steps_per_epoch", arguments.every]
+    command += ["--steps_per_epoch", arguments.every, "--choose_by", choose_by]
     call(list(map(str, command)), folder.with_suffix(".log"))
     results = json.loads((folder / "results.json").read_text())
     return results["metrics"]["accuracy"]
@@ -94,9 +95,11 @@ def ours(arguments, data, folder, lr, seed):
 def main():
     """Runs all, prints the table."""
     arguments, found = parse(), {}
-    programs = {"s3prl": s3prl, "ours": ours}
-    if arguments.only:
-        programs = {arguments.only: programs[arguments.only]}
+    by_accuracy = functools.partial(ours, choose_by="accuracy")
+    programs = {"S3PRL": s3prl, "ours": ours, "ours, by accuracy": by_accuracy}
+    for name in list(programs):
+        if not name.lower().startswith(arguments.only or ""):
+            del programs[name]
     with tempfile.TemporaryDirectory(prefix="keyword-seeds-") as folder:
         folder = Path(folder)
         data = Path(arguments.data or folder / "toy").resolve()
@@ -106,9 +109,9 @@ def main():
         print("| program | learning rate | test accuracy, a seed each | mean | sd |")
         print("| --- | --- | --- | --- | --- |")
         for lr in arguments.lr:
-            for name, run in programs.items():
+            for number, (name, run) in enumerate(programs.items()):
                 scores = [
-                    run(arguments, data, folder / f"{name}-{lr}-{seed}", lr, seed)
+                    run(arguments, data, folder / f"{number}-{lr}-{seed}", lr, seed)
                     for seed in range(1, arguments.seeds + 1)
                 ]
                 found[f"{name} {lr}"] = scores

@@ -30,6 +30,11 @@ DECODING = ("lm", "lexicon", "lm_decoding")
 OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
 OF_THE_RUN += ("skip_prep", "cache", "cache_folder", *DECODING)
 BATCHES = "test_dataloader_opts"
+#: Keys of a run whose numbers a model alone cannot give, and what it gives instead.
+NOT_KEPT = {
+    "score_normalization": "cosines, as the model has no cohort for the run's "
+    "score_normalization",
+}
 
 
 def place(folder, options):
@@ -204,12 +209,16 @@ def told(brain, results, folder, seconds):
     before = results.get("protocol") or {}
     differs = [x for x in before.get("differs") or () if x != before.get("data")]
     identity = {**(results.get("identity") or {}), "data": brain.data}
+    settings = results.get("settings")
+    lost = [key for key in NOT_KEPT if (settings or {}).get(key)]
+    differs[:0] = map(NOT_KEPT.get, lost)
     return {
         **results,
         "version": VERSION,
         "metrics": brain.measured,
         "utterances": brain.splits,
         "test": test,
+        "settings": {**settings, **dict.fromkeys(lost)} if lost else settings,
         "scored": {"model": str(folder.absolute()), "run": results.get("metrics")},
         "seconds": round(seconds, 1),
         "device": str(brain.device),
@@ -252,4 +261,6 @@ def printed(found, output):
     rest = {k: v for k, v in found["metrics"].items() if k not in first}
     if rest:
         lines.append("  " + quantities.measures(rest))
+    told = found["protocol"]["differs"]
+    lines += [f"  of {words}" for words in NOT_KEPT.values() if words in told]
     return "\n".join([*lines, f"in {output}"])

@@ -241,6 +241,24 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     assert "scored on" in capsys.readouterr().out
 
 
+def test_score_of_normalized_scores(on_tables, launcher, tmp_path, capsys):
+    """A model has no cohort: it gives cosines, and says so."""
+    given = {**on_tables("SUPERB/ASV")[1], "score_normalization": "as_norm"}
+    given.update(cohort_size=4, top_n=2)
+    run, output = tmp_path / "run", tmp_path / "scored"
+    assert launcher.run(arguments("SUPERB/ASV", run, **given)) == 0
+    argv = ["score", str(run), "--output", str(output), "--device", "cpu"]
+    assert main([*argv, *tested(given)]) == 0
+    assert "of cosines, as the model has no cohort" in capsys.readouterr().out
+    found, expected = results(output), results(run)
+    for name in ("eer", "min_dcf"):
+        cosines = expected["metrics"][f"cosine_{name}"]
+        assert found["metrics"][name] == pytest.approx(cosines, abs=1e-6)
+    assert expected["settings"]["score_normalization"] == "as_norm"
+    assert found["settings"]["score_normalization"] is None
+    assert any("cosines" in words for words in found["protocol"]["differs"])
+
+
 @every_recipe
 def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
     wavs = [str(path) for path in sorted(on_tables(name)[0].rglob("*.wav"))[:3]]

@@ -139,13 +139,14 @@ def _asr(model, corpora):
 
 
 def texts(task, model):
-    """The references of the training set, as S3PRL decodes them."""
+    """The references of the training set, as S3PRL decodes them; sorted, as S3PRL's
+    order is that of the file system."""
     if task == "ASR":
         from s3prl.downstream.asr.expert import token_to_word
 
         dataset, book = model.get_dataloader("train").dataset, model.dictionary
         kept = [[t for t in y.tolist() if t != book.eos()] for y in dataset.Y.values()]
-        return [token_to_word(book.string(tokens)) for tokens in kept]
+        return sorted(token_to_word(book.string(tokens)) for tokens in kept)
     rows = model.get_dataloader("train").dataset.text
     return sorted({model.tokenizer.decode(tokens) for tokens in rows})
 
