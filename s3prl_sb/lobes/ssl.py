@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from s3prl_sb import kinds
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.gradients import unreached
 from s3prl_sb.lobes.upstreams.conversion import open_source
 
 
@@ -234,24 +235,9 @@ class SSL(torch.nn.Module):
             front_end.requires_grad_(False)
         elif front_end is not None and "freeze_front_end" in self.upstream.arguments:
             front_end.requires_grad_(self.upstream.adapter is None)
-        trained = [p for p in self.parameters() if p.requires_grad]
-        if len(self.featurizer.layers) == self.num_layers or not trained:
-            return  # all that there is has a part in all hidden states
-        random = torch.Generator().manual_seed(0)
-        samples = max(self.upstream.min_samples, self.sample_rate // 4)
-        training, _ = self.training, self.eval()
-        with torch.enable_grad():
-            features = self(0.1 * torch.randn(1, samples, generator=random))
-            # Of normed features the sum has no gradient, of their squares too little.
-            weights = torch.randn(features.shape, generator=random)
-            gradients = [None] * len(trained)
-            if features.requires_grad:
-                gradients = torch.autograd.grad(
-                    (features * weights).sum(), trained, allow_unused=True
-                )
-        for parameter, gradient in zip(trained, gradients):
-            parameter.requires_grad_(gradient is not None)
-        self.train(training)
+        if len(self.featurizer.layers) < self.num_layers:
+            for parameter in unreached(self.upstream, self):
+                parameter.requires_grad_(False)
 
 
 class Model:
