@@ -19,6 +19,7 @@ import torch.nn.functional as F
 
 from s3prl_sb import kinds
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import read_text
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.gradients import unreached
 from s3prl_sb.lobes.upstreams.conversion import open_source
@@ -184,6 +185,8 @@ class SSL(torch.nn.Module):
             )
         if wav_lens is None:
             wav_lens = _lengths(wavs)
+        if wav_lens is not None:
+            wav_lens = torch.as_tensor(wav_lens)
         states, lens = self.upstream(wavs, wav_lens)
         true = (lens * states[0].shape[1]).round().long()  # [batch], frames
         if self.output_all_hiddens:
@@ -309,9 +312,14 @@ def _front_end(upstream):
 
 def _kept(source, save_path):
     """A model of Hugging Face as SpeechBrain has downloaded it, or the source."""
-    snapshots = Path(save_path or "", f"models--{source}".replace("/", "--"))
-    found = sorted((snapshots / "snapshots").glob("*/config.json"))
-    return str(found[0].parent) if save_path and found else source
+    place = Path(save_path or "", f"models--{source}".replace("/", "--"))
+    found = sorted((place / "snapshots").glob("*/config.json"))
+    if not save_path or not found:
+        return source
+    if (place / "refs" / "main").is_file():  # of several revisions the last one
+        said = read_text(place / "refs" / "main", "a revision of a download").strip()
+        found = [file for file in found if file.parent.name == said] or found
+    return str(found[0].parent)
 
 
 def _lengths(wavs):
