@@ -153,6 +153,10 @@ class SSL(torch.nn.Module):
             self.featurizer.scalars = None
         if not self.freeze:
             self._choose_what_is_trained()
+        if next(self.parameters(), None) is None:
+            # Recipes give an optimizer of their own what there is, and torch refuses
+            # one of nothing.
+            self.nothing = torch.nn.Parameter(torch.empty(0), requires_grad=False)
 
     def forward(self, wavs, wav_lens=None):
         """Features of a padded batch.

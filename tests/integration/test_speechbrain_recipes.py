@@ -87,7 +87,8 @@ TRIALS = {
         },
         "librispeech",
         # So many letters do the few texts have.
-        {"dnn_neurons": 32, "wav2vec2_hub": "hubert", "ctc_neurons": 28},
+        {"dnn_neurons": 32, "wav2vec2_hub": "hubert", "ctc_neurons": 28}
+        | {"freeze_wav2vec": False},
     ),
     "IEMOCAP": Trial(
         "recipes/IEMOCAP/emotion_recognition",

@@ -329,6 +329,18 @@ def gradients(ssl):
     }
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_an_optimizer_of_what_has_no_weights(freeze):
+    """As recipes make one for the lobe alone."""
+    ssl = SSL("fbank", freeze=freeze)
+    optimizer = torch.optim.Adam(ssl.parameters())
+    head = torch.nn.Linear(ssl.output_size, 2)
+    head(ssl.train()(noise(2, 8000))).sum().backward()
+    optimizer.step()
+    assert not any(p.requires_grad for p in ssl.parameters())
+    assert SSL("fbank").load_state_dict(ssl.state_dict())
+
+
 def test_what_is_trained(card):
     assert "front_end" in gradients(SSL(card))
     assert "front_end" not in gradients(SSL(card, freeze_feature_extractor=True))
