@@ -9,6 +9,8 @@ import sys
 
 import torch
 
+from s3prl_sb.lobes.gradients import unreached
+
 
 def leave_in_order():
     """Ends the group of processes when this one ends: else it may abort.
@@ -68,5 +70,20 @@ def may_leave_weights_out(upstream, featurizer):
     """
     if upstream.freeze:
         return False
-    layer_drop = getattr(getattr(upstream, "config", None), "layerdrop", 0)
-    return bool(layer_drop) or max(featurizer.layers) < upstream.num_layers - 1
+    if getattr(getattr(upstream, "config", None), "layerdrop", 0):
+        return True
+    if len(featurizer.layers) == upstream.num_layers:
+        return False  # all that there is has a part in all hidden states
+    return bool(unreached(upstream, _Features(upstream, featurizer)))
+
+
+class _Features(torch.nn.Module):
+    """What a head gets."""
+
+    def __init__(self, upstream, featurizer):
+        super().__init__()
+        self.upstream, self.featurizer = upstream, featurizer
+
+    def forward(self, wavs):
+        hidden_states, _ = self.upstream(wavs)
+        return self.featurizer(hidden_states)

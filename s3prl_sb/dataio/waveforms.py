@@ -229,7 +229,9 @@ def _tensor(audio):
         import numpy as np
 
         array = np.asarray(audio)
-        if array.dtype.kind not in "iufb" or array.dtype.name == "longdouble":
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype("float64")  # torch has none that is longer
+        if array.dtype.kind not in "iufb":
             given = f"an array of {array.dtype}"
             raise AudioError(None, f"is {given}: audio is of real numbers.")
         # In the machine's order of bytes, and not to be changed by anybody else.

@@ -19,7 +19,9 @@ import torch.nn.functional as F
 
 from s3prl_sb import kinds
 from s3prl_sb.errors import UserError
+from s3prl_sb.files import read_text
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.gradients import unreached
 from s3prl_sb.lobes.upstreams.conversion import open_source
 
 
@@ -151,6 +153,10 @@ class SSL(torch.nn.Module):
             self.featurizer.scalars = None
         if not self.freeze:
             self._choose_what_is_trained()
+        if next(self.parameters(), None) is None:
+            # Recipes give an optimizer of their own what there is, and torch refuses
+            # one of nothing.
+            self.nothing = torch.nn.Parameter(torch.empty(0), requires_grad=False)
 
     def forward(self, wavs, wav_lens=None):
         """Features of a padded batch.
@@ -183,6 +189,8 @@ class SSL(torch.nn.Module):
             )
         if wav_lens is None:
             wav_lens = _lengths(wavs)
+        if wav_lens is not None:
+            wav_lens = torch.as_tensor(wav_lens)
         states, lens = self.upstream(wavs, wav_lens)
         true = (lens * states[0].shape[1]).round().long()  # [batch], frames
         if self.output_all_hiddens:
@@ -234,24 +242,9 @@ class SSL(torch.nn.Module):
             front_end.requires_grad_(False)
         elif front_end is not None and "freeze_front_end" in self.upstream.arguments:
             front_end.requires_grad_(self.upstream.adapter is None)
-        trained = [p for p in self.parameters() if p.requires_grad]
-        if len(self.featurizer.layers) == self.num_layers or not trained:
-            return  # all that there is has a part in all hidden states
-        random = torch.Generator().manual_seed(0)
-        samples = max(self.upstream.min_samples, self.sample_rate // 4)
-        training, _ = self.training, self.eval()
-        with torch.enable_grad():
-            features = self(0.1 * torch.randn(1, samples, generator=random))
-            # Of normed features the sum has no gradient, of their squares too little.
-            weights = torch.randn(features.shape, generator=random)
-            gradients = [None] * len(trained)
-            if features.requires_grad:
-                gradients = torch.autograd.grad(
-                    (features * weights).sum(), trained, allow_unused=True
-                )
-        for parameter, gradient in zip(trained, gradients):
-            parameter.requires_grad_(gradient is not None)
-        self.train(training)
+        if len(self.featurizer.layers) < self.num_layers:
+            for parameter in unreached(self.upstream, self):
+                parameter.requires_grad_(False)
 
 
 class Model:
@@ -323,9 +316,14 @@ def _front_end(upstream):
 
 def _kept(source, save_path):
     """A model of Hugging Face as SpeechBrain has downloaded it, or the source."""
-    snapshots = Path(save_path or "", f"models--{source}".replace("/", "--"))
-    found = sorted((snapshots / "snapshots").glob("*/config.json"))
-    return str(found[0].parent) if save_path and found else source
+    place = Path(save_path or "", f"models--{source}".replace("/", "--"))
+    found = sorted((place / "snapshots").glob("*/config.json"))
+    if not save_path or not found:
+        return source
+    if (place / "refs" / "main").is_file():  # of several revisions the last one
+        said = read_text(place / "refs" / "main", "a revision of a download").strip()
+        found = [file for file in found if file.parent.name == said] or found
+    return str(found[0].parent)
 
 
 def _lengths(wavs):

@@ -5,8 +5,8 @@
 
 DIR holds a folder for each class, <label>/<recording>.wav: words, speakers, moods.
 
-Nothing here is of s3prl_sb. The yaml builds two of its lobes with !new:, an upstream
-and a featurizer; the Brain, the data and the loop are SpeechBrain's and yours.
+Nothing here is of s3prl_sb. The yaml builds its lobe with !new:, waveforms in and
+features out; the Brain, the data and the loop are SpeechBrain's and yours.
 
 Authors
  * Me, 2026
@@ -28,11 +28,10 @@ class WordBrain(sb.Brain):
         """Batch -> log probabilities [batch, words]."""
         batch = batch.to(self.device)
         wavs, wav_lens = batch.sig
-        # hidden_states: a list of num_layers tensors [batch, frames, output_size];
-        # lens: relative again, now in frames. Padding has changed nothing.
-        hidden_states, lens = self.modules.upstream(wavs, wav_lens)
-        features = self.modules.featurizer(hidden_states)  # [batch, frames, size]
-        pooled = self.modules.pooling(features, lens)  # [batch, 1, 2 * size]
+        # [batch, frames, size], of as many frames as the padded batch has, so that
+        # wav_lens go on being the lengths. Padding has changed nothing.
+        features = self.modules.ssl(wavs, wav_lens)
+        pooled = self.modules.pooling(features, wav_lens)  # [batch, 1, 2 * size]
         return self.hparams.log_softmax(self.modules.classifier(pooled).squeeze(1))
 
     def compute_objectives(self, predictions, batch, stage):
@@ -90,7 +89,7 @@ def dataio_prepare(hparams):
     @sb.utils.data_pipeline.takes("wav")
     @sb.utils.data_pipeline.provides("sig")
     def audio_pipeline(wav):
-        # The upstream takes waveforms in [-1, 1] at its sample_rate, as they are:
+        # The lobe takes waveforms in [-1, 1] at its sample_rate, as they are:
         # no normalisation, no features. It does what its paper did.
         sig, rate = sb.dataio.audio_io.load(wav)
         if rate != hparams["sample_rate"]:
@@ -168,8 +167,8 @@ if __name__ == "__main__":
         sys.exit(f"train.py: {error}")
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
 
-    if not hparams["upstream"].freeze:  # else every checkpoint would hold a copy
-        hparams["checkpointer"].add_recoverable("upstream", hparams["upstream"])
+    if not hparams["ssl"].freeze:  # else every checkpoint would hold a copy
+        hparams["checkpointer"].add_recoverable("ssl", hparams["ssl"])
     brain = WordBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],

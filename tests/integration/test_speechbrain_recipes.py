@@ -77,6 +77,19 @@ TRIALS = {
         "librispeech",
         {"dnn_neurons": 32, "wav2vec2_hub": "hubert"},
     ),
+    "LibriSpeech CTC, downsampled": Trial(
+        "recipes/LibriSpeech/ASR/CTC",
+        "train_with_wav2vec.py",
+        "hparams/downsampled/train_hf_wavlm_conv_downsampling.yaml",
+        {
+            "!new:speechbrain.integrations.huggingface.wavlm.WavLM": LOBE,
+            "[null, null, 1024]": "[null, null, !ref <wav2vec2.output_size>]",
+        },
+        "librispeech",
+        # So many letters do the few texts have.
+        {"dnn_neurons": 32, "wav2vec2_hub": "hubert", "ctc_neurons": 28}
+        | {"freeze_wav2vec": False},
+    ),
     "IEMOCAP": Trial(
         "recipes/IEMOCAP/emotion_recognition",
         "train_with_wav2vec2.py",

@@ -14,10 +14,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PITCHES = {"low": 300, "mid": 900, "high": 2700}  # Hz
@@ -288,19 +290,27 @@ def test_use_in_speechbrain(tmp_path, words, monkeypatch):
         assert float(re.search(r"test error: (\S+)", last)[1]) < 0.4  # chance: 2/3
         checkpoint = sorted((folder / "save").glob("CKPT*"))[-1]
         held[run] = {path.name for path in checkpoint.iterdir()}
-    # An upstream is in the checkpoints if it is trained.
-    assert "upstream.ckpt" not in held["1986"] and "upstream.ckpt" in held["tuned"]
+    # The model is in the checkpoints if it is trained, the weights of the sum always.
+    assert "ssl.ckpt" not in held["1986"] and "ssl.ckpt" in held["tuned"]
+    assert all("featurizer.ckpt" in names for names in held.values())
 
-    # The pieces of yaml, with what is at hand in the place of a download.
+    # The pieces of code, with what is at hand in the place of a download.
     from hyperpyyaml import load_hyperpyyaml
 
-    lobes, by_name = readme.blocks("yaml")
-    lobes = lobes.replace("facebook/hubert-base-ls960", "null")
-    small = "{hidden_size: 32, ffn_size: 32, num_layers: 2, num_heads: 2}"
-    small = load_hyperpyyaml(lobes, f"upstream: {{config: {small}}}")
-    assert small["featurizer"].num_layers == 3
-    upstream = load_hyperpyyaml(by_name.replace("hubert_base", "fbank"))["upstream"]
-    assert upstream.output_size == 240
+    pieces = [block.replace("hubert_base", "fbank") for block in readme.blocks("yaml")]
+    modules = SimpleNamespace(
+        **{
+            name: module
+            for piece in pieces
+            for name, module in load_hyperpyyaml(piece).items()
+        }
+    )
+    wavs, found = torch.randn(2, 8000), {}
+    for piece in readme.blocks("python"):
+        found = {"self": SimpleNamespace(modules=modules), "wavs": wavs}
+        found["wav_lens"] = torch.tensor([1.0, 0.5])
+        exec(piece, found)
+        assert found["features"].shape == (2, 48, modules.ssl.output_size)
 
 
 def test_new_corpus(tmp_path):

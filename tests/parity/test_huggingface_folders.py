@@ -12,7 +12,12 @@ from test_huggingface import CASES, LARGE, TINY, close, noise, their_states, the
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.conversion import convert
+from s3prl_sb.lobes.upstreams.conversion import (
+    ConversionError,
+    classes,
+    convert,
+    open_source,
+)
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
@@ -332,6 +337,30 @@ def test_a_file_instead_of_its_folder(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match="no config.json.* holds model.pt: is"):
         Hubert(tmp_path)
+
+
+def test_what_is_no_model_says_what_it_is(tmp_path):
+    """In three lines at most, by whatever class."""
+    theirs("wav2vec2", TINY).save_pretrained(tmp_path), raw(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    half = weights.rename(tmp_path / "model.fp16.safetensors")
+    with pytest.raises(
+        ConversionError, match="model.fp16.safetensors: call it"
+    ) as found:
+        open_source(tmp_path)
+    assert str(found.value).count("\n") < 4
+    half.rename(tmp_path / "adapter_model.safetensors")
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(CheckpointError, match="adapter of PEFT alone.*Merge it"):
+        HuggingFace(tmp_path)
+
+
+def test_classes_that_a_folder_may_be_of(tmp_path):
+    for kind in ("wav2vec2", "sew", "wav2vec2-conformer"):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+        found = [tag.rpartition(".")[2] for tag in classes(tmp_path)]
+        assert "HuggingFace" in found and not {"Apc", "Tera", "WavLM"} & set(found)
 
 
 # ----------------------------------------------------------------------- MMS

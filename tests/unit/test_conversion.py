@@ -475,3 +475,10 @@ def test_help(capsys):
     text = capsys.readouterr().out
     assert stop.value.code == 0 and "usage: s3prl-sb convert" in text
     assert {"--upstream", "--force"} <= set(text.replace(",", " ").split())
+
+
+def test_a_transformer_under_a_name_that_says_nothing_is_of_the_first_of_its_kin():
+    """And no data2vec: all of wav2vec 2.0's kin have the same reader."""
+    assert classes("x.pt")[0].endswith(".Wav2Vec2")
+    assert classes("some-hubert.pt")[0].endswith(".Hubert")
+    assert classes("data2vec.pt")[0].endswith(".Data2VecAudio")

@@ -157,6 +157,11 @@ def test_frames_that_lengths_count_are_never_empty(card):
     assert more > 3, "the rounding that this is about"
 
 
+def test_lengths_in_a_list(card):
+    wavs, ssl = noise(2, 8000), SSL(card, freeze=True)
+    assert torch.equal(ssl(wavs, [1.0, 0.5]), ssl(wavs, torch.tensor([1.0, 0.5])))
+
+
 def test_silence_and_one_sample(card):
     ssl = SSL(card, freeze=True)
     assert torch.isfinite(ssl(torch.zeros(2, 4000))).all()
@@ -251,6 +256,17 @@ def test_what_speechbrain_has_downloaded(folder, tmp_path, monkeypatch):
         SSL("somebody/wav2vec2", save_path=str(tmp_path / "elsewhere"))
 
 
+def test_the_last_revision_that_speechbrain_has_downloaded(folder, tmp_path):
+    """Not the first by its name."""
+    place = tmp_path / "models--somebody--wav2vec2"
+    (place / "snapshots").mkdir(parents=True), (place / "refs").mkdir()
+    (place / "snapshots/0old").mkdir()
+    (place / "snapshots/0old/config.json").write_text("{}")
+    (place / "snapshots/1new").symlink_to(folder)
+    (place / "refs/main").write_text("1new")
+    assert SSL("somebody/wav2vec2", save_path=str(tmp_path), freeze=True).num_layers
+
+
 def test_code_beside_a_card(tmp_path):
     """It runs only where it is trusted, as everywhere."""
     (tmp_path / "loudness.py").write_text(
@@ -289,6 +305,14 @@ def test_refusals(card, folder):
         SSL(card, layers=4)
     with pytest.raises(ConversionError, match="takes no quantization_config"):
         SSL(folder, quantization_config={})
+    for nothing in (None, "", 3):
+        with pytest.raises(ConversionError, match="names no model. Give a card"):
+            SSL(nothing)
+    with pytest.raises(
+        ConversionError, match="precision: fp16 is for a frozen"
+    ) as found:
+        SSL(folder, precision="fp16")
+    assert "\n" not in str(found.value)
     with pytest.raises(AttributeError, match="no `encoder`.*`.upstream`"):
         SSL(card).model.encoder
     with pytest.raises(ValueError, match="freeze"):
@@ -303,6 +327,18 @@ def gradients(ssl):
         for name, parameter in ssl.named_parameters()
         if parameter.grad is not None
     }
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_an_optimizer_of_what_has_no_weights(freeze):
+    """As recipes make one for the lobe alone."""
+    ssl = SSL("fbank", freeze=freeze)
+    optimizer = torch.optim.Adam(ssl.parameters())
+    head = torch.nn.Linear(ssl.output_size, 2)
+    head(ssl.train()(noise(2, 8000))).sum().backward()
+    optimizer.step()
+    assert not any(p.requires_grad for p in ssl.parameters())
+    assert SSL("fbank").load_state_dict(ssl.state_dict())
 
 
 def test_what_is_trained(card):

@@ -182,3 +182,15 @@ def test_the_door_is_no_part_of_what_features_are_known_by():
     """Nothing that a cache holds goes through it."""
     modules = code_of(["s3prl_sb.lobes.upstreams.hubert.Hubert"])["modules"]
     assert not [name for name in modules if name.startswith("s3prl_sb.dataio")]
+
+
+def test_floats_longer_than_those_of_torch(wav, upstream):
+    expected = upstream.extract([wav])["last_hidden_state"]
+    found = upstream.extract([wav.numpy().astype("longdouble")])["last_hidden_state"]
+    assert torch.equal(found, expected)
+
+
+def test_lengths_and_a_rate_of_the_hub(wav, upstream):
+    """The one belongs to a padded batch, the other to what is not padded."""
+    with pytest.raises(ValueError, match="give one of them"):
+        HubUpstream(upstream)(wav[None], torch.tensor([0.5]), sample_rate=8000)

@@ -214,6 +214,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             if wav_lens is not None:
                 raise ValueError("wav_lens are of a padded batch, [batch, samples].")
             return self.extract(wavs)
+        if wav_lens is not None:
+            wav_lens = torch.as_tensor(wav_lens)
         samples = self._samples(wavs, wav_lens)
         self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]

@@ -36,6 +36,8 @@ from s3prl_sb.yaml_texts import yaml_parser
 MODEL, CARD = "model.safetensors", "card.yaml"
 #: How an upstream is loaded to be converted: as its checkpoint is.
 AS_IT_IS = {"freeze": True, "precision": "fp32", "adapter": None}
+#: Modules that read folders of transformers whose ``model_type`` is not their name.
+TRANSFORMERS = ("ast", "huggingface")
 
 
 class ConversionError(ValueError):
@@ -122,7 +124,7 @@ def classes(source):
     Returns
     -------
     list of str
-        Their dotted names.
+        Their dotted names. Of a folder of Hugging Face those alone that may read it.
 
     Example
     -------
@@ -134,16 +136,25 @@ def classes(source):
     told = str(kind or "".join(str(source).split("/")[-2:])).lower()
     told = re.sub("[^a-z0-9]", "", told)
 
+    def parts(tag):
+        return tag.lower().replace("_", "").split(".")[-2:]
+
+    def match(tag):
+        return max((len(part) for part in parts(tag) if part in told), default=0)
+
     def order(tag):
-        module, name = tag.lower().replace("_", "").split(".")[-2:]
-        match = max((len(part) for part in (module, name) if part in told), default=0)
-        # A module of several classes is called after the first of them.
-        last = module == "huggingface"
-        return -match, name not in told, last, module, name != module, name
+        module, name = parts(tag)
+        # Whose kin says no more is wav2vec 2.0's, which all of that kin are built on;
+        # a module of several classes is called after the first of them.
+        rank = {"wav2vec2": 0, "huggingface": 2}.get(module, 1)
+        return -match(tag), name not in told, rank, module, name != module, name
 
     files = (resources.folder("hparams") / "upstreams").glob("*.yaml")
     cards = "".join(file.read_text("utf-8") for file in files)
-    return sorted(set(re.findall(r"^\w+:.*!new:([\w.]+)", cards, re.M)), key=order)
+    found = sorted(set(re.findall(r"^\w+:.*!new:([\w.]+)", cards, re.M)), key=order)
+    if not kind:
+        return found
+    return [tag for tag in found if match(tag) or parts(tag)[0] in TRANSFORMERS]
 
 
 def open_source(source, trust=False, **options):
@@ -175,6 +186,11 @@ def open_source(source, trust=False, **options):
     40
     """
     if not isinstance(source, (list, tuple)):
+        if not source or not isinstance(source, (str, os.PathLike)):
+            raise ConversionError(
+                f"source: {source!r} names no model. Give a card (`s3prl-sb upstreams` "
+                "lists them), a file, a folder, an address or an id of Hugging Face."
+            )
         source = os.fspath(source)
         if _is_card(source):
             return load(source, trust=trust, **options)
@@ -253,6 +269,13 @@ def _first_that_reads(path, asked, options):
             if type(error).__module__ == "builtins":
                 text = f"{type(error).__name__}: {text}"
         refusals.setdefault(text, []).append(tag.rpartition(".")[2])
+    # Where there is a folder, those that take files alone have nothing to say of it.
+    absent = [text for text in refusals if text.startswith("No checkpoint at it")]
+    for text in absent if len(absent) < len(refusals) else ():
+        del refusals[text]
+    if len(refusals) == 1:
+        ((text, kinds),) = refusals.items()
+        raise ConversionError(f"'{path}', {' or '.join(kinds)}: {text}")
     raise ConversionError(
         f"No family can read '{path}'. They say (with --upstream CARD one says all):\n"
         + "\n".join(

@@ -127,6 +127,11 @@ class HubUpstream(torch.nn.Module):
         """
         if sample_rate is None:
             return self.upstream(wavs, wav_lens)
+        if wav_lens is not None:
+            raise ValueError(
+                "wav_lens are of a padded batch at the upstream's rate, and "
+                "sample_rate is of unpadded waveforms: give one of them."
+            )
         return self.upstream.extract(wavs, sample_rate)
 
     def get_downsample_rates(self, key="hidden_states"):

@@ -58,6 +58,12 @@ def entries(folder, target_lang=None):
         If there is none.
     """
     if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise CheckpointError(
+                f"'{folder}' holds an adapter of PEFT alone, which is a change to "
+                "another model. Merge it (`merge_and_unload()`), and save what that "
+                "gives with save_pretrained."
+            )
         what = "has no config.json" if folder.is_dir() else "is a file"
         raise CheckpointError(
             f"'{folder}' {what}: a model of transformers is a folder with "
@@ -183,8 +189,10 @@ def _files(folder):
                         "where the others came from."
                     )
             return parts
+    variants = sorted(file.name for file in folder.glob("model.*.safetensors"))
+    held = f" It holds {variants[0]}: call it {WEIGHTS[0]}." if variants else ""
     raise CheckpointError(
-        f"'{folder}' has no weights: {' or '.join(WEIGHTS)}.{_others(folder)}"
+        f"'{folder}' has no weights: {' or '.join(WEIGHTS)}.{held or _others(folder)}"
     )
 
 
