@@ -33,7 +33,7 @@ def say(brain, splits):
         f"Upstream: {upstream(brain)}",
         f"Data: {data(splits)}",
     ]
-    if brain.hparams.total_steps:
+    if brain.hparams.total_steps and "train" in splits:  # not of a test alone
         lines.insert(2, f"Trained: {trained(brain)}")
         lines.append(f"Training: {training(brain)}")
     for line in lines:

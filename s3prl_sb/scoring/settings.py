@@ -7,7 +7,7 @@ Authors
 from pathlib import Path
 
 import s3prl_sb
-from s3prl_sb import resources
+from s3prl_sb import quantities, resources
 from s3prl_sb.arguments import parse
 from s3prl_sb.brains.results import VERSION, about_test
 from s3prl_sb.configuration import (
@@ -29,6 +29,9 @@ DECODING = ("lm", "lexicon", "lm_decoding")
 #: Keys of the run that a score does not take over: where its own sets were.
 OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
 OF_THE_RUN += ("skip_prep", "cache", "cache_folder", *DECODING)
+#: What a model without its training set cannot do: normalize scores by speakers of it.
+COHORT = ("score_normalization", "cohort_size", "top_n")
+FOLD = "fold"  # chosen by the benchmark, and what a run was tested on
 BATCHES = "test_dataloader_opts"
 
 
@@ -113,7 +116,9 @@ def changes(task, results, given, rest):
     schema, found = Schema.of(file), {}
     for key, value in (results.get("settings") or {}).items():
         first, *inner = key.split(".")
-        if first not in schema or first in OF_THE_RUN or schema[first].by:
+        if first not in schema or first in (*OF_THE_RUN, *COHORT):
+            continue
+        if schema[first].by and first != FOLD:
             continue
         if not inner and schema[first].is_plain:
             found[first] = value
@@ -123,7 +128,43 @@ def changes(task, results, given, rest):
         if key not in schema:
             raise RecipeError(f"--{key}: the recipe {task} has no such key.")
     more = read_overrides(parse([str(file), *rest])[2]) if rest else {}
+    if more.get(COHORT[0]):
+        raise RecipeError(
+            f"{COHORT[0]}: an export has no cohort, its scores are cosines. To have "
+            "them normalized, run the recipe on the list."
+        )
     return {**found, **{key: plain(value) for key, value in more.items()}, **given}
+
+
+def plainly(results):
+    """What a score does not do as the run did, in words.
+
+    Arguments
+    ---------
+    results : dict
+        Of the run.
+
+    Returns
+    -------
+    str
+        Nothing, if there is no difference.
+
+    Example
+    -------
+    >>> plainly({"settings": {"score_normalization": "as_norm"}, "metrics": {}})[:47]
+    'The run normalized its scores by a cohort (as_n'
+    >>> plainly({"settings": {}})
+    ''
+    """
+    wanted = (results.get("settings") or {}).get(COHORT[0])
+    if not wanted:
+        return ""
+    before = (results.get("metrics") or {}).get("cosine_eer")
+    said = "" if before is None else f" {quantities.measure('eer', before)}"
+    return (
+        f"The run normalized its scores by a cohort ({wanted}), which it does not "
+        f"keep: here are plain cosines, to be compared with its cosine_eer{said}."
+    )
 
 
 def keys(task, changed, model, results, output):
@@ -202,11 +243,17 @@ def told(brain, results, folder, seconds):
     test = about_test(brain)
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
     before = results.get("protocol") or {}
-    differs = [x for x in before.get("differs") or () if x != before.get("data")]
+    own = {k: v for k, v in (results.get("settings") or {}).items() if k not in COHORT}
+    departs = before.get("settings") or {}
+    lost = [f"{k} {v}" for k, v in departs.items() if k in COHORT]
+    departs = {k: v for k, v in departs.items() if k not in COHORT}
+    lost += [before.get("data")]
+    differs = [x for x in before.get("differs") or () if x not in lost]
     identity = {**(results.get("identity") or {}), "data": brain.data}
     return {
         **results,
         "version": VERSION,
+        "settings": own,
         "metrics": brain.measured,
         "utterances": brain.splits,
         "test": test,
@@ -214,8 +261,8 @@ def told(brain, results, folder, seconds):
         "seconds": round(seconds, 1),
         "device": str(brain.device),
         "protocol": {
-            "settings": {},
             **before,
+            "settings": departs,
             "followed": False,
             "corpus": test["source"],
             "data": "another list",
@@ -248,7 +295,7 @@ def printed(found, output):
     for name, value, _, digits, unit in measured(found):
         lines.append(f"  {name} {value:.{digits}f} {unit}".rstrip())
         first.append(name)
-    rest = [f"{k} {v:.4g}" for k, v in found["metrics"].items() if k not in first]
+    rest = {k: v for k, v in found["metrics"].items() if k not in first}
     if rest:
-        lines.append("  " + ", ".join(rest))
+        lines.append(f"  {quantities.measures(rest)}")
     return "\n".join([*lines, f"in {output}"])
