@@ -13,6 +13,8 @@ import logging
 from s3prl_sb import quantities
 from s3prl_sb.errors import printable
 from s3prl_sb.parts import Part
+from s3prl_sb.runs import SUITE
+from s3prl_sb.superb.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ def heading(brain, measures=None):
     brain : speechbrain.Brain
         With ``task``, ``metric`` and ``hparams.upstream_name``.
     measures : dict, optional
-        Names to numbers. Default: the chosen one of the test, ``brain.tested``.
+        Names to numbers. Default: of the test, ``brain.tested``, what SUPERB's table
+        has, or for other tasks the metric that chooses.
 
     Returns
     -------
@@ -54,7 +57,10 @@ def heading(brain, measures=None):
     """
     if measures is None:
         found = getattr(brain, "tested", {})
-        measures = {brain.metric: found[brain.metric]} if brain.metric in found else {}
+        known = TASKS.get((brain.task or "").removeprefix(SUITE), ())
+        names = [metric.key for metric in known if metric.key in found]
+        names = names or [name for name in (brain.metric,) if name in found]
+        measures = {name: found[name] for name in names}
     name = getattr(brain.hparams, "upstream_name", None)
     said = quantities.measures(measures)
     return " · ".join(str(word) for word in (brain.task, name, said) if word)
