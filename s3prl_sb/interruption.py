@@ -17,6 +17,8 @@ COMPUTES = False
 RESUMES = {"superb", "extract", "download", "run"}
 #: Those that begin anew, and leave nothing half done.
 AGAIN = {"convert", "export", "toy"}
+#: What Ctrl-C calls while a recipe imports what it needs.
+STARTING = "end_of_start"
 
 
 class Terminated(KeyboardInterrupt):
@@ -26,10 +28,13 @@ class Terminated(KeyboardInterrupt):
 def heed():
     """Lets SIGTERM end this process as Ctrl-C does: in order, with a message.
 
-    Where somebody else has a way with the signal already, that one stays.
+    Where somebody else has a way with the signal already, that one stays; but what
+    :mod:`s3prl_sb.starting` does with Ctrl-C ends here.
     """
     if threading.current_thread() is not threading.main_thread():
         return
+    if getattr(signal.getsignal(signal.SIGINT), "__name__", "") == STARTING:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
 

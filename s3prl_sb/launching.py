@@ -59,7 +59,8 @@ def run(name, rest):
             return 1
         print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
-    command = [sys.executable, str(found[name] / "train.py"), *rest]
+    script = str(found[name] / "train.py")
+    command = [sys.executable, "-m", "s3prl_sb.starting", script, *rest]
     # Threads that wait for work should not burn a core meanwhile.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout.flush()

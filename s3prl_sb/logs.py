@@ -29,6 +29,7 @@ TOLD = "speechbrain.utils.train_logger"
 NOISE = re.compile(
     r"torchvision is not available"
     r"|Would load a checkpoint here"
+    r"|The model has no trainable parameters"
     r"|matplotlib.*(cache|fontManager|MPLCONFIGDIR)"
     r"|Some weights of .* were not (used|initialized)"
     r"|enable_nested_tensor is True"

@@ -35,6 +35,7 @@ def check(hparams, run_opts):
     from s3prl_sb.brains.sweep import check_search
     from s3prl_sb.dataio.sampler import check_batches
 
+    check_tables(hparams)
     if hparams.get("cache_folder") and hparams.get("cache") != "off":
         check_writable(hparams["cache_folder"], "cache_folder")
     balance = (hparams.get("train_dataloader_opts") or {}).get("balance")
@@ -73,6 +74,39 @@ def absent(key, value):
     paths = value if isinstance(value, (list, tuple)) else [value]
     there = [not path or Path(str(path)).expanduser().exists() for path in paths]
     return [f"{key}: '{p}' is not there" for p, is_ in zip(paths, there) if not is_]
+
+
+def check_tables(hparams):
+    """Makes sure that a table of a user's own is not passed over.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of a recipe.
+
+    Raises
+    ------
+    RecipeError
+        For tables to validate or test on beside the corpus that is trained on.
+
+    Example
+    -------
+    >>> check_tables({"train_csv": None, "test_csv": None})
+    >>> check_tables({"train_csv": None, "test_csv": "my.csv"})
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.configuration.RecipeError: test_csv is given without train_csv: …
+    """
+    first = "train_csv" if "train_csv" in hparams else "documents_csv"
+    if first not in hparams or hparams[first]:
+        return
+    given = [key for key in ("valid_csv", "test_csv") if hparams.get(key)]
+    if given:
+        raise RecipeError(
+            f"{given[0]} is given without {first}: the corpus' own sets would be "
+            f"taken. Give all tables, --{first} FILE; or train on the corpus, and "
+            "then: s3prl-sb score RUN --test_csv FILE."
+        )
 
 
 def check_writable(folder, key):

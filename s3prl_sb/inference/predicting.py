@@ -12,7 +12,15 @@ from pathlib import Path
 
 from s3prl_sb import devices, inference
 from s3prl_sb.dataio.audio_names import as_id
+from s3prl_sb.errors import UserError
 from s3prl_sb.files import naming, write_json, write_text
+
+#: What tells that a folder has predictions of its own.
+OF_OTHERS = ("results.json", "hyperparams.yaml")
+
+
+class PlaceError(UserError, ValueError):
+    """A folder that predictions cannot go into."""
 
 
 def predict(folder, paths, device="auto", as_json=False, output=None):
@@ -38,8 +46,7 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
         Files that could not be read.
     """
     if output is not None:
-        with naming(output, "a folder for predictions"):
-            Path(output).mkdir(parents=True, exist_ok=True)
+        make_place(Path(output))
     device = devices.chosen(device)
     model = inference.load(folder, run_opts={"device": device})
     bad, said = [], []
@@ -57,6 +64,32 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
     if output is not None:
         write(model, said, Path(output))
     return len(bad)
+
+
+def make_place(folder):
+    """Makes a folder for predictions, or says that one has other results in it.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Where they go; predictions of before are replaced.
+
+    Raises
+    ------
+    s3prl_sb.errors.UserError
+        If it is no folder, cannot be made, or is one of a run, a score or an export,
+        whose own ``predictions.csv`` would be lost.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise PlaceError(f"'{folder}' is a file: choose another --output.")
+    others = [name for name in OF_OTHERS if (folder / name).exists()]
+    if others:
+        raise PlaceError(
+            f"'{folder}' is of a run, a score or an export ({others[0]}), whose "
+            "predictions would be replaced: choose another --output."
+        )
+    with naming(folder, "a folder for predictions", "Choose another --output."):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def write(model, records, folder):

@@ -22,7 +22,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.files import read_text
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.gradients import unreached
-from s3prl_sb.lobes.upstreams.conversion import open_source
+from s3prl_sb.lobes.upstreams.sources import open_source
 
 
 class SSLError(UserError, ValueError):

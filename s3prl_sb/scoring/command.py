@@ -4,9 +4,12 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
 import sys
 import time
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 #: Keys of a recipe that say what is scored.
 LISTS = ("test_csv", "data_folder", "documents_csv")
@@ -95,6 +98,8 @@ def score(folder, options, rest=()):
     brain_class = measuring.brain_of(results.get("task"))
     output = options.get("output") or settings.place(folder, options)
     settings.check_place(output)
+    if settings.plainly(results):
+        logger.warning("%s", settings.plainly(results))
     given = {name: options[name] for name in LISTS if options.get(name)}
     changes = settings.changes(brain_class.task, results, given, rest)
     overrides = {key: changes[key] for key in settings.DECODING if key in changes}

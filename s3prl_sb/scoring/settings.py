@@ -29,12 +29,10 @@ DECODING = ("lm", "lexicon", "lm_decoding")
 #: Keys of the run that a score does not take over: where its own sets were.
 OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
 OF_THE_RUN += ("skip_prep", "cache", "cache_folder", *DECODING)
+#: What a model without its training set cannot do: normalize scores by speakers of it.
+COHORT = ("score_normalization", "cohort_size", "top_n")
+FOLD = "fold"  # chosen by the benchmark, and what a run was tested on
 BATCHES = "test_dataloader_opts"
-#: Keys of a run whose numbers a model alone cannot give, and what it gives instead.
-NOT_KEPT = {
-    "score_normalization": "cosines, as the model has no cohort for the run's "
-    "score_normalization",
-}
 
 
 def place(folder, options):
@@ -118,7 +116,9 @@ def changes(task, results, given, rest):
     schema, found = Schema.of(file), {}
     for key, value in (results.get("settings") or {}).items():
         first, *inner = key.split(".")
-        if first not in schema or first in OF_THE_RUN or schema[first].by:
+        if first not in schema or first in (*OF_THE_RUN, *COHORT):
+            continue
+        if schema[first].by and first != FOLD:
             continue
         if not inner and schema[first].is_plain:
             found[first] = value
@@ -128,7 +128,43 @@ def changes(task, results, given, rest):
         if key not in schema:
             raise RecipeError(f"--{key}: the recipe {task} has no such key.")
     more = read_overrides(parse([str(file), *rest])[2]) if rest else {}
+    if more.get(COHORT[0]):
+        raise RecipeError(
+            f"{COHORT[0]}: an export has no cohort, its scores are cosines. To have "
+            "them normalized, run the recipe on the list."
+        )
     return {**found, **{key: plain(value) for key, value in more.items()}, **given}
+
+
+def plainly(results):
+    """What a score does not do as the run did, in words.
+
+    Arguments
+    ---------
+    results : dict
+        Of the run.
+
+    Returns
+    -------
+    str
+        Nothing, if there is no difference.
+
+    Example
+    -------
+    >>> plainly({"settings": {"score_normalization": "as_norm"}, "metrics": {}})[:47]
+    'The run normalized its scores by a cohort (as_n'
+    >>> plainly({"settings": {}})
+    ''
+    """
+    wanted = (results.get("settings") or {}).get(COHORT[0])
+    if not wanted:
+        return ""
+    before = (results.get("metrics") or {}).get("cosine_eer")
+    said = "" if before is None else f" {quantities.measure('eer', before)}"
+    return (
+        f"The run normalized its scores by a cohort ({wanted}), which it does not "
+        f"keep: here are plain cosines, to be compared with its cosine_eer{said}."
+    )
 
 
 def keys(task, changed, model, results, output):
@@ -207,24 +243,26 @@ def told(brain, results, folder, seconds):
     test = about_test(brain)
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
     before = results.get("protocol") or {}
-    differs = [x for x in before.get("differs") or () if x != before.get("data")]
+    own = {k: v for k, v in (results.get("settings") or {}).items() if k not in COHORT}
+    departs = before.get("settings") or {}
+    lost = [f"{k} {v}" for k, v in departs.items() if k in COHORT]
+    departs = {k: v for k, v in departs.items() if k not in COHORT}
+    lost += [before.get("data")]
+    differs = [x for x in before.get("differs") or () if x not in lost]
     identity = {**(results.get("identity") or {}), "data": brain.data}
-    settings = results.get("settings")
-    lost = [key for key in NOT_KEPT if (settings or {}).get(key)]
-    differs[:0] = map(NOT_KEPT.get, lost)
     return {
         **results,
         "version": VERSION,
+        "settings": own,
         "metrics": brain.measured,
         "utterances": brain.splits,
         "test": test,
-        "settings": {**settings, **dict.fromkeys(lost)} if lost else settings,
         "scored": {"model": str(folder.absolute()), "run": results.get("metrics")},
         "seconds": round(seconds, 1),
         "device": str(brain.device),
         "protocol": {
-            "settings": {},
             **before,
+            "settings": departs,
             "followed": False,
             "corpus": test["source"],
             "data": "another list",
@@ -261,6 +299,4 @@ def printed(found, output):
     rest = {k: v for k, v in found["metrics"].items() if k not in first}
     if rest:
         lines.append("  " + quantities.measures(rest))
-    told = found["protocol"]["differs"]
-    lines += [f"  of {words}" for words in NOT_KEPT.values() if words in told]
     return "\n".join([*lines, f"in {output}"])

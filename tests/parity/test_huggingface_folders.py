@@ -12,15 +12,11 @@ from test_huggingface import CASES, LARGE, TINY, close, noise, their_states, the
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.conversion import (
-    ConversionError,
-    classes,
-    convert,
-    open_source,
-)
+from s3prl_sb.lobes.upstreams.conversion import convert
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
+from s3prl_sb.lobes.upstreams.sources import SourceError, classes, open_source
 from s3prl_sb.lobes.upstreams.unispeech_sat import UniSpeechSat
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 from s3prl_sb.lobes.upstreams.wavlm import WavLM
@@ -344,9 +340,7 @@ def test_what_is_no_model_says_what_it_is(tmp_path):
     theirs("wav2vec2", TINY).save_pretrained(tmp_path), raw(tmp_path)
     weights = tmp_path / "model.safetensors"
     half = weights.rename(tmp_path / "model.fp16.safetensors")
-    with pytest.raises(
-        ConversionError, match="model.fp16.safetensors: call it"
-    ) as found:
+    with pytest.raises(SourceError, match="model.fp16.safetensors: call it") as found:
         open_source(tmp_path)
     assert str(found.value).count("\n") < 4
     half.rename(tmp_path / "adapter_model.safetensors")

@@ -16,9 +16,10 @@ from safetensors import safe_open
 from s3prl_sb.cli import main
 from s3prl_sb.files import CRC
 from s3prl_sb.lobes.upstreams import card, conversion, load, names
-from s3prl_sb.lobes.upstreams.conversion import ConversionError, classes, convert
+from s3prl_sb.lobes.upstreams.conversion import ConversionError, convert
 from s3prl_sb.lobes.upstreams.fetch import FetchError
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay, Tera
+from s3prl_sb.lobes.upstreams.sources import SourceError, classes
 
 CONFIG = {"transformer": {"hidden_size": 24, "num_attention_heads": 4}}
 TERA = "s3prl_sb.lobes.upstreams.mockingjay.Tera"
@@ -277,7 +278,7 @@ def test_shared_and_sliced_weights(tmp_path):
 # -------------------------------------------------------------- what it refuses
 def test_nothing_can_read_it(tmp_path):
     torch.save({"weights of": "nobody", "w": torch.ones(1)}, tmp_path / "a.pt")
-    with pytest.raises(ConversionError) as caught:
+    with pytest.raises(SourceError) as caught:
         convert(str(tmp_path / "a.pt"), tmp_path / "out")
     lines = str(caught.value).splitlines()
     assert lines[0].startswith(f"No family can read '{tmp_path}/a.pt'.")
@@ -292,7 +293,7 @@ def test_hostile_and_broken_files(tmp_path):
 
     for data, message in ((pickle.dumps(os.system), "refused"), (b"abc", "broken")):
         (tmp_path / "a.pt").write_bytes(data)
-        with pytest.raises(ConversionError, match=message):
+        with pytest.raises(SourceError, match=message):
             convert(str(tmp_path / "a.pt"), tmp_path / "out")
     assert content(tmp_path) == ["a.pt"]
 
@@ -300,7 +301,7 @@ def test_hostile_and_broken_files(tmp_path):
 def test_no_such_source(tmp_path, monkeypatch):
     monkeypatch.setenv("S3PRL_SB_OFFLINE", "1")
     monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(ConversionError, match="No checkpoint at 'tra'.*Did you mean"):
+    with pytest.raises(SourceError, match="No checkpoint at 'tra'.*Did you mean"):
         convert("tra", tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="No checkpoint at"):
         convert(str(tmp_path / "absent.pt"), tmp_path / "out", upstream="tera")

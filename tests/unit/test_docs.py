@@ -59,14 +59,14 @@ def test_recipes_and_upstreams(path):
     assert named <= set(names()), f"{path.name}: {named - set(names())}"
 
 
-def test_five_lines_from_a_wav_to_features(tmp_path, monkeypatch, capsys):
+def test_from_a_wav_to_features(tmp_path, monkeypatch, capsys):
     """The README's first block prints what it says; with random weights."""
     import numpy
     import soundfile
 
     text = (ROOT / "README.md").read_text("utf-8")
     block = re.search(r"^```python\n(.*?)^```", text, re.M | re.S)[1]
-    assert len(list(filter(None, block.splitlines()))) == 5
+    assert len(list(filter(None, block.splitlines()))) <= 5
     soundfile.write(tmp_path / "a.wav", 0.1 * numpy.ones(16000), 16000)
     monkeypatch.chdir(tmp_path)
     random = block.replace('load("hubert_base")', 'load("hubert_base", source=None)')
@@ -78,7 +78,7 @@ def test_five_lines_from_a_wav_to_features(tmp_path, monkeypatch, capsys):
 def test_flags_of_s3prl_are_keys_here():
     """What the README gives in the place of a flag is there."""
     text = (ROOT / "README.md").read_text("utf-8")
-    table = text.partition("Coming from `run_downstream.py`")[2].partition("\n\n**")[0]
+    table = text.partition("\n## Coming from S3PRL\n")[2].partition("\n## ")[0]
     lines = table.splitlines()
     rows = [line.split(" | ")[1] for line in lines if " | " in line][2:]
     assert len(rows) > 15

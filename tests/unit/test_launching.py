@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ from s3prl_sb.brains.folds import changed
 from s3prl_sb.cli import main, parser
 from s3prl_sb.configuration import Configuration
 from s3prl_sb.errors import UserError
+from s3prl_sb.experiment import start
 from s3prl_sb.launching import UnknownRecipe, find, listed
 from s3prl_sb.lobes.upstreams import names
+from s3prl_sb.readiness import check_tables
 from s3prl_sb.superb.tasks import TASKS
 
 KNOWN = ["SUPERB/KS", "SUPERB/SID", "SUPERB/ASR", "other/ASR", "pretraining/TERA"]
@@ -191,3 +194,60 @@ def test_every_shell_has_a_script(shell, capsys):
     assert main(["completion", shell]) == 0
     text = capsys.readouterr().out
     assert "s3prl-sb completion words" in text and text.startswith("# s3prl-sb")
+
+
+# -------------------------------------------------------------- interruptions
+@pytest.mark.parametrize(
+    ("begins", "said"),
+    [("", "Interrupted. To go on"), ("interruption.heed()", "caught in order")],
+    ids=["imports", "runs"],
+)
+def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
+    """While a recipe imports there is nothing to clear up; later there is."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        f"import sys, time\nfrom s3prl_sb import interruption\n{begins}\n"
+        "try:\n    print(sys.argv[1:], __name__, flush=True)\n    time.sleep(60)\n"
+        "except BaseException as error:\n"
+        "    sys.exit(f'caught in order {type(error).__name__}')\n"
+    )
+    command = [sys.executable, "-m", "s3prl_sb.starting", str(script), "a.yaml"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, preexec_fn=_heeding, **pipes)
+    try:
+        assert process.stdout.readline() == "['a.yaml'] __main__\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert said in err and "Traceback" not in err
+    assert process.returncode == (1 if begins else 130)
+
+
+def _heeding():
+    """What a shell starts in the background does not hear of Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+# ------------------------------------------------------------------ own tables
+@pytest.mark.parametrize("first", ["train_csv", "documents_csv"])
+@pytest.mark.parametrize("given", ["valid_csv", "test_csv"])
+def test_a_table_is_not_passed_over(first, given):
+    """Only where there is one to train on are there tables to test on."""
+    check_tables({first: "a.csv", given: "b.csv"})
+    check_tables({first: None, given: None})
+    check_tables({given: "b.csv"})  # a recipe of one's own
+    with pytest.raises(UserError, match=f"{given} is given without {first}.*score RUN"):
+        check_tables({first: None, given: "b.csv"})
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_recipe_says_it_before_it_prepares(task, tmp_path):
+    def prepare(hparams):
+        raise AssertionError("it has begun")
+
+    file = resources.recipes()[f"SUPERB/{task}"] / "hparams" / "train.yaml"
+    argv = [str(file), "--upstream", "mel", "--test_csv", "my.csv"]
+    argv += ["--output_folder", str(tmp_path / "run")]
+    with pytest.raises(UserError, match="test_csv is given without"):
+        start(argv, prepare)

@@ -148,10 +148,11 @@ def test_verbs_end_so_too(verb, monkeypatch, capsys):
 
         @staticmethod
         def verb(arguments):
+            assert arguments.rest == []
             raise interruption.Terminated
 
     class Parser:
-        parse_known_args = staticmethod(lambda argv: (Parsed, []))
+        parse_known_args = staticmethod(lambda argv: (Parsed(), []))
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(cli, "parser", lambda: Parser)

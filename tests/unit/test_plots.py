@@ -153,3 +153,19 @@ assert not path.exists()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("No plots: pip install 's3prl_sb[plots]'") == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [("SUPERB/KS", "accuracy 50.00 %"), ("my/task", "balanced_accuracy 60.00 %")],
+)
+def test_the_heading_has_the_measure_of_the_table(task, said):
+    """What `s3prl-sb results` shows, also where another measure chose."""
+
+    class Brain:
+        metric = "balanced_accuracy"
+        tested = {"accuracy": 0.5, "balanced_accuracy": 0.6}
+        hparams = type("hparams", (), {"upstream_name": "mel"})
+
+    Brain.task = task
+    assert plots.heading(Brain()) == f"{task} · mel · {said}"

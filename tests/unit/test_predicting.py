@@ -86,3 +86,25 @@ def test_the_device_is_a_gpu_if_there_is_one(gpus, device, monkeypatch):
 def test_a_device_that_there_is_not(name):
     with pytest.raises(UserError, match=f"--device {name}.*There are: cpu"):
         devices.chosen(name)
+
+
+@pytest.mark.parametrize("holds", ["results.json", "hyperparams.yaml"])
+def test_the_predictions_of_a_run_are_not_replaced(holds, asked, tmp_path):
+    (tmp_path / holds).write_text("{}")
+    (tmp_path / "predictions.csv").write_text("of the run")
+    with pytest.raises(UserError, match="choose another --output"):
+        predicting.predict("x", ["a.wav"], "cpu", output=tmp_path)
+    assert (tmp_path / "predictions.csv").read_text() == "of the run"
+    assert not asked  # said before the model is loaded
+
+
+def test_predictions_of_before_are_replaced(asked, capsys, tmp_path):
+    for wavs in (["a.wav", "b.wav"], ["a.wav"]):
+        predicting.predict("x", wavs, "cpu", output=tmp_path)
+    assert len(json.loads((tmp_path / "predictions.json").read_text())) == 1
+
+
+def test_a_file_is_no_folder_for_predictions(asked, tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match="is a file: choose another --output"):
+        predicting.predict("x", ["a.wav"], "cpu", output=tmp_path / "a")

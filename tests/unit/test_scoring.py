@@ -143,3 +143,49 @@ def test_a_score_is_never_the_protocol_of_a_run(tmp_path):
     lines = settings.printed(found, tmp_path).split("\n")
     assert lines[0] == "SUPERB/KS with mel on mine.csv: 3 utterances, 36.0 s"
     assert lines[1:3] == ["  accuracy 50.00 %", "  loss 1.25"]
+
+
+def test_a_fold_is_tested_on_its_own_session():
+    results = {"settings": {"fold": 3, "seed": 5}}
+    found = settings.changes("SUPERB/ER", results, {"data_folder": "/x"}, [])
+    assert found == {"fold": 3, "data_folder": "/x"}
+
+
+NORMED = {
+    "settings": {"score_normalization": "as_norm", "top_n": 10, "lr": 0.1},
+    "metrics": {"eer": 0.1, "cosine_eer": 0.2},
+}
+
+
+def test_scores_that_a_cohort_normalized_are_told_apart():
+    given = {"test_csv": "/x"}
+    assert settings.changes("SUPERB/ASV", NORMED, given, [])
+    found = settings.changes("SUPERB/ASV", NORMED, given, [])
+    assert not set(settings.COHORT) & set(found)
+    assert "plain cosines" in settings.plainly(NORMED)
+    assert "20.00 %" in settings.plainly(NORMED)
+    assert not settings.plainly(RESULTS)
+    rest = ["--score_normalization", "as_norm"]
+    with pytest.raises(UserError, match="has no cohort"):
+        settings.changes("SUPERB/ASV", NORMED, given, rest)
+
+
+def test_a_score_does_not_say_that_it_was_normalized(tmp_path):
+    class Brain:
+        measured = {"eer": 0.2}
+        splits = {"test": 2}
+        data = {}
+        device = "cpu"
+        tested_seconds = None
+        hparams = type("hparams", (), {"test_csv": "/x/my.csv"})
+
+        def tested_on(self):
+            return {}
+
+    before = {"settings": {"score_normalization": "as_norm", "top_n": 10}}
+    before["differs"] = ["score_normalization as_norm", "top_n 10", "lr 0.1"]
+    found = settings.told(Brain(), {**NORMED, "protocol": before}, tmp_path, 1.0)
+    assert found["settings"] == {"lr": 0.1}
+    assert found["protocol"]["settings"] == {}
+    assert found["protocol"]["differs"] == ["scored on my.csv", "lr 0.1"]
+    assert found["scored"]["run"] == NORMED["metrics"]

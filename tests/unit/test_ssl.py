@@ -16,8 +16,9 @@ from hyperpyyaml import load_hyperpyyaml
 from s3prl_sb.lobes.ssl import SSL, SSLError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError
-from s3prl_sb.lobes.upstreams.conversion import ConversionError, convert
+from s3prl_sb.lobes.upstreams.conversion import convert
 from s3prl_sb.lobes.upstreams.fetch import FetchError
+from s3prl_sb.lobes.upstreams.sources import SourceError
 from s3prl_sb.trust import TrustError
 
 CONVOLUTIONS = [[16, 10, 5], [16, 8, 4], [16, 4, 4], [16, 2, 2]]
@@ -303,14 +304,12 @@ def test_refusals(card, folder):
         SSL(card, sample_rate=8000)
     with pytest.raises(ValueError, match="no hidden state 4"):
         SSL(card, layers=4)
-    with pytest.raises(ConversionError, match="takes no quantization_config"):
+    with pytest.raises(SourceError, match="takes no quantization_config"):
         SSL(folder, quantization_config={})
     for nothing in (None, "", 3):
-        with pytest.raises(ConversionError, match="names no model. Give a card"):
+        with pytest.raises(SourceError, match="names no model. Give a card"):
             SSL(nothing)
-    with pytest.raises(
-        ConversionError, match="precision: fp16 is for a frozen"
-    ) as found:
+    with pytest.raises(SourceError, match="precision: fp16 is for a frozen") as found:
         SSL(folder, precision="fp16")
     assert "\n" not in str(found.value)
     with pytest.raises(AttributeError, match="no `encoder`.*`.upstream`"):

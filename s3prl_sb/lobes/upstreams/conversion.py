@@ -12,35 +12,28 @@ Authors
 
 import copy
 import dataclasses
-import inspect
 import io
 import json
-import os
 import re
 from pathlib import Path
 
 import torch
 
-from s3prl_sb import own, resources, trust
+from s3prl_sb import own, trust
 from s3prl_sb.errors import printable
 from s3prl_sb.files import write_safetensors, write_text
-from s3prl_sb.foreign import UPSTREAM, find_class
-from s3prl_sb.lobes.upstreams import UnknownUpstream, card, card_file, load, names
+from s3prl_sb.lobes.upstreams import card, card_file, load
 from s3prl_sb.lobes.upstreams import title as title_of
-from s3prl_sb.lobes.upstreams.building import converted
-from s3prl_sb.lobes.upstreams.checkpoints import read_json
-from s3prl_sb.lobes.upstreams.fetch import fetch
+from s3prl_sb.lobes.upstreams.sources import SourceError, is_card, of_checkpoint
 from s3prl_sb.parts import Part, recover
 from s3prl_sb.yaml_texts import yaml_parser
 
 MODEL, CARD = "model.safetensors", "card.yaml"
 #: How an upstream is loaded to be converted: as its checkpoint is.
 AS_IT_IS = {"freeze": True, "precision": "fp32", "adapter": None}
-#: Modules that read folders of transformers whose ``model_type`` is not their name.
-TRANSFORMERS = ("ast", "huggingface")
 
 
-class ConversionError(ValueError):
+class ConversionError(SourceError):
     """What cannot be converted, and why."""
 
 
@@ -57,7 +50,7 @@ def convert(source, destination, upstream=None, force=False):
     upstream : str, optional
         Name or file of a card of the checkpoint's family; its other arguments
         go along. Default: the first class that can read the checkpoint, see
-        :func:`classes`.
+        :func:`~s3prl_sb.lobes.upstreams.sources.classes`.
     force : bool
         Whether an earlier conversion there may be replaced.
 
@@ -70,8 +63,10 @@ def convert(source, destination, upstream=None, force=False):
 
     Raises
     ------
+    SourceError
+        If nothing can read the checkpoint.
     ConversionError
-        If nothing can read the checkpoint, or it does not come back the same.
+        If it does not come back the same, or the destination cannot be used.
 
     Example
     -------
@@ -108,127 +103,18 @@ def convert(source, destination, upstream=None, force=False):
     return destination / CARD, again
 
 
-def classes(source):
-    """The classes of the published cards, in the order in which they are asked.
-
-    First those whose name is in the checkpoint's or its folder's, or in the
-    ``model_type`` of a folder of Hugging Face, the longest before others; then by the
-    names of their modules. Last that of the library transformers, which reads much
-    that the others do too.
-
-    Arguments
-    ---------
-    source : str
-        The checkpoint.
-
-    Returns
-    -------
-    list of str
-        Their dotted names. Of a folder of Hugging Face those alone that may read it.
-
-    Example
-    -------
-    >>> classes("ckpts/tera_960hr.ckpt")[0]
-    's3prl_sb.lobes.upstreams.mockingjay.Tera'
-    """
-    config = Path(source).expanduser() / "config.json"
-    kind = read_json(config).get("model_type") if config.is_file() else None
-    told = str(kind or "".join(str(source).split("/")[-2:])).lower()
-    told = re.sub("[^a-z0-9]", "", told)
-
-    def parts(tag):
-        return tag.lower().replace("_", "").split(".")[-2:]
-
-    def match(tag):
-        return max((len(part) for part in parts(tag) if part in told), default=0)
-
-    def order(tag):
-        module, name = parts(tag)
-        # Whose kin says no more is wav2vec 2.0's, which all of that kin are built on;
-        # a module of several classes is called after the first of them.
-        rank = {"wav2vec2": 0, "huggingface": 2}.get(module, 1)
-        return -match(tag), name not in told, rank, module, name != module, name
-
-    files = (resources.folder("hparams") / "upstreams").glob("*.yaml")
-    cards = "".join(file.read_text("utf-8") for file in files)
-    found = sorted(set(re.findall(r"^\w+:.*!new:([\w.]+)", cards, re.M)), key=order)
-    if not kind:
-        return found
-    return [tag for tag in found if match(tag) or parts(tag)[0] in TRANSFORMERS]
-
-
-def open_source(source, trust=False, **options):
-    """The upstream of a card or of any checkpoint, whatever its family.
-
-    Arguments
-    ---------
-    source : str or list of str
-        The name or the file of a card; or a checkpoint: a file, a folder, an
-        address or an id of Hugging Face, or several of the same, which goes to
-        the first class that can read it, see :func:`classes`.
-    trust : bool
-        As for :func:`s3prl_sb.lobes.upstreams.load`.
-    **options
-        Arguments of the class, or those of the card to replace.
-
-    Returns
-    -------
-    s3prl_sb.lobes.upstreams.base.Upstream
-
-    Raises
-    ------
-    ConversionError
-        If nothing can read the checkpoint, or what can takes no such option.
-
-    Example
-    -------
-    >>> open_source("mel", n_mels=40).output_size
-    40
-    """
-    if not isinstance(source, (list, tuple)):
-        if not source or not isinstance(source, (str, os.PathLike)):
-            raise ConversionError(
-                f"source: {source!r} names no model. Give a card (`s3prl-sb upstreams` "
-                "lists them), a file, a folder, an address or an id of Hugging Face."
-            )
-        source = os.fspath(source)
-        if _is_card(source):
-            return load(source, trust=trust, **options)
-    return _of_checkpoint(source, **options)
-
-
-def _is_card(source):
-    lies_here = Path(source).expanduser().exists()
-    return (not lies_here and source in names()) or re.search(
-        r"\.ya?ml(:\w+)?$", source
-    ) is not None
-
-
-def _of_checkpoint(source, **options):
-    """The upstream of a file or a folder without a card."""
-    path = _fetched(source)
-    about = converted(path) if path.is_file() else None
-    asked = classes(source)
-    if about and about["class"] not in asked:  # a file may not say what is imported
-        raise ConversionError(
-            f"'{path}' says that it is of {about['class']!r}, which no published card "
-            "has. Give the card of that class: --upstream card.yaml."
-        )
-    return _first_that_reads(path, [about["class"]] if about else asked, options)
-
-
 def _loaded(source, upstream):
     """Card's node, name, upstream and file (None: no card) of a checkpoint."""
     if upstream is not None:
         options = {"source": _resolved(source)}
-    elif _is_card(source):
+    elif is_card(source):
         upstream, options = source, {}
     if upstream is not None:
         node = card(upstream, **options)
         fixed = {k: v for k, v in AS_IT_IS.items() if k in node}
         model = load(upstream, **options, **fixed)
         return node, title_of(upstream), model, card_file(upstream)
-    model = _of_checkpoint(source)
+    model = of_checkpoint(source)
     kind = type(model)
     node = _node(f"!new:{kind.__module__}.{kind.__qualname__}")
     return node, _name(source), model, None
@@ -238,50 +124,6 @@ def _resolved(source):
     """Paths in a card count from the card, those given here from where we are."""
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source
-
-
-def _fetched(source):
-    try:
-        return fetch(source).absolute()
-    except FileNotFoundError as error:
-        try:
-            card(source)
-        except UnknownUpstream as unknown:
-            raise ConversionError(f"{error} Nor is it a card: {unknown}") from error
-        raise
-
-
-def _first_that_reads(path, asked, options):
-    """An upstream of the first class that accepts a file, and takes the options."""
-    refusals = {}
-    for tag in asked:
-        try:
-            kind = find_class(tag, UPSTREAM)
-            known = inspect.signature(kind.__init__).parameters
-            if "source" not in known:
-                continue
-            unknown = ", ".join(sorted(options.keys() - known))
-            if not unknown:
-                return kind(source=str(path), **options)
-            text = f"takes no {unknown}"
-        except Exception as error:  # of the wrong format a class may trip over
-            text = " ".join(str(error).replace(f"'{path}'", "it").split())
-            if type(error).__module__ == "builtins":
-                text = f"{type(error).__name__}: {text}"
-        refusals.setdefault(text, []).append(tag.rpartition(".")[2])
-    # Where there is a folder, those that take files alone have nothing to say of it.
-    absent = [text for text in refusals if text.startswith("No checkpoint at it")]
-    for text in absent if len(absent) < len(refusals) else ():
-        del refusals[text]
-    if len(refusals) == 1:
-        ((text, kinds),) = refusals.items()
-        raise ConversionError(f"'{path}', {' or '.join(kinds)}: {text}")
-    raise ConversionError(
-        f"No family can read '{path}'. They say (with --upstream CARD one says all):\n"
-        + "\n".join(
-            f"- {', '.join(kinds)}: {text[:160]}" for text, kinds in refusals.items()
-        )
-    )
 
 
 def _node(tag):
