@@ -112,9 +112,9 @@ class TensorboardLogger(TrainLogger):
                 self.writer.add_scalar(f"layer_weight/{layer:02d}", weight, step)
             self.writer.flush()
 
-    @main_process_only
     def log_results(self, settings, metrics, pictures, step, split="test"):
-        """Logs what a run came to, in the place of what an earlier one did.
+        """Logs what a run came to, in the place of what an earlier one did; for the
+        main process alone, whatever others do.
 
         Arguments
         ---------
