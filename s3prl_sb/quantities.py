@@ -103,7 +103,7 @@ def duration(seconds):
     Example
     -------
     >>> duration(4.2), duration(95), duration(4800), duration(200_000)
-    ('4 s', '1 min 35 s', '1 h 20 min', '2 d 7 h')
+    ('4 s', '1 min 35 s', '1 h 20 min', '2 d 8 h')
     """
     if seconds < 59.5:
         return f"{seconds:.0f} s"

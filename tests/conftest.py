@@ -1,5 +1,6 @@
 """Fixtures: real speech and S3PRL's outputs, where they are at hand."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,20 @@ SHARED = HERE.parents[1] / "shared"
 def one_thread_and_a_seed():
     """Tests do not depend on each other's random numbers."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_said_afterwards():
+    """What a command has set up to be heard ends with the test that has run it."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in list(root.handlers):
+        if type(handler).__module__ == "s3prl_sb.logs":
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(level)
+    logging.captureWarnings(False)
 
 
 @pytest.fixture(autouse=True)

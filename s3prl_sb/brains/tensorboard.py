@@ -6,6 +6,7 @@ Authors
 
 import logging
 import shutil
+import time
 from pathlib import Path
 
 from speechbrain.utils.distributed import main_process_only
@@ -175,6 +176,9 @@ def _writer(folder, **options):
             _said.append(True)
             logger.info("No TensorBoard log: pip install 's3prl_sb[plots]'")
         return False
+    # Files are read in the order of their names, which tell the second.
+    while any(Path(folder).glob(f"events.out.tfevents.{int(time.time())}.*")):
+        time.sleep(0.05)
     return SummaryWriter(folder, **options)
 
 

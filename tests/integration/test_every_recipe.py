@@ -192,7 +192,7 @@ def test_predictions_are_those_of_the_export(name, finished, on_tables, tmp_path
         small(name).check(finished(name), model, folder)
 
 
-def tested(given):
+def on_test(given):
     """The options of ``s3prl-sb score`` for the tables of a run."""
     names = ("test_csv", "documents_csv", "lexicon", "slots", "corpus")
     listed = [(f"--{name}", str(given[name])) for name in names if name in given]
@@ -213,7 +213,7 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     exported = export(run, tmp_path / "exported")
     for model, output in ((exported, "a"), (run, "b")):
         argv = ["score", str(model), "--output", str(tmp_path / output)]
-        argv += ["--device", "cpu", *tested(given)]
+        argv += ["--device", "cpu", *on_test(given)]
         assert main(argv) == 0, capsys.readouterr().err
         printed = capsys.readouterr().out
         found, expected = results(tmp_path / output), results(run)
@@ -248,7 +248,7 @@ def test_score_of_normalized_scores(on_tables, launcher, tmp_path, capsys):
     run, output = tmp_path / "run", tmp_path / "scored"
     assert launcher.run(arguments("SUPERB/ASV", run, **given)) == 0
     argv = ["score", str(run), "--output", str(output), "--device", "cpu"]
-    assert main([*argv, *tested(given)]) == 0
+    assert main([*argv, *on_test(given)]) == 0
     assert "plain cosines" in capsys.readouterr().err
     found, expected = results(output), results(run)
     for name in ("eer", "min_dcf"):

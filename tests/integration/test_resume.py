@@ -207,5 +207,5 @@ def test_the_real_command_resumes(recipes, uninterrupted, launcher, tmp_path):
         "how": "after",
     }
     assert launcher.run(argv, kill=kill) == -9
-    assert "Loading a checkpoint" in run(argv)
+    assert "The run goes on: step" in run(argv)
     assert_same_outcome(output, uninterrupted("cached")[0])

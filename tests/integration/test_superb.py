@@ -119,7 +119,9 @@ def test_a_benchmark(folder, tmp_path):
     assert "2 of them done" in said and "started" not in said
 
     # A failure: its reason, the others' numbers, a status.
-    (tmp_path / "broken.yaml").write_text("SID: {split_file: gone.txt}\n")
+    (tmp_path / "gone.txt").write_text("1 gone.wav\n")
+    broken = f"SID: {{split_file: {tmp_path}/gone.txt}}\n"
+    (tmp_path / "broken.yaml").write_text(broken)
     bad = start(
         folder, output, "--budget", str(tmp_path / "broken.yaml"), tasks=["SID"]
     )
