@@ -27,6 +27,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.brains.course import planned
 from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
@@ -293,7 +294,7 @@ class Sweep(SSLBrain):
             self.standing.update(i, score, self.means[i], epoch, self.higher_is_better)
             line.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
-        steps = epoch * self.hparams.steps_per_epoch
+        steps = epoch * planned(self)[1]
         logger.info("Step %d, valid %s: %s", steps, self.metric, ", ".join(line))
 
     def result(self):
