@@ -241,6 +241,27 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     assert "scored on" in capsys.readouterr().out
 
 
+@every_recipe
+def test_a_refused_test_list_leaves_no_trace(name, finished, on_tables, launcher):
+    """Not even where it could not say good-bye; and the run's own command goes on."""
+    run, given = finished(name), on_tables(name)[1]
+    anew = ("log.txt", "run.lock", "tensorboard")  # of each command
+
+    def left():
+        return {
+            path: content
+            for path, content in everything(run).items()
+            if not path.startswith(anew)
+        }
+
+    before = left()
+    other = {**given, "test_csv": given["valid_csv"]}
+    words = launcher.failure(arguments(name, run, **other))
+    assert "is of another test set" in words
+    assert launcher.run(arguments(name, run, **given)) == 0
+    assert left() == before
+
+
 def test_score_of_normalized_scores(on_tables, launcher, tmp_path, capsys):
     """A model has no cohort: it gives cosines, and says so."""
     given = {**on_tables("SUPERB/ASV")[1], "score_normalization": "as_norm"}
