@@ -24,10 +24,9 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.epoch_loop import EpochCounter
 
-from s3prl_sb.brains import memory
+from s3prl_sb.brains import course, memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.brains.course import planned
 from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
@@ -294,8 +293,8 @@ class Sweep(SSLBrain):
             self.standing.update(i, score, self.means[i], epoch, self.higher_is_better)
             line.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
-        steps = epoch * planned(self)[1]
-        logger.info("Step %d, valid %s: %s", steps, self.metric, ", ".join(line))
+        words = epoch * course.planned(self)[1], self.metric, ", ".join(line)
+        logger.info("Step %d, valid %s: %s", *words)
 
     def result(self):
         """How the learning rates did.

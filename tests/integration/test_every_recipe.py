@@ -8,6 +8,7 @@ import importlib
 import json
 import math
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -336,6 +337,33 @@ def test_score_with_a_language_model(finished, on_tables, tmp_path, capsys):
     lines = (tmp_path / "out/hyp_lm.txt").read_text().splitlines()
     words = {word for line in lines for word in line.split("\t")[1].split()}
     assert words <= {"SEE", "NO"}
+
+
+def test_score_of_a_run_with_a_language_model(on_tables, launcher, tmp_path, capsys):
+    """Uses one only if it is given; else it says so, and claims none."""
+    pytest.importorskip("flashlight.lib.text")
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    given, run = on_tables("SUPERB/ASR")[1], tmp_path / "run"
+    lm = tmp_path / "lm.arpa"
+    assert launcher.run(arguments("SUPERB/ASR", run, **given, lm=lm)) == 0
+    assert "wer_lm" in results(run)["metrics"]
+    for model in (run, export(run, tmp_path / "exported")):
+        argv = ["score", str(model), "--device", "cpu", "--test_csv"]
+        argv += [str(given["test_csv"]), "--output"]
+        assert main([*argv, str(tmp_path / "plain")]) == 0
+        assert "which it does not keep" in capsys.readouterr().err
+        found = json.loads((tmp_path / "plain/results.json").read_text())
+        assert found["metrics"]["wer"] == results(run)["metrics"]["wer"]
+        assert "wer_lm" not in found["metrics"]
+        assert [k for k, v in found.items() if "lm.arpa" in str(v)] == []
+        assert not (tmp_path / "plain/hyp_lm.txt").exists()
+        assert main([*argv, str(tmp_path / "lm"), "--lm", str(lm)]) == 0
+        assert "which it does not keep" not in capsys.readouterr().err
+        found = json.loads((tmp_path / "lm/results.json").read_text())
+        assert found["metrics"]["wer_lm"] == results(run)["metrics"]["wer_lm"]
+        assert found["settings"]["lm"] == str(lm)
+        shutil.rmtree(tmp_path / "plain")
+        shutil.rmtree(tmp_path / "lm")
 
 
 @every_recipe
