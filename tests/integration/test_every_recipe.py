@@ -12,6 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 import yaml
@@ -125,6 +126,8 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
     assert launcher.run(argv) == 0
     found = json.loads((tmp_path / "out/debug/results.json").read_text())
     assert found["task"] == name and found["upstream"] == "fbank_no_cmvn"
+    steps = found["best_step"]  # of each fold, where there are folds: none is idle
+    assert not found["total_steps"] or min(numpy.atleast_1d(steps)) > 0
     assert not list((tmp_path / "out").glob("*.*"))  # of a run in earnest
 
 
