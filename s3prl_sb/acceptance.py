@@ -21,6 +21,8 @@ BEFORE = ".before"  # the folder that holds the manifests of before
 DONE = ".before-done"  # what it is called when nothing of it is needed any more
 #: What tells that a run has begun: in its folder, or beside its checkpoints.
 OF_A_RUN = ("results.json", "settings.json")
+#: What a training writes there, and no preparation.
+OF_A_TRAINING = (*OF_A_RUN, "interface.json", "lr_search.json")
 
 _pending = {}  # folders of manifests to what is to be done once accepted
 
@@ -83,7 +85,11 @@ def refuse():
 
 
 def _files(folder):
-    return [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    return [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.name[0] != "." and path.name not in OF_A_TRAINING
+    ]
 
 
 def _restore(save_folder):
