@@ -8,8 +8,10 @@ Authors
 """
 
 import re
+from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.corpora.toys import TOYS
 from s3prl_sb.superb.tasks import TASKS
 
 SHELLS = ("bash", "zsh", "fish")
@@ -18,6 +20,7 @@ WORDS = "words"
 OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
+DOWNLOAD = re.compile(r'^    "(\w+)": ', re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
 _s3prl_sb() {
@@ -94,21 +97,32 @@ def _candidates(before, now, verbs):
     last = rest[-1] if rest else ""
     if verb not in verbs:
         return []
-    if last == "--upstream":
-        return upstreams()
     if verb == "run":
-        return _of_recipe(rest, now)
-    if verb == "superb" and last == "--tasks":
-        return [*TASKS, "all"]
-    if verb == "completion":
-        return [] if rest else list(SHELLS)
+        return upstreams() if last == "--upstream" else _of_recipe(rest, now)
     actions = verbs[verb]._actions
-    for action in actions:
-        if last in action.option_strings and last:
-            return [str(choice) for choice in action.choices or ()]
     if now.startswith("-"):
         return [option for a in actions for option in a.option_strings]
+    options = [(i, word) for i, word in enumerate(rest) if word.startswith("-")]
+    place, option = options[-1] if options else (0, None)
+    for action in actions:
+        takes = action.nargs in ("+", "*") or (action.nargs != 0 and option == last)
+        if option in action.option_strings and takes:
+            given = rest[place + 1 :]
+            return [v for v in _of_option(verb, action) if v not in given]
+    if not rest and verb in ("toy", "download"):
+        return TOYS if verb == "toy" else downloads()
+    if verb == "completion":
+        return [] if rest else list(SHELLS)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
+
+
+def _of_option(verb, action):
+    """What an option of a verb takes; a flag takes nothing."""
+    if "--upstream" in action.option_strings:
+        return upstreams()
+    if (verb, action.dest) == ("superb", "tasks"):
+        return [*TASKS, "all"]
+    return [str(choice) for choice in action.choices or ()]
 
 
 def _of_recipe(rest, now):
@@ -166,6 +180,22 @@ def upstreams():
     folder = resources.folder("hparams") / "upstreams"
     texts = (path.read_text("utf-8") for path in sorted(folder.glob("*.yaml")))
     return sorted({name for text in texts for name in KEY.findall(text)})
+
+
+def downloads():
+    """The corpora that ``s3prl-sb download`` knows, without importing how.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> "librispeech" in downloads()
+    True
+    """
+    text = Path(__file__).parent.joinpath("corpora", "downloads.py").read_text("utf-8")
+    return DOWNLOAD.findall(text)
 
 
 def _verbs(parser):

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import (
+    acceptance,
     columns,
     devices,
     interruption,
@@ -106,7 +108,11 @@ def _start(argv, prepare):
         if if_main_process():
             logs.to_file(Path(folder) / "log.txt")
     readiness.check(hparams, run_opts)
-    run_on_main(_keep, args=[folder, configuration.text()])
+    save_folder = hparams.get("save_folder") or folder
+    keep = functools.partial(_keep, folder, configuration.text())
+    run_on_main(acceptance.begin, args=[folder, save_folder, keep])
+    if run_opts["debug"]:
+        run_on_main(acceptance.accept)  # it begins anew each time
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts
 

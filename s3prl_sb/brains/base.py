@@ -13,9 +13,9 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb import children, progress
+from s3prl_sb import acceptance, children, progress
 from s3prl_sb.brains import caching, distributed, memory, opening, results, settings
-from s3prl_sb.brains.course import Evaluating, Silent, course_of
+from s3prl_sb.brains.course import Evaluating, Silent, course_of, planned
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.rates import check_rates
@@ -220,6 +220,8 @@ class SSLBrain(Evaluation, sb.Brain):
         settings.check_numbers(vars(self.hparams))
         if self.checkpointer is not None and not self.debug:
             settings.check(self)
+            if self.checkpointer is getattr(self.hparams, "checkpointer", None):
+                acceptance.accept()
         super().on_fit_start()
         if hasattr(self, "longest"):
             memory.rehearse(self, self.longest())
@@ -232,6 +234,15 @@ class SSLBrain(Evaluation, sb.Brain):
         finally:
             self.course.close()
             self.course = Silent()
+
+    def _fit_train(self, *args, **kwargs):
+        # With --debug as many updates as batches: else accumulation comes to none.
+        batches = self.debug_batches
+        self.debug_batches = batches * self.grad_accumulation_factor
+        try:
+            super()._fit_train(*args, **kwargs)
+        finally:
+            self.debug_batches = batches
 
     def on_fit_batch_start(self, batch, should_step):
         """Seeds the step: a resumed run draws what an unbroken one would."""
@@ -355,12 +366,13 @@ class SSLBrain(Evaluation, sb.Brain):
             # The checkpoint first: what is logged has been kept.
             self.course.save()
             self.save_best(stats, epoch)
+            steps = epoch * planned(self)[1]
             self._log(
-                {"epoch": epoch, "steps": epoch * self.hparams.steps_per_epoch},
+                {"epoch": epoch, "steps": steps},
                 train_stats={"loss": self.train_loss},
                 valid_stats=stats,
             )
-            results.log_weights(self, epoch * self.hparams.steps_per_epoch)
+            results.log_weights(self, steps)
             return
         self._log({"best step": self.optimizer_step}, test_stats=stats)
         self.tested = stats

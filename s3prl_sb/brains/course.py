@@ -253,10 +253,7 @@ def course_of(brain):
     Course
         Of several processes one tells of it.
     """
-    total, step = brain.hparams.total_steps, brain.optimizer_step
-    if brain.debug:
-        updates = brain.debug_batches // brain.grad_accumulation_factor
-        total = max(1, min(total, brain.debug_epochs * updates))
+    (total, epoch), step = planned(brain), brain.optimizer_step
     if step:
         done = "has trained already" if step >= total else "goes on"
         logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
@@ -269,11 +266,31 @@ def course_of(brain):
         brain.title,
         total,
         step,
-        brain.hparams.steps_per_epoch,
+        epoch,
         recorders,
         is_shown=if_main_process() and step < total,
         batches=getattr(brain, "batches", None),
     )
+
+
+def planned(brain):
+    """The updates that a training is going to make.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        As above; with ``--debug`` it makes a few.
+
+    Returns
+    -------
+    total, epoch : int
+        Those of the whole run, and those between two validations.
+    """
+    total, epoch = brain.hparams.total_steps, brain.hparams.steps_per_epoch
+    if getattr(brain, "debug", False):
+        epoch = min(epoch, brain.debug_batches)
+        total = min(total, brain.debug_epochs * epoch)
+    return total, epoch
 
 
 def learning_rates(brain):

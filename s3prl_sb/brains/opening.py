@@ -9,6 +9,7 @@ import logging
 import torch
 
 from s3prl_sb import quantities
+from s3prl_sb.brains.course import planned
 from s3prl_sb.identity.data import seconds_of
 
 logger = logging.getLogger(__name__)
@@ -127,10 +128,11 @@ def training(brain):
     batch = f"{known.batch_size} utterances"
     if getattr(known, "batch_seconds", None):
         batch = f"{known.batch_seconds:g} s of audio"
-    words = [f"{known.total_steps:,} updates of {batch}"]
+    total, epoch = planned(brain)
+    words = [f"{total:,} updates of {batch}"]
     if isinstance(getattr(known, "lr", None), (int, float)):
         words.append(f"lr {known.lr:g}")
-    words.append(f"a validation every {known.steps_per_epoch:,}")
+    words.append(f"a validation every {epoch:,}")
     if brain.metric:
         best = "highest" if brain.higher_is_better else "lowest"
         words.append(f"the {best} {brain.metric} is kept")

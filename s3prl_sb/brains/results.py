@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import json
 import logging
 import os
 import resource
@@ -21,7 +22,7 @@ import s3prl_sb
 from s3prl_sb import protocol
 from s3prl_sb.brains import plots
 from s3prl_sb.configuration import RECIPE, SCHEMA
-from s3prl_sb.files import write_json
+from s3prl_sb.files import FileError, json_text, read_json, write_json
 from s3prl_sb.identity import data as identity
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 GB = 1e9
 VERSION = 2  # of the file: 1 had neither settings nor identity nor protocol
+#: What a run took, which is another thing each time.
+COSTS = ("seconds", "peak_memory_gb", "peak_gpu_memory_gb")
 #: What :mod:`s3prl_sb.inference` needs to know, in the folder of a run.
 INTERFACE = "save/interface.json"
 
@@ -97,10 +100,23 @@ def write(brain, metrics):
     if len(weights) > 1:
         path, title = folder / "layer_weights.png", plots.heading(brain)
         plots.layer_weights(path, layers, weights, title)
+    results = _of_before(folder / "results.json", results)
     write_json(folder / "results.json", results)
     _to_tensorboard(brain, results)
     what = plots.heading(brain)
     logger.info("Results: %s, in %s", what, folder / "results.json")
+
+
+def _of_before(path, results):
+    """Results, or those of the same that are there: what the training took is told by
+    the command that trained, not by one that found all done."""
+    try:
+        before = read_json(path, kind=dict)
+    except FileError:
+        return results
+    costs = [key for key in before if key in COSTS]
+    now = {**json.loads(json_text(results)), **{key: before[key] for key in costs}}
+    return before if now == before else results
 
 
 def layers_of(brain):

@@ -18,7 +18,7 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb import progress
+from s3prl_sb import acceptance, progress
 from s3prl_sb.brains import (
     distributed,
     layer_scores,
@@ -112,6 +112,7 @@ class RetrievalBrain(sb.Brain):
         self.tested_seconds = seconds_of(sets["test"])
         if not self.debug:
             settings.check_test(self)
+            acceptance.accept()
         scores = self._score(sets)
         metrics = {}
         if if_main_process():

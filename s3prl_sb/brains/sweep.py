@@ -24,7 +24,7 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.epoch_loop import EpochCounter
 
-from s3prl_sb.brains import memory
+from s3prl_sb.brains import course, memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.settings import IDENTITY, current
@@ -293,8 +293,8 @@ class Sweep(SSLBrain):
             self.standing.update(i, score, self.means[i], epoch, self.higher_is_better)
             line.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
-        steps = epoch * self.hparams.steps_per_epoch
-        logger.info("Step %d, valid %s: %s", steps, self.metric, ", ".join(line))
+        words = epoch * course.planned(self)[1], self.metric, ", ".join(line)
+        logger.info("Step %d, valid %s: %s", *words)
 
     def result(self):
         """How the learning rates did.

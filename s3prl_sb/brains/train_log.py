@@ -5,11 +5,13 @@ Authors
 """
 
 import logging
+from pathlib import Path
 
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from s3prl_sb import quantities
+from s3prl_sb.files import write_text
 
 #: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
@@ -54,7 +56,12 @@ class TrainLog(FileTrainLogger):
     ):
         """Arguments as SpeechBrain's."""
         stats = train_stats, valid_stats, test_stats
+        path = Path(self.save_file)
+        before = path.read_text("utf-8") if path.exists() else ""
         super().log_stats(stats_meta, *stats, verbose=False)
+        line = path.read_text("utf-8")[len(before) :]
+        if test_stats and before.endswith(line):  # a finished run, tested again
+            write_text(path, before)
         if verbose:
             when = quantities.measures(stats_meta).capitalize()
             words = [

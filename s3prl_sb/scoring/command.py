@@ -102,6 +102,8 @@ def score(folder, options, rest=()):
         logger.warning("%s", settings.plainly(results))
     given = {name: options[name] for name in LISTS if options.get(name)}
     changes = settings.changes(brain_class.task, results, given, rest)
+    if settings.undecoded(results, changes):
+        logger.warning("%s", settings.undecoded(results, changes))
     overrides = {key: changes[key] for key in settings.DECODING if key in changes}
     model = inference.load(folder, overrides=overrides, run_opts={"device": device})
     hparams = settings.keys(brain_class.task, changes, model, results, output)
@@ -110,6 +112,6 @@ def score(folder, options, rest=()):
     records, truth = lists.read(model, brain_class, hparams)
     run_opts = {"device": device, "noprogressbar": not sys.stderr.isatty()}
     brain = measuring.measure(model, brain_class, hparams, run_opts, records, truth)
-    found = settings.told(brain, results, folder, time.time() - started)
+    found = settings.told(brain, results, folder, time.time() - started, overrides)
     write_json(output / RESULTS, found)
     return settings.printed(found, output)

@@ -167,6 +167,37 @@ def plainly(results):
     )
 
 
+def undecoded(results, changed):
+    """What a score lacks of a run that decoded with a language model, in words.
+
+    Arguments
+    ---------
+    results : dict
+        Of the run.
+    changed : dict
+        Keys of the score.
+
+    Returns
+    -------
+    str
+        Nothing, if the score has one, or the run had none.
+
+    Example
+    -------
+    >>> undecoded({"settings": {"lm": "4-gram.arpa"}, "metrics": {"wer": 9.0}}, {})[:52]
+    'The run decoded with a language model, too (lm: 4-gr'
+    >>> undecoded({"settings": {"lm": "4-gram.arpa"}}, {"lm": "mine.arpa"})
+    ''
+    """
+    wanted = (results.get("settings") or {}).get("lm")
+    if not wanted or changed.get("lm"):
+        return ""
+    return (
+        f"The run decoded with a language model, too (lm: {wanted}), which it does not "
+        "keep: here is what the model says alone. To decode with it: --lm FILE."
+    )
+
+
 def keys(task, changed, model, results, output):
     """All keys of a recipe, of those things that a score needs.
 
@@ -220,7 +251,7 @@ def _plain(changed):
     return {key: value for key, value in changed.items() if key not in DECODING[::2]}
 
 
-def told(brain, results, folder, seconds):
+def told(brain, results, folder, seconds, decoding=None):
     """What a score leaves as ``results.json``: as of a run, and what was scored.
 
     Arguments
@@ -233,6 +264,8 @@ def told(brain, results, folder, seconds):
         Of the model.
     seconds : float
         That it took.
+    decoding : dict, optional
+        Those of :data:`DECODING` that it was given.
 
     Returns
     -------
@@ -243,10 +276,12 @@ def told(brain, results, folder, seconds):
     test = about_test(brain)
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
     before = results.get("protocol") or {}
-    own = {k: v for k, v in (results.get("settings") or {}).items() if k not in COHORT}
+    without = (*COHORT, *DECODING[::2])
+    own = {k: v for k, v in (results.get("settings") or {}).items() if k not in without}
+    own.update(decoding or {})
     departs = before.get("settings") or {}
-    lost = [f"{k} {v}" for k, v in departs.items() if k in COHORT]
-    departs = {k: v for k, v in departs.items() if k not in COHORT}
+    lost = [f"{k} {v}" for k, v in departs.items() if k in without]
+    departs = {k: v for k, v in departs.items() if k not in without}
     lost += [before.get("data")]
     differs = [x for x in before.get("differs") or () if x not in lost]
     identity = {**(results.get("identity") or {}), "data": brain.data}
@@ -254,6 +289,7 @@ def told(brain, results, folder, seconds):
         **results,
         "version": VERSION,
         "settings": own,
+        "defaults": {**dict.fromkeys(own), **(results.get("defaults") or {})},
         "metrics": brain.measured,
         "utterances": brain.splits,
         "test": test,

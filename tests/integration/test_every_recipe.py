@@ -8,9 +8,11 @@ import importlib
 import json
 import math
 import re
+import shutil
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 import yaml
@@ -124,6 +126,8 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
     assert launcher.run(argv) == 0
     found = json.loads((tmp_path / "out/debug/results.json").read_text())
     assert found["task"] == name and found["upstream"] == "fbank_no_cmvn"
+    steps = found["best_step"]  # of each fold, where there are folds: none is idle
+    assert not found["total_steps"] or min(numpy.atleast_1d(steps)) > 0
     assert not list((tmp_path / "out").glob("*.*"))  # of a run in earnest
 
 
@@ -241,6 +245,27 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     assert "scored on" in capsys.readouterr().out
 
 
+@every_recipe
+def test_a_refused_test_list_leaves_no_trace(name, finished, on_tables, launcher):
+    """Not even where it could not say good-bye; and the run's own command goes on."""
+    run, given = finished(name), on_tables(name)[1]
+    anew = ("log.txt", "run.lock", "tensorboard")  # of each command
+
+    def left():
+        return {
+            path: content
+            for path, content in everything(run).items()
+            if not path.startswith(anew)
+        }
+
+    before = left()
+    other = {**given, "test_csv": given["valid_csv"]}
+    words = launcher.failure(arguments(name, run, **other))
+    assert "is of another test set" in words
+    assert launcher.run(arguments(name, run, **given)) == 0
+    assert left() == before
+
+
 def test_score_of_normalized_scores(on_tables, launcher, tmp_path, capsys):
     """A model has no cohort: it gives cosines, and says so."""
     given = {**on_tables("SUPERB/ASV")[1], "score_normalization": "as_norm"}
@@ -315,6 +340,33 @@ def test_score_with_a_language_model(finished, on_tables, tmp_path, capsys):
     lines = (tmp_path / "out/hyp_lm.txt").read_text().splitlines()
     words = {word for line in lines for word in line.split("\t")[1].split()}
     assert words <= {"SEE", "NO"}
+
+
+def test_score_of_a_run_with_a_language_model(on_tables, launcher, tmp_path, capsys):
+    """Uses one only if it is given; else it says so, and claims none."""
+    pytest.importorskip("flashlight.lib.text")
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    given, run = on_tables("SUPERB/ASR")[1], tmp_path / "run"
+    lm = tmp_path / "lm.arpa"
+    assert launcher.run(arguments("SUPERB/ASR", run, **given, lm=lm)) == 0
+    assert "wer_lm" in results(run)["metrics"]
+    for model in (run, export(run, tmp_path / "exported")):
+        argv = ["score", str(model), "--device", "cpu", "--test_csv"]
+        argv += [str(given["test_csv"]), "--output"]
+        assert main([*argv, str(tmp_path / "plain")]) == 0
+        assert "which it does not keep" in capsys.readouterr().err
+        found = json.loads((tmp_path / "plain/results.json").read_text())
+        assert found["metrics"]["wer"] == results(run)["metrics"]["wer"]
+        assert "wer_lm" not in found["metrics"]
+        assert [k for k, v in found.items() if "lm.arpa" in str(v)] == []
+        assert not (tmp_path / "plain/hyp_lm.txt").exists()
+        assert main([*argv, str(tmp_path / "lm"), "--lm", str(lm)]) == 0
+        assert "which it does not keep" not in capsys.readouterr().err
+        found = json.loads((tmp_path / "lm/results.json").read_text())
+        assert found["metrics"]["wer_lm"] == results(run)["metrics"]["wer_lm"]
+        assert found["settings"]["lm"] == str(lm)
+        shutil.rmtree(tmp_path / "plain")
+        shutil.rmtree(tmp_path / "lm")
 
 
 @every_recipe

@@ -136,11 +136,26 @@ def test_what_is_offered():
     assert offered("predict", "--j") == ["--json"]
     assert offered("superb", "--tasks", "S") == ["SID", "SF", "SD"]
     assert offered("completion", "") == ["bash", "zsh", "fish"]
+    assert offered("toy", "libris") == ["librispeech"]
+    assert offered("download", "que") == ["quesst14"]
+    assert offered("toy", "librispeech", "") == []  # a folder
+    assert offered("superb", "--upstream", "mel", "fbank") == ["fbank", "fbank_no_cmvn"]
+    assert offered("superb", "--upstream", "fbank", "fba") == ["fbank_no_cmvn"]
+    assert offered("superb", "--tasks", "SID", "S") == ["SF", "SD"]
+    assert offered("superb", "--upstream", "mel", "--tasks", "KS", "Q") == ["QbE"]
+    assert offered("superb", "--tasks", "KS", "--se") == ["--seeds", "--seed"]
+    assert offered("check", "--random", "fbank_") == ["fbank_no_cmvn"]
     assert offered("fly", "") == offered("predict", "a.w") == []
 
 
 def test_names_are_those_of_the_cards():
     assert completion.upstreams() == names()
+
+
+def test_corpora_are_those_that_can_be_fetched():
+    from s3prl_sb.corpora.downloads import DOWNLOADS
+
+    assert completion.downloads() == list(DOWNLOADS)
 
 
 @pytest.mark.parametrize("name", resources.recipes())

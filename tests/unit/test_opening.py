@@ -65,6 +65,19 @@ def test_fine_tuned_by_seconds_of_audio():
     assert words.startswith("200,000 updates of 64 s of audio, a validation every")
 
 
+@pytest.mark.parametrize("batches, epochs, accumulation", [(2, 2, 1), (3, 1, 4)])
+def test_a_debug_run_says_what_it_does(batches, epochs, accumulation):
+    """It makes as many updates as batches, however many are accumulated."""
+    known = brain(load("mel"), batch_size=4)
+    vars(known).update(debug=True, debug_batches=batches, debug_epochs=epochs)
+    known.grad_accumulation_factor = accumulation
+    words = opening.training(known)
+    assert words.startswith(f"{batches * epochs} updates of 4 utterances,")
+    assert f"a validation every {batches}," in words
+    known.hparams.total_steps = known.hparams.steps_per_epoch = 1
+    assert opening.training(known).startswith("1 updates of 4 utterances,")
+
+
 def test_where_nothing_is_trained(caplog):
     caplog.set_level("INFO")
     opening.say(brain(load("mel"), total_steps=0), splits())
