@@ -27,15 +27,17 @@ def say(brain, splits):
     splits : dict
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     """
-    if brain.hparams.output_folder in _said:
+    folder = getattr(brain.hparams, "output_folder", None)
+    if folder in _said:
         return  # before learning rates were searched
-    _said.add(brain.hparams.output_folder)
+    _said.add(folder)
+    place = f" in {folder}" if folder else ""
     lines = [
-        f"{brain.task or type(brain).__name__} in {brain.hparams.output_folder}",
+        f"{brain.task or type(brain).__name__}{place}",
         f"Upstream: {upstream(brain)}",
         f"Data: {data(splits)}",
     ]
-    if brain.hparams.total_steps and getattr(brain, "trains", True):
+    if getattr(brain.hparams, "total_steps", None) and getattr(brain, "trains", True):
         lines.insert(2, f"Trained: {trained(brain)}")
         lines.append(f"Training: {training(brain)}")
     for line in lines:
