@@ -61,7 +61,8 @@ def upstream(brain):
     how = "frozen" if model.freeze else "fine-tuned"
     if adapter:
         how = f"adapted by {adapter.get('kind', 'lora')}"
-    words = f"{brain.hparams.upstream_name} ({type(model).__name__}), "
+    name, kind = getattr(brain.hparams, "upstream_name", None), type(model).__name__
+    words = f"{name} ({kind}), " if name else f"{kind}, "
     if isinstance(model, torch.nn.Module):
         number = _count(model)
         words += f"{number if number != '0' else 'no'} parameters, "

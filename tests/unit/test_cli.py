@@ -253,10 +253,10 @@ def test_run_becomes_the_recipe(rest, expected, monkeypatch):
     became = []
     monkeypatch.setattr(os, "execv", lambda path, argv: became.append((path, argv)))
     main(["run", "SUPERB/KS", *rest])
-    [(path, (python, *module, script, yaml, *options))] = became
+    [(path, (python, m, module, script, yaml, *options))] = became
     folder = resources.recipes()["SUPERB/KS"]
     assert path == python == sys.executable and script == str(folder / "train.py")
-    assert module == ["-m", "s3prl_sb.starting"]  # which hears Ctrl-C from the start
+    assert (m, module) == ("-m", "s3prl_sb.starting")  # which hears Ctrl-C from the start
     assert [os.path.basename(yaml), *options] == expected
     assert os.path.isfile(yaml) or yaml == "mine.yaml"
 
