@@ -259,7 +259,8 @@ def course_of(brain):
         logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
     recorders = []
     if if_main_process():
-        recorders = [r for r in brain.hparams.train_loggers if hasattr(r, "log_step")]
+        loggers = getattr(brain.hparams, "train_loggers", ())
+        recorders = [each for each in loggers if hasattr(each, "log_step")]
     for recorder in recorders:
         recorder.go_on(step)
     return Course(

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from s3prl_sb.brains import opening
+from s3prl_sb.brains.course import course_of
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams import load
@@ -92,3 +93,21 @@ def test_what_is_only_measured_says_nothing_of_a_training(caplog):
     opening.say(finished, splits())
     words = [record.getMessage().partition(":")[0] for record in caplog.records]
     assert words == ["SUPERB/X in results/x", "Upstream", "Data"]
+
+
+def test_a_brain_of_few_keys(caplog):
+    """Built in Python, without a recipe: what is missing is not said."""
+    caplog.set_level("INFO")
+    upstream = load("mel")
+    found = types.SimpleNamespace(
+        task=None,
+        title="Mine",
+        upstream=upstream,
+        modules={"head": torch.nn.Linear(80, 2)},
+        optimizer_step=0,
+        hparams=types.SimpleNamespace(steps_per_epoch=2),
+    )
+    opening.say(found, splits())
+    assert "SimpleNamespace" in caplog.text and "Mel" not in caplog.messages[0]
+    found.hparams.total_steps = 4
+    assert (course_of(found).total, course_of(found).recorders) == (4, [])
