@@ -6,7 +6,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.lobes.upstreams.hub import entries as _entries
+from s3prl_sb.lobes.cards.hub import entries as _entries
 
 dependencies = ["torch", "torchaudio", "numpy", "hyperpyyaml", "safetensors"]
 dependencies += ["tqdm", "speechbrain"]

@@ -11,20 +11,15 @@ import os
 import shutil
 import sys
 
-from s3prl_sb import (
-    __version__,
-    columns,
-    completion,
-    extracting,
-    interruption,
-    logs,
-    resources,
-    results_table,
-    trust,
-)
-from s3prl_sb.launching import listed, run
+from s3prl_sb import __version__, resources
+from s3prl_sb.commands import completion, extracting
+from s3prl_sb.commands.launching import listed, run
+from s3prl_sb.foreign import trust
+from s3prl_sb.processes import interruption
+from s3prl_sb.runs import table as results_table
 from s3prl_sb.scoring import command as scoring
 from s3prl_sb.superb import command as superb
+from s3prl_sb.terminal import columns, logs
 
 
 def main(argv=None):
@@ -280,7 +275,7 @@ def upstreams(arguments):
     if form == "names":
         print("\n".join(found))
         return
-    from s3prl_sb.lobes.upstreams import catalogue
+    from s3prl_sb.lobes.cards import catalogue
 
     rows = [catalogue.facts(name) for name in found]
     if form == "table":
@@ -292,8 +287,8 @@ def upstreams(arguments):
 
 def check(arguments):
     """Prints what check_upstream found."""
+    from s3prl_sb.lobes.cards.check import check_upstream
     from s3prl_sb.lobes.upstreams import card, load
-    from s3prl_sb.lobes.upstreams.check import check_upstream
 
     has_source = "source" in card(arguments.card)
     overrides = {"source": None} if arguments.random and has_source else {}
@@ -304,7 +299,7 @@ def check(arguments):
 def convert(arguments):
     """Converts a checkpoint."""
     from s3prl_sb import own
-    from s3prl_sb.lobes.upstreams import conversion
+    from s3prl_sb.lobes.cards import conversion
 
     path, upstream = conversion.convert(
         arguments.checkpoint,

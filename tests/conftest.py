@@ -25,7 +25,7 @@ def nothing_is_said_afterwards():
     level = root.level
     yield
     for handler in list(root.handlers):
-        if type(handler).__module__ == "s3prl_sb.logs":
+        if type(handler).__module__ == "s3prl_sb.terminal.logs":
             root.removeHandler(handler)
             handler.close()
     root.setLevel(level)

@@ -13,17 +13,19 @@ import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb import acceptance, children, progress
 from s3prl_sb.brains import caching, distributed, memory, opening, results, settings
 from s3prl_sb.brains.course import Evaluating, Silent, course_of, planned
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
-from s3prl_sb.experiment import RecipeError
 from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
+from s3prl_sb.processes import children
+from s3prl_sb.startup import acceptance
+from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 

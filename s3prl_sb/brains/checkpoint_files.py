@@ -13,9 +13,9 @@ from speechbrain.utils.checkpoints import (
     Checkpoint,
 )
 
-from s3prl_sb import checksums
-from s3prl_sb.files import FileError, naming, read_yaml
-from s3prl_sb.lobes.upstreams import archives
+from s3prl_sb.lobes.checkpoints import archives
+from s3prl_sb.storage import checksums
+from s3prl_sb.storage.files import FileError, naming, read_yaml
 
 
 def is_checkpoint(path):
@@ -97,7 +97,7 @@ def described(path):
 
     Raises
     ------
-    s3prl_sb.files.FileError
+    s3prl_sb.storage.files.FileError
         If the description cannot be read, or lacks something.
     """
     file, what = path / METAFNAME, "the description of a checkpoint"
@@ -129,7 +129,7 @@ def verified(path, required=()):
 
     Raises
     ------
-    s3prl_sb.files.FileError
+    s3prl_sb.storage.files.FileError
         That names the file.
     """
     found = described(path)

@@ -18,7 +18,6 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb import checksums
 from s3prl_sb.brains.checkpoint_files import (
     age,
     described,
@@ -26,7 +25,8 @@ from s3prl_sb.brains.checkpoint_files import (
     is_checkpoint,
     verified,
 )
-from s3prl_sb.files import FileError, naming, read_tensors
+from s3prl_sb.storage import checksums
+from s3prl_sb.storage.files import FileError, naming, read_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def load_trained(module, path):
 
     Raises
     ------
-    s3prl_sb.files.FileError
+    s3prl_sb.storage.files.FileError
         If it cannot be read, if a weight that is trained is missing or of another
         shape, or one is unknown.
     """
@@ -139,7 +139,7 @@ class AtomicCheckpointer(Checkpointer):
 
         Raises
         ------
-        s3prl_sb.files.FileError
+        s3prl_sb.storage.files.FileError
             If there are checkpoints, but none to go on from.
         """
         if if_main_process():
@@ -197,7 +197,7 @@ class AtomicCheckpointer(Checkpointer):
 
         Raises
         ------
-        s3prl_sb.files.FileError
+        s3prl_sb.storage.files.FileError
             For a file that has changed, or is missing.
         """
         optional = self.optional_recoverables
@@ -213,7 +213,7 @@ class AtomicCheckpointer(Checkpointer):
 
         Raises
         ------
-        s3prl_sb.files.FileError
+        s3prl_sb.storage.files.FileError
             That names the damaged file.
         """
         try:
@@ -248,7 +248,7 @@ class AtomicCheckpointer(Checkpointer):
 
         Raises
         ------
-        s3prl_sb.files.FileError
+        s3prl_sb.storage.files.FileError
             If the disk is full, or gone.
         """
         try:
@@ -287,7 +287,7 @@ class AtomicCheckpointer(Checkpointer):
 
         Raises
         ------
-        s3prl_sb.files.FileError
+        s3prl_sb.storage.files.FileError
             If the meta of a checkpoint cannot be read: it might be the best.
         """
         for path in self._list_checkpoint_dirs():

@@ -14,7 +14,7 @@ import time
 
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb import progress, quantities
+from s3prl_sb.terminal import progress, quantities
 
 logger = logging.getLogger(__name__)
 

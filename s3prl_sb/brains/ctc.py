@@ -13,8 +13,8 @@ import speechbrain as sb
 import torch.nn.functional as F
 
 from s3prl_sb.brains.base import SSLBrain
-from s3prl_sb.files import write_text
 from s3prl_sb.lobes.ctc_decoding import greedy
+from s3prl_sb.storage.files import write_text
 
 logger = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.corpora.rttm import write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
-from s3prl_sb.experiment import RecipeError
-from s3prl_sb.files import write_text
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.diarization import corpus_errors
-from s3prl_sb.quantities import measure
+from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.storage.files import write_text
+from s3prl_sb.terminal.quantities import measure
 
 COLLAR = 0.25  # seconds at either side, as in NIST's evaluations
 TIMELINES = 4  # recordings that are plotted

@@ -8,12 +8,15 @@ import logging
 import statistics
 from pathlib import Path
 
-from s3prl_sb import occupation, placing, protocol, quantities, trust
 from s3prl_sb.brains.course import to_follow
-from s3prl_sb.configuration import Configuration
-from s3prl_sb.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
-from s3prl_sb.files import naming, read_json, write_json
+from s3prl_sb.foreign import trust
 from s3prl_sb.identity import digest
+from s3prl_sb.processes import occupation
+from s3prl_sb.startup import placing, protocol
+from s3prl_sb.startup.configuration import Configuration
+from s3prl_sb.startup.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
+from s3prl_sb.storage.files import naming, read_json, write_json
+from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +32,9 @@ def cross_validate(argv, train, folds):
     Arguments
     ---------
     argv : list of str
-        As for :func:`s3prl_sb.experiment.start`. The YAML has ``fold`` ("all", or
-        one of ``folds``), ``output_folder`` and ``train_csv``: a user's own tables
-        have no folds, and one run in ``output_folder`` is all.
+        As for :func:`s3prl_sb.startup.experiment.start`. The YAML has ``fold``
+        ("all", or one of ``folds``), ``output_folder`` and ``train_csv``:
+        a user's own tables have no folds, and one run in ``output_folder`` is all.
     train : callable
         Takes such a list and trains one fold.
     folds : sequence of int
@@ -92,7 +95,7 @@ def peek(argv, keys):
     Arguments
     ---------
     argv : list of str
-        As for :func:`s3prl_sb.experiment.start`.
+        As for :func:`s3prl_sb.startup.experiment.start`.
     keys : tuple of str
         Keys of the YAML with plain values.
 
@@ -163,7 +166,7 @@ def summary(folder, folds, inner=""):
 
     Raises
     ------
-    s3prl_sb.files.FileError
+    s3prl_sb.storage.files.FileError
         That names a fold's results which cannot be read.
     """
     found = []

@@ -19,9 +19,9 @@ from s3prl_sb.corpora.fluent_speech_commands import check_slots
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.experiment import RecipeError
-from s3prl_sb.files import write_text
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
+from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.storage.files import write_text
 
 
 class IntentBrain(SSLBrain):

@@ -7,9 +7,9 @@ Authors
 import logging
 
 from s3prl_sb.dataio.statistics import Moments, Standardize
-from s3prl_sb.files import FileError, read_safetensors, write_safetensors
 from s3prl_sb.lobes import dtw
-from s3prl_sb.parts import Part
+from s3prl_sb.storage.files import FileError, read_safetensors, write_safetensors
+from s3prl_sb.storage.parts import Part
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import logging
 
 import torch
 
-from s3prl_sb import quantities
 from s3prl_sb.brains.course import planned
 from s3prl_sb.identity.data import seconds_of
+from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
 

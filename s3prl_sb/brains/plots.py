@@ -10,10 +10,10 @@ Authors
 import functools
 import logging
 
-from s3prl_sb import quantities
 from s3prl_sb.errors import printable
-from s3prl_sb.parts import Part
-from s3prl_sb.superb.tasks import metrics_of
+from s3prl_sb.runs.tasks import metrics_of
+from s3prl_sb.storage.parts import Part
+from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 ``settings`` are the keys that differ from the recipe's own values, which stand in
 ``defaults``; ``identity`` says by content what it is of, ``protocol`` whether it may be
-compared with published numbers: :mod:`s3prl_sb.protocol`.
+compared with published numbers: :mod:`s3prl_sb.startup.protocol`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,13 +19,13 @@ import speechbrain
 import torch
 
 import s3prl_sb
-from s3prl_sb import protocol
 from s3prl_sb.brains import plots
-from s3prl_sb.configuration import RECIPE, SCHEMA
-from s3prl_sb.files import FileError, json_text, read_json, write_json
 from s3prl_sb.identity import data as identity
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.startup import protocol
+from s3prl_sb.startup.configuration import RECIPE, SCHEMA
+from s3prl_sb.storage.files import FileError, json_text, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ def about_settings(brain):
     Returns
     -------
     dict
-        From :func:`s3prl_sb.protocol.told`; all None for a Brain without a recipe.
+        From :func:`s3prl_sb.startup.protocol.told`; all None without a recipe.
     """
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:

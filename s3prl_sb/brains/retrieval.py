@@ -18,7 +18,6 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb import acceptance, progress
 from s3prl_sb.brains import (
     distributed,
     layer_scores,
@@ -31,14 +30,16 @@ from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.dataio import extraction, manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.experiment import RecipeError
-from s3prl_sb.files import write_text
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.metrics.query_trials import DETECTED, Trials, standardize, stdlist
+from s3prl_sb.startup import acceptance
+from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.storage.files import write_text
+from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 

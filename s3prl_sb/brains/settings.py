@@ -10,15 +10,15 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb.combinations import check_together
 from s3prl_sb.errors import UserError
-from s3prl_sb.experiment import RECIPE, SCHEMA
-from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.identity import FORMAT, differences, digest
 from s3prl_sb.identity.data import digests, parts_identity
 from s3prl_sb.identity.upstreams import first_identity
-from s3prl_sb.keys import KeysError, Schema, shared
-from s3prl_sb.kinds import WrongKind
+from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.schema.keys import KeysError, Schema, shared
+from s3prl_sb.schema.kinds import WrongKind
+from s3prl_sb.startup.experiment import RECIPE, SCHEMA
+from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 
 #: Compared by what they hold: the upstream, the pipes, the modules, the data.
 IDENTITY = "identity"
@@ -170,7 +170,7 @@ def described(hparams):
     Arguments
     ---------
     hparams : dict
-        From :func:`s3prl_sb.experiment.load_recipe`.
+        From :func:`s3prl_sb.startup.experiment.load_recipe`.
 
     Returns
     -------

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.dataio.slots import without_marks
-from s3prl_sb.files import write_text
 from s3prl_sb.metrics import slots as metrics
 from s3prl_sb.metrics.transcription import wer
+from s3prl_sb.storage.files import write_text
 
 
 class SlotFillingBrain(CTCBrain):

@@ -14,7 +14,7 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
-from s3prl_sb.files import read_json
+from s3prl_sb.storage.files import read_json
 
 
 @register_checkpoint_hooks

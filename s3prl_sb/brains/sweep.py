@@ -30,12 +30,12 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
-from s3prl_sb.combinations import check_together
-from s3prl_sb.configuration import RecipeError
-from s3prl_sb.files import FileError, naming, read_json, write_json
 from s3prl_sb.identity import FORMAT
 from s3prl_sb.identity.data import digests
-from s3prl_sb.quantities import measure
+from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.storage.files import FileError, naming, read_json, write_json
+from s3prl_sb.terminal.quantities import measure
 
 logger = logging.getLogger(__name__)
 

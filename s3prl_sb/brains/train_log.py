@@ -10,8 +10,8 @@ from pathlib import Path
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from s3prl_sb import quantities
-from s3prl_sb.files import write_text
+from s3prl_sb.storage.files import write_text
+from s3prl_sb.terminal import quantities
 
 #: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False

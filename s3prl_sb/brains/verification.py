@@ -21,8 +21,6 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.experiment import RecipeError
-from s3prl_sb.files import write_text
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.score_normalization import as_norm
 from s3prl_sb.metrics.verification import (
@@ -30,6 +28,8 @@ from s3prl_sb.metrics.verification import (
     equal_error_rate,
     minimum_detection_cost,
 )
+from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.storage.files import write_text
 
 logger = logging.getLogger(__name__)
 

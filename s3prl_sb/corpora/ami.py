@@ -20,11 +20,12 @@ Authors
 import os
 from pathlib import Path
 
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.corpora.downloading import DownloadError, Published, download
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.corpora.rttm import read_uem, rttm_rows
-from s3prl_sb.dataio import headers, manifest, tables
-from s3prl_sb.dataio.audio_names import only_audio
+from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.identity.content import hash_files
 

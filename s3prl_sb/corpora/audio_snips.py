@@ -18,8 +18,9 @@ import logging
 import os
 from pathlib import Path
 
-from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import only_audio
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.slots import CHARACTERS, tagged_words
 from s3prl_sb.dataio.tables import SPLITS, skipped

@@ -21,9 +21,10 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
-from s3prl_sb import progress, transfer
-from s3prl_sb.files import FileError, read_json, write_json
-from s3prl_sb.locks import Lock
+from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage.files import FileError, read_json, write_json
+from s3prl_sb.storage.locks import Lock
+from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 

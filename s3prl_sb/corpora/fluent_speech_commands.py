@@ -17,8 +17,9 @@ import csv
 import io
 import os
 
-from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import Listed
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import Listed
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, places, rows
 from s3prl_sb.dataio.tables import (

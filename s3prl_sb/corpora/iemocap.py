@@ -25,9 +25,10 @@ Authors
 import os
 import re
 
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import Listed, hint
 from s3prl_sb.corpora.completeness import warn_if_short
-from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import Listed, hint
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 

@@ -22,10 +22,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from s3prl_sb.audio import headers, sound_files
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import check_speech, make_records
-from s3prl_sb.dataio import headers, manifest, sound_files, tables
+from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)

@@ -20,15 +20,16 @@ import logging
 import os
 from pathlib import Path
 
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import as_id, hint, is_audio
 from s3prl_sb.corpora.completeness import warn_if_short
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.corpora.lexicon import PHONES, add_phones, check_unknown_words
 from s3prl_sb.corpora.librilight import librilight_folders
-from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import as_id, hint, is_audio
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, skipped
-from s3prl_sb.messages import few
+from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ Authors
 import logging
 import os
 
-from s3prl_sb.dataio.audio_names import Listed
+from s3prl_sb.audio.audio_names import Listed
 
 logger = logging.getLogger(__name__)
 

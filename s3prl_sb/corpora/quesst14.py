@@ -16,10 +16,11 @@ import os
 import re
 from pathlib import Path
 
-from s3prl_sb.dataio import headers, manifest, rows, tables
-from s3prl_sb.dataio.audio_names import Listed
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import Listed
+from s3prl_sb.dataio import manifest, rows, tables
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.files import read_json, write_json
+from s3prl_sb.storage.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 

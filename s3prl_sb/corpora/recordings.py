@@ -9,7 +9,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio import headers
+from s3prl_sb.audio import headers
 from s3prl_sb.dataio.manifest import ManifestError
 
 TO_THE_END = -1.0  # a segment's stop, of Kaldi

@@ -13,7 +13,7 @@ import math
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.files import write_text
+from s3prl_sb.storage.files import write_text
 
 SEGMENT = "SPEAKER a 1 0.50 2.25 <NA> <NA> ann <NA> <NA>"
 OTHERS = (  # what else RTTM describes

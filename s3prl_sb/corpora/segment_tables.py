@@ -23,8 +23,9 @@ Authors
 import math
 import os
 
+from s3prl_sb.audio import headers
 from s3prl_sb.corpora.recordings import check_speech, make_records
-from s3prl_sb.dataio import headers, manifest, tables
+from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, rows
 from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns

@@ -21,9 +21,10 @@ import os
 import re
 from pathlib import Path
 
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import Listed, as_id, only_audio
 from s3prl_sb.corpora.downloading import Published, download
-from s3prl_sb.dataio import headers, manifest
-from s3prl_sb.dataio.audio_names import Listed, as_id, only_audio
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 

@@ -15,6 +15,8 @@ import logging
 import os
 import re
 
+from s3prl_sb.audio import headers
+from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.corpora.completeness import warn_if_short
 from s3prl_sb.corpora.voxceleb1 import (
     audio_folders,
@@ -22,8 +24,7 @@ from s3prl_sb.corpora.voxceleb1 import (
     find_audio,
     find_list,
 )
-from s3prl_sb.dataio import headers, manifest, tables, trials
-from s3prl_sb.dataio.audio_names import only_audio
+from s3prl_sb.dataio import manifest, tables, trials
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS
 

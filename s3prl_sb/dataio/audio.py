@@ -8,13 +8,13 @@ import os
 
 import torch
 
-from s3prl_sb.dataio import sound_files
-from s3prl_sb.dataio.audio_names import UNREADABLE, ending
+from s3prl_sb.audio import sound_files
+from s3prl_sb.audio.audio_names import UNREADABLE, ending
+from s3prl_sb.audio.resampling import resample
+from s3prl_sb.audio.waveforms import LOUD
 from s3prl_sb.dataio.dataset import Pipe
-from s3prl_sb.dataio.resampling import resample
-from s3prl_sb.dataio.waveforms import LOUD
 from s3prl_sb.errors import UserError
-from s3prl_sb.messages import Counted
+from s3prl_sb.terminal.messages import Counted
 
 WAY_OUT = "Repair or remove the file, or take it out of the list."
 #: The mean of channels that have no sound in common is not so much quieter than they.

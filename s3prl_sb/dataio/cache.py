@@ -25,7 +25,7 @@ import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.content import hash_file
-from s3prl_sb.parts import Part
+from s3prl_sb.storage.parts import Part
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ Authors
 import logging
 
 from s3prl_sb.dataio.features import DTYPES, KINDS, compute
-from s3prl_sb.files import FileError, read_json
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.featurizer import chosen_layers
+from s3prl_sb.storage.files import FileError, read_json
 
 logger = logging.getLogger(__name__)
 

@@ -18,16 +18,17 @@ from pathlib import Path
 
 import torch
 
-from s3prl_sb import parts, progress, quantities
 from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.description import ABOUT, describe, estimate, say_of_older
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.dataio.sharing import SharedShards
-from s3prl_sb.files import write_json
 from s3prl_sb.identity.data import audio_hashes
 from s3prl_sb.lobes.upstreams.base import AudioError
+from s3prl_sb.storage import parts
+from s3prl_sb.storage.files import write_json
+from s3prl_sb.terminal import progress, quantities
 
 logger = logging.getLogger(__name__)
 

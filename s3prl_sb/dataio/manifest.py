@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import decoded, read_json, write_json, write_text
+from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
+from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
-from s3prl_sb.dataio.audio_names import only_audio
 from s3prl_sb.dataio.dataset import Pipe, generator
 
 __all__ = [

@@ -8,8 +8,8 @@ import multiprocessing
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 
-from s3prl_sb.children import Leash, follow
 from s3prl_sb.dataio.cache import CacheError
+from s3prl_sb.processes.children import Leash, follow
 
 
 def compute(job, shared, num_processes):

@@ -25,8 +25,8 @@ import itertools
 import logging
 import os
 
+from s3prl_sb.audio.headers import audio_info, durations
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.headers import audio_info, durations
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import (
     ALIASES,
@@ -45,7 +45,7 @@ from s3prl_sb.dataio.segment_times import (
     time_columns,
 )
 from s3prl_sb.dataio.values import check_values, make_texts
-from s3prl_sb.messages import few
+from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import base64
 from pathlib import Path
 
 from s3prl_sb.dataio.phones import PHONES
-from s3prl_sb.files import naming
+from s3prl_sb.storage.files import naming
 
 #: S3PRL's letters for ASR, the frequent ones first; ``|`` ends a word.
 LETTERS = "|ETAONIHSRDLUMCWFGYPBVK'XJQZ"

@@ -18,7 +18,7 @@ from s3prl_sb import own
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.classes import SCALARS, find_class
 from s3prl_sb.foreign.tags import beside, quoted, set_tag, text_of
-from s3prl_sb.nodes import tag
+from s3prl_sb.hyperyaml.nodes import tag
 
 _REFERENCE = re.compile(r"<(\w+)((?:\[\w+\])*)(?:\.([A-Za-z]\w*))?>")
 _CALL = re.compile("!(new|name):(.*)", re.S)

@@ -7,8 +7,8 @@ Authors
 import copy
 
 from s3prl_sb import own
-from s3prl_sb.nodes import tag
-from s3prl_sb.trust import require
+from s3prl_sb.foreign.trust import require
+from s3prl_sb.hyperyaml.nodes import tag
 
 
 def text_of(node):
@@ -49,7 +49,7 @@ def with_own_names(node, folder):
     ------
     s3prl_sb.own.OwnCodeError
         If one cannot be loaded.
-    s3prl_sb.trust.TrustError
+    s3prl_sb.foreign.trust.TrustError
         If a file of one is not trusted: links lead anywhere.
     """
     node = copy.deepcopy(node)

@@ -57,7 +57,7 @@ def code_of(classes, folder=None):
     Example
     -------
     >>> found = code_of(["s3prl_sb.lobes.upstreams.hubert.Hubert"])
-    >>> "s3prl_sb.lobes.upstreams.packing" in found["modules"]
+    >>> "s3prl_sb.lobes.networks.packing" in found["modules"]
     True
     >>> "s3prl_sb.cli" in found["modules"], list(found["versions"])[-1]
     (False, 'torch')

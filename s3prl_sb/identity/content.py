@@ -19,7 +19,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from s3prl_sb import progress, resources
+from s3prl_sb import resources
+from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 

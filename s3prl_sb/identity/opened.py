@@ -2,7 +2,7 @@
 
 Whatever reads a file for an upstream says so here; while an upstream is built, the
 base class listens. So it is observed what an upstream is made of, and no list of
-arguments that may be files has to be kept. :func:`~s3prl_sb.lobes.upstreams.check.
+arguments that may be files has to be kept. :func:`~s3prl_sb.lobes.cards.check.
 check_upstream` finds an upstream that goes past the door.
 
 Authors

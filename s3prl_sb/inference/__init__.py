@@ -18,8 +18,9 @@ QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 
 These classes' ``from_hparams`` loads it too. Its YAML is data: what would run code
-of its own is refused until it is trusted, see :mod:`s3prl_sb.trust`. SpeechBrain's
-own loaders take it as well, but run whatever it says, as they do everywhere.
+of its own is refused until it is trusted, see :mod:`s3prl_sb.foreign.trust`.
+SpeechBrain's own loaders take it as well, but run whatever it says, as they do
+everywhere.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -8,16 +8,18 @@ import io
 import shutil
 from pathlib import Path
 
-from s3prl_sb import checksums, foreign, own, programs
+from s3prl_sb import foreign, own
 from s3prl_sb.errors import printable
-from s3prl_sb.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.foreign.tags import quoted
+from s3prl_sb.foreign.trust import require
+from s3prl_sb.hyperyaml import programs
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, finished
-from s3prl_sb.parts import Part, recover
-from s3prl_sb.trust import require
-from s3prl_sb.yaml_texts import yaml_parser
+from s3prl_sb.storage import checksums
+from s3prl_sb.storage.files import naming, read_text, read_yaml, write_json
+from s3prl_sb.storage.parts import Part, recover
+from s3prl_sb.storage.yaml_texts import yaml_parser
 
 UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
 MODULES = ("upstream", "featurizer", "head")
@@ -52,7 +54,7 @@ def export(run_folder, destination, copy_upstream=True, force=False):
     ExportError
         If the run is not finished, the destination holds something else, or the
         upstream's checkpoint is not the one that the run was trained with.
-    s3prl_sb.trust.TrustError
+    s3prl_sb.foreign.trust.TrustError
         If the export would run code, and that is not trusted where it comes from: in
         the destination it might be.
     """

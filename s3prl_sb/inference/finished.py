@@ -8,7 +8,7 @@ from s3prl_sb.brains.checkpoint_files import verified
 from s3prl_sb.brains.checkpointer import WAY_OUT, AtomicCheckpointer
 from s3prl_sb.brains.results import INTERFACE
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import FileError, naming, read_json
+from s3prl_sb.storage.files import FileError, naming, read_json
 
 AGAIN = "Run the recipe again with the same command: it writes it anew."
 
@@ -36,7 +36,7 @@ def finished(run):
     ------
     ExportError
         If it is not finished.
-    s3prl_sb.files.FileError
+    s3prl_sb.storage.files.FileError
         If a file of it is damaged; another checkpoint is never taken instead.
     """
     folds = sorted(path.parent.name for path in run.glob("fold*/results.json"))

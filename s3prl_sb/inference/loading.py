@@ -7,12 +7,12 @@ Authors
 import tempfile
 from pathlib import Path
 
-from s3prl_sb.files import FileError, naming, read_yaml
 from s3prl_sb.foreign import INTERFACE, find_class
+from s3prl_sb.foreign.trust import given
+from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.reading import WHAT, read
-from s3prl_sb.nodes import tag
-from s3prl_sb.trust import given
+from s3prl_sb.storage.files import FileError, naming, read_yaml
 
 
 def load(folder, trust=False, **kwargs):
@@ -23,8 +23,8 @@ def load(folder, trust=False, **kwargs):
     folder : str
         Either.
     trust : bool
-        Whether code that comes with it may be run, see :mod:`s3prl_sb.trust`. What a
-        recipe writes with the upstreams and heads of this package needs none.
+        Whether code that comes with it may be run, see :mod:`s3prl_sb.foreign.trust`.
+        What a recipe writes with the upstreams and heads of this package needs none.
     **kwargs
         As for :meth:`~s3prl_sb.inference.pretrained.SpeechModel.from_hparams`.
 
@@ -38,7 +38,7 @@ def load(folder, trust=False, **kwargs):
     ------
     ExportError
         If the folder is neither.
-    s3prl_sb.trust.TrustError
+    s3prl_sb.foreign.trust.TrustError
         If it would run code and is not trusted.
     """
     folder = Path(folder)

@@ -10,10 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from s3prl_sb import devices, inference
-from s3prl_sb.dataio.audio_names import as_id
+from s3prl_sb import inference
+from s3prl_sb.audio.audio_names import as_id
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import naming, write_json, write_text
+from s3prl_sb.startup import devices
+from s3prl_sb.storage.files import naming, write_json, write_text
 
 #: What tells that a folder has predictions of its own.
 OF_OTHERS = ("results.json", "hyperparams.yaml")
@@ -33,7 +34,7 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
     paths : list of str
         Audio files. One that cannot be read is named, and the others are labelled.
     device : str
-        As for :func:`s3prl_sb.devices.chosen`.
+        As for :func:`s3prl_sb.startup.devices.chosen`.
     as_json : bool
         Whether to print a line of JSON for each record, instead of text.
     output : str, optional

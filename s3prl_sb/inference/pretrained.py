@@ -11,12 +11,12 @@ import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
+from s3prl_sb.audio.waveforms import batched
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.dataio.waveforms import batched
+from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams import finiteness
-from s3prl_sb.trust import require_address
 
 
 class SpeechModel(Pretrained):
@@ -44,7 +44,7 @@ class SpeechModel(Pretrained):
         overrides : dict, optional
             Of its ``hyperparams.yaml``.
         trust : bool
-            Whether code that comes with it may be run, see :mod:`s3prl_sb.trust`.
+            Whether its own code may be run, see :mod:`s3prl_sb.foreign.trust`.
         **kwargs
             As for SpeechBrain's ``from_hparams``, e.g.
             ``run_opts={"device": "cuda"}``.
@@ -55,9 +55,9 @@ class SpeechModel(Pretrained):
 
         Raises
         ------
-        s3prl_sb.trust.TrustError
+        s3prl_sb.foreign.trust.TrustError
             If it would run code and is not trusted.
-        s3prl_sb.files.FileError
+        s3prl_sb.storage.files.FileError
             If a file of it is damaged or missing, or it has no weights for a module.
         """
         if Path(source).is_dir():
@@ -98,7 +98,7 @@ class SpeechModel(Pretrained):
         ---------
         wavs : torch.Tensor or list
             [batch, samples] at the upstream's rate; or waveforms of any kind, or names
-            of files, as :func:`s3prl_sb.dataio.waveforms.waveforms` takes them.
+            of files, as :func:`s3prl_sb.audio.waveforms.waveforms` takes them.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
 

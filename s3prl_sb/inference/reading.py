@@ -8,15 +8,16 @@ import copy
 import io
 from pathlib import Path
 
-from s3prl_sb import checksums, programs
 from s3prl_sb.brains.checkpointer import load_trained
-from s3prl_sb.files import FileError, naming, read_yaml
 from s3prl_sb.foreign import KINDS, Document, with_own_names
+from s3prl_sb.foreign.trust import given, require
+from s3prl_sb.hyperyaml import programs
+from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.inference.exporting import pretrainer
-from s3prl_sb.lobes.upstreams.values import bounded
-from s3prl_sb.nodes import plain
-from s3prl_sb.trust import given, require
-from s3prl_sb.yaml_texts import yaml_of, yaml_parser
+from s3prl_sb.lobes.checkpoints.values import bounded
+from s3prl_sb.storage import checksums
+from s3prl_sb.storage.files import FileError, naming, read_yaml
+from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 
 CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
@@ -52,9 +53,9 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
 
     Raises
     ------
-    s3prl_sb.trust.TrustError
+    s3prl_sb.foreign.trust.TrustError
         If it would run code and is not trusted.
-    s3prl_sb.files.FileError
+    s3prl_sb.storage.files.FileError
         If a file of it is damaged or missing, or it has no weights for a module.
     """
     folder = Path(folder).resolve()

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
-from s3prl_sb.dataio.audio_names import as_id
+from s3prl_sb.audio.audio_names import as_id
 
 COMPUTES = False
 

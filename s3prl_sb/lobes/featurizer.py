@@ -9,7 +9,7 @@ import numbers
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb import kinds
+from s3prl_sb.schema import kinds
 
 
 class Featurizer(torch.nn.Module):

@@ -12,7 +12,7 @@ import logging
 import re
 from pathlib import Path
 
-from s3prl_sb.files import naming, read_text
+from s3prl_sb.storage.files import naming, read_text
 
 logger = logging.getLogger(__name__)
 

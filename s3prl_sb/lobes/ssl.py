@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb import kinds
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import read_text
+from s3prl_sb.lobes.cards.sources import open_source
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.gradients import unreached
-from s3prl_sb.lobes.upstreams.sources import open_source
+from s3prl_sb.schema import kinds
+from s3prl_sb.storage.files import read_text
 
 
 class SSLError(UserError, ValueError):

@@ -13,7 +13,7 @@ installed; elsewhere nothing is changed. A spawned process finds the classes by 
 names of their modules alone.
 
 Nothing here asks whether a file may be run: who calls it does, see
-:mod:`s3prl_sb.trust`.
+:mod:`s3prl_sb.foreign.trust`.
 
 Authors
  * The s3prl_sb developers, 2026

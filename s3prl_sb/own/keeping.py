@@ -7,9 +7,9 @@ Authors
 import os
 from pathlib import Path
 
-from s3prl_sb.files import read_text, write_text
 from s3prl_sb.own.closure import closure
 from s3prl_sb.own.modules import loaded_from, plain_names
+from s3prl_sb.storage.files import read_text, write_text
 
 
 def copy(folder, name, destination):

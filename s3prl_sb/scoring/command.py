@@ -79,10 +79,11 @@ def score(folder, options, rest=()):
     s3prl_sb.errors.UserError
         For what cannot be scored.
     """
-    from s3prl_sb import devices, inference
-    from s3prl_sb.configuration import RecipeError
-    from s3prl_sb.files import read_json, write_json
+    from s3prl_sb import inference
     from s3prl_sb.scoring import lists, measuring, settings
+    from s3prl_sb.startup import devices
+    from s3prl_sb.startup.configuration import RecipeError
+    from s3prl_sb.storage.files import read_json, write_json
 
     started = time.time()
     folder = Path(folder)

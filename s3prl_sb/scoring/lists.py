@@ -8,7 +8,6 @@ import runpy
 from pathlib import Path
 
 from s3prl_sb import resources
-from s3prl_sb.configuration import RecipeError
 from s3prl_sb.corpora.fluent_speech_commands import load_intent_table
 from s3prl_sb.corpora.lexicon import load_phone_tables
 from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
@@ -25,6 +24,7 @@ from s3prl_sb.inference.searcher import Searcher
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.verifier import SpeakerVerifier
+from s3prl_sb.startup.configuration import RecipeError
 
 TEST = "test"
 

@@ -12,7 +12,6 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
-from s3prl_sb.configuration import RecipeError
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeCategory, EncodeTokens
@@ -24,6 +23,7 @@ from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.verifier import SpeakerVerifier
 from s3prl_sb.metrics.query_trials import Trials
+from s3prl_sb.startup.configuration import RecipeError
 
 TEXT = ["id", "sig", "tokens_list", "tokens", "reference"]
 

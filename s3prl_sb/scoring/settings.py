@@ -7,22 +7,23 @@ Authors
 from pathlib import Path
 
 import s3prl_sb
-from s3prl_sb import quantities, resources
-from s3prl_sb.arguments import parse
+from s3prl_sb import resources
 from s3prl_sb.brains.results import VERSION, about_test
-from s3prl_sb.configuration import (
+from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.identity import digest
+from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.runs.results import measured
+from s3prl_sb.schema.keys import Schema
+from s3prl_sb.startup.arguments import parse
+from s3prl_sb.startup.configuration import (
     Configuration,
     RecipeError,
     Settings,
     read_overrides,
     text,
 )
-from s3prl_sb.files import FileError, read_json
-from s3prl_sb.identity import digest
-from s3prl_sb.inference.transcriber import Transcriber
-from s3prl_sb.keys import Schema
-from s3prl_sb.nodes import plain
-from s3prl_sb.runs import measured
+from s3prl_sb.storage.files import FileError, read_json
+from s3prl_sb.terminal import quantities
 
 #: Keys of a recipe that an export takes: how texts are decoded.
 DECODING = ("lm", "lexicon", "lm_decoding")

@@ -107,7 +107,7 @@ def main(arguments):
             raise ValueError(f"--{name} {value}: give 1 or more")
     check_rates(arguments.lr_search or ())
 
-    from s3prl_sb.locks import Lock
+    from s3prl_sb.storage.locks import Lock
 
     output = arguments.output.expanduser().resolve()
     lock = Lock(output / LOCK)
@@ -137,9 +137,9 @@ def benchmark(arguments, output):
     int
         1 if a run has failed.
     """
+    from s3prl_sb.runs.tasks import TASKS, find
     from s3prl_sb.superb import configurations, data, plan, requirements, table
     from s3prl_sb.superb.jobs import Runner
-    from s3prl_sb.superb.tasks import TASKS, find
 
     tasks = find(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)
@@ -232,11 +232,11 @@ def show(found, form, published=False):
     published : bool
         Show published numbers also where they do not compare.
     """
-    from s3prl_sb import columns
     from s3prl_sb.superb import layout
+    from s3prl_sb.terminal import columns
 
     if form == "json":
-        from s3prl_sb.files import json_text
+        from s3prl_sb.storage.files import json_text
 
         print(json_text(found))
     elif form == "markdown":

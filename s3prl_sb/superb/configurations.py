@@ -14,14 +14,14 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from s3prl_sb.files import FileError, read_json, write_json
-from s3prl_sb.keys import Schema
-from s3prl_sb.nodes import plain
-from s3prl_sb.protocol import flat
+from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.runs.tasks import recipe
+from s3prl_sb.schema.keys import Schema
+from s3prl_sb.startup.protocol import flat
+from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.superb import contents
 from s3prl_sb.superb.data import read_budget
 from s3prl_sb.superb.keys import settings
-from s3prl_sb.superb.tasks import recipe
 
 RECORD = "configurations.json"
 WHAT = "the configurations of a benchmark"

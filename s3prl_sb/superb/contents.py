@@ -11,13 +11,13 @@ from pathlib import Path
 from s3prl_sb import own, resources
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import in_folder, records
-from s3prl_sb.files import naming
+from s3prl_sb.hyperyaml.nodes import plain, tag
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
-from s3prl_sb.nodes import plain, tag
+from s3prl_sb.runs.tasks import recipe
+from s3prl_sb.storage.files import naming
 from s3prl_sb.superb.keys import schema, settings
-from s3prl_sb.superb.tasks import recipe
 
 
 def of_card(name):

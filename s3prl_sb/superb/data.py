@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import resources
-from s3prl_sb.files import read_yaml
-from s3prl_sb.nodes import line_of, written
+from s3prl_sb.hyperyaml.nodes import line_of, written
+from s3prl_sb.runs.tasks import TASKS, unknown
+from s3prl_sb.storage.files import read_yaml
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import PlanError, check_keys, is_reserved, schema
-from s3prl_sb.superb.tasks import TASKS, unknown
 
 TOY = "toy"
 ALL = "all"  # a section of a budget for all tasks

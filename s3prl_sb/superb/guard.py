@@ -19,8 +19,8 @@ import subprocess
 import sys
 import threading
 
-from s3prl_sb import children
-from s3prl_sb.locks import Lock
+from s3prl_sb.processes import children
+from s3prl_sb.storage.locks import Lock
 
 COMMAND = (sys.executable, "-m", "s3prl_sb.superb.guard")
 

@@ -7,12 +7,12 @@ Authors
 import functools
 
 from s3prl_sb import resources
-from s3prl_sb.combinations import check_together
-from s3prl_sb.constructors import CALLS, flags, located, parameters, takes
 from s3prl_sb.errors import UserError
-from s3prl_sb.keys import KeysError, Schema
-from s3prl_sb.nodes import line_of, plain, tag
-from s3prl_sb.superb.tasks import TASKS, recipe, unknown
+from s3prl_sb.hyperyaml.nodes import line_of, plain, tag
+from s3prl_sb.runs.tasks import TASKS, recipe, unknown
+from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.schema.constructors import CALLS, flags, located, parameters, takes
+from s3prl_sb.schema.keys import KeysError, Schema
 
 
 class PlanError(UserError, ValueError):
@@ -30,7 +30,7 @@ def schema(task):
 
     Returns
     -------
-    s3prl_sb.keys.Schema
+    s3prl_sb.schema.keys.Schema
     """
     if recipe(task) not in resources.recipes():
         raise PlanError(f"there is no recipe for {task} in this installation")
@@ -94,7 +94,7 @@ def check_keys(task, overrides, where, lines=None):
 
     Raises
     ------
-    PlanError, s3prl_sb.keys.KeysError
+    PlanError, s3prl_sb.schema.keys.KeysError
         With the nearest keys, or what is wanted.
     """
     found, values = schema(task), {}

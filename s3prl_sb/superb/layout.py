@@ -4,8 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb import columns
-from s3prl_sb.superb.tasks import TASKS
+from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"

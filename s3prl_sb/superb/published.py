@@ -7,7 +7,7 @@ Authors
 from typing import NamedTuple
 
 from s3prl_sb import resources
-from s3prl_sb.files import read_yaml
+from s3prl_sb.storage.files import read_yaml
 
 
 class Number(NamedTuple):

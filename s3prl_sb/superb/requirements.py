@@ -6,7 +6,6 @@ Authors
 
 import importlib.util
 
-from s3prl_sb import readiness
 from s3prl_sb.corpora import (
     audio_snips,
     fluent_speech_commands,
@@ -16,7 +15,8 @@ from s3prl_sb.corpora import (
     voxceleb1,
 )
 from s3prl_sb.errors import UserError
-from s3prl_sb.nodes import plain
+from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.startup import readiness
 from s3prl_sb.superb.keys import PlanError, schema, settings
 
 SHOWN = 20  # faults

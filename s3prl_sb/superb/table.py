@@ -10,11 +10,11 @@ Authors
 import statistics
 from pathlib import Path
 
-from s3prl_sb.files import FileError, naming, read_json, write_json, write_text
 from s3prl_sb.identity import digest
+from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.storage.files import FileError, naming, read_json, write_json, write_text
 from s3prl_sb.superb import configurations, layout, published
 from s3prl_sb.superb.plan import RESULTS, STAMP, read_stamp
-from s3prl_sb.superb.tasks import TASKS
 
 TABLE = "table.json"
 #: In a configuration: what is no part of what all seeds of a cell share.

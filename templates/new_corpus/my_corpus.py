@@ -15,7 +15,8 @@ Authors
 import logging
 import os
 
-from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.audio import headers
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 

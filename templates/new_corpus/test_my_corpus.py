@@ -7,7 +7,8 @@ import pytest
 import soundfile
 from my_corpus import prepare_my_corpus
 
-from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.audio import headers
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 

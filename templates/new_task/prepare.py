@@ -11,7 +11,8 @@ Authors
 import re
 from pathlib import Path
 
-from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.audio import headers
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 VERSION = "digits/1"  # raise it when the same recordings give other manifests

@@ -17,7 +17,7 @@ from prepare import prepare_digits
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
 from s3prl_sb.brains.running import run
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class SpokenDigits(ClassificationBrain):

@@ -17,9 +17,9 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import read_source
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import read_source
 from s3prl_sb.lobes.upstreams.features import StftFeatures
 
 #: The architecture. A checkpoint or a card says what it does otherwise.

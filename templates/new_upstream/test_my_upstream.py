@@ -7,9 +7,9 @@ import pytest
 import torch
 from my_upstream import MyUpstream
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 CARD = Path(__file__).with_name("card.yaml")
 SMALL = {"hidden_size": 8, "num_layers": 1}

@@ -9,9 +9,9 @@ import torch
 from test_upstreams import build, every_kind, ragged
 
 from s3prl_sb.identity.objects import hash_weights
+from s3prl_sb.lobes.cards.conversion import ConversionError, convert
+from s3prl_sb.lobes.checkpoints.building import converted
 from s3prl_sb.lobes.upstreams import card, load
-from s3prl_sb.lobes.upstreams.building import converted
-from s3prl_sb.lobes.upstreams.conversion import ConversionError, convert
 
 
 def written(name, folder, monkeypatch):

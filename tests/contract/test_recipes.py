@@ -8,23 +8,24 @@ import pytest
 import ruamel.yaml
 from speechbrain.utils.run_opts import RunOptions
 
-from s3prl_sb import recipe_help, resources
+from s3prl_sb import resources
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
-from s3prl_sb.configuration import Configuration
+from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
 from s3prl_sb.dataio.features import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.experiment import load_recipe
-from s3prl_sb.keys import Schema, shared
+from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
-from s3prl_sb.nodes import plain
+from s3prl_sb.schema.keys import Schema, shared
+from s3prl_sb.startup.configuration import Configuration
+from s3prl_sb.startup.experiment import load_recipe
 
 RECIPES = resources.recipes()
 ROOT = resources.folder("recipes").parent

@@ -12,9 +12,9 @@ import yaml
 
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import upstream_identity
+from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import card, card_file, load, names
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
-from s3prl_sb.lobes.upstreams.check import check_upstream
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS
 
 LENGTHS = (16000, 4960, 16000, 34080, 1)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import KS, assert_same_outcome, command
 
-from s3prl_sb import checksums
 from s3prl_sb.cli import main
+from s3prl_sb.storage import checksums
 
 WAYS = {
     "truncated": lambda p: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),

@@ -13,10 +13,10 @@ from conftest import KS, LABELS, SID, clip, command, run
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, read
 
 SPLITS = ("train", "valid", "test")
 BROKEN = "00000005_nohash_0"  # of the training set
@@ -202,7 +202,7 @@ def test_a_checkpoint_of_another_architecture(save, name, words, failure, tmp_pa
 
 def test_weights_of_another_size(failure, tmp_path):
     """A checkpoint of the right layout, and of the wrong network."""
-    from s3prl_sb.lobes.upstreams.checkpoints import load_weights
+    from s3prl_sb.lobes.checkpoints.reading import load_weights
 
     network = torch.nn.Linear(2, 3)
     weights = {"weight": torch.ones(3, 4), "other": torch.ones(1)}

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 from conftest import KS, run
 
-from s3prl_sb.acceptance import BEFORE
+from s3prl_sb.startup.acceptance import BEFORE
 
 #: Of every command that was tried.
 JOURNALS = ("log.txt", "run.lock")

@@ -5,9 +5,9 @@ import pytest
 import torch
 import torchaudio
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.ast import Ast
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 TINY = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
 

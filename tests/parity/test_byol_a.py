@@ -7,11 +7,11 @@ import torch
 import torchaudio
 from torch import nn
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.building import sizes_only
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.building import sizes_only
 from s3prl_sb.lobes.upstreams.byol_a import ByolA, log_mel
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 CHANNELS, SIZE = 6, 20
 

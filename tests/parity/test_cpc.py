@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.cpc import CONVOLUTIONS, Cpc
 
 SIZE, CONTEXT = 12, 8

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.building import CONVERTED, sizes_only
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.building import CONVERTED, sizes_only
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.decoar2 import Decoar2
 
 HEADS = {"num_heads": 4}

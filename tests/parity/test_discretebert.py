@@ -8,8 +8,8 @@ import torch
 from naive_wav2vec import COUNT, close, extracted, noise, searched, vq_model
 from safetensors.torch import save_file
 
-from s3prl_sb.lobes.upstreams.building import CONVERTED
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.building import CONVERTED
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.discretebert import DiscreteBert
 
 SIZE, LAYERS, POSITIONS = 24, 2, 30

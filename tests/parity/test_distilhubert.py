@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.distilhubert import DistilHubert
 
 OPTIONS = {
@@ -182,7 +182,7 @@ def test_options_as_a_namespace(tmp_path):
 
 
 def test_published_size():
-    from s3prl_sb.lobes.upstreams.building import sizes_only
+    from s3prl_sb.lobes.checkpoints.building import sizes_only
 
     with sizes_only():
         upstream = DistilHubert()

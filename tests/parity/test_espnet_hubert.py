@@ -5,7 +5,7 @@ import torch
 import torchaudio
 import yaml
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.espnet_hubert import EspnetHubert, read_config
 
 CONVOLUTIONS = [[16, 10, 5], *[[16, 3, 2]] * 4, *[[16, 2, 2]] * 2]

@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
+from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.check import check_upstream
 from s3prl_sb.lobes.upstreams.features import (
     KaldiFeatures,
     StftFeatures,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb.lobes.upstreams.building import CONVERTED
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.building import CONVERTED
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.huggingface import TYPES, HuggingFace
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 

@@ -10,13 +10,13 @@ from safetensors.torch import load_file, save_file
 from test_huggingface import CASES, LARGE, TINY, close, noise, their_states, theirs
 
 from s3prl_sb.identity.upstreams import upstream_identity
+from s3prl_sb.lobes.cards.conversion import convert
+from s3prl_sb.lobes.cards.sources import SourceError, classes, open_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.conversion import convert
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
-from s3prl_sb.lobes.upstreams.sources import SourceError, classes, open_source
 from s3prl_sb.lobes.upstreams.unispeech_sat import UniSpeechSat
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 from s3prl_sb.lobes.upstreams.wavlm import WavLM

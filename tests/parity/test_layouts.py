@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from s3prl_sb.lobes.upstreams import attention
+from s3prl_sb.lobes.networks import attention
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.unispeech_sat import UniSpeechSat

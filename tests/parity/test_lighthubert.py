@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.checkpoints.building import sizes_only
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.building import sizes_only
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.lighthubert import LightHubert
 
 #: name of the model, file of the search space, size of supernet and sub-network

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.encoder import EncoderLayer
 from s3prl_sb.lobes.upstreams import load, names
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.encoder import EncoderLayer
 from s3prl_sb.lobes.upstreams.mockingjay import (
     Architecture,
     AudioAlbert,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from s3prl_sb.lobes.checkpoints.building import CONVERTED
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.apc import Apc
-from s3prl_sb.lobes.upstreams.building import CONVERTED
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.mockingjay import Tera
 from s3prl_sb.lobes.upstreams.mos_prediction import MosPrediction, ScoreHead

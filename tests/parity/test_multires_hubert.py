@@ -10,13 +10,13 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.building import CONVERTED, sizes_only
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.multires_transformer import Resampler
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.building import CONVERTED, sizes_only
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.multires_hubert import MultiresHubert
-from s3prl_sb.lobes.upstreams.multires_transformer import Resampler
 
 CONV = [[16, 10, 5], [16, 8, 8], [16, 8, 8]]
 TINY = {

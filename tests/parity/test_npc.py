@@ -8,10 +8,10 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.building import CONVERTED
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.building import CONVERTED
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.npc import Npc
 
 PARAS = {

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.pase import BandPass, PasePlus, QuasiRecurrentLayer
 
 KERNELS, STRIDES = [251, 20, 11, 11, 11, 11, 11, 11], [1, 10, 2, 1, 2, 1, 2, 2]

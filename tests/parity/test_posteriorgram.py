@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from s3prl_sb.lobes.checkpoints.building import CONVERTED
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.building import CONVERTED
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.mockingjay import Tera
 from s3prl_sb.lobes.upstreams.posteriorgram import ConvBank, Posteriorgram
 

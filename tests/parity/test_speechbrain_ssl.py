@@ -14,7 +14,7 @@ from speechbrain.lobes.models.wav2vec import W2VLatentExtractor
 from speechbrain.processing.features import InputNormalization
 from speechbrain.utils.checkpoints import Checkpointer
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.speechbrain_ssl import (
     SpeechBrainBestRq,
     SpeechBrainWav2Vec2,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.vggish import Vggish, log_mel
 
 CHANNELS, HIDDEN, SIZE = [4, 6, 8, 10, 12, 14], 20, 16
@@ -154,7 +154,7 @@ def test_other_checkpoints_are_refused(files, tmp_path):
 
 # ------------------------------------------------------------------ the upstream
 def test_card():
-    from s3prl_sb.lobes.upstreams.building import sizes_only
+    from s3prl_sb.lobes.checkpoints.building import sizes_only
 
     with sizes_only():
         upstream = load("vggish", source=None)

@@ -4,9 +4,9 @@ import naive_vision_transformer as naive
 import pytest
 import torch
 
-from s3prl_sb.lobes.upstreams.building import build
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.vision_transformer import (
+from s3prl_sb.lobes.checkpoints.building import build
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
     configured,

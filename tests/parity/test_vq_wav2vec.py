@@ -15,9 +15,9 @@ from naive_wav2vec import (
     vq_model,
 )
 
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.base import AudioError
-from s3prl_sb.lobes.upstreams.check import check_upstream
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.vq_wav2vec import VqWav2Vec
 from s3prl_sb.lobes.upstreams.wav2vec import Wav2Vec
 

@@ -13,7 +13,7 @@ from naive_wav2vec import (
     noise,
 )
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.vq_wav2vec import VqWav2Vec
 from s3prl_sb.lobes.upstreams.wav2vec import Wav2Vec
 

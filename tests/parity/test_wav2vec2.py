@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.upstreams import encoder, front_end
+from s3prl_sb.lobes.networks import encoder, front_end
+from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
 
 CONV_LAYERS = [[16, 10, 5], [16, 3, 2], [24, 2, 2]]

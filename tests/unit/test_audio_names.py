@@ -18,6 +18,8 @@ import test_librispeech
 import test_quesst14
 import test_voxceleb1_asv
 
+from s3prl_sb.audio.audio_names import READABLE, UNREADABLE, as_id, only_audio
+from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.corpora.ami import prepare_ami_sd
 from s3prl_sb.corpora.audio_snips import prepare_audio_snips
 from s3prl_sb.corpora.fluent_speech_commands import prepare_fluent_speech_commands
@@ -30,8 +32,6 @@ from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
 from s3prl_sb.corpora.voxceleb1_asv import prepare_voxceleb1_asv
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import LoadAudio
-from s3prl_sb.dataio.audio_names import READABLE, UNREADABLE, as_id, only_audio
-from s3prl_sb.dataio.headers import audio_info
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import AddNoise
 from s3prl_sb.dataio.tables import load_table

@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay
-from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 
 KALDI = "!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures"

@@ -13,8 +13,8 @@ import torchaudio
 
 from s3prl_sb import resources
 from s3prl_sb.cli import main
-from s3prl_sb.lobes.upstreams import catalogue, load, names
-from s3prl_sb.lobes.upstreams.catalogue import (
+from s3prl_sb.lobes.cards import catalogue
+from s3prl_sb.lobes.cards.catalogue import (
     COLUMNS,
     IMPORTANCE,
     about,
@@ -23,9 +23,10 @@ from s3prl_sb.lobes.upstreams.catalogue import (
     cells,
     facts,
 )
+from s3prl_sb.lobes.upstreams import load, names
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "upstreams.md"
-COMMAND = "python -m s3prl_sb.lobes.upstreams.catalogue > docs/upstreams.md"
+COMMAND = "python -m s3prl_sb.lobes.cards.catalogue > docs/upstreams.md"
 MEL = "!new:s3prl_sb.lobes.upstreams.features.StftFeatures\n    feature: mel\n"
 
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.identity.opened import opened
+from s3prl_sb.lobes.cards.check import ContractError, check_upstream
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
-from s3prl_sb.lobes.upstreams.check import ContractError, check_upstream
 
 
 class Sound(Upstream):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.files import FileError
+from s3prl_sb.storage.files import FileError
 
 
 class Killed(BaseException):

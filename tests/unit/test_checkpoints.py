@@ -27,8 +27,8 @@ import numpy
 import pytest
 import torch
 
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, Stub, plain, read
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, Stub, plain, read
 
 WEIGHTS = {"w": torch.arange(6.0).view(2, 3), "n": torch.tensor([1, 2])}
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from s3prl_sb import checksums
-from s3prl_sb.files import FileError
+from s3prl_sb.storage import checksums
+from s3prl_sb.storage.files import FileError
 
 
 @pytest.fixture

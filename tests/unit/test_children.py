@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from s3prl_sb import children
+from s3prl_sb.processes import children
 
 #: A parent with one of two kinds of children, as a file: "spawn" imports it.
 PARENT = """
 import functools, multiprocessing, os, signal, sys, time
-from s3prl_sb import children
+from s3prl_sb.processes import children
 
 class Busy:
     def __len__(self):

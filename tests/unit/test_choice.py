@@ -9,8 +9,8 @@ import torch
 from s3prl_sb import resources
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
-from s3prl_sb.configuration import Configuration
-from s3prl_sb.runs import goodness, measured
+from s3prl_sb.runs.results import goodness, measured
+from s3prl_sb.startup.configuration import Configuration
 
 LABELS = ["_unknown_", "yes", "no"]
 TRUE = torch.tensor([0] * 63 + [1] * 20 + [2] * 17)

@@ -14,19 +14,20 @@ import torch
 from safetensors import safe_open
 
 from s3prl_sb.cli import main
-from s3prl_sb.files import CRC
-from s3prl_sb.lobes.upstreams import card, conversion, load, names
-from s3prl_sb.lobes.upstreams.conversion import ConversionError, convert
-from s3prl_sb.lobes.upstreams.fetch import FetchError
+from s3prl_sb.lobes.cards import conversion
+from s3prl_sb.lobes.cards.conversion import ConversionError, convert
+from s3prl_sb.lobes.cards.sources import SourceError, classes
+from s3prl_sb.lobes.checkpoints.fetch import FetchError
+from s3prl_sb.lobes.upstreams import card, load, names
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay, Tera
-from s3prl_sb.lobes.upstreams.sources import SourceError, classes
+from s3prl_sb.storage.files import CRC
 
 CONFIG = {"transformer": {"hidden_size": 24, "num_attention_heads": 4}}
 TERA = "s3prl_sb.lobes.upstreams.mockingjay.Tera"
 OWN = """
 import torch
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
+from s3prl_sb.lobes.checkpoints.building import build, read_source
 
 class Own(Upstream):
     stride, num_layers, output_size = 160, 1, 4
@@ -163,7 +164,7 @@ def test_order_of_classes():
 def test_a_card_by_its_name_or_file(checkpoint, tmp_path, monkeypatch):
     """Published ones are fetched."""
     monkeypatch.setattr(
-        "s3prl_sb.lobes.upstreams.building.fetch", lambda source: checkpoint
+        "s3prl_sb.lobes.checkpoints.building.fetch", lambda source: checkpoint
     )
     path, upstream = convert("tera", tmp_path / "a")
     assert type(upstream) is Tera and "\ntera: !new:" in path.read_text()
@@ -389,7 +390,7 @@ def test_into_an_empty_folder(checkpoint, tmp_path, monkeypatch):
 
 KILLED = """
 import os, sys, time
-from s3prl_sb.lobes.upstreams import conversion
+from s3prl_sb.lobes.cards import conversion
 moment, checkpoint, out, force = sys.argv[1:]
 
 def wait(*args):
@@ -406,7 +407,7 @@ if moment == "writing":
 elif moment == "verifying":
     conversion._features = wait
 else:
-    from s3prl_sb import parts
+    from s3prl_sb.storage import parts
     name = "_exchanged" if force else "_sync"  # the last one before it is published
     original = getattr(parts, name)
     def stopped(*paths):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from s3prl_sb.audio import headers
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands, speaker_split
 from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
-from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 KEYWORDS = {"yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"}

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from s3prl_sb.brains import folds
-from s3prl_sb.files import write_json
-from s3prl_sb.locks import OccupiedError
+from s3prl_sb.storage.files import write_json
+from s3prl_sb.storage.locks import OccupiedError
 
 RESULT = {
     "metrics": {"accuracy": 0.5},
@@ -85,7 +85,7 @@ def test_folders_with_any_name(recipe, tmp_path):
 
 OCCUPIED = """
 import sys, time
-from s3prl_sb.locks import occupy
+from s3prl_sb.storage.locks import occupy
 occupy(sys.argv[1])
 print("mine", flush=True)
 time.sleep(60)

@@ -4,11 +4,11 @@ import sys
 import pytest
 import torch
 
-from s3prl_sb import readiness
 from s3prl_sb.dataio.tokenizers import CharacterTokenizer, SymbolTokenizer
 from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.lobes.ctc_decoding import LMDecoder, beam_search, greedy
 from s3prl_sb.lobes.lexica import check_lexicon, spell
+from s3prl_sb.startup import readiness
 
 WORDS = {"A": "A|", "AB": "AB|", "BAA": "BAA|"}
 UNIGRAMS = {"<unk>": -2, "<s>": 0, "</s>": -1, "A": -0.5, "AB": -0.7, "BAA": -0.9}

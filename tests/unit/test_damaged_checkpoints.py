@@ -7,10 +7,10 @@ import shutil
 import pytest
 import torch
 
-from s3prl_sb import checksums
 from s3prl_sb.brains.checkpoint_files import in_order
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer, load_trained
-from s3prl_sb.files import FileError
+from s3prl_sb.storage import checksums
+from s3prl_sb.storage.files import FileError
 
 FILES = ("CKPT.yaml", "SHA256SUMS", "model.ckpt", "other.ckpt")
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from s3prl_sb import cli, resources, trust
-from s3prl_sb.keys import Schema
-from s3prl_sb.launching import find
+from s3prl_sb import cli, resources
+from s3prl_sb.commands.launching import find
+from s3prl_sb.foreign import trust
 from s3prl_sb.lobes.upstreams import names
+from s3prl_sb.schema.keys import Schema
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [

@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb import transfer
 from s3prl_sb.corpora import ami, downloading, librispeech
 from s3prl_sb.corpora.downloading import DownloadError, Published, download, extract
 from s3prl_sb.corpora.downloads import DOWNLOADS
 from s3prl_sb.dataio import manifest
+from s3prl_sb.storage import remote_files as transfer
 
 WAV = "amicorpus/{0}/audio/{0}.Mix-Headset.wav"
 SOUND = bytes(range(256)) * 2000

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from s3prl_sb.arguments import ArgumentError
-from s3prl_sb.experiment import RECIPE, RecipeError, load_recipe, parse, start
-from s3prl_sb.files import FileError
-from s3prl_sb.keys import KeysError
+from s3prl_sb.schema.keys import KeysError
+from s3prl_sb.startup.arguments import ArgumentError
+from s3prl_sb.startup.experiment import RECIPE, RecipeError, load_recipe, parse, start
+from s3prl_sb.storage.files import FileError
 
 YAML = """
 lr: 0.1

@@ -6,11 +6,11 @@ import pytest
 import torch
 from test_transformer import BASE, LARGE, assert_same, content, fairseq, randomized
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.conversion import convert
+from s3prl_sb.lobes.cards.conversion import convert
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import bare, below
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.renaming import bare, below
 from s3prl_sb.lobes.upstreams.wav2vec import Wav2Vec
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 from s3prl_sb.lobes.upstreams.wavlm import WavLM

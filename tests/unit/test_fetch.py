@@ -20,12 +20,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb import transfer
-from s3prl_sb.lobes.upstreams import fetch as module
-from s3prl_sb.lobes.upstreams import huggingface_folder
-from s3prl_sb.lobes.upstreams.fetch import FetchError, cache_folder, fetch
-from s3prl_sb.lobes.upstreams.language_adapters import read_source
-from s3prl_sb.transfer import offline
+from s3prl_sb.lobes.checkpoints import fetch as module
+from s3prl_sb.lobes.checkpoints import huggingface_folder
+from s3prl_sb.lobes.checkpoints.fetch import FetchError, cache_folder, fetch
+from s3prl_sb.lobes.checkpoints.language_adapters import read_source
+from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage.remote_files import offline
 
 DATA = bytes(range(256)) * 1200
 OTHER = bytes(reversed(range(256))) * 1200
@@ -33,7 +33,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 PAGE = b"\n<!DOCTYPE HTML><html><head><title>Sign in\n</title></head></html>"
 DOWNLOAD = """
 import sys
-from s3prl_sb.lobes.upstreams.fetch import fetch
+from s3prl_sb.lobes.checkpoints.fetch import fetch
 print(fetch(sys.argv[1]))
 """
 
@@ -311,7 +311,9 @@ def test_kill_9(moment, server):
 
     server.pause = pause
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    small = "from s3prl_sb import transfer; transfer.CHUNK = 10_000"
+    small = (
+        "from s3prl_sb.storage import remote_files as transfer; transfer.CHUNK = 10_000"
+    )
     code = DOWNLOAD.replace("import sys", f"import sys\n{small}", 1)
     process = subprocess.Popen(
         [sys.executable, "-c", code, url],

@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from s3prl_sb import files
-from s3prl_sb.files import FileError, MissingFile
+from s3prl_sb.storage import files
+from s3prl_sb.storage.files import FileError, MissingFile
 
 READERS = {
     "text": files.read_text,
@@ -85,8 +85,8 @@ def test_honest_aliases(tmp_path):
 
 
 def test_bombs_in_cards_recipes_and_budgets(tmp_path):
-    from s3prl_sb.experiment import load_recipe
     from s3prl_sb.lobes.upstreams import card
+    from s3prl_sb.startup.experiment import load_recipe
     from s3prl_sb.superb.data import read_data
 
     path = tmp_path / "bomb.yaml"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from s3prl_sb.audio import headers
 from s3prl_sb.corpora.fluent_speech_commands import (
     SLOTS,
     check_slots,
@@ -16,7 +17,7 @@ from s3prl_sb.corpora.fluent_speech_commands import (
 )
 from s3prl_sb.corpora.toys.fluent_speech_commands import INTENTS
 from s3prl_sb.corpora.toys.fluent_speech_commands import fluent_speech_commands as toy
-from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 COLUMNS = ["", "path", "speakerId", "transcription", *SLOTS]

@@ -16,7 +16,7 @@ from s3prl_sb.foreign import (
     find_class,
     own_names,
 )
-from s3prl_sb.yaml_texts import yaml_of
+from s3prl_sb.storage.yaml_texts import yaml_of
 
 KINDS = {"upstream": UPSTREAM, "head": HEAD, "pipes": PIPE, "featurizer": FEATURIZER}
 TEXT = """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb.dataio import headers
+from s3prl_sb.audio import headers
 from s3prl_sb.dataio.manifest import ManifestError
 
 

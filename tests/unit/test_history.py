@@ -10,9 +10,9 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.description import describe
 from s3prl_sb.dataio.extraction import audio_keys, extract
 from s3prl_sb.dataio.pipes import LoadAudio
+from s3prl_sb.lobes.networks.packing import along_time
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.packing import along_time
 
 SMALL = {
     "hidden_size": 64,

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb import transfer
+from s3prl_sb.lobes.cards.hub import FAMILIES, HubUpstream, entries
+from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.upstreams import card, load, names
-from s3prl_sb.lobes.upstreams.building import CONVERTED
-from s3prl_sb.lobes.upstreams.hub import FAMILIES, HubUpstream, entries
+from s3prl_sb.storage import remote_files as transfer
 
 ROOT = Path(__file__).parents[2]
 #: What S3PRL 0.4.18 calls the loaders of files.

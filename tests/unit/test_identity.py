@@ -24,8 +24,8 @@ from s3prl_sb.identity.upstreams import (
 )
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.superb import contents
-from s3prl_sb.superb.tasks import TASKS
 
 
 @pytest.fixture(autouse=True)
@@ -170,16 +170,16 @@ HUBERT = "s3prl_sb.lobes.upstreams.hubert.Hubert"
 @pytest.mark.parametrize(
     "module, counts",
     [
-        ("s3prl_sb.lobes.upstreams.packing", True),
+        ("s3prl_sb.lobes.networks.packing", True),
         ("s3prl_sb.lobes.upstreams.base", True),
         ("s3prl_sb.errors", True),
-        ("s3prl_sb.lobes.upstreams.checkpoints", True),
+        ("s3prl_sb.lobes.checkpoints.reading", True),
         ("s3prl_sb.cli", False),
-        ("s3prl_sb.files", False),
+        ("s3prl_sb.storage.files", False),
         ("s3prl_sb.identity.opened", False),
         ("s3prl_sb.own.modules", False),
-        ("s3prl_sb.lobes.upstreams.fetch", False),
-        ("s3prl_sb.transfer", False),
+        ("s3prl_sb.lobes.checkpoints.fetch", False),
+        ("s3prl_sb.storage.remote_files", False),
         ("s3prl_sb.lobes.upstreams.pase", False),
         ("s3prl_sb.brains.base", False),
     ],

@@ -8,9 +8,10 @@ import pytest
 import soundfile
 import torch
 
+from s3prl_sb.audio import headers
 from s3prl_sb.corpora.iemocap import DIALOGS, order, prepare_iemocap, split
 from s3prl_sb.corpora.toys.iemocap import iemocap as toy
-from s3prl_sb.dataio import headers, manifest
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 SPLITS = ("train", "valid", "test")

@@ -13,10 +13,10 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
+from s3prl_sb.audio.waveforms import AudioError
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.cli import main
 from s3prl_sb.dataio.pipes import AudioFileError
-from s3prl_sb.dataio.waveforms import AudioError
 from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -279,7 +279,7 @@ def test_another_export_is_replaced_by_force_alone(make_run, tmp_path, capsys):
 
 KILLED = """
 import sys, time
-from s3prl_sb import parts
+from s3prl_sb.storage import parts
 from s3prl_sb.inference import exporting
 run, out, moment = sys.argv[1:]
 

@@ -16,9 +16,9 @@ from speechbrain.dataio.batch import PaddedBatch
 from s3prl_sb import resources
 from s3prl_sb.brains import folds
 from s3prl_sb.brains.intents import IntentBrain, intent_splits, split_slots
-from s3prl_sb.experiment import RecipeError, load_recipe
-from s3prl_sb.files import write_json
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.startup.experiment import RecipeError, load_recipe
+from s3prl_sb.storage.files import write_json
 
 YAML = resources.recipes()["SUPERB/IC"] / "hparams/train.yaml"
 VALUES = {"action": ["off", "on"], "object": ["heat", "lights", "tea"], "room": ["den"]}

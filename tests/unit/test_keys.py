@@ -4,14 +4,16 @@ import dataclasses
 
 import pytest
 
-from s3prl_sb import kinds, recipe_help, resources
-from s3prl_sb.combinations import check_together
-from s3prl_sb.configuration import RECIPE, SCHEMA, Configuration, load_recipe
-from s3prl_sb.declarations import Declaration, declared
-from s3prl_sb.files import FileError
-from s3prl_sb.keys import KeysError, Schema, shared
+from s3prl_sb import resources
+from s3prl_sb.commands import recipe_help
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.schema import kinds
+from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.schema.declarations import Declaration, declared
+from s3prl_sb.schema.keys import KeysError, Schema, shared
+from s3prl_sb.startup.configuration import RECIPE, SCHEMA, Configuration, load_recipe
+from s3prl_sb.storage.files import FileError
 
 OWN = """
 __keys:
@@ -215,7 +217,7 @@ def test_a_copy_of_ones_own_is_compared_with_the_recipe(tmp_path):
 
 
 def test_paths(own, schema, monkeypatch):
-    from s3prl_sb.arguments import parse
+    from s3prl_sb.startup.arguments import parse
 
     assert schema.is_path("noise_folder") and not schema.is_path("my_text")
     monkeypatch.setenv("HOME", "/home/me")

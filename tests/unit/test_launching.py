@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 import s3prl_sb
-from s3prl_sb import completion, placing, resources
-from s3prl_sb.arguments import parse
+from s3prl_sb import resources
 from s3prl_sb.brains.folds import changed
 from s3prl_sb.cli import main, parser
-from s3prl_sb.configuration import Configuration
+from s3prl_sb.commands import completion
+from s3prl_sb.commands.launching import UnknownRecipe, find, listed
 from s3prl_sb.errors import UserError
-from s3prl_sb.experiment import start
-from s3prl_sb.launching import UnknownRecipe, find, listed
 from s3prl_sb.lobes.upstreams import names
-from s3prl_sb.readiness import check_tables
-from s3prl_sb.superb.tasks import TASKS
+from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.startup import placing
+from s3prl_sb.startup.arguments import parse
+from s3prl_sb.startup.configuration import Configuration
+from s3prl_sb.startup.experiment import start
+from s3prl_sb.startup.readiness import check_tables
 
 KNOWN = ["SUPERB/KS", "SUPERB/SID", "SUPERB/ASR", "other/ASR", "pretraining/TERA"]
 KS = str(resources.recipes()["SUPERB/KS"] / "hparams/train.yaml")
@@ -160,7 +162,7 @@ def test_corpora_are_those_that_can_be_fetched():
 
 @pytest.mark.parametrize("name", resources.recipes())
 def test_keys_are_those_of_the_recipe(name):
-    from s3prl_sb.keys import Schema
+    from s3prl_sb.schema.keys import Schema
 
     assert completion.keys(resources.recipes()[name]) == list(Schema.of_recipe(name))
 
@@ -221,12 +223,12 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
     """While a recipe imports there is nothing to clear up; later there is."""
     script = tmp_path / "train.py"
     script.write_text(
-        f"import sys, time\nfrom s3prl_sb import interruption\n{begins}\n"
+        f"import sys, time\nfrom s3prl_sb.processes import interruption\n{begins}\n"
         "try:\n    print(sys.argv[1:], __name__, flush=True)\n    time.sleep(60)\n"
         "except BaseException as error:\n"
         "    sys.exit(f'caught in order {type(error).__name__}')\n"
     )
-    command = [sys.executable, "-m", "s3prl_sb.starting", str(script), "a.yaml"]
+    command = [sys.executable, "-m", "s3prl_sb.startup.starting", str(script), "a.yaml"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, preexec_fn=_heeding, **pipes)
     try:

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from s3prl_sb import locks
-from s3prl_sb.locks import Lock, OccupiedError, occupy
+from s3prl_sb.storage import locks
+from s3prl_sb.storage.locks import Lock, OccupiedError, occupy
 
 HOLDER = """
 import sys, time
-from s3prl_sb.locks import Lock, occupy
+from s3prl_sb.storage.locks import Lock, occupy
 occupy(sys.argv[1]) if sys.argv[2] == "occupy" else Lock(sys.argv[1]).acquire()
 print("mine", flush=True)
 time.sleep(60)

@@ -9,7 +9,8 @@ import warnings
 
 import pytest
 
-from s3prl_sb import interruption, logs
+from s3prl_sb.processes import interruption
+from s3prl_sb.terminal import logs
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_begun_twice_it_says_things_once(said, tmp_path):
 
 ENDS = """
 import sys, time
-from s3prl_sb.experiment import say_what_is_wrong
+from s3prl_sb.startup.experiment import say_what_is_wrong
 say_what_is_wrong()
 print("ready", flush=True)
 time.sleep(60)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from odd_audio import FILES, RATE, save, tone, without_header
 
-from s3prl_sb.dataio import containers, headers
+from s3prl_sb.audio import containers, headers
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 from s3prl_sb.dataio.manifest import ManifestError
 

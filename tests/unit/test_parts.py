@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from s3prl_sb import locks, parts
-from s3prl_sb.files import write_text
-from s3prl_sb.parts import Part
+from s3prl_sb.storage import locks, parts
+from s3prl_sb.storage.files import write_text
+from s3prl_sb.storage.parts import Part
 
 #: Waits at a point: in the making, before or after it gets its name.
 STOPPED = """
 import os, sys, time
 from pathlib import Path
-from s3prl_sb import parts
-from s3prl_sb.parts import Part
+from s3prl_sb.storage import parts
+from s3prl_sb.storage.parts import Part
 path, moment, kind = sys.argv[1:]
 
 def wait():
@@ -124,7 +124,7 @@ def test_many_write_one_file(tmp_path):
     """None is lost, and the file is always one of theirs."""
     code = f"""
 import sys
-from s3prl_sb.files import write_text
+from s3prl_sb.storage.files import write_text
 for _ in range(60):
     write_text({str(tmp_path / "file")!r}, sys.argv[1] * 100_000)
 """

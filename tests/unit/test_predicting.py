@@ -7,9 +7,10 @@ import json
 import pytest
 import torch
 
-from s3prl_sb import devices, inference
+from s3prl_sb import inference
 from s3prl_sb.errors import UserError
 from s3prl_sb.inference import predicting
+from s3prl_sb.startup import devices
 
 
 class Model:

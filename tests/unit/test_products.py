@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from s3prl_sb.lobes.networks import products
+from s3prl_sb.lobes.networks.products import Products
 from s3prl_sb.lobes.precision import full_precision
-from s3prl_sb.lobes.upstreams import products
-from s3prl_sb.lobes.upstreams.products import Products
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
-from s3prl_sb import progress, quantities
 from s3prl_sb.brains import course
+from s3prl_sb.terminal import progress, quantities
 
 
 @pytest.fixture

@@ -5,14 +5,15 @@ import types
 import pytest
 import torch
 
-from s3prl_sb import protocol, resources
+from s3prl_sb import resources
 from s3prl_sb.brains import folds, results
-from s3prl_sb.configuration import RECIPE, SCHEMA, load_recipe
-from s3prl_sb.files import write_json
-from s3prl_sb.keys import Schema
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.runs.tasks import TASKS, recipe
+from s3prl_sb.schema.keys import Schema
+from s3prl_sb.startup import protocol
+from s3prl_sb.startup.configuration import RECIPE, SCHEMA, load_recipe
+from s3prl_sb.storage.files import write_json
 from s3prl_sb.superb.data import read_budget
-from s3prl_sb.superb.tasks import TASKS, recipe
 
 CARD = """
 tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
@@ -212,7 +213,7 @@ def brain(tmp_path, overrides="", task="SUPERB/KS", **others):
 
 
 def written(tmp_path, *args, **others):
-    from s3prl_sb.files import read_json
+    from s3prl_sb.storage.files import read_json
 
     results.write(brain(tmp_path, *args, **others), {"accuracy": 0.25})
     return read_json(tmp_path / "out/results.json")

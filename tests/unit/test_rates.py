@@ -2,16 +2,17 @@
 
 import pytest
 
-from s3prl_sb import programs, resources
-from s3prl_sb.configuration import Configuration
+from s3prl_sb import resources
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import AddNoise, LoadAudio, RandomCrop
 from s3prl_sb.dataio.rates import RateError, check_rates, check_recipe
 from s3prl_sb.dataio.silence import TrimSilence
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity, UnfoldFrames
+from s3prl_sb.hyperyaml import programs
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.protocol import told
-from s3prl_sb.yaml_texts import yaml_of
+from s3prl_sb.startup.configuration import Configuration
+from s3prl_sb.startup.protocol import told
+from s3prl_sb.storage.yaml_texts import yaml_of
 
 CARD = """
 odd: !new:s3prl_sb.lobes.upstreams.huggingface.HuggingFace

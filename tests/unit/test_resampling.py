@@ -9,10 +9,10 @@ import soundfile
 import torch
 from torchaudio.transforms import Resample
 
+from s3prl_sb.audio.headers import audio_info
+from s3prl_sb.audio.resampling import _computed, resample
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
-from s3prl_sb.dataio.headers import audio_info
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.resampling import _computed, resample
 
 PAIRS = [(44100, 16000), (22050, 16000), (8000, 16000), (48000, 16000), (11025, 8000)]
 

@@ -8,8 +8,9 @@ import shutil
 
 import pytest
 
-from s3prl_sb import columns, runs
 from s3prl_sb.cli import main
+from s3prl_sb.runs import results as runs
+from s3prl_sb.terminal import columns
 
 DEFAULTS = {"total_steps": 200000, "freeze": True, "head.hidden_size": 256}
 

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.superb import command, configurations, contents, data, guard, plan, tasks
+from s3prl_sb.runs import tasks
+from s3prl_sb.superb import command, configurations, contents, data, guard, plan
 from s3prl_sb.superb.jobs import Job, Runner, last_lines, reason
 
 

@@ -5,9 +5,9 @@ import importlib.util
 import pytest
 
 from s3prl_sb.cli import main
+from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.superb.jobs import Runner
 from s3prl_sb.superb.requirements import missing
-from s3prl_sb.superb.tasks import TASKS
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from s3prl_sb.brains import settings, stacking, sweep
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.declarations import KeysError
-from s3prl_sb.experiment import RECIPE
-from s3prl_sb.files import read_json
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.schema.declarations import KeysError
+from s3prl_sb.startup.experiment import RECIPE
+from s3prl_sb.storage.files import read_json
 
 LAYERS, SIZE, CLASSES, BATCH = 3, 8, 4, 6
 RATES = [0.3, 0.01, 0.001]

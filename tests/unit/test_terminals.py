@@ -35,7 +35,7 @@ assert main(["upstreams", "\\u8a9e"]) == 1
 """,
     "recipes": """
 import contextlib
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 with contextlib.suppress(Exception):
     start(["none.yaml"], None)
 print("\\u8a9e \\u2026")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import conv_layers
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import conv_layers
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
 
 BASE = {

@@ -14,14 +14,14 @@ import soundfile
 import torch
 from hyperpyyaml import load_hyperpyyaml
 
-from s3prl_sb import trust
 from s3prl_sb.cli import main
 from s3prl_sb.errors import UserError
-from s3prl_sb.experiment import load_recipe
+from s3prl_sb.foreign import trust
+from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.inference import Classifier, export
 from s3prl_sb.inference import load as load_model
 from s3prl_sb.lobes.upstreams import card, load
-from s3prl_sb.trust import TrustError
+from s3prl_sb.startup.experiment import load_recipe
 
 MEL = "!new:s3prl_sb.lobes.upstreams.features.StftFeatures"
 SYSTEM = "os.system ['touch {canary}']"
@@ -58,7 +58,7 @@ CARDS = {
     "installed module": "mine: !new:this.Zen {{}}\n",
     "something of ours": "mine:\n"
     "  !new:s3prl_sb.brains.tensorboard.TensorboardLogger\n  folder: {canary}\n",
-    "what ours imports": "mine: !new:s3prl_sb.lobes.upstreams.hub.Path {{}}\n",
+    "what ours imports": "mine: !new:s3prl_sb.lobes.cards.hub.Path {{}}\n",
     "verbatim tag": f"mine: {MEL}\n  n_mels: "
     "!<!apply:os.system> ['touch {canary}']\n",
     "verbatim tag of Python": f"mine: {MEL}\n  n_mels: "
@@ -220,7 +220,7 @@ def test_a_text_is_no_tuple(way, place, write, places, canary, monkeypatch):
 
 FRESH = """
 import sys
-from s3prl_sb.configuration import Configuration
+from s3prl_sb.startup.configuration import Configuration
 try:
     configuration = Configuration(sys.argv[1], f"upstream: '{sys.argv[2]}'")
     print(configuration.text())
@@ -476,7 +476,7 @@ def test_files_that_are_links(write, tmp_path, canary):
 
 
 def test_many_at_once_are_all_remembered(tmp_path):
-    program = "import sys; from s3prl_sb import trust; trust.add(sys.argv[1])"
+    program = "import sys; from s3prl_sb.foreign import trust; trust.add(sys.argv[1])"
     for number in range(4):
         (tmp_path / str(number)).mkdir()
     running = [
@@ -840,7 +840,7 @@ def test_overrides_and_options_of_an_export(make_run, tmp_path, wav):
 
 # --------------------------------------------------------------------- passing on
 def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
-    from s3prl_sb import launching
+    from s3prl_sb.commands import launching
     from s3prl_sb.superb import plan
 
     runs = plan.make(["fbank"], ["KS"], {"KS": {"data_folder": "/x"}}, {}, tmp_path)
@@ -857,8 +857,8 @@ def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
 
 
 def test_a_search_that_somebody_sends_is_data(tmp_path, canary):
-    from s3prl_sb.arguments import parse
-    from s3prl_sb.configuration import Configuration
+    from s3prl_sb.startup.arguments import parse
+    from s3prl_sb.startup.configuration import Configuration
     from s3prl_sb.superb import plan
 
     data = {"KS": {"data_folder": "/x"}}
@@ -874,7 +874,7 @@ def test_a_search_that_somebody_sends_is_data(tmp_path, canary):
 
 
 def test_a_recipe_takes_the_flag_and_keeps_the_code(tmp_path, write, canary):
-    from s3prl_sb.experiment import start
+    from s3prl_sb.startup.experiment import start
 
     path = write(OWN + "# settings\n")
     recipe = tmp_path / "recipe.yaml"

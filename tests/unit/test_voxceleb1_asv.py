@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from s3prl_sb.audio import headers
 from s3prl_sb.brains import caching, opening
 from s3prl_sb.brains.verification import VerificationBrain
 from s3prl_sb.corpora.voxceleb1_asv import (
@@ -18,7 +19,7 @@ from s3prl_sb.corpora.voxceleb1_asv import (
     prepare_voxceleb1_asv,
     trial_lists,
 )
-from s3prl_sb.dataio import headers, manifest, trials
+from s3prl_sb.dataio import manifest, trials
 from s3prl_sb.dataio.manifest import ManifestError
 
 PATH = "id10270/video/00001.wav"

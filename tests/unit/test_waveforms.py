@@ -8,12 +8,12 @@ import pytest
 import soundfile
 import torch
 
+from s3prl_sb.audio.resampling import resample
+from s3prl_sb.audio.waveforms import AudioError, batched, waveforms
 from s3prl_sb.dataio.audio import AudioFileError
-from s3prl_sb.dataio.resampling import resample
-from s3prl_sb.dataio.waveforms import AudioError, batched, waveforms
 from s3prl_sb.identity.code import code_of
+from s3prl_sb.lobes.cards.hub import HubUpstream
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.hub import HubUpstream
 
 SAMPLES = 4000
 

@@ -12,11 +12,11 @@ import zipfile
 import pytest
 import torch
 
-from s3prl_sb.lobes.upstreams import archives, values
-from s3prl_sb.lobes.upstreams.building import converted
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError, load_weights, read
+from s3prl_sb.lobes.checkpoints import archives, values
+from s3prl_sb.lobes.checkpoints.building import converted
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, load_weights, read
+from s3prl_sb.lobes.checkpoints.values import is_finite
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.values import is_finite
 
 
 def weights():
@@ -216,7 +216,7 @@ TINY |= {"position_kernel": 8, "position_groups": 2, "conv_layers": [[8, 10, 5]]
 @pytest.fixture
 def folder(tmp_path):
     """A converted HuBERT."""
-    from s3prl_sb.lobes.upstreams.conversion import convert
+    from s3prl_sb.lobes.cards.conversion import convert
 
     card = tmp_path / "tiny.yaml"
     card.write_text(
@@ -318,7 +318,7 @@ def test_an_index_says_how_many_bytes_there_are(tmp_path):
     """Which is a large number, but makes no network."""
     from safetensors.torch import save_file
 
-    from s3prl_sb.lobes.upstreams.huggingface_folder import weights as read_weights
+    from s3prl_sb.lobes.checkpoints.huggingface_folder import weights as read_weights
 
     parts = {}
     for name in ("a", "b"):
@@ -337,7 +337,7 @@ def test_an_index_says_how_many_bytes_there_are(tmp_path):
 @pytest.mark.parametrize("family", ["renaming", "huggingface_folder"])
 def test_whole_numbers_that_a_reader_computes_with(family):
     """Weight norm is multiplied out, after which they would be weights as any other."""
-    from s3prl_sb.lobes.upstreams import huggingface_folder, renaming
+    from s3prl_sb.lobes.checkpoints import huggingface_folder, renaming
 
     name = "encoder.positions.convolutions.0.weight"
     norm = {f"{name}_v": torch.ones(4, 4, 3), f"{name}_g": torch.ones(1, 1, 3)}

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from s3prl_sb import experiment, resources
+from s3prl_sb import resources
 from s3prl_sb.errors import UserError
+from s3prl_sb.startup import experiment
 
 KS = resources.recipes()["SUPERB/KS"] / "hparams/train.yaml"
 

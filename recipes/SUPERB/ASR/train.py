@@ -18,8 +18,8 @@ from s3prl_sb.corpora.librispeech import prepare_librispeech
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.experiment import start
 from s3prl_sb.metrics.transcription import cer, wer
+from s3prl_sb.startup.experiment import start
 
 
 class SpeechRecognition(CTCBrain):

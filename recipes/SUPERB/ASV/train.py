@@ -19,7 +19,7 @@ from s3prl_sb.corpora.voxceleb1_asv import (
     prepare_voxceleb1_asv,
     trial_lists,
 )
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class SpeakerVerification(VerificationBrain):

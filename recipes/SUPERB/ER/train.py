@@ -17,7 +17,7 @@ from s3prl_sb.brains.folds import cross_validate
 from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.iemocap import SESSIONS, prepare_iemocap
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class EmotionRecognition(ClassificationBrain):

@@ -18,7 +18,7 @@ from s3prl_sb.corpora.fluent_speech_commands import (
     prepare_fluent_speech_commands,
     prepare_intent_tables,
 )
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class IntentClassification(IntentBrain):

@@ -16,7 +16,7 @@ from s3prl_sb.brains.classification import ClassificationBrain, classification_s
 from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class KeywordSpotting(ClassificationBrain):

@@ -18,8 +18,8 @@ from s3prl_sb.corpora.lexicon import prepare_phone_tables
 from s3prl_sb.corpora.librispeech import find_lexica, prepare_librispeech
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.experiment import start
 from s3prl_sb.metrics.transcription import per
+from s3prl_sb.startup.experiment import start
 
 
 class PhonemeRecognition(CTCBrain):

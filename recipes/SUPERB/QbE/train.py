@@ -18,7 +18,7 @@ from s3prl_sb.corpora.quesst14 import (
     prepare_quesst14,
     read_trials,
 )
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class QueryByExample(RetrievalBrain):

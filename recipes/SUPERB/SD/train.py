@@ -19,7 +19,7 @@ from s3prl_sb.corpora.libri2mix import prepare_libri2mix_sd
 from s3prl_sb.corpora.segment_tables import prepare_segment_tables
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity, check_median
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 CORPORA = {"libri2mix": prepare_libri2mix_sd, "ami": prepare_ami_sd}
 

@@ -18,7 +18,7 @@ from s3prl_sb.corpora.audio_snips import prepare_audio_snips
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import prepare_slot_tables, with_slots
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class SlotFilling(SlotFillingBrain):

@@ -16,7 +16,7 @@ from s3prl_sb.brains.classification import ClassificationBrain, classification_s
 from s3prl_sb.brains.running import run
 from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.experiment import start
+from s3prl_sb.startup.experiment import start
 
 
 class SpeakerIdentification(ClassificationBrain):

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from s3prl_sb import progress
 from s3prl_sb.corpora.espeak import SAMPLE_RATE, voices
-from s3prl_sb.files import FileError, read_json
-from s3prl_sb.parts import Part, recover
+from s3prl_sb.storage.files import FileError, read_json
+from s3prl_sb.storage.parts import Part, recover
+from s3prl_sb.terminal import progress
 
 VERSION = 2  # raise it when the same parameters give other files
 RECORD = "toy.json"

@@ -6,7 +6,7 @@ A card is an entry of a YAML file that builds a module::
         source: https://…/hubert_base_ls960.pt
 
 The published ones lie in ``hparams/upstreams``; a card of your own is a file
-of the same form. It is data, unless it is trusted: see :mod:`s3prl_sb.trust`.
+of the same form. It is data, unless it is trusted: see :mod:`s3prl_sb.foreign.trust`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -21,12 +21,12 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.files import FileError, read_yaml
 from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
 from s3prl_sb.foreign.document import ArgumentError
 from s3prl_sb.foreign.tags import set_tag
-from s3prl_sb.nodes import line_of, tag
-from s3prl_sb.trust import given, is_trusted, require
+from s3prl_sb.foreign.trust import given, is_trusted, require
+from s3prl_sb.hyperyaml.nodes import line_of, tag
+from s3prl_sb.storage.files import FileError, read_yaml
 
 __all__ = ["UnknownUpstream", "card", "card_file", "load", "names", "title"]
 
@@ -59,7 +59,7 @@ def load(name, trust=False, **overrides):
 
     Raises
     ------
-    s3prl_sb.trust.TrustError
+    s3prl_sb.foreign.trust.TrustError
         If a card would run code and is not trusted.
 
     Example
@@ -74,7 +74,7 @@ def load(name, trust=False, **overrides):
         key: os.fspath(value) if isinstance(value, os.PathLike) else value
         for key, value in overrides.items()
     }
-    from s3prl_sb import constructors
+    from s3prl_sb.schema import constructors
 
     with given(trust):
         entries = {"upstream": card(name, **overrides)}
@@ -112,7 +112,7 @@ def card(name, trust=False, **overrides):
     ------
     UnknownUpstream
         With the nearest names.
-    s3prl_sb.trust.TrustError
+    s3prl_sb.foreign.trust.TrustError
         As for :func:`load`.
 
     Example
@@ -277,7 +277,7 @@ def _allowed(entries, entry, file):
     node = entries[entry]
     if file.parent == _published():  # nothing to ask, and nothing to import for it
         return node
-    from s3prl_sb import constructors
+    from s3prl_sb.schema import constructors
 
     def where(line):
         return f"'{file}', line {line or line_of(entries, entry)}: {entry}: "

@@ -13,18 +13,19 @@ import re
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.upstreams import checkpoints, huggingface_folder
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.features import KaldiFeatures
-from s3prl_sb.lobes.upstreams.vision_transformer import (
+from s3prl_sb.lobes.checkpoints import huggingface_folder
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
     configured,
     from_timm,
     joined_tokens,
 )
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 
 #: Mean and standard deviation of AudioSet's log mel features.
 MEAN, STD = -4.2677393, 4.5689974

@@ -1,7 +1,7 @@
 """The contract of every upstream, and the execution of ragged batches.
 
 An upstream turns waveforms into a list of hidden states. Its promises, each
-one checked by :func:`s3prl_sb.lobes.upstreams.check.check_upstream`:
+one checked by :func:`s3prl_sb.lobes.cards.check.check_upstream`:
 
 1. *The same features in any company.* What an utterance gets does not depend
    on the rest of the batch nor on padding (1e-5 relative, fp32).
@@ -25,13 +25,15 @@ import itertools
 
 import torch
 
-from s3prl_sb.constructors import flags, parameters
-from s3prl_sb.dataio.waveforms import AudioError, padded, waveforms
+from s3prl_sb.audio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
+from s3prl_sb.lobes.checkpoints import values
+from s3prl_sb.lobes.networks import adapters
+from s3prl_sb.lobes.networks.products import Products
 from s3prl_sb.lobes.precision import single_precision
-from s3prl_sb.lobes.upstreams import adapters, finiteness, values
-from s3prl_sb.lobes.upstreams.products import Products
-from s3prl_sb.messages import Counted
+from s3prl_sb.lobes.upstreams import finiteness
+from s3prl_sb.schema.constructors import flags, parameters
+from s3prl_sb.terminal.messages import Counted
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -93,7 +95,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     adapter : dict, optional
         Of a Transformer that is not frozen: train only small adapters in it,
         ``{"kind": "lora", "rank": 8}``; all options:
-        :func:`s3prl_sb.lobes.upstreams.adapters.insert`.
+        :func:`s3prl_sb.lobes.networks.adapters.insert`.
 
     Example
     -------
@@ -251,7 +253,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         wavs : list, or one waveform
             Names of audio files; numpy arrays or tensors, [samples] or of several
             channels, floats or integers: all that
-            :func:`s3prl_sb.dataio.waveforms.waveforms` takes.
+            :func:`s3prl_sb.audio.waveforms.waveforms` takes.
         sample_rate : int, optional
             Hz of the arrays and tensors, which are resampled. Default: the upstream's.
 

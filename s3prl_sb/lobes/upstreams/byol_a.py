@@ -15,11 +15,11 @@ import torch
 import torchaudio.functional
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm2d
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 SAMPLE_RATE, N_FFT, HOP, N_MELS = 16000, 1024, 160, 64
 #: Mean and standard deviation of log mel energies, those of S3PRL.

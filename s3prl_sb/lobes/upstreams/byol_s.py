@@ -15,17 +15,17 @@ import re
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, initialize, read_source
-from s3prl_sb.lobes.upstreams.byol_a import AudioNtt, check_sizes, in_parts, log_mel
-from s3prl_sb.lobes.upstreams.byol_s_networks import (
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.byol_s_networks import (
     HEAD_SIZE,
     ChannelNorm,
     Cvt,
     ResNetish,
 )
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.byol_a import AudioNtt, check_sizes, in_parts, log_mel
 
 WIN_LENGTH = 400  # of the spectrum, in samples
 #: By the names of S3PRL: the network, and its published sizes.

@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.upstreams.apc import TimeMajor
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 #: Kernel size, stride and padding of each convolution.
 CONVOLUTIONS = [(10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1)]

@@ -14,7 +14,9 @@ import re
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.apc import (
     AUDIO,
     OverKaldi,
@@ -23,8 +25,6 @@ from s3prl_sb.lobes.upstreams.apc import (
     defaults,
     held,
 )
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 
 #: S3PRL's names of the weights, and ours.
 NAMES = {

@@ -15,16 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
+from s3prl_sb.lobes.networks.encoder import Encoder
+from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.apc import AUDIO, complete, held
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, initialize, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.encoder import Encoder
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
-from s3prl_sb.lobes.upstreams.renaming import bare
-from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import fairseq_weights
 
 #: Of these the network consists; quantizer and reconstruction are pre-training's.
 USED = re.compile(r"(post_extract_proj|encoder)\.")

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.encoder import EncoderLayer
+from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, initialize, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.encoder import EncoderLayer
-from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.vq_wav2vec import Coder, VqWav2Vec
 from s3prl_sb.lobes.upstreams.wav2vec import complete
 

@@ -13,15 +13,15 @@ import dataclasses
 
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.building import initialize
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.distilled import Distilled
-from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import initialize
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     conv_layers,
     fairseq_weights,
 )
+from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
+from s3prl_sb.lobes.upstreams.distilled import Distilled
 
 #: Options of a checkpoint that this class has one choice for.
 ONLY = {

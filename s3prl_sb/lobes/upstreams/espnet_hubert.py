@@ -15,18 +15,18 @@ Authors
 
 import re
 
-from s3prl_sb.files import FileError, read_yaml
 from s3prl_sb.identity.opened import opened
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.fetch import fetch
-from s3prl_sb.lobes.upstreams.torchaudio_layout import (
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.fetch import fetch
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.torchaudio_layout import (
     STRIDES,
     looks_like_torchaudio,
     read_torchaudio,
 )
-from s3prl_sb.lobes.upstreams.transformer import CONV_LAYERS
+from s3prl_sb.lobes.networks.transformer import CONV_LAYERS
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
+from s3prl_sb.storage.files import FileError, read_yaml
 
 CONFIG = "config.yaml"
 PREFIXES = ("encoder.hubert_pretrain_model.wav2vec2.", "encoder.hubert_pretrain_model.")
@@ -64,7 +64,7 @@ def read_espnet(path, architecture=None):
     -------
     config : dict
         Entries of
-        :class:`~s3prl_sb.lobes.upstreams.transformer.TransformerConfig`.
+        :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
     weights : dict
         Of a ``SpeechTransformer``.
 
@@ -118,7 +118,7 @@ def read_config(path):
     -------
     dict
         Entries of
-        :class:`~s3prl_sb.lobes.upstreams.transformer.TransformerConfig`.
+        :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
 
     Raises
     ------
@@ -193,7 +193,7 @@ class EspnetHubert(Wav2Vec2):
         The weights: a file, a folder with them and ``config.yaml``, or an
         address. None: a random network of ``config``.
     config : dict, optional
-        Entries of :class:`~s3prl_sb.lobes.upstreams.transformer.TransformerConfig`
+        Entries of :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`
         that differ from the base model; only without ``source``.
     architecture : str, optional
         The ``config.yaml`` of the weights or its address. Needed only if none

@@ -17,15 +17,15 @@ import torch
 import torchaudio.compliance.kaldi
 import torchaudio.functional
 
-from s3prl_sb.lobes.upstreams import values
-from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
-from s3prl_sb.lobes.upstreams.dynamics import (
+from s3prl_sb.lobes.checkpoints import values
+from s3prl_sb.lobes.networks.dynamics import (
     add_deltas,
     fill_deltas,
     gathered,
     normalize,
     normalize_in_place,
 )
+from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
 
 KALDI = {
     "fbank": torchaudio.compliance.kaldi.fbank,

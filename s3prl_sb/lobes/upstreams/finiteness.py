@@ -7,7 +7,7 @@ Authors
 import torch
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.lobes.upstreams.values import is_finite
+from s3prl_sb.lobes.checkpoints.values import is_finite
 
 #: Audio is within [-1, 1]; what is louder than this is no audio, but numbers.
 LOUDEST = 1e5

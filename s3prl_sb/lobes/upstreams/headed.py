@@ -10,11 +10,11 @@ from pathlib import Path
 
 from torch import nn
 
-from s3prl_sb.files import write_safetensors
+from s3prl_sb.lobes.checkpoints.building import build
+from s3prl_sb.lobes.checkpoints.reading import load_weights
 from s3prl_sb.lobes.upstreams import card, load
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build
-from s3prl_sb.lobes.upstreams.checkpoints import load_weights
+from s3prl_sb.storage.files import write_safetensors
 
 #: How the names of the inner upstream's weights start.
 INNER = "upstream.network."

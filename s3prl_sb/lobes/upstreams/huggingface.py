@@ -9,7 +9,7 @@ library; this is the way to what is not: w2v-BERT 2.0
 the many models of the known architectures that others have published.
 
 Code that comes with a checkpoint is never run, and a pickle only through
-:mod:`s3prl_sb.lobes.upstreams.checkpoints`.
+:mod:`s3prl_sb.lobes.checkpoints.reading`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -21,14 +21,14 @@ import torch
 from torch import nn
 
 from s3prl_sb.errors import MissingExtra
-from s3prl_sb.lobes.upstreams import (
+from s3prl_sb.lobes.checkpoints import (
     huggingface_folder,
     language_adapters,
     sample_rates,
 )
+from s3prl_sb.lobes.checkpoints.building import build
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
 from s3prl_sb.lobes.upstreams.huggingface_inputs import (
     StackedMel,
     Waveforms,
@@ -225,7 +225,7 @@ def read_folder(folder, target_lang=None):
         ``pytorch_model.bin``, in one file or in several), and, if the model
         came with it, ``preprocessor_config.json`` or ``processor_config.json``.
     target_lang : str, optional
-        See :func:`~s3prl_sb.lobes.upstreams.huggingface_folder.weights`.
+        See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
 
     Returns
     -------

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 import torchaudio.functional
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 
 

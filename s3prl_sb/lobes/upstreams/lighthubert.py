@@ -15,16 +15,16 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.distilled import Distilled
-from s3prl_sb.lobes.upstreams.renaming import bare
-from s3prl_sb.lobes.upstreams.sample_rates import USUAL, stated_in
-from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.sample_rates import USUAL, stated_in
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     conv_layers,
     fairseq_weights,
 )
+from s3prl_sb.lobes.networks.transformer import TransformerConfig
+from s3prl_sb.lobes.upstreams.distilled import Distilled
 
 #: Of the sub-network of each supernet: size, size of the feed-forward, heads.
 SUBNETS = {"small": (384, 1536, 6), "base": (640, 2560, 10)}

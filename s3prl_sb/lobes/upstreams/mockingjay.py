@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
+from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.upstreams.features import from_s3prl
-from s3prl_sb.lobes.upstreams.transformer import TransformerConfig
 
 #: S3PRL's names of the weights, and ours. Applied from first to last.
 NAMES = {

@@ -13,14 +13,11 @@ import re
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import (
-    apc,
-    checkpoints,
-    mockingjay,
-    transformer_checkpoints,
-)
-from s3prl_sb.lobes.upstreams.building import read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints import transformer_checkpoints
+from s3prl_sb.lobes.checkpoints.building import read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.upstreams import apc, mockingjay
 from s3prl_sb.lobes.upstreams.headed import INNER, Headed, complete
 
 #: S3PRL's names of the head's weights, and ours.

@@ -13,19 +13,20 @@ import ast
 import dataclasses
 import re
 
-from s3prl_sb.lobes.upstreams import checkpoints, sample_rates
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.multires_transformer import (
-    MultiresConfig,
-    MultiresTransformer,
-)
-from s3prl_sb.lobes.upstreams.renaming import bare
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import (
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints import sample_rates
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_config,
     fairseq_weights,
 )
+from s3prl_sb.lobes.networks.multires_transformer import (
+    MultiresConfig,
+    MultiresTransformer,
+)
+from s3prl_sb.lobes.upstreams.base import Upstream
 
 #: Weights that only pre-training uses.
 TRAINING = re.compile(r"(mask_emb$|final_projs\.|label_embs_concat\.|target_glus\.)")

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
+from s3prl_sb.lobes.networks.packing import along_time
 from s3prl_sb.lobes.upstreams.apc import (
     AUDIO,
     Apc,
@@ -23,9 +26,6 @@ from s3prl_sb.lobes.upstreams.apc import (
     defaults,
     read_s3prl,
 )
-from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.packing import along_time
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 #: S3PRL's names of the weights, and ours.

@@ -21,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints.fetch import fetch
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.batch_norm import FixedBatchNorm1d
-from s3prl_sb.lobes.upstreams.building import build, initialize, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.fetch import fetch
 
 SAMPLE_RATE = 16000
 #: The filters' least edge and least width, in Hz.

@@ -19,16 +19,16 @@ import torch.nn.functional as F
 import torchaudio.compliance.kaldi
 import torchaudio.functional
 
-from s3prl_sb.lobes.upstreams import checkpoints
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.vision_transformer import (
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
     configured,
     from_timm,
 )
+from s3prl_sb.lobes.upstreams.base import Upstream
 
 BANDS, N_FFT, WIN = 128, 1024, 800
 RATE = 32000  # Hz, of the network

@@ -34,11 +34,11 @@ from speechbrain.nnet.attention import RelPosEncXL
 from speechbrain.processing.features import InputNormalization
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import renamed
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.renaming import renamed
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "swish": Swish}
 

@@ -10,15 +10,15 @@ Authors
 
 import re
 
-from s3prl_sb.lobes.upstreams import checkpoints
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.vision_transformer import from_timm, joined_tokens
 from s3prl_sb.lobes.upstreams.ast import (
     Ast,
     require,
     transformer_weights,
     without_module,
 )
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.vision_transformer import from_timm, joined_tokens
 
 #: From one patch to the next, by size of the patches, after pre-training.
 STRIDES = {(16, 16): [10, 10], (128, 2): [128, 1]}

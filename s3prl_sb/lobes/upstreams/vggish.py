@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints, values
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints import values
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.fetch import fetch
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.fetch import fetch
 
 SAMPLE_RATE, WINDOW, HOP, N_FFT = 16000, 400, 160, 512
 FRAMES, N_MELS = 96, 64  # of the spectrogram in one example

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.wav2vec import (
     ACTIVATIONS,
     FRONT_END,
@@ -172,7 +172,7 @@ class Coder(nn.Module):
 
     Example
     -------
-    >>> from s3prl_sb.lobes.upstreams.building import build
+    >>> from s3prl_sb.lobes.checkpoints.building import build
     >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
     >>> coder = build(lambda: Coder(config)).half()
     >>> x, vectors = coder(torch.randn(2, 160))

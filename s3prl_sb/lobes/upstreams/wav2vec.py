@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.upstreams import checkpoints, sample_rates
+from s3prl_sb.lobes.checkpoints import reading as checkpoints, sample_rates
+from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import conv_layers
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build, read_source
-from s3prl_sb.lobes.upstreams.checkpoints import CheckpointError
-from s3prl_sb.lobes.upstreams.renaming import bare
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import conv_layers
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 #: fairseq's names of the weights, and ours.

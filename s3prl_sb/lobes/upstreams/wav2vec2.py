@@ -8,11 +8,11 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.lobes.upstreams import language_adapters, sample_rates
+from s3prl_sb.lobes.checkpoints import language_adapters, sample_rates
+from s3prl_sb.lobes.checkpoints.building import build
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import read_transformer
+from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.building import build
-from s3prl_sb.lobes.upstreams.transformer import SpeechTransformer, TransformerConfig
-from s3prl_sb.lobes.upstreams.transformer_checkpoints import read_transformer
 
 #: ``feature_selection`` as S3PRL calls it.
 SELECTIONS = {

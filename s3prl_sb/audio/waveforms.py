@@ -1,0 +1,285 @@
+"""Audio as people hand it over: from files, arrays and tensors to waveforms.
+
+The door of all that is called from Python with audio of one's own: ``extract`` and the
+call of an upstream with a list, ``torch.hub``, the models of
+:mod:`s3prl_sb.inference`. What can be meant in two ways is refused in words.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import numbers
+import os
+
+import torch
+
+from s3prl_sb.errors import UserError
+
+# What is cached, trained or tested with is read by LoadAudio.
+COMPUTES = False
+
+#: A recording has at most so many channels, and far more samples.
+MOST_CHANNELS = 64
+SAMPLES_A_CHANNEL = 16
+#: Integers that audio comes in: what zero is, and full scale.
+FULL_SCALE = {
+    torch.uint8: (128, 2**7),
+    torch.int8: (0, 2**7),
+    torch.int16: (0, 2**15),
+    torch.int32: (0, 2**31),
+}
+#: Floats are within [-1, 1], a little above after processing; not this.
+LOUD = 32.0
+TAKES = "a file name, a numpy array or a tensor of one waveform, or a list of them"
+
+
+class AudioError(UserError, ValueError):
+    """Audio that no features can be computed from, or that may mean several things.
+
+    Arguments
+    ---------
+    index : int or None
+        Position of the utterance in the batch; None: it is in no list.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, index, reason):
+        place = "the audio" if index is None else f"utterance {index} of the batch"
+        super().__init__(f"{place} {reason}")
+        self.index, self.reason = index, reason
+
+
+def waveforms(audio, wanted, sample_rate=None):
+    """Makes mono waveforms of one sample rate of whatever holds audio.
+
+    Arguments
+    ---------
+    audio : str, os.PathLike, numpy.ndarray, torch.Tensor, or a list of them
+        Names of files of any rate; waveforms [samples], or of several channels,
+        [channels, samples] or [samples, channels], whose mean is taken. Integers of 8,
+        16 and 32 bits are scaled by their full scale; floats are within [-1, 1].
+    wanted : int
+        Hz, that all of them get.
+    sample_rate : int, optional
+        Hz of the arrays and tensors; files say it themselves. Default: ``wanted``.
+
+    Returns
+    -------
+    list of torch.Tensor
+        [samples_i], float32; of one waveform that is no list a list of one.
+
+    Raises
+    ------
+    AudioError
+        For what is no audio, or could be several things: a tensor of two dimensions
+        that is in no list may be a batch, or channels.
+    s3prl_sb.dataio.audio.AudioFileError
+        For a file that cannot be read.
+
+    Example
+    -------
+    >>> stereo = torch.randint(-999, 999, (8000, 2), dtype=torch.int16)
+    >>> [list(wav.shape) for wav in waveforms([stereo], 16000, sample_rate=8000)]
+    [[16000]]
+    >>> waveforms(torch.zeros(4, 8000), 16000)
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.audio.waveforms.AudioError: the audio is a tensor [4, 8000]: 4 …
+    """
+    rate = _rate(sample_rate, wanted)
+    if isinstance(audio, (list, tuple)):
+        if not audio:
+            raise AudioError(None, "is an empty list: give one waveform or more.")
+        found = []
+        for index, item in enumerate(audio):
+            try:
+                found.append(_waveform(item, wanted, rate))
+            except AudioError as error:
+                raise AudioError(index, error.reason) from error.__cause__
+        return found
+    if _is_array(audio) and len(audio.shape) == 2 and 1 not in audio.shape:
+        first, shape = audio.shape[0], list(audio.shape)
+        raise AudioError(
+            None,
+            f"is a tensor {shape}: {first} utterances, or channels of one? Give "
+            "list(wavs) for utterances, [wav] for one of several channels; a padded "
+            "batch goes into upstream(wavs, wav_lens).",
+        )
+    return [_waveform(audio, wanted, rate)]
+
+
+def padded(wavs):
+    """A batch of waveforms.
+
+    Arguments
+    ---------
+    wavs : list of torch.Tensor
+        [samples_i].
+
+    Returns
+    -------
+    wavs : torch.Tensor
+        [batch, samples], zero after the end of each.
+    lens : torch.Tensor
+        [batch], relative lengths, in float64: exact also for hours of audio.
+
+    Example
+    -------
+    >>> wavs, lens = padded([torch.ones(4), torch.ones(3)])
+    >>> wavs[1].tolist(), lens.tolist()
+    ([1.0, 1.0, 1.0, 0.0], [1.0, 0.75])
+    """
+    longest = max(len(wav) for wav in wavs)
+    samples = torch.tensor([len(wav) for wav in wavs], dtype=torch.float64)
+    batch = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+    return batch, samples / max(longest, 1)
+
+
+def batched(audio, lens, rate):
+    """A batch as it is, or made of whatever else :func:`waveforms` takes.
+
+    Arguments
+    ---------
+    audio : torch.Tensor or list
+        [batch, samples], of any device; or audio of other kinds.
+    lens : torch.Tensor or None
+        [batch], relative lengths of a batch.
+    rate : int
+        Hz of a batch, and that everything else gets.
+
+    Returns
+    -------
+    wavs : torch.Tensor
+        [batch, samples].
+    lens : torch.Tensor or None
+        [batch], relative lengths.
+
+    Raises
+    ------
+    AudioError
+        As :func:`waveforms`; and for lengths of what is no batch.
+
+    Example
+    -------
+    >>> batched([torch.ones(4), torch.ones(2)], None, 16000)[1].tolist()
+    [1.0, 0.5]
+    """
+    if isinstance(audio, torch.Tensor) and audio.dim() == 2:
+        return audio, lens
+    if lens is not None:
+        raise AudioError(None, "has wav_lens, and is no padded batch [batch, samples].")
+    return padded(waveforms(audio, rate))
+
+
+def _rate(sample_rate, wanted):
+    if sample_rate is None:
+        return wanted
+    number = isinstance(sample_rate, numbers.Real) and sample_rate is not True
+    if not number or sample_rate != sample_rate // 1:
+        raise AudioError(None, f"has the sample_rate {sample_rate!r}: give whole Hz.")
+    return int(sample_rate)
+
+
+def _is_array(audio):
+    return isinstance(audio, torch.Tensor) or (
+        hasattr(audio, "__array__") and hasattr(audio, "shape")
+    )
+
+
+def _waveform(audio, wanted, rate):
+    """[samples] of one waveform or file."""
+    if isinstance(audio, (str, os.PathLike)):
+        return _file(os.fspath(audio), wanted)
+    if not _is_array(audio) or not len(audio.shape):
+        raise AudioError(None, f"is {_kind(audio)}. Give {TAKES}.")
+    if 0 in audio.shape:
+        raise AudioError(None, "is empty")
+    wav = _mono(_scaled(_tensor(audio)))
+    if not torch.isfinite(wav).all():
+        raise AudioError(None, "holds samples that are NaN or infinite")
+    loudest = float(wav.detach().abs().max())
+    if loudest > LOUD:
+        raise AudioError(
+            None,
+            f"holds samples of up to {loudest:.5g}: audio is within -1 and 1. Divide "
+            "it by its full scale (32768 of 16 bits), or give integers.",
+        )
+    if rate == wanted:
+        return wav
+    from s3prl_sb.audio.resampling import resample
+
+    try:
+        return resample(wav.cpu(), rate, wanted)
+    except ValueError as error:
+        raise AudioError(None, f"has {error}.") from error
+
+
+def _file(path, wanted):
+    from s3prl_sb.dataio.audio import LoadAudio
+
+    if not isinstance(path, str) or not os.path.isfile(path):
+        raise AudioError(None, f"is {path!r}, which is no file. Give {TAKES}.")
+    return LoadAudio(wanted).load(os.path.basename(path), path)
+
+
+def _tensor(audio):
+    """A tensor of numbers that are real."""
+    if not isinstance(audio, torch.Tensor):
+        import numpy as np
+
+        array = np.asarray(audio)
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+            array = array.astype("float64")  # torch has none that is longer
+        if array.dtype.kind not in "iufb":
+            given = f"an array of {array.dtype}"
+            raise AudioError(None, f"is {given}: audio is of real numbers.")
+        # In the machine's order of bytes, and not to be changed by anybody else.
+        audio = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), "C"))
+    if audio.is_complex() or audio.is_sparse:
+        raise AudioError(None, f"is of {audio.dtype}: audio is of real numbers.")
+    return audio
+
+
+def _scaled(wav):
+    """Floats, of integers by their full scale."""
+    if wav.is_floating_point():
+        return wav.float()
+    if wav.dtype not in FULL_SCALE:
+        kinds = ", ".join(str(kind).split(".")[1] for kind in FULL_SCALE)
+        raise AudioError(
+            None,
+            f"is of {wav.dtype}, whose full scale nobody knows. Give {kinds}, or "
+            "floats within -1 and 1.",
+        )
+    zero, scale = FULL_SCALE[wav.dtype]
+    return (wav.float() - zero) / scale
+
+
+def _mono(wav):
+    """[samples]: the mean of channels, wherever they stand."""
+    if wav.dim() == 1:
+        return wav
+    few, many = min(wav.shape), max(wav.shape)
+    unclear = few > 1 and (few > MOST_CHANNELS or many < few * SAMPLES_A_CHANNEL)
+    if wav.dim() != 2 or unclear:
+        raise AudioError(
+            None,
+            f"has the shape {list(wav.shape)}: give [samples], [channels, samples] or "
+            f"[samples, channels], with {SAMPLES_A_CHANNEL} times as many samples as "
+            f"channels at least, of which there are {MOST_CHANNELS} at most.",
+        )
+    return wav.mean(0 if wav.shape[0] == few else 1)
+
+
+def _kind(audio):
+    """What somebody has given, in words."""
+    if audio is None:
+        return "None"
+    if isinstance(audio, dict):
+        return "a dict: of a data set's audio give its array, and its sample_rate="
+    if isinstance(audio, (list, tuple)):
+        return f"a {type(audio).__name__} inside of a list"
+    if isinstance(audio, (bool, int, float, complex)) or _is_array(audio):
+        return "a single number: of a list of numbers make an array or a tensor first"
+    return f"of the type {type(audio).__name__}"

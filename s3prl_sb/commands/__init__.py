@@ -1,0 +1,1 @@
+"""The verbs of ``s3prl-sb``."""

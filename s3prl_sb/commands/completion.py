@@ -1,0 +1,205 @@
+"""What the shell offers on Tab: verbs, recipes and their keys, upstreams.
+
+``s3prl-sb completion bash`` prints a script for the shell's start-up file. The script
+asks ``s3prl-sb completion words …``, which reads names and imports nothing heavy.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+from pathlib import Path
+
+from s3prl_sb import resources
+from s3prl_sb.corpora.toys import TOYS
+from s3prl_sb.runs.tasks import TASKS
+
+SHELLS = ("bash", "zsh", "fish")
+WORDS = "words"
+#: Options of SpeechBrain, and ours, that every recipe takes.
+OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
+OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
+KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
+DOWNLOAD = re.compile(r'^    "(\w+)": ', re.M)
+BASH = """\
+# s3prl-sb completion bash >> ~/.bashrc
+_s3prl_sb() {
+    local IFS=$'\\n'
+    COMPREPLY=($(s3prl-sb completion words "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+}
+complete -o default -F _s3prl_sb s3prl-sb
+"""
+ZSH = """\
+# s3prl-sb completion zsh >> ~/.zshrc
+_s3prl_sb() {
+    local -a found
+    found=(${(f)"$(s3prl-sb completion words "${(@)words[2,$CURRENT]}" 2>/dev/null)"})
+    if (( $#found )); then compadd -a found; else _files; fi
+}
+compdef _s3prl_sb s3prl-sb
+"""
+FISH = """\
+# s3prl-sb completion fish > ~/.config/fish/completions/s3prl-sb.fish
+function __s3prl_sb
+    set -l before (commandline -opc)
+    set -l now (commandline -ct)
+    s3prl-sb completion words $before[2..-1] "$now" 2>/dev/null
+end
+complete -c s3prl-sb -a '(__s3prl_sb)'
+"""
+
+
+def script(shell):
+    """The script of a shell.
+
+    Arguments
+    ---------
+    shell : str
+        One of :data:`SHELLS`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> "complete -o default" in script("bash")
+    True
+    """
+    return {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
+
+
+def candidates(words, parser):
+    """What the last word may become.
+
+    Arguments
+    ---------
+    words : list of str
+        Of the command line, without the program; the last one may be empty.
+    parser : argparse.ArgumentParser
+        Of all verbs.
+
+    Returns
+    -------
+    list of str
+        Nothing: the shell offers files.
+    """
+    words = list(words) or [""]
+    *before, now = words
+    found = _candidates(before, now, _verbs(parser))
+    return [word for word in found if word.startswith(now)]
+
+
+def _candidates(before, now, verbs):
+    if not before:
+        return list(verbs)
+    verb, *rest = before
+    last = rest[-1] if rest else ""
+    if verb not in verbs:
+        return []
+    if verb == "run":
+        return upstreams() if last == "--upstream" else _of_recipe(rest, now)
+    actions = verbs[verb]._actions
+    if now.startswith("-"):
+        return [option for a in actions for option in a.option_strings]
+    options = [(i, word) for i, word in enumerate(rest) if word.startswith("-")]
+    place, option = options[-1] if options else (0, None)
+    for action in actions:
+        takes = action.nargs in ("+", "*") or (action.nargs != 0 and option == last)
+        if option in action.option_strings and takes:
+            given = rest[place + 1 :]
+            return [v for v in _of_option(verb, action) if v not in given]
+    if not rest and verb in ("toy", "download"):
+        return TOYS if verb == "toy" else downloads()
+    if verb == "completion":
+        return [] if rest else list(SHELLS)
+    return upstreams() if verb in ("check", "convert", "upstreams") else []
+
+
+def _of_option(verb, action):
+    """What an option of a verb takes; a flag takes nothing."""
+    if "--upstream" in action.option_strings:
+        return upstreams()
+    if (verb, action.dest) == ("superb", "tasks"):
+        return [*TASKS, "all"]
+    return [str(choice) for choice in action.choices or ()]
+
+
+def _of_recipe(rest, now):
+    known = resources.recipes()
+    if not rest:
+        if now.startswith("-"):
+            return ["--list", "--help"]
+        short = [name.rpartition("/")[2] for name in known]
+        return [*known, *short, *(name.lower() for name in short if now == now.lower())]
+    if not now.startswith("-"):
+        return []
+    from s3prl_sb.commands.launching import find
+    from s3prl_sb.errors import UserError
+
+    try:
+        folder = known[find(rest[0], known)]
+    except UserError:
+        return list(OF_EVERY_RECIPE)
+    return [*(f"--{key}" for key in keys(folder)), *OF_EVERY_RECIPE]
+
+
+def keys(folder):
+    """The keys of a recipe, without reading its YAML as such.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Of the recipe.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> "total_steps" in keys(resources.recipes()["SUPERB/KS"])
+    True
+    """
+    text = (folder / "hparams" / "train.yaml").read_text("utf-8")
+    return KEY.findall(text)
+
+
+def upstreams():
+    """The names of all published cards.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> "hubert_base" in upstreams()
+    True
+    """
+    folder = resources.folder("hparams") / "upstreams"
+    texts = (path.read_text("utf-8") for path in sorted(folder.glob("*.yaml")))
+    return sorted({name for text in texts for name in KEY.findall(text)})
+
+
+def downloads():
+    """The corpora that ``s3prl-sb download`` knows, without importing how.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> "librispeech" in downloads()
+    True
+    """
+    text = (
+        Path(__file__).parents[1].joinpath("corpora", "downloads.py").read_text("utf-8")
+    )
+    return DOWNLOAD.findall(text)
+
+
+def _verbs(parser):
+    """Verbs to their parsers."""
+    return next(a.choices for a in parser._actions if isinstance(a.choices, dict))

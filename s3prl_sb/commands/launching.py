@@ -1,0 +1,138 @@
+"""How the command line becomes a recipe, or says what one can be told.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+import sys
+
+from s3prl_sb import resources
+from s3prl_sb.errors import UserError
+from s3prl_sb.terminal.messages import near
+
+HELP = """s3prl-sb run {name} --key value …
+The keys, their defaults, and what they take; arguments in braces are given as
+--head '{{hidden_size: 64}}'. Or write a YAML file of your own, which begins as
+{path}
+and comes first: s3prl-sb run {name} mine.yaml …
+
+{text}
+
+--name NAME puts a second setting beside the default output_folder: …/<seed>-NAME.
+Options of SpeechBrain: --device, --precision, --debug, --noprogressbar and others, see
+https://speechbrain.readthedocs.io
+S3PRL_SB_TRACEBACK=1 shows where an error comes from.
+"""
+
+
+def run(name, rest):
+    """Becomes a recipe's train.py, or prints its keys.
+
+    Arguments
+    ---------
+    name : str
+        Of the recipe, as :func:`find` takes it.
+    rest : list of str
+        The command line after it; with ``--help`` nothing is run.
+
+    Returns
+    -------
+    int
+        The exit status, if it does not become the recipe.
+    """
+    found = resources.recipes()
+    try:
+        name = find(name, found)
+    except UserError as error:
+        print(f"s3prl-sb: {error}", file=sys.stderr)
+        return 1
+    if not rest or not rest[0].endswith((".yaml", ".yml")):
+        rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
+    if {"-h", "--help"} & set(rest):
+        from s3prl_sb.commands import recipe_help
+
+        try:
+            text = recipe_help.text(rest[0])
+        except UserError as error:
+            print(f"s3prl-sb: {error}", file=sys.stderr)
+            return 1
+        print(HELP.format(name=name, path=rest[0], text=text), end="")
+        return 0
+    script = str(found[name] / "train.py")
+    command = [sys.executable, "-m", "s3prl_sb.startup.starting", script, *rest]
+    # Threads that wait for work should not burn a core meanwhile.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+class UnknownRecipe(UserError, ValueError):
+    """A name that no recipe has, or several."""
+
+
+def find(name, known):
+    """The whole name of a recipe.
+
+    Arguments
+    ---------
+    name : str
+        Such as "SUPERB/KS", or its last part; upper and lower case do not matter.
+    known : iterable of str
+        The names that there are.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UnknownRecipe
+        With the names that are near, and all.
+
+    Example
+    -------
+    >>> find("ks", ["SUPERB/KS", "SUPERB/ASR"])
+    'SUPERB/KS'
+    """
+    known = list(known)
+    if name in known:
+        return name
+    wanted = name.strip("/").lower()
+    found = [other for other in known if other.lower() == wanted]
+    last = {other: other.rpartition("/")[2].lower() for other in known}
+    found = found or [other for other in known if last[other] == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnknownRecipe(f"'{name}' may be {' or '.join(found)}: give all of it.")
+    lower = {key: other for other in known for key in (other.lower(), last[other])}
+    hint = near(wanted, list(lower))
+    if hint.startswith("Did you mean"):
+        names = hint.removeprefix("Did you mean ").rstrip("?").split(" or ")
+        names = dict.fromkeys(lower[other] for other in names)
+        hint = f"Did you mean {' or '.join(names)}? There are: {', '.join(known)}."
+    else:
+        hint = f"There are: {', '.join(known)}."
+    raise UnknownRecipe(f"no recipe '{name}'. {hint}")
+
+
+def listed():
+    """All recipes, a line each: the name, and what its train.py says it is.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> [line for line in listed() if line.startswith("SUPERB/KS")]
+    ['SUPERB/KS   keyword spotting: which of twelve words a second of audio is']
+    """
+    rows = {}
+    for name, folder in resources.recipes().items():
+        text = (folder / "train.py").read_text("utf-8").partition('"""')[2]
+        about = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
+        rows[name] = about.removeprefix(name.partition("/")[0]).strip()
+    width = max(map(len, rows), default=0)
+    return [f"{name:{width}}  {about}" for name, about in rows.items()]

@@ -1,0 +1,1 @@
+"""HyperPyYAML documents: their nodes, tags and lines."""

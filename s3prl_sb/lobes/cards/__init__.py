@@ -1,0 +1,1 @@
+"""Cards: the catalogue of upstreams, and what is done with a card."""

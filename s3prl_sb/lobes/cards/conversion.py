@@ -1,0 +1,260 @@
+"""Any supported checkpoint as safetensors with a card: ``s3prl-sb convert``.
+
+A conversion is a folder of two files. ``model.safetensors`` holds the weights
+under our names, and the configuration as metadata, from which
+:func:`~s3prl_sb.lobes.checkpoints.building.read_source` builds the network
+again. ``card.yaml`` names the class and its arguments, so that the folder
+serves wherever the name of an upstream does: ``--upstream folder/card.yaml``.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import copy
+import dataclasses
+import io
+import json
+import re
+from pathlib import Path
+
+import torch
+
+from s3prl_sb import own
+from s3prl_sb.errors import printable
+from s3prl_sb.foreign import trust
+from s3prl_sb.lobes.cards.sources import SourceError, is_card, of_checkpoint
+from s3prl_sb.lobes.upstreams import card, card_file, load
+from s3prl_sb.lobes.upstreams import title as title_of
+from s3prl_sb.storage.files import write_safetensors, write_text
+from s3prl_sb.storage.parts import Part, recover
+from s3prl_sb.storage.yaml_texts import yaml_parser
+
+MODEL, CARD = "model.safetensors", "card.yaml"
+#: How an upstream is loaded to be converted: as its checkpoint is.
+AS_IT_IS = {"freeze": True, "precision": "fp32", "adapter": None}
+
+
+class ConversionError(SourceError):
+    """What cannot be converted, and why."""
+
+
+def convert(source, destination, upstream=None, force=False):
+    """Writes a checkpoint as safetensors with a card, and verifies both.
+
+    Arguments
+    ---------
+    source : str
+        The checkpoint: a file, a folder, an address or an id of Hugging Face.
+        Or the name or the file of a card, for its own checkpoint.
+    destination : str
+        Folder to make. It appears when it is whole.
+    upstream : str, optional
+        Name or file of a card of the checkpoint's family; its other arguments
+        go along. Default: the first class that can read the checkpoint, see
+        :func:`~s3prl_sb.lobes.cards.sources.classes`.
+    force : bool
+        Whether an earlier conversion there may be replaced.
+
+    Returns
+    -------
+    card : pathlib.Path
+        What to give as ``--upstream``.
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        As loaded from it.
+
+    Raises
+    ------
+    SourceError
+        If nothing can read the checkpoint.
+    ConversionError
+        If it does not come back the same, or the destination cannot be used.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> tiny = "mine: !new:s3prl_sb.lobes.upstreams.mockingjay.Tera\\n"
+    >>> tiny += "    config: {transformer: {hidden_size: 24, num_hidden_layers: 1}}\\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "mine.yaml").write_text(tiny)
+    ...     card, upstream = convert(folder + "/mine.yaml", folder + "/converted")
+    ...     sorted(path.name for path in card.parent.iterdir())
+    ['card.yaml', 'model.safetensors']
+    """
+    destination = Path(destination).expanduser().resolve()
+    recover(destination)
+    _check_destination(destination, force)
+    node, name, model, file = _loaded(source, upstream)
+    network = getattr(model, "network", None)
+    if not isinstance(network, torch.nn.Module) or not network.state_dict():
+        raise ConversionError(
+            f"'{upstream or source}' is a {type(model).__name__}, which has no "
+            "weights: there is nothing to convert."
+        )
+    with Part(destination) as part:
+        _check_destination(destination, force)  # another may have come first
+        part.path.mkdir()
+        about = {"class": _tag(node), "config": _config(model)}
+        _save(network, about, part.path / MODEL)
+        is_own = _copy_module(_tag(node), file, part.path)
+        text = f"# Written by s3prl-sb convert {_told(source)}\n{_yaml(name, node)}"
+        write_text(part.path / CARD, text)
+        with trust.given(is_own):  # it has just been run from elsewhere
+            again = _verified(part.path / CARD, model)
+        part.publish()
+    return destination / CARD, again
+
+
+def _loaded(source, upstream):
+    """Card's node, name, upstream and file (None: no card) of a checkpoint."""
+    if upstream is not None:
+        options = {"source": _resolved(source)}
+    elif is_card(source):
+        upstream, options = source, {}
+    if upstream is not None:
+        node = card(upstream, **options)
+        fixed = {k: v for k, v in AS_IT_IS.items() if k in node}
+        model = load(upstream, **options, **fixed)
+        return node, title_of(upstream), model, card_file(upstream)
+    model = of_checkpoint(source)
+    kind = type(model)
+    node = _node(f"!new:{kind.__module__}.{kind.__qualname__}")
+    return node, _name(source), model, None
+
+
+def _resolved(source):
+    """Paths in a card count from the card, those given here from where we are."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def _node(tag):
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.tag import Tag
+
+    node = CommentedMap()
+    node.yaml_set_ctag(Tag(suffix=tag))
+    return node
+
+
+def _tag(node):
+    """The class of a card, as its author writes it."""
+    return own.plain_names(node.tag.value.removeprefix("!new:"))
+
+
+def _name(source):
+    """The name of a card for a checkpoint."""
+    last = re.split("[?#]", str(source))[0].rstrip("/").rsplit("/", 1)[-1]
+    name = re.sub(r"\W+", "_", re.sub(r"\.[a-z]+$", "", last)).strip("_")
+    return name if name[:1].isalpha() else f"model_{name}".rstrip("_")
+
+
+def _told(source):
+    """A source in a comment, without what may be private in it."""
+    told = str(source).split("?")[0]
+    told = told if "://" in told else told.rstrip("/").rsplit("/", 1)[-1]
+    return printable(told)
+
+
+def _config(model):
+    config = getattr(model, "config", None)
+    config = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
+    try:
+        return json.loads(json.dumps(config))
+    except (TypeError, ValueError) as error:
+        raise ConversionError(
+            f"The configuration of {type(model).__name__} does not fit into JSON: "
+            f"{error}"
+        ) from error
+
+
+def _save(network, about, path):
+    """Weights, each in a storage of its own."""
+    weights, storages = {}, set()
+    for name, tensor in network.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage()
+        if storage.nbytes() != tensor.nbytes or storage.data_ptr() in storages:
+            tensor = tensor.clone()
+        storages.add(tensor.untyped_storage().data_ptr())
+        weights[name] = tensor
+    write_safetensors(path, weights, about)
+
+
+def _yaml(name, node):
+    """The text of a card of the conversion."""
+    result = _node(f"!new:{_tag(node)}")
+    result["source"] = MODEL
+    for key, value in node.items():
+        # Other files, a dictionary say, are in the network by now.
+        if key != "source" and not _is_file(value):
+            result[key] = value
+    stream = io.StringIO()
+    yaml = yaml_parser()
+    yaml.indent(mapping=4, sequence=4, offset=2)
+    yaml.dump({name: result}, stream)
+    return stream.getvalue()
+
+
+def _is_file(value):
+    values = value if isinstance(value, list) else [value]
+    return any(
+        isinstance(v, str)
+        and (re.match("https?://", v) or (v and Path(v).expanduser().is_file()))
+        for v in values
+    )
+
+
+def _copy_module(tag, file, folder):
+    """Takes along the class of a card of one's own, with all that it imports from its
+    folder; whether there is one."""
+    source = file.parent.resolve() if file else None
+    name = (
+        own.place(source, tag) if source and not tag.startswith("s3prl_sb.") else None
+    )
+    if name is not None:
+        own.copy(source, name, folder)
+    return name is not None
+
+
+def _verified(path, model):
+    """The upstream of a conversion, if its features are the original's."""
+    try:
+        fixed = {k: v for k, v in AS_IT_IS.items() if k in card(path)}
+        again = load(path, **fixed)
+    except Exception as error:  # a class of one's own may raise anything
+        raise ConversionError(
+            f"{type(model).__name__} cannot read what was converted, so nothing was "
+            "written. Does it read its source through building.read_source? "
+            f"{error}"
+        ) from error
+    for one, other in zip(_features(model), _features(again)):
+        # Not a number is one here.
+        if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
+            raise ConversionError(
+                f"{type(model).__name__} gives other features from what was "
+                "converted, so nothing was written. Its config and network are not "
+                "all that it takes."
+            )
+    return again
+
+
+def _features(upstream):
+    """Hidden states of noise."""
+    # Rounding depends on where weights lie; those of a copy lie as any others'.
+    upstream = copy.deepcopy(upstream)
+    samples, lens = int(1.3 * upstream.sample_rate), torch.tensor([1.0, 0.4])
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        return upstream(0.1 * torch.randn(2, samples, generator=random), lens)[0]
+
+
+# ------------------------------------------------------------------ destination
+def _check_destination(folder, force):
+    if folder.exists() and not folder.is_dir():
+        raise ConversionError(f"'{folder}' is a file.")
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if present and not force:
+        raise ConversionError(
+            f"'{folder}' is not empty. --force replaces a conversion in it, and "
+            "leaves other files."
+        )

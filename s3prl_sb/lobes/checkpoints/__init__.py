@@ -1,0 +1,1 @@
+"""Reading checkpoints: formats, names of weights, networks with weights."""

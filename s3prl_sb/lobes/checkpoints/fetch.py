@@ -1,0 +1,237 @@
+"""From the address of a checkpoint to a local file.
+
+Downloads land in ``$S3PRL_SB_CACHE`` (default ``~/.cache/s3prl_sb``), are
+resumed after an interruption and appear under their name only when whole.
+With ``S3PRL_SB_OFFLINE=1`` nothing is downloaded: the error says which file
+goes where.
+
+A source is one address or a list of them, of which the first that gives the
+file is taken. An address may end with the hash of its file::
+
+    source:
+        - https://one.org/model.pt#sha256=6f0c…  # 64 hexadecimal digits
+        - https://another.org/model.pt
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import hashlib
+import http.client
+import os
+import re
+from pathlib import Path
+
+from s3prl_sb.errors import UserError
+from s3prl_sb.identity import opened
+from s3prl_sb.lobes.checkpoints.reading import digest
+from s3prl_sb.resources import cache_folder
+from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage.files import MissingFile
+from s3prl_sb.storage.locks import Lock
+from s3prl_sb.storage.remote_files import offline
+
+#: What files hold is known by their content, so how they are found and read is no
+#: part of an identity; see :mod:`s3prl_sb.identity.code`.
+COMPUTES = False
+
+#: What a folder of Hugging Face needs to hold; the rest is not downloaded.
+HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin"]
+HF_FILES += ["*.ckpt", "*.txt"]
+#: What there may be a thousand of: MMS' adapters, one file a language.
+HF_LEFT_OUT = ["adapter.*"]
+WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
+
+class FetchError(UserError, OSError):
+    """A checkpoint that is neither here nor can be downloaded."""
+
+
+def fetch(source):
+    """The local file or folder of a checkpoint, downloaded if need be.
+
+    Arguments
+    ---------
+    source : str or list of str
+        A file or folder, an ``http(s)://`` address, or the id of a Hugging
+        Face repository (``"facebook/hubert-base-ls960"``). After
+        ``#sha256=`` the hash of the file: any other file is an error. Of a
+        list, what is here already is preferred, then the order counts.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    FileNotFoundError
+        For a local path that does not exist.
+    FetchError
+        If it cannot be downloaded, or is not what it should be. For a list it
+        says so of each.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+    ...     str(fetch(["absent.pt", file.name])) == file.name
+    True
+    """
+    one = isinstance(source, (str, os.PathLike))
+    sources = list(map(os.fspath, [source] if one else source))
+    if not sources:
+        raise FetchError("The list of sources is empty.")
+    errors = {}
+    for get in (_here, _elsewhere):
+        for item in sources:
+            try:
+                path = None if item in errors else get(*_split(item))
+            except OSError as error:
+                errors[item] = error
+            else:
+                if path is not None:
+                    opened.named(source, path)
+                    return path
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    raise FetchError(
+        f"None of the {len(errors)} sources gives the checkpoint:\n"
+        + "\n".join(f"- {error}" for error in errors.values())
+    )
+
+
+def fetch_more(source, names):
+    """Downloads what :func:`fetch` leaves out of a repository of Hugging Face, into
+    the same folder.
+
+    Arguments
+    ---------
+    source : str or list of str
+        As for :func:`fetch`; anything but an id is left alone.
+    names : list of str
+        Of the files, of which some need not be there.
+
+    Raises
+    ------
+    FetchError
+        If the repository cannot be had.
+    """
+    for item in source if isinstance(source, (list, tuple)) else [source]:
+        address, _ = _split(os.fspath(item))
+        if _is_id(address) and not Path(address).expanduser().exists():
+            _snapshot(address, allow_patterns=names)
+
+
+def forget(source):
+    """Deletes what was downloaded of a source, unless one is offline.
+
+    Arguments
+    ---------
+    source : str or list of str
+        As for :func:`fetch`; anything that is no address is left alone.
+    """
+    for item in source if isinstance(source, (list, tuple)) else [source]:
+        address, _ = _split(str(item))
+        if _is_url(address) and not offline():
+            _target(address).unlink(missing_ok=True)
+
+
+def _split(source):
+    """The address, and the hash that its file must have, or None."""
+    address, mark, sha256 = source.partition("#sha256=")
+    if mark and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise FetchError(f"'{source}': after #sha256= go 64 hexadecimal digits.")
+    return address, sha256.lower() or None
+
+
+def _is_url(address):
+    return re.match(r"https?://", address) is not None
+
+
+def _is_id(address):
+    looks_like_id = re.fullmatch(r"[\w.-]+/[\w.-]+", address) is not None
+    return looks_like_id and Path(address).suffix not in WEIGHTS
+
+
+def _here(address, sha256):
+    """Its file or folder, if it needs no network."""
+    path = _target(address) if _is_url(address) else Path(address).expanduser()
+    if not path.exists():
+        return None
+    if sha256 and (found := digest(path)) != sha256:
+        raise FetchError(
+            f"'{path}' is not the published file: its SHA-256 is {found}, not "
+            f"{sha256}. Delete it and try again."
+        )
+    return path
+
+
+def _elsewhere(address, sha256):
+    """Its file or folder from the network."""
+    if _is_url(address):
+        return _download(address, sha256)
+    if not _is_id(address):
+        raise MissingFile(
+            f"No checkpoint at '{address}'. A source is a file, a folder, an "
+            "http(s) address or a Hugging Face id such as "
+            "'facebook/hubert-base-ls960'."
+        )
+    if sha256:
+        raise FetchError(f"'{address}' is a folder; #sha256= is for single files.")
+    return _snapshot(address, allow_patterns=HF_FILES, ignore_patterns=HF_LEFT_OUT)
+
+
+def _target(url):
+    """The cache file of an address: readable, and unique."""
+    name = re.sub(r"[^\w.-]", "_", re.split("[?#]", url)[0].rsplit("/", 1)[-1])
+    key = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return cache_folder() / f"{key}-{name[-100:] or 'checkpoint'}"
+
+
+def _download(url, sha256):
+    target = _target(url)
+    if offline():
+        raise FetchError(
+            f"Offline, and {url} is not in the cache. Download it elsewhere, "
+            f"and either put it at '{target}' or point the upstream at it "
+            "with its `source`."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Lock(f"{target}.lock"):  # several processes want it at once
+            if not target.exists():
+                part = target.with_name(target.name + ".part")
+                transfer.complete(url, part, name=target.name[17:])
+                if sha256 and (found := digest(part)) != sha256:
+                    transfer.discard(part)
+                    raise FetchError(
+                        f"{url} gives another file than the published one: its "
+                        f"SHA-256 is {found}, not {sha256}."
+                    )
+                os.replace(part, target)
+                transfer.record(part).unlink(missing_ok=True)
+    except transfer.TransferError as error:
+        raise FetchError(str(error)) from error
+    except FetchError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise FetchError(
+            f"Cannot download {url}: {error}. Run again to resume, or download "
+            f"it elsewhere and put it at '{target}'."
+        ) from error
+    return target
+
+
+def _snapshot(repository, **patterns):
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(repository, local_files_only=offline(), **patterns)
+        )
+    except Exception as error:  # the library raises a dozen unrelated kinds
+        raise FetchError(
+            f"'{repository}' is no local path, and as a Hugging Face "
+            f"repository it cannot be had: {error} Download it elsewhere and "
+            "point `source` at the folder."
+        ) from error

@@ -1,0 +1,147 @@
+"""Folders in Hugging Face's layout of wav2vec 2.0 and its descendants.
+
+``config.json`` and the weights. Their networks are the same, under other names:
+the folder is read by itself, the library ``transformers`` is not needed. (For
+all its other models: ``huggingface.py``.)
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+
+from s3prl_sb.lobes.checkpoints import huggingface_folder
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import renamed
+
+#: Its model types, and what the weights of each begin with.
+PREFIXES = {
+    "wav2vec2": "wav2vec2.",
+    "hubert": "hubert.",
+    "wavlm": "wavlm.",
+    "unispeech-sat": "unispeech_sat.",
+    "data2vec-audio": "data2vec_audio.",
+}
+NAMES = [
+    (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"front_end.convolutions.\1."),
+    (r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"front_end.norms.\1."),
+    (r"feature_projection\.layer_norm\.", "front_end_norm."),
+    (r"feature_projection\.projection\.", "projection."),
+    (r"encoder\.pos_conv_embed\.conv\.", "encoder.positions.convolutions.0."),
+    (r"encoder\.pos_conv_embed\.layers\.(\d+)\.conv\.",
+     r"encoder.positions.convolutions.\1."),
+    (r"encoder\.layer_norm\.", "encoder.norm."),
+    (r"encoder\.(layers\.\d+)\.attention\.q_proj\.", r"encoder.\1.attention.query."),
+    (r"encoder\.(layers\.\d+)\.attention\.k_proj\.", r"encoder.\1.attention.key."),
+    (r"encoder\.(layers\.\d+)\.attention\.v_proj\.", r"encoder.\1.attention.value."),
+    (r"encoder\.(layers\.\d+)\.attention\.out_proj\.",
+     r"encoder.\1.attention.output."),
+    (r"encoder\.(layers\.\d+)\.attention\.gru_rel_pos_linear\.",
+     r"encoder.\1.attention.gate."),
+    (r"encoder\.(layers\.\d+)\.attention\.gru_rel_pos_const$",
+     r"encoder.\1.attention.gate_scale"),
+    (r"encoder\.(layers\.\d+)\.attention\.rel_attn_embed\.",
+     r"encoder.\1.attention.buckets.table."),
+    (r"encoder\.(layers\.\d+)\.layer_norm\.", r"encoder.\1.attention_norm."),
+    (r"encoder\.(layers\.\d+)\.feed_forward\.intermediate_dense\.",
+     r"encoder.\1.expand."),
+    (r"encoder\.(layers\.\d+)\.feed_forward\.output_dense\.",
+     r"encoder.\1.contract."),
+    (r"encoder\.(layers\.\d+)\.final_layer_norm\.", r"encoder.\1.ffn_norm."),
+    (r"encoder\.(layers\.\d+)\.adapter_layer\.norm\.",
+     r"encoder.\1.language_adapter.norm."),
+    (r"encoder\.(layers\.\d+)\.adapter_layer\.linear_1\.",
+     r"encoder.\1.language_adapter.contract."),
+    (r"encoder\.(layers\.\d+)\.adapter_layer\.linear_2\.",
+     r"encoder.\1.language_adapter.expand."),
+]  # fmt: skip
+
+
+def read_huggingface(folder, target_lang=None):
+    """Reads such a folder.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+    target_lang : str, optional
+        See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
+
+    Returns
+    -------
+    config : dict
+        Entries of
+        :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
+    weights : dict
+        Of a ``SpeechTransformer``.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds another model, or a variant that is not supported.
+    """
+    hf = huggingface_folder.entries(folder, target_lang)
+    kind = hf.get("model_type")
+    if kind not in PREFIXES:
+        raise CheckpointError(
+            f"'{folder}' holds a {kind}, none of: {', '.join(PREFIXES)}. For other "
+            "models of Hugging Face use the class huggingface.HuggingFace."
+        )
+    if not hf.get("feat_proj_layer_norm", True) or hf.get("conv_pos_batch_norm"):
+        raise CheckpointError(
+            f"'{folder}' is of a variant that this class does not build. Use the class "
+            "huggingface.HuggingFace."
+        )
+    for option, plain_value in (
+        ("hidden_act", "gelu"),
+        ("feat_extract_activation", "gelu"),
+        ("layer_norm_eps", 1e-5),
+    ):
+        if hf.get(option, plain_value) != plain_value:
+            raise CheckpointError(
+                f"'{folder}' has {option}: {hf[option]}, and this class builds "
+                f"{plain_value} only. Use the class huggingface.HuggingFace."
+            )
+    config, prefixes = _config(hf, kind), [PREFIXES[kind]]
+    has_adapters = "adapter_size" in config
+    found = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
+    return config, renamed(found, NAMES, re.compile("(?!)"))
+
+
+def _config(hf, kind):
+    """Entries of a :class:`TransformerConfig`."""
+    data2vec, preprocessor = kind == "data2vec-audio", hf["preprocessor"]
+    config = dict(
+        conv_layers=[
+            list(layer)
+            for layer in zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])
+        ],
+        conv_norm="layer" if data2vec else hf.get("feat_extract_norm", "group"),
+        conv_bias=hf.get("conv_bias", False),
+        hidden_size=hf["hidden_size"],
+        ffn_size=hf["intermediate_size"],
+        num_layers=hf["num_hidden_layers"],
+        num_heads=hf["num_attention_heads"],
+        norm_first=not data2vec and hf.get("do_stable_layer_norm", False),
+        attention="gated_relative" if kind == "wavlm" else "plain",
+        position_kernel=hf.get("num_conv_pos_embeddings", 128),
+        position_groups=hf.get("num_conv_pos_embedding_groups", 16),
+        normalize_wav=bool(preprocessor.get("do_normalize", True)),
+        normalize_eps=1e-7,
+        dropout=hf.get("hidden_dropout", 0.1),
+        attention_dropout=hf.get("attention_dropout", 0.1),
+        activation_dropout=hf.get("activation_dropout", 0.0),
+        input_dropout=hf.get("feat_proj_dropout", 0.0),
+    )
+    if preprocessor.get("sampling_rate") is not None:
+        config["sample_rate"] = preprocessor["sampling_rate"]
+    if config["norm_first"] and hf.get("adapter_attn_dim") is not None:
+        config["adapter_size"] = hf["adapter_attn_dim"]
+        config["target_lang"] = hf.get("target_lang")
+    if data2vec:  # several convolutions, of one kernel each
+        config["position_depth"] = hf.get("num_conv_pos_embeddings", 5)
+        kernel = hf.get("conv_pos_kernel_size", 19)
+        config["position_kernel"] = kernel * config["position_depth"]
+    if kind == "wavlm":
+        config["num_buckets"] = hf.get("num_buckets", 320)
+        config["max_distance"] = hf.get("max_bucket_distance", 800)
+    return config

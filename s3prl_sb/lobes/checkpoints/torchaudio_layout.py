@@ -1,0 +1,119 @@
+"""State dicts of torchaudio's wav2vec 2.0, HuBERT and WavLM.
+
+What ``torchaudio.pipelines`` downloads: the weights alone. The sizes follow
+from them; that the large models (layer norm in the convolutions) normalize
+waveforms and norm first is the rule in all of torchaudio's pipelines, as are
+heads of 64.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+
+from s3prl_sb.lobes.checkpoints.renaming import renamed
+
+TRAINING = re.compile(r"(aux\.|mask_generator\.|logit_generator\.)")
+NAMES = [
+    (r"feature_extractor\.conv_layers\.(\d+)\.conv\.", r"front_end.convolutions.\1."),
+    (r"feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"front_end.norms.\1."),
+    (r"encoder\.feature_projection\.layer_norm\.", "front_end_norm."),
+    (r"encoder\.feature_projection\.projection\.", "projection."),
+    (r"encoder\.transformer\.pos_conv_embed\.conv\.",
+     "encoder.positions.convolutions.0."),
+    (r"encoder\.transformer\.layer_norm\.", "encoder.norm."),
+]  # fmt: skip
+#: The same for what follows ``encoder.transformer.layers.<number>.``
+LAYER = [
+    (r"attention\.q_proj\.", "attention.query."),
+    (r"attention\.k_proj\.", "attention.key."),
+    (r"attention\.v_proj\.", "attention.value."),
+    (r"attention\.(attention\.)?out_proj\.", "attention.output."),
+    (r"attention\.gru_rel_pos_linear\.", "attention.gate."),
+    (r"attention\.gru_rel_pos_const$", "attention.gate_scale"),
+    (r"attention\.rel_attn_embed\.", "attention.buckets.table."),
+    (r"layer_norm\.", "attention_norm."),
+    (r"feed_forward\.intermediate_dense\.", "expand."),
+    (r"feed_forward\.output_dense\.", "contract."),
+    (r"final_layer_norm\.", "ffn_norm."),
+]
+FIRST = "feature_extractor.conv_layers.0.conv.weight"
+PREFIX = "encoder.transformer.layers."
+#: Strides cannot be read from weights; all the pipelines have these.
+STRIDES = (5, 2, 2, 2, 2, 2, 2)
+
+
+def looks_like_torchaudio(content):
+    """Whether this is such a state dict.
+
+    Arguments
+    ---------
+    content : dict
+        Of a file.
+
+    Returns
+    -------
+    bool
+    """
+    return FIRST in content and any(str(name).startswith(PREFIX) for name in content)
+
+
+def read_torchaudio(content):
+    """The configuration and the weights.
+
+    Arguments
+    ---------
+    content : dict
+        The state dict.
+
+    Returns
+    -------
+    config : dict
+        Entries of
+        :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
+    weights : dict
+        Of a ``SpeechTransformer``.
+    """
+    weights = {}
+    for name, tensor in content.items():
+        if ".attention.attention.in_proj_" in name:
+            for part, rows in zip("qkv", tensor.chunk(3)):
+                weights[name.replace("attention.in_proj_", f"{part}_proj.")] = rows
+        else:
+            weights[name] = tensor
+    layer = [
+        (
+            r"encoder\.transformer\.layers\.(\d+)\." + theirs,
+            rf"encoder.layers.\1.{ours}",
+        )
+        for theirs, ours in LAYER
+    ]
+    weights = renamed(weights, [*layer, *NAMES], TRAINING)
+    convolutions = [
+        weights[f"front_end.convolutions.{i}.weight"] for i in range(len(STRIDES))
+    ]
+    large = "front_end.norms.1.weight" in weights
+    positions = weights["encoder.positions.convolutions.0.weight"]
+    expand = weights["encoder.layers.0.expand.weight"]
+    ffn_size, hidden_size = expand.shape
+    table = weights.get("encoder.layers.0.attention.buckets.table.weight")
+    config = dict(
+        conv_layers=[
+            [len(weight), weight.shape[2], stride]
+            for weight, stride in zip(convolutions, STRIDES)
+        ],
+        conv_norm="layer" if large else "group",
+        conv_bias="front_end.convolutions.0.bias" in weights,
+        hidden_size=hidden_size,
+        ffn_size=ffn_size,
+        num_layers=len({n.split(".")[2] for n in weights if ".layers." in n}),
+        num_heads=max(1, hidden_size // 64) if table is None else table.shape[1],
+        norm_first=large,
+        attention="plain" if table is None else "gated_relative",
+        position_kernel=positions.shape[2],
+        position_groups=hidden_size // positions.shape[1],
+        normalize_wav=large,
+    )
+    if table is not None:
+        config["num_buckets"] = len(table)
+    return config, weights

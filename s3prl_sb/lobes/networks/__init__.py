@@ -1,0 +1,1 @@
+"""Networks and their parts, which several families are built of."""

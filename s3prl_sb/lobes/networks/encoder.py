@@ -1,0 +1,270 @@
+"""The encoder of wav2vec 2.0 and its descendants, over packed frames.
+
+Linear layers run over the frames of all utterances at once, attention and
+convolutions over each utterance by itself (``packing.py``).
+
+Papers: Vaswani et al., "Attention Is All You Need",
+https://arxiv.org/abs/1706.03762; Baevski et al., "wav2vec 2.0",
+https://arxiv.org/abs/2006.11477.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s3prl_sb.lobes.networks.attention import (
+    BucketedDistances,
+    GatedRelativeAttention,
+    RotaryAttention,
+    SelfAttention,
+    TransformerXLAttention,
+)
+from s3prl_sb.lobes.networks.conformer import ConformerLayer
+from s3prl_sb.lobes.networks.front_end import gelu
+from s3prl_sb.lobes.networks.packing import along_time, windows
+
+ACTIVATIONS = {"gelu": gelu, "relu": F.relu, "swish": F.silu}
+#: Rows of a feed-forward that are expanded at a time where no gradient needs
+#: them: as fast as all at once, in memory that does not grow with the audio.
+FFN_ROWS = 1024
+
+
+class LanguageAdapter(nn.Module):
+    """What MMS learns for one language: a bottleneck after each layer, with a norm
+    before it. Pratap et al., "Scaling Speech Technology to 1,000+ Languages",
+    https://arxiv.org/abs/2305.13516.
+
+    Arguments
+    ---------
+    config : TransformerConfig
+        Its ``hidden_size`` and ``adapter_size``.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.networks.transformer import TransformerConfig
+    >>> config = TransformerConfig(hidden_size=12, num_heads=2, norm_first=True,
+    ...     adapter_size=4)
+    >>> LanguageAdapter(config)(torch.randn(7, 12)).shape
+    torch.Size([7, 12])
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.contract = nn.Linear(config.hidden_size, config.adapter_size)
+        self.expand = nn.Linear(config.adapter_size, config.hidden_size)
+
+    def forward(self, x):
+        """[frames, hidden_size] -> what is added to them."""
+        return self.expand(F.relu(self.contract(self.norm(x))))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward over packed frames.
+
+    Arguments
+    ---------
+    config : TransformerConfig
+        Sizes and options.
+    attention : torch.nn.Module, optional
+        Takes and gives packed frames. None: without positions.
+    """
+
+    def __init__(self, config, attention=None):
+        super().__init__()
+        size, eps = config.hidden_size, config.norm_eps
+        self.config = config
+        self.activation = ACTIVATIONS[config.activation]
+        self.attention = attention or SelfAttention(
+            size, config.num_heads, config.attention_dropout
+        )
+        self.attention_norm = nn.LayerNorm(size, eps)
+        self.expand = nn.Linear(size, config.ffn_size)
+        self.contract = nn.Linear(config.ffn_size, size)
+        self.ffn_norm = nn.LayerNorm(size, eps)
+        self.language_adapter = None  # or a LanguageAdapter, where norm_first
+
+    def forward(self, x, frames):
+        """One layer.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [total_frames, hidden_size].
+        frames : list of int
+            Frames of each utterance.
+
+        Returns
+        -------
+        x : torch.Tensor
+            [total_frames, hidden_size].
+        ffn : torch.Tensor
+            The same, of the feed-forward alone, before the residual.
+        """
+        if self.config.norm_first:
+            x = x + self._attention(self.attention_norm(x), frames)
+            ffn = self._feed_forward(self.ffn_norm(x))
+            x = x + ffn
+            if self.language_adapter is not None:
+                x = x + self.language_adapter(x)
+            return x, ffn
+        x = self.attention_norm(x + self._attention(x, frames))
+        ffn = self._feed_forward(x)
+        return self.ffn_norm(x + ffn), ffn
+
+    def _attention(self, x, frames):
+        return self._drop(self.attention(x, frames), self.config.dropout)
+
+    def _feed_forward(self, x):
+        if torch.is_grad_enabled() or len(x) <= FFN_ROWS:
+            return self._expanded(x)
+        return torch.cat([self._expanded(rows) for rows in x.split(FFN_ROWS)])
+
+    def _expanded(self, x):
+        x = self._drop(self.activation(self.expand(x)), self.config.activation_dropout)
+        return self._drop(self.contract(x), self.config.dropout)
+
+    def _drop(self, x, p):
+        return F.dropout(x, p, self.training) if self.training and p else x
+
+
+class ConvolutionalPositions(nn.Module):
+    """What tells frames where they are: what a wide convolution sees there.
+
+    Arguments
+    ---------
+    config : TransformerConfig
+        Its ``position_`` entries.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        size, depth = config.hidden_size, config.position_depth
+        kernel = config.position_kernel
+        self.kernel = kernel if depth == 1 else max(3, kernel // depth)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(
+                size,
+                size,
+                self.kernel,
+                padding=self.kernel // 2,
+                groups=config.position_groups,
+            )
+            for _ in range(depth)
+        )
+
+    def forward(self, x, frames):
+        """[total_frames, hidden_size] -> the same."""
+        for convolution in self.convolutions:
+            x = along_time(convolution, x, frames, self.kernel // 2)
+            if len(self.convolutions) > 1:
+                x = F.layer_norm(x, x.shape[-1:])
+            x = gelu(x)
+        return x
+
+
+class Encoder(nn.Module):
+    """Positions and layers: the network after the front-end.
+
+    Arguments
+    ---------
+    config : TransformerConfig
+        Sizes and options.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.networks.transformer import TransformerConfig
+    >>> config = TransformerConfig(hidden_size=32, ffn_size=64, num_layers=2,
+    ...     num_heads=4)
+    >>> states = Encoder(config).eval()(torch.randn(10, 32), [7, 3])
+    >>> [list(state.shape) for state in states]
+    [[10, 32], [10, 32], [10, 32]]
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        conformer = config.layer == "conformer"
+        self.positions = None if conformer else ConvolutionalPositions(config)
+        self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
+        layer = ConformerLayer if conformer else EncoderLayer
+        attention = self._attention(config)
+        self.layers = nn.ModuleList(
+            layer(config, attention(i)) for i in range(config.num_layers)
+        )
+        if config.adapter_size:
+            for module in self.layers:
+                module.language_adapter = LanguageAdapter(config)
+
+    @staticmethod
+    def _attention(config):
+        """A function from the number of a layer to its attention."""
+        p = config.dropout if config.layer == "conformer" else config.attention_dropout
+        sizes = (config.hidden_size, config.num_heads, p)
+        if config.attention == "gated_relative":
+            buckets = BucketedDistances(
+                config.num_heads, config.num_buckets, config.max_distance
+            )
+            return lambda i: GatedRelativeAttention(*sizes, buckets, first=i == 0)
+        kind = {
+            "plain": SelfAttention,
+            "transformer_xl": TransformerXLAttention,
+            "rotary": RotaryAttention,
+        }[config.attention]
+        return lambda i: kind(*sizes)
+
+    def forward(self, x, frames, selection="inputs", window=None):
+        """Hidden states, one at a time.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [total_frames, hidden_size].
+        frames : list of int
+            Frames of each utterance.
+        selection : str
+            "inputs": the input of every layer, then the encoder's output;
+            "outputs": the output of every layer; "ffn": that of its
+            feed-forward before the residual.
+        window : (int, int), optional
+            Run the layers over windows of so many frames that see so many
+            more on either side. None: over whole utterances.
+
+        Yields
+        ------
+        torch.Tensor
+            [total_frames, hidden_size].
+        """
+        if self.positions is not None:
+            x = x + self.positions(x, frames)
+        if not self.config.norm_first:
+            x = self.norm(x)
+        x = F.dropout(x, self.config.dropout, self.training)
+        states = functools.partial(self._states, selection=selection)
+        if window is None or max(frames) <= sum(window):
+            yield from states(x, frames)
+            return
+        rows, sizes, kept = windows(frames, *window)
+        for state in states(x[rows.to(x.device)], sizes):
+            yield state[kept.to(x.device)]
+
+    def _states(self, x, frames, selection):
+        for layer in self.layers:
+            if selection == "inputs":
+                yield x
+            ffn = torch.zeros_like(x) if selection == "ffn" else None
+            if not self._skipped():
+                x, ffn = layer(x, frames)
+            if selection != "inputs":
+                yield x if selection == "outputs" else ffn
+        if selection == "inputs":
+            yield self.norm(x) if self.config.norm_first else x
+
+    def _skipped(self):
+        p = self.config.layerdrop
+        return self.training and p > 0 and torch.rand(()).item() < p

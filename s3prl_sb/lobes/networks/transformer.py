@@ -1,0 +1,235 @@
+"""The network of wav2vec 2.0 and its descendants.
+
+Waveform -> strided convolutions -> projection -> convolutional positions ->
+Transformer encoder. One network for wav2vec 2.0, HuBERT and what follows them;
+what differs between them is a named option.
+
+Everything after the convolutions works on packed frames (``packing.py``). So
+no padding is ever computed, and no mask is needed.
+
+Papers: Baevski et al., "wav2vec 2.0", https://arxiv.org/abs/2006.11477; Hsu et
+al., "HuBERT", https://arxiv.org/abs/2106.07447.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s3prl_sb.lobes.checkpoints.building import initialize
+from s3prl_sb.lobes.networks.attention import GatedRelativeAttention
+from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, Encoder
+from s3prl_sb.lobes.networks.front_end import ConvolutionalFrontEnd
+
+CHOICES = {
+    "conv_norm": ("group", "layer"),
+    "layer": ("transformer", "conformer"),
+    "attention": ("plain", "gated_relative", "transformer_xl", "rotary"),
+    "activation": tuple(ACTIVATIONS),
+}
+CONV_LAYERS = [[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2
+
+
+@dataclasses.dataclass
+class TransformerConfig:
+    """Sizes and options of a :class:`SpeechTransformer`; defaults: base.
+
+    Arguments
+    ---------
+    conv_layers : list of [int, int, int]
+        Channels, kernel size and stride of each convolution.
+    conv_norm : str
+        "group": group norm (one channel a group) after the first convolution,
+        as in base models; "layer": layer norm after each, as in large ones.
+    conv_bias : bool
+        Whether the convolutions have a bias.
+    hidden_size, ffn_size, num_layers, num_heads : int
+        Of the encoder.
+    norm_first : bool
+        Layer norm before attention and feed-forward (large) or after (base).
+    layer : str
+        "transformer", or "conformer", which has no positional convolution.
+    attention : str
+        "plain"; "gated_relative" as in WavLM; "transformer_xl" or "rotary".
+    activation : str
+        Of a Transformer's feed-forward: "gelu", "relu", "swish".
+    norm_eps : float
+        Of the encoder's layer norms.
+    position_kernel, position_groups, position_depth : int
+        Of the positional convolutions: more than one have a layer norm each
+        and share the kernel's length.
+    num_buckets, max_distance : int
+        Of gated relative attention.
+    convolution_kernel : int
+        Of a conformer's layers.
+    adapter_size : int
+        Of the adapters of a language after each layer, as in MMS, where
+        ``norm_first``; 0: none.
+    target_lang : str, optional
+        Whose adapters the weights hold, if that is known.
+    sample_rate : int
+        Of the waveforms, Hz.
+    normalize_wav : bool
+        Whether waveforms are scaled to zero mean and unit variance.
+    normalize_eps : float
+        Added to that variance: fairseq's 1e-5, Hugging Face's 1e-7.
+    dropout, attention_dropout, activation_dropout, input_dropout : float
+        Active only in training mode.
+    layerdrop : float
+        Probability to skip a layer in training mode.
+    """
+
+    conv_layers: list = dataclasses.field(
+        default_factory=lambda: [list(layer) for layer in CONV_LAYERS]
+    )
+    conv_norm: str = "group"
+    conv_bias: bool = False
+    hidden_size: int = 768
+    ffn_size: int = 3072
+    num_layers: int = 12
+    num_heads: int = 12
+    norm_first: bool = False
+    layer: str = "transformer"
+    attention: str = "plain"
+    activation: str = "gelu"
+    norm_eps: float = 1e-5
+    position_kernel: int = 128
+    position_groups: int = 16
+    position_depth: int = 1
+    num_buckets: int = 320
+    max_distance: int = 800
+    convolution_kernel: int = 31
+    adapter_size: int = 0
+    target_lang: str | None = None
+    sample_rate: int = 16000
+    normalize_wav: bool = False
+    normalize_eps: float = 1e-5
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+    input_dropout: float = 0.1
+    layerdrop: float = 0.0
+
+    @classmethod
+    def of(cls, entries):
+        """The configuration with these entries; an unknown one is an error that
+        lists the known ones."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [name for name in entries if name not in known]
+        if unknown:
+            raise ValueError(
+                f"Unknown in config: {', '.join(unknown)}. Known: {', '.join(known)}"
+            )
+        return cls(**entries)
+
+    def __post_init__(self):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, not "
+                    f"'{getattr(self, name)}'"
+                )
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of "
+                f"num_heads {self.num_heads}"
+            )
+        if self.adapter_size and (self.layer != "transformer" or not self.norm_first):
+            raise ValueError("adapter_size is for Transformer layers with norm_first")
+
+
+class SpeechTransformer(nn.Module):
+    """The whole network, from the waveform.
+
+    Arguments
+    ---------
+    config : TransformerConfig
+        Sizes and options.
+
+    Example
+    -------
+    >>> config = TransformerConfig(hidden_size=32, ffn_size=64, num_layers=2,
+    ...     num_heads=4, conv_layers=[[16, 10, 5], [16, 8, 64]])
+    >>> network = SpeechTransformer(config).eval()
+    >>> states = network([torch.randn(4000), torch.randn(3000)], "inputs")
+    >>> [list(state.shape) for state in states]
+    [[23, 32], [23, 32], [23, 32]]
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        channels, size = config.conv_layers[-1][0], config.hidden_size
+        self.front_end = ConvolutionalFrontEnd(config)
+        self.front_end_norm = nn.LayerNorm(channels)
+        self.projection = (
+            nn.Linear(channels, size) if channels != size else nn.Identity()
+        )
+        self.encoder = Encoder(config)
+
+    def reset_parameters(self, seed=0):
+        """Initial values for training from scratch, as in the papers.
+
+        Arguments
+        ---------
+        seed : int
+            Equal seeds give equal weights, in every process.
+        """
+        initialize(self, seed)
+        random = torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, GatedRelativeAttention):
+                nn.init.ones_(module.gate_scale)
+        for module in self.front_end.convolutions:
+            nn.init.kaiming_normal_(module.weight, generator=random)
+        if self.encoder.positions is not None:
+            for module in self.encoder.positions.convolutions:
+                std = math.sqrt(4 / (module.kernel_size[0] * module.out_channels))
+                nn.init.normal_(module.weight, std=std, generator=random)
+
+    def forward(self, wavs, selection="inputs", window=None):
+        """Hidden states, one at a time.
+
+        Arguments
+        ---------
+        wavs : list of torch.Tensor
+            Waveforms [samples_i], none shorter than a frame.
+        selection, window
+            As of :class:`Encoder`.
+
+        Yields
+        ------
+        torch.Tensor
+            [total_frames, hidden_size].
+        """
+        x, frames = self.front(wavs)
+        yield from self.encoder(x, frames, selection, window)
+
+    def front(self, wavs):
+        """What the encoder gets.
+
+        Arguments
+        ---------
+        wavs : list of torch.Tensor
+            Waveforms [samples_i], none shorter than a frame.
+
+        Returns
+        -------
+        x : torch.Tensor
+            [total_frames, hidden_size].
+        frames : list of int
+            Frames of each utterance.
+        """
+        if self.config.normalize_wav:
+            eps = self.config.normalize_eps
+            wavs = [F.layer_norm(wav, wav.shape, eps=eps) for wav in wavs]
+        features = self.front_end(wavs)
+        frames = [len(piece) for piece in features]
+        features = torch.cat(features)  # and lets go of the pieces
+        x = self.projection(self.front_end_norm(features))
+        return F.dropout(x, self.config.input_dropout, self.training), frames

@@ -1,0 +1,311 @@
+"""Vision Transformers over spectrograms: a Transformer of their patches.
+
+Papers: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021,
+https://arxiv.org/abs/2010.11929; Touvron et al., "Training data-efficient
+image transformers & distillation through attention" (DeiT, whose second token
+all these models have), https://arxiv.org/abs/2012.12877.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import re
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.encoder import EncoderLayer
+
+#: Size of a head in all models of timm's family that are published.
+HEAD_SIZE = 64
+#: timm's names of the weights, and ours. Applied from first to last.
+NAMES = {
+    r"^patch_embed\.proj\.": "patches.",
+    r"^blocks\.": "layers.",
+    r"\.norm1\.": ".attention_norm.",
+    r"\.norm2\.": ".ffn_norm.",
+    r"\.attn\.proj\.": ".attention.output.",
+    r"\.mlp\.fc1\.": ".expand.",
+    r"\.mlp\.fc2\.": ".contract.",
+    r"^(mlp_)?head\.0\.": "head_norm.",
+    r"^(mlp_)?head\.1\.": "head.",
+}
+
+
+@dataclasses.dataclass
+class VisionTransformerConfig:
+    """Sizes and options of a :class:`VisionTransformer`; defaults: AST's.
+
+    Arguments
+    ---------
+    hidden_size, ffn_size, num_layers, num_heads : int
+        Of the Transformer.
+    patch : list of int
+        Mel bands and frames of a patch.
+    patch_stride : list of int
+        Bands and frames from one patch to the next.
+    grid : list of int
+        For how many patches, over bands and over time, there are learned
+        positions.
+    factorized : bool
+        A position is the sum of one for the band and one for the time.
+    num_classes : int
+        Of the classifier; 0: there is none.
+    norm_eps : float
+        Added to the variance in layer norms, but for the classifier's.
+    norm_first : bool
+        Layer norm before attention and feed-forward, as in all papers.
+    activation : str
+        Of the feed-forwards.
+    dropout, attention_dropout, activation_dropout : float
+        Active only in training mode; 0 in all papers.
+    """
+
+    hidden_size: int = 768
+    ffn_size: int = 3072
+    num_layers: int = 12
+    num_heads: int = 12
+    patch: list = dataclasses.field(default_factory=lambda: [16, 16])
+    patch_stride: list = dataclasses.field(default_factory=lambda: [10, 10])
+    grid: list = dataclasses.field(default_factory=lambda: [12, 101])
+    factorized: bool = False
+    num_classes: int = 527
+    norm_eps: float = 1e-6
+    norm_first: bool = True
+    activation: str = "gelu"
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+
+
+def configured(kind, entries):
+    """A configuration, with a readable error for what it does not know.
+
+    Arguments
+    ---------
+    kind : type
+        A dataclass.
+    entries : dict
+        What differs from its defaults.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        For an unknown entry, and for heads that do not divide the size.
+
+    Example
+    -------
+    >>> configured(VisionTransformerConfig, {"num_layers": 3}).num_layers
+    3
+    """
+    known = [field.name for field in dataclasses.fields(kind)]
+    unknown = [str(key) for key in entries if key not in known]
+    if unknown:
+        raise ValueError(
+            f"Unknown config: {', '.join(unknown)}. Known: {', '.join(known)}"
+        )
+    config = kind(**entries)
+    if config.hidden_size % config.num_heads:
+        raise ValueError(
+            f"hidden_size {config.hidden_size} is no multiple of num_heads "
+            f"{config.num_heads}"
+        )
+    return config
+
+
+class VisionTransformer(nn.Module):
+    """Patches, their positions, two tokens, layers; maybe a classifier.
+
+    Arguments
+    ---------
+    config : VisionTransformerConfig
+        Sizes and options.
+
+    Example
+    -------
+    >>> config = VisionTransformerConfig(hidden_size=32, ffn_size=64,
+    ...     num_layers=2, num_heads=4)
+    >>> network = VisionTransformer(config)
+    >>> states = network(torch.randn(3, 128, 56))
+    >>> [list(state.shape) for state in states]
+    [[3, 62, 32], [3, 62, 32]]
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        size, (bands, times) = config.hidden_size, config.grid
+        self.patches = nn.Conv2d(1, size, config.patch, config.patch_stride)
+        self.tokens = nn.Parameter(torch.zeros(2, size))
+        if config.factorized:
+            self.band_positions = nn.Parameter(torch.zeros(bands, size))
+            self.time_positions = nn.Parameter(torch.zeros(times, size))
+        else:
+            self.positions = nn.Parameter(torch.zeros(bands, times, size))
+        self.layers = nn.ModuleList(
+            EncoderLayer(config) for _ in range(config.num_layers)
+        )
+        if config.num_classes:
+            self.norm = nn.LayerNorm(size, config.norm_eps)
+            self.head_norm = nn.LayerNorm(size)
+            self.head = nn.Linear(size, config.num_classes)
+
+    def forward(self, x):
+        """Hidden states, one at a time.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            Spectrograms [windows, bands, frames].
+
+        Yields
+        ------
+        torch.Tensor
+            The output of each layer, [windows, 2 + patches, hidden_size]: the
+            tokens, then the patches, band by band.
+        """
+        x = self.patches(x[:, None].to(self.tokens.dtype))
+        x = x + self._positions(*x.shape[2:]).permute(2, 0, 1)
+        tokens = self.tokens.expand(len(x), -1, -1)
+        x = torch.cat([tokens, x.flatten(2).transpose(1, 2)], dim=1)
+        x = F.dropout(x, self.config.dropout, self.training)
+        sizes, x = [x.shape[1]] * len(x), x.flatten(0, 1)
+        for layer in self.layers:
+            x, _ = layer(x, sizes)
+            yield x.unflatten(0, (len(sizes), -1))
+
+    def classify(self, x):
+        """What the classifier makes of the last hidden state.
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [windows, 2 + patches, hidden_size].
+
+        Returns
+        -------
+        logits : torch.Tensor
+            [windows, num_classes].
+        features : torch.Tensor
+            [windows, hidden_size], the mean of the tokens.
+        """
+        features = self.norm(x[:, :2]).mean(1)
+        return self.head(self.head_norm(features)), features
+
+    def grid(self, bands, frames):
+        """How many patches a spectrogram gives, over bands and over time."""
+        sizes = zip((bands, frames), self.config.patch, self.config.patch_stride)
+        return [(size - patch) // stride + 1 for size, patch, stride in sizes]
+
+    def _positions(self, bands, times):
+        """[bands, times, hidden_size]."""
+        if self.config.factorized:
+            return self.band_positions[:, None] + self.time_positions[:times]
+        return fitted(self.positions, bands, times)
+
+
+def fitted(positions, bands, times):
+    """Positions for another number of patches.
+
+    Arguments
+    ---------
+    positions : torch.Tensor
+        [own bands, own times, size].
+    bands, times : int
+        How many are needed: fewer are cut from the middle, for more they are
+        stretched by linear interpolation.
+
+    Returns
+    -------
+    torch.Tensor
+        [bands, times, size].
+
+    Example
+    -------
+    >>> fitted(torch.arange(5.0).view(1, 5, 1), 1, 3).flatten().tolist()
+    [1.0, 2.0, 3.0]
+    >>> fitted(torch.arange(2.0).view(1, 2, 1), 1, 4).flatten().tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    for dim, count in enumerate((bands, times)):
+        own = positions.shape[dim]
+        if count < own:
+            positions = positions.narrow(dim, own // 2 - count // 2, count)
+    if positions.shape[:2] != (bands, times):
+        stretched = F.interpolate(
+            positions.float().permute(2, 0, 1)[None], (bands, times), mode="bilinear"
+        )
+        positions = stretched[0].permute(1, 2, 0).to(positions.dtype)
+    return positions
+
+
+def from_timm(weights, path):
+    """Weights of a Vision Transformer of timm under our names.
+
+    Arguments
+    ---------
+    weights : dict
+        Names to tensors, without what is not the Transformer's.
+    path : pathlib.Path
+        Where they come from, for errors.
+
+    Returns
+    -------
+    sizes : dict
+        The entries of :class:`VisionTransformerConfig` that they tell.
+    weights : dict
+    """
+    converted = {}
+    for name, tensor in weights.items():
+        for pattern, ours in NAMES.items():
+            name = re.sub(pattern, ours, name)
+        if ".attn.qkv." in name:
+            for part, third in zip(("query", "key", "value"), tensor.chunk(3)):
+                converted[name.replace("attn.qkv", f"attention.{part}")] = third
+        else:
+            converted[name] = tensor
+    try:
+        patches = converted["patches.weight"]
+        ffn_size = len(converted["layers.0.expand.weight"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"'{path}' holds no Vision Transformer: it has no {error}"
+        ) from error
+    depth = {n.split(".")[1] for n in converted if n.startswith("layers.")}
+    sizes = {
+        "hidden_size": len(patches),
+        "ffn_size": ffn_size,
+        "num_layers": len(depth),
+        "num_heads": max(1, len(patches) // HEAD_SIZE),
+        "patch": list(patches.shape[2:]),
+    }
+    return sizes, converted
+
+
+def joined_tokens(weights, *names):
+    """Takes two tokens and their positions out of a checkpoint's weights.
+
+    Arguments
+    ---------
+    weights : dict
+        Loses ``names``.
+    names : str
+        Of the token of the class, that of the distillation, and the positions
+        [1, 2 or more, size], those of the tokens first.
+
+    Returns
+    -------
+    tokens : torch.Tensor
+        [2, size]: with their positions, which only they have.
+    positions : torch.Tensor
+        The other ones, [patches, size].
+    """
+    first, second, positions = (weights.pop(name)[0] for name in names)
+    return torch.cat([first, second]) + positions[:2], positions[2:]

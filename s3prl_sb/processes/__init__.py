@@ -1,0 +1,1 @@
+"""Child processes, the folder that a run occupies, Ctrl-C."""

@@ -1,0 +1,1 @@
+"""Finished runs: what they measured, as a table."""

@@ -1,0 +1,213 @@
+"""``s3prl-sb results``: a row for each finished run, and what tells them apart.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import io
+import json
+import sys
+
+from s3prl_sb.runs.results import (
+    RESULTS,
+    differences,
+    find,
+    goodness,
+    measured,
+    told_of,
+)
+from s3prl_sb.runs.tasks import unknown
+from s3prl_sb.storage.files import FileError, json_text
+from s3prl_sb.terminal import columns
+
+#: Columns, the most important first; those of what differs come after "upstream".
+COLUMNS = ["task", "upstream", "test", "seed", "steps", "folder", "protocol", "time"]
+
+
+def add_arguments(parser):
+    """The arguments of the verb.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        Of the verb.
+    """
+    parser.add_argument("folder", nargs="+", help="searched at any depth")
+    parser.add_argument(
+        "--format",
+        choices=("text", "csv", "json", "markdown"),
+        default="text",
+        help="text: the columns that fit; csv, markdown: all columns; json: all that "
+        "is known of each run (default: text)",
+    )
+    parser.add_argument(
+        "--sort",
+        metavar="KEY",
+        help="a column, a key of the recipe, metric (the best first), the name of a "
+        "metric, or time (default: by folder)",
+    )
+
+
+def main(arguments):
+    """Prints the table.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        With what :func:`add_arguments` has added.
+
+    Returns
+    -------
+    int
+        0 if there is a table, even if some files could not be read: they are named,
+        and files of other programs may be called so too. 1 if there is none.
+    """
+    failed = []
+    runs = find(arguments.folder, failed.append)
+    for error in failed:
+        print(f"s3prl-sb: {columns.visible(str(error))}", file=sys.stderr)
+    if not runs and failed:
+        return 1
+    if not runs:
+        raise FileError(f"no {RESULTS} under {', '.join(map(str, arguments.folder))}")
+    if arguments.sort:
+        runs = ordered(runs, arguments.sort)
+    if arguments.format == "json":
+        print(json_text(runs))
+        return 0
+    header, *rows = table(runs)
+    if arguments.format == "csv":
+        print(as_csv(runs), end="")
+    elif arguments.format == "markdown":
+        print(columns.as_markdown([header, *rows], right=[header.index("test")]))
+    else:
+        width = columns.terminal_width(sys.stdout)
+        others = [name for name in header if name not in COLUMNS]
+        importance = [*COLUMNS[:2], *others, *COLUMNS[2:]]
+        print(columns.as_text([header, *rows], width, importance if width else None))
+    return 0
+
+
+def table(runs):
+    """The table as text cells.
+
+    Arguments
+    ---------
+    runs : list of dict
+        From :func:`s3prl_sb.runs.results.find`.
+
+    Returns
+    -------
+    list of list of str
+        The header, and a row a run.
+    """
+    found, rows = differences(runs), [told_of(run) for run in runs]
+    header = ["task", "upstream", *found, "seed", "steps", "test"]
+    header += [name for name in COLUMNS if name in ("protocol", "time")] + ["folder"]
+    lines = [header]
+    for i, row in enumerate(rows):
+        cells = {**{name: column[i] for name, column in found.items()}, **row}
+        lines.append([_text(cells[name]) for name in header])
+    return lines
+
+
+def _text(value):
+    if value is None:
+        return ""
+    return columns.visible(value if isinstance(value, str) else json.dumps(value))
+
+
+def as_csv(runs):
+    """The table as CSV: numbers alone, a column for each metric.
+
+    Arguments
+    ---------
+    runs : list of dict
+        From :func:`s3prl_sb.runs.results.find`.
+
+    Returns
+    -------
+    str
+    """
+    header, *lines = table(runs)
+    rows, metrics = [], {}
+    for run, line in zip(runs, lines):
+        row = {k: v for k, v in zip(header, line) if k not in ("test", "time")}
+        for name, value, spread, _, unit in measured(run):
+            title = _text(f"{name} [{unit}]" if unit else name)
+            row[title] = metrics[title] = value
+            if spread is not None:
+                row[f"{title} std"] = metrics[f"{title} std"] = spread
+        judged = run.get("protocol") or {}
+        if judged.get("followed") is False:
+            row["protocol"] = _text(", ".join(judged["differs"]))  # whole
+        rows.append({**row, "seconds": run["seconds"]})
+    names = [name for name in header if name not in ("test", "time", "folder")]
+    names += [*metrics, "seconds", "folder"]
+    import csv
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def ordered(runs, key):
+    """The runs in another order; equal ones stay as they are.
+
+    Arguments
+    ---------
+    runs : list of dict
+        From :func:`s3prl_sb.runs.results.find`.
+    key : str
+        A column; a key of the recipes; "metric": by task, the best first; the name of
+        a metric; "time".
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    s3prl_sb.storage.files.FileError
+        With the keys that there are.
+    """
+    found, rows = differences(runs), [told_of(run) for run in runs]
+    values = {name: [row[name] for row in rows] for name in rows[0] if name != "test"}
+    values["time"] = [run["seconds"] for run in runs]
+    for name in {key: None for run in runs for key in run}:
+        column = [run.get(name) for run in runs]
+        if not any(isinstance(value, (dict, list)) for value in column):
+            values.setdefault(name, column)
+    for name in {key: None for run in runs for key in run["metrics"]}:
+        values[name] = [run["metrics"].get(name) for run in runs]
+    for name in {k: None for run in runs for k in run.get("settings") or ()}:
+        values.setdefault(name, [_setting(run, name, runs) for run in runs])
+    values.update(found)
+    if key in ("metric", "test"):
+        places = [(run["task"] or "", goodness(run)) for run in runs]
+    elif key in values:
+        places = [_place(value) for value in values[key]]
+    else:
+        raise FileError(f"--sort: {unknown('key', key, ['metric', *values])}")
+    return [runs[i] for i in sorted(range(len(runs)), key=places.__getitem__)]
+
+
+def _setting(run, name, runs):
+    """The value of a recipe's key."""
+    if name in (run.get("settings") or {}):
+        return run["settings"][name]
+    for other in runs:
+        if other["task"] == run["task"] and name in (other.get("defaults") or {}):
+            return other["defaults"][name]
+    return None
+
+
+def _place(value):
+    """Numbers by their size, then texts, then what is not known."""
+    if value is None or value == "" or value != value:  # NaN is no size
+        return (2, 0, "")
+    if isinstance(value, (bool, int, float)):
+        return (0, value, "")
+    return (1, 0, _text(value))

@@ -1,0 +1,1 @@
+"""What the keys of a recipe are, and which values they may have."""

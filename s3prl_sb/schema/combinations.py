@@ -1,0 +1,70 @@
+"""Keys of a recipe whose values do not fit to each other.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import math
+
+from s3prl_sb.schema.declarations import KeysError, shared
+
+
+def check_together(values):
+    """Looks whether keys fit to each other.
+
+    Arguments
+    ---------
+    values : dict
+        Keys of a recipe and their values; those that are not there are not looked at.
+
+    Raises
+    ------
+    KeysError
+        With values that would do.
+
+    Example
+    -------
+    >>> check_together({"total_steps": 1000, "steps_per_epoch": 300})
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.schema.declarations.KeysError: total_steps 1000 is no multiple of …
+    """
+    total, epoch = values.get("total_steps", 0), values.get("steps_per_epoch", 1)
+    if total % epoch:
+        better = math.gcd(total, epoch)
+        raise KeysError(
+            f"total_steps {total} is no multiple of steps_per_epoch {epoch}: choose "
+            f"both, such as {total} and {better}."
+        )
+    if values.get("batch_size", 1) is None and not values.get("batch_seconds"):
+        count = dataclasses.replace(shared()["batch_size"], optional=False).words()
+        raise KeysError(f"batch_size is {count}, not None, without batch_seconds.")
+    trained = values.get("freeze") is False
+    if trained and values.get("cache") in ("pooled", "frames"):
+        raise KeysError(
+            f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
+            "False): give cache: auto or off."
+        )
+    few = [values.get(key) for key in ("train_fraction", "train_per_class")]
+    if None not in few:
+        raise KeysError(
+            f"train_fraction {few[0]} and train_per_class {few[1]} exclude each "
+            "other: give one of them."
+        )
+    rates = values.get("lr_search") or ()
+    if rates and values.get("valid_speakers") == 0 and not values.get("train_csv"):
+        raise KeysError(
+            "lr_search chooses in validation, for which no speakers are held out: set "
+            "valid_speakers, or lr_search: null."
+        )
+    if trained and rates:
+        raise KeysError(
+            "lr_search shares one frozen upstream between all learning rates: with "
+            "freeze: False choose lr yourself."
+        )
+    if len(set(rates)) < len(rates):
+        raise KeysError(
+            "lr_search is a list of different learning rates, such as [0.1, 0.01], not "
+            f"{rates}."
+        )

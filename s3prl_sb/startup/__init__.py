@@ -1,0 +1,1 @@
+"""What a recipe does before its Brain: read, check, refuse, take its folder."""

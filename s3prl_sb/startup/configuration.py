@@ -1,0 +1,372 @@
+"""A recipe's YAML with what the command line changes: read, checked, made.
+
+Every mistake ends in one to three lines that name the option, or the file and the
+line, before any data are looked at.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import copy
+import io
+import os
+import re
+
+from s3prl_sb import foreign
+from s3prl_sb.dataio.rates import check_recipe
+from s3prl_sb.errors import UserError
+from s3prl_sb.foreign import trust
+from s3prl_sb.hyperyaml import programs
+from s3prl_sb.hyperyaml.nodes import plain, shown, tag
+from s3prl_sb.schema import constructors
+from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.schema.keys import Schema
+from s3prl_sb.storage.yaml_texts import yaml_parser
+from s3prl_sb.terminal.messages import near, reason
+
+#: Key of the loaded settings: the recipe as it was written and overridden.
+RECIPE = "recipe_settings"
+#: Key of the loaded settings: the :class:`~s3prl_sb.schema.keys.Schema` of the recipe.
+SCHEMA = "recipe_schema"
+
+
+class RecipeError(UserError, ValueError):
+    """Something that a recipe was started with and cannot work."""
+
+
+def load_recipe(hparams_file, overrides=""):
+    """Loads a recipe's YAML with command-line overrides.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The YAML file.
+    overrides : str
+        YAML, as ``speechbrain.parse_arguments`` gives it.
+
+    Returns
+    -------
+    dict
+        And, under :data:`RECIPE`, what the recipe says, as plain data: its keys with
+        the overrides, references as they are written; but ``upstream_model`` as
+        its card has it. By it a run is known again. Under :data:`SCHEMA`, what its
+        keys are.
+
+    Raises
+    ------
+    RecipeError
+        For a key that the recipe does not have, also a nested one: SpeechBrain
+        would accept that and change nothing.
+    s3prl_sb.schema.keys.KeysError
+        For a value that a key cannot have.
+    s3prl_sb.schema.constructors.MakingError
+        For what cannot be made of it.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+    ...     _ = file.write("lr: 0.1\\nbatch_size: 4")
+    ...     file.flush()
+    ...     load_recipe(file.name, "batchsize: 8")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.startup.configuration.RecipeError: There is no key 'batchsize'. Did you …?
+    """
+    return Configuration(hparams_file, overrides).make()
+
+
+class Settings(dict):
+    """What a recipe was made of; a key that its YAML lacks is an error with a name.
+
+    Example
+    -------
+    >>> Settings(lr=0.1)["seed"]
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.startup.configuration.RecipeError: The recipe's YAML has no key 'seed', …
+    """
+
+    def __missing__(self, key):
+        raise RecipeError(
+            f"The recipe's YAML has no key '{key}', which its train.py needs. Take it "
+            "over from the YAML that yours began as."
+        )
+
+
+class Configuration:
+    """A recipe's YAML with overrides, checked: every value is one that its key takes.
+
+    Arguments
+    ---------
+    hparams_file, overrides
+        As for :func:`load_recipe`, which also says what may be wrong.
+
+    Example
+    -------
+    >>> from s3prl_sb import resources
+    >>> file = resources.recipes()["SUPERB/KS"] / "hparams" / "train.yaml"
+    >>> found = Configuration(file, "{upstream: mel, lr: 1e-3, skip_prep: no}")
+    >>> found.resolved["opt_class"]["lr"], found.resolved["skip_prep"]
+    (0.001, False)
+    >>> found.resolved["output_folder"]
+    'results/KS/mel/1986'
+    """
+
+    def __init__(self, hparams_file, overrides=""):
+        self.schema = Schema.of(hparams_file)
+        self.changes = read_overrides(overrides)
+        #: The YAML with the overrides, as it is written.
+        self.written = self._checked(self._with_own_modules(self._merged()))
+        #: The same without references; nothing is made of it yet.
+        self.resolved = self._checked(self._without_references())
+        check_together({key: self.resolved[key] for key in self.schema})
+
+    def prefix(self, key):
+        """What comes before a key in errors: of the command line, or of the file.
+
+        Arguments
+        ---------
+        key : str
+            A key of the recipe.
+
+        Returns
+        -------
+        str
+        """
+        if key in self.changes:
+            return "--"
+        return f"{shown(self.schema.file)}, line {self.schema.line(key)}: "
+
+    def make(self):
+        """Makes what the recipe says.
+
+        Returns
+        -------
+        dict
+            As :func:`load_recipe`.
+
+        Raises
+        ------
+        s3prl_sb.schema.constructors.MakingError, s3prl_sb.schema.keys.KeysError
+            For what cannot be made, or is not what it should be.
+        s3prl_sb.dataio.rates.RateError
+            For pipes of another sample rate than the upstream's.
+        """
+        made = constructors.make(self.resolved, lambda key: f"{self.prefix(key)}{key}")
+        for key in self.schema:
+            made[key] = self.schema.check_made(key, made[key], self.prefix(key))
+        check_recipe(made)
+        recipe = {key: plain(self.written[key]) for key in self.schema}
+        if "upstream_model" in recipe:
+            recipe["upstream_model"] = plain(self.resolved["upstream_model"])
+        return Settings(made, **{RECIPE: recipe, SCHEMA: self.schema})
+
+    def text(self):
+        """All of it as YAML without references, as a run keeps it.
+
+        Returns
+        -------
+        str
+        """
+        file = os.path.abspath(self.schema.file)
+        return f"# Made from {file}\n{_dumped(self.resolved).getvalue()}"
+
+    def _merged(self):
+        tree = copy.deepcopy(self.schema.tree)
+        for key, value in self.changes.items():
+            _check_key(key, value, tree, prefix="")
+        _merge(tree, self.changes)
+        for key in self.schema:
+            if tag(tree[key]) == "!PLACEHOLDER":
+                raise RecipeError(f"The recipe needs a value: give --{key} VALUE.")
+        for key in tree:
+            _check_references(tree[key], tree, f"{self.prefix(key)}{key}: ")
+        return tree
+
+    def _with_own_modules(self, tree):
+        """Modules that lie beside the YAML are loaded from there: it is the user's own
+        program. What lies beside its train.py, Python finds."""
+        folder = self.schema.file.resolve().parent
+        if not any(foreign.beside(name, folder) for name in foreign.own_names(tree)):
+            return tree
+        with trust.given():
+            return foreign.with_own_names(tree, folder)
+
+    def _checked(self, tree):
+        for key in self.schema:
+            value = self.schema.check(key, tree[key], self.prefix(key))
+            if repr(plain(value)) != repr(plain(tree[key])):  # else as it was written
+                tree[key] = value
+        return tree
+
+    def _without_references(self):
+        stream = _dumped(self.written)
+        stream.name = str(self.schema.file)  # what is included lies beside it
+        try:
+            found = yaml_parser().load(programs.resolve(stream))
+        except UserError:
+            raise
+        except Exception as error:  # what !applyref calls may raise anything
+            key = _key_of(error)
+            place = f"{self.prefix(key)}{key}" if key in self.schema else None
+            place = place or shown(self.schema.file)
+            raise RecipeError(f"{place}: {reason(error)}.") from error
+        for key in self.schema:
+            if _has_references(found[key], set()):  # HyperPyYAML leaves them
+                raise RecipeError(
+                    f"{self.prefix(key)}{key}: its references go round in a circle."
+                )
+        return found
+
+
+def read_overrides(overrides):
+    """What the command line gives, as ``speechbrain.parse_arguments`` passes it on.
+
+    Arguments
+    ---------
+    overrides : str
+        YAML.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    RecipeError
+        For a key that is given twice, or what is no YAML.
+    """
+    import ruamel.yaml
+
+    try:
+        changes = yaml_parser().load(overrides) if overrides else {}
+    except ruamel.yaml.constructor.DuplicateKeyError as error:
+        key = error.problem.partition('"')[2].partition('"')[0]
+        raise RecipeError(f"--{key} is given twice: keep one.") from error
+    except ruamel.yaml.error.MarkedYAMLError as error:
+        line = error.problem_mark or error.context_mark
+        line = overrides.splitlines()[line.line].strip() if line else overrides
+        raise RecipeError(
+            f"The command line is no YAML at '{line}': {error.problem}. Quote what "
+            "belongs together, such as --head '{hidden_size: 8}'."
+        ) from error
+    if not isinstance(changes, dict):
+        raise RecipeError(f"'{overrides}' belongs to no key: give --key value.")
+    return changes
+
+
+def text(changes):
+    """Overrides as YAML.
+
+    Arguments
+    ---------
+    changes : dict
+        Keys and values.
+
+    Returns
+    -------
+    str
+        For :func:`read_overrides`.
+    """
+    return _dumped(changes).getvalue() if changes else ""
+
+
+def _check_key(key, value, known, prefix):
+    if key not in known or not prefix and str(key).startswith("__"):
+        names = [str(name) for name in known if str(name)[:2] != "__"]
+        raise RecipeError(
+            f"There is no key '{prefix}{key}'. {near(str(key), names, prefix)}"
+        )
+    node = known[key]
+    if isinstance(value, dict) and tag(node) and not isinstance(node, dict):
+        if tag(value):
+            return  # it comes in the place
+        written = f"{tag(node)} {getattr(node, 'value', node)}".strip()
+        raise RecipeError(
+            f"'{prefix}{key}' is {written} in the recipe, without arguments: "
+            f"{dict(value)} cannot be given to it. Change it in a copy of the YAML."
+        )
+    # The arguments of a constructor are checked by what it takes.
+    if isinstance(value, dict) and isinstance(node, dict) and not tag(node):
+        for inner, inner_value in value.items():
+            _check_key(inner, inner_value, node, f"{prefix}{key}.")
+
+
+def _merge(node, changes):
+    """Arguments are merged; what has a tag of its own comes in the place."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(node.get(key), dict):
+            if not tag(value):
+                _merge(node[key], value)
+                continue
+        node[key] = value
+
+
+def _write_out(node, seen):
+    """Writes ``[!new:a.B {c: 1}]`` in lines: in brackets ruamel.yaml loses the tag.
+
+    And without the comment behind a reference to an attribute, which has become a list
+    with a tag: ruamel.yaml may write its first item into the same line.
+    """
+    if not isinstance(node, (dict, list)) or id(node) in seen:
+        return
+    seen.add(id(node))
+    inside = list(node.values()) if isinstance(node, dict) else node
+    if isinstance(node, list) and any(tag(item) for item in node):
+        for part in [node, *inside]:
+            if hasattr(part, "fa"):
+                part.fa.set_block_style()
+    for key in node if isinstance(node, dict) else ():
+        if isinstance(node[key], list) and tag(node[key]) and hasattr(node, "ca"):
+            node.ca.items.pop(key, None)
+    for inner in inside:
+        _write_out(inner, seen)
+
+
+def _check_references(node, tree, where):
+    """Makes sure that `!ref <a[b].c>` refers to something."""
+    if isinstance(node, (dict, list)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            _check_references(inner, tree, where)
+    elif tag(node) in ("!ref", "!copy"):
+        for reference in re.findall("<([^>]*)>", str(node.value)):
+            branch = tree
+            for part in reference.split(".")[0].split("["):
+                part = part.strip("]")
+                if not isinstance(branch, dict) or part not in branch:
+                    known = [*branch] if isinstance(branch, dict) else []
+                    raise RecipeError(
+                        f"{where}<{reference}> refers to no key. "
+                        + near(part, [str(k) for k in known if str(k)[:2] != "__"])
+                    )
+                branch = branch[part]
+
+
+def _key_of(error):
+    """The key that HyperPyYAML was at; None: unknown."""
+    frame = error.__traceback__
+    while frame is not None:
+        key = frame.tb_frame.f_locals.get("key")
+        if frame.tb_frame.f_code.co_name == "_walk_tree_and_resolve" and key != "root":
+            return re.split(r"[\[.]", str(key))[0]
+        frame = frame.tb_next
+    return None
+
+
+def _has_references(node, seen):
+    if isinstance(node, (dict, list)):
+        if id(node) in seen:
+            return False
+        seen.add(id(node))
+        inside = node.values() if isinstance(node, dict) else node
+        return any(_has_references(inner, seen) for inner in inside)
+    return tag(node) in ("!ref", "!copy")
+
+
+def _dumped(tree):
+    stream = io.StringIO()
+    _write_out(tree, set())
+    yaml_parser().dump(tree, stream)
+    stream.seek(0)
+    return stream

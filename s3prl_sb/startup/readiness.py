@@ -1,0 +1,166 @@
+"""What can be seen to be wrong with a recipe before its data are looked at.
+
+Preparing a large corpus takes minutes, extracting its features hours. What costs
+nothing to find out is found out before, by the rules of the modules that would have
+found it: see also :mod:`s3prl_sb.schema.combinations`, of keys that exclude each other.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+from pathlib import Path
+
+from s3prl_sb.errors import MissingExtra
+from s3prl_sb.schema.constructors import takes
+from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.storage.files import naming
+
+
+def check(hparams, run_opts):
+    """Looks whether a run can begin.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of a recipe, made.
+    run_opts : dict
+        SpeechBrain's options.
+
+    Raises
+    ------
+    s3prl_sb.errors.UserError
+        That names the key.
+    """
+    from s3prl_sb.brains.sweep import check_search
+    from s3prl_sb.dataio.sampler import check_batches
+
+    check_tables(hparams)
+    if hparams.get("cache_folder") and hparams.get("cache") != "off":
+        check_writable(hparams["cache_folder"], "cache_folder")
+    balance = (hparams.get("train_dataloader_opts") or {}).get("balance")
+    check_batches(hparams.get("batch_seconds"), balance)
+    if hparams.get("lm"):
+        for key in ("lm", "lexicon"):
+            for fault in absent(key, hparams.get(key)):
+                raise RecipeError(f"{fault}: correct the path.")
+        check_decoder()
+    if hparams.get("lr_search"):
+        check_search(hparams, run_opts)
+    if hparams.get("head") is not None:
+        _check_head(hparams)
+
+
+def absent(key, value):
+    """What of a key's files and folders is not there.
+
+    Arguments
+    ---------
+    key : str
+        Its name.
+    value : str or list of str or None
+        A path, several, or none.
+
+    Returns
+    -------
+    list of str
+        Sentences, without a full stop.
+
+    Example
+    -------
+    >>> absent("lm", "none.arpa"), absent("lm", None)
+    (["lm: 'none.arpa' is not there"], [])
+    """
+    paths = value if isinstance(value, (list, tuple)) else [value]
+    there = [not path or Path(str(path)).expanduser().exists() for path in paths]
+    return [f"{key}: '{p}' is not there" for p, is_ in zip(paths, there) if not is_]
+
+
+def check_tables(hparams):
+    """Makes sure that a table of a user's own is not passed over.
+
+    Arguments
+    ---------
+    hparams : dict
+        Of a recipe.
+
+    Raises
+    ------
+    RecipeError
+        For tables to validate or test on beside the corpus that is trained on.
+
+    Example
+    -------
+    >>> check_tables({"train_csv": None, "test_csv": None})
+    >>> check_tables({"train_csv": None, "test_csv": "my.csv"})
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.startup.configuration.RecipeError: test_csv is given without train_csv: …
+    """
+    first = "train_csv" if "train_csv" in hparams else "documents_csv"
+    if first not in hparams or hparams[first]:
+        return
+    given = [key for key in ("valid_csv", "test_csv") if hparams.get(key)]
+    if given:
+        raise RecipeError(
+            f"{given[0]} is given without {first}: the corpus' own sets would be "
+            f"taken. Give all tables, --{first} FILE; or train on the corpus, and "
+            "then: s3prl-sb score RUN --test_csv FILE."
+        )
+
+
+def check_writable(folder, key):
+    """Makes sure that files can be written into a folder, which is made.
+
+    Arguments
+    ---------
+    folder : str
+        The folder.
+    key : str
+        That names it.
+
+    Raises
+    ------
+    s3prl_sb.errors.UserError
+        With the reason.
+    """
+    place = Path(folder)
+    with naming(place, "a place to write to", f"Choose another {key}."):
+        place.mkdir(parents=True, exist_ok=True)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(13, os.strerror(13), str(place))
+
+
+def check_decoder():
+    """Makes sure that texts can be decoded with a language model.
+
+    Raises
+    ------
+    MissingExtra
+        Without the extra ``lm``.
+    """
+    from s3prl_sb.lobes.ctc_decoding import beam_search
+
+    try:
+        beam_search()
+    except MissingExtra as error:
+        raise MissingExtra(
+            f"{error}\nOr train without --lm, and decode later: s3prl-sb score RUN "
+            "--data_folder DIR --lm FILE."
+        ) from error
+
+
+def _check_head(hparams):
+    """Makes the head once, of another size: what it cannot be is an error now."""
+    import torch
+
+    from s3prl_sb.brains.caching import can_pool
+
+    head = hparams["head"]
+    names = takes(getattr(head, "func", head))
+    if names is None:  # it does not say what it takes
+        return
+    sizes = {"num_classes": 2} if "num_classes" in names else {}
+    with torch.random.fork_rng(devices=[]):  # the run draws what it would have drawn
+        made = head(**sizes)
+    can_pool(hparams.get("cache"), hparams.get("featurizer"), made)

@@ -1,0 +1,162 @@
+"""Texts in YAML: one parser for all of them, which nothing in a text can abuse.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+import re
+
+#: As of :mod:`s3prl_sb.storage.files`.
+COMPUTES = False
+
+#: No file of ours has more values; a few lines of YAML may stand for billions.
+MOST_VALUES = 1_000_000
+
+
+def yaml_of(text, typ="rt"):
+    """The values of a YAML text, unless aliases make billions of them.
+
+    Arguments
+    ---------
+    text : str
+        YAML.
+    typ : str
+        As for :func:`~s3prl_sb.storage.files.read_yaml`.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES` values.
+
+    Example
+    -------
+    >>> bomb = "a0: &a0 [x, x]\\n"
+    >>> for i in range(40):
+    ...     bomb += f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]\\n"
+    >>> yaml_of(bomb)
+    Traceback (most recent call last):
+    ...
+    ValueError: its aliases stand for more than 1000000 values
+    """
+    import ruamel.yaml
+
+    check_aliases(text)
+    loader = yaml_parser(typ)
+    try:
+        return loader.load(text)
+    except ruamel.yaml.constructor.ConstructorError:
+        _refuse_duplicates(loader.compose(text), set())
+        raise
+
+
+def check_aliases(text):
+    """Refuses a text in YAML whose aliases stand for too many values.
+
+    Arguments
+    ---------
+    text : str
+        YAML.
+
+    Raises
+    ------
+    ValueError
+        If it holds itself, or more than :data:`MOST_VALUES` values.
+
+    Example
+    -------
+    >>> check_aliases("a: &a [1, *a]")
+    Traceback (most recent call last):
+    ...
+    ValueError: it holds itself
+    """
+    if re.search(r"[*]\w", text):
+        _count(yaml_parser().compose(text))
+
+
+def _refuse_duplicates(node, seen):
+    """Names a key that stands twice where ruamel.yaml blames the tag above it."""
+    if node is None or id(node) in seen or not isinstance(node.value, list):
+        return
+    seen.add(id(node))
+    keys = set()
+    for part in node.value:
+        if isinstance(part, tuple) and not isinstance(part[0].value, list):
+            key = part[0].tag, part[0].value
+            if key in keys:
+                line = part[0].start_mark.line + 1
+                raise ValueError(f'line {line}: found duplicate key "{key[1]}"')
+            keys.add(key)
+        for inner in _parts(part):
+            _refuse_duplicates(inner, seen)
+
+
+def yaml_parser(typ="rt"):
+    """What reads and writes YAML, the same in every process.
+
+    HyperPyYAML takes a text ``(…)`` for a tuple whose items it parses as a program, and
+    once it has been used it makes ruamel.yaml do so, too. Here such a text is one, and
+    keeps its quotes, without which HyperPyYAML would run it later.
+
+    Arguments
+    ---------
+    typ : str
+        As for :func:`~s3prl_sb.storage.files.read_yaml`.
+
+    Returns
+    -------
+    ruamel.yaml.YAML
+
+    Example
+    -------
+    >>> import sys
+    >>> yaml = yaml_parser()
+    >>> yaml.dump(yaml.load('{a: "(1)", b: (1)}'), sys.stdout)
+    {a: "(1)", b: (1)}
+    """
+    import ruamel.yaml
+
+    # Not libyaml, which a text that is nested too deeply crashes.
+    parser = ruamel.yaml.YAML(typ=typ, pure=True)
+    parser.preserve_quotes = True
+    parser.Resolver = _resolver()
+    return parser
+
+
+@functools.lru_cache(maxsize=None)
+def _resolver():
+    from ruamel.yaml.resolver import VersionedResolver
+
+    class Resolver(VersionedResolver):
+        def resolve(self, kind, value, implicit):
+            found = super().resolve(kind, value, implicit)
+            return self.DEFAULT_SCALAR_TAG if str(found) == "!tuple" else found
+
+    return Resolver
+
+
+def _count(node):
+    """Refuses nodes of YAML that stand for too many values; aliases are one node."""
+    counts = {}
+
+    def inside(node):
+        if not isinstance(node.value, list):
+            return 1
+        if node not in counts:
+            counts[node] = None
+            parts = [p for part in node.value for p in _parts(part)]
+            counts[node] = 1 + sum(map(inside, parts))
+        if counts[node] is None:
+            raise ValueError("it holds itself")
+        return counts[node]
+
+    if inside(node) > MOST_VALUES:
+        raise ValueError(f"its aliases stand for more than {MOST_VALUES} values")
+
+
+def _parts(part):
+    return part if isinstance(part, tuple) else (part,)

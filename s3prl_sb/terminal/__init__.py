@@ -1,0 +1,1 @@
+"""What people see while something runs: columns, messages, progress, logs."""
