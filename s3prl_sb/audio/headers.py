@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from s3prl_sb.audio import containers, sound_files
 from s3prl_sb.audio.audio_names import READABLE, ending, hint
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)

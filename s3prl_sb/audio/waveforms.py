@@ -13,9 +13,11 @@ import os
 
 import torch
 
+from s3prl_sb.audio.loading import LOUD, load_waveform
+from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
 
-# What is cached, trained or tested with is read by LoadAudio.
+# Audio that is cached or trained on is read by LoadAudio, not here.
 COMPUTES = False
 
 #: A recording has at most so many channels, and far more samples.
@@ -28,8 +30,6 @@ FULL_SCALE = {
     torch.int16: (0, 2**15),
     torch.int32: (0, 2**31),
 }
-#: Floats are within [-1, 1], a little above after processing; not this.
-LOUD = 32.0
 TAKES = "a file name, a numpy array or a tensor of one waveform, or a list of them"
 
 
@@ -74,7 +74,7 @@ def waveforms(audio, wanted, sample_rate=None):
     AudioError
         For what is no audio, or could be several things: a tensor of two dimensions
         that is in no list may be a batch, or channels.
-    s3prl_sb.dataio.audio.AudioFileError
+    s3prl_sb.audio.loading.AudioFileError
         For a file that cannot be read.
 
     Example
@@ -207,8 +207,6 @@ def _waveform(audio, wanted, rate):
         )
     if rate == wanted:
         return wav
-    from s3prl_sb.audio.resampling import resample
-
     try:
         return resample(wav.cpu(), rate, wanted)
     except ValueError as error:
@@ -216,11 +214,9 @@ def _waveform(audio, wanted, rate):
 
 
 def _file(path, wanted):
-    from s3prl_sb.dataio.audio import LoadAudio
-
     if not isinstance(path, str) or not os.path.isfile(path):
         raise AudioError(None, f"is {path!r}, which is no file. Give {TAKES}.")
-    return LoadAudio(wanted).load(os.path.basename(path), path)
+    return load_waveform(os.path.basename(path), path, sample_rate=wanted)
 
 
 def _tensor(audio):

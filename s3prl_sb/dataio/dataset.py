@@ -10,7 +10,7 @@ import math
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.errors import ManifestError
 
 COMPUTED = ("draw", "sig", "feats")  # items of all tasks
 

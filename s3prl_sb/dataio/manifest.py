@@ -20,7 +20,7 @@ import os
 import re
 from pathlib import Path
 
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -29,20 +29,6 @@ KEYS = ("wav", "duration", "start", "stop")
 STAMP = "prepare.json"  # written last: its presence means "finished"
 TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
 SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
-SHOWN = 5  # faults listed in one message
-
-
-class ManifestError(UserError, ValueError):
-    """A fault in a manifest or its audio: names the place and the way out."""
-
-    @classmethod
-    def listing(cls, faults, way_out, total=None):
-        """The first few of the ``faults`` (list of str), their number, the way out."""
-        lines = faults[:SHOWN]
-        if len(faults) > SHOWN:
-            lines.append(f"... and {len(faults) - SHOWN} more")
-        count = f"{len(faults)} of {total}. " if total and len(faults) > 1 else ""
-        return cls("\n".join([*lines, count + way_out]))
 
 
 def write(records, path):

@@ -18,7 +18,7 @@ import re
 from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.errors import ManifestError
 
 DURATION_TOLERANCE = 0.1  # seconds that a table's duration may be off
 ROUNDED = 0.01  # seconds that a start and a duration may go beyond the file together

@@ -20,9 +20,9 @@ import re
 import unicodedata
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import places
 from s3prl_sb.dataio.tables import SPLITS, prepare_tables
+from s3prl_sb.errors import ManifestError
 
 logger = logging.getLogger(__name__)
 

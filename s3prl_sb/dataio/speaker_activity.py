@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from s3prl_sb.dataio.dataset import Pipe
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import UnfoldChunks
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import ManifestError, UserError
 
 UNKNOWN = -1.0  # label of a frame that is not annotated
 

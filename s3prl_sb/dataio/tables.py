@@ -27,7 +27,6 @@ import os
 
 from s3prl_sb.audio.headers import audio_info, durations
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import (
     ALIASES,
     also,
@@ -45,6 +44,7 @@ from s3prl_sb.dataio.segment_times import (
     time_columns,
 )
 from s3prl_sb.dataio.values import check_values, make_texts
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)

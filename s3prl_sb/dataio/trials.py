@@ -13,9 +13,9 @@ import re
 from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest, tables
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import check_id, csv_cells, suffix
 from s3prl_sb.dataio.segment_times import read_name
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import write_text
 
 COLUMNS = ("label", "wav_path1", "wav_path2")

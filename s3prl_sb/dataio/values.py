@@ -8,7 +8,7 @@ import json
 import math
 import os
 
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.errors import ManifestError
 
 
 def make_texts(records, keys, places):
