@@ -6,6 +6,7 @@ Authors
 
 import logging
 
+from s3prl_sb.dataio.dataset import changes_audio
 from s3prl_sb.dataio.features import DTYPES, KINDS, compute
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.code import code_of
@@ -51,7 +52,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
             f"The hidden states of {type(upstream).__name__} have the sizes {sizes}: "
             "choose `layers` of one size."
         )
-    pipes = identity_of([p for p in dataset.pipes if getattr(p, "audio", True)])
+    pipes = identity_of([p for p in dataset.pipes if changes_audio(p)])
     return {
         "format": FORMAT,
         "upstream": type(upstream).__name__,
