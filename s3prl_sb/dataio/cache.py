@@ -179,7 +179,7 @@ class FeatureCache:
         keys, ids, features = zip(*entries)
         path = self._path(keys)
         metadata = {
-            "description": self.description,
+            "description": self.description or "{}",
             "keys": json.dumps(keys),
             "ids": json.dumps(ids),
             "frames": json.dumps([len(f) for f in features]),

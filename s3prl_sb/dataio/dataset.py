@@ -108,6 +108,9 @@ class ManifestDataset(DynamicItemDataset):
     ({'id': 'a', 'draw': 0}, {'id': 'a', 'draw': 5})
     """
 
+    data: dict[str, Mapping[str, Any]]
+    data_ids: list[str]
+
     def __init__(
         self,
         records: Records,
@@ -151,7 +154,7 @@ class ManifestDataset(DynamicItemDataset):
             Name of the item; an item that exists already is refined.
         """
         if provides is None:  # a DynamicItem, which has the name itself
-            names = func.provides
+            names = func.provides  # type: ignore[attr-defined]
         else:
             names = [provides] if isinstance(provides, str) else provides
         for name in names:

@@ -196,9 +196,10 @@ def validate(
     """
     if not records:
         raise ManifestError(f"{path}: the manifest is empty. Add a record or more.")
-    keys = {key: None for r in records.values() if isinstance(r, dict) for key in r}
-    keys = [key for key in dict.fromkeys([*KEYS, *required, *keys]) if key != "id"]
-    faults_of, exists = {}, {}  # faults_of: {way out: [(id, fault)]}
+    used = [key for r in records.values() if isinstance(r, dict) for key in r]
+    keys = [key for key in dict.fromkeys([*KEYS, *required, *used]) if key != "id"]
+    faults_of: dict[str, list[tuple[str, str]]] = {}  # way out -> (id, fault)
+    exists: dict[str, bool] = {}
     for name, record in records.items():
         fault, way_out = _fault(record, keys, required)
         if audio and not fault:
@@ -299,9 +300,10 @@ def subset(
         return dict(records)
     if fraction is not None and per_class is not None:
         raise ManifestError("give a fraction or a number per class, not both")
-    if per_class is None and not (_is_number(fraction) and 0 < fraction <= 1):
-        raise ManifestError(f"train_fraction {fraction!r} is outside (0, 1]")
-    if fraction is None and (not isinstance(per_class, int) or per_class < 1):
+    if fraction is not None:
+        if not (_is_number(fraction) and 0 < fraction <= 1):
+            raise ManifestError(f"train_fraction {fraction!r} is outside (0, 1]")
+    elif not isinstance(per_class, int) or per_class < 1:
         raise ManifestError(
             f"train_per_class {per_class!r} is not a positive whole number"
         )
@@ -318,7 +320,8 @@ def subset(
     chosen: set[str] = set()
     for names in classes.values():
         names.sort(key=lambda name: hashlib.sha1(f"{seed}|{name}".encode()).digest())
-        chosen.update(names[: per_class or max(1, int(fraction * len(names) + 0.5))])
+        share = max(1, int((fraction or 0) * len(names) + 0.5))
+        chosen.update(names[: per_class or share])
     return {name: record for name, record in records.items() if name in chosen}
 
 
