@@ -205,7 +205,7 @@ class UnfoldChunks(Pipe):
             raise ValueError(f"chunks of {seconds} s every {step} s: not positive")
 
     def __call__(self, dataset: ManifestDataset) -> None:
-        chunks: dict[str, dict[str, Any]] = {}
+        chunks: dict[str, Mapping[str, Any]] = {}
         for key, record in dataset.data.items():
             first = record["start"] or 0.0
             end = record["stop"] or first + record["duration"]
