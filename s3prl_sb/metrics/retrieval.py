@@ -190,7 +190,7 @@ def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
 
 
 def _weights(true, beta):
-    """Returns the contribution of each detection to the TWV, and which queries count."""
+    """Returns the contribution of each detection to the TWV, and the valid queries."""
     if not 0 <= beta < float("inf"):
         raise ValueError(f"beta must be finite and not negative, not {beta}")
     counted = true.any(dim=1)
