@@ -78,8 +78,8 @@ class Trials:
         dict
             ``mtwv`` and ``mtwv_searched``; ``atwv``, where scores of more than 2
             standard deviations over the mean of the query are detections. With a
-            threshold also ``twv``; without one ``threshold``, at which ``mtwv`` is reached, if it is
-            positive.
+            threshold also ``twv``; without one ``threshold``, at which ``mtwv`` is
+            reached, if it is positive.
         """
         scores = standardize(scores)
         rows, columns = scores.shape
