@@ -20,6 +20,35 @@ class MissingExtra(UserError, ImportError):
     """
 
 
+class ManifestError(UserError, ValueError):
+    """A fault in a manifest or its audio; the message names the place and the fix."""
+
+    SHOWN = 5  #: faults in one message
+
+    @classmethod
+    def listing(cls, faults, way_out, total=None):
+        """Returns an error that shows the first faults, their number and the fix.
+
+        Arguments
+        ---------
+        faults : list of str
+            One line each.
+        way_out : str
+            The fix, as a sentence.
+        total : int, optional
+            Number of records that were checked.
+
+        Returns
+        -------
+        ManifestError
+        """
+        lines = faults[: cls.SHOWN]
+        if len(faults) > cls.SHOWN:
+            lines.append(f"... and {len(faults) - cls.SHOWN} more")
+        count = f"{len(faults)} of {total}. " if total and len(faults) > 1 else ""
+        return cls("\n".join([*lines, count + way_out]))
+
+
 def printable(text):
     r"""A text of somebody else's that can do nothing to a terminal, nor begin a line.
 

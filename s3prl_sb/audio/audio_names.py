@@ -1,8 +1,8 @@
-"""Which files are sound, by their names, and where a listed one is under another.
+"""Recognition of audio files by their names, and search for converted ones.
 
-What can be read is asked of libsndfile, as it is installed. Endings count in any case:
-``.WAV`` is ``.wav``. What is sound and cannot be read here, such as ``.m4a``, is left
-out of a folder only with a word about it.
+The installed libsndfile says which formats it reads. File extensions are
+case-insensitive: ``.WAV`` is ``.wav``. Audio files in other formats, such as ``.m4a``,
+are skipped with a warning.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,7 +16,7 @@ import soundfile
 
 logger = logging.getLogger(__name__)
 
-USUAL = {  # endings that libsndfile's formats have, where it is not the format's name
+USUAL = {  # extensions of formats whose extension is not their name in libsndfile
     "WAV": ".wav .wave",
     "WAVEX": ".wav",
     "NIST": ".sph .nist",
@@ -27,21 +27,21 @@ USUAL = {  # endings that libsndfile's formats have, where it is not the format'
     "SVX": ".iff .8svx",
     "IRCAM": ".sf",
 }
-#: Without a header, or more often something else than sound.
+#: Formats without a header, or whose extension usually means something else.
 DOUBTFUL = ("RAW", "MAT4", "MAT5", "HTK", "XI", "MPC2K", "SD2")
-OTHERS = (  # of sound that libsndfile does not read
+OTHERS = (  # extensions of audio that libsndfile does not read
     ".m4a .m4b .mp4 .aac .adts .wma .amr .3gp .webm .mka .mkv .mov .ac3 .dts .ape .wv "
     ".tta .shn .ra .spx .mp2 .mpc"
 ).split()
 
 
 def readable():
-    """The endings of the files that can be read here.
+    """Returns the extensions of readable audio files.
 
     Returns
     -------
     tuple of str
-        In small letters, with the dot.
+        In lower case, with the dot.
 
     Example
     -------
@@ -50,10 +50,10 @@ def readable():
     """
     formats = [name for name in soundfile.available_formats() if name not in DOUBTFUL]
     endings = [USUAL.get(name, f".{name.lower()}").split() for name in formats]
-    found = dict.fromkeys(ending for few in endings for ending in few)
+    unique = dict.fromkeys(ending for few in endings for ending in few)
     if "OPUS" not in soundfile.available_subtypes("OGG"):
-        found.pop(".opus", None)
-    return tuple(found)
+        unique.pop(".opus", None)
+    return tuple(unique)
 
 
 READABLE = readable()
@@ -62,12 +62,12 @@ UNREADABLE -= set(READABLE)
 
 
 def ending(path):
-    """The ending of a file's name, in small letters: ``.wav`` of ``A.WAV``."""
+    """Returns the extension of a file name in lower case: ``.wav`` for ``A.WAV``."""
     return os.path.splitext(path)[1].lower()
 
 
 def is_audio(path):
-    """Whether a file is sound that can be read here, by its name.
+    """Returns whether a file is readable audio, judged by its name.
 
     Example
     -------
@@ -78,29 +78,29 @@ def is_audio(path):
 
 
 def only_audio(paths, source):
-    """Those of some files that are sound; how many others there are is logged.
+    """Selects the readable audio files, and logs the number of other files.
 
     Arguments
     ---------
     paths : iterable of str or pathlib.Path
-        Names or paths.
+        File names or paths.
     source : str
-        The folder that they are in, for the message.
+        Folder of the files, for the message.
 
     Returns
     -------
     list
-        Of ``paths``, in their order.
+        Elements of ``paths``, in the same order.
 
     Example
     -------
     >>> only_audio(["a.flac", "._a.flac", "c.AIFF"], "corpus")
     ['a.flac', 'c.AIFF']
     """
-    found, skipped, others = [], [], Counter()
+    readable_paths, skipped, others = [], [], Counter()
     for path in paths:
         if is_audio(path):
-            found.append(path)
+            readable_paths.append(path)
         elif os.path.basename(path).startswith("."):
             continue
         elif ending(path) in UNREADABLE:
@@ -125,21 +125,21 @@ def only_audio(paths, source):
             skipped[0],
             counts[0][0],
         )
-    return found
+    return readable_paths
 
 
 def hint(path):
-    """A remark for an error on a missing file: what is there in its place.
+    """Returns a hint for the error about a missing file that exists in another format.
 
     Arguments
     ---------
     path : str
-        The file that is not there.
+        Path of the missing file.
 
     Returns
     -------
     str
-        Empty, or in parentheses after a space.
+        Empty, or a space and a remark in parentheses.
     """
     stem = os.path.splitext(path)[0]
     for kind in sorted(UNREADABLE):
@@ -151,9 +151,9 @@ def hint(path):
 
 
 class Listed:
-    """Finds the files of a corpus' lists, which may since have been converted.
+    """Finds the files in the lists of a corpus, also if they have been converted.
 
-    Each folder is looked into once, and only if a listed file is not there.
+    Each folder is listed at most once, when a file in it is missing.
 
     Example
     -------
@@ -169,36 +169,36 @@ class Listed:
         self.folders = {}
 
     def find(self, path):
-        """The path of a file, or of one of the same name with another ending.
+        """Returns the path of a file, or of its copy with another extension.
 
         Arguments
         ---------
         path : str
-            As listed.
+            Path in the list.
 
         Returns
         -------
         str or None
-            None if there is none that can be read.
+            None if there is no readable file.
         """
         if os.path.isfile(path):
             return path
         return next(filter(is_audio, self._beside(path)), None)
 
     def _beside(self, path):
-        """The files of the same folder whose names differ in the ending alone."""
+        """Returns the files in the same folder that differ only in the extension."""
         folder, name = os.path.split(path)
         if folder not in self.folders:
             self.folders[folder] = names = {}
-            there = sorted(os.listdir(folder)) if os.path.isdir(folder) else ()
-            for other in there:
+            listing = sorted(os.listdir(folder)) if os.path.isdir(folder) else ()
+            for other in listing:
                 names.setdefault(os.path.splitext(other)[0], []).append(other)
-        found = self.folders[folder].get(os.path.splitext(name)[0], ())
-        return [os.path.join(folder, other) for other in found]
+        others = self.folders[folder].get(os.path.splitext(name)[0], ())
+        return [os.path.join(folder, other) for other in others]
 
 
 def as_id(text):
-    r"""A text that any file can hold, for an id: bytes that are not Unicode spelt out.
+    r"""Returns a valid Unicode text for an id; other bytes are escaped.
 
     Example
     -------

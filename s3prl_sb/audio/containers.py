@@ -1,9 +1,10 @@
-"""Whether audio files are whole: what libsndfile does not tell.
+"""Detection of truncated and concatenated audio files, which libsndfile accepts.
 
-libsndfile believes a header, or what is left of a file; of several streams one after
-another it reads the first. Here the containers are looked through, without decoding: a
-FLAC's last frame says how long it is, an Ogg's last page that it is the last, the first
-frame of an MP3 how many bytes follow. What a stream left out of a header is put in.
+libsndfile trusts the header, or reads whatever is left of a file; it reads only the
+first of several concatenated streams. This module inspects the containers without
+decoding: the last frame of a FLAC has the length, the last page of an Ogg is marked,
+the first frame of an MP3 has the number of bytes. It also completes the headers of
+streamed files.
 
 References: RFC 3533 (Ogg), RFC 9639 (FLAC); the Xing header of MP3; RIFF, AIFF, CAF.
 
@@ -15,26 +16,26 @@ import os
 
 from s3prl_sb.audio.pcm_containers import SLACK, Container, look_at_pcm
 
-#: How a FLAC begins: its mark, and the head of what it says of itself.
+#: First bytes of a FLAC: its marker and the header of STREAMINFO.
 FLAC = b"fLaC\0\0\0\x22"
-#: Bytes of an MP3 beyond those that its header counts, before they are looked at.
+#: Tolerated bytes of an MP3 beyond the count in its header.
 MP3_SLACK = 4096
-#: Thousand bits a second of layer III, by the number in a frame's head: of MPEG 2, 1.
+#: Bit rates of layer III in kbit/s, by their index in a frame header: MPEG 2, MPEG 1.
 MP3_RATES = (
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
 )
 MP3_SLOWER = (2, 0, 1, 0)  # halvings of the sample rate, by version: 2.5, -, 2, 1
-TAIL = (1 << 16, 1 << 22)  # bytes at the end of a FLAC that its last frame is within
+TAIL = (1 << 16, 1 << 22)  # bytes at the end of a FLAC that have its last frame
 
 
 def look(path):
-    """Looks through the container of an audio file.
+    """Inspects the container of an audio file.
 
     Arguments
     ---------
     path : str
-        A file of any kind; what is not known here has nothing said of it.
+        Any file; unknown formats give an empty result.
 
     Returns
     -------
@@ -65,20 +66,20 @@ def look(path):
 
 
 def _after_tag(file, start):
-    """Where an ID3 tag that begins here ends."""
+    """Returns the end of the ID3 tag at ``start``, or ``start`` if there is none."""
     file.seek(start)
     head = file.read(10)
     if head[:3] != b"ID3" or len(head) < 10 or max(head[6:10]) > 127:
         return start
     size = 0
-    for byte in head[6:10]:  # of seven bits each
+    for byte in head[6:10]:  # seven bits each
         size = size << 7 | byte
     return start + 10 + size
 
 
 # ------------------------------------------------------------------------------ ogg
 def _ogg(file, start, size):
-    """Ogg Vorbis, Opus and FLAC: pages from the first to the one that says the last."""
+    """Inspects the pages of Ogg Vorbis, Opus and FLAC."""
     place, streams, ended = start, 0, False
     while place < size:
         file.seek(place)
@@ -86,12 +87,12 @@ def _ogg(file, start, size):
         if head[:4] != b"OggS":
             if not ended and place > start:
                 return Container(fault=f"is damaged at byte {place}: no page is there")
-            break  # tags of other programs
+            break  # tags of other software
         table = file.read(head[26]) if len(head) == 27 else b""
         end = place + 27 + len(table) + sum(table)
         if len(head) < 27 or len(table) < head[26] or end > size:
             return Container(fault=f"is cut off at byte {size}, within a page")
-        if head[5] & 2 and ended:  # the first page of another stream
+        if head[5] & 2 and ended:  # first page of another stream
             streams += 1
         ended = bool(head[5] & 4)
         place = end
@@ -105,7 +106,7 @@ def _ogg(file, start, size):
 
 # ------------------------------------------------------------------------------ mp3
 def _mp3(file, start, size):
-    """MP3: the number of bytes that its first frame says, and those that there are."""
+    """Compares the size of an MP3 with the byte count in its first frame."""
     file.seek(start)
     frame = file.read(200)
     if len(frame) < 4 or frame[1] & 0b110 != 0b010:  # not layer III
@@ -117,40 +118,40 @@ def _mp3(file, start, size):
         return Container(samples=_counted(file, start, size))
     flags, at, counts = int.from_bytes(tag[4:8], "big"), 8, []
     for bit in (1, 2):
-        given = flags & bit
-        counts.append(int.from_bytes(tag[at : at + 4], "big") if given else None)
-        at += 4 if given else 0
+        present = flags & bit
+        counts.append(int.from_bytes(tag[at : at + 4], "big") if present else None)
+        at += 4 if present else 0
     frames, length = counts
     file.seek(max(size - 128, 0))
-    there = size - start - (128 if file.read(3) == b"TAG" else 0)
-    if length is not None and there < length - SLACK:
-        part = 100 * there / length
+    actual = size - start - (128 if file.read(3) == b"TAG" else 0)
+    if length is not None and actual < length - SLACK:
+        part = 100 * actual / length
         return Container(
-            fault=f"is cut off: it has {there} bytes of sound, {part:.0f} % of the "
+            fault=f"is cut off: it has {actual} bytes of sound, {part:.0f} % of the "
             f"{length} that its header says"
         )
     # The smallest frame has 24 bytes.
-    if frames is not None and length is None and 24 * frames > there:
-        return Container(fault=f"is cut off: {frames} frames, and {there} bytes")
-    if length is not None and there > length + MP3_SLACK:
+    if frames is not None and length is None and 24 * frames > actual:
+        return Container(fault=f"is cut off: {frames} frames, and {actual} bytes")
+    if length is not None and actual > length + MP3_SLACK:
         file.seek(_after_tag(file, start + length))
         if _is_frame(file.read(4), frame):
             return Container(
-                fault=f"holds more sound than its header says, {there} bytes and not "
+                fault=f"holds more sound than its header says, {actual} bytes and not "
                 f"{length}: several files joined? Only the first would be read"
             )
     return Container()
 
 
 def _is_frame(head, first):
-    """Whether this is the head of a frame like the first one."""
+    """Returns whether ``head`` is a frame header with the format of ``first``."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xFE != first[1] & 0xFE:
         return False
     return head[2] & 0x0C == first[2] & 0x0C and head[2] >> 4 not in (0, 15)
 
 
 def _counted(file, start, size):
-    """The samples of an MP3 by its frames; None if not all of them are found."""
+    """Returns the samples in all frames of an MP3; None if frames are missing."""
     file.seek(start)
     data, at, samples = file.read(), 0, 0
     first = data[:4]
@@ -166,13 +167,13 @@ def _counted(file, start, size):
 
 # ----------------------------------------------------------------------------- flac
 def _flac(file, start, size):
-    """FLAC: the end by its last frame, and by its header."""
+    """Compares the length of a FLAC in its header with its last frame."""
     place, is_last = start + 4, False
     file.seek(place)
     info = file.read(38)
     if len(info) < 38 or info[0] & 0x7F:
         return Container()
-    while not is_last and place + 4 <= size:  # blocks of metadata
+    while not is_last and place + 4 <= size:  # metadata blocks
         file.seek(place)
         head = file.read(4)
         is_last = bool(head[0] & 0x80)
@@ -183,9 +184,9 @@ def _flac(file, start, size):
     if not frames or (end <= total and total in (stop for _, stop in frames)):
         return Container()
     if total == 0:
-        known = (info[17] & 0xF0 | end >> 32).to_bytes(1, "big")
-        known += (end & 0xFFFFFFFF).to_bytes(4, "big")
-        return Container({start + 21: known})
+        total_samples = (info[17] & 0xF0 | end >> 32).to_bytes(1, "big")
+        total_samples += (end & 0xFFFFFFFF).to_bytes(4, "big")
+        return Container({start + 21: total_samples})
     if end < total:
         return Container(
             fault=f"is cut off: {end} samples of the {total} that its header says"
@@ -197,17 +198,17 @@ def _flac(file, start, size):
 
 
 def second_flac(path):
-    """Says whether another FLAC begins within one, of which a decoder reads the first.
+    """Finds a second FLAC inside a FLAC file; decoders read only the first.
 
     Arguments
     ---------
     path : str
-        Any file. A FLAC is read whole.
+        Any file. A FLAC is read completely.
 
     Returns
     -------
-    str
-        What is wrong with it; None: nothing.
+    str or None
+        Description of the fault; None if there is none.
     """
     with open(path, "rb") as file:
         file.seek(_after_tag(file, 0))
@@ -222,39 +223,41 @@ def second_flac(path):
 
 
 def _last_frames(file, first, size, block_size):
-    """The first sample and the one after the last, of what look like the last frames;
-    now and then samples look like the head of a frame."""
+    """Returns (first sample, end) of the candidates for the last frames.
+
+    A candidate can be wrong: encoded samples may look like a frame header.
+    """
     file.seek(first)
     model = file.read(4)
     if len(model) < 4 or model[:2] not in (b"\xff\xf8", b"\xff\xf9"):
         return []
-    scale = block_size if model[1] == 0xF8 else 1  # numbers are of frames, or samples
+    scale = block_size if model[1] == 0xF8 else 1  # frame numbers, or sample numbers
     for length in TAIL:
         place = max(first, size - length)
         file.seek(place)
-        tail, at, found = file.read(), -1, []
+        tail, at, frames = file.read(), -1, []
         while (at := tail.find(model[:2], at + 1)) >= 0:
             end = _end_of_frame(tail[at : at + 16], model)
             if end is not None:
-                found.append((end[0] * scale, end[0] * scale + end[1]))
-        if len(found) > 1 or place == first:
+                frames.append((end[0] * scale, end[0] * scale + end[1]))
+        if len(frames) > 1 or place == first:
             break
-    return found
+    return frames
 
 
 def _end(frames):
-    """The sample after the last of the frames that follow on one another."""
+    """Returns the end of the last frame in a run of adjacent frames."""
     ends = {stop for _, stop in frames}
     return max([stop for start, stop in frames if start in ends] or [frames[0][1]])
 
 
 def _end_of_frame(head, model):
-    """The number and the samples of a frame; None: this is no head of one."""
+    """Returns (number, samples) of a frame; None if this is not a frame header."""
     if len(head) < 6 or head[2] & 0x0F != model[2] & 0x0F:
         return None
     if head[3] & 0x0F != model[3] & 0x0F:
         return None
-    head = head.ljust(16, b"\0")  # a frame of silence is shorter
+    head = head.ljust(16, b"\0")  # a silent frame is shorter
     number, at = _utf8(head, 4)
     code = head[2] >> 4
     if number is None or code == 0:
@@ -274,7 +277,7 @@ def _end_of_frame(head, model):
 
 
 def _utf8(head, at):
-    """A number as UTF-8 codes it, of up to 36 bits, and where it ends."""
+    """Decodes a number of up to 36 bits in UTF-8 coding; returns it and its end."""
     first = head[at]
     if first < 0x80:
         return first, at + 1

@@ -1,8 +1,8 @@
-"""Whether audio files are whole whose samples are not compressed: WAV, AIFF, AU, CAF, …
+"""Detection of truncated and concatenated PCM files: WAV, AIFF, AU, CAF, …
 
-Their headers say how many bytes there are. Fewer are a file that is cut off, of which
-libsndfile reads what is left; more are another file behind the first, which it does not
-read, or reads as if its header were samples.
+Their headers have the number of bytes. A file with fewer bytes is truncated; libsndfile
+reads what is left. A file with more bytes has another file appended, which libsndfile
+ignores or reads as samples.
 
 References: RIFF, RF64, W64, AIFF, AU, CAF; NIST's SPHERE.
 
@@ -14,20 +14,26 @@ import dataclasses
 import os
 import re
 
-PLACEHOLDER = 0x7FFFF000  # sizes from here on are written by streams: not known
-SLACK = 8  # bytes that a file may be shorter than its header says
-#: Bytes behind the end that tags and padding may take; a tenth of the file, else.
+PLACEHOLDER = 0x7FFFF000  # streams write sizes from here on: unknown
+SLACK = 8  # tolerated missing bytes
+#: Tolerated bytes after the end, for tags and padding; at least a tenth of the file.
 MORE = 1 << 14
 
 
 @dataclasses.dataclass
 class Container:
-    """What there is to say of a file.
+    """Result of an inspection.
 
-    ``patches`` are bytes by their place in the file, that the header lacks; ``fault``
-    says why the file cannot be used; ``doubt`` why it may not be whole, where what is
-    read of it is sound; ``samples`` is how many its frames hold, where libsndfile
-    guesses.
+    Attributes
+    ----------
+    patches : dict
+        Positions in the file to bytes that complete its header.
+    fault : str or None
+        Reason why the file is unusable.
+    doubt : str or None
+        Reason why the file may be incomplete, if its samples are valid.
+    samples : int or None
+        Number of samples in its frames, for formats where libsndfile guesses it.
     """
 
     patches: dict = dataclasses.field(default_factory=dict)
@@ -37,16 +43,16 @@ class Container:
 
 
 def look_at_pcm(file, start, size):
-    """Compares a file with the sizes in its header.
+    """Compares the size of a file with its header.
 
     Arguments
     ---------
     file : io.BufferedReader
-        The file, of any kind.
+        Any open file.
     start : int
-        Where it begins, behind tags.
+        Position of the first byte after tags.
     size : int
-        Its bytes.
+        Size of the file in bytes.
 
     Returns
     -------
@@ -88,7 +94,7 @@ def look_at_pcm(file, start, size):
 
 
 def _compared(file, start, wanted, size):
-    """What it means that a header says so many bytes; 0: it does not say it."""
+    """Compares the size with the one in the header; 0 means that it has none."""
     wanted = start + wanted if wanted else 0
     if not 0 < wanted < 1 << 62:
         return Container()
@@ -112,7 +118,7 @@ def _compared(file, start, wanted, size):
 
 
 def _nist(file, start):
-    """The bytes of a SPHERE file; 0 of one that is compressed."""
+    """Returns the size of a SPHERE file by its header; 0 if it is compressed."""
     file.seek(start + 8)
     length = file.read(8).strip()
     if not length.isdigit():
@@ -120,10 +126,10 @@ def _nist(file, start):
     file.seek(start)
     lines = file.read(min(int(length), 1 << 16)).decode("latin-1").splitlines()
     fields = [line.split() for line in lines]
-    said = {f[0]: f[2] for f in fields if len(f) == 3}
-    coding = said.get("sample_coding", "pcm")
-    counts = [said.get(key, "") for key in ("sample_count", "sample_n_bytes")]
-    counts.append(said.get("channel_count", "1"))
+    header = {f[0]: f[2] for f in fields if len(f) == 3}
+    coding = header.get("sample_coding", "pcm")
+    counts = [header.get(key, "") for key in ("sample_count", "sample_n_bytes")]
+    counts.append(header.get("channel_count", "1"))
     if coding not in ("pcm", "ulaw", "alaw") or not all(map(str.isdigit, counts)):
         return 0
     samples, width, channels = map(int, counts)
@@ -131,26 +137,26 @@ def _nist(file, start):
 
 
 def _au(file, start, size):
-    """AU: the size of its samples, all ones or nothing where a stream did not know."""
+    """Inspects an AU; streams write all ones or zero as the size of the samples."""
     file.seek(start + 4)
     first = int.from_bytes(file.read(4), "big")
     length = int.from_bytes(file.read(4), "big")
-    there = size - start - first
-    if length == 0 and SLACK < there < PLACEHOLDER:
-        return Container({start + 8: there.to_bytes(4, "big")})
+    actual = size - start - first
+    if length == 0 and SLACK < actual < PLACEHOLDER:
+        return Container({start + 8: actual.to_bytes(4, "big")})
     wanted = first + length if 0 < length < PLACEHOLDER else 0
     return _compared(file, start, wanted, size)
 
 
 def _caf(file, start, size):
-    """CAF: the sizes of its chunks, all ones where a stream did not know it."""
+    """Inspects the chunks of a CAF; streams write all ones as the size."""
     place = start + 8
     while place + 12 <= size:
         file.seek(place)
         name, length = file.read(4), int.from_bytes(file.read(8), "big")
         if name == b"data" and length == (1 << 64) - 1:
-            there = size - place - 12
-            return Container({place + 4: there.to_bytes(8, "big")})
+            actual = size - place - 12
+            return Container({place + 4: actual.to_bytes(8, "big")})
         if name == b"caff" or length >= 1 << 62:
             break
         place += 12 + length
@@ -158,7 +164,7 @@ def _caf(file, start, size):
 
 
 def _riff(file, start, size, order):
-    """WAV: the sizes that a stream did not know are those of the file."""
+    """Inspects the chunks of a WAV; unknown sizes of streams follow from the file."""
     file.seek(start + 4)
     declared = int.from_bytes(file.read(4), order)
     if not 0 < declared < PLACEHOLDER:
@@ -167,12 +173,14 @@ def _riff(file, start, size, order):
     while place + 8 <= size:
         file.seek(place)
         name, length = file.read(4), int.from_bytes(file.read(4), order)
-        there = size - place - 8
+        actual = size - place - 8
         if name == b"data":
-            if length == 0 and there > SLACK and not _is_chunk(file, place + 8, order):
-                known = there.to_bytes(4, order) if there < 1 << 32 else None
-                return Container({place + 4: known} if known else {})
-            if wanted and start + wanted < size:  # what is read, is not left over
+            if length == 0 and actual > SLACK and not _is_chunk(file, place + 8, order):
+                patched = actual < 1 << 32
+                return Container(
+                    {place + 4: actual.to_bytes(4, order)} if patched else {}
+                )
+            if wanted and start + wanted < size:  # samples are not trailing bytes
                 wanted = max(wanted, place + 8 + length - start)
                 wanted = wanted if length < PLACEHOLDER else 0
             break
@@ -181,7 +189,7 @@ def _riff(file, start, size, order):
 
 
 def _is_chunk(file, place, order):
-    """Whether another chunk follows an empty one, such as LIST."""
+    """Returns whether another chunk, such as LIST, follows an empty one."""
     file.seek(place)
     name, length = file.read(4), int.from_bytes(file.read(4), order)
     end = place + 8 + length

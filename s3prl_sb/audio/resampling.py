@@ -1,9 +1,9 @@
-"""From one sample rate to another, in memory that does not depend on the rates.
+"""Resampling in memory that does not depend on the sample rates.
 
-torchaudio keeps a filter for each phase of the output: of 44100 and 16000 Hz, which
-share a divisor, 160 filters; of 16001 and 16000 Hz 16000 filters of 16000 samples,
-which are gigabytes for one second of audio. There, each output sample gets the few
-values of its filter that are not zero when they are needed.
+torchaudio keeps a filter for each phase of the output: 160 filters from 44100 to 16000
+Hz, which share a divisor, but 16000 filters of 16000 samples from 16001 to 16000 Hz,
+which take gigabytes. For such rates, the few non-zero filter values of each output
+sample are computed when they are needed.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,22 +16,22 @@ import torch
 
 from s3prl_sb.audio.headers import RATES
 
-#: Values of all filters, beyond which they are not kept: 16 MB.
+#: Largest number of filter values that are kept: 16 MB.
 MOST_KEPT = 1 << 22
-#: torchaudio's defaults: zero crossings of the sinc on either side, and where it
-#: cuts off, as a part of the lower rate's half.
+#: torchaudio's defaults: zero crossings of the sinc on either side, and the cutoff
+#: frequency relative to the Nyquist frequency of the lower rate.
 ZEROS, ROLLOFF = 6, 0.99
 
 
 def resample(sig, rate, wanted):
-    """Resamples a waveform by a sinc in a Hann window, as torchaudio does.
+    """Resamples a waveform by a Hann-windowed sinc, as torchaudio does.
 
     Arguments
     ---------
     sig : torch.Tensor
         [samples].
     rate, wanted : int
-        Hz, that it has and that it gets.
+        Current and new sample rate, Hz.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def resample(sig, rate, wanted):
     Raises
     ------
     ValueError
-        For a rate that no audio has: the output's length would follow from it.
+        For an impossible rate, which a damaged header may have.
 
     Example
     -------
@@ -63,19 +63,19 @@ def resample(sig, rate, wanted):
 
 @functools.lru_cache(maxsize=32)
 def _kept(rate, wanted):
-    """torchaudio's, whose filters take longer to make than to apply."""
+    """Returns torchaudio's resampler, whose filters take long to compute."""
     from torchaudio.transforms import Resample
 
     return Resample(rate, wanted)
 
 
 def _reach(old, new):
-    """Samples of the input on either side that an output sample depends on."""
+    """Returns the number of input samples on either side of an output sample."""
     return math.ceil(ZEROS * old / (min(old, new) * ROLLOFF))
 
 
 def _computed(sig, old, new, block=1 << 14):
-    """The same with filters that are computed for each output sample."""
+    """Resamples with filters that are computed for each output sample."""
     reach = _reach(old, new)
     padded = torch.nn.functional.pad(sig, (reach, reach + old + 1))
     parts = []
@@ -84,7 +84,7 @@ def _computed(sig, old, new, block=1 << 14):
         output = torch.arange(first, last)
         whole, phase = output // new, output % new
         taps = torch.arange(-reach, reach + 2) + (phase * old // new)[:, None]
-        # In the precision of torchaudio, so that all rates are treated alike.
+        # The precision is torchaudio's, so that all rates are treated alike.
         shift = (-phase.to(torch.float32) / new).double()[:, None]
         time = (shift + taps.double() / old) * (min(old, new) * ROLLOFF)
         time = time.clamp(-ZEROS, ZEROS)

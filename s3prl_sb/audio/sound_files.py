@@ -1,4 +1,4 @@
-"""Opening sound files: with what their header lacks, whatever their names are.
+"""Opening and reading audio files, also with incomplete headers and odd names.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,41 +12,41 @@ import soundfile
 from s3prl_sb.audio.containers import look, second_flac
 from s3prl_sb.terminal.messages import Counted
 
-#: Samples that the end of a lossy file may be away from where its header says:
-#: encoders pad, and decoders leave out, two frames of MP3 at most.
+#: Tolerated difference between the length of a lossy file and its header, in samples:
+#: encoders pad and decoders drop up to two MP3 frames.
 LOSSY_FRAMES = 2 * 1152
 LOSSY = ("MP3", "OGG")
-#: The warning of a file, with what speaks against it and the number of such files.
+#: Warning about a file, with the reason and the number of such files.
 DOUBT = "%s: cut off, or more than one file? %s. Such files: %d"
-doubted = set()  # files of which a preparation has said so, in one line
+doubted = set()  # files that the preparation has warned of already
 _doubtful = Counted(__name__, DOUBT)
 
 
 class DamagedError(RuntimeError):
-    """A file that is not whole, in words."""
+    """An incomplete file; the message says why."""
 
 
 def opened(path, container=None):
-    """Opens a sound file.
+    """Opens an audio file.
 
     Arguments
     ---------
     path : str
-        A file that libsndfile reads; its name may be of any bytes.
+        A file that libsndfile reads; its name may have any bytes.
     container : s3prl_sb.audio.containers.Container, optional
-        From :func:`~s3prl_sb.audio.containers.look`, if that was asked already.
+        Result of :func:`~s3prl_sb.audio.containers.look`, if it is available.
 
     Returns
     -------
     soundfile.SoundFile
-        Its ``frames`` are known, also of streams.
+        Its ``frames`` are correct also for streamed files.
 
     Raises
     ------
     DamagedError
-        If the file is not whole.
+        If the file is incomplete.
     RuntimeError, TypeError, OSError
-        libsndfile's, of what is no sound.
+        Errors of libsndfile, for files that are not audio.
 
     Example
     -------
@@ -74,28 +74,28 @@ def opened(path, container=None):
 
 
 def read(path, start=None, stop=None):
-    """Reads a sound file, or a part of it.
+    """Reads an audio file, or a segment of it.
 
     Arguments
     ---------
     path : str
         The file.
     start, stop : float, optional
-        Seconds. What lies behind the end is not missed.
+        Limits in seconds; ``stop`` may be after the end.
 
     Returns
     -------
     samples : numpy.ndarray
         [samples, channels], float32.
     rate : int
-        Hz.
+        Sample rate, Hz.
 
     Raises
     ------
     DamagedError
-        If the file has less than its header says, with both lengths.
+        If the file is shorter than its header says, with both lengths.
     RuntimeError, TypeError, OSError
-        As for :func:`opened`.
+        See :func:`opened`.
     """
     container = look(path)
     if start is stop is None and container.fault is None:
@@ -110,7 +110,7 @@ def read(path, start=None, stop=None):
             kind = {"dtype": "float32", "always_2d": True}
             if first and file.seekable():
                 file.seek(first)
-            elif first:  # such as of GSM
+            elif first:  # GSM, for example
                 file.read(first, **kind)
             samples = file.read(max(last - first, 0), **kind)
         except (RuntimeError, ValueError, MemoryError) as error:
@@ -130,12 +130,12 @@ def read(path, start=None, stop=None):
 
 
 def told(error):
-    """What libsndfile says, without the name of the file.
+    """Returns the message of libsndfile without the file name.
 
     Arguments
     ---------
     error : Exception
-        Its.
+        Error of libsndfile.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def told(error):
 
 
 class _Patched(io.RawIOBase):
-    """A file whose header says what it left out."""
+    """A file with a completed header."""
 
     def __init__(self, path, patches):
         self.file, self.patches = open(os.fsencode(path), "rb"), patches

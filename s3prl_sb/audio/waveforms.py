@@ -1,8 +1,8 @@
-"""Audio as people hand it over: from files, arrays and tensors to waveforms.
+"""Conversion of files, arrays and tensors to waveforms.
 
-The door of all that is called from Python with audio of one's own: ``extract`` and the
-call of an upstream with a list, ``torch.hub``, the models of
-:mod:`s3prl_sb.inference`. What can be meant in two ways is refused in words.
+Every function that takes audio from Python uses this module: ``extract`` and the call
+of an upstream with a list, ``torch.hub``, the models of :mod:`s3prl_sb.inference`.
+Ambiguous input is an error.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,35 +13,35 @@ import os
 
 import torch
 
+from s3prl_sb.audio.loading import LOUD, load_waveform
+from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
 
-# What is cached, trained or tested with is read by LoadAudio.
+# Audio that is cached or trained on is read by LoadAudio, not here.
 COMPUTES = False
 
-#: A recording has at most so many channels, and far more samples.
+#: Largest number of channels, and minimum ratio of samples to channels.
 MOST_CHANNELS = 64
 SAMPLES_A_CHANNEL = 16
-#: Integers that audio comes in: what zero is, and full scale.
+#: Zero level and full scale of integer samples.
 FULL_SCALE = {
     torch.uint8: (128, 2**7),
     torch.int8: (0, 2**7),
     torch.int16: (0, 2**15),
     torch.int32: (0, 2**31),
 }
-#: Floats are within [-1, 1], a little above after processing; not this.
-LOUD = 32.0
 TAKES = "a file name, a numpy array or a tensor of one waveform, or a list of them"
 
 
 class AudioError(UserError, ValueError):
-    """Audio that no features can be computed from, or that may mean several things.
+    """Invalid or ambiguous audio.
 
     Arguments
     ---------
     index : int or None
-        Position of the utterance in the batch; None: it is in no list.
+        Position of the utterance in the batch; None for a single waveform.
     reason : str
-        What is wrong with it.
+        Description of the fault, as a predicate.
     """
 
     def __init__(self, index, reason):
@@ -51,30 +51,30 @@ class AudioError(UserError, ValueError):
 
 
 def waveforms(audio, wanted, sample_rate=None):
-    """Makes mono waveforms of one sample rate of whatever holds audio.
+    """Converts audio to mono waveforms of one sample rate.
 
     Arguments
     ---------
     audio : str, os.PathLike, numpy.ndarray, torch.Tensor, or a list of them
-        Names of files of any rate; waveforms [samples], or of several channels,
-        [channels, samples] or [samples, channels], whose mean is taken. Integers of 8,
-        16 and 32 bits are scaled by their full scale; floats are within [-1, 1].
+        Names of files with any sample rate; waveforms [samples]; or several channels
+        [channels, samples] or [samples, channels], which are averaged. Integers of 8,
+        16 and 32 bits are divided by their full scale; floats are in [-1, 1].
     wanted : int
-        Hz, that all of them get.
+        Sample rate of the result, Hz.
     sample_rate : int, optional
-        Hz of the arrays and tensors; files say it themselves. Default: ``wanted``.
+        Sample rate of arrays and tensors, Hz. Default: ``wanted``.
 
     Returns
     -------
     list of torch.Tensor
-        [samples_i], float32; of one waveform that is no list a list of one.
+        [samples_i], float32; a list of one for a single waveform.
 
     Raises
     ------
     AudioError
-        For what is no audio, or could be several things: a tensor of two dimensions
-        that is in no list may be a batch, or channels.
-    s3prl_sb.dataio.audio.AudioFileError
+        For invalid or ambiguous input: a two-dimensional tensor outside a list may be
+        a batch or a waveform with several channels.
+    s3prl_sb.audio.loading.AudioFileError
         For a file that cannot be read.
 
     Example
@@ -91,13 +91,13 @@ def waveforms(audio, wanted, sample_rate=None):
     if isinstance(audio, (list, tuple)):
         if not audio:
             raise AudioError(None, "is an empty list: give one waveform or more.")
-        found = []
+        wavs = []
         for index, item in enumerate(audio):
             try:
-                found.append(_waveform(item, wanted, rate))
+                wavs.append(_waveform(item, wanted, rate))
             except AudioError as error:
                 raise AudioError(index, error.reason) from error.__cause__
-        return found
+        return wavs
     if _is_array(audio) and len(audio.shape) == 2 and 1 not in audio.shape:
         first, shape = audio.shape[0], list(audio.shape)
         raise AudioError(
@@ -110,7 +110,7 @@ def waveforms(audio, wanted, sample_rate=None):
 
 
 def padded(wavs):
-    """A batch of waveforms.
+    """Pads waveforms to a batch.
 
     Arguments
     ---------
@@ -120,9 +120,9 @@ def padded(wavs):
     Returns
     -------
     wavs : torch.Tensor
-        [batch, samples], zero after the end of each.
+        [batch, samples], padded with zeros.
     lens : torch.Tensor
-        [batch], relative lengths, in float64: exact also for hours of audio.
+        [batch], relative lengths in float64, which is exact for hours of audio.
 
     Example
     -------
@@ -137,16 +137,16 @@ def padded(wavs):
 
 
 def batched(audio, lens, rate):
-    """A batch as it is, or made of whatever else :func:`waveforms` takes.
+    """Returns a batch unchanged, and pads other input of :func:`waveforms` to a batch.
 
     Arguments
     ---------
     audio : torch.Tensor or list
-        [batch, samples], of any device; or audio of other kinds.
+        [batch, samples] on any device, or other input.
     lens : torch.Tensor or None
         [batch], relative lengths of a batch.
     rate : int
-        Hz of a batch, and that everything else gets.
+        Sample rate of the batch, Hz; other input is converted to it.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def batched(audio, lens, rate):
     Raises
     ------
     AudioError
-        As :func:`waveforms`; and for lengths of what is no batch.
+        See :func:`waveforms`; also for ``lens`` without a batch.
 
     Example
     -------
@@ -188,7 +188,7 @@ def _is_array(audio):
 
 
 def _waveform(audio, wanted, rate):
-    """[samples] of one waveform or file."""
+    """Converts one waveform or file to [samples]."""
     if isinstance(audio, (str, os.PathLike)):
         return _file(os.fspath(audio), wanted)
     if not _is_array(audio) or not len(audio.shape):
@@ -207,8 +207,6 @@ def _waveform(audio, wanted, rate):
         )
     if rate == wanted:
         return wav
-    from s3prl_sb.audio.resampling import resample
-
     try:
         return resample(wav.cpu(), rate, wanted)
     except ValueError as error:
@@ -216,25 +214,23 @@ def _waveform(audio, wanted, rate):
 
 
 def _file(path, wanted):
-    from s3prl_sb.dataio.audio import LoadAudio
-
     if not isinstance(path, str) or not os.path.isfile(path):
         raise AudioError(None, f"is {path!r}, which is no file. Give {TAKES}.")
-    return LoadAudio(wanted).load(os.path.basename(path), path)
+    return load_waveform(os.path.basename(path), path, sample_rate=wanted)
 
 
 def _tensor(audio):
-    """A tensor of numbers that are real."""
+    """Converts an array to a tensor of real numbers."""
     if not isinstance(audio, torch.Tensor):
         import numpy as np
 
         array = np.asarray(audio)
         if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            array = array.astype("float64")  # torch has none that is longer
+            array = array.astype("float64")  # the longest type of torch
         if array.dtype.kind not in "iufb":
-            given = f"an array of {array.dtype}"
-            raise AudioError(None, f"is {given}: audio is of real numbers.")
-        # In the machine's order of bytes, and not to be changed by anybody else.
+            kind = f"an array of {array.dtype}"
+            raise AudioError(None, f"is {kind}: audio is of real numbers.")
+        # A copy in native byte order, which nobody else changes.
         audio = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), "C"))
     if audio.is_complex() or audio.is_sparse:
         raise AudioError(None, f"is of {audio.dtype}: audio is of real numbers.")
@@ -242,7 +238,7 @@ def _tensor(audio):
 
 
 def _scaled(wav):
-    """Floats, of integers by their full scale."""
+    """Converts integers to floats by their full scale."""
     if wav.is_floating_point():
         return wav.float()
     if wav.dtype not in FULL_SCALE:
@@ -257,7 +253,7 @@ def _scaled(wav):
 
 
 def _mono(wav):
-    """[samples]: the mean of channels, wherever they stand."""
+    """Averages the channels, which are the shorter dimension."""
     if wav.dim() == 1:
         return wav
     few, many = min(wav.shape), max(wav.shape)
@@ -273,7 +269,7 @@ def _mono(wav):
 
 
 def _kind(audio):
-    """What somebody has given, in words."""
+    """Describes invalid input for an error."""
     if audio is None:
         return "None"
     if isinstance(audio, dict):

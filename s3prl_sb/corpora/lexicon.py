@@ -19,7 +19,6 @@ from collections import Counter
 from functools import partial
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.phones import PHONES
 from s3prl_sb.dataio.rows import locate, places
 from s3prl_sb.dataio.tables import (
@@ -31,6 +30,7 @@ from s3prl_sb.dataio.tables import (
     warn_of_leaks,
 )
 from s3prl_sb.dataio.values import make_texts
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.lobes.lexica import VARIANT
 
 logger = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ def _unknown(unknown, spoken, places, lexicon):
             if word in unknown:
                 first.setdefault(word, key)
     for word, (split, name) in first.items():
-        if len(faults) < manifest.SHOWN and split not in named:
+        if len(faults) < ManifestError.SHOWN and split not in named:
             named[split] = places(split)
         place = named.get(split, {}).get(name, split)
         times = "once" if unknown[word] == 1 else f"{unknown[word]} times"

@@ -1,14 +1,13 @@
-"""The feature cache: what a frozen upstream gives, computed once.
+"""The feature cache: the output of a frozen upstream, computed once.
 
 A cache is a folder of safetensors shards. Each shard describes itself: its
-header holds what the features are (upstream, kind, sizes), which utterances
-they belong to, and a checksum of each. There is no index beside the shards
-that could disagree with them, and no shard under its final name is half
-written.
+header holds the description of the features (upstream, kind, sizes), the
+utterances and a checksum of each. There is no separate index that could disagree
+with the shards, and a shard gets its final name only when it is complete.
 
-An entry is found by a key that names the utterance and what its audio file
-holds. Features of audio that has changed are therefore not found; damaged ones
-are found out by their checksum before they are used, and so are damaged headers.
+The key of an entry is computed from the utterance and the content of its audio
+file, so features of audio that has changed are not used. Damaged features and
+headers are detected by their checksums before they are used.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,7 +18,9 @@ import json
 import logging
 import os
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,33 +30,37 @@ from s3prl_sb.storage.parts import Part
 
 logger = logging.getLogger(__name__)
 
-#: In the header of a shard: the checksum of its other entries.
+#: Key of a shard's header: the checksum of the other keys.
 HEADER = "header"
 
 
 class CacheError(UserError, RuntimeError):
-    """A cache that cannot be used as it is, and the way out."""
+    """An unusable cache; the message has the fix."""
 
 
-def audio_key(utterance, record, variant=0, content=None):
-    """The key of an utterance's features.
+def audio_key(
+    utterance: str,
+    record: Mapping[str, Any],
+    variant: int = 0,
+    content: str | None = None,
+) -> str:
+    """Returns the key of an utterance's features.
 
     Arguments
     ---------
     utterance : str
-        Its id.
+        Id of the utterance.
     record : dict
-        Its line of the manifest: ``wav``, ``start``, ``stop``.
+        Its record in the manifest: ``wav``, ``start``, ``stop``.
     variant : int
-        Which of the forms that a random crop gives it.
+        Number of the form, for pipes such as a random crop.
     content : str, optional
-        The hash of its audio file, where it is known.
+        Hash of the audio file, if it has been computed already.
 
     Returns
     -------
     str
-        Another one as soon as the audio file holds something else. Where the file
-        lies, and when it was written, does not matter.
+        It depends on the content of the audio file, not on the path or the time.
     """
     content = content or hash_file(record["wav"])
     parts = (utterance, content, record.get("start"), record.get("stop"), variant)
@@ -68,10 +73,10 @@ class FeatureCache:
     Arguments
     ---------
     folder : str
-        Where the shards lie; made if need be.
+        Folder of the shards; it is created if it does not exist.
     description : dict, optional
-        What the features are, as JSON values. Shards of another description
-        are not used. Default: that of the shards that are there.
+        Description of the features, JSON values. Shards with another description
+        are not used. Default: the description in the existing shards.
 
     Example
     -------
@@ -84,44 +89,43 @@ class FeatureCache:
     (torch.Size([7, 2, 4]), torch.Size([7, 2, 4]), False)
     """
 
-    #: Entries up to this total are all verified when the cache is opened, in
-    #: bytes; beyond it each is at its first use.
+    #: A cache of up to this size in bytes is verified when it is opened; the entries of
+    #: larger ones are verified at their first use.
     VERIFY_AT_ONCE = 4 << 30
 
-    def __init__(self, folder, description=None):
+    def __init__(
+        self, folder: str | os.PathLike, description: Mapping[str, Any] | None = None
+    ):
         self.folder = Path(folder)
-        self.description = None
+        self.description: str | None = None
         if description is not None:
             self.description = json.dumps(description, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.keys_of = {}  # utterance id -> key, of its first variant
-        self._entries = {}  # key -> (shard, first frame, frames, checksum)
-        self._features = {}  # shard -> its mapped tensor
-        self._verified = set()
-        self._claims = {}  # shard that this process is making -> its part
-        self._looked_at = {}  # shard -> its stamp, when it was waited for
+        #: utterance id -> key of the first variant
+        self.keys_of: dict[str, str] = {}
+        # key -> (shard, first frame, frames, checksum)
+        self._entries: dict[str, tuple[Path, int, int, int]] = {}
+        self._features: dict[Path, torch.Tensor] = {}  # memory-mapped
+        self._verified: set[str] = set()
+        self._claims: dict[Path, Part] = {}  # shards that this process is writing
+        self._looked_at: dict[Path, tuple[int, int]] = {}  # shard -> its last stamp
         for path in sorted(self.folder.glob("*.safetensors")):
             self._open(path)
         if self.bytes() <= self.VERIFY_AT_ONCE:
             self._drop_damaged()
 
-    def __contains__(self, key):
+    def __contains__(self, key: str) -> bool:
         return key in self._entries
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._entries)
 
-    def bytes(self):
-        """Size on disk.
-
-        Returns
-        -------
-        int
-        """
+    def bytes(self) -> int:
+        """Returns the size on disk in bytes."""
         return sum(path.stat().st_size for path in self._features)
 
-    def __getitem__(self, key):
-        """Features of an utterance.
+    def __getitem__(self, key: str) -> torch.Tensor:
+        """Returns the features of an utterance.
 
         Arguments
         ---------
@@ -131,8 +135,8 @@ class FeatureCache:
         Returns
         -------
         torch.Tensor
-            [frames, layers, size]; one frame in a pooled cache. Mapped from
-            the disk: not to be changed in place.
+            [frames, layers, size]; one frame in a pooled cache. It is mapped from
+            the disk: do not change it in place.
 
         Raises
         ------
@@ -151,8 +155,8 @@ class FeatureCache:
             self._verified.add(key)
         return features
 
-    def write(self, entries):
-        """Adds one shard, whole or not at all.
+    def write(self, entries: Sequence[tuple[str, str, torch.Tensor]]) -> Path:
+        """Adds one shard atomically.
 
         Arguments
         ---------
@@ -175,7 +179,7 @@ class FeatureCache:
         keys, ids, features = zip(*entries)
         path = self._path(keys)
         metadata = {
-            "description": self.description,
+            "description": self.description or "{}",
             "keys": json.dumps(keys),
             "ids": json.dumps(ids),
             "frames": json.dumps([len(f) for f in features]),
@@ -199,24 +203,25 @@ class FeatureCache:
         return path
 
     def _path(self, keys):
-        """The shard of some entries."""
+        """Returns the path of the shard with these entries."""
         name = hashlib.sha256("".join(keys).encode()).hexdigest()[:24]
         return self.folder / f"{name}.safetensors"
 
-    def claim(self, keys, wait=False):
-        """Begins a shard, unless another process is making the same.
+    def claim(self, keys: Sequence[str], wait: bool = False) -> bool:
+        """Claims a shard, unless another process is writing it.
 
         Arguments
         ---------
         keys : list of str
-            Of its entries, in order. :meth:`write` ends the claim, as the end of the
-            process does.
+            Keys of its entries, in order. The claim ends with :meth:`write` or with
+            the process.
         wait : bool
-            Whether to wait for the other one.
+            Whether to wait for the other process.
 
         Returns
         -------
         bool
+            Whether this process has the claim.
         """
         path = self._path(keys)
         if path not in self._claims:
@@ -226,19 +231,19 @@ class FeatureCache:
             self._claims[path] = part
         return True
 
-    def give_up(self, keys):
-        """Ends a claim. Arguments as for :meth:`claim`."""
+    def give_up(self, keys: Sequence[str]) -> None:
+        """Ends a claim, see :meth:`claim`."""
         part = self._claims.pop(self._path(keys), None)
         if part is not None:
             part.close()
 
-    def has_shard(self, keys):
-        """Whether a shard has all of its entries, also by now from another process.
+    def has_shard(self, keys: Sequence[str]) -> bool:
+        """Returns whether this or another process has written a shard completely.
 
         Arguments
         ---------
         keys : list of str
-            As for :meth:`claim`.
+            Keys of its entries, see :meth:`claim`.
 
         Returns
         -------
@@ -247,13 +252,13 @@ class FeatureCache:
         path = self._path(keys)
         if path not in self._features:
             stamp = _stamp(path)
-            if stamp and stamp != self._looked_at.get(path):  # not broken, as before
+            if stamp and stamp != self._looked_at.get(path):  # new since last time
                 self._looked_at[path] = stamp
                 self._open(path)
         return all(key in self for key in keys)
 
-    def refresh(self):
-        """Takes in shards that other processes have written."""
+    def refresh(self) -> None:
+        """Adds shards that other processes have written."""
         for path in sorted(self.folder.glob("*.safetensors")):
             if path not in self._features:
                 self._open(path)
@@ -302,7 +307,7 @@ class FeatureCache:
 
 
 def _header_checksum(metadata):
-    """Of all that a shard says about itself."""
+    """Returns the checksum of a shard's metadata."""
     said = {key: value for key, value in metadata.items() if key != HEADER}
     return str(zlib.crc32(json.dumps(said, sort_keys=True).encode()))
 

@@ -1,4 +1,4 @@
-"""A dataset over a manifest, whose randomness can be repeated.
+"""A dataset over a manifest, with reproducible randomness.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,29 +6,32 @@ Authors
 
 import hashlib
 import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.manifest import Records
+from s3prl_sb.errors import ManifestError
 
-COMPUTED = ("draw", "sig", "feats")  # items of all tasks
+COMPUTED = ("draw", "sig", "feats")  # items that are computed in every task
 
 
-def generator(seed, utterance, draw):
-    """Random numbers of one utterance, the ``draw``-th time it is seen.
+def generator(seed: int | str, utterance: str, draw: int) -> torch.Generator:
+    """Returns the random generator of an utterance for its ``draw``-th use.
 
-    Whatever order, worker or process an utterance is loaded in, and whether
-    or not the run was interrupted before, these numbers are the same.
+    Its numbers depend neither on the order, worker and process in which utterances
+    are loaded nor on interruptions of the run.
 
     Arguments
     ---------
-    seed : int
-        Of the pipe that asks.
+    seed : int or str
+        Seed of the pipe.
     utterance : str
-        Its id.
+        Id of the utterance.
     draw : int
-        Which time; 0 in evaluation.
+        Number of earlier uses; 0 in evaluation.
 
     Returns
     -------
@@ -45,24 +48,42 @@ def generator(seed, utterance, draw):
     return torch.Generator().manual_seed(number)
 
 
+class DataPipe(Protocol):
+    """Anything that adds dynamic items to a dataset: a function, or a :class:`Pipe`."""
+
+    def __call__(self, dataset: "ManifestDataset") -> None: ...
+
+
+@runtime_checkable
+class CountsVariants(Protocol):
+    """A pipe that says how many forms it makes of an utterance."""
+
+    def variants(self, record: Mapping[str, Any]) -> int | None: ...
+
+
 class Pipe:
-    """A pipe that always gives the same; base of the others.
+    """Base class of pipes; by default a deterministic one."""
 
-    ``audio`` says whether it has a part in the waveform.
-    """
+    audio = False  #: whether the waveform depends on this pipe
 
-    audio = False
-
-    def variants(self, record):
-        """In how many forms an utterance comes; None: endlessly many."""
+    def variants(self, record: Mapping[str, Any]) -> int | None:
+        """Returns the number of forms of an utterance; None means unlimited."""
         return 1
+
+    def __call__(self, dataset: "ManifestDataset") -> None:
+        raise NotImplementedError
+
+
+def changes_audio(pipe: DataPipe) -> bool:
+    """Returns whether the waveform depends on a pipe; plain functions may change it."""
+    return pipe.audio if isinstance(pipe, Pipe) else getattr(pipe, "audio", True)
 
 
 class ManifestDataset(DynamicItemDataset):
-    """SpeechBrain's dataset with one more item: ``draw``.
+    """SpeechBrain's dataset with the additional item ``draw``.
 
-    It can be indexed by a position, as any dataset, or by ``(position,
-    draw)``, as :class:`~s3prl_sb.dataio.sampler.StepSampler` does.
+    An index is a position, as in any dataset, or ``(position, draw)``, as
+    :class:`~s3prl_sb.dataio.sampler.StepSampler` gives it.
 
     Arguments
     ---------
@@ -70,15 +91,15 @@ class ManifestDataset(DynamicItemDataset):
         ``{id: {"wav": …, "start": …, …}}``, see
         :mod:`s3prl_sb.dataio.manifest`.
     pipes : list of callable
-        Each adds dynamic items, see :mod:`s3prl_sb.dataio.pipes`.
+        Pipes that add dynamic items, see :mod:`s3prl_sb.dataio.pipes`.
     output_keys : list of str
-        Items that an example consists of.
+        Items of an example.
 
     Raises
     ------
     ManifestError
-        If records have a key that is the name of an item which is computed:
-        SpeechBrain would take what the records say.
+        If a key of the records is the name of a computed item: SpeechBrain would
+        use the value in the records.
 
     Example
     -------
@@ -87,7 +108,15 @@ class ManifestDataset(DynamicItemDataset):
     ({'id': 'a', 'draw': 0}, {'id': 'a', 'draw': 5})
     """
 
-    def __init__(self, records, pipes=(), output_keys=()):
+    data: dict[str, Mapping[str, Any]]
+    data_ids: list[str]
+
+    def __init__(
+        self,
+        records: Records,
+        pipes: Iterable[DataPipe] = (),
+        output_keys: Iterable[str] = (),
+    ):
         if not records:
             raise ValueError("a dataset without utterances")
         super().__init__(dict(records))
@@ -95,7 +124,7 @@ class ManifestDataset(DynamicItemDataset):
         for name in COMPUTED:
             self._check_column(name)
         self.pipeline.add_static_keys(["draw"])
-        self.pipes = []
+        self.pipes: list[DataPipe] = []
         for pipe in pipes:
             self.add_pipe(pipe)
         self.set_output_keys(list(output_keys))
@@ -107,44 +136,49 @@ class ManifestDataset(DynamicItemDataset):
                 "that name itself. Rename the column, or drop it."
             )
 
-    def add_dynamic_item(self, func, takes=None, provides=None):
-        """As SpeechBrain's, for items that the records do not have.
+    def add_dynamic_item(
+        self,
+        func: Callable,
+        takes: str | list[str] | None = None,
+        provides: str | list[str] | None = None,
+    ) -> None:
+        """Adds a computed item; its name must not be a key of the records.
 
         Arguments
         ---------
         func : callable
-            Computes the item.
+            Function that computes the item.
         takes : str or list of str
-            Items that it is given.
+            Items that the function gets.
         provides : str or list of str
-            Its name; one that another function provides is refined.
+            Name of the item; an item that exists already is refined.
         """
-        if provides is None:  # a DynamicItem, which says it itself
-            names = func.provides
+        if provides is None:  # a DynamicItem, which has the name itself
+            names = func.provides  # type: ignore[attr-defined]
         else:
             names = [provides] if isinstance(provides, str) else provides
         for name in names:
             self._check_column(name)
         super().add_dynamic_item(func, takes, provides)
 
-    def add_pipe(self, pipe):
+    def add_pipe(self, pipe: DataPipe) -> None:
         """Applies a pipe to this dataset.
 
         Arguments
         ---------
         pipe : callable
-            Takes the dataset.
+            Called with the dataset.
         """
         pipe(self)
         self.pipes.append(pipe)
 
-    def keep(self, ids):
-        """Drops all utterances but some.
+    def keep(self, ids: Iterable[str]) -> None:
+        """Drops all utterances except the given ones.
 
         Arguments
         ---------
         ids : list of str
-            Those to keep, in their order from now on.
+            Ids to keep; the dataset is in this order afterwards.
 
         Example
         -------
@@ -156,8 +190,8 @@ class ManifestDataset(DynamicItemDataset):
         self.data = {name: self.data[name] for name in ids}
         self.data_ids = list(self.data)
 
-    def variants(self, index):
-        """In how many forms an utterance comes, ``draw`` 0 to n - 1.
+    def variants(self, index: int) -> int | None:
+        """Returns the number of forms of an utterance, one for each ``draw``.
 
         Arguments
         ---------
@@ -167,19 +201,21 @@ class ManifestDataset(DynamicItemDataset):
         Returns
         -------
         int or None
-            None: endlessly many.
+            None means unlimited.
         """
         record = self.data[self.data_ids[index]]
-        # A pipe that does not say is taken for a random one.
-        counts = [
-            pipe.variants(record) if hasattr(pipe, "variants") else None
-            for pipe in self.pipes
-        ]
-        return None if None in counts else math.lcm(*counts)
+        total = 1
+        for pipe in self.pipes:
+            # A plain function may be random.
+            count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
+            if count is None:
+                return None
+            total = math.lcm(total, count)
+        return total
 
-    def __getitem__(self, index):
-        index, draw = index if isinstance(index, tuple) else (index, 0)
-        data_id = self.data_ids[index]
+    def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
+        position, draw = index if isinstance(index, tuple) else (index, 0)
+        data_id = self.data_ids[position]
         return self.pipeline.compute_outputs(
             {"id": data_id, "draw": draw, **self.data[data_id]}
         )

@@ -1,4 +1,4 @@
-"""What a feature cache holds, and how large it will be.
+"""Description of the content of a feature cache, and an estimate of its size.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,6 +6,7 @@ Authors
 
 import logging
 
+from s3prl_sb.dataio.dataset import changes_audio
 from s3prl_sb.dataio.features import DTYPES, KINDS, compute
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.code import code_of
@@ -16,26 +17,26 @@ from s3prl_sb.storage.files import FileError, read_json
 
 logger = logging.getLogger(__name__)
 
-ABOUT = "description.json"  # of a cache, for people
+DESCRIPTION = "description.json"  # beside the shards, for people
 
 
 def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=None):
-    """What a cache holds, as JSON values.
+    """Describes the content of a cache in JSON values.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        What computes the features.
+        Model that computes the features.
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        Its pipes make the waveforms.
+        Dataset whose pipes make the waveforms.
     kind : str
-        "frames", or "pooled": their mean over time.
+        "frames", or "pooled" for their mean over time.
     layers : list of int, optional
         Hidden states to keep, in this order; default all.
     dtype : str
         "float16" or "float32".
     identity : str, optional
-        The digest of the upstream's identity, where it is known already.
+        Digest of the upstream's identity, if it has been computed already.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
             f"The hidden states of {type(upstream).__name__} have the sizes {sizes}: "
             "choose `layers` of one size."
         )
-    pipes = identity_of([p for p in dataset.pipes if getattr(p, "audio", True)])
+    pipes = identity_of([p for p in dataset.pipes if changes_audio(p)])
     return {
         "format": FORMAT,
         "upstream": type(upstream).__name__,
@@ -68,12 +69,12 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
 
 
 def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
-    """Size of a cache before it is made.
+    """Estimates the size of a cache.
 
     Arguments
     ---------
     upstream, dataset, kind, layers, dtype
-        As for :func:`describe`.
+        See :func:`describe`.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
 
 
 def _sizes(upstream, layers):
-    """Of the chosen hidden states."""
+    """Returns the sizes of the selected hidden states."""
     return [upstream.output_sizes[i] for i in _indices(upstream, layers)]
 
 
@@ -98,22 +99,24 @@ def _indices(upstream, layers):
     return chosen_layers(upstream.num_layers, "all" if layers is None else layers)
 
 
-def say_of_older(folder, description):
-    """Tells of caches that were made before identities were what they are now.
+def log_outdated(folder, description):
+    """Logs which caches have an outdated identity format.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Of a cache; those beside it are looked at.
+        Folder of a cache; its siblings are checked.
     description : dict
-        What it holds.
+        Description of that cache.
     """
-    for path in sorted(folder.parent.glob(f"{description['upstream']}-*/{ABOUT}")):
+    for path in sorted(
+        folder.parent.glob(f"{description['upstream']}-*/{DESCRIPTION}")
+    ):
         try:
-            found = read_json(path, "the description of a cache", kind=dict)
+            other = read_json(path, "the description of a cache", kind=dict)
         except FileError:
             continue
-        if found.get("format") != FORMAT:
+        if other.get("format") != FORMAT:
             logger.info(
                 "%s holds features of an older identity: they are not used, but made "
                 "anew. Delete the folder if no older version needs it.",

@@ -1,8 +1,8 @@
-"""Extraction: a frozen upstream over a dataset, into the feature cache.
+"""Extraction of a dataset's features with a frozen upstream into the feature cache.
 
-The dataset is cut into shards of some minutes of audio. A shard is written
-whole, so a killed extraction goes on where it was; shards do not depend on
-who computes them, so any number of processes and machines shares them out.
+The dataset is split into shards of some minutes of audio. Shards are written
+atomically, so a killed extraction resumes; their content does not depend on the
+process, so any number of processes and machines can share the work.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -21,7 +21,7 @@ import torch
 from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
-from s3prl_sb.dataio.description import ABOUT, describe, estimate, say_of_older
+from s3prl_sb.dataio.description import DESCRIPTION, describe, estimate, log_outdated
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.dataio.sharing import SharedShards
 from s3prl_sb.identity.data import audio_hashes
@@ -32,10 +32,9 @@ from s3prl_sb.terminal import progress, quantities
 
 logger = logging.getLogger(__name__)
 
-SHARD_SECONDS = 240  # of audio, which a kill may cost
+SHARD_SECONDS = 240  # seconds of audio that a kill may cost
 SHARD_UTTERANCES = 256
-#: On a CPU each utterance runs by itself: so it gets the same bits whatever else is
-#: extracted, now or before.
+#: On a CPU each utterance runs alone, so that its bits do not depend on others.
 BATCH_SECONDS = {"cpu": 0, "cuda": 64}
 
 
@@ -52,29 +51,29 @@ def extract(
     progressbar=True,
     identity=None,
 ):
-    """Fills a cache with what it lacks of a dataset.
+    """Extracts the features of a dataset that a cache lacks.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Frozen.
+        Frozen upstream.
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        Must provide ``sig``, in finitely many forms.
+        Dataset that provides ``sig`` in a finite number of forms.
     folder : str
-        Of all caches; this one is a folder in it, named by its content.
+        Folder of all caches; this one is a subfolder, named by its content.
     kind, layers, dtype
-        As for :func:`describe`.
+        See :func:`~s3prl_sb.dataio.description.describe`.
     device : str
-        Where the upstream runs.
+        Device of the upstream.
     num_processes : int
-        On this machine; spread over its GPUs where ``device`` is "cuda". They
-        share the threads, on whose number the last bits may depend.
+        Number of processes on this machine, over all GPUs if ``device`` is "cuda".
+        They share the threads, whose number may change the last bits.
     part : (int, int)
-        Which part of how many to extract: (rank, processes) under torchrun.
+        Index and number of the parts: (rank, processes) under torchrun.
     progressbar : bool
         Whether to show progress.
     identity : str, optional
-        The digest of the upstream's identity, where it is known already.
+        Digest of the upstream's identity, if it has been computed already.
 
     Returns
     -------
@@ -84,17 +83,17 @@ def extract(
     ------
     CacheError
         If the features cannot be cached, or the disk is too small.
-    s3prl_sb.dataio.pipes.AudioFileError
-        Naming the file that has no features.
+    s3prl_sb.audio.loading.AudioFileError
+        For an unusable audio file.
     """
     description = describe(upstream, dataset, kind, layers, dtype, identity)
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
     parts.clear(cache.folder)
-    if not (cache.folder / ABOUT).exists():  # for people who look there
-        write_json(cache.folder / ABOUT, description)
-    say_of_older(cache.folder, description)
+    if not (cache.folder / DESCRIPTION).exists():  # for people
+        write_json(cache.folder / DESCRIPTION, description)
+    log_outdated(cache.folder, description)
     shards = _shards(dataset, progressbar)[part[0] :: part[1]]
     shards = _missing(cache, shards)
     if not shards:
@@ -145,23 +144,23 @@ def audio_keys(dataset, progressbar=False, again=True):
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
         The data.
     progressbar : bool
-        Whether to show progress where audio is read to know it.
+        Whether to show progress while audio files are hashed.
     again : bool
-        Whether to look again which files have changed.
+        Whether to check again which files have changed.
 
     Returns
     -------
     dict
-        Utterance to the keys of its forms, in order.
+        Ids to the keys of their forms, in order.
 
     Raises
     ------
     CacheError
-        If an utterance comes in endlessly many forms.
-    s3prl_sb.dataio.audio.AudioFileError
-        That names the utterance whose file is not there.
+        If the number of forms of an utterance is unlimited.
+    s3prl_sb.audio.loading.AudioFileError
+        If a file does not exist; the message names the utterance.
     """
-    hashes, found = audio_hashes(dataset, progressbar, again), {}
+    hashes, keys = audio_hashes(dataset, progressbar, again), {}
     for index, utterance in enumerate(dataset.data_ids):
         record = dataset.data[utterance]
         variants = dataset.variants(index)
@@ -177,21 +176,22 @@ def audio_keys(dataset, progressbar=False, again=True):
                 f"utterance '{utterance}' ({record['wav']}): no such file, or one "
                 "that cannot be read."
             )
-        found[utterance] = [
+        keys[utterance] = [
             audio_key(utterance, record, draw, content) for draw in range(variants)
         ]
-    return found
+    return keys
 
 
 def replace_audio(dataset, cache):
-    """Lets a dataset give cached features instead of audio.
+    """Replaces the audio of a dataset by cached features.
 
     Arguments
     ---------
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        Its examples get ``feats`` [frames, layers, size] instead of ``sig``.
+        Changed in place: examples get ``feats`` [frames, layers, size] instead of
+        ``sig``.
     cache : FeatureCache
-        Holding all of its utterances.
+        Cache with all utterances of the dataset.
     """
     keys = audio_keys(dataset, again=False)
 
@@ -206,7 +206,7 @@ def replace_audio(dataset, cache):
 
 
 def _shards(dataset, progressbar=False):
-    """The whole dataset, cut; whoever asks gets the same shards."""
+    """Splits the dataset into shards, in every process the same ones."""
     shards, seconds = [], 0.0
     keys = audio_keys(dataset, progressbar)
     for index, utterance in enumerate(dataset.data_ids):
@@ -238,15 +238,17 @@ def _missing(cache, shards):
 
 
 class _Job:
-    """What a process needs to turn shards into features."""
+    """Computes the features of shards, in this process or in others."""
 
     def __init__(self, upstream, dataset, description, device):
         self.upstream, self.dataset = upstream, dataset
         self.description, self.device = description, device
 
     def run(self, shared, num_processes, tick):
-        """Yields the entries of every shard that becomes ours; ``tick`` gets seconds
-        of audio."""
+        """Yields the entries of each shard that this process claims.
+
+        ``tick`` is called with the seconds of audio that are finished.
+        """
         if num_processes <= 1:
             self.upstream.to(self.device)
             while shard := shared.take():
@@ -257,14 +259,14 @@ class _Job:
             tick(sum(item["seconds"] for item in shard))
 
     def begin(self, number, processes):
-        """In a process of its own, the ``number``-th."""
+        """Prepares the ``number``-th worker process."""
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
         if self.device.startswith("cuda"):
             self.device = f"cuda:{number % torch.cuda.device_count()}"
         self.upstream.to(self.device)
 
     def entries(self, shard, tick=lambda seconds: None):
-        """The (key, id, features) of each utterance of a shard."""
+        """Returns the (key, id, features) of each utterance of a shard."""
         batches, seconds = [[]], 0.0
         most = BATCH_SECONDS.get(self.device, BATCH_SECONDS["cuda"])
         for item in shard:
@@ -282,19 +284,19 @@ class _Job:
         return entries
 
     def _features(self, items, wavs):
-        about = (self.description[name] for name in ("kind", "layers", "dtype"))
+        options = (self.description[name] for name in ("kind", "layers", "dtype"))
         try:
-            features = compute(self.upstream, wavs, *about, self.device)
+            features = compute(self.upstream, wavs, *options, self.device)
         except AudioError as error:
             item = items[error.index]
             raise AudioFileError(
                 f"utterance '{item['id']}' ({item['wav']}) {error.reason}"
             ) from error
-        for item, found in zip(items, features):
-            if not torch.isfinite(found).all():
+        for item, feats in zip(items, features):
+            if not torch.isfinite(feats).all():
                 raise CacheError(
                     f"utterance '{item['id']}' ({item['wav']}) has features "
                     f"that are not finite as {self.description['dtype']}, though "
                     "they are as computed. Choose cache_dtype: float32."
                 )
-            yield item["key"], item["id"], found
+            yield item["key"], item["id"], feats

@@ -1,7 +1,7 @@
-"""What a feature cache holds of an utterance, computed.
+"""Computation of the cached features of utterances.
 
-All code that the numbers depend on, beside the upstream's and that of the pipes,
-stands here: a cache is known by it, see
+Besides the upstream and the pipes, only this module determines the numbers in a cache:
+its code is part of the cache's description, see
 :func:`~s3prl_sb.dataio.description.describe`.
 
 Authors
@@ -22,27 +22,27 @@ def compute(upstream, wavs, kind, layers, dtype, device="cpu"):
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Frozen, on the device.
+        Frozen upstream on the device.
     wavs : list of torch.Tensor
         [samples_i].
     kind : str
-        "frames", or "pooled": their mean over time.
+        "frames", or "pooled" for their mean over time.
     layers : list of int
         Hidden states to keep.
     dtype : str
         "float16" or "float32".
     device : str
-        Where the upstream is.
+        Device of the upstream.
 
     Returns
     -------
     list of torch.Tensor
-        [frames_i, layers, size]; one frame of those that are pooled.
+        [frames_i, layers, size]; one frame for pooled features.
 
     Raises
     ------
     s3prl_sb.lobes.upstreams.base.AudioError
-        If there are no features of one.
+        If the features of an utterance cannot be computed.
 
     Example
     -------
@@ -55,11 +55,11 @@ def compute(upstream, wavs, kind, layers, dtype, device="cpu"):
     samples = torch.tensor([len(wav) for wav in wavs], dtype=torch.float64)
     with full_precision():
         states, _ = upstream(batch.to(device), samples / batch.shape[1])
-    found = []
+    features = []
     for i, wav in enumerate(wavs):
         frames = upstream.frames(len(wav))
         parts = [states[layer][i, :frames] for layer in layers]
         if kind == "pooled":
             parts = [part.float().mean(0, keepdim=True) for part in parts]
-        found.append(torch.stack(parts, dim=1).to(DTYPES[dtype]).cpu())
-    return found
+        features.append(torch.stack(parts, dim=1).to(DTYPES[dtype]).cpu())
+    return features

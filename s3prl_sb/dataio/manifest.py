@@ -1,15 +1,16 @@
-"""The manifest: what every corpus, and every user's own data, is turned into.
+"""The manifest: the common format of all corpora and of users' own data.
 
 A manifest is SpeechBrain's JSON, ``{id: {wav, duration, start, stop, labels...}}``:
 
 * ``wav``: path of the audio file;
-* ``duration``: seconds of the utterance: of the part, where only a part is read;
-* ``start``, ``stop``: the part to read, in seconds, both null for the whole file.
-  Always present, since a ``DynamicItemDataset`` wants the same keys everywhere;
+* ``duration``: length of the utterance (the segment, if only a segment is read), in
+  seconds;
+* ``start``, ``stop``: limits of the segment in seconds, both null for the whole file.
+  They are always present, since a ``DynamicItemDataset`` needs equal keys everywhere;
 * labels: any other keys, the same ones in every record.
 
 Load it with ``DynamicItemDataset(manifest.read(path))``: SpeechBrain's ``from_json``
-takes a brace in a path or a label for a placeholder of its own, and fails.
+interprets a brace in a path or a label as a placeholder, and fails.
 """
 
 import hashlib
@@ -18,35 +19,49 @@ import logging
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any, TypeAlias, TypedDict
 
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
 KEYS = ("wav", "duration", "start", "stop")
-STAMP = "prepare.json"  # written last: its presence means "finished"
+STAMP = "prepare.json"  # written last: it marks a finished preparation
 TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
 SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
-SHOWN = 5  # faults listed in one message
 
 
-class ManifestError(UserError, ValueError):
-    """A fault in a manifest or its audio: names the place and the way out."""
+class Record(TypedDict):
+    """One utterance of a manifest: the keys that every record has."""
 
-    @classmethod
-    def listing(cls, faults, way_out, total=None):
-        """The first few of the ``faults`` (list of str), their number, the way out."""
-        lines = faults[:SHOWN]
-        if len(faults) > SHOWN:
-            lines.append(f"... and {len(faults) - SHOWN} more")
-        count = f"{len(faults)} of {total}. " if total and len(faults) > 1 else ""
-        return cls("\n".join([*lines, count + way_out]))
+    wav: str
+    duration: float
+    start: float | None
+    stop: float | None
 
 
-def write(records, path):
-    """Writes a manifest, atomically. The same content gives the same bytes.
+class LabelRecord(Record):
+    """An utterance with one label, of classification tasks."""
+
+    label: str
+
+
+class TextRecord(Record):
+    """An utterance with a transcription."""
+
+    text: str
+
+
+#: ``{id: record}``, whatever labels the records have.
+Records: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+
+def write(records: Records, path: str | PathLike) -> None:
+    """Writes a manifest atomically. Equal content gives equal bytes.
 
     Arguments
     ---------
@@ -69,21 +84,34 @@ def write(records, path):
         record = {"start": None, "stop": None, **records[name]}
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, sort_keys=True)
         line = f"{json.dumps(name, ensure_ascii=False)}: {text}"
-        # Names of files need not be UTF-8: their other bytes are written \udc..
+        # File names need not be UTF-8: other bytes are written as \udc..
         lines.append(line.encode("utf-8", "backslashreplace").decode())
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def read(path):
-    """Reads a manifest as it stands (``validate`` checks it): ``{id: record}``.
+def read(path: str | PathLike) -> dict[str, dict[str, Any]]:
+    """Reads a manifest without checking its records, see :func:`validate`.
 
-    A missing file, invalid JSON and a repeated id are errors, with their lines.
+    Arguments
+    ---------
+    path : str
+        The JSON file.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``.
+
+    Raises
+    ------
+    ManifestError
+        For a missing file, invalid JSON or a repeated id, with the line.
     """
     return {name: record for name, _, record in unique(json_rows(path), path)}
 
 
 def json_rows(path):
-    """The (id, line, record) of each record of a JSON manifest, in its order."""
+    """Returns the (id, line, record) of each record of a JSON manifest, in order."""
     text = read_text(path)
     try:
         content = json.loads(text)
@@ -95,7 +123,7 @@ def json_rows(path):
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise ManifestError(f"{path}:1: {kind} instead of an object. {SHAPE}")
-    # A second walk, as json tells neither lines nor repeated keys.
+    # A second pass, because json reports neither lines nor repeated keys.
     decode, gap = json.JSONDecoder().raw_decode, re.compile(r"[\s,:]*")
     rows, line, seen, at = [], 1, 0, gap.match(text, text.index("{") + 1).end()
     while text[at] != "}":
@@ -108,7 +136,7 @@ def json_rows(path):
 
 
 def read_text(path):
-    """A text file's content; it may have a byte-order mark or be packed with gzip."""
+    """Returns the content of a text file, with or without BOM, plain or gzipped."""
     try:
         return decoded(Path(path).read_bytes())
     except FileNotFoundError as fault:
@@ -118,7 +146,7 @@ def read_text(path):
 
 
 def unique(rows, path):
-    """``rows`` (id, line, record), or an error that names an id's two lines."""
+    """Returns ``rows`` of (id, line, record); a repeated id is an error."""
     lines = {}
     for name, line, _ in rows:
         if name in lines:
@@ -130,26 +158,32 @@ def unique(rows, path):
     return rows
 
 
-def validate(records, path, required=("label",), audio=True, lines=None):
-    """Checks every record; says what is wrong, in which line, and the way out.
+def validate(
+    records: Records,
+    path: str | PathLike,
+    required: Sequence[str] = ("label",),
+    audio: bool = True,
+    lines: Mapping[str, int] | None = None,
+) -> Records:
+    """Checks every record; an error says what is wrong, in which line, and the fix.
 
     Arguments
     ---------
     records : dict
         ``{id: record}``.
     path : str
-        The file that they came from.
+        The file that they were read from.
     required : tuple of str
-        Labels that no record may lack.
+        Labels that every record needs.
     audio : bool
         Whether to check that the audio files exist.
     lines : dict, optional
-        The line of each id. Default: found in ``path``, where that is JSON.
+        Line of each id. Default: looked up in ``path``, if it is JSON.
 
     Returns
     -------
     dict
-        ``records``, sound.
+        ``records``, unchanged.
 
     Example
     -------
@@ -162,9 +196,10 @@ def validate(records, path, required=("label",), audio=True, lines=None):
     """
     if not records:
         raise ManifestError(f"{path}: the manifest is empty. Add a record or more.")
-    keys = {key: None for r in records.values() if isinstance(r, dict) for key in r}
-    keys = [key for key in dict.fromkeys([*KEYS, *required, *keys]) if key != "id"]
-    found, exists = {}, {}  # found: {way out: [(id, fault)]}
+    used = [key for r in records.values() if isinstance(r, dict) for key in r]
+    keys = [key for key in dict.fromkeys([*KEYS, *required, *used]) if key != "id"]
+    faults_of: dict[str, list[tuple[str, str]]] = {}  # way out -> (id, fault)
+    exists: dict[str, bool] = {}
     for name, record in records.items():
         fault, way_out = _fault(record, keys, required)
         if audio and not fault:
@@ -173,8 +208,8 @@ def validate(records, path, required=("label",), audio=True, lines=None):
                 fault = f"missing audio file {wav}"
                 way_out = "Correct the paths, or leave these files out."
         if fault:
-            found.setdefault(way_out, []).append((name, fault))
-    for way_out, faults in found.items():  # the first kind of fault is enough
+            faults_of.setdefault(way_out, []).append((name, fault))
+    for way_out, faults in faults_of.items():  # the first kind of fault is enough
         lines = _lines(path) if lines is None else lines
         places = [f"{path}:{lines[n]}" if n in lines else path for n, _ in faults]
         texts = [f"{p}: '{n}': {fault}" for p, (n, fault) in zip(places, faults)]
@@ -183,7 +218,7 @@ def validate(records, path, required=("label",), audio=True, lines=None):
 
 
 def _lines(path):
-    """``{id: line}`` of a JSON manifest; empty if it is none."""
+    """Returns ``{id: line}`` of a JSON manifest; empty for other files."""
     try:
         return {name: line for name, line, _ in json_rows(path)}
     except ManifestError:
@@ -191,7 +226,7 @@ def _lines(path):
 
 
 def _fault(record, keys, required):
-    """What is wrong with a record, and the way out; a pair of None if nothing is."""
+    """Returns what is wrong with a record, and the fix; (None, None) if it is valid."""
     if not isinstance(record, dict):
         return f"{record!r} is not an object", "A record is {wav, duration, labels...}"
     empty = [k for k in ("wav", *required) if record.get(k, 0) in (None, "", [])]
@@ -224,29 +259,35 @@ def _is_number(value):
     return number and math.isfinite(value)
 
 
-def subset(records, fraction=None, per_class=None, seed=0, key="label"):
-    """A few-shot subset with every class in it, the same at every call.
+def subset(
+    records: Records,
+    fraction: float | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
+    key: str = "label",
+) -> Records:
+    """Draws a few-shot subset that has every class; it is the same at every call.
 
-    Ids are ranked by a hash of the seed and the id, so subsets are nested: with one
-    seed, a smaller one is part of every larger one, whatever the other ids are.
+    Ids are ranked by a hash of the seed and the id, so subsets are nested: with the
+    same seed, a smaller one is part of every larger one.
 
     Arguments
     ---------
     records : dict
         ``{id: record}``.
     fraction : float, optional
-        Share of each class, in (0, 1]; one record of a class at least.
+        Share of each class, in (0, 1]; at least one record of each class.
     per_class : int, optional
         Records of each class; give this or ``fraction``. Neither: all records.
     seed : int
-        Another seed, another choice.
+        Seed of the choice.
     key : str
-        The label that tells the classes.
+        Label that holds the class.
 
     Returns
     -------
     dict
-        Part of ``records``, in their order.
+        Part of ``records``, in the same order.
 
     Example
     -------
@@ -259,13 +300,14 @@ def subset(records, fraction=None, per_class=None, seed=0, key="label"):
         return dict(records)
     if fraction is not None and per_class is not None:
         raise ManifestError("give a fraction or a number per class, not both")
-    if per_class is None and not (_is_number(fraction) and 0 < fraction <= 1):
-        raise ManifestError(f"train_fraction {fraction!r} is outside (0, 1]")
-    if fraction is None and (not isinstance(per_class, int) or per_class < 1):
+    if fraction is not None:
+        if not (_is_number(fraction) and 0 < fraction <= 1):
+            raise ManifestError(f"train_fraction {fraction!r} is outside (0, 1]")
+    elif not isinstance(per_class, int) or per_class < 1:
         raise ManifestError(
             f"train_per_class {per_class!r} is not a positive whole number"
         )
-    classes = {}
+    classes: dict[str, list[str]] = {}
     for name, record in records.items():
         if key not in record:
             raise ManifestError(f"'{name}' has no '{key}' to draw a subset by")
@@ -275,23 +317,26 @@ def subset(records, fraction=None, per_class=None, seed=0, key="label"):
         counts = [f"class '{label}' has only {count}" for label, count in small.items()]
         way_out = f"Ask for at most {min(small.values())} per class, not {per_class}."
         raise ManifestError.listing(counts, way_out)
-    chosen = set()
+    chosen: set[str] = set()
     for names in classes.values():
         names.sort(key=lambda name: hashlib.sha1(f"{seed}|{name}".encode()).digest())
-        chosen.update(names[: per_class or max(1, int(fraction * len(names) + 0.5))])
+        share = max(1, int((fraction or 0) * len(names) + 0.5))
+        chosen.update(names[: per_class or share])
     return {name: record for name, record in records.items() if name in chosen}
 
 
-def digest(path):
-    """SHA256 of a file."""
+def digest(path: str | PathLike) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except FileNotFoundError as fault:
         raise ManifestError(f"{path}: no such file") from fault
 
 
-def finished(save_folder, arguments):
-    """``{split: path}`` if ``finish`` was done with these arguments, else None."""
+def finished(
+    save_folder: str | PathLike, arguments: Mapping[str, Any]
+) -> dict[str, str] | None:
+    """Returns ``{split: path}`` if :func:`finish` has run with these arguments."""
     try:
         stamp = read_json(Path(save_folder) / STAMP, "a stamp", kind=dict)
         paths = {n: str(Path(save_folder) / f"{n}.json") for n in stamp["sha256"]}
@@ -302,16 +347,35 @@ def finished(save_folder, arguments):
     return paths if same else None
 
 
-def finish(splits, save_folder, arguments, required=("label",)):
-    """Writes ``<split>.json`` of every split, then the stamp; gives ``{split: path}``.
+def finish(
+    splits: Mapping[str, Records],
+    save_folder: str | PathLike,
+    arguments: Mapping[str, Any],
+    required: Sequence[str] = ("label",),
+) -> dict[str, str]:
+    """Writes the manifest of every split, then the stamp of a finished preparation.
 
-    ``arguments`` is what ``finished`` must find again to skip the preparation: plain
-    values that tell the corpus, the protocol and its version.
+    Arguments
+    ---------
+    splits : dict
+        ``{split: {id: record}}``.
+    save_folder : str
+        Folder of ``<split>.json``.
+    arguments : dict
+        JSON values that identify the corpus, the protocol and its version:
+        :func:`finished` compares them to skip the preparation.
+    required : tuple of str
+        Labels that every record needs.
+
+    Returns
+    -------
+    dict
+        ``{split: path}``.
     """
     for name, records in splits.items():
         validate(records, f"split {name}", required, audio=False)
     paths = {name: str(Path(save_folder) / f"{name}.json") for name in splits}
-    stamp = {"arguments": arguments, "records": {}, "sha256": {}}
+    stamp: dict[str, Any] = {"arguments": arguments, "records": {}, "sha256": {}}
     for name, path in paths.items():
         write(splits[name], path)
         stamp["sha256"][name] = digest(path)

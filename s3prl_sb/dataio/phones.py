@@ -1,4 +1,4 @@
-"""The phones of English: ARPAbet with stress.
+"""English phones: ARPAbet with stress.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -1,24 +1,28 @@
 """Data pipes: small callables that add items to a dataset, composed in YAML.
 
-A pipe is called with a :class:`~s3prl_sb.dataio.dataset.ManifestDataset`. One
-that provides an item which exists already refines it: ``LoadAudio`` then
-``RandomCrop`` then ``AddNoise`` all provide ``sig``. ``variants(record)`` says
-in how many forms an utterance comes, None for endlessly many: only what comes
-in finitely many forms can be cached. Form k is the one of ``draw`` k.
+A pipe is called with a :class:`~s3prl_sb.dataio.dataset.ManifestDataset`. It refines
+an item if it provides one that exists already: ``LoadAudio``, then ``RandomCrop``, then
+``AddNoise`` all provide ``sig``. ``variants(record)`` is the number of forms of an
+utterance, None for unlimited; ``draw`` k gives form k. Features can only be cached if
+this number is finite.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from speechbrain.dataio.encoder import CategoricalEncoder
 
 from s3prl_sb.audio.audio_names import only_audio
-from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
-from s3prl_sb.dataio.dataset import Pipe, generator
+from s3prl_sb.dataio.dataset import ManifestDataset, Pipe, generator
+from s3prl_sb.dataio.tokenizers import Tokenizer
+from s3prl_sb.errors import ManifestError
 
 __all__ = [
     "AddNoise",
@@ -32,19 +36,20 @@ __all__ = [
 
 
 class RandomCrop(Pipe):
-    """Crops longer waveforms at a random place: refines ``sig``.
+    """Crops long waveforms at a random position: refines ``sig``.
 
     Arguments
     ---------
     seconds : float
-        Length of the crop; what is shorter stays whole.
+        Length of the crop; shorter waveforms stay whole.
     crops : int, optional
-        Choose among this many fixed places of each utterance, the same for all
-        seeds: features can be cached, and are shared. Default: a new place each time.
+        Number of fixed positions in each utterance to choose from, the same for all
+        seeds, so that features can be cached and shared. Default: a new position at
+        each use.
     sample_rate : int
         Hz of ``sig``.
     seed : int
-        Of places that are new each time.
+        Seed of the positions without ``crops``.
 
     Example
     -------
@@ -55,20 +60,26 @@ class RandomCrop(Pipe):
 
     audio = True
 
-    def __init__(self, seconds, crops=None, sample_rate=16000, seed=0):
+    def __init__(
+        self,
+        seconds: float,
+        crops: int | None = None,
+        sample_rate: int = 16000,
+        seed: int = 0,
+    ):
         self.seconds, self.samples = seconds, round(seconds * sample_rate)
         self.sample_rate = sample_rate
         self.crops, self.seed = crops, None if crops else seed
 
-    def variants(self, record):
-        """One of what is short enough, else as many as there are places."""
+    def variants(self, record: Mapping[str, Any]) -> int | None:
+        """Returns 1 for short utterances, otherwise the number of positions."""
         return 1 if record["duration"] <= self.seconds else self.crops
 
-    def __call__(self, dataset):
+    def __call__(self, dataset: ManifestDataset) -> None:
         dataset.add_dynamic_item(self.cut, ["sig", "id", "draw"], "sig")
 
-    def cut(self, sig, utterance, draw):
-        """[samples] -> at most ``seconds`` of it."""
+    def cut(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
+        """Crops [samples] to at most ``seconds``."""
         spare = len(sig) - self.samples
         if spare <= 0:
             return sig
@@ -87,14 +98,13 @@ class AddNoise(Pipe):
     snr : list of float
         Lowest and highest ratio, dB.
     files : str, optional
-        A folder of noise recordings (searched at any depth). Default: white
-        noise.
+        Folder of noise recordings, searched recursively. Default: white noise.
     probability : float
-        Of an utterance to get noise.
+        Probability that an utterance gets noise.
     sample_rate : int
         Hz of ``sig``.
     seed : int
-        Of the choices.
+        Seed of the random choices.
 
     Example
     -------
@@ -106,11 +116,19 @@ class AddNoise(Pipe):
 
     audio = True
 
-    def __init__(self, snr, files=None, probability=1.0, sample_rate=16000, seed=0):
+    def __init__(
+        self,
+        snr: Sequence[float],
+        files: str | None = None,
+        probability: float = 1.0,
+        sample_rate: int = 16000,
+        seed: int = 0,
+    ):
         self.low, self.high = map(float, snr)
         if self.low > self.high:
             raise ValueError(f"snr: the lowest comes first, not {list(snr)}")
-        self.files, self.probability, self.seed = None, probability, seed
+        self.files: list[str] | None = None
+        self.probability, self.seed = probability, seed
         self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
         if files is not None:
             paths = sorted(Path(files).expanduser().rglob("[!.]*"))
@@ -118,22 +136,22 @@ class AddNoise(Pipe):
             if not self.files:
                 raise ValueError(f"no noise recordings under '{files}'")
 
-    def variants(self, record):
-        """Endlessly many."""
+    def variants(self, record: Mapping[str, Any]) -> int | None:
+        """Returns None: the number of forms is unlimited."""
         return None
 
-    def __call__(self, dataset):
+    def __call__(self, dataset: ManifestDataset) -> None:
         dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
 
-    def add(self, sig, utterance, draw):
-        """[samples] -> [samples]."""
+    def add(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
+        """Adds noise to [samples]."""
         random = generator(f"{self.seed}|noise", utterance, draw)
         if torch.rand(1, generator=random) >= self.probability:
             return sig
         ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
         noise = self._noise(len(sig), random)
         loudness = noise.double().pow(2).mean()
-        if loudness == 0:  # digital silence, which has no ratio to anything
+        if loudness == 0:  # the ratio to digital silence is undefined
             return sig
         power = sig.double().pow(2).mean() / loudness
         return sig + noise * (power * 10 ** (-ratio / 10)).sqrt().to(sig.dtype)
@@ -156,17 +174,17 @@ def _cached_noise(loader, path):
 class UnfoldChunks(Pipe):
     """Cuts every utterance into chunks of equal length.
 
-    The dataset then holds chunks: ids ``<id>-0000``, ``<id>-0001``, …, with
-    the items ``unchunked_id`` and ``chunk``.
+    Afterwards the dataset consists of chunks with the ids ``<id>-0000``,
+    ``<id>-0001``, … and the items ``unchunked_id`` and ``chunk``.
 
     Arguments
     ---------
     seconds : float
         Length of a chunk.
     step : float, optional
-        From the start of one to the start of the next; default ``seconds``.
+        Seconds between the starts of two chunks. Default: ``seconds``.
     min_seconds : float
-        The last chunk is kept if it is at least so long.
+        Minimum length of the last chunk; a shorter one is dropped.
 
     Example
     -------
@@ -177,15 +195,17 @@ class UnfoldChunks(Pipe):
     {'start': 2.0, 'stop': 2.5}
     """
 
-    def __init__(self, seconds, step=None, min_seconds=0.0):
+    def __init__(
+        self, seconds: float, step: float | None = None, min_seconds: float = 0.0
+    ):
         self.seconds = float(seconds)
         self.step = self.seconds if step is None else float(step)
         self.min_seconds = float(min_seconds)
         if not (self.seconds > 0 and self.step > 0):
             raise ValueError(f"chunks of {seconds} s every {step} s: not positive")
 
-    def __call__(self, dataset):
-        chunks = {}
+    def __call__(self, dataset: ManifestDataset) -> None:
+        chunks: dict[str, Mapping[str, Any]] = {}
         for key, record in dataset.data.items():
             first = record["start"] or 0.0
             end = record["stop"] or first + record["duration"]
@@ -209,14 +229,14 @@ class UnfoldChunks(Pipe):
 
 
 class EncodeCategory(Pipe):
-    """Turns a label into a number: item ``<key>_encoded``.
+    """Encodes a label as a number: item ``<key>_encoded``.
 
     Arguments
     ---------
     encoder : speechbrain.dataio.encoder.CategoricalEncoder
-        Fitted on the training set.
+        Encoder, fitted on the training set.
     key : str
-        The label's item.
+        Item that holds the label.
 
     Example
     -------
@@ -231,37 +251,37 @@ class EncodeCategory(Pipe):
     {'label_encoded': 1}
     """
 
-    def __init__(self, encoder, key="label"):
+    def __init__(self, encoder: CategoricalEncoder, key: str = "label"):
         self.encoder, self.key = encoder, key
 
-    def __call__(self, dataset):
+    def __call__(self, dataset: ManifestDataset) -> None:
         dataset.add_dynamic_item(self.encode, [self.key], f"{self.key}_encoded")
 
-    def encode(self, label):
-        """A label -> its number."""
-        known = self.encoder.lab2ind
-        if label not in known:
+    def encode(self, label: str) -> int:
+        """Returns the number of a label."""
+        numbers = self.encoder.lab2ind
+        if label not in numbers:
             raise ValueError(
                 f"the label '{label}' does not occur in the training set, whose "
-                f"{len(known)} labels are {', '.join(map(str, list(known)[:10]))}"
-                + (", …" if len(known) > 10 else "")
+                f"{len(numbers)} labels are {', '.join(map(str, list(numbers)[:10]))}"
+                + (", …" if len(numbers) > 10 else "")
             )
-        return known[label]
+        return numbers[label]
 
 
 class EncodeTokens(Pipe):
-    """Turns a transcription into tokens: items ``tokens_list`` and ``tokens``; item
-    ``reference`` is the text to compare with what a model says.
+    """Encodes a transcription: items ``tokens_list``, ``tokens`` and ``reference``, the
+    normalized text that predictions are compared with.
 
-    All texts are encoded once when the pipe is added, so that one that cannot be is
-    known before the training starts.
+    All texts are encoded once when the pipe is added, so that texts that cannot be
+    encoded are reported before the training.
 
     Arguments
     ---------
     tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
-        Encodes.
+        The tokenizer.
     key : str
-        The transcription's item.
+        Item that holds the transcription.
 
     Example
     -------
@@ -274,10 +294,10 @@ class EncodeTokens(Pipe):
     {'tokens_list': [7, 9, 4, 5, 21, 21, 4, 2]}
     """
 
-    def __init__(self, tokenizer, key="text"):
+    def __init__(self, tokenizer: Tokenizer, key: str = "text"):
         self.tokenizer, self.key = tokenizer, key
 
-    def __call__(self, dataset):
+    def __call__(self, dataset: ManifestDataset) -> None:
         faults = []
         for name, record in dataset.data.items():
             try:
@@ -286,7 +306,7 @@ class EncodeTokens(Pipe):
                 faults.append(f"utterance '{name}' ({record.get('wav')}): {fault}")
         if faults:
             way_out = "Correct these texts, or leave them out."
-            raise manifest.ManifestError.listing(faults, way_out, len(dataset.data))
+            raise ManifestError.listing(faults, way_out, len(dataset.data))
         dataset.add_dynamic_item(self.tokenizer.encode, [self.key], "tokens_list")
         dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")
         dataset.add_dynamic_item(self.tokenizer.normalize, [self.key], "reference")

@@ -1,4 +1,4 @@
-"""Shards over several processes of this machine, which end with this one.
+"""Computation of shards in several processes, which end with this one.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,24 +13,24 @@ from s3prl_sb.processes.children import Leash, follow
 
 
 def compute(job, shared, num_processes):
-    """Computes the shards that are ours.
+    """Computes the shards that this process claims.
 
     Arguments
     ---------
     job : object
-        Goes to every process: ``begin(number, processes)`` is called there once, and
+        Sent to every process, which calls ``begin(number, processes)`` once and
         ``entries(shard)`` for each shard.
     shared : s3prl_sb.dataio.sharing.SharedShards
-        Gives the shards.
+        Source of the shards.
     num_processes : int
-        Of this machine.
+        Number of processes.
 
     Yields
     ------
     shard : list of dict
-        As ``shared`` gave it.
+        A shard of ``shared``.
     entries : list
-        What the job made of it.
+        Result of the job.
 
     Raises
     ------
@@ -38,13 +38,13 @@ def compute(job, shared, num_processes):
         If a process was killed.
     """
     context, running = multiprocessing.get_context("spawn"), {}
-    # When this block ends, whatever ends it, the processes do, amid a shard.
+    # The processes end with this block, even in the middle of a shard.
     with Leash(context) as leash:
         arguments = (job, leash.end, context.Value("i", 0), num_processes)
         pool = futures.ProcessPoolExecutor(num_processes, context, _begin, arguments)
         try:
             while True:
-                # One more than there are processes: none waits for its next.
+                # One more than the processes, so that none is idle.
                 while len(running) <= num_processes:
                     shard = shared.take(wait=not running)
                     if shard is None:

@@ -1,8 +1,7 @@
-"""One sample rate from the file to the upstream.
+"""Check that the pipes of a recipe have the sample rate of the upstream.
 
-An upstream knows its rate, from its checkpoint. What a recipe's pipes make of audio
-must be of that rate: a waveform does not say which it is of, and features of the wrong
-one look like features.
+The checkpoint determines the rate of the upstream. A waveform does not carry its rate,
+so that a wrong one would go unnoticed.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,25 +11,25 @@ from s3prl_sb.errors import UserError
 
 
 class RateError(UserError, ValueError):
-    """Pipes of one sample rate before an upstream of another."""
+    """Pipes and upstream with different sample rates."""
 
 
 def check_rates(upstream, pipes, key="sample_rate"):
-    """Makes sure that pipes give waveforms of the rate that an upstream takes.
+    """Checks that pipes produce the sample rate of an upstream.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Whose ``sample_rate`` counts.
+        The upstream.
     pipes : iterable of callable
-        Those that have a ``sample_rate`` themselves are looked at.
+        Pipes; those without a ``sample_rate`` are ignored.
     key : str
-        Of the recipe, for the error.
+        Key of the recipe, for the error.
 
     Raises
     ------
     RateError
-        That names the pipe, and both rates.
+        With the pipe and both rates.
 
     Example
     -------
@@ -43,10 +42,10 @@ def check_rates(upstream, pipes, key="sample_rate"):
     """
     wanted = getattr(upstream, "sample_rate", None)
     for pipe in pipes:
-        found = getattr(pipe, "sample_rate", wanted)
-        if wanted is not None and found != wanted:
+        rate = getattr(pipe, "sample_rate", wanted)
+        if wanted is not None and rate != wanted:
             raise RateError(
-                f"{type(pipe).__name__} is of {found} Hz, and the upstream, "
+                f"{type(pipe).__name__} is of {rate} Hz, and the upstream, "
                 f"{type(upstream).__name__}, takes {wanted} Hz. In the recipe's YAML "
                 f"write '{key}: !ref <upstream_model.sample_rate>', and leave "
                 f"--{key} out."
@@ -54,17 +53,17 @@ def check_rates(upstream, pipes, key="sample_rate"):
 
 
 def check_recipe(hparams):
-    """The same for all pipes of a recipe, before anything is prepared.
+    """Checks all pipes of a recipe, see :func:`check_rates`.
 
     Arguments
     ---------
     hparams : dict
-        Keys of a recipe, made. Without ``upstream_model`` nothing is looked at.
+        Loaded keys of a recipe. Without ``upstream_model`` nothing is checked.
 
     Raises
     ------
     RateError
-        As for :func:`check_rates`.
+        With the pipe and both rates.
     """
     for key, pipes in hparams.items():
         if str(key).endswith("pipes") and isinstance(pipes, (list, tuple)):

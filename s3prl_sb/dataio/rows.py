@@ -1,4 +1,4 @@
-"""The rows of a table file, as they stand in it: CSV, TSV or JSON.
+"""Rows of table files: CSV, TSV or JSON.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,8 +10,8 @@ import os
 import re
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.segment_times import time_columns
+from s3prl_sb.errors import ManifestError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -24,15 +24,15 @@ ALIASES = {  # S3PRL's and SpeechBrain's column names
 
 
 def rows(path):
-    """The (id, line, record) of each record of a table, as they stand in it."""
+    """Returns the (id, line, record) of each record of a table, uninterpreted."""
     if suffix(path) != ".json":
         return csv_rows(path)
-    found = manifest.json_rows(path)
-    return [(name, line, _unfolded(row, f"{path}:{line}")) for name, line, row in found]
+    entries = manifest.json_rows(path)
+    return [(name, line, _unfolded(r, f"{path}:{line}")) for name, line, r in entries]
 
 
 def _unfolded(row, place):
-    """A record whose audio is SpeechBrain's {file, start, stop}, in samples."""
+    """Unfolds SpeechBrain's {file, start, stop}, which is in samples."""
     wav = row.get("wav") if isinstance(row, dict) else None
     if not isinstance(wav, dict) or "file" not in wav:
         return row
@@ -45,7 +45,7 @@ def _unfolded(row, place):
 
 
 def records(path):
-    """The rows of a table as dicts, whatever its columns are."""
+    """Returns the rows of a table as dicts, with any columns."""
     if suffix(path) != ".json":
         return [record for _, record in csv_cells(path, needed=())]
     return [
@@ -55,13 +55,13 @@ def records(path):
 
 
 def in_folder(wav, folder):
-    """The path of a cell, with a folder where it stands for one."""
+    """Replaces the placeholder of the data folder in the path of a cell."""
     wav = wav.replace("{data_root}", folder)
     return re.sub(r"\$(data_root\b|\{data_root\})", lambda _: folder, wav)
 
 
 def suffix(path):
-    """``.csv``, ``.tsv`` or ``.json``; any other is an error."""
+    """Returns ``.csv``, ``.tsv`` or ``.json``; any other extension is an error."""
     if not os.path.isfile(path):
         raise ManifestError(f"{path}: no such file")
     ending = os.path.splitext(path)[1].lower()
@@ -71,7 +71,7 @@ def suffix(path):
 
 
 def locate(path):
-    """``{id: line}`` of a table or manifest; empty if it cannot be read."""
+    """Returns ``{id: line}`` of a table or manifest; empty if it is unreadable."""
     try:
         return {name: line for name, line, _ in rows(path)}
     except ManifestError:
@@ -79,17 +79,17 @@ def locate(path):
 
 
 def places(path):
-    """``{id: "file:line"}`` of a table or manifest."""
+    """Returns ``{id: "file:line"}`` of a table or manifest."""
     return {name: f"{path}:{line}" for name, line in locate(path).items()}
 
 
 def also(key, aliases=ALIASES):
-    """A column with its other names."""
+    """Returns a column name with its aliases, for errors."""
     return " or ".join([key, *(name for name, to in aliases.items() if to == key)])
 
 
 def check_id(name, place):
-    """An error at ``place`` if an id does not fit into a line of a text file."""
+    """Raises an error at ``place`` if an id does not fit in a line of text."""
     if "\t" in name or name.splitlines() not in ([], [name]):
         raise ManifestError(
             f"{place}: tab or line break in the id {name!r}. Give the record an id "
@@ -98,7 +98,7 @@ def check_id(name, place):
 
 
 def csv_rows(path):
-    """The (id, line, record) of each row of a CSV or TSV, cells as text."""
+    """Returns the (id, line, record) of each row of a CSV or TSV, cells as text."""
     cells = csv_cells(path)
     named = time_columns(cells[0][1] if cells else (), f"{path}:1")
     keys = [named[key].name for key in ("start", "stop") if key in named]
@@ -111,32 +111,32 @@ def csv_rows(path):
 
 
 def _id(record, times):
-    """An id made of the path and the segment."""
-    told = [record[key] for key in times if record.get(key)]
-    return "_".join([os.path.splitext(record["wav"])[0], *told])
+    """Makes an id of the path and the segment."""
+    segment = [record[key] for key in times if record.get(key)]
+    return "_".join([os.path.splitext(record["wav"])[0], *segment])
 
 
 def csv_cells(path, needed=("wav",), aliases=ALIASES):
-    """The (line, {column: cell}) of each row of a CSV or TSV that is not blank.
+    """Returns the (line, {column: cell}) of each non-blank row of a CSV or TSV.
 
     Arguments
     ---------
     path : str
-        The file, UTF-8; by its ending, commas or tabs are between the cells.
+        File in UTF-8; its extension determines the delimiter, comma or tab.
     needed : tuple of str
-        Columns that there must be.
+        Required columns.
     aliases : dict
-        From columns' other names to theirs.
+        Alternative column names to the standard ones.
 
     Returns
     -------
     list of (int, dict)
-        Cells are text without spaces around it.
+        Cells are text, stripped of white space.
 
     Raises
     ------
     ManifestError
-        Names the file, the line, and the way out.
+        With the file, the line and the fix.
 
     Example
     -------
@@ -150,7 +150,7 @@ def csv_cells(path, needed=("wav",), aliases=ALIASES):
     delimiter = DELIMITERS.get(os.path.splitext(path)[1].lower(), ",")
     text = io.StringIO(manifest.read_text(path), newline="")
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
-    names, found, line = None, [], 1
+    names, rows_read, line = None, [], 1
     try:
         for cells in reader:
             cells = [cell.strip() for cell in cells]
@@ -160,17 +160,17 @@ def csv_cells(path, needed=("wav",), aliases=ALIASES):
                 _check_row(f"{path}:{line}", cells, delimiter, len(names))
                 # pandas writes its row numbers into a column without a name
                 record = {name: cell for name, cell in zip(names, cells) if name}
-                found.append((line, record))
+                rows_read.append((line, record))
             line = reader.line_num + 1  # a quoted cell may span lines
     except csv.Error as fault:
         raise ManifestError(
             f"{path}:{line}: not valid CSV: {fault}. Check the quotes."
         ) from fault
-    return found
+    return rows_read
 
 
 def _columns(path, line, cells, delimiter, needed, aliases):
-    """The columns' names, in the manifest's terms."""
+    """Returns the standard column names."""
     names = [aliases.get(cell, cell) for cell in cells]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:

@@ -1,4 +1,4 @@
-"""Batches by the step, as SUPERB counts.
+"""Batch samplers whose epochs have a fixed number of steps, as in SUPERB.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,26 +13,26 @@ from s3prl_sb.errors import UserError
 
 
 class SamplerError(UserError, ValueError):
-    """Settings of batches that cannot be: names them and the way out."""
+    """Invalid settings of batches; the message has the fix."""
 
 
 def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, seed=0):
-    """The sampler of a training set.
+    """Makes the sampler of a training set.
 
     Arguments
     ---------
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
         The training set.
     batch_size : int
-        Utterances a batch.
+        Utterances per batch.
     steps : int
-        Batches an epoch.
+        Batches per epoch.
     batch_seconds : float, optional
-        Seconds of audio a batch, instead of ``batch_size``.
+        Seconds of audio per batch, instead of ``batch_size``.
     balance : str, optional
-        A key of the manifest whose values are to be drawn equally often.
+        Key of the manifest whose values are drawn equally often.
     seed : int
-        Of the order.
+        Seed of the order.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, s
     Raises
     ------
     SamplerError
-        If settings exclude each other, or there is no such key.
+        If settings exclude each other, or the key does not exist.
     """
     check_batches(batch_seconds, balance)
     if batch_seconds:
@@ -51,17 +51,17 @@ def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, s
 
 
 def check_batches(batch_seconds, balance):
-    """Makes sure that one way to draw batches is asked for.
+    """Checks that only one way to draw batches is set.
 
     Arguments
     ---------
     batch_seconds, balance
-        As for :func:`make_sampler`.
+        See :func:`make_sampler`.
 
     Raises
     ------
     SamplerError
-        If both are.
+        If both are set.
     """
     if batch_seconds and balance:
         raise SamplerError(
@@ -71,36 +71,37 @@ def check_batches(batch_seconds, balance):
 
 
 def _values(dataset, key):
-    """The value of a key for each utterance."""
-    known = next(iter(dataset.data.values()))
-    if key not in known:
+    """Returns the value of a key for each utterance."""
+    record = next(iter(dataset.data.values()))
+    if key not in record:
         raise SamplerError(
-            f"balance: '{key}' is no key of the manifest; there are {', '.join(known)}."
+            f"balance: '{key}' is no key of the manifest; there are "
+            f"{', '.join(record)}."
         )
     return [record[key] for record in dataset.data.values()]
 
 
 class StepSampler(torch.utils.data.Sampler):
-    """An endless stream of shuffled passes, cut into epochs of equal steps.
+    """An infinite stream of shuffled passes, split into epochs of equal steps.
 
-    A pure function of the seed and the epoch: training that is killed and
-    resumed sees the same batches. Batches have the same size throughout, also
-    where one pass ends and the next begins. Under ``torchrun`` each process
-    gets its share of every batch, so that the number of processes changes
-    neither the batch size nor the number of steps.
+    Batches are a pure function of the seed and the epoch, so that resumed training
+    sees the same ones. All batches have the same size, also at the border of two
+    passes. Under ``torchrun`` each process gets its share of every batch, so that
+    the number of processes changes neither the batch size nor the number of steps.
 
     Arguments
     ---------
     size : int
         Utterances in the dataset.
     batch_size : int
-        Utterances a batch, over all processes.
+        Utterances per batch, over all processes.
     steps : int
-        Batches an epoch.
+        Batches per epoch.
     labels : list, optional
-        [size]; draws with replacement instead, each label equally often.
+        [size]; if given, utterances are drawn with replacement and each label is
+        equally likely.
     seed : int
-        Of the order.
+        Seed of the order.
 
     Example
     -------
@@ -132,7 +133,7 @@ class StepSampler(torch.utils.data.Sampler):
             self.weights = torch.tensor([1 / counts[label] for label in labels])
 
     def set_epoch(self, epoch):
-        """Chooses the epoch, from 1."""
+        """Sets the epoch; the first one is 1."""
         self.epoch = epoch
 
     def __len__(self):
@@ -146,7 +147,7 @@ class StepSampler(torch.utils.data.Sampler):
             yield [(self._index(draw), draw) for draw in range(start, start + share)]
 
     def longest(self, durations):
-        """The utterances of the largest batch that may come, for this process.
+        """Returns the utterances of the largest possible batch of this process.
 
         Arguments
         ---------
@@ -156,13 +157,13 @@ class StepSampler(torch.utils.data.Sampler):
         Returns
         -------
         list of int
-            Their indices.
+            Indices of the utterances.
         """
         order = sorted(range(self.size), key=lambda index: -durations[index])
         return order[: max(1, self.batch_size // self.processes)]
 
     def _index(self, draw):
-        """The utterance at a position of the endless stream."""
+        """Returns the utterance at a position of the stream."""
         number, position = divmod(draw, self.size)
         return self._pass(number)[position]
 
@@ -180,23 +181,23 @@ class StepSampler(torch.utils.data.Sampler):
 
 
 class SecondsSampler(torch.utils.data.Sampler):
-    """Batches of about equally much audio, of utterances of about equal lengths.
+    """Batches with about the same amount of audio, of utterances of similar length.
 
-    The utterances are sorted by duration and packed once; each pass goes over
-    these batches in another order. As with :class:`StepSampler`, an epoch has a
-    set number of steps, and is a pure function of the seed and its number.
+    The utterances are sorted by duration and packed once; each pass has these
+    batches in another order. As with :class:`StepSampler`, an epoch has a fixed
+    number of steps, and is a pure function of the seed and its number.
 
     Arguments
     ---------
     durations : list of float
-        Of all utterances, seconds.
+        Seconds of each utterance.
     batch_seconds : float
-        Of audio a batch, padding included, over all processes. A single
-        utterance that is longer is a batch of its own.
+        Seconds of audio per batch with padding, over all processes. A longer
+        utterance is a batch by itself.
     steps : int
-        Batches an epoch.
+        Batches per epoch.
     seed : int
-        Of the order.
+        Seed of the order.
 
     Example
     -------
@@ -217,7 +218,7 @@ class SecondsSampler(torch.utils.data.Sampler):
         self.batches = _packed(durations, batch_seconds / self.processes)
 
     def set_epoch(self, epoch):
-        """Chooses the epoch, from 1."""
+        """Sets the epoch; the first one is 1."""
         self.epoch = epoch
 
     def __len__(self):
@@ -227,7 +228,7 @@ class SecondsSampler(torch.utils.data.Sampler):
         first = (self.epoch - 1) * self.steps
         current = None
         for step in range(first, first + self.steps):
-            # Each process takes one of so many batches of its share of the seconds.
+            # Each process takes every ``processes``-th batch.
             number = step * self.processes + self.rank
             turn, position = divmod(number, len(self.batches))
             if turn != current:
@@ -237,17 +238,17 @@ class SecondsSampler(torch.utils.data.Sampler):
             yield [(index, turn) for index in self.batches[order[position]]]
 
     def longest(self, durations):
-        """The utterances of the largest batch: that with the most audio, padded.
+        """Returns the utterances of the batch with the most padded audio.
 
         Arguments
         ---------
         durations : list of float
-            Of all utterances, seconds.
+            Seconds of each utterance.
 
         Returns
         -------
         list of int
-            Their indices.
+            Indices of the utterances.
         """
         return max(
             self.batches,
@@ -256,7 +257,7 @@ class SecondsSampler(torch.utils.data.Sampler):
 
 
 def _packed(durations, seconds):
-    """Utterances by falling duration, in batches of at most so many seconds."""
+    """Packs utterances, longest first, into batches of at most ``seconds``."""
     batches, longest = [], 0.0
     for index in sorted(range(len(durations)), key=lambda i: -durations[i]):
         if not batches or (len(batches[-1]) + 1) * longest > seconds:

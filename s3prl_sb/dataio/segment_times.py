@@ -1,14 +1,13 @@
-"""The columns of a table that say where in its file an utterance is.
+"""Columns of a table with the limits of an utterance in its audio file.
 
-People call them start and stop, begin and end, onset and offset, start_time and
-end_time, start and duration, start_sample and num_samples … What a name says is read
-word by word: what is meant (the start, the stop, the duration) and the unit, which is
-seconds where none is named, else milliseconds or samples of the file itself.
+Their names vary: start and stop, begin and end, onset and offset, start_time and
+end_time, start and duration, start_sample and num_samples … A name is parsed into its
+meaning (start, stop or duration) and its unit: seconds by default, milliseconds, or
+samples of the file.
 
-``offset`` is the stop beside ``onset`` and the start beside ``duration``, as NeMo has
-it; ``frame_offset`` and ``num_frames`` are in samples, as torchaudio has them. Columns
-that may mean two things are refused: read wrongly, each row would be another part of
-its file, or the whole of it, and training would go on all the same.
+``offset`` is the stop next to ``onset`` and the start next to ``duration``, as in NeMo;
+``frame_offset`` and ``num_frames`` are in samples, as in torchaudio. Ambiguous columns
+are an error: with a wrong guess, training would use other segments, unnoticed.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,12 +17,12 @@ import re
 from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.errors import ManifestError
 
-DURATION_TOLERANCE = 0.1  # seconds that a table's duration may be off
-ROUNDED = 0.01  # seconds that a start and a duration may go beyond the file together
+DURATION_TOLERANCE = 0.1  # seconds of tolerated error in a duration
+ROUNDED = 0.01  # seconds by which start plus duration may exceed the file
 NO_TIME = ("", "nan", "none", "null")
-WORDS = {  # what is meant
+WORDS = {  # meanings
     "start": "start begin beginning beg onset xmin tmin",
     "stop": "stop end ending finish xmax tmax",
     "offset": "offset",
@@ -47,11 +46,11 @@ NAME = re.compile(
     "(?:time|t|position|pos|at|in)?"
     f"(?P<unit>{'|'.join(sorted(UNIT_OF, key=len, reverse=True))})?"
 )
-PAIRS = ("from", "to", "t0", "t1", "ts", "te")  # times too, if they are numbers
-#: Both times in one cell, if there are two numbers.
+PAIRS = ("from", "to", "t0", "t1", "ts", "te")  # times if they are numbers
+#: Names of columns with both times in one cell.
 SPANS = ("segment", "segments", "interval", "span", "timestamp", "timestamps")
 SPAN = re.compile(r"[\[(]?\s*\d[\d.]*\s*[-–,; ]\s*\d[\d.]*\s*[\])]?")
-#: Words in other names that make numbers look like times.
+#: Words that make a column of numbers look like times.
 ALIKE = {word for word in MEANINGS if MEANINGS[word] not in ("duration", "length")}
 FIX = (
     "Name the columns start and stop (or duration) if they are in seconds, "
@@ -61,7 +60,7 @@ FIX = (
 
 
 class Column(NamedTuple):
-    """A column, the unit of its numbers, and the word for what it means."""
+    """A column, the unit of its numbers, and the word for its meaning."""
 
     name: str
     unit: str
@@ -69,18 +68,18 @@ class Column(NamedTuple):
 
 
 def read_name(name):
-    """What a column's name says of times.
+    """Parses the name of a column.
 
     Arguments
     ---------
     name : str
-        As it stands in the table.
+        Name of the column in the table.
 
     Returns
     -------
     tuple of (str, Column) or None
         "start", "stop", "offset", "duration" or "length", and the column; None if the
-        name is not one of a time.
+        name does not denote a time.
 
     Example
     -------
@@ -104,24 +103,24 @@ def read_name(name):
 
 
 def time_columns(names, place):
-    """Which columns are the start, the stop and the duration.
+    """Finds the columns of the start, the stop and the duration.
 
     Arguments
     ---------
     names : iterable of str
-        The columns.
+        Names of the columns.
     place : str
         "file:line" of the header, for errors.
 
     Returns
     -------
     dict
-        "start", "stop" and "duration", as far as they are there, to Column.
+        "start", "stop" and "duration", if they exist, to Column.
 
     Raises
     ------
     ManifestError
-        If columns contradict each other, or may mean two things.
+        If columns are contradictory or ambiguous.
 
     Example
     -------
@@ -130,20 +129,20 @@ def time_columns(names, place):
     >>> {k: c.name for k, c in time_columns(["offset", "duration"], "a.csv:1").items()}
     {'start': 'offset', 'duration': 'duration'}
     """
-    found = {meaning: [] for meaning in WORDS}
+    candidates = {meaning: [] for meaning in WORDS}
     for meaning, column in filter(None, map(read_name, names)):
-        found[meaning].append(column)
-    _place_offset(found, place)
-    _place_lengths(found, place)
+        candidates[meaning].append(column)
+    _place_offset(candidates, place)
+    _place_lengths(candidates, place)
     chosen = {}
     for meaning in ("start", "stop", "duration"):
-        columns = found[meaning]
+        columns = candidates[meaning]
         if meaning == "duration":  # the same in seconds and in samples
             columns = [c for c in columns if c.unit == "seconds"] or columns
         if len(columns) > 1:
-            told = " and ".join(c.name for c in columns)
+            both = " and ".join(c.name for c in columns)
             raise ManifestError(
-                f"{place}: {told} both tell the {meaning} of a segment. Keep one of "
+                f"{place}: {both} both tell the {meaning} of a segment. Keep one of "
                 "them."
             )
         if columns:
@@ -151,17 +150,17 @@ def time_columns(names, place):
     return _in_samples(chosen, place)
 
 
-def _place_offset(found, place):
+def _place_offset(candidates, place):
     """Decides whether an offset is a stop or a start."""
-    for column in found.pop("offset"):
-        starts = [c.word for c in found["start"]]
-        counted = found["duration"] or found["length"]
-        if starts == ["onset"]:
-            found["stop"].append(column)
-        elif not (starts or found["stop"]) and (counted or column.unit in _COUNTABLE):
-            found["start"].append(column)
+    starts, stops = candidates["start"], candidates["stop"]
+    for column in candidates.pop("offset"):
+        counted = candidates["duration"] or candidates["length"]
+        if [c.word for c in starts] == ["onset"]:
+            stops.append(column)
+        elif not (starts or stops) and (counted or column.unit in _COUNTABLE):
+            starts.append(column)
         else:
-            others = [c.name for c in found["start"] + found["stop"]]
+            others = [c.name for c in starts + stops]
             beside = f" beside {', '.join(others)}" if others else ""
             raise ManifestError(
                 f"{place}: {column.name}{beside} may be where a segment starts or "
@@ -172,27 +171,28 @@ def _place_offset(found, place):
 _COUNTABLE = ("samples", "frames")
 
 
-def _place_lengths(found, place):
-    """A length whose unit is not named tells nothing, and is needed at times."""
-    for column in found.pop("length"):
+def _place_lengths(candidates, place):
+    """Ignores a length without a unit, unless it is needed: then it is an error."""
+    starts, durations = candidates["start"], candidates["duration"]
+    for column in candidates.pop("length"):
         if column.unit != "unknown":
-            found["duration"].append(column)
-        elif found["start"] and not found["stop"] and not found["duration"]:
+            durations.append(column)
+        elif starts and not candidates["stop"] and not durations:
             raise ManifestError(
-                f"{place}: {column.name} beside {found['start'][0].name} may be in "
+                f"{place}: {column.name} beside {starts[0].name} may be in "
                 f"seconds or in samples. {FIX}"
             )
 
 
 def _in_samples(chosen, place):
-    """torchaudio's frames are samples; how long others are, nobody says."""
+    """Interprets torchaudio's frames as samples; other frames are an error."""
     start, framed = chosen.get("start"), {}
     for meaning, column in chosen.items():
         if column.unit == "frames":
             framed[meaning] = column
-    told = {"start", "stop"} <= chosen.keys() or set(chosen) == {"duration"}
-    if told and set(framed) == {"duration"}:
-        del chosen["duration"]  # of features, perhaps: no segment depends on it
+    redundant = {"start", "stop"} <= chosen.keys() or set(chosen) == {"duration"}
+    if redundant and set(framed) == {"duration"}:
+        del chosen["duration"]  # perhaps feature frames; no segment depends on it
         return chosen
     if framed and not (start in framed.values() and start.word == "offset"):
         names = ", ".join(column.name for column in framed.values())
@@ -206,21 +206,21 @@ def _in_samples(chosen, place):
 
 
 def check_labels(times, labels, place):
-    """Refuses a column that is learned and is called as a time is.
+    """Raises an error for a label column with the name of a time.
 
     Arguments
     ---------
     times : dict
-        From :func:`time_columns`.
+        Result of :func:`time_columns`.
     labels : iterable of str
-        Columns that are learned.
+        Label columns of the task.
     place : str
-        For the error.
+        "file:line", for the error.
 
     Raises
     ------
     ManifestError
-        Names the column.
+        With the name of the column.
 
     Example
     -------
@@ -239,23 +239,23 @@ def check_labels(times, labels, place):
 
 
 def check_alike(rows, known, labels, place):
-    """Refuses columns of numbers that look like times, where no others are.
+    """Raises an error for columns that look like times if no times were recognized.
 
     Arguments
     ---------
     rows : list of dict
-        Of the table.
+        Rows of the table.
     known : collection of str
-        The columns that are understood: see :func:`time_columns`.
+        Recognized columns, see :func:`time_columns`.
     labels : collection of str
-        Columns that are learned, so no times.
+        Label columns, which are not times.
     place : str
-        For the error.
+        "file:line", for the error.
 
     Raises
     ------
     ManifestError
-        Names the columns.
+        With the names of the columns.
     """
     names = dict.fromkeys(key for row in rows for key in row)
     alike = [n for n in names if n not in labels and _is_alike(n)]
@@ -275,14 +275,14 @@ def _is_alike(name):
 
 
 def _is_span(value):
-    """Whether a value is of two times."""
+    """Returns whether a value consists of two times."""
     if isinstance(value, dict):
         return any(map(read_name, value))
     return SPAN.fullmatch(str(value).strip()) is not None
 
 
 def _numbers(rows, name):
-    """Whether a column has numbers, and not flags alone."""
+    """Returns whether a column has numbers other than the flags 0 and 1."""
     cells = {
         str(row[name]).strip().lower() for row in rows if row.get(name) is not None
     }
@@ -291,13 +291,13 @@ def _numbers(rows, name):
 
 
 def _words(name):
-    """The words of a name, in small letters, also of startTime and Start-Time."""
+    """Splits a name into words in lower case, also startTime and Start-Time."""
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name))
     return re.findall(r"[a-z]+|\d+", text.lower())
 
 
 def read_time(value, column, place):
-    """A cell as a number of the column's unit; None where it is empty.
+    """Reads a cell as a number of the column's unit; None if it is empty.
 
     Example
     -------
@@ -319,15 +319,14 @@ def read_time(value, column, place):
 
 
 def settle(record, length, place):
-    """Fills in a record's start, stop and duration; an error if they disagree.
+    """Completes a record's start, stop and duration; disagreement is an error.
 
     Arguments
     ---------
     record : dict
-        ``start``, ``stop`` and ``duration`` in seconds, or None where nothing is said;
-        changed in place.
+        ``start``, ``stop`` and ``duration`` in seconds or None; changed in place.
     length : float
-        Seconds of the whole file.
+        Length of the file in seconds.
     place : str
         "file:line: 'id'", for errors.
 
@@ -338,28 +337,28 @@ def settle(record, length, place):
     >>> record["stop"]
     1.5
     """
-    start, stop, said = (record[key] for key in ("start", "stop", "duration"))
-    if said is not None and said <= 0:
-        return  # validate() says so
+    start, stop, duration = (record[key] for key in ("start", "stop", "duration"))
+    if duration is not None and duration <= 0:
+        return  # validate() reports it
     if start is stop is None:
-        if said is not None and abs(said - length) > DURATION_TOLERANCE:
+        if duration is not None and abs(duration - length) > DURATION_TOLERANCE:
             raise ManifestError(
-                f"{place}: duration {said}, but {record['wav']} has {length:.3f} s. Is "
-                "it of another file, in samples, or of a part? Give seconds (and start "
-                "for a part), or omit it."
+                f"{place}: duration {duration}, but {record['wav']} has {length:.3f} "
+                "s. Is it of another file, in samples, or of a part? Give seconds (and "
+                "start for a part), or omit it."
             )
         record["duration"] = length
         return
     if stop is None:
-        stop = length if said is None else start + said
-        if said is not None and length < stop <= length + ROUNDED:
+        stop = length if duration is None else start + duration
+        if duration is not None and length < stop <= length + ROUNDED:
             stop = length
     elif start is None:
-        start = 0.0 if said is None else round(stop - said, 6)
+        start = 0.0 if duration is None else round(stop - duration, 6)
         start = 0.0 if abs(start) <= manifest.TOLERANCE else start
-    if said is not None and abs(stop - start - said) > DURATION_TOLERANCE:
+    if duration is not None and abs(stop - start - duration) > DURATION_TOLERANCE:
         raise ManifestError(
-            f"{place}: duration {said}, but segment {start} to {stop} has "
+            f"{place}: duration {duration}, but segment {start} to {stop} has "
             f"{stop - start:.3f} s. Correct one of them, or omit the duration; times "
             "in samples belong in columns start_sample and stop_sample."
         )
@@ -370,5 +369,5 @@ def settle(record, length, place):
             f"{length:.3f} s of {record['wav']}. Times are in seconds; those in "
             "samples belong in columns start_sample and stop_sample."
         )
-    # If it stops before it starts, validate() says what is wrong
+    # validate() reports a stop before the start
     record["duration"] = round(stop - start, 6) if stop > start else length

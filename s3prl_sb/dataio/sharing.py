@@ -1,9 +1,8 @@
-"""Several runs fill one cold cache: each shard is computed by one of them.
+"""Shared extraction: several runs fill one cache, each shard is computed by one.
 
-Who works on a shard has claimed it; others take the next one meanwhile. A run waits
-only when it has no claim of its own and nothing is left but what others work on, so
-none waits for another in a circle. A claim ends with its process: what a killed run was
-at is taken over.
+A process claims a shard before it computes it; others skip it. A run waits only when it
+has no claim and all remaining shards are claimed by others, so there is no deadlock. A
+claim ends with its process: the shards of a killed run are computed by others.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,20 +13,20 @@ import time
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 0.2  # seconds between two looks at what others work on
+PAUSE = 0.2  # seconds between two checks of the shards of others
 
 
 class SharedShards:
-    """The shards that a cache lacks, as they become this process's to compute.
+    """The shards that a cache lacks; this process claims one after the other.
 
     Arguments
     ---------
     cache : s3prl_sb.dataio.cache.FeatureCache
-        Others may write into its folder meanwhile.
+        The cache; other processes may write to its folder.
     shards : list of list of dict
-        Of their items ``key`` and ``seconds`` are used.
+        Shards of items with ``key`` and ``seconds``.
     others : callable, optional
-        Takes the seconds of audio of a shard that another process has computed.
+        Called with the seconds of audio of a shard that another process computed.
     """
 
     def __init__(self, cache, shards, others=lambda seconds: None):
@@ -36,21 +35,21 @@ class SharedShards:
         self.taken = []
 
     def take(self, wait=True):
-        """The next shard; it is claimed.
+        """Claims the next shard.
 
         Arguments
         ---------
         wait : bool
-            Whether to wait for others. Not while this process has claims.
+            Whether to wait for others; only allowed without claims.
 
         Returns
         -------
         list of dict or None
-            None if there is none left or, without ``wait``, none at the moment.
+            None if none is left or, without ``wait``, none is free.
         """
-        told = False
+        logged = False
         while self.waiting:
-            # Others begin at the same end: from there on their shards come first.
+            # Processes start at the same end, where the shards of others are.
             for shard in list(self.waiting):
                 keys = _keys(shard)
                 if not self.cache.has_shard(keys) and not self.cache.claim(keys):
@@ -63,18 +62,18 @@ class SharedShards:
                 self.others(sum(item["seconds"] for item in shard))
             if not wait or not self.waiting:
                 break
-            if not told:
+            if not logged:
                 logger.info(
                     "Waits for the last features, %d utterances: another run is at "
                     "them",
                     sum(map(len, self.waiting)),
                 )
-                told = True
+                logged = True
             time.sleep(PAUSE)
         return None
 
     def give_up(self):
-        """Leaves what was taken and not written to others."""
+        """Releases the claims on shards that were not written."""
         for shard in self.taken:
             self.cache.give_up(_keys(shard))
 

@@ -1,4 +1,4 @@
-"""Leaving out silence.
+"""The pipe that removes silence.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,31 +11,31 @@ from s3prl_sb.dataio.dataset import Pipe
 
 
 class TrimSilence(Pipe):
-    """Cuts pauses out of waveforms, at the ends and in between: refines ``sig``.
+    """Removes silence from waveforms, at the ends and in between: refines ``sig``.
 
-    The level is that of the last 20 ms. Sound begins where the level stays at the
-    threshold or above it for ``seconds``, and lasts until it stays below it for
-    ``seconds``; what is not sound is left out. A waveform without sound stays whole.
+    The level is measured over the preceding 20 ms. Sound begins where the level stays
+    at or above the threshold for ``seconds``, and ends where it stays below it for
+    ``seconds``. A waveform without sound is not changed.
 
     Arguments
     ---------
     threshold : float
         Level, dB relative to full scale.
     seconds : float
-        How long sound must last to begin, and silence to end it.
+        Minimum duration of sound and of silence.
     window : float
-        Seconds that a level is measured over.
+        Seconds over which the level is measured.
     sample_rate : int
         Hz of ``sig``.
 
     Note
     ----
-    S3PRL has sox do this, ``silence 1 0.1 0.1% -1 0.1 0.1%`` after ``gain -3``: the
-    same rules, and 0.1 % (-60 dB) of a waveform that is 3 dB quieter is the default
-    threshold, -57 dB. There are three differences. After a pause sox measures the
-    level anew from nothing, so where a pause of 0.1 to 0.12 s ends, sox may cut up
-    to 20 ms more. Where sox leaves nothing, the waveform stays whole here. And the
-    waveform itself does not get 3 dB quieter.
+    S3PRL uses sox, ``silence 1 0.1 0.1% -1 0.1 0.1%`` after ``gain -3``, which has
+    the same rules; 0.1 % (-60 dB) after 3 dB of attenuation is the default threshold,
+    -57 dB. There are three differences. After a pause, sox restarts the measurement
+    of the level, so that it may remove up to 20 ms more after a pause of 0.1 to
+    0.12 s. A waveform of which sox leaves nothing is kept here. The waveform is not
+    attenuated by 3 dB.
 
     Example
     -------
@@ -59,12 +59,12 @@ class TrimSilence(Pipe):
         dataset.add_dynamic_item(self.trim, ["sig"], "sig")
 
     def trim(self, sig):
-        """[samples] -> what is sound of it, [samples]."""
+        """Removes the silence from [samples]."""
         parts = [sig[start:stop] for start, stop in self.sounds(sig)]
         return torch.cat(parts) if parts else sig
 
     def sounds(self, sig):
-        """Where there is sound.
+        """Finds the segments with sound.
 
         Arguments
         ---------
@@ -74,13 +74,13 @@ class TrimSilence(Pipe):
         Returns
         -------
         list of (int, int)
-            First sample, and the one after the last, of each stretch.
+            Start and end of each segment, in samples.
         """
         samples = sig.double().numpy()
         window = max(1, round(self.window * self.sample_rate))
         enough = max(1, round(self.seconds * self.sample_rate))
         energy = np.concatenate([np.zeros(window), np.cumsum(samples**2)])
-        power = (energy[window:] - energy[:-window]) / window  # of what came last
+        power = (energy[window:] - energy[:-window]) / window  # of the past
         loud = power >= 10 ** (self.threshold / 10)
         edges = np.flatnonzero(np.diff(loud)) + 1
         edges = [0, *edges.tolist(), len(loud)]

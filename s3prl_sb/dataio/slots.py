@@ -1,15 +1,15 @@
-"""Words with slots: a tag for each word, or marks among the words.
+"""Texts with slots, as a tag for each word or as marks between the words.
 
-A manifest has words (``text``) and as many tags (``iob``): ``O``, ``B-slot`` at the
-start of a slot, ``I-slot`` within it. A model learns, and the metrics score, the text
-that :func:`mark_slots` makes of them: ``PLAY B-artist THE WHO E-artist NOW``.
+A manifest has words (``text``) and one tag for each (``iob``): ``O``, ``B-slot`` at the
+start of a slot, ``I-slot`` inside it. Models learn, and metrics score, the text of
+:func:`mark_slots`: ``PLAY B-artist THE WHO E-artist NOW``.
 
 Note
 ----
-S3PRL takes neighbouring words of one tag for one slot, then drops punctuation: a slot
-that ends in punctuation is never closed (legacy recipe), or two slots with only
-punctuation between them become one (newer API). Here slots are found first. Hyphened
-words are two words of the slot; S3PRL has an unknown character there.
+S3PRL merges adjacent words with the same tag, then removes punctuation: a slot that
+ends in punctuation is never closed (legacy recipe), or two slots separated only by
+punctuation become one (newer API). Here slots are found first. A hyphenated word is
+split into two words of the slot; S3PRL has an unknown character there.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,15 +20,15 @@ import re
 import unicodedata
 
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import places
 from s3prl_sb.dataio.tables import SPLITS, prepare_tables
+from s3prl_sb.errors import ManifestError
 
 logger = logging.getLogger(__name__)
 
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"
 FOLDED = str.maketrans({"Æ": "A", "Ð": "D", "Ø": "O", "Ł": "L", "’": "'", "‘": "'"})
-JOINS = re.compile(r"[-‐‑–—/_]")  # between words that are written as one
+JOINS = re.compile(r"[-‐‑–—/_]")  # between the parts of a compound
 
 
 def prepare_slot_tables(
@@ -39,21 +39,21 @@ def prepare_slot_tables(
     characters=CHARACTERS,
     skip_prep=False,
 ):
-    """Turns a user's own tables into manifests, see :mod:`s3prl_sb.dataio.tables`.
+    """Converts custom tables to manifests, see :mod:`s3prl_sb.dataio.tables`.
 
     Arguments
     ---------
     train_csv, valid_csv, test_csv : str
-        With columns ``wav``, ``text`` (or ``transcription``) and ``iob``: one tag for
-        each word, ``O`` or a slot. Neighbours of one tag are one slot; with tags
-        ``B-slot`` and ``I-slot`` each ``B-`` starts another.
+        Tables with the columns ``wav``, ``text`` (or ``transcription``) and ``iob``:
+        one tag for each word, ``O`` or a slot. Adjacent words with the same tag are
+        one slot; with tags ``B-slot`` and ``I-slot`` each ``B-`` starts a slot.
     save_folder : str
-        Where the manifests go.
+        Folder of the manifests.
     characters : str
-        Of words. Accents that are not among them are dropped, as is what no voice
-        pronounces; anything else is an error.
+        Characters of words. Other accents and punctuation are removed; any other
+        character is an error.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the existing manifests in ``save_folder``.
 
     Returns
     -------
@@ -80,16 +80,16 @@ def prepare_slot_tables(
 
 
 def check_tagged(records, table, characters=CHARACTERS):
-    """Makes sure that the words of records have tags, and letters that there are.
+    """Checks the tags and the characters of records.
 
     Arguments
     ---------
     records : dict
         ``{id: record}``, with ``text`` and ``iob``.
     table : str
-        Their file.
+        File of the records.
     characters : str
-        Of words.
+        Characters of words.
 
     Raises
     ------
@@ -118,30 +118,31 @@ def check_tagged(records, table, characters=CHARACTERS):
 
 
 def tagged_words(text, iob, characters=CHARACTERS):
-    """The words that are spoken, and which slots they are in.
+    """Normalizes a text, and returns its words and their tags.
 
     Arguments
     ---------
     text : str
         Words.
     iob : str
-        As many tags: ``O``, a slot, or ``B-`` and ``I-`` and a slot.
+        One tag for each word: ``O``, a slot, or a slot with ``B-`` or ``I-``.
     characters : str
-        Of words; texts are put into upper case unless these have a lower case.
+        Characters of words; the text is converted to upper case unless these include
+        lower case.
 
     Returns
     -------
     words : list of str
-        Without what is only punctuation.
+        Words without punctuation.
     tags : list of str
-        As many: ``O``, ``B-slot`` or ``I-slot``.
+        One tag for each word: ``O``, ``B-slot`` or ``I-slot``.
     unknown : set of str
-        Letters and digits that are none of ``characters``, dropped.
+        Letters and digits outside ``characters``, which were removed.
 
     Raises
     ------
     ValueError
-        If there are not as many tags as words, or a tag is none.
+        If the numbers of tags and words differ, or a tag is invalid.
 
     Example
     -------
@@ -152,7 +153,7 @@ def tagged_words(text, iob, characters=CHARACTERS):
     if len(spoken) != len(tags):
         raise ValueError(f"{len(spoken)} words, but {len(tags)} tags in iob")
     words, kept, unknown = [], [], set()
-    before, started = "O", False  # the slot of the last word; whether it has words
+    before, started = "O", False  # slot of the previous word; whether it has words
     for word, tag in zip(spoken, tags):
         side, slot = "", tag
         if tag[:2] in ("B-", "I-"):
@@ -172,7 +173,7 @@ def tagged_words(text, iob, characters=CHARACTERS):
 
 
 def _spelled(word, characters, unknown):
-    """A word in the given characters; adds what is lost to ``unknown``."""
+    """Spells a word in ``characters``; adds removed letters to ``unknown``."""
     capitals = characters.upper() == characters
     if capitals:
         word = word.upper()
@@ -190,12 +191,12 @@ def _spelled(word, characters, unknown):
 
 
 def mark_slots(words, tags):
-    """The text that the model learns: each slot between two marks.
+    """Returns the text that the model learns, with each slot between two marks.
 
     Arguments
     ---------
     words, tags : list of str
-        From :func:`tagged_words`.
+        Result of :func:`tagged_words`.
 
     Returns
     -------
@@ -218,39 +219,39 @@ def mark_slots(words, tags):
 
 
 def with_slots(records, characters=CHARACTERS):
-    """The manifests of a recipe with marks in their texts, and all slots there are.
+    """Marks the slots in the texts of a recipe's manifests.
 
     Arguments
     ---------
     records : dict
         Splits to ``{id: record}``, with ``text`` and ``iob``.
     characters : str
-        Of words.
+        Characters of words.
 
     Returns
     -------
     marked : dict
-        The same with the ``text`` of :func:`mark_slots`, without ``iob``.
+        Splits to records with the ``text`` of :func:`mark_slots`, without ``iob``.
     slots : list of str
-        Sorted. Those that training never shows can only be missed: they are logged.
+        All slots, sorted. Slots that are missing in training are logged.
 
     Raises
     ------
     ManifestError
-        If a split has none.
+        If a split has no slots.
     """
     marked, slots = {}, {}
-    for split, found in records.items():
+    for split, utterances in records.items():
         marked[split], slots[split] = {}, set()
-        for name, record in found.items():
+        for name, record in utterances.items():
             record = dict(record)
             words, tags, _ = tagged_words(record["text"], record.pop("iob"), characters)
             marked[split][name] = {**record, "text": mark_slots(words, tags)}
             slots[split].update(tag[2:] for tag in tags if tag != "O")
         if not slots[split]:
             raise ManifestError(
-                f"none of the {len(found)} utterances of {split} has a slot: their "
-                "tags are all O. Nothing could be learned or measured."
+                f"none of the {len(utterances)} utterances of {split} has a slot: "
+                "their tags are all O. Nothing could be learned or measured."
             )
     every = set().union(*slots.values())
     unseen = sorted(every - slots["train"])
@@ -260,14 +261,14 @@ def with_slots(records, characters=CHARACTERS):
 
 
 def without_marks(text, slots):
-    """The words alone.
+    """Removes the marks of slots from a text.
 
     Arguments
     ---------
     text : str
-        From :func:`mark_slots`, or what a model says.
+        Result of :func:`mark_slots`, or a prediction.
     slots : list of str
-        Whose marks are dropped, whether they pair or not.
+        Slots whose marks are removed, paired or not.
 
     Returns
     -------

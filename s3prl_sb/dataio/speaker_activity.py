@@ -1,8 +1,7 @@
-"""Who speaks in which frame: from segments to labels, and back.
+"""Conversion between speaker segments and frame labels of diarization.
 
-Frame ``f`` stands for the time from ``f`` to ``f + 1`` frame shifts; a frame shift is
-the upstream's stride. A speaker is active from the frame that is nearest to the start
-of a segment up to the one nearest to its end.
+Frame ``f`` covers the time from ``f`` to ``f + 1`` frame shifts; the frame shift is
+the upstream's stride. The start and the end of a segment are rounded to frames.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,22 +11,21 @@ import numpy as np
 import torch
 
 from s3prl_sb.dataio.dataset import Pipe
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import UnfoldChunks
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import ManifestError, UserError
 
-UNKNOWN = -1.0  # label of a frame that is not annotated
+UNKNOWN = -1.0  # label of an unannotated frame
 
 
 class UnfoldFrames(UnfoldChunks):
-    """Cuts every recording into chunks of so many frame shifts.
+    """Cuts every recording into chunks of a number of frame shifts.
 
     Arguments
     ---------
     frames : int
-        Length of a chunk.
+        Length of a chunk in frame shifts.
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Its stride is the frame shift.
+        Upstream whose stride is the frame shift.
 
     Example
     -------
@@ -43,17 +41,17 @@ class UnfoldFrames(UnfoldChunks):
 class SpeakerActivity(Pipe):
     """Labels of diarization: item ``activity``, [frames, speakers] of 0 and 1.
 
-    Frames outside the annotated ``regions`` are -1. Records are as in
-    :mod:`s3prl_sb.corpora.recordings`; they may be chunks of recordings, as of
-    :class:`~s3prl_sb.dataio.pipes.UnfoldChunks`, with the segments of the whole one.
-    Speakers have the same column in all chunks of a recording.
+    Frames outside the annotated ``regions`` are -1. Records have the format of
+    :mod:`s3prl_sb.corpora.recordings`; they may be the chunks of
+    :class:`~s3prl_sb.dataio.pipes.UnfoldChunks`, with the segments of the recording.
+    A speaker has the same column in all chunks of a recording.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Says how many frames there are.
+        Upstream that determines the number of frames.
     num_speakers : int
-        Columns; no recording may have more speakers.
+        Number of columns, and maximum number of speakers in a recording.
 
     Note
     ----
@@ -86,22 +84,22 @@ class SpeakerActivity(Pipe):
                     f"set num_speakers, now {self.num_speakers}, to the most that a "
                     "recording has."
                 )
-        # All of a record, as SpeechBrain wants each key to be named
+        # SpeechBrain needs the names of all keys
         keys = ["duration", "start", "segments", "speakers", "regions"]
         dataset.add_dynamic_item(self.label, keys, "activity")
 
     def label(self, duration, start, segments, speakers, regions):
-        """The labels of a recording, or of the part of it that begins at ``start``."""
+        """Returns the labels of a recording, or of its chunk at ``start``."""
         frames = self.frames(max(1, round(duration * self.sample_rate)))
         start = start or 0.0
         labels = torch.zeros(frames, self.num_speakers)
         for speaker, first, last in segments:
             labels[self._span(first, last, start), speakers.index(speaker)] = 1
         if regions is not None:
-            known = torch.zeros(frames, dtype=torch.bool)
+            annotated = torch.zeros(frames, dtype=torch.bool)
             for first, last in regions:
-                known[self._span(first, last, start)] = True
-            labels[~known] = UNKNOWN
+                annotated[self._span(first, last, start)] = True
+            labels[~annotated] = UNKNOWN
         return labels
 
     def _span(self, first, last, start):
@@ -112,38 +110,38 @@ class SpeakerActivity(Pipe):
 
 
 class MedianError(UserError, ValueError):
-    """A width that no median filter has."""
+    """Invalid width of a median filter."""
 
 
 def check_median(width):
-    """Makes sure that a median filter has a middle.
+    """Checks the width of a median filter.
 
     Arguments
     ---------
     width : int
-        In frames.
+        Width in frames.
 
     Raises
     ------
     MedianError
-        For an even number.
+        If it is even or not positive.
     """
     if width < 1 or width % 2 == 0:
         raise MedianError(f"median {width}: the width of the filter must be odd")
 
 
 def decide(probabilities, threshold=0.5, median=1):
-    """Who is taken to speak.
+    """Decides who speaks in each frame.
 
     Arguments
     ---------
     probabilities : torch.Tensor or numpy.ndarray
         [frames, speakers].
     threshold : float
-        Of what is above it.
+        A speaker is active above it.
     median : int
-        Width of a median filter over the decisions, in frames, odd; 1 for none.
-        Before the first frame and after the last one, nobody speaks.
+        Width of the median filter over the decisions in frames, odd; 1 for none. The
+        filter assumes silence outside the recording.
 
     Returns
     -------
@@ -161,22 +159,22 @@ def decide(probabilities, threshold=0.5, median=1):
     if median == 1:
         return active
     half = median // 2
-    # The median of ones and zeros is what most of them are
+    # The median of ones and zeros is their majority
     sums = np.cumsum(np.pad(active, ((half + 1, half), (0, 0))), axis=0, dtype=np.int64)
     return sums[median:] - sums[:-median] > half
 
 
 def segments(active, shift, duration):
-    """The segments of each speaker.
+    """Converts decisions to the segments of each speaker.
 
     Arguments
     ---------
     active : numpy.ndarray
         [frames, speakers], bool.
     shift : float
-        Seconds from a frame to the next.
+        Frame shift in seconds.
     duration : float
-        Seconds of the recording, which its last frame lasts to.
+        Length of the recording in seconds; the last frame ends there.
 
     Returns
     -------
@@ -189,12 +187,12 @@ def segments(active, shift, duration):
     >>> segments(active, shift=0.5, duration=2.2)
     [('speaker1', 0.0, 1.0), ('speaker2', 0.5, 2.2)]
     """
-    found, frames = [], len(active)
+    result, frames = [], len(active)
     for number, column in enumerate(active.T, 1):
         edges = np.flatnonzero(np.diff(column, prepend=False, append=False))
         for first, last in edges.reshape(-1, 2).tolist():
             start = min(first * shift, duration)
             stop = duration if last == frames else min(last * shift, duration)
             if start < stop:
-                found.append((f"speaker{number}", round(start, 6), round(stop, 6)))
-    return sorted(found, key=lambda segment: (segment[1], segment[0]))
+                result.append((f"speaker{number}", round(start, 6), round(stop, 6)))
+    return sorted(result, key=lambda segment: (segment[1], segment[0]))

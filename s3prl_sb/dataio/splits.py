@@ -1,4 +1,4 @@
-"""The three sets of a recipe: from manifests to datasets.
+"""Training, validation and test set of a recipe, from manifests to datasets.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,17 +13,17 @@ SPLITS = ("train", "valid", "test")
 
 
 def read_splits(hparams, key=None):
-    """The manifests of a recipe, the training set cut down if so wished.
+    """Reads the manifests of a recipe, with an optional few-shot training set.
 
     Arguments
     ---------
     hparams : dict
         ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
-        ``train_fraction``, and where there are classes ``train_per_class``, for
-        few-shot training; ``seed``.
+        ``train_fraction``, and for classes ``train_per_class``, for few-shot
+        training; ``seed``.
     key : str, optional
-        The label that tells the classes, of which few-shot training takes some
-        each. Default: there are none.
+        Label that holds the class, for few-shot training per class. Default: no
+        classes.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def read_splits(hparams, key=None):
         "seed": hparams["seed"],
     }
     if key is None:
-        # One class that holds all.
+        # A single class.
         marked = {name: {"all": True} for name in records["train"]}
         kept = manifest.subset(marked, key="all", **few)
         records["train"] = {name: records["train"][name] for name in kept}
@@ -48,18 +48,18 @@ def read_splits(hparams, key=None):
 
 
 def make_splits(hparams, records, pipes, output_keys):
-    """Datasets over manifests.
+    """Makes datasets of manifests.
 
     Arguments
     ---------
     hparams : dict
         ``train_pipes`` and ``eval_pipes``, which make the waveforms.
     records : dict
-        From :func:`read_splits`.
+        Result of :func:`read_splits`.
     pipes : list of callable
-        More of them, for all sets: those that make the targets.
+        Additional pipes for all sets, which make the targets.
     output_keys : list of str
-        Items that an example consists of.
+        Items of an example.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def make_splits(hparams, records, pipes, output_keys):
     {'text': 'no'}
     """
     splits = {}
-    for split, found in records.items():
+    for split, utterances in records.items():
         first = hparams["train_pipes" if split == "train" else "eval_pipes"]
-        splits[split] = ManifestDataset(found, [*first, *pipes], output_keys)
+        splits[split] = ManifestDataset(utterances, [*first, *pipes], output_keys)
     return splits

@@ -1,17 +1,17 @@
-"""Means and deviations of features that do not fit into memory.
+"""Mean and standard deviation of features that do not fit in memory.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-LEAST = 1e-9  # deviation that divides
+LEAST = 1e-9  # smallest standard deviation
 
 
 class Moments:
-    """Mean and variance, one utterance at a time, as exact as all at once.
+    """Mean and variance, updated by one utterance at a time, without loss of accuracy.
 
-    Sums of squares are taken about each utterance's own mean and merged (Chan et al.
-    1983, https://doi.org/10.1080/00031305.1983.10483115), in float64.
+    Sums of squares about the mean of each utterance are merged in float64 (Chan et al.
+    1983, https://doi.org/10.1080/00031305.1983.10483115).
 
     Example
     -------
@@ -27,12 +27,12 @@ class Moments:
         self.count, self.mean, self.squares = 0, None, None
 
     def add(self, frames):
-        """Takes in an utterance.
+        """Adds an utterance.
 
         Arguments
         ---------
         frames : torch.Tensor
-            [frames, size], of any type.
+            [frames, size], any dtype.
         """
         frames = frames.double()
         other = Moments()
@@ -41,12 +41,12 @@ class Moments:
         self.merge(other)
 
     def merge(self, other):
-        """Takes in what another one has seen.
+        """Adds the statistics of another object.
 
         Arguments
         ---------
         other : Moments
-            Is left as it is.
+            The other object; it is not changed.
         """
         if self.count == 0:
             self.count, self.mean, self.squares = other.count, other.mean, other.squares
@@ -60,7 +60,7 @@ class Moments:
         self.count = total
 
     def deviation(self):
-        """Of a sample.
+        """Returns the sample standard deviation.
 
         Returns
         -------
@@ -90,5 +90,5 @@ class Standardize:
         self.mean, self.deviation = mean, deviation
 
     def __call__(self, features):
-        """[..., size] -> [..., size]."""
+        """Standardizes [..., size]."""
         return (features - self.mean) / self.deviation

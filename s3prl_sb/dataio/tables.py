@@ -1,24 +1,24 @@
-"""A user's own data: CSV, TSV or JSON tables in, manifests out.
+"""Custom data: conversion of CSV, TSV or JSON tables to manifests.
 
-Any recipe takes these in place of its corpus. Columns (CSV) or keys (JSON):
+Every recipe accepts tables instead of its corpus. Columns (CSV) or keys (JSON):
 
 =============================  ==================================================
-``wav`` or ``wav_path``        the audio file; a relative path starts at the
-                               table's folder, ``{data_root}`` or ``$data_root``
-                               stands for another one
-``id``                         optional in a CSV: else made of path and segment
-``start`` and ``stop``         optional, seconds; empty, NaN or null both for the
-                               whole file, one for its start or end. Other names,
-                               and samples: :mod:`s3prl_sb.dataio.segment_times`
-``duration``                   optional, seconds of the utterance: beside a start
-                               in the place of the stop, else it must agree
-any other, such as ``label``   kept; labels as text. Not the name of an item that is
-                               computed, such as ``sig`` or ``tokens``
+``wav`` or ``wav_path``        the audio file; relative paths start at the folder
+                               of the table, ``{data_root}`` or ``$data_root`` is
+                               a placeholder for another one
+``id``                         optional in a CSV; default: path and segment
+``start`` and ``stop``         optional, seconds; empty, NaN or null means the start
+                               or end of the file. Other names and samples:
+                               :mod:`s3prl_sb.dataio.segment_times`
+``duration``                   optional, seconds of the utterance; next to a start it
+                               replaces the stop, otherwise it must agree
+any other, such as ``label``   kept; labels as text. Names of computed items, such as
+                               ``sig`` or ``tokens``, are not allowed
 =============================  ==================================================
 
-Durations are those of the audio files' headers; one that a table gives must agree with
-them, and with its start and stop.
-What a task learns is made text: 1 in a JSON file is the class "1", as in a CSV.
+Durations are read from the audio files; a duration in the table must agree with them
+and with its start and stop. Labels are converted to text: 1 in a JSON file is the
+class "1", as in a CSV.
 """
 
 import itertools
@@ -27,7 +27,6 @@ import os
 
 from s3prl_sb.audio.headers import audio_info, durations
 from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import (
     ALIASES,
     also,
@@ -45,11 +44,12 @@ from s3prl_sb.dataio.segment_times import (
     time_columns,
 )
 from s3prl_sb.dataio.values import check_values, make_texts
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
-VERSION = "tables/3"  # another one makes finished preparations stale
+VERSION = "tables/3"  # a new version invalidates finished preparations
 SPLITS = ("train", "valid", "test")
 
 
@@ -63,25 +63,24 @@ def prepare_tables(
     data_root=None,
     skip_prep=False,
 ):
-    """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
+    """Converts three tables to ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     train_csv, valid_csv, test_csv : str
-        CSV, TSV or JSON files, see the head of this module.
+        CSV, TSV or JSON files in the format of this module.
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept, if
-        the audio files have not changed since.
+        Folder of the manifests. A finished preparation of the same tables is reused
+        if the audio files have not changed since.
     required : tuple of str
-        Labels that no record may lack.
+        Labels that every record needs.
     categories : tuple of str
-        Those of ``required`` that name classes: what training never showed cannot be
-        recognised, so validation and test may not hold more. For a task whose
-        labels are texts, ``required`` alone names them.
+        Labels in ``required`` that are classes: the training set must have all
+        classes of validation and test. Omit them for tasks whose labels are texts.
     data_root : str, optional
-        Where relative audio paths start. Default: each table's own folder.
+        Folder of relative audio paths. Default: the folder of each table.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the existing manifests in ``save_folder``.
 
     Returns
     -------
@@ -134,8 +133,11 @@ def prepare_tables(
 
 
 def given(train_csv, valid_csv, test_csv, outputs):
-    """A user's three tables by split; an error if one is lacking or of no known kind,
-    or is among the ``outputs`` (``{split: path}``)."""
+    """Returns the three tables by split.
+
+    A missing table, an unknown format, and a table that is also one of the
+    ``outputs`` (``{split: path}``) are errors.
+    """
     tables = dict(zip(SPLITS, (train_csv, valid_csv, test_csv)))
     lacking = [f"{split}_csv" for split, table in tables.items() if table is None]
     if lacking:
@@ -153,7 +155,7 @@ def given(train_csv, valid_csv, test_csv, outputs):
 
 
 def skipped(outputs):
-    """``outputs`` (``{split: path}``) of an earlier preparation, if they are there."""
+    """Returns ``outputs`` (``{split: path}``); an error if they do not exist."""
     missing = [path for path in outputs.values() if not os.path.isfile(path)]
     if missing:
         raise ManifestError(f"{missing[0]}: absent. Prepare with skip_prep: False.")
@@ -161,10 +163,10 @@ def skipped(outputs):
 
 
 def finished(save_folder, arguments):
-    """As ``manifest.finished``, but not if the user's audio has changed since then.
+    """Returns the manifests like ``manifest.finished``, unless the audio has changed.
 
-    A recording that is repaired or cut anew has another duration, and its table is the
-    same. Corpora are not asked: they do not change, and have many files.
+    An edited recording may have another duration while its table is unchanged. This
+    check is not made for corpora, which do not change and have many files.
     """
     paths = manifest.finished(save_folder, arguments)
     if not paths:
@@ -183,21 +185,21 @@ def finished(save_folder, arguments):
 
 
 def check_classes(splits, key="label", places=lambda split: {}):
-    """Checks that training holds every class of validation and test.
+    """Checks that the training set has every class of validation and test.
 
     Arguments
     ---------
     splits : dict
         ``{"train": records, "valid": records, "test": records}``.
     key : str
-        The label that names the class.
+        Label that holds the class.
     places : callable
-        From a split's name to ``{id: "file:line"}``; only called on a fault.
+        Returns ``{id: "file:line"}`` of a split; only called for an error.
 
     Raises
     ------
     ManifestError
-        Names the unseen labels and their places.
+        With the unseen labels and their places.
     """
     seen = {str(record[key]) for record in splits["train"].values()}
     faults = []
@@ -219,7 +221,7 @@ def check_classes(splits, key="label", places=lambda split: {}):
 
 
 def warn_of_one_class(records, key, source):
-    """Logs if all records of training, of the file ``source``, are of one class."""
+    """Logs a warning if all training records, read from ``source``, have one class."""
     classes = {record[key] for record in records.values()}
     if len(classes) == 1:
         message = "%s: all %d records have the %s '%s'. Is it the right column?"
@@ -227,9 +229,9 @@ def warn_of_one_class(records, key, source):
 
 
 def warn_of_leaks(splits, sources):
-    """Logs how much of the very same audio stands in two of the splits.
+    """Logs a warning for audio that is in two splits.
 
-    ``splits`` are ``{split: {id: record}}``, ``sources`` names their files.
+    ``splits`` are ``{split: {id: record}}``, ``sources`` their files.
     """
     for first, second in itertools.combinations(splits, 2):
         audio = {(r["wav"], r["start"], r["stop"]): n for n, r in splits[first].items()}
@@ -245,26 +247,26 @@ def warn_of_leaks(splits, sources):
 
 
 def load_table(path, required=(), data_root=None):
-    """Reads a user's own table into records: ``.csv``, ``.tsv`` or ``.json``.
+    """Reads a custom table into records: ``.csv``, ``.tsv`` or ``.json``.
 
     Arguments
     ---------
     path : str
-        The table, UTF-8, see the head of this module.
+        The table in UTF-8, in the format of this module.
     required : tuple of str
-        Labels that no record may lack.
+        Labels that every record needs.
     data_root : str, optional
-        Where relative audio paths start. Default: the table's folder.
+        Folder of relative audio paths. Default: the folder of the table.
 
     Returns
     -------
     dict
-        ``{id: record}``, validated: ``manifest.write`` takes it.
+        ``{id: record}``, validated, for ``manifest.write``.
 
     Raises
     ------
     ManifestError
-        Names the file and the line.
+        With the file and the line.
 
     Example
     -------
@@ -277,25 +279,25 @@ def load_table(path, required=(), data_root=None):
     >>> records["a"]["duration"], records["a"]["label"], records["a"]["stop"]
     (0.5, 'yes', None)
     """
-    return complete(path, rows(path), required, data_root)
+    return records_of(path, rows(path), required, data_root)
 
 
-def complete(path, found, required, data_root):
-    """Makes validated records of rows: absolute paths, numbers, durations.
+def records_of(path, table_rows, required, data_root):
+    """Converts rows to validated records with absolute paths, numbers and durations.
 
-    ``found`` are rows as :func:`s3prl_sb.dataio.rows.rows` gives them, of the file
-    ``path``; the rest is as for :func:`load_table`.
+    ``table_rows`` are the rows of :func:`s3prl_sb.dataio.rows.rows` from the file
+    ``path``; the other arguments are those of :func:`load_table`.
     """
     folder = os.path.abspath(data_root or os.path.dirname(path))
-    keys = {key: 0 for _, _, row in found if isinstance(row, dict) for key in row}
-    if not found:
+    dicts = [row for _, _, row in table_rows if isinstance(row, dict)]
+    keys = {key: 0 for row in dicts for key in row}
+    if not table_rows:
         raise ManifestError(f"{path}: has no rows. Add one or more.")
     times = time_columns(keys, f"{path}:1")
     check_labels(times, required, f"{path}:1")
-    dicts = [row for _, _, row in found if isinstance(row, dict)]
     check_alike(dicts, times, {*required, *ALIASES}, f"{path}:1")
     keys = {ALIASES.get(key, key) for key in keys}
-    # What is asked for by another name of a column is that column.
+    # A required label may have the name of an alias.
     renamed = {k: ALIASES[k] for k in required if ALIASES.get(k, k) in keys - {k}}
     keys |= renamed.keys()
     absent = [also(key) for key in required if key not in keys]
@@ -304,7 +306,7 @@ def complete(path, found, required, data_root):
             f"{path}:1: no column {', '.join(absent)}; found {', '.join(sorted(keys))}."
         )
     records, spots, lines = {}, {}, {}
-    for name, line, row in manifest.unique(found, path):
+    for name, line, row in manifest.unique(table_rows, path):
         lines[name] = line
         spots[name] = f"{path}:{line}"
         check_id(name, spots[name])
@@ -314,7 +316,7 @@ def complete(path, found, required, data_root):
         for key, column in renamed.items():
             record.setdefault(key, record.get(column))
         if record.get("id") == name:
-            del record["id"]  # said twice
+            del record["id"]  # redundant
         if not isinstance(record.get("wav"), str) or not record["wav"]:
             raise ManifestError(
                 f"{spots[name]}: '{name}': missing key wav (found {', '.join(row)}). "
@@ -322,20 +324,20 @@ def complete(path, found, required, data_root):
             )
         wav = in_folder(record["wav"], folder)
         record["wav"] = os.path.normpath(os.path.join(folder, wav))
-        told = {key: record.pop(times[key].name, None) for key in times}
+        cells = {key: record.pop(times[key].name, None) for key in times}
         for key in ("duration", "start", "stop"):
             record[key] = None
             if key in times:
-                record[key] = read_time(told[key], times[key], spots[name])
+                record[key] = read_time(cells[key], times[key], spots[name])
         check_values(name, record, spots[name])
         records[name] = record
     make_texts(records, required, lambda: spots)
-    asked = {}  # each file once, however many segments it has
+    files = {}  # each file once, for all of its segments
     for name, record in records.items():
-        asked.setdefault(record["wav"], spots[name])
-    lengths = dict(zip(asked, durations(list(asked), list(asked.values()))))
+        files.setdefault(record["wav"], spots[name])
+    lengths = dict(zip(files, durations(list(files), list(files.values()))))
     counted = [key for key, column in times.items() if column.unit == "samples"]
-    rates = {wav: audio_info(wav)[0] for wav in asked} if counted else {}
+    rates = {wav: audio_info(wav)[0] for wav in files} if counted else {}
     for name, record in records.items():
         for key in counted:
             if record[key] is not None:
@@ -347,17 +349,17 @@ def complete(path, found, required, data_root):
 
 
 def warn_of_contradictions(records, required, spots):
-    """Logs how many rows have the very same audio as another one, and other labels.
+    """Logs a warning for rows with equal audio and different labels.
 
-    ``required`` are the labels; without any, all that is no time counts.
+    ``required`` are the labels; if it is empty, all keys except times are compared.
     """
     first, faults = {}, []
     for name, record in records.items():
         part = record["wav"], record["start"], record["stop"]
-        known = first.setdefault(part, name)
+        earlier = first.setdefault(part, name)
         keys = required or record.keys() - set(manifest.KEYS)
-        if any(record[key] != records[known][key] for key in keys):
-            faults.append((known, name))
+        if any(record[key] != records[earlier][key] for key in keys):
+            faults.append((earlier, name))
     if faults:
         logger.warning(
             "%s: '%s' is the same audio as '%s' in %s, with other labels. Such rows: "

@@ -1,8 +1,8 @@
-"""Texts as token numbers: characters, phones, slots, sentencepieces.
+"""Tokenizers for characters, phones, slots and sentencepieces.
 
-Of every tokenizer, token 0 is CTC's blank, :meth:`Tokenizer.encode` appends the tokens
-that end an utterance, and :meth:`Tokenizer.decode` leaves out what is no text. One is
-rebuilt from a JSON value, ``from_spec(tokenizer.spec())``, so an export can carry it.
+In every tokenizer token 0 is the CTC blank, :meth:`Tokenizer.encode` appends the end
+tokens, and :meth:`Tokenizer.decode` drops special tokens. A tokenizer is rebuilt from a
+JSON value, ``from_spec(tokenizer.spec())``, which exports contain.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,27 +14,26 @@ from pathlib import Path
 from s3prl_sb.dataio.phones import PHONES
 from s3prl_sb.storage.files import naming
 
-#: S3PRL's letters for ASR, the frequent ones first; ``|`` ends a word.
+#: S3PRL's letters for ASR, by frequency; ``|`` ends a word.
 LETTERS = "|ETAONIHSRDLUMCWFGYPBVK'XJQZ"
 
-#: S3PRL's for phones and slots, the blank first.
+#: S3PRL's special tokens for phones and slots, the blank first.
 SPECIALS = ("<pad>", "<eos>", "<unk>")
 
 
 class Tokenizer:
-    """Base of the others, which say how a text splits and joins.
+    """Base class; a subclass splits texts into tokens and joins them.
 
     Arguments
     ---------
     tokens : list of str
-        Token 0 is the blank.
+        All tokens; token 0 is the blank.
     specials : list of str
-        Tokens that are no text.
+        Tokens that do not appear in texts.
     end : list of str
-        Tokens after every text.
+        Tokens that are appended to every text.
     unknown : str, optional
-        The token that stands for everything unknown, such as ``<unk>``. Default:
-        what is unknown is an error.
+        Token for unknown pieces, such as ``<unk>``. Default: they are an error.
     """
 
     blank = 0
@@ -56,12 +55,12 @@ class Tokenizer:
         return len(self.tokens)
 
     def encode(self, text):
-        """Token numbers of a text, those of its end included.
+        """Encodes a text, with the end tokens.
 
         Arguments
         ---------
         text : str
-            What was said.
+            Transcription.
 
         Returns
         -------
@@ -70,7 +69,7 @@ class Tokenizer:
         Raises
         ------
         ValueError
-            If the text has what the tokenizer has no token for.
+            If there is no token for a part of the text.
         """
         pieces = self.split(text)
         unknown = {p for p in pieces if self.indices.get(p, 0) in self.hidden}
@@ -79,19 +78,20 @@ class Tokenizer:
                 f"{', '.join(map(repr, sorted(unknown)))} in '{text}' is none of the "
                 f"{len(self)} tokens. Correct the text, or give {self._way_out}."
             )
-        known = [self.unknown if p in unknown else self.indices[p] for p in pieces]
-        return known + self.end
+        indices = [self.unknown if p in unknown else self.indices[p] for p in pieces]
+        return indices + self.end
 
     _way_out = "the tokenizer unknown: <unk>"
 
     def normalize(self, text):
-        """A text as a model would have to say it; what is unknown stays as it is, so
-        that nobody is ever right about it.
+        """Returns the reference text for a prediction.
+
+        Unknown pieces stay in it, so that no prediction can match them.
 
         Arguments
         ---------
         text : str
-            What was said.
+            Transcription.
 
         Returns
         -------
@@ -100,12 +100,12 @@ class Tokenizer:
         return self.join(self.split(text))
 
     def decode(self, indices):
-        """The text of token numbers, without blank and specials.
+        """Decodes tokens, without blank and special tokens.
 
         Arguments
         ---------
         indices : list of int
-            As the model gives them, repeats already merged.
+            Tokens, with repeats already merged.
 
         Returns
         -------
@@ -114,11 +114,11 @@ class Tokenizer:
         return self.join([self.tokens[i] for i in indices if i not in self.hidden])
 
     def spell(self, word):
-        """The tokens of one word in the middle of a text: a list of str."""
+        """Returns the tokens of a word inside a text, as a list of str."""
         return [self.tokens[i] for i in self.encode(word) if i not in self.hidden]
 
     def spec(self):
-        """What rebuilds this tokenizer, as JSON can hold it: see :func:`from_spec`."""
+        """Returns JSON values for :func:`from_spec`."""
         return {"class": type(self).__name__, **self.arguments}
 
 
@@ -128,17 +128,17 @@ class CharacterTokenizer(Tokenizer):
     Arguments
     ---------
     characters : str
-        All of them, ``space`` included.
+        All characters, including ``space``.
     space : str
-        The character that stands for a space.
+        Character that represents a space.
     specials : list of str
-        Come first; the first of them is the blank.
+        Special tokens at the start; the first one is the blank.
     end : list of str
-        Tokens after every text.
+        Tokens that are appended to every text.
     upper : bool
-        Whether texts are put into upper case.
+        Whether to convert texts to upper case.
     unknown : str, optional
-        The token that stands for other characters. Default: they are errors.
+        Token for other characters. Default: they are an error.
     marks : list of str
         Tokens after the characters, for a subclass.
 
@@ -177,28 +177,28 @@ class CharacterTokenizer(Tokenizer):
         }
 
     def split(self, text):
-        """A text -> characters; white space between words is one ``space``."""
+        """Splits a text into characters; white space becomes one ``space``."""
         words = (text.upper() if self.upper else text).split()
         return list(self.space.join(words))
 
     def join(self, pieces):
-        """Characters -> the text."""
+        """Joins characters to a text."""
         return " ".join("".join(pieces).replace(self.space, " ").split())
 
 
 class SlotTokenizer(CharacterTokenizer):
-    """Characters, and one token for the start and the end of each slot.
+    """Characters, and a token for the start and the end of each slot.
 
-    A text has the marks as words, ``PLAY B-artist MUSE E-artist NOW``; between a mark
-    and the words that it encloses there is no token. By default the characters are
-    SUPERB's for slot filling.
+    In a text the marks are words, ``PLAY B-artist MUSE E-artist NOW``; there is no
+    space token between a mark and the enclosed words. The default characters are those
+    of SUPERB's slot filling.
 
     Arguments
     ---------
     slots : list of str
-        Names of slots.
+        Names of the slots.
     **kwargs
-        As for :class:`CharacterTokenizer`.
+        See :class:`CharacterTokenizer`.
 
     Example
     -------
@@ -226,8 +226,8 @@ class SlotTokenizer(CharacterTokenizer):
         self.arguments = {"slots": list(slots), **self.arguments}
 
     def split(self, text):
-        """A text -> characters and marks."""
-        pieces, glued = [], True  # whether no space comes before the next word
+        """Splits a text into characters and marks."""
+        pieces, glued = [], True  # whether the next word follows without a space
         for word in text.split():
             if not glued and word not in self.ends:
                 pieces.append(self.space)
@@ -239,24 +239,24 @@ class SlotTokenizer(CharacterTokenizer):
         return pieces
 
     def join(self, pieces):
-        """Characters and marks -> the text, marks as words."""
+        """Joins characters and marks to a text, with the marks as words."""
         marks = self.starts | self.ends
         return super().join([f" {p} " if p in marks else p for p in pieces])
 
 
 class SymbolTokenizer(Tokenizer):
-    """Symbols with spaces between them; by default SUPERB's 74 tokens for phones.
+    """Symbols separated by spaces; by default SUPERB's 74 tokens for phones.
 
     Arguments
     ---------
     symbols : list of str
-        All of them.
+        All symbols.
     specials : list of str
-        Come first; the first of them is the blank.
+        Special tokens at the start; the first one is the blank.
     end : list of str
-        Tokens after every text.
+        Tokens that are appended to every text.
     unknown : str, optional
-        The token that stands for other symbols. Default: they are errors.
+        Token for other symbols. Default: they are an error.
 
     Example
     -------
@@ -277,30 +277,31 @@ class SymbolTokenizer(Tokenizer):
         }
 
     def split(self, text):
-        """A text -> symbols."""
+        """Splits a text into symbols."""
         return text.split()
 
     def join(self, pieces):
-        """Symbols -> a text."""
+        """Joins symbols to a text."""
         return " ".join(pieces)
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Pieces of words, of a model that sentencepiece has trained.
+    """Subwords of a sentencepiece model.
 
     Arguments
     ---------
     model_file : str, optional
-        The ``.model``.
+        Path of the ``.model`` file.
     model : str, optional
-        Its content in base64, as :meth:`spec` gives it; this or ``model_file``.
+        Content of the file in base64, as in :meth:`spec`; this or ``model_file``.
     unknown : bool
-        Whether its token for unknown characters may be used. Default: they are errors.
+        Whether to use the model's token for unknown characters. Default: they are an
+        error.
 
     Note
     ----
-    The blank comes before the model's own tokens, so each number is one higher than
-    sentencepiece's.
+    The blank precedes the tokens of the model, so that each number is one higher than
+    in sentencepiece.
     """
 
     _way_out = "unknown: True, or a model trained on such texts"
@@ -328,11 +329,11 @@ class SentencePieceTokenizer(Tokenizer):
         self.arguments = {"model": model, "unknown": unknown}
 
     def split(self, text):
-        """A text -> pieces."""
+        """Splits a text into subwords."""
         return self.model.encode(text, out_type=str)
 
     def join(self, pieces):
-        """Pieces -> the text."""
+        """Joins subwords to a text."""
         return self.model.decode(list(pieces))
 
 
@@ -341,12 +342,12 @@ TOKENIZERS = {tokenizer.__name__: tokenizer for tokenizer in _ALL}
 
 
 def from_spec(spec):
-    """The tokenizer that gave this ``spec()``.
+    """Rebuilds a tokenizer from its ``spec()``.
 
     Arguments
     ---------
     spec : dict
-        ``class``, and the arguments of that class.
+        ``class``, and the arguments of the class.
 
     Returns
     -------
@@ -360,6 +361,6 @@ def from_spec(spec):
     arguments = dict(spec)
     name = arguments.pop("class", None)
     if name not in TOKENIZERS:
-        known = ", ".join(TOKENIZERS)
-        raise ValueError(f"'{name}' is no tokenizer; there are {known}")
+        names = ", ".join(TOKENIZERS)
+        raise ValueError(f"'{name}' is no tokenizer; there are {names}")
     return TOKENIZERS[name](**arguments)

@@ -1,7 +1,7 @@
-"""Trials of speaker verification: are these two utterances of one speaker?
+"""Trials of speaker verification: pairs of utterances with the same speaker or not.
 
-A list of trials is a text file with a line each: 1 (same speaker) or 0, and the ids
-of the two utterances, separated by tabs.
+A list of trials is a text file with one trial per line: 1 (same speaker) or 0, and the
+ids of the two utterances, separated by tabs.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,9 +13,9 @@ import re
 from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest, tables
-from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import check_id, csv_cells, suffix
 from s3prl_sb.dataio.segment_times import read_name
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import write_text
 
 COLUMNS = ("label", "wav_path1", "wav_path2")
@@ -23,7 +23,7 @@ ALIASES = {"wav1": "wav_path1", "wav2": "wav_path2"}
 
 
 class Trial(NamedTuple):
-    """Whether the speaker is the same (1) or not (0), and two utterances' ids."""
+    """A label, 1 for the same speaker and 0 otherwise, and two utterance ids."""
 
     label: int
     first: str
@@ -31,12 +31,12 @@ class Trial(NamedTuple):
 
 
 def write(trials, path):
-    """Writes a list of trials, atomically.
+    """Writes a list of trials atomically.
 
     Arguments
     ---------
     trials : list of Trial
-        In the order to be kept.
+        The trials, in order.
     path : str
         The text file.
 
@@ -52,7 +52,7 @@ def write(trials, path):
 
 
 def read(path):
-    """The list of Trial in a file that :func:`write` has written."""
+    """Reads the list of Trial that :func:`write` has written."""
     trials = []
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         cells = line.split("\t")
@@ -66,7 +66,7 @@ def read(path):
 
 
 def check(trials, path):
-    """Checks that both kinds of trials are there; error rates need them."""
+    """Checks that there are trials of both kinds, which error rates need."""
     for label, kind in ((1, "the same speaker"), (0, "different speakers")):
         if not any(trial.label == label for trial in trials):
             raise ManifestError(
@@ -76,22 +76,22 @@ def check(trials, path):
 
 
 def draw(records, each=4, seed=0):
-    """Makes trials among utterances, as many of the same speaker as of different ones.
+    """Draws trials, as many with the same speaker as with different ones.
 
     Arguments
     ---------
     records : dict
-        ``{id: record}``, with ``speaker``, and ``video`` (the session) where known.
+        ``{id: record}``, with ``speaker``, and optionally ``video`` (the session).
     each : int
-        Trials of either kind that an utterance comes first in.
+        Number of trials of either kind in which an utterance is the first.
     seed : int
-        Another seed, other trials.
+        Seed of the choice.
 
     Returns
     -------
     list of Trial
-        Those of the same speaker are of different videos, unless the speaker has but
-        one. No pair comes twice.
+        Pairs of the same speaker have different videos, unless the speaker has only
+        one. No pair occurs twice.
 
     Example
     -------
@@ -120,7 +120,7 @@ def draw(records, each=4, seed=0):
 
 
 def _some(rng, pool, name, count, seen):
-    """Draws so many of a pool, or fewer, that ``name`` was not yet paired with."""
+    """Draws up to ``count`` names that were not paired with ``name`` before."""
     drawn = rng.sample(pool, min(len(pool), 8 * count))
     new = [n for n in drawn if (min(n, name), max(n, name)) not in seen][:count]
     seen.update((min(n, name), max(n, name)) for n in new)
@@ -128,29 +128,29 @@ def _some(rng, pool, name, count, seen):
 
 
 def load_table(path, data_root=None):
-    """Reads a user's own table of trials.
+    """Reads a custom table of trials.
 
     Arguments
     ---------
     path : str
         CSV or TSV with the columns ``label`` (1: same speaker, 0: not),
         ``wav_path1`` and ``wav_path2`` (or ``wav1``, ``wav2``), and optionally
-        ``id1`` and ``id2``; as JSON, these keys. Paths as in
-        :mod:`s3prl_sb.dataio.tables`.
+        ``id1`` and ``id2``; in JSON, these keys. See
+        :mod:`s3prl_sb.dataio.tables` for the paths.
     data_root : str, optional
-        Where relative audio paths start. Default: the table's folder.
+        Folder of relative audio paths. Default: the folder of the table.
 
     Returns
     -------
     records : dict
         ``{id: record}`` of all utterances.
     trials : list of Trial
-        In the table's order.
+        The trials, in the order of the table.
 
     Raises
     ------
     ManifestError
-        Names the file and the line.
+        With the file and the line.
 
     Example
     -------
@@ -204,17 +204,17 @@ def load_table(path, data_root=None):
     if not trials:
         raise ManifestError(f"{path}: the table is empty. Add trials.")
     check(trials, path)
-    found = [(name, line, {"wav": wav}) for name, (line, wav) in utterances.items()]
-    return tables.complete(path, found, (), data_root), trials
+    wav_rows = [(n, line, {"wav": wav}) for n, (line, wav) in utterances.items()]
+    return tables.records_of(path, wav_rows, (), data_root), trials
 
 
 def _rows(path):
-    """The (line, row) of each trial."""
+    """Returns the (line, row) of each trial."""
     if suffix(path) == ".json":
-        found = [(line, row) for _, line, row in manifest.json_rows(path)]
+        entries = [(line, row) for _, line, row in manifest.json_rows(path)]
     else:
-        found = csv_cells(path, COLUMNS, ALIASES)
-    dicts = [row for _, row in found if isinstance(row, dict)]
+        entries = csv_cells(path, COLUMNS, ALIASES)
+    dicts = [row for _, row in entries if isinstance(row, dict)]
     timed = [
         key for key in dict.fromkeys(k for row in dicts for k in row) if _timed(key)
     ]
@@ -223,10 +223,10 @@ def _rows(path):
             f"{path}:1: {', '.join(timed)}: a trial is about two whole files, so times "
             "cannot be heeded. Cut the files, or take the columns out."
         )
-    return found
+    return entries
 
 
 def _timed(key):
-    """Whether a column is the start or stop of one of the two: start1, end_2."""
-    found = read_name(re.sub(r"_?[12]$", "", key))
-    return found is not None and found[0] in ("start", "stop", "offset")
+    """Returns whether a column is a start or stop, such as start1 or end_2."""
+    parsed = read_name(re.sub(r"_?[12]$", "", key))
+    return parsed is not None and parsed[0] in ("start", "stop", "offset")

@@ -1,4 +1,4 @@
-"""The values of a user's records: JSON holds more than a manifest may.
+"""Normalization and checks of the values in users' records.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,27 +8,27 @@ import json
 import math
 import os
 
-from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.errors import ManifestError
 
 
 def make_texts(records, keys, places):
-    """Turns the values of some keys into text, in place.
+    """Converts the values of some keys to text, in place.
 
-    So 1 in a JSON file is the same class as "1", there or in a CSV.
+    Then 1 in a JSON file is the same class as "1" in JSON or CSV.
 
     Arguments
     ---------
     records : dict
-        ``{id: record}``. Numbers, true and false become text; what is empty stays.
+        ``{id: record}``. Numbers and booleans become text; empty values stay.
     keys : tuple of str
-        Of the records.
+        Keys to convert.
     places : callable
-        Gives ``{id: "file:line"}``; only called on a fault.
+        Returns ``{id: "file:line"}``; only called for an error.
 
     Raises
     ------
     ManifestError
-        Lists lists, objects and what is no number.
+        For lists, objects and non-finite numbers.
 
     Example
     -------
@@ -57,9 +57,9 @@ def make_texts(records, keys, places):
 
 
 def check_values(name, record, place):
-    """An error at ``place`` if a manifest cannot hold a record, or its id ``name``.
+    """Raises an error at ``place`` for values that a manifest cannot represent.
 
-    The name of a file may be of any bytes, as Python spells them.
+    File names may have any bytes, in Python's surrogate escapes.
     """
     wav = record.get("wav")
     rest = {key: value for key, value in record.items() if key != "wav"}

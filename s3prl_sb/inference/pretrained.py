@@ -12,7 +12,7 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import LocalStrategy
 
 from s3prl_sb.audio.waveforms import batched
-from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.dataset import ManifestDataset, changes_audio
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.precision import full_precision
@@ -88,7 +88,7 @@ class SpeechModel(Pretrained):
             [samples].
         """
         record = {"wav": str(path), "start": start, "stop": stop}
-        pipes = [p for p in self.hparams.audio_pipes if getattr(p, "audio", True)]
+        pipes = [p for p in self.hparams.audio_pipes if changes_audio(p)]
         return ManifestDataset({Path(path).name: record}, pipes, ["sig"])[0]["sig"]
 
     def features(self, wavs, wav_lens=None):

@@ -1,9 +1,9 @@
-"""Diarization error rate: of speakers' segments, and of frames.
+"""Diarization error rate of speaker segments and of frames.
 
-It is speech that was missed, speech that was not there and speech given to the wrong
-speaker, over all speech of the reference; several speakers at once count severally.
-Predicted speakers are paired with true ones such that as much speech as possible is
-right. Defined in NIST's Rich Transcription evaluation plans (RT-09).
+The rate is missed speech plus false alarms plus speaker confusion over all speech of
+the reference; overlapping speech counts once for each speaker. Predicted speakers are
+mapped to true ones such that the confusion is minimal. It is defined in NIST's Rich
+Transcription evaluation plans (RT-09).
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,10 +25,10 @@ class DiarizationErrors:
     Arguments
     ---------
     missed, false_alarm, confusion : float
-        Speech of the reference that no one was given, speech predicted beyond the
-        reference, speech of one speaker given to another.
+        Speech without a predicted speaker, predicted speech without a true speaker,
+        speech of one speaker assigned to another.
     speech : float
-        Speech of the reference, speaker by speaker.
+        Speech of the reference, summed over speakers.
 
     Example
     -------
@@ -44,12 +44,12 @@ class DiarizationErrors:
 
     @property
     def total(self):
-        """The three errors together."""
+        """Sum of the three errors."""
         return self.missed + self.false_alarm + self.confusion
 
     @property
     def rate(self):
-        """Errors over speech: the diarization error rate."""
+        """Diarization error rate: errors over speech."""
         if self.speech == 0:
             raise ValueError("the diarization error rate of no speech is not defined")
         return self.total / self.speech
@@ -137,7 +137,7 @@ def segment_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False
     if not 0 <= collar < math.inf:
         raise ValueError(f"a collar of {collar} seconds")
     predicted, true = _checked(predicted), _checked(true)
-    # Between two neighbouring times nothing changes.
+    # The speakers are constant between two adjacent times.
     everything = [(start, end) for start, end, _ in predicted + true]
     if regions is None:
         edges = [edge for segment in everything for edge in segment]
@@ -202,13 +202,13 @@ def frame_errors(predicted, true, align=True):
 
 
 def _errors(hypothesis, reference, weights, align=True):
-    """Of activities [speakers, pieces] and the weight of each piece."""
+    """Computes the errors of activities [speakers, pieces] with a weight per piece."""
     predicted, true = hypothesis.sum(0), reference.sum(0)
     together = (hypothesis * weights) @ reference.T.astype(np.float64)
     rows = columns = np.arange(len(reference))
     if align:
         rows, columns = linear_sum_assignment(together, maximize=True)
-    # Piece by piece, so that what is right everywhere is exactly no confusion.
+    # Per piece, so that the confusion of a perfect prediction is exactly zero.
     right = (hypothesis[rows] & reference[columns]).sum(0)
     return DiarizationErrors(
         missed=float(weights @ np.maximum(true - predicted, 0)),
@@ -219,8 +219,10 @@ def _errors(hypothesis, reference, weights, align=True):
 
 
 def _checked(segments):
-    """Segments that last, to the nanosecond: sums and differences of times that are
-    the same are then the same, and leave no slivers between them."""
+    """Rounds segments to nanoseconds and drops empty ones.
+
+    Rounding avoids tiny segments from inexact sums of times.
+    """
     for start, end, _ in segments:
         if not -math.inf < start <= end < math.inf:
             raise ValueError(f"a segment from {start} to {end} seconds")

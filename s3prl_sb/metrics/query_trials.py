@@ -1,4 +1,4 @@
-"""Trials of query by example: scores to decisions, measures, and the scorer's XML.
+"""Trials of query by example: decisions, metrics, and the XML of the scorer.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,24 +20,24 @@ LEAST = 1e-9  # standard deviation that divides
 
 
 class Trials:
-    """Which documents hold which query: of those searched, and of all.
+    """Relevance of documents for queries, searched or not.
 
     Arguments
     ---------
     queries, documents : list of str
-        What was searched, in the order of the scores.
+        Searched queries and documents, in the order of the scores.
     held : dict
-        ``{query: ids of the documents that hold it}``, maybe of more queries.
+        ``{query: ids of the documents that contain it}``, possibly with more queries.
     everything : list of str
-        All documents, maybe more.
+        All documents, possibly more than the searched ones.
 
     Note
     ----
-    The published numbers of SUPERB come from the scorer of the corpus. As its
-    documentation says it takes pairs without a score for ones of a default score (-10
-    in S3PRL's instructions): queries in other languages are missed, and documents in
-    other languages never alarm. ``mtwv`` is that, ``mtwv_searched`` is of the searched
-    queries and documents alone. Where all were searched they are the same.
+    SUPERB's published numbers are computed by the scorer of the corpus, which assigns a
+    default score (-10 in S3PRL's instructions) to pairs without a score: queries in
+    other languages are missed, and documents in other languages cause no false alarms.
+    ``mtwv`` is this number; ``mtwv_searched`` is computed over the searched queries and
+    documents alone. They are equal if everything was searched.
 
     Example
     -------
@@ -60,26 +60,26 @@ class Trials:
 
     @property
     def searched(self):
-        """[queries, documents] of what was searched."""
+        """[queries, documents], relevance of the searched documents."""
         return self.all[:, : self.size]
 
     def measure(self, scores, threshold=None):
-        """Term-weighted values.
+        """Computes term-weighted values.
 
         Arguments
         ---------
         scores : torch.Tensor
-            [queries, documents], of :func:`s3prl_sb.lobes.dtw.search`.
+            [queries, documents], result of :func:`s3prl_sb.lobes.dtw.search`.
         threshold : float, optional
-            Chosen on dev, of the normalised scores.
+            Threshold of the normalized scores, chosen on dev.
 
         Returns
         -------
         dict
-            ``mtwv`` and ``mtwv_searched``; ``atwv``, detecting what is 2 standard
-            deviations over the mean of its query. With a threshold also ``twv``, the
-            value at it; without one ``threshold``, where ``mtwv`` is reached if it is
-            positive.
+            ``mtwv`` and ``mtwv_searched``; ``atwv``, where scores of more than 2
+            standard deviations over the mean of the query are detections. With a
+            threshold also ``twv``; without one ``threshold``, at which ``mtwv`` is
+            reached, if it is positive.
         """
         scores = standardize(scores)
         rows, columns = scores.shape
@@ -101,7 +101,7 @@ class Trials:
 
 
 def standardize(scores):
-    """Scores comparable between queries: mean 0, deviation 1 over the documents.
+    """Normalizes the scores of each query to mean 0 and deviation 1.
 
     Arguments
     ---------
@@ -124,19 +124,19 @@ def standardize(scores):
 
 
 def stdlist(queries, documents, scores):
-    """Scores as the XML that NIST's 2006 evaluation and the corpus' scorer read.
+    """Formats scores as the XML of NIST's 2006 evaluation and the corpus' scorer.
 
     Arguments
     ---------
     queries, documents : list of str
         Ids.
     scores : torch.Tensor
-        [queries, documents], normalised.
+        [queries, documents], normalized.
 
     Returns
     -------
     str
-        A stdlist.
+        Content of a stdlist file.
 
     Example
     -------

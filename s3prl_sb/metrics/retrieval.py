@@ -56,7 +56,7 @@ QUESST14_BETA = false_alarm_weight(cost=1, value=100, prior=0.0008)  # 12.49
 
 
 def term_weighted_values(scores, true, beta=QUESST14_BETA):
-    """TWV at every threshold that matters.
+    """Computes the TWV at every relevant threshold.
 
     Equal scores are detected or not together, so there is one point for each
     distinct score, after a first one at which nothing is detected.
@@ -139,7 +139,7 @@ def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
     Raises
     ------
     ValueError
-        As `term_weighted_values`.
+        See `term_weighted_values`.
 
     Example
     -------
@@ -190,7 +190,7 @@ def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
 
 
 def _weights(true, beta):
-    """What detecting a pair adds to the TWV, and the queries that count."""
+    """Returns the contribution of each detection to the TWV, and the valid queries."""
     if not 0 <= beta < float("inf"):
         raise ValueError(f"beta must be finite and not negative, not {beta}")
     counted = true.any(dim=1)

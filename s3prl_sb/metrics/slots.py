@@ -1,4 +1,4 @@
-"""Slot filling as SUPERB scores it: which slots were found, and what is in them.
+"""SUPERB's metrics of slot filling, for slot types and slot values.
 
 A text marks its slots by words of their own: ``PLAY B-artist MUSE E-artist NOW``.
 Reported are the F1 of slot types and the character error rate of slot values.
@@ -31,12 +31,12 @@ HOPELESS = 100
 
 
 def slot_values(text, nested=False):
-    """The slots of a text.
+    """Extracts the slots of a text.
 
     Arguments
     ---------
     text : str
-        Words and the marks of slots.
+        Text with marks of slots.
     nested : bool
         Whether marks inside a value stay in it, as SUPERB keeps them in references.
 
@@ -103,7 +103,7 @@ def slot_value_cer(predicted, true):
     Returns
     -------
     Edits
-        Of the corpus; its ``rate`` is the character error rate.
+        Edits of the corpus; the ``rate`` is the character error rate.
 
     Example
     -------
@@ -125,7 +125,7 @@ def slot_value_wer(predicted, true):
     Returns
     -------
     Edits
-        Of the corpus; its ``rate`` is the word error rate.
+        Edits of the corpus; the ``rate`` is the word error rate.
 
     Example
     -------

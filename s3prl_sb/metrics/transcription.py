@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Edits:
-    """How many edits turn the true tokens into the predicted ones. Edits add up.
+    """Numbers of edits between true and predicted tokens; objects can be added.
 
     Arguments
     ---------
     insertions, deletions, substitutions : int
-        Predicted tokens too many, true tokens left out, tokens taken for others.
+        Number of edits of each kind.
     tokens : int
         Number of true tokens.
 
@@ -36,7 +36,7 @@ class Edits:
 
     @property
     def total(self):
-        """Insertions, deletions and substitutions together."""
+        """Sum of insertions, deletions and substitutions."""
         return self.insertions + self.deletions + self.substitutions
 
     @property
@@ -56,7 +56,7 @@ class Edits:
 
 
 def edits(predicted, true):
-    """The fewest edits between two sequences of tokens.
+    """Computes the minimum edits between two sequences of tokens.
 
     The counts are those of ``speechbrain.utils.edit_distance``, found much faster:
     a whole column of its table is computed at once, in the bits of an integer.
@@ -101,7 +101,7 @@ def edits(predicted, true):
 
 
 def _common_start(one, other):
-    """How many tokens two sequences start with in common.
+    """Returns the length of the common prefix.
 
     What is left has the same alignment as before. A common end has to stay: Kaldi
     may align it otherwise.
@@ -113,7 +113,7 @@ def _common_start(one, other):
 
 
 def _columns(predicted, true):
-    """Where the last edit can be an insertion, and where a deletion.
+    """Finds the cells in which the last edit can be an insertion or a deletion.
 
     Let D[i, j] be the distance between the first i true and the first j predicted
     tokens. Of the pair of integers for j, bit i - 1 tells of the first one whether
@@ -139,7 +139,7 @@ def _columns(predicted, true):
 
 
 def paired(predicted, true):
-    """Predictions beside references, after a check that the ids are the same.
+    """Pairs predictions with references, whose ids must be equal.
 
     Arguments
     ---------
@@ -180,7 +180,7 @@ def paired(predicted, true):
 
 
 def wer(predicted, true):
-    """Word errors.
+    """Counts word errors.
 
     Arguments
     ---------
@@ -191,7 +191,7 @@ def wer(predicted, true):
     Returns
     -------
     Edits
-        Of the corpus; its ``rate`` is the word error rate.
+        Edits of the corpus; the ``rate`` is the word error rate.
 
     Example
     -------
@@ -203,7 +203,7 @@ def wer(predicted, true):
 
 
 def cer(predicted, true):
-    """Character errors. Spaces count, as in S3PRL.
+    """Counts character errors, including spaces as in S3PRL.
 
     Arguments
     ---------
@@ -213,7 +213,7 @@ def cer(predicted, true):
     Returns
     -------
     Edits
-        Of the corpus; its ``rate`` is the character error rate.
+        Edits of the corpus; the ``rate`` is the character error rate.
 
     Example
     -------
@@ -224,7 +224,7 @@ def cer(predicted, true):
 
 
 def per(predicted, true):
-    """Phoneme errors.
+    """Counts phoneme errors.
 
     Arguments
     ---------
@@ -234,7 +234,7 @@ def per(predicted, true):
     Returns
     -------
     Edits
-        Of the corpus; its ``rate`` is the phoneme error rate.
+        Edits of the corpus; the ``rate`` is the phoneme error rate.
 
     Example
     -------

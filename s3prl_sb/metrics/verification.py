@@ -12,7 +12,7 @@ import torch
 
 
 def det_curve(scores, labels):
-    """False acceptances and false rejections at every threshold that matters.
+    """Computes false acceptance and false rejection rates at all thresholds.
 
     Equal scores are accepted or rejected together, so there is one point for each
     distinct score, after a first one at which every trial is rejected. Plot both
@@ -84,7 +84,7 @@ def equal_error_rate(scores, labels):
     Raises
     ------
     ValueError
-        As `det_curve`.
+        See `det_curve`.
 
     Note
     ----
@@ -143,8 +143,8 @@ def minimum_detection_cost(scores, labels, p_target=0.01, c_miss=1.0, c_fa=1.0):
     Raises
     ------
     ValueError
-        As `det_curve`; if p_target is not a probability between 0 and 1, or a cost
-        not positive.
+        See `det_curve`; also if p_target is not between 0 and 1, or a cost is not
+        positive.
 
     Example
     -------

@@ -296,7 +296,7 @@ def test_description_tells_audio_pipes_apart(pipe, other, records):
     json.dumps(described)
 
 
-@pytest.mark.parametrize("module", ["lobes/upstreams/packing", "dataio/audio"])
+@pytest.mark.parametrize("module", ["lobes/networks/packing", "audio/loading"])
 def test_changed_code_is_another_description(module, records, monkeypatch):
     from s3prl_sb.identity import code
 

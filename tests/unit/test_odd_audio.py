@@ -20,8 +20,8 @@ def test_there_are_enough():
 def test_right_or_a_clear_error(name, tmp_path, caplog, monkeypatch):
     file, path = FILES[name], tmp_path / name
     file.write(path)
-    for kind in ("audio._loud", "audio._opposite", "sound_files._doubtful"):
-        monkeypatch.setattr(f"s3prl_sb.dataio.{kind}.seen", set())  # the first one
+    for kind in ("loading._loud", "loading._opposite", "sound_files._doubtful"):
+        monkeypatch.setattr(f"s3prl_sb.audio.{kind}.seen", set())  # the first one
     heard, measured = outcome(str(path))
     if file.error:
         assert isinstance(heard, AudioFileError)

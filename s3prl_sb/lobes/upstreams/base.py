@@ -268,7 +268,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         ------
         AudioError
             For an empty or non-finite waveform, and what is no waveform.
-        s3prl_sb.dataio.audio.AudioFileError
+        s3prl_sb.audio.loading.AudioFileError
             For a file that cannot be read.
 
         Example
