@@ -244,7 +244,7 @@ def report(raw):
 
 
 def median(family, name, key):
-    """Of the rounds of a contestant; None where the system could not tell."""
+    """Returns the median over rounds; None if the system cannot measure it."""
     values = [cost[key] for cost in family["runs"][name]]
     return None if None in values else statistics.median(values)
 

@@ -56,7 +56,7 @@ def call(command, log):
 
 
 def s3prl(arguments, data, folder, lr, seed):
-    """What S3PRL reports: the test accuracy where its dev accuracy was best."""
+    """Returns S3PRL's test accuracy at the checkpoint with the best dev accuracy."""
     rows = {
         "runner.total_steps": arguments.updates,
         "runner.log_step": arguments.updates,

@@ -1,11 +1,10 @@
-"""What the benchmarks share: command line, workers, clocks, memory, audio.
+"""Shared parts of the benchmarks: command line, workers, clocks, memory, audio.
 
-Each contestant lives in a worker process of its own, so that it has its own
-environment, threads and heap. The workers load once and then wait; the
-benchmark tells one after the other to run, in turns: whatever else the machine
-does meets all of them alike.
+Each contestant runs in a separate worker process with its own environment,
+threads and heap. The workers load once and then wait; the benchmark runs them in
+turns, so that other load on the machine affects all of them equally.
 
-Needs torch alone, because it also runs in the environment of S3PRL.
+It needs only torch, because it also runs in the environment of S3PRL.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -56,12 +55,12 @@ def parse(parser):
 
 
 def main(args, run, report):
-    """Runs a benchmark in a folder of its own, prints and writes its numbers.
+    """Runs a benchmark in a temporary folder, prints and writes its numbers.
 
     Arguments
     ---------
     args : argparse.Namespace
-        As :func:`parse` gives them.
+        Result of :func:`parse`.
     run : callable
         Takes ``args`` and the folder; returns JSON values.
     report : callable
@@ -87,7 +86,7 @@ class Worker:
     command : list of str
         Python, the script, its arguments; the script must call :func:`serve`.
     threads : int
-        Of its libraries.
+        Number of threads of its libraries.
     """
 
     def __init__(self, command, threads):
@@ -156,15 +155,15 @@ def measure(function, baseline=None):
     function : callable
         Without arguments.
     baseline : int, optional
-        Resident bytes that do not count; as :func:`resident` gave them.
+        Resident bytes to subtract, result of :func:`resident`.
 
     Returns
     -------
     result : object
-        What the function returned.
+        Return value of the function.
     cost : dict
         "cpu" and "wall" in seconds; "peak", bytes over the baseline, None
-        where the system cannot tell.
+        if the system cannot measure it.
     """
     if baseline is not None:
         resident()

@@ -111,7 +111,7 @@ def ours(name, found, true):
 
 
 def theirs(name, found, true):
-    """What S3PRL, pyannote.metrics and jiwer have."""
+    """Computes the metrics with S3PRL, pyannote.metrics and jiwer."""
     if name == "trials":
         from s3prl.metric.common import compute_eer, compute_minDCF
 

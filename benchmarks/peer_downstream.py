@@ -39,7 +39,7 @@ FRAME_SHIFT = 160  # samples
 
 
 class Logger:
-    """What S3PRL logs, in place of TensorBoard's writer."""
+    """Collects the values that S3PRL logs, instead of TensorBoard's writer."""
 
     def __init__(self):
         self.scalars = {}
@@ -87,7 +87,7 @@ def expert(task, checkout, corpora, folder, size, changes=None):
 
 
 def _paths(task, home, corpora, folder):
-    """Where the corpus of a task is, in the words of its configuration."""
+    """Returns the paths of a task's corpus in the keys of its configuration."""
     libri = corpora / "librispeech/LibriSpeech"
     vox, snips = corpora / "voxceleb1", corpora / "audio_snips"
     words = corpora / "speech_commands"

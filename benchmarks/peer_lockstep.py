@@ -34,7 +34,7 @@ SMALL = {  # the published sizes take minutes on a CPU
 
 
 def true_frames(wav):
-    """Of Kaldi's filterbank: whole windows of 25 ms, every 10 ms."""
+    """Returns the frames of Kaldi's filterbank: windows of 25 ms, every 10 ms."""
     return 1 + (len(wav) - 400) // 160
 
 

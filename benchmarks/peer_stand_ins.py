@@ -1,9 +1,8 @@
-"""What S3PRL 0.4.18 imports and current libraries no longer have.
+"""Replacements for functions that S3PRL 0.4.18 needs and current libraries lack.
 
-S3PRL's own downstream programs run unedited with it, in S3PRL's own
-environment: ``import peer_stand_ins`` comes before anything of S3PRL. Audio is
-read with soundfile, and libsox comes with ``cysox`` where pauses are cut (ASV).
-Nothing of S3PRL's arithmetic is touched.
+With ``import peer_stand_ins`` before any import of S3PRL, its downstream programs run
+unedited in an environment of their own. Audio is read with soundfile; libsox, which
+removes pauses for ASV, comes with ``cysox``. S3PRL's arithmetic is not changed.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -7,7 +7,7 @@
 keyword probe: weighted sum of the hidden states, Linear 256, mean over time,
 Linear 12; cross-entropy, Adam, batches of 8. Ours is the recipe's own path:
 manifest, ``ClassificationBrain.use_cache``, ``Brain.fit``. S3PRL computes all
-features anew in every epoch, as its downstream runner does. They run in turns,
+features again in every epoch, as its downstream runner does. They run in turns,
 each in a process of its own; see README.md for S3PRL's environment.
 
 Authors

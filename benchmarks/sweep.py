@@ -71,7 +71,7 @@ def dataset(frames, utterances):
 
 
 def fit(kind, rates, steps, data, device):
-    """Trains so many learning rates together; seconds a step."""
+    """Trains several learning rates together; returns the seconds per step."""
     from speechbrain.utils.epoch_loop import EpochCounter
 
     from s3prl_sb.brains.classification import ClassificationBrain
