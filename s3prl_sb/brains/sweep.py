@@ -32,8 +32,8 @@ from s3prl_sb.brains.stacking import Stack, fused
 from s3prl_sb.brains.standing import Standing
 from s3prl_sb.identity import FORMAT
 from s3prl_sb.identity.data import digests
-from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.preconditions import check_search
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 from s3prl_sb.terminal.quantities import measure
 
@@ -354,27 +354,6 @@ def _check(check_loss_isfinite, loss):
         check_loss_isfinite(loss)
     except ValueError as error:
         raise Diverged(str(error)) from error
-
-
-def check_search(hparams, run_opts=None):
-    """The learning rates, if they can be searched: arguments as of :func:`search`."""
-    if (run_opts or {}).get("distributed_launch"):
-        raise RecipeError("lr_search trains in one process: start it without torchrun.")
-    given = hparams["lr_search"]
-    try:
-        rates = [float(rate) for rate in given]
-        valid = len(rates) > 0 and all(0 < r < math.inf for r in rates)
-    except (TypeError, ValueError):
-        valid = False
-    if not valid or isinstance(given, str):
-        raise RecipeError(
-            f"lr_search is a list of different learning rates, such as [0.1, 0.01], "
-            f"not {given}."
-        )
-    # Whether it is trained says the upstream, whatever the key is.
-    freeze = hparams["upstream_model"].freeze
-    check_together({"lr_search": rates, "freeze": freeze})
-    return rates
 
 
 def _settings(hparams, run_opts, rates, data):
