@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from prepare import prepare_digits
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.startup.experiment import start
 
 
@@ -58,4 +58,4 @@ if __name__ == "__main__":
     splits, labels = classification_splits(hparams)
     # The yaml says which head; only the data say how many classes.
     modules = {"head": hparams["head"](num_classes=len(labels))}
-    run(SpokenDigits, hparams, run_opts, splits, modules, labels=labels)
+    train_and_test(SpokenDigits, hparams, run_opts, splits, modules, labels=labels)

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
@@ -60,4 +60,4 @@ if __name__ == "__main__":
     splits, labels = classification_splits(hparams)
     modules = {"head": hparams["head"](num_classes=len(labels))}
     about = {"labels": labels, "choose_by": chosen_by(hparams)}
-    run(KeywordSpotting, hparams, run_opts, splits, modules, **about)
+    train_and_test(KeywordSpotting, hparams, run_opts, splits, modules, **about)

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.diarization import DiarizationBrain
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.ami import prepare_ami_sd
 from s3prl_sb.corpora.libri2mix import prepare_libri2mix_sd
 from s3prl_sb.corpora.segment_tables import prepare_segment_tables
@@ -54,4 +54,6 @@ if __name__ == "__main__":
     activity = SpeakerActivity(hparams["upstream_model"], hparams["num_speakers"])
     splits = make_splits(hparams, records, [activity], ["id", "sig", "activity"])
     modules = {"head": hparams["head"]()}
-    run(SpeakerDiarization, hparams, run_opts, splits, modules, references=records)
+    train_and_test(
+        SpeakerDiarization, hparams, run_opts, splits, modules, references=records
+    )
