@@ -23,13 +23,13 @@ from s3prl_sb.startup.experiment import start
 
 
 class SpeechRecognition(CTCBrain):
-    """Word error rate, and that of characters."""
+    """Characters by CTC; word error rate and character error rate."""
 
     task = "SUPERB/ASR"
     metric = "wer"
 
     def score(self, hypotheses, references):
-        """The error rates of words and characters."""
+        """Returns the error rates of words and characters."""
         return {
             "wer": wer(hypotheses, references).rate,
             "cer": cer(hypotheses, references).rate,

@@ -29,7 +29,7 @@ class PhonemeRecognition(CTCBrain):
     metric = "per"
 
     def score(self, hypotheses, references):
-        """{"per": edits over true phones}."""
+        """Returns {"per": edits over true phones}."""
         return {"per": per(hypotheses, references).rate}
 
 

@@ -31,7 +31,7 @@ class SpeakerDiarization(DiarizationBrain):
 
 
 def prepare(hparams):
-    """Writes the manifests; what cannot filter is said before."""
+    """Checks the median filters, and writes the manifests."""
     for median in hparams["medians"]:
         check_median(median)
     save_folder, skip_prep = hparams["save_folder"], hparams["skip_prep"]
