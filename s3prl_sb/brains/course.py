@@ -262,7 +262,7 @@ def course_of(brain):
         loggers = getattr(brain.hparams, "train_loggers", ())
         recorders = [each for each in loggers if hasattr(each, "log_step")]
     for recorder in recorders:
-        recorder.go_on(step)
+        recorder.resume(step)
     return Course(
         brain.title,
         total,

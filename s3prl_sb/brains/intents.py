@@ -1,4 +1,4 @@
-"""Several labels an utterance, one for each slot: the intent of a spoken command.
+"""Intent classification: one label per slot of a spoken command.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -15,7 +15,7 @@ from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
 
-_said = set()  # output folders
+_described = set()  # output folders
 
 
 def say(brain, splits):
@@ -29,9 +29,9 @@ def say(brain, splits):
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     """
     folder = getattr(brain.hparams, "output_folder", None)
-    if folder in _said:
+    if folder in _described:
         return  # said before the search of learning rates
-    _said.add(folder)
+    _described.add(folder)
     place = f" in {folder}" if folder else ""
     lines = [
         f"{brain.task or type(brain).__name__}{place}",
