@@ -16,25 +16,26 @@ import torch.nn.functional as F
 from prepare import prepare_digits
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.startup.experiment import start
 
 
 class SpokenDigits(ClassificationBrain):
-    """One label an utterance. All that is particular to the task stands here.
+    """One label per utterance. Everything specific to the task is here.
 
-    Its parent computes the features, logs, keeps the best checkpoint, resumes, and
-    writes the results. Override what you need otherwise, one method at a time:
+    The parent class computes the features, logs, keeps the best checkpoint, resumes,
+    and writes the results. Override what should differ, one method at a time:
 
     * ``compute_forward(batch, stage)``: batch -> predictions;
     * ``loss(predictions, true)``: -> a scalar;
-    * ``stage_stats``: other metrics; ``metric`` names the one that chooses.
+    * ``stage_stats``: other metrics; ``metric`` names the one that chooses the
+      checkpoint.
     """
 
     task = "digits"  # its name in results.json
 
     def loss(self, predictions, true):
-        """Cross-entropy, in training with smoothed labels."""
+        """Returns the cross-entropy, in training with smoothed labels."""
         smoothing = self.hparams.label_smoothing if self.modules.training else 0.0
         return F.cross_entropy(
             predictions,  # [batch, labels]
@@ -44,7 +45,7 @@ class SpokenDigits(ClassificationBrain):
 
 
 def prepare(hparams):
-    """Writes the manifests; once, however many processes there are."""
+    """Writes the manifests; called by one process only."""
     prepare_digits(
         hparams["data_folder"],
         hparams["save_folder"],
@@ -56,6 +57,6 @@ def prepare(hparams):
 if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
     splits, labels = classification_splits(hparams)
-    # The yaml says which head; only the data say how many classes.
+    # The YAML selects the head; only the data tell the number of classes.
     modules = {"head": hparams["head"](num_classes=len(labels))}
-    run(SpokenDigits, hparams, run_opts, splits, modules, labels=labels)
+    train_and_test(SpokenDigits, hparams, run_opts, splits, modules, labels=labels)
