@@ -137,7 +137,7 @@ class Run:
         place = resources.recipes()[recipe(self.task)]
         pairs = [f"--{key}={argument(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"
-        trusted = [trust.FLAG] if trust.is_given() else []
+        trusted = [trust.FLAG] if trust.trusts_all() else []
         return [sys.executable, script, hparams, "--noprogressbar", *trusted, *pairs]
 
 

@@ -99,7 +99,7 @@ def convert(source, destination, upstream=None, force=False):
         is_own = _copy_module(_tag(node), file, part.path)
         text = f"# Written by s3prl-sb convert {_told(source)}\n{_yaml(name, node)}"
         write_text(part.path / CARD, text)
-        with trust.given(is_own):  # it has just been run from elsewhere
+        with trust.trusting(is_own):  # it has just been run from elsewhere
             again = _verified(part.path / CARD, model)
         part.publish()
     return destination / CARD, again
