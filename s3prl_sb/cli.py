@@ -51,7 +51,7 @@ def main(argv=None):
     logs.to_console("stderr")
     interruption.heed()
     try:
-        with trust.given(getattr(arguments, "trust", False)):
+        with trust.trusting(getattr(arguments, "trust", False)):
             status = arguments.verb(arguments) or 0
         sys.stdout.flush()
         return status

@@ -26,7 +26,8 @@ from s3prl_sb.brains.checkpoint_files import (
     verified,
 )
 from s3prl_sb.storage import checksums
-from s3prl_sb.storage.files import FileError, naming, read_tensors
+from s3prl_sb.storage.files import FileError, naming
+from s3prl_sb.storage.tensor_files import read_tensors
 
 logger = logging.getLogger(__name__)
 

@@ -104,7 +104,7 @@ def read_settings(argv, keys):
     dict
     """
     hparams_file, _, overrides = parse(argv)
-    with trust.given(trust.taken(argv)[1]):
+    with trust.trusting(trust.taken(argv)[1]):
         settings = Configuration(hparams_file, overrides).resolved
     return {key: settings[key] for key in keys}
 

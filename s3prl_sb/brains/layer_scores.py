@@ -8,8 +8,9 @@ import logging
 
 from s3prl_sb.dataio.statistics import Moments, Standardize
 from s3prl_sb.lobes import dtw
-from s3prl_sb.storage.files import FileError, read_safetensors, write_safetensors
+from s3prl_sb.storage.files import FileError
 from s3prl_sb.storage.parts import Part
+from s3prl_sb.storage.tensor_files import read_safetensors, write_safetensors
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
-from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage import remote_files
 from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.terminal import progress
@@ -164,20 +164,20 @@ def _fetch(file, work):
     _transfer(file.url, part)
     _verify(file, part, work)
     os.replace(part, target)
-    transfer.record(part).unlink(missing_ok=True)
+    remote_files.record(part).unlink(missing_ok=True)
     return target
 
 
 def _transfer(url, part):
     """Downloads an address to a part, or what that lacks."""
-    if transfer.offline():
+    if remote_files.offline():
         raise DownloadError(
             f"Offline (S3PRL_SB_OFFLINE), and {url} is not here. Switch it off, or "
             "download and unpack the corpus elsewhere."
         )
     try:
-        transfer.complete(url, part, name=part.name[17:-5])
-    except transfer.TransferError as error:
+        remote_files.download(url, part, name=part.name[17:-5])
+    except remote_files.RemoteFileError as error:
         raise DownloadError(str(error)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DownloadError(
@@ -195,7 +195,7 @@ def _verify(file, part, work):
     found = _hashes(part, wanted)
     for kind, value in wanted.items():
         if found[kind] != value:
-            transfer.discard(part)
+            remote_files.discard(part)
             raise DownloadError(
                 f"{file.url} gives another file than the published one: its {kind} is "
                 f"{found[kind]}, not {value}. It was deleted; run again, and if that "
@@ -206,10 +206,10 @@ def _verify(file, part, work):
 def _published_md5(file, work):
     """The file's line of the published list."""
     part = work / f"{hashlib.sha256(file.md5sums.encode()).hexdigest()[:16]}-md5.part"
-    transfer.discard(part)  # always the list as it is now
+    remote_files.discard(part)  # always the list as it is now
     _transfer(file.md5sums, part)
     text = part.read_text("utf-8", "replace")
-    transfer.discard(part)
+    remote_files.discard(part)
     for line in text.splitlines():
         value, _, name = line.strip().partition(" ")
         if name.strip(" *").rsplit("/", 1)[-1] == file.url.rsplit("/", 1)[-1]:

@@ -1,4 +1,4 @@
-"""Files from elsewhere as data: what they declare, and what they would run.
+"""Untrusted files as data: the objects they declare, and the code they would run.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -1,4 +1,4 @@
-"""The classes of this package that a file from elsewhere may name, by their kind.
+"""The classes of this package that an untrusted file may name, by kind.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -15,7 +15,7 @@ NUMBERS = (bool, int, float, type(None))
 
 
 class KindError(UserError, ValueError):
-    """A class that there is not."""
+    """A class that does not exist."""
 
 
 class Kind(NamedTuple):
@@ -24,15 +24,15 @@ class Kind(NamedTuple):
     Arguments
     ---------
     what : str
-        Its name with an article, for errors.
+        Name with an article, for errors.
     package : str
-        Its classes are defined in modules right in this package, or in this module.
+        Module of its classes, or package whose direct modules define them.
     base : str
-        The base class of them all, a dotted name.
+        Dotted name of their base class.
     inner : Kind, optional
-        Of objects among the arguments; None: these are plain.
+        Kind of objects among the arguments; None if these are plain values.
     values : tuple of type
-        Of plain arguments.
+        Types of plain arguments.
     """
 
     what: str
@@ -50,7 +50,7 @@ UPSTREAM = Kind(
 LOBE = Kind("a lobe", "s3prl_sb.lobes", "torch.nn.Module")
 HEAD = LOBE._replace(what="a head", inner=LOBE)
 FEATURIZER = LOBE._replace(what="a featurizer", package="s3prl_sb.lobes.featurizer")
-#: Of numbers alone: a path would let a foreign file choose what is read.
+#: Only numbers: with a path, an untrusted file could choose the files to read.
 PIPE = Kind("a pipe", "s3prl_sb.dataio", "s3prl_sb.dataio.pipes.Pipe", None, NUMBERS)
 INTERFACE = Kind(
     "an interface",
@@ -68,27 +68,26 @@ KINDS = {
 
 
 def find_class(name, kind):
-    """The class of a dotted name, if it is of a kind.
+    """Returns the class of a dotted name, if it is of a kind.
 
     Imports only modules of this package.
 
     Arguments
     ---------
     name : str
-        The module and the class.
+        Dotted name of the module and the class.
     kind : Kind
-        What is wanted.
+        Required kind.
 
     Returns
     -------
     type or None
-        None: it is none of this package, or of another kind.
+        None if it is not in this package, or of another kind.
 
     Raises
     ------
     KindError
-        If there is a module of this name and no such class in it, with those that
-        there are.
+        If the module exists and has no such class; names those it has.
 
     Example
     -------
@@ -102,12 +101,12 @@ def find_class(name, kind):
         return None
     base = _attribute(*kind.base.rpartition(".")[::2])
     loaded = importlib.import_module(module)
-    found = vars(loaded).get(last)
-    if isinstance(found, type):
-        # What the module merely imports from outside is none of ours.
-        ours = found.__module__ in _modules(kind.package) and found is not base
-        return found if ours and issubclass(found, base) else None
-    known = [
+    member = vars(loaded).get(last)
+    if isinstance(member, type):
+        # Classes that the module imports from other packages do not count.
+        ours = member.__module__ in _modules(kind.package) and member is not base
+        return member if ours and issubclass(member, base) else None
+    names = [
         key
         for key, value in vars(loaded).items()
         if isinstance(value, type)
@@ -117,14 +116,14 @@ def find_class(name, kind):
     ]
     raise KindError(
         f"There is no {kind.what.split()[-1]} '{last}' in {module}. It has: "
-        f"{', '.join(known) or 'none'}."
+        f"{', '.join(names) or 'none'}."
     )
 
 
 @functools.lru_cache(maxsize=None)
 def _modules(package):
-    """The modules right in a package, or the module alone: names of files, nothing
-    is imported but the package."""
+    """Returns the names of the direct modules of a package, or of the module itself.
+    Imports only the package."""
     import pkgutil
 
     loaded = importlib.import_module(package)

@@ -1,11 +1,11 @@
-"""What a YAML file declares, built without running anything of it.
+"""Objects that a YAML file declares, built without running code of it.
 
-HyperPyYAML imports and calls whatever a tag names. A card or an export from
-elsewhere is data: here a tag may only name a class of this package, of the kind that
-is wanted where it stands, and its arguments are plain values. What else there is gets
-listed (:meth:`Document.foreign`), for whoever asks the user to trust the file. The
-nodes are those of ruamel.yaml's round-trip loader, which keeps tags and follows none;
-what is built is built of these very nodes, and never parsed again.
+HyperPyYAML imports and calls whatever a tag names. An untrusted card or export is data:
+here a tag may only name a class of this package, of the kind that its place requires,
+with plain values as arguments. Everything else is listed (:meth:`Document.foreign`),
+so that the user can be asked to trust the file. The nodes are those of ruamel.yaml's
+round-trip loader, which keeps tags without following them. Objects are built from
+these nodes, and the text is not parsed again.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,25 +25,25 @@ _CALL = re.compile("!(new|name):(.*)", re.S)
 
 
 class NodeError(UserError, ValueError):
-    """A node of YAML that nothing can be made of."""
+    """A node of YAML that no object can be built from."""
 
 
 class ArgumentError(NodeError, TypeError):
-    """Arguments that a class does not have, or lacks."""
+    """Unknown or missing arguments of a class."""
 
 
 class Document:
-    """The entries of a YAML file, of which some declare objects.
+    """The entries of a YAML file, some of which declare objects.
 
     Arguments
     ---------
     entries : dict
-        The file's top level, as ruamel.yaml's round-trip loader gives it.
+        Top level of the file, from ruamel.yaml's round-trip loader.
     kinds : dict
-        Key to :class:`Kind`, of those entries that declare an object, or a list of
-        them; the others are plain.
+        Key to :class:`Kind`, for entries that declare an object or a list of objects;
+        the other entries are plain.
     folder : pathlib.Path, optional
-        Where modules of the file's author may lie: to tell them from installed ones.
+        Folder of the file, whose modules are named in messages.
 
     Example
     -------
@@ -63,33 +63,33 @@ class Document:
         self.entries, self.kinds, self.folder = entries, kinds, folder
         self.built, self.seen, self.open = {}, {}, set()
 
-    # ----------------------------------------------------------------- look
+    # ---------------------------------------------------------------- check
     def foreign(self, keys=None):
-        """What is neither a plain value nor an object of the kind that is wanted.
+        """Lists what is neither a plain value nor an object of the required kind.
 
         Arguments
         ---------
         keys : list of str, optional
-            Entries to look at; default: all.
+            Entries to check; default: all.
 
         Returns
         -------
         list of str
-            In words, with the line; empty: all of them can be built.
+            Descriptions with the line; empty if all entries can be built.
 
         Raises
         ------
         NodeError
-            For what nothing can be made of, trusted or not.
+            For nodes that are invalid even if trusted.
         """
-        found, self.seen = [], {}
+        foreign, self.seen = [], {}
         for key in self.entries if keys is None else keys:
             for part, line in self._parts(self.entries[key], self.entries, key):
-                self._look(part, self.kinds.get(key), SCALARS, line, found)
-        return list(dict.fromkeys(found))
+                self._check(part, self.kinds.get(key), SCALARS, line, foreign)
+        return list(dict.fromkeys(foreign))
 
-    def _look(self, node, kind, values, line, found):
-        """Adds what is foreign in a node."""
+    def _check(self, node, kind, values, line, foreign):
+        """Adds the foreign parts of a node to a list."""
         node = text_of(node)
         if self.seen.get(id(node)) == (kind, values):
             return  # an alias
@@ -100,46 +100,46 @@ class Document:
         if call and not isinstance(node, list):
             made = find_class(call[2], kind) if kind else None
             if made is None or not _has_named_arguments(node):
-                found.append(self._told(name, line, kind))
+                foreign.append(self._described(name, line, kind))
             elif isinstance(node, dict):
-                self._look_inside(node, kind.inner, kind.values, found)
+                self._check_inside(node, kind.inner, kind.values, foreign)
         elif name == "!ref" and not isinstance(node, (dict, list)):
             self._check_reference(str(node.value), line)
         elif _is_attribute(node):
             upstream = self.kinds.get("upstream")
             if node[0] is not self.entries.get("upstream") or upstream is None:
-                found.append(self._told("!apply:getattr", line))
+                foreign.append(self._described("!apply:getattr", line))
         elif name:
-            found.append(self._told(name, line))
+            foreign.append(self._described(name, line))
         elif isinstance(node, dict) and _is_plain_mapping(node):
-            self._look_inside(node, kind, values, found)
+            self._check_inside(node, kind, values, foreign)
         elif isinstance(node, list):
             for part, place in self._parts(node):
-                self._look(part, kind, values, place, found)
+                self._check(part, kind, values, place, foreign)
         elif not isinstance(node, SCALARS):
             kind = type(node).__name__
             raise NodeError(f"A value of type {kind}{_at(line)}: write it as text.")
         elif not isinstance(node, values):
-            found.append(f"'{node}' where only numbers belong{_at(line)}")
+            foreign.append(f"'{node}' where only numbers belong{_at(line)}")
 
-    def _look_inside(self, node, kind, values, found):
+    def _check_inside(self, node, kind, values, foreign):
         for key, value in node.items():
             line, key = _line(node, key), text_of(key)
             if tag(key) or not isinstance(key, (str, int)):
-                found.append(f"a key of type {tag(key) or type(key).__name__}")
+                foreign.append(f"a key of type {tag(key) or type(key).__name__}")
                 continue
-            self._look(value, kind, values, line, found)
+            self._check(value, kind, values, line, foreign)
 
     def _check_reference(self, text, line):
         for name in re.findall("<[^>]*>", text):
             match = _REFERENCE.fullmatch(name)
             if match is None or match[1] not in self.entries:
-                known = ", ".join(f"<{key}>" for key in self.entries)
-                raise NodeError(f"!ref {text}{_at(line)}: there is only {known}.")
+                names = ", ".join(f"<{key}>" for key in self.entries)
+                raise NodeError(f"!ref {text}{_at(line)}: there is only {names}.")
 
     @staticmethod
     def _parts(node, parent=None, key=None):
-        """A node, or the items of a plain list, with their lines."""
+        """Returns a node, or the items of a plain list, with their lines."""
         if parent is not None:
             return [(node, _line(parent, key))]
         lines = getattr(node, "lc", None)
@@ -148,13 +148,13 @@ class Document:
             for i, item in enumerate(node)
         ]
 
-    def _told(self, name, line, kind=None):
-        """What a tag would do, in words."""
+    def _described(self, name, line, kind=None):
+        """Describes the code that a tag would run."""
         name = name.replace("tag:yaml.org,2002:", "!!")
         dotted = name.partition(":")[2]
-        found = self.folder and beside(dotted, self.folder)
-        if found:
-            file = own.find(self.folder, found).relative_to(self.folder)
+        module = self.folder and beside(dotted, self.folder)
+        if module:
+            file = own.find(self.folder, module).relative_to(self.folder)
             return f"{file} beside it ({name}{_at(line, ', ')})"
         wrong = ""
         if kind and dotted.startswith("s3prl_sb."):
@@ -163,43 +163,42 @@ class Document:
 
     # ---------------------------------------------------------------- build
     def plain(self, key):
-        """An entry that declares an object, with nothing but plain arguments.
+        """Returns the node of an object with only plain arguments.
 
         Arguments
         ---------
         key : str
-            Of an entry in which nothing is foreign.
+            Key of an entry without foreign parts.
 
         Returns
         -------
         ruamel.yaml.comments.CommentedMap
-            Of new values, without references, that HyperPyYAML reads as they are: it
-            takes a text ``(…)`` for a tuple, whose items it parses as Python's own
-            YAML, unless there are quotes.
+            New values without references, safe for HyperPyYAML: texts ``(…)`` are in
+            quotes, since it would parse them as tuples of programs.
 
         Raises
         ------
         NodeError
-            If there is anything else among the arguments.
+            If an argument is not plain.
         """
         from ruamel.yaml.comments import CommentedMap
 
         node = self.entries[key]
-        plain = Document(self.entries, {})  # objects are none of the values
+        plain = Document(self.entries, {})  # objects are not among the values
         items = node.items() if isinstance(node, dict) else ()
-        found = CommentedMap(
+        copy = CommentedMap(
             (quoted(text_of(k)), quoted(plain._made(v, None))) for k, v in items
         )
-        set_tag(found, tag(node))
-        return found
+        set_tag(copy, tag(node))
+        return copy
 
     def build(self, key):
-        """Makes what an entry declares; once, however often it is referred to.
+        """Builds the object of an entry, once for all references to it.
 
         Arguments
         ---------
         key : str
-            Of an entry in which nothing is foreign.
+            Key of an entry without foreign parts.
 
         Returns
         -------
@@ -208,7 +207,7 @@ class Document:
         Raises
         ------
         NodeError
-            If something is.
+            If the entry has foreign parts.
         """
         if key not in self.entries:
             raise NodeError(f"There is no <{key}>.")
@@ -263,20 +262,20 @@ class Document:
         if match[0] in self.open:
             raise NodeError(f"{match[0]} refers to itself.")
         self.open.add(match[0])
-        value = self._made(node, None)  # what is within an entry is plain
+        value = self._made(node, None)  # the inner values of an entry are plain
         self.open.discard(match[0])
         return value
 
 
 def _has_named_arguments(node):
-    """Whether a node that calls something gives its arguments by name, or none."""
+    """Returns whether a call has only named arguments, or none."""
     return isinstance(node, dict) or not (
         isinstance(node, list) or str(getattr(node, "value", ""))
     )
 
 
 def _is_attribute(node):
-    """Whether a node is what HyperPyYAML makes of ``!ref <upstream.output_size>``."""
+    """Returns whether a node is HyperPyYAML's ``!ref <upstream.output_size>``."""
     return (
         isinstance(node, list)
         and tag(node) == "!apply:getattr"
@@ -287,14 +286,14 @@ def _is_attribute(node):
 
 
 def _is_plain_mapping(node):
-    """Neither a set nor an ordered list of pairs."""
+    """Returns whether a node is neither a set nor an ordered list of pairs."""
     from ruamel.yaml.comments import CommentedMap
 
     return type(node) in (dict, CommentedMap)
 
 
 def _number(module, name):
-    """A number, or some, that a module says of itself: nothing else is looked up."""
+    """Returns an attribute of a module, which must be a number or several."""
     value = getattr(module, name, None)
     items = value if isinstance(value, (list, tuple)) else [value]
     if not all(isinstance(item, (int, float)) for item in items):
@@ -303,10 +302,10 @@ def _number(module, name):
 
 
 def _plain(value):
-    """A scalar as Python's own type."""
+    """Converts a scalar to a built-in type."""
     from ruamel.yaml.scalarbool import ScalarBoolean
 
-    if isinstance(value, ScalarBoolean):  # one with an anchor: an int to Python
+    if isinstance(value, ScalarBoolean):  # with an anchor, which makes it an int
         return bool(value)
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
@@ -315,7 +314,7 @@ def _plain(value):
 
 
 def _called(made, arguments):
-    """An object; what its class says of wrong arguments names the class."""
+    """Builds an object; errors about its arguments name the class."""
     import inspect
 
     try:
@@ -328,7 +327,7 @@ def _called(made, arguments):
 
 
 def _line(node, key):
-    """The line of a key, from 1; None: it is not known."""
+    """Returns the line of a key, from 1; None if it is unknown."""
     try:
         return node.lc.key(key)[0] + 1
     except (AttributeError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What the tags of YAML nodes name, and names of modules that lie beside a file.
+"""Tags of YAML nodes, and names of user-defined modules in them.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,13 +12,13 @@ from s3prl_sb.hyperyaml.nodes import tag
 
 
 def text_of(node):
-    """A node, or its text if that is all it is.
+    """Returns the text of a plain text node, and other nodes unchanged.
 
     Arguments
     ---------
     node : object
-        Once HyperPyYAML has been used in a process, ruamel.yaml gives the text ``(…)``
-        the tag ``!tuple`` wherever it reads it.
+        A node. Once a process has used HyperPyYAML, ruamel.yaml gives a text ``(…)``
+        the tag ``!tuple``.
 
     Returns
     -------
@@ -31,46 +31,46 @@ def text_of(node):
 
 
 def with_own_names(node, folder):
-    """A copy whose tags name modules of a folder as they are loaded from there.
+    """Loads the user-defined modules of tags, and returns a copy with their names.
 
     Arguments
     ---------
     node : object
-        As ruamel.yaml's round-trip loader gives it. These modules are run now.
+        A node of ruamel.yaml's round-trip loader. The modules that its tags name run.
     folder : pathlib.Path
-        Where they lie. What is called as a module there and elsewhere is there.
+        Folder of these modules, which precede installed ones.
 
     Returns
     -------
     object
-        For HyperPyYAML.
+        A copy for HyperPyYAML, whose tags have the names of the loaded modules.
 
     Raises
     ------
     s3prl_sb.own.OwnCodeError
-        If one cannot be loaded.
+        If a module cannot be loaded.
     s3prl_sb.foreign.trust.TrustError
-        If a file of one is not trusted: links lead anywhere.
+        If a file of a module is not trusted, such as the target of a link.
     """
     node = copy.deepcopy(node)
     for part, kind, name in _calls(node):
-        found = beside(name, folder)
-        if found:
-            for file, _ in own.closure(folder, found).values():
+        module = beside(name, folder)
+        if module:
+            for file, _ in own.closure(folder, module).values():
                 require(file, [f"as part of '{folder}'"])
             own.attribute(folder, name)
-            loaded = own.module(folder, found).__name__
-            set_tag(part, f"{kind}:{loaded}{name[len(found) :]}")
+            loaded = own.module(folder, module).__name__
+            set_tag(part, f"{kind}:{loaded}{name[len(module) :]}")
     return node
 
 
 def own_names(node):
-    """The dotted names in the tags of a node that are none of this package.
+    """Returns the dotted names in the tags of a node that are not in this package.
 
     Arguments
     ---------
     node : object
-        As ruamel.yaml's round-trip loader gives it.
+        A node of ruamel.yaml's round-trip loader.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def own_names(node):
 
 
 def _calls(node):
-    """Each node that names something to call, with how and what."""
+    """Yields each node that calls something, with the kind of tag and the name."""
     left, seen = [node], set()
     while left:
         part = left.pop()
@@ -102,19 +102,19 @@ def _calls(node):
 
 
 def beside(name, folder):
-    """The module of a folder that a dotted name belongs to.
+    """Returns the module of a folder that a dotted name belongs to.
 
     Arguments
     ---------
     name : str
-        Of a class or function.
+        Dotted name of a class or function.
     folder : pathlib.Path
         The folder.
 
     Returns
     -------
     str or None
-        None: none of it. Names of this package never are, wherever it lies.
+        None if it is not in the folder. Names of this package never are.
     """
     if name.partition(".")[0] == "s3prl_sb":
         return None
@@ -122,12 +122,12 @@ def beside(name, folder):
 
 
 def set_tag(node, value):
-    """Gives a node another tag.
+    """Sets the tag of a node.
 
     Arguments
     ---------
     node : object
-        Of ruamel.yaml's, is changed.
+        A node of ruamel.yaml, changed in place.
     value : str
         Such as "!new:a.B".
     """
@@ -140,7 +140,7 @@ def set_tag(node, value):
 
 
 def quoted(value):
-    """Plain values of which texts that begin with ``(`` will be written in quotes.
+    """Marks texts that begin with ``(``, so that they are written in quotes.
 
     Arguments
     ---------

@@ -1,13 +1,13 @@
-"""What may be run of what comes from elsewhere: nothing, until the user says so.
+"""Trust in untrusted code: none of it runs until the user allows it.
 
-A card, an export, a run's folder or a checkpoint is data. Code that comes with it is
-run after one of these:
+A card, an export, a run's folder or a checkpoint is data. Code that comes with it only
+runs after one of these:
 
-- ``--trust`` on the command line, or ``trust=True`` in Python, for once;
+- ``--trust`` on the command line, or ``trust=True`` in Python, for one call;
 - the environment variable ``S3PRL_SB_TRUST=1``;
-- ``s3prl-sb trust FOLDER``, once for all that lies in a folder of one's own.
+- ``s3prl-sb trust FOLDER``, permanently for everything in a folder of the user.
 
-Nothing within a file counts: whoever wrote the code wrote that too.
+A file cannot give trust to itself.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,50 +25,50 @@ from s3prl_sb.errors import UserError, printable
 from s3prl_sb.storage.files import FileError, read_json, write_json
 
 VARIABLE = "S3PRL_SB_TRUST"
-#: Things that an error tells of, of all that would run.
+#: Number of items in an error that would run.
 SHOWN = 5
 FLAG = "--trust"
-_GIVEN = contextvars.ContextVar("trust", default=False)
+_TRUSTS_ALL = contextvars.ContextVar("trust", default=False)
 
 
 class TrustError(UserError):
-    """Something would run code that nobody has said to trust."""
+    """A file would run code that the user has not trusted."""
 
 
 @contextlib.contextmanager
-def given(trust=True):
-    """Whatever is loaded inside may run the code that comes with it.
+def trusting(trust=True):
+    """Allows everything loaded in a block to run the code that comes with it.
 
     Arguments
     ---------
     trust : bool
-        False: things are as they are outside.
+        False leaves the trust unchanged.
 
     Example
     -------
-    >>> with given():
+    >>> with trusting():
     ...     is_trusted("/downloads/model")
     True
     """
-    token = _GIVEN.set(bool(trust) or _GIVEN.get())
+    token = _TRUSTS_ALL.set(bool(trust) or _TRUSTS_ALL.get())
     try:
         yield
     finally:
-        _GIVEN.reset(token)
+        _TRUSTS_ALL.reset(token)
 
 
-def is_given():
-    """Whether everything is trusted here, by the flag or by ``trust=True``.
+def trusts_all():
+    """Returns whether everything is trusted, by the flag or by ``trust=True``.
 
     Returns
     -------
     bool
     """
-    return _GIVEN.get()
+    return _TRUSTS_ALL.get()
 
 
 def is_trusted(path):
-    """Whether code that lies at a place may be run.
+    """Returns whether code of a file or folder may run.
 
     Arguments
     ---------
@@ -78,36 +78,36 @@ def is_trusted(path):
     Returns
     -------
     bool
-        Also true of what this package brings along.
+        Always true for the files of this package.
     """
-    if _GIVEN.get() or _by_environment():
+    if _TRUSTS_ALL.get() or _by_environment():
         return True
     path = Path(path).expanduser().resolve()
     ours = [Path(__file__).parents[1], resources.folder("hparams")]
     places = [place.resolve() for place in ours]
     try:
         places += folders()
-    except FileError:  # data need no trust; who asks for it reads why, in require
+    except FileError:  # data need no trust; require() reports the error
         pass
     return any(path.is_relative_to(place) for place in places)
 
 
 def require(path, would_run):
-    """Makes sure that code that lies at a place may be run.
+    """Raises an error unless code of a file or folder may run.
 
     Arguments
     ---------
     path : str or pathlib.Path
-        The file that asks for it.
+        File that would run the code.
     would_run : list of str
-        What it is, such as "my_upstream.py beside it".
+        Descriptions of the code, such as "my_upstream.py beside it".
 
     Raises
     ------
     TrustError
-        That says what would run and how to allow it.
+        If it is not trusted; says what would run and how to allow it.
     s3prl_sb.storage.files.FileError
-        If it is not known which folders are trusted.
+        If the list of trusted folders cannot be read.
 
     Example
     -------
@@ -121,31 +121,31 @@ def require(path, would_run):
     folders()
     path = Path(path).expanduser().resolve()
     folder = path if path.is_dir() else path.parent
-    told = [printable(one)[:200] for one in would_run]
-    more = f", and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    items = [printable(item)[:200] for item in would_run]
+    more = f", and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     raise TrustError(
-        f"'{printable(path)}' would run {', '.join(told[:SHOWN])}{more}. Read it; if "
+        f"'{printable(path)}' would run {', '.join(items[:SHOWN])}{more}. Read it; if "
         f"you trust it, run `s3prl-sb trust {_quoted(folder)}` once,\n"
         f"or give --trust (in Python: trust=True), or set {VARIABLE}=1."
     )
 
 
 def require_address(address, trust=False):
-    """Makes sure that what an address gives may be run.
+    """Raises an error unless code from an address may run.
 
     Arguments
     ---------
     address : str
-        No folder, which has a place that could be trusted.
+        Address that is not a local folder, which could be trusted by its path.
     trust : bool
-        As in Python: ``trust=True``.
+        The argument ``trust`` of a Python call.
 
     Raises
     ------
     TrustError
-        If nobody has said so.
+        If it is not trusted.
     """
-    if not (trust or _GIVEN.get() or _by_environment()):
+    if not (trust or _TRUSTS_ALL.get() or _by_environment()):
         raise TrustError(
             f"'{printable(address)}' is no folder here, and what is fetched from "
             "there would be run. Download it\nand give its folder; or give "
@@ -154,7 +154,7 @@ def require_address(address, trust=False):
 
 
 def taken(argv):
-    """A command line without ``--trust``, and whether it was in it.
+    """Removes ``--trust`` from a command line, and returns whether it was there.
 
     Arguments
     ---------
@@ -174,9 +174,9 @@ def taken(argv):
     return [argument for argument in argv if argument != FLAG], FLAG in argv
 
 
-# ---------------------------------------------------------- folders for good
+# -------------------------------------------------- permanently trusted folders
 def configuration():
-    """The file that the trusted folders are remembered in.
+    """Returns the file with the list of trusted folders.
 
     Returns
     -------
@@ -184,53 +184,53 @@ def configuration():
         In ``$XDG_CONFIG_HOME/s3prl_sb``, or in ``~/.config/s3prl_sb``.
     """
     base = os.environ.get("XDG_CONFIG_HOME", "")
-    # A relative one is to be ignored: it would be anybody's whose folder we are in.
+    # A relative path is ignored: it would belong to the owner of the current folder.
     base = base if os.path.isabs(base) else os.path.expanduser("~/.config")
     return Path(base) / "s3prl_sb" / "trusted.json"
 
 
 def folders():
-    """The folders that are trusted for good, and all in them.
+    """Returns the permanently trusted folders.
 
     Returns
     -------
     list of pathlib.Path
-        Real paths.
+        Real paths, each trusted with everything in it.
 
     Raises
     ------
     s3prl_sb.storage.files.FileError
-        If the list cannot be read, or anybody may have written it.
+        If the list cannot be read, or is writable for everybody.
     """
     path = configuration()
     fix = "Delete it and trust the folders again."
     try:
-        found = read_json(path, "a list of trusted folders", fix, kind=list)
+        paths = read_json(path, "a list of trusted folders", fix, kind=list)
         others_write = os.stat(path).st_mode & stat.S_IWOTH
     except FileNotFoundError:
         return []
     if others_write:
         raise FileError(f"Anybody may write '{path}', and have code run by you. {fix}")
-    return [Path(folder) for folder in found if os.path.isabs(str(folder))]
+    return [Path(folder) for folder in paths if os.path.isabs(str(folder))]
 
 
 def add(folder):
-    """Trusts a folder for good.
+    """Trusts a folder permanently.
 
     Arguments
     ---------
     folder : str or pathlib.Path
-        The folder; links in its path are followed now.
+        The folder; links in its path are resolved now.
 
     Returns
     -------
     pathlib.Path
-        Its real path.
+        Real path of the folder.
 
     Raises
     ------
     TrustError
-        If there is no such folder, or it is one that anybody writes into.
+        If it does not exist, or is writable for everybody.
     """
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
@@ -239,44 +239,44 @@ def add(folder):
         raise TrustError(
             f"Not only you can write in '{path}'. Trust a folder of your own in it."
         )
-    _change(lambda known: [*known, path] if path not in known else known)
+    _change(lambda paths: [*paths, path] if path not in paths else paths)
     return path
 
 
 def remove(folder):
-    """Trusts a folder no longer.
+    """Ends the trust in a folder.
 
     Arguments
     ---------
     folder : str or pathlib.Path
-        As it was given, or its real path; it need not be there any more.
+        The folder, or its real path; it need not exist any more.
 
     Returns
     -------
     pathlib.Path
-        Its real path.
+        Real path of the folder.
 
     Raises
     ------
     TrustError
-        If it is not among the trusted ones, with these.
+        If it is not trusted; lists the trusted folders.
     """
     path = Path(folder).expanduser().resolve()
-    known = folders()
-    if path not in known:
-        listed = ", ".join(map(str, known)) or "there are none"
+    trusted = folders()
+    if path not in trusted:
+        listed = ", ".join(map(str, trusted)) or "there are none"
         raise TrustError(f"'{path}' is not among the trusted folders: {listed}.")
-    _change(lambda known: [other for other in known if other != path])
+    _change(lambda paths: [other for other in paths if other != path])
     return path
 
 
 def add_arguments(parser):
-    """The arguments of ``s3prl-sb trust``.
+    """Adds the arguments of ``s3prl-sb trust``.
 
     Arguments
     ---------
     parser : argparse.ArgumentParser
-        Of the verb.
+        Parser of the verb.
     """
     parser.add_argument("folder", nargs="*", help="with all that is in it")
     action = parser.add_mutually_exclusive_group()
@@ -285,12 +285,12 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    """Changes or prints the folders that are trusted.
+    """Changes or prints the trusted folders.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        With what :func:`add_arguments` has added.
+        Values of the arguments of :func:`add_arguments`.
     """
     if not arguments.folder and not arguments.list:
         raise TrustError("Which folder? `s3prl-sb trust .` trusts the current one.")
@@ -305,18 +305,18 @@ def main(arguments):
 
 
 def _change(change):
-    """Rewrites the list; two programs that do so at once both count."""
+    """Rewrites the list, under a lock so that no concurrent change is lost."""
     from s3prl_sb.storage.locks import Lock
 
     path = configuration()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with Lock(f"{path}.lock"):
         write_json(path, [str(folder) for folder in change(folders())])
-        path.chmod(0o600)  # whatever the umask is
+        path.chmod(0o600)  # also with a lax umask
 
 
 def _quoted(folder):
-    """A folder as a shell takes it, whatever it is called."""
+    """Quotes a folder for a shell."""
     text = str(folder)
     return shlex.quote(text) if text.isprintable() else "FOLDER"
 

@@ -1,15 +1,15 @@
-"""What a number stands for, known by content.
+"""Identities: hashes of everything that a result depends on.
 
-A cached feature, a resumed run, an export, a row of the benchmark are each of one
-upstream, some code and some data. These are known by what they hold, never by where
-they lie, what they are called or when they were changed:
+A cached feature, a resumed run, an export and a row of the benchmark each depend on an
+upstream, code and data. These are identified by their content, never by path, name or
+time of change:
 
-- :mod:`~s3prl_sb.identity.content`: files, by a hash that is remembered;
+- :mod:`~s3prl_sb.identity.content`: hashes of files, and their cache;
 - :mod:`~s3prl_sb.identity.code`: classes, by all modules that theirs import;
-- :mod:`~s3prl_sb.identity.opened`: the door through which an upstream opens files;
+- :mod:`~s3prl_sb.identity.opened`: records the files that an upstream opens;
 - :mod:`~s3prl_sb.identity.objects`: pipes, heads and other objects;
 - :mod:`~s3prl_sb.identity.upstreams`: upstreams;
-- :mod:`~s3prl_sb.identity.data`: what is learned from, and a run as a whole.
+- :mod:`~s3prl_sb.identity.data`: data sets and whole runs.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,16 +17,17 @@ Authors
 
 import hashlib
 import json
+from typing import Any
 
-#: What compares identities changes none, see :mod:`s3prl_sb.identity.code`.
+#: Results do not depend on this package, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
-#: Of what is written down about identities. Caches and runs of another number are
-#: recognised, and never mixed with those of this one.
+#: Version of the format of identities. Caches and runs of other versions are
+#: recognised and never mixed with those of this version.
 FORMAT = 2
 
 
-def digest(identity):
+def digest(identity: Any) -> str:
     """Returns the hash of JSON values.
 
     Arguments

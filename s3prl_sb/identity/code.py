@@ -1,17 +1,16 @@
-"""Classes, known by all the code that they run.
+"""Identity of the code that classes run.
 
 The code of a class is its module and every module of the same package, or of the same
-folder, that this one imports, at any depth and within functions too. Imports are read
-from the text: nothing is run, and a class may be given by its dotted name. Of the
-libraries outside, the versions count.
+folder, that its module imports, at any depth and also within functions. Imports are
+read from the source: nothing is run, and a class may be given by its dotted name.
+External libraries count by their versions.
 
-A module of our package that only finds, opens and reads files, or shows progress, says
-so by ``COMPUTES = False``, for itself or for the package that it is. It does not
-count, nor does what is imported by such modules alone: what files hold is known by
-content.
+A module of this package that only finds, opens and reads files, or shows progress,
+declares ``COMPUTES = False``, for itself or for its whole package. It does not count,
+nor do modules that only such modules import: files count by their content.
 
-Modules that are found at run time alone are not seen. So of an object give all the
-classes that it consists of.
+Modules that are only determined at run time are not seen. So give all the classes that
+an object consists of.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,41 +24,44 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PACKAGE = __name__.partition(".")[0]
-OWN = f"{PACKAGE}.own."  # modules of a user's own: then come a label and their name
-_ROOT = Path(__file__).parents[2]  # of the package
-#: Where libraries are installed.
+OWN = f"{PACKAGE}.own."  # prefix of user-defined modules: a label and a name follow
+_ROOT = Path(__file__).parents[2]  # folder of the package
+#: Folders of installed libraries.
 _INSTALLED = [
     Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")
 ]
 _SAYS_NOT = b"\nCOMPUTES = False\n"
-_parsed = {}  # hash of a module's text -> what it imports
+_parsed = {}  # hash of a module's source -> its imports
 
 
-def code_of(classes, folder=None):
-    """Returns what classes and functions are made of.
+def code_of(
+    classes: Iterable[type | Callable | str], folder: str | Path | None = None
+) -> dict[str, dict[str, str]]:
+    """Returns the identity of the code of classes and functions.
 
     Arguments
     ---------
     classes : iterable of type or callable or str
-        Dotted names, where they are not loaded.
+        Classes, functions, or their dotted names.
     folder : str, optional
-        Where modules of one's own lie that names may mean.
+        Folder of user-defined modules, for dotted names.
 
     Returns
     -------
     dict
-        ``modules``: names to hashes, of one's own by their path in their folder;
-        ``versions``: libraries outside to versions.
+        ``modules``: names to hashes, for user-defined ones their paths in their
+        folder to hashes; ``versions``: external libraries to versions.
 
     Example
     -------
-    >>> found = code_of(["s3prl_sb.lobes.upstreams.hubert.Hubert"])
-    >>> "s3prl_sb.lobes.networks.packing" in found["modules"]
+    >>> code = code_of(["s3prl_sb.lobes.upstreams.hubert.Hubert"])
+    >>> "s3prl_sb.lobes.networks.packing" in code["modules"]
     True
-    >>> "s3prl_sb.cli" in found["modules"], list(found["versions"])[-1]
+    >>> "s3prl_sb.cli" in code["modules"], list(code["versions"])[-1]
     (False, 'torch')
     """
     left, libraries = [], set()
@@ -69,17 +71,17 @@ def code_of(classes, folder=None):
             libraries.add(module)
         elif module is not None:
             left.append(module)
-    found = {}
+    hashes = {}
     while left:
         root, name = left.pop()
-        if (root, name) in found:
+        if (root, name) in hashes:
             continue
-        file = _file(root, name)
+        file = module_file(root, name)
         if root == _ROOT and not _computes(name):
             continue
         key = name if root == _ROOT else file.relative_to(root).as_posix()
         hash_, imports = _read(file)
-        found[root, name] = key, hash_
+        hashes[root, name] = key, hash_
         for level, base, names in imports:
             inside, outside = _resolve(
                 root, name, file.name == "__init__.py", level, base, names
@@ -87,7 +89,7 @@ def code_of(classes, folder=None):
             left += inside
             libraries |= outside
     modules = {}
-    for key, hash_ in found.values():
+    for key, hash_ in hashes.values():
         modules.setdefault(key, []).append(hash_)
     return {
         "modules": {
@@ -97,8 +99,8 @@ def code_of(classes, folder=None):
     }
 
 
-def versions(libraries):
-    """Returns the versions of libraries, of those that are installed.
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Returns the versions of installed libraries.
 
     Arguments
     ---------
@@ -108,29 +110,50 @@ def versions(libraries):
     Returns
     -------
     dict
-        Their first names to versions. The standard library and our own package are
-        left out.
+        Top-level names to versions, without the standard library and this package.
     """
-    found = {}
+    numbers = {}
     for name in sorted(libraries):
         top = name.partition(".")[0]
         if top in sys.stdlib_module_names or top == PACKAGE:
             continue
         version = _version(name)
         if version is not None:
-            found[top] = version
-    return found
+            numbers[top] = version
+    return numbers
+
+
+def module_file(root: Path, name: str) -> Path | None:
+    """Returns the file of a module.
+
+    Arguments
+    ---------
+    root : pathlib.Path
+        Folder in which the search starts.
+    name : str
+        Dotted name.
+
+    Returns
+    -------
+    pathlib.Path or None
+        ``a/b/__init__.py`` or ``a/b.py`` for "a.b"; None if there is no such file.
+    """
+    path = root.joinpath(*name.split("."))
+    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        if file.is_file():
+            return file
+    return None
 
 
 def _module(item, folder):
-    """Where the module of a class lies, (root, name); the name of a library; None."""
+    """Returns (root, name) of the module of a class, the name of a library, or None."""
     if isinstance(item, str):
         return _named(item.rpartition(".")[0] or item, folder)
     name = getattr(item, "__module__", None)
     file = getattr(sys.modules.get(name), "__file__", None)
     if name is None or name == "builtins":
         return None
-    if file is None:  # typed at a prompt, or written in C
+    if file is None:  # defined at a prompt, or written in C
         return name
     if name.startswith(OWN):
         return _place(".".join(name.split(".")[3:]), Path(file).resolve())
@@ -140,28 +163,28 @@ def _module(item, folder):
 
 
 def _named(name, folder):
-    """The same of a module that need not be loaded."""
+    """Returns the same for the dotted name of a module that need not be loaded."""
     top = name.partition(".")[0]
     places = [_ROOT] if top == PACKAGE else [folder, os.getcwd()]
     for place in filter(None, places):
         parts = name.split(".")
-        for count in range(len(parts), 0, -1):  # or the attribute of a class
-            found = ".".join(parts[:count])
-            if _file(Path(place), found):
-                return Path(place).resolve(), found
+        for count in range(len(parts), 0, -1):  # the rest may be an attribute
+            module = ".".join(parts[:count])
+            if module_file(Path(place), module):
+                return Path(place).resolve(), module
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         spec = None
     if spec is not None and spec.origin and spec.has_location:
         place = _place(top, Path(spec.origin).resolve())
-        if isinstance(place, tuple) and _file(place[0], name):  # found on sys.path
+        if isinstance(place, tuple) and module_file(place[0], name):  # on sys.path
             return place[0], name
     return name
 
 
 def _place(name, file):
-    """(root, name) of a module of one's own; the name of one that is installed."""
+    """Returns (root, name) of a user-defined module, the name of an installed one."""
     if any(place in file.parents for place in _INSTALLED):
         return name
     if name.partition(".")[0] in sys.stdlib_module_names or file.suffix != ".py":
@@ -170,52 +193,43 @@ def _place(name, file):
         name = file.stem
     depth = name.count(".") + (file.name == "__init__.py")
     root = file.parents[depth]
-    return (root, name) if _file(root, name) else (file.parent, file.stem)
-
-
-def _file(root, name):
-    """The file of a module below a root, or None."""
-    path = root.joinpath(*name.split("."))
-    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-        if file.is_file():
-            return file
-    return None
+    return (root, name) if module_file(root, name) else (file.parent, file.stem)
 
 
 def _computes(name):
-    """Whether a module of our package, or one around it, does not say otherwise."""
+    """Returns whether neither a module nor a package around it says otherwise."""
     parts = name.split(".")
     around = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
-    files = (_file(_ROOT, name) for name in around)
+    files = (module_file(_ROOT, name) for name in around)
     return not any(_SAYS_NOT in file.read_bytes() for file in files if file)
 
 
 def _read(file):
-    """The hash of a module, and what it imports."""
+    """Returns the hash of a module, and its imports."""
     text = file.read_bytes()
-    found = hashlib.sha256(text).hexdigest()
-    return found, _imports(found, text)
+    hash_ = hashlib.sha256(text).hexdigest()
+    return hash_, _imports(hash_, text)
 
 
-def _imports(found, text):
-    """(level, module, names) of each import statement."""
-    if found not in _parsed:
+def _imports(hash_, text):
+    """Returns (level, module, names) of each import statement."""
+    if hash_ not in _parsed:
         try:
             nodes = list(ast.walk(ast.parse(text)))
-        except (SyntaxError, ValueError):  # whoever runs it will say so
+        except (SyntaxError, ValueError):  # reported when it is run
             nodes = []
-        imports = _parsed[found] = []
+        imports = _parsed[hash_] = []
         for node in nodes:
             if isinstance(node, ast.Import):
                 imports += [(0, alias.name, ()) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [alias.name for alias in node.names]
                 imports.append((node.level, node.module or "", names))
-    return _parsed[found]
+    return _parsed[hash_]
 
 
 def _resolve(root, name, is_package, level, base, names):
-    """The modules that an import means: inside, (root, name), and libraries."""
+    """Returns the modules of an import: inside, as (root, name), and libraries."""
     if level:
         parents = name.split(".")[: None if is_package else -1]
         parents = parents[: len(parents) - level + 1]
@@ -227,10 +241,10 @@ def _resolve(root, name, is_package, level, base, names):
         inside = [
             (place, inner)
             for inner in (f"{base}.{n}".lstrip(".") for n in names)
-            if _file(place, inner)
+            if module_file(place, inner)
         ]
-        # The package itself counts where something of its own is taken.
-        if len(inside) < max(1, len(names)) and base and _file(place, base):
+        # The package itself counts if a name is not a module of it.
+        if len(inside) < max(1, len(names)) and base and module_file(place, base):
             inside.append((place, base))
         if inside:
             return inside + _parents(place, inside), set()
@@ -238,18 +252,18 @@ def _resolve(root, name, is_package, level, base, names):
 
 
 def _parents(root, inside):
-    """The packages around modules of one's own, which run when these are imported. Of
-    our own package they hold nothing that a module does not import by name."""
+    """Returns the packages around user-defined modules, whose import runs them. Those
+    of this package have nothing that a module does not import by name."""
     if root == _ROOT:
         return []
     parts = [name.split(".") for _, name in inside]
-    found = {".".join(p[:n]) for p in parts for n in range(1, len(p))}
-    return [(root, name) for name in sorted(found) if _file(root, name)]
+    packages = {".".join(p[:n]) for p in parts for n in range(1, len(p))}
+    return [(root, name) for name in sorted(packages) if module_file(root, name)]
 
 
 @functools.lru_cache(maxsize=None)
 def _version(name):
-    """Of an installed library, by the name of a module."""
+    """Returns the version of an installed library, by the name of a module."""
     top = name.partition(".")[0]
     for candidate in (top, ".".join(name.split(".")[:2])):
         try:

@@ -1,10 +1,10 @@
-"""Files, known by the hash of what they hold.
+"""Hashes of the content of files, and their cache.
 
-A hash is computed once. It is remembered, in the user's cache folder, with what the
-system says of the file: size, times, inode, device. The time of the last change of
-the inode cannot be set back, so a file that was replaced is read again also where its
-size and its modification time were restored. What was changed within the last two
-seconds is not remembered: it may change again within one tick of the clock.
+A hash is computed once. It is stored in the user's cache folder together with size,
+times, inode and device of the file. The time of the last change of the inode cannot be
+set back, so a replaced file is read again even if its size and modification time were
+restored. The hash of a file that was changed within the last two seconds is not
+stored: it may change again within one tick of the clock.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,6 +17,7 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from s3prl_sb import resources
@@ -25,19 +26,19 @@ from s3prl_sb.terminal import progress
 logger = logging.getLogger(__name__)
 
 MEMORY = "content.sqlite"
-TICK = 2_000_000_000  # ns, in which a file may change unseen
-BATCH = 500  # files a query
+TICK = 2_000_000_000  # ns in which a change may go unnoticed
+BATCH = 500  # files per query
 SLICE = 20_000  # files between two commits
 BLOCK = 1 << 20
 THREADS = 4
-WORTH_SAYING = 1.0  # seconds
-WORTH_A_BAR = 1e9  # bytes
+WORTH_SAYING = 1.0  # minimum seconds for a log line
+WORTH_A_BAR = 1e9  # minimum bytes for a progress bar
 _TABLE = """CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, state TEXT NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID"""
-_said = set()
+_warned = set()
 
 
-def hash_file(path):
+def hash_file(path: str) -> str:
     """Returns the hash of a file.
 
     Arguments
@@ -65,7 +66,7 @@ def hash_file(path):
     return hash_files([path])[path]
 
 
-def hash_files(paths, progressbar=False):
+def hash_files(paths: Iterable[str], progressbar: bool = False) -> dict[str, str]:
     """Returns the hashes of files, reading only those that have changed.
 
     Arguments
@@ -73,33 +74,33 @@ def hash_files(paths, progressbar=False):
     paths : iterable of str
         The files.
     progressbar : bool
-        Whether to show progress, where there is much to read.
+        Whether to show progress, if there is much to read.
 
     Returns
     -------
     dict
-        Each path, as it was given, to 64 hexadecimal digits.
+        Each path, unchanged, to 64 hexadecimal digits.
 
     Raises
     ------
     OSError
-        That names the file, if one cannot be read.
+        If a file cannot be read; it names the file.
     """
     places = {path: os.path.abspath(path) for path in paths}
-    wanted = list(dict.fromkeys(places.values()))
-    found, size = {}, 0
-    for part in _slices(wanted):
+    files = list(dict.fromkeys(places.values()))
+    hashes, size = {}, 0
+    for part in _slices(files):
         states = {path: _state(path) for path in part}
-        known = _recall(states)
-        found.update(known)
-        size += sum(s[0] for path, s in states.items() if path not in known)
-    unknown = [path for path in wanted if path not in found]
-    if unknown:
-        found.update(_read(unknown, size, progressbar))
-    return {path: found[place] for path, place in places.items()}
+        stored = _recall(states)
+        hashes.update(stored)
+        size += sum(s[0] for path, s in states.items() if path not in stored)
+    missing = [path for path in files if path not in hashes]
+    if missing:
+        hashes.update(_read(missing, size, progressbar))
+    return {path: hashes[place] for path, place in places.items()}
 
 
-def hash_folder(folder, progressbar=False):
+def hash_folder(folder: str | Path, progressbar: bool = False) -> str:
     """Returns the hash of the files of a folder and of their names in it.
 
     Arguments
@@ -107,7 +108,7 @@ def hash_folder(folder, progressbar=False):
     folder : str
         The folder, searched at any depth; hidden files do not count.
     progressbar : bool
-        As for :func:`hash_files`.
+        See :func:`hash_files`.
 
     Returns
     -------
@@ -124,18 +125,18 @@ def hash_folder(folder, progressbar=False):
     True
     """
     root = os.path.abspath(folder)
-    found = []
+    paths = []
     for place, folders, names in os.walk(root, followlinks=True):
         within = os.path.realpath(place) + os.sep
         folders[:] = [
             name
             for name in folders
             if not name.startswith(".")
-            # A link to a folder around it would lead in circles.
+            # A link to a folder around it would not terminate.
             and not within.startswith(os.path.realpath(f"{place}/{name}") + os.sep)
         ]
-        found += [os.path.join(place, n) for n in names if not n.startswith(".")]
-    files = [path for path in found if os.path.isfile(path)]
+        paths += [os.path.join(place, n) for n in names if not n.startswith(".")]
+    files = [path for path in paths if os.path.isfile(path)]
     hashes = hash_files(files, progressbar)
     lines = sorted(f"{os.path.relpath(p, root)} {h}\n" for p, h in hashes.items())
     text = "".join(lines).encode(errors="surrogateescape")
@@ -143,7 +144,7 @@ def hash_folder(folder, progressbar=False):
 
 
 def _state(path):
-    """What tells, without reading, that a file is the one that was read."""
+    """Returns properties that change whenever the content of a file changes."""
     stat = os.stat(path)
     return (
         stat.st_size,
@@ -159,7 +160,7 @@ def _slices(paths):
 
 
 def _read(paths, size, progressbar):
-    """Hashes files, several at a time, and remembers what has settled."""
+    """Hashes files in parallel, and stores the hashes of settled files."""
     started, hashes, remembered = time.monotonic(), {}, True
     bar = progress.bar(
         desc="Reading files to know them by content",
@@ -171,17 +172,17 @@ def _read(paths, size, progressbar):
     threads = min(THREADS, len(os.sched_getaffinity(0)), len(paths))
     with bar, contextlib.ExitStack() as stack:
         compute = map
-        if threads > 1 and size > 8 * BLOCK:  # else they cost more than they save
+        if threads > 1 and size > 8 * BLOCK:  # for less, threads are slower
             pool = concurrent.futures.ThreadPoolExecutor(threads)
             compute = stack.enter_context(pool).map
         for part in _slices(paths):
             states = {path: _state(path) for path in part}
             settled = {}
-            for path, found in zip(part, compute(read_hash, part)):
-                hashes[path] = found
+            for path, hash_ in zip(part, compute(read_hash, part)):
+                hashes[path] = hash_
                 bar.update(states[path][0])
                 if _has_settled(path, states[path]):
-                    settled[path] = states[path], found
+                    settled[path] = states[path], hash_
             remembered &= _remember(settled)
     seconds = time.monotonic() - started
     if seconds >= WORTH_SAYING:
@@ -195,8 +196,8 @@ def _read(paths, size, progressbar):
     return hashes
 
 
-def read_hash(path):
-    """Returns the hash of a file, which is read whatever is remembered of it.
+def read_hash(path: str | Path) -> str:
+    """Returns the hash of a file, without using the cache.
 
     Arguments
     ---------
@@ -221,7 +222,7 @@ def read_hash(path):
 
 
 def _has_settled(path, state):
-    """Whether it is as it was before it was read, and long enough unchanged."""
+    """Returns whether a file did not change during the read or shortly before."""
     try:
         unchanged = _state(path) == state
     except OSError:
@@ -229,10 +230,10 @@ def _has_settled(path, state):
     return unchanged and time.time_ns() - max(state[1], state[2]) > TICK
 
 
-# ------------------------------------------------------------------------ the memory
+# ------------------------------------------------------------------- cache of hashes
 def _recall(states):
-    """The hashes of those files that are as they were."""
-    found, paths = {}, list(states)
+    """Returns the stored hashes of unchanged files."""
+    hashes, paths = {}, list(states)
     with _opened() as memory:
         if memory is None:
             return {}
@@ -243,12 +244,12 @@ def _recall(states):
             for path, state, value in memory.execute(query, list(map(_text, part))):
                 path = os.fsdecode(path) if isinstance(path, bytes) else path
                 if path in states and state == repr(states[path]):
-                    found[path] = value
-    return found
+                    hashes[path] = value
+    return hashes
 
 
 def _remember(settled):
-    """Writes hashes down; returns whether it could."""
+    """Stores hashes; returns whether that worked."""
     if not settled:
         return False
     rows = [(_text(p), repr(state), value) for p, (state, value) in settled.items()]
@@ -262,7 +263,7 @@ def _remember(settled):
 
 
 def _text(path):
-    """A path as SQLite takes it: one that is not UTF-8 as bytes."""
+    """Converts a path for SQLite: one that is not UTF-8 becomes bytes."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -272,8 +273,8 @@ def _text(path):
 
 @contextlib.contextmanager
 def _opened():
-    """The memory; None where there is none. What goes wrong inside ends the block:
-    without a memory files are read again, that is all."""
+    """Opens the cache, None if it cannot be used. An error inside ends the block:
+    without the cache, files are only read again."""
     path, memory = resources.cache_folder() / MEMORY, None
     try:
         try:
@@ -294,7 +295,7 @@ def _opened():
 
 
 def _say(path, error):
-    """Says once that nothing is remembered, and clears away what is damaged."""
+    """Warns once that the cache cannot be used, and deletes a damaged one."""
     damaged = getattr(error, "sqlite_errorname", "") in (
         "SQLITE_CORRUPT",
         "SQLITE_NOTADB",
@@ -302,8 +303,8 @@ def _say(path, error):
     if damaged:
         with contextlib.suppress(OSError):
             Path(path).unlink()
-    if str(path) not in _said:
-        _said.add(str(path))
+    if str(path) not in _warned:
+        _warned.add(str(path))
         logger.warning(
             "What files hold cannot be remembered in '%s' (%s): they are read anew%s",
             path,

@@ -1,4 +1,4 @@
-"""What is learned from, and a run as a whole.
+"""Identity of data sets, and of a run as a whole.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,61 +6,70 @@ Authors
 
 import hashlib
 import json
+from typing import TYPE_CHECKING, Any
 
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.content import hash_files
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import first_identity
 
-#: Of a recipe: what computes beside the upstream.
+if TYPE_CHECKING:
+    from s3prl_sb.dataio.dataset import ManifestDataset
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
+#: Keys of a recipe with the modules that compute besides the upstream.
 PARTS = ("train_pipes", "eval_pipes", "featurizer", "head")
 
 
-def audio_hashes(dataset, progressbar=False, again=True):
-    """Returns what the audio files of a dataset hold.
+def audio_hashes(
+    dataset: "ManifestDataset", progressbar: bool = False, again: bool = True
+) -> dict[str, str]:
+    """Returns the hashes of the audio files of a dataset.
 
     Arguments
     ---------
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        Remembers the answer.
+        The dataset, which stores the result.
     progressbar : bool
         Whether to show progress.
     again : bool
-        Whether to look again which files have changed since this was asked last.
+        Whether to check which files have changed since the last call.
 
     Returns
     -------
     dict
-        Paths, as the records have them, to 64 hexadecimal digits. A file that is not
-        there is left out: whoever loads it says which utterance wants it.
+        Paths, as in the records, to 64 hexadecimal digits. Missing files are skipped:
+        loading them raises an error that names the utterance.
     """
-    known = vars(dataset).setdefault("_audio_hashes", {})
+    hashes = vars(dataset).setdefault("_audio_hashes", {})
     wavs = {record.get("wav") for record in dataset.data.values()} - {None, ""}
     if again:
-        known.clear()
-    missing = sorted(wavs - known.keys())
+        hashes.clear()
+    missing = sorted(wavs - hashes.keys())
     if missing:
-        known.update(_there(missing, progressbar))
-    return known
+        hashes.update(_existing(missing, progressbar))
+    return hashes
 
 
-def _there(paths, progressbar):
+def _existing(paths, progressbar):
     try:
         return hash_files(paths, progressbar)
-    except OSError:  # one of them
-        found = {}
+    except OSError:  # for one of the files
+        hashes = {}
         for path in paths:
             try:
-                found[path] = hash_files([path])[path]
+                hashes[path] = hash_files([path])[path]
             except OSError:
                 continue
-        return found
+        return hashes
 
 
-def digests(splits, progressbar=False):
-    """Returns what sets hold: their records, and the audio's content.
+def digests(
+    splits: "dict[str, ManifestDataset]", progressbar: bool = False
+) -> dict[str, str]:
+    """Returns the digests of data sets: their records, and the content of the audio.
 
-    Of several processes the main one reads the audio; the others find it remembered.
+    With several processes, the main one reads the audio and the others use the cache.
 
     Arguments
     ---------
@@ -72,8 +81,8 @@ def digests(splits, progressbar=False):
     Returns
     -------
     dict
-        Names to 32 hexadecimal digits. Where the audio lies and what its files are
-        called does not matter, nor does the order.
+        Names to 32 hexadecimal digits, which do not depend on the paths of the audio
+        files or on the order.
     """
     from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
@@ -87,44 +96,44 @@ def digests(splits, progressbar=False):
 
 
 def _digest(dataset):
-    hashes, found = audio_hashes(dataset, again=False), hashlib.sha256()
+    hashes, sha256 = audio_hashes(dataset, again=False), hashlib.sha256()
     for key in sorted(dataset.data):
         record = dict(dataset.data[key])
         wav = record.pop("wav", None)
         if wav:
             record["wav"] = hashes.get(wav)
         text = json.dumps([key, record], sort_keys=True, default=str)
-        found.update(text.encode() + b"\n")
-    return found.hexdigest()[:32]
+        sha256.update(text.encode() + b"\n")
+    return sha256.hexdigest()[:32]
 
 
-def seconds_of(dataset):
-    """How long the utterances of a set are together.
+def seconds_of(dataset: "ManifestDataset | None") -> float | None:
+    """Returns the total duration of the utterances of a set.
 
     Arguments
     ---------
-    dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        Its records say it; None: there is no set.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset or None
+        The set.
 
     Returns
     -------
     float or None
-        Seconds; None where they do not say.
+        Seconds; None if the records do not have them.
     """
     durations = [] if dataset is None else dataset.data.values()
     durations = [record.get("duration") for record in durations]
     return sum(durations) if durations and None not in durations else None
 
 
-def parts_identity(hparams):
-    """Returns what the pipes, the featurizer and the head of a recipe are known by.
+def parts_identity(hparams: dict) -> dict[str, dict]:
+    """Returns the identities of the pipes, the featurizer and the head of a recipe.
 
-    Weights that are to be trained do not count.
+    Trainable weights do not count.
 
     Arguments
     ---------
     hparams : dict
-        Of a recipe.
+        Hyperparameters of a recipe.
 
     Returns
     -------
@@ -138,24 +147,26 @@ def parts_identity(hparams):
     }
 
 
-def run_identity(upstream, data, hparams=None):
-    """Returns what the results of a run stand for.
+def run_identity(
+    upstream: "Upstream", data: dict[str, str], hparams: dict | None = None
+) -> dict[str, Any]:
+    """Returns the identity of the results of a run.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        As it was loaded; after training too, if :func:`~s3prl_sb.identity.upstreams.
-        first_identity` was asked before.
+        The upstream, before training; or after it, if
+        :func:`~s3prl_sb.identity.upstreams.first_identity` was called before.
     data : dict
         From :func:`digests`.
     hparams : dict, optional
-        Of the recipe: its pipes, featurizer and head count.
+        Hyperparameters of the recipe, whose pipes, featurizer and head count.
 
     Returns
     -------
     dict
-        JSON values: ``format``; ``upstream``, the digest of its identity; ``weights``
-        and ``files`` of it; ``code``, a digest of all modules; ``versions`` of
+        JSON values: ``format``; ``upstream``, the digest of its identity; its
+        ``weights`` and ``files``; ``code``, a digest of all modules; ``versions`` of
         libraries; ``data``, digests of the sets.
 
     Example
@@ -164,15 +175,15 @@ def run_identity(upstream, data, hparams=None):
     >>> sorted(run_identity(load("mel"), {"train": "ab"}))
     ['code', 'data', 'files', 'format', 'upstream', 'versions', 'weights']
     """
-    known = first_identity(upstream)
-    codes = [known["code"]]
+    identity = first_identity(upstream)
+    codes = [identity["code"]]
     codes += [part["code"] for part in parts_identity(hparams or {}).values()]
     versions = {name: v for code in codes for name, v in code["versions"].items()}
     return {
         "format": FORMAT,
-        "upstream": digest(known),
-        "weights": known["weights"],
-        "files": known["files"],
+        "upstream": digest(identity),
+        "weights": identity["weights"],
+        "files": identity["files"],
         "code": digest([code["modules"] for code in codes]),
         "versions": dict(sorted(versions.items())),
         "data": dict(data),

@@ -1,27 +1,29 @@
-"""What differs between two identities, in words.
+"""Descriptions of the differences between two identities.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-MOST = 3  # of one kind are named
+from collections.abc import Collection
+
+MOST = 3  # names for one kind of difference
 
 
-def named(before, now, told=()):
-    """Returns what differs, a phrase for each kind of difference.
+def named(before: dict, now: dict, reported: Collection[str] = ()) -> list[str]:
+    """Returns a phrase for each kind of difference.
 
     Arguments
     ---------
     before, now : dict
         Identities, or dicts of them.
-    told : collection of str
-        Parts of which another difference has been told already, so that "another
-        head" would add nothing.
+    reported : collection of str
+        Parts with another difference that was reported already, so that "another
+        head" would be redundant.
 
     Returns
     -------
     list of str
-        None of them tells a hash.
+        Phrases, without hashes.
 
     Example
     -------
@@ -30,53 +32,54 @@ def named(before, now, told=()):
     >>> named(old, new)
     ['another module a.b of the upstream', 'x 2, not 1, for the upstream']
     """
-    found = []
+    phrases = []
     for part in sorted(before.keys() | now.keys()):
         old, new = before.get(part), now.get(part)
         if old == new:
             continue
         if part == "data":
-            found += [
+            phrases += [
                 f"other audio or labels in the {name} set"
                 for name in _keys(old or {}, new or {})
             ]
         else:
-            found += _of(part.replace("_", " "), old or {}, new or {}, part in told)
-    return found
+            name = part.replace("_", " ")
+            phrases += _of(name, old or {}, new or {}, part in reported)
+    return phrases
 
 
-def _of(name, old, new, told):
-    """What differs in an upstream, pipes, a head."""
-    of, found = f"of the {name}", []
+def _of(name, old, new, is_reported):
+    """Describes the differences of an upstream, of pipes or of a head."""
+    of, phrases = f"of the {name}", []
     code = [side.get("code") or {} for side in (old, new)]
     for kind in ("modules", "versions"):
         a, b = (side.get(kind) or {} for side in code)
         keys = _keys(a, b)
         if kind == "versions":
-            found += [
+            phrases += [
                 f"{key} {b.get(key, 'gone')}, not {a.get(key, 'none')}, for the {name}"
                 for key in keys[:MOST]
             ]
         elif keys:
-            found.append(f"another module {_listed(keys)} {of}")
+            phrases.append(f"another module {_listed(keys)} {of}")
     a, b = (side.get("files") or {} for side in (old, new))
     if _keys(a, b):
-        found.append(f"another file {_listed(_keys(a, b))} {of}")
+        phrases.append(f"another file {_listed(_keys(a, b))} {of}")
     a, b = (side.get("arguments") or {} for side in (old, new))
-    # An argument that names a file has been told of as a file.
+    # An argument that names a file is reported as a file.
     as_files = {key.partition("/")[0] for key in _keys(*_files(old, new))}
-    found += [
+    phrases += [
         f"{key} {_readable(a.get(key))}, not {_readable(b.get(key))}, {of}"
         for key in _keys(a, b)
         if key not in as_files
     ]
     if old.get("weights") != new.get("weights"):
-        found.append(f"other weights {of}")
+        phrases.append(f"other weights {of}")
     if old.get("class") != new.get("class"):
-        found.append(f"class {old.get('class')}, not {new.get('class')}, {of}")
-    if old.get("is") != new.get("is") and not told:
-        found.append(f"another {name} than before")
-    return found
+        phrases.append(f"class {old.get('class')}, not {new.get('class')}, {of}")
+    if old.get("is") != new.get("is") and not is_reported:
+        phrases.append(f"another {name} than before")
+    return phrases
 
 
 def _files(old, new):

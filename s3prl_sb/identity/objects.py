@@ -1,8 +1,8 @@
-"""Pipes, heads, featurizers and other objects, known by what they are made of.
+"""Identity of pipes, heads, featurizers and other objects.
 
-An object is its class, its attributes and, of a module, its weights. Text that is the
-path of a file stands for what the file holds, so that recordings of noise count and
-where they lie does not.
+The identity of an object is its class, its attributes and, for a module, its weights.
+A text that is the path of a file counts as the content of the file, so that recordings
+of noise count, and their paths do not.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,30 +12,34 @@ import functools
 import hashlib
 import os
 import types
+from typing import TYPE_CHECKING, Any
 
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
 
-#: What torch keeps in modules beside what they are.
+if TYPE_CHECKING:
+    import torch
+
+#: Attributes of torch's modules that are not part of an identity.
 _BOOKKEEPING = ("training", "_is_full_backward_hook")
 
 
-def identity_of(value, weights=True):
-    """Returns what an object is known by.
+def identity_of(value: Any, weights: bool = True) -> dict[str, Any]:
+    """Returns the identity of an object.
 
     Arguments
     ---------
     value : object
-        Any: a pipe, a head that is not built yet (``functools.partial``), a module,
-        a list of them.
+        Any object: a pipe, a head that is not built yet (``functools.partial``), a
+        module, a list of them.
     weights : bool
-        Whether a module's weights count; not of one that is to be trained.
+        Whether the weights of a module count; False for one to be trained.
 
     Returns
     -------
     dict
-        JSON values: ``is``, what it is made of, and ``code``, see
+        JSON values: ``is``, the description of the object, and ``code``, see
         :func:`~s3prl_sb.identity.code.code_of`.
 
     Example
@@ -45,18 +49,18 @@ def identity_of(value, weights=True):
     >>> one["is"] == two["is"], one["code"] == two["code"]
     (False, True)
     """
-    described = Description(weights=weights)
-    found = described.of(value)
-    return {"is": found, "code": code_of(described.classes)}
+    description = Description(weights=weights)
+    described = description.of(value)
+    return {"is": described, "code": code_of(description.classes)}
 
 
-def hash_weights(module):
+def hash_weights(module: "torch.nn.Module") -> str:
     """Returns the hash of a module's parameters and buffers.
 
     Arguments
     ---------
     module : torch.nn.Module
-        On any device.
+        A module on any device.
 
     Returns
     -------
@@ -72,32 +76,32 @@ def hash_weights(module):
     >>> hash_weights(linear) == before
     False
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for name, tensor in module.state_dict().items():
-        _add(found, name, tensor)
-    return found.hexdigest()
+        _add(sha256, name, tensor)
+    return sha256.hexdigest()
 
 
-def _add(found, name, tensor):
+def _add(sha256, name, tensor):
     import torch
 
-    if not isinstance(tensor, torch.Tensor):  # what a module keeps beside
-        found.update(f"{name} {tensor!r}".encode())
+    if not isinstance(tensor, torch.Tensor):  # extra state of a module
+        sha256.update(f"{name} {tensor!r}".encode())
         return
-    found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+    sha256.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
     raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-    found.update(raw.numpy())
+    sha256.update(raw.numpy())
 
 
 class Description:
-    """Makes JSON values of objects, and collects their classes.
+    """Describes objects as JSON values, and collects their classes.
 
     Arguments
     ---------
     stands_for : callable, optional
-        A value to what stands for it, None for itself; asked first of each value.
+        Maps a value to its replacement, or None; called first for each value.
     weights : bool
-        Whether a module's weights count.
+        Whether the weights of a module count.
     """
 
     def __init__(self, stands_for=None, weights=True):
@@ -105,12 +109,12 @@ class Description:
         self.classes, self._inside = set(), []
 
     def of(self, value):
-        """Returns JSON values that tell an object from others.
+        """Returns JSON values that differ for different objects.
 
         Arguments
         ---------
         value : object
-            Any.
+            Any object.
 
         Returns
         -------
@@ -148,32 +152,33 @@ class Description:
             return {"method": [self.of(value.__self__), value.__func__.__qualname__]}
         if hasattr(value, "__qualname__"):  # a class, a function
             self.classes.add(value)
-            found, kept = {"name": _qualified(value)}, _kept(value)
-            return {**found, "keeps": self.of(kept)} if kept else found
+            described, kept = {"name": _qualified(value)}, _kept(value)
+            return {**described, "keeps": self.of(kept)} if kept else described
         if hasattr(value, "shape") and hasattr(value, "dtype"):
             return {"array": _hash_array(value)}
         return self._object(value)
 
     def _object(self, value):
         self.classes |= set(type(value).__mro__) - {object}
-        found = {"class": _qualified(type(value))}
+        described = {"class": _qualified(type(value))}
         if hasattr(value, "state_dict") and hasattr(value, "named_modules"):
-            found["weights"] = hash_weights(value) if self.weights else None
-            found["modules"] = {}
+            described["weights"] = hash_weights(value) if self.weights else None
+            described["modules"] = {}
             for name, module in value.named_modules():
                 self.classes |= set(type(module).__mro__) - {object}
-                found["modules"][name] = [
+                described["modules"][name] = [
                     _qualified(type(module)),
                     self.of(_attributes(module)),
                 ]
         elif hasattr(value, "__dict__") or _slots(value):
-            found["attributes"] = self.of(_attributes(value))
+            described["attributes"] = self.of(_attributes(value))
         elif " at 0x" not in repr(value):  # a dtype, a pattern
-            found["text"] = repr(value)
-        return found
+            described["text"] = repr(value)
+        return described
 
     def _file(self, value):
-        """Of a path of a file or folder its content; a bare name is none."""
+        """Returns the content of the file or folder of a path; a name without a
+        separator is not a path."""
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
         if not isinstance(value, str) or os.sep not in value:
@@ -183,7 +188,7 @@ class Description:
         return {"content": hash_folder(value)} if os.path.isdir(value) else None
 
     def _files(self, values):
-        """Of a list of files their contents, asked for at once."""
+        """Returns the contents of a list of files, which are hashed together."""
         if self.stands_for != self._file or not values:
             return None
         if not all(isinstance(v, str) and os.sep in v for v in values):
@@ -195,21 +200,21 @@ class Description:
 
 
 def _attributes(value):
-    """What an object's ``__dict__`` says; of a module what torch does not."""
-    found = {**_slots(value), **getattr(value, "__dict__", {})}
+    """Returns the attributes of an object, for a module without those of torch."""
+    attributes = {**_slots(value), **getattr(value, "__dict__", {})}
     if hasattr(value, "named_modules"):
         for name in _BOOKKEEPING:
-            found.pop(name, None)
-        found = {
+            attributes.pop(name, None)
+        attributes = {
             name: inner
-            for name, inner in found.items()
+            for name, inner in attributes.items()
             if not (name.startswith("_") and isinstance(inner, (dict, set)))
         }
-    return found
+    return attributes
 
 
 def _slots(value):
-    """Attributes for which a class has reserved a place."""
+    """Returns the attributes in ``__slots__``."""
     names = {}
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
@@ -222,8 +227,8 @@ def _slots(value):
 
 
 def _kept(value):
-    """What a function was made with: its defaults, and variables around it; the
-    object that a method written in C is of."""
+    """Returns the defaults and the closure of a function, and the object of a method
+    written in C."""
     cells = getattr(value, "__closure__", None) or ()
     kept = [cell.cell_contents for cell in cells if _is_filled(cell)]
     kept += getattr(value, "__defaults__", None) or ()
@@ -241,7 +246,8 @@ def _is_filled(cell):
 
 
 def _qualified(value):
-    """The name of a class or function, without where one's own file lies."""
+    """Returns the name of a class or function, without the label of user-defined
+    modules."""
     module = (getattr(value, "__module__", None) or "").split(".")
     if module[:2] == ["s3prl_sb", "own"]:
         module = module[3:]
@@ -251,10 +257,10 @@ def _qualified(value):
 def _hash_array(value):
     import torch
 
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     if isinstance(value, torch.Tensor):
-        _add(found, "", value)
+        _add(sha256, "", value)
     else:
-        found.update(f"{value.dtype} {list(value.shape)}".encode())
-        found.update(bytes(value.tobytes()))
-    return found.hexdigest()
+        sha256.update(f"{value.dtype} {list(value.shape)}".encode())
+        sha256.update(bytes(value.tobytes()))
+    return sha256.hexdigest()

@@ -1,9 +1,9 @@
-"""The door through which an upstream opens files.
+"""Record of the files that an upstream opens.
 
-Whatever reads a file for an upstream says so here; while an upstream is built, the
-base class listens. So it is observed what an upstream is made of, and no list of
-arguments that may be files has to be kept. :func:`~s3prl_sb.lobes.cards.check.
-check_upstream` finds an upstream that goes past the door.
+Functions that read a file for an upstream report it here, and the base class listens
+while an upstream is built. So the files of an upstream are observed, and no list of
+arguments that may be files is needed. :func:`~s3prl_sb.lobes.cards.check.
+check_upstream` finds upstreams that open files without reporting them.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,21 +13,25 @@ import contextlib
 import contextvars
 import json
 import os
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+AnyPath = TypeVar("AnyPath")
 
 _listening = contextvars.ContextVar("opened", default=None)
 
 
 class Opened:
-    """What was opened while something was built.
+    """The files that were opened while an object was built.
 
-    ``files`` are the paths of files to what the system said of them; ``names`` are
-    values, as they were given, to the path of the file or folder they stand for.
+    ``files`` maps paths to :func:`state`; ``names`` maps values, such as arguments, to
+    the path of the file or folder that they name.
     """
 
     def __init__(self):
         self.files, self.names = {}, {}
 
-    def real_paths(self):
+    def real_paths(self) -> set[str]:
         """Returns the files without symbolic links.
 
         Returns
@@ -38,35 +42,35 @@ class Opened:
 
 
 @contextlib.contextmanager
-def listening():
-    """Records what is opened inside.
+def listening() -> Iterator[Opened]:
+    """Records the files that are opened in a block.
 
     Yields
     ------
     Opened
-        Which fills up.
+        The files opened so far.
 
     Example
     -------
     >>> import tempfile
-    >>> with tempfile.NamedTemporaryFile() as file, listening() as found:
+    >>> with tempfile.NamedTemporaryFile() as file, listening() as record:
     ...     _ = opened(file.name)
-    ...     list(found.files) == [os.path.abspath(file.name)]
+    ...     list(record.files) == [os.path.abspath(file.name)]
     True
     """
-    found, outside = Opened(), _listening.get()
-    token = _listening.set(found)
+    record, outside = Opened(), _listening.get()
+    token = _listening.set(record)
     try:
-        yield found
+        yield record
     finally:
         _listening.reset(token)
-        if outside is not None:  # one upstream may be made of another
-            outside.files.update(found.files)
-            outside.names.update(found.names)
+        if outside is not None:  # an upstream may contain another one
+            outside.files.update(record.files)
+            outside.names.update(record.names)
 
 
-def opened(path):
-    """Says that a file is read, and gives its path back.
+def opened(path: AnyPath) -> AnyPath:
+    """Reports that a file is read, and returns its path.
 
     Arguments
     ---------
@@ -86,15 +90,15 @@ def opened(path):
     return path
 
 
-def named(value, path):
-    """Says that a value, such as a list of addresses, stands for a file or folder.
+def named(value: Any, path: Any) -> None:
+    """Reports that a value, such as a list of addresses, names a file or folder.
 
     Arguments
     ---------
     value : str or list of str
-        As it was given.
+        The value, unchanged.
     path : str
-        What was found.
+        The file or folder.
     """
     listener = _listening.get()
     if listener is not None:
@@ -102,8 +106,8 @@ def named(value, path):
         opened(path)
 
 
-def key(value):
-    """The text under which ``names`` keeps a value, None for what is no path.
+def key(value: Any) -> str | None:
+    """Returns the key of a value in ``names``.
 
     Arguments
     ---------
@@ -112,7 +116,8 @@ def key(value):
 
     Returns
     -------
-    str
+    str or None
+        None if it is not a path.
     """
     if isinstance(value, (str, os.PathLike)):
         return os.fspath(value)
@@ -122,8 +127,8 @@ def key(value):
     return None
 
 
-def state(path):
-    """What tells that a file is still the one that was opened.
+def state(path: str) -> list[int]:
+    """Returns properties that change whenever the content of a file changes.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""Upstreams, known by weights, files, arguments and code.
+"""Identity of upstreams: weights, files, arguments and code.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,6 +6,7 @@ Authors
 
 import logging
 import os
+from typing import TYPE_CHECKING, Any
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity import FORMAT, differences, opened
@@ -13,26 +14,29 @@ from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_files
 from s3prl_sb.identity.objects import Description, hash_weights
 
+if TYPE_CHECKING:
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
 logger = logging.getLogger(__name__)
 
 
 class ChangedFileError(UserError, ValueError):
-    """A file that is another one than the upstream was built of."""
+    """A file that has changed since the upstream was built."""
 
 
-def upstream_identity(upstream):
-    """Returns what the features of an upstream depend on.
+def upstream_identity(upstream: "Upstream") -> dict[str, Any]:
+    """Returns the identity of an upstream: all that its features depend on.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        As it is now.
+        An upstream in its current state.
 
     Returns
     -------
     dict
-        JSON values: ``format``, ``class``, ``arguments`` (a file's content in the
-        place of its path), ``files`` that construction opened, ``weights``, and
+        JSON values: ``format``, ``class``, ``arguments`` (paths replaced by the
+        content of the file), ``files`` opened by the constructor, ``weights``, and
         ``code`` with ``modules`` and ``versions``.
 
     Raises
@@ -47,12 +51,12 @@ def upstream_identity(upstream):
     >>> mel["weights"] == linear["weights"], mel["arguments"] == linear["arguments"]
     (True, False)
     """
-    found = getattr(upstream, "opened_files", None) or opened.Opened()
-    hashes = _hashes(found.files)
-    description = Description(lambda value: _stand_in(value, found, hashes))
+    record = getattr(upstream, "opened_files", None) or opened.Opened()
+    hashes = _hashes(record.files)
+    description = Description(lambda value: _stand_in(value, record, hashes))
     arguments = {
         f"{name}.{key}".lstrip("."): description.of(value)
-        for name, module in upstream.named_modules()  # one may be made of others
+        for name, module in upstream.named_modules()  # it may contain others
         for key, value in getattr(module, "arguments", {}).items()
     }
     classes = {c for module in upstream.modules() for c in type(module).__mro__}
@@ -61,48 +65,48 @@ def upstream_identity(upstream):
         "format": FORMAT,
         "class": type(upstream).__qualname__,
         "arguments": arguments,
-        "files": _roles(upstream, found, hashes),
+        "files": _roles(upstream, record, hashes),
         "weights": hash_weights(upstream),
         "code": code_of(classes - {object}),
     }
 
 
-def first_identity(upstream):
-    """Returns the identity of an upstream when this was first asked.
+def first_identity(upstream: "Upstream") -> dict[str, Any]:
+    """Returns the identity that an upstream had at the first call.
 
-    Asked before training, it stays that of the weights that were loaded.
+    If called before training, it stays that of the loaded weights.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Any.
+        Any upstream.
 
     Returns
     -------
     dict
-        As :func:`upstream_identity`.
+        See :func:`upstream_identity`.
     """
-    found = getattr(upstream, "_first_identity", None)
-    if found is None:
-        upstream._first_identity = found = upstream_identity(upstream)
-    return found
+    identity = getattr(upstream, "_first_identity", None)
+    if identity is None:
+        upstream._first_identity = identity = upstream_identity(upstream)
+    return identity
 
 
-def changed_since(trained_with, upstream):
+def changed_since(trained_with: dict | str, upstream: "Upstream") -> list[str]:
     """Returns how an upstream differs from the one that a run was trained with.
 
     Arguments
     ---------
     trained_with : dict or str
-        From :func:`first_identity`; of older runs the hash of the weights alone.
+        From :func:`first_identity`; for older runs only the hash of the weights.
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Loaded anew.
+        The upstream, loaded again.
 
     Returns
     -------
     list of str
-        What differs in what it computes with: weights, files, arguments. Other code
-        and other versions are said in the log: an export outlives them.
+        Differences of weights, files and arguments. Differences of code and versions
+        are only logged, since exports outlive them.
     """
     now = upstream_identity(upstream)
     if isinstance(trained_with, str):
@@ -118,7 +122,7 @@ def changed_since(trained_with, upstream):
 
 
 def _hashes(files):
-    """Path to content of the files that were opened."""
+    """Returns the hashes of the opened files."""
     for path, state in files.items():
         try:
             now = opened.state(path)
@@ -132,10 +136,9 @@ def _hashes(files):
     return hash_files(files)
 
 
-def _stand_in(value, found, hashes):
-    """Of an argument that named a file or folder: that it did. ``files`` says what
-    it holds."""
-    place = _place(value, found)
+def _stand_in(value, record, hashes):
+    """Returns the content of the file or folder that an argument named, or None."""
+    place = _place(value, record)
     if place is None:
         return None
     if place in hashes:
@@ -143,21 +146,21 @@ def _stand_in(value, found, hashes):
     return {"content": sorted(h for p, h in hashes.items() if _is_below(p, place))}
 
 
-def _place(value, found):
-    """The file or folder that an argument named when it was opened, or None."""
-    place = found.names.get(opened.key(value))
+def _place(value, record):
+    """Returns the opened file or folder that an argument named, or None."""
+    place = record.names.get(opened.key(value))
     if place is None and isinstance(value, (str, os.PathLike)):
         place = os.path.abspath(os.path.expanduser(value))
-        if place not in found.files:
+        if place not in record.files:
             return None
     return place
 
 
-def _roles(upstream, found, hashes):
-    """What was opened, by the argument that named it, else by its name."""
+def _roles(upstream, record, hashes):
+    """Returns the opened files by the argument that named them, else by their name."""
     places = {}
     for name, value in getattr(upstream, "arguments", {}).items():
-        place = _place(value, found)
+        place = _place(value, record)
         if place is not None:
             places.setdefault(place, name)
     roles = {}
@@ -168,7 +171,7 @@ def _roles(upstream, found, hashes):
             name = os.path.relpath(path, above) if above else os.path.basename(path)
             role = f"{places[above]}/{name}" if above else name
         roles.setdefault(role, []).append(hash_)
-    return {role: "+".join(sorted(set(found))) for role, found in roles.items()}
+    return {role: "+".join(sorted(set(h))) for role, h in roles.items()}
 
 
 def _is_below(path, folder):

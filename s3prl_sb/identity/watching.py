@@ -1,9 +1,9 @@
-"""Which files are opened, whoever opens them.
+"""Observation of all files that a block of code opens.
 
-Python tells of every file that it opens; readers written in C++ and Rust do not, so
-those that torch and safetensors have are watched as well. Modules, libraries and what
-belongs to the system do not count, as they are known by their versions; nor do
-published cards, which are known by what they make.
+Python reports every file that it opens. Readers in C++ and Rust do not, so those of
+torch and safetensors are wrapped. Modules, libraries and system files do not count,
+since they count by version; nor do published cards, which count by the objects they
+build.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,7 +20,7 @@ from s3prl_sb.identity.content import MEMORY
 
 _watching = contextvars.ContextVar("watching", default=None)
 _hooked = []
-#: What Python itself and the libraries consist of.
+#: Folders of Python and of the libraries.
 _LIBRARIES = {
     os.path.realpath(path)
     for path in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
@@ -36,12 +36,12 @@ class Seen:
         self.files = set()
 
     def add(self, path):
-        """Takes a file in, unless it is a library's or the system's.
+        """Adds a file, unless it belongs to a library or to the system.
 
         Arguments
         ---------
         path : object
-            As it was given to whatever opens it.
+            Argument of the function that opens it.
         """
         try:
             real = os.path.realpath(os.fsdecode(path))
@@ -50,12 +50,12 @@ class Seen:
         below = real.startswith
         if real.endswith(_MODULES) or any(below(p + os.sep) for p in _SYSTEM):
             return
-        # A virtual environment may lie in the temporary folder, not the reverse.
+        # A virtual environment may be in the temporary folder, not the reverse.
         if any(below(p + os.sep) for p in _LIBRARIES) or real == os.devnull:
             return
-        # What a published card says stands in the arguments of what it makes.
-        own = [resources.cache_folder() / MEMORY, resources.folder("hparams")]
-        if any(below(os.path.realpath(path)) for path in own):
+        # The arguments of an object hold the content of a published card.
+        ignored = [resources.cache_folder() / MEMORY, resources.folder("hparams")]
+        if any(below(os.path.realpath(path)) for path in ignored):
             return
         if os.path.isfile(real):
             self.files.add(real)
@@ -63,12 +63,12 @@ class Seen:
 
 @contextlib.contextmanager
 def watching():
-    """Sees which files are opened for reading inside, in this thread.
+    """Records the files that this thread opens for reading in a block.
 
     Yields
     ------
     Seen
-        Which fills up.
+        The files opened so far.
 
     Example
     -------
@@ -79,14 +79,14 @@ def watching():
     True
     """
     if not _hooked:
-        sys.addaudithook(_hook)  # for good: a hook cannot be taken away
+        sys.addaudithook(_hook)  # a hook cannot be removed
         _hooked.append(True)
     seen = Seen()
     token = _watching.set(seen)
     try:
         with contextlib.ExitStack() as stack:
             for owner, name in _silent_readers():
-                stack.enter_context(_told(owner, name, seen))
+                stack.enter_context(_reporting(owner, name, seen))
             yield seen
     finally:
         _watching.reset(token)
@@ -105,7 +105,7 @@ def _hook(event, arguments):
 
 
 def _silent_readers():
-    """Functions that open files without Python's knowledge: (owner, name)."""
+    """Yields (owner, name) of functions that open files without Python's hooks."""
     import safetensors
     import safetensors.torch
     import torch
@@ -118,19 +118,19 @@ def _silent_readers():
 
 
 @contextlib.contextmanager
-def _told(owner, name, seen):
-    """A function that, inside, tells which file it opens."""
+def _reporting(owner, name, seen):
+    """Makes a function report the files that it opens, in a block."""
     original = getattr(owner, name, None)
     if original is None:
         yield
         return
     inherited = isinstance(owner, type) and name not in vars(owner)
 
-    def telling(path, *args, **kwargs):
+    def reporting(path, *args, **kwargs):
         seen.add(path)
         return original(path, *args, **kwargs)
 
-    setattr(owner, name, staticmethod(telling) if inherited else telling)
+    setattr(owner, name, staticmethod(reporting) if inherited else reporting)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from s3prl_sb.foreign import INTERFACE, find_class
-from s3prl_sb.foreign.trust import given
+from s3prl_sb.foreign.trust import trusting
 from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
 from s3prl_sb.inference.reading import WHAT, read
@@ -42,7 +42,7 @@ def load(folder, trust=False, **kwargs):
         If it would run code and is not trusted.
     """
     folder = Path(folder)
-    with given(trust):
+    with trusting(trust):
         return _load(folder, **kwargs)
 
 

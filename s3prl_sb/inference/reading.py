@@ -10,7 +10,7 @@ from pathlib import Path
 
 from s3prl_sb.brains.checkpointer import load_trained
 from s3prl_sb.foreign import KINDS, Document, with_own_names
-from s3prl_sb.foreign.trust import given, require
+from s3prl_sb.foreign.trust import require, trusting
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.inference.exporting import pretrainer
@@ -65,7 +65,7 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
     overrides = {"export_folder": str(folder), **_overrides(overrides)}
     code = folder if code is None else code
     asks = asks or path  # of a run, which is exported to a place of no name
-    with naming(asks, WHAT), given(trust):
+    with naming(asks, WHAT), trusting(trust):
         foreign = _foreign(entries, code)
         if foreign:
             require(asks, foreign)

@@ -1,18 +1,18 @@
-"""Python files of one's own, loaded by their path.
+"""User-defined Python files, loaded by their path.
 
-A file is loaded as a module of a package made for it, whose name says where the
-file lies and holds a hash of its text and of all that it imports beside it::
+A file becomes a module of a package that is created for it. The name of the package
+has the path of the file and a hash of its source and of all that it imports from its
+folder::
 
     s3prl_sb.own.<folder and file>_<hash>.my_upstream
 
-So files of one name lie side by side, a changed file is another module, and what
-has not changed is loaded once. ``sys.path`` has no part in it. Within its folder a
-file imports what lies beside it as a script does (``import layers``) or as a member
-of a package does (``from .layers import Layer``), and this goes before anything
-installed; elsewhere nothing is changed. A spawned process finds the classes by the
-names of their modules alone.
+So files with the same name can coexist, a changed file is another module, and an
+unchanged one is loaded once. ``sys.path`` is not used. A file imports its neighbours
+like a script (``import layers``) or like a module of a package
+(``from .layers import Layer``), and these precede installed modules; other imports are
+unchanged. A spawned process finds the classes by the names of their modules.
 
-Nothing here asks whether a file may be run: who calls it does, see
+This package does not check whether a file may be run: its callers do, see
 :mod:`s3prl_sb.foreign.trust`.
 
 Authors
@@ -47,5 +47,5 @@ __all__ = [
     "plain_names",
 ]
 
-#: What loads code changes none, see :mod:`s3prl_sb.identity.code`.
+#: Results do not depend on the loader, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False

@@ -1,6 +1,4 @@
-"""Which files of a folder a file imports, and imports of them made relative.
-
-Both are read from the text; nothing is run.
+"""Analysis and rewriting of the imports of a file from its folder, without running it.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,21 +7,23 @@ Authors
 import ast
 from pathlib import Path
 
+from s3prl_sb.identity.code import module_file
+
 
 def find(folder, name):
-    """The file of a module of a folder.
+    """Returns the file of a module of a folder.
 
     Arguments
     ---------
     folder : pathlib.Path
         The folder.
     name : str
-        Dotted, as one would import it in a script of that folder.
+        Dotted name, as in an import of a script of that folder.
 
     Returns
     -------
     pathlib.Path or None
-        ``a/b.py`` or ``a/b/__init__.py`` for "a.b"; None: there is none.
+        ``a/b.py`` or ``a/b/__init__.py`` for "a.b"; None if there is no such file.
 
     Example
     -------
@@ -34,29 +34,25 @@ def find(folder, name):
     """
     if not all(part.isidentifier() for part in name.split(".")):
         return None
-    path = Path(folder, *name.split("."))
-    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-        if file.is_file():
-            return file
-    return None
+    return module_file(Path(folder), name)
 
 
 def closure(folder, name):
-    """The files that a module of a folder consists of.
+    """Returns the files that a module of a folder consists of.
 
     Arguments
     ---------
     folder : pathlib.Path
         The folder.
     name : str
-        Of the module, see :func:`find`.
+        Name of the module, see :func:`find`.
 
     Returns
     -------
     dict
-        Of each file in the folder that it imports, at any depth and also within
-        functions, and of its own: the name of the module to (pathlib.Path, bytes). A
-        file that is not Python counts, what it imports does not.
+        Names of modules to (pathlib.Path, bytes): the module itself, and all that it
+        imports from the folder, at any depth and also within functions. Files with
+        syntax errors are included without their imports.
 
     Example
     -------
@@ -64,38 +60,38 @@ def closure(folder, name):
     >>> sorted(closure(Path(s3prl_sb.__file__).parent, "own.closure"))
     ['own', 'own.closure']
     """
-    found, left = {}, [name]
+    files, left = {}, [name]
     while left:
         name = left.pop()
-        file = None if name in found else find(folder, name)
+        file = None if name in files else find(folder, name)
         if file is None:
             continue
         text = file.read_bytes()
-        found[name] = file, text
+        files[name] = file, text
         left += [name.rpartition(".")[0]] if "." in name else []
         try:
             tree = ast.parse(text, file)
-        except (SyntaxError, ValueError):  # whoever runs it will say so
+        except (SyntaxError, ValueError):  # reported when it is run
             continue
         scope = _Scope(folder, name, file.name == "__init__.py")
         for node in ast.walk(tree):
             left += scope.imported(node)
-    return dict(sorted(found.items()))
+    return dict(sorted(files.items()))
 
 
 def relative(text, folder, name, file):
-    """The syntax tree of a file whose imports of its folder are relative.
+    """Parses a file, and makes the imports from its folder relative.
 
     Arguments
     ---------
     text : bytes
-        Of the file.
+        Content of the file.
     folder : pathlib.Path
         The folder.
     name : str
-        Of the module in it.
+        Name of the module in the folder.
     file : pathlib.Path
-        Its path.
+        Path of the file.
 
     Returns
     -------
@@ -104,7 +100,7 @@ def relative(text, folder, name, file):
     Raises
     ------
     SyntaxError
-        If it is not Python.
+        If it is not valid Python.
 
     Example
     -------
@@ -121,7 +117,17 @@ def relative(text, folder, name, file):
 
 
 class _Scope:
-    """The names that a module can import from its folder."""
+    """The names that a module can import from its folder.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        The folder.
+    name : str
+        Name of the module.
+    is_package : bool
+        Whether it is an ``__init__.py``.
+    """
 
     def __init__(self, folder, name, is_package):
         self.folder = folder
@@ -129,15 +135,15 @@ class _Scope:
         self.itself = None if is_package else name
 
     def is_beside(self, name):
-        """Whether a dotted name is of the folder, and not the module itself: that
-        ``random.py`` imports ``random`` means another one."""
+        """Returns whether a name belongs to the folder, and not to the module itself:
+        an import of ``random`` in ``random.py`` means the installed one."""
         top = name.partition(".")[0]
         if top == self.itself:
             return False
         return bool(find(self.folder, top) or find(self.folder, name))
 
     def is_own_from(self, node):
-        """Whether ``from … import …`` is of the folder, by its absolute name."""
+        """Returns whether an absolute ``from … import …`` means the folder."""
         if node.level or not node.module:
             return False
         return self.is_beside(node.module) or any(
@@ -147,7 +153,7 @@ class _Scope:
         )
 
     def imported(self, node):
-        """Names of modules of the folder that a statement may import."""
+        """Returns the names of modules of the folder that a statement may import."""
         names = []
         if isinstance(node, ast.Import):
             names = [a.name for a in node.names if self.is_beside(a.name)]
@@ -168,7 +174,7 @@ class _Scope:
 
 
 class _Relative(ast.NodeTransformer):
-    """Makes imports of the folder relative to the package that stands for it."""
+    """Transformer that makes imports from the folder relative to its package."""
 
     def __init__(self, scope):
         self.scope, self.level = scope, len(scope.parents) + 1
@@ -184,7 +190,7 @@ class _Relative(ast.NodeTransformer):
                 names = [ast.alias(last, alias.asname)]
                 statements.append(ast.ImportFrom(parent or None, names, self.level))
                 continue
-            # import a.b binds a, in which b is then.
+            # import a.b binds a, which then has the attribute b.
             names = [ast.alias(last, alias.name.partition(".")[0])]
             statements.append(ast.ImportFrom(parent, names, self.level))
             names = [ast.alias(alias.name.partition(".")[0], None)]

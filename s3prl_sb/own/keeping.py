@@ -1,4 +1,4 @@
-"""Own code kept beside the file that names it: a run, an export, a conversion.
+"""Copies of user-defined code next to a run, an export or a converted checkpoint.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,16 +18,16 @@ def copy(folder, name, destination):
     Arguments
     ---------
     folder : pathlib.Path
-        Where it lies.
+        Folder of the module.
     name : str
-        Of the module, dotted.
+        Dotted name of the module.
     destination : pathlib.Path
-        A folder, for the same tree.
+        Folder of the copies, which keeps the structure.
 
     Returns
     -------
     list of pathlib.Path
-        The copies; what was there under these names is replaced.
+        The copies; existing files are replaced.
 
     Example
     -------
@@ -57,8 +57,8 @@ def _write(path, text):
 
 
 def keep(file):
-    """Makes a YAML file one that can be moved: the modules that it names as they are
-    loaded in this process are copied beside it, and named as their author does.
+    """Makes a YAML file independent of this process: copies the user-defined modules
+    that it names next to it, and restores the names that their authors use.
 
     Arguments
     ---------

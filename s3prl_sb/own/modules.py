@@ -1,4 +1,4 @@
-"""Modules of one's own files, by names that tell where they lie.
+"""Modules of user-defined files, whose names encode the paths of the files.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,12 +19,12 @@ from s3prl_sb.own.closure import closure, find, relative
 PREFIX = __name__.rpartition(".")[0]
 _LABEL = re.compile(r"f([0-9a-f]+)_([0-9a-f]{16})")
 _NAME = re.compile(re.escape(PREFIX) + r"\.f[0-9a-f]+_[0-9a-f]{16}\.")
-#: Of each package: the folder and the files it was made of.
+#: Labels of packages to their folder and files.
 _PACKAGES = {}
 
 
 class OwnCodeError(UserError, ImportError):
-    """A file of one's own that cannot be loaded: which, where, and why."""
+    """A user-defined file that cannot be loaded; names the file, line and reason."""
 
 
 def load(path):
@@ -33,18 +33,18 @@ def load(path):
     Arguments
     ---------
     path : str or pathlib.Path
-        The file. What lies beside it can be imported in it.
+        The file, which can import its neighbours.
 
     Returns
     -------
     module
-        The same one, as long as neither the file nor one that it imports from its
-        folder has changed.
+        The same module, as long as neither the file nor one that it imports from its
+        folder changes.
 
     Raises
     ------
     OwnCodeError
-        That names the file and the line at fault.
+        If it cannot be loaded; names the file and the line.
 
     Example
     -------
@@ -52,13 +52,13 @@ def load(path):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "layers.py").write_text("SIZE = 3")
     ...     _ = Path(folder, "mine.py").write_text("from layers import SIZE")
-    ...     found = load(folder + "/mine.py")
+    ...     mine = load(folder + "/mine.py")
     ...     again = load(folder + "/mine.py")
-    >>> found.SIZE, again is found, "layers" in sys.modules
+    >>> mine.SIZE, again is mine, "layers" in sys.modules
     (3, True, False)
     """
     path = Path(path)
-    path = path.parent.resolve() / path.name  # of a link, what lies beside it
+    path = path.parent.resolve() / path.name  # a link has its own neighbours
     if not path.is_file():
         raise OwnCodeError(f"There is no file '{path}'.")
     if path.suffix != ".py" or not path.stem.isidentifier():
@@ -77,7 +77,7 @@ def module(folder, name):
     folder : str or pathlib.Path
         The folder.
     name : str
-        Dotted, as in a script of that folder.
+        Dotted name, as in an import of a script of that folder.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def module(folder, name):
     Raises
     ------
     OwnCodeError
-        As for :func:`load`.
+        If it cannot be loaded; see :func:`load`.
     """
     folder = Path(folder).resolve()
     label = _label(folder, name)
@@ -94,24 +94,24 @@ def module(folder, name):
 
 
 def attribute(folder, name):
-    """What a dotted name stands for in a folder, such as a class.
+    """Returns an object of a module of a folder, such as a class.
 
     Arguments
     ---------
     folder : str or pathlib.Path
         The folder.
     name : str
-        Of a module in it and of something in that: "my_upstream.MyUpstream".
+        Dotted name of a module and of its attribute: "my_upstream.MyUpstream".
 
     Returns
     -------
     object or None
-        None: there is no such module in the folder.
+        None if the folder has no such module.
 
     Raises
     ------
     OwnCodeError
-        If the module cannot be loaded or has nothing of this name.
+        If the module cannot be loaded or has no such attribute.
 
     Example
     -------
@@ -121,40 +121,40 @@ def attribute(folder, name):
     ...     attribute(folder, "mine.Mine").size, attribute(folder, "other.Mine")
     (3, None)
     """
-    found = place(folder, name)
-    if found is None:
+    module_name = place(folder, name)
+    if module_name is None:
         return None
-    value = loaded = module(folder, found)
-    for part in name[len(found) + 1 :].split("."):
+    value = loaded = module(folder, module_name)
+    for part in name[len(module_name) + 1 :].split("."):
         try:
             value = getattr(value, part)
         except AttributeError:
-            known = [
+            names = [
                 key
                 for key, other in vars(loaded).items()
                 if getattr(other, "__module__", None) == loaded.__name__
             ]
             raise OwnCodeError(
-                f"'{loaded.__file__}' has no '{name[len(found) + 1 :]}'. It has: "
-                f"{', '.join(known) or 'nothing'}."
+                f"'{loaded.__file__}' has no '{name[len(module_name) + 1 :]}'. It has: "
+                f"{', '.join(names) or 'nothing'}."
             ) from None
     return value
 
 
 def place(folder, name):
-    """The module that a dotted name belongs to.
+    """Returns the name of the module of a dotted name.
 
     Arguments
     ---------
     folder : str or pathlib.Path
         The folder.
     name : str
-        As for :func:`attribute`.
+        See :func:`attribute`.
 
     Returns
     -------
     str or None
-        The name of the module; None: none of the folder.
+        Name of the module; None if it is not in the folder.
     """
     parts = str(name).split(".")
     for length in range(len(parts) - 1, 0, -1):
@@ -164,12 +164,12 @@ def place(folder, name):
 
 
 def plain_name(kind):
-    """The dotted name of a class as its author would write it.
+    """Returns the dotted name of a class as its author writes it.
 
     Arguments
     ---------
     kind : type
-        Of one's own or any other.
+        Any class, user-defined or not.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def plain_name(kind):
 
 
 def plain_names(text):
-    """A text with the names of modules as their authors would write them.
+    """Restores the names of modules in a text to those that their authors write.
 
     Arguments
     ---------
@@ -204,30 +204,30 @@ def plain_names(text):
 
 
 def loaded_from(text):
-    """The modules of one's own whose names are in a text.
+    """Returns the user-defined modules whose names are in a text.
 
     Arguments
     ---------
     text : str
-        With names as :func:`load` gives them.
+        Text with names of loaded modules, see :func:`load`.
 
     Returns
     -------
     list of (pathlib.Path, str)
-        The folder and the name of each in it, as for :func:`module`.
+        Folder and name of each module, see :func:`module`.
     """
     labels = dict.fromkeys(re.findall(rf"{re.escape(PREFIX)}\.(f\w+)\.", text))
     return [_decoded(label) for label in labels if label in _PACKAGES]
 
 
 def _decoded(label):
-    """The folder and the module that the name of a package tells of."""
+    """Returns the folder and the module that the label of a package encodes."""
     folder, _, name = bytes.fromhex(_LABEL.fullmatch(label)[1]).partition(b"\0")
     return Path(os.fsdecode(folder)), name.decode()
 
 
 def _label(folder, name):
-    """The name of the package of a module, which is known from now on."""
+    """Returns the label of the package of a module, and registers the package."""
     files = closure(folder, name)
     if name not in files:
         raise OwnCodeError(f"There is no module '{name}' in '{folder}'.")
@@ -249,7 +249,7 @@ def _imported(name, folder):
         file = error.filename or find(folder, name.split(".", 3)[-1])
         line = f", line {error.lineno}" if error.lineno else ""
         raise OwnCodeError(f"'{file}'{line}: {error.msg}.") from error
-    except (Exception, SystemExit) as error:  # a module may raise anything
+    except (Exception, SystemExit) as error:  # modules may raise anything
         import traceback
 
         frames = traceback.extract_tb(error.__traceback__)
@@ -263,7 +263,7 @@ def _imported(name, folder):
 
 
 class _Finder:
-    """Finds what lies in ``s3prl_sb.own`` by its name."""
+    """Finder of the modules in ``s3prl_sb.own``."""
 
     def find_spec(self, fullname, path=None, target=None):
         if not fullname.startswith(f"{PREFIX}.f"):
@@ -272,7 +272,7 @@ class _Finder:
         if _LABEL.fullmatch(label) is None:
             return None
         if label not in _PACKAGES:
-            self._known_to_parent(label)
+            self._register_from_parent(label)
         folder, files = _PACKAGES[label]
         if not name:
             spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
@@ -295,8 +295,8 @@ class _Finder:
         )
 
     @staticmethod
-    def _known_to_parent(label):
-        """In a process that another has spawned: what that one has loaded."""
+    def _register_from_parent(label):
+        """Registers a package that the parent of a spawned process has loaded."""
         if not _is_child():
             raise ImportError(f"{PREFIX}.{label} was not loaded by this program")
         folder, name = _decoded(label)
@@ -308,21 +308,21 @@ class _Finder:
 
 
 def _is_child():
-    """Whether this process was begun by another's multiprocessing, which also is when
-    it reads what to do: then it does not know its parent yet."""
+    """Returns whether multiprocessing started this process. While it unpickles its
+    task, it does not know its parent yet, but its command line shows it."""
     import multiprocessing
 
-    begun = " ".join(sys.orig_argv)
+    command = " ".join(sys.orig_argv)
     return (
         multiprocessing.parent_process() is not None
-        or "--multiprocessing-fork" in begun
-        or "multiprocessing.forkserver" in begun
+        or "--multiprocessing-fork" in command
+        or "multiprocessing.forkserver" in command
     )
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Runs the text that the name of the package tells of, whatever a cache of
-    compiled files holds: such a cache goes by times."""
+    """Loader that runs the source whose hash the package's name has, and ignores
+    caches of compiled files, which depend on times of change."""
 
     def __init__(self, fullname, file, folder, name, text):
         super().__init__(fullname, str(file))
@@ -340,6 +340,5 @@ def _install():
         sys.meta_path.insert(0, _Finder())
 
 
-# Or a spawned process could not find the classes that it is sent: only this package
-# is imported there before.
+# A spawned process imports only this package before it unpickles classes.
 _install()

@@ -1,1 +1,1 @@
-"""Child processes, the folder that a run occupies, Ctrl-C."""
+"""Child processes, locks on the folders of a run, Ctrl-C."""

@@ -1,9 +1,9 @@
-"""Child processes that end with their parent, however it ends.
+"""Child processes that end with their parent, also if it is killed.
 
-A parent holds a :class:`Leash`: the writing end of a pipe. When it lets go, on purpose,
-after an error or because it was killed with -9, the reading end is at its end, and who
-waits there ends. On Linux the kernel besides kills a child together with its parent.
-Nothing but the standard library is imported.
+A parent holds a :class:`Leash`: the writing end of a pipe. When it is closed, on
+purpose, after an error or by ``kill -9``, the children that wait at the reading end
+exit. On Linux the kernel also kills a child together with its parent. Only the standard
+library is imported.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,18 +16,18 @@ import sys
 import threading
 import time
 
-PAUSE = 0.5  # seconds between two looks for the parent
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
+PAUSE = 0.5  # seconds between two checks for the parent
+_PR_SET_PDEATHSIG = 1  # see prctl(2)
 _WATCHER = "looks after the parent"
 
 
 class Leash:
-    """What the children of a block of code hang on.
+    """Pipe that ends the children of a block of code.
 
     Arguments
     ---------
     context : multiprocessing.context.BaseContext
-        That starts them by "spawn": a fork would hold the wrong end too.
+        Context with the start method "spawn": a fork would also hold the writing end.
 
     Example
     -------
@@ -38,7 +38,7 @@ class Leash:
     """
 
     def __init__(self, context):
-        #: Given to each child, which calls :func:`follow` with it.
+        #: Reading end, with which each child calls :func:`follow`.
         self.end, self._held = context.Pipe(duplex=False)
 
     def __enter__(self):
@@ -50,14 +50,14 @@ class Leash:
 
 
 def follow(end):
-    """Ends this process when the parent lets go of its leash.
+    """Ends this process when the parent closes its leash.
 
-    Ctrl-C is the parent's business: it goes to all processes of a terminal.
+    Ignores Ctrl-C, which reaches all processes of a terminal: the parent handles it.
 
     Arguments
     ---------
     end : multiprocessing.connection.Connection
-        The end of a :class:`Leash`.
+        Reading end of a :class:`Leash`.
     """
     import multiprocessing
 
@@ -75,14 +75,14 @@ def _wait(end):
 
 
 def die_with(parent):
-    """Has Linux kill this process when its parent ends.
+    """Makes Linux kill this process when its parent ends.
 
-    More exactly: when the thread ends that has started it.
+    More precisely, when the thread that started it ends.
 
     Arguments
     ---------
     parent : int
-        The parent's number: it may have ended before.
+        Process id of the parent. This process exits if the parent has ended already.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -91,9 +91,9 @@ def die_with(parent):
 
 
 def look_after_parent():
-    """Ends this process within a second after its parent, whoever that is.
+    """Ends this process within a second after its parent.
 
-    For children that others start, by a thread that need not live as long as they.
+    For children of other programs, whose starting thread may end before them.
     """
     if any(thread.name == _WATCHER for thread in threading.enumerate()):
         return
@@ -108,16 +108,16 @@ def look_after_parent():
 
 
 def start_worker(then, number):
-    """Begins a worker of a DataLoader, which ends with its parent.
+    """Initializes a worker of a DataLoader, so that it ends with its parent.
 
     Arguments
     ---------
     then : callable or None
-        The ``worker_init_fn`` that it would have had.
+        The ``worker_init_fn`` to call afterwards.
     number : int
-        The worker's.
+        Number of the worker.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     look_after_parent()
     if then is not None:
         then(number)

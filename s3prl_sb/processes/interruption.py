@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal that ends a job: one line, and how to go on.
+"""Handling of Ctrl-C and SIGTERM: one line that says how to resume.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,26 +10,26 @@ import signal
 import sys
 import threading
 
-#: Nothing depends on how something ends, see :mod:`s3prl_sb.identity.code`.
+#: Results do not depend on this module, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
-#: Verbs that, begun again, go on from where they were.
+#: Verbs that resume when they are started again.
 RESUMES = {"superb", "extract", "download", "run"}
-#: Those that begin anew, and leave nothing half done.
+#: Verbs that start from the beginning, and leave no partial output.
 AGAIN = {"convert", "export", "toy"}
-#: What Ctrl-C calls while a recipe imports what it needs.
+#: Name of the handler of Ctrl-C while a recipe imports its modules.
 STARTING = "end_of_start"
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: of a batch system, of ``kill``, of a machine that is shut down."""
+    """SIGTERM from a batch system, ``kill`` or a shutdown."""
 
 
 def heed():
-    """Lets SIGTERM end this process as Ctrl-C does: in order, with a message.
+    """Makes SIGTERM end this process like Ctrl-C, with a message.
 
-    Where somebody else has a way with the signal already, that one stays; but what
-    :mod:`s3prl_sb.startup.starting` does with Ctrl-C ends here.
+    Keeps another handler of SIGTERM, but removes that of
+    :mod:`s3prl_sb.startup.starting` for Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -40,17 +40,17 @@ def heed():
 
 
 def _terminate(number, frame):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one has no effect
     raise Terminated
 
 
 def status(error):
-    """The exit status after an interruption, as shells count.
+    """Returns the exit status after an interruption, as shells define it.
 
     Arguments
     ---------
     error : KeyboardInterrupt
-        What came.
+        The interruption.
 
     Returns
     -------
@@ -65,16 +65,16 @@ def status(error):
 
 
 def words(error, command, verb="run"):
-    """What an interruption is answered with.
+    """Returns the message after an interruption.
 
     Arguments
     ---------
     error : KeyboardInterrupt
-        What came.
+        The interruption.
     command : list of str
         The command that was interrupted.
     verb : str
-        Of the console script.
+        Verb of the console script.
 
     Returns
     -------
@@ -93,12 +93,12 @@ def words(error, command, verb="run"):
 
 
 def command(argv=None):
-    """The command that this process was started by, as a person would type it.
+    """Returns the command that started this process, as a user would type it.
 
     Arguments
     ---------
     argv : list of str, optional
-        Default: ``sys.argv``.
+        Command line; default: ``sys.argv``.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def command(argv=None):
     ['python', 'train.py', 'hparams/train.yaml']
     """
     script, *rest = sys.argv if argv is None else argv
-    if os.path.isabs(script):  # as `s3prl-sb run` becomes it
+    if os.path.isabs(script):  # `s3prl-sb run` starts it by its absolute path
         from s3prl_sb import resources
 
         for name, folder in resources.recipes().items():

@@ -1,4 +1,4 @@
-"""A run has its folders for itself, and ends with who has started it.
+"""Exclusive use of the folders of a run, until its processes end.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,38 +12,39 @@ from s3prl_sb.storage import locks, parts
 
 
 def begin(*folders):
-    """Keeps other runs out of folders, until all processes of this one have ended.
+    """Locks folders against other runs, until all processes of this run have ended.
 
     Arguments
     ---------
     *folders : str
-        Made if need be. One that lies in another of them needs no lock of its own.
+        Folders; they are created if they do not exist. The lock of a folder also
+        covers the folders in it.
 
     Raises
     ------
     s3prl_sb.storage.locks.OccupiedError
-        In all processes of this run, if another one works there.
+        In all processes of this run, if another run uses one of them.
     """
     import torch
     from speechbrain.utils.distributed import if_main_process
 
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun's: it may be killed
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun may be killed
         children.look_after_parent()
-    said = [None]
-    if if_main_process():  # one for all
+    message = [None]
+    if if_main_process():  # it locks for all processes
         try:
             for folder in _outer(folders):
                 locks.occupy(folder)
                 parts.clear(folder)
         except locks.OccupiedError as error:
-            said = [str(error)]
+            message = [str(error)]
     if torch.distributed.is_initialized():
-        torch.distributed.broadcast_object_list(said)
-    if said[0]:
-        raise locks.OccupiedError(said[0])
+        torch.distributed.broadcast_object_list(message)
+    if message[0]:
+        raise locks.OccupiedError(message[0])
 
 
 def _outer(folders):
-    """Absolute, without what lies in another one."""
+    """Returns the absolute folders, without those inside another one."""
     paths = {Path(os.path.realpath(folder)) for folder in folders}
     return sorted(path for path in paths if not paths & set(path.parents))

@@ -1,1 +1,1 @@
-"""Finished runs: what they measured, as a table."""
+"""Finished runs: their results, and a table of them."""

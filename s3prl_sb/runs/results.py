@@ -1,4 +1,4 @@
-"""Finished runs by their results.json: what they measured, what tells them apart.
+"""Results of finished runs, read from results.json, and how runs differ.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,63 +17,63 @@ from s3prl_sb.terminal import quantities
 
 RESULTS = "results.json"
 WHAT = "the results of a run"
-#: What a run is told by, where it differs: the section of results.json that has it.
+#: Properties that may distinguish runs, and their section of results.json.
 FACTS = {"trained": "upstream_model", "precision": "training", "processes": "training"}
 SECTIONS = "metrics settings defaults protocol identity upstream_model training".split()
-#: Parts of an identity, and how an upstream is used that they always differ with.
+#: Parts of an identity, and the properties of the upstream that always change them.
 GOES_WITH = {"upstream": ("trained", "adapter"), "weights": ("adapter",)}
-NULL = "null"  # a value, where None is that there is none
-#: What is told of every run, or by one of FACTS.
+NULL = "null"  # the value null, whereas None means that there is no value
+#: Properties that every row shows, or one of FACTS.
 SHOWN = ("upstream", "seed", "lr", "total_steps", "freeze", "upstream_model.freeze")
 
 
-def find(folders, failed):
-    """The results of the runs in some folders.
+def find_runs(folders, failed):
+    """Returns the results of the runs in folders.
 
-    What ``--debug`` has left is none, and a fold that a summary counts is in it. What
-    is hidden, such as a folder that is half written, is not looked into.
+    Skips runs of ``--debug``, folds that a summary includes, and hidden folders, such
+    as unfinished ones.
 
     Arguments
     ---------
     folders : list of str
-        Searched at any depth; links are not followed.
+        Folders to search at any depth, without following links.
     failed : callable
-        Takes the error of each file or folder that cannot be read.
+        Called with the error of each file or folder that cannot be read.
 
     Returns
     -------
     list of dict
-        As results.json has them, with ``folder``.
+        Content of each results.json, with ``folder``.
     """
-    found, inside = {}, set()
+    runs, inside = {}, set()
     for path in dict.fromkeys(
         path for folder in folders for path in _files(folder, failed)
     ):
-        place = path.parent.resolve()  # given twice, or by another name
-        if place in found:
+        place = path.parent.resolve()  # a folder may be named twice
+        if place in runs:
             continue
         try:
-            found[place] = run = _read(path)
+            runs[place] = run = _read(path)
         except UserError as error:
             failed(error)
             continue
         inside |= {place / fold["folder"] for fold in run.get("folds") or ()}
-    return [run for place, run in found.items() if place not in inside]
+    return [run for place, run in runs.items() if place not in inside]
 
 
 def _files(folder, failed):
-    """The results.json below a folder, in order."""
+    """Returns the paths of results.json below a folder, in order."""
 
     def unreadable(error):
         if isinstance(error, FileNotFoundError) and Path(folder).is_dir():
-            return  # gone while this looks around
+            return  # deleted during the search
         failed(FileError(f"'{error.filename}' cannot be read: {error.strerror}."))
 
-    found = []
+    paths = []
     for place, inner, files in os.walk(folder, onerror=unreadable):
         inner[:] = [name for name in inner if name != "debug" and name[0] != "."]
-        found += [Path(place, RESULTS)] if RESULTS in files else []
-    return sorted(found)
+        paths += [Path(place, RESULTS)] if RESULTS in files else []
+    return sorted(paths)
 
 
 def _read(path):
@@ -92,19 +92,19 @@ def _read(path):
             if not isinstance(value, int | float):
                 raise ValueError(f"its '{name}' is no number")
         run = {**run, "folder": str(path.parent)}
-        # Whatever else may be wrong with it is found by looking at it.
-        told_of(run), goodness(run), differences([run])
+        # Using the results once reveals all other faults.
+        summary(run), goodness(run), differences([run])
         [fold["folder"] for fold in run.get("folds") or ()]
     return run
 
 
-def measured(run):
-    """The metrics of the test set that stand for a run.
+def main_metrics(run):
+    """Returns the main metrics of the test set of a run.
 
     Arguments
     ---------
     run : dict
-        From :func:`find`.
+        From :func:`find_runs`.
 
     Returns
     -------
@@ -116,57 +116,56 @@ def measured(run):
     -------
     >>> chosen = {"metric": "accuracy", "highest": True}
     >>> run = {"task": "SUPERB/KS", "chosen_by": chosen, "metrics": {"accuracy": 0.5}}
-    >>> measured(run)
+    >>> main_metrics(run)
     [('accuracy', 50.0, None, 2, '%')]
     """
-    found, numbers = [], run["metrics"]
+    metrics, numbers = [], run["metrics"]
     for metric in metrics_of(run["task"]):
         if metric.key in numbers:
             values = [numbers[metric.key], numbers.get(f"{metric.key}_std")]
             scaled = [None if v is None else v * metric.scale for v in values]
-            found.append((metric.key, *scaled, metric.digits, metric.unit))
-    if not found:  # of a task of one's own: in the unit that it has
+            metrics.append((metric.key, *scaled, metric.digits, metric.unit))
+    if not metrics:  # a user-defined task: the number without a unit
         key = run["chosen_by"]["metric"]
-        found = [(key, numbers[key], numbers.get(f"{key}_std"), 4, "")]
-    return found
+        metrics = [(key, numbers[key], numbers.get(f"{key}_std"), 4, "")]
+    return metrics
 
 
 def goodness(run):
-    """How good a run is, the lower the better, within its task.
+    """Returns a sort key of the runs of a task, lower for better runs.
 
     Arguments
     ---------
     run : dict
-        From :func:`find`.
+        From :func:`find_runs`.
 
     Returns
     -------
     float
     """
-    name, value, *_ = measured(run)[0]
-    known = metrics_of(run["task"])
-    highest = {metric.key: metric.higher for metric in known}
+    name, value, *_ = main_metrics(run)[0]
+    highest = {metric.key: metric.higher for metric in metrics_of(run["task"])}
     higher = highest.get(name, run["chosen_by"]["highest"])
     if math.isnan(value):  # worse than any number
         return math.inf
     return -value if higher else value
 
 
-def told_of(run):
-    """What is told of every run.
+def summary(run):
+    """Returns the columns that every run has.
 
     Arguments
     ---------
     run : dict
-        From :func:`find`.
+        From :func:`find_runs`.
 
     Returns
     -------
     dict
-        Text, or numbers as they are.
+        Names to texts or numbers.
     """
     texts = []
-    for name, value, spread, digits, unit in measured(run):
+    for name, value, spread, digits, unit in main_metrics(run):
         text = f"{name} {value:.{digits}f}"
         text += "" if spread is None else f" ± {spread:.{digits}f}"
         texts.append(f"{text} {unit}".rstrip())
@@ -184,7 +183,7 @@ def told_of(run):
 
 
 def _protocol(run):
-    """Whether it is that of the recipe, or how it is not."""
+    """Returns whether a run followed the protocol, or its departures."""
     judged = run.get("protocol") or {}
     if judged.get("followed") is None:
         return ""
@@ -194,27 +193,27 @@ def _protocol(run):
 
 
 def differences(runs):
-    """What tells runs of the same task from each other.
+    """Returns the properties in which runs of the same task differ.
 
     Arguments
     ---------
     runs : list of dict
-        From :func:`find`.
+        From :func:`find_runs`.
 
     Returns
     -------
     dict
-        Names to the values of all runs; None where it is not known, nothing where
-        neither the run nor its recipe has any.
+        Names to the values of all runs: None if unknown, an empty text if neither
+        the run nor its recipe has a value.
     """
-    known = [_known(run) for run in runs]
+    properties = [_properties(run) for run in runs]
     defaults = {}
-    for run in runs:  # of a task, as its recipe has them
+    for run in runs:  # by task, from its recipe
         defaults.setdefault(run["task"], {}).update(run.get("defaults") or {})
-    found = {}
-    for name in dict.fromkeys(name for values in known for name in values):
+    columns = {}
+    for name in dict.fromkeys(name for values in properties for name in values):
         column = []
-        for run, values in zip(runs, known):
+        for run, values in zip(runs, properties):
             value = values.get(name)
             if value is None and run.get("settings") is not None:
                 value = defaults[run["task"]].get(name)
@@ -222,50 +221,53 @@ def differences(runs):
                 value = NULL if name in run["settings"] else value  # turned off
             column.append(value)
         if _differs([run["task"] for run in runs], column):
-            found[name.removeprefix("upstream_model.")] = column
-    # What is called the same and is not.
-    kinds = [(r["task"], r["upstream"], v.get("corpus")) for r, v in zip(runs, known)]
+            columns[name.removeprefix("upstream_model.")] = column
+    # Upstreams and corpora of the same name may differ.
+    kinds = [
+        (run["task"], run["upstream"], values.get("corpus"))
+        for run, values in zip(runs, properties)
+    ]
     marks = [run.get("identity") or {} for run in runs]
     for name in dict.fromkeys(name for values in marks for name in values):
-        own = [(*kind, *_use(run, name)) for kind, run in zip(kinds, runs)]
+        groups = [(*kind, *_use(run, name)) for kind, run in zip(kinds, runs)]
         column = [_mark(values.get(name)) for values in marks]
-        if _differs(own, column):
-            found["upstream identity" if name == "upstream" else name] = column
-    return found
+        if _differs(groups, column):
+            columns["upstream identity" if name == "upstream" else name] = column
+    return columns
 
 
 def _use(run, name):
-    """What a part of an identity goes with, and other columns show."""
-    about = run.get("upstream_model") or {}
-    return [json.dumps(about.get(other)) for other in GOES_WITH.get(name, ())]
+    """Returns the properties that change a part of an identity, and have columns."""
+    model = run.get("upstream_model") or {}
+    return [json.dumps(model.get(other)) for other in GOES_WITH.get(name, ())]
 
 
 def _mark(value):
-    """Eight characters of a hash, or of whatever else says what something is."""
+    """Returns eight characters of a hash, or of the hash of other values."""
     if value is None or isinstance(value, str):
         return value and value[:8]
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _known(run):
-    """All that a run may be told from others by, and that no other column shows."""
+def _properties(run):
+    """Returns the properties that may distinguish a run and have no other column."""
     judged, values = run.get("protocol") or {}, {}
     for name, section in FACTS.items():
         values[name] = (run.get(section) or {}).get(name)
     values["lr"] = run.get("lr")
     departs = judged.get("settings") or {}
-    # Which model it is departs from no protocol.
+    # The choice of the model is not a departure from the protocol.
     model = run.get("settings") or {}
     model = {k: v for k, v in model.items() if k.startswith("upstream_model.")}
-    told = (*SHOWN, *FACTS)
-    values.update({k: v for k, v in {**departs, **model}.items() if k not in told})
+    shown = (*SHOWN, *FACTS)
+    values.update({k: v for k, v in {**departs, **model}.items() if k not in shown})
     values["corpus"] = judged.get("corpus")
     return values
 
 
 def _differs(kinds, column):
-    """Whether runs of one kind differ in a column, as far as it is known."""
+    """Returns whether runs of one kind have different values in a column."""
     seen = {}
     for kind, value in zip(kinds, column):
         if value is not None:

@@ -1,4 +1,4 @@
-"""``s3prl-sb results``: a row for each finished run, and what tells them apart.
+"""``s3prl-sb results``: a row for each finished run, with the differences of runs.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,26 +11,26 @@ import sys
 from s3prl_sb.runs.results import (
     RESULTS,
     differences,
-    find,
+    find_runs,
     goodness,
-    measured,
-    told_of,
+    main_metrics,
+    summary,
 )
 from s3prl_sb.runs.tasks import unknown
 from s3prl_sb.storage.files import FileError, json_text
 from s3prl_sb.terminal import columns
 
-#: Columns, the most important first; those of what differs come after "upstream".
+#: Columns, the most important first; those of differences come after "upstream".
 COLUMNS = ["task", "upstream", "test", "seed", "steps", "folder", "protocol", "time"]
 
 
 def add_arguments(parser):
-    """The arguments of the verb.
+    """Adds the arguments of the verb.
 
     Arguments
     ---------
     parser : argparse.ArgumentParser
-        Of the verb.
+        Parser of the verb.
     """
     parser.add_argument("folder", nargs="+", help="searched at any depth")
     parser.add_argument(
@@ -54,16 +54,16 @@ def main(arguments):
     Arguments
     ---------
     arguments : argparse.Namespace
-        With what :func:`add_arguments` has added.
+        Values of the arguments of :func:`add_arguments`.
 
     Returns
     -------
     int
         0 if there is a table, even if some files could not be read: they are named,
-        and files of other programs may be called so too. 1 if there is none.
+        and may belong to other programs. 1 if there is no table.
     """
     failed = []
-    runs = find(arguments.folder, failed.append)
+    runs = find_runs(arguments.folder, failed.append)
     for error in failed:
         print(f"s3prl-sb: {columns.visible(str(error))}", file=sys.stderr)
     if not runs and failed:
@@ -89,24 +89,24 @@ def main(arguments):
 
 
 def table(runs):
-    """The table as text cells.
+    """Returns the table as text cells.
 
     Arguments
     ---------
     runs : list of dict
-        From :func:`s3prl_sb.runs.results.find`.
+        From :func:`s3prl_sb.runs.results.find_runs`.
 
     Returns
     -------
     list of list of str
-        The header, and a row a run.
+        The header, and a row for each run.
     """
-    found, rows = differences(runs), [told_of(run) for run in runs]
-    header = ["task", "upstream", *found, "seed", "steps", "test"]
+    extra, rows = differences(runs), [summary(run) for run in runs]
+    header = ["task", "upstream", *extra, "seed", "steps", "test"]
     header += [name for name in COLUMNS if name in ("protocol", "time")] + ["folder"]
     lines = [header]
     for i, row in enumerate(rows):
-        cells = {**{name: column[i] for name, column in found.items()}, **row}
+        cells = {**{name: column[i] for name, column in extra.items()}, **row}
         lines.append([_text(cells[name]) for name in header])
     return lines
 
@@ -118,12 +118,12 @@ def _text(value):
 
 
 def as_csv(runs):
-    """The table as CSV: numbers alone, a column for each metric.
+    """Returns the table as CSV: plain numbers, a column for each metric.
 
     Arguments
     ---------
     runs : list of dict
-        From :func:`s3prl_sb.runs.results.find`.
+        From :func:`s3prl_sb.runs.results.find_runs`.
 
     Returns
     -------
@@ -133,14 +133,14 @@ def as_csv(runs):
     rows, metrics = [], {}
     for run, line in zip(runs, lines):
         row = {k: v for k, v in zip(header, line) if k not in ("test", "time")}
-        for name, value, spread, _, unit in measured(run):
+        for name, value, spread, _, unit in main_metrics(run):
             title = _text(f"{name} [{unit}]" if unit else name)
             row[title] = metrics[title] = value
             if spread is not None:
                 row[f"{title} std"] = metrics[f"{title} std"] = spread
         judged = run.get("protocol") or {}
         if judged.get("followed") is False:
-            row["protocol"] = _text(", ".join(judged["differs"]))  # whole
+            row["protocol"] = _text(", ".join(judged["differs"]))  # not shortened
         rows.append({**row, "seconds": run["seconds"]})
     names = [name for name in header if name not in ("test", "time", "folder")]
     names += [*metrics, "seconds", "folder"]
@@ -154,12 +154,12 @@ def as_csv(runs):
 
 
 def ordered(runs, key):
-    """The runs in another order; equal ones stay as they are.
+    """Sorts runs, with a stable order.
 
     Arguments
     ---------
     runs : list of dict
-        From :func:`s3prl_sb.runs.results.find`.
+        From :func:`s3prl_sb.runs.results.find_runs`.
     key : str
         A column; a key of the recipes; "metric": by task, the best first; the name of
         a metric; "time".
@@ -171,9 +171,9 @@ def ordered(runs, key):
     Raises
     ------
     s3prl_sb.storage.files.FileError
-        With the keys that there are.
+        For an unknown key; lists the keys.
     """
-    found, rows = differences(runs), [told_of(run) for run in runs]
+    rows = [summary(run) for run in runs]
     values = {name: [row[name] for row in rows] for name in rows[0] if name != "test"}
     values["time"] = [run["seconds"] for run in runs]
     for name in {key: None for run in runs for key in run}:
@@ -184,7 +184,7 @@ def ordered(runs, key):
         values[name] = [run["metrics"].get(name) for run in runs]
     for name in {k: None for run in runs for k in run.get("settings") or ()}:
         values.setdefault(name, [_setting(run, name, runs) for run in runs])
-    values.update(found)
+    values.update(differences(runs))
     if key in ("metric", "test"):
         places = [(run["task"] or "", goodness(run)) for run in runs]
     elif key in values:
@@ -195,7 +195,7 @@ def ordered(runs, key):
 
 
 def _setting(run, name, runs):
-    """The value of a recipe's key."""
+    """Returns the value of a recipe's key."""
     if name in (run.get("settings") or {}):
         return run["settings"][name]
     for other in runs:
@@ -205,8 +205,8 @@ def _setting(run, name, runs):
 
 
 def _place(value):
-    """Numbers by their size, then texts, then what is not known."""
-    if value is None or value == "" or value != value:  # NaN is no size
+    """Returns a sort key: numbers by size, then texts, then unknown values."""
+    if value is None or value == "" or value != value:  # NaN is unknown
         return (2, 0, "")
     if isinstance(value, (bool, int, float)):
         return (0, value, "")

@@ -1,4 +1,4 @@
-"""The ten tasks of SUPERB: what is measured, and in which unit.
+"""The ten tasks of SUPERB, with their metrics and units.
 
 Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
 
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 
 class Metric(NamedTuple):
-    """A column of the table.
+    """A metric of a task.
 
-    ``key`` is its name in results.json, ``title`` that in SUPERB's table;
-    ``scale`` makes SUPERB's unit of it, ``digits`` are shown.
+    ``key`` is its name in results.json, ``title`` that in SUPERB's table; ``scale``
+    converts it to SUPERB's unit, ``digits`` is the number of decimals.
     """
 
     key: str
@@ -25,11 +25,11 @@ class Metric(NamedTuple):
 
     @property
     def unit(self):
-        """The sign of its unit, nothing where it has none."""
+        """Sign of the unit, empty if there is none."""
         return "%" if self.scale == 100.0 else ""
 
 
-#: In the order of SUPERB's table. What a run has not measured stays out.
+#: Tasks to metrics, in the order of SUPERB's table. A run may lack some metrics.
 TASKS = {
     "PR": [Metric("per", "PER", False)],
     "KS": [Metric("accuracy", "Acc", True)],
@@ -48,17 +48,17 @@ TASKS = {
 
 
 def metrics_of(name):
-    """What stands for a run of a recipe.
+    """Returns the metrics of a recipe.
 
     Arguments
     ---------
     name : str or None
-        Of the recipe.
+        Name of the recipe.
 
     Returns
     -------
     list of Metric
-        Empty for a task that is none of SUPERB's.
+        Empty for a task that is not in SUPERB.
 
     Example
     -------
@@ -69,7 +69,7 @@ def metrics_of(name):
 
 
 def recipe(task):
-    """The name of a task's recipe.
+    """Returns the name of a task's recipe.
 
     Example
     -------
@@ -79,13 +79,13 @@ def recipe(task):
     return f"SUPERB/{task}"
 
 
-def find(names):
-    """Tasks by name, in the table's order.
+def find_tasks(names):
+    """Returns tasks by name, in the table's order.
 
     Arguments
     ---------
     names : list of str
-        Upper and lower case do not matter; "all" is all.
+        Names in upper or lower case; "all" selects all tasks.
 
     Returns
     -------
@@ -94,14 +94,14 @@ def find(names):
     Raises
     ------
     ValueError
-        With the nearest names.
+        For an unknown name; names similar ones.
 
     Example
     -------
-    >>> find(["qbe", "PR"])
+    >>> find_tasks(["qbe", "PR"])
     ['PR', 'QbE']
     """
-    known = {task.lower(): task for task in TASKS}
+    tasks = {task.lower(): task for task in TASKS}
     names = [part for name in names for part in str(name).split(",")]
     names = [name.strip() for name in names if name.strip()]
     if not names:
@@ -109,23 +109,23 @@ def find(names):
     if any(name.lower() == "all" for name in names):
         return list(TASKS)
     for name in names:
-        if name.lower() not in known:
+        if name.lower() not in tasks:
             raise ValueError(unknown("task", name, TASKS))
-    chosen = {known[name.lower()] for name in names}
+    chosen = {tasks[name.lower()] for name in names}
     return [task for task in TASKS if task in chosen]
 
 
-def unknown(what, name, known):
-    """The message for a name that there is not.
+def unknown(what, name, choices):
+    """Returns the message for an unknown name.
 
     Arguments
     ---------
     what : str
-        The kind of thing.
+        Kind of thing.
     name : str
-        As given.
-    known : iterable of str
-        Those that there are.
+        The unknown name.
+    choices : iterable of str
+        Valid names.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def unknown(what, name, known):
     >>> unknown("task", "SIDD", ["KS", "SID"])
     "there is no task 'SIDD'. Did you mean SID?"
     """
-    by_case = {str(other).lower(): str(other) for other in known}
+    by_case = {str(other).lower(): str(other) for other in choices}
     near = difflib.get_close_matches(str(name).lower(), by_case, n=3, cutoff=0.5)
     if near:
         hint = f"Did you mean {' or '.join(by_case[other] for other in near)}?"

@@ -1,1 +1,1 @@
-"""A finished experiment, scored on another list: ``s3prl-sb score``."""
+"""Scoring of a finished experiment on another list: ``s3prl-sb score``."""

@@ -1,4 +1,4 @@
-"""``s3prl-sb score``: a finished experiment on another list, beside its own results.
+"""``s3prl-sb score``: scores a finished experiment on another list.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,18 +11,18 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-#: Keys of a recipe that say what is scored.
+#: Keys of a recipe that name the list.
 LISTS = ("test_csv", "data_folder", "documents_csv")
 RESULTS = "results.json"
 
 
 def add_arguments(parser):
-    """The command's arguments.
+    """Adds the arguments of the verb.
 
     Arguments
     ---------
     parser : argparse.ArgumentParser
-        Of the verb.
+        Parser of the verb.
     """
     parser.add_argument("model", help="an export, or the output folder of a run")
     parser.add_argument(
@@ -45,12 +45,12 @@ def add_arguments(parser):
 
 
 def main(arguments, rest=()):
-    """Scores, writes, and prints the metrics.
+    """Computes, writes and prints the metrics.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        With what :func:`add_arguments` has added.
+        Values of the arguments of :func:`add_arguments`.
     rest : list of str
         ``--key value`` for other keys of the recipe, such as ``--lm``.
     """
@@ -63,7 +63,7 @@ def score(folder, options, rest=()):
     Arguments
     ---------
     folder : str
-        Either; nothing is written there.
+        Folder of the export or the run; it stays unchanged.
     options : dict
         ``test_csv``, ``data_folder``, ``documents_csv``, ``output``, ``device``.
     rest : list of str
@@ -72,12 +72,12 @@ def score(folder, options, rest=()):
     Returns
     -------
     str
-        The metrics, and where the rest is, in lines.
+        Lines with the metrics and the folder of the results.
 
     Raises
     ------
     s3prl_sb.errors.UserError
-        For what cannot be scored.
+        If it cannot be scored.
     """
     from s3prl_sb import inference
     from s3prl_sb.scoring import lists, measuring, settings
@@ -99,20 +99,21 @@ def score(folder, options, rest=()):
     brain_class = measuring.brain_of(results.get("task"))
     output = options.get("output") or settings.place(folder, options)
     settings.check_place(output)
-    if settings.plainly(results):
-        logger.warning("%s", settings.plainly(results))
-    given = {name: options[name] for name in LISTS if options.get(name)}
-    changes = settings.changes(brain_class.task, results, given, rest)
-    if settings.undecoded(results, changes):
-        logger.warning("%s", settings.undecoded(results, changes))
+    if settings.cohort_warning(results):
+        logger.warning("%s", settings.cohort_warning(results))
+    sources = {name: options[name] for name in LISTS if options.get(name)}
+    changes = settings.changes(brain_class.task, results, sources, rest)
+    if settings.decoding_warning(results, changes):
+        logger.warning("%s", settings.decoding_warning(results, changes))
     overrides = {key: changes[key] for key in settings.DECODING if key in changes}
     model = inference.load(folder, overrides=overrides, run_opts={"device": device})
     hparams = settings.keys(brain_class.task, changes, model, results, output)
     output.mkdir(parents=True, exist_ok=True)
-    (output / RESULTS).unlink(missing_ok=True)  # of the same score before
+    (output / RESULTS).unlink(missing_ok=True)  # from an earlier score
     records, truth = lists.read(model, brain_class, hparams)
     run_opts = {"device": device, "noprogressbar": not sys.stderr.isatty()}
     brain = measuring.measure(model, brain_class, hparams, run_opts, records, truth)
-    found = settings.told(brain, results, folder, time.time() - started, overrides)
-    write_json(output / RESULTS, found)
-    return settings.printed(found, output)
+    seconds = time.time() - started
+    scores = settings.score_results(brain, results, folder, seconds, overrides)
+    write_json(output / RESULTS, scores)
+    return settings.as_text(scores, output)

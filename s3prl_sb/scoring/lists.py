@@ -1,4 +1,4 @@
-"""What is to be scored: a user's own table, or a corpus, as the recipe reads it.
+"""Reading of the list to score: a user's table, or the test set of a corpus.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -30,30 +30,30 @@ TEST = "test"
 
 
 def read(model, brain_class, hparams):
-    """The list that the keys name.
+    """Reads the list that the keys name.
 
     Arguments
     ---------
     model : s3prl_sb.inference.pretrained.SpeechModel
-        Which kind of list it takes depends on it.
+        The model, whose class determines the kind of list.
     brain_class : type
-        Of the task.
+        Class of the task's Brain.
     hparams : dict
-        Keys of the recipe: ``test_csv``, or ``data_folder`` and its like;
-        ``save_folder``, where manifests go.
+        Keys of the recipe: ``test_csv``, or ``data_folder`` and similar ones;
+        ``save_folder``, the folder for manifests.
 
     Returns
     -------
     records : dict
-        "test", and of query by example "documents", to ``{id: record}``.
+        "test", and for query by example "documents", to ``{id: record}``.
     truth : object
-        What a task needs beside: the list of Trial of verification; of query by
-        example which documents hold which query.
+        Additional truth of a task: the list of Trial for verification; for query by
+        example the documents that contain each query.
 
     Raises
     ------
     s3prl_sb.dataio.manifest.ManifestError
-        Names the file, the line, and the way out.
+        If the list is invalid; names the file, the line and the fix.
     """
     if not hparams.get("test_csv"):
         return _of_corpus(model, brain_class, hparams)
@@ -96,14 +96,14 @@ def read(model, brain_class, hparams):
 
 
 def _written(records, name, hparams):
-    """As a recipe reads them: from a manifest, which also tells what was scored."""
+    """Writes records to a manifest, and reads them from there, like a recipe."""
     path = Path(hparams["save_folder"]) / f"{name}.json"
     manifest.write(records, path)
     return manifest.read(path)
 
 
 def _of_corpus(model, brain_class, hparams):
-    """Prepares a corpus as the recipe does, and takes its test set."""
+    """Prepares a corpus like the recipe, and returns its test set."""
     folder = hparams["save_folder"]
     script = resources.recipes()[brain_class.task] / "train.py"
     runpy.run_path(str(script), run_name="a_recipe")["prepare"](hparams)

@@ -1,4 +1,4 @@
-"""A Brain around what an export has learned: it measures as the recipe's test does.
+"""Measurement of a loaded model with the Brain of its recipe, as in a test.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -29,7 +29,7 @@ TEXT = ["id", "sig", "tokens_list", "tokens", "reference"]
 
 
 def brain_of(task):
-    """The Brain of a recipe.
+    """Returns the Brain class of a recipe.
 
     Arguments
     ---------
@@ -45,13 +45,13 @@ def brain_of(task):
     RecipeError
         For a task that no installed recipe has.
     """
-    found = resources.recipes()
-    if task not in found:
+    recipes = resources.recipes()
+    if task not in recipes:
         raise RecipeError(
             f"'{task}' is no recipe of this program, so nothing is known of how it is "
-            f"scored. There are: {', '.join(found)}."
+            f"scored. There are: {', '.join(recipes)}."
         )
-    script = runpy.run_path(str(found[task] / "train.py"), run_name="a_recipe")
+    script = runpy.run_path(str(recipes[task] / "train.py"), run_name="a_recipe")
     return next(
         made
         for made in script.values()
@@ -63,12 +63,12 @@ def brain_of(task):
 
 
 class Measured:
-    """The part of a Brain that keeps what it measures and writes no run's results."""
+    """Mixin for Brains that keep their metrics and write no results of a run."""
 
-    trains = False  #: so nothing is said of a training
+    trains = False  #: suppresses messages about training
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """What was learned is loaded already."""
+        """Does nothing: the weights are already loaded."""
 
     def finish_test(self, metrics):
         """Keeps the metrics."""
@@ -81,20 +81,20 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     Arguments
     ---------
     model : s3prl_sb.inference.pretrained.SpeechModel
-        Loaded.
+        The loaded model.
     brain_class : type
         From :func:`brain_of`.
     hparams : dict
-        Keys of the recipe, ``output_folder`` among them, which gets the predictions.
+        Keys of the recipe; the predictions are written to its ``output_folder``.
     run_opts : dict
-        SpeechBrain's options.
+        Run options of SpeechBrain.
     records, truth
         From :func:`s3prl_sb.scoring.lists.read`.
 
     Returns
     -------
     s3prl_sb.brains.base.SSLBrain
-        With ``measured``, ``data`` and ``splits``.
+        The Brain with ``measured``, ``data`` and ``splits``.
     """
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
@@ -105,7 +105,7 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     made = type(brain_class.__name__, (Measured, brain_class), {})
     names = [name for name in ("featurizer", "head") if name in model.mods]
     modules = {name: model.mods[name] for name in names}
-    if not model.mods.upstream.freeze:  # else nobody would move it
+    if not model.mods.upstream.freeze:  # it is not among the Brain's modules
         model.mods.upstream.eval()
     brain = made(modules=modules, hparams=hparams, run_opts=run_opts, **options)
     brain.best = best
@@ -116,7 +116,8 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
 
 
 def _of_task(model, hparams, records, truth):
-    """Pipes, items of an example, the Brain's arguments, what validation chose."""
+    """Returns the pipes, the output keys, the Brain's arguments, and the values that
+    validation chose."""
     learned = model.hparams
     if isinstance(model, SpeakerVerifier):
         options = {"trials": {"test": truth}}
@@ -143,9 +144,9 @@ def _of_task(model, hparams, records, truth):
 
 
 def _category(records, key, values):
-    """Numbers for labels, those that the model knows."""
-    found = {record[key] for record in records["test"].values()}
-    unknown = sorted(found - set(values))
+    """Returns a pipe that encodes the labels of the model."""
+    labels = {record[key] for record in records["test"].values()}
+    unknown = sorted(labels - set(values))
     if unknown:
         raise ManifestError(
             f"{key}: the model knows no {', '.join(map(repr, unknown[:10]))}. Drop "
@@ -158,7 +159,7 @@ def _category(records, key, values):
 
 
 def _marked(records, model, hparams):
-    """Texts with the marks of their slots, those that the model knows."""
+    """Adds the marks of slots to texts, for the slots of the model."""
     marked, slots = with_slots({"train": records}, hparams["characters"])
     unknown = sorted(set(slots) - set(model.tokenizer.arguments["slots"]))
     if unknown:
@@ -170,7 +171,7 @@ def _marked(records, model, hparams):
 
 
 class _OneLayer(Measured):
-    """Of query by example, with the hidden state that was chosen."""
+    """Mixin for query by example, with the chosen hidden state only."""
 
     threshold = math.inf
 
@@ -180,9 +181,9 @@ class _OneLayer(Measured):
         table = Trials(
             ids["test"], ids["documents"], trials["test"], trials["documents"]
         )
-        found = scores[layer]["test"]
-        self._write_predictions(ids, table, found)
-        self.finish_test(table.measure(found, self.threshold))
+        test_scores = scores[layer]["test"]
+        self._write_predictions(ids, table, test_scores)
+        self.finish_test(table.measure(test_scores, self.threshold))
         return self.measured
 
 

@@ -1,4 +1,4 @@
-"""The keys that a score goes by, the folder that it gets, and what it leaves there.
+"""Keys, output folder and results of a score.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,7 +12,7 @@ from s3prl_sb.brains.results import VERSION, about_test
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import digest
 from s3prl_sb.inference.transcriber import Transcriber
-from s3prl_sb.runs.results import measured
+from s3prl_sb.runs.results import main_metrics
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.startup.arguments import parse
 from s3prl_sb.startup.configuration import (
@@ -25,26 +25,26 @@ from s3prl_sb.startup.configuration import (
 from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.terminal import quantities
 
-#: Keys of a recipe that an export takes: how texts are decoded.
+#: Keys of a recipe that control the decoding of an export.
 DECODING = ("lm", "lexicon", "lm_decoding")
-#: Keys of the run that a score does not take over: where its own sets were.
+#: Keys of the run that do not apply to a score.
 OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
 OF_THE_RUN += ("skip_prep", "cache", "cache_folder", *DECODING)
-#: What a model without its training set cannot do: normalize scores by speakers of it.
+#: Keys of score normalization, which needs speakers of the training set.
 COHORT = ("score_normalization", "cohort_size", "top_n")
-FOLD = "fold"  # chosen by the benchmark, and what a run was tested on
+FOLD = "fold"  # set by the command, but determines the test set of a run
 BATCHES = "test_dataloader_opts"
 
 
 def place(folder, options):
-    """The folder of a score, beside the model.
+    """Returns the default folder of a score, next to the model.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Of the model.
+        Folder of the model.
     options : dict
-        ``test_csv`` or ``data_folder``, which it is called after.
+        ``test_csv`` or ``data_folder``, which gives the name.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def place(folder, options):
 
 
 def check_place(output):
-    """Makes sure that no results of a run would be lost.
+    """Checks that no other results would be overwritten.
 
     Arguments
     ---------
@@ -90,17 +90,17 @@ def check_place(output):
         )
 
 
-def changes(task, results, given, rest):
-    """The keys that differ from the recipe's own.
+def changes(task, results, sources, rest):
+    """Returns the keys that differ from the recipe's defaults.
 
     Arguments
     ---------
     task : str
-        Of the recipe.
+        Name of the recipe.
     results : dict
-        Of the run, with its ``settings``: how its data were prepared counts.
-    given : dict
-        What is scored.
+        Results of the run, whose ``settings`` include the preparation of its data.
+    sources : dict
+        Keys that name the list.
     rest : list of str
         ``--key value``.
 
@@ -111,10 +111,10 @@ def changes(task, results, given, rest):
     Raises
     ------
     s3prl_sb.errors.UserError
-        For what is no key.
+        For an unknown key.
     """
     file = resources.recipes()[task] / "hparams" / "train.yaml"
-    schema, found = Schema.of(file), {}
+    schema, values = Schema.of(file), {}
     for key, value in (results.get("settings") or {}).items():
         first, *inner = key.split(".")
         if first not in schema or first in (*OF_THE_RUN, *COHORT):
@@ -122,10 +122,10 @@ def changes(task, results, given, rest):
         if schema[first].by and first != FOLD:
             continue
         if not inner and schema[first].is_plain:
-            found[first] = value
-        elif first == BATCHES and len(inner) == 1:  # the same batches, the same bits
-            found.setdefault(BATCHES, {})[inner[0]] = value
-    for key in given:
+            values[first] = value
+        elif first == BATCHES and len(inner) == 1:  # same batches for equal results
+            values.setdefault(BATCHES, {})[inner[0]] = value
+    for key in sources:
         if key not in schema:
             raise RecipeError(f"--{key}: the recipe {task} has no such key.")
     more = read_overrides(parse([str(file), *rest])[2]) if rest else {}
@@ -134,84 +134,86 @@ def changes(task, results, given, rest):
             f"{COHORT[0]}: an export has no cohort, its scores are cosines. To have "
             "them normalized, run the recipe on the list."
         )
-    return {**found, **{key: plain(value) for key, value in more.items()}, **given}
+    return {**values, **{key: plain(value) for key, value in more.items()}, **sources}
 
 
-def plainly(results):
-    """What a score does not do as the run did, in words.
+def cohort_warning(results):
+    """Returns a warning that a score cannot normalize scores like the run.
 
     Arguments
     ---------
     results : dict
-        Of the run.
+        Results of the run.
 
     Returns
     -------
     str
-        Nothing, if there is no difference.
+        Empty if the run did not normalize.
 
     Example
     -------
-    >>> plainly({"settings": {"score_normalization": "as_norm"}, "metrics": {}})[:47]
+    >>> run = {"settings": {"score_normalization": "as_norm"}, "metrics": {}}
+    >>> cohort_warning(run)[:47]
     'The run normalized its scores by a cohort (as_n'
-    >>> plainly({"settings": {}})
+    >>> cohort_warning({"settings": {}})
     ''
     """
-    wanted = (results.get("settings") or {}).get(COHORT[0])
-    if not wanted:
+    normalization = (results.get("settings") or {}).get(COHORT[0])
+    if not normalization:
         return ""
     before = (results.get("metrics") or {}).get("cosine_eer")
-    said = "" if before is None else f" {quantities.measure('eer', before)}"
+    number = "" if before is None else f" {quantities.measure('eer', before)}"
     return (
-        f"The run normalized its scores by a cohort ({wanted}), which it does not "
-        f"keep: here are plain cosines, to be compared with its cosine_eer{said}."
+        f"The run normalized its scores by a cohort ({normalization}), which it does "
+        f"not keep: here are plain cosines, to be compared with its cosine_eer{number}."
     )
 
 
-def undecoded(results, changed):
-    """What a score lacks of a run that decoded with a language model, in words.
+def decoding_warning(results, changed):
+    """Returns a warning that a score lacks the language model of the run.
 
     Arguments
     ---------
     results : dict
-        Of the run.
+        Results of the run.
     changed : dict
         Keys of the score.
 
     Returns
     -------
     str
-        Nothing, if the score has one, or the run had none.
+        Empty if the score has a language model, or the run had none.
 
     Example
     -------
-    >>> undecoded({"settings": {"lm": "4-gram.arpa"}, "metrics": {"wer": 9.0}}, {})[:52]
+    >>> run = {"settings": {"lm": "4-gram.arpa"}, "metrics": {"wer": 9.0}}
+    >>> decoding_warning(run, {})[:52]
     'The run decoded with a language model, too (lm: 4-gr'
-    >>> undecoded({"settings": {"lm": "4-gram.arpa"}}, {"lm": "mine.arpa"})
+    >>> decoding_warning(run, {"lm": "mine.arpa"})
     ''
     """
-    wanted = (results.get("settings") or {}).get("lm")
-    if not wanted or changed.get("lm"):
+    lm = (results.get("settings") or {}).get("lm")
+    if not lm or changed.get("lm"):
         return ""
     return (
-        f"The run decoded with a language model, too (lm: {wanted}), which it does not "
+        f"The run decoded with a language model, too (lm: {lm}), which it does not "
         "keep: here is what the model says alone. To decode with it: --lm FILE."
     )
 
 
 def keys(task, changed, model, results, output):
-    """All keys of a recipe, of those things that a score needs.
+    """Returns all hyperparameters that a score needs.
 
     Arguments
     ---------
     task : str
-        Of the recipe.
+        Name of the recipe.
     changed : dict
         From :func:`changes`.
     model : s3prl_sb.inference.pretrained.SpeechModel
-        Loaded.
+        The loaded model.
     results : dict
-        Of the run.
+        Results of the run.
     output : pathlib.Path
         Folder of the score.
 
@@ -220,17 +222,17 @@ def keys(task, changed, model, results, output):
     dict
     """
     file = resources.recipes()[task] / "hparams" / "train.yaml"
-    # What the model is made of is loaded, not made.
-    own = {"upstream": "mel", "output_folder": str(output)}
-    own["save_folder"] = str(output / "save")
-    configuration = Configuration(file, text({**_plain(changed), **own}))
-    found = Settings()
+    # The modules are those of the model, so the upstream here is a placeholder.
+    fixed = {"upstream": "mel", "output_folder": str(output)}
+    fixed["save_folder"] = str(output / "save")
+    configuration = Configuration(file, text({**_plain(changed), **fixed}))
+    hparams = Settings()
     for key in configuration.schema:
         declared = configuration.schema[key]
         if declared.is_plain or key == BATCHES:
-            found[key] = plain(configuration.resolved[key])
+            hparams[key] = plain(configuration.resolved[key])
     upstream = model.mods.upstream
-    found.update(
+    hparams.update(
         upstream_model=upstream,
         upstream_name=results.get("upstream"),
         freeze=upstream.freeze,
@@ -243,43 +245,44 @@ def keys(task, changed, model, results, output):
         valid=dict(results.get("valid") or {}),
     )
     if isinstance(model, Transcriber):
-        found["tokenizer"] = model.tokenizer
-    return found
+        hparams["tokenizer"] = model.tokenizer
+    return hparams
 
 
 def _plain(changed):
-    """Without what the model takes itself."""
+    """Removes the keys that the model itself handles."""
     return {key: value for key, value in changed.items() if key not in DECODING[::2]}
 
 
-def told(brain, results, folder, seconds, decoding=None):
-    """What a score leaves as ``results.json``: as of a run, and what was scored.
+def score_results(brain, results, folder, seconds, decoding=None):
+    """Returns the content of the ``results.json`` of a score.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
         From :func:`s3prl_sb.scoring.measuring.measure`.
     results : dict
-        Of the run.
+        Results of the run.
     folder : pathlib.Path
-        Of the model.
+        Folder of the model.
     seconds : float
-        That it took.
+        Duration of the score.
     decoding : dict, optional
-        Those of :data:`DECODING` that it was given.
+        Values of the keys in :data:`DECODING`.
 
     Returns
     -------
     dict
-        The run's, but ``metrics``, ``utterances`` and ``test`` of the list, and
-        ``scored``, which says of what model they are.
+        Results of the run, with ``metrics``, ``utterances`` and ``test`` of the list,
+        and ``scored``, which names the model.
     """
     test = about_test(brain)
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
     before = results.get("protocol") or {}
     without = (*COHORT, *DECODING[::2])
-    own = {k: v for k, v in (results.get("settings") or {}).items() if k not in without}
-    own.update(decoding or {})
+    settings = results.get("settings") or {}
+    settings = {k: v for k, v in settings.items() if k not in without}
+    settings.update(decoding or {})
     departs = before.get("settings") or {}
     lost = [f"{k} {v}" for k, v in departs.items() if k in without]
     departs = {k: v for k, v in departs.items() if k not in without}
@@ -289,8 +292,8 @@ def told(brain, results, folder, seconds, decoding=None):
     return {
         **results,
         "version": VERSION,
-        "settings": own,
-        "defaults": {**dict.fromkeys(own), **(results.get("defaults") or {})},
+        "settings": settings,
+        "defaults": {**dict.fromkeys(settings), **(results.get("defaults") or {})},
         "metrics": brain.measured,
         "utterances": brain.splits,
         "test": test,
@@ -310,30 +313,30 @@ def told(brain, results, folder, seconds, decoding=None):
     }
 
 
-def printed(found, output):
-    """A score in lines.
+def as_text(scores, output):
+    """Formats a score in lines.
 
     Arguments
     ---------
-    found : dict
-        From :func:`told`.
+    scores : dict
+        From :func:`score_results`.
     output : pathlib.Path
-        Where it is.
+        Folder of the score.
 
     Returns
     -------
     str
     """
-    test = found["test"]
+    test = scores["test"]
     hours = test["hours"]
     length = "" if hours is None else f", {quantities.audio(3600 * hours)}"
-    head = f"{found['task']} with {found['upstream']} on {test['name']}"
+    head = f"{scores['task']} with {scores['upstream']} on {test['name']}"
     lines = [f"{head}: {test['utterances']} utterances{length}"]
     first = []
-    for name, value, _, digits, unit in measured(found):
+    for name, value, _, digits, unit in main_metrics(scores):
         lines.append(f"  {name} {value:.{digits}f} {unit}".rstrip())
         first.append(name)
-    rest = {k: v for k, v in found["metrics"].items() if k not in first}
+    rest = {k: v for k, v in scores["metrics"].items() if k not in first}
     if rest:
         lines.append("  " + quantities.measures(rest))
     return "\n".join([*lines, f"in {output}"])

@@ -190,7 +190,7 @@ class Configuration:
         folder = self.schema.file.resolve().parent
         if not any(foreign.beside(name, folder) for name in foreign.own_names(tree)):
             return tree
-        with trust.given():
+        with trust.trusting():
             return foreign.with_own_names(tree, folder)
 
     def _checked(self, tree):

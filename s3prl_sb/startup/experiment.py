@@ -74,7 +74,7 @@ def start(argv, prepare):
     """
     columns.show_all(sys.stdout, sys.stderr)
     argv, trusted = trust.taken(argv)
-    with trust.given(trusted):
+    with trust.trusting(trusted):
         return _start(argv, prepare)
 
 

@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, locks, checksums, downloads."""
+"""Atomic files and folders, locks, checksums, downloads."""

@@ -1,7 +1,7 @@
-"""Checksums of a folder's files, so that what a disk has changed is found.
+"""Checksums of a folder's files, which detect damage.
 
-They stand in a file as ``sha256sum`` writes and checks them
-(``sha256sum -c SHA256SUMS``), beside the files of a checkpoint or of an export.
+They are in a file next to those of a checkpoint or an export, in the format of
+``sha256sum`` (``sha256sum -c SHA256SUMS``).
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,12 +16,12 @@ from s3prl_sb.storage.files import FileError, naming, read_text, write_text
 
 logger = logging.getLogger(__name__)
 
-#: Holds the checksums of the files of its folder.
+#: Name of the file with the checksums of its folder.
 FILE = "SHA256SUMS"
 
 
 class DamagedFile(FileError):
-    """A file that is not what was written."""
+    """A file whose content differs from what was written."""
 
 
 def write(folder):
@@ -30,7 +30,7 @@ def write(folder):
     Arguments
     ---------
     folder : str
-        The folder; hidden files are left out.
+        The folder; hidden files are skipped.
 
     Example
     -------
@@ -59,21 +59,22 @@ def verify(folder, fix=""):
     Arguments
     ---------
     folder : str
-        Of an older version it may have none: that is logged, and nothing is compared.
+        The folder. Older versions wrote no checksums: this is logged, and nothing is
+        compared.
     fix : str
-        A sentence that says what to do about a damaged file.
+        Sentence that tells the user what to do about a damaged file.
 
     Returns
     -------
     list of str or None
-        The names of the files; None: there are no checksums.
+        Names of the files; None if there are no checksums.
 
     Raises
     ------
     DamagedFile
-        For the first file that is missing, or has changed.
+        For the first file that is missing or has changed.
     FileError
-        If one cannot be read.
+        If a file cannot be read.
     """
     folder = Path(folder)
     path = folder / FILE
@@ -82,10 +83,10 @@ def verify(folder, fix=""):
         return None
     names = []
     for line in read_text(path, "a list of checksums", fix).splitlines():
-        found = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
-        if found is None:
+        match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
+        if match is None:
             raise DamagedFile(f"'{path}' is damaged: it has the line {line!r}. {fix}")
-        digest, name = found.groups()
+        digest, name = match.groups()
         file = folder / name
         if ".." in file.parts or not file.is_relative_to(folder):
             raise DamagedFile(f"'{path}' lists '{name}', which is elsewhere. {fix}")

@@ -1,4 +1,4 @@
-"""Reading and writing files: errors that name the file, writes that survive a kill.
+"""Text, JSON and YAML files: errors name the file, writes are atomic.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,20 +11,23 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.opened import opened
 from s3prl_sb.storage.yaml_texts import yaml_of
 
-#: What files hold is known by their content, so how they are found and read is no
-#: part of an identity; see :mod:`s3prl_sb.identity.code`.
+#: Files count by their content, so the code that finds and reads them is not part of
+#: an identity; see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
-#: Key of the checksum of the others, see :func:`write_json`.
+#: Key of the checksum of the other entries, see :func:`write_json`.
 SUM = "sha256 of the rest"
-#: In the metadata of our safetensors files: what they say about themselves.
-SAYS, CRC = "s3prl_sb", "crc32 of the rest"
+
+PathLike = str | os.PathLike[str]
+Kind = type | tuple[type, ...]
 
 
 class FileError(UserError, ValueError):
@@ -32,29 +35,28 @@ class FileError(UserError, ValueError):
 
 
 class MissingFile(FileError, FileNotFoundError):
-    """A file that is not there."""
+    """A file that does not exist."""
 
 
 @contextlib.contextmanager
-def naming(path, what="", fix=""):
-    """Turns whatever reading a file raises into an error that names the file.
+def naming(path: PathLike, what: str = "", fix: str = "") -> Iterator[None]:
+    """Converts exceptions of reading a file into errors that name the file.
 
-    Errors that users can mend already (:class:`~s3prl_sb.errors.UserError`) pass
-    through unchanged.
+    A :class:`~s3prl_sb.errors.UserError` passes through unchanged.
 
     Arguments
     ---------
     path : str
         The file.
     what : str
-        What it should be, such as "the results of a run".
+        Expected content, such as "the results of a run".
     fix : str
-        A sentence that says what to do.
+        Sentence that tells the user what to do.
 
     Raises
     ------
     FileError
-        In the place of any other exception.
+        For any other exception.
 
     Example
     -------
@@ -68,21 +70,21 @@ def naming(path, what="", fix=""):
         yield
     except UserError:
         raise
-    except Exception as error:  # json, yaml, torch, safetensors, the system: anything
+    except Exception as error:  # json, yaml, torch and safetensors raise anything
         is_os = isinstance(error, OSError)
-        if is_os and error.filename:  # of a folder's files that one
+        if is_os and error.filename:  # the file at fault within a folder
             path = error.filename
         reason = error.strerror if is_os and error.strerror else str(error)
         reason = reason.partition("\n")[0]
         mark = getattr(error, "problem_mark", None)
-        if mark is not None:  # of YAML, which tells the rest in many lines
+        if mark is not None:  # YAML errors have many lines
             problem = str(error.problem).partition(" with value ")[0]
             reason = f"line {mark.line + 1}: {problem}"
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
         if isinstance(error, RecursionError):
             reason = "it is nested too deeply"
-        # What torch and ruamel.yaml add are lines for their developers.
+        # The further lines of torch and ruamel.yaml are for their developers.
         lines = [line.strip() for line in reason.splitlines() if line.strip()]
         reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
         problem = "cannot be read" if is_os or not what else f"is not {what}"
@@ -93,13 +95,13 @@ def naming(path, what="", fix=""):
         raise (MissingFile if missing else FileError)(message) from error
 
 
-def read_text(path, what="", fix=""):
+def read_text(path: PathLike, what: str = "", fix: str = "") -> str:
     """Reads a text file in UTF-8, with or without a byte-order mark.
 
     Arguments
     ---------
     path, what, fix
-        As for :func:`naming`.
+        See :func:`naming`.
 
     Returns
     -------
@@ -108,15 +110,15 @@ def read_text(path, what="", fix=""):
     Raises
     ------
     FileError
-        That names the file.
+        If it cannot be read.
     """
     with naming(path, what, fix):
         return decoded(Path(opened(path)).read_bytes())
 
 
-def decoded(content):
-    """The text of a file's bytes (UTF-8, maybe packed with gzip, with a byte-order
-    mark); a ValueError names the line that is not UTF-8.
+def decoded(content: bytes) -> str:
+    """Decodes the bytes of a text file: UTF-8, optionally packed with gzip or with a
+    byte-order mark. A ValueError names the line that is not UTF-8.
 
     Example
     -------
@@ -138,15 +140,17 @@ def decoded(content):
         raise ValueError(f"it is packed with gzip, and damaged: {fault}") from fault
 
 
-def read_json(path, what="a JSON file", fix="", kind=None):
+def read_json(
+    path: PathLike, what: str = "a JSON file", fix: str = "", kind: Kind | None = None
+) -> Any:
     """Reads a JSON file.
 
     Arguments
     ---------
     path, what, fix
-        As for :func:`naming`.
+        See :func:`naming`.
     kind : type, optional
-        Of the whole value, such as dict; anything else is an error.
+        Required type of the whole value, such as dict.
 
     Returns
     -------
@@ -155,7 +159,7 @@ def read_json(path, what="a JSON file", fix="", kind=None):
     Raises
     ------
     FileError
-        That names the file.
+        If it cannot be read, or has another type.
 
     Example
     -------
@@ -177,25 +181,31 @@ def read_json(path, what="a JSON file", fix="", kind=None):
     return value
 
 
-def read_yaml(path, what="a YAML file", fix="", kind=None, typ="rt"):
-    """Reads a YAML file of plain values, with the line of what is wrong with it.
+def read_yaml(
+    path: PathLike,
+    what: str = "a YAML file",
+    fix: str = "",
+    kind: Kind | None = None,
+    typ: str = "rt",
+) -> Any:
+    """Reads a YAML file of plain values; errors name the line.
 
     Arguments
     ---------
     path, what, fix, kind
-        As for :func:`read_json`.
+        See :func:`read_json`.
     typ : str
-        "rt", or "safe": plain dicts and lists, and a tag is an error.
+        "rt", or "safe": plain dicts and lists, where tags are errors.
 
     Returns
     -------
     object
-        As ruamel.yaml's round-trip loader gives it: tags are kept, nothing is made.
+        Nodes of ruamel.yaml's round-trip loader: tags are kept, no object is built.
 
     Raises
     ------
     FileError
-        That names the file, also if it stands for more values than can be.
+        If it cannot be read, or its aliases expand to too many values.
     """
     with naming(path, what, fix):
         value = yaml_of(read_text(path, what, fix), typ)
@@ -205,122 +215,26 @@ def read_yaml(path, what="a YAML file", fix="", kind=None, typ="rt"):
     return value
 
 
-def read_tensors(path, what="a file of tensors", fix=""):
-    """Reads what ``torch.save`` has written, of plain values and tensors.
-
-    Arguments
-    ---------
-    path, what, fix
-        As for :func:`naming`.
-
-    Returns
-    -------
-    object
-        On the CPU.
-
-    Raises
-    ------
-    FileError
-        That names the file.
-    """
-    import torch
-
-    with naming(path, what, fix):
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def read_safetensors(path, what="a safetensors file", fix="", signed=False):
-    """Reads a safetensors file, and compares the checksum if it has one.
-
-    Arguments
-    ---------
-    path, what, fix
-        As for :func:`naming`.
-    signed : bool
-        Whether it must have one, being of :func:`write_safetensors`.
-
-    Returns
-    -------
-    dict
-        Names to tensors on the CPU.
-
-    Raises
-    ------
-    FileError
-        That names the file.
-    """
-    from safetensors import safe_open
-
-    with naming(path, what, fix), safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-        text = (file.metadata() or {}).get(SAYS, "{}")
-        about = json.loads(text) if CRC in text else {}
-        if signed and not about:
-            raise ValueError("it has no checksum: it is of an older version")
-        if about and about.pop(CRC) != _crc(tensors, about):
-            raise ValueError("it is damaged, as its checksum says")
-        return tensors
-
-
-def write_safetensors(path, tensors, about):
-    """Writes a safetensors file with a checksum; equal content gives equal bytes.
-
-    Arguments
-    ---------
-    path : str
-        The file; it is on the disk when this returns.
-    tensors : dict
-        Names to tensors, each in a storage of its own.
-    about : dict
-        JSON values, which become metadata under :data:`SAYS`.
-
-    Example
-    -------
-    >>> import tempfile, torch
-    >>> with tempfile.NamedTemporaryFile() as file:
-    ...     write_safetensors(file.name, {"a": torch.ones(3)}, {"about": "me"})
-    ...     read_safetensors(file.name)
-    {'a': tensor([1., 1., 1.])}
-    """
-    from safetensors.torch import save_file
-
-    # In one text: safetensors writes several in any order.
-    text = json.dumps({**about, CRC: _crc(tensors, about)})
-    save_file(tensors, path, {SAYS: text})
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def _crc(tensors, about):
-    import torch
-
-    shapes = {name: [str(t.dtype), *t.shape] for name, t in tensors.items()}
-    found = zlib.crc32(json.dumps([about, shapes], sort_keys=True).encode())
-    for _, tensor in sorted(tensors.items()):
-        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy(), found)
-    return str(found)
-
-
 def _check_kind(value, kind):
     if kind is not None and not isinstance(value, kind):
         plain = [t for t in (dict, list, str) if isinstance(value, t)] or [type(value)]
         raise ValueError(f"it holds a {plain[0].__name__}, not a {kind.__name__}")
 
 
-def write_text(path, text):
-    """Writes a text file, whole or not at all, whoever else writes it.
+def write_text(path: PathLike, text: str) -> None:
+    """Writes a text file atomically, also when several processes write it.
 
     Arguments
     ---------
     path : str
-        The file; its folder is made if need be.
+        The file; its folder is created if it does not exist.
     text : str
-        Its content.
+        Content of the file.
 
     Raises
     ------
     FileError
-        That names the file.
+        If it cannot be written.
 
     Example
     -------
@@ -337,7 +251,7 @@ def write_text(path, text):
 
 
 def _write(path, text):
-    from s3prl_sb.storage.parts import Part  # not for those who only read
+    from s3prl_sb.storage.parts import Part  # readers do not need it
 
     with Part(path) as part:
         with open(part.path, "w", encoding="utf-8", newline="\n") as file:
@@ -345,8 +259,8 @@ def _write(path, text):
         part.publish()
 
 
-def write_json(path, value, signed=False):
-    """Writes a JSON file, whole or not at all.
+def write_json(path: PathLike, value: Any, signed: bool = False) -> None:
+    """Writes a JSON file atomically.
 
     Arguments
     ---------
@@ -355,16 +269,16 @@ def write_json(path, value, signed=False):
     value : object
         JSON values.
     signed : bool
-        Whether a dict gets its checksum, which :func:`read_json` compares: for what
-        decides silently what is computed.
+        Whether to add a checksum to a dict, which :func:`read_json` verifies. Use it
+        for files that silently decide what is computed.
     """
     if signed:
         value = {**value, SUM: _sum(value)}
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def json_text(value):
-    """JSON as every program reads it: what is no number, such as NaN, is null.
+def json_text(value: Any) -> str:
+    """Returns strict JSON: NaN and infinities become null.
 
     Arguments
     ---------

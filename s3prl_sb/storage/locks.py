@@ -1,8 +1,7 @@
-"""Locks that the end of their holder frees, whatever ends it.
+"""Locks that are released when their process ends, also by ``kill -9``.
 
-The kernel keeps them (``flock``), not a file's being there: ``kill -9`` frees a lock at
-once, numbers of processes that are used again do no harm, and on network file systems
-machines see each other's.
+The kernel keeps them (``flock``). They do not depend on the existence of a file or on
+process ids, and on network file systems they work across machines.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,31 +18,31 @@ from s3prl_sb.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows: as a file system without locks
+except ImportError:  # Windows is treated as a file system without locks
     fcntl = None
 
 logger = logging.getLogger(__name__)
 
-QUIET = 1.0  # seconds after which somebody is told what is waited for
-RUN = "run.lock"  # in a folder that a process works in
+QUIET = 1.0  # seconds of waiting before a warning
+RUN = "run.lock"  # lock file of a folder in use
 _held = set()  # locks of this process
 _occupied = {}  # folder -> its lock, until this process ends
-_hooks = []  # what a fork calls, once a lock was taken
+_hooks = []  # fork hooks, registered with the first lock
 
 
 class OccupiedError(UserError, RuntimeError):
-    """A folder that another process works in."""
+    """A folder that another process uses."""
 
 
 class Lock:
     """A lock on a file, held until it is released or the process ends.
 
-    Children do not hold it: a fork lets go of its copy.
+    Forked children do not hold it: they close their copy.
 
     Arguments
     ---------
     path : str
-        The file; it and its folder are made if need be.
+        The file; it and its folder are created if they do not exist.
 
     Example
     -------
@@ -64,18 +63,18 @@ class Lock:
         self._file = None
 
     def acquire(self, wait=True):
-        """Takes the lock.
+        """Acquires the lock.
 
         Arguments
         ---------
         wait : bool
-            Whether to wait for who holds it.
+            Whether to wait for the holder.
 
         Returns
         -------
         bool
-            Whether it is ours now. On a file system without locks it always is, and
-            :attr:`works` is False.
+            True if this process now holds it. Always true on a file system without
+            locks, where :attr:`works` is False.
         """
         while True:
             file = self._open()
@@ -90,31 +89,31 @@ class Lock:
                 raise
             if is_ours:
                 break
-            os.close(file)  # who held it has deleted the file
+            os.close(file)  # the previous holder has deleted the file
         self._file = file
         _held.add(self)
         if not _hooks and hasattr(os, "register_at_fork"):
-            _hooks.append(_let_go)
-            os.register_at_fork(after_in_child=_let_go)
-        with contextlib.suppress(OSError):  # the disk is full: nobody is told
+            _hooks.append(_close_in_child)
+            os.register_at_fork(after_in_child=_close_in_child)
+        with contextlib.suppress(OSError):  # a full disk: the holder is not recorded
             os.truncate(file, 0)
-            os.write(file, _about().encode())
+            os.write(file, _holder_line().encode())
         return True
 
     def release(self, delete=False):
-        """Gives the lock back.
+        """Releases the lock.
 
         Arguments
         ---------
         delete : bool
-            Whether its file goes too.
+            Whether to delete its file.
         """
         if not self.is_held():
             return
         if delete:
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        if self.works and fcntl is not None:  # not when a child has let go of its copy
+        if self.works and fcntl is not None:  # children only close their copy
             fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
         self._file = None
@@ -130,7 +129,7 @@ class Lock:
         self.release(delete=True)
 
     def is_held(self):
-        """Whether this process has the lock.
+        """Returns whether this process holds the lock.
 
         Returns
         -------
@@ -139,7 +138,7 @@ class Lock:
         return self._file is not None
 
     def fileno(self):
-        """The open file, for a child that is to hold the lock too.
+        """Returns the file descriptor, for a child that shares the lock.
 
         Returns
         -------
@@ -148,7 +147,7 @@ class Lock:
         return self._file
 
     def holder(self):
-        """Who has the lock, or had it last.
+        """Returns a description of the current or last holder.
 
         Returns
         -------
@@ -168,7 +167,7 @@ class Lock:
             except (FileNotFoundError, FileExistsError):
                 if self.path.parent.is_file():
                     raise
-                # The folder was deleted in between.
+                # The folder was deleted meanwhile.
 
     def _lock(self, file, wait):
         end = time.monotonic() + QUIET
@@ -187,7 +186,7 @@ class Lock:
         self.works = False
 
     def _is_still(self, file):
-        """Whether the locked file is the one of that name."""
+        """Returns whether the path still leads to the locked file."""
         try:
             return os.path.samestat(os.fstat(file), os.stat(self.path))
         except FileNotFoundError:
@@ -200,12 +199,13 @@ def occupy(folder):
     Arguments
     ---------
     folder : str
-        Made if need be. Again for one that this process has already is no error.
+        The folder; it is created if it does not exist. A repeated call of the same
+        process has no effect.
 
     Raises
     ------
     OccupiedError
-        If another process works in it; says which.
+        If another process uses it; the message names the process.
 
     Example
     -------
@@ -231,13 +231,13 @@ def occupy(folder):
     _occupied[folder] = lock
 
 
-def _about():
+def _holder_line():
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     return f"process {os.getpid()} on {socket.gethostname()}, since {since}\n"
 
 
-def _let_go():
-    """In a fork: the locks are the parent's."""
+def _close_in_child():
+    """Closes the copies of the parent's locks in a forked child."""
     for lock in _held:
         os.close(lock._file)
         lock._file = None

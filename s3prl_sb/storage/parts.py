@@ -1,8 +1,9 @@
-"""Files and folders that appear whole or not at all, whoever else writes them.
+"""Atomic creation of files and folders, safe with several processes.
 
-What is being made is a :class:`Part`: a hidden folder beside the destination, locked by
-who makes it. A second process that makes the same thing waits, or does something else
-meanwhile. What a kill leaves has no lock, and the next one takes it over.
+Unfinished work is a :class:`Part`: a hidden folder next to the destination, locked by
+the process that makes it. A second process that makes the same thing waits, or does
+something else meanwhile. The remains of a killed process have no lock, and the next
+process takes them over.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,22 +21,22 @@ from pathlib import Path
 from s3prl_sb.storage.locks import Lock
 
 LOCK, NEW = "lock", "new"
-OLD = "replaced"  # where a folder goes that is being replaced
-FILLING = "filling"  # what is whole, and moves into a folder that cannot be replaced
-ABANDONED = 24 * 3600  # seconds after which a part without a lock is nobody's
+OLD = "replaced"  # the folder that is being replaced
+FILLING = "filling"  # finished files that move into a folder that cannot be replaced
+ABANDONED = 24 * 3600  # seconds after which a part without a lock is deleted
 _CWD, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 
 
 class Part:
-    """A file or folder in the making.
+    """An unfinished file or folder.
 
-    Used as a context it waits for others that make the same; what was not published is
-    deleted at its end.
+    As a context manager it waits for other processes that make the same thing; at the
+    end it deletes what was not published.
 
     Arguments
     ---------
     destination : str
-        The name that it gets when it is whole. Its folder is made if need be.
+        Final path. Its folder is created if it does not exist.
 
     Example
     -------
@@ -62,48 +63,49 @@ class Part:
 
     def _call(self, name):
         self.folder = self.destination.with_name(name)
-        #: Where to make it: a file, or a folder, which is not there yet.
+        #: Path at which to create the file or folder.
         self.path = self.folder / NEW
 
     def claim(self, wait=True):
-        """Begins, unless another process makes the same.
+        """Acquires the part, unless another process is making the same thing.
 
         Arguments
         ---------
         wait : bool
-            Whether to wait until that has ended.
+            Whether to wait for that process.
 
         Returns
         -------
         bool
-            Whether it is ours to make.
+            True if this process holds the part.
         """
-        if self.folder.is_file():  # of an older version
+        if self.folder.is_file():  # left by an older version
             self.folder.unlink(missing_ok=True)
         lock = Lock(self.folder / LOCK)
         try:
             if not lock.acquire(wait):
                 return False
-        except PermissionError:  # of another user, perhaps long dead
+        except PermissionError:  # belongs to another user, and may be abandoned
             lock.works = False
         if lock.works:
             self._lock = lock
             self._recover()
             self._clear()
         else:
-            # Nothing tells the living from the dead but their age, and two may make
-            # the same: each in a place of its own, the last one stays.
+            # Without locks only the age shows that a part is abandoned, and two
+            # processes may make the same thing: each uses its own folder, and the
+            # last one wins.
             lock.release(delete=True)
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
             self._delete_abandoned()
             self._call(f".{self.destination.name}.{uuid.uuid4().hex[:12]}.part")
-            self._lock = Lock(self.folder / LOCK)  # where it works, clear() sees it
+            self._lock = Lock(self.folder / LOCK)  # for clear(), if locks work here
             self._lock.acquire()
         return True
 
     def holder(self):
-        """Who makes it, if another process does.
+        """Returns a description of the process that makes it.
 
         Returns
         -------
@@ -112,15 +114,15 @@ class Part:
         return Lock(self.folder / LOCK).holder()
 
     def publish(self, keep=None, sync=True):
-        """Gives what was made its name.
+        """Moves the finished file or folder to its destination.
 
         Arguments
         ---------
         keep : callable, optional
-            Where a folder replaces another one: takes the name of what only the old
-            one has, and says whether it comes along. Default: all does.
+            For a folder that replaces another: maps a name that only the old folder
+            has to whether it is kept. Default: everything is kept.
         sync : bool
-            Whether to wait until the disk has it, in case the power fails.
+            Whether to flush the files to the disk first.
         """
         is_folder = self.path.is_dir()
         paths = list(self.path.rglob("*")) if is_folder else [self.path]
@@ -137,7 +139,8 @@ class Part:
             else:
                 os.replace(self.path, self.destination)
         except OSError as error:
-            # Something is mounted there: it can be filled, and not replaced.
+            # The destination is a mount point or in use: it can be filled, but not
+            # replaced.
             if error.errno not in (errno.EXDEV, errno.EBUSY):
                 raise
             if is_folder:
@@ -147,12 +150,12 @@ class Part:
                 shutil.copyfile(self.path, self.destination)
 
     def close(self):
-        """Ends: what was not published is deleted."""
-        if self._lock is None or not self._lock.is_held():  # or a fork of who has begun
+        """Releases the part, and deletes what was not published."""
+        if self._lock is None or not self._lock.is_held():  # a fork does not hold it
             return
         self._clear()
         self._lock.release(delete=True)
-        with contextlib.suppress(OSError):  # another process has begun
+        with contextlib.suppress(OSError):  # another process has claimed it
             self.folder.rmdir()
 
     def _clear(self):
@@ -171,13 +174,13 @@ class Part:
                 _link(path, target)
 
     def _exchange(self):
-        """Two folders at once; else there is none of that name for a moment."""
+        """Replaces the destination, atomically where the system can exchange paths."""
         if not _exchanged(self.path, self.destination):
             os.rename(self.destination, self.folder / OLD)
             os.rename(self.path, self.destination)
 
     def _fill(self):
-        """Moves all into a folder; killed, another time from the start."""
+        """Moves the finished files into the destination; can be repeated."""
         for path in sorted((self.folder / FILLING).iterdir()):
             target = self.destination / path.name
             try:
@@ -189,7 +192,7 @@ class Part:
                     shutil.copy2(path, target)
 
     def _recover(self):
-        """After a kill in the moment of publishing: ends it, or undoes it."""
+        """Completes or reverts a publication that was killed."""
         old = self.folder / OLD
         if old.exists() and not self.destination.exists():
             os.rename(old, self.destination)
@@ -206,12 +209,12 @@ class Part:
 
 
 def recover(destination):
-    """Ends or undoes a publishing that was killed: only then is there half a folder.
+    """Completes or reverts a publication that was killed.
 
     Arguments
     ---------
     destination : str
-        As of a :class:`Part`; who looks into it before making one calls this first.
+        See :class:`Part`. Call this before reading a destination without a part.
     """
     part = Part(destination)
     if part.folder.is_dir() and part.claim(wait=False):
@@ -219,12 +222,12 @@ def recover(destination):
 
 
 def clear(folder):
-    """Deletes what killed processes have left of their parts in a folder.
+    """Deletes parts of killed processes in a folder.
 
     Arguments
     ---------
     folder : str
-        Looked through at any depth; parts that somebody is at stay.
+        Folder to search at any depth; parts in use stay.
     """
     for place, folders, _ in os.walk(os.path.realpath(folder)):
         for name in folders:
@@ -236,12 +239,12 @@ def clear(folder):
 def _is_current(folder):
     try:
         return os.path.samefile(folder, os.curdir)
-    except OSError:  # one of them is not there
+    except OSError:  # one of them does not exist
         return False
 
 
 def _exchanged(one, other):
-    """Whether two paths were exchanged, which Linux does at once."""
+    """Exchanges two paths atomically, on Linux; returns whether that worked."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
@@ -251,7 +254,7 @@ def _exchanged(one, other):
 
 
 def _link(path, target):
-    """The same file under a second name; a copy where there is no such thing."""
+    """Makes a hard link, or a copy where the file system has none."""
     try:
         os.link(path, target, follow_symlinks=False)
     except (OSError, NotImplementedError):

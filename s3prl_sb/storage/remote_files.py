@@ -1,6 +1,6 @@
-"""Files from the network, whole or to be gone on with.
+"""Downloads that can be interrupted and resumed.
 
-Needs nothing heavy: parsers of corpora use it too.
+Imports no heavy library, since the corpora use it too.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,24 +19,24 @@ from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.terminal import progress
 
 CHUNK = 1 << 20  # bytes read at once
-TRIES = 5  # connections in a row that bring nothing
-PAUSE = 1.0  # seconds before the second of them, then twice as long, …
+TRIES = 5  # connections in a row without progress
+PAUSE = 1.0  # seconds before the second try, doubled for each further one
 TIMEOUT = 60  # seconds without a byte
-#: What is served where a file was, by how it begins.
+#: First bytes of a web page that is served instead of a file.
 PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|\?xml)", re.I)
 POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-class TransferError(OSError):
-    """Something else than the file is served, or there is no room for it."""
+class RemoteFileError(OSError):
+    """The server sends something else than the file, or the disk is full."""
 
 
 class _Interrupted(Exception):
-    """A download that another connection may complete."""
+    """A download that another connection may finish."""
 
 
 def offline():
-    """Whether downloads are switched off.
+    """Returns whether downloads are switched off.
 
     Returns
     -------
@@ -46,25 +46,25 @@ def offline():
     return any(os.environ.get(name, "0") not in ("", "0") for name in switches)
 
 
-def complete(url, part, name):
-    """Downloads all of a file, over several connections if they break off.
+def download(url, part, name):
+    """Downloads a file, over several connections if they break off.
 
-    Interrupted, killed even, the next call goes on where it was, unless the file
-    has changed at its source.
+    After an interruption, even a kill, the next call resumes the download, unless the
+    file has changed on the server.
 
     Arguments
     ---------
     url : str
-        Its ``http(s)`` address.
+        Address, ``http(s)``.
     part : pathlib.Path
-        Where it goes; a record of which version it is lies beside it.
+        Path of the download; a record of the file's version is next to it.
     name : str
-        What the progress bar calls it.
+        Name for the progress bar.
 
     Raises
     ------
-    TransferError
-        If there is something else than a file, or no room for it.
+    RemoteFileError
+        If the server sends something else than a file, or the disk is full.
     OSError
         If the network fails.
     """
@@ -82,19 +82,19 @@ def complete(url, part, name):
 
 
 def _resume(url, part, name):
-    """Downloads what a part lacks, over one connection."""
-    known = _known(part)
-    done = known["done"]
-    if done and done == known["size"]:  # killed before it got its name
+    """Downloads the missing bytes of a part, over one connection."""
+    state = _state(part)
+    done = state["done"]
+    if done and done == state["size"]:  # killed after the last byte
         return
     headers = {"User-Agent": "s3prl_sb"}
-    if done:  # the rest, or all of it if it is another file by now
-        headers.update({"Range": f"bytes={done}-", "If-Range": known["version"]})
+    if done:  # requests the rest, or the whole file if it has changed
+        headers.update({"Range": f"bytes={done}-", "If-Range": state["version"]})
     try:
         request = urllib.request.Request(url, headers=headers)
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # there is no such rest
+        if error.code == 416:  # the range does not exist
             discard(part)
         if error.code in (416, 429) or error.code >= 500:
             raise _Interrupted(error) from error
@@ -103,11 +103,11 @@ def _resume(url, part, name):
         raise _Interrupted(error) from error
     with response:
         if response.status == 206:
-            if not _continues(response, known):
+            if not _continues(response, state):
                 discard(part)
                 raise _Interrupted("the file changed while it was downloaded")
             end = re.search(r"/(\d+)$", response.headers["Content-Range"])
-            total = int(end[1]) if end else known["size"]
+            total = int(end[1]) if end else state["size"]
         else:
             discard(part)
             done, total = 0, response.headers.get("Content-Length")
@@ -117,21 +117,21 @@ def _resume(url, part, name):
         _receive(url, response, part, done, total, name)
 
 
-def _continues(response, known):
-    """Whether an answer is the rest that was asked for, of the same file. Some
-    servers ignore If-Range, which alone would do."""
-    given = response.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", given)
+def _continues(response, state):
+    """Returns whether a response is the requested rest of the same file. If-Range
+    alone is not enough: some servers ignore it."""
+    header = response.headers.get("Content-Range", "")
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", header)
     return (
-        found is not None
-        and int(found[1]) == known["done"]
-        and (found[2] == "*" or known["size"] in (None, int(found[2])))
-        and _version(response) in (None, known["version"])
+        match is not None
+        and int(match[1]) == state["done"]
+        and (match[2] == "*" or state["size"] in (None, int(match[2])))
+        and _version(response) in (None, state["version"])
     )
 
 
 def _receive(url, response, part, done, total, name):
-    """Appends an answer to a part, and checks that it is whole."""
+    """Appends a response to a part, and checks that it is complete."""
     bar = progress.bar(
         desc=f"Downloading {name}",
         initial=done,
@@ -159,8 +159,8 @@ def _receive(url, response, part, done, total, name):
         raise _Interrupted(f"the connection broke off at {size} of {total} bytes")
     if size == 0:
         discard(part)
-        raise TransferError(f"{url} serves an empty file.")
-    if total is None:  # then only a zip tells where it ends
+        raise RemoteFileError(f"{url} serves an empty file.")
+    if total is None:  # without a length, only a zip file shows where it ends
         with open(part, "rb") as file:
             is_zip = file.read(4) == b"PK\3\4"
         if is_zip and not zipfile.is_zipfile(part):
@@ -169,48 +169,51 @@ def _receive(url, response, part, done, total, name):
 
 
 def _refuse_page(url, start, part):
-    """Dead links and log-ins are pages, which a file is not."""
+    """Refuses web pages, which servers send for dead links and log-ins."""
     if PAGE.match(start):
         discard(part)
         title = re.search(rb"<title[^>]*>(.*?)</title", start, re.I | re.S)
         text = (title[1] if title else b"").decode("utf-8", "replace")
         text = "".join(c if c.isprintable() else " " for c in text).strip()[:80]
-        raise TransferError(
+        raise RemoteFileError(
             f"{url} serves a web page{f' ({text})' * bool(text)} and no file: "
             "the link is dead, or asks to sign in."
         )
     if start.startswith(POINTER):
         discard(part)
-        raise TransferError(f"{url} serves a pointer of Git LFS in place of the file.")
+        raise RemoteFileError(
+            f"{url} serves a pointer of Git LFS in place of the file."
+        )
 
 
 def _version(response):
-    """What identifies the bytes that are served, or None."""
+    """Returns a header that identifies the bytes of a file, or None."""
     tag = response.headers.get("ETag")
-    # A weak one holds for files that only mean the same.
+    # A weak tag does not guarantee equal bytes.
     strong = tag and not tag.startswith("W/")
     return tag if strong else response.headers.get("Last-Modified")
 
 
 def record(part):
-    """The file beside a part that says which version of the file it is of."""
+    """Returns the path of the record of a part, which has the version of the file."""
     return part.with_name(part.name + ".json")
 
 
-def _known(part):
-    """``done``: bytes that can be kept; ``size`` in all, ``version``: or None."""
-    known = {"done": 0, "size": None, "version": None}
+def _state(part):
+    """Returns ``done``, the number of bytes to keep, and ``size`` and ``version`` of
+    the file, or None."""
+    state = {"done": 0, "size": None, "version": None}
     try:
-        found = read_json(record(part), kind=dict)
-        if found["version"]:
-            known.update(found, done=part.stat().st_size)
+        saved = read_json(record(part), kind=dict)
+        if saved["version"]:
+            state.update(saved, done=part.stat().st_size)
     except (FileError, OSError, KeyError):
-        pass  # nothing kept, or by whom is not known: from the start
-    return known
+        pass  # no part, or of an unknown version: starts again
+    return state
 
 
 def discard(part):
-    """Deletes a part. It first: a record without it does no harm."""
+    """Deletes a part, then its record, which is harmless alone."""
     part.unlink(missing_ok=True)
     record(part).unlink(missing_ok=True)
 
@@ -218,7 +221,7 @@ def discard(part):
 def _check_room(url, folder, needed):
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise TransferError(
+        raise RemoteFileError(
             f"{url} takes {needed / 1e9:.2f} GB, and '{folder}' has room for "
             f"{free / 1e9:.2f} GB. Make room, or choose another folder "
             "(S3PRL_SB_CACHE for checkpoints)."

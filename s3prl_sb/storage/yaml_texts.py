@@ -1,4 +1,4 @@
-"""Texts in YAML: one parser for all of them, which nothing in a text can abuse.
+"""Parsing of YAML texts, safe for untrusted ones.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,22 +7,22 @@ Authors
 import functools
 import re
 
-#: As of :mod:`s3prl_sb.storage.files`.
+#: See :mod:`s3prl_sb.storage.files`.
 COMPUTES = False
 
-#: No file of ours has more values; a few lines of YAML may stand for billions.
+#: Limit of values in a text: with aliases, a few lines can expand to billions.
 MOST_VALUES = 1_000_000
 
 
 def yaml_of(text, typ="rt"):
-    """The values of a YAML text, unless aliases make billions of them.
+    """Parses a YAML text, and refuses aliases that expand to too many values.
 
     Arguments
     ---------
     text : str
         YAML.
     typ : str
-        As for :func:`~s3prl_sb.storage.files.read_yaml`.
+        See :func:`~s3prl_sb.storage.files.read_yaml`.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def yaml_of(text, typ="rt"):
     Raises
     ------
     ValueError
-        If it holds itself, or more than :data:`MOST_VALUES` values.
+        If it contains itself, or more than :data:`MOST_VALUES` values.
 
     Example
     -------
@@ -55,7 +55,7 @@ def yaml_of(text, typ="rt"):
 
 
 def check_aliases(text):
-    """Refuses a text in YAML whose aliases stand for too many values.
+    """Refuses a YAML text whose aliases expand to too many values.
 
     Arguments
     ---------
@@ -65,7 +65,7 @@ def check_aliases(text):
     Raises
     ------
     ValueError
-        If it holds itself, or more than :data:`MOST_VALUES` values.
+        If it contains itself, or more than :data:`MOST_VALUES` values.
 
     Example
     -------
@@ -79,7 +79,7 @@ def check_aliases(text):
 
 
 def _refuse_duplicates(node, seen):
-    """Names a key that stands twice where ruamel.yaml blames the tag above it."""
+    """Raises an error for a duplicate key, for which ruamel.yaml blames a tag."""
     if node is None or id(node) in seen or not isinstance(node.value, list):
         return
     seen.add(id(node))
@@ -96,16 +96,16 @@ def _refuse_duplicates(node, seen):
 
 
 def yaml_parser(typ="rt"):
-    """What reads and writes YAML, the same in every process.
+    """Returns a YAML parser and writer that behaves the same in every process.
 
-    HyperPyYAML takes a text ``(…)`` for a tuple whose items it parses as a program, and
-    once it has been used it makes ruamel.yaml do so, too. Here such a text is one, and
-    keeps its quotes, without which HyperPyYAML would run it later.
+    HyperPyYAML parses a text ``(…)`` as a tuple of programs, and once imported it makes
+    ruamel.yaml do so, too. This parser treats it as a text, and keeps its quotes, since
+    HyperPyYAML would run it without them.
 
     Arguments
     ---------
     typ : str
-        As for :func:`~s3prl_sb.storage.files.read_yaml`.
+        See :func:`~s3prl_sb.storage.files.read_yaml`.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def yaml_parser(typ="rt"):
     """
     import ruamel.yaml
 
-    # Not libyaml, which a text that is nested too deeply crashes.
+    # libyaml crashes on a text that is nested too deeply.
     parser = ruamel.yaml.YAML(typ=typ, pure=True)
     parser.preserve_quotes = True
     parser.Resolver = _resolver()
@@ -133,14 +133,14 @@ def _resolver():
 
     class Resolver(VersionedResolver):
         def resolve(self, kind, value, implicit):
-            found = super().resolve(kind, value, implicit)
-            return self.DEFAULT_SCALAR_TAG if str(found) == "!tuple" else found
+            tag = super().resolve(kind, value, implicit)
+            return self.DEFAULT_SCALAR_TAG if str(tag) == "!tuple" else tag
 
     return Resolver
 
 
 def _count(node):
-    """Refuses nodes of YAML that stand for too many values; aliases are one node."""
+    """Refuses nodes that expand to too many values; an alias is the same node."""
     counts = {}
 
     def inside(node):

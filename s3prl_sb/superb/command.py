@@ -1,4 +1,4 @@
-"""``s3prl-sb superb``: the ten tasks for any upstreams, into one table.
+"""``s3prl-sb superb``: runs the ten tasks for any upstreams, with one table.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,12 +13,12 @@ LOCK = "superb.lock"
 
 
 def add_arguments(parser):
-    """The command's arguments.
+    """Adds the arguments of the verb.
 
     Arguments
     ---------
     parser : argparse.ArgumentParser
-        Of the verb.
+        Parser of the verb.
     """
     parser.add_argument(
         "--upstream",
@@ -81,12 +81,12 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    """Runs what is missing, and prints the table.
+    """Runs the missing runs, and prints the table.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        With what :func:`add_arguments` has added.
+        Values of the arguments of :func:`add_arguments`.
 
     Returns
     -------
@@ -128,20 +128,20 @@ def benchmark(arguments, output):
     Arguments
     ---------
     arguments : argparse.Namespace
-        As for :func:`main`.
+        See :func:`main`.
     output : pathlib.Path
-        Absolute.
+        Absolute path of the output folder.
 
     Returns
     -------
     int
         1 if a run has failed.
     """
-    from s3prl_sb.runs.tasks import TASKS, find
+    from s3prl_sb.runs.tasks import find_tasks
     from s3prl_sb.superb import configurations, data, plan, requirements, table
     from s3prl_sb.superb.jobs import Runner
 
-    tasks = find(arguments.tasks)
+    tasks = find_tasks(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)
     if not places:
         raise ValueError(
@@ -161,17 +161,8 @@ def benchmark(arguments, output):
         rates=rates,
     )
     requirements.check(runs, toys)
-    asked = configurations.Configuration(
-        # Of all tasks: those that another command runs belong to the same rows.
-        data=data.read_data(arguments.data, output, list(TASKS))[0],
-        budget=budget,
-        rates=rates,
-        first=arguments.seed if rates else None,
-        data_name=Path(arguments.data).stem,
-        budget_name=Path(arguments.budget).stem,
-        output=output,
-    )
-    configurations.remember(output, asked)
+    configuration = _row_configuration(arguments, output, budget, rates)
+    configurations.remember(output, configuration)
     missing = [task for task in tasks if task not in places]
     devices = gpus()
     parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
@@ -179,9 +170,9 @@ def benchmark(arguments, output):
 
     def write():
         try:
-            found = table.gather(runs, tasks, missing, output, asked)
-            table.write(found, output)
-        except OSError as error:  # a full disk is no reason to stop, or to show nothing
+            values = table.gather(runs, tasks, missing, output, configuration)
+            table.write(values, output)
+        except OSError as error:  # with a full disk, the jobs and the table go on
             print(f"the table could not be written: {error}", file=sys.stderr)
             return False
         return True
@@ -191,8 +182,8 @@ def benchmark(arguments, output):
     except BaseException:
         write()
         raise
-    found = table.gather(runs, tasks, missing, asked=asked)
-    show(found, arguments.format, arguments.published)
+    values = table.gather(runs, tasks, missing, configuration=configuration)
+    show(values, arguments.format, arguments.published)
     written = write()
     failed = [job for job in jobs if job.state in ("failed", "skipped")]
     for job in failed:
@@ -200,8 +191,24 @@ def benchmark(arguments, output):
     return 1 if failed or not written else 0
 
 
+def _row_configuration(arguments, output, budget, rates):
+    from s3prl_sb.runs.tasks import TASKS
+    from s3prl_sb.superb import configurations, data
+
+    return configurations.RowConfiguration(
+        # For all tasks: those that another command runs belong to the same rows.
+        data=data.read_data(arguments.data, output, list(TASKS))[0],
+        budget=budget,
+        rates=rates,
+        first=arguments.seed if rates else None,
+        data_name=Path(arguments.data).stem,
+        budget_name=Path(arguments.budget).stem,
+        output=output,
+    )
+
+
 def check_rates(rates):
-    """Makes sure that learning rates can be compared.
+    """Checks that learning rates can be compared.
 
     Arguments
     ---------
@@ -211,26 +218,26 @@ def check_rates(rates):
     Raises
     ------
     ValueError
-        If one is not positive, or there twice.
+        If one is not positive, or occurs twice.
     """
     if not all(0 < rate < math.inf for rate in rates) or len(set(rates)) < len(rates):
-        given = " ".join(f"{rate:g}" for rate in rates)
+        values = " ".join(f"{rate:g}" for rate in rates)
         raise ValueError(
-            f"--lr_search {given}: give different positive numbers, such as 0.1 0.01"
+            f"--lr_search {values}: give different positive numbers, such as 0.1 0.01"
         )
 
 
-def show(found, form, published=False):
+def show(values, form, published=False):
     """Prints a table.
 
     Arguments
     ---------
-    found : dict
-        The table.
+    values : dict
+        The table, from :func:`s3prl_sb.superb.table.gather`.
     form : str
         "text", "markdown" or "json".
     published : bool
-        Show published numbers also where they do not compare.
+        Whether to show published numbers also where they do not compare.
     """
     from s3prl_sb.superb import layout
     from s3prl_sb.terminal import columns
@@ -238,15 +245,15 @@ def show(found, form, published=False):
     if form == "json":
         from s3prl_sb.storage.files import json_text
 
-        print(json_text(found))
+        print(json_text(values))
     elif form == "markdown":
-        print(layout.as_markdown(found, published))
+        print(layout.as_markdown(values, published))
     else:
-        print(layout.as_text(found, columns.terminal_width(sys.stdout), published))
+        print(layout.as_text(values, columns.terminal_width(sys.stdout), published))
 
 
 def gpus():
-    """The numbers of the GPUs that may be used.
+    """Returns the numbers of the visible GPUs.
 
     Returns
     -------

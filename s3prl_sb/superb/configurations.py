@@ -1,10 +1,10 @@
-"""What a row of the table is: an upstream under one configuration.
+"""Configurations of the rows of the table; a row is an upstream under one of them.
 
-A configuration is what a command asks for: keys of each task's recipe, from ``--data``
-and ``--budget``, and whether the learning rate is searched. It holds for all tasks,
-those too that the command did not run. A run belongs to it if it was started with just
-these keys of its task; so a row never has a run of another budget in it, and a run that
-several configurations ask for stands in the row of each.
+A configuration is what a command requests: keys of each task's recipe, from ``--data``
+and ``--budget``, and whether the learning rate is searched. It applies to all tasks,
+including those that the command did not run. A run belongs to it if it was started with
+exactly these keys of its task. So a row never has runs of another budget, and a run
+that several configurations request is in the row of each.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -29,21 +29,21 @@ TOY, FULL = "toy", "full"
 
 
 @dataclasses.dataclass(frozen=True)
-class Configuration:
-    """What is asked of every task.
+class RowConfiguration:
+    """The request of a command for all tasks, which defines a row of the table.
 
     Arguments
     ---------
     data, budget : dict
         Task to keys of its recipe.
     rates : list of float, optional
-        Learning rates that are searched.
+        Learning rates to search.
     first : int, optional
-        The seed whose run searches them for the others.
+        Seed of the run that searches them for the others.
     data_name, budget_name : str
-        What the user calls them: "toy", "full", "mini", or the stem of a file.
+        Names on the command line: "toy", "full", "mini", or the stem of a file.
     output : pathlib.Path, optional
-        Folder of the benchmark. None: ``data`` are known by content already.
+        Folder of the benchmark. None if ``data`` has digests instead of paths.
     """
 
     data: dict
@@ -52,10 +52,10 @@ class Configuration:
     first: int | None = None
     data_name: str = ""
     budget_name: str = FULL
-    output: Path | None = None  # what lies in it is known by its place
+    output: Path | None = None  # data inside it are identified by their path
 
     def keys(self, task):
-        """The keys of a task's recipe.
+        """Returns the keys of a task's recipe.
 
         Arguments
         ---------
@@ -64,19 +64,19 @@ class Configuration:
 
         Returns
         -------
-        dict
-            As :func:`keys_of` tells them of a run. None: there are no data for it.
+        dict or None
+            In the form of :func:`keys_of`; None if there are no data for the task.
         """
         if task not in self.data:
             return None
-        asked = {**self.budget.get(task, {}), **self.data[task]}
-        if self.output is None:  # told by the runs themselves
-            return plain(asked)
-        kept, data = contents.split(task, asked, self.output)
+        keys = {**self.budget.get(task, {}), **self.data[task]}
+        if self.output is None:  # derived from runs
+            return plain(keys)
+        kept, data = contents.split(task, keys, self.output)
         return {**plain(kept), **data}
 
     def asks_for(self, task, keys, search):
-        """Whether a run is one of this configuration.
+        """Returns whether a run belongs to this configuration.
 
         Arguments
         ---------
@@ -84,8 +84,8 @@ class Configuration:
             Such as "KS".
         keys : dict
             From :func:`keys_of`.
-        search : tuple
-            Learning rates and the seed that searched them; None.
+        search : tuple or None
+            Learning rates and the seed that searched them.
 
         Returns
         -------
@@ -97,11 +97,11 @@ class Configuration:
 
     @property
     def search(self):
-        """Learning rates and the seed that searches them; None."""
+        """Learning rates and the seed that searches them, or None."""
         return (tuple(self.rates), self.first) if self.rates else None
 
     def name(self):
-        """What is particular about it, in a few words each.
+        """Returns short descriptions of what is particular about it.
 
         Returns
         -------
@@ -109,9 +109,9 @@ class Configuration:
 
         Example
         -------
-        >>> Configuration({}, {"KS": {"lr": 1}}, [0.1], 1, "toy", "mini").name()
+        >>> RowConfiguration({}, {"KS": {"lr": 1}}, [0.1], 1, "toy", "mini").name()
         ['toy', 'mini', 'lr searched']
-        >>> Configuration({}, {"KS": {"total_steps": 20}}, budget_name="b").name()
+        >>> RowConfiguration({}, {"KS": {"total_steps": 20}}, budget_name="b").name()
         ['total_steps=20']
         """
         words = [TOY] if self.data_name == TOY else []
@@ -120,16 +120,16 @@ class Configuration:
         return words + (["lr searched"] if self.rates else [])
 
     def _budget(self):
-        """A budget by its keys, where these are few; those of some tasks name them."""
-        found = [
+        """Describes a budget by its keys if these are few, with tasks if needed."""
+        keys = [
             (task, key, value)
             for task, values in self.budget.items()
             for key, value in flat(plain(values)).items()
         ]
-        words = [f"{key}={value}" for _, key, value in found]
-        clash = len(set(words)) > len({key for _, key, _ in found})
+        words = [f"{key}={value}" for _, key, value in keys]
+        clash = len(set(words)) > len({key for _, key, _ in keys})
         if clash or any(map(self._leaves_out, self.data)):
-            words = [f"{task}.{key}={value}" for task, key, value in found]
+            words = [f"{task}.{key}={value}" for task, key, value in keys]
         words = list(dict.fromkeys(words))
         few = len(words) <= (3 if self.budget_name else 6)
         if few and self.budget_name != "mini":
@@ -137,36 +137,34 @@ class Configuration:
         return self.budget_name or "other keys"
 
     def _leaves_out(self, task):
-        """Whether a task has a key that the budget gives others alone."""
-        given = {key for values in self.budget.values() for key in values}
-        return any(
-            key in settings(task) for key in given - {*self.budget.get(task, ())}
-        )
+        """Returns whether a task has a key that the budget only sets for others."""
+        keys = {key for values in self.budget.values() for key in values}
+        return any(key in settings(task) for key in keys - {*self.budget.get(task, ())})
 
     def facets(self):
-        """All that may tell it from others of the same name.
+        """Returns descriptions that may distinguish it from others of the same name.
 
         Returns
         -------
         dict
-            In the order in which to look.
+            Names to descriptions, the most important first.
         """
-        found = {"budget": self.budget_name}
+        facets = {"budget": self.budget_name}
         for task, values in self.budget.items():
             for key, value in flat(plain(values)).items():
-                found[f"{task}.{key}"] = f"{task}.{key}={value}"
+                facets[f"{task}.{key}"] = f"{task}.{key}={value}"
         if self.rates:
-            found["rates"] = "from " + " ".join(f"{rate:g}" for rate in self.rates)
-            found["first"] = f"by seed {self.first}"
-        found["data"] = self.data_name
+            facets["rates"] = "from " + " ".join(f"{rate:g}" for rate in self.rates)
+            facets["first"] = f"by seed {self.first}"
+        facets["data"] = self.data_name
         for task, values in self.data.items():
             for key, value in flat(plain(values)).items():
-                found[f"data.{task}.{key}"] = f"{task}.{key}={value}"
-        return found
+                facets[f"data.{task}.{key}"] = f"{task}.{key}={value}"
+        return facets
 
 
 def trains(task):
-    """Whether a task trains anything, so that a learning rate matters.
+    """Returns whether a task trains, so that the learning rate matters.
 
     Example
     -------
@@ -177,45 +175,45 @@ def trains(task):
 
 
 def keys_of(configuration):
-    """The keys of its recipe that a run was started with.
+    """Returns the keys of its recipe that a run was started with.
 
     Arguments
     ---------
     configuration : dict
-        As :attr:`s3prl_sb.superb.plan.Run.configuration`.
+        See :attr:`s3prl_sb.superb.plan.Run.configuration`.
 
     Returns
     -------
     dict
-        What holds data by its content, if the configuration has that.
+        Keys to values, for data to digests, if the configuration has them.
     """
     return {**configuration.get("overrides", {}), **configuration.get("data", {})}
 
 
 def of_entries(entries):
-    """Configurations of runs that no command is known for.
+    """Derives configurations from runs whose commands are unknown.
 
-    Runs of different tasks are of one if they were given the same keys, besides where
-    their data are.
+    Runs of different tasks share a configuration if they have the same keys, except for
+    the paths of their data.
 
     Arguments
     ---------
     entries : list of tuple
-        Task, its keys (:func:`keys_of`), the search (as :attr:`Configuration.search`).
+        Task, its keys (:func:`keys_of`), the search (see
+        :attr:`RowConfiguration.search`).
 
     Returns
     -------
-    list of Configuration
+    list of RowConfiguration
     """
-    found = []
+    derived = []
     for task, keys, search in entries:
-        schema, mini = _known(task)
+        schema, mini = _schema_and_mini(task)
         data = {k: v for k, v in keys.items() if schema.is_path(k)}
         budget = {k: v for k, v in keys.items() if k not in data}
         name = "mini" if budget and budget == mini else ""
-        for each in found:
-            known = each.keys(task)
-            if known is not None and known != keys:
+        for each in derived:
+            if each.keys(task) not in (None, keys):
                 continue
             if each.search != search and trains(task):
                 continue
@@ -226,40 +224,40 @@ def of_entries(entries):
         else:
             rates, first = search or (None, None)
             rates = rates and list(rates)
-            each = Configuration(
+            each = RowConfiguration(
                 {task: data}, {task: budget}, rates, first, budget_name=name
             )
-            found.append(each)
-    return found
+            derived.append(each)
+    return derived
 
 
 @functools.lru_cache(maxsize=None)
-def _known(task):
-    """The schema of a task's recipe, and its keys in the laptop's budget."""
-    found = Schema.of_recipe(recipe(task))
-    return found, found.counting(plain(read_budget("mini")[task]))
+def _schema_and_mini(task):
+    """Returns the schema of a task's recipe, and its keys in the mini budget."""
+    schema = Schema.of_recipe(recipe(task))
+    return schema, schema.counting(plain(read_budget("mini")[task]))
 
 
 def remember(output, configuration):
-    """Keeps a configuration beside the runs, the last one first.
+    """Stores a configuration next to the runs, the last one first.
 
     Arguments
     ---------
     output : pathlib.Path
         Folder of the benchmark.
-    configuration : Configuration
-        Of the command.
+    configuration : RowConfiguration
+        Configuration of the command.
     """
-    known = [other for other in recall(output) if not _same(other, configuration)]
+    others = [other for other in recall(output) if not _same(other, configuration)]
     values = [
         {k: v for k, v in dataclasses.asdict(each).items() if k != "output"}
-        for each in [configuration, *known]
+        for each in [configuration, *others]
     ]
     write_json(Path(output) / RECORD, plain(values))
 
 
 def recall(output):
-    """The configurations that earlier commands have asked for.
+    """Returns the configurations of earlier commands.
 
     Arguments
     ---------
@@ -268,15 +266,15 @@ def recall(output):
 
     Returns
     -------
-    list of Configuration
-        None where they are not known: rows are then named by the keys of the runs.
+    list of RowConfiguration
+        Empty if they are unknown: rows are then named by the keys of the runs.
     """
     path = Path(output) / RECORD
     if not path.is_file():
         return []
     try:
-        found = read_json(path, WHAT, kind=list)
-        return [Configuration(**each, output=Path(output)) for each in found]
+        entries = read_json(path, WHAT, kind=list)
+        return [RowConfiguration(**each, output=Path(output)) for each in entries]
     except (FileError, TypeError):  # only the names of rows are lost
         return []
 
@@ -290,12 +288,12 @@ def _same(one, other):
 
 
 def titles(configurations):
-    """Names that tell configurations from each other.
+    """Returns distinct names of configurations.
 
     Arguments
     ---------
-    configurations : list of Configuration
-        Of one upstream.
+    configurations : list of RowConfiguration
+        Configurations of one upstream.
 
     Returns
     -------
@@ -303,8 +301,8 @@ def titles(configurations):
 
     Example
     -------
-    >>> one = Configuration({}, {}, [0.1], 1)
-    >>> titles([one, dataclasses.replace(one, first=2), Configuration({}, {})])
+    >>> one = RowConfiguration({}, {}, [0.1], 1)
+    >>> titles([one, dataclasses.replace(one, first=2), RowConfiguration({}, {})])
     ['lr searched, by seed 1', 'lr searched, by seed 2', '']
     """
     names = [each.name() for each in configurations]
@@ -315,8 +313,8 @@ def titles(configurations):
         facets = [configurations[i].facets() for i in group]
         for key in dict.fromkeys(key for each in facets for key in each):
             values = [each.get(key) for each in facets]
-            told = {tuple(names[i]) for i in group}
-            if len(told) == len(group):
+            distinct = {tuple(names[i]) for i in group}
+            if len(distinct) == len(group):
                 break
             if any(value != values[0] for value in values):
                 for i, value in zip(group, values):
@@ -325,7 +323,7 @@ def titles(configurations):
 
 
 def _joined(words):
-    """The words of a name, what the search is particular about beside it."""
+    """Joins the words about the search in a name."""
     joined = []
     for word in words:
         if joined and word.startswith(("from ", "by seed ")):

@@ -1,4 +1,4 @@
-"""What the runs of a benchmark depend on, by content and without loading it.
+"""Content of the cards, recipes and data that the runs of a benchmark depend on.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -21,23 +21,23 @@ from s3prl_sb.superb.keys import schema, settings
 
 
 def of_card(name):
-    """Returns what an upstream is, from its card.
+    """Returns the identity of an upstream from its card, without loading it.
 
     Arguments
     ---------
     name : str
-        Of a card, or its file.
+        Name or file of a card.
 
     Returns
     -------
     dict
-        JSON values: ``class``, the arguments, ``files`` (contents of the local ones
+        JSON values: ``class``, the arguments, ``files`` (hashes of the local files
         that the arguments name) and ``code`` of the class.
 
     Example
     -------
-    >>> found = of_card("fbank")
-    >>> found["class"].rpartition(".")[2], "s3prl_sb.cli" in found["code"]["modules"]
+    >>> fbank = of_card("fbank")
+    >>> fbank["class"].rpartition(".")[2], "s3prl_sb.cli" in fbank["code"]["modules"]
     ('KaldiFeatures', False)
     """
     from s3prl_sb.lobes.upstreams import card, card_file
@@ -46,12 +46,12 @@ def of_card(name):
     files = {}
     arguments = _without_places(plain(dict(node)), "", folder, files)
     kind = own.plain_names(node.tag.value).partition(":")[2]
-    code = code_of([kind, *_named(node)], folder)
+    code = code_of([kind, *_tag_names(node)], folder)
     return {"class": kind, **arguments, "files": files, "code": code}
 
 
 def of_recipe(task):
-    """Returns what a recipe runs: its script, and the classes that its YAML names.
+    """Returns the identity of a recipe's script and of the classes in its YAML.
 
     Arguments
     ---------
@@ -61,15 +61,15 @@ def of_recipe(task):
     Returns
     -------
     dict
-        ``script``, a hash; and as :func:`~s3prl_sb.identity.code.code_of`.
+        ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`.
     """
     place = resources.recipes()[recipe(task)]
-    code = code_of(_named(settings(task)), place)
+    code = code_of(_tag_names(settings(task)), place)
     return {"script": hash_file(str(place / "train.py")), **code}
 
 
 def split(task, overrides, output):
-    """Parts keys of a recipe into settings and data.
+    """Splits keys of a recipe into settings and data.
 
     Arguments
     ---------
@@ -78,15 +78,15 @@ def split(task, overrides, output):
     overrides : dict
         Keys and values.
     output : pathlib.Path
-        Folder of the benchmark: what lies in it, toys, it makes itself.
+        Folder of the benchmark, whose toy corpora do not count as data.
 
     Returns
     -------
     settings : dict
-        Those that name nothing that is there, and that the outcome depends on.
+        Keys that do not name existing files, and that results depend on.
     data : dict
-        The others, to hashes of what is there: of a folder all its files, of a table
-        its rows and the files that they name. Where it lies does not matter.
+        The other keys, to hashes that do not depend on paths: of all files of a
+        folder, of the rows of a table and the files that they name.
     """
     kept, data = {}, {}
     for key, value in schema(task).counting(overrides).items():
@@ -102,7 +102,7 @@ def split(task, overrides, output):
 
 
 def forget():
-    """Looks at the data anew, when it is asked for again."""
+    """Clears the cache of hashes of data."""
     _content.cache_clear()
 
 
@@ -114,14 +114,14 @@ def _is_there(place, output):
     return path.exists() and not made
 
 
-@functools.lru_cache(maxsize=None)  # several tasks have one corpus
+@functools.lru_cache(maxsize=None)  # several tasks share a corpus
 def _content(place):
     with naming(place):
         if Path(place).is_dir():
             return hash_folder(place, progressbar=True)
         try:
             table = records(place)
-        except ManifestError:  # no table, or one that is refused when it is used
+        except ManifestError:  # not a table, or an invalid one
             return hash_file(place)
         return _content_of(table, place)
 
@@ -141,13 +141,13 @@ def _content_of(table, place):
 
 
 def _beside(table, name):
-    """The file that a cell of a table may name."""
+    """Returns the file that a cell of a table may name."""
     folder = os.path.dirname(os.path.abspath(table))
     return os.path.join(folder, in_folder(name, folder))
 
 
 def _without_places(value, name, folder, files):
-    """Arguments of a card with local files taken out, which go into ``files``."""
+    """Replaces local files in the arguments of a card, and adds them to ``files``."""
     if isinstance(value, dict):
         return {
             key: _without_places(inner, f"{name}.{key}".lstrip("."), folder, files)
@@ -158,7 +158,7 @@ def _without_places(value, name, folder, files):
     if not isinstance(value, str):
         return value
     place = value.partition("#sha256=")[0]
-    path = folder / Path(place).expanduser()  # an absolute one is itself
+    path = folder / Path(place).expanduser()  # an absolute path stays unchanged
     for path in (Path(place).expanduser(), path):
         if place and path.exists() and (path.is_file() or "/" in place):
             content = hash_folder(path) if path.is_dir() else hash_file(str(path))
@@ -167,11 +167,11 @@ def _without_places(value, name, folder, files):
     return value
 
 
-def _named(node):
-    """The classes and functions that the tags of a node name, at any depth."""
+def _tag_names(node):
+    """Returns the classes and functions that the tags of a node name, at any depth."""
     name = own.plain_names(tag(node))
-    found = {name.partition(":")[2]} if ":" in name else set()
+    names = {name.partition(":")[2]} if ":" in name else set()
     inner = node.values() if isinstance(node, dict) else node
     if isinstance(node, (dict, list, tuple)):
-        found |= {name for value in inner for name in _named(value)}
-    return found - {""}
+        names |= {name for value in inner for name in _tag_names(value)}
+    return names - {""}

@@ -1,4 +1,4 @@
-"""Where the corpora are, how much is trained: two small YAML files.
+"""Reading of ``--data`` and ``--budget``: keys of recipes by task.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,30 +19,30 @@ ALL = "all"  # a section of a budget for all tasks
 
 
 def read_data(source, output, tasks):
-    """Where the corpora of tasks are.
+    """Reads the keys of recipes that say where the corpora are.
 
     Arguments
     ---------
     source : str
         A YAML file: for each task keys of its recipe, such as ``KS:
-        {data_folder: DIR}``, or "toy". Or "toy" itself: toys for all. Relative
-        paths start at the folder of the file; else at the current one.
+        {data_folder: DIR}``, or "toy". Or "toy" itself: toy corpora for all tasks.
+        Relative paths start at the folder of the file, else at the current one.
     output : pathlib.Path
-        Toys are made in its folder ``toys``.
+        Folder of the benchmark; toy corpora are created in its folder ``toys``.
     tasks : list of str
-        Which matter.
+        Tasks to read; others are ignored.
 
     Returns
     -------
     data : dict
-        Task to keys of its recipe; tasks that the file leaves out are not there.
+        Task to keys of its recipe, for the tasks in the file.
     before : dict
-        Task to a :class:`~s3prl_sb.superb.jobs.Job` that makes its toy.
+        Task to a :class:`~s3prl_sb.superb.jobs.Job` that creates its toy corpus.
 
     Raises
     ------
     ValueError
-        For what is unknown, with what is near.
+        For unknown names; names similar ones.
     """
     if source == TOY:
         entries = dict.fromkeys(TASKS, TOY)
@@ -69,14 +69,13 @@ def read_data(source, output, tasks):
 
 
 def read_budget(source):
-    """How much is trained.
+    """Reads the keys of recipes that say how much is trained.
 
     Arguments
     ---------
     source : str
         "full" (SUPERB's protocol), "mini" (a laptop's), or a YAML file: for each
-        task keys of its recipe. Keys under ``all`` are for all tasks that have
-        them.
+        task keys of its recipe. Keys under ``all`` apply to all tasks that have them.
 
     Returns
     -------
@@ -86,7 +85,7 @@ def read_budget(source):
     Raises
     ------
     ValueError
-        For what is unknown, with what is near.
+        For unknown names; names similar ones.
     """
     if source == "full":
         return {}
@@ -106,24 +105,24 @@ def read_budget(source):
                 f"{task}: {{total_steps: 1000}}."
             )
     common = entries.pop(ALL, None) or {}
-    known = sorted({key for task in TASKS for key in schema(task)})
+    names = sorted({key for task in TASKS for key in schema(task)})
     for key in common:
         place = f"{source}:{line_of(common, key)}: {ALL}"
         if is_reserved(key):
             raise PlanError(f"{place}: '{key}' is set by the command itself")
-        if key not in known:
-            raise PlanError(f"{place}: {unknown('key', key, known)}")
+        if key not in names:
+            raise PlanError(f"{place}: {unknown('key', key, names)}")
     budget = {}
     for task in TASKS:
         shared = {key: value for key, value in common.items() if key in schema(task)}
-        own = check_keys(task, entries.get(task) or {}, source)
-        keys = {**check_keys(task, shared, source, common), **own}
+        specific = check_keys(task, entries.get(task) or {}, source)
+        keys = {**check_keys(task, shared, source, common), **specific}
         budget[task] = _absolute(task, keys, file.parent.resolve())
     return budget
 
 
 def _toy(task, folder, made):
-    """Keys of a recipe for a toy corpus, and the job that makes it."""
+    """Returns the keys of a recipe for a toy corpus, and the job that creates it."""
     entry = dict(_read(resources.folder("hparams") / "superb" / "toys.yaml")[task])
     corpus = entry.pop("corpus")
     place = folder / corpus
@@ -151,7 +150,7 @@ def _read(path):
 
 
 def _absolute(task, values, folder):
-    """A mapping whose paths stay valid wherever the command is started again."""
+    """Makes paths absolute, so that they stay valid in another current folder."""
     return _with_paths(values, schema(task).declarations, folder)
 
 
@@ -168,10 +167,10 @@ def _with_paths(values, declared, folder):
             place / Path(value).expanduser() for place in (folder, Path.cwd())
         )
         if declaration is None and not (beside.is_file() or here.is_file()):
-            return value  # an argument that names a file is one that is there
+            return value  # arguments name files only if these exist
         if declaration is not None and not declaration.is_path:
             return value
-        found = here if here.exists() and not beside.exists() else beside
-        return str(found.resolve())
+        path = here if here.exists() and not beside.exists() else beside
+        return str(path.resolve())
 
     return {key: absolute(declared.get(key), value) for key, value in values.items()}

@@ -1,13 +1,12 @@
-"""Runs a command that must not outlive who has asked for it.
+"""Process that runs a command, and kills it when the parent ends.
 
 > python -m s3prl_sb.superb.guard LOCK command …
 
-Standard input is a pipe whose other end the asker holds. When that closes, for
-whatever reason (Ctrl-C, kill -9), this process and all that it has started are
-killed: checkpoints and features are written whole or not at all, so a kill
-costs nothing but the last minutes. Where this process itself is killed, Linux kills
-the command; elsewhere the next one waits, as all that works in a folder holds its
-lock. Nothing but the standard library is imported.
+Standard input is a pipe whose other end the parent holds. When it closes (Ctrl-C,
+kill -9), this process and all that it has started are killed. Checkpoints and features
+are written atomically, so a kill only costs the last minutes. If this process itself is
+killed, Linux kills the command; on other systems the next command waits for the lock of
+the folder. Only the standard library is imported.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -31,14 +30,14 @@ def main(lock, command):
     Arguments
     ---------
     lock : str
-        A file: commands that are given the same one run one after another.
+        A file: commands with the same lock run one after another.
     command : list of str
-        With its arguments.
+        The command and its arguments.
 
     Returns
     -------
     int
-        Its exit status.
+        Exit status of the command.
     """
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
@@ -47,7 +46,7 @@ def main(lock, command):
     if not held.acquire(wait=False):
         print(f"Waits for {held.holder()}, which still works here.", flush=True)
         held.acquire()
-    # The lock is the children's too: it is free when the last of them has ended.
+    # The children inherit the lock: it is free when the last of them has ended.
     child = subprocess.Popen(
         [*COMMAND, "--child", str(os.getpid()), *command],
         stdin=subprocess.DEVNULL,
@@ -59,21 +58,21 @@ def main(lock, command):
 
 
 def become(parent, command):
-    """Becomes a command that ends with its parent.
+    """Replaces this process by a command that ends with its parent.
 
     Arguments
     ---------
     parent : int
-        The parent's number.
+        Process id of the parent.
     command : list of str
-        With its arguments.
+        The command and its arguments.
     """
     children.die_with(parent)
     os.execvp(command[0], command)
 
 
 def _watch():
-    while os.read(0, 1):  # nothing is ever written: this waits for the end
+    while os.read(0, 1):  # nothing is written: this waits for the end of the file
         pass
     os.killpg(0, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Jobs in parallel on one machine: in order, watched, ended with their master.
+"""Parallel jobs on one machine, in order of dependencies, ended with their parent.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,7 +20,7 @@ from s3prl_sb.superb import guard
 
 LOG = "job.log"
 LOCK = "job.lock"
-SHOWN = 12  # lines of the log of a job that has failed
+SHOWN = 12  # lines of the log of a failed job
 
 
 @dataclasses.dataclass
@@ -30,20 +30,20 @@ class Job:
     Arguments
     ---------
     name : str
-        To show.
+        Name for messages.
     folder : pathlib.Path
-        It gets ``job.log``.
+        Folder of ``job.log``.
     command : callable
-        Gives the list of arguments; asked when ``after`` are done.
+        Returns the command and its arguments; called when ``after`` are done.
     is_done : callable
-        Whether there is nothing left to do.
+        Returns whether the job is done.
     after : list of Job
-        To be done before.
+        Jobs to finish before.
     group : str, optional
-        Of jobs with one group only one at a time may be in the part that
-        ``has_shared`` ends: the others then find what it has computed.
+        Jobs of a group share results of their first part, which only one of them
+        runs at a time.
     has_shared : callable
-        Whether the job is past that part.
+        Returns whether the job has finished its first part.
     """
 
     name: str
@@ -59,19 +59,19 @@ class Job:
 
 
 class Runner:
-    """Runs jobs, so many at a time.
+    """Runs several jobs at a time.
 
     Arguments
     ---------
     parallel : int
-        Jobs at a time.
+        Number of jobs at a time.
     devices : list of str
-        Numbers of GPUs, one for each job in turn; empty: none is assigned.
+        Numbers of GPUs, each job gets the least used one; empty: none is assigned.
     progress : bool
         Whether to show a bar besides the lines.
     """
 
-    PAUSE = 0.2  # seconds between two looks
+    PAUSE = 0.2  # seconds between two checks
 
     def __init__(self, parallel=1, devices=(), progress=True):
         if parallel < 1:
@@ -83,14 +83,14 @@ class Runner:
         self.placed = {}  # process -> device
 
     def run(self, jobs, ended=lambda: None):
-        """Runs what is not done; the jobs know afterwards how it went.
+        """Runs the jobs that are not done, and sets their state.
 
         Arguments
         ---------
         jobs : list of Job
-            In the order of preference.
+            Jobs in the order of preference.
         ended : callable, optional
-            Called when some have ended.
+            Called when jobs have ended.
         """
         for job in jobs:
             job.state = "done" if job.is_done() else "waiting"
@@ -119,7 +119,7 @@ class Runner:
                 self._end()
 
     def say(self, text):
-        """A line of progress."""
+        """Prints a line of progress."""
         tqdm.write(text, file=sys.stderr)
 
     def _start(self, waiting):
@@ -139,7 +139,7 @@ class Runner:
         )
 
     def _drop(self, waiting):
-        """Gives up jobs that wait for one that has failed; their number."""
+        """Skips jobs that wait for a failed one; returns their number."""
         lost = [
             job
             for job in waiting
@@ -166,7 +166,7 @@ class Runner:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment(device),
-                start_new_session=True,  # Ctrl-C is for us
+                start_new_session=True,  # only this process gets Ctrl-C
             )
         job.state, job.started = "running", time.monotonic()
         self.running[process], self.placed[process] = job, device
@@ -179,7 +179,7 @@ class Runner:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         threads = max(1, (os.cpu_count() or 1) // self.parallel)
         environment = {
-            "OMP_NUM_THREADS": str(threads),  # so that jobs do not fight
+            "OMP_NUM_THREADS": str(threads),  # jobs share the cores
             "OMP_WAIT_POLICY": "PASSIVE",
             **os.environ,
             "PYTHONPATH": os.pathsep.join(paths),
@@ -189,7 +189,7 @@ class Runner:
         return environment
 
     def _collect(self):
-        """Takes in the jobs that have ended; their number."""
+        """Sets the state of jobs that have ended; returns their number."""
         ended = [process for process in self.running if process.poll() is not None]
         for process in ended:
             job = self.running.pop(process)
@@ -209,7 +209,7 @@ class Runner:
         return len(ended)
 
     def _end(self):
-        """Ends what still runs: the guards see their pipe close."""
+        """Ends running jobs: closes the pipes of their guards."""
         for process in self.running:
             process.stdin.close()
         for process, job in self.running.items():
@@ -219,13 +219,12 @@ class Runner:
 
 
 def reason(status):
-    """Why a job has ended, in words.
+    """Describes why a job has ended.
 
     Arguments
     ---------
     status : int
-        Exit status; of a process that a signal has killed as Python or as a shell
-        tells it.
+        Exit status; for signals in the convention of Python or of shells.
 
     Returns
     -------
@@ -244,19 +243,19 @@ def reason(status):
 
 
 def last_lines(path, count=SHOWN):
-    """The end of a log, without progress bars and empty lines.
+    """Returns the end of a log, without progress bars and empty lines.
 
     Arguments
     ---------
     path : pathlib.Path
         The log.
     count : int
-        Lines at most.
+        Maximum number of lines.
 
     Returns
     -------
     str
-        Indented.
+        Indented lines.
     """
     text = Path(path).read_bytes()[-20000:].decode("utf-8", "replace")
     lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]

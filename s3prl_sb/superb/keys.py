@@ -1,4 +1,4 @@
-"""Keys of recipes that a benchmark is given, checked before anything runs.
+"""Checks of the recipe keys of a benchmark, before anything runs.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,12 +16,12 @@ from s3prl_sb.schema.keys import KeysError, Schema
 
 
 class PlanError(UserError, ValueError):
-    """A benchmark that cannot be run as it is asked for."""
+    """A benchmark that cannot be run as requested."""
 
 
 @functools.lru_cache(maxsize=None)
 def schema(task):
-    """What the keys of a task's recipe are.
+    """Returns the schema of a task's recipe.
 
     Arguments
     ---------
@@ -38,7 +38,7 @@ def schema(task):
 
 
 def settings(task):
-    """The keys of a task's recipe, references not resolved.
+    """Returns the keys of a task's recipe, with unresolved references.
 
     Arguments
     ---------
@@ -49,17 +49,17 @@ def settings(task):
     -------
     dict
     """
-    found = schema(task)
-    return {key: found.tree[key] for key in found}
+    declared = schema(task)
+    return {key: declared.tree[key] for key in declared}
 
 
 def is_reserved(key):
-    """Whether the command itself sets a key, in any recipe.
+    """Returns whether the command itself sets a key, in any recipe.
 
     Arguments
     ---------
     key : str
-        Of a recipe.
+        Key of a recipe.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def is_reserved(key):
 
 
 def check_keys(task, overrides, where, lines=None):
-    """Makes sure that a recipe has these keys, and that they take these values.
+    """Checks that a recipe has these keys, and that their values are valid.
 
     Arguments
     ---------
@@ -83,27 +83,27 @@ def check_keys(task, overrides, where, lines=None):
     overrides : dict
         Keys and values.
     where : str
-        The file that they stand in, for the message.
+        Their file, for messages.
     lines : dict, optional
-        The mapping as ruamel.yaml has read it, where it is another.
+        The mapping of ruamel.yaml that has the lines, if it is not ``overrides``.
 
     Returns
     -------
     dict
-        The values as they are meant.
+        Keys to converted values.
 
     Raises
     ------
     PlanError, s3prl_sb.schema.keys.KeysError
-        With the nearest keys, or what is wanted.
+        For an unknown key or an invalid value; names similar keys or valid values.
     """
-    found, values = schema(task), {}
+    declared, values = schema(task), {}
     for key, value in overrides.items():
         line = line_of(overrides if lines is None else lines, key)
         place = f"{where}:{line}: {task}: " if line else f"{where}: {task}: "
-        if key not in found:
-            raise PlanError(f"{place}{unknown('key', key, list(found))}")
-        if found[key].by:
+        if key not in declared:
+            raise PlanError(f"{place}{unknown('key', key, list(declared))}")
+        if declared[key].by:
             more = ", which runs all folds" if key == "fold" else ""
             raise PlanError(f"{place}'{key}' is set by the command itself{more}")
         if tag(value):
@@ -112,25 +112,25 @@ def check_keys(task, overrides, where, lines=None):
                 "arguments alone, such as {hidden_size: 8}."
             )
         if isinstance(value, dict):
-            _check_inside(found.tree[key], value, place, f"{key}.")
-        values[key] = plain(found.check(key, value, place))
+            _check_inside(declared.tree[key], value, place, f"{key}.")
+        values[key] = plain(declared.check(key, value, place))
     return values
 
 
 def check_combination(task, keys):
-    """Makes sure that keys of a recipe fit to each other.
+    """Checks that keys of a recipe are consistent.
 
     Arguments
     ---------
     task : str
         Such as "KS".
     keys : dict
-        Of its recipe, those that are overridden too.
+        All keys of its recipe, with the overrides.
 
     Raises
     ------
     PlanError
-        With values that would do.
+        If they are not; names valid values.
     """
     try:
         check_together({key: value for key, value in keys.items() if not tag(value)})
@@ -139,21 +139,21 @@ def check_combination(task, keys):
 
 
 def _check_inside(node, values, where, prefix):
-    """Makes sure that a mapping of a recipe, or what it makes, has these keys."""
+    """Checks that a mapping of a recipe, or the object it declares, has these keys."""
     if not isinstance(node, dict):
-        return  # the recipe says what is wrong with it
-    known = set(map(str, node))
+        return  # the recipe itself reports the error
+    keys = set(map(str, node))
     if tag(node):
         called = tag(node).startswith(CALLS)
         made = located(tag(node).partition(":")[2]) if called else None
         flags(parameters(made), values, f"{where}{prefix}")
         more = takes(made) if called else None
         if more is None:
-            return  # it takes anything, or the recipe says what is wrong with it
-        known |= set(more)
-    names = [prefix + name for name in sorted(known)]
+            return  # it takes anything, or the recipe itself reports the error
+        keys |= set(more)
+    names = [prefix + name for name in sorted(keys)]
     for key, value in values.items():
-        if str(key) not in known:
+        if str(key) not in keys:
             raise PlanError(f"{where}{unknown('key', f'{prefix}{key}', names)}")
         if isinstance(value, dict) and key in node:
             _check_inside(node[key], value, where, f"{prefix}{key}.")

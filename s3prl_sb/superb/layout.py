@@ -1,4 +1,4 @@
-"""The table of the benchmark for people: text cells, blocks, Markdown, notes.
+"""Formatting of the table of the benchmark: text cells, blocks, Markdown, notes.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,7 +9,7 @@ from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
-REMARK = "*"  # behind a published number that one must know more of
+REMARK = "*"  # after a published number with a remark
 NOTES = {
     "published": "published: as reported; the address of each is in table.json",
     "unverified": "~: reported, but transcribed from memory: unverified",
@@ -24,21 +24,21 @@ NOTES = {
 
 
 def grid(table, published=False):
-    """The table as text cells.
+    """Returns the table as text cells.
 
     Arguments
     ---------
     table : dict
         From :func:`s3prl_sb.superb.table.gather`.
     published : bool
-        Show published numbers also beside runs that do not compare with them.
+        Whether to show published numbers also for runs that do not compare with them.
 
     Returns
     -------
     list of list of str
-        A header and a line for each row. Published numbers stand in a line of their
-        own below runs of the full protocol on the real corpus; the others, if they
-        are asked for, in one that says that they do not compare.
+        A header and a line for each row. Published numbers have a separate line below
+        runs of the full protocol on the real corpus; the others, if requested, have a
+        line that says that they are not comparable.
     """
     shown = [(task, metric) for task in table["tasks"] for metric in TASKS[task]]
     shown = [c for c in shown if c[1].key != "wer_lm" or _any(table, *c)]
@@ -70,7 +70,7 @@ def _public(row, task, metric):
 
 
 def _is_comparable(cell):
-    """Whether a cell is of the full protocol, on the real corpus."""
+    """Returns whether a cell has the full protocol on the real corpus."""
     return (
         cell is not None and cell["state"] == "done" and not cell.get("not_comparable")
     )
@@ -105,16 +105,16 @@ def _number(value, metric):
 
 
 def as_text(table, width=None, published=False):
-    """For a terminal: columns that do not fit go into further blocks.
+    """Formats the table for a terminal, in several blocks if it is too wide.
 
     Arguments
     ---------
     table : dict
         From :func:`s3prl_sb.superb.table.gather`.
     width : int, optional
-        Characters a line; default: all columns in one block.
+        Characters in a line; default: all columns in one block.
     published : bool
-        As for :func:`grid`.
+        See :func:`grid`.
 
     Returns
     -------
@@ -145,14 +145,14 @@ def as_text(table, width=None, published=False):
 
 
 def as_markdown(table, published=False):
-    """The table in Markdown.
+    """Formats the table in Markdown.
 
     Arguments
     ---------
     table : dict
         From :func:`s3prl_sb.superb.table.gather`.
     published : bool
-        As for :func:`grid`.
+        See :func:`grid`.
 
     Returns
     -------
@@ -165,14 +165,14 @@ def as_markdown(table, published=False):
 
 
 def notes(table, published=False):
-    """What the marks in a table mean, those that occur.
+    """Returns explanations of the marks that occur in a table.
 
     Arguments
     ---------
     table : dict
         From :func:`s3prl_sb.superb.table.gather`.
     published : bool
-        As for :func:`grid`.
+        See :func:`grid`.
 
     Returns
     -------
@@ -181,54 +181,53 @@ def notes(table, published=False):
     lines = grid(table, published)
     reported = [cell for line in lines if line[0][0] == " " for cell in line[1:]]
     cells = [cell for line in lines[1:] for cell in line[1:]]
-    found = []
+    texts = []
     if any("±" in cell for cell in cells):
-        found.append(NOTES["spread"])
+        texts.append(NOTES["spread"])
     if any("@" in cell for cell in cells):
-        found.append(NOTES["rate"])
+        texts.append(NOTES["rate"])
     if any(cell and cell[0] != "~" for cell in reported):
-        found.append(NOTES["published"])
+        texts.append(NOTES["published"])
     if any(cell[:1] == "~" for cell in reported):
-        found.append(NOTES["unverified"])
+        texts.append(NOTES["unverified"])
     for row in table["rows"]:
         for remark, tasks in _remarks(table, row, published).items():
             names = row["upstream"], ", ".join(tasks)
-            found.append(NOTES["remark"].format(*names, remark))
+            texts.append(NOTES["remark"].format(*names, remark))
         reasons = _reasons(row)
         if reasons:
-            found.append(NOTES["doubtful"].format(row["upstream"], reasons))
+            texts.append(NOTES["doubtful"].format(row["upstream"], reasons))
     if any(row["version"] for row in table["rows"]):
-        found.append(NOTES["parts"])
+        texts.append(NOTES["parts"])
     runs = [
         run
         for row in table["rows"]
         for cell in row["cells"].values()
         for run in cell["runs"]
     ]
-    found += dict.fromkeys(run["error"] for run in runs if "error" in run)
+    texts += dict.fromkeys(run["error"] for run in runs if "error" in run)
     versions = {
         run.get("s3prl_sb") or "unknown" for run in runs if run["state"] == "done"
     }
     if len(versions) > 1:
-        found.append(NOTES["versions"].format(", ".join(sorted(versions))))
-    return [columns.visible(note) for note in found]
+        texts.append(NOTES["versions"].format(", ".join(sorted(versions))))
+    return [columns.visible(text) for text in texts]
 
 
 def _remarks(table, row, published):
-    """What one must know of the published numbers of a row that are shown: tasks by
-    remark."""
-    found = {}
+    """Returns the remarks about the published numbers in a row, with their tasks."""
+    remarks = {}
     for task in table["tasks"]:
         if published or _is_comparable(row["cells"].get(task)):
             for metric in TASKS[task]:
                 number = row["published"].get(task, {}).get(metric.key) or {}
                 if number.get("remark"):
-                    found.setdefault(number["remark"], {})[task] = None
-    return found
+                    remarks.setdefault(number["remark"], {})[task] = None
+    return remarks
 
 
 def _reasons(row):
-    """Why a row does not compare with published numbers, where there are any."""
+    """Describes why a row does not compare with published numbers, if there are any."""
     reasons = {}
     for task, cell in row["cells"].items():
         if row["published"].get(task):

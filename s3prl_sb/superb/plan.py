@@ -1,9 +1,8 @@
-"""What there is to do: a run for each upstream, task and seed.
+"""Plan of a benchmark: a run for each upstream, task and seed.
 
-The folder of a run is named by a digest of all that it depends on: the recipe's
-YAML and code, what is overridden, what the data hold, the upstream's card with its
-files and code. Nothing of one configuration is taken for another's, and nothing is
-overwritten.
+The folder of a run is named by a digest of all that it depends on: the recipe's YAML
+and code, the overrides, the content of the data, the upstream's card with its files and
+code. Runs of different configurations are never mixed up, and nothing is overwritten.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -30,7 +29,7 @@ from s3prl_sb.superb.keys import check_combination, schema, settings
 logger = logging.getLogger(__name__)
 
 STAMP = "superb.json"
-ABOUT = "about"  # in it: what is no part of the configuration
+ABOUT = "about"  # key in it with information outside the configuration
 RESULTS = "results.json"
 SEARCH = "lr_search.json"
 #: Learning rates to search: the powers of ten of SUPERB's recipes.
@@ -44,7 +43,7 @@ class Run:
     Arguments
     ---------
     upstream, task : str
-        Names; ``title`` is the upstream's short one.
+        Names; ``title`` is the short name of the upstream.
     seed : int
         The seed.
     overrides : dict
@@ -52,9 +51,9 @@ class Run:
     rates : list of float, optional
         Learning rates to search.
     searched_by : Run, optional
-        The run that has searched the learning rate for this one.
+        The run that searches the learning rate for this one.
     output : pathlib.Path
-        Of the whole benchmark.
+        Folder of the benchmark.
     """
 
     upstream: str
@@ -87,12 +86,12 @@ class Run:
 
     @functools.cached_property
     def folder(self):
-        """Where it goes."""
+        """Output folder of the run."""
         name = f"{self.seed}-{digest(self.configuration)[:8]}"
         return self.output / self.title / self.task / name
 
     def is_done(self):
-        """Whether its results are there, of this very configuration.
+        """Returns whether there are results of exactly this configuration.
 
         Returns
         -------
@@ -102,7 +101,7 @@ class Run:
         return stamp == self.configuration and (self.folder / RESULTS).is_file()
 
     def has_features(self):
-        """Whether it has begun to train, with the features in the cache.
+        """Returns whether it has started to train, so that features are in the cache.
 
         Returns
         -------
@@ -111,7 +110,7 @@ class Run:
         return any(self.folder.rglob("save/**/settings.json"))
 
     def command(self):
-        """The command that runs it.
+        """Writes the configuration, and returns the command that runs the recipe.
 
         Returns
         -------
@@ -132,29 +131,29 @@ class Run:
             again = "Delete it: the next run searches again."
             with naming(path, what, again):
                 values["lr"] = read_json(path, what, again, kind=dict)["best"]
-        elif source.rates:  # or it has searched in each of its folds
+        elif source.rates:  # without folds; with folds, each searches itself
             values["lr_search"] = source.rates
         place = resources.recipes()[recipe(self.task)]
         pairs = [f"--{key}={argument(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"
-        trusted = [trust.FLAG] if trust.is_given() else []
+        trusted = [trust.FLAG] if trust.trusts_all() else []
         return [sys.executable, script, hparams, "--noprogressbar", *trusted, *pairs]
 
 
 def read_stamp(folder):
-    """What a run of this command was started with.
+    """Reads the configuration that a run of a benchmark was started with.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Of the run.
+        Folder of the run.
 
     Returns
     -------
-    configuration : dict
-        As :attr:`Run.configuration`; None: there is none.
+    configuration : dict or None
+        See :attr:`Run.configuration`; None if there is none.
     about : dict
-        The upstream's name and the version of s3prl_sb, where they are known.
+        Name of the upstream and version of s3prl_sb, if known.
     """
     try:
         stamp = read_json(folder / STAMP, kind=dict)
@@ -165,29 +164,29 @@ def read_stamp(folder):
 
 
 def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
-    """All runs of a benchmark.
+    """Creates all runs of a benchmark.
 
     Arguments
     ---------
     upstreams : list of str
-        Names of cards, or files.
+        Names or files of cards.
     tasks : list of str
         Tasks; those without data get no run.
     data : dict
-        Task to the recipe's keys that tell where its corpus is.
+        Task to the recipe's keys with the paths of its corpus.
     budget : dict
         Task to other keys.
     output : pathlib.Path
         Folder of the benchmark.
     seeds : list of int
-        A run for each; the first one searches the learning rate.
+        Seeds of the runs; the first run searches the learning rate.
     rates : list of float, optional
         Learning rates to search.
 
     Returns
     -------
     list of Run
-        Cheap tasks of all upstreams before dear ones.
+        The runs of all upstreams for the first task, then for the next one.
     """
     from s3prl_sb.lobes.upstreams import title
 
@@ -227,21 +226,21 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
 
 
 def jobs(runs, before=()):
-    """Jobs for the runner.
+    """Creates the jobs of runs.
 
     Arguments
     ---------
     runs : list of Run
-        From :func:`make`; each gets its ``job``.
+        From :func:`make`; sets the ``job`` of each.
     before : dict, optional
-        Task to a job that makes its data.
+        Task to a job that creates its data.
 
     Returns
     -------
     list of Job
     """
     before = dict(before)
-    _say_of_older(runs)
+    _warn_of_older(runs)
     for run in runs:
         corpus = run.overrides.get("data_folder") or run.overrides.get("train_csv")
         run.job = Job(
@@ -261,8 +260,8 @@ def jobs(runs, before=()):
     return [unique[key] for key in made] + [run.job for run in runs]
 
 
-def _say_of_older(runs):
-    """Tells of runs that were made before identities were what they are now."""
+def _warn_of_older(runs):
+    """Warns of runs whose identities have an older format."""
     for folder in dict.fromkeys(run.folder.parent for run in runs):
         stamps = [read_stamp(path.parent)[0] for path in folder.glob(f"*/{STAMP}")]
         older = [s for s in stamps if s and s.get("format") != FORMAT]
@@ -276,7 +275,7 @@ def _say_of_older(runs):
 
 
 def _absolute(name):
-    """A card's file wherever the runs are started."""
+    """Makes the file of a card absolute."""
     file, colon, entry = str(name).partition(".yaml:")
     if colon:
         return f"{Path(file).resolve()}.yaml:{entry}"

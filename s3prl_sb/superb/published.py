@@ -1,4 +1,4 @@
-"""Published numbers, and which of them have been looked up.
+"""Published results of SUPERB, with their sources.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,8 +12,7 @@ from s3prl_sb.storage.files import read_yaml
 
 class Number(NamedTuple):
     """A published number: ``value`` in SUPERB's unit; ``source``, the address where it
-    was verified, or None; ``remark``, what one must know to compare with it, or None.
-    """
+    was verified, or None; ``remark``, a note for comparisons, or None."""
 
     value: float
     source: str | None
@@ -21,7 +20,7 @@ class Number(NamedTuple):
 
 
 def read():
-    """The numbers of ``hparams/superb/published.yaml``.
+    """Reads the numbers of ``hparams/superb/published.yaml``.
 
     Returns
     -------

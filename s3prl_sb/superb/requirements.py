@@ -1,4 +1,4 @@
-"""What the tasks of a benchmark need: looked at before the first of them begins.
+"""Checks, before the first run, that the data and extras of all tasks exist.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,44 +19,44 @@ from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup import readiness
 from s3prl_sb.superb.keys import PlanError, schema, settings
 
-SHOWN = 20  # faults
+SHOWN = 20  # faults in a message
 TABLES = ("train_csv", "documents_csv")
 
 
 def check(runs, toys=()):
-    """Looks whether the runs that are to be done can begin.
+    """Checks that the runs that are not done can start.
 
-    Nothing is read but the names of files.
+    Only looks at the names of files.
 
     Arguments
     ---------
     runs : list of s3prl_sb.superb.plan.Run
-        Those that are done are not looked at.
+        Runs; those that are done are skipped.
     toys : collection of str
-        Tasks whose corpus will be made.
+        Tasks whose corpus will be created.
 
     Raises
     ------
     PlanError
-        With all that is missing, of all tasks.
+        If anything is missing; lists it for all tasks.
     """
-    wanted = {}
+    by_task = {}
     for run in runs:
-        wanted.setdefault(run.task, []).append(run)
+        by_task.setdefault(run.task, []).append(run)
     faults = []
     if toys and importlib.util.find_spec("espeakng_loader") is None:
         made = ", ".join(sorted(toys))
         faults.append(
             f"{made}: toys need espeakng-loader: pip install 's3prl_sb[demo]'"
         )
-    for task, runs_of_it in wanted.items():
-        if all(run.is_done() for run in runs_of_it):
+    for task, task_runs in by_task.items():
+        if all(run.is_done() for run in task_runs):
             continue
-        keys = {**_plain(task), **runs_of_it[0].overrides}
-        found = [] if task in toys else missing(task, keys)
+        keys = {**_plain(task), **task_runs[0].overrides}
+        messages = [] if task in toys else missing(task, keys)
         if keys.get("lm"):
-            found += _said(readiness.check_decoder)
-        faults += [f"{task}: {fault}" for fault in dict.fromkeys(found)]
+            messages += _errors(readiness.check_decoder)
+        faults += [f"{task}: {fault}" for fault in dict.fromkeys(messages)]
     if faults:
         more = len(faults) - SHOWN
         lines = faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
@@ -64,43 +64,43 @@ def check(runs, toys=()):
 
 
 def missing(task, keys):
-    """What of a task's data is not there.
+    """Lists the missing data of a task.
 
     Arguments
     ---------
     task : str
         Such as "KS".
     keys : dict
-        Of its recipe, all of them.
+        All keys of its recipe.
 
     Returns
     -------
     list of str
-        Sentences.
+        Messages.
     """
     declared = schema(task)
-    found = []
+    messages = []
     for key, value in keys.items():
         declaration = declared[key] if key in declared else None
         if declaration is None or not declared.is_path(key) or declaration.by:
             continue
         if key.endswith("cache_folder"):
             continue
-        found += readiness.absent(key, value)
-    if found or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
-        return found
-    return _said(lambda: CORPORA[task](keys))
+        messages += readiness.absent(key, value)
+    if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
+        return messages
+    return _errors(lambda: CORPORA[task](keys))
 
 
 def _plain(task):
-    """The recipe's own values."""
+    """Returns the default values of the recipe."""
     return {key: plain(value) for key, value in settings(task).items()}
 
 
-def _said(look):
-    """What is wrong, if anything is."""
+def _errors(check):
+    """Returns the message of a failed check in a list, or an empty one."""
     try:
-        look()
+        check()
     except UserError as error:
         return [" ".join(str(error).split())]
     return []
@@ -143,7 +143,7 @@ def _folder(keys):
         raise PlanError("data_folder is not set: give the folder of the corpus.")
 
 
-#: What looks for a task's corpus, as its preparation does.
+#: Tasks to checks of their corpus, the same as in the preparation.
 CORPORA = {
     "PR": _phones,
     "KS": _speech_commands,

@@ -1,7 +1,7 @@
 """The table of the benchmark as JSON values: rows, cells, published numbers.
 
-A row is an upstream, as its card was, under one configuration
-(:mod:`s3prl_sb.superb.configurations`); runs of a cell differ in nothing but the seed.
+A row is an upstream with one version of its card under one configuration
+(:mod:`s3prl_sb.superb.configurations`). The runs of a cell only differ in their seed.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,73 +17,73 @@ from s3prl_sb.superb import configurations, layout, published
 from s3prl_sb.superb.plan import RESULTS, STAMP, read_stamp
 
 TABLE = "table.json"
-#: In a configuration: what is no part of what all seeds of a cell share.
+#: Keys of a configuration in which the seeds of a cell may differ.
 OF_A_RUN = ("seed", "lr_search", "lr_searched_by")
 
 
-def gather(runs, tasks, missing=(), output=None, asked=None):
-    """What has come out of runs, as JSON values.
+def gather(runs, tasks, missing=(), output=None, configuration=None):
+    """Collects the results of runs.
 
     Arguments
     ---------
     runs : list of s3prl_sb.superb.plan.Run
-        Done or not.
+        Runs, done or not.
     tasks : list of str
-        The columns.
+        Tasks of the columns.
     missing : list of str
-        Those without data.
+        Tasks without data.
     output : pathlib.Path, optional
-        Of a benchmark: all that earlier commands have finished there comes too, in
-        the rows of its own configurations.
-    asked : s3prl_sb.superb.configurations.Configuration, optional
-        What the runs are of. Default: told from the runs.
+        Folder of a benchmark, to include the runs that earlier commands have finished
+        there, in the rows of their own configurations.
+    configuration : s3prl_sb.superb.configurations.RowConfiguration, optional
+        Configuration of the runs; default: derived from the runs.
 
     Returns
     -------
     dict
-        ``tasks`` and ``rows``: of each upstream and configuration a name
+        ``tasks`` and ``rows``: for each upstream and configuration a name
         (``upstream``), ``cells`` by task, and ``published`` numbers.
     """
     planned = [_planned(run) for run in runs]
     folders = {entry["run"]["folder"] for entry in planned}
     others = finished(output) if output is not None else []
-    found = planned + [e for e in others if e["run"]["folder"] not in folders]
-    tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in found)]
-    _add_searches(found)
-    known = [asked] if asked else []
-    known += configurations.recall(output) if output is not None else []
-    left = [e for e in found if not any(c.asks_for(*_asked(e)) for c in known)]
-    known += configurations.of_entries(map(_asked, left))
+    entries = planned + [e for e in others if e["run"]["folder"] not in folders]
+    tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in entries)]
+    _add_searches(entries)
+    requests = [configuration] if configuration else []
+    requests += configurations.recall(output) if output is not None else []
+    left = [e for e in entries if not any(c.asks_for(*_request(e)) for c in requests)]
+    requests += configurations.of_entries(map(_request, left))
     rows, numbers = [], published.read()
-    for title in dict.fromkeys(entry["title"] for entry in found):
-        entries = [entry for entry in found if entry["title"] == title]
-        is_asked = any(entry["title"] == title for entry in planned)
-        rows += _rows_of(title, entries, known, missing if is_asked else ())
+    for title in dict.fromkeys(entry["title"] for entry in entries):
+        group = [entry for entry in entries if entry["title"] == title]
+        is_planned = any(entry["title"] == title for entry in planned)
+        rows += _rows_of(title, group, requests, missing if is_planned else ())
     for row in rows:
         row["published"] = _public(row.pop("card"), numbers)
     return {"tasks": list(tasks), "rows": rows}
 
 
-def _asked(entry):
+def _request(entry):
     return entry["task"], entry["keys"], entry["search"]
 
 
-def _rows_of(title, entries, known, missing):
-    """The rows of one upstream, those of the command first."""
+def _rows_of(title, entries, requests, missing):
+    """Returns the rows of one upstream, those of the command first."""
     rows = []
-    for configuration in known:
-        mine = [e for e in entries if configuration.asks_for(*_asked(e))]
+    for configuration in requests:
+        mine = [e for e in entries if configuration.asks_for(*_request(e))]
         for version, group in _versions(mine, entries[0]["card"]):
             rows.append((configuration, version, group))
-    # What a larger configuration holds too is not shown twice.
+    # Rows whose runs are all in a larger row are not shown.
     sets = [frozenset(entry["run"]["folder"] for entry in group) for *_, group in rows]
     kept = [
         row
         for i, row in enumerate(rows)
         if not any(s > sets[i] or (s == sets[i] and j < i) for j, s in enumerate(sets))
     ]
-    told = list({id(c): c for c, *_ in kept}.values())
-    names = {id(c): n for c, n in zip(told, configurations.titles(told))}
+    shown = list({id(c): c for c, *_ in kept}.values())
+    names = {id(c): n for c, n in zip(shown, configurations.titles(shown))}
     return [
         _row([title, names[id(c)], version], c, group, missing if i == 0 else ())
         for i, (c, version, group) in enumerate(kept)
@@ -91,10 +91,10 @@ def _rows_of(title, entries, known, missing):
 
 
 def _versions(entries, card):
-    """Runs of one configuration, apart by card and whatever else they depend on.
+    """Groups the runs of one configuration by version of the card, recipe and code.
 
-    Of each task the planned ones, or the last, are the present version, which has no
-    name if it is of the present card; others have rows of their own.
+    For each task, the planned or last runs have the present version, whose name is
+    empty for the present card. Other versions have separate rows.
     """
     groups = {}
     for entry in entries:
@@ -119,7 +119,7 @@ def _row(name, configuration, entries, missing):
         cell["runs"].append(entry["run"])
     for task, cell in cells.items():
         states = [run["state"] for run in cell["runs"]]
-        # The worst: a mean over those that happened to end well is no result.
+        # The worst state: a mean over the successful runs only would mislead.
         for state in ("failed", "skipped", "missing"):
             if state in states:
                 cell["state"] = "failed" if state == "skipped" else state
@@ -142,16 +142,16 @@ def _row(name, configuration, entries, missing):
 
 
 def _rates(runs):
-    """The learning rates of the runs of a cell, those of folds too; None: unknown."""
-    found = {}
+    """Returns the learning rates of a cell, including those of folds, or None."""
+    unique = {}
     for run in runs:
         rates = run.get("lr")
-        found.update(dict.fromkeys(rates if isinstance(rates, list) else [rates]))
-    return [rate for rate in found if rate is not None] or None
+        unique.update(dict.fromkeys(rates if isinstance(rates, list) else [rates]))
+    return [rate for rate in unique if rate is not None] or None
 
 
 def _reasons(runs, configuration):
-    """Why the runs of a cell do not compare with published ones, in a few words."""
+    """Lists why the runs of a cell do not compare with published ones."""
     reasons = {}
     for run in runs:
         if run["state"] != "done":
@@ -170,7 +170,7 @@ def _reasons(runs, configuration):
 
 
 def finished(output):
-    """The finished runs in the folder of a benchmark, whatever command they are of.
+    """Returns the finished runs of all commands in the folder of a benchmark.
 
     Arguments
     ---------
@@ -180,9 +180,9 @@ def finished(output):
     Returns
     -------
     list of dict
-        The last one first. Those whose results cannot be read are left out.
+        The runs with readable results, the last one first.
     """
-    found = []
+    entries = []
     for path in Path(output).glob(f"*/*/*/{STAMP}"):
         folder = path.parent
         configuration, about = read_stamp(folder)
@@ -192,11 +192,11 @@ def finished(output):
             continue
         title = folder.parents[1].name
         entry = _entry(title, about.get("upstream", title), configuration)
-        entry["run"] = _told(folder, configuration.get("seed"), "done")
+        entry["run"] = _run_entry(folder, configuration.get("seed"), "done")
         entry["time"] = (folder / RESULTS).stat().st_mtime
         if entry["run"]["state"] == "done":
-            found.append(entry)
-    return sorted(found, key=lambda entry: -entry["time"])
+            entries.append(entry)
+    return sorted(entries, key=lambda entry: -entry["time"])
 
 
 def _planned(run):
@@ -208,11 +208,11 @@ def _planned(run):
     ):
         state = run.job.state
     entry = _entry(run.title, run.upstream, run.configuration)
-    return {**entry, "run": _told(run.folder, run.seed, state)}
+    return {**entry, "run": _run_entry(run.folder, run.seed, state)}
 
 
 def _entry(title, upstream, configuration):
-    """A run by what it was started with."""
+    """Describes a run by its configuration."""
     kept = {k: v for k, v in configuration.items() if k not in OF_A_RUN}
     return {
         "title": title,
@@ -226,7 +226,7 @@ def _entry(title, upstream, configuration):
 
 
 def _add_searches(entries):
-    """Tells of each run which learning rates were searched, and by which seed."""
+    """Adds to each run the searched learning rates, and the seed that searched."""
     searches = {}
     for entry in entries:
         configuration = entry["configuration"]
@@ -235,30 +235,30 @@ def _add_searches(entries):
         searches[digest(configuration)] = entry["search"]
     for entry in entries:
         by = entry.pop("configuration").get("lr_searched_by")
-        if by:  # else, of a run that is gone
+        if by:  # the run that searched may be deleted
             entry["search"] = searches.get(by) or ((), by[:8])
 
 
-def _told(folder, seed, state):
-    told = {"seed": seed, "state": state, "folder": str(folder)}
+def _run_entry(folder, seed, state):
+    entry = {"seed": seed, "state": state, "folder": str(folder)}
     if state != "done":
-        return told
+        return entry
     try:
         again = "Delete it, and run the benchmark again."
         results = read_json(folder / RESULTS, "the results of a run", again, dict)
         _check(results, folder / RESULTS, again)
     except FileError as error:
-        return {**told, "state": "failed", "error": str(error)}
-    told.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
-    if told["lr"] is None:  # folds have chosen different ones
-        told["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None
-    told["protocol"] = results.get("protocol")
-    told["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
-    return told
+        return {**entry, "state": "failed", "error": str(error)}
+    entry.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
+    if entry["lr"] is None:  # folds have chosen different ones
+        entry["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None
+    entry["protocol"] = results.get("protocol")
+    entry["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
+    return entry
 
 
 def _check(results, path, fix):
-    """Makes sure that there are numbers to show."""
+    """Checks that all metrics are numbers."""
     with naming(path, "the results of a run", fix):
         for value in results["metrics"].values():
             float(value)
@@ -276,13 +276,13 @@ def _summary(runs, metric):
     return {"mean": statistics.fmean(values), "spread": spread, "seeds": len(values)}
 
 
-def _public(card, known):
+def _public(card, numbers):
     return {
         task: {
             key: {**number._asdict(), "verified": number.source is not None}
             for key, number in metrics.items()
         }
-        for task, metrics in known.get(card, {}).items()
+        for task, metrics in numbers.get(card, {}).items()
     }
 
 
@@ -301,7 +301,7 @@ def write(table, output):
 
 
 def read(output):
-    """The table of all finished runs, which the command has left.
+    """Reads the table of all finished runs.
 
     Arguments
     ---------
@@ -315,7 +315,7 @@ def read(output):
     path = Path(output) / TABLE
     if not path.is_file():
         raise FileError(f"{path} is not there: no s3prl-sb superb has run here")
-    found = read_json(path, "the table of a benchmark", kind=dict)
+    values = read_json(path, "the table of a benchmark", kind=dict)
     with naming(path, "the table of a benchmark", "Run s3prl-sb superb again."):
-        layout.grid(found)
-    return found
+        layout.grid(values)
+    return values

@@ -1,1 +1,1 @@
-"""What people see while something runs: columns, messages, progress, logs."""
+"""Output on the terminal: tables, messages, progress, logs."""

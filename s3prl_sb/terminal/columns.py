@@ -1,4 +1,4 @@
-"""Tables of text: aligned for a terminal, or in Markdown.
+"""Tables as text: aligned for a terminal, or in Markdown.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,18 +11,18 @@ from s3prl_sb.errors import printable
 
 
 def as_text(rows, width=None, importance=None):
-    """A table for a terminal.
+    """Formats a table for a terminal.
 
     Arguments
     ---------
     rows : list of list of str
-        The header, and the others.
+        The header and the other rows.
     width : int, optional
         Characters in a line: the most important columns that fit are shown. None:
         all columns.
     importance : list of str, optional
-        Names in the header, the most important first; those that are left out come
-        last.
+        Names in the header, the most important first; the columns that are not named
+        come last.
 
     Returns
     -------
@@ -51,14 +51,14 @@ def as_text(rows, width=None, importance=None):
 
 
 def as_markdown(rows, right=()):
-    """A table in Markdown.
+    """Formats a table in Markdown.
 
     Arguments
     ---------
     rows : list of list of str
-        The header, and the others.
+        The header and the other rows.
     right : collection of int
-        Columns of numbers.
+        Indices of columns to align at the right.
 
     Returns
     -------
@@ -79,20 +79,17 @@ def as_markdown(rows, right=()):
 
 
 def terminal_width(stream):
-    """The characters in a line of a terminal; None where it is none."""
+    """Returns the characters in a line of a terminal, None for other streams."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def show_all(*streams):
-    r"""Lets a terminal that lacks a letter show its number, in the place of an error.
-
-    Whether a terminal is UTF-8 is the user's matter; a program that ends in the middle
-    of a table for it is ours.
+    r"""Makes streams escape the characters they cannot encode, instead of failing.
 
     Arguments
     ---------
     *streams : io.TextIOBase
-        Such as ``sys.stdout``; others than text of Python's own are left as they are.
+        Such as ``sys.stdout``; streams that cannot be reconfigured stay as they are.
 
     Example
     -------
@@ -109,21 +106,21 @@ def show_all(*streams):
 
 
 def visible(text, keep=""):
-    r"""A text in which nothing moves the cursor, breaks a line or turns the writing.
+    r"""Escapes control characters, which would move the cursor or break a line.
 
-    Names of files, cards and tasks may hold anything, and a terminal obeys it.
+    Names of files, cards and tasks may contain them.
 
     Arguments
     ---------
     text : str
-        Any.
+        Any text.
     keep : str
         Characters that stay as they are.
 
     Returns
     -------
     str
-        With control characters, and halves of characters, as Python writes them.
+        The text with control characters and lone surrogates as Python escapes them.
 
     Example
     -------
@@ -150,7 +147,7 @@ def _escaped(character):
 
 
 def printed(text):
-    """The room that a text takes on a terminal, in characters.
+    """Returns the width of a text on a terminal, in characters.
 
     Example
     -------
@@ -161,7 +158,7 @@ def printed(text):
 
 
 def padded(text, width, right=False):
-    """A text with space around it.
+    """Pads a text with spaces.
 
     Example
     -------

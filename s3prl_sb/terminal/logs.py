@@ -1,8 +1,8 @@
-"""What is said while something runs: to whom, how, and what is not worth saying.
+"""Log messages: which are shown, and in which form.
 
-Of our own modules, and of a user's, everything from INFO on is said; of the libraries
-their warnings, those of Python's module ``warnings`` too, without the few that mean
-nothing here. What is said on the console stands also in the ``log.txt`` of a run.
+Messages of this package and of the user's modules are shown from INFO on, those of
+libraries from WARNING on, including Python's ``warnings`` and except for irrelevant
+ones. The ``log.txt`` of a run has the same messages as the console.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -15,7 +15,7 @@ import re
 import sys
 import sysconfig
 
-#: Nothing depends on what is said, see :mod:`s3prl_sb.identity.code`.
+#: Results do not depend on log messages, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
 OWN = __name__.partition(".")[0]
@@ -23,9 +23,9 @@ LIBRARIES = tuple(
     os.path.join(os.path.realpath(sysconfig.get_path(name)), "")
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-#: Where SpeechBrain says what a training comes to, in recipes that ask it to.
-TOLD = "speechbrain.utils.train_logger"
-#: Warnings of libraries about what no user of this program can or need change.
+#: Logger of SpeechBrain with the results of training, in recipes that use it.
+TRAIN_LOGGER = "speechbrain.utils.train_logger"
+#: Warnings of libraries that do not concern users of this program.
 NOISE = re.compile(
     r"torchvision is not available"
     r"|Would load a checkpoint here"
@@ -41,16 +41,16 @@ NOISE = re.compile(
     r"|findfont: "
     r"|The model has no trainable parameters"
 )
-#: For those who write programs, not for those who run them.
+#: Warnings for developers, not for users.
 FOR_AUTHORS = re.compile(r": (Pending)?DeprecationWarning: |: FutureWarning: ")
 
 
-#: Place, kind and text of a warning, before the line of code that it is of.
+#: Place, kind and text of a warning, before its line of code.
 OF_PYTHON = re.compile(r"(.+?:\d+): (\w+): (.*)", re.S)
 
 
 class _Matters(logging.Filter):
-    """Lets pass what somebody may want to read."""
+    """Filter of the messages that matter to users."""
 
     def filter(self, record):
         if record.levelno >= logging.ERROR:
@@ -59,7 +59,7 @@ class _Matters(logging.Filter):
             return False
         if record.name.partition(".")[0] == OWN:
             return True
-        if record.name == TOLD and record.levelno == logging.INFO:
+        if record.name == TRAIN_LOGGER and record.levelno == logging.INFO:
             return True
         own = not os.path.realpath(record.pathname).startswith(LIBRARIES)
         if own and record.name != "py.warnings":
@@ -72,7 +72,7 @@ class _Matters(logging.Filter):
 
 
 class _Plain(logging.Formatter):
-    """Messages as they are; a warning says that it is one, and whose."""
+    """Formatter of messages; warnings are marked, with their library."""
 
     def format(self, record):
         record = copy.copy(record)
@@ -82,14 +82,14 @@ class _Plain(logging.Formatter):
     def _words(self, record):
         message = record.getMessage()
         if record.name == "py.warnings":
-            found = OF_PYTHON.match(message)
-            if found is None:
+            match = OF_PYTHON.match(message)
+            if match is None:
                 return f"Warning: {message.strip()}"
-            place, kind, said = found.groups()
-            lines = said.splitlines()
+            place, kind, text = match.groups()
+            lines = text.splitlines()
             code = len(lines) > 1 and lines[-1].startswith("  ")
-            said = " ".join(line.strip() for line in (lines[:-1] if code else lines))
-            return f"Warning: {said} ({kind}, {place})"
+            text = " ".join(line.strip() for line in (lines[:-1] if code else lines))
+            return f"Warning: {text} ({kind}, {place})"
         if record.levelno == logging.WARNING:
             own = record.name.partition(".")[0] in (OWN, "__main__")
             return f"Warning{'' if own else f' ({record.name})'}: {message}"
@@ -97,7 +97,8 @@ class _Plain(logging.Formatter):
 
 
 class _Console(logging.Handler):
-    """To the stream that there is now, around bars; errors to standard error."""
+    """Handler that writes to the current stream, around progress bars; errors go to
+    standard error."""
 
     def __init__(self, stream):
         super().__init__(logging.INFO)
@@ -107,7 +108,7 @@ class _Console(logging.Handler):
         try:
             name = "stderr" if record.levelno >= logging.ERROR else self.stream
             self._write(self.format(record), getattr(sys, name))
-        except Exception:  # as all handlers do
+        except Exception:  # the convention of logging handlers
             self.handleError(record)
 
     def _write(self, text, stream):
@@ -119,32 +120,32 @@ class _Console(logging.Handler):
 
 
 def to_console(stream):
-    """Says what matters on the console.
+    """Writes messages to the console.
 
     Arguments
     ---------
     stream : str
-        "stdout", or "stderr" where standard output is for results. Errors go to
-        standard error in any case.
+        "stdout", or "stderr" where standard output has results. Errors always go to
+        standard error.
     """
     logging.captureWarnings(True)
     _set_up(_Console(stream), "%(message)s")
 
 
 def to_file(path):
-    """Writes what matters to a file too, at its end.
+    """Also appends messages to a file.
 
     Arguments
     ---------
     path : str
-        Such as the ``log.txt`` of a run. One that was written to before is closed.
+        Such as the ``log.txt`` of a run. An earlier log file is closed.
     """
     handler = _File(path, encoding="utf-8", errors="backslashreplace")
     _set_up(handler, "%(asctime)s %(message)s")
 
 
 class _File(logging.FileHandler):
-    """The file of ours, which others' handlers are not."""
+    """Handler of our log file, as opposed to those of other programs."""
 
 
 def _set_up(handler, form):

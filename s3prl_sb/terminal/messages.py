@@ -1,4 +1,4 @@
-"""Words of messages: names that are near, what an exception says, what occurs often.
+"""Parts of messages: similar names, short lists, exceptions, frequent warnings.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,17 +10,17 @@ import logging
 COMPUTES = False
 
 
-def near(name, known, prefix=""):
-    """A sentence with the names that are near, or with all.
+def near(name, choices, prefix=""):
+    """Returns a sentence with similar names, or with all valid names.
 
     Arguments
     ---------
     name : str
-        As given.
-    known : list of str
-        Those that there are.
+        Unknown name.
+    choices : list of str
+        Valid names.
     prefix : str
-        Comes before each in the sentence.
+        Prefix of each name in the sentence.
 
     Returns
     -------
@@ -31,25 +31,25 @@ def near(name, known, prefix=""):
     >>> near("lable", ["label", "id"]), near("xyz", ["label", "id"])
     ('Did you mean label?', 'There are: label, id.')
     """
-    found = difflib.get_close_matches(name, known, n=3)
-    found, known = ([f"{prefix}{name}" for name in names] for names in (found, known))
-    if found:
-        return f"Did you mean {' or '.join(found)}?"
-    if not known:
+    similar = difflib.get_close_matches(name, choices, n=3)
+    if similar:
+        return f"Did you mean {' or '.join(prefix + name for name in similar)}?"
+    choices = [f"{prefix}{choice}" for choice in choices]
+    if not choices:
         return "There are none."
-    more = f", and {len(known) - 12} more" if len(known) > 12 else ""
-    return f"There are: {', '.join(known[:12])}{more}."
+    more = f", and {len(choices) - 12} more" if len(choices) > 12 else ""
+    return f"There are: {', '.join(choices[:12])}{more}."
 
 
 def few(names, most=10):
-    """The first of many names, and how many there are more.
+    """Returns the first of many names, and the number of the others.
 
     Arguments
     ---------
     names : iterable of str
-        In the order that they are to be said in.
+        Names, in the order of the message.
     most : int
-        So many are named.
+        Maximum number of names.
 
     Returns
     -------
@@ -66,31 +66,31 @@ def few(names, most=10):
 
 
 def reason(error):
-    """What an exception says, in one line.
+    """Returns the message of an exception in one line.
 
     Arguments
     ---------
     error : Exception
-        Of whatever kind.
+        Any exception.
 
     Returns
     -------
     str
-        Without a full stop.
+        The message without a full stop.
 
     Example
     -------
     >>> reason(ValueError("two\\n  lines."))
     'two lines'
     """
-    said = error.args
-    if len(said) > 1 and str(said[0]).startswith("Invalid argument to"):  # HyperPyYAML
-        said = [f"{str(said[0]).rsplit(' ', 1)[1]}: {said[1]}"]
+    args = error.args
+    if len(args) > 1 and str(args[0]).startswith("Invalid argument to"):  # HyperPyYAML
+        args = [f"{str(args[0]).rsplit(' ', 1)[1]}: {args[1]}"]
     elif isinstance(error, OSError) and error.strerror:
-        said = [": ".join(filter(None, [error.filename, error.strerror]))]
-    elif getattr(error, "problem_mark", None) is not None:  # of YAML
-        said = [error.problem]
-    text = " ".join(" ".join(map(str, said)).split()).rstrip(".")
+        args = [": ".join(filter(None, [error.filename, error.strerror]))]
+    elif getattr(error, "problem_mark", None) is not None:  # a YAML error
+        args = [error.problem]
+    text = " ".join(" ".join(map(str, args)).split()).rstrip(".")
     if isinstance(error, KeyError):
         text = f"there is no {text}"
     text = text or type(error).__name__
@@ -98,16 +98,17 @@ def reason(error):
 
 
 class Counted:
-    """A warning of what may occur often: said the first time, the tenth, …
+    """Warning of a frequent event, logged for the first, tenth, hundredth, … time.
 
-    Each process counts for itself; what has been said of a thing is not counted again.
+    Each process counts for itself, and counts a thing only once.
 
     Arguments
     ---------
     name : str
-        Of the logger.
+        Name of the logger.
     text : str
-        With ``%`` for what :meth:`warn` is given, and ``%d`` for their number last.
+        Message with ``%s`` for each argument of :meth:`warn`, and ``%d`` for the
+        number of things at the end.
 
     Example
     -------
@@ -120,25 +121,25 @@ class Counted:
         self.logger, self.text = logging.getLogger(name), text
         self.seen = set()
 
-    def warn(self, thing, *about):
-        """Counts, and says it if the number is a power of ten.
+    def warn(self, thing, *details):
+        """Counts a thing, and logs the warning if the number is a power of ten.
 
         Arguments
         ---------
         thing : str
-            What it is about.
-        *about : object
-            More for the text.
+            Subject of the warning, such as a file.
+        *details : object
+            Further arguments of the text.
 
         Returns
         -------
         bool
-            Whether it was said.
+            True if the warning was logged.
         """
         before = len(self.seen)
         self.seen.add(hash(thing))
         count = len(self.seen)
-        is_said = count > before and str(count).strip("0") == "1"
-        if is_said:
-            self.logger.warning(self.text, thing, *about, count)
-        return is_said
+        is_logged = count > before and str(count).strip("0") == "1"
+        if is_logged:
+            self.logger.warning(self.text, thing, *details, count)
+        return is_logged

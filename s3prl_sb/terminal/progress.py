@@ -1,7 +1,7 @@
-"""Progress of what takes its time: a bar on a terminal, lines elsewhere.
+"""Progress of long operations: a bar on a terminal, log lines elsewhere.
 
-What is written to a file is read later: there a line every half minute says how far it
-is and how long it still takes, and what takes seconds says nothing.
+The lines appear every half minute and have the share done and the time left.
+Operations of a few seconds log nothing.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,7 +13,7 @@ import time
 
 from s3prl_sb.terminal import quantities
 
-#: Nothing depends on what is shown, see :mod:`s3prl_sb.identity.code`.
+#: Results do not depend on progress, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
 logger = logging.getLogger(__name__)
@@ -22,35 +22,35 @@ FIRST = 5.0  # seconds before the first line
 EVERY = 30.0  # seconds between two lines
 
 
-_bars = True  # unless somebody wants none
+_bars = True  # see without_bars()
 
 
 def without_bars():
-    """Lets this process write lines on a terminal too."""
+    """Makes this process log lines instead of showing bars."""
     global _bars
     _bars = False
 
 
 def on_terminal():
-    """Returns whether somebody watches: standard error is a terminal."""
+    """Returns whether bars are shown: standard error is a terminal."""
     return _bars and sys.stderr is not None and sys.stderr.isatty()
 
 
 def bar(iterable=None, **options):
-    """Shows how far something is.
+    """Shows the progress of an operation.
 
     Arguments
     ---------
     iterable : iterable, optional
-        What to go through.
+        Items to iterate over.
     **options
-        Of ``tqdm``, of which lines need ``desc``, ``total``, ``initial``, ``unit``
+        Options of ``tqdm``. Lines use ``desc``, ``total``, ``initial``, ``unit``
         ("B": bytes; "s of audio": seconds) and ``disable``.
 
     Returns
     -------
     tqdm.tqdm or Lines
-        A context manager with ``update``, and an iterable if it was given one.
+        Context manager with ``update``, which iterates over ``iterable``.
 
     Example
     -------
@@ -66,24 +66,24 @@ def bar(iterable=None, **options):
 
 
 class Lines:
-    """Stands in for a bar where nobody watches: a line of the log now and then.
+    """Replacement for a bar that logs a line now and then.
 
     Arguments
     ---------
     iterable : iterable, optional
-        What to go through.
+        Items to iterate over.
     desc : str
-        What is done.
+        Description of the operation.
     total : float, optional
-        How much there is of it; default: as long as ``iterable`` is, if it says so.
+        Total number of units; default: the length of ``iterable``, if it has one.
     initial : float
-        How much was done before.
+        Number of units that were done before.
     unit : str
-        Of what is counted.
+        Name of a unit.
     plural : str
-        Of many such units.
+        Plural of the name.
     **_
-        Other options of ``tqdm`` mean nothing here.
+        Other options of ``tqdm`` are ignored.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Lines:
                 self.update()
 
     def update(self, n=1):
-        """Counts what was done, and says so if it is time."""
+        """Adds finished units, and logs a line if the interval has passed."""
         self.n += n
         now = time.monotonic()
         if now >= self.next:
@@ -128,14 +128,14 @@ class Lines:
             logger.info("%s: %s", self.desc, self._state(now))
 
     def close(self):
-        """Ends it, in words where it began in words."""
+        """Logs the end, if a line was logged before."""
         if self.shown:
             self.shown = False
             taken = quantities.duration(time.monotonic() - self.started)
             logger.info("%s: done in %s", self.desc, taken)
 
     def set_postfix_str(self, text, refresh=True):
-        """Nothing: what comes after a bar changes too often for lines."""
+        """Does nothing: the text changes too often for lines."""
 
     def _state(self, now):
         done = self.n - self.initial

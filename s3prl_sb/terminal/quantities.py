@@ -1,4 +1,4 @@
-"""Quantities as people write them: 32.90 %, 94.4 M, 1 h 20 min, 3.2 GB.
+"""Formatting of quantities for people: 32.90 %, 94.4 M, 1 h 20 min, 3.2 GB.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,24 +7,24 @@ Authors
 import math
 import re
 
-#: Nothing depends on how a number is written, see :mod:`s3prl_sb.identity.code`.
+#: Results do not depend on their format, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
-#: Measures that are shares of something, by a word of their name.
+#: Words in the names of measures that are shares.
 SHARES = re.compile(
     r"(^|_)(accuracy|recall|precision|f1|per|wer|cer|eer|der|error|rate)(_|$)"
 )
 
 
 def measure(name, value):
-    """A measure with its unit.
+    """Formats a measure with its unit.
 
     Arguments
     ---------
     name : str
-        Its name in results.json.
+        Name in results.json.
     value : float
-        As it stands there: a share is between 0 and 1.
+        Value in results.json: a share is between 0 and 1.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def measure(name, value):
 
 
 def measures(values):
-    """Measures in a row.
+    """Formats several measures in one line.
 
     Arguments
     ---------
@@ -61,14 +61,14 @@ def measures(values):
 
 
 def count(number, unit=""):
-    """A large number, rounded to three figures.
+    """Formats a large number, rounded to three digits.
 
     Arguments
     ---------
     number : float
-        How many.
+        The number.
     unit : str
-        Follows the number.
+        Unit after the number.
 
     Returns
     -------
@@ -89,12 +89,12 @@ def count(number, unit=""):
 
 
 def duration(seconds):
-    """A time that something takes, in the two units that matter.
+    """Formats a duration in its two largest units.
 
     Arguments
     ---------
     seconds : float
-        How long.
+        Duration in seconds.
 
     Returns
     -------
@@ -118,12 +118,12 @@ def duration(seconds):
 
 
 def audio(seconds):
-    """How much audio there is.
+    """Formats a length of audio.
 
     Arguments
     ---------
     seconds : float
-        Its length.
+        Length in seconds.
 
     Returns
     -------

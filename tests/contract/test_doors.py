@@ -15,6 +15,7 @@ PACKAGE = Path(s3prl_sb.__file__).parent
 #: headers, and caches, whose tensors are read one by one.
 DOORS = {
     "storage/files.py",
+    "storage/tensor_files.py",
     "dataio/cache.py",
     "lobes/checkpoints/building.py",
     "lobes/checkpoints/reading.py",

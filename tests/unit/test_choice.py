@@ -9,7 +9,7 @@ import torch
 from s3prl_sb import resources
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
-from s3prl_sb.runs.results import goodness, measured
+from s3prl_sb.runs.results import goodness, main_metrics
 from s3prl_sb.startup.configuration import Configuration
 
 LABELS = ["_unknown_", "yes", "no"]
@@ -79,5 +79,5 @@ def test_a_table_shows_what_superb_reports():
         "chosen_by": {"metric": "balanced_accuracy", "highest": True},
         "metrics": {"balanced_accuracy": 0.25, "accuracy": 0.5, "loss": 1.0},
     }
-    assert measured(run) == [("accuracy", 50.0, None, 2, "%")]
+    assert main_metrics(run) == [("accuracy", 50.0, None, 2, "%")]
     assert goodness(run) == -50.0

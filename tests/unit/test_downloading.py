@@ -25,7 +25,7 @@ from s3prl_sb.corpora import ami, downloading, librispeech
 from s3prl_sb.corpora.downloading import DownloadError, Published, download, extract
 from s3prl_sb.corpora.downloads import DOWNLOADS
 from s3prl_sb.dataio import manifest
-from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage import remote_files
 
 WAV = "amicorpus/{0}/audio/{0}.Mix-Headset.wav"
 SOUND = bytes(range(256)) * 2000
@@ -75,7 +75,7 @@ class Server(http.server.ThreadingHTTPServer):
 def server(monkeypatch):
     for name in ("S3PRL_SB_OFFLINE", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(transfer, "PAUSE", 0)
+    monkeypatch.setattr(remote_files, "PAUSE", 0)
     server = Server(("127.0.0.1", 0), Handler)
     server.files, server.cuts, server.requests, server.pause = {}, [], [], 0
     server.url = f"http://127.0.0.1:{server.server_port}"
@@ -180,7 +180,7 @@ def test_a_broken_transfer_goes_on(server, tmp_path):
 
 
 def test_a_file_that_changes_meanwhile_starts_anew(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "TRIES", 1)
+    monkeypatch.setattr(remote_files, "TRIES", 1)
     old, server.cuts = corpus(server), [200_000]
     with pytest.raises(DownloadError, match="Run again to resume"):
         download([old], tmp_path)

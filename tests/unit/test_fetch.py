@@ -24,7 +24,7 @@ from s3prl_sb.lobes.checkpoints import fetch as module
 from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.fetch import FetchError, cache_folder, fetch
 from s3prl_sb.lobes.checkpoints.language_adapters import read_source
-from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage import remote_files
 from s3prl_sb.storage.remote_files import offline
 
 DATA = bytes(range(256)) * 1200
@@ -121,7 +121,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "cache"))
     for name in ("S3PRL_SB_OFFLINE", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(transfer, "PAUSE", 0)
+    monkeypatch.setattr(remote_files, "PAUSE", 0)
     server = Server(("127.0.0.1", 0), Handler)
     server.data, server.cuts, server.requests = DATA, [], []
     server.pause = lambda: None
@@ -142,13 +142,13 @@ def files():
 def begun(server, kind, size=1000):
     """A download that was killed after some bytes."""
     url = f"{server.url}/{kind}/model.pt"
-    server.cuts = [size] * transfer.TRIES if kind != "bare" else [size] * 20
-    tries, transfer.TRIES = transfer.TRIES, 1
+    server.cuts = [size] * remote_files.TRIES if kind != "bare" else [size] * 20
+    tries, remote_files.TRIES = remote_files.TRIES, 1
     try:
         with pytest.raises(FetchError, match="broke off"):
             fetch(url)
     finally:
-        transfer.TRIES, server.cuts = tries, []
+        remote_files.TRIES, server.cuts = tries, []
     assert module._target(url).with_suffix(".pt.part").stat().st_size == size
     server.requests.clear()
     return url
@@ -176,7 +176,7 @@ def test_addresses_do_not_collide(server):
 # ---------------------------------------------------------------- breaking off
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "open"])
 def test_goes_on_by_itself_where_it_broke_off(kind, server, monkeypatch):
-    monkeypatch.setattr(transfer, "CHUNK", 10_000)
+    monkeypatch.setattr(remote_files, "CHUNK", 10_000)
     server.cuts = [100_000, 1000]
     url = f"{server.url}/{kind}/model.pt"
     assert fetch(f"{url}#sha256={SHA256}").read_bytes() == DATA
@@ -200,19 +200,19 @@ def test_gives_up_after_a_few_tries(server):
     url = f"{server.url}/plain/model.pt"
     with pytest.raises(FetchError, match="broke off at .* Run again to resume") as e:
         fetch(url)
-    assert url in str(e.value) and len(server.requests) == transfer.TRIES
+    assert url in str(e.value) and len(server.requests) == remote_files.TRIES
     assert files() == ["model.pt.part", "model.pt.part.json"]
     server.cuts = []
     assert fetch(f"{url}#sha256={SHA256}").read_bytes() == DATA
-    assert server.requests[-1][1] == f"bytes={100 * transfer.TRIES}-"
+    assert server.requests[-1][1] == f"bytes={100 * remote_files.TRIES}-"
     assert files() == ["model.pt"]
 
 
 def test_as_long_as_it_makes_progress_it_goes_on(server, monkeypatch):
-    monkeypatch.setattr(transfer, "CHUNK", 1000)
+    monkeypatch.setattr(remote_files, "CHUNK", 1000)
     server.cuts = [len(DATA) // 20] * 30
     assert fetch(f"{server.url}/plain/model.pt").read_bytes() == DATA
-    assert len(server.requests) > 3 * transfer.TRIES
+    assert len(server.requests) > 3 * remote_files.TRIES
     server.cuts = [len(DATA) // 20] * 30  # and not, if it only seems to
     with pytest.raises(FetchError, match="broke off"):
         fetch(f"{server.url}/bare/model.pt")
@@ -220,8 +220,8 @@ def test_as_long_as_it_makes_progress_it_goes_on(server, monkeypatch):
 
 def test_waits_longer_each_time(server, monkeypatch):
     waits = []
-    monkeypatch.setattr(transfer, "PAUSE", 1)
-    monkeypatch.setattr(transfer.time, "sleep", waits.append)
+    monkeypatch.setattr(remote_files, "PAUSE", 1)
+    monkeypatch.setattr(remote_files.time, "sleep", waits.append)
     server.cuts = [10] * 100
     with pytest.raises(FetchError):
         fetch(f"{server.url}/plain/model.pt")
@@ -250,7 +250,7 @@ def test_open_end(server):
 # -------------------------------------------------------------------- resuming
 @pytest.mark.parametrize("kind", ["plain", "dated", "weak", "careless", "short"])
 def test_resumes_the_same_file(kind, server, monkeypatch):
-    monkeypatch.setattr(transfer, "CHUNK", 10_000)
+    monkeypatch.setattr(remote_files, "CHUNK", 10_000)
     url = begun(server, kind)
     assert fetch(url).read_bytes() == DATA
     assert server.requests[0][1] == "bytes=1000-" and files() == ["model.pt"]
@@ -311,9 +311,7 @@ def test_kill_9(moment, server):
 
     server.pause = pause
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    small = (
-        "from s3prl_sb.storage import remote_files as transfer; transfer.CHUNK = 10_000"
-    )
+    small = "from s3prl_sb.storage import remote_files; remote_files.CHUNK = 10_000"
     code = DOWNLOAD.replace("import sys", f"import sys\n{small}", 1)
     process = subprocess.Popen(
         [sys.executable, "-c", code, url],
@@ -418,7 +416,7 @@ def test_no_address(url, server):
 def test_too_large_for_the_disk(server, monkeypatch):
     free = [200_000, 10**9, 1, len(DATA) - 150_000]
     usage = lambda folder: types.SimpleNamespace(free=free.pop(0))  # noqa: E731
-    monkeypatch.setattr(transfer.shutil, "disk_usage", usage)
+    monkeypatch.setattr(remote_files.shutil, "disk_usage", usage)
     url = f"{server.url}/plain/model.pt"
     with pytest.raises(FetchError, match="has room for 0.00 GB.*S3PRL_SB_CACHE"):
         fetch(url)

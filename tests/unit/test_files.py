@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from s3prl_sb.storage import files
+from s3prl_sb.storage import files, tensor_files
 from s3prl_sb.storage.files import FileError, MissingFile
 
 READERS = {
@@ -15,8 +15,8 @@ READERS = {
     "json": files.read_json,
     "yaml": files.read_yaml,
     "safe yaml": lambda path: files.read_yaml(path, typ="safe"),
-    "tensors": files.read_tensors,
-    "safetensors": files.read_safetensors,
+    "tensors": tensor_files.read_tensors,
+    "safetensors": tensor_files.read_safetensors,
 }
 BOMB = "a0: &a0 [x, x]\n" + "".join(
     f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)
@@ -115,7 +115,7 @@ def test_kinds(tmp_path):
 def test_what_torch_would_run(tmp_path):
     path = tmp_path / "a.ckpt"
     torch.save({"a": os.getcwd}, path)
-    fails(files.read_tensors, path)
+    fails(tensor_files.read_tensors, path)
 
 
 def test_writing_where_it_cannot_be(tmp_path):

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from s3prl_sb.lobes.cards.hub import FAMILIES, HubUpstream, entries
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.upstreams import card, load, names
-from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage import remote_files
 
 ROOT = Path(__file__).parents[2]
 #: What S3PRL 0.4.18 calls the loaders of files.
@@ -208,7 +208,7 @@ def test_refresh(tiny, tmp_path, monkeypatch):
         downloads.append(address)
         part.write_bytes(path.read_bytes())
 
-    monkeypatch.setattr(transfer, "_resume", download)
+    monkeypatch.setattr(remote_files, "_resume", download)
     for refresh, count in ((False, 1), (False, 1), (True, 2)):
         model = entries()["tera_url"](url, refresh=refresh)
         assert isinstance(model, HubUpstream) and downloads == [url] * count

@@ -32,7 +32,7 @@ from s3prl_sb.superb import contents
 def memory(tmp_path, monkeypatch):
     """A memory of its own, that has never complained."""
     monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "user"))
-    monkeypatch.setattr(content, "_said", set())
+    monkeypatch.setattr(content, "_warned", set())
     return tmp_path / "user" / content.MEMORY
 
 

@@ -33,13 +33,13 @@ def finish(run, **results):
 
 # ------------------------------------------------------------------------- the tasks
 def test_tasks_by_name():
-    assert tasks.find(["all"]) == list(tasks.TASKS) and len(tasks.TASKS) == 10
-    assert tasks.find(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
+    assert tasks.find_tasks(["all"]) == list(tasks.TASKS) and len(tasks.TASKS) == 10
+    assert tasks.find_tasks(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
     with pytest.raises(ValueError, match="no task 'SDI'. Did you mean S"):
-        tasks.find(["SDI"])
+        tasks.find_tasks(["SDI"])
     for nothing in ([""], [","], []):
         with pytest.raises(ValueError, match="no task is named. There are: PR, KS"):
-            tasks.find(nothing)
+            tasks.find_tasks(nothing)
 
 
 # -------------------------------------------------------------------------- the plan
@@ -638,7 +638,7 @@ def test_another_run_by_what_the_schema_says(keys, is_another, tmp_path):
     (other,) = plan.make(["mel"], ["KS"], data, {"KS": keys}, tmp_path)
     assert (plain.folder != other.folder) == is_another
     by = [
-        configurations.Configuration(data, {"KS": each}, output=tmp_path).keys("KS")
+        configurations.RowConfiguration(data, {"KS": each}, output=tmp_path).keys("KS")
         for each in ({}, keys)
     ]
     assert (by[0] != by[1]) == is_another

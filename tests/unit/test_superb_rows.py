@@ -190,7 +190,7 @@ def test_rates_of_folds(tmp_path):
     folds = [{"lr": 0.1}, {"lr": 0.01}, {"lr": 0.1}]
     results = {"metrics": {}, "lr": None, "folds": folds}
     (tmp_path / "results.json").write_text(json.dumps(results))
-    run = table._told(tmp_path, 1, "done")
+    run = table._run_entry(tmp_path, 1, "done")
     assert table._rates([run]) == [0.1, 0.01]
 
 

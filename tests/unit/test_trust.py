@@ -274,9 +274,9 @@ def test_trust_in_python(write, canary):
     with pytest.raises(TrustError):  # for that call alone
         load(path)
     assert card(path, trust=True)["feature"] == "mel"
-    with trust.given():
+    with trust.trusting():
         assert load(path).n_mels == 80
-    with pytest.raises(TrustError), trust.given(False):
+    with pytest.raises(TrustError), trust.trusting(False):
         load(path)
 
 
@@ -792,7 +792,7 @@ def own_run(make_run, name, scale):
 
 def test_two_exports_of_one_name(make_run, tmp_path, wav):
     runs = [own_run(make_run, name, scale) for name, scale in (("a", 1), ("b", 9))]
-    with trust.given():
+    with trust.trusting():
         exports = [export(run, tmp_path / f"exported {run.name}") for run in runs]
     assert (exports[0] / "sizes.py").is_file()
     before = list(sys.path)
@@ -811,7 +811,7 @@ def test_two_exports_of_one_name(make_run, tmp_path, wav):
 
 
 def test_predict_with_each_kind_of_trust(make_run, tmp_path, wav, capsys, monkeypatch):
-    with trust.given():
+    with trust.trusting():
         exported = export(own_run(make_run, "a", 1), tmp_path / "exported")
     assert main(["predict", str(exported), wav]) == 1
     assert "my_head.py beside it" in capsys.readouterr().err
@@ -845,7 +845,7 @@ def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
 
     runs = plan.make(["fbank"], ["KS"], {"KS": {"data_folder": "/x"}}, {}, tmp_path)
     assert "--trust" not in runs[0].command()
-    with trust.given():
+    with trust.trusting():
         assert "--trust" in runs[0].command()
     assert trust.taken(["a.yaml", "--trust", "--lr=1"]) == (["a.yaml", "--lr=1"], True)
     monkeypatch.setattr(

@@ -25,8 +25,9 @@ from s3prl_sb.foreign import trust
 from s3prl_sb.lobes.cards.sources import SourceError, is_card, of_checkpoint
 from s3prl_sb.lobes.upstreams import card, card_file, load
 from s3prl_sb.lobes.upstreams import title as title_of
-from s3prl_sb.storage.files import write_safetensors, write_text
+from s3prl_sb.storage.files import write_text
 from s3prl_sb.storage.parts import Part, recover
+from s3prl_sb.storage.tensor_files import write_safetensors
 from s3prl_sb.storage.yaml_texts import yaml_parser
 
 MODEL, CARD = "model.safetensors", "card.yaml"
@@ -98,7 +99,7 @@ def convert(source, destination, upstream=None, force=False):
         is_own = _copy_module(_tag(node), file, part.path)
         text = f"# Written by s3prl-sb convert {_told(source)}\n{_yaml(name, node)}"
         write_text(part.path / CARD, text)
-        with trust.given(is_own):  # it has just been run from elsewhere
+        with trust.trusting(is_own):  # it has just been run from elsewhere
             again = _verified(part.path / CARD, model)
         part.publish()
     return destination / CARD, again

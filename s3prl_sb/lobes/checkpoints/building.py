@@ -20,10 +20,10 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, load_weights, read
-from s3prl_sb.storage.files import SAYS
+from s3prl_sb.storage.tensor_files import METADATA
 
 #: Under this key a converted checkpoint holds its configuration.
-CONVERTED = SAYS
+CONVERTED = METADATA
 _SIZES_ONLY = contextvars.ContextVar("sizes_only", default=False)
 
 

@@ -26,7 +26,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.checkpoints.reading import digest
 from s3prl_sb.resources import cache_folder
-from s3prl_sb.storage import remote_files as transfer
+from s3prl_sb.storage import remote_files
 from s3prl_sb.storage.files import MissingFile
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.storage.remote_files import offline
@@ -201,16 +201,16 @@ def _download(url, sha256):
         with Lock(f"{target}.lock"):  # several processes want it at once
             if not target.exists():
                 part = target.with_name(target.name + ".part")
-                transfer.complete(url, part, name=target.name[17:])
+                remote_files.download(url, part, name=target.name[17:])
                 if sha256 and (found := digest(part)) != sha256:
-                    transfer.discard(part)
+                    remote_files.discard(part)
                     raise FetchError(
                         f"{url} gives another file than the published one: its "
                         f"SHA-256 is {found}, not {sha256}."
                     )
                 os.replace(part, target)
-                transfer.record(part).unlink(missing_ok=True)
-    except transfer.TransferError as error:
+                remote_files.record(part).unlink(missing_ok=True)
+    except remote_files.RemoteFileError as error:
         raise FetchError(str(error)) from error
     except FetchError:
         raise

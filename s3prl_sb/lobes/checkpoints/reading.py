@@ -25,7 +25,7 @@ from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.checkpoints import archives, pickles, values
 from s3prl_sb.lobes.checkpoints.pickles import Refused, Stub
 from s3prl_sb.lobes.checkpoints.values import CheckpointError
-from s3prl_sb.storage import files
+from s3prl_sb.storage import files, tensor_files
 
 #: No configuration has more values; a small file may nest to billions.
 MOST_VALUES = 1_000_000
@@ -174,7 +174,9 @@ def read(path):
     opened(path)
     if path.suffix == ".safetensors":
         try:
-            return files.read_safetensors(path, "a safetensors file that is whole")
+            return tensor_files.read_safetensors(
+                path, "a safetensors file that is whole"
+            )
         except files.FileError as error:
             raise CheckpointError(str(error)) from error
     # With it torch takes no unpickler but its own, which ours is stricter than.

@@ -24,7 +24,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
 from s3prl_sb.foreign.document import ArgumentError
 from s3prl_sb.foreign.tags import set_tag
-from s3prl_sb.foreign.trust import given, is_trusted, require
+from s3prl_sb.foreign.trust import is_trusted, require, trusting
 from s3prl_sb.hyperyaml.nodes import line_of, tag
 from s3prl_sb.storage.files import FileError, read_yaml
 
@@ -76,7 +76,7 @@ def load(name, trust=False, **overrides):
     }
     from s3prl_sb.schema import constructors
 
-    with given(trust):
+    with trusting(trust):
         entries = {"upstream": card(name, **overrides)}
         made = entries["upstream"].tag.value.partition(":")[2]
         with constructors.telling(lambda argument: _place(name, argument), made):
@@ -133,7 +133,7 @@ def card(name, trust=False, **overrides):
         raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
     if isinstance(node, list) or getattr(node, "value", ""):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
-    with given(trust):  # asked before the overrides, which are the user's own
+    with trusting(trust):  # asked before the overrides, which are the user's own
         node = _allowed(entries, entry, file)
     name = tag(node)
     if not isinstance(node, dict):  # a tag without arguments

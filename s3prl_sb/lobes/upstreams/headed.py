@@ -14,7 +14,7 @@ from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.checkpoints.reading import load_weights
 from s3prl_sb.lobes.upstreams import card, load
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.storage.files import write_safetensors
+from s3prl_sb.storage.tensor_files import write_safetensors
 
 #: How the names of the inner upstream's weights start.
 INNER = "upstream.network."
