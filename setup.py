@@ -30,6 +30,8 @@ EXTRAS = {
     ],
 }
 EXTRAS["all"] = sorted(set(sum(EXTRAS.values(), [])))
+# `make` checks with them; constraints.txt has the versions.
+EXTRAS["dev"] = ["mypy", "pre-commit", "ruff", "setuptools>=70.1", "types-PyYAML"]
 
 setup(
     name="s3prl_sb",
@@ -47,6 +49,7 @@ setup(
     ],
     package_dir={"s3prl_sb.hparams": "hparams", "s3prl_sb.recipes": "recipes"},
     package_data={
+        "s3prl_sb": ["py.typed"],
         "s3prl_sb.hparams": ["**/*.yaml"],
         "s3prl_sb.recipes": ["**/*.py", "**/*.yaml", "**/*.md"],
     },
