@@ -19,6 +19,15 @@ def pytest_configure(config):
     started_processes.adopt_orphans()
 
 
+def pytest_collection_modifyitems(items):
+    """Marks tests by their folder; in parallel, the long ones begin first."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(item.path.relative_to(HERE).parts[0])
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
+
+
 def pytest_unconfigure(config):
     started_processes.end_children()
 
