@@ -1,15 +1,23 @@
-# make demo    the main job, on a corpus that the machine speaks itself
-# make test    the test suite
-# Both set everything up in .venv first, and are fast the second time.
+# make demo     the main job, on a corpus that the machine speaks itself
+# make test     all checks and all tests
+# make quick    lint, format, types, unit tests, examples of the documentation
+# make docs     docs/upstreams.md, from the cards
+# make figures  lengths, circles, documentation: the numbers that tests hold
+# make parity   the fixtures of tests/parity, anew, by S3PRL itself
+# make wheel    the package as it is published, installed elsewhere and used
+#
+# All set everything up in .venv first, and are fast the second time.
 
 PYTHON ?= python3
+JOBS ?= 2# processes of tests, of one thread each
 BIN := .venv/bin
 STEPS ?= 3000
 DEMO := demo
-PIP := $(wildcard bootstrap/pip-*.whl)
 CORPUS := $(DEMO)/speech_commands
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+  --no-loadscope-reorder
 
-.PHONY: demo test clean
+.PHONY: demo test quick lint types docs figures parity wheel clean
 
 demo: .venv/ready
 	@echo "--- A corpus that this machine speaks itself"
@@ -30,22 +38,53 @@ demo: .venv/ready
 	@$(BIN)/s3prl-sb predict $(DEMO)/KS/fbank_no_cmvn \
 	  "$$(ls $(CORPUS)/speech_commands_test_set_v0.01/yes/*.wav | head -n 1)"
 
-test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+test: lint types wheel
+	$(PYTEST)
 
-.venv/ready: setup.py constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed" if sys.version_info < (3, 10) else 0)'
-	test -x $(BIN)/pip || $(PYTHON) -m venv .venv || $(MAKE) .venv/without-ensurepip
+quick: lint types
+	$(PYTEST) tests/unit s3prl_sb
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+docs: .venv/ready
+	$(BIN)/python -m s3prl_sb.lobes.cards.catalogue > docs/upstreams.md
+
+figures: .venv/ready
+	$(BIN)/python tests/figures.py
+
+parity: .venv/ready
+	$(BIN)/python tests/parity/make.py
+
+wheel: .venv/ready
+	$(BIN)/python tests/wheel.py $(WHEEL)
+
+.venv/ready: setup.py constraints.txt | .venv/bin/pip
 	@echo "--- Installing into .venv, which takes some minutes"
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
-# Debian's and Ubuntu's bare Python: no pip, and none to be had from venv.
-.venv/without-ensurepip:
-	$(PYTHON) -m venv --clear --without-pip .venv
-	$(BIN)/python $(PIP)/pip install --no-index $(PIP)
-	touch $@
+# Debian's and Ubuntu's bare Python has no ensurepip, and so makes no environment.
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed" if sys.version_info < (3, 10) else 0)'
+	@if $(PYTHON) -c 'import ensurepip' 2> /dev/null; then \
+	  $(PYTHON) -m venv .venv; \
+	elif command -v uv > /dev/null; then \
+	  uv venv --quiet --seed --allow-existing --python "$$(command -v $(PYTHON))" .venv; \
+	elif command -v virtualenv > /dev/null; then \
+	  virtualenv --quiet --python "$$(command -v $(PYTHON))" .venv; \
+	else \
+	  echo "$(PYTHON) has no ensurepip, which environments with pip need. Either"; \
+	  echo "    sudo apt install python3-venv    (Debian, Ubuntu)"; \
+	  echo "    uv venv --seed                   (https://docs.astral.sh/uv)"; \
+	  echo "and then make again."; \
+	  exit 1; \
+	fi
 
 clean:
-	rm -rf .venv $(DEMO) build *.egg-info
+	rm -rf .venv $(DEMO) build dist *.egg-info

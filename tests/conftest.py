@@ -6,10 +6,38 @@ import sys
 from pathlib import Path
 
 import pytest
+import started_processes
 import torch
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared"
+
+
+def pytest_configure(config):
+    """Makes no difference of how the tests were started."""
+    started_processes.restore_default_signals()
+    started_processes.adopt_orphans()
+
+
+def pytest_collection_modifyitems(items):
+    """Marks tests by their folder; in parallel, the long ones begin first."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(item.path.relative_to(HERE).parts[0])
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
+
+
+def pytest_unconfigure(config):
+    started_processes.end_children()
+
+
+@pytest.fixture(autouse=True)
+def nothing_keeps_running():
+    """Ends with a test whatever it has started, also when it fails."""
+    before = started_processes.children()
+    yield
+    started_processes.end_children(except_for=before)
 
 
 @pytest.fixture(autouse=True)
