@@ -20,6 +20,7 @@ WORDS = "words"
 OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
+DEFAULTS = re.compile(r"^__defaults: \[(.*)\]$", re.M)
 DOWNLOAD = re.compile(r'^    "(\w+)": ', re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
@@ -161,8 +162,13 @@ def keys(folder):
     >>> "total_steps" in keys(resources.recipes()["SUPERB/KS"])
     True
     """
+    from s3prl_sb.schema.defaults import default_files
+
     text = (folder / "hparams" / "train.yaml").read_text("utf-8")
-    return KEY.findall(text)
+    names = DEFAULTS.findall(text)
+    files = default_files(names[0].split(", ")) if names else []
+    texts = [text, *(file.read_text("utf-8") for file in files)]
+    return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
 
 
 def upstreams():
