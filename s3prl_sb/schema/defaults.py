@@ -87,11 +87,11 @@ def default_files(names: str | list[str], where: str = "") -> list[Path]:
     """
     folder = resources.folder("recipes") / "defaults"
     files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    names = [names] if isinstance(names, str) else names
+    names = list(map(str, names if isinstance(names, (list, tuple)) else [names]))
     for name in names:
         if name not in files:
             raise KeysError(
-                f"{where}there are no defaults '{name}'. {near(str(name), list(files))}"
+                f"{where}there are no defaults '{name}'. {near(name, list(files))}"
             )
     return [files[name] for name in names]
 

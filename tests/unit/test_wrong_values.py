@@ -299,12 +299,12 @@ def test_a_key_that_stands_twice_in_what_is_made(tmp_path, monkeypatch):
 
 
 def test_a_key_that_the_yaml_lacks(tmp_path, monkeypatch):
-    text = KS.read_text("utf-8").replace("skip_prep: False", "skip: False")
+    text = KS.read_text("utf-8").replace("train_csv: null", "table: null")
     (tmp_path / "mine.yaml").write_text(text)
     hparams = experiment.load_recipe(tmp_path / "mine.yaml", "upstream: mel")
-    with pytest.raises(experiment.RecipeError, match="no key 'skip_prep'"):
-        hparams["skip_prep"]
-    assert hparams.get("skip_prep") is None
+    with pytest.raises(experiment.RecipeError, match="no key 'train_csv'"):
+        hparams["train_csv"]
+    assert hparams.get("train_csv") is None
 
 
 def test_what_a_recipe_calls_later_names_its_key_too(tmp_path):
