@@ -50,6 +50,16 @@ complete -c s3prl-sb -a '(__s3prl_sb)'
 """
 
 
+def add_arguments(parser):
+    """Adds the arguments of the verb to its parser."""
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def main(arguments):
+    """Prints the script of a shell."""
+    print(script(arguments.shell), end="")
+
+
 def script(shell):
     """The script of a shell.
 
@@ -135,7 +145,7 @@ def _of_recipe(rest, now):
         return [*known, *short, *(name.lower() for name in short if now == now.lower())]
     if not now.startswith("-"):
         return []
-    from s3prl_sb.commands.launching import find
+    from s3prl_sb.commands.run import find
     from s3prl_sb.errors import UserError
 
     try:

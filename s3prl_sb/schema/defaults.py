@@ -45,7 +45,8 @@ def merged_with_defaults(tree: dict, file: str | Path) -> tuple[dict, dict]:
 
     Example
     -------
-    >>> tree, origins = merged_with_defaults({"cache": "off", "__defaults": "run"}, "")
+    >>> tree = {"cache": "off", "__defaults": "run"}
+    >>> tree, origins = merged_with_defaults(tree, "mine.yaml")
     >>> tree["cache"], tree["cache_budget"], "cache" in origins
     ('off', 50, False)
     """

@@ -215,7 +215,7 @@ class Schema:
         Arguments
         ---------
         values : dict
-            Such as :data:`s3prl_sb.startup.experiment.RECIPE` holds.
+            Such as :data:`s3prl_sb.startup.configuration.RECIPE` holds.
 
         Returns
         -------

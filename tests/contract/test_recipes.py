@@ -23,8 +23,7 @@ from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
 from s3prl_sb.schema.keys import Schema, shared
-from s3prl_sb.startup.configuration import Configuration
-from s3prl_sb.startup.experiment import load_recipe
+from s3prl_sb.startup.configuration import Configuration, load_recipe
 
 RECIPES = resources.recipes()
 ROOT = resources.folder("recipes").parent
