@@ -29,11 +29,11 @@ def main(argv: list[str]):
     sys.argv = list(argv)
     sys.path[0] = os.path.dirname(argv[0])  # as for `python train.py`
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, exit_at_once)  # until interruption.heed()
+        signal.signal(signal.SIGINT, end_of_start)  # until interruption.heed()
     runpy.run_path(argv[0], run_name="__main__")
 
 
-def exit_at_once(number, frame):
+def end_of_start(number, frame):
     """Handles Ctrl-C while there is nothing to clean up yet."""
     message = interruption.words(KeyboardInterrupt(), interruption.command())
     os.write(2, f"\n{message}\n".encode(errors="backslashreplace"))
