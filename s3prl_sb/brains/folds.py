@@ -265,7 +265,7 @@ def _told(found, utterances):
     return {
         "settings": settings,
         "defaults": defaults,
-        "protocol": protocol.judged(
+        "protocol": protocol.verdict(
             protocol.published(schema), departs, place, utterances
         ),
         "identity": {

@@ -270,7 +270,7 @@ def about_settings(brain):
     Returns
     -------
     dict
-        From :func:`s3prl_sb.startup.protocol.told`; all None without a recipe.
+        From :func:`s3prl_sb.startup.protocol.report`; all None without a recipe.
     """
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:
@@ -281,7 +281,7 @@ def about_settings(brain):
     precision = getattr(brain, "precision", "fp32")
     # An option of SpeechBrain's, no key of a recipe.
     options = {"precision": precision} if precision != "fp32" else {}
-    return protocol.told(schema, recipe, brain.splits, options)
+    return protocol.report(schema, recipe, brain.splits, options)
 
 
 def run_identity(brain):
