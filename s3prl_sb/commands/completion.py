@@ -8,9 +8,9 @@ Authors
 """
 
 import re
-from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.corpora import downloads
 from s3prl_sb.corpora.toys import TOYS
 from s3prl_sb.runs.tasks import TASKS
 
@@ -20,7 +20,6 @@ WORDS = "words"
 OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
-DOWNLOAD = re.compile(r'^    "(\w+)": ', re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
 _s3prl_sb() {
@@ -110,7 +109,7 @@ def _candidates(before, now, verbs):
             given = rest[place + 1 :]
             return [v for v in _of_option(verb, action) if v not in given]
     if not rest and verb in ("toy", "download"):
-        return TOYS if verb == "toy" else downloads()
+        return TOYS if verb == "toy" else downloads.names()
     if verb == "completion":
         return [] if rest else list(SHELLS)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
@@ -180,24 +179,6 @@ def upstreams():
     folder = resources.folder("hparams") / "upstreams"
     texts = (path.read_text("utf-8") for path in sorted(folder.glob("*.yaml")))
     return sorted({name for text in texts for name in KEY.findall(text)})
-
-
-def downloads():
-    """The corpora that ``s3prl-sb download`` knows, without importing how.
-
-    Returns
-    -------
-    list of str
-
-    Example
-    -------
-    >>> "librispeech" in downloads()
-    True
-    """
-    text = (
-        Path(__file__).parents[1].joinpath("corpora", "downloads.py").read_text("utf-8")
-    )
-    return DOWNLOAD.findall(text)
 
 
 def _verbs(parser):
