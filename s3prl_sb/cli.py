@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from s3prl_sb import __version__, resources
-from s3prl_sb.commands import completion, extracting
+from s3prl_sb.commands import completion, extracting, new
 from s3prl_sb.commands.launching import listed, run
 from s3prl_sb.foreign import trust
 from s3prl_sb.processes import interruption
@@ -95,7 +95,9 @@ def parser():
         "their YAML file is.",
         epilog="Recipes: " + ", ".join(resources.recipes()),
     )
-    verb.add_argument("recipe", nargs="?", help="its name: SUPERB/KS, KS, ks")
+    verb.add_argument(
+        "recipe", nargs="?", help="its name: SUPERB/KS, KS, ks; or your own folder"
+    )
     verb.add_argument("--list", action="store_true", help="say what each recipe is")
     verb.set_defaults(verb=recipes)
 
@@ -240,6 +242,15 @@ def parser():
         "--seed", type=int, default=0, help="another one, another corpus (default: 0)"
     )
     verb.set_defaults(verb=toy)
+
+    verb = verbs.add_parser(
+        "new",
+        help="start an upstream, a corpus or a task of your own",
+        description="Makes files that work, and whose tests pass, to be changed into "
+        "yours: in a checkout where they belong, elsewhere in a folder.",
+    )
+    new.add_arguments(verb)
+    verb.set_defaults(verb=new.main)
 
     verb = verbs.add_parser(
         "completion",

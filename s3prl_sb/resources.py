@@ -26,7 +26,7 @@ def folder(name):
     Arguments
     ---------
     name : str
-        "hparams" or "recipes".
+        "hparams", "recipes" or "templates".
 
     Returns
     -------
@@ -48,7 +48,7 @@ def recipes():
     Returns
     -------
     dict
-        Such as "SUPERB/KS", to their folders.
+        Names such as "SUPERB/KS" to folders.
 
     Example
     -------
@@ -58,5 +58,5 @@ def recipes():
     root = folder("recipes")
     return {
         script.parent.relative_to(root).as_posix(): script.parent
-        for script in sorted(root.glob("*/*/train.py"))
+        for script in sorted([*root.glob("*/train.py"), *root.glob("*/*/train.py")])
     }

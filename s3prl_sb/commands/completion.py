@@ -110,8 +110,8 @@ def _candidates(before, now, verbs):
             return [v for v in _of_option(verb, action) if v not in given]
     if not rest and verb in ("toy", "download"):
         return TOYS if verb == "toy" else downloads.names()
-    if verb == "completion":
-        return [] if rest else list(SHELLS)
+    if verb in ("completion", "new"):
+        return [] if rest else list(actions[1].choices)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 
@@ -125,19 +125,19 @@ def _of_option(verb, action):
 
 
 def _of_recipe(rest, now):
-    known = resources.recipes()
     if not rest:
         if now.startswith("-"):
             return ["--list", "--help"]
-        short = [name.rpartition("/")[2] for name in known]
-        return [*known, *short, *(name.lower() for name in short if now == now.lower())]
+        names = list(resources.recipes())
+        short = [name.rpartition("/")[2] for name in names if "/" in name]
+        return [*names, *short, *(name.lower() for name in short if now == now.lower())]
     if not now.startswith("-"):
         return []
-    from s3prl_sb.commands.launching import find
+    from s3prl_sb.commands.launching import locate
     from s3prl_sb.errors import UserError
 
     try:
-        folder = known[find(rest[0], known)]
+        _, folder = locate(rest[0])
     except UserError:
         return list(OF_EVERY_RECIPE)
     return [*(f"--{key}" for key in keys(folder)), *OF_EVERY_RECIPE]

@@ -6,6 +6,7 @@ Authors
 
 import os
 import sys
+from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
@@ -32,7 +33,7 @@ def run(name, rest):
     Arguments
     ---------
     name : str
-        Of the recipe, as :func:`find` takes it.
+        Name or folder of the recipe, see :func:`locate`.
     rest : list of str
         The command line after it; with ``--help`` nothing is run.
 
@@ -41,14 +42,13 @@ def run(name, rest):
     int
         The exit status, if it does not become the recipe.
     """
-    found = resources.recipes()
     try:
-        name = find(name, found)
+        name, folder = locate(name)
     except UserError as error:
         print(f"s3prl-sb: {error}", file=sys.stderr)
         return 1
     if not rest or not rest[0].endswith((".yaml", ".yml")):
-        rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
+        rest = [str(folder / "hparams" / "train.yaml"), *rest]
     if {"-h", "--help"} & set(rest):
         from s3prl_sb.commands import recipe_help
 
@@ -59,7 +59,7 @@ def run(name, rest):
             return 1
         print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
-    script = str(found[name] / "train.py")
+    script = str(folder / "train.py")
     command = [sys.executable, "-m", "s3prl_sb.startup.starting", script, *rest]
     # Threads that wait for work should not burn a core meanwhile.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -69,6 +69,41 @@ def run(name, rest):
 
 class UnknownRecipe(UserError, ValueError):
     """A name that no recipe has, or several."""
+
+
+def locate(name):
+    """Returns the whole name of a recipe, and its folder.
+
+    Arguments
+    ---------
+    name : str
+        Name, see :func:`find`, or a folder that has a ``train.py``. A folder that is
+        called as a recipe is ``./NAME``.
+
+    Returns
+    -------
+    name : str
+    folder : pathlib.Path
+
+    Raises
+    ------
+    UnknownRecipe
+        If there is neither.
+
+    Example
+    -------
+    >>> locate("ks")[0]
+    'SUPERB/KS'
+    """
+    recipes = resources.recipes()
+    try:
+        name = find(name, recipes)
+    except UnknownRecipe:
+        folder = Path(name).expanduser().resolve()
+        if not name or not (folder / "train.py").is_file():
+            raise
+        return name, folder
+    return name, recipes[name]
 
 
 def find(name, known):

@@ -1,8 +1,8 @@
 """Recipes that the tests take, each with the ``small.py`` in its folder.
 
-A ``small.py`` has ``corpus(folder)``: it writes a small corpus in the layout that the recipe
-reads, and returns keys of the recipe (without ``data_folder``: it is that folder). What
-else it may have, and the defaults:
+A ``small.py`` has ``corpus(folder)``: it writes a small corpus in the layout that the
+recipe reads, and returns keys of the recipe (``data_folder`` is added). It may have
+more, and these are the defaults:
 
 * ``BUDGET``: keys of the recipe for a training of a few steps; ``{}``;
 * ``tables(folder)``: writes a user's own tables, returns ``{"train_csv": path, …}``;
