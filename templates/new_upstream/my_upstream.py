@@ -3,6 +3,8 @@
 The first lines say what the model is and where it was published:
 Me et al., "A title", https://arxiv.org/abs/0000.00000.
 
+Outside the package, ``s3prl-sb trust .`` allows a card to run this file: see README.md.
+
 The base class has done half of the work before ``encode`` is called: a padded batch
 is cut into its true waveforms, those of equal length are stacked, and empty or broken
 audio has been refused by name. So nothing here knows of padding or masks, and a
