@@ -1,4 +1,4 @@
-"""What all Brains share: features, steps, exact resume, results.
+"""Base class of the Brains: features, steps, exact resume, results.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,16 +7,21 @@ Authors
 import functools
 import logging
 import time
+from typing import Any
 
 import speechbrain as sb
 import torch
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb.brains import caching, distributed, memory, opening, results, settings
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import Evaluating, Silent, course_of, planned
 from s3prl_sb.brains.evaluation import Evaluation
+from s3prl_sb.brains.learner import Diverged, Learner, learned
 from s3prl_sb.dataio.audio import AudioFileError
+from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.identity.data import digests, seconds_of
@@ -24,51 +29,62 @@ from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 from s3prl_sb.processes import children
 from s3prl_sb.startup import acceptance
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 
 
-class SSLBrain(Evaluation, sb.Brain):
+class SSLBrain(Evaluation):
     """A Brain over an upstream.
 
-    A frozen upstream stays outside ``modules``: it is not in the checkpoints,
-    not wrapped for distributed training, and where features are cached it
-    never reaches the device. An unfrozen one is trained with an optimizer of
-    its own (``lr_upstream``).
+    A frozen upstream stays outside ``modules``: it is not in the checkpoints, it is
+    not wrapped for distributed training, and where features are cached it never
+    reaches the device. An unfrozen upstream has a separate optimizer
+    (``lr_upstream``).
 
-    Killed at any moment and run again, training ends bit-identical (on a
-    CPU): batches are a function of the epoch, the random numbers of a step
-    (dropout) one of the step.
+    A training that is killed at any moment and run again ends bit-identical (on a
+    CPU): the batches are a function of the epoch, the random numbers of a step
+    (dropout) a function of the step.
 
     A task type overrides ``compute_forward`` and ``compute_objectives``, as in
     SpeechBrain, and :meth:`start_stage`, :meth:`stage_stats`,
-    :meth:`write_predictions` and :meth:`interface`. Logging, checkpoints and
-    results are the same for all.
+    :meth:`write_predictions` and :meth:`interface`. All task types share logging,
+    checkpoints and results.
 
     Arguments
     ---------
     modules : dict
-        ``featurizer`` and ``head``, and whatever else is trained.
+        ``featurizer`` and ``head``, and any other modules to train.
     hparams : dict
-        Of the recipe. Needs ``upstream_model``, ``upstream_name``, ``seed``,
+        Settings of the recipe. Needs ``upstream_model``, ``upstream_name``, ``seed``,
         ``opt_class``, ``total_steps``, ``steps_per_epoch``, ``batch_size``,
         ``output_folder``; with an unfrozen upstream ``lr_upstream``.
     run_opts : dict
         Options of SpeechBrain.
     checkpointer : AtomicCheckpointer
-        Gets everything that is trained.
+        Saves everything that is trained.
     """
 
-    task = None  #: name of the task in results.json
-    metric = None  #: name of the validation metric that chooses the checkpoint
-    higher_is_better = True
-    evaluation_loss = True  #: whether the loss means anything on new data
-    title = "Training"  #: what it is, where its progress is told
-    course = Silent()  #: who watches it
+    title = "Training"  #: name of this training in progress messages
 
-    def __init__(self, modules, hparams, run_opts=None, checkpointer=None):
+    modules = learned("modules")
+    opt_class = learned("opt_class")
+    optimizers_dict = learned("optimizers")
+    train_sampler = learned("sampler")
+    step = learned("step")
+    optimizer_step = learned("optimizer_step")
+    nonfinite_count = learned("nonfinite_count")
+    best = learned("best")  #: stats of the chosen checkpoint, in evaluation
+
+    def __init__(
+        self,
+        modules: dict[str, torch.nn.Module],
+        hparams: dict[str, Any],
+        run_opts: dict[str, Any] | None = None,
+        checkpointer: AtomicCheckpointer | None = None,
+    ):
+        self.learner = Learner()
         self.upstream = hparams["upstream_model"]
         modules = dict(modules)
         if not self.upstream.freeze:
@@ -97,20 +113,18 @@ class SSLBrain(Evaluation, sb.Brain):
                 checkpointer.add_trained(name, module)
         self.started = time.time()
         self.splits, self.data, self.tested_seconds = {}, {}, None
-        self.best = {}  # stats of the chosen checkpoint, in evaluation
-        self.tested = {}  # what it came to on the test set
+        self.tested = {}  # metrics of the test set
 
     # ------------------------------------------------------------- features
-    def use_cache(self, splits):
-        """Puts cached features in the place of audio, see
-        :mod:`~s3prl_sb.brains.caching`.
+    def use_cache(self, splits: dict[str, ManifestDataset]) -> None:
+        """Replaces audio by cached features, see :mod:`~s3prl_sb.brains.caching`.
 
         Arguments
         ---------
         splits : dict
-            Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`; they
-            are changed in place. Their examples get ``feats`` [frames,
-            layers, size] instead of ``sig``.
+            Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, changed in
+            place: their examples get ``feats`` [frames, layers, size] instead of
+            ``sig``.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
         for dataset in splits.values():
@@ -121,13 +135,13 @@ class SSLBrain(Evaluation, sb.Brain):
         self.tested_seconds = seconds_of(splits.get("test"))
         caching.use_cache(self, splits)
 
-    def compute_features(self, batch):
-        """Features of a batch, cached or computed.
+    def compute_features(self, batch: PaddedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the features of a batch, cached or computed.
 
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            With ``feats`` or ``sig``.
+            A batch with ``feats`` or ``sig``.
 
         Returns
         -------
@@ -136,50 +150,70 @@ class SSLBrain(Evaluation, sb.Brain):
         lens : torch.Tensor
             [batch], relative lengths.
         """
-        if hasattr(batch, "feats"):
-            feats, lens = batch.feats
-            return self.modules["featurizer"](feats), lens
+        cached = hasattr(batch, "feats")
+        states, lens = batch.feats if cached else self.hidden_states(batch)
+        return self.modules["featurizer"](states), lens
+
+    def hidden_states(
+        self, batch: PaddedBatch
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Returns the upstream's hidden states of a batch.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            A batch with ``sig``, on the device.
+
+        Returns
+        -------
+        states : list of torch.Tensor
+            [batch, frames, size] for each hidden state.
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Raises
+        ------
+        AudioFileError
+            If an utterance is unusable; names it.
+        """
         sig, lens = batch.sig
         try:
-            if self.upstream.freeze:
-                with full_precision():
-                    states, lens = self.upstream.to(self.device)(sig, lens)
-            else:  # wrapped, under DDP
-                states, lens = self.modules["upstream"](sig, lens)
+            if not self.upstream.freeze:  # wrapped, under DDP
+                return self.modules["upstream"](sig, lens)
+            with full_precision():
+                return self.upstream.to(self.device)(sig, lens)
         except AudioError as error:
             raise AudioFileError(
                 f"utterance '{batch.id[error.index]}' {error.reason}"
             ) from error
-        return self.modules["featurizer"](states), lens
 
     # ------------------------------------------------------------- training
     def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **kwargs):
-        """Loaders whose batches are a function of the epoch alone.
+        """Makes a loader whose batches depend on nothing but the epoch.
 
         Arguments
         ---------
         dataset : s3prl_sb.dataio.dataset.ManifestDataset
-            The data.
+            Data to load.
         stage : sb.Stage
             TRAIN gets a :class:`~s3prl_sb.dataio.sampler.StepSampler`.
         ckpt_prefix : str
-            As in SpeechBrain.
+            See SpeechBrain.
         **kwargs : dict
-            Of the DataLoader. In training also ``balance``: a key of the
-            manifest whose values are to be drawn equally often.
-
+            Arguments of the DataLoader. In training also ``balance``: a key of the
+            manifest whose values are drawn equally often.
         """
-        # Loaders draw a seed for their workers. From a generator of their own
-        # it is no part of the training's random numbers.
+        # Loaders draw a seed for their workers. A separate generator keeps it out of
+        # the random numbers of the training.
         kwargs.setdefault("generator", torch.Generator().manual_seed(0))
         if "feats" in dataset.pipeline.output_mapping:
-            kwargs["num_workers"] = 0  # mapped from the disk: nothing to wait for
+            kwargs["num_workers"] = 0  # memory-mapped: workers would not help
         if kwargs.get("num_workers"):
-            then = kwargs.get("worker_init_fn")
-            kwargs["worker_init_fn"] = functools.partial(children.start_worker, then)
+            init = kwargs.get("worker_init_fn")
+            kwargs["worker_init_fn"] = functools.partial(children.start_worker, init)
         if stage != sb.Stage.TRAIN:
             loader = super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
-            self.batches = len(loader)  # of an evaluation
+            self.batches = len(loader)  # in an evaluation
             if stage == sb.Stage.TEST and if_main_process():
                 self.course = Evaluating(self.batches)
             return loader
@@ -191,7 +225,7 @@ class SSLBrain(Evaluation, sb.Brain):
             balance=kwargs.pop("balance", None),
             seed=self.hparams.seed,
         )
-        kwargs.setdefault("collate_fn", sb.dataio.batch.PaddedBatch)
+        kwargs.setdefault("collate_fn", PaddedBatch)
         loader = SaveableDataLoader(dataset, batch_sampler=self.train_sampler, **kwargs)
         if getattr(self.hparams, "batch_seconds", None) or self.device_type == "cuda":
             self.longest = memory.longest(dataset, self.train_sampler, loader)
@@ -200,7 +234,7 @@ class SSLBrain(Evaluation, sb.Brain):
         return loader
 
     def init_optimizers(self):
-        """One optimizer for what is new, another for an unfrozen upstream."""
+        """Makes one optimizer for the new modules, another for an unfrozen upstream."""
         new = [
             p
             for n, m in self.modules.items()
@@ -218,7 +252,8 @@ class SSLBrain(Evaluation, sb.Brain):
             self.checkpointer.add_recoverables(self.optimizers_dict)
 
     def on_fit_start(self):
-        """SpeechBrain's, after making sure that it is this run that goes on."""
+        """Resumes or begins as SpeechBrain does, after a check that the checkpoints
+        belong to these settings."""
         settings.check_numbers(vars(self.hparams))
         if self.checkpointer is not None and not self.debug:
             settings.check(self)
@@ -230,7 +265,8 @@ class SSLBrain(Evaluation, sb.Brain):
         self.course = course_of(self)
 
     def fit(self, epoch_counter, train_set, valid_set=None, progressbar=None, **kwargs):
-        """SpeechBrain's, with a course of our own in the place of its bars."""
+        """Trains as SpeechBrain does, with :mod:`~s3prl_sb.brains.course` instead of
+        its progress bars."""
         try:
             super().fit(epoch_counter, train_set, valid_set, False, **kwargs)
         finally:
@@ -238,7 +274,7 @@ class SSLBrain(Evaluation, sb.Brain):
             self.course = Silent()
 
     def _fit_train(self, *args, **kwargs):
-        # With --debug as many updates as batches: else accumulation comes to none.
+        # With --debug, as many updates as batches: accumulation might make none.
         batches = self.debug_batches
         self.debug_batches = batches * self.grad_accumulation_factor
         try:
@@ -247,16 +283,19 @@ class SSLBrain(Evaluation, sb.Brain):
             self.debug_batches = batches
 
     def on_fit_batch_start(self, batch, should_step):
-        """Seeds the step: a resumed run draws what an unbroken one would."""
+        """Seeds the step, so that a resumed run draws the same random numbers."""
         step = self.train_sampler.epoch * len(self.train_sampler) + self.step
         rank = getattr(self, "rank", 0)
         seed = (self.hparams.seed * 1_000_003 + step) * 1009 + rank
-        torch.default_generator.manual_seed(seed)  # a tenth of torch.manual_seed's time
+        torch.default_generator.manual_seed(
+            seed
+        )  # ten times as fast as torch.manual_seed
         if self.device_type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def optimizers_step(self):
-        """Clips over everything that is trained, as S3PRL does, and steps."""
+        """Clips the gradient of all trained weights together, as S3PRL does, and
+        updates them."""
         optimizers = self.freeze_optimizers(self.optimizers_dict).values()
         for optimizer in optimizers:
             self.scaler.unscale_(optimizer)
@@ -277,23 +316,24 @@ class SSLBrain(Evaluation, sb.Brain):
             optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
 
-    def fit_batch(self, batch):
-        """SpeechBrain's, remembering the batch for :meth:`check_loss_isfinite`."""
-        self._batch_ids = list(batch.id)
+    def fit_batch(self, batch: PaddedBatch) -> torch.Tensor:
+        """Trains on a batch as SpeechBrain does, and names one that is too large."""
+        self.learner.batch_ids = list(batch.id)
         with memory.named(batch):
             return super().fit_batch(batch)
 
     def check_loss_isfinite(self, loss):
-        """Tolerates ``nonfinite_patience`` bad losses an epoch, then stops."""
+        """Tolerates ``nonfinite_patience`` non-finite losses per epoch, then raises
+        :class:`~s3prl_sb.brains.learner.Diverged`."""
         if torch.isfinite(loss):
             return
         self.nonfinite_count += 1
         where = (
             f"the loss is {loss.item()} at step {self.optimizer_step}, on the "
-            f"utterances {', '.join(self._batch_ids)}"
+            f"utterances {', '.join(self.learner.batch_ids)}"
         )
         if self.nonfinite_count > self.nonfinite_patience:
-            raise RecipeError(
+            raise Diverged(
                 f"{where}. The last checkpoint is intact: lower lr (now "
                 f"{self.optimizer.param_groups[0]['lr']}) or max_grad_norm, "
                 "and look at these files."
@@ -301,7 +341,7 @@ class SSLBrain(Evaluation, sb.Brain):
         logger.warning("%s; the step is skipped", where)
 
     def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
-        # In the middle of an accumulation gradients would be lost.
+        # In the middle of an accumulation, gradients would be lost.
         return self.step % self.grad_accumulation_factor == 0 and (
             super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
         )
@@ -312,50 +352,9 @@ class SSLBrain(Evaluation, sb.Brain):
 
     # --------------------------------------------------------------- stages
     def on_stage_start(self, stage, epoch=None):
-        """Makes room for what the stage collects."""
+        """Resets what the stage collects."""
         self.evaluated = 0
         self.start_stage(stage)
-
-    def start_stage(self, stage):
-        """Makes empty collections for what :meth:`stage_stats` needs.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            Which begins.
-        """
-
-    def stage_stats(self, stage):
-        """Metrics of what the stage has collected.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            VALID or TEST.
-
-        Returns
-        -------
-        dict
-            Names to floats, :attr:`metric` among them. Those of VALID are kept
-            with the checkpoint: what is chosen on them, such as a threshold,
-            may be there too, and is in :attr:`best` when TEST comes.
-        """
-        return {}
-
-    def write_predictions(self):
-        """Writes what the test set was taken for into ``output_folder``."""
-
-    def interface(self):
-        """What an export consists of besides upstream, featurizer and head.
-
-        Returns
-        -------
-        dict
-            ``class``, a :class:`~s3prl_sb.inference.pretrained.SpeechModel` by
-            its dotted name; ``head``, arguments that the recipe's node of the
-            head lacks; ``hparams``, JSON values that the class needs.
-        """
-        raise NotImplementedError
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Logs, and saves a checkpoint or the results."""
@@ -365,7 +364,7 @@ class SSLBrain(Evaluation, sb.Brain):
         loss = {"loss": float(stage_loss)} if self.evaluation_loss else {}
         stats = {**loss, **self.stage_stats(stage)}
         if stage == sb.Stage.VALID:
-            # The checkpoint first: what is logged has been kept.
+            # The checkpoint comes first: what is logged has been saved.
             self.course.save()
             self.save_best(stats, epoch)
             steps = epoch * planned(self)[1]

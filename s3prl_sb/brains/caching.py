@@ -18,6 +18,7 @@ from s3prl_sb.dataio import extraction
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.preconditions import can_pool
 
 logger = logging.getLogger(__name__)
 
@@ -108,35 +109,6 @@ def kind(brain, dataset, name="train"):
         return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
     how = "exact" if chosen == EXACT else "rounded"
     return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within cache_budget"
-
-
-def can_pool(wanted, featurizer, head):
-    """Whether features may be averaged over time before they are cached.
-
-    Arguments
-    ---------
-    wanted : str
-        The recipe's ``cache``.
-    featurizer, head : torch.nn.Module
-        The modules between the hidden states and the mean over time.
-
-    Returns
-    -------
-    bool
-        True if both are linear up to there.
-
-    Raises
-    ------
-    RecipeError
-        If it is wanted and would not be exact.
-    """
-    linear = all(getattr(module, "linear", False) for module in (featurizer, head))
-    if wanted == "pooled" and not linear:
-        raise RecipeError(
-            "cache: pooled would not be exact: between the hidden states and the mean "
-            "over time is something that is not linear. Use cache: frames."
-        )
-    return linear
 
 
 def dtype(brain, name, kind):

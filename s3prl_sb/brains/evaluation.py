@@ -4,29 +4,84 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from typing import Any
+
+import speechbrain as sb
 import torch
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.brains.course import Silent
 from s3prl_sb.lobes.precision import full_precision
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 
 NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
 
 
-class Evaluation:
-    """The part of :class:`~s3prl_sb.brains.base.SSLBrain` that is no training."""
+class Evaluation(sb.Brain):
+    """Evaluation half of SSLBrain: mean loss, best checkpoint, results."""
 
-    def weight(self, batch):
-        """How much a batch counts in the mean loss of a stage; override it where
-        its loss is a mean over anything but utterances.
+    task: str | None = None  #: name of the task in results.json
+    metric: str | None = None  #: validation metric that chooses the checkpoint
+    higher_is_better = True
+    evaluation_loss = True  #: whether the loss is meaningful on new data
+    course = Silent()  #: progress display
+    data: dict  #: digests of the sets, by name
+    evaluated = 0  # utterances of this stage so far
+    batch_weight = 0  # weight of the last batch
+
+    def start_stage(self, stage: sb.Stage) -> None:
+        """Makes empty collections for what :meth:`stage_stats` needs.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            The stage that begins.
+        """
+
+    def stage_stats(self, stage: sb.Stage) -> dict[str, float]:
+        """Returns the metrics of what the stage has collected.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            VALID or TEST.
+
+        Returns
+        -------
+        dict
+            Names to floats, :attr:`metric` among them. The checkpoint keeps those of
+            VALID: a value chosen on the validation set, such as a threshold, may be
+            one of them, and is in :attr:`best` when TEST begins.
+        """
+        return {}
+
+    def write_predictions(self) -> None:
+        """Writes the test-set predictions into ``output_folder``."""
+
+    def interface(self) -> dict[str, Any]:
+        """Returns what an export needs besides upstream, featurizer and head.
+
+        Returns
+        -------
+        dict
+            ``class``, a :class:`~s3prl_sb.inference.pretrained.SpeechModel` by
+            its dotted name; ``head``, arguments that the recipe's node of the
+            head lacks; ``hparams``, JSON values that the class needs.
+        """
+        raise NotImplementedError
+
+    def weight(self, batch: PaddedBatch) -> int:
+        """Returns the weight of a batch in the mean loss of a stage.
+
+        Override it where the loss is a mean over anything but utterances.
 
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            Evaluated last.
+            The batch evaluated last.
 
         Returns
         -------
@@ -34,17 +89,19 @@ class Evaluation:
         """
         return len(batch.id)
 
-    def evaluate_batch(self, batch, stage):
-        """SpeechBrain's, naming a batch that is too large. Products are exact, as in an
-        export, unless ``eval_precision`` says otherwise."""
+    def evaluate_batch(self, batch: PaddedBatch, stage: sb.Stage) -> torch.Tensor:
+        """Evaluates a batch as SpeechBrain does, and names one that is too large.
+
+        Products are exact, as in an export, unless ``eval_precision`` is set.
+        """
         with memory.named(batch), full_precision():
             loss = super().evaluate_batch(batch, stage)
         self.batch_weight = self.weight(batch)
         return loss
 
     def update_average(self, loss, avg_loss):
-        """SpeechBrain's in training. In evaluation batches count by their weight, so
-        that the mean does not depend on how they are composed."""
+        """Updates the mean loss: in training as SpeechBrain does, in evaluation by
+        the weights of the batches, so that the batch size does not matter."""
         if torch.is_grad_enabled():
             self.course.train(loss, self)
             return super().update_average(loss, avg_loss)
@@ -54,15 +111,15 @@ class Evaluation:
             avg_loss += (float(loss) - avg_loss) * self.batch_weight / self.evaluated
         return avg_loss
 
-    def save_best(self, stats, epoch):
-        """Saves a checkpoint at the end of an epoch; keeps the best and it.
+    def save_best(self, stats: dict[str, float], epoch: int) -> None:
+        """Saves a checkpoint at the end of an epoch; keeps the best and the last.
 
         Arguments
         ---------
         stats : dict
             Validation metrics, :attr:`metric` among them.
         epoch : int
-            Its number.
+            Number of the epoch.
         """
         self.checkpointer.save_and_keep_only(
             meta={**{name: float(v) for name, v in stats.items()}, "epoch": epoch},
@@ -74,23 +131,22 @@ class Evaluation:
         if self.checkpointer is None:
             return
         metric = max_key or min_key
-        found = self.checkpointer.find_best(metric, highest=max_key is not None)
-        if found is None:
-            known = {k for c in self.checkpointer.list_checkpoints() for k in c.meta}
+        checkpoint = self.checkpointer.find_best(metric, highest=max_key is not None)
+        if checkpoint is None:
+            names = {k for c in self.checkpointer.list_checkpoints() for k in c.meta}
             have = (
-                f"They have: {', '.join(sorted(known))}." if known else "Train first."
+                f"They have: {', '.join(sorted(names))}." if names else "Train first."
             )
             raise RecipeError(
                 f"No checkpoint in '{self.checkpointer.checkpoints_dir}' has the "
                 f"metric '{metric}'. {have}"
             )
-        self.checkpointer.load_checkpoint(found)
-        self.best = {
-            name: value for name, value in found.meta.items() if name not in NOT_STATS
-        }
+        self.checkpointer.load_checkpoint(checkpoint)
+        meta = checkpoint.meta.items()
+        self.best = {name: value for name, value in meta if name not in NOT_STATS}
 
     def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
-        """SpeechBrain's, choosing the checkpoint by :attr:`metric`."""
+        """Evaluates the checkpoint that is the best by :attr:`metric`."""
         key = "max_key" if self.higher_is_better else "min_key"
         kwargs.setdefault(key, self.metric)
         kwargs.update(progressbar=False, test_loader_kwargs=dict(test_loader_kwargs))
@@ -100,9 +156,10 @@ class Evaluation:
             self.course.close()
             self.course = Silent()
 
-    def tested_on(self):
-        """What the test set is, by content; override it where more than its
-        utterances counts.
+    def tested_on(self) -> list:
+        """Returns what identifies the test set by content.
+
+        Override it where more than the utterances matters.
 
         Returns
         -------
@@ -111,8 +168,8 @@ class Evaluation:
         """
         return [self.data["test"]]
 
-    def finish_test(self, metrics):
-        """Leaves what a run ends with: what an export needs, and the results.
+    def finish_test(self, metrics: dict[str, float]) -> None:
+        """Writes what an export needs, and the results.
 
         Arguments
         ---------
@@ -123,8 +180,8 @@ class Evaluation:
             results.write_interface(self)
         self.write_results(metrics)
 
-    def write_results(self, metrics):
-        """Leaves ``results.json`` and the plot of the layer weights.
+    def write_results(self, metrics: dict[str, float]) -> None:
+        """Writes ``results.json`` and the plot of the layer weights.
 
         Arguments
         ---------

@@ -1,9 +1,8 @@
-"""Several copies of one Brain's modules, their weights stacked.
+"""Stacked weights of several copies of one Brain.
 
-:func:`torch.func.vmap` takes all copies forward and backward at once, whatever
-task they are of: it goes through the Brain's own ``compute_forward`` and
-``compute_objectives``. What it cannot do (recurrent layers above all) is found
-out by :meth:`Stack.is_right`.
+:func:`torch.func.vmap` runs all copies forward and backward at once through the
+Brain's ``compute_forward`` and ``compute_objectives``, whatever the task is.
+:meth:`Stack.is_right` detects what it cannot run, recurrent layers above all.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,15 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 class Stack:
-    """The weights of copies, [copies, ...] each.
+    """Weights of all copies, [copies, ...] each.
 
-    The copies' own weights become views of these, so that their optimizers,
-    checkpoints and evaluations go on as before.
+    The weights of a copy become views of them, so optimizers, checkpoints and
+    evaluations of the copy work as before.
 
     Arguments
     ---------
     copies : list of SSLBrain
-        Of one class, with modules of the same shapes.
+        Brains of one class, with modules of the same shapes.
     """
 
     def __init__(self, copies):
@@ -41,20 +40,20 @@ class Stack:
         self.owned = [dict(brain.modules.named_parameters()) for brain in copies]
         self.weights = {}
         for name, first in self.owned[0].items():
-            weights = torch.stack([own[name].detach() for own in self.owned])
-            for own, weight in zip(self.owned, weights):
-                own[name].data = weight
+            weights = torch.stack([copy[name].detach() for copy in self.owned])
+            for copy, weight in zip(self.owned, weights):
+                copy[name].data = weight
             self.weights[name] = weights.requires_grad_(first.requires_grad)
 
     @staticmethod
     def is_possible(copies):
-        """Whether a trial is worth it: not with recurrent layers, state besides
-        the weights, scaled losses, or updates of the task's own.
+        """Returns whether stacking can work: no RNNs, no buffers, no scaled losses,
+        no custom ``optimizers_step``.
 
         Arguments
         ---------
         copies : list of SSLBrain
-            As above.
+            See the class.
 
         Returns
         -------
@@ -63,16 +62,16 @@ class Stack:
         modules = copies[0].modules
         recurrent = any(isinstance(m, torch.nn.RNNBase) for m in modules.modules())
         stateful = any(True for _ in modules.buffers())
-        own = type(copies[0]).optimizers_step is not SSLBrain.optimizers_step
-        return not (recurrent or stateful or own or copies[0].scaler.is_enabled())
+        custom = type(copies[0]).optimizers_step is not SSLBrain.optimizers_step
+        return not (recurrent or stateful or custom or copies[0].scaler.is_enabled())
 
     def losses(self, batch):
-        """The training loss of each copy.
+        """Returns the training loss of each copy.
 
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            The same for all.
+            Batch of all copies.
 
         Returns
         -------
@@ -89,15 +88,14 @@ class Stack:
             return vmap(loss, randomness="same")(named)
 
     def step(self, numbers, max_norm):
-        """One update of copies, each clipped by itself, as if they were alone.
+        """Updates copies, each with separate clipping.
 
         Arguments
         ---------
         numbers : list of int
-            The copies to update; of these, one whose gradient is not finite
-            keeps its weights.
+            Copies to update. A copy whose gradient is not finite keeps its weights.
         max_norm : float
-            Of a copy's gradient.
+            Largest norm of a copy's gradient.
         """
         with torch.no_grad():
             trained = {n: w for n, w in self.weights.items() if w.grad is not None}
@@ -118,20 +116,20 @@ class Stack:
                 continue
             for name, parameter in self.owned[i].items():
                 parameter.grad = trained[name].grad[i] if name in trained else None
-            for optimizer in self.copies[i].optimizers_dict.values():
+            for optimizer in self.copies[i].learner.optimizers.values():
                 optimizer.step()
         for weight in self.weights.values():
             weight.grad = None
 
     def is_right(self, batch, seed):
-        """Whether the copies stacked have the losses that each has alone.
+        """Returns whether the stacked losses equal those of each copy alone.
 
         Arguments
         ---------
         batch : speechbrain.dataio.batch.PaddedBatch
-            Any.
+            Batch to compare on.
         seed : callable
-            Sets the random numbers of a step.
+            Seeds the random numbers of a step.
 
         Returns
         -------
@@ -145,14 +143,14 @@ class Stack:
             seed()
             try:
                 together = self.losses(batch).float()
-            except RuntimeError as error:  # what vmap says of all it cannot do
+            except RuntimeError as error:  # raised by vmap for what it cannot run
                 logger.debug("The copies are not stacked: %s", error)
                 return False
         return torch.allclose(together, torch.stack(alone), rtol=1e-4, equal_nan=True)
 
 
 class _Objective(torch.nn.Module):
-    """From the weights of a Brain's modules and a batch to the loss."""
+    """Loss of a Brain as a function of its weights and a batch."""
 
     def __init__(self, brain):
         super().__init__()
@@ -164,9 +162,11 @@ class _Objective(torch.nn.Module):
 
 
 class _Layout(TorchFunctionMode):
-    """Linear layers whose stacked products, and those of their gradients, lie in
-    memory as they are needed: without it, weights are copied for each utterance
-    and gradients transposed, which takes several times as long."""
+    """Linear layers with a memory layout that suits stacked products.
+
+    Without it, weights are copied for each utterance and gradients are transposed,
+    which is several times slower.
+    """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -179,16 +179,17 @@ class _Layout(TorchFunctionMode):
 
 
 def fused(opt_class):
-    """An optimizer class that makes one pass over the weights, if it can.
+    """Returns the fused variant of an optimizer class, if it has one.
 
     Arguments
     ---------
     opt_class : callable
-        Takes parameters.
+        Takes parameters, returns an optimizer.
 
     Returns
     -------
     callable
+        The class itself if it has none.
 
     Example
     -------

@@ -1,13 +1,13 @@
-"""Learning rates tried together, on shared batches and shared features.
+"""Training at several learning rates together, on shared batches and features.
 
-SUPERB searches the learning rate of every task for every upstream. What five
-runs would do five times is done once here: loading a batch and, where features
-are not cached, the upstream. Of modules that allow it (linear ones and their
-like) the copies' weights are stacked besides, and all copies go forward and
-backward in one sweep of :func:`torch.func.vmap`; recurrent ones take turns.
+SUPERB searches the learning rate of every task for every upstream. A sweep does once
+what separate runs would repeat: loading a batch and, where features are not cached,
+the forward pass of the upstream. If the modules allow it (linear layers and similar
+ones), the weights of all copies are stacked, and :func:`torch.func.vmap` computes all
+copies in one pass; recurrent modules train in turns.
 
-Each copy learns what a run of its own with this learning rate would: same
-initial weights, batches, random numbers, clipping; up to rounding.
+Each copy learns what a separate run at its learning rate would learn: same initial
+weights, batches, random numbers and clipping; up to rounding.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -27,13 +27,13 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import course, memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.brains.learner import Diverged, SweepState
 from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.brains.stacking import Stack, fused
-from s3prl_sb.brains.standing import Standing
 from s3prl_sb.identity import FORMAT
 from s3prl_sb.identity.data import digests
-from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.preconditions import check_search
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 from s3prl_sb.terminal.quantities import measure
 
@@ -46,32 +46,32 @@ _NONE_LEFT = (
 
 
 def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
-    """Trains one Brain for each learning rate, all together; tells the best.
+    """Trains one Brain for each learning rate, all together; returns the best rate.
 
-    Killed and run again it goes on where it was, bit-identical. Leaves
-    ``lr_search.json`` in the output folder; where it is there already, of the
-    same settings, nothing is trained.
+    A search that is killed and run again resumes bit-identically. It writes
+    ``lr_search.json`` into the output folder; if that file exists already for the same
+    settings, nothing is trained.
 
     Arguments
     ---------
     brain_class : type
         A :class:`~s3prl_sb.brains.base.SSLBrain`.
     hparams : dict
-        Of the recipe; ``lr_search``, a list of learning rates, among them.
+        Settings of the recipe, with ``lr_search``, a list of learning rates.
     run_opts : dict
         SpeechBrain's options.
     splits : dict
-        "train" and "valid" to datasets; with cached features afterwards.
+        "train" and "valid" to datasets; changed in place to cached features.
     modules : dict
-        All that is trained, the featurizer too. Copied, not changed.
+        All modules to train, the featurizer too. Copied, not changed.
     **kwargs
         Other arguments of the Brain.
 
     Returns
     -------
     float
-        The learning rate whose best validation metric is the best; of equals
-        the smallest.
+        The learning rate with the best validation metric; among equal ones the one
+        with the lower loss, then the smaller one.
 
     Raises
     ------
@@ -82,22 +82,28 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     path = Path(hparams["output_folder"]) / RESULT
     data = digests(splits)
     settings = _settings(hparams, run_opts, rates, data)
-    found = _read(path)
-    before = found.get("settings", {})
-    if found and before.get(IDENTITY, {}).get("format") != FORMAT:
+    earlier = _read(path)
+    before = earlier.get("settings", {})
+    if earlier and before.get(IDENTITY, {}).get("format") != FORMAT:
         logger.info("%s is of an older identity: the search is made anew", path)
-    elif found and before == settings:
+    elif earlier and before == settings:
         logger.info("The best learning rate is known from %s", path)
-        return found["best"]
+        return earlier["best"]
 
     copies = []
     for rate in rates:
-        own = {**hparams, "lr": rate, "train_loggers": []}
-        own["opt_class"] = functools.partial(hparams["opt_class"], lr=rate)
-        parts = copy.deepcopy(modules)
-        copies.append(
-            brain_class(modules=parts, hparams=own, run_opts=run_opts, **kwargs)
+        changes = {
+            "lr": rate,
+            "train_loggers": [],
+            "opt_class": functools.partial(hparams["opt_class"], lr=rate),
+        }
+        brain = brain_class(
+            modules=copy.deepcopy(modules),
+            hparams={**hparams, **changes},
+            run_opts=run_opts,
+            **kwargs,
         )
+        copies.append(brain)
     copies[0].use_cache(splits)
     folder = Path(hparams["save_folder"]) / "lr_search"
     sweep = Sweep(copies, rates, hparams, run_opts, AtomicCheckpointer(str(folder)))
@@ -113,27 +119,27 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     if result["best"] is None:
         raise RecipeError(_NONE_LEFT)
     write_json(path, {**result, "settings": settings}, signed=True)
-    # Five times the head and its optimizer; the result is kept.
+    # They hold every head and optimizer, and only the result is needed.
     sweep.checkpointer.delete_checkpoints(num_to_keep=0)
     return result["best"]
 
 
 class Sweep(SSLBrain):
-    """Several Brains of one task that differ in the learning rate alone.
+    """Several Brains of one task that differ only in the learning rate.
 
     Arguments
     ---------
     copies : list of SSLBrain
-        With modules of their own and the same initial weights, and without a
-        checkpointer.
+        Brains with separate modules of the same initial weights, and without a
+        checkpointer. Their learners are trained here.
     rates : list of float
-        Their learning rates.
+        Learning rate of each copy.
     hparams : dict
-        Of the recipe.
+        Settings of the recipe.
     run_opts : dict
         SpeechBrain's options.
     checkpointer : AtomicCheckpointer
-        For the search: not that of the run.
+        Checkpointer of the search, which is not that of the run.
     """
 
     title = "Search of learning rates"
@@ -149,76 +155,73 @@ class Sweep(SSLBrain):
             checkpointer=checkpointer,
         )
         self.copies, self.rates = copies, rates
+        self.learners = [brain.learner for brain in copies]
         self.counter = EpochCounter(hparams["epoch_counter"].limit)
-        self.standing = Standing(len(copies))
-        shared = _Shared(self.upstream)
-        for brain in copies:
-            brain.upstream = shared
-            brain.check_loss_isfinite = functools.partial(
-                _check, brain.check_loss_isfinite
-            )
-            if checkpointer is not None and brain.scaler.is_enabled():
-                name = f"scaler{copies.index(brain)}"
-                checkpointer.add_recoverable(name, brain.scaler, optional_load=True)
+        self.state = SweepState(self.learners)
         if checkpointer is not None:
+            for i, brain in enumerate(copies):
+                if brain.scaler.is_enabled():
+                    name = f"scaler{i}"
+                    checkpointer.add_recoverable(name, brain.scaler, optional_load=True)
             checkpointer.add_recoverable("counter", self.counter)
-            checkpointer.add_recoverable("standing", self.standing)
+            checkpointer.add_recoverable("standing", self.state)
         self.stack = Stack(copies) if Stack.is_possible(copies) else None
-        self.stack_is_proven = False
+        self.stack_is_verified = False
 
     @property
-    def going(self):
-        """The numbers and Brains of the copies that have not diverged."""
-        return [
-            (i, brain)
-            for i, brain in enumerate(self.copies)
-            if self.standing.diverged[i] is None
-        ]
+    def active(self):
+        """Numbers and Brains of the copies that have not diverged."""
+        copies = enumerate(self.copies)
+        return [(i, brain) for i, brain in copies if brain.learner.diverged_at is None]
 
     # ------------------------------------------------------------- training
     def init_optimizers(self):
-        """Each copy's own."""
+        """Makes the optimizers of all copies."""
         self.optimizers_dict = {}
         for i, brain in enumerate(self.copies):
             if self.stack is not None:
-                brain.opt_class = fused(brain.opt_class)
+                brain.learner.opt_class = fused(brain.learner.opt_class)
             brain.init_optimizers()
-            for name, optimizer in brain.optimizers_dict.items():
+            for name, optimizer in brain.learner.optimizers.items():
                 self.optimizers_dict[f"{name}{i}"] = optimizer
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables(self.optimizers_dict)
 
     def compute_forward(self, batch, stage):
-        """One copy's, for a rehearsal of the largest batch."""
+        """Runs one copy, for a rehearsal of the largest batch."""
         return self.copies[0].compute_forward(batch, stage)
 
     def compute_objectives(self, predictions, batch, stage):
-        """One copy's, for a rehearsal of the largest batch."""
+        """Runs one copy, for a rehearsal of the largest batch."""
         return self.copies[0].compute_objectives(predictions, batch, stage)
 
     def fit_batch(self, batch):
-        """One batch for all copies.
+        """Trains all copies on one batch.
 
         Returns
         -------
         torch.Tensor
-            The mean of their finite losses.
+            Mean of their finite losses.
         """
         should_step = self.step % self.grad_accumulation_factor == 0
-        for i, brain in enumerate(self.copies):
-            brain.step, brain.train_sampler = self.step, self.train_sampler
-            brain.optimizer_step = self.optimizer_step
-            brain.nonfinite_count = self.standing.nonfinite[i]
-            brain._batch_ids = list(batch.id)
-        if self.stack is not None and not self.stack_is_proven:
-            self._prove_stack(batch)
-        losses = self._fit_stack if self.stack is not None else self._fit_in_turns
-        losses = losses(batch, should_step)
-        if not self.going:
+        for learner in self.learners:
+            learner.follow(self.learner, batch)
+        self._share_states(batch)
+        if self.stack is not None and not self.stack_is_verified:
+            self._verify_stack(batch)
+        fit = self._fit_in_turns if self.stack is None else self._fit_stack
+        losses = fit(batch, should_step)
+        if not self.active:
             raise RecipeError(_NONE_LEFT)
         self.optimizer_step += should_step
         losses = [loss for loss in losses if math.isfinite(loss)]
         return torch.tensor(sum(losses) / len(losses) if losses else math.nan)
+
+    def _share_states(self, batch):
+        """Runs the frozen upstream once for all copies."""
+        if not hasattr(batch, "feats"):
+            with memory.named(batch):
+                batch.feats = self.hidden_states(batch.to(self.device))
 
     def _fit_stack(self, batch, should_step):
         self.on_fit_batch_start(batch, should_step)  # the random numbers
@@ -227,47 +230,47 @@ class Sweep(SSLBrain):
                 losses = self.stack.losses(batch)
             (losses.sum() / self.grad_accumulation_factor).backward()
         losses = losses.detach()
-        for i, brain in self.going if not losses.isfinite().all() else ():
-            with self._out_if_it_diverges(i, brain):
+        for i, brain in self.active if not losses.isfinite().all() else ():
+            with self._dropped_if_diverged(i):
                 brain.check_loss_isfinite(losses[i])
         if should_step:
-            self.stack.step([i for i, _ in self.going], self.max_grad_norm)
+            self.stack.step([i for i, _ in self.active], self.max_grad_norm)
         losses = losses.tolist()
-        return [losses[i] for i, _ in self.going]
+        return [losses[i] for i, _ in self.active]
 
     def _fit_in_turns(self, batch, should_step):
         losses = []
-        for i, brain in self.going:
-            with self._out_if_it_diverges(i, brain):
+        for i, brain in self.active:
+            with self._dropped_if_diverged(i):
                 losses.append(float(brain.fit_batch(batch)))
         return losses
 
     @contextlib.contextmanager
-    def _out_if_it_diverges(self, i, brain):
+    def _dropped_if_diverged(self, i):
         try:
             yield
         except Diverged as error:
             logger.warning("lr %g is out: %s", self.rates[i], error)
-            self.standing.diverged[i] = self.optimizer_step
-        self.standing.nonfinite[i] = brain.nonfinite_count
+            self.learners[i].diverged_at = self.optimizer_step
 
-    def _prove_stack(self, batch):
-        """Keeps the stack if it is right, as the checkpoints remember."""
-        if self.standing.stacked is None:
+    def _verify_stack(self, batch):
+        """Keeps the stack if its losses are right; the checkpoints store the answer."""
+        if self.state.stacked is None:
             seed = functools.partial(self.on_fit_batch_start, batch, True)
             with torch.autocast(self.device_type, enabled=False):
-                self.standing.stacked = self.stack.is_right(batch, seed)
-            how = "stacked" if self.standing.stacked else "in turns"
+                self.state.stacked = self.stack.is_right(batch, seed)
+            how = "stacked" if self.state.stacked else "in turns"
             logger.info("%d learning rates train %s", len(self.rates), how)
-        if not self.standing.stacked:
+        if not self.state.stacked:
             self.stack = None
-        self.stack_is_proven = True
+        self.stack_is_verified = True
 
     # --------------------------------------------------------------- stages
     def evaluate_batch(self, batch, stage):
-        """One batch for all copies; the mean of their losses."""
+        """Evaluates all copies on one batch; returns the mean of their losses."""
+        self._share_states(batch)
         losses = []
-        for i, brain in self.going:
+        for i, brain in self.active:
             loss = brain.evaluate_batch(batch, stage)
             self.means[i] = brain.update_average(loss, self.means[i])
             self.batch_weight = brain.batch_weight
@@ -275,48 +278,50 @@ class Sweep(SSLBrain):
         return torch.tensor(sum(losses) / len(losses))
 
     def on_stage_start(self, stage, epoch=None):
-        """Makes room for what the stage collects."""
+        """Resets what the stage collects."""
         self.means, self.evaluated = [0.0] * len(self.copies), 0
-        if stage == sb.Stage.TRAIN and self.step == 0:  # else resumed
-            self.standing.nonfinite = [0] * len(self.copies)
-        for _, brain in self.going:
+        if stage == sb.Stage.TRAIN and self.step == 0:  # otherwise resumed
+            for learner in self.learners:
+                learner.nonfinite_count = 0
+        for _, brain in self.active:
             brain.on_stage_start(stage, epoch)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Takes down how each copy does on the validation set, and saves."""
+        """Records each copy's validation, and saves a checkpoint."""
         if stage != sb.Stage.VALID:
             return
-        line = []
-        for i, brain in self.going:
-            stats = brain.stage_stats(stage)
-            score = float(stats[self.metric])
-            self.standing.update(i, score, self.means[i], epoch, self.higher_is_better)
-            line.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
+        scores = []
+        for i, brain in self.active:
+            score = float(brain.stage_stats(stage)[self.metric])
+            brain.learner.record_validation(
+                score, self.means[i], epoch, self.higher_is_better
+            )
+            scores.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
-        words = epoch * course.planned(self)[1], self.metric, ", ".join(line)
+        words = epoch * course.planned(self)[1], self.metric, ", ".join(scores)
         logger.info("Step %d, valid %s: %s", *words)
 
     def result(self):
-        """How the learning rates did.
+        """Returns how the learning rates compare.
 
         Returns
         -------
         dict
             ``metric``, ``highest``, ``rates`` (for each the best value on the
             validation set, its loss and epoch; or when it diverged) and
-            ``best``, null where there is none.
+            ``best``, null if all diverged.
         """
         rates, ranked = {}, []
-        for i, rate in enumerate(self.rates):
-            best, diverged = self.standing.best[i], self.standing.diverged[i]
+        sign = 1 if self.higher_is_better else -1
+        for rate, learner in zip(self.rates, self.learners):
+            best = learner.best
             rates[f"{rate:g}"] = {
-                self.metric: best and best["score"],
-                "loss": best and best["loss"],
-                "epoch": best and best["epoch"],
-                "diverged_at_step": diverged,
+                self.metric: best.get("score"),
+                "loss": best.get("loss"),
+                "epoch": best.get("epoch"),
+                "diverged_at_step": learner.diverged_at,
             }
-            if best and diverged is None:
-                sign = 1 if self.higher_is_better else -1
+            if best and learner.diverged_at is None:
                 ranked.append((sign * best["score"], -best["loss"], -rate))
         return {
             "metric": self.metric,
@@ -326,75 +331,24 @@ class Sweep(SSLBrain):
         }
 
 
-class Diverged(ValueError):
-    """A copy whose losses are not finite any more."""
-
-
-class _Shared:
-    """A frozen upstream that runs once over a batch that several Brains see."""
-
-    def __init__(self, upstream):
-        self.upstream, self.freeze = upstream, True
-        self._sig, self._result = None, None
-
-    def to(self, device):
-        self.upstream.to(device)
-        return self
-
-    def __call__(self, sig, lens):
-        if sig is not self._sig:
-            self._sig = self._result = None  # make room
-            self._result = self.upstream(sig, lens)
-            self._sig = sig
-        return self._result
-
-
-def _check(check_loss_isfinite, loss):
-    try:
-        check_loss_isfinite(loss)
-    except ValueError as error:
-        raise Diverged(str(error)) from error
-
-
-def check_search(hparams, run_opts=None):
-    """The learning rates, if they can be searched: arguments as of :func:`search`."""
-    if (run_opts or {}).get("distributed_launch"):
-        raise RecipeError("lr_search trains in one process: start it without torchrun.")
-    given = hparams["lr_search"]
-    try:
-        rates = [float(rate) for rate in given]
-        valid = len(rates) > 0 and all(0 < r < math.inf for r in rates)
-    except (TypeError, ValueError):
-        valid = False
-    if not valid or isinstance(given, str):
-        raise RecipeError(
-            f"lr_search is a list of different learning rates, such as [0.1, 0.01], "
-            f"not {given}."
-        )
-    # Whether it is trained says the upstream, whatever the key is.
-    freeze = hparams["upstream_model"].freeze
-    check_together({"lr_search": rates, "freeze": freeze})
-    return rates
-
-
 def _settings(hparams, run_opts, rates, data):
-    """What the result depends on, as far as a run's settings say."""
-    found = current(hparams, hparams["upstream_model"], data)
-    found.pop("lr", None)
-    found["total_steps"] = hparams["total_steps"]
-    found["debug"] = bool((run_opts or {}).get("debug"))
-    return {**found, "lr_search": rates}
+    """Returns the settings that the result depends on."""
+    settings = current(hparams, hparams["upstream_model"], data)
+    settings.pop("lr", None)
+    settings["total_steps"] = hparams["total_steps"]
+    settings["debug"] = bool((run_opts or {}).get("debug"))
+    return {**settings, "lr_search": rates}
 
 
 def _read(path):
-    """The result of an earlier search; {}: there is none that can be read."""
+    """Reads the result of an earlier search; {} if there is none that is readable."""
     if not path.exists():
         return {}
     try:
-        found = read_json(path, "a search of learning rates", kind=dict)
+        result = read_json(path, "a search of learning rates", kind=dict)
         with naming(path, "a search of learning rates"):
-            best, settings = float(found["best"]), dict(found["settings"])
-            return {**found, "best": best, "settings": settings}
+            best, settings = float(result["best"]), dict(result["settings"])
+            return {**result, "best": best, "settings": settings}
     except FileError as error:
         logger.warning("%s The learning rates are searched again.", error)
         return {}

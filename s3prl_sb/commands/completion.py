@@ -20,6 +20,7 @@ WORDS = "words"
 OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
+DEFAULTS = re.compile(r"^__defaults: \[(.*)\]$", re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
 _s3prl_sb() {
@@ -46,6 +47,16 @@ function __s3prl_sb
 end
 complete -c s3prl-sb -a '(__s3prl_sb)'
 """
+
+
+def add_arguments(parser):
+    """Adds the arguments of the verb to its parser."""
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def main(arguments):
+    """Prints the script of a shell."""
+    print(script(arguments.shell), end="")
 
 
 def script(shell):
@@ -133,7 +144,7 @@ def _of_recipe(rest, now):
         return [*names, *short, *(name.lower() for name in short if now == now.lower())]
     if not now.startswith("-"):
         return []
-    from s3prl_sb.commands.launching import locate
+    from s3prl_sb.commands.run import locate
     from s3prl_sb.errors import UserError
 
     try:
@@ -160,8 +171,13 @@ def keys(folder):
     >>> "total_steps" in keys(resources.recipes()["SUPERB/KS"])
     True
     """
+    from s3prl_sb.schema.defaults import default_files
+
     text = (folder / "hparams" / "train.yaml").read_text("utf-8")
-    return KEY.findall(text)
+    names = DEFAULTS.findall(text)
+    files = default_files(names[0].split(", ")) if names else []
+    texts = [text, *(file.read_text("utf-8") for file in files)]
+    return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
 
 
 def upstreams():

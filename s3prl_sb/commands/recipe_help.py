@@ -40,20 +40,34 @@ def text(hparams_file, width=WIDTH):
     True
     """
     schema = Schema.of(hparams_file)
-    lines = schema.file.read_text(encoding="utf-8-sig").splitlines()
-    comments, sections = remarks(lines)
-    shown, section = [], ""
-    indents = {"initial_indent": INDENT, "subsequent_indent": INDENT}
+    comments, sections = {}, {}
+    for file in [
+        *dict.fromkeys(file for file, _ in schema.origins.values()),
+        schema.file,
+    ]:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        for known, others in zip((comments, sections), remarks(lines)):
+            known.update(others)
+    by_section = {}
     for key in schema:
-        if sections.get(key) != section:
-            section = sections[key]
-            shown += ["", f"{section}:"]
-        node, comment = schema.tree[key], comments.get(key, "")
-        shown.append(f"  --{key} {_default(node, width - len(key) - 6)}".rstrip())
-        notes = f"{_words(schema[key], comment)}{comment}".strip()
-        shown += textwrap.wrap(notes, width, **indents)
-        shown += _arguments(node, width)
+        by_section.setdefault(sections.get(key, ""), []).append(key)
+    shown = []
+    for section, keys in by_section.items():
+        shown += ["", f"{section}:"] if section else []
+        for key in keys:
+            shown += _entry(key, schema, comments.get(key, ""), width)
     return "\n".join(shown).strip("\n")
+
+
+def _entry(key, schema, comment, width):
+    """The lines of one key."""
+    node, indents = schema.tree[key], {"initial_indent": INDENT}
+    notes = f"{_words(schema[key], comment)}{comment}".strip()
+    return [
+        f"  --{key} {_default(node, width - len(key) - 6)}".rstrip(),
+        *textwrap.wrap(notes, width, **indents, subsequent_indent=INDENT),
+        *_arguments(node, width),
+    ]
 
 
 def remarks(lines):

@@ -29,7 +29,7 @@ def heed():
     """Lets SIGTERM end this process as Ctrl-C does: in order, with a message.
 
     Where somebody else has a way with the signal already, that one stays; but what
-    :mod:`s3prl_sb.startup.starting` does with Ctrl-C ends here.
+    :mod:`s3prl_sb.startup.script` does with Ctrl-C ends here.
     """
     if threading.current_thread() is not threading.main_thread():
         return

@@ -27,6 +27,7 @@ from s3prl_sb.hyperyaml.nodes import line_of, plain, referred, shown, tag, writt
 from s3prl_sb.identity import opened
 from s3prl_sb.schema import kinds
 from s3prl_sb.schema.declarations import KeysError, declared, shared, undeclared
+from s3prl_sb.schema.defaults import merged_with_defaults
 from s3prl_sb.storage.files import read_yaml
 from s3prl_sb.storage.yaml_texts import yaml_parser
 
@@ -43,7 +44,10 @@ class Schema:
     file : pathlib.Path
         The recipe's YAML.
     tree : dict
-        What it holds, as ruamel.yaml reads it: tags are kept, nothing is made.
+        Content of the file, as ruamel.yaml reads it: tags are kept, nothing is made.
+        The defaults that it names are merged into it.
+    origins : dict, optional
+        From :func:`~s3prl_sb.schema.defaults.merged_with_defaults`.
 
     Example
     -------
@@ -54,8 +58,8 @@ class Schema:
     (True, False)
     """
 
-    def __init__(self, file, tree):
-        self.file, self.tree = Path(file), tree
+    def __init__(self, file, tree, origins=None):
+        self.file, self.tree, self.origins = Path(file), tree, origins or {}
         for key in tree:
             if not isinstance(key, str):
                 line = line_of(tree, key)
@@ -87,7 +91,7 @@ class Schema:
         """
         path = os.path.abspath(hparams_file)
         state = tuple(opened.state(path)) if os.path.isfile(path) else None
-        return cls(hparams_file, _tree(str(hparams_file), path, state))
+        return cls(hparams_file, *_read(str(hparams_file), path, state))
 
     @classmethod
     def of_recipe(cls, name):
@@ -120,8 +124,8 @@ class Schema:
         found = self.declarations.get(key)
         return found or undeclared(key, self.tree.get(key))
 
-    def line(self, key):
-        """The line of the file where a key stands, from 1 on.
+    def place(self, key):
+        """Returns where a key is set.
 
         Arguments
         ---------
@@ -130,9 +134,11 @@ class Schema:
 
         Returns
         -------
-        int or None
+        str
+            A file and a line, for errors: the recipe, or the file of defaults.
         """
-        return line_of(self.tree, key)
+        file, line = self.origins.get(key, (self.file, line_of(self.tree, key)))
+        return f"{shown(file)}, line {line}"
 
     def is_path(self, key):
         """Whether a key holds a path, or paths.
@@ -209,7 +215,7 @@ class Schema:
         Arguments
         ---------
         values : dict
-            Such as :data:`s3prl_sb.startup.experiment.RECIPE` holds.
+            Such as :data:`s3prl_sb.startup.configuration.RECIPE` holds.
 
         Returns
         -------
@@ -297,8 +303,8 @@ class Schema:
 
 
 @functools.lru_cache(maxsize=16)  # a start asks several times
-def _tree(file, path, state):
-    return read_yaml(file, "a recipe", kind=dict)
+def _read(file, path, state):
+    return merged_with_defaults(read_yaml(file, "a recipe", kind=dict), file)
 
 
 def _checked(declaration, value, default, where):

@@ -17,7 +17,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.schema.keys import Schema
-from s3prl_sb.startup import placing
+from s3prl_sb.startup import run_name
 from s3prl_sb.startup.configuration import read_overrides, text
 from s3prl_sb.storage.yaml_texts import check_aliases, yaml_parser
 from s3prl_sb.terminal.messages import near, reason
@@ -38,7 +38,7 @@ def parse(argv):
     ---------
     argv : list of str
         As for :func:`s3prl_sb.startup.experiment.start`; ``--name`` as
-        :mod:`s3prl_sb.startup.placing` says.
+        :mod:`s3prl_sb.startup.run_name` says.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def parse(argv):
         For a key without a value, text that a reference of the YAML would be taken
         for, an option of SpeechBrain that cannot be.
     """
-    argv, name = placing.taken(trust.taken(argv)[0])
+    argv, name = run_name.split_name(trust.taken(argv)[0])
     for part in argv:  # YAML holds Unicode, and a path may be any bytes
         if not _is_unicode(part):
             raise ArgumentError(
@@ -69,7 +69,7 @@ def parse(argv):
     # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
     changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in schema})
     if name is not None:
-        changes[placing.FOLDER] = placing.folder(name, schema.tree, changes)
+        changes[run_name.FOLDER] = run_name.named_folder(name, schema.tree, changes)
     for key in schema:
         value = changes.get(key, schema.tree[key])
         if schema.is_path(key) and expanded(value) != value:

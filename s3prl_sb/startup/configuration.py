@@ -136,7 +136,7 @@ class Configuration:
         """
         if key in self.changes:
             return "--"
-        return f"{shown(self.schema.file)}, line {self.schema.line(key)}: "
+        return f"{self.schema.place(key)}: "
 
     def make(self):
         """Makes what the recipe says.

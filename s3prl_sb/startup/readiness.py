@@ -14,6 +14,7 @@ from pathlib import Path
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.preconditions import can_pool, check_search
 from s3prl_sb.storage.files import naming
 
 
@@ -32,7 +33,6 @@ def check(hparams, run_opts):
     s3prl_sb.errors.UserError
         That names the key.
     """
-    from s3prl_sb.brains.sweep import check_search
     from s3prl_sb.dataio.sampler import check_batches
 
     check_tables(hparams)
@@ -153,8 +153,6 @@ def check_decoder():
 def _check_head(hparams):
     """Makes the head once, of another size: what it cannot be is an error now."""
     import torch
-
-    from s3prl_sb.brains.caching import can_pool
 
     head = hparams["head"]
     names = takes(getattr(head, "func", head))

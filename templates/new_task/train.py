@@ -21,7 +21,7 @@ from s3prl_sb.brains.classification import ClassificationBrain, classification_s
 from s3prl_sb.brains.running import run
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.tables import prepare_tables
+from s3prl_sb.dataio.tables import SPLITS, prepare_tables, skipped
 from s3prl_sb.startup.experiment import start
 
 VERSION = "my_task/1"  # raise it when the same recordings give other manifests
@@ -51,7 +51,13 @@ class MyTask(ClassificationBrain):
         )
 
 
-def prepare_recordings(data_folder, save_folder, test_numbers=5, valid_numbers=5):
+def prepare_recordings(
+    data_folder: str,
+    save_folder: str,
+    test_numbers: int = 5,
+    valid_numbers: int = 5,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Only this function knows the layout: one folder of
@@ -67,6 +73,8 @@ def prepare_recordings(data_folder, save_folder, test_numbers=5, valid_numbers=5
     test_numbers, valid_numbers : int
         For each speaker and label, recordings 0 to ``test_numbers`` - 1 are the test
         set, the next ``valid_numbers`` are for validation, the rest is for training.
+    skip_prep : bool
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -85,6 +93,8 @@ def prepare_recordings(data_folder, save_folder, test_numbers=5, valid_numbers=5
     >>> record["label"], record["duration"], record["start"]
     ('7', 0.1, None)
     """
+    if skip_prep:
+        return skipped({name: f"{save_folder}/{name}.json" for name in SPLITS})
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of the recordings (--data_folder "
@@ -109,7 +119,7 @@ def prepare_recordings(data_folder, save_folder, test_numbers=5, valid_numbers=5
     if paths:
         return paths
 
-    splits = {"train": {}, "valid": {}, "test": {}}
+    splits = {name: {} for name in SPLITS}
     for wav, seconds in zip(wavs, headers.durations(wavs)):
         name = NAME.fullmatch(wav.name)
         number = int(name["number"])
@@ -137,6 +147,7 @@ def prepare(hparams):
             hparams["valid_csv"],
             hparams["test_csv"],
             hparams["save_folder"],
+            skip_prep=hparams["skip_prep"],
         )
     else:
         prepare_recordings(
@@ -144,6 +155,7 @@ def prepare(hparams):
             hparams["save_folder"],
             test_numbers=hparams["test_numbers"],
             valid_numbers=hparams["valid_numbers"],
+            skip_prep=hparams["skip_prep"],
         )
 
 

@@ -13,11 +13,12 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import settings, stacking, sweep
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.brains.learner import Learner, SweepState
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
 from s3prl_sb.schema.declarations import KeysError
-from s3prl_sb.startup.experiment import RECIPE
+from s3prl_sb.startup.configuration import RECIPE
 from s3prl_sb.storage.files import read_json
 
 LAYERS, SIZE, CLASSES, BATCH = 3, 8, 4, 6
@@ -185,7 +186,7 @@ def weights(brain):
 def test_each_learns_what_it_would_alone(head, audio, experiment):
     arguments = experiment(head, audio=audio)
     together, best = make(arguments)
-    assert together.standing.stacked == (None if head == "recurrent" else True)
+    assert together.state.stacked == (None if head == "recurrent" else True)
     scores = {}
     for rate, brain in zip(RATES, together.copies):
         single, meta = alone(experiment(head, audio=audio), rate)
@@ -379,19 +380,38 @@ def test_several_processes(experiment):
 
 
 def test_equals_are_told_apart_by_the_loss():
-    standing = sweep.Standing(2)
-    for i, loss in enumerate((0.5, 0.4)):
-        standing.update(i, 1.0, loss, epoch=1, highest=True)
-    standing.update(0, 1.0, 0.1, epoch=2, highest=True)  # the earlier stays
-    standing.update(1, float("nan"), 0.1, epoch=2, highest=True)
-    assert [b["epoch"] for b in standing.best] == [1, 1]
+    learners = [Learner(), Learner()]
+    for learner, loss in zip(learners, (0.5, 0.4)):
+        learner.record_validation(1.0, loss, epoch=1, highest=True)
+    learners[0].record_validation(1.0, 0.1, epoch=2, highest=True)  # the earlier stays
+    learners[1].record_validation(float("nan"), 0.1, epoch=2, highest=True)
+    assert [learner.best["epoch"] for learner in learners] == [1, 1]
 
 
 def test_lower_is_better():
-    standing = sweep.Standing(1)
+    learner = Learner()
     for epoch, score in enumerate((0.5, 0.7, 0.3, 0.3)):
-        standing.update(0, score, 1.0, epoch, highest=False)
-    assert standing.best[0] == {"score": 0.3, "loss": 1.0, "epoch": 2}
+        learner.record_validation(score, 1.0, epoch, highest=False)
+    assert learner.best == {"score": 0.3, "loss": 1.0, "epoch": 2}
+
+
+def test_the_state_of_a_sweep_is_restored(tmp_path):
+    learners = [Learner(), Learner()]
+    learners[0].record_validation(0.5, 1.0, epoch=1, highest=True)
+    learners[1].diverged_at, learners[1].nonfinite_count = 7, 3
+    state = SweepState(learners)
+    state.stacked = True
+    state._save(tmp_path / "state.ckpt")
+    assert json.loads((tmp_path / "state.ckpt").read_text()) == {
+        "best": [{"score": 0.5, "loss": 1.0, "epoch": 1}, None],
+        "diverged": [None, 7],
+        "nonfinite": [0, 3],
+        "stacked": True,
+    }
+    restored = SweepState([Learner(), Learner()])
+    restored._load(tmp_path / "state.ckpt", end_of_epoch=True)
+    assert restored.stacked
+    assert [vars(one) for one in restored.learners] == [vars(one) for one in learners]
 
 
 def test_only_what_can_be_fused_is():

@@ -1,4 +1,4 @@
-"""How the command line becomes a recipe, or says what one can be told.
+"""``s3prl-sb run``: a recipe by its name, or the help of its keys.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -27,20 +27,36 @@ S3PRL_SB_TRACEBACK=1 shows where an error comes from.
 """
 
 
-def run(name, rest):
-    """Becomes a recipe's train.py, or prints its keys.
+def add_arguments(parser):
+    """Adds the arguments of the verb to its parser."""
+    parser.epilog = "Recipes: " + ", ".join(resources.recipes())
+    parser.add_argument(
+        "recipe", nargs="?", help="its name: SUPERB/KS, KS, ks; or your own folder"
+    )
+    parser.add_argument("--list", action="store_true", help="say what each recipe is")
+
+
+def main(arguments):
+    """Prints a line for each recipe; a named one is run by :func:`run_recipe`."""
+    if not arguments.list:
+        raise ValueError("run needs the name of a recipe; run --list says them all")
+    print("\n".join(descriptions()))
+
+
+def run_recipe(name: str, rest: list[str]) -> int:
+    """Replaces this process by a recipe's train.py, or prints the recipe's keys.
 
     Arguments
     ---------
     name : str
         Name or folder of the recipe, see :func:`locate`.
     rest : list of str
-        The command line after it; with ``--help`` nothing is run.
+        Rest of the command line. With ``--help`` nothing is run.
 
     Returns
     -------
     int
-        The exit status, if it does not become the recipe.
+        Exit status if nothing is run.
     """
     try:
         name, folder = locate(name)
@@ -60,7 +76,7 @@ def run(name, rest):
         print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
     script = str(folder / "train.py")
-    command = [sys.executable, "-m", "s3prl_sb.startup.starting", script, *rest]
+    command = [sys.executable, "-m", "s3prl_sb.startup.script", script, *rest]
     # Threads that wait for work should not burn a core meanwhile.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout.flush()
@@ -71,14 +87,14 @@ class UnknownRecipe(UserError, ValueError):
     """A name that no recipe has, or several."""
 
 
-def locate(name):
+def locate(name: str) -> tuple[str, Path]:
     """Returns the whole name of a recipe, and its folder.
 
     Arguments
     ---------
     name : str
-        Name, see :func:`find`, or a folder that has a ``train.py``. A folder that is
-        called as a recipe is ``./NAME``.
+        Name, see :func:`find`, or a folder that has a ``train.py``. A folder with the
+        name of a recipe is ``./NAME``.
 
     Returns
     -------
@@ -152,7 +168,7 @@ def find(name, known):
     raise UnknownRecipe(f"no recipe '{name}'. {hint}")
 
 
-def listed():
+def descriptions() -> list[str]:
     """All recipes, a line each: the name, and what its train.py says it is.
 
     Returns
@@ -161,7 +177,7 @@ def listed():
 
     Example
     -------
-    >>> [line for line in listed() if line.startswith("SUPERB/KS")]
+    >>> [line for line in descriptions() if line.startswith("SUPERB/KS")]
     ['SUPERB/KS   keyword spotting: which of twelve words a second of audio is']
     """
     rows = {}

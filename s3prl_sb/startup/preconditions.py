@@ -1,0 +1,80 @@
+"""Conditions of a cache and of a search that a run checks before it looks at data.
+
+:mod:`s3prl_sb.startup.readiness` checks them early, and the Brains apply them.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import math
+
+from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.startup.configuration import RecipeError
+
+
+def can_pool(wanted, featurizer, head):
+    """Returns whether features may be averaged over time before they are cached.
+
+    Arguments
+    ---------
+    wanted : str
+        Value of the recipe's key ``cache``.
+    featurizer, head : torch.nn.Module
+        Modules between the hidden states and the mean over time.
+
+    Returns
+    -------
+    bool
+        True if both are linear up to the mean.
+
+    Raises
+    ------
+    RecipeError
+        If ``wanted`` is "pooled" and pooling would not be exact.
+    """
+    linear = all(getattr(module, "linear", False) for module in (featurizer, head))
+    if wanted == "pooled" and not linear:
+        raise RecipeError(
+            "cache: pooled would not be exact: between the hidden states and the mean "
+            "over time is something that is not linear. Use cache: frames."
+        )
+    return linear
+
+
+def check_search(hparams, run_opts=None):
+    """Returns the learning rates of ``lr_search`` if a search is possible.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe, with ``lr_search`` and ``upstream_model``.
+    run_opts : dict, optional
+        SpeechBrain's options.
+
+    Returns
+    -------
+    list of float
+
+    Raises
+    ------
+    RecipeError
+        For a value that is not a list of different learning rates, or for more than
+        one process.
+    """
+    if (run_opts or {}).get("distributed_launch"):
+        raise RecipeError("lr_search trains in one process: start it without torchrun.")
+    grid = hparams["lr_search"]
+    try:
+        rates = [float(rate) for rate in grid]
+        valid = len(rates) > 0 and all(0 < r < math.inf for r in rates)
+    except (TypeError, ValueError):
+        valid = False
+    if not valid or isinstance(grid, str):
+        raise RecipeError(
+            f"lr_search is a list of different learning rates, such as [0.1, 0.01], "
+            f"not {grid}."
+        )
+    # The upstream decides whether it is trained, whatever the key `freeze` says.
+    freeze = hparams["upstream_model"].freeze
+    check_together({"lr_search": rates, "freeze": freeze})
+    return rates
