@@ -39,16 +39,22 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    # The cards and the recipes lie at the top level and are installed too.
+    # Cards, recipes and templates are at the top level, and are installed too.
     packages=[
         *find_packages(include=["s3prl_sb", "s3prl_sb.*"]),
         "s3prl_sb.hparams",
         "s3prl_sb.recipes",
+        "s3prl_sb.templates",
     ],
-    package_dir={"s3prl_sb.hparams": "hparams", "s3prl_sb.recipes": "recipes"},
+    package_dir={
+        "s3prl_sb.hparams": "hparams",
+        "s3prl_sb.recipes": "recipes",
+        "s3prl_sb.templates": "templates",
+    },
     package_data={
         "s3prl_sb.hparams": ["**/*.yaml"],
         "s3prl_sb.recipes": ["**/*.py", "**/*.yaml", "**/*.md"],
+        "s3prl_sb.templates": ["**/*.py", "**/*.yaml", "**/*.md"],
     },
     # constraints.txt pins the versions that are tested together.
     install_requires=[

@@ -21,6 +21,7 @@ from s3prl_sb.commands import (
     download,
     export,
     extract,
+    new,
     predict,
     run,
     toy,
@@ -136,6 +137,12 @@ VERBS = {
         "Broken off and run again, it goes on where it was.",
     ),
     "toy": Verb(toy, "let the machine speak a small corpus"),
+    "new": Verb(
+        new,
+        "start an upstream, a corpus or a task of your own",
+        "Makes files that work, and whose tests pass, to be changed into yours: in a "
+        "checkout where they belong, elsewhere in a folder.",
+    ),
     "completion": Verb(
         completion,
         "let the shell complete verbs, recipes, keys and upstreams",

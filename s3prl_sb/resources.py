@@ -26,7 +26,7 @@ def folder(name: str) -> Path:
     Arguments
     ---------
     name : str
-        "hparams" or "recipes".
+        "hparams", "recipes" or "templates".
 
     Returns
     -------
@@ -58,5 +58,5 @@ def recipes() -> dict[str, Path]:
     root = folder("recipes")
     return {
         script.parent.relative_to(root).as_posix(): script.parent
-        for script in sorted(root.glob("*/*/train.py"))
+        for script in sorted([*root.glob("*/train.py"), *root.glob("*/*/train.py")])
     }

@@ -8,9 +8,9 @@ Authors
 """
 
 import re
-from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.corpora import downloads
 from s3prl_sb.corpora.toys import TOYS
 from s3prl_sb.runs.tasks import TASKS
 
@@ -21,7 +21,6 @@ OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
 DEFAULTS = re.compile(r"^__defaults: \[(.*)\]$", re.M)
-DOWNLOAD = re.compile(r'^    "(\w+)": ', re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
 _s3prl_sb() {
@@ -121,9 +120,9 @@ def _candidates(before, now, verbs):
             before = rest[place + 1 :]
             return [v for v in _of_option(verb, action) if v not in before]
     if not rest and verb in ("toy", "download"):
-        return TOYS if verb == "toy" else downloads()
-    if verb == "completion":
-        return [] if rest else list(SHELLS)
+        return TOYS if verb == "toy" else downloads.names()
+    if verb in ("completion", "new"):
+        return [] if rest else list(actions[1].choices)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 
@@ -137,19 +136,19 @@ def _of_option(verb, action):
 
 
 def _of_recipe(rest, now):
-    known = resources.recipes()
     if not rest:
         if now.startswith("-"):
             return ["--list", "--help"]
-        short = [name.rpartition("/")[2] for name in known]
-        return [*known, *short, *(name.lower() for name in short if now == now.lower())]
+        names = list(resources.recipes())
+        short = [name.rpartition("/")[2] for name in names if "/" in name]
+        return [*names, *short, *(name.lower() for name in short if now == now.lower())]
     if not now.startswith("-"):
         return []
-    from s3prl_sb.commands.run import find
+    from s3prl_sb.commands.run import locate
     from s3prl_sb.errors import UserError
 
     try:
-        folder = known[find(rest[0], known)]
+        _, folder = locate(rest[0])
     except UserError:
         return list(OF_EVERY_RECIPE)
     return [*(f"--{key}" for key in keys(folder)), *OF_EVERY_RECIPE]
@@ -196,24 +195,6 @@ def upstreams():
     folder = resources.folder("hparams") / "upstreams"
     texts = (path.read_text("utf-8") for path in sorted(folder.glob("*.yaml")))
     return sorted({name for text in texts for name in KEY.findall(text)})
-
-
-def downloads():
-    """Lists the corpora of ``s3prl-sb download`` without importing their modules.
-
-    Returns
-    -------
-    list of str
-
-    Example
-    -------
-    >>> "librispeech" in downloads()
-    True
-    """
-    text = (
-        Path(__file__).parents[1].joinpath("corpora", "downloads.py").read_text("utf-8")
-    )
-    return DOWNLOAD.findall(text)
 
 
 def _verbs(parser):

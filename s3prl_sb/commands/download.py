@@ -13,10 +13,6 @@ def add_arguments(parser):
 
 def main(arguments):
     """Downloads a corpus."""
-    from s3prl_sb.corpora.downloads import DOWNLOADS
+    from s3prl_sb.corpora import downloads
 
-    if arguments.corpus not in DOWNLOADS:
-        raise ValueError(
-            f"no download of '{arguments.corpus}'. There are: {', '.join(DOWNLOADS)}"
-        )
-    print(DOWNLOADS[arguments.corpus](arguments.destination))
+    print(downloads.downloader(arguments.corpus)(arguments.destination))

@@ -7,6 +7,7 @@ Authors
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
@@ -30,7 +31,9 @@ S3PRL_SB_TRACEBACK=1 shows where an error comes from.
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
     parser.epilog = "Recipes: " + ", ".join(resources.recipes())
-    parser.add_argument("recipe", nargs="?", help="its name: SUPERB/KS, KS, ks")
+    parser.add_argument(
+        "recipe", nargs="?", help="its name: SUPERB/KS, KS, ks; or your own folder"
+    )
     parser.add_argument("--list", action="store_true", help="say what each recipe is")
 
 
@@ -47,7 +50,7 @@ def run_recipe(name: str, rest: list[str]) -> int:
     Arguments
     ---------
     name : str
-        Name of the recipe, see :func:`find`.
+        Name or folder of the recipe, see :func:`locate`.
     rest : list of str
         Rest of the command line. With ``--help`` nothing is run.
 
@@ -56,14 +59,13 @@ def run_recipe(name: str, rest: list[str]) -> int:
     int
         Exit status if nothing is run.
     """
-    folders = resources.recipes()
     try:
-        name = find(name, folders)
+        name, folder = locate(name)
     except UserError as error:
         print(f"s3prl-sb: {error}", file=sys.stderr)
         return 1
     if not rest or not rest[0].endswith((".yaml", ".yml")):
-        rest = [str(folders[name] / "hparams" / "train.yaml"), *rest]
+        rest = [str(folder / "hparams" / "train.yaml"), *rest]
     if {"-h", "--help"} & set(rest):
         from s3prl_sb.commands import recipe_help
 
@@ -74,7 +76,7 @@ def run_recipe(name: str, rest: list[str]) -> int:
             return 1
         print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
-    script = str(folders[name] / "train.py")
+    script = str(folder / "train.py")
     command = [sys.executable, "-m", "s3prl_sb.startup.script", script, *rest]
     # Threads that wait for work should not burn a core meanwhile.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -84,6 +86,41 @@ def run_recipe(name: str, rest: list[str]) -> int:
 
 class UnknownRecipe(UserError, ValueError):
     """Name of no recipe, or of several."""
+
+
+def locate(name: str) -> tuple[str, Path]:
+    """Returns the full name and the folder of a recipe.
+
+    Arguments
+    ---------
+    name : str
+        Name, see :func:`find`, or a folder that has a ``train.py``. A folder with the
+        name of a recipe is ``./NAME``.
+
+    Returns
+    -------
+    name : str
+    folder : pathlib.Path
+
+    Raises
+    ------
+    UnknownRecipe
+        If there is neither.
+
+    Example
+    -------
+    >>> locate("ks")[0]
+    'SUPERB/KS'
+    """
+    recipes = resources.recipes()
+    try:
+        name = find(name, recipes)
+    except UnknownRecipe:
+        folder = Path(name).expanduser().resolve()
+        if not name or not (folder / "train.py").is_file():
+            raise
+        return name, folder
+    return name, recipes[name]
 
 
 def find(name: str, known: Iterable[str]) -> str:
