@@ -1,8 +1,8 @@
 """Loading of HyperPyYAML, with the same result in every process.
 
-HyperPyYAML reads a text ``(…)`` as a tuple, whose items PyYAML parses and may run. Quotes mark a text; but HyperPyYAML ignores them at its first use in a
-process, because it registers tuples only then. A card is data, and its texts must not
-be run.
+HyperPyYAML reads a text ``(…)`` as a tuple, whose items PyYAML parses and may run.
+Quotes mark a text; but HyperPyYAML ignores them at its first use in a process, because
+it registers tuples only then. A card is data, and its texts must not be run.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -256,7 +256,7 @@ def test_what_a_run_was_trained_with(tmp_path, monkeypatch):
 def test_the_rate_that_was_chosen_is_the_one_that_counts(tmp_path):
     chosen = brain(tmp_path, "lr_search: [0.1, 0.003]")
     for lr, followed in ((0.1, True), (0.003, False)):
-        chosen.hparams.lr = lr  # as running.run does
+        chosen.hparams.lr = lr  # as train_and_test does
         found = results.about_settings(chosen)
         assert found["settings"]["lr"] == lr
         assert found["settings"]["lr_search"] == [0.1, 0.003]
