@@ -1,4 +1,4 @@
-"""Where the cards and the recipes lie, and what is kept of the user's.
+"""Folders of the package's data, and the user's cache folder.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 
-def cache_folder():
-    """The user's folder of what can be had again: downloads, hashes of files.
+def cache_folder() -> Path:
+    """Returns the user's folder for data that can be recreated: downloads, hashes.
 
     Returns
     -------
@@ -20,13 +20,13 @@ def cache_folder():
     return Path(os.environ.get("S3PRL_SB_CACHE", default)).expanduser()
 
 
-def folder(name):
-    """The folder of the cards or of the recipes.
+def folder(name: str) -> Path:
+    """Returns the folder of the cards or of the recipes.
 
     Arguments
     ---------
     name : str
-        "hparams" or "recipes".
+        "hparams", "recipes" or "templates".
 
     Returns
     -------
@@ -42,13 +42,13 @@ def folder(name):
     return installed if installed.is_dir() else package.parent / name
 
 
-def recipes():
-    """All recipes by name.
+def recipes() -> dict[str, Path]:
+    """Returns the folders of all recipes by name.
 
     Returns
     -------
     dict
-        Such as "SUPERB/KS", to their folders.
+        Names such as "SUPERB/KS" to folders.
 
     Example
     -------
@@ -58,5 +58,5 @@ def recipes():
     root = folder("recipes")
     return {
         script.parent.relative_to(root).as_posix(): script.parent
-        for script in sorted(root.glob("*/*/train.py"))
+        for script in sorted([*root.glob("*/train.py"), *root.glob("*/*/train.py")])
     }

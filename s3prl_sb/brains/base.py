@@ -29,7 +29,7 @@ from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 from s3prl_sb.processes import children
 from s3prl_sb.startup import acceptance
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from s3prl_sb.metrics.classification import (
     balanced_accuracy,
     confusion_matrix,
 )
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_text
 
 

@@ -20,7 +20,7 @@ from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.diarization import corpus_errors
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal.quantities import measure
 

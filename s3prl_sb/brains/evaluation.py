@@ -15,7 +15,7 @@ from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.brains.course import Silent
 from s3prl_sb.lobes.precision import full_precision
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 
 NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
 

@@ -12,9 +12,10 @@ from s3prl_sb.brains.course import to_follow
 from s3prl_sb.foreign import trust
 from s3prl_sb.identity import digest
 from s3prl_sb.processes import occupation
-from s3prl_sb.startup import placing, protocol
-from s3prl_sb.startup.configuration import Configuration
-from s3prl_sb.startup.experiment import DEBUG, RecipeError, parse, say_what_is_wrong
+from s3prl_sb.startup import excepthook, protocol, run_name
+from s3prl_sb.startup.arguments import parse
+from s3prl_sb.startup.configuration import Configuration, RecipeError
+from s3prl_sb.startup.debugging import DEBUG
 from s3prl_sb.storage.files import naming, read_json, write_json
 from s3prl_sb.terminal import quantities
 
@@ -51,7 +52,7 @@ def cross_validate(argv, train, folds):
         is_distributed_initialized,
     )
 
-    say_what_is_wrong()
+    excepthook.install()
     settings = read_settings(argv, ("fold", "output_folder", "train_csv"))
     if settings["train_csv"]:
         if settings["fold"] != "all":
@@ -129,8 +130,8 @@ def override(argv, **settings):
     ['train.yaml', '--lr=0.1', '--fold=2']
     """
     kept, is_value = [], False
-    if placing.FOLDER in settings:  # a name is part of it already
-        argv = placing.taken(argv)[0]
+    if run_name.FOLDER in settings:  # a name is part of it already
+        argv = run_name.split_name(argv)[0]
     for argument in argv:
         name, equals, _ = argument.partition("=")
         if is_value:
@@ -261,7 +262,7 @@ def _provenance(results, utterances):
     return {
         "settings": settings,
         "defaults": defaults,
-        "protocol": protocol.judged(
+        "protocol": protocol.verdict(
             protocol.published(schema), departs, place, utterances
         ),
         "identity": {

@@ -20,7 +20,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_text
 
 

@@ -289,7 +289,7 @@ def about_settings(brain):
     Returns
     -------
     dict
-        See :func:`s3prl_sb.startup.protocol.told`; all None without a recipe.
+        See :func:`s3prl_sb.startup.protocol.report`; all None without a recipe.
     """
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:
@@ -300,7 +300,7 @@ def about_settings(brain):
     precision = getattr(brain, "precision", "fp32")
     # An option of SpeechBrain, not a key of the recipe.
     options = {"precision": precision} if precision != "fp32" else {}
-    return protocol.told(schema, recipe, brain.splits, options)
+    return protocol.report(schema, recipe, brain.splits, options)
 
 
 def run_identity(brain):

@@ -37,7 +37,7 @@ from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.metrics.query_trials import DETECTED, Trials, standardize, stdlist
 from s3prl_sb.startup import acceptance
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal import progress
 

@@ -17,7 +17,7 @@ from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.schema.keys import KeysError, Schema, shared
 from s3prl_sb.schema.kinds import WrongKind
-from s3prl_sb.startup.experiment import RECIPE, SCHEMA
+from s3prl_sb.startup.configuration import RECIPE, SCHEMA
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 
 #: Key of what is compared by content: upstream, pipes, modules and data.
@@ -172,7 +172,7 @@ def described(hparams):
     Arguments
     ---------
     hparams : dict
-        Settings from :func:`s3prl_sb.startup.experiment.load_recipe`.
+        Settings from :func:`s3prl_sb.startup.configuration.load_recipe`.
 
     Returns
     -------

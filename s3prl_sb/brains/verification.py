@@ -28,7 +28,7 @@ from s3prl_sb.metrics.verification import (
     equal_error_rate,
     minimum_detection_cost,
 )
-from s3prl_sb.startup.experiment import RecipeError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_text
 
 logger = logging.getLogger(__name__)

@@ -1,16 +1,16 @@
-"""What the shell offers on Tab: verbs, recipes and their keys, upstreams.
+"""``s3prl-sb completion``: verbs, recipes, keys and upstreams on Tab.
 
 ``s3prl-sb completion bash`` prints a script for the shell's start-up file. The script
-asks ``s3prl-sb completion words …``, which reads names and imports nothing heavy.
+calls ``s3prl-sb completion words …``, which reads names and imports nothing heavy.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import re
-from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.corpora import downloads
 from s3prl_sb.corpora.toys import TOYS
 from s3prl_sb.runs.tasks import TASKS
 
@@ -20,7 +20,7 @@ WORDS = "words"
 OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
-DOWNLOAD = re.compile(r'^    "(\w+)": ', re.M)
+DEFAULTS = re.compile(r"^__defaults: \[(.*)\]$", re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
 _s3prl_sb() {
@@ -49,8 +49,18 @@ complete -c s3prl-sb -a '(__s3prl_sb)'
 """
 
 
+def add_arguments(parser):
+    """Adds the arguments of the verb to its parser."""
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def main(arguments):
+    """Prints the script of a shell."""
+    print(script(arguments.shell), end="")
+
+
 def script(shell):
-    """The script of a shell.
+    """Returns the script of a shell.
 
     Arguments
     ---------
@@ -70,24 +80,24 @@ def script(shell):
 
 
 def candidates(words, parser):
-    """What the last word may become.
+    """Lists the completions of the last word.
 
     Arguments
     ---------
     words : list of str
-        Of the command line, without the program; the last one may be empty.
+        Command line without the program; the last word may be empty.
     parser : argparse.ArgumentParser
-        Of all verbs.
+        Parser of all verbs.
 
     Returns
     -------
     list of str
-        Nothing: the shell offers files.
+        If it is empty, the shell completes files.
     """
     words = list(words) or [""]
     *before, now = words
-    found = _candidates(before, now, _verbs(parser))
-    return [word for word in found if word.startswith(now)]
+    candidates = _candidates(before, now, _verbs(parser))
+    return [word for word in candidates if word.startswith(now)]
 
 
 def _candidates(before, now, verbs):
@@ -107,17 +117,17 @@ def _candidates(before, now, verbs):
     for action in actions:
         takes = action.nargs in ("+", "*") or (action.nargs != 0 and option == last)
         if option in action.option_strings and takes:
-            given = rest[place + 1 :]
-            return [v for v in _of_option(verb, action) if v not in given]
+            before = rest[place + 1 :]
+            return [v for v in _of_option(verb, action) if v not in before]
     if not rest and verb in ("toy", "download"):
-        return TOYS if verb == "toy" else downloads()
-    if verb == "completion":
-        return [] if rest else list(SHELLS)
+        return TOYS if verb == "toy" else downloads.names()
+    if verb in ("completion", "new"):
+        return [] if rest else list(actions[1].choices)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 
 def _of_option(verb, action):
-    """What an option of a verb takes; a flag takes nothing."""
+    """Lists the values of an option of a verb; a flag has none."""
     if "--upstream" in action.option_strings:
         return upstreams()
     if (verb, action.dest) == ("superb", "tasks"):
@@ -126,31 +136,31 @@ def _of_option(verb, action):
 
 
 def _of_recipe(rest, now):
-    known = resources.recipes()
     if not rest:
         if now.startswith("-"):
             return ["--list", "--help"]
-        short = [name.rpartition("/")[2] for name in known]
-        return [*known, *short, *(name.lower() for name in short if now == now.lower())]
+        names = list(resources.recipes())
+        short = [name.rpartition("/")[2] for name in names if "/" in name]
+        return [*names, *short, *(name.lower() for name in short if now == now.lower())]
     if not now.startswith("-"):
         return []
-    from s3prl_sb.commands.launching import find
+    from s3prl_sb.commands.run import locate
     from s3prl_sb.errors import UserError
 
     try:
-        folder = known[find(rest[0], known)]
+        _, folder = locate(rest[0])
     except UserError:
         return list(OF_EVERY_RECIPE)
     return [*(f"--{key}" for key in keys(folder)), *OF_EVERY_RECIPE]
 
 
 def keys(folder):
-    """The keys of a recipe, without reading its YAML as such.
+    """Lists the keys of a recipe without parsing its YAML.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Of the recipe.
+        Folder of the recipe.
 
     Returns
     -------
@@ -161,12 +171,17 @@ def keys(folder):
     >>> "total_steps" in keys(resources.recipes()["SUPERB/KS"])
     True
     """
+    from s3prl_sb.schema.defaults import default_files
+
     text = (folder / "hparams" / "train.yaml").read_text("utf-8")
-    return KEY.findall(text)
+    names = DEFAULTS.findall(text)
+    files = default_files(names[0].split(", ")) if names else []
+    texts = [text, *(file.read_text("utf-8") for file in files)]
+    return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
 
 
 def upstreams():
-    """The names of all published cards.
+    """Lists the names of all published cards.
 
     Returns
     -------
@@ -182,24 +197,6 @@ def upstreams():
     return sorted({name for text in texts for name in KEY.findall(text)})
 
 
-def downloads():
-    """The corpora that ``s3prl-sb download`` knows, without importing how.
-
-    Returns
-    -------
-    list of str
-
-    Example
-    -------
-    >>> "librispeech" in downloads()
-    True
-    """
-    text = (
-        Path(__file__).parents[1].joinpath("corpora", "downloads.py").read_text("utf-8")
-    )
-    return DOWNLOAD.findall(text)
-
-
 def _verbs(parser):
-    """Verbs to their parsers."""
+    """Returns the parsers of the verbs."""
     return next(a.choices for a in parser._actions if isinstance(a.choices, dict))

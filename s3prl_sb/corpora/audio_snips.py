@@ -20,6 +20,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.slots import CHARACTERS, tagged_words
@@ -27,6 +28,13 @@ from s3prl_sb.dataio.tables import SPLITS, skipped
 
 logger = logging.getLogger(__name__)
 
+ARCHIVE = Published(
+    # S3PRL's processed copy (16 kHz wav, texts), which Google serves from here
+    "https://drive.usercontent.google.com/download"
+    "?id=1oBRZd-PaCKz5iY3eZkXs5OB_ZZ4w7bbG&export=download&confirm=t",
+    11,
+    name="SNIPS.zip",
+)
 VERSION = "audio_snips/1"  # another one makes finished preparations stale
 TEXT_FILE, SLOTS_FILE = "all.iob.snips.txt", "slots.txt"
 SPEAKERS = {
@@ -247,3 +255,19 @@ def _report(splits, wavs, speakers, path):
         if missing:
             message = "%s: %d recordings have no line in %s and are left out, as '%s'"
             logger.warning(message, split, len(missing), path, missing[0])
+
+
+def download_audio_snips(destination: str) -> Path:
+    """Downloads Audio SNIPS as S3PRL has processed it: wav files and texts.
+
+    Arguments
+    ---------
+    destination : str
+        Folder that gets ``SNIPS``.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+    """
+    return download([ARCHIVE], destination)

@@ -19,7 +19,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, NoReturn, Optional
 
 from s3prl_sb.storage import remote_files
 from s3prl_sb.storage.files import FileError, read_json, write_json
@@ -72,6 +72,31 @@ class Published(NamedTuple):
     def file_name(self):
         """Its name on the disk."""
         return self.name or self.url.split("?")[0].rsplit("/", 1)[-1]
+
+
+def behind_a_form(corpus: str, page: str, way: str) -> Callable:
+    """Returns the ``download_<corpus>`` of a corpus that has a form to fill in first.
+
+    Arguments
+    ---------
+    corpus : str
+        Its name.
+    page : str
+        Address of the form.
+    way : str
+        What to do there.
+
+    Returns
+    -------
+    callable
+        Function of a destination that raises :class:`DownloadError`.
+    """
+
+    def refuse(destination: str) -> NoReturn:
+        raise DownloadError(f"{corpus} cannot be downloaded just so: {way} ({page})")
+
+    refuse.__doc__ = f"Says how to get {corpus}."
+    return refuse
 
 
 def download(files, destination):

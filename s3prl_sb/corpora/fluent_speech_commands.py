@@ -19,6 +19,7 @@ import os
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, places, rows
@@ -34,6 +35,12 @@ from s3prl_sb.dataio.tables import (
 )
 from s3prl_sb.dataio.tables import VERSION as TABLES_VERSION
 
+download_fluent_speech_commands = behind_a_form(
+    "Fluent Speech Commands",
+    "https://fluent.ai/fluent-speech-commands-a-dataset-for-spoken-language-"
+    "understanding-research/",
+    "accept its licence on its page, which then gives the link.",
+)
 VERSION = "fluent_speech_commands/1"  # another one makes finished preparations stale
 SLOTS = ("action", "object", "location")
 JOINED, SEPARATOR = "labels", ";"

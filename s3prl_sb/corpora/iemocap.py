@@ -28,10 +28,16 @@ import re
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed, hint
 from s3prl_sb.corpora.completeness import warn_if_short
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
+download_iemocap = behind_a_form(
+    "IEMOCAP",
+    "https://sail.usc.edu/iemocap/iemocap_release.htm",
+    "apply for it with the form of its page.",
+)
 VERSION = "iemocap/1"  # another one makes finished preparations stale
 TURNS = 5531  # of the four classes, as published
 SESSIONS = (1, 2, 3, 4, 5)

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from s3prl_sb.audio import headers, sound_files
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import check_speech, make_records
@@ -31,6 +32,12 @@ from s3prl_sb.dataio.manifest import ManifestError
 
 logger = logging.getLogger(__name__)
 
+download_libri2mix = behind_a_form(
+    "Libri2Mix",
+    "https://github.com/s3prl/LibriMix",
+    "it is mixed on your disk from LibriSpeech and WHAM! noise, by the scripts of "
+    "its repository.",
+)
 VERSION = "libri2mix_sd/1"  # another one makes finished preparations stale
 SUBSETS = {"train": "train", "valid": "dev", "test": "test"}
 KALDI_FILES = ("wav.scp", "segments", "utt2spk", "rttm")

@@ -18,12 +18,18 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed
+from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest, rows, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.storage.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
+ARCHIVE = Published(
+    "https://speech.fit.vutbr.cz/files/quesst14Database.tgz",
+    1.2,
+    sha256="4f869e06bc066bbe9c5dde31dbd3909a0870d70291110ebbb38878dcbc2fc5e4",
+)
 VERSION = "quesst14/1"  # another one makes finished preparations stale
 URL = "https://speech.fit.vutbr.cz/files/quesst14Database.tgz"
 SETS = ("documents", "valid", "test")
@@ -378,3 +384,19 @@ def _check_held(searched, trials, files):
                 f"{split} set is said in any of the {len(documents)} documents. "
                 "Compare their names with those of the documents."
             )
+
+
+def download_quesst14(destination: str) -> Path:
+    """Downloads QUESST 2014: audio, queries and scoring.
+
+    Arguments
+    ---------
+    destination : str
+        Folder that gets ``quesst14Database``.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+    """
+    return download([ARCHIVE], destination)

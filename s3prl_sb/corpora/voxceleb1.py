@@ -12,12 +12,19 @@ import re
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed, hint
+from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
 logger = logging.getLogger(__name__)
 
+download_voxceleb1 = behind_a_form(
+    "VoxCeleb1",
+    "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html",
+    "apply for access with the form of its page, unpack dev and test as dev/wav "
+    "and test/wav, and put iden_split.txt and veri_test.txt beside them.",
+)
 VERSION = "voxceleb1_sid/1"  # another one makes finished preparations stale
 SPLIT_FILES = ("iden_split.txt", "veri_test_class.txt")  # the corpus', S3PRL's name
 SPLIT_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt"

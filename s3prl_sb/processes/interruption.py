@@ -29,7 +29,7 @@ def heed():
     """Makes SIGTERM end this process like Ctrl-C, with a message.
 
     Keeps another handler of SIGTERM, but removes that of
-    :mod:`s3prl_sb.startup.starting` for Ctrl-C.
+    :mod:`s3prl_sb.startup.script` for Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         return

@@ -1,46 +1,47 @@
 """My corpus: single words by many speakers, in one sentence.
 
 The corpus (Me et al. 2026, https://arxiv.org/abs/0000.00000) has recordings as
-``audio/<speaker>/<name>.wav`` and says in ``labels.tsv`` what is heard in each: a
-line is a path, a tab and a word. Its speakers are split for good: those in
-``VALID_SPEAKERS`` and ``TEST_SPEAKERS`` are never trained on.
+``audio/<speaker>/<name>.wav`` and their labels in ``labels.tsv``: a line is a path, a
+tab and a word. The splits have different speakers: those in ``VALID_SPEAKERS`` and
+``TEST_SPEAKERS`` are never trained on.
 
-What else someone who compares numbers has to know stands here too, deviations from
-the protocol in a Note.
+Say here whatever else matters when numbers are compared, and deviations from the
+protocol in a Note.
 
 Authors
  * Me, 2026
 """
 
-import logging
 import os
+from pathlib import Path
 
 from s3prl_sb.audio import headers
+from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
-logger = logging.getLogger(__name__)
-
-# The facts of the corpus, where they can be seen.
 VERSION = "my_corpus/1"  # another one makes finished preparations stale
 LABELS_FILE = "labels.tsv"
 VALID_SPEAKERS = ("s04",)
 TEST_SPEAKERS = ("s05", "s06")
 URL = "https://example.org/my_corpus.tar.gz"
+ARCHIVE = Published(URL, gigabytes=0.1)
 
 
-def prepare_my_corpus(data_folder, save_folder, skip_prep=False):
+def prepare_my_corpus(
+    data_folder: str, save_folder: str, skip_prep: bool = False
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``audio`` and ``labels.tsv``.
+        Folder with ``audio`` and ``labels.tsv``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same labels is kept.
+        Folder for the manifests. A finished preparation of the same labels is kept.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def prepare_my_corpus(data_folder, save_folder, skip_prep=False):
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -77,8 +78,8 @@ def prepare_my_corpus(data_folder, save_folder, skip_prep=False):
             f"{labels_file}: no such file. Set data_folder to the unpacked corpus, "
             f"from {URL}."
         )
-    # All that the result depends on. Found again unchanged, there is nothing to do;
-    # a change of the corpus, of the arguments or of VERSION prepares it anew.
+    # Everything the manifests depend on. If it is unchanged, nothing is done; a change
+    # of the corpus, of the arguments or of VERSION prepares the corpus again.
     arguments = {
         "version": VERSION,
         "data_folder": data_folder,
@@ -90,22 +91,21 @@ def prepare_my_corpus(data_folder, save_folder, skip_prep=False):
 
     records, places = _read_labels(labels_file)
     _find_audio(records, data_folder, places)
-    # Headers only, eight at a time; broken and empty files are listed.
+    # This reads headers only, eight at a time, and lists broken and empty files.
     wavs = [record["wav"] for record in records.values()]
     for record, seconds in zip(records.values(), headers.durations(wavs)):
         record["duration"] = seconds
     splits = {name: {} for name in SPLITS}
     for name, record in records.items():
         splits[_split(record["speaker"])][name] = record
-    # What training never showed cannot be recognised: an error here, not a crash
-    # in an epoch's time.
+    # A class that is not in the training set is an error here, before any training.
     check_classes(splits, places=lambda split: places)
-    # Validated, written whole or not at all, and stamped as finished.
+    # This validates the records, and writes all of them or nothing.
     return manifest.finish(splits, save_folder, arguments)
 
 
 def _read_labels(path):
-    """``{id: record}`` with paths as listed, and ``{id: "file:line"}``."""
+    """Returns ``{id: record}``, with listed paths, and ``{id: "file:line"}``."""
     records, places = {}, {}
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if not line.strip():
@@ -117,14 +117,14 @@ def _read_labels(path):
                 f"{path}:{number}: malformed line {line!r}. Expected a path, a tab "
                 "and a word: 'audio/s01/0001.wav<tab>yes'"
             )
-        # Without slashes: an id may become the name of a file.
+        # An id has no slashes, as it may become the name of a file.
         name = f"{parts[1]}--{os.path.splitext(parts[2])[0]}"
         if name in places:
             raise ManifestError(f"{path}:{number}: {wav} again, first {places[name]}")
         places[name] = f"{path}:{number}"
         records[name] = {
             "wav": wav,
-            "start": None,  # seconds, where an utterance is part of a recording
+            "start": None,  # seconds, if an utterance is part of a recording
             "stop": None,
             "label": label.strip(),
             "speaker": parts[1],
@@ -133,7 +133,7 @@ def _read_labels(path):
 
 
 def _find_audio(records, data_folder, places):
-    """Makes the listed paths absolute; an error lists what is not there."""
+    """Makes the listed paths absolute; raises an error that lists missing files."""
     missing = []
     for name, record in records.items():
         path = os.path.join(data_folder, *record["wav"].split("/"))
@@ -149,3 +149,19 @@ def _split(speaker):
     if speaker in TEST_SPEAKERS:
         return "test"
     return "valid" if speaker in VALID_SPEAKERS else "train"
+
+
+def download_my_corpus(destination: str) -> Path:
+    """Downloads the corpus, 0.1 GB.
+
+    Arguments
+    ---------
+    destination : str
+        Folder that gets ``my_corpus``.
+
+    Returns
+    -------
+    pathlib.Path
+        The destination.
+    """
+    return download([ARCHIVE], destination)

@@ -1,4 +1,4 @@
-"""My corpus: the splits and labels it promises, and errors that say the way out."""
+"""My corpus: its splits and labels, and errors that say the way out."""
 
 import re
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from my_corpus import prepare_my_corpus
+from my_corpus_toy import my_corpus
 
 from s3prl_sb.audio import headers
 from s3prl_sb.dataio import manifest
@@ -14,7 +15,7 @@ from s3prl_sb.dataio.manifest import ManifestError
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Six speakers who say two words each, in the layout of the original."""
+    """A corpus of six speakers with two words each, in the layout of the original."""
     folder, lines = tmp_path / "corpus", []
     for speaker in range(1, 7):
         for number, word in enumerate(("yes", "no")):
@@ -33,16 +34,16 @@ def fails(*parts):
 
 def test_splits_and_labels(corpus, tmp_path):
     paths = prepare_my_corpus(corpus, tmp_path / "save")
-    found = {n: manifest.validate(manifest.read(p), p) for n, p in paths.items()}
+    splits = {n: manifest.validate(manifest.read(p), p) for n, p in paths.items()}
     speakers = {
-        n: {r["speaker"] for r in records.values()} for n, records in found.items()
+        n: {r["speaker"] for r in records.values()} for n, records in splits.items()
     }
     assert speakers == {
         "train": {"s01", "s02", "s03"},
         "valid": {"s04"},
         "test": {"s05", "s06"},
     }
-    assert found["test"]["s06--1"] == {
+    assert splits["test"]["s06--1"] == {
         "wav": str(corpus / "audio/s06/1.wav"),
         "duration": 0.05,
         "start": None,
@@ -52,10 +53,17 @@ def test_splits_and_labels(corpus, tmp_path):
     }
 
 
+def test_the_toy_is_read(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    paths = prepare_my_corpus(my_corpus(tmp_path / "toy"), tmp_path / "save")
+    counts = {n: len(manifest.read(path)) for n, path in paths.items()}
+    assert counts == {"train": 6, "valid": 2, "test": 4}
+
+
 def test_a_finished_preparation_is_kept(corpus, tmp_path, monkeypatch):
     save = tmp_path / "save"
     paths = prepare_my_corpus(corpus, save)
-    monkeypatch.setattr(headers, "durations", None)  # whoever measures again, fails
+    monkeypatch.setattr(headers, "durations", None)  # a call would fail
     assert prepare_my_corpus(corpus, save) == paths
     assert prepare_my_corpus("elsewhere", save, skip_prep=True) == paths
 

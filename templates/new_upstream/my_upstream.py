@@ -3,8 +3,7 @@
 The first lines say what the model is and where it was published:
 Me et al., "A title", https://arxiv.org/abs/0000.00000.
 
-Files beside this one can be imported here, whatever they are called: ``import layers``.
-The card may run this file after ``s3prl-sb trust .``, see README.md.
+Outside the package, ``s3prl-sb trust .`` allows a card to run this file: see README.md.
 
 The base class has done half of the work before ``encode`` is called: a padded batch
 is cut into its true waveforms, those of equal length are stacked, and empty or broken

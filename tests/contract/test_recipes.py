@@ -2,10 +2,10 @@
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
-import ruamel.yaml
 from speechbrain.utils.run_opts import RunOptions
 
 from s3prl_sb import resources
@@ -24,10 +24,11 @@ from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
 from s3prl_sb.schema.keys import Schema, shared
-from s3prl_sb.startup.configuration import Configuration
-from s3prl_sb.startup.experiment import load_recipe
+from s3prl_sb.startup.configuration import Configuration, load_recipe
 
-RECIPES = resources.recipes()
+sys.path.append(str(Path(__file__).parent / "small"))
+from tasks import RECIPES, small  # noqa: E402
+
 ROOT = resources.folder("recipes").parent
 TINY = """
 tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
@@ -46,15 +47,13 @@ def every_yaml(function):
     files = [
         f for folder in RECIPES.values() for f in sorted(folder.glob("hparams/*.yaml"))
     ]
-    ids = [str(file.relative_to(ROOT)) for file in files]
+    ids = [f"{file.parents[1].name}/{file.name}" for file in files]
     return pytest.mark.parametrize("file", files, ids=ids)(function)
 
 
 def keys(file):
-    """The top-level keys of a YAML file."""
-    return [
-        k for k in ruamel.yaml.YAML().load(file.read_text("utf-8")) if k[:2] != "__"
-    ]
+    """The keys of a recipe, defaults included."""
+    return list(Schema.of(file))
 
 
 def run_options():
@@ -139,7 +138,7 @@ def test_every_own_declaration_is_needed(schema):
 
 
 def test_every_shared_declaration_is_used():
-    schemas = [Schema.of_recipe(name) for name in RECIPES]
+    schemas = [Schema.of_recipe(name) for name in resources.recipes()]
     for key in shared():
         those = [schema for schema in schemas if key in schema]
         assert len(those) > 1, f"'{key}' is of {len(those)} recipe: declare it there"
@@ -161,7 +160,9 @@ def test_defaults_are_what_they_should_be(schema):
 def test_help_shows_every_key(schema):
     text = recipe_help.text(schema.file)
     shown = re.findall(r"^  --(\w+) ", text, re.M)
-    assert shown == list(schema)
+    assert sorted(shown) == sorted(schema)
+    headings = re.findall(r"^(\w.*):$", text, re.M)
+    assert len(set(headings)) == len(headings)
     assert max(map(len, text.splitlines())) <= 88
     for key in schema:
         for choice in schema[key].choices:
@@ -202,7 +203,7 @@ def read_by(key, choice, tmp_path):
 
 def declarations_with_choices():
     for name in RECIPES:
-        schema = Schema.of_recipe(name)
+        schema = Schema.of(RECIPES[name] / "hparams" / "train.yaml")
         for key in schema:
             for inner in (schema[key], *schema[key].inside.values()):
                 if inner.choices:
@@ -236,8 +237,14 @@ def test_readme(name):
     assert (folder / "train.py").read_text("utf-8").startswith("#!/usr/bin/env python3")
 
 
-def test_every_recipe_has_a_small_corpus():
-    small = Path(__file__).parent / "small"
-    for name in RECIPES:
-        file = small / f"{name.rpartition('/')[2]}.py"
-        assert file.is_file(), f"{file} is missing: tests/integration needs it"
+@every_recipe
+def test_its_small_corpus(name, tmp_path):
+    """Its keys are the recipe's, its tables are files."""
+    file = RECIPES[name] / "small.py"
+    assert file.is_file(), f"{file} is missing: tests/integration needs it"
+    schema, made = Schema.of(RECIPES[name] / "hparams" / "train.yaml"), small(name)
+    keys = {**made.BUDGET, **made.corpus(tmp_path / "corpus")}
+    assert any((tmp_path / "corpus").iterdir())
+    tables = made.tables(tmp_path)
+    assert set(keys) | set(tables) <= set(schema)
+    assert tables["test_csv"].is_file()

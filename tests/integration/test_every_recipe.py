@@ -1,10 +1,9 @@
 """Every recipe's whole way: from audio to an export, killed, and in two processes.
 
 What is particular to a task, its tables and what its predictions must be, is in
-``tests/contract/small/<TASK>.py``.
+``small.py`` of its folder: see ``tests/contract/small/tasks.py``.
 """
 
-import importlib
 import json
 import math
 import re
@@ -18,12 +17,13 @@ import torch
 import yaml
 from conftest import assert_same_outcome, command, results, trained
 
-from s3prl_sb import resources
 from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
+from s3prl_sb.schema.keys import Schema
 
-RECIPES = resources.recipes()
-SMALL = Path(__file__).parents[1] / "contract/small"
+sys.path.append(str(Path(__file__).parents[1] / "contract/small"))
+from tasks import RECIPES, small  # noqa: E402
+
 TINY = """
 tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
     source: null
@@ -63,16 +63,19 @@ def every_recipe(function):
     return pytest.mark.parametrize("name", RECIPES)(function)
 
 
-def small(name):
-    """What is particular to a recipe."""
-    if str(SMALL) not in sys.path:
-        sys.path.append(str(SMALL))
-    return importlib.import_module(name.rpartition("/")[2])
+def with_key(key):
+    """Parametrizes a test over the recipes that have a key."""
+    names = [name for name in RECIPES if key in Schema.of(hparams_file(name))]
+    return pytest.mark.parametrize("name", names)
+
+
+def hparams_file(name):
+    return RECIPES[name] / "hparams" / "train.yaml"
 
 
 def arguments(name, output, *options, **overrides):
     """The recipe's command line, with a budget of a few steps."""
-    trains = "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text()
+    trains = "total_steps" in hparams_file(name).read_text()
     budget, loaders = {}, {}
     if trains:
         budget = {**BUDGET, "ckpt_interval_steps": 1, **small(name).BUDGET}
@@ -141,7 +144,7 @@ def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
         for split in ("train", "valid", "test")
     }
     options = ("--debug", "--debug_batches=1")
-    if "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text():
+    if "total_steps" in hparams_file(name).read_text():
         given.update(small_batches, batch_size=1, grad_accumulation_factor=1)
     argv = arguments(name, tmp_path / "out", *options, **given)
     assert launcher.run(argv) == 0
@@ -164,7 +167,9 @@ def test_results(name, finished):
     assert isinstance(found["chosen_by"]["highest"], bool)
     assert found["utterances"] == small(name).UTTERANCES
     assert found["upstream_model"]["trained"] == "frozen"
-    assert found["protocol"]["followed"] is False  # of a few tables
+    has_protocol = "__protocol:" in hparams_file(name).read_text()
+    # Few tables are not the protocol's data
+    assert found["protocol"]["followed"] is (False if has_protocol else None)
     assert found["protocol"]["data"] == "own tables"
     assert found["settings"].keys() == found["defaults"].keys()
     assert {"cache", "test_csv"} <= found["settings"].keys()
@@ -416,7 +421,7 @@ def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path)
     argv = arguments(name, run_folder, **{**given, "cache": "auto"})
     assert launcher.run(argv) == 0
     log = (run_folder / "log.txt").read_text()
-    if "total_steps" in (RECIPES[name] / "hparams/train.yaml").read_text():
+    if "total_steps" in hparams_file(name).read_text():
         assert re.search(r"Cache of the test set: (pooled|frames) \(exact", log)
         rounded = "Cache of the train set: frames (rounded" in log
         crops = "train set: off (its audio is another one" in log
@@ -429,16 +434,7 @@ def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path)
 @every_recipe
 def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
     argv = arguments(name, tmp_path / "out", **on_tables(name)[1])
-    kills = getattr(
-        small(name),
-        "KILLS",
-        [
-            ("s3prl_sb.brains.base.SSLBrain.fit_batch", 2, "after"),
-            ("torch.save", 4, "half"),
-            ("speechbrain.Brain.evaluate_batch", 2, "after"),
-        ],
-    )
-    for point, call, how in kills:
+    for point, call, how in small(name).KILLS:
         kill = {"point": point, "call": call, "how": how}
         assert launcher.run(argv, kill=kill) == -9, f"{point} is not called so often"
     assert launcher.run(argv) == 0
@@ -449,7 +445,7 @@ def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
 def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     """Learn what one learns, where nothing but the order is random."""
     output, one, given = tmp_path / "out", None, on_tables(name)[1]
-    if getattr(small(name), "DROPOUT", False):  # without what they draw differently
+    if small(name).DROPOUT:  # without what they draw differently
         head = yaml.safe_load(small(name).BUDGET["head"])
         given = {**given, "spec_augment": "null"}
         given["head"] = json.dumps({**head, "dropout": 0.0})
@@ -479,7 +475,7 @@ def test_batches_by_seconds_are_rehearsed_and_learn(on_tables, launcher, tmp_pat
     assert "The largest batch fits" in (tmp_path / "out/log.txt").read_text()
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "SUPERB/QbE"])
+@with_key("lr_search")
 def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     """The chosen one is then an ordinary run's, to the last bit."""
     given = on_tables(name)[1]
@@ -494,12 +490,12 @@ def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     assert_same_outcome(searched, alone)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "SUPERB/QbE"])
+@with_key("batch_seconds")
 def test_half_precision(name, on_tables, launcher, tmp_path):
     """Losses and metrics stay finite where products are in bfloat16."""
     given = {**on_tables(name)[1], "batch_seconds": 2}
     halves = ("--precision=bf16", "--eval_precision=bf16")
-    if name == "SUPERB/KS":  # whose classes are drawn equally often
+    if "balance:" in hparams_file(name).read_text():  # which is of batch_size
         del given["batch_seconds"]
     assert launcher.run(arguments(name, tmp_path / "out", *halves, **given)) == 0
     found = results(tmp_path / "out")

@@ -7,7 +7,7 @@ import pytest
 from conftest import REPOSITORY, assert_same_outcome, command, results
 
 sys.path.insert(0, str(REPOSITORY / "tests/contract/small"))
-import ER  # noqa: E402
+from tasks import small  # noqa: E402
 
 RECIPE = REPOSITORY / "recipes/SUPERB/ER"
 LOADERS = {
@@ -21,7 +21,7 @@ FOLDS = [f"fold{n}" for n in range(1, 6)]
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sessions")
-    ER.corpus(folder)
+    small("SUPERB/ER").corpus(folder)
     return folder
 
 

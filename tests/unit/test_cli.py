@@ -256,7 +256,7 @@ def test_run_becomes_the_recipe(rest, expected, monkeypatch):
     [(path, (python, m, module, script, yaml, *options))] = became
     folder = resources.recipes()["SUPERB/KS"]
     assert path == python == sys.executable and script == str(folder / "train.py")
-    assert (m, module) == ("-m", "s3prl_sb.startup.starting")  # hears Ctrl-C
+    assert (m, module) == ("-m", "s3prl_sb.startup.script")  # hears Ctrl-C
     assert [os.path.basename(yaml), *options] == expected
     assert os.path.isfile(yaml) or yaml == "mine.yaml"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from s3prl_sb import cli, resources
-from s3prl_sb.commands.launching import find
+from s3prl_sb.commands.run import find
 from s3prl_sb.foreign import trust
 from s3prl_sb.lobes.upstreams import names
 from s3prl_sb.schema.keys import Schema

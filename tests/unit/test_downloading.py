@@ -21,9 +21,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb.corpora import ami, downloading, librispeech
+from s3prl_sb.corpora import ami, downloading, downloads, librispeech
 from s3prl_sb.corpora.downloading import DownloadError, Published, download, extract
-from s3prl_sb.corpora.downloads import DOWNLOADS
 from s3prl_sb.dataio import manifest
 from s3prl_sb.storage import remote_files
 
@@ -413,13 +412,13 @@ def test_ami(server, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["iemocap", "voxceleb1", "libri2mix"])
 def test_what_needs_a_form_says_where(name, tmp_path):
     with pytest.raises(DownloadError, match=r"cannot be downloaded.*\(https://"):
-        DOWNLOADS[name](tmp_path)
+        downloads.downloader(name)(tmp_path)
     assert not any(tmp_path.iterdir())
 
 
 def test_all_downloads_are_documented():
-    for name, function in DOWNLOADS.items():
-        assert function.__doc__, name
+    for name in downloads.names():
+        assert downloads.downloader(name).__doc__, name
 
 
 def test_stamp_is_json(server, tmp_path):

@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from s3prl_sb.schema.keys import KeysError
-from s3prl_sb.startup.arguments import ArgumentError
-from s3prl_sb.startup.experiment import RECIPE, RecipeError, load_recipe, parse, start
+from s3prl_sb.startup.arguments import ArgumentError, parse
+from s3prl_sb.startup.configuration import RECIPE, RecipeError, load_recipe
+from s3prl_sb.startup.experiment import start
 from s3prl_sb.storage.files import FileError
 
 YAML = """

@@ -86,7 +86,7 @@ def test_honest_aliases(tmp_path):
 
 def test_bombs_in_cards_recipes_and_budgets(tmp_path):
     from s3prl_sb.lobes.upstreams import card
-    from s3prl_sb.startup.experiment import load_recipe
+    from s3prl_sb.startup.configuration import load_recipe
     from s3prl_sb.superb.data import read_data
 
     path = tmp_path / "bomb.yaml"

@@ -17,7 +17,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains import folds
 from s3prl_sb.brains.intents import IntentBrain, intent_splits, split_slots
 from s3prl_sb.inference.intents import IntentClassifier
-from s3prl_sb.startup.experiment import RecipeError, load_recipe
+from s3prl_sb.startup.configuration import RecipeError, load_recipe
 from s3prl_sb.storage.files import write_json
 
 YAML = resources.recipes()["SUPERB/IC"] / "hparams/train.yaml"

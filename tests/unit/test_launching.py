@@ -14,11 +14,11 @@ from s3prl_sb import resources
 from s3prl_sb.brains.folds import override
 from s3prl_sb.cli import main, parser
 from s3prl_sb.commands import completion
-from s3prl_sb.commands.launching import UnknownRecipe, find, listed
+from s3prl_sb.commands.run import UnknownRecipe, descriptions, find
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import names
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.startup import placing
+from s3prl_sb.startup import run_name
 from s3prl_sb.startup.arguments import parse
 from s3prl_sb.startup.configuration import Configuration
 from s3prl_sb.startup.experiment import start
@@ -55,7 +55,7 @@ def test_a_name_of_none_or_of_several(name, message):
 def test_the_list_says_what_each_is(capsys):
     assert main(["run", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == listed() and len(lines) == len(resources.recipes())
+    assert lines == descriptions() and len(lines) == len(resources.recipes())
     assert [line.split()[0] for line in lines] == list(resources.recipes())
     assert all(len(line.split()) > 3 and len(line) < 90 for line in lines)
     assert main(["run"]) == 1
@@ -104,8 +104,8 @@ def test_a_recipe_may_have_a_key_of_that_name(tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("name: a\noutput_folder: !ref results/<name>\n")
     argv = [str(own), "--name", "b c"]
-    assert placing.taken(argv) == (argv, None)
-    assert placing.taken([KS, *argv[1:2], "b"]) == ([KS], "b")
+    assert run_name.split_name(argv) == (argv, None)
+    assert run_name.split_name([KS, *argv[1:2], "b"]) == ([KS], "b")
     file, _, overrides = parse(argv)
     assert Configuration(file, overrides).resolved["output_folder"] == "results/b c"
 
@@ -115,7 +115,7 @@ def test_folds_lie_in_the_named_folder():
     argv = override([KS, "--name", "long", "--lr=1"], output_folder="a-long/fold1")
     assert argv == [KS, "--lr=1", "--output_folder=a-long/fold1"]
     assert places(*argv[1:])[0] == "a-long/fold1"
-    assert placing.taken(override([KS, "--name=long"], lr=1))[1] == "long"
+    assert run_name.split_name(override([KS, "--name=long"], lr=1))[1] == "long"
 
 
 # ----------------------------------------------------------------- completion
@@ -155,9 +155,9 @@ def test_names_are_those_of_the_cards():
 
 
 def test_corpora_are_those_that_can_be_fetched():
-    from s3prl_sb.corpora.downloads import DOWNLOADS
+    from s3prl_sb.corpora import downloads
 
-    assert completion.downloads() == list(DOWNLOADS)
+    assert offered("download", "") == downloads.names()
 
 
 @pytest.mark.parametrize("name", resources.recipes())
@@ -228,7 +228,7 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
         "except BaseException as error:\n"
         "    sys.exit(f'caught in order {type(error).__name__}')\n"
     )
-    command = [sys.executable, "-m", "s3prl_sb.startup.starting", str(script), "a.yaml"]
+    command = [sys.executable, "-m", "s3prl_sb.startup.script", str(script), "a.yaml"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, **pipes)
     try:

@@ -111,8 +111,8 @@ def test_begun_twice_it_says_things_once(said, tmp_path):
 
 ENDS = """
 import sys, time
-from s3prl_sb.startup.experiment import say_what_is_wrong
-say_what_is_wrong()
+from s3prl_sb.startup import excepthook
+excepthook.install()
 print("ready", flush=True)
 time.sleep(60)
 """

@@ -9,7 +9,7 @@ import torch
 from s3prl_sb.brains import settings
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.identity.upstreams import first_identity
-from s3prl_sb.startup.experiment import load_recipe
+from s3prl_sb.startup.configuration import load_recipe
 
 YAML = """
 __keys:

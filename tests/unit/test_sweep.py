@@ -18,7 +18,7 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
 from s3prl_sb.schema.declarations import KeysError
-from s3prl_sb.startup.experiment import RECIPE
+from s3prl_sb.startup.configuration import RECIPE
 from s3prl_sb.storage.files import read_json
 
 LAYERS, SIZE, CLASSES, BATCH = 3, 8, 4, 6

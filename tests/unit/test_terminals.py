@@ -26,7 +26,7 @@ for argv in verbs:
     "letters": """
 import sys
 from s3prl_sb import cli
-cli.upstreams = lambda arguments: print("\\u8a9e \\u2026 caf\\xe9")
+cli.upstreams.main = lambda arguments: print("\\u8a9e \\u2026 caf\\xe9")
 assert cli.main(["upstreams"]) == 0
 """,
     "errors": """

@@ -21,7 +21,7 @@ from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.inference import Classifier, export
 from s3prl_sb.inference import load as load_model
 from s3prl_sb.lobes.upstreams import card, load
-from s3prl_sb.startup.experiment import load_recipe
+from s3prl_sb.startup.configuration import load_recipe
 
 MEL = "!new:s3prl_sb.lobes.upstreams.features.StftFeatures"
 SYSTEM = "os.system ['touch {canary}']"
@@ -840,7 +840,7 @@ def test_overrides_and_options_of_an_export(make_run, tmp_path, wav):
 
 # --------------------------------------------------------------------- passing on
 def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
-    from s3prl_sb.commands import launching
+    from s3prl_sb.commands import run
     from s3prl_sb.superb import plan
 
     runs = plan.make(["fbank"], ["KS"], {"KS": {"data_folder": "/x"}}, {}, tmp_path)
@@ -848,9 +848,7 @@ def test_superb_and_run_pass_it_on(tmp_path, monkeypatch):
     with trust.trusting():
         assert "--trust" in runs[0].command()
     assert trust.taken(["a.yaml", "--trust", "--lr=1"]) == (["a.yaml", "--lr=1"], True)
-    monkeypatch.setattr(
-        launching.os, "execv", lambda _, command: commands.append(command)
-    )
+    monkeypatch.setattr(run.os, "execv", lambda _, command: commands.append(command))
     commands = []
     main(["run", "SUPERB/KS", "--trust"])
     assert "--trust" in commands[0]

@@ -10,7 +10,8 @@ import pytest
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.startup import experiment
+from s3prl_sb.startup import excepthook, experiment
+from s3prl_sb.startup.configuration import RecipeError, load_recipe
 
 KS = resources.recipes()["SUPERB/KS"] / "hparams/train.yaml"
 
@@ -299,19 +300,19 @@ def test_a_key_that_stands_twice_in_what_is_made(tmp_path, monkeypatch):
 
 
 def test_a_key_that_the_yaml_lacks(tmp_path, monkeypatch):
-    text = KS.read_text("utf-8").replace("skip_prep: False", "skip: False")
+    text = KS.read_text("utf-8").replace("train_csv: null", "table: null")
     (tmp_path / "mine.yaml").write_text(text)
-    hparams = experiment.load_recipe(tmp_path / "mine.yaml", "upstream: mel")
-    with pytest.raises(experiment.RecipeError, match="no key 'skip_prep'"):
-        hparams["skip_prep"]
-    assert hparams.get("skip_prep") is None
+    hparams = load_recipe(tmp_path / "mine.yaml", "upstream: mel")
+    with pytest.raises(RecipeError, match="no key 'train_csv'"):
+        hparams["train_csv"]
+    assert hparams.get("train_csv") is None
 
 
 def test_what_a_recipe_calls_later_names_its_key_too(tmp_path):
-    hparams = experiment.load_recipe(KS, "upstream: mel\nhead: {input_size: null}")
+    hparams = load_recipe(KS, "upstream: mel\nhead: {input_size: null}")
     with pytest.raises(UserError, match="^--head: s3prl_sb.lobes.heads.Utterance"):
         hparams["head"](num_classes=3)
-    hparams = experiment.load_recipe(KS, "upstream: mel\nopt_class: {betas: [7, 8]}")
+    hparams = load_recipe(KS, "upstream: mel\nopt_class: {betas: [7, 8]}")
     with pytest.raises(UserError, match="^--opt_class: torch.optim.*: Invalid beta"):
         hparams["opt_class"](hparams["featurizer"].parameters())
 
@@ -320,9 +321,9 @@ def test_what_a_recipe_calls_later_names_its_key_too(tmp_path):
 def test_the_traceback_is_for_whoever_wants_it(wanted, monkeypatch, caplog, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     monkeypatch.setenv("S3PRL_SB_TRACEBACK", "1" if wanted else "")
-    experiment.say_what_is_wrong()
+    excepthook.install()
     with pytest.raises(UserError) as error:
-        experiment.load_recipe(KS, "upstream: mel\nfeaturizer: {layers: 7}")
+        load_recipe(KS, "upstream: mel\nfeaturizer: {layers: 7}")
     sys.excepthook(error.type, error.value, error.tb)
     printed = capsys.readouterr().err
     for said in (printed, caplog.text):
@@ -365,7 +366,7 @@ def test_of_each_recipe(name, given, words, tmp_path, monkeypatch):
 def test_ctrl_c_is_no_error_of_ours(monkeypatch, caplog, capsys):
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     monkeypatch.delenv("S3PRL_SB_TRACEBACK", raising=False)
-    experiment.say_what_is_wrong()
+    excepthook.install()
     with pytest.raises(SystemExit) as ended:
         sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert ended.value.code == 130

@@ -5,7 +5,6 @@ import json
 import pytest
 from clips import read_table, write, write_table
 
-BUDGET = {}
 UTTERANCES = {"train": 8, "valid": 4, "test": 4}
 SLOTS = ("action", "object", "location")
 INTENTS = (("on", "heat", "none"), ("on", "lights", "den, upstairs"))

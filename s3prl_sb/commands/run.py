@@ -1,4 +1,4 @@
-"""How the command line becomes a recipe, or says what one can be told.
+"""``s3prl-sb run``: a recipe by its name, or the help of its keys.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,6 +6,8 @@ Authors
 
 import os
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
@@ -26,29 +28,44 @@ S3PRL_SB_TRACEBACK=1 shows where an error comes from.
 """
 
 
-def run(name, rest):
-    """Becomes a recipe's train.py, or prints its keys.
+def add_arguments(parser):
+    """Adds the arguments of the verb to its parser."""
+    parser.epilog = "Recipes: " + ", ".join(resources.recipes())
+    parser.add_argument(
+        "recipe", nargs="?", help="its name: SUPERB/KS, KS, ks; or your own folder"
+    )
+    parser.add_argument("--list", action="store_true", help="say what each recipe is")
+
+
+def main(arguments):
+    """Prints a line for each recipe; a named one is run by :func:`run_recipe`."""
+    if not arguments.list:
+        raise ValueError("run needs the name of a recipe; run --list says them all")
+    print("\n".join(descriptions()))
+
+
+def run_recipe(name: str, rest: list[str]) -> int:
+    """Replaces this process by a recipe's train.py, or prints the recipe's keys.
 
     Arguments
     ---------
     name : str
-        Of the recipe, as :func:`find` takes it.
+        Name or folder of the recipe, see :func:`locate`.
     rest : list of str
-        The command line after it; with ``--help`` nothing is run.
+        Rest of the command line. With ``--help`` nothing is run.
 
     Returns
     -------
     int
-        The exit status, if it does not become the recipe.
+        Exit status if nothing is run.
     """
-    found = resources.recipes()
     try:
-        name = find(name, found)
+        name, folder = locate(name)
     except UserError as error:
         print(f"s3prl-sb: {error}", file=sys.stderr)
         return 1
     if not rest or not rest[0].endswith((".yaml", ".yml")):
-        rest = [str(found[name] / "hparams" / "train.yaml"), *rest]
+        rest = [str(folder / "hparams" / "train.yaml"), *rest]
     if {"-h", "--help"} & set(rest):
         from s3prl_sb.commands import recipe_help
 
@@ -59,8 +76,8 @@ def run(name, rest):
             return 1
         print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
-    script = str(found[name] / "train.py")
-    command = [sys.executable, "-m", "s3prl_sb.startup.starting", script, *rest]
+    script = str(folder / "train.py")
+    command = [sys.executable, "-m", "s3prl_sb.startup.script", script, *rest]
     # Threads that wait for work should not burn a core meanwhile.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.stdout.flush()
@@ -68,18 +85,53 @@ def run(name, rest):
 
 
 class UnknownRecipe(UserError, ValueError):
-    """A name that no recipe has, or several."""
+    """Name of no recipe, or of several."""
 
 
-def find(name, known):
-    """The whole name of a recipe.
+def locate(name: str) -> tuple[str, Path]:
+    """Returns the full name and the folder of a recipe.
 
     Arguments
     ---------
     name : str
-        Such as "SUPERB/KS", or its last part; upper and lower case do not matter.
+        Name, see :func:`find`, or a folder that has a ``train.py``. A folder with the
+        name of a recipe is ``./NAME``.
+
+    Returns
+    -------
+    name : str
+    folder : pathlib.Path
+
+    Raises
+    ------
+    UnknownRecipe
+        If there is neither.
+
+    Example
+    -------
+    >>> locate("ks")[0]
+    'SUPERB/KS'
+    """
+    recipes = resources.recipes()
+    try:
+        name = find(name, recipes)
+    except UnknownRecipe:
+        folder = Path(name).expanduser().resolve()
+        if not name or not (folder / "train.py").is_file():
+            raise
+        return name, folder
+    return name, recipes[name]
+
+
+def find(name: str, known: Iterable[str]) -> str:
+    """Returns the full name of a recipe.
+
+    Arguments
+    ---------
+    name : str
+        Name such as "SUPERB/KS", or its last part, in upper or lower case.
     known : iterable of str
-        The names that there are.
+        Names of all recipes.
 
     Returns
     -------
@@ -88,7 +140,7 @@ def find(name, known):
     Raises
     ------
     UnknownRecipe
-        With the names that are near, and all.
+        With similar names, and all names.
 
     Example
     -------
@@ -99,13 +151,13 @@ def find(name, known):
     if name in known:
         return name
     wanted = name.strip("/").lower()
-    found = [other for other in known if other.lower() == wanted]
+    matches = [other for other in known if other.lower() == wanted]
     last = {other: other.rpartition("/")[2].lower() for other in known}
-    found = found or [other for other in known if last[other] == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UnknownRecipe(f"'{name}' may be {' or '.join(found)}: give all of it.")
+    matches = matches or [other for other in known if last[other] == wanted]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UnknownRecipe(f"'{name}' may be {' or '.join(matches)}: give all of it.")
     lower = {key: other for other in known for key in (other.lower(), last[other])}
     hint = near(wanted, list(lower))
     if hint.startswith("Did you mean"):
@@ -117,8 +169,8 @@ def find(name, known):
     raise UnknownRecipe(f"no recipe '{name}'. {hint}")
 
 
-def listed():
-    """All recipes, a line each: the name, and what its train.py says it is.
+def descriptions() -> list[str]:
+    """Lists all recipes with the first line of their train.py.
 
     Returns
     -------
@@ -126,7 +178,7 @@ def listed():
 
     Example
     -------
-    >>> [line for line in listed() if line.startswith("SUPERB/KS")]
+    >>> [line for line in descriptions() if line.startswith("SUPERB/KS")]
     ['SUPERB/KS   keyword spotting: which of twelve words a second of audio is']
     """
     rows = {}

@@ -1,4 +1,4 @@
-"""``--name``: a second setting beside the default folder of a recipe.
+"""``--name``: another output folder next to the default one of a recipe.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,90 +16,91 @@ _ALLOWED = re.compile(r"[^\W_][\w.+=,@-]*")
 
 
 class PlaceError(UserError, ValueError):
-    """A name that no folder can have."""
+    """Invalid name of a run."""
 
 
-def taken(argv):
-    """A command line without ``--name``, and the name.
+def split_name(argv: list[str]) -> tuple[list[str], str | None]:
+    """Splits ``--name`` off a command line.
 
-    In a recipe of one's own that has a key ``name``, it is that key.
+    In a user-defined recipe that has a key ``name``, ``--name`` is that key.
 
     Arguments
     ---------
     argv : list of str
-        The command line.
+        Command line.
 
     Returns
     -------
     argv : list of str
+        Command line without ``--name``.
     name : str or None
 
     Raises
     ------
     PlaceError
-        If it is no name, or there are two.
+        For a name that is not valid in a folder, or two names.
 
     Example
     -------
-    >>> taken(["train.yaml", "--name", "long", "--lr", "0.1"])
+    >>> split_name(["train.yaml", "--name", "long", "--lr", "0.1"])
     (['train.yaml', '--lr', '0.1'], 'long')
     """
     if _is_key(argv):
         return list(argv), None
-    kept, found, waits = [], [], False
+    others, names, is_name = [], [], False
     for argument in argv:
-        if waits:
-            found.append(argument)
-            waits = False
+        if is_name:
+            names.append(argument)
+            is_name = False
         elif argument == FLAG:
-            waits = True
+            is_name = True
         elif argument.startswith(f"{FLAG}="):
-            found.append(argument.partition("=")[2])
+            names.append(argument.partition("=")[2])
         else:
-            kept.append(argument)
-    if waits:
+            others.append(argument)
+    if is_name:
         raise PlaceError("--name has no value. It is a name, such as --name long.")
-    if len(found) > 1:
+    if len(names) > 1:
         raise PlaceError("--name is given twice: keep one.")
-    for name in found:
+    for name in names:
         if not _ALLOWED.fullmatch(name):
             raise PlaceError(
                 f"--name {name!r}: it becomes part of a folder's name. Give letters, "
                 "digits, and . + = , @ _ - between them."
             )
-    return kept, found[0] if found else None
+    return others, names[0] if names else None
 
 
 def _is_key(argv):
-    """Whether the YAML that the command line begins with has a key ``name``."""
+    """Returns whether the recipe's YAML has a key ``name``."""
     file = Path(argv[0]) if argv else None
     if file is None or file.suffix not in (".yaml", ".yml") or not file.is_file():
         return False
     return re.search(rb"^name\s*:", file.read_bytes(), re.M) is not None
 
 
-def folder(name, tree, changes):
-    """The value of ``output_folder`` under a name.
+def named_folder(name: str, tree: dict, changes: dict):
+    """Returns the value of ``output_folder`` for a named run.
 
     Arguments
     ---------
     name : str
-        From :func:`taken`.
+        Name from :func:`split_name`.
     tree : dict
-        The recipe, as ruamel.yaml reads it.
+        Recipe, as ruamel.yaml reads it.
     changes : dict
-        What the command line gives.
+        Keys set on the command line, and their values.
 
     Returns
     -------
     object
-        As the recipe has it, references included, with ``-name`` at its end:
+        Value in the recipe, references included, followed by ``-name``:
         ``results/KS/<upstream_name>/<seed>-long``.
 
     Raises
     ------
     PlaceError
-        If the command line gives a folder too, or the recipe has none.
+        If the command line sets the folder too, or the recipe has none.
     """
     import ruamel.yaml
 

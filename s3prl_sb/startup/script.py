@@ -1,6 +1,7 @@
-"""``python -m s3prl_sb.startup.starting train.py …``: Ctrl-C ends it from its start.
+"""Runs a recipe's train.py as a script that Ctrl-C ends from its first line.
 
-What a recipe imports takes seconds, in which it can say nothing itself.
+``python -m s3prl_sb.startup.script train.py …`` is how ``s3prl-sb run`` starts a
+recipe, whose imports take seconds in which it cannot handle signals itself.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,17 +14,17 @@ import sys
 
 from s3prl_sb.processes import interruption
 
-#: Nothing depends on how something begins, see :mod:`s3prl_sb.identity.code`.
+#: No feature depends on how a run is started, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
 
-def main(argv):
+def main(argv: list[str]):
     """Runs a recipe's train.py in this process.
 
     Arguments
     ---------
     argv : list of str
-        The script, and its command line.
+        The script and its command line.
     """
     sys.argv = list(argv)
     sys.path[0] = os.path.dirname(argv[0])  # as for `python train.py`
@@ -33,9 +34,9 @@ def main(argv):
 
 
 def end_of_start(number, frame):
-    """Nothing has begun, and nothing is to be cleared up."""
-    said = interruption.words(KeyboardInterrupt(), interruption.command())
-    os.write(2, f"\n{said}\n".encode(errors="backslashreplace"))
+    """Handles Ctrl-C while there is nothing to clean up yet."""
+    message = interruption.words(KeyboardInterrupt(), interruption.command())
+    os.write(2, f"\n{message}\n".encode(errors="backslashreplace"))
     os._exit(interruption.status(KeyboardInterrupt()))
 
 

@@ -1,10 +1,6 @@
 """A small corpus for SUPERB/KS."""
 
 from clips import write
-from labels import UTTERANCES, check, tables
-
-__all__ = ["UTTERANCES", "check", "corpus", "tables"]
-BUDGET = {}
 
 
 def corpus(folder):

@@ -8,7 +8,6 @@ from clips import clip, read_table, write, write_table
 
 from s3prl_sb.metrics.retrieval import maximum_term_weighted_value
 
-BUDGET = {}
 UTTERANCES = {"documents": 6, "valid": 3, "test": 3}
 KILLS = [
     ("s3prl_sb.dataio.cache.FeatureCache.write", 2, "after"),

@@ -7,7 +7,6 @@ from clips import read_table, write, write_table
 
 from s3prl_sb.metrics.transcription import per
 
-BUDGET = {}
 UTTERANCES = {"train": 8, "valid": 4, "test": 4}
 PARTS = {"train-clean-100": 8, "dev-clean": 4, "test-clean": 4}
 WORDS = {"OH": "OW1", "SO": "S OW1", "SEE": "S IY1", "EAT": "IY1 T"}

@@ -1,10 +1,6 @@
 """A small corpus for SUPERB/SID."""
 
 from clips import write
-from labels import UTTERANCES, check, tables
-
-__all__ = ["UTTERANCES", "check", "corpus", "tables"]
-BUDGET = {}
 
 
 def corpus(folder):

@@ -1,0 +1,26 @@
+"""``s3prl-sb check``: whether an upstream keeps the contract.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+
+def add_arguments(parser):
+    """Adds the arguments of the verb to its parser."""
+    parser.add_argument("card", help="name of a card, or your own card.yaml")
+    parser.add_argument(
+        "--random",
+        action="store_true",
+        help="with random weights, without its checkpoint",
+    )
+
+
+def main(arguments):
+    """Prints the findings of check_upstream."""
+    from s3prl_sb.lobes.cards.check import check_upstream
+    from s3prl_sb.lobes.upstreams import card, load
+
+    has_source = "source" in card(arguments.card)
+    overrides = {"source": None} if arguments.random and has_source else {}
+    for line in check_upstream(load(arguments.card, **overrides)):
+        print(f"ok  {line}")
