@@ -1,11 +1,11 @@
-"""Use a trained experiment: export it, load it, predict.
+"""Export, loading and use of trained experiments.
 
-An export is a folder of weights and of a ``hyperparams.yaml``::
+An export is a folder with weights and a ``hyperparams.yaml``::
 
     from s3prl_sb.inference import load
     label, score = load("exported").classify_file("a.wav")
 
-What :func:`load` gives depends on the task:
+The class that :func:`load` returns depends on the task:
 
 ===============  ===========================================================
 KS, SID, ER      :class:`~s3prl_sb.inference.classifier.Classifier`
@@ -17,10 +17,9 @@ SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 
-These classes' ``from_hparams`` loads it too. Its YAML is data: what would run code
-of its own is refused until it is trusted, see :mod:`s3prl_sb.foreign.trust`.
-SpeechBrain's own loaders take it as well, but run whatever it says, as they do
-everywhere.
+The method ``from_hparams`` of these classes loads it too. Its YAML is data: code that
+comes with it is refused until it is trusted, see :mod:`s3prl_sb.foreign.trust`.
+SpeechBrain's own loaders accept it as well, but run everything that it names.
 
 Authors
  * The s3prl_sb developers, 2026

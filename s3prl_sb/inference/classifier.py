@@ -1,4 +1,4 @@
-"""A label for an utterance.
+"""Classification of utterances.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,7 +10,7 @@ from s3prl_sb.inference.pretrained import SpeechModel
 
 
 class Classifier(SpeechModel):
-    """A trained utterance classifier: KS, SID, ER, or your own.
+    """Trained utterance classifier: KS, SID, ER, or a user-defined task.
 
     Example
     -------
@@ -20,7 +20,7 @@ class Classifier(SpeechModel):
     HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "labels"]
 
     def classify_file(self, path, start=None, stop=None):
-        """The label of an audio file of any rate and number of channels.
+        """Classifies an audio file of any rate and number of channels.
 
         Arguments
         ---------
@@ -32,16 +32,16 @@ class Classifier(SpeechModel):
         Returns
         -------
         label : str
-            The most probable.
+            The most probable label.
         score : float
-            Its probability.
+            Probability of the label.
         """
         wav = self.load_file(path, start, stop)
         score, index = self.classify_batch(wav[None])[0].max(-1)
         return self.hparams.labels[int(index)], float(score)
 
     def classify_batch(self, wavs, wav_lens=None):
-        """Probabilities of all labels.
+        """Returns the probabilities of all labels.
 
         Arguments
         ---------
@@ -61,14 +61,14 @@ class Classifier(SpeechModel):
         return torch.softmax(logits.float(), dim=-1)
 
     def forward(self, wavs, wav_lens=None):
-        """As :meth:`classify_batch`."""
+        """Calls :meth:`classify_batch`."""
         return self.classify_batch(wavs, wav_lens)
 
     def records(self, paths, failed=None):
-        """Of each file: ``wav``, ``label`` and ``score``."""
+        """Yields ``wav``, ``label`` and ``score`` of each file."""
         for path, (label, score) in self.each(paths, self.classify_file, failed):
             yield {"wav": str(path), "label": label, "score": score}
 
     def line(self, record):
-        """Path, label and score."""
+        """Returns the path, the label and the score."""
         return f"{record['wav']}\t{record['label']}\t{record['score']:.3f}"

@@ -1,4 +1,4 @@
-"""Who speaks when in an audio file.
+"""Speaker diarization: who speaks when.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,7 +13,7 @@ from s3prl_sb.inference.recording_ids import recording_ids
 
 
 class Diarizer(SpeechModel):
-    """A trained speaker diarization, with its threshold and median filter.
+    """Trained speaker diarization with threshold and median filter.
 
     Example
     -------
@@ -23,7 +23,7 @@ class Diarizer(SpeechModel):
     HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "threshold", "median"]
 
     def diarize_file(self, path, start=None, stop=None):
-        """The segments of each speaker of an audio file.
+        """Returns the segments of each speaker of an audio file.
 
         Arguments
         ---------
@@ -35,8 +35,8 @@ class Diarizer(SpeechModel):
         Returns
         -------
         list of (str, float, float)
-            Speaker ("speaker1", …), start and stop in seconds, from ``start`` on;
-            sorted by start. Speakers may speak at once.
+            Speaker ("speaker1", …), start and stop in seconds relative to ``start``,
+            sorted by start. Segments of different speakers may overlap.
         """
         wav = self.load_file(path, start, stop)
         probabilities = self.diarize_batch(wav[None])[0].cpu().numpy()
@@ -46,7 +46,7 @@ class Diarizer(SpeechModel):
         return segments(active, shift, len(wav) / upstream.sample_rate)
 
     def diarize_batch(self, wavs, wav_lens=None):
-        """Probabilities that each speaker speaks.
+        """Returns the probabilities that each speaker speaks.
 
         Arguments
         ---------
@@ -65,23 +65,23 @@ class Diarizer(SpeechModel):
             return torch.sigmoid(self.mods.head(features, lens).float())
 
     def forward(self, wavs, wav_lens=None):
-        """As :meth:`diarize_batch`."""
+        """Calls :meth:`diarize_batch`."""
         return self.diarize_batch(wavs, wav_lens)
 
     def records(self, paths, failed=None):
-        """Of each file: ``wav``, ``recording`` (an id, see
-        :mod:`~s3prl_sb.inference.recording_ids`) and ``segments``: lists of speaker,
-        start and stop."""
+        """Yields ``wav``, ``recording`` (an id, see
+        :mod:`~s3prl_sb.inference.recording_ids`) and ``segments`` (lists of speaker,
+        start and stop) of each file."""
         ids = recording_ids(paths)
-        for path, found in self.each(ids, self.diarize_file, failed):
-            segments = [[speaker, float(a), float(b)] for speaker, a, b in found]
-            yield {"wav": str(path), "recording": ids[path], "segments": segments}
+        for path, turns in self.each(ids, self.diarize_file, failed):
+            lists = [[speaker, float(a), float(b)] for speaker, a, b in turns]
+            yield {"wav": str(path), "recording": ids[path], "segments": lists}
 
     def line(self, record):
-        """RTTM."""
+        """Returns lines of RTTM."""
         return "\n".join(rttm_lines(record["recording"], record["segments"]))
 
     def files(self, records):
-        """``hyp.rttm``."""
+        """Returns ``hyp.rttm``."""
         lines = "\n".join(filter(None, map(self.line, records)))
         return {"hyp.rttm": f"{lines}\n" if lines else ""}

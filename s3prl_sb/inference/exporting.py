@@ -1,12 +1,15 @@
-"""Exporting a run: a folder that SpeechBrain's ``from_hparams`` loads.
+"""Export of a run to a folder that SpeechBrain's ``from_hparams`` loads.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import io
 import shutil
 from pathlib import Path
+
+from speechbrain.utils.checkpoints import Checkpoint
 
 from s3prl_sb import foreign, own
 from s3prl_sb.errors import printable
@@ -15,34 +18,56 @@ from s3prl_sb.foreign.tags import quoted
 from s3prl_sb.foreign.trust import require
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.identity.upstreams import changed_since
-from s3prl_sb.inference.finished import AGAIN, ExportError, finished
+from s3prl_sb.inference.finished import AGAIN, ExportError, read_run
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.storage.yaml_texts import yaml_parser
 
-UPSTREAM = "upstream_source"  # a local checkpoint's name in an export
+UPSTREAM = "upstream_source"  # name of a local checkpoint in an export
 MODULES = ("upstream", "featurizer", "head")
 MARK = "exported by s3prl_sb"  # in the first line of an export's hyperparams.yaml
 SETTINGS = "the settings of a run"
-#: Entries of a run's settings that may name classes of one's own.
+#: Entries of a run's settings that may name user-defined classes.
 NAMING = ("upstream_model", "head", "featurizer", "eval_pipes")
 
 
-def export(run_folder, destination, copy_upstream=True, force=False):
-    """Makes a folder that ``from_hparams`` loads, of a run's best checkpoint.
+@dataclasses.dataclass
+class _Run:
+    """Contents of a finished run: see :func:`~s3prl_sb.inference.finished.read_run`.
+    ``settings`` is its ``hyperparams.yaml``."""
+
+    folder: Path
+    results: dict
+    interface: dict
+    checkpoint: Checkpoint | None
+    settings: dict
+
+    @property
+    def local_upstream(self):
+        """Local checkpoint that the upstream was loaded from, or None."""
+        return _local(self.settings["upstream_model"].get("source"))
+
+
+def export(
+    run_folder: str | Path,
+    destination: str | Path,
+    copy_upstream: bool = True,
+    force: bool = False,
+) -> Path:
+    """Exports the best checkpoint of a run to a folder that ``from_hparams`` loads.
 
     Arguments
     ---------
     run_folder : str
         ``output_folder`` of a finished recipe.
     destination : str
-        Folder to make, whole or not at all; it may exist, if it is empty.
+        Folder of the export, created atomically; it may exist if it is empty.
     copy_upstream : bool
-        Whether a checkpoint that the upstream was loaded from is copied too. A
+        Whether to copy a local checkpoint that the upstream was loaded from. A
         published address stays an address.
     force : bool
-        Whether to replace an export that is there. Other files beside it stay.
+        Whether to replace an existing export. Other files in the folder stay.
 
     Returns
     -------
@@ -55,95 +80,101 @@ def export(run_folder, destination, copy_upstream=True, force=False):
         If the run is not finished, the destination holds something else, or the
         upstream's checkpoint is not the one that the run was trained with.
     s3prl_sb.foreign.trust.TrustError
-        If the export would run code, and that is not trusted where it comes from: in
-        the destination it might be.
+        If the export would run code that is not trusted in the folder of the run. The
+        destination might be trusted.
     """
-    run, destination = Path(run_folder), Path(destination)
+    folder, destination = Path(run_folder), Path(destination)
     recover(destination)
-    results, interface, checkpoint = finished(run)
+    results, interface, checkpoint = read_run(folder)
     _check_destination(destination, force)
-    saved = read_yaml(run / "hyperparams.yaml", SETTINGS, AGAIN, kind=dict)
-    with naming(run / "hyperparams.yaml", SETTINGS, AGAIN):
-        upstream = saved["upstream_model"]
-        saved["eval_pipes"]  # is there
+    settings = read_yaml(folder / "hyperparams.yaml", SETTINGS, AGAIN, kind=dict)
+    with naming(folder / "hyperparams.yaml", SETTINGS, AGAIN):
+        upstream = settings["upstream_model"]
+        settings["eval_pipes"]  # must exist
         if not isinstance(upstream, dict):
             raise ValueError(f"its upstream_model is {upstream!r}")
         for name in {"featurizer", "head"} & set(getattr(checkpoint, "paramfiles", ())):
-            saved[name].tag  # of which class it is
+            settings[name].tag  # must name a class
     if find_class(interface["class"], foreign.INTERFACE) is None:
-        raise ExportError(f"'{run}' is of no known interface: {interface['class']!r}.")
-    _ask(saved, run)
-    local = _local(upstream.get("source"))
-    trained_with = interface.get("upstream_identity", interface.get("upstream_weights"))
-    if local is not None and trained_with:
-        _check_weights(saved, trained_with, run, local)
+        raise ExportError(
+            f"'{folder}' is of no known interface: {interface['class']!r}."
+        )
+    run = _Run(folder, results, interface, checkpoint, settings)
+    _require_trust(run)
+    _check_weights(run)
 
     with Part(destination) as part:
-        _check_destination(destination, force)  # another may have come first
+        _check_destination(destination, force)  # it may have been created meanwhile
         part.path.mkdir()
-        final = destination.resolve()
-        read = (run, results, interface, checkpoint, saved)
-        _fill(part.path, final, *read, local if copy_upstream else None, local)
+        _fill(part.path, destination.resolve(), run, copy_upstream)
         replaced = _files_of_export(destination)
         part.publish(keep=lambda name: name not in replaced)
     return destination
 
 
-def _fill(
-    destination, final, run, results, interface, checkpoint, saved, copied, local
-):
-    """Writes an export into a folder that will be called ``final``."""
-    import ruamel.yaml
-
-    upstream = saved["upstream_model"]
+def _fill(folder, destination, run, copy_upstream):
+    """Writes an export into a folder that will be moved to its destination."""
     loadables = []
     for name in MODULES:
-        if checkpoint is not None and name in checkpoint.paramfiles:
-            shutil.copyfile(checkpoint.paramfiles[name], destination / f"{name}.ckpt")
+        if run.checkpoint is not None and name in run.checkpoint.paramfiles:
+            shutil.copyfile(run.checkpoint.paramfiles[name], folder / f"{name}.ckpt")
             loadables.append(name)
-    if local is not None:
-        if copied is not None:
-            _copy(local, destination / (UPSTREAM + local.suffix))
-            reference = ruamel.yaml.comments.TaggedScalar(
-                f"<export_folder>/{UPSTREAM}{local.suffix}", tag="!ref"
-            )
-            upstream["source"] = reference
-        else:
-            upstream["source"] = str(local.resolve())
-    for folder, name in own_code(saved, run):  # nobody else could import them
-        own.copy(folder, name, destination)
-    nodes = {
-        "export_folder": str(final),
-        "task": quoted(results["task"]),
-        "interface": ruamel.yaml.comments.TaggedScalar(
-            "", tag=f"!name:{interface['class']}"
-        ),
-        **quoted(interface["hparams"]),
-        "upstream": upstream,
-        "audio_pipes": saved["eval_pipes"],
-    }
-    if "featurizer" in saved:
-        nodes["featurizer"] = saved["featurizer"]
-    if "head" in saved:
-        nodes["head"] = saved["head"]
-        tag = nodes["head"].tag.value.replace("!name:", "!new:")
-        nodes["head"].yaml_set_ctag(ruamel.yaml.tag.Tag(suffix=tag))
-        nodes["head"].update(quoted(interface["head"]))
-    modules = [name for name in MODULES if name in nodes]
+    if run.local_upstream is not None:
+        _set_upstream(folder, run, copy_upstream)
+    for place, name in own_code(run.settings, run.folder):  # not importable elsewhere
+        own.copy(place, name, folder)
+    nodes = _nodes(run, destination)
     text = io.StringIO()
-    _drop_comments(nodes)  # the recipe's headings have come along with its entries
+    _drop_comments(nodes)  # the entries carry the headings of the recipe
     programs.write(nodes, text)
-    write_json(destination / "results.json", results)
-    (destination / "hyperparams.yaml").write_text(
-        f"# {printable(results['task'])} with {printable(results['upstream'])}, "
-        f"{MARK}.\n# Load it with s3prl_sb.inference.load.\n"
+    write_json(folder / "results.json", run.results)
+    (folder / "hyperparams.yaml").write_text(
+        f"# {printable(run.results['task'])} with {printable(run.results['upstream'])},"
+        f" {MARK}.\n# Load it with s3prl_sb.inference.load.\n"
         f"{text.getvalue()}"
         "modules:\n"
-        + "".join(f"    {name}: !ref <{name}>\n" for name in modules)
+        + "".join(f"    {name}: !ref <{name}>\n" for name in MODULES if name in nodes)
         + pretrainer(loadables),
         encoding="utf-8",
     )
-    checksums.write(destination)
+    checksums.write(folder)
+
+
+def _set_upstream(folder, run, copy_upstream):
+    """Sets the source of an upstream with a local checkpoint: a copy or its path."""
+    from ruamel.yaml.comments import TaggedScalar
+
+    local, upstream = run.local_upstream, run.settings["upstream_model"]
+    if not copy_upstream:
+        upstream["source"] = str(local.resolve())
+        return
+    name = UPSTREAM + local.suffix
+    _copy(local, folder / name)
+    upstream["source"] = TaggedScalar(f"<export_folder>/{name}", tag="!ref")
+
+
+def _nodes(run, destination):
+    """Returns the entries of the ``hyperparams.yaml`` of an export."""
+    from ruamel.yaml.comments import TaggedScalar
+    from ruamel.yaml.tag import Tag
+
+    interface, settings = run.interface, run.settings
+    nodes = {
+        "export_folder": str(destination),
+        "task": quoted(run.results["task"]),
+        "interface": TaggedScalar("", tag=f"!name:{interface['class']}"),
+        **quoted(interface["hparams"]),
+        "upstream": settings["upstream_model"],
+        "audio_pipes": settings["eval_pipes"],
+    }
+    if "featurizer" in settings:
+        nodes["featurizer"] = settings["featurizer"]
+    if "head" in settings:
+        nodes["head"] = settings["head"]
+        tag = nodes["head"].tag.value.replace("!name:", "!new:")
+        nodes["head"].yaml_set_ctag(Tag(suffix=tag))
+        nodes["head"].update(quoted(interface["head"]))
+    return nodes
 
 
 def _drop_comments(node):
@@ -157,12 +188,12 @@ def _drop_comments(node):
 
 
 def pretrainer(loadables):
-    """The lines of an export that load the weights.
+    """Returns the lines of an export that load the weights.
 
     Arguments
     ---------
     loadables : list of str
-        The modules that have some.
+        The modules with weights.
 
     Returns
     -------
@@ -184,56 +215,62 @@ def pretrainer(loadables):
     )
 
 
-def own_code(saved, run):
-    """The modules of one's own that a run names, and where they lie.
+def own_code(settings, run):
+    """Returns the user-defined modules that a run names.
 
     Arguments
     ---------
-    saved : dict
-        Its ``hyperparams.yaml``, as ruamel.yaml's round-trip loader gives it.
+    settings : dict
+        Its ``hyperparams.yaml``, from ruamel.yaml's round-trip loader.
     run : pathlib.Path
-        Its folder, where a recipe keeps a copy of them; then they are looked for
-        beside the upstream's card, and in the current folder.
+        Its folder, where a recipe keeps a copy of them. Modules that it lacks are
+        searched next to the upstream's card, then in the current folder.
 
     Returns
     -------
     list of (pathlib.Path, str)
-        The folder and the name of each module in it.
+        Folder and name of each module.
     """
-    places = [run.resolve(), _beside_card(saved), Path.cwd()]
-    found = []
-    for name in own_names([saved[key] for key in NAMING if key in saved]):
-        modules = ((place, own.place(place, name)) for place in places)
-        found += [next(((p, m) for p, m in modules if m), None)]
-    return list(dict.fromkeys(filter(None, found)))
+    places = [run.resolve(), _beside_card(settings), Path.cwd()]
+    modules = []
+    for name in own_names([settings[key] for key in NAMING if key in settings]):
+        candidates = ((place, own.place(place, name)) for place in places)
+        modules += [next(((p, m) for p, m in candidates if m), None)]
+    return list(dict.fromkeys(filter(None, modules)))
 
 
-def _ask(saved, run):
-    """Asks for trust in what an export would run."""
-    entries = {"upstream": saved["upstream_model"], "audio_pipes": saved["eval_pipes"]}
-    entries |= {key: saved[key] for key in ("featurizer", "head") if key in saved}
-    places = [place for place, _ in own_code(saved, run)]
-    folder = places[0] if places else run
+def _require_trust(run):
+    """Raises an error if an export would run code that is not trusted."""
+    names = {"upstream": "upstream_model", "audio_pipes": "eval_pipes"}
+    entries = {key: run.settings[name] for key, name in names.items()}
+    optional = [key for key in ("featurizer", "head") if key in run.settings]
+    entries |= {key: run.settings[key] for key in optional}
+    places = [place for place, _ in own_code(run.settings, run.folder)]
+    folder = places[0] if places else run.folder
     would_run = Document(entries, foreign.KINDS, folder).foreign()
-    for asks in (run / "hyperparams.yaml", *places) if would_run else ():
+    for asks in (run.folder / "hyperparams.yaml", *places) if would_run else ():
         require(asks, would_run)
 
 
-def _check_weights(saved, trained_with, run, local):
-    """Makes sure that the weights have not changed under the same path."""
-    changed = changed_since(trained_with, _upstream(saved, run))
+def _check_weights(run):
+    """Checks that a local checkpoint of the upstream has not changed."""
+    local, interface = run.local_upstream, run.interface
+    trained_with = interface.get("upstream_identity", interface.get("upstream_weights"))
+    if local is None or not trained_with:
+        return
+    changed = changed_since(trained_with, _upstream(run.settings, run.folder))
     if changed:
         raise ExportError(
-            f"'{local}' does not hold the weights that '{run}' was trained with "
+            f"'{local}' does not hold the weights that '{run.folder}' was trained with "
             f"({'; '.join(changed)}). Put the old file there again, or train again "
             "into another output_folder."
         )
 
 
-def _upstream(saved, run):
-    """The upstream of a run, which may run code by now."""
-    entries = {"upstream": saved["upstream_model"]}
-    places = own_code({**saved, **dict.fromkeys(NAMING[1:], [])}, run)
+def _upstream(settings, run):
+    """Loads the upstream of a run, whose code is trusted at this point."""
+    entries = {"upstream": settings["upstream_model"]}
+    places = own_code({**settings, **dict.fromkeys(NAMING[1:], [])}, run)
     folder = places[0][0] if places else run
     document = Document(entries, {"upstream": foreign.UPSTREAM}, folder)
     if not document.foreign():
@@ -254,32 +291,32 @@ def _check_destination(destination, force):
                 f"'{destination}' holds something else: choose an empty folder."
             )
         if not force:
-            about = text.partition(MARK)[0].strip("# ,")
+            title = text.partition(MARK)[0].strip("# ,")
             raise ExportError(
-                f"'{destination}' holds an export ({about}). --force replaces it, and "
+                f"'{destination}' holds an export ({title}). --force replaces it, and "
                 "leaves other files; or choose another folder."
             )
 
 
 def _files_of_export(folder):
-    """Names in an earlier export's folder that are its own."""
+    """Returns the names in a folder that belong to an earlier export."""
     listed = folder / checksums.FILE
     text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
     lines = text.splitlines()
     names = {line.partition("  ")[2].partition("/")[0] for line in lines}
     names.add(checksums.FILE)
-    # Of older versions, which kept no list.
+    # Exports of older versions have no list.
     names |= {f"{name}.ckpt" for name in MODULES}
     return names | {path.name for path in folder.glob(f"{UPSTREAM}*")}
 
 
-def _beside_card(saved):
-    """The folder of the upstream's card, if it is a file."""
-    return Path(str(saved["upstream"]).partition(".yaml:")[0]).parent.resolve()
+def _beside_card(settings):
+    """Returns the folder of the upstream's card, if it is a file."""
+    return Path(str(settings["upstream"]).partition(".yaml:")[0]).parent.resolve()
 
 
 def _local(source):
-    """The file or folder among the places of a checkpoint; None: there is none."""
+    """Returns the first existing file or folder of a checkpoint's sources, or None."""
     places = source if isinstance(source, list) else [source]
     for place in places:
         path = Path(str(place or "").partition("#sha256=")[0]).expanduser()

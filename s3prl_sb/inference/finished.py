@@ -1,4 +1,4 @@
-"""A finished run of a recipe: what it leaves, whole and of one piece.
+"""Reading of a finished run: results, interface and best checkpoint, verified.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,30 +14,30 @@ AGAIN = "Run the recipe again with the same command: it writes it anew."
 
 
 class ExportError(UserError, ValueError):
-    """A folder that is no finished run, or no place for an export."""
+    """A folder that is not a finished run, or an unsuitable destination."""
 
 
-def finished(run):
-    """The results, the interface and the best checkpoint of a run.
+def read_run(run):
+    """Returns the results, the interface and the best checkpoint of a run.
 
     Arguments
     ---------
     run : pathlib.Path
-        Its ``output_folder``.
+        ``output_folder`` of the run.
 
     Returns
     -------
     results : dict
     interface : dict
-    checkpoint : speechbrain.utils.checkpoints.Checkpoint
-        None: nothing is trained.
+    checkpoint : speechbrain.utils.checkpoints.Checkpoint or None
+        None if nothing is trained.
 
     Raises
     ------
     ExportError
-        If it is not finished.
+        If the run is not finished.
     s3prl_sb.storage.files.FileError
-        If a file of it is damaged; another checkpoint is never taken instead.
+        If a file is damaged; another checkpoint is never used instead.
     """
     folds = sorted(path.parent.name for path in run.glob("fold*/results.json"))
     if folds:
@@ -71,20 +71,20 @@ def _check_types(values, kinds):
     for key, kind in kinds.items():
         if key in values and not isinstance(values[key], kind):
             raise ValueError(f"its {key} is {values[key]!r}")
-        if key not in values and key != "head":  # which not all tasks have
+        if key not in values and key != "head":  # not all tasks have a head
             raise KeyError(key)
 
 
 def _best(folder, metric, highest, value):
-    """The checkpoint that was evaluated, and no other."""
+    """Returns the checkpoint that was evaluated, and never another one."""
     checkpoint = AtomicCheckpointer(folder).find_best(metric, highest)
     if checkpoint is None:
         raise ExportError(f"'{folder}' has no checkpoint with the metric '{metric}'.")
-    found = checkpoint.meta[metric]
-    if value not in (None, found) and found == found:  # else nothing was a number
+    best = checkpoint.meta[metric]
+    if value not in (None, best) and best == best:  # NaN cannot be compared
         raise ExportError(
             f"'{folder}' has lost its best checkpoint: the best there is has the "
-            f"{metric} {found}, and results.json is of {value}. "
+            f"{metric} {best}, and results.json is of {value}. "
             f"To train again, delete '{folder}' and run the recipe."
         )
     try:
@@ -94,8 +94,8 @@ def _best(folder, metric, highest, value):
 
 
 def _saved_modules(folder):
-    """The modules whose weights a checkpoint of the run must have."""
-    if not (folder / "settings.json").exists():  # of another way to train
+    """Returns the modules whose weights a checkpoint of the run must have."""
+    if not (folder / "settings.json").exists():  # trained by another program
         return []
     what = "the settings of a run"
     settings = read_json(folder / "settings.json", what, kind=dict)

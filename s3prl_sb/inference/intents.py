@@ -1,4 +1,4 @@
-"""An intent for an utterance: a value for each slot.
+"""Intent classification: a value for each slot.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,7 +8,7 @@ from s3prl_sb.inference.pretrained import SpeechModel
 
 
 class IntentClassifier(SpeechModel):
-    """A trained intent classifier: IC, or your own slots.
+    """Trained intent classifier: IC, or user-defined slots.
 
     Example
     -------
@@ -19,7 +19,7 @@ class IntentClassifier(SpeechModel):
     HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "slots"]
 
     def classify_file(self, path, start=None, stop=None):
-        """The intent of an audio file of any rate and number of channels.
+        """Classifies the intent of an audio file of any rate and number of channels.
 
         Arguments
         ---------
@@ -31,9 +31,9 @@ class IntentClassifier(SpeechModel):
         Returns
         -------
         intent : dict
-            Each slot's name to its most probable value.
+            Names of slots to their most probable values.
         score : float
-            The probability of the whole intent: the product of its values'.
+            Probability of the whole intent: the product over its values.
         """
         wav = self.load_file(path, start, stop)
         intent, score = {}, 1.0
@@ -44,7 +44,7 @@ class IntentClassifier(SpeechModel):
         return intent, score
 
     def classify_batch(self, wavs, wav_lens=None):
-        """Probabilities of all values.
+        """Returns the probabilities of all values.
 
         Arguments
         ---------
@@ -56,7 +56,7 @@ class IntentClassifier(SpeechModel):
         Returns
         -------
         dict
-            Each slot's name to [batch, values].
+            Names of slots to [batch, values].
         """
         features, lens = self.features(wavs, wav_lens)
         with self.as_tested():
@@ -66,16 +66,16 @@ class IntentClassifier(SpeechModel):
         return dict(zip(self.hparams.slots, parts))
 
     def forward(self, wavs, wav_lens=None):
-        """As :meth:`classify_batch`."""
+        """Calls :meth:`classify_batch`."""
         return self.classify_batch(wavs, wav_lens)
 
     def records(self, paths, failed=None):
-        """Of each file: ``wav``, ``intent`` (slots to values) and ``score``."""
+        """Yields ``wav``, ``intent`` (slots to values) and ``score`` of each file."""
         for path, (intent, score) in self.each(paths, self.classify_file, failed):
             yield {"wav": str(path), "intent": intent, "score": score}
 
     def line(self, record):
-        """Path, the values of the slots, and the score."""
+        """Returns the path, the values of the slots, and the score."""
         intent = record["intent"]
         values = "\t".join(f"{slot}={value}" for slot, value in intent.items())
         return f"{record['wav']}\t{values}\t{record['score']:.3f}"

@@ -1,4 +1,4 @@
-"""Loading an export, or a run as if it had been exported.
+"""Loading of an export, or of a run via a temporary export.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,33 +6,35 @@ Authors
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from s3prl_sb.foreign import INTERFACE, find_class
 from s3prl_sb.foreign.trust import trusting
 from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
+from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.reading import WHAT, read
 from s3prl_sb.storage.files import FileError, naming, read_yaml
 
 
-def load(folder, trust=False, **kwargs):
-    """Whatever an export or a run has learned.
+def load(folder: str | Path, trust: bool = False, **kwargs: Any) -> SpeechModel:
+    """Loads the model of an export or a run.
 
     Arguments
     ---------
     folder : str
-        Either.
+        Folder of the export or the run.
     trust : bool
-        Whether code that comes with it may be run, see :mod:`s3prl_sb.foreign.trust`.
-        What a recipe writes with the upstreams and heads of this package needs none.
+        Whether code that comes with it may run, see :mod:`s3prl_sb.foreign.trust`. Runs
+        with the upstreams and heads of this package need no trust.
     **kwargs
-        As for :meth:`~s3prl_sb.inference.pretrained.SpeechModel.from_hparams`.
+        Arguments of :meth:`~s3prl_sb.inference.pretrained.SpeechModel.from_hparams`.
 
     Returns
     -------
     s3prl_sb.inference.pretrained.SpeechModel
-        Of the class that fits the task: a
-        :class:`~s3prl_sb.inference.classifier.Classifier` for KS, and so on.
+        A subclass for the task: :class:`~s3prl_sb.inference.classifier.Classifier` for
+        KS, and so on.
 
     Raises
     ------
@@ -52,14 +54,14 @@ def _load(folder, **kwargs):
             export(folder, exported, copy_upstream=False)
             asks = folder / "hyperparams.yaml"
             places = {place for place, _ in own_code(read_yaml(asks), folder)}
-            # Of a run of an older version, which has no copy of it.
+            # Runs of older versions have no copy of the code, the export has.
             code = Path(exported if places - {folder.resolve()} else folder)
             made = _interface(exported)
             try:
                 return read(made, exported, code=code.resolve(), asks=asks, **kwargs)
-            except FileError as error:  # of a place that nobody knows
-                told = str(error).replace(str(Path(exported).resolve()), str(folder))
-                raise FileError(told) from error
+            except FileError as error:  # the temporary folder means nothing to users
+                text = str(error).replace(str(Path(exported).resolve()), str(folder))
+                raise FileError(text) from error
     if not (Path(folder) / "hyperparams.yaml").is_file():
         raise ExportError(
             f"'{folder}' is neither a run of a recipe nor an export: it has no "
@@ -69,7 +71,7 @@ def _load(folder, **kwargs):
 
 
 def _interface(folder):
-    """The class that an export names."""
+    """Returns the class that an export names."""
     path = Path(folder) / "hyperparams.yaml"
     node = read_yaml(path, WHAT, kind=dict).get("interface")
     if node is None:

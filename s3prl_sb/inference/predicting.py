@@ -1,4 +1,4 @@
-"""``s3prl-sb predict``: what a model says of audio files, as text, JSON and files.
+"""``s3prl-sb predict``: predictions for audio files as text, JSON and files.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,41 +16,41 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.startup import devices
 from s3prl_sb.storage.files import naming, write_json, write_text
 
-#: What tells that a folder has predictions of its own.
+#: Files of folders that already have other predictions.
 OF_OTHERS = ("results.json", "hyperparams.yaml")
 
 
 class PlaceError(UserError, ValueError):
-    """A folder that predictions cannot go into."""
+    """A folder that predictions cannot be written to."""
 
 
 def predict(folder, paths, device="auto", as_json=False, output=None):
-    """Prints what a model says of audio files.
+    """Prints the predictions of a model for audio files.
 
     Arguments
     ---------
     folder : str
-        An export or a run.
+        Folder of an export or a run.
     paths : list of str
-        Audio files. One that cannot be read is named, and the others are labelled.
+        Audio files. Those that cannot be read are reported and skipped.
     device : str
-        As for :func:`s3prl_sb.startup.devices.chosen`.
+        See :func:`s3prl_sb.startup.devices.chosen`.
     as_json : bool
         Whether to print a line of JSON for each record, instead of text.
     output : str, optional
-        Folder that gets ``predictions.json``, ``predictions.csv`` and what the task
-        has beside: ``hyp.txt`` of texts, ``hyp.rttm`` of speakers.
+        Folder for ``predictions.json``, ``predictions.csv`` and the files of the task:
+        ``hyp.txt`` with texts, ``hyp.rttm`` with speakers.
 
     Returns
     -------
     int
-        Files that could not be read.
+        Number of files that could not be read.
     """
     if output is not None:
         make_place(Path(output))
     device = devices.chosen(device)
     model = inference.load(folder, run_opts={"device": device})
-    bad, said = [], []
+    bad, records = [], []
 
     def failed(path, error):
         bad.append(path)
@@ -58,28 +58,28 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
         print(f"s3prl-sb: {place}{error}", file=sys.stderr)
 
     for record in model.records(paths, failed):
-        said.append(record)
+        records.append(record)
         text = json.dumps(record, ensure_ascii=False) if as_json else model.line(record)
         if text:
             print(text, flush=as_json)
     if output is not None:
-        write(model, said, Path(output))
+        write(model, records, Path(output))
     return len(bad)
 
 
 def make_place(folder):
-    """Makes a folder for predictions, or says that one has other results in it.
+    """Creates a folder for predictions.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Where they go; predictions of before are replaced.
+        The folder; earlier predictions in it are replaced.
 
     Raises
     ------
     s3prl_sb.errors.UserError
-        If it is no folder, cannot be made, or is one of a run, a score or an export,
-        whose own ``predictions.csv`` would be lost.
+        If it is not a folder, cannot be created, or belongs to a run, a score or an
+        export, whose ``predictions.csv`` would be lost.
     """
     if folder.exists() and not folder.is_dir():
         raise PlaceError(f"'{folder}' is a file: choose another --output.")
@@ -94,16 +94,16 @@ def make_place(folder):
 
 
 def write(model, records, folder):
-    """Writes the files of a task; a file's name that is not UTF-8 is spelt out.
+    """Writes the files of a task; names of audio files that are not UTF-8 are escaped.
 
     Arguments
     ---------
     model : s3prl_sb.inference.pretrained.SpeechModel
-        Which has said it.
+        The model.
     records : list of dict
-        What it has said.
+        Records of the model.
     folder : pathlib.Path
-        Where they go.
+        Folder for the files.
     """
     write_json(folder / "predictions.json", records)
     write_text(folder / "predictions.csv", as_id(table(records)))
@@ -112,12 +112,12 @@ def write(model, records, folder):
 
 
 def table(records):
-    """Records as CSV: mappings become columns, lists are JSON.
+    """Formats records as CSV: mappings become columns, lists are JSON.
 
     Arguments
     ---------
     records : list of dict
-        JSON values, all of one form.
+        Records of JSON values with the same keys.
 
     Returns
     -------

@@ -1,11 +1,13 @@
-"""What all loaded experiments share: their modules, and reading audio files.
+"""Base class of all loaded experiments.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
@@ -18,35 +20,45 @@ from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.precision import full_precision
 from s3prl_sb.lobes.upstreams import finiteness
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class SpeechModel(Pretrained):
-    """A trained experiment: upstream, featurizer and head. Base of the task types.
+    """Trained experiment with upstream, featurizer and head; base class of the tasks.
 
-    A subclass says in :meth:`records` what there is to say of audio files, and in
-    :meth:`line` how ``s3prl-sb predict`` prints it.
+    A subclass implements :meth:`records`, the predictions for audio files, and
+    :meth:`line`, the format of ``s3prl-sb predict``.
     """
 
     MODULES_NEEDED = ["upstream", "featurizer", "head"]
     HPARAMS_NEEDED = ["audio_pipes"]
 
     @classmethod
-    def from_hparams(cls, source, savedir=None, overrides=None, trust=False, **kwargs):
+    def from_hparams(
+        cls,
+        source: str | Path,
+        savedir: str | None = None,
+        overrides: dict | str | None = None,
+        trust: bool = False,
+        **kwargs: Any,
+    ) -> "Self":
         """Loads an export.
 
         Arguments
         ---------
         source : str
-            The folder that :func:`~s3prl_sb.inference.export` has made. Or an address
-            that SpeechBrain can fetch one from; that needs trust, since SpeechBrain
-            runs what its ``hyperparams.yaml`` says.
+            Folder of an export of :func:`~s3prl_sb.inference.export`, or an address
+            that SpeechBrain can fetch one from. An address needs trust, since
+            SpeechBrain runs what its ``hyperparams.yaml`` names.
         savedir : str, optional
-            Where SpeechBrain puts what it fetches; default: nowhere.
+            Folder for the files that SpeechBrain fetches; default: none.
         overrides : dict, optional
-            Of its ``hyperparams.yaml``.
+            Overrides of its ``hyperparams.yaml``.
         trust : bool
-            Whether its own code may be run, see :mod:`s3prl_sb.foreign.trust`.
+            Whether its own code may run, see :mod:`s3prl_sb.foreign.trust`.
         **kwargs
-            As for SpeechBrain's ``from_hparams``, e.g.
+            Arguments of SpeechBrain's ``from_hparams``, e.g.
             ``run_opts={"device": "cuda"}``.
 
         Returns
@@ -58,7 +70,7 @@ class SpeechModel(Pretrained):
         s3prl_sb.foreign.trust.TrustError
             If it would run code and is not trusted.
         s3prl_sb.storage.files.FileError
-            If a file of it is damaged or missing, or it has no weights for a module.
+            If a file is damaged or missing, or a module has no weights.
         """
         if Path(source).is_dir():
             return read(cls, source, overrides, trust, **kwargs)
@@ -72,8 +84,10 @@ class SpeechModel(Pretrained):
         check_all_loaded(model, getattr(pretrainer, "loadables", {}), source)
         return model
 
-    def load_file(self, path, start=None, stop=None):
-        """An audio file as the experiment heard its test set.
+    def load_file(
+        self, path: str | Path, start: float | None = None, stop: float | None = None
+    ) -> torch.Tensor:
+        """Loads an audio file with the pipes of the experiment's test set.
 
         Arguments
         ---------
@@ -91,14 +105,16 @@ class SpeechModel(Pretrained):
         pipes = [p for p in self.hparams.audio_pipes if changes_audio(p)]
         return ManifestDataset({Path(path).name: record}, pipes, ["sig"])[0]["sig"]
 
-    def features(self, wavs, wav_lens=None):
-        """Features, without gradients.
+    def features(
+        self, wavs: torch.Tensor | list, wav_lens: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Computes features, without gradients.
 
         Arguments
         ---------
         wavs : torch.Tensor or list
-            [batch, samples] at the upstream's rate; or waveforms of any kind, or names
-            of files, as :func:`s3prl_sb.audio.waveforms.waveforms` takes them.
+            [batch, samples] at the upstream's rate; or waveforms or names of files, see
+            :func:`s3prl_sb.audio.waveforms.waveforms`.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
 
@@ -113,13 +129,15 @@ class SpeechModel(Pretrained):
         with self.as_tested():
             return self.mods.featurizer(states), lens
 
-    def hidden_states(self, wavs, wav_lens=None):
-        """What the upstream gives, without gradients.
+    def hidden_states(
+        self, wavs: torch.Tensor | list, wav_lens: torch.Tensor | None = None
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Computes the hidden states of the upstream, without gradients.
 
         Arguments
         ---------
         wavs, wav_lens
-            As for :meth:`features`.
+            See :meth:`features`.
 
         Returns
         -------
@@ -131,75 +149,84 @@ class SpeechModel(Pretrained):
         Raises
         ------
         s3prl_sb.lobes.upstreams.finiteness.WeightsError
-            If they are not finite, such as in half precision.
+            If they are not finite, for example in half precision.
         """
         upstream = self.mods.upstream
         wavs, wav_lens = batched(wavs, wav_lens, upstream.sample_rate)
         with self.as_tested():
             states, lens = upstream(wavs.to(self.device), wav_lens)
-            if not upstream.freeze:  # a frozen one has looked itself
+            if not upstream.freeze:  # a frozen one checks them itself
                 finiteness.check(upstream, states, wavs)
         return states, lens
 
     @contextlib.contextmanager
-    def as_tested(self):
-        """Computes as the test of a run does: without gradients, products of float32
-        in float32 unless ``run_opts`` give another ``precision``."""
+    def as_tested(self) -> Iterator[None]:
+        """Computes in a block like the test of a run: without gradients, and with
+        float32 products unless ``run_opts`` have another ``precision``."""
         with torch.no_grad(), full_precision(), self.inference_ctx:
             yield
 
-    def each(self, paths, compute, failed=None):
-        """What is computed of audio files, one after another.
+    def each(
+        self,
+        paths: Iterable[str],
+        compute: Callable[[str], Any],
+        failed: Callable[[str, Exception], None] | None = None,
+    ) -> Iterator[tuple[str, Any]]:
+        """Applies a function to audio files, one after another.
 
         Arguments
         ---------
         paths : list of str
             Audio files.
         compute : callable
-            Takes one of them.
+            Function of a path.
         failed : callable, optional
-            Gets the path and the error where this goes wrong, and the next file is
-            next; default: the error ends it.
+            Called with the path and the error if the function fails, and the next file
+            follows; default: the error is raised.
 
         Yields
         ------
         (str, object)
-            A path, and what has been computed.
+            A path, and the result of the function.
         """
         for path in paths:
             try:
-                found = compute(path)
-            except Exception as error:  # whatever a file may cause
+                result = compute(path)
+            except Exception as error:  # files may cause any error
                 if failed is None:
                     raise
                 failed(path, error)
             else:
-                yield path, found
+                yield path, result
 
-    def records(self, paths, failed=None):
-        """What the model says of audio files.
+    def records(
+        self,
+        paths: Iterable[str],
+        failed: Callable[[str, Exception], None] | None = None,
+    ) -> Iterable[dict]:
+        """Returns the predictions for audio files.
 
         Arguments
         ---------
         paths : list of str
             Audio files.
         failed : callable, optional
-            As for :meth:`each`.
+            See :meth:`each`.
 
         Returns
         -------
         iterable of dict
-            JSON values, one a file, or a pair of files.
+            JSON values for each file or pair of files.
         """
         raise NotImplementedError
 
-    def line(self, record):
-        """One of :meth:`records` as text, of one line or more.
+    def line(self, record: dict) -> str:
+        """Formats one of :meth:`records` as text, in one or more lines.
 
         Arguments
         ---------
         record : dict
-            What is said.
+            A record.
 
         Returns
         -------
@@ -207,8 +234,8 @@ class SpeechModel(Pretrained):
         """
         raise NotImplementedError
 
-    def files(self, records):
-        """The files in which a task's results are usually kept, beside
+    def files(self, records: list[dict]) -> dict[str, str]:
+        """Returns further files of a task, in its usual formats, in addition to
         ``predictions.csv`` and ``predictions.json``.
 
         Arguments
@@ -223,15 +250,19 @@ class SpeechModel(Pretrained):
         """
         return {}
 
-    def lines(self, paths, failed=None):
-        """What the model says of audio files, in text.
+    def lines(
+        self,
+        paths: Iterable[str],
+        failed: Callable[[str, Exception], None] | None = None,
+    ) -> Iterator[str]:
+        """Returns the predictions for audio files as text.
 
         Arguments
         ---------
         paths : list of str
             Audio files.
         failed : callable, optional
-            As for :meth:`each`.
+            See :meth:`each`.
 
         Returns
         -------

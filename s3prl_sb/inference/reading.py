@@ -1,4 +1,4 @@
-"""From an export to its modules: as data, or by HyperPyYAML if it is trusted.
+"""Reading of an export: as data, or with HyperPyYAML if it is trusted.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -23,29 +23,31 @@ CHANGED = (
     "Export the run again; or delete SHA256SUMS, if you have changed it on purpose."
 )
 WHAT = "the settings of an export"
-#: Of SpeechBrain's ``from_hparams``; a local folder needs none of them.
+#: Arguments of SpeechBrain's ``from_hparams`` that a local folder does not need.
 FETCHING = ("local_strategy", "fetch_config", "pymodule_file")
 
 
-def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwargs):
+def read(
+    model_class, folder, overrides=None, trust=False, code=None, asks=None, **kwargs
+):
     """Loads an export.
 
     Arguments
     ---------
-    made : type
-        A :class:`~s3prl_sb.inference.pretrained.SpeechModel`.
+    model_class : type
+        A subclass of :class:`~s3prl_sb.inference.pretrained.SpeechModel`.
     folder : str
-        The export.
+        Folder of the export.
     overrides : dict or str, optional
-        Of its ``hyperparams.yaml``.
+        Overrides of its ``hyperparams.yaml``.
     trust : bool
-        Whether code that comes with it may be run.
+        Whether code that comes with it may run.
     code : pathlib.Path, optional
-        Where modules of its own lie; default: beside ``hyperparams.yaml``.
+        Folder of its user-defined modules; default: ``folder``.
     asks : pathlib.Path, optional
-        The file whose folder is to be trusted; default: ``hyperparams.yaml``.
+        The file whose folder must be trusted; default: ``hyperparams.yaml``.
     **kwargs
-        For the class: ``run_opts`` and ``freeze_params``.
+        Arguments of the class: ``run_opts`` and ``freeze_params``.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
     s3prl_sb.foreign.trust.TrustError
         If it would run code and is not trusted.
     s3prl_sb.storage.files.FileError
-        If a file of it is damaged or missing, or it has no weights for a module.
+        If a file is damaged or missing, or a module has no weights.
     """
     folder = Path(folder).resolve()
     path = folder / "hyperparams.yaml"
@@ -64,7 +66,7 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
     entries = read_yaml(path, WHAT, kind=dict)
     overrides = {"export_folder": str(folder), **_overrides(overrides)}
     code = folder if code is None else code
-    asks = asks or path  # of a run, which is exported to a place of no name
+    asks = asks or path  # for a run in a temporary export, the run asks
     with naming(asks, WHAT), trusting(trust):
         foreign = _foreign(entries, code)
         if foreign:
@@ -78,31 +80,31 @@ def read(made, folder, overrides=None, trust=False, code=None, asks=None, **kwar
         _load_weights(modules, entries, folder)
     for name in FETCHING:
         kwargs.pop(name, None)
-    model = made(modules=modules, hparams=hparams, **kwargs)
+    model = model_class(modules=modules, hparams=hparams, **kwargs)
     check_all_loaded(model, _loadables(entries), folder)
     return model
 
 
 def check_all_loaded(model, loaded, source):
-    """Makes sure that no module has random weights in the place of learned ones.
+    """Checks that no module has random weights instead of trained ones.
 
     Arguments
     ---------
     model : SpeechModel
-        As loaded.
+        The loaded model.
     loaded : list of str
-        The modules that have got weights.
+        The modules whose weights were loaded.
     source : str
-        Where from, for the error.
+        Source of the model, for the error.
 
     Raises
     ------
     FileError
-        If a module has none.
+        If a module has no weights.
     """
     for name in model.MODULES_NEEDED:
         module = getattr(model.mods, name, None)
-        # A frozen upstream has its weights from where it comes from.
+        # A frozen upstream loads its weights from its own source.
         if name in loaded or (name == "upstream" and module.freeze):
             continue
         if module is not None and module.state_dict():
@@ -119,22 +121,22 @@ def _overrides(overrides):
 
 
 def _loadables(entries):
-    """The modules whose weights an export has, by its own account."""
+    """Returns the modules whose weights an export claims to have."""
     node = entries.get("pretrainer")
-    found = node.get("loadables") if isinstance(node, dict) else None
-    return list(found) if isinstance(found, dict) else []
+    loadables = node.get("loadables") if isinstance(node, dict) else None
+    return list(loadables) if isinstance(loadables, dict) else []
 
 
 def _foreign(entries, code):
-    """What of an export is no data."""
+    """Lists the parts of an export that are not data."""
     document = Document(entries, KINDS, code)
-    found = document.foreign([key for key in entries if key != "pretrainer"])
-    # Not made here: it is what export() writes, or whatever somebody else wants.
+    foreign = document.foreign([key for key in entries if key != "pretrainer"])
+    # The pretrainer is never built: it must be the one that export() writes.
     ours = yaml_of(pretrainer(_loadables(entries)))["pretrainer"]
     theirs = entries.get("pretrainer", ours)
     if plain(theirs) != plain(ours):
-        found.append("a pretrainer of its own")
-    return found
+        foreign.append("a pretrainer of its own")
+    return foreign
 
 
 def _by_data(entries, overrides):
@@ -145,11 +147,11 @@ def _by_data(entries, overrides):
 
 
 def _merged(node, changes):
-    """As HyperPyYAML does it: only what is there can be changed."""
+    """Merges overrides like HyperPyYAML: only existing keys can be changed."""
     for key, value in changes.items():
         if key not in node:
-            known = ", ".join(map(str, node))
-            raise ValueError(f"there is no '{key}' to override, but {known}")
+            names = ", ".join(map(str, node))
+            raise ValueError(f"there is no '{key}' to override, but {names}")
         if isinstance(value, dict) and isinstance(node[key], dict):
             _merged(node[key], value)
         else:
@@ -168,13 +170,13 @@ def _load_weights(modules, entries, folder):
 
 
 def _by_hyperpyyaml(entries, overrides, code, path):
-    """As SpeechBrain's ``from_hparams``, but for where modules are found."""
+    """Loads a trusted export like SpeechBrain, with the modules of its folder."""
     from speechbrain.utils.fetching import LocalStrategy
 
     text = io.StringIO()
     yaml_parser().dump(with_own_names(entries, code), text)
     text.seek(0)
-    text.name = str(path)  # what it includes lies beside it
+    text.name = str(path)  # for relative paths of !include
     hparams = programs.load(text, overrides)
     collected = hparams["pretrainer"]
     collected.collect_files(

@@ -1,6 +1,6 @@
-"""Ids of audio files by their names, for files with a line or more of each.
+"""Ids of recordings, derived from the names of audio files.
 
-RTTM's recordings have no spaces, and two files of one name are two recordings.
+Recordings in RTTM have no spaces, and two files of one name are two recordings.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def recording_ids(paths):
-    """An id for each file: its name, and more of its path where that is another's too.
+    """Returns an id for each file: its name, and more of its path if that is ambiguous.
 
     Arguments
     ---------
@@ -30,8 +30,8 @@ def recording_ids(paths):
     Returns
     -------
     dict
-        From each path, as it was given, to an id without spaces. A file that is there
-        twice is one recording, by the path that comes first.
+        Each path, unchanged, to an id without spaces. A file that occurs twice is one
+        recording, with the path that comes first.
 
     Example
     -------
@@ -43,14 +43,14 @@ def recording_ids(paths):
     places = {}
     for path in paths:
         places.setdefault(os.path.abspath(path), path)
-    found, pending = {}, list(places)
+    ids, pending = {}, list(places)
     for way in (_stem, _with_folder, _with_ending, _whole):
         names = {place: way(Path(as_id(place))) for place in pending}
-        counts = Counter([*names.values(), *found.values()])
-        found.update((p, name) for p, name in names.items() if counts[name] == 1)
-        pending = [place for place in pending if place not in found]
+        counts = Counter([*names.values(), *ids.values()])
+        ids.update((p, name) for p, name in names.items() if counts[name] == 1)
+        pending = [place for place in pending if place not in ids]
     stems = {place: _stem(Path(as_id(place))) for place in places}
-    other = {places[p]: found[p] for p in places if found[p] != stems[p]}
+    other = {places[p]: ids[p] for p in places if ids[p] != stems[p]}
     if other:
         path, name = next(iter(other.items()))
         logger.warning(
@@ -60,7 +60,7 @@ def recording_ids(paths):
             as_id(path),
             name,
         )
-    return {path: found[place] for place, path in places.items()}
+    return {path: ids[place] for place, path in places.items()}
 
 
 def _stem(path):

@@ -1,4 +1,4 @@
-"""Where in recordings a spoken query is said.
+"""Query by example: search of a spoken query in recordings.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,14 +14,14 @@ from s3prl_sb.lobes.precision import full_precision
 
 
 class Match(NamedTuple):
-    """The best place for a query in a document.
+    """Best match of a query in a document.
 
     Arguments
     ---------
     path : str
-        The document.
+        Path of the document.
     score : float
-        At most 0, which is perfect: the negative mean distance on the best path.
+        Negative mean distance on the best path; at most 0, which is perfect.
     start, stop : float
         Seconds.
     """
@@ -33,7 +33,7 @@ class Match(NamedTuple):
 
 
 class Searcher(SpeechModel):
-    """A hidden state chosen by QbE, and the search in it.
+    """Search for queries with the hidden state that QbE chose.
 
     Example
     -------
@@ -47,21 +47,21 @@ class Searcher(SpeechModel):
     ]
 
     def search(self, query_path, document_paths, failed=None):
-        """Looks for a query in recordings.
+        """Searches a query in recordings.
 
         Arguments
         ---------
         query_path : str
             Audio file of any rate and number of channels.
         document_paths : list of str
-            Likewise.
+            Audio files of the recordings.
         failed : callable, optional
-            As for :meth:`each`, of a document.
+            Called for documents, see :meth:`each`.
 
         Returns
         -------
         list of Match
-            One of each document, the best first.
+            A match for each document, the best first.
 
         Raises
         ------
@@ -75,8 +75,8 @@ class Searcher(SpeechModel):
                 f"needs {dtw.SHORTEST}."
             )
         matches = []
-        for path, found in self.each(document_paths, self._frames, failed):
-            document, seconds = found
+        for path, frames in self.each(document_paths, self._frames, failed):
+            document, seconds = frames
             with torch.no_grad(), full_precision():
                 distances = dtw.frame_distances(query, document, self.hparams.distance)
                 if self.hparams.minmax:
@@ -88,12 +88,12 @@ class Searcher(SpeechModel):
         return sorted(matches, key=lambda match: -match.score)
 
     def features(self, wavs, wav_lens=None):
-        """The chosen hidden state, normalised as in the run.
+        """Returns the chosen hidden state, normalized as in the run.
 
         Arguments
         ---------
         wavs : torch.Tensor or list
-            As for every :class:`~s3prl_sb.inference.pretrained.SpeechModel`.
+            See :meth:`s3prl_sb.inference.pretrained.SpeechModel.features`.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
 
@@ -115,29 +115,28 @@ class Searcher(SpeechModel):
         return features, lens
 
     def _frames(self, path):
-        """[frames, size] of a file, and its seconds."""
+        """Returns the features of a file, [frames, size], and its seconds."""
         wav = self.load_file(path)
         seconds = len(wav) / self.mods.upstream.sample_rate
         return self.features(wav[None])[0][0], seconds
 
     def _step(self):
-        """Seconds between two frames."""
+        """Returns the seconds between two frames."""
         return self.mods.upstream.stride / self.mods.upstream.sample_rate
 
     def records(self, paths, failed=None):
-        """Of each file but the first, which is the ``query``: ``wav``, ``score``, and
-        the seconds where the query fits best, ``start`` and ``stop``. The best file
-        first."""
+        """Yields ``query``, the first file, and ``wav``, ``score``, ``start`` and
+        ``stop`` (seconds of the best match) of each other file, the best first."""
         query, *documents = paths
         if not documents:
             raise ValueError(
                 f"{query} is taken for the query: give the files to search after it."
             )
         for match in self.search(query, documents, failed):
-            found = match._asdict()
-            yield {"query": str(query), "wav": found.pop("path"), **found}
+            values = match._asdict()
+            yield {"query": str(query), "wav": values.pop("path"), **values}
 
     def line(self, record):
-        """Path, score and seconds."""
+        """Returns the path, the score and the seconds."""
         seconds = f"{record['start']:.2f}\t{record['stop']:.2f}"
         return f"{record['wav']}\t{record['score']:.4f}\t{seconds}"

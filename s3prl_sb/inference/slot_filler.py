@@ -1,4 +1,4 @@
-"""The slots of a request, and its words.
+"""Slot filling: the words and slots of a request.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,7 +10,7 @@ from s3prl_sb.metrics.slots import slot_values
 
 
 class SlotFiller(Transcriber):
-    """A trained model of slot filling (SF).
+    """Trained model of slot filling (SF).
 
     Example
     -------
@@ -18,21 +18,21 @@ class SlotFiller(Transcriber):
     """
 
     def fill_file(self, path, start=None, stop=None):
-        """What is said in an audio file of any rate and number of channels.
+        """Recognizes the words and slots of an audio file.
 
         Arguments
         ---------
         path : str
-            wav, flac, ogg or mp3.
+            wav, flac, ogg or mp3, of any rate and number of channels.
         start, stop : float, optional
             Seconds.
 
         Returns
         -------
         words : str
-            Without slots.
+            Words without marks of slots.
         slots : dict
-            From slots to lists of their values, such as ``{"artist": ["MUSE"]}``.
+            Slots to lists of their values, such as ``{"artist": ["MUSE"]}``.
         """
         return self._filled(self.transcribe_file(path, start, stop))
 
@@ -40,8 +40,8 @@ class SlotFiller(Transcriber):
         return without_marks(text, self.tokenizer.arguments["slots"]), slot_values(text)
 
     def records(self, paths, failed=None):
-        """Of each file: ``wav``, ``text`` with the marks of slots, the ``words``
-        without, and ``slots`` to lists of values."""
+        """Yields ``wav``, ``text`` with the marks of slots, ``words`` without them,
+        and ``slots`` (to lists of values) of each file."""
         for record in super().records(paths, failed):
             words, slots = self._filled(record["text"])
             yield {**record, "words": words, "slots": slots}

@@ -1,4 +1,4 @@
-"""A text for an utterance.
+"""Transcription of utterances.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,10 +12,10 @@ from s3prl_sb.lobes.ctc_decoding import LMDecoder, greedy
 
 
 class Transcriber(SpeechModel):
-    """A trained CTC model: ASR, PR, SF, or your own.
+    """Trained CTC model: ASR, PR, SF, or a user-defined task.
 
-    It decodes greedily, with whatever tokenizer the export carries; with a language
-    model of words where one is given::
+    It decodes greedily with the tokenizer of the export, or with a language model of
+    words::
 
         Transcriber.from_hparams("exported", overrides={"lm": "4-gram.arpa"})
 
@@ -36,7 +36,7 @@ class Transcriber(SpeechModel):
             self.decoder = LMDecoder(self.tokenizer, lm, lexicon, **options)
 
     def transcribe_file(self, path, start=None, stop=None):
-        """The text of an audio file of any rate and number of channels.
+        """Transcribes an audio file of any rate and number of channels.
 
         Arguments
         ---------
@@ -52,7 +52,7 @@ class Transcriber(SpeechModel):
         return self.transcribe_batch(self.load_file(path, start, stop)[None])[0]
 
     def transcribe_batch(self, wavs, wav_lens=None):
-        """The texts of waveforms.
+        """Transcribes waveforms.
 
         Arguments
         ---------
@@ -70,12 +70,12 @@ class Transcriber(SpeechModel):
         decoded = greedy(log_probs, frames, self.tokenizer.blank)
         texts = [self.tokenizer.decode(tokens) for tokens in decoded]
         if self.decoder is not None:
-            found = [self.decoder(x[:n]) for x, n in zip(log_probs, frames.tolist())]
-            texts = [t if f is None else f for t, f in zip(texts, found)]
+            lm = [self.decoder(x[:n]) for x, n in zip(log_probs, frames.tolist())]
+            texts = [text if best is None else best for text, best in zip(texts, lm)]
         return texts
 
     def log_probs(self, wavs, wav_lens=None):
-        """Log-probabilities of the tokens.
+        """Returns the log-probabilities of the tokens.
 
         Arguments
         ---------
@@ -97,18 +97,18 @@ class Transcriber(SpeechModel):
         return torch.log_softmax(logits.float(), dim=-1), lens
 
     def forward(self, wavs, wav_lens=None):
-        """As :meth:`transcribe_batch`."""
+        """Calls :meth:`transcribe_batch`."""
         return self.transcribe_batch(wavs, wav_lens)
 
     def records(self, paths, failed=None):
-        """Of each file: ``wav`` and ``text``."""
+        """Yields ``wav`` and ``text`` of each file."""
         for path, text in self.each(paths, self.transcribe_file, failed):
             yield {"wav": str(path), "text": text}
 
     def line(self, record):
-        """Path and text."""
+        """Returns the path and the text."""
         return f"{record['wav']}\t{record['text']}"
 
     def files(self, records):
-        """``hyp.txt``: path, tab, text."""
+        """Returns ``hyp.txt`` with path, tab and text in each line."""
         return {"hyp.txt": "".join(f"{self.line(record)}\n" for record in records)}

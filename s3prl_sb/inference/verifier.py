@@ -1,4 +1,4 @@
-"""Are two recordings of one speaker?
+"""Speaker verification: whether two recordings have the same speaker.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,7 +10,7 @@ from s3prl_sb.inference.pretrained import SpeechModel
 
 
 class SpeakerVerifier(SpeechModel):
-    """Trained speaker embeddings, with the threshold of their validation.
+    """Trained speaker embeddings, with a threshold from validation.
 
     Scores are cosines, between -1 and 1.
 
@@ -23,7 +23,7 @@ class SpeakerVerifier(SpeechModel):
     HPARAMS_NEEDED = [*SpeechModel.HPARAMS_NEEDED, "threshold"]
 
     def embed_file(self, path, start=None, stop=None):
-        """The speaker embedding of an audio file.
+        """Returns the speaker embedding of an audio file.
 
         Arguments
         ---------
@@ -40,13 +40,13 @@ class SpeakerVerifier(SpeechModel):
         return self.embed_batch(self.load_file(path, start, stop)[None])[0]
 
     def embed_batch(self, wavs, wav_lens=None):
-        """Speaker embeddings.
+        """Returns the speaker embeddings of waveforms.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            [batch, samples]. In training and test, pauses had been cut out, as
-            :meth:`load_file` does.
+            [batch, samples]. Training and test used waveforms without pauses, as
+            :meth:`load_file` returns them.
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
 
@@ -60,7 +60,7 @@ class SpeakerVerifier(SpeechModel):
             return self.mods.head(features, lens).float()
 
     def forward(self, wavs, wav_lens=None):
-        """As :meth:`embed_batch`."""
+        """Calls :meth:`embed_batch`."""
         return self.embed_batch(wavs, wav_lens)
 
     def verify_files(self, first, second):
@@ -74,10 +74,9 @@ class SpeakerVerifier(SpeechModel):
         Returns
         -------
         score : float
-            The cosine of their embeddings.
+            Cosine of their embeddings.
         same : bool
-            Whether it reaches the threshold at which, in validation, both kinds of
-            errors were equally frequent.
+            Whether it reaches the threshold of the equal error rate in validation.
         """
         return self._compare(self.embed_file(first), self.embed_file(second))
 
@@ -86,8 +85,8 @@ class SpeakerVerifier(SpeechModel):
         return score, score >= self.hparams.threshold
 
     def records(self, paths, failed=None):
-        """Of each file but the first: ``wav1``, which is the first, ``wav2``, the
-        ``score``, and whether it is the ``same`` speaker."""
+        """Yields ``wav1``, the first file, ``wav2``, ``score`` and ``same`` (whether
+        the speaker is the same) of each other file."""
         paths = list(paths)
         if len(paths) < 2:
             raise ValueError(
@@ -101,7 +100,7 @@ class SpeakerVerifier(SpeechModel):
             yield {**pair, "score": score, "same": bool(same)}
 
     def line(self, record):
-        """Both paths, the score, same or different."""
+        """Returns both paths, the score, and "same" or "different"."""
         answer = "same" if record["same"] else "different"
         pair = f"{record['wav1']}\t{record['wav2']}"
         return f"{pair}\t{record['score']:.4f}\t{answer}"

@@ -401,7 +401,7 @@ def test_what_is_in_the_making_is_no_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runs.os, "walk", vanishing)
     failed = []
-    assert runs.find([tmp_path], failed.append) == [] and failed == []
+    assert runs.find_runs([tmp_path], failed.append) == [] and failed == []
 
 
 def test_a_folder_given_twice_is_listed_once(show, tmp_path):

@@ -133,14 +133,14 @@ def test_a_score_is_never_the_protocol_of_a_run(tmp_path):
     run = {"task": "SUPERB/KS", "upstream": "mel", "metrics": {"accuracy": 0.9}}
     run |= {"chosen_by": {"metric": "accuracy", "highest": True}}
     run["protocol"] = {"followed": True, "data": "real data", "differs": ["real data"]}
-    found = settings.told(brain, run, Path("model"), 1.0)
+    found = settings.score_results(brain, run, Path("model"), 1.0)
     assert found["protocol"]["followed"] is False
     assert found["protocol"]["differs"] == ["scored on mine.csv"]
     assert (found["metrics"], found["scored"]["run"]) == (
         brain.measured,
         run["metrics"],
     )
-    lines = settings.printed(found, tmp_path).split("\n")
+    lines = settings.as_text(found, tmp_path).split("\n")
     assert lines[0] == "SUPERB/KS with mel on mine.csv: 3 utterances, 36.0 s"
     assert lines[1:3] == ["  accuracy 50.00 %", "  loss 1.25"]
 
@@ -162,9 +162,9 @@ def test_scores_that_a_cohort_normalized_are_told_apart():
     assert settings.changes("SUPERB/ASV", NORMED, given, [])
     found = settings.changes("SUPERB/ASV", NORMED, given, [])
     assert not set(settings.COHORT) & set(found)
-    assert "plain cosines" in settings.plainly(NORMED)
-    assert "20.00 %" in settings.plainly(NORMED)
-    assert not settings.plainly(RESULTS)
+    assert "plain cosines" in settings.cohort_warning(NORMED)
+    assert "20.00 %" in settings.cohort_warning(NORMED)
+    assert not settings.cohort_warning(RESULTS)
     rest = ["--score_normalization", "as_norm"]
     with pytest.raises(UserError, match="has no cohort"):
         settings.changes("SUPERB/ASV", NORMED, given, rest)
@@ -184,7 +184,9 @@ def test_a_score_does_not_say_that_it_was_normalized(tmp_path):
 
     before = {"settings": {"score_normalization": "as_norm", "top_n": 10}}
     before["differs"] = ["score_normalization as_norm", "top_n 10", "lr 0.1"]
-    found = settings.told(Brain(), {**NORMED, "protocol": before}, tmp_path, 1.0)
+    found = settings.score_results(
+        Brain(), {**NORMED, "protocol": before}, tmp_path, 1.0
+    )
     assert found["settings"] == {"lr": 0.1}
     assert found["protocol"]["settings"] == {}
     assert found["protocol"]["differs"] == ["scored on my.csv", "lr 0.1"]
