@@ -12,14 +12,13 @@ import contextlib
 import contextvars
 import inspect
 import json
-import math
 
 import torch
-from torch import nn
 
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, load_weights, read
+from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.storage.files import SAYS
 
 #: Under this key a converted checkpoint holds its configuration.
@@ -34,7 +33,7 @@ def sizes_only():
     Example
     -------
     >>> with sizes_only():
-    ...     network = build(lambda: nn.Linear(100000, 100000))
+    ...     network = build(lambda: torch.nn.Linear(100000, 100000))
     >>> sum(p.numel() for p in network.parameters())
     10000100000
     """
@@ -120,7 +119,8 @@ def build(make, weights=None, source=None, seed=0):
     weights : dict, optional
         Names of its parameters and buffers to tensors; all of them, no others.
         None: random, by the module's ``reset_parameters(seed)`` if it has one,
-        else by :func:`initialize`.
+        else by
+        :func:`~s3prl_sb.lobes.networks.initialization.initialize`.
     source : str, optional
         Where the weights come from, for errors.
     seed : int
@@ -137,7 +137,7 @@ def build(make, weights=None, source=None, seed=0):
 
     Example
     -------
-    >>> a, b = (build(lambda: nn.Linear(4, 2), seed=1) for _ in range(2))
+    >>> a, b = (build(lambda: torch.nn.Linear(4, 2), seed=1) for _ in range(2))
     >>> torch.equal(a.weight, b.weight)
     True
     """
@@ -156,42 +156,3 @@ def build(make, weights=None, source=None, seed=0):
         else:
             initialize(network, seed)
     return network
-
-
-def initialize(network, seed=0):
-    """Random weights, of a scale that keeps activations alive in deep networks.
-
-    Moves no global random generator. Norms start as the identity, biases at
-    zero, batch statistics as of standardized data.
-
-    Arguments
-    ---------
-    network : torch.nn.Module
-        Is changed.
-    seed : int
-        Of the weights.
-
-    Example
-    -------
-    >>> convolution = nn.Conv1d(1, 8, 4)
-    >>> initialize(convolution, seed=3)
-    >>> convolution.bias.abs().sum().item()
-    0.0
-    """
-    random = torch.Generator().manual_seed(seed)
-    norms = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
-    for module in network.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if isinstance(module, norms):
-                nn.init.constant_(parameter, float(name == "weight"))
-            elif isinstance(module, nn.PReLU):
-                nn.init.constant_(parameter, 0.25)
-            elif parameter.dim() < 2:
-                nn.init.zeros_(parameter)
-            elif isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(parameter, std=0.02, generator=random)
-            else:  # convolutions, recurrent layers, tables
-                std = math.sqrt(1 / max(1, parameter[0].numel()))
-                nn.init.normal_(parameter, std=std, generator=random)
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.reset_running_stats()

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.building import initialize
 from s3prl_sb.lobes.networks.attention import GatedRelativeAttention
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, Encoder
 from s3prl_sb.lobes.networks.front_end import ConvolutionalFrontEnd
+from s3prl_sb.lobes.networks.initialization import initialize
 
 CHOICES = {
     "conv_norm": ("group", "layer"),

@@ -19,9 +19,10 @@ from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
+from s3prl_sb.lobes.networks.byol_networks import N_MELS, mean_and_max
 from s3prl_sb.lobes.upstreams.base import Upstream
 
-SAMPLE_RATE, N_FFT, HOP, N_MELS = 16000, 1024, 160, 64
+SAMPLE_RATE, N_FFT, HOP = 16000, 1024, 160
 #: Mean and standard deviation of log mel energies, those of S3PRL.
 MEAN, STD = -5.4919195, 5.0389895
 #: Windows that run through a network together: bounds the memory.
@@ -67,31 +68,6 @@ class AudioNtt(nn.Module):
     def forward(self, x):
         """[windows, mels, frames] -> [windows, hidden_size]"""
         return mean_and_max(self.features(x[:, None]), self.fc)
-
-
-def mean_and_max(x, transform=None):
-    """One vector for each map: over time, the mean plus the maximum.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        [windows, channels, mels, frames].
-    transform : callable, optional
-        Of the [windows, frames, mels * channels] that are pooled.
-
-    Returns
-    -------
-    torch.Tensor
-        [windows, size].
-
-    Example
-    -------
-    >>> mean_and_max(torch.tensor([0.0, 1.0, 5.0]).view(1, 1, 1, 3)).tolist()
-    [[7.0]]
-    """
-    x = x.permute(0, 3, 2, 1).flatten(2)
-    x = x if transform is None else transform(x)
-    return x.mean(1) + x.amax(1)
 
 
 def log_mel(windows, win_length=N_FFT):

@@ -18,7 +18,7 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.networks.byol_s_networks import (
+from s3prl_sb.lobes.networks.byol_networks import (
     HEAD_SIZE,
     ChannelNorm,
     Cvt,

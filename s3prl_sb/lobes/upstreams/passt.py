@@ -22,11 +22,11 @@ import torchaudio.functional
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
     configured,
-    from_timm,
 )
 from s3prl_sb.lobes.upstreams.base import Upstream
 

@@ -12,7 +12,7 @@ import re
 
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.networks.vision_transformer import from_timm, joined_tokens
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
 from s3prl_sb.lobes.upstreams.ast import (
     Ast,
     require,

@@ -15,9 +15,34 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
-from s3prl_sb.lobes.upstreams.byol_a import N_MELS, mean_and_max
 
+N_MELS = 64  # of the spectrograms of BYOL-A and BYOL-S
 HEAD_SIZE = 64  # of CvT's attention
+
+
+def mean_and_max(x, transform=None):
+    """Pools each map over time: the mean plus the maximum.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [windows, channels, mels, frames].
+    transform : callable, optional
+        Map of [windows, frames, mels * channels] before the pooling.
+
+    Returns
+    -------
+    torch.Tensor
+        [windows, size].
+
+    Example
+    -------
+    >>> mean_and_max(torch.tensor([0.0, 1.0, 5.0]).view(1, 1, 1, 3)).tolist()
+    [[7.0]]
+    """
+    x = x.permute(0, 3, 2, 1).flatten(2)
+    x = x if transform is None else transform(x)
+    return x.mean(1) + x.amax(1)
 
 
 def _size(pixels, kernel, stride):
