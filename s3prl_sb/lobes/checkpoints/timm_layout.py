@@ -10,7 +10,7 @@ import torch
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 
-#: Size of a head in all models of timm's family that are published.
+#: Size of a head in all published models of timm's layout.
 HEAD_SIZE = 64
 #: timm's names of the weights, and ours. Applied from first to last.
 NAMES = {
@@ -27,20 +27,28 @@ NAMES = {
 
 
 def from_timm(weights, path):
-    """Weights of a Vision Transformer of timm under our names.
+    """Renames the weights of a Vision Transformer of timm.
 
     Arguments
     ---------
     weights : dict
-        Names to tensors, without what is not the Transformer's.
+        Names to tensors of the Transformer alone.
     path : pathlib.Path
-        Where they come from, for errors.
+        File of the weights, for errors.
 
     Returns
     -------
     sizes : dict
-        The entries of :class:`VisionTransformerConfig` that they tell.
+        The entries of
+        :class:`~s3prl_sb.lobes.networks.vision_transformer.VisionTransformerConfig`
+        that follow from the weights.
     weights : dict
+        Our names to tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If they are not of a Vision Transformer.
     """
     converted = {}
     for name, tensor in weights.items():
@@ -70,22 +78,22 @@ def from_timm(weights, path):
 
 
 def joined_tokens(weights, *names):
-    """Takes two tokens and their positions out of a checkpoint's weights.
+    """Removes two tokens and the positions from a checkpoint's weights.
 
     Arguments
     ---------
     weights : dict
-        Loses ``names``.
+        Weights, from which ``names`` are removed.
     names : str
-        Of the token of the class, that of the distillation, and the positions
+        Names of the class token, the distillation token, and the positions
         [1, 2 or more, size], those of the tokens first.
 
     Returns
     -------
     tokens : torch.Tensor
-        [2, size]: with their positions, which only they have.
+        Tokens plus their positions, [2, size].
     positions : torch.Tensor
-        The other ones, [patches, size].
+        Positions of the patches, [patches, size].
     """
     first, second, positions = (weights.pop(name)[0] for name in names)
     return torch.cat([first, second]) + positions[:2], positions[2:]

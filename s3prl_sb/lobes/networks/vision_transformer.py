@@ -1,4 +1,4 @@
-"""Vision Transformers over spectrograms: a Transformer of their patches.
+"""Vision Transformers over the patches of spectrograms.
 
 Papers: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021,
 https://arxiv.org/abs/2010.11929; Touvron et al., "Training data-efficient
@@ -25,26 +25,25 @@ class VisionTransformerConfig:
     Arguments
     ---------
     hidden_size, ffn_size, num_layers, num_heads : int
-        Of the Transformer.
+        Sizes of the Transformer.
     patch : list of int
         Mel bands and frames of a patch.
     patch_stride : list of int
         Bands and frames from one patch to the next.
     grid : list of int
-        For how many patches, over bands and over time, there are learned
-        positions.
+        Number of learned positions, over bands and over time.
     factorized : bool
         A position is the sum of one for the band and one for the time.
     num_classes : int
-        Of the classifier; 0: there is none.
+        Number of classes of the classifier; 0: no classifier.
     norm_eps : float
-        Added to the variance in layer norms, but for the classifier's.
+        Epsilon of the layer norms, except the classifier's.
     norm_first : bool
         Layer norm before attention and feed-forward, as in all papers.
     activation : str
-        Of the feed-forwards.
+        Activation of the feed-forwards.
     dropout, attention_dropout, activation_dropout : float
-        Active only in training mode; 0 in all papers.
+        Dropout probabilities, in training mode; 0 in all papers.
     """
 
     hidden_size: int = 768
@@ -65,14 +64,14 @@ class VisionTransformerConfig:
 
 
 def configured(kind, entries):
-    """A configuration, with a readable error for what it does not know.
+    """Builds a configuration, with a readable error for unknown entries.
 
     Arguments
     ---------
     kind : type
-        A dataclass.
+        Dataclass of the configuration.
     entries : dict
-        What differs from its defaults.
+        Entries that differ from its defaults.
 
     Returns
     -------
@@ -104,7 +103,7 @@ def configured(kind, entries):
 
 
 class VisionTransformer(nn.Module):
-    """Patches, their positions, two tokens, layers; maybe a classifier.
+    """Patches with positions, two tokens, layers, and an optional classifier.
 
     Arguments
     ---------
@@ -141,7 +140,7 @@ class VisionTransformer(nn.Module):
             self.head = nn.Linear(size, config.num_classes)
 
     def forward(self, x):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
@@ -165,7 +164,7 @@ class VisionTransformer(nn.Module):
             yield x.unflatten(0, (len(sizes), -1))
 
     def classify(self, x):
-        """What the classifier makes of the last hidden state.
+        """Applies the classifier to the last hidden state.
 
         Arguments
         ---------
@@ -183,27 +182,27 @@ class VisionTransformer(nn.Module):
         return self.head(self.head_norm(features)), features
 
     def grid(self, bands, frames):
-        """How many patches a spectrogram gives, over bands and over time."""
+        """Returns the number of patches of a spectrogram, over bands and over time."""
         sizes = zip((bands, frames), self.config.patch, self.config.patch_stride)
         return [(size - patch) // stride + 1 for size, patch, stride in sizes]
 
     def _positions(self, bands, times):
-        """[bands, times, hidden_size]."""
+        """Returns the positions, [bands, times, hidden_size]."""
         if self.config.factorized:
             return self.band_positions[:, None] + self.time_positions[:times]
         return fitted(self.positions, bands, times)
 
 
 def fitted(positions, bands, times):
-    """Positions for another number of patches.
+    """Fits positions to another number of patches.
 
     Arguments
     ---------
     positions : torch.Tensor
         [own bands, own times, size].
     bands, times : int
-        How many are needed: fewer are cut from the middle, for more they are
-        stretched by linear interpolation.
+        Numbers of patches. Fewer positions are cut from the middle, more are
+        interpolated linearly.
 
     Returns
     -------
