@@ -22,9 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.base import Upstream
@@ -32,7 +31,7 @@ from s3prl_sb.lobes.upstreams.features import from_s3prl
 
 #: S3PRL's names of the weights, and ours. Applied from first to last.
 NAMES = {
-    # Pre-LN networks list the norm of a sub-layer a second time.
+    # Pre-LN networks name the norm of a sub-layer differently.
     r"(\.layer\.\d+)(\.attention)?\.LayerNorm\.": r"\1\2.output.LayerNorm.",
     r"^input_representations\.spec_transform\.": "projection.",
     r"^input_representations\.LayerNorm\.": "norm.",
@@ -53,7 +52,7 @@ NAMES = {
 class Architecture:
     """The ``transformer`` block of a configuration, under S3PRL's names.
 
-    The defaults are the base model's.
+    The defaults are those of the base model.
     """
 
     hidden_size: int = 768
@@ -61,8 +60,8 @@ class Architecture:
     num_attention_heads: int = 12
     intermediate_size: int = 3072  #: of the feed-forwards
     hidden_act: str = "gelu"  #: or "relu", "swish"
-    hidden_dropout_prob: float = 0.1  #: active only in training mode
-    attention_probs_dropout_prob: float = 0.1  #: the same
+    hidden_dropout_prob: float = 0.1  #: in training mode
+    attention_probs_dropout_prob: float = 0.1  #: in training mode
     initializer_range: float = 0.02  #: standard deviation of random weights
     layer_norm_eps: float = 1e-12  #: added to the variance
     share_layer: bool = False  #: one layer, applied num_hidden_layers times
@@ -78,7 +77,7 @@ class Architecture:
 
     @property
     def layer(self):
-        """The same for an :class:`EncoderLayer`."""
+        """Configuration of an :class:`EncoderLayer`."""
         return TransformerConfig(
             hidden_size=self.hidden_size,
             ffn_size=self.intermediate_size,
@@ -92,14 +91,14 @@ class Architecture:
 
 
 class FeatureTransformer(nn.Module):
-    """The whole network: projection, positions, layers.
+    """Network of Mockingjay: projection, positions, layers.
 
     Arguments
     ---------
     config : Architecture
         Sizes and options.
     input_size : int
-        Of the features.
+        Size of the features.
 
     Example
     -------
@@ -121,10 +120,10 @@ class FeatureTransformer(nn.Module):
             nn.LayerNorm(size, config.layer_norm_eps)
             for _ in range(depth + 1 if config.pre_layer_norm else 0)
         )
-        self._table = None  # grows to the longest chunk met
+        self._table = None  # grows to the longest chunk
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch; no global generator moves."""
+        """Initializes the weights for training from scratch."""
         std, generator = self.config.initializer_range, torch.Generator("cpu")
         generator.manual_seed(seed)
         for module in self.modules():
@@ -135,18 +134,19 @@ class FeatureTransformer(nn.Module):
                 module.reset_parameters()
 
     def forward(self, x, sizes):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         x : torch.Tensor
-            Features [total_frames, input_size], chunk after chunk.
+            Features of all chunks, [total_frames, input_size].
         sizes : list of int
-            Frames of each chunk.
+            Number of frames of each chunk.
 
         Yields
         ------
-        torch.Tensor : each of the states [total_frames, hidden_size]
+        torch.Tensor
+            [total_frames, hidden_size].
         """
         x = self.norm(self.projection(x) + self._positions(sizes))
         x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
@@ -157,7 +157,7 @@ class FeatureTransformer(nn.Module):
         yield self.state_norms[-1](x) if pre else x
 
     def _positions(self, sizes):
-        """Sines at even, cosines at odd dimensions, from 0 in each chunk."""
+        """Returns sines in even, cosines in odd columns, from 0 in each chunk."""
         if self._table is None or len(self._table) < max(sizes):
             size = self.config.hidden_size
             pairs = torch.arange(size, dtype=torch.double) // 2
@@ -171,32 +171,33 @@ class FeatureTransformer(nn.Module):
 
 
 def read_mockingjay(path):
-    """Reads a checkpoint of S3PRL, of either layout.
+    """Reads a checkpoint of S3PRL, old or new.
 
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
     config : dict
         Its ``transformer``, ``audio`` and ``task`` blocks.
     weights : dict
-        Of :class:`FeatureTransformer`. The head of pre-training, ``SpecHead``,
-        has no part in the hidden states and is dropped.
+        Weights of :class:`FeatureTransformer`. The head of pre-training,
+        ``SpecHead``, is not used for hidden states and dropped.
 
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If it is not such a checkpoint.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
-    # Once the upstream's configuration was under 'Config', now the trainer's is.
+    # Old files have the upstream's configuration under 'Config', new ones the trainer's.
     for key in ("Config", "Upstream_Config"):
-        config = checkpoints.plain(states.get(key))
-        found = set(config) if isinstance(config, dict) else set()
-        if "Transformer" in states and found >= {"transformer", "audio", "task"}:
+        config = plain(states.get(key))
+        blocks = set(config) if isinstance(config, dict) else set()
+        if "Transformer" in states and blocks >= {"transformer", "audio", "task"}:
             transformer = config["transformer"]
             return config, _converted(states["Transformer"], transformer, path)
     raise CheckpointError(
@@ -207,7 +208,7 @@ def read_mockingjay(path):
 
 
 def _converted(weights, transformer, path):
-    """S3PRL's weights under our names, each once."""
+    """Converts S3PRL's weights to our names, each once."""
     converted = {}
     for name, tensor in weights.items():
         for pattern, ours in NAMES.items():
@@ -224,8 +225,8 @@ def _converted(weights, transformer, path):
 class Mockingjay(Upstream):
     """Mockingjay.
 
-    Its hidden states are the input of the first layer and the output of each:
-    ``num_layers`` is one more than the layers.
+    Its hidden states are the input of the first layer and the output of each layer:
+    ``num_layers`` is one more than the number of layers.
 
     Arguments
     ---------
@@ -233,18 +234,18 @@ class Mockingjay(Upstream):
         Checkpoint of S3PRL, or its address. It brings its own architecture
         and features. None: a random network of ``config``.
     config : dict, optional
-        What differs from the base model in the blocks ``transformer``,
-        ``audio`` and ``task``, under S3PRL's names; only without ``source``.
+        Entries of the blocks ``transformer``, ``audio`` and ``task`` that differ from
+        the base model, under S3PRL's names; only without ``source``.
     freeze, precision, adapter
-        As for every upstream.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
-    In S3PRL a frame whose features sum to exactly zero passes for padding, and
-    long audio is cut by the length of the padded batch. Here both go by the
-    true length of the utterance.
+    S3PRL treats a frame whose features sum to exactly zero as padding, and cuts long
+    audio by the length of the padded batch. Here the length of the utterance counts
+    for both.
 
     Example
     -------
@@ -287,7 +288,7 @@ class Mockingjay(Upstream):
         known = [key for key in self.base["transformer"] if key in given]
         architecture = Architecture(**{key: given[key] for key in known})
         self.features = from_s3prl(audio)
-        # Kaldi's input is taken as it is.
+        # Input of Kaldi's features is not rescaled.
         self.target_level = None if "kaldi" in audio else audio["target_level"]
         self.sequence_length = int(self.config["task"]["sequence_length"])
         self.network = build(
@@ -344,7 +345,7 @@ class Tera(Mockingjay):
 
 
 class AudioAlbert(Mockingjay):
-    """Audio ALBERT: :class:`Mockingjay` with one layer, applied time and again.
+    """Audio ALBERT: :class:`Mockingjay` with one layer, applied repeatedly.
 
     Example
     -------
@@ -361,7 +362,7 @@ class AudioAlbert(Mockingjay):
 
 
 def _merged(base, changes, where="config"):
-    """Nested dicts, the second over the first."""
+    """Merges nested dicts, the second over the first."""
     result = copy.deepcopy(base)  # the class keeps its own
     for key, value in changes.items():
         if key not in base and where in ("config", "config.transformer"):

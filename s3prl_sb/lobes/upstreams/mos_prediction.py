@@ -13,10 +13,9 @@ import re
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints import transformer_checkpoints
 from s3prl_sb.lobes.checkpoints.building import read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.upstreams import apc, mockingjay
 from s3prl_sb.lobes.upstreams.headed import INNER, Headed, complete
 
@@ -79,6 +78,7 @@ def read_mos(path):
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
@@ -93,10 +93,10 @@ def read_mos(path):
     CheckpointError
         If the file is of another kind, or its upstream is not known.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     try:
-        modelrc = checkpoints.plain(states["Config"])["downstream_expert"]["modelrc"]
+        modelrc = plain(states["Config"])["downstream_expert"]["modelrc"]
         config = {"projector_dim": modelrc["projector_dim"]}
         config["clipping"] = bool(modelrc.get("clipping", False))
         config["attention_pooling"] = bool(modelrc.get("attention_pooling", False))
@@ -170,7 +170,7 @@ class MosPrediction(Headed):
     freeze, precision
         As for every upstream, and of the inner one as well.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----

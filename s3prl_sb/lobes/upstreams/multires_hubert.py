@@ -13,10 +13,9 @@ import ast
 import dataclasses
 import re
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints import sample_rates
 from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_config,
@@ -40,10 +39,10 @@ RESAMPLERS = [
 class MultiresHubert(Upstream):
     """MR-HuBERT.
 
-    Its hidden states are, of each encoder in the order they run, the input of
-    every layer and the output: ``num_layers`` is the layers and the encoders
-    together. Those of coarser resolutions are repeated to the frame rate of
-    the finest; all are as long as the shortest.
+    Its hidden states are the input of every layer and the output of each encoder, in
+    the order they run: ``num_layers`` is the number of layers plus that of encoders.
+    Coarser resolutions are repeated to the frame rate of the finest, and all are cut
+    to the shortest.
 
     Arguments
     ---------
@@ -53,25 +52,21 @@ class MultiresHubert(Upstream):
     config : dict, optional
         Entries of :class:`MultiresConfig` that differ from the base model;
         only without ``source``.
-    freeze : bool
-        No training.
+    freeze, precision, adapter
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     freeze_front_end : bool
-        When fine-tuning, keep the convolutions over the waveform as they are.
-    precision : str
-        "fp32", "bf16" or "fp16".
-    adapter : dict, optional
-        Train only small adapters: ``{"kind": "lora", "rank": 8}``.
+        Freeze the convolutions over the waveform in fine-tuning.
     layerdrop : float
         Probability to skip a layer when fine-tuning.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
-    In a padded batch S3PRL lets the padding into the norms between the
-    encoders, and all hidden states there depend on it. Here every utterance
-    gets what it gets alone. Even ``resampling_kernel``, which no published
-    model has, and conformer layers are refused.
+    In S3PRL the norms between the encoders see the padding of a batch, and all hidden
+    states depend on it. Here every utterance gets the same as alone. An even
+    ``resampling_kernel``, which no published model has, and conformer layers are
+    refused.
 
     Example
     -------
@@ -144,30 +139,31 @@ def read_multires_hubert(path):
     Arguments
     ---------
     path : pathlib.Path
+        The file.
 
     Returns
     -------
     config : dict
         Entries of :class:`MultiresConfig`.
     weights : dict
-        Of :class:`MultiresTransformer`.
+        Weights of :class:`MultiresTransformer`.
 
     Raises
     ------
     CheckpointError
-        If the file is of another family, or of a variant that is not supported.
+        If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = checkpoints.read(path)
+    content = read(path)
     content = content if isinstance(content, dict) else {}
     if {"task_cfg", "model_cfg", "model_weight"} <= content.keys():
         task, model, weights = (
             content[key] for key in ("task_cfg", "model_cfg", "model_weight")
         )
     else:
-        cfg = checkpoints.plain(content.get("cfg"))
+        cfg = plain(content.get("cfg"))
         cfg = cfg if isinstance(cfg, dict) else {}
         task, model, weights = cfg.get("task"), cfg.get("model"), content.get("model")
-    task, model = checkpoints.plain(task), checkpoints.plain(model)
+    task, model = plain(task), plain(model)
     needed = {"encoder_embed_dim", "label_rate_ratios"}
     if not (isinstance(model, dict) and needed <= model.keys()):
         found = f", of a model with {sorted(map(str, model))[:8]}" if model else ""
@@ -182,11 +178,11 @@ def read_multires_hubert(path):
 
 
 def _config(task, model, path):
-    """Entries of a :class:`MultiresConfig`."""
+    """Returns the entries of a :class:`MultiresConfig`."""
     ratios = _numbers(model["label_rate_ratios"], path)
     layers = _numbers(model.get("override_encoder_layers") or [], path)
     count = len(ratios) // 2
-    # In fairseq the last of them is of the decoder that runs first.
+    # fairseq lists the layers of the decoders in reverse order.
     layers = layers[: count + 1] + layers[:count:-1]
     config = {
         **fairseq_config(task, model, path),
@@ -203,7 +199,7 @@ def _config(task, model, path):
 
 
 def _numbers(value, path):
-    """A list of integers, which fairseq may write as text."""
+    """Parses a list of integers, which fairseq may write as text."""
     try:
         value = ast.literal_eval(value) if isinstance(value, str) else value
         return [int(number) for number in value]
@@ -212,14 +208,14 @@ def _numbers(value, path):
 
 
 def _weights(weights, config):
-    """Our names for fairseq's."""
+    """Converts fairseq's weights to our names."""
     middle = len(config["ratios"])
     theirs = [
         *(f"encoders.{i}." for i in range(middle)),
         "middle_encoder.",
         *(f"decoders.{i}." for i in range(middle)),
     ]
-    parts, result = {}, {}  # the parts as if each were of a network of its own
+    parts, result = {}, {}  # each part as if it were a separate network
     for name, tensor in bare(weights).items():
         if TRAINING.match(name):
             continue

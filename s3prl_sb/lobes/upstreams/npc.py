@@ -1,4 +1,4 @@
-"""NPC: convolutions that see a frame's surroundings, but not the frame itself.
+"""NPC: convolutions over the context of a frame that mask the frame itself.
 
 Paper: Liu et al., "Non-Autoregressive Predictive Coding for Learning Speech
 Representations from Local Dependencies", Interspeech 2021,
@@ -39,18 +39,18 @@ NAMES = {
 
 
 class Block(nn.Module):
-    """A convolution over three frames and a linear layer.
+    """Convolution over three frames and linear layer.
 
     Arguments
     ---------
     input_size, size : int
-        Of the frames before and after it.
+        Sizes of the frames before and after it.
     dropout : float
-        In training mode.
+        Dropout probability, in training mode.
     residual : bool
         Add the input before the last activation.
     batch_norm : bool
-        After the convolution and after the linear layer.
+        Batch norm after the convolution and after the linear layer.
     activate : str
         "relu" or "tanh".
 
@@ -81,17 +81,16 @@ class Block(nn.Module):
 
 
 class MaskedConvolution(nn.Module):
-    """A convolution without the frames around the one that it predicts.
+    """Convolution without the frames around the one that it predicts.
 
-    Only what lies outside the mask has weights: two short kernels, before and
-    after it.
+    Only frames outside the mask have weights: two short kernels, before and after it.
 
     Arguments
     ---------
     size : int
-        Of the frames.
+        Size of the frames.
     kernel_size, mask_size : int
-        Frames that it spans, and how many in their middle it does not see;
+        Number of frames that it spans, and number of masked frames in the middle;
         both odd.
 
     Example
@@ -123,22 +122,22 @@ class MaskedConvolution(nn.Module):
 
 
 class ConvolutionalNetwork(nn.Module):
-    """The whole network.
+    """Network of NPC.
 
     Arguments
     ---------
     input_size : int
-        Of the features.
+        Size of the features.
     n_blocks, hidden_size : int
-        Number of :class:`Block`, and the size of all hidden states.
+        Number of blocks, and size of all hidden states.
     kernel_size, mask_size : int
-        Of the masked convolutions. Every block lets a frame see one more on
-        either side: the mask of the first is two frames longer than
-        ``mask_size``, that of the second two more, and so on.
+        Kernel and mask of the masked convolutions. As each block widens the
+        receptive field by one frame on either side, the i-th mask is 2 i frames
+        longer than ``mask_size``.
     dropout, residual, batch_norm, activate
-        Of the blocks; the first has no residual.
+        Options of the blocks; the first one has no residual.
     disable_cross_layer : bool
-        A masked convolution only after the last block.
+        Use a masked convolution after the last block only.
     dim_bottleneck : int, optional
         Size of a linear layer at the end.
     codebook_size, code_dim : list of int, optional
@@ -193,20 +192,20 @@ class ConvolutionalNetwork(nn.Module):
             self.quantizer = Quantizer(codebook_size, size, code_dim)
 
     def forward(self, x, frames):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         x : torch.Tensor
             Features [total_frames, input_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Yields
         ------
         torch.Tensor
-            [total_frames, hidden_size]: what each block gives, followed by its
-            masked convolution; at last the sum of the masked ones.
+            The output of each block, followed by its masked convolution; at last
+            the sum of the masked ones. [total_frames, hidden_size].
         """
         total = 0
         for i, block in enumerate(self.blocks):
@@ -222,8 +221,8 @@ class ConvolutionalNetwork(nn.Module):
 class Npc(OverKaldi):
     """NPC.
 
-    Its hidden states are what each block gives and what its masked convolution
-    makes of it, and at last the sum of the masked ones, before the quantization.
+    Its hidden states are the output of each block and of its masked convolution, and
+    at last the sum of the masked ones, before the quantization.
 
     Arguments
     ---------
@@ -236,16 +235,16 @@ class Npc(OverKaldi):
         :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`; only without
         ``source``.
     freeze, precision
-        As for every upstream.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
-    In S3PRL the frames at the end of an utterance see the padding of a batch,
-    which is not zero after the first block. Here they see zeros, as alone. And
-    when fine-tuning, batch norms keep the statistics of pre-training:
-    otherwise an utterance's features would depend on the rest of the batch.
+    In S3PRL the frames at the end of an utterance see the padding of a batch, which is
+    not zero after the first block. Here they see zeros. In fine-tuning, batch norms
+    keep the statistics of pre-training: otherwise an utterance's features would depend
+    on the rest of the batch.
 
     Example
     -------
@@ -296,25 +295,26 @@ def read_npc(path):
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
     config : dict
-        As of :class:`Npc`, complete.
+        All entries of the configuration of :class:`Npc`.
     weights : dict
-        Of :class:`ConvolutionalNetwork`.
+        Weights of :class:`ConvolutionalNetwork`.
 
     Raises
     ------
     CheckpointError
-        If the file is of another family.
+        If it is not such a checkpoint.
     """
     config, theirs = read_s3prl(path, "NPC", "blocks.", Npc.base)
     weights = {}
     for name, tensor in theirs.items():
         for pattern, ours in NAMES.items():
             name = re.sub(pattern, ours, name)
-        if re.search(r"^blocks\.\d+\.linear\.weight", name):  # kernels of one frame
+        if re.search(r"^blocks\.\d+\.linear\.weight", name):  # a convolution of one frame
             tensor = tensor.flatten(1)
         masked = re.match(r"^masked\.(\d+)\.before\.weight", name)
         if masked:
@@ -323,6 +323,6 @@ def read_npc(path):
             after = name.replace("before", "after")
             weights[after] = tensor[..., -taps:].contiguous()
             tensor = tensor[..., :taps].contiguous()
-        if not name.endswith(".conv_mask"):  # which the short kernels stand for
+        if not name.endswith(".conv_mask"):  # implied by the short kernels
             weights[name] = tensor
     return config, weights

@@ -21,10 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read, read_json
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.upstreams.base import Upstream
@@ -266,9 +265,9 @@ def read_pase(path, model_config=None):
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If it is not such a checkpoint.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     states = states.get("state_dict", states)
     needed = ("blocks.0.conv.low_hz_", "rnn.layers.0.linear.weight", "W.weight")
@@ -302,7 +301,7 @@ def read_pase(path, model_config=None):
 
 def _read_architecture(path, known):
     """The entries of a configuration of PASE that are not fixed."""
-    given = checkpoints.read_json(path)
+    given = read_json(path)
     unknown = [k for k in given if k not in known and FIXED.get(k) != given[k]]
     if unknown:
         raise CheckpointError(
@@ -332,9 +331,9 @@ class PasePlus(Upstream):
         PASE's JSON file of the architecture, or its address. Needed only if
         ``source`` has other strides than PASE+.
     freeze, precision
-        As for every upstream. The edges of the band-pass filters stay fp32.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`. The edges of the band-pass filters stay fp32.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----

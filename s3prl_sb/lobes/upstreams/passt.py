@@ -19,9 +19,8 @@ import torch.nn.functional as F
 import torchaudio.compliance.kaldi
 import torchaudio.functional
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
@@ -47,11 +46,12 @@ OWN = (
 
 
 def read_passt(path):
-    """Reads a checkpoint of the authors'.
+    """Reads a checkpoint of the authors.
 
     Arguments
     ---------
     path : pathlib.Path
+        The file.
 
     Returns
     -------
@@ -64,9 +64,9 @@ def read_passt(path):
     Raises
     ------
     CheckpointError
-        If it is of another kind.
+        If it is not such a checkpoint.
     """
-    weights = checkpoints.read(path)
+    weights = read(path)
     weights = weights if isinstance(weights, dict) else {}
     if not {*OWN, "head.1.weight"} <= weights.keys():
         raise CheckpointError(
@@ -127,9 +127,9 @@ class Passt(Upstream):
     window_secs, stride_secs : float
         Length of the windows, and from one to the next.
     freeze, precision, adapter
-        As for every upstream.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----

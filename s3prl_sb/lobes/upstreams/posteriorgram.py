@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.upstreams.headed import Headed, complete
 
 
@@ -80,6 +79,7 @@ def read_posteriorgram(path):
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
@@ -91,13 +91,13 @@ def read_posteriorgram(path):
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If it is not such a checkpoint.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     try:
-        modelrc = checkpoints.plain(states["Config"])["downstream_expert"]["modelrc"]
-        config = {"upstream": str(checkpoints.plain(states["Args"])["upstream"])}
+        modelrc = plain(states["Config"])["downstream_expert"]["modelrc"]
+        config = {"upstream": str(plain(states["Args"])["upstream"])}
         kind, weights = modelrc["select"], dict(states["Downstream"])
         options = dict(modelrc[kind])
     except (KeyError, TypeError, ValueError) as error:
@@ -139,7 +139,7 @@ class Posteriorgram(Headed):
     freeze, precision
         As for every upstream, and of the inner one as well.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----

@@ -34,9 +34,8 @@ from speechbrain.nnet.attention import RelPosEncXL
 from speechbrain.processing.features import InputNormalization
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.checkpoints.renaming import renamed
 from s3prl_sb.lobes.upstreams.base import Upstream
 
@@ -244,7 +243,7 @@ def read_recipe(path, network):
         raise CheckpointError(f"'{folder}' holds {held}, not {wanted}.")
     weights = {}
     for file, rules in network.files.items():
-        content = checkpoints.read(folder / file)
+        content = read(folder / file)
         if not isinstance(content, dict):
             raise CheckpointError(f"'{folder / file}' holds no weights.")
         content = {str(name): tensor for name, tensor in content.items()}
@@ -271,7 +270,7 @@ class SpeechBrainUpstream(Upstream):
     precision : str
         "fp32", "bf16" or "fp16". Features stay fp32.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
     """
 
     Sizes = Network = None  #: of a subclass

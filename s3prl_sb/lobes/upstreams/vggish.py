@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.upstreams.base import Upstream
 
 SAMPLE_RATE, WINDOW, HOP, N_FFT = 16000, 400, 160, 512
@@ -148,7 +147,7 @@ def read_vggish(path, pca=None):
     CheckpointError
         If a file is of another kind.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     parameters = states.get("pca")
     states = dict(states.get("vggish", states))
@@ -162,8 +161,8 @@ def read_vggish(path, pca=None):
         if pca is None:
             raise CheckpointError(f"'{path}' needs the file of the whitening: pca")
         path = fetch(pca)
-        parameters = checkpoints.read(path)
-    parameters = checkpoints.plain(parameters)  # published as arrays of NumPy
+        parameters = read(path)
+    parameters = plain(parameters)  # published as arrays of NumPy
     keys = ("pca_eigen_vectors", "pca_means")
     parameters = parameters if isinstance(parameters, dict) else {}
     if sorted(parameters) != list(keys):
@@ -211,9 +210,9 @@ class Vggish(Upstream):
         Whitened and quantized embeddings as published for AudioSet: whole
         numbers from 0 to 255. False: those of the network.
     freeze, precision
-        As for every upstream. The whitening is not trained.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`. The whitening is not trained.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----

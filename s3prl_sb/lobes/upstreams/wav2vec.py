@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints import sample_rates
 from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import conv_layers
 from s3prl_sb.lobes.upstreams.base import Upstream
@@ -224,9 +223,9 @@ class Wav2Vec(Upstream):
         of [channels, kernel size, stride] for the convolutions; only without
         ``source``.
     freeze, precision
-        As for every upstream.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
@@ -336,6 +335,7 @@ def read_wav2vec(path):
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
@@ -351,16 +351,16 @@ def read_wav2vec(path):
         If the file is of another family, or of a variant that is not
         supported.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     if "model_cfg" in states:
         keys = ("model_cfg", "task_cfg", "model_weight")
         model, task, weights = map(states.get, keys)
     else:
-        cfg = checkpoints.plain(states.get("cfg"))
+        cfg = plain(states.get("cfg"))
         cfg = cfg if isinstance(cfg, dict) else {"model": states.get("args")}
         model, task, weights = cfg.get("model"), cfg.get("task"), states.get("model")
-    model, task = checkpoints.plain(model), checkpoints.plain(task)
+    model, task = plain(model), plain(task)
     lists = ("conv_feature_layers", "conv_aggregator_layers")
     if not isinstance(weights, dict) or not isinstance(model, dict):
         found = ", ".join(sorted(map(str, states))[:12]) or "no names"

@@ -67,7 +67,7 @@ class Wav2Vec2(Upstream):
         "fra": the file ``adapter.fra.safetensors`` or ``.bin`` in it. None: those
         among the weights, if there are some.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
