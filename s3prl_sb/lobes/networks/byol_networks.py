@@ -1,23 +1,61 @@
-"""Networks of BYOL-S (CvT and ResNet-ish), and the pooling they share with BYOL-A.
-
-Both take a log mel spectrogram as an image and return one vector: the mean plus the
-maximum over time. Papers: Wu et al., "CvT: Introducing
-Convolutions to Vision Transformers", ICCV 2021,
-https://arxiv.org/abs/2103.15808; Hershey et al., "CNN Architectures for
-Large-Scale Audio Classification", ICASSP 2017, https://arxiv.org/abs/1609.09430.
+"""Network of BYOL-A, and the log mel windows that BYOL-A and BYOL-S share.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
+
 import torch
-import torch.nn.functional as F
+import torchaudio.functional
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
 
-N_MELS = 64  # of the spectrograms of BYOL-A and BYOL-S
-HEAD_SIZE = 64  # of CvT's attention
+SAMPLE_RATE, N_FFT, HOP, N_MELS = 16000, 1024, 160, 64
+#: Maximum number of windows that run through a network together.
+TOGETHER = 128
+
+
+class AudioNtt(nn.Module):
+    """Network of BYOL-A, one vector for each window.
+
+    Arguments
+    ---------
+    channels : int
+        Channels of the three convolutions.
+    hidden_size : int
+        Size of the vectors.
+
+    Example
+    -------
+    >>> AudioNtt(channels=8, hidden_size=32)(torch.randn(5, 64, 101)).shape
+    torch.Size([5, 32])
+    """
+
+    def __init__(self, channels=64, hidden_size=2048):
+        super().__init__()
+        layers = []
+        for inputs in (1, channels, channels):
+            layers += [
+                nn.Conv2d(inputs, channels, 3, padding=1),
+                FixedBatchNorm2d(channels),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Sequential(
+            nn.Linear(channels * (N_MELS // 8), hidden_size),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(hidden_size, hidden_size),
+            nn.ReLU(),
+        )
+        self.output_size = hidden_size
+
+    def forward(self, x):
+        """[windows, mels, frames] -> [windows, hidden_size]"""
+        return mean_and_max(self.features(x[:, None]), self.fc)
 
 
 def mean_and_max(x, transform=None):
@@ -28,7 +66,7 @@ def mean_and_max(x, transform=None):
     x : torch.Tensor
         [windows, channels, mels, frames].
     transform : callable, optional
-        Map of [windows, frames, mels * channels] before the pooling.
+        Maps the frames, [windows, frames, mels * channels], before the pooling.
 
     Returns
     -------
@@ -45,160 +83,72 @@ def mean_and_max(x, transform=None):
     return x.mean(1) + x.amax(1)
 
 
-def _size(pixels, kernel, stride):
-    """Returns the output size of a convolution with padding kernel // 2."""
-    return 1 + (pixels + 2 * (kernel // 2) - kernel) // stride
+def log_mel(windows, win_length=N_FFT):
+    """Computes the log mel energies of each window separately.
+
+    Arguments
+    ---------
+    windows : torch.Tensor
+        [..., samples].
+    win_length : int
+        Length of the Hann window, in samples.
+
+    Returns
+    -------
+    torch.Tensor
+        [..., mels, frames], fp32.
+
+    Example
+    -------
+    >>> log_mel(torch.zeros(2, 3, 16000)).shape
+    torch.Size([2, 3, 64, 101])
+    """
+    with torch.autocast(windows.device.type, enabled=False):
+        x = windows.float().flatten(0, -2)
+        hann = _hann(win_length, x.device)
+        x = torch.stft(x, N_FFT, HOP, win_length, hann, return_complex=True)
+        x = _mel_bands(x.device) @ x.abs().pow(2)
+        x = (x + torch.finfo(x.dtype).eps).log()
+    return x.unflatten(0, windows.shape[:-1])
 
 
-class ChannelNorm(nn.Module):
-    """Layer norm over the channels of an image; epsilon is added to the deviation."""
-
-    def __init__(self, channels, eps=1e-5):
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.empty(channels))
-        self.bias = nn.Parameter(torch.empty(channels))
-        self.reset_parameters()
-
-    def reset_parameters(self):
-        """Initializes the norm as the identity."""
-        nn.init.ones_(self.weight)
-        nn.init.zeros_(self.bias)
-
-    def forward(self, x):
-        variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-        # The root of zero, where all channels are equal, has an infinite gradient.
-        x = (x - mean) / (variance.clamp_min(1e-12).sqrt() + self.eps)
-        return x * self.weight[:, None, None] + self.bias[:, None, None]
-
-
-class ConvolutionalProjection(nn.Sequential):
-    """Depthwise convolution, batch norm, and a linear map."""
-
-    def __init__(self, inputs, outputs, stride=1):
-        super().__init__(
-            nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
-            FixedBatchNorm2d(inputs),
-            nn.Conv2d(inputs, outputs, 1, bias=False),
+def check_sizes(window, stride):
+    """Raises ValueError for windows that are too short for a spectrum."""
+    if window <= N_FFT // 2 or stride < 1:
+        raise ValueError(
+            f"windows of {window} samples every {stride}: a window must have "
+            f"{N_FFT // 2 + 1} samples or more, and the step one"
         )
 
 
-class CvtLayer(nn.Module):
-    """Self-attention with keys and values at half the resolution, and feed-forward."""
-
-    def __init__(self, channels, heads, expansion):
-        super().__init__()
-        size = heads * HEAD_SIZE
-        self.attention_norm = ChannelNorm(channels)
-        self.query = ConvolutionalProjection(channels, size)
-        self.key_value = ConvolutionalProjection(channels, 2 * size, stride=2)
-        self.output = nn.Conv2d(size, channels, 1)
-        self.ffn_norm = ChannelNorm(channels)
-        self.expand = nn.Conv2d(channels, channels * expansion, 1)
-        self.contract = nn.Conv2d(channels * expansion, channels, 1)
-
-    def forward(self, x):
-        y = self.attention_norm(x)
-        query, (key, value) = self.query(y), self.key_value(y).chunk(2, 1)
-        qkv = (t.unflatten(1, (-1, HEAD_SIZE)).flatten(3) for t in (query, key, value))
-        y = F.scaled_dot_product_attention(*(t.transpose(2, 3) for t in qkv))
-        y = y.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
-        x = x + self.output(y)
-        return x + self.contract(F.gelu(self.expand(self.ffn_norm(x))))
-
-
-class Cvt(nn.Module):
-    """Convolutional vision transformer.
+def in_parts(network, windows):
+    """Runs a network over many windows, :data:`TOGETHER` at a time.
 
     Arguments
     ---------
-    channels, depths, heads : list of int
-        Size, number of layers, and number of attention heads of each stage.
-    expansion : int
-        Ratio of the feed-forward's size to that of the stage.
+    network : callable
+        [windows, …] -> [windows, size].
+    windows : torch.Tensor
+        [batch, windows, …].
 
-    Example
+    Returns
     -------
-    >>> network = Cvt(channels=[4, 8], depths=[1, 1], heads=[1, 1])
-    >>> network(torch.randn(5, 64, 101)).shape
-    torch.Size([5, 64])
+    torch.Tensor
+        [batch, windows, size].
     """
-
-    def __init__(
-        self, channels=(64, 256, 512), depths=(1, 1, 1), heads=(1, 3, 6), expansion=4
-    ):
-        super().__init__()
-        stages, mels = [], N_MELS
-        for i, (inputs, size, depth, n) in enumerate(
-            zip([1, *channels], channels, depths, heads)
-        ):
-            kernel, stride = (3, 2) if i else (7, 4)
-            embedding = nn.Conv2d(inputs, size, kernel, stride, kernel // 2)
-            layers = [CvtLayer(size, n, expansion) for _ in range(depth)]
-            stages.append(nn.Sequential(embedding, ChannelNorm(size), *layers))
-            mels = _size(mels, kernel, stride)
-        self.stages = nn.Sequential(*stages)
-        self.output_size = mels * channels[-1]
-
-    def forward(self, x):
-        """[windows, mels, frames] -> [windows, output_size]"""
-        return mean_and_max(self.stages(x[:, None]))
+    parts = windows.flatten(0, 1).split(TOGETHER)
+    return torch.cat([network(part) for part in parts]).unflatten(0, windows.shape[:2])
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions with a shortcut, which is projected if sizes differ."""
-
-    def __init__(self, inputs, outputs, stride=1):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = FixedBatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = FixedBatchNorm2d(outputs)
-        self.downsample = nn.Sequential()
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False),
-                FixedBatchNorm2d(outputs),
-            )
-
-    def forward(self, x):
-        y = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(y)) + self.downsample(x)).relu()
+# No buffers, because these stay fp32 when the module is cast.
+@functools.lru_cache(maxsize=16)
+def _hann(size, device):
+    return torch.hann_window(size, device=device)
 
 
-class ResNetish(nn.Module):
-    """ResNet for spectrograms: the first convolution has stride 1.
-
-    Arguments
-    ---------
-    channels, depths : list of int
-        Size and number of blocks of each stage. All but the first halve the
-        resolution.
-
-    Example
-    -------
-    >>> network = ResNetish(channels=[4, 8], depths=[1, 2])
-    >>> network(torch.randn(5, 64, 101)).shape
-    torch.Size([5, 128])
-    """
-
-    def __init__(self, channels=(64, 128, 256, 512), depths=(3, 4, 6, 3)):
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, channels[0], 7, padding=3, bias=False)
-        self.bn1 = FixedBatchNorm2d(channels[0])
-        stages, mels = [], _size(N_MELS, 3, 2)
-        for i, (inputs, size, depth) in enumerate(
-            zip([channels[0], *channels], channels, depths)
-        ):
-            stride = 2 if i else 1
-            blocks = [ResidualBlock(inputs, size, stride)]
-            blocks += [ResidualBlock(size, size) for _ in range(depth - 1)]
-            stages.append(nn.Sequential(*blocks))
-            mels = _size(mels, 3, stride)
-        self.stages = nn.Sequential(*stages)
-        self.output_size = mels * channels[-1]
-
-    def forward(self, x):
-        """[windows, mels, frames] -> [windows, output_size]"""
-        x = self.bn1(self.conv1(x[:, None])).relu()
-        return mean_and_max(self.stages(F.max_pool2d(x, 3, 2, 1)))
+@functools.lru_cache(maxsize=16)
+def _mel_bands(device):
+    bands = torchaudio.functional.melscale_fbanks(
+        N_FFT // 2 + 1, 60.0, 7800.0, N_MELS, SAMPLE_RATE
+    )
+    return bands.T.contiguous().to(device)

@@ -1,4 +1,4 @@
-"""Random weights of networks.
+"""Random weights that depend on a seed alone.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,15 +11,15 @@ from torch import nn
 
 
 def initialize(network, seed=0):
-    """Fills a network with random weights that keep activations alive in deep ones.
+    """Sets random weights, of a scale that keeps activations alive in deep networks.
 
-    Leaves the global random generator alone. Norms start as the identity, biases
-    at zero, batch statistics as those of standardized data.
+    Uses no global random generator. Norms start as the identity, biases at
+    zero, batch statistics at mean 0 and variance 1.
 
     Arguments
     ---------
     network : torch.nn.Module
-        Network, changed in place.
+        Network to change.
     seed : int
         Seed of the weights.
 

@@ -200,7 +200,8 @@ class SpeechTransformer(nn.Module):
         wavs : list of torch.Tensor
             Waveforms [samples_i], none shorter than a frame.
         selection, window
-            See :class:`Encoder`.
+            See :class:`Encoder`. "projected": the input of the encoder without
+            positions, then the output of every layer.
 
         Yields
         ------
@@ -208,6 +209,9 @@ class SpeechTransformer(nn.Module):
             [total_frames, hidden_size].
         """
         x, frames = self.front(wavs)
+        if selection == "projected":
+            yield x
+            selection = "outputs"
         yield from self.encoder(x, frames, selection, window)
 
     def front(self, wavs):

@@ -23,7 +23,7 @@ from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_weights,
 )
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
 #: Sub-network of each supernet: hidden size, feed-forward size, heads.
 SUBNETS = {"small": (384, 1536, 6), "base": (640, 2560, 10)}
@@ -185,7 +185,7 @@ def cut(weights, supernet, config):
     return result
 
 
-class LightHubert(Distilled):
+class LightHubert(TransformerUpstream):
     """LightHuBERT.
 
     Its hidden states are the projected features and the outputs of the layers.
@@ -198,9 +198,8 @@ class LightHubert(Distilled):
     config : dict, optional
         Entries of :class:`TransformerConfig` that differ from the small model;
         only without ``source``.
-    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds,
-    overlap_seconds, seed
-        See :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.wav2vec2.TransformerUpstream`.
 
     Note
     ----
@@ -220,7 +219,7 @@ class LightHubert(Distilled):
     (3, torch.Size([2, 50, 32]))
     """
 
-    base = {
+    defaults = {
         "hidden_size": 384,
         "ffn_size": 1536,
         "num_heads": 6,
@@ -228,5 +227,5 @@ class LightHubert(Distilled):
         "normalize_wav": True,
         "input_dropout": 0.0,
     }
-
-    reader = staticmethod(read_supernet)
+    selection = "projected"
+    read = staticmethod(read_supernet)

@@ -105,7 +105,7 @@ class FrontEnd(nn.Module):
         return samples
 
     @property
-    def receptive_field(self):
+    def min_samples(self):
         """Samples that one frame sees, the shortest input."""
         samples = 1
         for kernel, stride in reversed(self.sizes):
@@ -277,7 +277,7 @@ class Wav2Vec(Upstream):
     @property
     def min_samples(self):
         """Length of the shortest audio that needs no padding, in samples."""
-        return self.front_end.receptive_field
+        return self.front_end.min_samples
 
     def frames(self, samples):
         """The exact number of frames of an utterance of ``samples`` samples."""
