@@ -17,12 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
-from s3prl_sb.lobes.networks.vision_transformer import configured
-from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Weights that only pre-training uses, and the table of sines, which is computed.
 TRAINING = re.compile(
@@ -106,6 +104,11 @@ class MaeAstConfig:
     def __post_init__(self):
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of: {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_heads "
+                f"{self.num_heads}"
+            )
 
 
 class MaeAstEncoder(nn.Module):
@@ -238,7 +241,7 @@ def read_mae_ast(path):
     return config, converted
 
 
-class MaeAst(Upstream):
+class MaeAst(PretrainedUpstream):
     """MAE-AST.
 
     Its hidden states are the outputs of the encoder's layers. A frame is all patches
@@ -253,10 +256,8 @@ class MaeAst(Upstream):
     config : dict, optional
         Entries of :class:`MaeAstConfig` that differ from the model of patches;
         only without ``source``.
-    freeze, precision, adapter
-        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
-    seed : int
-        Seed of the random weights.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
@@ -273,59 +274,51 @@ class MaeAst(Upstream):
     (2, torch.Size([2, 6, 256]))
     """
 
+    Config = MaeAstConfig
     packed = True
+    unknown_entry = "Unknown config"
+    read = staticmethod(read_mae_ast)
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
-    ):
-        super().__init__(freeze, precision, adapter)
-        config, weights = config or {}, None
-        if source is not None:
-            config, weights = read_source(source, read_mae_ast)
-        config = configured(MaeAstConfig, config)
-        self.config = dataclasses.asdict(config)
-        self.network = build(lambda: MaeAstEncoder(config), weights, source, seed)
-        bands = config.num_mel_bins
-        self.features = KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
-        (self.wide, high), (self.step, step) = config.patch, config.patch_stride
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        (self.wide, high), (self.step, step) = (
+            self.config.patch,
+            self.config.patch_stride,
+        )
         self.stride = self.features.stride * self.step
-        self.num_layers = config.num_layers
-        self.vertical = 1 + (bands - high) // step  # patches at one time
-        self.output_size = self.vertical * config.hidden_size
+        self.num_layers = self.config.num_layers
+        # number of patches at one time
+        self.vertical = 1 + (self.config.num_mel_bins - high) // step
+        self.output_size = self.vertical * self.config.hidden_size
+
+    def make_features(self):
+        """Returns the Kaldi features."""
+        bands = self.config.num_mel_bins
+        return KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
+
+    def make_network(self):
+        """Returns the encoder."""
+        return MaeAstEncoder(self.config)
 
     @property
     def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
+        """See :attr:`Upstream.min_samples`."""
         return self.features.window + (self.wide - 1) * self.features.stride
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         frames = self.features.frames(max(samples, self.min_samples))
         return 1 + (frames - self.wide) // self.step
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
     def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        patches = [self._patches(wav) for wav in wavs]
-        counts = [len(part) for part in patches]
-        x = torch.cat(patches).to(self.network.layers[0].ffn_norm.weight.dtype)
-        for state in self.network(x, counts):
+        """See :meth:`Upstream.encode_packed`."""
+        for state in super().encode_packed(wavs):
             yield state.unflatten(0, (-1, self.vertical)).flatten(1)
 
-    def _patches(self, wav):
-        """[samples] -> [patches, values], ordered by time, then by band."""
-        config = self.network.config
-        x = self.features.encode(wav[None])[0][0] - config.mean
+    def input_features(self, wav):
+        """Returns the patches, [patches, values], ordered by time, then by band."""
+        config = self.config
+        x = super().input_features(wav) - config.mean
         x = x / math.sqrt(config.variance + EPSILON) * 0.5
         for dim, (size, step) in enumerate(zip(config.patch, config.patch_stride)):
             x = x.unfold(dim, size, step)

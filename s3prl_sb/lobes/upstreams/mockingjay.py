@@ -22,12 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.features import from_s3prl
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: S3PRL's names of the weights, and ours. Applied from first to last.
 NAMES = {
@@ -193,7 +192,7 @@ def read_mockingjay(path):
     """
     states = read(path)
     states = states if isinstance(states, dict) else {}
-    # Old files have the upstream's configuration under 'Config', new ones the trainer's.
+    # New files have the trainer's configuration under 'Config'.
     for key in ("Config", "Upstream_Config"):
         config = plain(states.get(key))
         blocks = set(config) if isinstance(config, dict) else set()
@@ -222,7 +221,7 @@ def _converted(weights, transformer, path):
     return converted
 
 
-class Mockingjay(Upstream):
+class Mockingjay(PretrainedUpstream):
     """Mockingjay.
 
     Its hidden states are the input of the first layer and the output of each layer:
@@ -236,10 +235,8 @@ class Mockingjay(Upstream):
     config : dict, optional
         Entries of the blocks ``transformer``, ``audio`` and ``task`` that differ from
         the base model, under S3PRL's names; only without ``source``.
-    freeze, precision, adapter
-        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
-    seed : int
-        Seed of the random weights.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
@@ -256,8 +253,9 @@ class Mockingjay(Upstream):
     """
 
     packed = True
-    #: What ``config`` changes.
-    base = {
+    read = staticmethod(read_mockingjay)
+    #: all blocks of the base model
+    defaults = {
         "transformer": dataclasses.asdict(Architecture()),
         "audio": {
             "target_level": -25,
@@ -270,67 +268,52 @@ class Mockingjay(Upstream):
         "task": {"sequence_length": 1500},
     }
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
-    ):
-        super().__init__(freeze, precision, adapter)
-        if source is None:
-            self.config, weights = _merged(self.base, config or {}), None
-        else:
-            self.config, weights = read_source(source, read_mockingjay)
-        audio, given = self.config["audio"], self.config["transformer"]
-        known = [key for key in self.base["transformer"] if key in given]
-        architecture = Architecture(**{key: given[key] for key in known})
-        self.features = from_s3prl(audio)
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        audio = self.config["audio"]
         # Input of Kaldi's features is not rescaled.
         self.target_level = None if "kaldi" in audio else audio["target_level"]
         self.sequence_length = int(self.config["task"]["sequence_length"])
-        self.network = build(
-            lambda: FeatureTransformer(architecture, self.features.output_size),
-            weights,
-            source,
-            seed,
-        )
-        self.stride = self.features.stride
-        self.output_size = architecture.hidden_size
-        self.num_layers = architecture.num_hidden_layers + 1
+        self.output_size = self.network.config.hidden_size
+        self.num_layers = self.network.config.num_hidden_layers + 1
 
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return self.features.min_samples
+    def load_source(self, source, config):
+        """Returns all blocks of the configuration, and the weights (None: random)."""
+        if source is None:
+            return _merged(self.defaults, config), None
+        return self.read_source(source)
 
-    def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return self.features.frames(samples)
+    def make_config(self, entries):
+        """Returns the blocks, which may have entries that are not used here."""
+        return entries
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
+    def make_features(self):
+        """Returns the features of the ``audio`` block."""
+        return from_s3prl(self.config["audio"])
+
+    def make_network(self):
+        """Returns the Transformer."""
+        block = self.config["transformer"]
+        names = [key for key in self.defaults["transformer"] if key in block]
+        architecture = Architecture(**{name: block[name] for name in names})
+        return FeatureTransformer(architecture, self.features.output_size)
 
     def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        """See :meth:`Upstream.encode_packed`."""
         chunks = []
         for wav in wavs:
-            x = self._features(wav)
+            x = self.input_features(wav)
             longest = self.sequence_length if self.sequence_length > 0 else len(x)
             chunks += x.chunk(math.ceil(len(x) / longest))
         x = torch.cat(chunks).to(self.network.projection.weight.dtype)
         return self.network(x, [len(chunk) for chunk in chunks])
 
-    def _features(self, wav):
-        """[samples] -> [frames, features], at the level of pre-training."""
+    def input_features(self, wav):
+        """Returns the features of one waveform at the level of pre-training."""
         if self.target_level is not None:
             rms = wav.pow(2).mean().sqrt()
             wav = wav * (10 ** (self.target_level / 20) / (rms + 1e-10))
-        return self.features.encode(wav[None])[0][0]
+        return super().input_features(wav)
 
 
 class Tera(Mockingjay):
@@ -355,18 +338,19 @@ class AudioAlbert(Mockingjay):
     (4, 1)
     """
 
-    base = {
-        **Mockingjay.base,
+    defaults = {
+        **Mockingjay.defaults,
         "transformer": dataclasses.asdict(Architecture(share_layer=True)),
     }
 
 
-def _merged(base, changes, where="config"):
+def _merged(defaults, changes, where="config"):
     """Merges nested dicts, the second over the first."""
-    result = copy.deepcopy(base)  # the class keeps its own
+    result = copy.deepcopy(defaults)  # those of the class must not change
     for key, value in changes.items():
-        if key not in base and where in ("config", "config.transformer"):
-            raise ValueError(f"Unknown {where}.{key}. Known: {', '.join(base)}")
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        result[key] = _merged(base[key], value, f"{where}.{key}") if nested else value
+        if key not in defaults and where in ("config", "config.transformer"):
+            raise ValueError(f"Unknown {where}.{key}. Known: {', '.join(defaults)}")
+        block = defaults.get(key)
+        nested = isinstance(value, dict) and isinstance(block, dict)
+        result[key] = _merged(block, value, f"{where}.{key}") if nested else value
     return result

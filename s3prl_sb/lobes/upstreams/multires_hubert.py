@@ -10,11 +10,9 @@ Authors
 """
 
 import ast
-import dataclasses
 import re
 
 from s3prl_sb.lobes.checkpoints import sample_rates
-from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
@@ -25,7 +23,7 @@ from s3prl_sb.lobes.networks.multires_transformer import (
     MultiresConfig,
     MultiresTransformer,
 )
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Weights that only pre-training uses.
 TRAINING = re.compile(r"(mask_emb$|final_projs\.|label_embs_concat\.|target_glus\.)")
@@ -34,103 +32,6 @@ RESAMPLERS = [
     (r"\.(down|up)sample_conv\.0\.", r".\1.convolution."),
     (r"\.(down|up)sample_conv\.2\.", r".\1.norm."),
 ]
-
-
-class MultiresHubert(Upstream):
-    """MR-HuBERT.
-
-    Its hidden states are the input of every layer and the output of each encoder, in
-    the order they run: ``num_layers`` is the number of layers plus that of encoders.
-    Coarser resolutions are repeated to the frame rate of the finest, and all are cut
-    to the shortest.
-
-    Arguments
-    ---------
-    source : str, optional
-        Checkpoint in S3PRL's or fairseq's format, or its address. It brings
-        its own architecture. None: a random network of ``config``.
-    config : dict, optional
-        Entries of :class:`MultiresConfig` that differ from the base model;
-        only without ``source``.
-    freeze, precision, adapter
-        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
-    freeze_front_end : bool
-        Freeze the convolutions over the waveform in fine-tuning.
-    layerdrop : float
-        Probability to skip a layer when fine-tuning.
-    seed : int
-        Seed of the random weights.
-
-    Note
-    ----
-    In S3PRL the norms between the encoders see the padding of a batch, and all hidden
-    states depend on it. Here every utterance gets the same as alone. An even
-    ``resampling_kernel``, which no published model has, and conformer layers are
-    refused.
-
-    Example
-    -------
-    >>> import torch
-    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": [1, 2, 1],
-    ...     "num_heads": 4, "conv_layers": [[16, 10, 5], [16, 8, 64]]}
-    >>> upstream = MultiresHubert(config=tiny)
-    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
-    >>> len(hidden_states), hidden_states[0].shape
-    (7, torch.Size([2, 50, 32]))
-    """
-
-    packed = True
-
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        freeze_front_end=True,
-        precision="fp32",
-        adapter=None,
-        layerdrop=0.0,
-        seed=0,
-    ):
-        super().__init__(freeze, precision, adapter)
-        config, weights = config or {}, None
-        if source is not None:
-            config, weights = read_source(source, read_multires_hubert)
-        known = [field.name for field in dataclasses.fields(MultiresConfig)]
-        if unknown := [str(name) for name in config if name not in known]:
-            raise ValueError(
-                f"Unknown entry of config: {', '.join(unknown)}. "
-                f"Known: {', '.join(known)}"
-            )
-        self.config = MultiresConfig(**{**config, "layerdrop": layerdrop})
-        self.sample_rate = sample_rates.agreed(None, self.config.sample_rate, source)
-        self.network = build(
-            lambda: MultiresTransformer(self.config), weights, source, seed
-        )
-        if freeze_front_end:
-            self.network.front_end.requires_grad_(False)
-        self.output_size = self.config.hidden_size
-        self.num_layers = sum(self.config.num_layers) + len(self.config.num_layers)
-        self.stride = self.network.front_end.stride // self.network.repeats[0]
-
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return self.network.front_end.min_samples
-
-    def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        samples = max(samples, self.min_samples)
-        return self.network.frames(self.network.front_end.frames(samples))
-
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
-    def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        return self.network(wavs)
 
 
 def read_multires_hubert(path):
@@ -232,3 +133,78 @@ def _weights(weights, config):
             later = f"later_encoders.{i - 1}." if i else "encoder."
             result[re.sub(r"^encoder\.", later, name)] = tensor
     return result
+
+
+class MultiresHubert(PretrainedUpstream):
+    """MR-HuBERT.
+
+    Its hidden states are the input of every layer and the output of each encoder, in
+    the order they run: ``num_layers`` is the number of layers plus that of encoders.
+    Coarser resolutions are repeated to the frame rate of the finest, and all are cut
+    to the shortest.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint in S3PRL's or fairseq's format, or its address. It brings
+        its own architecture. None: a random network of ``config``.
+    config : dict, optional
+        Entries of :class:`MultiresConfig` that differ from the base model;
+        only without ``source``.
+    freeze_front_end : bool
+        Freeze the convolutions over the waveform in fine-tuning.
+    layerdrop : float
+        Probability to skip a layer when fine-tuning.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
+
+    Note
+    ----
+    In S3PRL the norms between the encoders see the padding of a batch, and all hidden
+    states depend on it. Here every utterance gets the same as alone. An even
+    ``resampling_kernel``, which no published model has, and conformer layers are
+    refused.
+
+    Example
+    -------
+    >>> import torch
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": [1, 2, 1],
+    ...     "num_heads": 4, "conv_layers": [[16, 10, 5], [16, 8, 64]]}
+    >>> upstream = MultiresHubert(config=tiny)
+    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (7, torch.Size([2, 50, 32]))
+    """
+
+    Config = MultiresConfig
+    packed = True
+    read = staticmethod(read_multires_hubert)
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        freeze_front_end=True,
+        layerdrop=0.0,
+        **options,
+    ):
+        self.layerdrop = layerdrop
+        super().__init__(source, config, **options)
+        self.sample_rate = sample_rates.agreed(None, self.config.sample_rate, source)
+        if freeze_front_end:
+            self.network.front_end.requires_grad_(False)
+        self.output_size = self.config.hidden_size
+        self.num_layers = sum(self.config.num_layers) + len(self.config.num_layers)
+        self.stride = self.network.front_end.stride // self.network.repeats[0]
+
+    def make_config(self, entries):
+        """Returns the configuration, with the probability to skip layers."""
+        return super().make_config({**entries, "layerdrop": self.layerdrop})
+
+    def make_network(self):
+        """Returns the encoders."""
+        return MultiresTransformer(self.config)
+
+    def frames(self, samples):
+        """See :meth:`Upstream.frames`."""
+        return self.network.frames(super().frames(samples))
