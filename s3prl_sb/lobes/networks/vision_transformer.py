@@ -62,6 +62,13 @@ class VisionTransformerConfig:
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
 
+    def __post_init__(self):
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_heads "
+                f"{self.num_heads}"
+            )
+
 
 def configured(kind, entries):
     """Builds a configuration, with a readable error for unknown entries.
