@@ -101,8 +101,8 @@ class Ssast(Ast):
     (2, torch.Size([2, 25, 384]))
     """
 
-    reader = staticmethod(read_ssast)
-    base = {"grid": [8, 64], "num_classes": 0}
+    defaults = {"grid": [8, 64], "num_classes": 0}
+    read = staticmethod(read_ssast)
 
     def __init__(
         self,

@@ -347,7 +347,8 @@ class VqWav2Vec(Wav2Vec):
         codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1)
         return codes, lens / lens.max()
 
-    def read(self, path):
+    @staticmethod
+    def read(path):
         """Reads a checkpoint with quantization, see :func:`read_wav2vec`."""
         config, weights = read_wav2vec(path)
         if config["vq_type"] not in QUANTIZERS:
