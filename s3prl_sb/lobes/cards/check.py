@@ -10,8 +10,8 @@ import inspect
 import torch
 
 from s3prl_sb.identity.watching import watching
+from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
-from s3prl_sb.lobes.upstreams.finiteness import WeightsError
 
 SECONDS = (1.0, 0.31, 2.13, 0.62, 1.0)  # of the test batch: two run together
 TOLERANCE = 1e-5  # relative, batch against alone
