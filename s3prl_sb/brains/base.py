@@ -113,7 +113,7 @@ class SSLBrain(Evaluation):
 
     @functools.cached_property
     def learner(self) -> Learner:
-        """What this Brain trains; exists before ``__init__`` has run."""
+        """Learner of this Brain; available before ``__init__`` has run."""
         return Learner()
 
     # ------------------------------------------------------------- features

@@ -3,8 +3,8 @@
 
 > python train.py hparams/train.yaml --data_folder DIR --upstream hubert_base
 
-DIR holds <label>_<speaker>_<number>.wav. Killed, the same command goes on where it
-was; with a graphics card or under torchrun it is the same command too.
+DIR holds <label>_<speaker>_<number>.wav. After a kill, the same command resumes the
+run; it also works with a graphics card, or under torchrun.
 
 Authors
  * Me, 2026
