@@ -20,13 +20,10 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import Evaluating, Silent, course_of, planned
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.brains.learner import Diverged, Learner, learned
-from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.identity.data import digests, seconds_of
-from s3prl_sb.lobes.precision import full_precision
-from s3prl_sb.lobes.upstreams.base import AudioError
 from s3prl_sb.processes import children
 from s3prl_sb.startup import acceptance
 from s3prl_sb.startup.configuration import RecipeError
@@ -116,7 +113,7 @@ class SSLBrain(Evaluation):
 
     @functools.cached_property
     def learner(self) -> Learner:
-        """What this Brain trains; exists before ``__init__`` has run."""
+        """Learner of this Brain; available before ``__init__`` has run."""
         return Learner()
 
     # ------------------------------------------------------------- features
@@ -138,58 +135,6 @@ class SSLBrain(Evaluation):
         self.data = digests(splits, if_main_process())
         self.tested_seconds = seconds_of(splits.get("test"))
         caching.use_cache(self, splits)
-
-    def compute_features(self, batch: PaddedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the features of a batch, cached or computed.
-
-        Arguments
-        ---------
-        batch : speechbrain.dataio.batch.PaddedBatch
-            A batch with ``feats`` or ``sig``.
-
-        Returns
-        -------
-        features : torch.Tensor
-            [batch, frames, size].
-        lens : torch.Tensor
-            [batch], relative lengths.
-        """
-        cached = hasattr(batch, "feats")
-        states, lens = batch.feats if cached else self.hidden_states(batch)
-        return self.modules["featurizer"](states), lens
-
-    def hidden_states(
-        self, batch: PaddedBatch
-    ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Returns the upstream's hidden states of a batch.
-
-        Arguments
-        ---------
-        batch : speechbrain.dataio.batch.PaddedBatch
-            A batch with ``sig``, on the device.
-
-        Returns
-        -------
-        states : list of torch.Tensor
-            [batch, frames, size] for each hidden state.
-        lens : torch.Tensor
-            [batch], relative lengths.
-
-        Raises
-        ------
-        AudioFileError
-            If an utterance is unusable; names it.
-        """
-        sig, lens = batch.sig
-        try:
-            if not self.upstream.freeze:  # wrapped, under DDP
-                return self.modules["upstream"](sig, lens)
-            with full_precision():
-                return self.upstream.to(self.device)(sig, lens)
-        except AudioError as error:
-            raise AudioFileError(
-                f"utterance '{batch.id[error.index]}' {error.reason}"
-            ) from error
 
     # ------------------------------------------------------------- training
     def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **kwargs):

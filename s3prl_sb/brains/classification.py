@@ -4,27 +4,22 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 from pathlib import Path
 
 import speechbrain as sb
 import torch
 import torch.nn.functional as F
-from speechbrain.dataio.encoder import CategoricalEncoder
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
-from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.pipes import EncodeCategory
+from s3prl_sb.brains.labels import category_pipe, check_values, training_values
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.classification import (
     accuracy,
     balanced_accuracy,
     confusion_matrix,
 )
-from s3prl_sb.startup.configuration import RecipeError
-from s3prl_sb.storage.files import write_text
+from s3prl_sb.storage.csv_files import write_csv
 
 
 class ClassificationBrain(SSLBrain):
@@ -48,12 +43,6 @@ class ClassificationBrain(SSLBrain):
     def __init__(self, labels, choose_by=None, **kwargs):
         super().__init__(**kwargs)
         self.labels, self.metric = labels, choose_by or self.metric
-
-    def compute_forward(self, batch, stage):
-        """Returns logits [batch, labels]."""
-        batch = batch.to(self.device)
-        features, lens = self.compute_features(batch)
-        return self.modules["head"](features, lens)
 
     def compute_objectives(self, predictions, batch, stage):
         """Returns the loss; in evaluation, collects the predictions."""
@@ -101,15 +90,14 @@ class ClassificationBrain(SSLBrain):
     def write_predictions(self):
         """Writes ``predictions.csv`` and the confusion matrix."""
         folder = Path(self.hparams.output_folder)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", "label", "prediction", "score"])
         scores = torch.cat(self.seen["score"])
-        rows = zip(self.seen["id"], self.true, self.predicted, scores)
-        for utterance, label, guess, score in rows:
-            names = self.labels[label], self.labels[guess]
-            writer.writerow([utterance, *names, f"{score:.6f}"])
-        write_text(folder / "predictions.csv", text.getvalue())
+        columns = zip(self.seen["id"], self.true, self.predicted, scores)
+        rows = (
+            [utterance, self.labels[label], self.labels[guess], f"{score:.6f}"]
+            for utterance, label, guess, score in columns
+        )
+        names = ["id", "label", "prediction", "score"]
+        write_csv(folder / "predictions.csv", names, rows)
         counts = confusion_matrix(self.predicted, self.true, len(self.labels))
         path, title = folder / "confusion_matrix.png", plots.heading(self)
         plots.confusion_matrix(path, counts, self.labels, title)
@@ -143,18 +131,8 @@ def classification_splits(hparams):
         Sorted labels of the training set.
     """
     records = read_splits(hparams, key="label")
-    every = manifest.read(Path(hparams["save_folder"]) / "train.json").values()
-    labels = sorted({record["label"] for record in every})
-    encoder = CategoricalEncoder()
-    encoder.expect_len(len(labels))
-    encoder.update_from_iterable(labels)
-    for split, utterances in records.items():
-        unknown = sorted({r["label"] for r in utterances.values()} - set(labels))
-        if unknown:
-            raise RecipeError(
-                f"{hparams['save_folder']}/{split}.json has labels that do not "
-                f"occur in training: {', '.join(unknown[:10])}. Remove these "
-                "utterances or give them training examples."
-            )
-    pipes = [EncodeCategory(encoder)]
-    return make_splits(hparams, records, pipes, ["id", "sig", "label_encoded"]), labels
+    folder = hparams["save_folder"]
+    values = training_values(folder, ["label"])
+    check_values(folder, records, values)
+    pipes, keys = [category_pipe(values["label"])], ["id", "sig", "label_encoded"]
+    return make_splits(hparams, records, pipes, keys), values["label"]

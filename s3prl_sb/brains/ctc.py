@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 import logging
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import torch.nn.functional as F
 
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.lobes.ctc_decoding import greedy
+from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -58,8 +57,7 @@ class CTCBrain(SSLBrain):
 
     def compute_forward(self, batch, stage):
         """Returns log-probabilities [batch, frames, tokens] and relative lengths."""
-        batch = batch.to(self.device)
-        features, lens = self.compute_features(batch)
+        features, lens = self.compute_features(batch.to(self.device))
         augment = getattr(self.hparams, "spec_augment", None)
         if stage == sb.Stage.TRAIN and augment is not None:
             features = augment(features, lens)
@@ -161,12 +159,8 @@ class CTCBrain(SSLBrain):
         for name, texts in files.items():
             lines = [f"{key}\t{text}\n" for key, text in texts.items()]
             write_text(folder / f"{name}.txt", "".join(lines))
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["id", *columns])
-        for key in self.references:
-            writer.writerow([key, *(texts[key] for texts in columns.values())])
-        write_text(folder / "predictions.csv", table.getvalue())
+        rows = ([key, *(c[key] for c in columns.values())] for key in self.references)
+        write_csv(folder / "predictions.csv", ["id", *columns], rows)
 
     def interface(self):
         """Returns a transcriber with this tokenizer and an optional language model."""

@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 from pathlib import Path
 
 import speechbrain as sb
@@ -21,7 +19,7 @@ from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.diarization import corpus_errors
 from s3prl_sb.startup.configuration import RecipeError
-from s3prl_sb.storage.files import write_text
+from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.terminal.quantities import measure
 
 COLLAR = 0.25  # seconds on both sides, as in NIST's evaluations
@@ -68,8 +66,7 @@ class DiarizationBrain(SSLBrain):
 
     def compute_forward(self, batch, stage):
         """Returns logits [batch, frames, speakers] and relative lengths [batch]."""
-        batch = batch.to(self.device)
-        features, lens = self.compute_features(batch)
+        features, lens = self.compute_features(batch.to(self.device))
         return self.modules["head"](features, lens), lens
 
     def compute_objectives(self, predictions, batch, stage):
@@ -145,19 +142,18 @@ class DiarizationBrain(SSLBrain):
     def write_predictions(self):
         """Writes ``predictions.csv``, RTTM and UEM files, and timelines."""
         folder = Path(self.hparams.output_folder)
-        text, rates = io.StringIO(), {}
-        writer = csv.writer(text, lineterminator="\n")
+        rows, rates = [], {}
         columns = ["missed", "false_alarm", "confusion", "speech"]
-        writer.writerow(["id", "duration", "speakers", "der", *columns])
         for name, record in sorted(self.seen.items()):
             errors = errors_of({name: record}, {name: self.hypotheses[name]})
             rates[name] = errors.rate if errors.speech else 0.0
-            writer.writerow(
+            rows.append(
                 [name, f"{record['duration']:.3f}", len(record["speakers"])]
                 + [f"{errors.rate:.6f}" if errors.speech else ""]
                 + [f"{getattr(errors, column):.6f}" for column in columns]
             )
-        write_text(folder / "predictions.csv", text.getvalue())
+        header = ["id", "duration", "speakers", "der", *columns]
+        write_csv(folder / "predictions.csv", header, rows)
         names = sorted(self.seen)
         write_rttm({n: self.hypotheses[n] for n in names}, folder / "hyp.rttm")
         write_rttm({n: self.seen[n]["segments"] for n in names}, folder / "ref.rttm")

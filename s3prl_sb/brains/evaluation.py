@@ -1,4 +1,4 @@
-"""How a Brain is evaluated: the mean loss, the best checkpoint, the results.
+"""Evaluation of a Brain: features, mean loss, best checkpoint, results.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,26 +14,81 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.brains.course import Silent
+from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
 from s3prl_sb.startup.configuration import RecipeError
 
 NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
 
 
 class Evaluation(sb.Brain):
-    """Evaluation half of SSLBrain: mean loss, best checkpoint, results."""
+    """Evaluation half of SSLBrain: features, mean loss, best checkpoint, results."""
 
     task: str | None = None  #: name of the task in results.json
     metric: str | None = None  #: validation metric that chooses the checkpoint
     higher_is_better = True
     evaluation_loss = True  #: whether the loss is meaningful on new data
     course = Silent()  #: progress display
+    upstream: Upstream
     data: dict  #: digests of the sets, by name
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch
 
+    def compute_features(self, batch: PaddedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the features of a batch, cached or computed.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            A batch with ``feats`` or ``sig``.
+
+        Returns
+        -------
+        features : torch.Tensor
+            [batch, frames, size].
+        lens : torch.Tensor
+            [batch], relative lengths.
+        """
+        cached = hasattr(batch, "feats")
+        states, lens = batch.feats if cached else self.hidden_states(batch)
+        return self.modules["featurizer"](states), lens
+
+    def hidden_states(
+        self, batch: PaddedBatch
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Returns the upstream's hidden states of a batch.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            A batch with ``sig``, on the device.
+
+        Returns
+        -------
+        states : list of torch.Tensor
+            [batch, frames, size] for each hidden state.
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Raises
+        ------
+        AudioFileError
+            If an utterance is unusable; names it.
+        """
+        sig, lens = batch.sig
+        try:
+            if not self.upstream.freeze:  # wrapped, under DDP
+                return self.modules["upstream"](sig, lens)
+            with full_precision():
+                return self.upstream.to(self.device)(sig, lens)
+        except AudioError as error:
+            raise AudioFileError(
+                f"utterance '{batch.id[error.index]}' {error.reason}"
+            ) from error
+
     def compute_forward(self, batch: PaddedBatch, stage: sb.Stage) -> Any:
-        """Computes the predictions for a batch.
+        """Computes the predictions for a batch; here the output of ``head``.
 
         Arguments
         ---------
@@ -47,7 +102,8 @@ class Evaluation(sb.Brain):
         object
             First argument of :meth:`compute_objectives`.
         """
-        raise NotImplementedError
+        features, lens = self.compute_features(batch.to(self.device))
+        return self.modules["head"](features, lens)
 
     def compute_objectives(
         self, predictions: Any, batch: PaddedBatch, stage: sb.Stage

@@ -4,24 +4,19 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 from pathlib import Path
 
 import speechbrain as sb
 import torch
 import torch.nn.functional as F
-from speechbrain.dataio.encoder import CategoricalEncoder
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.labels import category_pipe, check_values, training_values
 from s3prl_sb.corpora.fluent_speech_commands import check_slots
-from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
-from s3prl_sb.startup.configuration import RecipeError
-from s3prl_sb.storage.files import write_text
+from s3prl_sb.storage.csv_files import write_csv
 
 
 class IntentBrain(SSLBrain):
@@ -43,12 +38,6 @@ class IntentBrain(SSLBrain):
     def __init__(self, slots, **kwargs):
         super().__init__(**kwargs)
         self.slots = slots
-
-    def compute_forward(self, batch, stage):
-        """Returns logits [batch, values]."""
-        batch = batch.to(self.device)
-        features, lens = self.compute_features(batch)
-        return self.modules["head"](features, lens)
 
     def compute_objectives(self, predictions, batch, stage):
         """Returns the loss; in evaluation, collects the predictions."""
@@ -83,22 +72,20 @@ class IntentBrain(SSLBrain):
     def write_predictions(self):
         """Writes ``predictions.csv``, and a confusion matrix for each slot."""
         folder = Path(self.hparams.output_folder)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         columns = [
             f"{slot}_{what}" for slot in self.slots for what in ("label", "prediction")
         ]
-        writer.writerow(["id", *columns, "score"])
         scores = torch.cat(self.seen["score"])
-        rows = zip(self.seen["id"], self.true, self.predicted, scores)
-        for utterance, true, predicted, score in rows:
+        utterances = zip(self.seen["id"], self.true, self.predicted, scores)
+        rows = []
+        for utterance, true, predicted, score in utterances:
             names = [
                 values[index]
                 for values, *pair in zip(self.slots.values(), true, predicted)
                 for index in pair
             ]
-            writer.writerow([utterance, *names, f"{score:.6f}"])
-        write_text(folder / "predictions.csv", text.getvalue())
+            rows.append([utterance, *names, f"{score:.6f}"])
+        write_csv(folder / "predictions.csv", ["id", *columns, "score"], rows)
         for n, (slot, values) in enumerate(self.slots.items()):
             counts = confusion_matrix(
                 self.predicted[:, n], self.true[:, n], len(values)
@@ -162,24 +149,10 @@ def intent_splits(hparams):
     slots : dict
         Name of each slot to its sorted values in the training set.
     """
-    names, folder = check_slots(hparams["slots"]), Path(hparams["save_folder"])
-    every = manifest.read(folder / "train.json").values()
-    slots = {name: sorted({record[name] for record in every}) for name in names}
-    splits = read_splits(hparams, key="labels")
-    for split, records in splits.items():
-        for slot, values in slots.items():
-            unknown = sorted({record[slot] for record in records.values()} - {*values})
-            if unknown:
-                raise RecipeError(
-                    f"{folder}/{split}.json has values of {slot} that do not occur in "
-                    f"training: {', '.join(unknown[:10])}. Remove these utterances or "
-                    "give them training examples."
-                )
-    pipes = []
-    for slot, values in slots.items():
-        encoder = CategoricalEncoder()
-        encoder.expect_len(len(values))
-        encoder.update_from_iterable(values)
-        pipes.append(EncodeCategory(encoder, key=slot))
+    folder = hparams["save_folder"]
+    slots = training_values(folder, check_slots(hparams["slots"]))
+    records = read_splits(hparams, key="labels")
+    check_values(folder, records, slots)
+    pipes = [category_pipe(values, slot) for slot, values in slots.items()]
     keys = ["id", "sig", *(f"{slot}_encoded" for slot in slots)]
-    return make_splits(hparams, splits, pipes, keys), slots
+    return make_splits(hparams, records, pipes, keys), slots

@@ -235,7 +235,7 @@ def finish(axes, path, title, bare=True):
     for each in figure.axes if bare else ():
         each.spines[["top", "right"]].set_visible(False)
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a $ in a name is no formula
+        text.set_parse_math(False)  # a $ in a name begins no formula
         text.set_fontfamily(_families())
     with Part(path) as part:
         figure.savefig(

@@ -4,9 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
 import hashlib
-import io
 import json
 import logging
 import math
@@ -38,6 +36,7 @@ from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.metrics.query_trials import DETECTED, Trials, standardize, stdlist
 from s3prl_sb.startup import acceptance
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal import progress
 
@@ -288,18 +287,15 @@ class RetrievalBrain(sb.Brain):
 
     def _write_predictions(self, ids, table, scores):
         """Writes ``predictions.csv`` with all pairs of the test set."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["query", "document", "cost", "score", "detected", "true"])
-        normed = standardize(scores)
+        rows, normed = [], standardize(scores)
         for i, query in enumerate(ids["test"]):
-            rows = zip(ids["documents"], scores[i].tolist(), normed[i].tolist())
-            for (document, cost, score), true in zip(rows, table.searched[i].tolist()):
+            pairs = zip(ids["documents"], scores[i].tolist(), normed[i].tolist())
+            for (document, cost, score), true in zip(pairs, table.searched[i].tolist()):
                 detected = int(score > DETECTED)
                 cost, score = f"{-cost:.6f}", f"{score:.6f}"
-                writer.writerow([query, document, cost, score, detected, int(true)])
-        folder = Path(self.hparams.output_folder)
-        write_text(folder / "predictions.csv", text.getvalue())
+                rows.append([query, document, cost, score, detected, int(true)])
+        columns = ["query", "document", "cost", "score", "detected", "true"]
+        write_csv(Path(self.hparams.output_folder) / "predictions.csv", columns, rows)
 
     def interface(self):
         """Returns a searcher with the chosen layer and the moments of the features."""
@@ -372,13 +368,12 @@ def _keys(dataset):
 
 def _write_layers(folder, table, chosen, title):
     """Writes the measures of each layer to ``layers.csv`` and ``layers.png``."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = ["mtwv", "mtwv_searched", "atwv"]
-    writer.writerow(["layer", *(f"{split}_{n}" for split in SPLITS for n in names)])
-    for layer, *stats in table:
-        writer.writerow([layer, *(f"{s[name]:.6f}" for s in stats for name in names)])
-    write_text(folder / "layers.csv", text.getvalue())
+    columns = ["layer", *(f"{split}_{n}" for split in SPLITS for n in names)]
+    rows = (
+        [n, *(f"{s[name]:.6f}" for s in stats for name in names)] for n, *stats in table
+    )
+    write_csv(folder / "layers.csv", columns, rows)
     if len(table) == 1:
         return
     layers = [layer for layer, _, _ in table]

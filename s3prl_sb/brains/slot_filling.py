@@ -4,15 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 from pathlib import Path
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.dataio.slots import without_marks
 from s3prl_sb.metrics import slots as metrics
 from s3prl_sb.metrics.transcription import wer
-from s3prl_sb.storage.files import write_text
+from s3prl_sb.storage.csv_files import write_csv
 
 
 class SlotFillingBrain(CTCBrain):
@@ -54,17 +52,13 @@ class SlotFillingBrain(CTCBrain):
         return scores
 
     def write_predictions(self):
-        """``hyp.txt``, ``ref.txt``, and ``predictions.csv`` with the slots apart."""
+        """Writes ``hyp.txt``, ``ref.txt``, and ``predictions.csv`` with slots."""
         super().write_predictions()
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
         names = ["reference", "prediction", "reference_slots", "prediction_slots"]
-        writer.writerow(["id", *names])
-        for key, true in self.references.items():
-            texts = true, self.hypotheses[key]
-            writer.writerow([key, *texts, *map(readable, texts)])
+        texts = ((k, true, self.hypotheses[k]) for k, true in self.references.items())
+        rows = ([*row, *map(readable, row[1:])] for row in texts)
         path = Path(self.hparams.output_folder) / "predictions.csv"
-        write_text(path, table.getvalue())
+        write_csv(path, ["id", *names], rows)
 
     def interface(self):
         """Returns the interface of a CTC model, with slots."""

@@ -4,22 +4,18 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 import logging
 from pathlib import Path
 
 import speechbrain as sb
 import torch
 import torch.nn.functional as F
-from speechbrain.dataio.encoder import CategoricalEncoder
 
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.det_plot import det_plot
 from s3prl_sb.brains.distributed import share
-from s3prl_sb.dataio import manifest
-from s3prl_sb.dataio.pipes import EncodeCategory
+from s3prl_sb.brains.labels import category_pipe, training_values
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.score_normalization import as_norm
@@ -29,6 +25,7 @@ from s3prl_sb.metrics.verification import (
     minimum_detection_cost,
 )
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -97,8 +94,7 @@ class VerificationBrain(SSLBrain):
 
     def compute_forward(self, batch, stage):
         """Returns embeddings [batch, size] and a mask of long utterances, [batch]."""
-        batch = batch.to(self.device)
-        features, lens = self.compute_features(batch)
+        features, lens = self.compute_features(batch.to(self.device))
         enough = frame_mask(features, lens).sum(1) >= self.min_frames
         return self.modules["head"](features, lens), enough
 
@@ -192,15 +188,14 @@ class VerificationBrain(SSLBrain):
         """Writes ``predictions.csv``, ``scores.txt`` (label, score and both utterances,
         for scoring tools) and the plot of errors."""
         folder = Path(self.hparams.output_folder)
-        table, lines = io.StringIO(), []
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(["id1", "id2", "label", "prediction", "score"])
+        rows, lines = [], []
         decisions = zip(self.scores.tolist(), self.accepted.int().tolist())
         for trial, (score, accepted) in zip(self.trials["test"], decisions):
             pair, score = (trial.first, trial.second), f"{score:.12g}"
-            writer.writerow([*pair, trial.label, accepted, score])
+            rows.append([*pair, trial.label, accepted, score])
             lines.append("\t".join([str(trial.label), score, *pair]) + "\n")
-        write_text(folder / "predictions.csv", table.getvalue())
+        columns = ["id1", "id2", "label", "prediction", "score"]
+        write_csv(folder / "predictions.csv", columns, rows)
         write_text(folder / "scores.txt", "".join(lines))
         _, *rates = det_curve(self.scores, self.labels)
         rate, _ = equal_error_rate(self.scores, self.labels)
@@ -250,18 +245,14 @@ def verification_splits(hparams):
         normalization.
     """
     records = read_splits(hparams, key="speaker")
-    every = manifest.read(Path(hparams["save_folder"]) / "train.json").values()
-    speakers = sorted({record["speaker"] for record in every})
+    speakers = training_values(hparams["save_folder"], ["speaker"])["speaker"]
     cohort = _cohort(records["train"], hparams)
     for split in ("valid", "test"):
         keys = set().union(*records[split].values())
         for name, record in cohort.items():
             records[split][name] = {key: record.get(key) for key in keys}
     splits = make_splits(hparams, records, [], ["id", "sig"])
-    encoder = CategoricalEncoder()
-    encoder.expect_len(len(speakers))
-    encoder.update_from_iterable(speakers)
-    splits["train"].add_pipe(EncodeCategory(encoder, "speaker"))
+    splits["train"].add_pipe(category_pipe(speakers, "speaker"))
     splits["train"].set_output_keys(["id", "sig", "speaker_encoded"])
     return splits, speakers, list(cohort)
 

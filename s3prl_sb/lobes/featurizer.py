@@ -6,6 +6,7 @@ Authors
 
 import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +58,7 @@ class Featurizer(torch.nn.Module):
 
     @property
     def linear(self) -> bool:
-        """Whether the features are linear in the hidden states, so that a mean over
+        """True if the features are linear in the hidden states, so that a mean over
         time may come before; see :class:`~s3prl_sb.lobes.pooling.Poolable`."""
         return not self.normalize
 
@@ -102,7 +103,7 @@ class Featurizer(torch.nn.Module):
                 "choose `layers` of one size"
             )
         # Stacking the layers would copy every hidden state.
-        total = 0
+        total: Any = 0
         for weight, state in zip(self.weights, states):
             total = total + weight * self._normed(state.float())
         return total
@@ -149,13 +150,13 @@ def chosen_layers(num_layers: int, layers: str | int | Sequence[int]) -> list[in
     """
     if isinstance(layers, str) and layers in ("all", "last"):
         return list(range(0 if layers == "all" else num_layers - 1, num_layers))
-    listed = layers.tolist() if hasattr(layers, "tolist") else layers  # an array
+    listed: Any = layers.tolist() if hasattr(layers, "tolist") else layers  # an array
     indices = list(listed) if isinstance(listed, (list, tuple, range)) else [listed]
     for index in indices:
         if (
             not isinstance(index, numbers.Integral)
             or isinstance(index, bool)
-            or not -num_layers <= index < num_layers
+            or not -num_layers <= int(index) < num_layers
         ):
             raise ValueError(
                 f"layers: there is no hidden state {index!r}; the upstream "

@@ -50,7 +50,7 @@ class UtteranceClassifier(torch.nn.Module):
 
     @property
     def linear(self) -> bool:
-        """Whether features may be averaged over time before the head."""
+        """True if features may be averaged over time before the head."""
         return is_poolable(self.pooling)
 
     def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ class Pooling(Protocol):
         """Pools over the true frames."""
 
 
-def is_poolable(module: torch.nn.Module) -> bool:
+def is_poolable(module: object) -> bool:
     """Returns whether a mean over time may come before a module.
 
     Arguments

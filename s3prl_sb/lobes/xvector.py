@@ -73,7 +73,7 @@ class XVector(torch.nn.Module):
         self.projection = torch.nn.Linear(input_size, hidden_size)
         sizes = [hidden_size] * len(kernel_sizes) + [pooled_size]
         self.convolutions = torch.nn.ModuleList(
-            torch.nn.Conv1d(*sizes[i : i + 2], kernel, dilation=dilation)
+            torch.nn.Conv1d(sizes[i], sizes[i + 1], kernel, dilation=dilation)
             for i, (kernel, dilation) in enumerate(zip(kernel_sizes, dilations))
         )
         spans = ((k - 1) * d for k, d in zip(kernel_sizes, dilations))

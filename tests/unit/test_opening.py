@@ -15,7 +15,7 @@ from s3prl_sb.scoring import measuring
 
 @pytest.fixture(autouse=True)
 def nothing_was_said(monkeypatch):
-    monkeypatch.setattr(opening, "_said", set())
+    monkeypatch.setattr(opening, "_described", set())
 
 
 def brain(upstream, **hparams):

@@ -110,7 +110,7 @@ def test_without_tensorboard(tmp_path, caplog, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     from s3prl_sb.brains import tensorboard
 
-    monkeypatch.setattr(tensorboard, "_said", [])
+    tensorboard._report_missing.cache_clear()
     caplog.set_level(logging.INFO)
     logger = TensorboardLogger(tmp_path / "tb", every=1)
     train(logger, 0, 20)

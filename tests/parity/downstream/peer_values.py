@@ -82,7 +82,8 @@ def with_weights(values, head, loss=None, group="weight"):
 def brain(cls, **attributes):
     """A Brain that has these attributes and no run around it."""
     made = cls.__new__(cls)
-    vars(made).update(attributes)
+    for name, value in attributes.items():
+        setattr(made, name, value)
     return made
 
 

@@ -1,0 +1,86 @@
+"""Labels of classification tasks: the values in the training set, and their indices.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+from speechbrain.dataio.encoder import CategoricalEncoder
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.pipes import EncodeCategory
+from s3prl_sb.startup.configuration import RecipeError
+
+
+def training_values(save_folder, keys):
+    """Returns the values of keys in the whole training set, also of few-shot training.
+
+    Arguments
+    ---------
+    save_folder : str
+        Folder with ``train.json``.
+    keys : list of str
+        Keys of the records.
+
+    Returns
+    -------
+    dict
+        Each key to its sorted values.
+    """
+    records = manifest.read(Path(save_folder) / "train.json").values()
+    return {key: sorted({record[key] for record in records}) for key in keys}
+
+
+def check_values(save_folder, records, values):
+    """Checks that the values in all splits occur in training.
+
+    Arguments
+    ---------
+    save_folder : str
+        Folder of the manifests, to name them.
+    records : dict
+        Splits to ``{id: record}``.
+    values : dict
+        From :func:`training_values`.
+
+    Raises
+    ------
+    RecipeError
+        If a value does not occur in training; names it.
+    """
+    for split, utterances in records.items():
+        for key, trained in values.items():
+            unknown = sorted({r[key] for r in utterances.values()} - set(trained))
+            if unknown:
+                what = "labels" if key == "label" else f"values of {key}"
+                raise RecipeError(
+                    f"{save_folder}/{split}.json has {what} that do not occur in "
+                    f"training: {', '.join(unknown[:10])}. Remove these utterances or "
+                    "give them training examples."
+                )
+
+
+def category_pipe(values, key="label"):
+    """Returns a pipe that maps a value to its index.
+
+    Arguments
+    ---------
+    values : list of str
+        All values, in the order of their indices.
+    key : str
+        Key of the records.
+
+    Returns
+    -------
+    s3prl_sb.dataio.pipes.EncodeCategory
+
+    Example
+    -------
+    >>> category_pipe(["no", "yes"]).encode("yes")
+    1
+    """
+    encoder = CategoricalEncoder()
+    encoder.expect_len(len(values))
+    encoder.update_from_iterable(values)
+    return EncodeCategory(encoder, key)
