@@ -15,7 +15,7 @@ from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.brains.course import Silent
 from s3prl_sb.dataio.audio import AudioFileError
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
 from s3prl_sb.startup.configuration import RecipeError
 

@@ -18,7 +18,7 @@ from s3prl_sb.dataio.dataset import ManifestDataset, changes_audio
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.checkpoints import finiteness
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 
 if TYPE_CHECKING:
     from typing_extensions import Self

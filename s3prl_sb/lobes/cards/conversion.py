@@ -22,9 +22,10 @@ import torch
 from s3prl_sb import own
 from s3prl_sb.errors import printable
 from s3prl_sb.foreign import trust
+from s3prl_sb.lobes.cards.finding import card_file
+from s3prl_sb.lobes.cards.finding import title as title_of
+from s3prl_sb.lobes.cards.loading import card, load
 from s3prl_sb.lobes.cards.sources import SourceError, is_card, of_checkpoint
-from s3prl_sb.lobes.upstreams import card, card_file, load
-from s3prl_sb.lobes.upstreams import title as title_of
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.storage.tensor_files import write_safetensors

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.foreign import UPSTREAM, find_class
+from s3prl_sb.lobes.cards.finding import UnknownUpstream, names
+from s3prl_sb.lobes.cards.loading import card, load
 from s3prl_sb.lobes.checkpoints.building import converted
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import read_json
-from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names
 
 #: Modules that read folders of transformers whose ``model_type`` is not their name.
 TRANSFORMERS = ("ast", "huggingface")

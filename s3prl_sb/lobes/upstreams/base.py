@@ -33,8 +33,8 @@ from s3prl_sb.audio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.checkpoints import finiteness, values
 from s3prl_sb.lobes.networks import adapters, ragged
+from s3prl_sb.lobes.networks.precision import single_precision
 from s3prl_sb.lobes.networks.products import Products
-from s3prl_sb.lobes.precision import single_precision
 from s3prl_sb.schema.constructors import flags, parameters
 from s3prl_sb.terminal.messages import Counted
 
