@@ -7,8 +7,7 @@ others: w2v-BERT 2.0 (https://arxiv.org/abs/2312.05187), Whisper's encoder
 (https://arxiv.org/abs/2212.04356), SEW (https://arxiv.org/abs/2109.06870) and
 other published models of the known architectures.
 
-Code in a checkpoint never runs, and :mod:`s3prl_sb.lobes.checkpoints.reading` reads
-pickles.
+Code in a checkpoint never runs.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -60,7 +59,7 @@ def architecture(entries, where):
     Arguments
     ---------
     entries : dict
-        ``model_type`` and entries that differ from transformers' defaults for it.
+        ``model_type`` and entries that differ from its defaults in transformers.
     where : str
         Source of the entries, for errors.
 
@@ -261,8 +260,8 @@ def read_folder(folder, target_lang=None):
 class HuggingFace(PretrainedUpstream):
     """Speech encoder of the library transformers.
 
-    Its hidden states are the input of every layer and the output of the encoder:
-    ``num_layers`` is one more than the layers. Types: keys of :data:`TYPES`.
+    Its hidden states are the input of every layer and the output of the encoder.
+    Types: keys of :data:`TYPES`.
 
     Arguments
     ---------
@@ -300,11 +299,10 @@ class HuggingFace(PretrainedUpstream):
     hidden states of SEW are those of its layers, at half the rate of its output,
     which is not among them.
 
-    Whisper sees windows of 30 s, the last one padded with silence, as in its
-    training; an utterance gets the frames that begin within it. Longer audio is
-    several windows.
+    Whisper sees windows of 30 s, the last one padded with silence, as in training;
+    an utterance gets the frames that begin within it.
 
-    Without the configuration of a preprocessor, a warning names the defaults.
+    Without a configuration of the preprocessor, a warning names the defaults.
 
     Example
     -------
