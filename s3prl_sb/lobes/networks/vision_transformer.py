@@ -70,45 +70,6 @@ class VisionTransformerConfig:
             )
 
 
-def configured(kind, entries):
-    """Builds a configuration, with a readable error for unknown entries.
-
-    Arguments
-    ---------
-    kind : type
-        Dataclass of the configuration.
-    entries : dict
-        Entries that differ from its defaults.
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    ValueError
-        For an unknown entry, and for heads that do not divide the size.
-
-    Example
-    -------
-    >>> configured(VisionTransformerConfig, {"num_layers": 3}).num_layers
-    3
-    """
-    known = [field.name for field in dataclasses.fields(kind)]
-    unknown = [str(key) for key in entries if key not in known]
-    if unknown:
-        raise ValueError(
-            f"Unknown config: {', '.join(unknown)}. Known: {', '.join(known)}"
-        )
-    config = kind(**entries)
-    if config.hidden_size % config.num_heads:
-        raise ValueError(
-            f"hidden_size {config.hidden_size} is no multiple of num_heads "
-            f"{config.num_heads}"
-        )
-    return config
-
-
 class VisionTransformer(nn.Module):
     """Patches with positions, two tokens, layers, and an optional classifier.
 

@@ -19,9 +19,9 @@ from s3prl_sb.lobes.upstreams.ast import (
     without_module,
 )
 
-#: From one patch to the next, by size of the patches, after pre-training.
+#: Strides of the patches after pre-training, by their sizes.
 STRIDES = {(16, 16): [10, 10], (128, 2): [128, 1]}
-#: What only the tasks of pre-training use.
+#: Weights that only pre-training uses.
 TRAINING = re.compile(r"mask_embed$|[cg]predlayer\.|p_input_[ft]dim$|v\.norm\.")
 
 
@@ -36,10 +36,10 @@ def read_ssast(path):
     Returns
     -------
     config : dict
-        The entries of ``VisionTransformerConfig``. Its patches overlap, as
-        S3PRL has them, where those of pre-training did not.
+        Entries of ``VisionTransformerConfig``. Its patches overlap, as in S3PRL,
+        unlike those of pre-training.
     weights : dict
-        Of ``VisionTransformer``.
+        Weights of ``VisionTransformer``.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def read_ssast(path):
 class Ssast(Ast):
     """SSAST.
 
-    Its hidden states are the outputs of the layers. Audio is cut into windows,
-    the last one filled up with zeros; a frame is the patches at one time,
-    lowest band first: 12 of them, or the one of frame models.
+    Its hidden states are the outputs of the layers. Audio is cut into windows; zeros
+    fill the last one. A frame is all patches at one time, lowest band first: 12, or one
+    in frame models.
 
     Arguments
     ---------
@@ -79,7 +79,7 @@ class Ssast(Ast):
         Checkpoint of the authors, or its address. None: a random network of
         ``config``.
     config : dict, optional
-        What differs from the base model of patches; only without ``source``.
+        Entries that differ from the base model of patches; only without ``source``.
     window_secs : float
         Length of the windows, whole multiples of 10 ms.
     freeze, precision, adapter
@@ -89,8 +89,8 @@ class Ssast(Ast):
 
     Note
     ----
-    As in S3PRL, a window of 1 s gives 99 frames where 100 strides would fit (9
-    and 10 of patches): from window to window they come earlier.
+    As in S3PRL, a window of 1 s has 99 frames, but 100 strides (9 and 10 in models of
+    patches): the frames are earlier with every window.
 
     Example
     -------
