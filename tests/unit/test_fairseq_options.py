@@ -4,7 +4,14 @@ import argparse
 
 import pytest
 import torch
-from test_transformer import BASE, LARGE, assert_same, content, fairseq, randomized
+from transformer_checkpoint_files import (
+    BASE,
+    LARGE,
+    assert_same,
+    content,
+    fairseq,
+    randomized,
+)
 
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError

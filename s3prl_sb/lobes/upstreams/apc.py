@@ -64,6 +64,7 @@ class RecurrentNetwork(nn.Module):
 
     Example
     -------
+    >>> import torch
     >>> network = RecurrentNetwork(80, ApcConfig(num_layers=2, hidden_size=16))
     >>> [list(state.shape) for state in network(torch.randn(9, 80), [5, 4])]
     [[9, 16], [9, 16]]
@@ -126,6 +127,7 @@ class Apc(PretrainedUpstream):
 
     Example
     -------
+    >>> import torch
     >>> upstream = Apc(config={"hidden_size": 32, "codebook_size": [16]})
     >>> wavs = torch.randn(2, 16000)
     >>> hidden_states, lens = upstream(wavs)

@@ -14,7 +14,7 @@ import torch
 
 from s3prl_sb.lobes.checkpoints.building import build, read_source, sizes_only
 from s3prl_sb.lobes.checkpoints.reading import load_weights
-from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
+from s3prl_sb.lobes.upstreams.base import Upstream
 
 
 class FrontEnd(Protocol):
@@ -131,8 +131,6 @@ class PretrainedUpstream(Upstream):
         with sizes_only():
             upstream = cls(config=config, **options)
         load_weights(upstream.network, weights, name)
-        if upstream.freeze:  # the tensors were assigned, with their own type
-            upstream.to(PRECISIONS[upstream.precision])
         return upstream
 
     # ------------------------------------------------------ for the families
