@@ -1,6 +1,6 @@
 """Objects that a YAML file declares, built without running code of it.
 
-HyperPyYAML imports and calls whatever a tag names. An untrusted card or export is data:
+HyperPyYAML imports and calls all that a tag names. An untrusted card or export is data:
 here a tag may only name a class of this package, of the kind that its place requires,
 with plain values as arguments. Everything else is listed (:meth:`Document.foreign`),
 so that the user can be asked to trust the file. The nodes are those of ruamel.yaml's

@@ -35,7 +35,7 @@ _INSTALLED = [
     Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")
 ]
 _SAYS_NOT = b"\nCOMPUTES = False\n"
-_parsed = {}  # hash of a module's source -> its imports
+_parsed: dict[str, list] = {}  # hash of a module's source -> its imports
 
 
 def code_of(
@@ -88,7 +88,7 @@ def code_of(
             )
             left += inside
             libraries |= outside
-    modules = {}
+    modules: dict[str, list[str]] = {}
     for key, hash_ in hashes.values():
         modules.setdefault(key, []).append(hash_)
     return {

@@ -35,7 +35,7 @@ WORTH_SAYING = 1.0  # minimum seconds for a log line
 WORTH_A_BAR = 1e9  # minimum bytes for a progress bar
 _TABLE = """CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, state TEXT NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID"""
-_warned = set()
+_warned: set[str] = set()
 
 
 def hash_file(path: str) -> str:
@@ -214,11 +214,11 @@ def read_hash(path: str | Path) -> str:
     OSError
         If it cannot be read.
     """
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
+            sha256.update(block)
+    return sha256.hexdigest()
 
 
 def _has_settled(path, state):

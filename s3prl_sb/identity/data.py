@@ -41,7 +41,7 @@ def audio_hashes(
         Paths, as in the records, to 64 hexadecimal digits. Missing files are skipped:
         loading them raises an error that names the utterance.
     """
-    hashes = vars(dataset).setdefault("_audio_hashes", {})
+    hashes = dataset.__dict__.setdefault("_audio_hashes", {})
     wavs = {record.get("wav") for record in dataset.data.values()} - {None, ""}
     if again:
         hashes.clear()
@@ -158,7 +158,7 @@ def run_identity(
         The upstream, before training; or after it, if
         :func:`~s3prl_sb.identity.upstreams.first_identity` was called before.
     data : dict
-        From :func:`digests`.
+        Output of :func:`digests`.
     hparams : dict, optional
         Hyperparameters of the recipe, whose pipes, featurizer and head count.
 

@@ -16,9 +16,11 @@ import os
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-AnyPath = TypeVar("AnyPath")
+AnyPath = TypeVar("AnyPath", bound=str | os.PathLike[str])
 
-_listening = contextvars.ContextVar("opened", default=None)
+_listening: contextvars.ContextVar["Opened | None"] = contextvars.ContextVar(
+    "opened", default=None
+)
 
 
 class Opened:

@@ -88,7 +88,8 @@ def first_identity(upstream: "Upstream") -> dict[str, Any]:
     """
     identity = getattr(upstream, "_first_identity", None)
     if identity is None:
-        upstream._first_identity = identity = upstream_identity(upstream)
+        identity = upstream_identity(upstream)
+        upstream.__dict__["_first_identity"] = identity
     return identity
 
 
@@ -98,7 +99,7 @@ def changed_since(trained_with: dict | str, upstream: "Upstream") -> list[str]:
     Arguments
     ---------
     trained_with : dict or str
-        From :func:`first_identity`; for older runs only the hash of the weights.
+        Output of :func:`first_identity`; for older runs only the hash of the weights.
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
         The upstream, loaded again.
 

@@ -19,7 +19,7 @@ from s3prl_sb import resources
 from s3prl_sb.identity.content import MEMORY
 
 _watching = contextvars.ContextVar("watching", default=None)
-_hooked = []
+_hooked: list[bool] = []
 #: Folders of Python and of the libraries.
 _LIBRARIES = {
     os.path.realpath(path)

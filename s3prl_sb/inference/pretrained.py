@@ -39,7 +39,7 @@ class SpeechModel(Pretrained):
         cls,
         source: str | Path,
         savedir: str | None = None,
-        overrides: dict | str | None = None,
+        overrides: dict | None = None,
         trust: bool = False,
         **kwargs: Any,
     ) -> "Self":
@@ -152,11 +152,11 @@ class SpeechModel(Pretrained):
             If they are not finite, for example in half precision.
         """
         upstream = self.mods.upstream
-        wavs, wav_lens = batched(wavs, wav_lens, upstream.sample_rate)
+        batch, batch_lens = batched(wavs, wav_lens, upstream.sample_rate)
         with self.as_tested():
-            states, lens = upstream(wavs.to(self.device), wav_lens)
+            states, lens = upstream(batch.to(self.device), batch_lens)
             if not upstream.freeze:  # a frozen one checks them itself
-                finiteness.check(upstream, states, wavs)
+                finiteness.check(upstream, states, batch)
         return states, lens
 
     @contextlib.contextmanager
@@ -241,7 +241,7 @@ class SpeechModel(Pretrained):
         Arguments
         ---------
         records : list of dict
-            From :meth:`records`.
+            Output of :meth:`records`.
 
         Returns
         -------

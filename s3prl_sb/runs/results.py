@@ -104,7 +104,7 @@ def main_metrics(run):
     Arguments
     ---------
     run : dict
-        From :func:`find_runs`.
+        Output of :func:`find_runs`.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def goodness(run):
     Arguments
     ---------
     run : dict
-        From :func:`find_runs`.
+        Output of :func:`find_runs`.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def summary(run):
     Arguments
     ---------
     run : dict
-        From :func:`find_runs`.
+        Output of :func:`find_runs`.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def differences(runs):
     Arguments
     ---------
     runs : list of dict
-        From :func:`find_runs`.
+        Output of :func:`find_runs`.
 
     Returns
     -------

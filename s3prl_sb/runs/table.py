@@ -94,7 +94,7 @@ def table(runs):
     Arguments
     ---------
     runs : list of dict
-        From :func:`s3prl_sb.runs.results.find_runs`.
+        Output of :func:`s3prl_sb.runs.results.find_runs`.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def as_csv(runs):
     Arguments
     ---------
     runs : list of dict
-        From :func:`s3prl_sb.runs.results.find_runs`.
+        Output of :func:`s3prl_sb.runs.results.find_runs`.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def ordered(runs, key):
     Arguments
     ---------
     runs : list of dict
-        From :func:`s3prl_sb.runs.results.find_runs`.
+        Output of :func:`s3prl_sb.runs.results.find_runs`.
     key : str
         A column; a key of the recipes; "metric": by task, the best first; the name of
         a metric; "time".

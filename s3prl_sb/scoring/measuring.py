@@ -83,13 +83,13 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     model : s3prl_sb.inference.pretrained.SpeechModel
         The loaded model.
     brain_class : type
-        From :func:`brain_of`.
+        Output of :func:`brain_of`.
     hparams : dict
         Keys of the recipe; the predictions are written to its ``output_folder``.
     run_opts : dict
         Run options of SpeechBrain.
     records, truth
-        From :func:`s3prl_sb.scoring.lists.read`.
+        Output of :func:`s3prl_sb.scoring.lists.read`.
 
     Returns
     -------

@@ -209,7 +209,7 @@ def keys(task, changed, model, results, output):
     task : str
         Name of the recipe.
     changed : dict
-        From :func:`changes`.
+        Output of :func:`changes`.
     model : s3prl_sb.inference.pretrained.SpeechModel
         The loaded model.
     results : dict
@@ -260,7 +260,7 @@ def score_results(brain, results, folder, seconds, decoding=None):
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        From :func:`s3prl_sb.scoring.measuring.measure`.
+        Output of :func:`s3prl_sb.scoring.measuring.measure`.
     results : dict
         Results of the run.
     folder : pathlib.Path
@@ -319,7 +319,7 @@ def as_text(scores, output):
     Arguments
     ---------
     scores : dict
-        From :func:`score_results`.
+        Output of :func:`score_results`.
     output : pathlib.Path
         Folder of the score.
 

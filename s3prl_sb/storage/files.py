@@ -71,14 +71,14 @@ def naming(path: PathLike, what: str = "", fix: str = "") -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # json, yaml, torch and safetensors raise anything
-        is_os = isinstance(error, OSError)
-        if is_os and error.filename:  # the file at fault within a folder
-            path = error.filename
-        reason = error.strerror if is_os and error.strerror else str(error)
+        os_error = error if isinstance(error, OSError) else None
+        if os_error and os_error.filename:  # the file at fault within a folder
+            path = os_error.filename
+        reason = os_error.strerror if os_error and os_error.strerror else str(error)
         reason = reason.partition("\n")[0]
         mark = getattr(error, "problem_mark", None)
         if mark is not None:  # YAML errors have many lines
-            problem = str(error.problem).partition(" with value ")[0]
+            problem = str(getattr(error, "problem", "")).partition(" with value ")[0]
             reason = f"line {mark.line + 1}: {problem}"
         if isinstance(error, KeyError):
             reason = f"it has no {reason}"
@@ -87,8 +87,8 @@ def naming(path: PathLike, what: str = "", fix: str = "") -> Iterator[None]:
         # The further lines of torch and ruamel.yaml are for their developers.
         lines = [line.strip() for line in reason.splitlines() if line.strip()]
         reason = ", ".join(lines[:3]).rstrip(".") or type(error).__name__
-        problem = "cannot be read" if is_os or not what else f"is not {what}"
-        if is_os and error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+        problem = "cannot be read" if os_error or not what else f"is not {what}"
+        if os_error and os_error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
             problem = "cannot be written"
         message = f"'{path}' {problem}: {reason}. {fix}".rstrip()
         missing = isinstance(error, FileNotFoundError)

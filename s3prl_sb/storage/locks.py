@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 QUIET = 1.0  # seconds of waiting before a warning
 RUN = "run.lock"  # lock file of a folder in use
-_held = set()  # locks of this process
-_occupied = {}  # folder -> its lock, until this process ends
-_hooks = []  # fork hooks, registered with the first lock
+_held: set["Lock"] = set()  # locks of this process
+_occupied: dict[Path, "Lock"] = {}  # folder -> its lock, until this process ends
+_hooks: list = []  # fork hooks, registered with the first lock
 
 
 class OccupiedError(UserError, RuntimeError):

@@ -172,7 +172,7 @@ def benchmark(arguments, output):
         try:
             values = table.gather(runs, tasks, missing, output, configuration)
             table.write(values, output)
-        except OSError as error:  # with a full disk, the jobs and the table go on
+        except OSError as error:  # a full disk does not stop the jobs
             print(f"the table could not be written: {error}", file=sys.stderr)
             return False
         return True

@@ -83,7 +83,7 @@ class RowConfiguration:
         task : str
             Such as "KS".
         keys : dict
-            From :func:`keys_of`.
+            Output of :func:`keys_of`.
         search : tuple or None
             Learning rates and the seed that searched them.
 

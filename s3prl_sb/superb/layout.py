@@ -29,7 +29,7 @@ def grid(table, published=False):
     Arguments
     ---------
     table : dict
-        From :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.superb.table.gather`.
     published : bool
         Whether to show published numbers also for runs that do not compare with them.
 
@@ -110,7 +110,7 @@ def as_text(table, width=None, published=False):
     Arguments
     ---------
     table : dict
-        From :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.superb.table.gather`.
     width : int, optional
         Characters in a line; default: all columns in one block.
     published : bool
@@ -150,7 +150,7 @@ def as_markdown(table, published=False):
     Arguments
     ---------
     table : dict
-        From :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.superb.table.gather`.
     published : bool
         See :func:`grid`.
 
@@ -170,7 +170,7 @@ def notes(table, published=False):
     Arguments
     ---------
     table : dict
-        From :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.superb.table.gather`.
     published : bool
         See :func:`grid`.
 

@@ -231,7 +231,7 @@ def jobs(runs, before=()):
     Arguments
     ---------
     runs : list of Run
-        From :func:`make`; sets the ``job`` of each.
+        Output of :func:`make`; sets the ``job`` of each.
     before : dict, optional
         Task to a job that creates its data.
 

@@ -292,7 +292,7 @@ def write(table, output):
     Arguments
     ---------
     table : dict
-        From :func:`gather`.
+        Output of :func:`gather`.
     output : pathlib.Path
         Folder of the benchmark.
     """
