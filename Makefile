@@ -14,8 +14,8 @@ BIN := .venv/bin
 STEPS ?= 3000
 DEMO := demo
 CORPUS := $(DEMO)/speech_commands
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
-  --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= \
+  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick lint types docs figures parity wheel clean
 

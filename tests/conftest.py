@@ -1,5 +1,6 @@
 """Fixtures: real speech and S3PRL's outputs, where they are at hand."""
 
+import itertools
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ SHARED = HERE.parents[1] / "shared"
 
 
 def pytest_configure(config):
-    """Makes no difference of how the tests were started."""
+    """Makes tests independent of how they were started."""
     started_processes.restore_default_signals()
     started_processes.adopt_orphans()
 
@@ -34,7 +35,7 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(autouse=True)
 def nothing_keeps_running():
-    """Ends with a test whatever it has started, also when it fails."""
+    """Ends every process that a test has started, also when the test fails."""
     before = started_processes.children()
     yield
     started_processes.end_children(except_for=before)
@@ -48,7 +49,7 @@ def one_thread_and_a_seed():
 
 @pytest.fixture(autouse=True)
 def nothing_is_said_afterwards():
-    """What a command has set up to be heard ends with the test that has run it."""
+    """Removes the log handlers that a command has added in a test."""
     root = logging.getLogger()
     level = root.level
     yield
@@ -60,10 +61,17 @@ def nothing_is_said_afterwards():
     logging.captureWarnings(False)
 
 
+@pytest.fixture(scope="session")
+def config_folders(tmp_path_factory):
+    """Paths of folders that do not exist yet: pytest's own cost more, the more."""
+    folder = tmp_path_factory.mktemp("config")
+    return (str(folder / str(number)) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_trusted(tmp_path_factory, monkeypatch):
-    """What whoever runs the tests trusts has no part in them."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+def nothing_is_trusted(config_folders, monkeypatch):
+    """Tests do not depend on what the user who runs them trusts."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", next(config_folders))
     monkeypatch.delenv("S3PRL_SB_TRUST", raising=False)
 
 

@@ -1,6 +1,6 @@
 """Builds the wheel, installs it into another environment and uses it there.
 
-``make wheel`` borrows the dependencies of .venv, which is fast and offline;
+``make wheel`` links the dependencies of .venv into it, which is fast and offline;
 ``make wheel WHEEL=--bare`` installs them too, as a user's pip does.
 """
 
@@ -35,7 +35,6 @@ def build(destination):
         *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
         *("--no-build-isolation", "--wheel-dir", destination, ROOT),
     )
-    shutil.rmtree(ROOT / "build")
     (wheel,) = destination.glob("*.whl")
     return wheel
 
@@ -62,12 +61,31 @@ def install(wheel, folder, bare):
         call(*pip, "--quiet", *constraints, f"{wheel}[demo]")
         return programs
     call(*pip, "--quiet", "--no-deps", "--no-index", wheel)
-    # Paths alone: Python does not read the .pth files there, so that the editable
-    # installation of this checkout is not borrowed.
-    borrowed = [path for path in sys.path if Path(path).name == "site-packages"]
-    site = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    Path(site, "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    for source in sys.path:
+        if Path(source).name == "site-packages":
+            borrow(Path(source), site)
     return programs
+
+
+def borrow(source, destination):
+    """Links all that is installed into another environment, except this checkout."""
+    for path in source.iterdir():
+        other = destination / path.name
+        if "s3prl_sb" in path.name or path.suffix == ".pth" or other.exists():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, other, copy_function=link)
+        else:
+            link(path, other)
+
+
+def link(source, destination):
+    """A hard link; on another disk, a copy."""
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
 
 
 def use(programs, folder):
@@ -99,10 +117,12 @@ def main():
     bare = parser.parse_args().bare
     wheel = build(ROOT / "dist")
     check_content(wheel)
-    with tempfile.TemporaryDirectory() as folder:
+    (ROOT / "build").mkdir(exist_ok=True)  # on the disk of .venv: borrowed by links
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
         programs = install(wheel, Path(folder, "environment"), bare)
         (empty := Path(folder, "work")).mkdir()
         use(programs, empty)
+    shutil.rmtree(ROOT / "build")
     print(f"{wheel.relative_to(ROOT)} installs and works")
 
 
