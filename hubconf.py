@@ -1,6 +1,6 @@
-"""Entry points of ``torch.hub``: every upstream by its name, in a checkout.
+"""Entry points of ``torch.hub``: one for each upstream.
 
-``torch.hub.list`` names them, ``torch.hub.help`` says what each takes.
+``torch.hub.list`` lists them, ``torch.hub.help`` prints the arguments of one.
 
 Authors
  * The s3prl_sb developers, 2026

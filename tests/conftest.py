@@ -104,4 +104,4 @@ def data_folder():
 @pytest.fixture(scope="session")
 def oracle_folder():
     """Checkpoints in S3PRL's formats with S3PRL's own outputs."""
-    return _folder("S3PRL_SB_ORACLE", SHARED / "oracle")
+    return _folder("S3PRL_SB_ORACLE", HERE / "parity" / "fixtures")

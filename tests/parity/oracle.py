@@ -2,14 +2,16 @@
 
     python tests/parity/oracle.py ORACLE … > docs/parity.md
 
-writes the table. A fixture is a folder of ORACLE: a random
-checkpoint in S3PRL's format, and what S3PRL 0.4.18 gives for real utterances,
-each alone. ``fixtures/<family>.yaml`` says how we load each:
+writes the table. A fixture is a folder of ORACLE: a random checkpoint in S3PRL's
+format, and the hidden states of S3PRL 0.4.18 for each utterance alone. ``fixtures`` has
+the small ones, made by ``make.py``. A card file says how we load each fixture of its
+family, under ``_test``:
 
-    fixture: {class: hubert.Hubert, source: ckpt.pt, arguments: {…}}
+    parity:
+        fixture: {class: hubert.Hubert, source: ckpt.pt, arguments: {…}}
 
-or ``{card: NAME}`` for what needs no file. ``repeat``: how often the utterance
-is repeated; ``absolute``: the limit, for features that are whole numbers.
+or ``{card: NAME}`` if there is no file. ``repeat``: how often the utterance is
+repeated; ``absolute``: the limit for features that are whole numbers.
 """
 
 import argparse
@@ -19,20 +21,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
+from s3prl_sb.lobes.cards.finding import notes, published
 from s3prl_sb.lobes.upstreams import load
 
 LIMIT = 1e-4  # relative to the largest value of a hidden state
-HERE = Path(__file__).parent
 
 
 def fixtures():
     """{fixture: {"family": …, "card" or "class": …, …}}, by name."""
     return {
         name: {"family": file.stem, **entry}
-        for file in sorted((HERE / "fixtures").glob("*.yaml"))
-        for name, entry in (yaml.safe_load(file.read_text()) or {}).items()
+        for file in published()
+        for name, entry in notes(file, "_test").get("parity", {}).items()
     }
 
 
@@ -84,7 +85,10 @@ but for those marked as of full size. Each column is another set of fixtures:
 tiny ones, those of full size, and all of them again under another seed.
 
 Made by `python tests/parity/oracle.py FOLDER …`, where a folder holds the
-fixtures of one seed; `tests/parity/test_oracle.py` holds each to the limit.
+fixtures of one seed; `tests/parity/test_oracle.py` holds each to the limit. Anyone can
+make such folders: `python tests/parity/make.py --out FOLDER` installs S3PRL into an
+environment of its own, makes the fixtures with synthetic audio and compares them. The
+small ones are in `tests/parity/fixtures`.
 """
 FOOT = """
 Batch against alone is held to 1e-5 for every card by `tests/contract`.

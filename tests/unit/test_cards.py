@@ -5,10 +5,12 @@ import inspect
 import pydoc
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.cards import finding
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
@@ -283,3 +285,27 @@ def test_a_card_equals_its_class():
         KaldiFeatures("mfcc", num_ceps=13, frame_length=25.0, frame_shift=10.0),
     )
     assert a.arguments == b.arguments
+
+
+# ------------------------------------------------------------------------- notes
+def test_notes_are_no_cards(write):
+    """A card with its facts and its test, in one file."""
+    path = write(
+        '_about:\n    "*": {paper: none}\n\n'
+        f"{TINY}\n_test:\n"
+        "    shrunk: &shrunk {config: {num_layers: 1}}\n    # a comment\n\n"
+        "    kinds: {tiny: *shrunk}\n"
+    )
+    assert load(path).output_size == 16
+    shrunk = {"config": {"num_layers": 1}}
+    expected = {"shrunk": shrunk, "kinds": {"tiny": shrunk}}
+    assert finding.notes(Path(path), "_test") == expected
+    assert finding.notes(Path(path), "_about") == {"*": {"paper": "none"}}
+    assert finding.notes(Path(path), "_hub") == {}
+
+
+def test_published_cards_are_read_once(monkeypatch):
+    """An override does not change what the next one gets."""
+    card("hubert_large_ll60k", config={"num_layers": 1})
+    monkeypatch.setattr(finding, "_cards", None)
+    assert card("hubert_large_ll60k")["config"]["num_layers"] == 24

@@ -1,1 +1,1 @@
-"""Cards: the catalogue of upstreams, and what is done with a card."""
+"""Cards of upstreams: finding, loading, checking, converting and listing them."""

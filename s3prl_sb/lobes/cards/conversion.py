@@ -1,10 +1,10 @@
-"""Any supported checkpoint as safetensors with a card: ``s3prl-sb convert``.
+"""Conversion of checkpoints to safetensors with a card: ``s3prl-sb convert``.
 
-A conversion is a folder of two files. ``model.safetensors`` holds the weights
-under our names, and the configuration as metadata, from which
+A conversion is a folder of two files. ``model.safetensors`` has the weights
+under our names and the configuration as metadata, from which
 :func:`~s3prl_sb.lobes.checkpoints.building.read_source` builds the network
-again. ``card.yaml`` names the class and its arguments, so that the folder
-serves wherever the name of an upstream does: ``--upstream folder/card.yaml``.
+again. ``card.yaml`` names the class and its arguments, so that
+``--upstream folder/card.yaml`` works like the name of an upstream.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,6 +16,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -31,16 +32,21 @@ from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.storage.tensor_files import write_safetensors
 from s3prl_sb.storage.yaml_texts import yaml_parser
 
+if TYPE_CHECKING:
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
 MODEL, CARD = "model.safetensors", "card.yaml"
-#: How an upstream is loaded to be converted: as its checkpoint is.
+#: Arguments of an upstream that is converted: the weights stay as in the checkpoint.
 AS_IT_IS = {"freeze": True, "precision": "fp32", "adapter": None}
 
 
 class ConversionError(SourceError):
-    """What cannot be converted, and why."""
+    """Error of a checkpoint that cannot be converted, with the reason."""
 
 
-def convert(source, destination, upstream=None, force=False):
+def convert(
+    source: str, destination: str, upstream: str | None = None, force: bool = False
+) -> "tuple[Path, Upstream]":
     """Writes a checkpoint as safetensors with a card, and verifies both.
 
     Arguments
@@ -49,27 +55,28 @@ def convert(source, destination, upstream=None, force=False):
         The checkpoint: a file, a folder, an address or an id of Hugging Face.
         Or the name or the file of a card, for its own checkpoint.
     destination : str
-        Folder to make. It appears when it is whole.
+        Folder to make. It appears when it is complete.
     upstream : str, optional
-        Name or file of a card of the checkpoint's family; its other arguments
-        go along. Default: the first class that can read the checkpoint, see
+        Name or file of a card of the checkpoint's family, whose other arguments are
+        kept. Default: the first class that can read the checkpoint, see
         :func:`~s3prl_sb.lobes.cards.sources.classes`.
     force : bool
-        Whether an earlier conversion there may be replaced.
+        Replaces an earlier conversion in the folder.
 
     Returns
     -------
     card : pathlib.Path
-        What to give as ``--upstream``.
+        Card to give as ``--upstream``.
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        As loaded from it.
+        The upstream loaded from the card.
 
     Raises
     ------
     SourceError
-        If nothing can read the checkpoint.
+        If no class can read the checkpoint.
     ConversionError
-        If it does not come back the same, or the destination cannot be used.
+        If the conversion has other features than the checkpoint, or the destination
+        cannot be used.
 
     Example
     -------
@@ -93,21 +100,21 @@ def convert(source, destination, upstream=None, force=False):
             "weights: there is nothing to convert."
         )
     with Part(destination) as part:
-        _check_destination(destination, force)  # another may have come first
+        _check_destination(destination, force)  # another process may be faster
         part.path.mkdir()
-        about = {"class": _tag(node), "config": _config(model)}
-        _save(network, about, part.path / MODEL)
-        is_own = _copy_module(_tag(node), file, part.path)
-        text = f"# Written by s3prl-sb convert {_told(source)}\n{_yaml(name, node)}"
+        metadata = {"class": _tag(node), "config": _config(model)}
+        _save(network, metadata, part.path / MODEL)
+        is_custom = _copy_module(_tag(node), file, part.path)
+        text = f"# Written by s3prl-sb convert {_public(source)}\n{_yaml(name, node)}"
         write_text(part.path / CARD, text)
-        with trust.trusting(is_own):  # it has just been run from elsewhere
-            again = _verified(part.path / CARD, model)
+        with trust.trusting(is_custom):  # the original has already run
+            converted = _verified(part.path / CARD, model)
         part.publish()
-    return destination / CARD, again
+    return destination / CARD, converted
 
 
 def _loaded(source, upstream):
-    """Card's node, name, upstream and file (None: no card) of a checkpoint."""
+    """Returns the card's node, name, upstream and file (None: no card)."""
     if upstream is not None:
         options = {"source": _resolved(source)}
     elif is_card(source):
@@ -124,7 +131,7 @@ def _loaded(source, upstream):
 
 
 def _resolved(source):
-    """Paths in a card count from the card, those given here from where we are."""
+    """Returns a source with its full path: paths in a card are relative to the card."""
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source
 
@@ -139,22 +146,22 @@ def _node(tag):
 
 
 def _tag(node):
-    """The class of a card, as its author writes it."""
+    """Returns the class of a card, as its author writes it."""
     return own.plain_names(node.tag.value.removeprefix("!new:"))
 
 
 def _name(source):
-    """The name of a card for a checkpoint."""
+    """Returns the name of a card for a checkpoint."""
     last = re.split("[?#]", str(source))[0].rstrip("/").rsplit("/", 1)[-1]
     name = re.sub(r"\W+", "_", re.sub(r"\.[a-z]+$", "", last)).strip("_")
     return name if name[:1].isalpha() else f"model_{name}".rstrip("_")
 
 
-def _told(source):
-    """A source in a comment, without what may be private in it."""
-    told = str(source).split("?")[0]
-    told = told if "://" in told else told.rstrip("/").rsplit("/", 1)[-1]
-    return printable(told)
+def _public(source):
+    """Returns a source for a comment, without its folder and query."""
+    text = str(source).split("?")[0]
+    text = text if "://" in text else text.rstrip("/").rsplit("/", 1)[-1]
+    return printable(text)
 
 
 def _config(model):
@@ -169,8 +176,8 @@ def _config(model):
         ) from error
 
 
-def _save(network, about, path):
-    """Weights, each in a storage of its own."""
+def _save(network, metadata, path):
+    """Writes the weights, each tensor with its own storage."""
     weights, storages = {}, set()
     for name, tensor in network.state_dict().items():
         tensor = tensor.detach().cpu().contiguous()
@@ -179,15 +186,15 @@ def _save(network, about, path):
             tensor = tensor.clone()
         storages.add(tensor.untyped_storage().data_ptr())
         weights[name] = tensor
-    write_safetensors(path, weights, about)
+    write_safetensors(path, weights, metadata)
 
 
 def _yaml(name, node):
-    """The text of a card of the conversion."""
+    """Returns the text of the card of a conversion."""
     result = _node(f"!new:{_tag(node)}")
     result["source"] = MODEL
     for key, value in node.items():
-        # Other files, a dictionary say, are in the network by now.
+        # The network already has the content of other files, such as a dictionary.
         if key != "source" and not _is_file(value):
             result[key] = value
     stream = io.StringIO()
@@ -207,8 +214,8 @@ def _is_file(value):
 
 
 def _copy_module(tag, file, folder):
-    """Takes along the class of a card of one's own, with all that it imports from its
-    folder; whether there is one."""
+    """Copies a user-defined class and the modules that it imports from its folder;
+    returns whether the class is user-defined."""
     source = file.parent.resolve() if file else None
     name = (
         own.place(source, tag) if source and not tag.startswith("s3prl_sb.") else None
@@ -219,30 +226,30 @@ def _copy_module(tag, file, folder):
 
 
 def _verified(path, model):
-    """The upstream of a conversion, if its features are the original's."""
+    """Returns the upstream of a conversion, if its features equal the original's."""
     try:
         fixed = {k: v for k, v in AS_IT_IS.items() if k in card(path)}
-        again = load(path, **fixed)
-    except Exception as error:  # a class of one's own may raise anything
+        converted = load(path, **fixed)
+    except Exception as error:  # a user-defined class may raise anything
         raise ConversionError(
             f"{type(model).__name__} cannot read what was converted, so nothing was "
             "written. Does it read its source through building.read_source? "
             f"{error}"
         ) from error
-    for one, other in zip(_features(model), _features(again)):
-        # Not a number is one here.
+    for one, other in zip(_features(model), _features(converted)):
+        # NaN equals NaN here.
         if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             raise ConversionError(
                 f"{type(model).__name__} gives other features from what was "
                 "converted, so nothing was written. Its config and network are not "
                 "all that it takes."
             )
-    return again
+    return converted
 
 
 def _features(upstream):
-    """Hidden states of noise."""
-    # Rounding depends on where weights lie; those of a copy lie as any others'.
+    """Computes the hidden states of noise."""
+    # Rounding depends on the memory layout of the weights: copies have the same one.
     upstream = copy.deepcopy(upstream)
     samples, lens = int(1.3 * upstream.sample_rate), torch.tensor([1.0, 0.4])
     random = torch.Generator().manual_seed(0)

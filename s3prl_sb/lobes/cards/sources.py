@@ -1,4 +1,4 @@
-"""Opening any source: the card it is, or the family that can read it.
+"""Upstreams of any source: a card, or a checkpoint of any family.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,30 +8,33 @@ import inspect
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from s3prl_sb import resources
 from s3prl_sb.foreign import UPSTREAM, find_class
-from s3prl_sb.lobes.cards.finding import UnknownUpstream, names
+from s3prl_sb.lobes.cards.finding import UnknownUpstream, names, published
 from s3prl_sb.lobes.cards.loading import card, load
 from s3prl_sb.lobes.checkpoints.building import converted
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import read_json
 
-#: Modules that read folders of transformers whose ``model_type`` is not their name.
+if TYPE_CHECKING:
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
+#: Modules that read folders of Hugging Face with a ``model_type`` of another name.
 TRANSFORMERS = ("ast", "huggingface")
 
 
 class SourceError(ValueError):
-    """A source that nothing can read, and why."""
+    """Error of a source that no family can read, with the reasons."""
 
 
-def classes(source):
-    """The classes of the published cards, in the order in which they are asked.
+def classes(source: str) -> list[str]:
+    """Returns the classes of the published cards, in the order to try them.
 
-    First those whose name is in the checkpoint's or its folder's, or in the
-    ``model_type`` of a folder of Hugging Face, the longest before others; then by the
-    names of their modules. Last that of the library transformers, which reads much
-    that the others do too.
+    Classes come first if their name is part of the checkpoint's name, of its folder's
+    name or of the ``model_type`` of a Hugging Face folder, longer names before shorter
+    ones. The others follow by the names of their modules. The class of the library
+    transformers comes last, because it also reads files of other families.
 
     Arguments
     ---------
@@ -41,7 +44,7 @@ def classes(source):
     Returns
     -------
     list of str
-        Their dotted names. Of a folder of Hugging Face those alone that may read it.
+        Dotted names. For a Hugging Face folder, only the classes that may read it.
 
     Example
     -------
@@ -50,43 +53,42 @@ def classes(source):
     """
     config = Path(source).expanduser() / "config.json"
     kind = read_json(config).get("model_type") if config.is_file() else None
-    told = str(kind or "".join(str(source).split("/")[-2:])).lower()
-    told = re.sub("[^a-z0-9]", "", told)
+    hint = str(kind or "".join(str(source).split("/")[-2:])).lower()
+    hint = re.sub("[^a-z0-9]", "", hint)
 
     def parts(tag):
         return tag.lower().replace("_", "").split(".")[-2:]
 
     def match(tag):
-        return max((len(part) for part in parts(tag) if part in told), default=0)
+        return max((len(part) for part in parts(tag) if part in hint), default=0)
 
     def order(tag):
         module, name = parts(tag)
-        # Whose kin says no more is wav2vec 2.0's, which all of that kin are built on;
-        # a module of several classes is called after the first of them.
+        # Files of wav2vec 2.0's relatives are tried as wav2vec 2.0 first, the base of
+        # all of them. A module with several classes has the name of the first.
         rank = {"wav2vec2": 0, "huggingface": 2}.get(module, 1)
-        return -match(tag), name not in told, rank, module, name != module, name
+        return -match(tag), name not in hint, rank, module, name != module, name
 
-    files = (resources.folder("hparams") / "upstreams").glob("*.yaml")
-    cards = "".join(file.read_text("utf-8") for file in files)
-    found = sorted(set(re.findall(r"^\w+:.*!new:([\w.]+)", cards, re.M)), key=order)
+    cards = "".join(file.read_text("utf-8") for file in published())
+    tags = sorted(set(re.findall(r"^\w+:.*!new:([\w.]+)", cards, re.M)), key=order)
     if not kind:
-        return found
-    return [tag for tag in found if match(tag) or parts(tag)[0] in TRANSFORMERS]
+        return tags
+    return [tag for tag in tags if match(tag) or parts(tag)[0] in TRANSFORMERS]
 
 
-def open_source(source, trust=False, **options):
-    """The upstream of a card or of any checkpoint, whatever its family.
+def open_source(source, trust: bool = False, **options) -> "Upstream":
+    """Builds the upstream of a card, or of a checkpoint of any family.
 
     Arguments
     ---------
     source : str or list of str
-        The name or the file of a card; or a checkpoint: a file, a folder, an
-        address or an id of Hugging Face, or several of the same, which goes to
-        the first class that can read it, see :func:`classes`.
+        Name or file of a card; or a checkpoint: a file, a folder, an address, an
+        id of Hugging Face, or a list of mirrors. The first class that can read a
+        checkpoint gets it, see :func:`classes`.
     trust : bool
-        As for :func:`s3prl_sb.lobes.upstreams.load`.
+        See :func:`s3prl_sb.lobes.upstreams.load`.
     **options
-        Arguments of the class, or those of the card to replace.
+        Arguments of the class, or arguments of the card to replace.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def open_source(source, trust=False, **options):
     Raises
     ------
     SourceError
-        If nothing can read the checkpoint, or what can takes no such option.
+        If no class can read the checkpoint, or the class has no such option.
 
     Example
     -------
@@ -114,28 +116,28 @@ def open_source(source, trust=False, **options):
     return of_checkpoint(source, **options)
 
 
-def is_card(source):
-    """Whether a source is the name or the file of a card."""
-    lies_here = Path(source).expanduser().exists()
-    return (not lies_here and source in names()) or re.search(
+def is_card(source: str) -> bool:
+    """Returns whether a source is the name or the file of a card."""
+    is_path = Path(source).expanduser().exists()
+    return (not is_path and source in names()) or re.search(
         r"\.ya?ml(:\w+)?$", source
     ) is not None
 
 
-def of_checkpoint(source, **options):
-    """The upstream of a checkpoint without a card: as :func:`open_source`."""
-    path = _fetched(source)
-    about = converted(path) if path.is_file() else None
-    asked = classes(source)
-    if about and about["class"] not in asked:  # a file may not say what is imported
+def of_checkpoint(source, **options) -> "Upstream":
+    """Builds the upstream of a checkpoint without a card, see :func:`open_source`."""
+    path = _local_path(source)
+    metadata = converted(path) if path.is_file() else None
+    tags = classes(source)
+    if metadata and metadata["class"] not in tags:  # a file must not choose imports
         raise SourceError(
-            f"'{path}' says that it is of {about['class']!r}, which no published card "
-            "has. Give the card of that class: --upstream card.yaml."
+            f"'{path}' says that it is of {metadata['class']!r}, which no published "
+            "card has. Give the card of that class: --upstream card.yaml."
         )
-    return _first_that_reads(path, [about["class"]] if about else asked, options)
+    return _first_that_reads(path, [metadata["class"]] if metadata else tags, options)
 
 
-def _fetched(source):
+def _local_path(source):
     try:
         return fetch(source).absolute()
     except FileNotFoundError as error:
@@ -146,25 +148,25 @@ def _fetched(source):
         raise
 
 
-def _first_that_reads(path, asked, options):
-    """An upstream of the first class that accepts a file, and takes the options."""
+def _first_that_reads(path, tags, options):
+    """Builds an upstream of the first class that reads a file and has the options."""
     refusals = {}
-    for tag in asked:
+    for tag in tags:
         try:
             kind = find_class(tag, UPSTREAM)
-            known = inspect.signature(kind.__init__).parameters
-            if "source" not in known:
+            parameters = inspect.signature(kind.__init__).parameters
+            if "source" not in parameters:
                 continue
-            unknown = ", ".join(sorted(options.keys() - known))
+            unknown = ", ".join(sorted(options.keys() - parameters))
             if not unknown:
                 return kind(source=str(path), **options)
             text = f"takes no {unknown}"
-        except Exception as error:  # of the wrong format a class may trip over
+        except Exception as error:  # a class can fail anywhere on a wrong format
             text = " ".join(str(error).replace(f"'{path}'", "it").split())
             if type(error).__module__ == "builtins":
                 text = f"{type(error).__name__}: {text}"
         refusals.setdefault(text, []).append(tag.rpartition(".")[2])
-    # Where there is a folder, those that take files alone have nothing to say of it.
+    # Classes that only take files say nothing useful about a folder.
     absent = [text for text in refusals if text.startswith("No checkpoint at it")]
     for text in absent if len(absent) < len(refusals) else ():
         del refusals[text]
