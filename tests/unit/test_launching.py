@@ -242,7 +242,7 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
 
 
 def _heeding():
-    """What a shell starts in the background does not hear of Ctrl-C."""
+    """A background job of a shell ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -250,7 +250,7 @@ def _heeding():
 @pytest.mark.parametrize("first", ["train_csv", "documents_csv"])
 @pytest.mark.parametrize("given", ["valid_csv", "test_csv"])
 def test_a_table_is_not_passed_over(first, given):
-    """Only where there is one to train on are there tables to test on."""
+    """Tables to test on need a table to train on."""
     check_tables({first: "a.csv", given: "b.csv"})
     check_tables({first: None, given: None})
     check_tables({given: "b.csv"})  # a recipe of one's own
