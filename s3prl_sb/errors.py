@@ -1,4 +1,4 @@
-"""Mistakes that whoever runs the program can mend.
+"""Errors that the user can fix.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,31 +6,32 @@ Authors
 
 
 class UserError(Exception):
-    """Base of errors whose message names the place and the way out.
+    """Base class of errors that the user can fix.
 
-    A recipe prints the message alone; with ``S3PRL_SB_TRACEBACK=1`` also where it
-    comes from.
+    Its message names the place and the way out. A recipe prints the message alone;
+    with ``S3PRL_SB_TRACEBACK=1`` it prints the traceback too.
     """
 
 
 class MissingExtra(UserError, ImportError):
-    """A library that comes with an extra, and is not here.
+    """Missing library of an optional extra.
 
-    Its message ends with what installs it.
+    Its message ends with the command that installs it.
     """
 
 
-def printable(text):
-    r"""A text of somebody else's that can do nothing to a terminal, nor begin a line.
+def printable(text: object) -> str:
+    r"""Replaces the characters of untrusted text that could control a terminal.
 
     Arguments
     ---------
     text : str
-        Whatever a file says.
+        Text from a file.
 
     Returns
     -------
     str
+        One line, with ``?`` for each character that is not printable.
 
     Example
     -------

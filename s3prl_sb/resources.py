@@ -1,4 +1,4 @@
-"""Where the cards and the recipes lie, and what is kept of the user's.
+"""Folders of the package's data, and the user's cache folder.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 
-def cache_folder():
-    """The user's folder of what can be had again: downloads, hashes of files.
+def cache_folder() -> Path:
+    """Returns the user's folder for data that can be recreated: downloads, hashes.
 
     Returns
     -------
@@ -20,8 +20,8 @@ def cache_folder():
     return Path(os.environ.get("S3PRL_SB_CACHE", default)).expanduser()
 
 
-def folder(name):
-    """The folder of the cards or of the recipes.
+def folder(name: str) -> Path:
+    """Returns the folder of the cards or of the recipes.
 
     Arguments
     ---------
@@ -42,8 +42,8 @@ def folder(name):
     return installed if installed.is_dir() else package.parent / name
 
 
-def recipes():
-    """All recipes by name.
+def recipes() -> dict[str, Path]:
+    """Returns the folders of all recipes by name.
 
     Returns
     -------

@@ -84,7 +84,6 @@ class SSLBrain(Evaluation):
         run_opts: dict[str, Any] | None = None,
         checkpointer: AtomicCheckpointer | None = None,
     ):
-        self.learner = Learner()
         self.upstream = hparams["upstream_model"]
         modules = dict(modules)
         if not self.upstream.freeze:
@@ -114,6 +113,11 @@ class SSLBrain(Evaluation):
         self.started = time.time()
         self.splits, self.data, self.tested_seconds = {}, {}, None
         self.tested = {}  # metrics of the test set
+
+    @functools.cached_property
+    def learner(self) -> Learner:
+        """What this Brain trains; exists before ``__init__`` has run."""
+        return Learner()
 
     # ------------------------------------------------------------- features
     def use_cache(self, splits: dict[str, ManifestDataset]) -> None:

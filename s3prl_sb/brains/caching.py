@@ -1,8 +1,8 @@
-"""Which features of a run are cached, and how.
+"""Choice of the features to cache, and their extraction.
 
-What is tested on is exact, so that the test scores what an export predicts: pooled
-features, and frames of the test set, are float32. Frames to train and to validate on
-are rounded to the recipe's ``cache_dtype``.
+Pooled features and the frames of the test set are float32, so that the test scores
+exactly what an export predicts. Frames of the training and validation sets are rounded
+to the recipe's ``cache_dtype``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -23,27 +23,26 @@ from s3prl_sb.startup.preconditions import can_pool
 logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "off", "pooled", "frames")
-EXACT = "float32"  # as the upstream computes
+EXACT = "float32"  # the upstream's precision
 GB = 1e9
 
 
 def use_cache(brain, splits):
-    """Puts cached features in the place of audio.
+    """Replaces audio by cached features.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        Its ``hparams`` say what is wanted: ``cache``, ``cache_budget``,
-        ``cache_folder``, ``cache_dtype``, ``cache_processes``.
+        Brain whose ``hparams`` have ``cache``, ``cache_budget``, ``cache_folder``,
+        ``cache_dtype``, ``cache_processes``.
     splits : dict
-        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`; they are
-        changed in place. Their examples get ``feats`` [frames, layers, size]
-        instead of ``sig``.
+        Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, changed in place:
+        their examples get ``feats`` [frames, layers, size] instead of ``sig``.
     """
     kinds, identity = {}, None
     for name, dataset in splits.items():
         if "feats" in dataset.pipeline.output_mapping:
-            continue  # by a Brain before this one
+            continue  # an earlier Brain has replaced the audio
         kinds[name], reason = kind(brain, dataset, name)
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":
@@ -51,34 +50,34 @@ def use_cache(brain, splits):
             identity = identity or digest(first_identity(brain.upstream))
             _cache(brain, dataset, name, kinds[name], identity)
     if kinds.get("train") == "pooled" and brain.device == "cpu":
-        # So little work a step that a second thread only gets in its way,
-        # many times over where the cores are busy.
+        # A step has so little work that a second thread slows it down, many times
+        # over on busy cores.
         torch.set_num_threads(1)
 
 
 def kind(brain, dataset, name="train"):
-    """The kind of cache for a dataset.
+    """Returns the kind of cache for a dataset.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        As for :func:`use_cache`.
+        See :func:`use_cache`.
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
-        The data.
+        Data to cache.
     name : str
-        Of the dataset among the splits.
+        Name of the split.
 
     Returns
     -------
     kind : str
         "off", "pooled" or "frames".
     reason : str
-        Why, in words.
+        Reason of the choice, in words.
 
     Raises
     ------
     RecipeError
-        If what is wanted would not be exact.
+        If the requested kind would not be exact.
     """
     wanted = getattr(brain.hparams, "cache", "off")
     if wanted not in KINDS:
@@ -112,22 +111,22 @@ def kind(brain, dataset, name="train"):
 
 
 def dtype(brain, name, kind):
-    """The type of the numbers in the cache of a dataset.
+    """Returns the dtype of the cache of a dataset.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        As for :func:`use_cache`.
+        See :func:`use_cache`.
     name : str
-        Of the dataset among the splits.
+        Name of the split.
     kind : str
         "pooled" or "frames".
 
     Returns
     -------
     str
-        "float32" for what is pooled, which is small, and for what is tested on.
-        Otherwise the recipe's ``cache_dtype``.
+        "float32" for pooled features, which are small, and for the test set;
+        otherwise the recipe's ``cache_dtype``.
     """
     if kind == "pooled" or name == "test":
         return EXACT
@@ -150,5 +149,5 @@ def _cache(brain, dataset, name, kind, identity):
         progressbar=if_main_process(),
     )
     ddp_barrier()
-    cache.refresh()  # what the other processes have extracted
+    cache.refresh()  # adds what the other processes have extracted
     extraction.replace_audio(dataset, cache)

@@ -1,4 +1,4 @@
-"""The files of a checkpoint of ours: whether they are what was written.
+"""Files of a checkpoint, and the check that they are undamaged.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,12 +19,12 @@ from s3prl_sb.storage.files import FileError, naming, read_yaml
 
 
 def is_checkpoint(path):
-    """Whether a folder is called as checkpoints are, whatever is in it.
+    """Returns whether a folder has the name of a checkpoint, whatever is in it.
 
     Arguments
     ---------
     path : pathlib.Path
-        Of anything.
+        Any path.
 
     Returns
     -------
@@ -34,17 +34,17 @@ def is_checkpoint(path):
 
 
 def age(path):
-    """When a checkpoint was made, as its name says.
+    """Returns the time of a checkpoint according to its name.
 
     Arguments
     ---------
     path : pathlib.Path
-        Its folder.
+        Folder of the checkpoint.
 
     Returns
     -------
     (str, int) or None
-        Second, and number in it; None for a name that somebody has given.
+        Second, and number within the second; None for a custom name.
 
     Example
     -------
@@ -53,8 +53,8 @@ def age(path):
     ('2026-11-28+21-44-24', 1)
     """
     name = re.escape(CKPT_PREFIX) + r"\+(\d+-\d+-\d+\+\d+-\d+-\d+)\+(\d+)"
-    found = re.fullmatch(name, path.name)
-    return found and (found[1], int(found[2]))
+    match = re.fullmatch(name, path.name)
+    return match and (match[1], int(match[2]))
 
 
 def in_order(paths):
@@ -63,14 +63,14 @@ def in_order(paths):
     Arguments
     ---------
     paths : list of pathlib.Path
-        Their folders.
+        Folders of checkpoints.
 
     Returns
     -------
     list of pathlib.Path
-        By what they say themselves; where one of them is damaged, by their names.
-        Older versions, which wrote no checksums, gave a name more than once: of theirs
-        a damaged one may be older than all others.
+        Sorted by the times in their descriptions; if one is damaged, by their names.
+        Older versions, which wrote no checksums, reused names: a damaged checkpoint
+        of theirs counts as the oldest.
     """
     times = {}
     for path in paths:
@@ -84,12 +84,12 @@ def in_order(paths):
 
 
 def described(path):
-    """A checkpoint as its description says, its files unread.
+    """Reads the description of a checkpoint, but none of its other files.
 
     Arguments
     ---------
     path : pathlib.Path
-        Its folder.
+        Folder of the checkpoint.
 
     Returns
     -------
@@ -98,12 +98,12 @@ def described(path):
     Raises
     ------
     s3prl_sb.storage.files.FileError
-        If the description cannot be read, or lacks something.
+        If the description is unreadable or incomplete.
     """
     file, what = path / METAFNAME, "the description of a checkpoint"
     meta = read_yaml(file, what, kind=dict, typ="safe")
     with naming(file, what):
-        for key in ("unixtime", "end-of-epoch"):  # SpeechBrain's own
+        for key in ("unixtime", "end-of-epoch"):  # SpeechBrain needs them
             if key not in meta:
                 raise KeyError(key)
         for key, value in meta.items():
@@ -113,15 +113,15 @@ def described(path):
 
 
 def verified(path, required=()):
-    """A checkpoint whose files are what was written.
+    """Returns a checkpoint after checking that its files are undamaged.
 
     Arguments
     ---------
     path : pathlib.Path
-        Its folder. Of an older version it has no checksums: then what torch has
-        written is compared with checksums of its own, and no file may be empty.
+        Folder of the checkpoint. If an older version wrote it, without checksums, the
+        checksums inside torch's files are checked, and no file may be empty.
     required : iterable of str
-        What it must have a file of.
+        Names of objects that the checkpoint must have files of.
 
     Returns
     -------
@@ -130,14 +130,14 @@ def verified(path, required=()):
     Raises
     ------
     s3prl_sb.storage.files.FileError
-        That names the file.
+        If a file is damaged or missing; names it.
     """
-    found = described(path)
+    checkpoint = described(path)
     listed = checksums.verify(path)
     for name in required:
-        if name not in found.paramfiles:
+        if name not in checkpoint.paramfiles:
             raise FileError(f"'{path / (name + PARAMFILE_EXT)}' is missing.")
-    for file in found.paramfiles.values() if listed is None else ():
+    for file in checkpoint.paramfiles.values() if listed is None else ():
         with naming(file, "whole"):
             with open(file, "rb") as opened:
                 head = opened.read(2)
@@ -145,4 +145,4 @@ def verified(path, required=()):
                 raise ValueError("it is empty")
             if head == b"PK":
                 archives.members(file)
-    return found
+    return checkpoint

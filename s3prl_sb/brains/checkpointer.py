@@ -1,4 +1,4 @@
-"""A checkpointer that a kill cannot hurt.
+"""Checkpointer with atomic, verified checkpoints.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -38,7 +38,7 @@ WAY_OUT = (
 
 
 def _trained(module):
-    """What training may change: parameters that are trained, and buffers."""
+    """Returns what training may change: trainable parameters and buffers."""
     fixed = {name for name, p in module.named_parameters() if not p.requires_grad}
     return {k: v for k, v in module.state_dict().items() if k not in fixed}
 
@@ -53,15 +53,15 @@ def load_trained(module, path):
     Arguments
     ---------
     module : torch.nn.Module
-        Its other weights stay as they are.
+        Module to load into. Weights that are not in the file stay unchanged.
     path : str
-        The file.
+        Path of the file.
 
     Raises
     ------
     s3prl_sb.storage.files.FileError
-        If it cannot be read, if a weight that is trained is missing or of another
-        shape, or one is unknown.
+        If the file is unreadable, lacks a trainable weight, or has an unknown weight
+        or one of another shape.
     """
     what = f"of this {type(module).__name__}"
     saved = read_tensors(path, "what a module was saved as")
@@ -70,9 +70,9 @@ def load_trained(module, path):
         unexpected = sorted(saved.keys() - module.state_dict().keys())
         if missing or unexpected:
             raise ValueError(f"missing {missing[:5]}, unexpected {unexpected[:5]}")
-        for name, own in module.state_dict().items():
-            if name in saved and saved[name].shape != own.shape:
-                shapes = f"{list(saved[name].shape)}, not {list(own.shape)}"
+        for name, weight in module.state_dict().items():
+            if name in saved and saved[name].shape != weight.shape:
+                shapes = f"{list(saved[name].shape)}, not {list(weight.shape)}"
                 raise ValueError(f"{name} is of the shape {shapes}")
         module.load_state_dict(saved, strict=False)
 
@@ -82,21 +82,21 @@ def _recover(module, path, end_of_epoch):
 
 
 class AtomicCheckpointer(Checkpointer):
-    """SpeechBrain's checkpointer, whose checkpoints are whole or not there.
+    """SpeechBrain's checkpointer with atomic checkpoints.
 
-    SpeechBrain marks a folder as a checkpoint before it has written the
-    parameters into it, and deletes old ones file by file: killed in between,
-    the next run fails to load. Here a checkpoint has its name only while it is
-    whole: it is renamed after it is written, and before it is deleted.
+    SpeechBrain marks a folder as a checkpoint before it writes the parameters, and
+    deletes old checkpoints file by file: after a kill in between, the next run fails
+    to load. Here a checkpoint has its name only while it is complete: it is renamed
+    after it is written, and before it is deleted.
 
     Arguments
     ---------
     checkpoints_dir : str
         Folder of the checkpoints.
     recoverables : dict, optional
-        What to save, by name.
+        Objects to save, by name.
     **kwargs
-        As for SpeechBrain's.
+        See SpeechBrain's ``Checkpointer``.
 
     Example
     -------
@@ -111,27 +111,27 @@ class AtomicCheckpointer(Checkpointer):
     UNFINISHED, DELETED, DAMAGED = "saving-", "deleting-", "damaged-"
 
     def add_trained(self, name, module):
-        """Has the weights saved that training may change, and no others.
+        """Adds the weights of a module that training may change, and no others.
 
-        Of a network with adapters these are the adapters; the rest comes from
-        where the network came from.
+        In a network with adapters these are the adapters; the other weights are loaded
+        with the network.
 
         Arguments
         ---------
         name : str
-            Of its file in a checkpoint.
+            Name of the file in a checkpoint.
         module : torch.nn.Module
-            Nothing is added for one without weights.
+            Module to save; one without weights is not added.
         """
         if module.state_dict():
             self.add_recoverable(name, module, _recover, _save_trained)
 
     def recover_if_possible(self, *args, **kwargs):
-        """SpeechBrain's, after clearing away what a kill has left behind, and from
-        the newest checkpoint that is whole and older than all damaged ones.
+        """Loads the newest undamaged checkpoint that is older than all damaged ones.
 
-        What is newer may be the fruit of a best checkpoint that is lost; training
-        again from there on makes all of it anew, bit by bit the same.
+        Leftovers of a kill are removed first. Newer checkpoints are ignored because a
+        lost best checkpoint may precede them; training again from the older one
+        reproduces all of them bit by bit.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class AtomicCheckpointer(Checkpointer):
         Raises
         ------
         s3prl_sb.storage.files.FileError
-            If there are checkpoints, but none to go on from.
+            If there are checkpoints, but none to resume from.
         """
         if if_main_process():
             for path in self.checkpoints_dir.iterdir():
@@ -151,7 +151,7 @@ class AtomicCheckpointer(Checkpointer):
         return super().recover_if_possible(*args, **kwargs)
 
     def _set_damaged_aside(self):
-        """Leaves the checkpoints that can be gone on from; renames the others."""
+        """Renames all checkpoints that must not be resumed from."""
         problems, whole = {}, []
         for path in self._list_checkpoint_dirs():
             try:
@@ -169,7 +169,7 @@ class AtomicCheckpointer(Checkpointer):
                 f"'{self.checkpoints_dir}' is whole. To train from the start, delete "
                 "this folder."
             )
-        ddp_barrier()  # all have looked
+        ddp_barrier()  # all processes have read them
         for path in paths[first:]:
             logger.warning(
                 "%s It is set aside as %s, and training goes on from the older %s",
@@ -184,12 +184,12 @@ class AtomicCheckpointer(Checkpointer):
         ddp_barrier()
 
     def verified(self, path):
-        """A checkpoint that is whole, and has all that is to be loaded.
+        """Returns a checkpoint that is undamaged and has everything to load.
 
         Arguments
         ---------
         path : pathlib.Path
-            Its folder.
+            Folder of the checkpoint.
 
         Returns
         -------
@@ -198,23 +198,23 @@ class AtomicCheckpointer(Checkpointer):
         Raises
         ------
         s3prl_sb.storage.files.FileError
-            For a file that has changed, or is missing.
+            If a file has changed or is missing.
         """
         optional = self.optional_recoverables
         return verified(path, [n for n in self.recoverables if not optional.get(n)])
 
     def load_checkpoint(self, checkpoint):
-        """SpeechBrain's, after making sure that the checkpoint is whole.
+        """Loads a checkpoint after checking that it is undamaged.
 
         Arguments
         ---------
         checkpoint : Checkpoint
-            That is to be loaded, and no other in its place.
+            Checkpoint to load; there is no fallback to another one.
 
         Raises
         ------
         s3prl_sb.storage.files.FileError
-            That names the damaged file.
+            If a file is damaged; names it.
         """
         try:
             self.verified(Path(checkpoint.path))
@@ -225,36 +225,36 @@ class AtomicCheckpointer(Checkpointer):
             super().load_checkpoint(checkpoint)
 
     def list_checkpoints(self):
-        """All checkpoints whose description can be read.
+        """Returns all checkpoints with a readable description.
 
         Returns
         -------
         list of Checkpoint
         """
-        found = []
+        checkpoints = []
         for path in self._list_checkpoint_dirs():
             try:
-                found.append(described(path))
+                checkpoints.append(described(path))
             except FileError as error:
-                logger.debug("%s", error)  # who loads one says it
-        return found
+                logger.debug("%s", error)  # loading one raises it
+        return checkpoints
 
     def _list_checkpoint_dirs(self):
-        # Also what lacks its description: it is not for nothing that it is there.
+        # A folder without a description counts: it is a damaged checkpoint.
         return [path for path in self.checkpoints_dir.iterdir() if is_checkpoint(path)]
 
     def save_checkpoint(self, meta={}, verbosity=logging.INFO, **kwargs):
-        """Saves a checkpoint; arguments as SpeechBrain's.
+        """Saves a checkpoint; see SpeechBrain's ``Checkpointer``.
 
         Raises
         ------
         s3prl_sb.storage.files.FileError
-            If the disk is full, or gone.
+            If the disk is full or missing.
         """
         try:
             saved = super().save_checkpoint(meta, verbosity=logging.DEBUG, **kwargs)
             checkpoint = None if saved is None else self._finish(saved)
-        except (OSError, RuntimeError) as error:  # torch has none of its own for disks
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError
             if isinstance(error, FileError):
                 raise
             reason = str(error).partition("\n")[0]
@@ -264,15 +264,15 @@ class AtomicCheckpointer(Checkpointer):
                 f"{left:.0f} MB left on its disk. The last one is intact: make room, "
                 "and run again with the same command."
             ) from error
-        ddp_barrier()  # from here on all processes see it
+        ddp_barrier()  # now all processes see it
         if checkpoint is not None:
             logger.debug("Saved a checkpoint: %s", checkpoint.path)
         return checkpoint
 
     def find_best(self, metric, highest=True):
-        """The best checkpoint, the earliest of equals.
+        """Returns the best checkpoint; among equal ones the earliest.
 
-        SpeechBrain leaves it to the file system which of equals comes first.
+        In SpeechBrain the order of equal ones depends on the file system.
 
         Arguments
         ---------
@@ -288,7 +288,7 @@ class AtomicCheckpointer(Checkpointer):
         Raises
         ------
         s3prl_sb.storage.files.FileError
-            If the meta of a checkpoint cannot be read: it might be the best.
+            If the meta of a checkpoint is unreadable, as it might be the best.
         """
         for path in self._list_checkpoint_dirs():
             try:
@@ -311,8 +311,8 @@ class AtomicCheckpointer(Checkpointer):
         return Checkpoint(final, saved.meta, files)
 
     def _new_checkpoint_dirpath(self):
-        # SpeechBrain gives names again. A later one has the larger name here, so that
-        # the order is known where nothing but the names is left.
+        # SpeechBrain reuses names. Here later checkpoints have larger names, so that
+        # the names alone tell the order.
         path = super()._new_checkpoint_dirpath()
         stamps = [age(p) for p in self._list_checkpoint_dirs()]
         stamp, number = max([*filter(None, stamps), age(path)])
@@ -336,18 +336,18 @@ class AtomicCheckpointer(Checkpointer):
         ckpt_predicate=None,
         verbosity=logging.INFO,
     ):
-        """Deletes all but the best; arguments as SpeechBrain's."""
+        """Deletes all but the best checkpoints; see SpeechBrain's ``Checkpointer``."""
         ddp_barrier()
         if if_main_process():
-            found = list(filter(ckpt_predicate, self.list_checkpoints()))
+            checkpoints = list(filter(ckpt_predicate, self.list_checkpoints()))
             keys = [*importance_keys]
             keys += [ranking(metric, highest=True) for metric in max_keys or []]
             keys += [ranking(metric, highest=False) for metric in min_keys or []]
             kept = set()
             for key in keys:
-                ranked = sorted(found, key=key, reverse=True)
+                ranked = sorted(checkpoints, key=key, reverse=True)
                 kept.update(checkpoint.path for checkpoint in ranked[:num_to_keep])
-            for checkpoint in found:
+            for checkpoint in checkpoints:
                 if checkpoint.path not in kept:
                     self._delete(checkpoint.path)
                     logger.debug("Deleted a checkpoint: %s", checkpoint.path)
@@ -360,19 +360,19 @@ class AtomicCheckpointer(Checkpointer):
 
 
 def ranking(metric, highest=True):
-    """A key that sorts checkpoints: the better, then the earlier.
+    """Returns a sort key for checkpoints: by the metric, then the earlier.
 
     Arguments
     ---------
     metric : str
-        Key of the checkpoints' meta; those without it come last.
+        Key of the checkpoints' meta; checkpoints without it are the worst.
     highest : bool
         Whether the highest value is the best.
 
     Returns
     -------
     callable
-        Of a checkpoint.
+        Maps a checkpoint to its key.
     """
     sign = 1 if highest else -1
 

@@ -1,4 +1,4 @@
-"""One label an utterance: keywords, speakers, emotions.
+"""Classification of utterances: keywords, speakers, emotions.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -28,19 +28,19 @@ from s3prl_sb.storage.files import write_text
 
 
 class ClassificationBrain(SSLBrain):
-    """Cross-entropy over the labels of the training set, chosen by an accuracy.
+    """Brain for one label per utterance, trained with cross-entropy.
 
     Arguments
     ---------
     labels : list of str
-        All labels; their order numbers them.
+        All labels, in the order of their indices.
     choose_by : str, optional
-        The metric that chooses checkpoint and learning rate in validation:
-        "accuracy", or "balanced_accuracy" where the test set has other shares of the
-        classes than the validation set. Both are measured. Default: that of the class.
+        Validation metric that chooses checkpoint and learning rate: "accuracy", or
+        "balanced_accuracy" if the test set has other class frequencies than the
+        validation set. Both are measured. Default: that of the class.
     **kwargs
-        As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the
-        modules takes features and relative lengths to [batch, labels].
+        See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps
+        features and relative lengths to [batch, labels].
     """
 
     metric = "accuracy"
@@ -50,13 +50,13 @@ class ClassificationBrain(SSLBrain):
         self.labels, self.metric = labels, choose_by or self.metric
 
     def compute_forward(self, batch, stage):
-        """Batch -> logits [batch, labels]."""
+        """Returns logits [batch, labels]."""
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         return self.modules["head"](features, lens)
 
     def compute_objectives(self, predictions, batch, stage):
-        """Logits [batch, labels] -> loss; in evaluation, remembers them."""
+        """Returns the loss; in evaluation, collects the predictions."""
         true = batch.label_encoded
         if stage != sb.Stage.TRAIN:
             scores, predicted = F.softmax(predictions.float(), dim=-1).max(-1)
@@ -66,15 +66,15 @@ class ClassificationBrain(SSLBrain):
             self.seen["score"].append(scores.cpu())
         return self.loss(predictions, true)
 
-    def loss(self, predictions, true):
-        """The loss to train with; override it for another one.
+    def loss(self, predictions: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+        """Returns the training loss; override it for another loss.
 
         Arguments
         ---------
         predictions : torch.Tensor
-            [batch, labels], what ``head`` gives.
+            [batch, labels], output of ``head``.
         true : torch.Tensor
-            [batch], the right labels' numbers.
+            [batch], indices of the correct labels.
 
         Returns
         -------
@@ -88,18 +88,18 @@ class ClassificationBrain(SSLBrain):
         self.seen = {"id": [], "true": [], "predicted": [], "score": []}
 
     def stage_stats(self, stage):
-        """The accuracy over utterances, and over classes."""
+        """Returns the accuracy over utterances, and the mean over classes."""
         self.true, self.predicted = (
             torch.cat(self.seen[key]) for key in ("true", "predicted")
         )
-        found = self.predicted, self.true
+        pair = self.predicted, self.true
         return {
-            "accuracy": accuracy(*found),
-            "balanced_accuracy": balanced_accuracy(*found),
+            "accuracy": accuracy(*pair),
+            "balanced_accuracy": balanced_accuracy(*pair),
         }
 
     def write_predictions(self):
-        """``predictions.csv`` and the confusion matrix."""
+        """Writes ``predictions.csv`` and the confusion matrix."""
         folder = Path(self.hparams.output_folder)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -115,7 +115,7 @@ class ClassificationBrain(SSLBrain):
         plots.confusion_matrix(path, counts, self.labels, title)
 
     def interface(self):
-        """A classifier of these labels."""
+        """Returns a classifier with these labels."""
         return {
             "class": "s3prl_sb.inference.classifier.Classifier",
             "head": {"num_classes": len(self.labels)},
@@ -124,12 +124,12 @@ class ClassificationBrain(SSLBrain):
 
 
 def classification_splits(hparams):
-    """The three datasets of a classification recipe, and the labels.
+    """Returns the three datasets of a classification recipe, and the labels.
 
     Arguments
     ---------
     hparams : dict
-        ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
+        Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
         ``train_pipes`` and ``eval_pipes``; ``train_fraction`` and
         ``train_per_class`` for few-shot training.
 
@@ -140,7 +140,7 @@ def classification_splits(hparams):
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have
         ``id``, ``sig`` and ``label_encoded``.
     labels : list of str
-        Labels of the training set, sorted.
+        Sorted labels of the training set.
     """
     records = read_splits(hparams, key="label")
     every = manifest.read(Path(hparams["save_folder"]) / "train.json").values()
@@ -148,8 +148,8 @@ def classification_splits(hparams):
     encoder = CategoricalEncoder()
     encoder.expect_len(len(labels))
     encoder.update_from_iterable(labels)
-    for split, found in records.items():
-        unknown = sorted({r["label"] for r in found.values()} - set(labels))
+    for split, utterances in records.items():
+        unknown = sorted({r["label"] for r in utterances.values()} - set(labels))
         if unknown:
             raise RecipeError(
                 f"{hparams['save_folder']}/{split}.json has labels that do not "

@@ -1,6 +1,6 @@
-"""The course of a training, for those who watch it: how far, how well, how long still.
+"""Progress display of a training: steps, loss and remaining time.
 
-A :class:`Course` only looks on: it is no state of a run, and draws no random numbers.
+A :class:`Course` only observes: it has no state of the run and draws no random numbers.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,37 +18,37 @@ from s3prl_sb.terminal import progress, quantities
 
 logger = logging.getLogger(__name__)
 
-WINDOW = 60.0  # seconds over which updates are counted for their rate
+WINDOW = 60.0  # seconds over which the rate of updates is measured
 BAR = "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt}{postfix}"
-REFRESH = 0.3  # seconds between two looks of a bar
+REFRESH = 0.3  # seconds between two refreshes of a bar
 
-#: Runs of about the same length that follow this one, such as other folds.
+#: Number of similar runs that follow this one, such as other folds.
 to_follow = contextvars.ContextVar("to_follow", default=0)
 
 
 class Silent:
-    """Nobody watches."""
+    """Display that shows nothing."""
 
     def train(self, loss, brain):
-        """Nothing."""
+        """Does nothing."""
 
     def evaluate(self):
-        """Nothing."""
+        """Does nothing."""
 
     def save(self):
-        """Nothing."""
+        """Does nothing."""
 
     def close(self):
-        """Nothing."""
+        """Does nothing."""
 
 
 class Evaluating(Silent):
-    """Counts the batches of a test.
+    """Progress bar over the batches of a test.
 
     Arguments
     ---------
     batches : int
-        How many there are.
+        Number of batches.
     """
 
     def __init__(self, batches):
@@ -66,25 +66,24 @@ class Evaluating(Silent):
 
 
 class Course(Silent):
-    """Counts the updates of a training, and tells of them.
+    """Progress of a training, by a bar or log lines.
 
     Arguments
     ---------
     title : str
-        What it is of.
+        Title of the training.
     total : int
-        Updates of the whole run.
+        Number of updates of the whole run.
     step : int
-        Of which so many are done.
+        Number of updates done so far.
     epoch : int
-        Updates between two validations.
+        Number of updates between two validations.
     recorders : list
-        Loggers that want to know of each update: with ``every`` (updates) and
-        ``log_step``.
+        Loggers of single updates, with ``every`` (updates) and ``log_step``.
     is_shown : bool
-        Whether to tell of it: of several processes one does.
+        Whether to show anything; one of several processes does.
     batches : int, optional
-        Of a validation.
+        Number of batches of a validation.
 
     Example
     -------
@@ -110,7 +109,7 @@ class Course(Silent):
         now = time.monotonic()
         self.marks = collections.deque([(now, step)])  # (time, step), in training
         self.last, self.is_training = now, True
-        self.pauses, self.pause = 0, 0.0  # validations, and what they took
+        self.pauses, self.pause = 0, 0.0  # validations, and their seconds
         self.losses, self.count, self.evaluated = 0.0, 0, 0
         if is_shown and progress.on_terminal():
             self.every = REFRESH
@@ -135,12 +134,12 @@ class Course(Silent):
         Arguments
         ---------
         loss : torch.Tensor
-            Its loss, a scalar.
+            Loss of the batch, a scalar.
         brain : s3prl_sb.brains.base.SSLBrain
-            Which has taken it.
+            Brain that trains.
         """
         now = time.monotonic()
-        if not self.is_training:  # a validation lies between
+        if not self.is_training:  # a validation has ended
             self.is_training = True
             self.pauses, self.pause = self.pauses + 1, self.pause + now - self.last
             later = now - self.last
@@ -172,24 +171,25 @@ class Course(Silent):
                 logger.info("%s: step %s, %s", self.title, f"{self.step:,}", text)
 
     def save(self):
-        """Before a checkpoint: what was recorded is on the disk, as it will be."""
+        """Flushes the recorders before a checkpoint is saved."""
         for recorder in self.recorders:
             recorder.flush()
 
     def left(self, rate, step):
-        """How long the rest takes.
+        """Estimates the remaining time.
 
         Arguments
         ---------
         rate : float
-            Updates a second.
+            Updates per second.
         step : int
-            Where it is.
+            Number of updates done so far.
 
         Returns
         -------
         float
-            Seconds, with the validations if one was seen, and runs that follow.
+            Seconds, including validations (once one has been timed) and runs that
+            follow.
         """
         pause = self.pause / self.pauses if self.pauses else 0.0
         rest = (self.total - step) / rate + pause * self._validations(step)
@@ -218,7 +218,7 @@ class Course(Silent):
         if self.bar is not None:
             self.bar.n = done
             self.bar.set_postfix_str(", ".join(words))
-            if self.count > 1000:  # the last ones count
+            if self.count > 1000:  # forget old losses
                 self.losses, self.count = self.losses / self.count, 1
             return
         share = f"{100 * done / self.total:.0f} %"
@@ -241,17 +241,17 @@ class Course(Silent):
 
 
 def course_of(brain):
-    """The course of a Brain's training, from where it is now.
+    """Starts the display of a Brain's training at its current step.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        About to train, or to go on.
+        Brain that begins or resumes training.
 
     Returns
     -------
     Course
-        Of several processes one tells of it.
+        Display that is shown by one of several processes.
     """
     (total, epoch), step = planned(brain), brain.optimizer_step
     if step:
@@ -262,7 +262,7 @@ def course_of(brain):
         loggers = getattr(brain.hparams, "train_loggers", ())
         recorders = [each for each in loggers if hasattr(each, "log_step")]
     for recorder in recorders:
-        recorder.go_on(step)
+        recorder.resume(step)
     return Course(
         brain.title,
         total,
@@ -275,17 +275,17 @@ def course_of(brain):
 
 
 def planned(brain):
-    """The updates that a training is going to make.
+    """Returns the planned number of updates.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        As above; with ``--debug`` it makes a few.
+        Brain to train; with ``--debug`` it makes a few updates only.
 
     Returns
     -------
     total, epoch : int
-        Those of the whole run, and those between two validations.
+        Number of updates of the whole run, and between two validations.
     """
     total, epoch = brain.hparams.total_steps, brain.hparams.steps_per_epoch
     if getattr(brain, "debug", False):
@@ -295,17 +295,17 @@ def planned(brain):
 
 
 def learning_rates(brain):
-    """The learning rates of a Brain's optimizers.
+    """Returns the learning rates of a Brain's optimizers.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        In training.
+        Brain in training.
 
     Returns
     -------
     dict
-        ``lr``, and ``lr_upstream`` of an unfrozen one; nothing of a search.
+        ``lr``, and ``lr_upstream`` if the upstream is unfrozen; empty in a search.
     """
     names = {"optimizer": "lr", "optimizer_upstream": "lr_upstream"}
     optimizers = getattr(brain, "optimizers_dict", None) or {}

@@ -1,4 +1,4 @@
-"""A text an utterance, by CTC: transcriptions, phones, texts with slots.
+"""Sequence tasks by CTC: transcriptions, phones, texts with slots.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class CTCBrain(SSLBrain):
-    """Connectionist temporal classification, decoded greedily.
+    """Connectionist temporal classification with greedy decoding.
 
-    Losses and hypotheses are of the true frames and tokens alone, whatever else is
-    in the batch. A subclass says by :meth:`score` what the hypotheses are worth, and
-    by ``metric`` which of these numbers chooses the checkpoint.
+    Losses and hypotheses depend on true frames and tokens only, not on the rest of the
+    batch. A subclass measures hypotheses in :meth:`score`, and names the measure that
+    chooses the checkpoint in ``metric``.
 
     Paper: Graves et al., "Connectionist temporal classification",
     https://www.cs.toronto.edu/~graves/icml_2006.pdf.
@@ -32,19 +32,19 @@ class CTCBrain(SSLBrain):
     Arguments
     ---------
     tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
-        Its blank is CTC's.
+        Tokenizer with CTC's blank.
     decoder : callable, optional
-        From the log-probabilities of an utterance, [frames, tokens], to a text or
-        None. The test set is decoded with it too: metrics with ``_lm``.
+        Maps the log-probabilities of an utterance, [frames, tokens], to a text or
+        None. The test set is also decoded with it; these metrics end in ``_lm``.
     **kwargs
-        As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the modules
-        takes features and relative lengths to [batch, frames, tokens]. Where
-        ``hparams`` has a ``spec_augment``, it changes the features in training.
+        See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps features
+        and relative lengths to [batch, frames, tokens]. If ``hparams`` has a
+        ``spec_augment``, it augments the features in training.
 
     Note
     ----
     S3PRL evaluates phone recognition and slot filling one utterance at a time, as its
-    decoding there knows no lengths. Here padding is nothing, whatever the batch.
+    decoding ignores lengths. Here padding has no effect, whatever the batch.
     """
 
     metric = "wer"
@@ -53,11 +53,11 @@ class CTCBrain(SSLBrain):
     def __init__(self, tokenizer, decoder=None, **kwargs):
         super().__init__(**kwargs)
         self.tokenizer, self.decoder = tokenizer, decoder
-        self.impossible = set()  # ids without any alignment
-        self.reported = 0  # of them
+        self.impossible = set()  # ids of utterances without any alignment
+        self.reported = 0  # number of these that a warning has mentioned
 
     def compute_forward(self, batch, stage):
-        """Batch -> log-probabilities [batch, frames, tokens], relative lengths."""
+        """Returns log-probabilities [batch, frames, tokens] and relative lengths."""
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         augment = getattr(self.hparams, "spec_augment", None)
@@ -67,12 +67,12 @@ class CTCBrain(SSLBrain):
         return F.log_softmax(logits.float(), dim=-1), lens
 
     def compute_objectives(self, predictions, batch, stage):
-        """Log-probabilities -> loss; in evaluation, decodes and remembers."""
+        """Returns the loss; in evaluation, collects decoded texts."""
         log_probs, lens = predictions
         frames = (lens * log_probs.shape[1]).round().long()
-        self._check(batch, frames)
+        self._warn_of_impossible(batch, frames)
         if stage != sb.Stage.TRAIN:
-            self._remember(batch, log_probs, frames, stage)
+            self._collect(batch, log_probs, frames, stage)
         targets, target_lens = batch.tokens
         return F.ctc_loss(
             log_probs.transpose(0, 1),
@@ -83,8 +83,8 @@ class CTCBrain(SSLBrain):
             zero_infinity=True,
         )
 
-    def _check(self, batch, frames):
-        """Says which utterances have no alignment; they count as a loss of zero."""
+    def _warn_of_impossible(self, batch, frames):
+        """Warns of utterances without any alignment; their loss is zero."""
         for name, tokens, have in zip(batch.id, batch.tokens_list, frames.tolist()):
             repeats = sum(a == b for a, b in zip(tokens, tokens[1:]))
             need = len(tokens) + repeats  # a blank between two equal ones
@@ -100,7 +100,7 @@ class CTCBrain(SSLBrain):
                     )
                 self.impossible.add(name)
 
-    def _remember(self, batch, log_probs, frames, stage):
+    def _collect(self, batch, log_probs, frames, stage):
         decoded = greedy(log_probs, frames, self.tokenizer.blank)
         texts = [self.tokenizer.decode(tokens) for tokens in decoded]
         self.hypotheses.update(zip(batch.id, texts))
@@ -108,16 +108,20 @@ class CTCBrain(SSLBrain):
         if stage == sb.Stage.TEST and self.decoder is not None:
             true = frames.tolist()
             for name, text, scores, n in zip(batch.id, texts, log_probs, true):
-                found = self.decoder(scores[:n])
-                self.hypotheses_lm[name] = text if found is None else found
+                decoded_text = self.decoder(scores[:n])
+                self.hypotheses_lm[name] = (
+                    text if decoded_text is None else decoded_text
+                )
 
-    def score(self, hypotheses, references):
-        """What the hypotheses are worth; a recipe says it.
+    def score(
+        self, hypotheses: dict[str, str], references: dict[str, str]
+    ) -> dict[str, float]:
+        """Measures hypotheses; a recipe overrides it.
 
         Arguments
         ---------
         hypotheses, references : dict
-            From ids to texts, as the tokenizer decodes them.
+            Ids to texts, as the tokenizer decodes them.
 
         Returns
         -------
@@ -131,7 +135,7 @@ class CTCBrain(SSLBrain):
         self.hypotheses, self.hypotheses_lm, self.references = {}, {}, {}
 
     def stage_stats(self, stage):
-        """:meth:`score`, and that of the decoder."""
+        """Returns the metrics of :meth:`score`, also for the texts of the decoder."""
         if len(self.impossible) > self.reported:
             self.reported = len(self.impossible)
             logger.warning(
@@ -147,13 +151,13 @@ class CTCBrain(SSLBrain):
         return stats
 
     def write_predictions(self):
-        """``predictions.csv``, and ``hyp.txt``, ``ref.txt``: id, tab, text."""
+        """Writes ``predictions.csv``, ``hyp.txt`` and ``ref.txt`` (id, tab, text)."""
         folder = Path(self.hparams.output_folder)
         columns = {"reference": self.references, "prediction": self.hypotheses}
         files = {"ref": self.references, "hyp": self.hypotheses}
         if self.hypotheses_lm:
             columns["prediction_lm"] = files["hyp_lm"] = self.hypotheses_lm
-        (folder / "hyp_lm.txt").unlink(missing_ok=True)  # of an earlier test
+        (folder / "hyp_lm.txt").unlink(missing_ok=True)  # written by an earlier test
         for name, texts in files.items():
             lines = [f"{key}\t{text}\n" for key, text in texts.items()]
             write_text(folder / f"{name}.txt", "".join(lines))
@@ -165,7 +169,7 @@ class CTCBrain(SSLBrain):
         write_text(folder / "predictions.csv", table.getvalue())
 
     def interface(self):
-        """A transcriber with this tokenizer, and room for a language model."""
+        """Returns a transcriber with this tokenizer and an optional language model."""
         options = getattr(self.hparams, "lm_decoding", None)
         options = dict(getattr(options, "keywords", {}))
         options.pop("lm", None)

@@ -1,4 +1,4 @@
-"""What ``--debug`` needs of the data: a few batches of each set, and no more.
+"""Selection of the few batches of data that ``--debug`` needs.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,10 +12,10 @@ BATCHES = 2  # SpeechBrain's default of --debug_batches
 
 
 def keep_few(splits, hparams, run_opts):
-    """Cuts sets down to what a few batches of each are made of, in place.
+    """Reduces each set to a few batches, in place.
 
-    What is left out is neither hashed nor extracted. The utterances are spread over
-    the whole set, so that many classes are among them.
+    The other utterances are neither hashed nor extracted. The selected ones are spread
+    over the whole set, so that they cover many classes.
 
     Arguments
     ---------
@@ -23,7 +23,7 @@ def keep_few(splits, hparams, run_opts):
         "train", "valid" and "test" to
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     hparams : dict
-        Of the recipe: ``batch_size`` or ``batch_seconds``, and the
+        Settings of the recipe: ``batch_size`` or ``batch_seconds``, and the
         ``<split>_dataloader_opts``.
     run_opts : dict
         SpeechBrain's options, ``debug_batches`` among them.
@@ -33,35 +33,35 @@ def keep_few(splits, hparams, run_opts):
         options = hparams.get(f"{split}_dataloader_opts") or {}
         size, seconds = options.get("batch_size", hparams.get("batch_size")), None
         if split == "train":
-            batches_of_it = batches * int(hparams.get("grad_accumulation_factor") or 1)
+            count = batches * int(hparams.get("grad_accumulation_factor") or 1)
             seconds = hparams.get("batch_seconds")
         else:
-            batches_of_it = batches
+            count = batches
         before = len(dataset)
         if seconds:
             ids = spread(dataset.data_ids, before)
-            ids = _lasting(ids, dataset.data, batches_of_it * seconds)
+            ids = _lasting(ids, dataset.data, count * seconds)
         else:
-            ids = spread(dataset.data_ids, batches_of_it * int(size or 1))
+            ids = spread(dataset.data_ids, count * int(size or 1))
         dataset.keep(ids)
         message = "Debug: %d of the %d utterances of %s are looked at"
         logger.info(message, len(dataset), before, split)
 
 
 def spread(items, count):
-    """So many of a list, evenly spread over it.
+    """Selects items evenly spread over a list.
 
     Arguments
     ---------
     items : list
-        Any.
+        Items to select from.
     count : int
-        How many; all, if there are not so many.
+        Number of items to select; all if the list is shorter.
 
     Returns
     -------
     list
-        In the same order.
+        Selected items in the same order.
 
     Example
     -------
@@ -73,27 +73,27 @@ def spread(items, count):
 
 
 def _lasting(ids, records, seconds):
-    """Utterances that last so long together, of all parts of the set."""
+    """Selects utterances with a given total duration, spread over the set."""
     mean = sum(float(r.get("duration") or 1.0) for r in records.values()) / len(ids)
     return spread(ids, max(1, round(seconds / max(mean, 1e-3)) + 1))
 
 
 def few_queries(records, trials, batches):
-    """A few queries that are there to be found, and a few documents.
+    """Selects a few queries that occur in documents, and a few documents.
 
     Arguments
     ---------
     records : dict
         "documents" and sets of queries to ``{id: record}``.
     trials : dict
-        Each set to ``{query: ids of the documents that hold it}``.
+        Each set to ``{query: ids of the documents that contain it}``.
     batches : int
-        How few.
+        Number of batches.
 
     Returns
     -------
     dict
-        As ``records``.
+        Same structure as ``records``.
     """
     chosen = {"documents": []}
     for split in [name for name in records if name != "documents"]:

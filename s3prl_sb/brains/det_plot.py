@@ -1,4 +1,4 @@
-"""The plot of a verification system's errors.
+"""Error plots of a verification system.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,22 +9,22 @@ import torch
 from s3prl_sb.brains.plots import BLUE, GREY, RED, axes_of_size, finish, legend
 
 TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
-EDGE = 2e-4  # what is nearer to 0 or 1 is drawn here
+EDGE = 2e-4  # rates closer to 0 or 1 are drawn here
 
 
 def det_plot(path, false_acceptance, false_rejection, rate, title=""):
-    """Two axes: DET (rates on a normal deviate scale) and ROC.
+    """Plots DET (rates on a normal deviate scale) and ROC curves.
 
     Arguments
     ---------
     path : pathlib.Path
-        PNG to write.
+        PNG file to write.
     false_acceptance, false_rejection : torch.Tensor
         [points], from :func:`s3prl_sb.metrics.verification.det_curve`.
     rate : float
         The equal error rate, which is marked.
     title : str
-        What it is of.
+        Title of the plot.
     """
     axes = axes_of_size(4.0, 4.0, columns=2)
     if axes is None:

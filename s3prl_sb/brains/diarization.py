@@ -1,4 +1,4 @@
-"""Who speaks when: speaker diarization by frames.
+"""Speaker diarization by frames.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -24,32 +24,32 @@ from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal.quantities import measure
 
-COLLAR = 0.25  # seconds at either side, as in NIST's evaluations
-TIMELINES = 4  # recordings that are plotted
+COLLAR = 0.25  # seconds on both sides, as in NIST's evaluations
+TIMELINES = 4  # number of plotted recordings
 
 
 class DiarizationBrain(SSLBrain):
-    """Permutation-invariant training; chosen by the diarization error rate.
+    """Brain with permutation-invariant training, evaluated by diarization error rate.
 
-    On the validation set the threshold of the probabilities (``thresholds`` of the
-    recipe) and the width of the median filter (``medians``) are chosen too. They are
-    kept with the checkpoint, and the test set is decided with them.
+    The validation set also chooses the threshold of the probabilities (from the
+    recipe's ``thresholds``) and the width of the median filter (from ``medians``). The
+    checkpoint stores them, and the test uses them.
 
     Arguments
     ---------
     references : dict
         "valid" and "test" to ``{recording: record}``, see
-        :mod:`s3prl_sb.corpora.recordings`: what the error rate is counted on. The
-        examples' ids are those of the recordings.
+        :mod:`s3prl_sb.corpora.recordings`: the references of the error rate. The ids
+        of examples are those of recordings.
     **kwargs
-        As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the modules
-        takes features and relative lengths to logits [batch, frames, speakers].
+        See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps features
+        and relative lengths to logits [batch, frames, speakers].
 
     Note
     ----
-    S3PRL chooses the checkpoint by the accuracy of frames, and threshold and median
-    filter on the test set. It evaluates chunks, between which speakers may change
-    places; here a recording is evaluated whole.
+    S3PRL chooses the checkpoint by frame accuracy, and threshold and median filter on
+    the test set. It evaluates chunks, between which the order of speakers may change;
+    here whole recordings are evaluated.
     """
 
     metric = "der"
@@ -67,13 +67,13 @@ class DiarizationBrain(SSLBrain):
         self.threshold, self.median = self.grid[0]
 
     def compute_forward(self, batch, stage):
-        """Batch -> logits [batch, frames, speakers], relative lengths [batch]."""
+        """Returns logits [batch, frames, speakers] and relative lengths [batch]."""
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         return self.modules["head"](features, lens), lens
 
     def compute_objectives(self, predictions, batch, stage):
-        """Logits and lengths -> loss; in evaluation, remembers probabilities."""
+        """Returns the loss; in evaluation, collects probabilities."""
         logits, lens = predictions
         labels = fit_labels(*batch.activity, logits, lens, batch.id)
         loss, order = permutation_invariant_bce(logits, labels, lens)
@@ -93,15 +93,15 @@ class DiarizationBrain(SSLBrain):
         return loss
 
     def weight(self, batch):
-        """The frames that its loss is a mean over."""
+        """Returns the number of frames that the loss is a mean over."""
         return self.frames
 
     def start_stage(self, stage):
-        """Starts collecting."""
+        """Starts collecting probabilities."""
         self.probabilities, self.right, self.counted = {}, 0, 0
 
     def stage_stats(self, stage):
-        """Error rates, and in validation the threshold and median of the lowest."""
+        """Returns error rates; in validation, also chooses threshold and median."""
         records = self.references["valid" if stage == sb.Stage.VALID else "test"]
         self.seen = {name: records[name] for name in self.probabilities}
         if stage == sb.Stage.VALID:
@@ -128,7 +128,7 @@ class DiarizationBrain(SSLBrain):
             "threshold": self.threshold,
             "median": float(self.median),
         }
-        if within.speech:  # not all segments are shorter than two collars
+        if within.speech:  # no speech is left if all segments are within collars
             stats["der_collar"] = within.rate
         return stats
 
@@ -143,7 +143,7 @@ class DiarizationBrain(SSLBrain):
         }
 
     def write_predictions(self):
-        """``predictions.csv``, ``hyp.rttm``, ``ref.rttm``, ``ref.uem``, timelines."""
+        """Writes ``predictions.csv``, RTTM and UEM files, and timelines."""
         folder = Path(self.hparams.output_folder)
         text, rates = io.StringIO(), {}
         writer = csv.writer(text, lineterminator="\n")
@@ -163,19 +163,19 @@ class DiarizationBrain(SSLBrain):
         write_rttm({n: self.seen[n]["segments"] for n in names}, folder / "ref.rttm")
         write_uem({n: scored(self.seen[n]) for n in names}, folder / "ref.uem")
         (folder / "timelines").mkdir(exist_ok=True)
-        what = plots.heading(self, {})
+        heading = plots.heading(self, {})
         for name in sorted(names, key=lambda n: (-rates[n], n))[:TIMELINES]:
             timeline(
                 folder / "timelines" / f"{name.replace('/', '--')}.png",
                 self.seen[name]["segments"],
                 self.hypotheses[name],
                 self.seen[name]["duration"],
-                title=f"{what} · {name}, DER {measure('der', rates[name])}",
+                title=f"{heading} · {name}, DER {measure('der', rates[name])}",
                 regions=self.seen[name]["regions"],
             )
 
     def interface(self):
-        """A :class:`~s3prl_sb.inference.diarizer.Diarizer`."""
+        """Returns a diarizer with the chosen threshold and median."""
         return {
             "class": "s3prl_sb.inference.diarizer.Diarizer",
             "head": {},
@@ -184,10 +184,10 @@ class DiarizationBrain(SSLBrain):
 
 
 def fit_labels(labels, label_lens, logits, lens, names):
-    """Labels for exactly the frames that there are.
+    """Fits labels to the number of frames of the logits.
 
-    Labels are made from durations in the manifest, before the audio is read. Where it
-    is resampled, these may be wrong by a sample, and so the labels by a frame.
+    Labels are made from durations in the manifest, before the audio is read. If audio
+    is resampled, a duration may be off by a sample, and the labels by a frame.
 
     Arguments
     ---------
@@ -205,12 +205,12 @@ def fit_labels(labels, label_lens, logits, lens, names):
     Returns
     -------
     torch.Tensor
-        [batch, frames, speakers], -1 where nothing is known.
+        [batch, frames, speakers], -1 where the label is unknown.
 
     Raises
     ------
     ValueError
-        Where there are more than two frames more or less; names the recording.
+        If the numbers of frames differ by more than two; names the recording.
     """
     counts = (label_lens * labels.shape[1]).round()
     frames = (lens * logits.shape[1]).round()
@@ -221,14 +221,14 @@ def fit_labels(labels, label_lens, logits, lens, names):
                 f"{have:.0f}. Has the audio changed since? Prepare again, into another "
                 "save_folder."
             )
-    known = frame_mask(labels, label_lens)[..., None]
-    labels = labels.masked_fill(~known, UNKNOWN)[:, : logits.shape[1]]
+    labelled = frame_mask(labels, label_lens)[..., None]
+    labels = labels.masked_fill(~labelled, UNKNOWN)[:, : logits.shape[1]]
     missing = logits.shape[1] - labels.shape[1]
     return torch.nn.functional.pad(labels, (0, 0, 0, missing), value=UNKNOWN)
 
 
 def errors_of(records, hypotheses, collar=0.0):
-    """Errors in seconds of speech.
+    """Counts the errors of hypotheses in seconds of speech.
 
     Arguments
     ---------
@@ -237,7 +237,7 @@ def errors_of(records, hypotheses, collar=0.0):
     hypotheses : dict
         ``{recording: [(speaker, start, stop), ...]}``.
     collar : float
-        Seconds not scored at either side of the ends of the true segments.
+        Seconds on both sides of the true boundaries that are not scored.
 
     Returns
     -------
@@ -250,20 +250,20 @@ def errors_of(records, hypotheses, collar=0.0):
     0.25
     """
     return corpus_errors(
-        {name: _timed(found) for name, found in hypotheses.items()},
-        {name: _timed(record["segments"]) for name, record in records.items()},
+        {name: _speaker_last(segments) for name, segments in hypotheses.items()},
+        {name: _speaker_last(record["segments"]) for name, record in records.items()},
         {name: scored(record) for name, record in records.items()},
         collar=collar,
     )
 
 
 def scored(record):
-    """The (start, stop) of what is scored of a recording."""
+    """Returns the (start, stop) of the scored regions of a recording."""
     if record["regions"] is None:
         return [(0.0, record["duration"])]
     return [tuple(region) for region in record["regions"]]
 
 
-def _timed(found):
-    """The metric names the speaker last."""
-    return [(start, stop, speaker) for speaker, start, stop in found]
+def _speaker_last(segments):
+    """Converts (speaker, start, stop) to the metric's (start, stop, speaker)."""
+    return [(start, stop, speaker) for speaker, start, stop in segments]

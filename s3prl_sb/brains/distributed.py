@@ -1,4 +1,4 @@
-"""Several processes: what they agree on, and how they part.
+"""Distributed training: shared losses, unused weights, orderly exit.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,9 +13,10 @@ from s3prl_sb.lobes.gradients import unreached
 
 
 def leave_in_order():
-    """Ends the group of processes when this one ends: else it may abort.
+    """Destroys the process group at exit, as torch may abort otherwise.
 
-    After an error it does not, as others may wait for it: torchrun ends them.
+    After an error the group stays, as other processes may wait in it; torchrun ends
+    them.
     """
     atexit.register(_leave)
 
@@ -27,21 +28,22 @@ def _leave():
 
 
 def share(loss, count):
-    """A loss per item, so weighed that its mean over processes is one over all items.
+    """Weights a loss so that its mean over processes is the mean over all items.
 
-    Gradients are such means: a process with fewer items would else count as much.
+    DDP averages gradients over processes; without weights, a process with fewer items
+    would count as much as the others.
 
     Arguments
     ---------
     loss : torch.Tensor
-        A scalar: the mean over this process's items of a batch.
+        Mean loss over this process's items of a batch, a scalar.
     count : torch.Tensor
-        How many these are, a scalar.
+        Number of these items, a scalar.
 
     Returns
     -------
     torch.Tensor
-        The loss itself if there is one process.
+        Weighted loss; the loss itself if there is one process.
     """
     if not torch.distributed.is_initialized():
         return loss
@@ -52,17 +54,16 @@ def share(loss, count):
 
 
 def may_leave_weights_out(upstream, featurizer):
-    """Whether a step may pass by some of an unfrozen upstream's weights.
+    """Returns whether a step may leave weights of an unfrozen upstream unused.
 
-    Gradients are shared out step by step, and waiting for one that never comes
-    would be an error.
+    DDP fails if it waits for the gradient of an unused weight.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        To be trained or not.
+        Frozen or unfrozen upstream.
     featurizer : s3prl_sb.lobes.featurizer.Featurizer
-        Says which hidden states are used.
+        Featurizer that chooses the hidden states.
 
     Returns
     -------
@@ -73,12 +74,12 @@ def may_leave_weights_out(upstream, featurizer):
     if getattr(getattr(upstream, "config", None), "layerdrop", 0):
         return True
     if len(featurizer.layers) == upstream.num_layers:
-        return False  # all that there is has a part in all hidden states
+        return False  # all weights are used in some hidden state
     return bool(unreached(upstream, _Features(upstream, featurizer)))
 
 
 class _Features(torch.nn.Module):
-    """What a head gets."""
+    """Features as a function of waveforms."""
 
     def __init__(self, upstream, featurizer):
         super().__init__()

@@ -32,6 +32,44 @@ class Evaluation(sb.Brain):
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch
 
+    def compute_forward(self, batch: PaddedBatch, stage: sb.Stage) -> Any:
+        """Computes the predictions for a batch.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            The batch.
+        stage : sb.Stage
+            TRAIN, VALID or TEST.
+
+        Returns
+        -------
+        object
+            First argument of :meth:`compute_objectives`.
+        """
+        raise NotImplementedError
+
+    def compute_objectives(
+        self, predictions: Any, batch: PaddedBatch, stage: sb.Stage
+    ) -> torch.Tensor:
+        """Computes the loss; in evaluation, also collects what the metrics need.
+
+        Arguments
+        ---------
+        predictions : object
+            From :meth:`compute_forward`.
+        batch : speechbrain.dataio.batch.PaddedBatch
+            The batch.
+        stage : sb.Stage
+            TRAIN, VALID or TEST.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
+        raise NotImplementedError
+
     def start_stage(self, stage: sb.Stage) -> None:
         """Makes empty collections for what :meth:`stage_stats` needs.
 

@@ -1,4 +1,4 @@
-"""Cross-validation: one run for each fold, and the mean of what comes out.
+"""Cross-validation: one run for each fold, and the mean of their results.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -23,23 +23,23 @@ logger = logging.getLogger(__name__)
 
 
 def cross_validate(argv, train, folds):
-    """Runs a recipe on the fold or folds that its key ``fold`` asks for.
+    """Runs a recipe on the fold or folds that its key ``fold`` names.
 
-    Each fold is a run like any other, in ``output_folder/fold<k>``. Killed and
-    started again, finished folds are not trained again, the one where it was goes
-    on, and the numbers are the same. Folds may also be run one by one, anywhere:
-    ``all`` then gathers them.
+    Each fold is an ordinary run in ``output_folder/fold<k>``. When a cross-validation
+    is killed and started again, finished folds are not trained again, the unfinished
+    one resumes, and the numbers are the same. Folds may also be run separately,
+    anywhere; ``all`` then collects them.
 
     Arguments
     ---------
     argv : list of str
-        As for :func:`s3prl_sb.startup.experiment.start`. The YAML has ``fold``
-        ("all", or one of ``folds``), ``output_folder`` and ``train_csv``:
-        a user's own tables have no folds, and one run in ``output_folder`` is all.
+        See :func:`s3prl_sb.startup.experiment.start`. The YAML has ``fold`` ("all",
+        or one of ``folds``), ``output_folder`` and ``train_csv``: user-defined tables
+        have no folds and get one run in ``output_folder``.
     train : callable
         Takes such a list and trains one fold.
     folds : sequence of int
-        All there are.
+        Numbers of all folds.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def cross_validate(argv, train, folds):
     )
 
     excepthook.install()
-    settings = peek(argv, ("fold", "output_folder", "train_csv"))
+    settings = read_settings(argv, ("fold", "output_folder", "train_csv"))
     if settings["train_csv"]:
         if settings["fold"] != "all":
             raise RecipeError("fold: your own tables have none. Leave it out.")
@@ -61,13 +61,13 @@ def cross_validate(argv, train, folds):
         return
     wanted, folder = settings["fold"], Path(settings["output_folder"])
     if wanted != "all" and wanted not in folds:
-        known = ", ".join(map(str, folds))
-        raise RecipeError(f"fold: {wanted!r}. There are {known}, and all.")
+        names = ", ".join(map(str, folds))
+        raise RecipeError(f"fold: {wanted!r}. There are {names}, and all.")
     run_opts = parse(argv)[1]
     inner = DEBUG if run_opts["debug"] else ""
-    if wanted == "all":  # now, not when their turn comes
+    if wanted == "all":  # an occupied folder is an error now, not hours later
         if not is_distributed_initialized():
-            ddp_init_group(run_opts)  # one of the processes takes the folders, for all
+            ddp_init_group(run_opts)  # so that one process occupies the folders
         occupation.begin(*(folder / f"fold{fold}" / inner for fold in folds))
         occupation.begin(folder / inner)
     chosen = list(folds) if wanted == "all" else [wanted]
@@ -76,27 +76,27 @@ def cross_validate(argv, train, folds):
             logger.info("Fold %s, %d of %d", fold, number, len(chosen))
         token = to_follow.set(len(chosen) - number)
         try:
-            train(changed(argv, fold=fold, output_folder=folder / f"fold{fold}"))
+            train(override(argv, fold=fold, output_folder=folder / f"fold{fold}"))
         finally:
             to_follow.reset(token)
     if wanted == "all" and if_main_process():
         path = folder / inner / "results.json"
-        found = summary(folder, folds, inner)
-        write_json(path, found)
-        for fold in found["folds"]:
-            told = quantities.measures(fold["metrics"])
-            logger.info("Fold %s, step %s: %s", fold["fold"], fold["best_step"], told)
-        logger.info("Of all folds: %s", quantities.measures(found["metrics"]))
+        results = summary(folder, folds, inner)
+        write_json(path, results)
+        for fold in results["folds"]:
+            words = quantities.measures(fold["metrics"])
+            logger.info("Fold %s, step %s: %s", fold["fold"], fold["best_step"], words)
+        logger.info("Of all folds: %s", quantities.measures(results["metrics"]))
         logger.info("Results: %s", path)
 
 
-def peek(argv, keys):
-    """Settings of a recipe, without making anything of it.
+def read_settings(argv, keys):
+    """Reads settings of a recipe without building its objects.
 
     Arguments
     ---------
     argv : list of str
-        As for :func:`s3prl_sb.startup.experiment.start`.
+        See :func:`s3prl_sb.startup.experiment.start`.
     keys : tuple of str
         Keys of the YAML with plain values.
 
@@ -110,15 +110,15 @@ def peek(argv, keys):
     return {key: settings[key] for key in keys}
 
 
-def changed(argv, **settings):
-    """A command line with other settings.
+def override(argv, **settings):
+    """Returns a command line with other settings.
 
     Arguments
     ---------
     argv : list of str
         The command line.
     **settings
-        Their new values.
+        New values of keys.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def changed(argv, **settings):
 
     Example
     -------
-    >>> changed(["train.yaml", "--fold", "all", "--lr=0.1"], fold=2)
+    >>> override(["train.yaml", "--fold", "all", "--lr=0.1"], fold=2)
     ['train.yaml', '--lr=0.1', '--fold=2']
     """
     kept, is_value = [], False
@@ -144,132 +144,129 @@ def changed(argv, **settings):
 
 
 def summary(folder, folds, inner=""):
-    """The results of all folds as one, in the form of each.
+    """Merges the results of all folds into one, in the format of a single run.
 
     Arguments
     ---------
     folder : pathlib.Path
-        With ``fold<k>/results.json``.
+        Folder with ``fold<k>/results.json``.
     folds : sequence of int
-        Their numbers.
+        Numbers of the folds.
     inner : str
-        The folder of each fold's where its results are; default: itself.
+        Folder inside each fold's folder that has the results; default: none.
 
     Returns
     -------
     dict
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
         deviations over the folds; ``best_step`` and the counts of ``utterances`` are
-        lists, a number a fold; ``layer_weights`` are means, ``seconds`` a sum; ``lr``
-        and the parts of ``identity`` are null where folds differ; ``settings`` are
-        those of all; ``protocol`` is judged of all folds together; ``folds`` has the
-        essentials of each.
+        lists with one number per fold; ``layer_weights`` are means, ``seconds`` a sum;
+        ``lr`` and the parts of ``identity`` are null where folds differ; ``settings``
+        are those that all share; ``protocol`` judges all folds together; ``folds`` has
+        the essentials of each.
 
     Raises
     ------
     s3prl_sb.storage.files.FileError
-        That names a fold's results which cannot be read.
+        If the results of a fold cannot be read; names them.
     """
-    found = []
+    results = []
     for fold in folds:
         path = folder / f"fold{fold}" / inner / "results.json"
         again = f"Run fold {fold} again: delete this file first."
-        found.append(read_json(path, "the results of a fold", again, kind=dict))
+        results.append(read_json(path, "the results of a fold", again, kind=dict))
     with naming(folder, "a folder with the results of all folds"):
-        return _summary(folds, found, inner)
+        return _summary(folds, results, inner)
 
 
-def _summary(folds, found, inner):
+def _summary(folds, results, inner):
     utterances = {
-        split: [results["utterances"][split] for results in found]
-        for split in found[0]["utterances"]
+        split: [each["utterances"][split] for each in results]
+        for split in results[0]["utterances"]
     }
     together = {split: sum(counts) for split, counts in utterances.items()}
-    columns = zip(*(results["layer_weights"] for results in found))
+    columns = zip(*(each["layer_weights"] for each in results))
+    copied = ("metrics", "valid", "utterances", "best_step", "lr")
     return {
-        **found[0],
-        "metrics": _spread([results["metrics"] for results in found]),
-        "valid": _spread([results["valid"] for results in found]),
+        **results[0],
+        "metrics": _spread([each["metrics"] for each in results]),
+        "valid": _spread([each["valid"] for each in results]),
         "utterances": utterances,
-        "test": _tested([results.get("test") for results in found]),
-        "lr": _shared([results["lr"] for results in found]),
-        **_told(found, together),
-        "best_step": [results["best_step"] for results in found],
+        "test": _test_sets([each.get("test") for each in results]),
+        "lr": _shared([each["lr"] for each in results]),
+        **_provenance(results, together),
+        "best_step": [each["best_step"] for each in results],
         "layer_weights": [statistics.fmean(column) for column in columns],
-        "seconds": round(sum(results["seconds"] for results in found), 1),
-        "peak_memory_gb": max(results["peak_memory_gb"] for results in found),
+        "seconds": round(sum(each["seconds"] for each in results), 1),
+        "peak_memory_gb": max(each["peak_memory_gb"] for each in results),
         "folds": [
             {
                 "fold": fold,
                 "folder": str(Path(f"fold{fold}", inner)),
-                "metrics": results["metrics"],
-                "valid": results["valid"],
-                "utterances": results["utterances"],
-                "best_step": results["best_step"],
-                "lr": results["lr"],
-                "identity": results.get("identity"),
+                **{key: each[key] for key in copied},
+                "identity": each.get("identity"),
             }
-            for fold, results in zip(folds, found)
+            for fold, each in zip(folds, results)
         ],
     }
 
 
-def _spread(found):
-    """Means and standard deviations of metrics."""
-    values = {name: [metrics[name] for metrics in found] for name in found[0]}
+def _spread(metrics):
+    """Returns means and standard deviations of metrics."""
     spread = {}
-    for name, numbers in values.items():
+    for name in metrics[0]:
+        numbers = [each[name] for each in metrics]
         spread[name] = statistics.fmean(numbers)
         spread[f"{name}_std"] = statistics.stdev(numbers)
     return spread
 
 
-def _tested(found):
-    """The test sets of all folds as one; None where a fold does not say its own."""
-    if not all(found):
+def _test_sets(tests):
+    """Merges the test sets of all folds; None if a fold does not describe its own."""
+    if not all(tests):
         return None
-    hours = [test["hours"] for test in found]
+    hours = [test["hours"] for test in tests]
     return {
-        "name": _shared([test["name"] for test in found]),
-        "source": _shared([test["source"] for test in found]),
-        "sha256": digest([test["sha256"] for test in found]),
-        "utterances": sum(test["utterances"] for test in found),
+        "name": _shared([test["name"] for test in tests]),
+        "source": _shared([test["source"] for test in tests]),
+        "sha256": digest([test["sha256"] for test in tests]),
+        "utterances": sum(test["utterances"] for test in tests),
         "hours": None if None in hours else round(sum(hours), 4),
     }
 
 
 def _shared(values):
-    """What all have, if they do."""
+    """Returns the common value, or None if the values differ."""
     return values[0] if all(value == values[0] for value in values) else None
 
 
-def _told(found, utterances):
-    """Settings, identity and protocol of all folds as of one run."""
-    if not all(results.get("protocol") for results in found):  # of an older version
+def _provenance(results, utterances):
+    """Merges settings, identity and protocol of all folds."""
+    if not all(each.get("protocol") for each in results):  # from an older version
         return dict.fromkeys(("settings", "defaults", "protocol", "identity"))
     settings, defaults = {}, {}
-    for key in {key: None for results in found for key in results["settings"]}:
-        before = next(r["defaults"][key] for r in found if key in r["settings"])
-        values = [results["settings"].get(key, before) for results in found]
+    for key in {key: None for each in results for key in each["settings"]}:
+        before = next(r["defaults"][key] for r in results if key in r["settings"])
+        values = [each["settings"].get(key, before) for each in results]
         if all(value == values[0] for value in values):
             settings[key], defaults[key] = values[0], before
-    # Of folds that were run in different ways every way counts.
+    # A setting that departs from the protocol in any fold counts.
     departs = {}
-    for results in found:
-        for key in results["protocol"]["settings"]:
+    for each in results:
+        for key in each["protocol"]["settings"]:
             if key != "fold":
                 departs[key] = settings.get(key, "in some folds")
-    task, names = found[0]["task"], found[0].get("identity") or {}
-    schema = protocol.schema_of(task)
-    place = _shared([results["protocol"]["corpus"] for results in found])
+    names = results[0].get("identity") or {}
+    schema = protocol.schema_of(results[0]["task"])
+    place = _shared([each["protocol"]["corpus"] for each in results])
     return {
         "settings": settings,
         "defaults": defaults,
-        "protocol": protocol.judged(
+        "protocol": protocol.verdict(
             protocol.published(schema), departs, place, utterances
         ),
         "identity": {
-            name: _shared([(r.get("identity") or {}).get(name) for r in found])
+            name: _shared([(each.get("identity") or {}).get(name) for each in results])
             for name in names
         },
     }

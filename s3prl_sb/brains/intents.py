@@ -1,4 +1,4 @@
-"""Several labels an utterance, one for each slot: the intent of a spoken command.
+"""Intent classification: one label per slot of a spoken command.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,16 +25,17 @@ from s3prl_sb.storage.files import write_text
 
 
 class IntentBrain(SSLBrain):
-    """The sum of the slots' cross-entropies, chosen by accuracy: all slots right.
+    """Brain for several slots per utterance, trained with the sum of cross-entropies.
+
+    An utterance is correct if all slots are.
 
     Arguments
     ---------
     slots : dict
-        Each slot's name to the list of its values; the order numbers them.
+        Name of each slot to the list of its values, in the order of their indices.
     **kwargs
-        As for :class:`~s3prl_sb.brains.base.SSLBrain`; ``head`` among the
-        modules takes features and relative lengths to [batch, values of all
-        slots together], slot after slot.
+        See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps features
+        and relative lengths to [batch, values of all slots], slot after slot.
     """
 
     metric = "accuracy"
@@ -44,13 +45,13 @@ class IntentBrain(SSLBrain):
         self.slots = slots
 
     def compute_forward(self, batch, stage):
-        """Batch -> logits [batch, values]."""
+        """Returns logits [batch, values]."""
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         return self.modules["head"](features, lens)
 
     def compute_objectives(self, predictions, batch, stage):
-        """Logits [batch, values] -> loss; in evaluation, remembers them."""
+        """Returns the loss; in evaluation, collects the predictions."""
         logits = split_slots(predictions, self.slots)
         true = [getattr(batch, f"{slot}_encoded") for slot in self.slots]
         if stage != sb.Stage.TRAIN:
@@ -68,7 +69,7 @@ class IntentBrain(SSLBrain):
         self.seen = {"id": [], "true": [], "predicted": [], "score": []}
 
     def stage_stats(self, stage):
-        """The accuracy of whole intents, and of each slot."""
+        """Returns the accuracy of whole intents, and of each slot."""
         self.true, self.predicted = (  # [utterances, slots]
             torch.cat(self.seen[key]) for key in ("true", "predicted")
         )
@@ -80,7 +81,7 @@ class IntentBrain(SSLBrain):
         return stats
 
     def write_predictions(self):
-        """``predictions.csv``, and a confusion matrix of each slot."""
+        """Writes ``predictions.csv``, and a confusion matrix for each slot."""
         folder = Path(self.hparams.output_folder)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -104,12 +105,12 @@ class IntentBrain(SSLBrain):
             )
             path = folder / f"confusion_matrix_{slot}.png"
             name = f"accuracy_{slot}"
-            found = {name: self.tested[name]} if name in self.tested else None
-            title = plots.heading(self, found)
+            measures = {name: self.tested[name]} if name in self.tested else None
+            title = plots.heading(self, measures)
             plots.confusion_matrix(path, counts, values, title)
 
     def interface(self):
-        """A classifier of these slots."""
+        """Returns a classifier with these slots."""
         return {
             "class": "s3prl_sb.inference.intents.IntentClassifier",
             "head": {"num_classes": sum(map(len, self.slots.values()))},
@@ -118,14 +119,14 @@ class IntentBrain(SSLBrain):
 
 
 def split_slots(logits, slots):
-    """The logits of each slot.
+    """Splits logits by slots.
 
     Arguments
     ---------
     logits : torch.Tensor
-        [batch, values of all slots together].
+        [batch, values of all slots].
     slots : dict
-        Each slot's name to the list of its values.
+        Name of each slot to the list of its values.
 
     Returns
     -------
@@ -142,12 +143,12 @@ def split_slots(logits, slots):
 
 
 def intent_splits(hparams):
-    """The three datasets of an intent recipe, and the slots' values.
+    """Returns the three datasets of an intent recipe, and the values of the slots.
 
     Arguments
     ---------
     hparams : dict
-        ``slots``: their names; ``save_folder`` with ``train.json``,
+        Settings: names of ``slots``; ``save_folder`` with ``train.json``,
         ``valid.json`` and ``test.json``; ``train_pipes`` and ``eval_pipes``;
         ``train_fraction`` and ``train_per_class`` for few-shot training, where
         a class is a whole intent.
@@ -159,15 +160,15 @@ def intent_splits(hparams):
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have
         ``id``, ``sig`` and ``<slot>_encoded``.
     slots : dict
-        Each slot's name to its values in the training set, sorted.
+        Name of each slot to its sorted values in the training set.
     """
     names, folder = check_slots(hparams["slots"]), Path(hparams["save_folder"])
     every = manifest.read(folder / "train.json").values()
     slots = {name: sorted({record[name] for record in every}) for name in names}
     splits = read_splits(hparams, key="labels")
-    for split, found in splits.items():
+    for split, records in splits.items():
         for slot, values in slots.items():
-            unknown = sorted({record[slot] for record in found.values()} - {*values})
+            unknown = sorted({record[slot] for record in records.values()} - {*values})
             if unknown:
                 raise RecipeError(
                     f"{folder}/{split}.json has values of {slot} that do not occur in "

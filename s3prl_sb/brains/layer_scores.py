@@ -1,4 +1,4 @@
-"""Scores of query by example in one hidden state: computed, and kept in a file.
+"""Query-by-example scores of one hidden state, computed and stored in a file.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -15,16 +15,16 @@ logger = logging.getLogger(__name__)
 
 
 class OneLayer:
-    """One hidden state of a set's utterances, each [frames, size].
+    """Sequence of one hidden state of a set's utterances, each [frames, size].
 
     Arguments
     ---------
     cache : s3prl_sb.dataio.cache.FeatureCache
-        Has features [frames, layers, size].
+        Cache of features [frames, layers, size].
     keys : list of str
-        Of the utterances.
+        Cache keys of the utterances.
     index : int
-        Which of the layers.
+        Index of the hidden state among the cached layers.
     """
 
     def __init__(self, cache, keys, index):
@@ -56,13 +56,13 @@ def search(
         See :func:`s3prl_sb.lobes.dtw.search`.
     normalize : bool
         Whether features get mean 0 and deviation 1 over all frames of the documents and
-        the queries of one set: as if the other set were not there.
+        of the queries of one set, independently of the other set.
 
     Returns
     -------
     dict
-        Each set to scores [queries, documents], and "valid_mean", "valid_deviation"
-        and so on to those of the features, [size].
+        Each set to scores [queries, documents]; "valid_mean", "valid_deviation" and so
+        on to mean and deviation of the features, [size].
 
     Example
     -------
@@ -77,16 +77,16 @@ def search(
         moments[name] = Moments()
         for frames in utterances:
             moments[name].add(frames)
-    found = {}
+    results = {}
     for split in [name for name in states if name != "documents"]:
         both = moments[split]
         both.merge(moments["documents"])
         mean, deviation = both.mean.float(), both.deviation()
-        found |= {f"{split}_mean": mean, f"{split}_deviation": deviation}
+        results |= {f"{split}_mean": mean, f"{split}_deviation": deviation}
         transform = None
         if normalize:
             transform = Standardize(mean.to(device), deviation.to(device))
-        found[split] = dtw.search(
+        results[split] = dtw.search(
             states[split],
             states["documents"],
             distance,
@@ -95,16 +95,16 @@ def search(
             device,
             tick=tick,
         )
-    return found
+    return results
 
 
 def write(path, tensors):
-    """Writes a safetensors file, whole or not at all.
+    """Writes a safetensors file atomically.
 
     Arguments
     ---------
     path : pathlib.Path
-        Its folder is made if need be.
+        Path of the file; its folder is created.
     tensors : dict
         Names to tensors.
     """
@@ -114,17 +114,17 @@ def write(path, tensors):
 
 
 def read(path):
-    """Reads what :func:`write` has written.
+    """Reads a file of :func:`write`.
 
     Arguments
     ---------
     path : pathlib.Path
-        The file.
+        Path of the file.
 
     Returns
     -------
     dict or None
-        None where there is no file, or a broken one.
+        Names to tensors; None if the file is missing or damaged.
     """
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""Batches that do not fit: found at once, and named.
+"""Early detection of batches that do not fit into memory.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,8 +13,8 @@ from s3prl_sb.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 8  # utterances named in a message
-#: What errors of a CPU and of the GPU's libraries say.
+SHOWN = 8  # largest number of utterances named in a message
+#: Parts of the messages of CPU errors and of the GPU's libraries.
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "CUDNN_STATUS_ALLOC_FAILED",
@@ -23,22 +23,22 @@ OUT_OF_MEMORY = (
 
 
 class BatchTooLarge(UserError, MemoryError):
-    """A batch for which the memory does not suffice, and the way out."""
+    """A batch that does not fit into memory; the message has a fix."""
 
 
 @contextlib.contextmanager
 def named(batch):
-    """Names the batch in whose middle the memory runs out.
+    """Names the batch if memory runs out within the context.
 
     Arguments
     ---------
     batch : speechbrain.dataio.batch.PaddedBatch
-        With ``id``, and ``sig`` or ``feats``.
+        Batch with ``id``, and ``sig`` or ``feats``.
 
     Raises
     ------
     BatchTooLarge
-        In place of torch's error.
+        Instead of torch's error.
     """
     try:
         yield
@@ -65,21 +65,21 @@ def named(batch):
 
 
 def longest(dataset, sampler, loader):
-    """The batch that needs the most memory, to be made when it is wanted.
+    """Returns a function that makes the batch that needs the most memory.
 
     Arguments
     ---------
     dataset : s3prl_sb.dataio.dataset.ManifestDataset
         The training set.
     sampler : s3prl_sb.dataio.sampler.StepSampler
-        Knows which utterances may meet in a batch.
+        Sampler that composes the batches.
     loader : torch.utils.data.DataLoader
-        Knows how they are put together.
+        Loader that collates them.
 
     Returns
     -------
     callable
-        Without arguments, gives the batch.
+        Takes no arguments, returns the batch.
     """
     durations = [record.get("duration", 0) for record in dataset.data.values()]
     indices = sampler.longest(durations)
@@ -91,33 +91,33 @@ def longest(dataset, sampler, loader):
 
 
 def rehearse(brain, batch):
-    """Proves that the largest batch fits, before hours of training.
+    """Checks before the training that the largest batch fits into memory.
 
-    Forward and backward, without a step: nothing is changed.
+    It runs forward and backward without an update, and changes nothing.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        About to train.
+        Brain to train.
     batch : speechbrain.dataio.batch.PaddedBatch
-        From :func:`longest`.
+        Batch from :func:`longest`.
 
     Raises
     ------
     BatchTooLarge
-        If it does not.
+        If the batch does not fit.
     """
     import speechbrain as sb
 
     buffers = {n: b.clone() for n, b in brain.modules.named_buffers()}
     brain.modules.train()
     with named(batch):
-        room = _room_for_states(brain.optimizers_dict.values())
+        moments = _placeholder_moments(brain.optimizers_dict.values())
         with brain.training_ctx:
             predictions = brain.compute_forward(batch, sb.Stage.TRAIN)
             loss = brain.compute_objectives(predictions, batch, sb.Stage.TRAIN)
         loss.backward()
-    del room
+    del moments
     brain.modules.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, buffer in brain.modules.named_buffers():
@@ -125,8 +125,8 @@ def rehearse(brain, batch):
     logger.info("The largest batch fits: %d utterances", len(batch.id))
 
 
-def _room_for_states(optimizers):
-    """What Adam's two moments will take from the first step on."""
+def _placeholder_moments(optimizers):
+    """Allocates as much memory as Adam's two moments will need."""
     return [
         torch.empty_like(parameter)
         for optimizer in optimizers

@@ -1,4 +1,4 @@
-"""The first lines of a run: what it is of, before anything is computed.
+"""The first lines of a run: task, upstream, modules, data and training.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,28 +9,29 @@ import logging
 import torch
 
 from s3prl_sb.brains.course import planned
+from s3prl_sb.brains.results import how_trained
 from s3prl_sb.identity.data import seconds_of
 from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
 
-_said = set()  # output folders
+_described = set()  # output folders
 
 
 def say(brain, splits):
-    """Says what is going to be trained, with what, on what; of a run once.
+    """Logs what will be trained, with which upstream and data; once for each run.
 
     Arguments
     ---------
     brain : speechbrain.Brain
-        With ``task``, ``upstream``, ``modules`` and ``hparams``.
+        Brain with ``task``, ``upstream``, ``modules`` and ``hparams``.
     splits : dict
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     """
     folder = getattr(brain.hparams, "output_folder", None)
-    if folder in _said:
-        return  # before learning rates were searched
-    _said.add(folder)
+    if folder in _described:
+        return  # said before the search of learning rates
+    _described.add(folder)
     place = f" in {folder}" if folder else ""
     lines = [
         f"{brain.task or type(brain).__name__}{place}",
@@ -45,22 +46,21 @@ def say(brain, splits):
 
 
 def upstream(brain):
-    """The name of an upstream, its size, and whether it is frozen.
+    """Describes an upstream: its name, its size, and whether it is frozen.
 
     Arguments
     ---------
     brain : speechbrain.Brain
-        As above.
+        See :func:`say`.
 
     Returns
     -------
     str
     """
     model = brain.upstream
-    adapter = getattr(model, "adapter", None)
-    how = "frozen" if model.freeze else "fine-tuned"
-    if adapter:
-        how = f"adapted by {adapter.get('kind', 'lora')}"
+    how = how_trained(model)
+    if getattr(model, "adapter", None):
+        how = f"adapted by {how}"
     name, kind = getattr(brain.hparams, "upstream_name", None), type(model).__name__
     words = f"{name} ({kind}), " if name else f"{kind}, "
     if isinstance(model, torch.nn.Module):
@@ -75,12 +75,12 @@ def upstream(brain):
 
 
 def trained(brain):
-    """The modules that are trained, with their sizes.
+    """Describes the modules that are trained, with their sizes.
 
     Arguments
     ---------
     brain : speechbrain.Brain
-        As above.
+        See :func:`say`.
 
     Returns
     -------
@@ -96,12 +96,12 @@ def trained(brain):
 
 
 def data(splits):
-    """How much there is of each split.
+    """Describes the size of each split.
 
     Arguments
     ---------
     splits : dict
-        As above.
+        See :func:`say`.
 
     Returns
     -------
@@ -116,25 +116,25 @@ def data(splits):
 
 
 def training(brain):
-    """Steps, batches, learning rate, choice and device.
+    """Describes steps, batches, learning rate, metric and device.
 
     Arguments
     ---------
     brain : speechbrain.Brain
-        As above.
+        See :func:`say`.
 
     Returns
     -------
     str
     """
-    known = brain.hparams
-    batch = f"{known.batch_size} utterances"
-    if getattr(known, "batch_seconds", None):
-        batch = f"{known.batch_seconds:g} s of audio"
+    hparams = brain.hparams
+    batch = f"{hparams.batch_size} utterances"
+    if getattr(hparams, "batch_seconds", None):
+        batch = f"{hparams.batch_seconds:g} s of audio"
     total, epoch = planned(brain)
     words = [f"{total:,} updates of {batch}"]
-    if isinstance(getattr(known, "lr", None), (int, float)):
-        words.append(f"lr {known.lr:g}")
+    if isinstance(getattr(hparams, "lr", None), (int, float)):
+        words.append(f"lr {hparams.lr:g}")
     words.append(f"a validation every {epoch:,}")
     if brain.metric:
         best = "highest" if brain.higher_is_better else "lowest"

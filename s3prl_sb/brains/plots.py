@@ -1,7 +1,7 @@
-"""Plots that a run leaves behind. Without matplotlib there are none.
+"""Plots of a run. Without matplotlib there are none.
 
-The size of a plot is that of its axes; whatever stands around them (names, titles,
-legends) gets the room that it takes, so that nothing is cut.
+The size of a plot is that of its axes; the space around them grows with names, titles
+and legends, so that nothing is cut off.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,10 +18,10 @@ from s3prl_sb.terminal import quantities
 logger = logging.getLogger(__name__)
 
 BLUE, RED, GREY = "#33658a", "#b04a3a", "#6b6b6b"
-NAMED = 60  # labels: of more only the numbers are drawn
-COUNTED = 16  # labels: of more the numbers in the cells are too small
+NAMED = 60  # largest number of labels whose names are drawn
+COUNTED = 16  # largest number of labels with counts in the cells
 LONGEST = 28  # characters of a name
-#: Fonts for scripts that matplotlib's own lacks, as systems call them.
+#: Names of system fonts for scripts that matplotlib's font lacks.
 FONTS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK SC",
@@ -40,42 +40,42 @@ FONTS = (
 
 
 def heading(brain, measures=None):
-    """What a plot is of: the task, the upstream, the score.
+    """Returns the title of a plot: task, upstream and score.
 
     Arguments
     ---------
     brain : speechbrain.Brain
-        With ``task``, ``metric`` and ``hparams.upstream_name``.
+        Brain with ``task``, ``metric`` and ``hparams.upstream_name``.
     measures : dict, optional
-        Names to numbers. Default: of the test, ``brain.tested``, what stands for the
-        task in SUPERB, which may be another one than chooses the checkpoint.
+        Names to numbers. Default: SUPERB's metric of the task on the test set, from
+        ``brain.tested``; the metric that chooses the checkpoint may be another one.
 
     Returns
     -------
     str
     """
     if measures is None:
-        found = getattr(brain, "tested", {})
+        tested = getattr(brain, "tested", {})
         names = [metric.key for metric in metrics_of(brain.task)] or [brain.metric]
-        measures = {name: found[name] for name in names[:1] if name in found}
+        measures = {name: tested[name] for name in names[:1] if name in tested}
     name = getattr(brain.hparams, "upstream_name", None)
-    said = quantities.measures(measures)
-    return " · ".join(str(word) for word in (brain.task, name, said) if word)
+    score = quantities.measures(measures)
+    return " · ".join(str(word) for word in (brain.task, name, score) if word)
 
 
 def layer_weights(path, layers, weights, title=""):
-    """Bars: how much of each hidden state the features are made of.
+    """Plots the weight of each hidden state as bars.
 
     Arguments
     ---------
     path : pathlib.Path
-        PNG to write.
+        PNG file to write.
     layers : list of int
         Indices of the hidden states.
     weights : list of float
         The weight of each.
     title : str
-        What it is of.
+        Title of the plot.
     """
     axes = axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
     if axes is None:
@@ -92,20 +92,20 @@ def layer_weights(path, layers, weights, title=""):
 
 
 def layer_scores(path, layers, lines, chosen, title=""):
-    """Lines: how well each hidden state searches.
+    """Plots the search performance of each hidden state as lines.
 
     Arguments
     ---------
     path : pathlib.Path
-        PNG to write.
+        PNG file to write.
     layers : list of int
         Indices of the hidden states.
     lines : dict
-        Names to the MTWV of each.
+        Names to the MTWV of each hidden state.
     chosen : int
-        The hidden state that is taken.
+        The chosen hidden state.
     title : str
-        What it is of.
+        Title of the plot.
     """
     axes = axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
     if axes is None:
@@ -121,18 +121,18 @@ def layer_scores(path, layers, lines, chosen, title=""):
 
 
 def confusion_matrix(path, counts, labels, title=""):
-    """A matrix of true against predicted labels, rows summing to one.
+    """Plots a matrix of true against predicted labels, whose rows sum to one.
 
     Arguments
     ---------
     path : pathlib.Path
-        PNG to write.
+        PNG file to write.
     counts : torch.Tensor
-        [labels, labels]: true by predicted.
+        [true labels, predicted labels].
     labels : list of str
-        Their names, drawn up to 60 of them.
+        Names of the labels, drawn if there are at most 60.
     title : str
-        What it is of.
+        Title of the plot.
     """
     number = len(labels)
     cell = 0.42 if number <= COUNTED else 0.24
@@ -146,7 +146,7 @@ def confusion_matrix(path, counts, labels, title=""):
     axes.figure.colorbar(image, cax=bar, label="% of the true label")
     if number <= NAMED:
         names = shown(labels)
-        room = 10 * size / number  # characters beside each other
+        room = 10 * size / number  # characters that fit side by side
         turned = 90 if any(len(name) > room for name in names) else 0
         axes.set_xticks(range(number), names, rotation=turned, fontsize=8)
         axes.set_yticks(range(number), names, fontsize=8)
@@ -171,14 +171,14 @@ def confusion_matrix(path, counts, labels, title=""):
 
 
 def axes_of_size(width, height, columns=1):
-    """Axes of an empty figure.
+    """Returns axes of an empty figure.
 
     Arguments
     ---------
     width, height : float
-        Of each axes, in inches.
+        Size of each axes in inches.
     columns : int
-        How many stand side by side.
+        Number of axes side by side.
 
     Returns
     -------
@@ -193,40 +193,40 @@ def axes_of_size(width, height, columns=1):
     gap = 0.9  # inches between two
     whole = columns * width + (columns - 1) * gap
     figure = Figure(figsize=(whole, height))
-    found = [
+    axes = [
         figure.add_axes([i * (width + gap) / whole, 0, width / whole, 1])
         for i in range(columns)
     ]
-    return found[0] if columns == 1 else found
+    return axes[0] if columns == 1 else axes
 
 
 def legend(axes, **options):
-    """Says what lines and colours mean, where they cover nothing.
+    """Adds a legend next to the axes, where it covers nothing.
 
     Arguments
     ---------
     axes : matplotlib.axes.Axes
-        With labelled lines.
+        Axes with labelled lines.
     **options
-        Of ``Axes.legend``.
+        Options of ``Axes.legend``.
     """
-    below = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
-    axes.legend(**{"frameon": False, "fontsize": 8, **below, **options})
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+    axes.legend(**{"frameon": False, "fontsize": 8, **beside, **options})
 
 
 def finish(axes, path, title, bare=True):
-    """Gives a plot its title, and writes it as PNG, whole or not at all.
+    """Adds the title to a plot, and writes it as PNG atomically.
 
     Arguments
     ---------
     axes : matplotlib.axes.Axes
-        Of the figure to write; the title stands above them.
+        Axes of the figure, below the title.
     path : pathlib.Path
-        PNG to write.
+        PNG file to write.
     title : str
-        What it is of.
+        Title of the plot.
     bare : bool
-        Whether to leave the frame out at the top and at the right.
+        Whether to omit the frame at the top and on the right.
     """
     from matplotlib.text import Text
 
@@ -235,7 +235,7 @@ def finish(axes, path, title, bare=True):
     for each in figure.axes if bare else ():
         each.spines[["top", "right"]].set_visible(False)
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a $ in a name is a $
+        text.set_parse_math(False)  # a $ in a name is no formula
         text.set_fontfamily(_families())
     with Part(path) as part:
         figure.savefig(
@@ -245,18 +245,19 @@ def finish(axes, path, title, bare=True):
 
 
 def shown(names):
-    """Names as they can be drawn.
+    """Makes names drawable.
 
     Arguments
     ---------
     names : list of str
-        Of labels, in any script.
+        Names of labels, in any script.
 
     Returns
     -------
     list of str
-        Long ones are cut, those from right to left turned round, which matplotlib
-        does not do; one whose letters no font here has is its number in the list.
+        Long names are cut, and right-to-left ones reversed, as matplotlib draws all
+        from left to right. A name with letters that no font has is replaced by its
+        index.
 
     Example
     -------
@@ -279,23 +280,23 @@ def _shown(name, number):
 
 @functools.cache
 def _families():
-    """matplotlib's own font, then those of the system for other scripts."""
+    """Returns matplotlib's font, then the system's fonts for other scripts."""
     from matplotlib import font_manager
 
-    there = set(font_manager.get_font_names())
-    return ["DejaVu Sans", *(name for name in FONTS if name in there)]
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in FONTS if name in installed)]
 
 
 @functools.cache
 def _letters():
-    """The characters that some font here can draw."""
+    """Returns all characters that a font can draw."""
     from matplotlib import font_manager
 
-    found = set()
+    characters = set()
     for name in _families():
         path = font_manager.findfont(name, fallback_to_default=True)
-        found |= set(font_manager.get_font(path).get_charmap())
-    return found
+        characters |= set(font_manager.get_font(path).get_charmap())
+    return characters
 
 
 @functools.cache

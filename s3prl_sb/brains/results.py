@@ -1,8 +1,9 @@
-"""``results.json``: what came out, of what, and what it took.
+"""``results.json``: the measures of a run, what they are measures of, and its costs.
 
-``settings`` are the keys that differ from the recipe's own values, which stand in
-``defaults``; ``identity`` says by content what it is of, ``protocol`` whether it may be
-compared with published numbers: :mod:`s3prl_sb.startup.protocol`.
+``settings`` are the keys that differ from the recipe's values, which are in
+``defaults``. ``identity`` identifies upstream and data by content; ``protocol`` tells
+whether the numbers are comparable with published ones, see
+:mod:`s3prl_sb.startup.protocol`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -30,10 +31,10 @@ from s3prl_sb.storage.files import FileError, json_text, read_json, write_json
 logger = logging.getLogger(__name__)
 
 GB = 1e9
-VERSION = 2  # of the file: 1 had neither settings nor identity nor protocol
-#: What a run took, which is another thing each time.
+VERSION = 2  # of the file format: 1 lacked settings, identity and protocol
+#: Costs of a run, which differ each time.
 COSTS = ("seconds", "peak_memory_gb", "peak_gpu_memory_gb")
-#: What :mod:`s3prl_sb.inference` needs to know, in the folder of a run.
+#: Path, in the folder of a run, of what :mod:`s3prl_sb.inference` needs.
 INTERFACE = "save/interface.json"
 
 
@@ -43,12 +44,12 @@ def write_interface(brain):
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        Evaluated.
+        An evaluated Brain.
     """
     folder = Path(brain.hparams.output_folder)
     interface = brain.interface()
     upstream = brain.upstream
-    if upstream.freeze or upstream.adapter:  # else its weights are in the checkpoint
+    if upstream.freeze or upstream.adapter:  # otherwise the checkpoint has its weights
         interface["upstream_identity"] = first_identity(upstream)
     write_json(folder / INTERFACE, interface, signed=True)
 
@@ -59,7 +60,7 @@ def write(brain, metrics):
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        With the best checkpoint loaded.
+        Brain with the best checkpoint loaded.
     metrics : dict
         Names to numbers, of the test set.
     """
@@ -100,16 +101,18 @@ def write(brain, metrics):
     if len(weights) > 1:
         path, title = folder / "layer_weights.png", plots.heading(brain)
         plots.layer_weights(path, layers, weights, title)
-    results = _of_before(folder / "results.json", results)
+    results = _with_costs_of_training(folder / "results.json", results)
     write_json(folder / "results.json", results)
     _to_tensorboard(brain, results)
-    what = plots.heading(brain)
-    logger.info("Results: %s, in %s", what, folder / "results.json")
+    logger.info("Results: %s, in %s", plots.heading(brain), folder / "results.json")
 
 
-def _of_before(path, results):
-    """Results, or those of the same that are there: what the training took is told by
-    the command that trained, not by one that found all done."""
+def _with_costs_of_training(path, results):
+    """Returns the results in the file if they differ only in the costs.
+
+    The command that trained knows the costs; a later one that finds everything done
+    does not.
+    """
     try:
         before = read_json(path, kind=dict)
     except FileError:
@@ -120,18 +123,19 @@ def _of_before(path, results):
 
 
 def layers_of(brain):
-    """The hidden states that a Brain's features are made of.
+    """Returns the hidden states that a Brain's features are a weighted sum of.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        In training or after it.
+        Brain in training or after it.
 
     Returns
     -------
     layers : list of int
+        Indices of the hidden states.
     weights : list of float
-        How much of each.
+        Weight of each.
     """
     featurizer = brain.raw_modules["featurizer"]
     featurizer = getattr(featurizer, "module", featurizer)  # under DDP
@@ -140,12 +144,12 @@ def layers_of(brain):
 
 
 def log_weights(brain, step):
-    """Lets those loggers know the weights of the layers that want to.
+    """Passes the weights of the layers to all loggers with ``log_weights``.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        In training.
+        Brain in training.
     step : int
         Updates so far.
     """
@@ -155,11 +159,11 @@ def log_weights(brain, step):
 
 
 def _to_tensorboard(brain, results):
-    """The measures, the pictures and the settings with them."""
+    """Logs the measures, the pictures and the settings."""
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
     upstream = results["upstream_model"]
-    settings = {k: v for k, v in (results["settings"] or {}).items()}
+    settings = dict(results["settings"] or {})
     settings |= {k: upstream[k] for k in ("trained", "precision")}
     settings |= {k: v for k, v in results["training"].items() if v is not None}
     names = ("task", "upstream", "seed", "lr", "total_steps")
@@ -171,19 +175,19 @@ def _to_tensorboard(brain, results):
 
 
 def about_test(brain):
-    """What a Brain was tested on.
+    """Describes the test set of a Brain.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        Evaluated.
+        An evaluated Brain.
 
     Returns
     -------
     dict
-        ``name`` of the list or the corpus, and ``source``, where it lies;
-        ``sha256``, which tells its content: what the audio files and the
-        records hold; ``utterances``; ``hours``, null where durations are not known.
+        ``name`` of the list or the corpus, and ``source``, its path; ``sha256`` of
+        the content of audio files and records; ``utterances``; ``hours``, null if
+        durations are unknown.
     """
     table = getattr(brain.hparams, "test_csv", None)
     source = table or getattr(brain.hparams, "data_folder", None)
@@ -200,51 +204,66 @@ def about_test(brain):
 
 
 def about_upstream(upstream):
-    """What the upstream of a run is, and what of it was trained.
+    """Describes the upstream of a run, and how it was trained.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        As the run had it.
+        Upstream of the run.
 
     Returns
     -------
     dict
-        ``class``, ``source`` (of the weights), ``trained`` ("frozen", "fine-tuned" or
-        the kind of the adapter), ``adapter`` and ``precision``.
+        ``class``, ``source`` (of the weights), ``trained`` (from
+        :func:`how_trained`), ``adapter`` and ``precision``.
 
     Example
     -------
     >>> from s3prl_sb.lobes.upstreams import load
-    >>> found = about_upstream(load("mel", freeze=False))
-    >>> found["class"].rpartition(".")[2], found["trained"], found["precision"]
+    >>> facts = about_upstream(load("mel", freeze=False))
+    >>> facts["class"].rpartition(".")[2], facts["trained"], facts["precision"]
     ('StftFeatures', 'fine-tuned', 'fp32')
     """
-    adapter = upstream.adapter
-    trained = "frozen" if upstream.freeze else "fine-tuned"
     return {
         "class": f"{type(upstream).__module__}.{type(upstream).__qualname__}",
         "source": upstream.arguments.get("source"),
-        "trained": adapter.get("kind", "lora") if adapter else trained,
-        "adapter": adapter,
+        "trained": how_trained(upstream),
+        "adapter": upstream.adapter,
         "precision": upstream.precision,
     }
 
 
+def how_trained(upstream):
+    """Returns "frozen", "fine-tuned" or the kind of the adapter.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Upstream of a run.
+
+    Returns
+    -------
+    str
+    """
+    if adapter := getattr(upstream, "adapter", None):
+        return adapter.get("kind", "lora")
+    return "frozen" if upstream.freeze else "fine-tuned"
+
+
 def about_training(brain):
-    """How a Brain was trained, as far as all recipes have it in common.
+    """Describes the training of a Brain by the settings that all recipes share.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        Evaluated.
+        An evaluated Brain.
 
     Returns
     -------
     dict
         ``precision``; ``processes``; ``batch_size`` (utterances, over all processes),
-        or ``batch_seconds``; ``grad_accumulation_factor``; ``steps_per_epoch``. None
-        where nothing is trained.
+        or ``batch_seconds``; ``grad_accumulation_factor``; ``steps_per_epoch``. They
+        are None if nothing is trained.
     """
     names = (
         "batch_size",
@@ -260,42 +279,42 @@ def about_training(brain):
 
 
 def about_settings(brain):
-    """What a run was given, and whether that is the protocol of its recipe.
+    """Describes the settings of a run, and whether they follow the recipe's protocol.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        Evaluated.
+        An evaluated Brain.
 
     Returns
     -------
     dict
-        From :func:`s3prl_sb.startup.protocol.told`; all None without a recipe.
+        See :func:`s3prl_sb.startup.protocol.report`; all None without a recipe.
     """
     recipe = getattr(brain.hparams, RECIPE, None)
     if recipe is None:
         return dict.fromkeys(("settings", "defaults", "protocol"))
-    if recipe.get("lr_search"):  # it was trained with the one that did best
+    if recipe.get("lr_search"):  # the run used the best one
         recipe = {**recipe, "lr": brain.hparams.lr}
     schema = protocol.schema_of(brain.task, getattr(brain.hparams, SCHEMA))
     precision = getattr(brain, "precision", "fp32")
-    # An option of SpeechBrain's, no key of a recipe.
+    # An option of SpeechBrain, not a key of the recipe.
     options = {"precision": precision} if precision != "fp32" else {}
-    return protocol.told(schema, recipe, brain.splits, options)
+    return protocol.report(schema, recipe, brain.splits, options)
 
 
 def run_identity(brain):
-    """Returns what a run is of, by content.
+    """Returns the identity of a run: upstream, data and settings by content.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        Evaluated.
+        An evaluated Brain.
 
     Returns
     -------
     dict
-        As :func:`s3prl_sb.identity.data.run_identity`.
+        See :func:`s3prl_sb.identity.data.run_identity`.
     """
     data = getattr(brain, "data", {})
     return identity.run_identity(brain.upstream, data, vars(brain.hparams))

@@ -1,4 +1,4 @@
-"""Query by example: no training, the best hidden state is chosen on the dev queries.
+"""Query by example without training; the dev queries choose the hidden state.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -46,28 +46,28 @@ logger = logging.getLogger(__name__)
 GB = 1e9
 SPLITS = ("valid", "test")
 SETTINGS = ("distance", "normalize", "minmax")
-VERSION = 1  # raise it when the same features give other scores
+VERSION = 1  # increase it if the scores of the same features change
 
 
 class RetrievalBrain(sb.Brain):
     """Searches queries in documents by dynamic time warping, layer by layer.
 
-    The audio goes through the upstream once, for all layers. Each finished layer's
-    scores are kept: a run that was killed goes on with the next layer.
+    The upstream runs once for all layers. The scores of each finished layer are stored,
+    so a run that was killed resumes with the next layer.
 
     Arguments
     ---------
     hparams : dict
-        Of the recipe. Needs ``upstream_model``, ``upstream_name``, ``layers``,
-        ``distance``, ``normalize``, ``minmax``, ``cache`` and its like,
+        Settings of the recipe. Needs ``upstream_model``, ``upstream_name``, ``layers``,
+        ``distance``, ``normalize``, ``minmax``, the keys of the cache,
         ``output_folder``, ``save_folder``, ``seed``.
     run_opts : dict
         Options of SpeechBrain.
 
     Note
     ----
-    S3PRL runs the upstream again for each layer, and for dev and test. Its numbers of
-    one layer are the same, but for the rounding of ``cache_dtype``.
+    S3PRL runs the upstream again for each layer, and for dev and test. The numbers of a
+    layer are the same, except for the rounding of ``cache_dtype``.
     """
 
     task = "SUPERB/QbE"
@@ -87,25 +87,25 @@ class RetrievalBrain(sb.Brain):
         self.best = {}
 
     def search(self, records, trials):
-        """Scores all queries, chooses the layer, writes what a run leaves.
+        """Scores all queries, chooses the layer, and writes the results.
 
         Arguments
         ---------
         records : dict
             "documents", "valid" and "test" to ``{id: record}``.
         trials : dict
-            Which documents hold a query, as
-            :func:`s3prl_sb.corpora.quesst14.read_trials` gives it.
+            Documents that contain each query, see
+            :func:`s3prl_sb.corpora.quesst14.read_trials`.
 
         Returns
         -------
         dict
-            Metrics of the test set, of the chosen layer.
+            Metrics of the chosen layer on the test set.
         """
         if self.debug:
             records = few_queries(records, trials, self.debug_batches)
             self.layers = self.layers[: self.debug_batches]
-        self.splits = {name: len(found) for name, found in records.items()}
+        self.splits = {name: len(utterances) for name, utterances in records.items()}
         pipes = self.hparams.eval_pipes
         sets = {n: ManifestDataset(r, pipes, ["id", "sig"]) for n, r in records.items()}
         opening.say(self, sets)
@@ -122,13 +122,13 @@ class RetrievalBrain(sb.Brain):
         return metrics
 
     def tested_on(self):
-        """The queries, what they are searched in, and where they are."""
+        """Returns digests of queries and documents, and the true occurrences."""
         sets = [self.data["documents"], self.data["test"]]
         return [*sets, self.trials["documents"], self.trials["test"]]
 
     # --------------------------------------------------------------- scoring
     def _score(self, sets):
-        """What ``layer_scores.search`` gives for each layer, now or before."""
+        """Returns the scores of each layer, stored or computed."""
         folder = Path(self.hparams.save_folder) / "scores"
         groups = self._groups(sets)
         description = self._describe(sets)
@@ -136,7 +136,7 @@ class RetrievalBrain(sb.Brain):
         files = {n: folder / f"layer-{n}-{name}.safetensors" for n in self.layers}
         rank, processes = getattr(self, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
         done = {n for n, file in files.items() if layer_scores.read(file) is not None}
-        ddp_barrier()  # all processes have looked before the first one writes
+        ddp_barrier()  # all processes read before the first one writes
         if done:
             logger.info("Scores of %d layers are there already", len(done))
         for layers, home, kept in groups:
@@ -155,12 +155,12 @@ class RetrievalBrain(sb.Brain):
             if not kept and if_main_process():
                 shutil.rmtree(home)
             ddp_barrier()
-        if if_main_process():  # killed before it could
+        if if_main_process():  # leftovers of a kill
             shutil.rmtree(self._temporary(), ignore_errors=True)
         return {layer: layer_scores.read(file) for layer, file in files.items()}
 
     def _describe(self, sets):
-        """All that the scores depend on."""
+        """Returns a text with everything that the scores depend on."""
         self.identity = digest(first_identity(self.upstream))
         one = extraction.describe(
             self.upstream,
@@ -177,8 +177,8 @@ class RetrievalBrain(sb.Brain):
         return json.dumps([VERSION, settings, features, keys], sort_keys=True)
 
     def _groups(self, sets):
-        """Layers whose features are on the disk together: (layers, folder, whether
-        they are kept for other runs)."""
+        """Groups layers whose features are on the disk at the same time: (layers,
+        folder, whether the features are kept for other runs)."""
         wanted = str(self.hparams.cache)
         wanted = "off" if wanted == "False" else wanted  # YAML 1.1 reads off so
         if wanted not in ("auto", "off", "frames"):
@@ -218,7 +218,7 @@ class RetrievalBrain(sb.Brain):
         )
 
     def _extract(self, sets, layers, home, part):
-        """``{set: (cache of features [frames, layers, size], keys)}``."""
+        """Extracts features; ``{set: (cache of [frames, layers, size], keys)}``."""
         for dataset in sets.values():
             cache = extraction.extract(
                 self.upstream,
@@ -234,7 +234,7 @@ class RetrievalBrain(sb.Brain):
                 identity=self.identity,
             )
         ddp_barrier()
-        cache.refresh()  # what the other processes have extracted
+        cache.refresh()  # adds what the other processes have extracted
         return {name: (cache, _keys(dataset)) for name, dataset in sets.items()}
 
     def _search_layer(self, layer, states):
@@ -254,7 +254,7 @@ class RetrievalBrain(sb.Brain):
 
     # ------------------------------------------------------------- measuring
     def _choose(self, scores, sets, trials):
-        """Metrics of all layers; results and predictions of the best one."""
+        """Measures all layers; writes results and predictions of the best one."""
         ids = {name: list(dataset.data_ids) for name, dataset in sets.items()}
         tables = {
             split: Trials(
@@ -271,23 +271,23 @@ class RetrievalBrain(sb.Brain):
             logger.info("Layer %d: dev MTWV %.4f", layer, valid["mtwv"])
         layer, self.best, metrics = max(table, key=lambda row: row[1][self.metric])
         logger.info("Layer %d is the best one of %d on dev", layer, len(table))
-        self.layer, found = layer, scores[layer]
-        self.found = {k: v.tolist() for k, v in found.items() if k not in SPLITS}
+        self.layer, best = layer, scores[layer]
+        self.moments = {k: v.tolist() for k, v in best.items() if k not in SPLITS}
         self.modules["featurizer"] = Featurizer(self.upstream.num_layers, layer)
         folder = Path(self.hparams.output_folder)
         self.tested = metrics
         _write_layers(folder, table, layer, plots.heading(self))
         for split in SPLITS:
-            normed = standardize(found[split])
+            normed = standardize(best[split])
             path = folder / "stdlist" / split / "benchmark.stdlist.xml"
             write_text(path, stdlist(ids[split], ids["documents"], normed))
-        self._write_predictions(ids, tables["test"], found["test"])
+        self._write_predictions(ids, tables["test"], best["test"])
         results.write_interface(self)
         results.write(self, metrics)
         return metrics
 
     def _write_predictions(self, ids, table, scores):
-        """``predictions.csv``: all pairs of the test set."""
+        """Writes ``predictions.csv`` with all pairs of the test set."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["query", "document", "cost", "score", "detected", "true"])
@@ -302,26 +302,26 @@ class RetrievalBrain(sb.Brain):
         write_text(folder / "predictions.csv", text.getvalue())
 
     def interface(self):
-        """What an export needs to know."""
+        """Returns a searcher with the chosen layer and the moments of the features."""
         return {
             "class": "s3prl_sb.inference.searcher.Searcher",
             "head": {},
             "hparams": {
                 "layer": self.layer,
                 **{name: getattr(self.hparams, name) for name in SETTINGS},
-                "mean": self.found["test_mean"],
-                "deviation": self.found["test_deviation"],
+                "mean": self.moments["test_mean"],
+                "deviation": self.moments["test_deviation"],
             },
         }
 
 
 def searched_layers(hparams):
-    """The hidden states that are searched; what cannot be searched is an error.
+    """Returns the hidden states to search, after checking the settings.
 
     Arguments
     ---------
     hparams : dict
-        Of the recipe; as for :class:`RetrievalBrain`.
+        Settings of the recipe; see :class:`RetrievalBrain`.
 
     Returns
     -------
@@ -330,9 +330,9 @@ def searched_layers(hparams):
     Raises
     ------
     RecipeError
-        For a distance or a layer that there is not.
+        If the distance or a layer does not exist.
     """
-    try:  # it says which layers there are, in its own words
+    try:  # its message names the layers
         chosen = Featurizer(hparams["upstream_model"].num_layers, hparams["layers"])
     except ValueError as error:
         raise RecipeError(str(error)) from error
@@ -349,12 +349,12 @@ def searched_layers(hparams):
 
 
 def read_sets(save_folder):
-    """The manifests of a preparation.
+    """Reads the manifests of a preparation.
 
     Arguments
     ---------
     save_folder : str
-        With ``documents.json``, ``valid.json`` and ``test.json``.
+        Folder with ``documents.json``, ``valid.json`` and ``test.json``.
 
     Returns
     -------
@@ -366,12 +366,12 @@ def read_sets(save_folder):
 
 
 def _keys(dataset):
-    """What the cache calls a set's utterances."""
+    """Returns the cache keys of a set's utterances."""
     return [keys[0] for keys in extraction.audio_keys(dataset, again=False).values()]
 
 
 def _write_layers(folder, table, chosen, title):
-    """``layers.csv`` and ``layers.png``: the measures of each layer."""
+    """Writes the measures of each layer to ``layers.csv`` and ``layers.png``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ["mtwv", "mtwv_searched", "atwv"]

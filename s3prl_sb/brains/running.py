@@ -1,4 +1,4 @@
-"""The last step of every recipe: train, choose, test.
+"""Last step of every recipe: training, choice of the checkpoint, test.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,7 +13,7 @@ from s3prl_sb.brains.debugging import keep_few
 logger = logging.getLogger(__name__)
 
 
-def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
+def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
     """Trains a Brain, and evaluates its best checkpoint.
 
     Arguments
@@ -21,17 +21,17 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
     brain_class : type
         A :class:`~s3prl_sb.brains.base.SSLBrain`.
     hparams : dict
-        Of the recipe: ``featurizer``, ``checkpointer``, ``epoch_counter``,
-        ``train_dataloader_opts`` and so on. With ``lr_search``, a list of
-        learning rates, they are tried together first, and the one that does
-        best on the validation set is taken; see :mod:`s3prl_sb.brains.sweep`.
+        Settings of the recipe: ``featurizer``, ``checkpointer``, ``epoch_counter``,
+        ``train_dataloader_opts`` and so on. With ``lr_search``, a list of learning
+        rates, a sweep first finds the one that is best on the validation set; see
+        :mod:`s3prl_sb.brains.sweep`.
     run_opts : dict
         SpeechBrain's options.
     splits : dict
         "train", "valid" and "test" to
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     modules : dict
-        ``head`` and whatever else is trained besides the featurizer.
+        ``head`` and any other modules to train besides the featurizer.
     **kwargs
         Other arguments of the Brain.
 
@@ -42,8 +42,8 @@ def run(brain_class, hparams, run_opts, splits, modules, **kwargs):
     Raises
     ------
     s3prl_sb.brains.settings.SettingsError
-        Before anything is computed, if the settings cannot work, or the folder
-        holds a run of others.
+        Before any work, if the settings are invalid or the folder holds a run with
+        other settings.
     """
     settings.check_numbers(hparams)
     if (run_opts or {}).get("debug"):

@@ -1,4 +1,4 @@
-"""What a run was started with: going on with something else is an error.
+"""Settings of a run, and the check that a resumed run has the same ones.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,9 +20,9 @@ from s3prl_sb.schema.kinds import WrongKind
 from s3prl_sb.startup.configuration import RECIPE, SCHEMA
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 
-#: Compared by what they hold: the upstream, the pipes, the modules, the data.
+#: Key of what is compared by content: upstream, pipes, modules and data.
 IDENTITY = "identity"
-LEARNED_FROM = ("train", "valid")  # what is tested on may change
+LEARNED_FROM = ("train", "valid")  # the test set may change
 _ANEW = (
     "Choose another output_folder (--name NAME is one beside it), or delete this one "
     "to train again."
@@ -30,21 +30,21 @@ _ANEW = (
 
 
 class SettingsError(UserError, ValueError):
-    """Settings that cannot work, or are not those of the run to go on with."""
+    """Settings that are invalid, or differ from those of the run to resume."""
 
 
 def check_numbers(hparams):
-    """Makes sure that steps and batches can be counted.
+    """Checks that numbers of steps and batches are valid.
 
     Arguments
     ---------
     hparams : dict
-        Of a recipe.
+        Settings of a recipe.
 
     Raises
     ------
     SettingsError
-        That names the key.
+        If one is invalid; names the key.
 
     Example
     -------
@@ -68,40 +68,41 @@ def check_numbers(hparams):
 
 
 def begin(hparams, splits):
-    """Looks, before anything is computed, whether it is this run that goes on.
+    """Checks, before any work, that the checkpoints in the folder belong to these
+    settings.
 
     Arguments
     ---------
     hparams : dict
-        Of a recipe.
+        Settings of a recipe.
     splits : dict
-        As for :func:`s3prl_sb.identity.data.digests`.
+        See :func:`s3prl_sb.identity.data.digests`.
 
     Raises
     ------
     SettingsError
         If the folder holds checkpoints of other settings.
     """
-    if not _goes_on(hparams["checkpointer"]):
+    if not _resumes(hparams["checkpointer"]):
         return
     now = current(hparams, hparams["upstream_model"], digests(splits))
     if hparams.get("lr_search"):
-        now.pop("lr", None)  # it is yet to be chosen
+        now.pop("lr", None)  # not chosen yet
     _compare(hparams["checkpointer"], now, partial=True)
 
 
 def check(brain):
-    """Compares a run's settings with those that its checkpoints come from.
+    """Compares the settings of a run with those of its checkpoints.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        About to train.
+        Brain to train.
 
     Raises
     ------
     SettingsError
-        That names the setting that has changed, and the way out.
+        If a setting has changed; names it and the way out.
     """
     now = current(vars(brain.hparams), brain.upstream, brain.data)
     now["modules"] = {
@@ -112,7 +113,7 @@ def check(brain):
     if hasattr(brain, "tokenizer"):
         now["tokenizer"] = brain.tokenizer.spec()
     now = json.loads(json.dumps(now, default=str))
-    if _goes_on(brain.checkpointer):
+    if _resumes(brain.checkpointer):
         _compare(brain.checkpointer, now)
     elif brain.checkpointer.list_checkpoints():
         raise SettingsError(
@@ -124,27 +125,28 @@ def check(brain):
 
 
 def check_test(brain, splits=None):
-    """Makes sure that a finished run is not tested on another list.
+    """Checks that a finished run is not tested on another list.
 
     Arguments
     ---------
     brain : s3prl_sb.brains.base.SSLBrain
-        About to train, or to find that it has been trained.
+        Brain to train; the training may be finished already.
     splits : dict, optional
-        As for :func:`s3prl_sb.identity.data.digests`; None: the Brain has asked it.
+        See :func:`s3prl_sb.identity.data.digests`; None if ``brain.data`` has them.
 
     Raises
     ------
     SettingsError
-        If ``results.json`` in its folder is of another test set: it would be lost.
+        If ``results.json`` in its folder has the results of another test set, which
+        would be lost.
     """
     folder = Path(brain.hparams.output_folder)
     try:
         tested = read_json(folder / "results.json", kind=dict).get("test")
-    except FileError:  # none yet, or none to lose
+    except FileError:  # there are no results to lose
         return
     if not isinstance(tested, dict) or not tested.get("sha256"):
-        return  # of a version that did not say it
+        return  # written by an older version
     if splits is not None:
         brain.data = digests(splits)
     if tested["sha256"] != digest(brain.tested_on()):
@@ -156,39 +158,39 @@ def check_test(brain, splits=None):
 
 
 def _list_of(brain):
-    """The options of ``s3prl-sb score`` for a run's own test set."""
+    """Returns the options of ``s3prl-sb score`` for the test set of a run."""
     names = ("documents_csv", "test_csv", "data_folder", "test_split")
-    given = {name: getattr(brain.hparams, name, None) for name in names}
-    if given["test_csv"]:
-        given["data_folder"] = given["test_split"] = None
-    return " ".join(f"--{k} {shlex.quote(str(v))}" for k, v in given.items() if v)
+    options = {name: getattr(brain.hparams, name, None) for name in names}
+    if options["test_csv"]:
+        options["data_folder"] = options["test_split"] = None
+    return " ".join(f"--{k} {shlex.quote(str(v))}" for k, v in options.items() if v)
 
 
 def described(hparams):
-    """What a recipe says, as far as the outcome may depend on it.
+    """Returns the keys of a recipe that may affect the outcome.
 
     Arguments
     ---------
     hparams : dict
-        From :func:`s3prl_sb.startup.configuration.load_recipe`.
+        Settings from :func:`s3prl_sb.startup.configuration.load_recipe`.
 
     Returns
     -------
     dict
-        The keys that a run keeps, without :func:`kept`, which are compared by
-        their values. None: they do not come from a recipe.
+        The keys that a run keeps, without those of :func:`kept`, which are compared by
+        their values. None if the settings do not come from a recipe.
     """
     recipe = hparams.get(RECIPE)
     if recipe is None:
         return None
     schema = hparams.get(SCHEMA) or Schema("", recipe)
     # The upstream is compared by its identity.
-    apart = {*kept(), "upstream_model"}
-    return {k: v for k, v in schema.kept(recipe).items() if k not in apart}
+    separate = {*kept(), "upstream_model"}
+    return {k: v for k, v in schema.kept(recipe).items() if k not in separate}
 
 
 def kept():
-    """The keys of many recipes that a run keeps and that have plain values.
+    """Returns the shared keys that a run keeps and that have plain values.
 
     Returns
     -------
@@ -203,16 +205,16 @@ def kept():
 
 
 def current(hparams, upstream, data):
-    """What a run is known by: settings, weights, data.
+    """Returns what identifies a run: settings, weights and data.
 
     Arguments
     ---------
     hparams : dict
-        Of a recipe.
+        Settings of a recipe.
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        As it was loaded.
+        Upstream as it was loaded.
     data : dict
-        From :func:`s3prl_sb.identity.data.digests`.
+        Digests from :func:`s3prl_sb.identity.data.digests`.
 
     Returns
     -------
@@ -236,8 +238,8 @@ def _path(checkpointer):
     return Path(checkpointer.checkpoints_dir) / "settings.json"
 
 
-def _goes_on(checkpointer):
-    """Whether there is something to go on with."""
+def _resumes(checkpointer):
+    """Returns whether there is a run to resume."""
     return _path(checkpointer).exists() and bool(checkpointer.list_checkpoints())
 
 
@@ -262,12 +264,12 @@ def _compare_with(before, now, partial, path):
         for key in sorted(keys)
         if before.get(key) != now.get(key)
     ]
-    # Keys that came or went with a version of the recipe do not count.
+    # Keys that another version of the recipe has added or removed do not count.
     old, new = before.get(RECIPE, {}), now.get(RECIPE, {})
     for key in sorted(old.keys() & new.keys()):
         changed += _differences(key, old[key], new[key])
-    told = {words.split()[0].partition(".")[0] for words in changed}
-    changed += differences.named(before[IDENTITY], now[IDENTITY], told)
+    named = {words.split()[0].partition(".")[0] for words in changed}
+    changed += differences.named(before[IDENTITY], now[IDENTITY], named)
     old, new = before.get("modules", {}), now.get("modules", {})
     changed += [
         f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"
@@ -283,7 +285,7 @@ def _compare_with(before, now, partial, path):
 
 
 def _differences(key, old, new):
-    """The parts of a key that differ, in words."""
+    """Describes the parts of a key that differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             words

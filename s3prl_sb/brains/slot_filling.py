@@ -1,4 +1,4 @@
-"""Texts with slots, by CTC.
+"""Slot filling: texts with slots, by CTC.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,25 +16,25 @@ from s3prl_sb.storage.files import write_text
 
 
 class SlotFillingBrain(CTCBrain):
-    """Chosen by the F1 of slot types.
+    """CTC Brain for texts with slots, whose checkpoint is chosen by slot type F1.
 
     Arguments
     ---------
     tokenizer : s3prl_sb.dataio.tokenizers.SlotTokenizer
-        Characters, and marks of slots.
+        Tokenizer of characters and slot marks.
     **kwargs
-        As for :class:`~s3prl_sb.brains.ctc.CTCBrain`.
+        See :class:`~s3prl_sb.brains.ctc.CTCBrain`.
 
     Note
     ----
-    ``wer`` is of the words alone; S3PRL counts the marks of slots as words.
+    ``wer`` counts words only; S3PRL counts slot marks as words.
     """
 
     metric = "slot_type_f1"
     higher_is_better = True
 
     def score(self, hypotheses, references):
-        """SUPERB's two metrics, S3PRL's others, and word errors without marks."""
+        """Returns SUPERB's and S3PRL's metrics, and word errors without marks."""
         slots = self.tokenizer.arguments["slots"]
         words = [
             {key: without_marks(text, slots) for key, text in texts.items()}
@@ -45,7 +45,7 @@ class SlotFillingBrain(CTCBrain):
             "slot_type_f1": metrics.slot_type_f1(*both),
             "wer": wer(*words).rate,
         }
-        # The few utterances of a --debug run may have none: nothing to find.
+        # The few utterances of a --debug run may have no slots.
         if any(metrics.slot_values(text) for text in references.values()):
             scores["slot_value_cer"] = metrics.slot_value_cer(*both).rate
             scores["slot_value_wer"] = metrics.slot_value_wer(*both).rate
@@ -67,18 +67,18 @@ class SlotFillingBrain(CTCBrain):
         write_text(path, table.getvalue())
 
     def interface(self):
-        """As of any CTC model, with slots."""
+        """Returns the interface of a CTC model, with slots."""
         name = "s3prl_sb.inference.slot_filler.SlotFiller"
         return {**super().interface(), "class": name}
 
 
 def readable(text):
-    """The slots of a text, for a reader.
+    """Formats the slots of a text for readers.
 
     Example
     -------
     >>> readable("FROM B-city ROME E-city TO B-city NEW YORK E-city B-day MAY E-day")
     'city: ROME, NEW YORK; day: MAY'
     """
-    found = metrics.slot_values(text)
-    return "; ".join(f"{slot}: {', '.join(values)}" for slot, values in found.items())
+    slots = metrics.slot_values(text).items()
+    return "; ".join(f"{slot}: {', '.join(values)}" for slot, values in slots)

@@ -1,9 +1,10 @@
-"""TensorBoard, by the step, also after a resume.
+"""TensorBoard logger that counts updates and survives a resume.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import logging
 import shutil
 import time
@@ -17,42 +18,42 @@ COMPUTES = False
 
 logger = logging.getLogger(__name__)
 
-TEST = "test"  #: the folder of what a finished run came to
+TEST = "test"  #: folder of the results of a finished run
 
 
 class TensorboardLogger(TrainLogger):
-    """Logs a training at the number of updates, and what it came to.
+    """Logs a training by the number of updates, and its results.
 
-    Every so many updates the loss of the batch, the norm of the gradient before it is
-    clipped, and the learning rate; at each validation its measures, the mean loss of
-    training since the last one, and the weights of the layers; at the end, in the
-    folder ``test``, the measures of the test set, the pictures, and the settings with
-    the chosen measure, for the tab HPARAMS.
+    At every ``every``-th update it logs the loss of the batch, the norm of the gradient
+    before clipping, and the learning rate. At each validation it logs the measures, the
+    mean training loss since the last validation, and the weights of the layers. At the
+    end it logs into the folder ``test`` the measures of the test set, the pictures, and
+    the settings with the chosen measure, for the tab HPARAMS.
 
-    Killed and run again, a run goes on with the same curves: what was logged after the
-    checkpoint it goes on from is marked as void. SpeechBrain's logger counts its own
-    calls, from one again. Without the package ``tensorboard`` this one says so once and
-    does nothing.
+    A run that is killed and run again continues the same curves: points after the
+    checkpoint that it resumes from become void. (SpeechBrain's logger counts its calls,
+    and restarts at one.) Without the package ``tensorboard`` this logger reports that
+    once and does nothing.
 
     Arguments
     ---------
     folder : str
-        Where the event files go.
+        Folder of the event files.
     every : int
-        Updates between two points of the curves of training.
+        Number of updates between two points of the training curves.
     """
 
     def __init__(self, folder, every=100):
         self.folder, self.every, self.writer = folder, every, None
         self.step = 0
 
-    def go_on(self, step):
-        """Begins, or goes on, after an update.
+    def resume(self, step):
+        """Begins or continues after an update.
 
         Arguments
         ---------
         step : int
-            Its number; what was logged of later ones is void.
+            Number of the update; points of later updates become void.
         """
         self.close()
         self.step = step
@@ -69,7 +70,7 @@ class TensorboardLogger(TrainLogger):
         Arguments
         ---------
         step : int
-            Its number.
+            Number of the update.
         facts : dict
             Names to numbers.
         """
@@ -86,8 +87,11 @@ class TensorboardLogger(TrainLogger):
         test_stats=None,
         verbose=False,
     ):
-        """Arguments as SpeechBrain's; ``stats_meta`` holds the steps. Those of the
-        test come with :meth:`log_results`."""
+        """Logs a validation; see SpeechBrain's ``TrainLogger``.
+
+        ``stats_meta`` has the steps. The measures of the test come with
+        :meth:`log_results`.
+        """
         if "steps" not in stats_meta or not self._writer():
             return
         for split, stats in (("train", train_stats), ("valid", valid_stats)):
@@ -97,16 +101,16 @@ class TensorboardLogger(TrainLogger):
 
     @main_process_only
     def log_weights(self, step, layers, weights):
-        """Logs how much of each hidden state the features are made of.
+        """Logs the weight of each hidden state in the features.
 
         Arguments
         ---------
         step : int
             Updates so far.
         layers : list of int
-            The hidden states.
+            Indices of the hidden states.
         weights : list of float
-            The weight of each.
+            Weight of each.
         """
         if len(layers) > 1 and self._writer():
             for layer, weight in zip(layers, weights):
@@ -114,21 +118,22 @@ class TensorboardLogger(TrainLogger):
             self.writer.flush()
 
     def log_results(self, settings, metrics, pictures, step, split="test"):
-        """Logs what a run came to, in the place of what an earlier one did; for the
-        main process alone, whatever others do.
+        """Logs the results of a run, and replaces those of an earlier one.
+
+        Call it in the main process only.
 
         Arguments
         ---------
         settings : dict
-            What the run was; plain values.
+            Settings of the run; only plain values are logged.
         metrics : dict
             Names to numbers.
         pictures : list of pathlib.Path
             PNG files.
         step : int
-            Of the checkpoint.
+            Updates of the checkpoint.
         split : str
-            What the metrics are of.
+            Split of the metrics.
         """
         folder = Path(self.folder) / TEST
         shutil.rmtree(folder, ignore_errors=True)
@@ -156,30 +161,30 @@ class TensorboardLogger(TrainLogger):
         writer.close()
 
     def flush(self):
-        """Puts what was logged on the disk."""
+        """Writes everything logged so far to the disk."""
         if self.writer:
             self.writer.flush()
 
     def close(self):
-        """Ends the file; the next thing that is logged begins another."""
+        """Closes the event file; later calls begin a new one."""
         if self.writer:
             self.writer.close()
         self.writer = None
 
 
 def _writer(folder, **options):
-    """A writer, or False where there is no TensorBoard."""
+    """Returns a writer, or False without TensorBoard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        if not _said:
-            _said.append(True)
-            logger.info("No TensorBoard log: pip install 's3prl_sb[plots]'")
+        _report_missing()
         return False
-    # Files are read in the order of their names, which tell the second.
+    # Files are read in the order of their names, which have a resolution of a second.
     while any(Path(folder).glob(f"events.out.tfevents.{int(time.time())}.*")):
         time.sleep(0.05)
     return SummaryWriter(folder, **options)
 
 
-_said = []
+@functools.cache  # once
+def _report_missing():
+    logger.info("No TensorBoard log: pip install 's3prl_sb[plots]'")

@@ -1,4 +1,4 @@
-"""Timelines of a diarization: who spoke, and who is thought to have spoken.
+"""Timelines of a diarization: reference and hypothesis.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,20 +10,20 @@ COLORS = "#4472a8", "#d1733c", "#589a5a", "#a85a96", "#8a6f4d", "#5f9ea0"
 
 
 def timeline(path, reference, hypothesis, duration, title="", regions=None):
-    """The reference above the hypothesis, a bar for every speaker.
+    """Plots the reference above the hypothesis, with a bar for every speaker.
 
     Arguments
     ---------
     path : pathlib.Path
-        PNG to write.
+        PNG file to write.
     reference, hypothesis : list
         (speaker, start, stop), in seconds.
     duration : float
         Seconds of the recording.
     title : str
-        What to write above.
+        Title of the plot.
     regions : list, optional
-        (start, stop) of what is scored; the rest is shaded.
+        (start, stop) of the scored regions; the rest is shaded.
     """
     rows = [("reference", name) for name in _speakers(reference)]
     rows += [("hypothesis", name) for name in _speakers(hypothesis)]
@@ -60,7 +60,7 @@ def _speakers(segments):
 
 
 def _gaps(regions, duration):
-    """What no region covers."""
+    """Returns the gaps between the regions."""
     last, gaps = 0.0, []
     for start, stop in sorted(regions) if regions is not None else [(0.0, duration)]:
         if start > last:

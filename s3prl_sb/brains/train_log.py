@@ -1,4 +1,4 @@
-"""The table of a training as text, in numbers as people write them.
+"""Text log of a training, with readable numbers.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,7 +10,6 @@ from pathlib import Path
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal import quantities
 
 #: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
@@ -20,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 class TrainLog(FileTrainLogger):
-    """A line for each validation, in a file and on the console.
+    """Writes a line for each validation to a file and to the console.
 
-    SpeechBrain's logger writes shares as 3.2917e-01.
+    SpeechBrain's logger would write 32.9 % as 3.2917e-01.
 
     Arguments
     ---------
     save_file : str
-        The file.
+        Path of the file.
 
     Example
     -------
@@ -54,19 +53,24 @@ class TrainLog(FileTrainLogger):
         test_stats=None,
         verbose=True,
     ):
-        """Arguments as SpeechBrain's."""
-        stats = train_stats, valid_stats, test_stats
-        path = Path(self.save_file)
-        before = path.read_text("utf-8") if path.exists() else ""
-        super().log_stats(stats_meta, *stats, verbose=False)
-        line = path.read_text("utf-8")[len(before) :]
-        if test_stats and before.endswith(line):  # a finished run, tested again
-            write_text(path, before)
+        """Logs statistics; see SpeechBrain's ``FileTrainLogger``."""
+        stats = {"train": train_stats, "valid": valid_stats, "test": test_stats}
+        stats = {name: values for name, values in stats.items() if values is not None}
+        parts = [self._stats_to_string(values, name) for name, values in stats.items()]
+        line = " - ".join([self._stats_to_string(stats_meta), *parts]) + "\n"
+        # A finished run that is tested again adds no second line.
+        if not (test_stats and self._ends_with(line)):
+            with open(self.save_file, "a", encoding="utf-8") as file:
+                file.write(line)
         if verbose:
             when = quantities.measures(stats_meta).capitalize()
             words = [
-                f"{name} {quantities.measures(found)}"
-                for name, found in zip(("train", "valid", "test"), stats)
-                if found
+                f"{name} {quantities.measures(values)}"
+                for name, values in stats.items()
+                if values
             ]
             logger.info("%s: %s", when, "; ".join(words))
+
+    def _ends_with(self, line):
+        path = Path(self.save_file)
+        return path.exists() and path.read_text("utf-8").endswith(line)

@@ -1,4 +1,4 @@
-"""Are two utterances of one speaker? Embeddings, compared by their cosine.
+"""Speaker verification by the cosine of embeddings.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -35,37 +35,37 @@ logger = logging.getLogger(__name__)
 
 
 class VerificationBrain(SSLBrain):
-    """Trained to tell the speakers of the training set, chosen by equal error rate.
+    """Brain trained to classify speakers, and chosen by equal error rate.
 
     In evaluation each utterance is embedded once, then all trials are scored. The
-    threshold of the equal error rate in validation is what decides afterwards: in
-    the test (``false_acceptance``, ``false_rejection``) and in an export.
+    threshold of the equal error rate in validation is used in the test
+    (``false_acceptance``, ``false_rejection``) and in an export.
 
     Arguments
     ---------
     trials : dict
         "valid" and "test" to lists of :class:`~s3prl_sb.dataio.trials.Trial`.
     cohort : list of str
-        Utterances, in the validation and the test set, to normalize scores by. Empty:
-        scores are cosines.
+        Utterances for score normalization, in the validation and test sets. If it is
+        empty, scores are cosines.
     choose : str
         "best" checkpoint in validation, or the "last" one.
     **kwargs
-        As for :class:`~s3prl_sb.brains.base.SSLBrain`. Among the modules, ``head``
-        takes features and relative lengths to [batch, size], and ``loss`` that and
-        labels (negative: does not count) to a loss. Needs ``min_seconds`` in the
-        hparams, and with a cohort ``top_n``.
+        See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps features
+        and relative lengths to [batch, size]; ``loss`` maps these and labels (an
+        utterance with a negative one does not count) to a loss. Needs ``min_seconds``
+        in the hparams, and with a cohort ``top_n``.
 
     Note
     ----
-    S3PRL decodes the whole corpus beforehand to leave out training utterances with
-    no more than 2 s of speech. Here, those with fewer frames than 2 s have do not
-    count in the loss when they come.
+    S3PRL decodes the whole corpus beforehand to remove training utterances with no
+    more than 2 s of speech. Here, utterances with fewer frames than that do not count
+    in the loss.
     """
 
     metric = "eer"
     higher_is_better = False
-    evaluation_loss = False  # it knows nothing of new speakers
+    evaluation_loss = False  # it is undefined for new speakers
 
     def __init__(self, trials, cohort=(), choose="best", **kwargs):
         super().__init__(**kwargs)
@@ -84,7 +84,7 @@ class VerificationBrain(SSLBrain):
         self.start_stage(sb.Stage.TRAIN)
 
     def use_cache(self, splits):
-        """The parent's; the cohort is counted apart."""
+        """Replaces audio by cached features, and counts the cohort separately."""
         super().use_cache(splits)
         if self.cohort and not getattr(self, "debug", False):
             for split in self.trials:
@@ -92,18 +92,18 @@ class VerificationBrain(SSLBrain):
             self.splits["cohort"] = len(self.cohort)
 
     def tested_on(self):
-        """The utterances, and which are compared."""
+        """Returns digests of the utterances, and the trials."""
         return [self.data["test"], [list(trial) for trial in self.trials["test"]]]
 
     def compute_forward(self, batch, stage):
-        """Batch -> embeddings [batch, size], and which are long enough, [batch]."""
+        """Returns embeddings [batch, size] and a mask of long utterances, [batch]."""
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         enough = frame_mask(features, lens).sum(1) >= self.min_frames
         return self.modules["head"](features, lens), enough
 
     def compute_objectives(self, predictions, batch, stage):
-        """Embeddings -> loss; in evaluation, remembers them."""
+        """Returns the loss; in evaluation, collects the embeddings."""
         embeddings, enough = predictions
         if stage == sb.Stage.TRAIN:
             self.counted = self.counted + enough.sum()
@@ -117,7 +117,7 @@ class VerificationBrain(SSLBrain):
     def start_stage(self, stage):
         """Starts collecting embeddings."""
         self.names, self.embeddings = [], []
-        self.counted = self.short = 0  # training utterances, by their length
+        self.counted = self.short = 0  # numbers of long and short training utterances
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Logs, and saves a checkpoint or the results."""
@@ -130,7 +130,7 @@ class VerificationBrain(SSLBrain):
         super().on_stage_end(stage, stage_loss, epoch)
 
     def stage_stats(self, stage):
-        """Equal error rate and minimum detection cost."""
+        """Returns equal error rates and minimum detection costs."""
         scores, labels = self.score(self.trials[stage.name.lower()])
         stats = {}
         for name, values in scores.items():
@@ -151,25 +151,25 @@ class VerificationBrain(SSLBrain):
         return stats
 
     def score(self, trials):
-        """Scores all trials, of the embeddings that the stage has collected.
+        """Scores all trials by the embeddings that the stage has collected.
 
         Arguments
         ---------
         trials : list of Trial
-            Their utterances have been embedded.
+            Trials whose utterances have been embedded.
 
         Returns
         -------
         scores : dict
-            "" to the scores, [trials], float64. Where they are normalized, also
-            "cosine_" to what they were before.
+            "" to the scores, [trials], float64. If they are normalized, also "cosine_"
+            to the scores before normalization.
         labels : torch.Tensor
             [trials].
         """
         rows = {name: row for row, name in enumerate(self.names)}
         embeddings = torch.cat(self.embeddings).double()
-        if self.debug:  # a few batches only: what is lacking is like nothing else
-            rows = _Lacking(rows, len(embeddings))
+        if self.debug:  # only a few utterances are embedded; the others are zero
+            rows = _Rows(rows, len(embeddings))
             embeddings = torch.cat([embeddings, torch.zeros_like(embeddings[:1])])
         first = torch.tensor([rows[trial.first] for trial in trials])
         second = torch.tensor([rows[trial.second] for trial in trials])
@@ -189,8 +189,8 @@ class VerificationBrain(SSLBrain):
         return {"": normed, "cosine_": cosines}, labels
 
     def write_predictions(self):
-        """``predictions.csv``, ``scores.txt`` (for scoring tools: label, score and
-        both utterances) and the plot of errors."""
+        """Writes ``predictions.csv``, ``scores.txt`` (label, score and both utterances,
+        for scoring tools) and the plot of errors."""
         folder = Path(self.hparams.output_folder)
         table, lines = io.StringIO(), []
         writer = csv.writer(table, lineterminator="\n")
@@ -207,7 +207,7 @@ class VerificationBrain(SSLBrain):
         det_plot(folder / "det.png", *rates, rate, plots.heading(self))
 
     def interface(self):
-        """A verifier with the threshold of validation, for cosines."""
+        """Returns a verifier with the threshold for cosines from validation."""
         threshold = self.best.get("cosine_threshold", self.best["threshold"])
         return {
             "class": "s3prl_sb.inference.verifier.SpeakerVerifier",
@@ -216,24 +216,24 @@ class VerificationBrain(SSLBrain):
         }
 
 
-class _Lacking(dict):
-    """A dictionary with a value for what it lacks."""
+class _Rows(dict):
+    """Dictionary with a default value that a lookup does not add."""
 
-    def __init__(self, content, value):
+    def __init__(self, content, default):
         super().__init__(content)
-        self.value = value
+        self.default = default
 
     def __missing__(self, key):
-        return self.value
+        return self.default
 
 
 def verification_splits(hparams):
-    """The three datasets of a verification recipe, and what goes with them.
+    """Returns the three datasets of a verification recipe, speakers and cohort.
 
     Arguments
     ---------
     hparams : dict
-        ``save_folder`` with the manifests; ``train_pipes`` and ``eval_pipes``;
+        Settings: ``save_folder`` with the manifests; ``train_pipes``, ``eval_pipes``;
         ``train_fraction`` and ``train_per_class`` for few-shot training;
         ``score_normalization``, None or "as_norm", and for that ``cohort_size``.
 
@@ -244,19 +244,19 @@ def verification_splits(hparams):
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have
         ``id`` and ``sig``, in training also ``speaker_encoded``.
     speakers : list of str
-        Those of the training set, sorted.
+        Sorted speakers of the training set.
     cohort : list of str
-        Training utterances that have been added to the validation and the test set
-        to normalize scores by.
+        Training utterances added to the validation and test sets for score
+        normalization.
     """
     records = read_splits(hparams, key="speaker")
     every = manifest.read(Path(hparams["save_folder"]) / "train.json").values()
     speakers = sorted({record["speaker"] for record in every})
     cohort = _cohort(records["train"], hparams)
     for split in ("valid", "test"):
-        known = set().union(*records[split].values())
+        keys = set().union(*records[split].values())
         for name, record in cohort.items():
-            records[split][name] = {key: record.get(key) for key in known}
+            records[split][name] = {key: record.get(key) for key in keys}
     splits = make_splits(hparams, records, [], ["id", "sig"])
     encoder = CategoricalEncoder()
     encoder.expect_len(len(speakers))
@@ -267,7 +267,7 @@ def verification_splits(hparams):
 
 
 def _cohort(records, hparams):
-    """Training utterances, as many of each speaker as of any other."""
+    """Selects training utterances, evenly over speakers."""
     wanted = hparams["score_normalization"]
     if wanted is None:
         return {}

@@ -1,7 +1,7 @@
-"""What the shell offers on Tab: verbs, recipes and their keys, upstreams.
+"""``s3prl-sb completion``: verbs, recipes, keys and upstreams on Tab.
 
 ``s3prl-sb completion bash`` prints a script for the shell's start-up file. The script
-asks ``s3prl-sb completion words …``, which reads names and imports nothing heavy.
+calls ``s3prl-sb completion words …``, which reads names and imports nothing heavy.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -60,7 +60,7 @@ def main(arguments):
 
 
 def script(shell):
-    """The script of a shell.
+    """Returns the script of a shell.
 
     Arguments
     ---------
@@ -80,24 +80,24 @@ def script(shell):
 
 
 def candidates(words, parser):
-    """What the last word may become.
+    """Lists the completions of the last word.
 
     Arguments
     ---------
     words : list of str
-        Of the command line, without the program; the last one may be empty.
+        Command line without the program; the last word may be empty.
     parser : argparse.ArgumentParser
-        Of all verbs.
+        Parser of all verbs.
 
     Returns
     -------
     list of str
-        Nothing: the shell offers files.
+        If it is empty, the shell completes files.
     """
     words = list(words) or [""]
     *before, now = words
-    found = _candidates(before, now, _verbs(parser))
-    return [word for word in found if word.startswith(now)]
+    candidates = _candidates(before, now, _verbs(parser))
+    return [word for word in candidates if word.startswith(now)]
 
 
 def _candidates(before, now, verbs):
@@ -117,8 +117,8 @@ def _candidates(before, now, verbs):
     for action in actions:
         takes = action.nargs in ("+", "*") or (action.nargs != 0 and option == last)
         if option in action.option_strings and takes:
-            given = rest[place + 1 :]
-            return [v for v in _of_option(verb, action) if v not in given]
+            before = rest[place + 1 :]
+            return [v for v in _of_option(verb, action) if v not in before]
     if not rest and verb in ("toy", "download"):
         return TOYS if verb == "toy" else downloads.names()
     if verb in ("completion", "new"):
@@ -127,7 +127,7 @@ def _candidates(before, now, verbs):
 
 
 def _of_option(verb, action):
-    """What an option of a verb takes; a flag takes nothing."""
+    """Lists the values of an option of a verb; a flag has none."""
     if "--upstream" in action.option_strings:
         return upstreams()
     if (verb, action.dest) == ("superb", "tasks"):
@@ -155,12 +155,12 @@ def _of_recipe(rest, now):
 
 
 def keys(folder):
-    """The keys of a recipe, without reading its YAML as such.
+    """Lists the keys of a recipe without parsing its YAML.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Of the recipe.
+        Folder of the recipe.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def keys(folder):
 
 
 def upstreams():
-    """The names of all published cards.
+    """Lists the names of all published cards.
 
     Returns
     -------
@@ -198,5 +198,5 @@ def upstreams():
 
 
 def _verbs(parser):
-    """Verbs to their parsers."""
+    """Returns the parsers of the verbs."""
     return next(a.choices for a in parser._actions if isinstance(a.choices, dict))

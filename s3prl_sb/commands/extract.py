@@ -1,4 +1,4 @@
-"""``s3prl-sb extract``: the features of a list of audio files, on the disk.
+"""``s3prl-sb extract``: features of a list of audio files, written to a folder.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,13 +6,7 @@ Authors
 
 
 def add_arguments(parser):
-    """The command's arguments.
-
-    Arguments
-    ---------
-    parser : argparse.ArgumentParser
-        Of the verb.
-    """
+    """Adds the arguments of the verb to its parser."""
     parser.add_argument("--upstream", required=True, help="a card's name or file")
     parser.add_argument("--source", help="a checkpoint, instead of the card's")
     parser.add_argument("--manifest", required=True, help="CSV or JSON: id, wav, …")
@@ -46,13 +40,7 @@ def add_arguments(parser):
 
 
 def main(arguments):
-    """Fills a feature cache.
-
-    Arguments
-    ---------
-    arguments : argparse.Namespace
-        With what :func:`add_arguments` has added.
-    """
+    """Fills a feature cache."""
     from s3prl_sb.dataio.dataset import ManifestDataset
     from s3prl_sb.dataio.extraction import extract
     from s3prl_sb.dataio.pipes import LoadAudio

@@ -1,4 +1,4 @@
-"""What ``s3prl-sb run RECIPE --help`` prints: every key, from the schema and the YAML.
+"""Text of ``s3prl-sb run RECIPE --help``: every key, from the schema and the YAML.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,15 +17,15 @@ SECTION = re.compile(r"# -{3,} *(.+)$")
 KEY = re.compile(r"([A-Za-z]\w*):")
 
 
-def text(hparams_file, width=WIDTH):
-    """The keys of a recipe: default, what they take, what the YAML says of them.
+def text(hparams_file: str, width: int = WIDTH) -> str:
+    """Describes the keys of a recipe: defaults, kinds, and comments of the YAML.
 
     Arguments
     ---------
     hparams_file : str
-        The recipe's YAML, or one of the user's own.
+        YAML of the recipe, which may be the user's copy.
     width : int
-        Columns.
+        Number of columns.
 
     Returns
     -------
@@ -35,8 +35,8 @@ def text(hparams_file, width=WIDTH):
     Example
     -------
     >>> from s3prl_sb import resources
-    >>> found = text(resources.recipes()["SUPERB/KS"] / "hparams" / "train.yaml")
-    >>> "  --lr 0.0001" in found
+    >>> file = resources.recipes()["SUPERB/KS"] / "hparams" / "train.yaml"
+    >>> "  --lr 0.0001" in text(file)
     True
     """
     schema = Schema.of(hparams_file)
@@ -46,8 +46,8 @@ def text(hparams_file, width=WIDTH):
         schema.file,
     ]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
-        for known, others in zip((comments, sections), remarks(lines)):
-            known.update(others)
+        for mapping, more in zip((comments, sections), remarks(lines)):
+            mapping.update(more)
     by_section = {}
     for key in schema:
         by_section.setdefault(sections.get(key, ""), []).append(key)
@@ -60,7 +60,7 @@ def text(hparams_file, width=WIDTH):
 
 
 def _entry(key, schema, comment, width):
-    """The lines of one key."""
+    """Returns the lines of one key."""
     node, indents = schema.tree[key], {"initial_indent": INDENT}
     notes = f"{_words(schema[key], comment)}{comment}".strip()
     return [
@@ -71,19 +71,19 @@ def _entry(key, schema, comment, width):
 
 
 def remarks(lines):
-    """The comments of a YAML file, by its keys.
+    """Reads the comments of a YAML file.
 
     Arguments
     ---------
     lines : list of str
-        Of the file.
+        Lines of the file.
 
     Returns
     -------
     comments : dict
-        Keys to what stands behind them, or in lines of their own just before.
+        Keys to the comments in the same line and in the lines before it.
     sections : dict
-        Keys to the heading that they stand under; "" before the first.
+        Keys to their headings; "" before the first heading.
 
     Example
     -------
@@ -98,11 +98,11 @@ def remarks(lines):
         elif line.startswith("#"):
             before.append(line.lstrip("# "))
         elif key:
-            behind = line.partition("  # ")[2]
-            if behind.startswith("  ") and comments:  # goes on from the line before
+            comment = line.partition("  # ")[2]
+            if comment.startswith("  ") and comments:  # continues the line before
                 last = next(reversed([k for k in comments if comments[k]]))
-                comments[last], behind = f"{comments[last]} {behind.strip()}", ""
-            comments[key[1]] = " ".join([*before, behind]).strip()
+                comments[last], comment = f"{comments[last]} {comment.strip()}", ""
+            comments[key[1]] = " ".join([*before, comment]).strip()
             sections[key[1]], before = section, []
         else:
             before = []
@@ -110,36 +110,36 @@ def remarks(lines):
 
 
 def _words(declaration, comment):
-    """What a key takes, where neither its default nor its comment shows it."""
-    said = bool(declaration.choices) and all(
+    """Describes the values of a key, unless its comment lists them."""
+    listed = bool(declaration.choices) and all(
         re.search(rf"(?<![\w-]){re.escape(str(choice))}(?![\w-])", comment)
         for choice in declaration.choices
     )
-    return "" if said or not declaration.declared else f"[{declaration.words()}] "
+    return "" if listed or not declaration.declared else f"[{declaration.words()}] "
 
 
 def _default(value, width):
-    """A default in one line."""
+    """Formats a default in one line."""
     made = tag(value)
     if made.startswith("!applyref:"):
-        found = "(made by the recipe)"
+        text = "(made by the recipe)"
     elif made == "!ref":
-        found = str(value.value)
+        text = str(value.value)
     elif made:
-        found = made.partition(":")[2] or made
+        text = made.partition(":")[2] or made
     elif isinstance(value, list) and any(tag(item) for item in value):
-        found = ", ".join(_default(item, width) for item in value)
+        text = ", ".join(_default(item, width) for item in value)
     elif isinstance(value, dict):
         return "{…}"
     elif isinstance(value, list):
-        found = f"[{', '.join(_default(item, width) for item in value)}]"
+        text = f"[{', '.join(_default(item, width) for item in value)}]"
     else:
-        found = "null" if value is None else str(plain(value))
-    return textwrap.shorten(found, max(width, 20), placeholder=" …")
+        text = "null" if value is None else str(plain(value))
+    return textwrap.shorten(text, max(width, 20), placeholder=" …")
 
 
 def _arguments(value, width):
-    """The arguments of what is made, as one gives others."""
+    """Formats the arguments of an object as the command line takes them."""
     if not isinstance(value, dict) or tag(value).startswith("!applyref:"):
         return []
     pairs = [f"{key}: {_default(inner, 40)}" for key, inner in value.items()]

@@ -6,6 +6,7 @@ Authors
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from s3prl_sb import resources
@@ -84,11 +85,11 @@ def run_recipe(name: str, rest: list[str]) -> int:
 
 
 class UnknownRecipe(UserError, ValueError):
-    """A name that no recipe has, or several."""
+    """Name of no recipe, or of several."""
 
 
 def locate(name: str) -> tuple[str, Path]:
-    """Returns the whole name of a recipe, and its folder.
+    """Returns the full name and the folder of a recipe.
 
     Arguments
     ---------
@@ -122,15 +123,15 @@ def locate(name: str) -> tuple[str, Path]:
     return name, recipes[name]
 
 
-def find(name, known):
-    """The whole name of a recipe.
+def find(name: str, known: Iterable[str]) -> str:
+    """Returns the full name of a recipe.
 
     Arguments
     ---------
     name : str
-        Such as "SUPERB/KS", or its last part; upper and lower case do not matter.
+        Name such as "SUPERB/KS", or its last part, in upper or lower case.
     known : iterable of str
-        The names that there are.
+        Names of all recipes.
 
     Returns
     -------
@@ -139,7 +140,7 @@ def find(name, known):
     Raises
     ------
     UnknownRecipe
-        With the names that are near, and all.
+        With similar names, and all names.
 
     Example
     -------
@@ -150,13 +151,13 @@ def find(name, known):
     if name in known:
         return name
     wanted = name.strip("/").lower()
-    found = [other for other in known if other.lower() == wanted]
+    matches = [other for other in known if other.lower() == wanted]
     last = {other: other.rpartition("/")[2].lower() for other in known}
-    found = found or [other for other in known if last[other] == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UnknownRecipe(f"'{name}' may be {' or '.join(found)}: give all of it.")
+    matches = matches or [other for other in known if last[other] == wanted]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UnknownRecipe(f"'{name}' may be {' or '.join(matches)}: give all of it.")
     lower = {key: other for other in known for key in (other.lower(), last[other])}
     hint = near(wanted, list(lower))
     if hint.startswith("Did you mean"):
@@ -169,7 +170,7 @@ def find(name, known):
 
 
 def descriptions() -> list[str]:
-    """All recipes, a line each: the name, and what its train.py says it is.
+    """Lists all recipes with the first line of their train.py.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""HyperPyYAML documents: their nodes, tags and lines."""
+"""HyperPyYAML documents: nodes, tags, lines and loading."""

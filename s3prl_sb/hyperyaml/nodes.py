@@ -1,4 +1,4 @@
-"""Nodes of YAML as ruamel.yaml reads them: tags, lines, plain values.
+"""Nodes of YAML that ruamel.yaml has read: tags, lines, plain values.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,17 +11,17 @@ from s3prl_sb import own
 
 
 def plain(value):
-    """A node of YAML as JSON values, without its comments.
+    """Converts a node of YAML to JSON values, without comments.
 
     Arguments
     ---------
     value : object
-        As ruamel.yaml loads it.
+        Node, as ruamel.yaml loads it.
 
     Returns
     -------
     object
-        With tags as text.
+        JSON values; tags become text.
 
     Example
     -------
@@ -31,11 +31,11 @@ def plain(value):
     """
     name = own.plain_names(tag(value))
     if isinstance(value, dict):
-        found = {str(key): plain(inner) for key, inner in value.items()}
-        return {"tag": name, **found} if name else found
+        mapping = {str(key): plain(inner) for key, inner in value.items()}
+        return {"tag": name, **mapping} if name else mapping
     if isinstance(value, (list, tuple)):
-        found = [plain(inner) for inner in value]
-        return [{"tag": name}, *found] if name else found
+        items = [plain(inner) for inner in value]
+        return [{"tag": name}, *items] if name else items
     if name:
         return f"{name} {getattr(value, 'value', '')}"
     if value is None or isinstance(value, (bool, int)):
@@ -44,12 +44,12 @@ def plain(value):
 
 
 def tag(node):
-    """The tag of a node of YAML; "" if it has none.
+    """Returns the tag of a node of YAML; "" if it has none.
 
     Arguments
     ---------
     node : object
-        As ruamel.yaml loads it.
+        Node, as ruamel.yaml loads it.
 
     Returns
     -------
@@ -64,12 +64,12 @@ def referred(node):
     Arguments
     ---------
     node : object
-        As ruamel.yaml loads it.
+        Node, as ruamel.yaml loads it.
 
     Returns
     -------
     list of str
-        The first names of the references.
+        First names of the references.
 
     Example
     -------
@@ -85,14 +85,14 @@ def referred(node):
 
 
 def line_of(tree, key):
-    """The line where a key of a mapping stands, from 1 on; None if unknown.
+    """Returns the line of a key of a mapping, counted from 1; None if unknown.
 
     Arguments
     ---------
     tree : dict
-        As ruamel.yaml loads it.
+        Node, as ruamel.yaml loads it.
     key : str
-        One of its keys.
+        Key of the mapping.
 
     Returns
     -------
@@ -103,12 +103,12 @@ def line_of(tree, key):
 
 
 def written(value):
-    """A value as one writes it, cut where it is long.
+    """Formats a value for messages, cut to 80 characters.
 
     Arguments
     ---------
     value : object
-        As ruamel.yaml loads it.
+        Node, as ruamel.yaml loads it.
 
     Returns
     -------
@@ -127,17 +127,17 @@ def written(value):
 
 
 def shown(path):
-    """A path as a message gives it: from the current folder if it lies in it.
+    """Formats a path for messages: relative to the current folder if it is inside.
 
     Arguments
     ---------
     path : str
-        The file.
+        File.
 
     Returns
     -------
     str
-        In quotes.
+        Path in quotes.
 
     Example
     -------

@@ -1,9 +1,8 @@
-"""YAML that is a program: HyperPyYAML, with the same result in every process.
+"""Loading of HyperPyYAML, with the same result in every process.
 
-HyperPyYAML takes a text ``(…)`` for a tuple, whose items it parses as a program of
-Python's own YAML. Quotes tell that it is a text; but HyperPyYAML forgets them when it
-is used for the first time in a process, for it knows of tuples only afterwards. A card
-is data, and what stands in its texts must not be run.
+HyperPyYAML reads a text ``(…)`` as a tuple, whose items PyYAML parses and may run.
+Quotes mark a text; but HyperPyYAML ignores them at its first use in a process, because
+it registers tuples only then. A card is data, and its texts must not be run.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,25 +16,25 @@ from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 
 
 class Loader(ruamel.yaml.Loader):
-    """A loader of whatever tags say, that makes tuples of plain values alone."""
+    """Loader of all tags that makes tuples of plain values only."""
 
     @classmethod
     def add_constructor(cls, tag, constructor):
-        """As ever, but for tuples."""
+        """Registers a constructor; that of tuples is replaced."""
         super().add_constructor(tag, _tuple if tag == "!tuple" else constructor)
 
 
 def load(stream, overrides=None, loader=Loader):
-    """Makes what a YAML text says.
+    """Makes the objects that a YAML text defines.
 
     Arguments
     ---------
     stream : str or file
-        As for ``hyperpyyaml.load_hyperpyyaml``.
+        YAML, see ``hyperpyyaml.load_hyperpyyaml``.
     overrides : dict, optional
-        As there.
+        Keys that replace those of the text.
     loader : type
-        A subclass of :class:`Loader`.
+        Subclass of :class:`Loader`.
 
     Returns
     -------
@@ -50,12 +49,12 @@ def load(stream, overrides=None, loader=Loader):
 
 
 def resolve(stream, overrides=None):
-    """A YAML text without references; nothing is made but what they call.
+    """Resolves the references of a YAML text; calls only what ``!applyref`` names.
 
     Arguments
     ---------
     stream, overrides
-        As for :func:`load`.
+        See :func:`load`.
 
     Returns
     -------
@@ -65,14 +64,14 @@ def resolve(stream, overrides=None):
 
 
 def write(tree, stream):
-    """Writes YAML for programs that use HyperPyYAML themselves, perhaps the first time.
+    """Writes YAML that HyperPyYAML reads correctly at its first use, too.
 
     Arguments
     ---------
     tree : object
-        As :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` reads it.
+        Content, as :func:`~s3prl_sb.storage.yaml_texts.yaml_parser` reads it.
     stream : file
-        To write to.
+        Open text file.
 
     Example
     -------
@@ -86,7 +85,7 @@ def write(tree, stream):
 
 
 def _explicit(base):
-    """A resolver for which texts in quotes that begin with ``(`` need their tag."""
+    """Returns a resolver that writes a tag for quoted texts that begin with ``(``."""
     from ruamel.yaml.tag import Tag
 
     class Explicit(base):
@@ -100,7 +99,7 @@ def _explicit(base):
 
 @functools.lru_cache(maxsize=None)
 def _hyperpyyaml():
-    """The library, after its first use."""
+    """Returns the library, after its first use."""
     import hyperpyyaml
 
     hyperpyyaml.load_hyperpyyaml("{}")

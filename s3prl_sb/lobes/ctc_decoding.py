@@ -1,4 +1,4 @@
-"""From the log-probabilities of CTC to tokens.
+"""Decoding of CTC log-probabilities, greedy or with a language model.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,26 +13,26 @@ import torch
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.lobes.lexica import check_known, check_lexicon, spell, words_of
 
-#: From this version of Python on flashlight-text has no wheel (0.0.7).
+#: First version of Python that flashlight-text (0.0.7) has no wheel for.
 NO_WHEEL = (3, 13)
 
 
 def greedy(log_probs, frames, blank=0):
-    """The tokens of the most probable alignment.
+    """Returns the tokens of the most probable alignment.
 
     Arguments
     ---------
     log_probs : torch.Tensor
         [batch, frames, tokens].
     frames : torch.Tensor
-        [batch], numbers of true frames; what comes after them does not count.
+        [batch], numbers of true frames; later frames are ignored.
     blank : int
-        The blank's number.
+        Index of the blank.
 
     Returns
     -------
     list of list of int
-        Repeats merged, then blanks dropped.
+        Token indices, with repeats merged, then blanks removed.
 
     Example
     -------
@@ -46,15 +46,15 @@ def greedy(log_probs, frames, blank=0):
     true = torch.arange(best.shape[1], device=best.device)
     kept &= true < frames.to(best.device)[:, None]
     tokens = best[kept].tolist()  # one transfer for the whole batch
-    found, start = [], 0
+    rows, start = [], 0
     for count in kept.sum(1).tolist():
-        found.append(tokens[start : start + count])
+        rows.append(tokens[start : start + count])
         start += count
-    return found
+    return rows
 
 
 def beam_search():
-    """torchaudio's beam search, if there is what it needs.
+    """Returns torchaudio's beam search.
 
     Returns
     -------
@@ -64,11 +64,11 @@ def beam_search():
     Raises
     ------
     MissingExtra
-        Without flashlight-text, with what installs it.
+        If flashlight-text is not installed; says how to install it.
     """
     try:
         from torchaudio.models.decoder import ctc_decoder
-    except (ImportError, RuntimeError) as fault:  # the latter from torchaudio
+    except (ImportError, RuntimeError) as fault:  # torchaudio raises RuntimeError
         way = "pip install 's3prl_sb[lm]'"
         if sys.version_info >= NO_WHEEL:
             version = ".".join(map(str, sys.version_info[:2]))
@@ -86,38 +86,38 @@ def beam_search():
 class LMDecoder:
     """Beam search over the words of a lexicon, with an n-gram language model.
 
-    A text's score is that of its best alignment, plus ``lm_weight`` times the
-    logarithm to base 10 that the language model gives it, plus ``word_score`` a word.
-    The search is flashlight's, by ``torchaudio.models.decoder``. The defaults are
-    SUPERB's.
+    The score of a text is the score of its best alignment, plus ``lm_weight`` times
+    the base-10 logarithm of its probability by the language model, plus ``word_score``
+    per word. The search is flashlight's, from ``torchaudio.models.decoder``. The
+    defaults are SUPERB's.
 
     Arguments
     ---------
     tokenizer : s3prl_sb.dataio.tokenizers.CharacterTokenizer
-        Of the log-probabilities.
+        Tokenizer of the log-probabilities.
     lm : str
-        The n-gram model of words: ARPA, also packed with gzip, or a binary of KenLM.
+        N-gram model of words: ARPA, optionally compressed by gzip, or a KenLM binary.
     lexicon : str, optional
-        A file with a word and its characters a line, such as ``EGG E G G |``.
-        Default: the words of ``lm``, which then is an ARPA file. Its words are written
-        as in ``lm``; texts are then as the tokenizer has them, in its case.
+        A file whose lines have a word and its characters, such as ``EGG E G G |``.
+        Words are spelled as in ``lm``, and decoded texts are in the tokenizer's case.
+        Default: the words of ``lm``, which then is an ARPA file.
     beam : int
-        Hypotheses that are kept after each frame.
+        Number of hypotheses kept after each frame.
     beam_threshold : float
-        How much worse than the best one they may be.
+        Largest difference between their scores and the best one.
     lm_weight : float
-        Of the language model.
+        Weight of the language model.
     word_score : float
-        Added for each word.
+        Score added for each word.
     sil_score : float
-        Added for each frame of silence between words.
+        Score added for each frame of silence between words.
 
     Raises
     ------
     MissingExtra
-        Without the extra ``lm``.
+        If the extra ``lm`` is not installed.
     ValueError
-        For a file that does not fit the tokenizer.
+        If a file does not fit the tokenizer.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class LMDecoder:
                     blank_token=tokenizer.tokens[tokenizer.blank],
                     sil_token=space,
                 )
-            except RuntimeError as fault:  # KenLM's, of many lines of C++
+            except RuntimeError as fault:  # KenLM's message has many lines of C++
                 raise ValueError(
                     f"'{lm}' is no language model that KenLM reads, ARPA or its own "
                     "binary, of bigrams at least: "
@@ -181,24 +181,24 @@ class LMDecoder:
             check_known(words, self._unknown(words), lexicon, lm)
 
     def _unknown(self, words):
-        """Those words that the model scores as it scores any unknown one."""
+        """Returns the words that the language model scores as unknown ones."""
         lm, index = self.search.lm, self.search.word_dict.get_index
         begin = lm.start(False)
         score = lm.score(begin, index("<unk>"))[1]
         return [w for w in words if lm.score(begin, index(w))[1] == score]
 
     def __call__(self, log_probs):
-        """The best text.
+        """Returns the best text.
 
         Arguments
         ---------
         log_probs : torch.Tensor
-            [frames, tokens], of the true frames of an utterance.
+            [frames, tokens], the true frames of an utterance.
 
         Returns
         -------
         str or None
-            In the tokenizer's case. None: there is none in the beam.
+            Text in the tokenizer's case; None if the beam is empty.
         """
-        found = self.search(log_probs.detach().float().cpu()[None].contiguous())[0]
-        return self.tokenizer.normalize(" ".join(found[0].words)) if found else None
+        texts = self.search(log_probs.detach().float().cpu()[None].contiguous())[0]
+        return self.tokenizer.normalize(" ".join(texts[0].words)) if texts else None

@@ -1,4 +1,4 @@
-"""Heads that say who speaks in each frame.
+"""Heads that decide who speaks in each frame.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,13 +19,13 @@ class RecurrentDiarizer(torch.nn.Module):
     input_size : int
         Size of the features.
     num_speakers : int
-        Most speakers of a recording.
+        Largest number of speakers in a recording.
     hidden_size : int
-        Of the LSTM.
+        Number of LSTM units.
     num_layers : int
-        Of the LSTM.
+        Number of LSTM layers.
     bidirectional : bool
-        SUPERB's looks back only.
+        Whether the LSTM also looks ahead; SUPERB's does not.
 
     Example
     -------
@@ -36,11 +36,11 @@ class RecurrentDiarizer(torch.nn.Module):
 
     def __init__(
         self,
-        input_size,
-        num_speakers,
-        hidden_size=512,
-        num_layers=1,
-        bidirectional=False,
+        input_size: int,
+        num_speakers: int,
+        hidden_size: int = 512,
+        num_layers: int = 1,
+        bidirectional: bool = False,
     ):
         super().__init__()
         self.recurrent = RaggedLSTM(
@@ -52,8 +52,8 @@ class RecurrentDiarizer(torch.nn.Module):
         width = hidden_size * (2 if bidirectional else 1)
         self.classifier = torch.nn.Linear(width, num_speakers)
 
-    def forward(self, features, lens):
-        """Logits.
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits.
 
         Arguments
         ---------

@@ -1,12 +1,12 @@
-"""Subsequence dynamic time warping: where in a document is a query said?
+"""Subsequence dynamic time warping: finds a spoken query in a document.
 
-A path takes one step in the query at a time, and zero, one or two in the document
+A path advances one frame in the query at a time, and zero, one or two in the document
 (the *asymmetric* pattern of Giorgino, https://doi.org/10.18637/jss.v031.i07). It may
 begin and end anywhere in the document::
 
     cost[i, j] = distance[i, j] + min(cost[i-1, j], cost[i-1, j-1], cost[i-1, j-2])
 
-No step stays in one row, so a row is the minimum of three shifts of the row before:
+No step stays in one row, so a row depends only on three shifts of the previous row:
 whole rows of many queries and documents are computed at once.
 
 Authors
@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from s3prl_sb.lobes.precision import full_precision
 
 DISTANCES = ("cosine_exp", "cosine", "cosine_neg_log", "euclidean", "cityblock")
-LEAST = 1e-9  # what divides, or goes into a logarithm, is at least this
-SHORTEST = 5  # frames of a query that is searched; shorter ones score 0
-BLOCK = 1 << 22  # frame distances held at once, at their fewest; 16 MB
+LEAST = 1e-9  # lower bound of divisors and of arguments of logarithms
+SHORTEST = 5  # frames; shorter queries score 0
+BLOCK = 1 << 22  # frame distances in memory at once on a CPU; 16 MB
 
 
 def frame_distances(queries, documents, kind="cosine_exp"):
-    """The distance of every frame to every other.
+    """Returns the distance of every query frame to every document frame.
 
     Arguments
     ---------
@@ -46,13 +46,13 @@ def frame_distances(queries, documents, kind="cosine_exp"):
     Raises
     ------
     ValueError
-        If there is no such distance.
+        If the distance does not exist.
 
     Note
     ----
-    A frame of zeros is at a cosine distance of 1 from all others, where SciPy, which
-    S3PRL calls, gives NaN. A cosine that is not positive counts as 1e-9 in
-    "cosine_neg_log", where S3PRL takes the logarithm of a negative number.
+    A frame of zeros has a cosine distance of 1 to all others; SciPy, which S3PRL
+    calls, returns NaN. In "cosine_neg_log" a cosine that is not positive counts as
+    1e-9; S3PRL takes the logarithm of a negative number.
 
     Example
     -------
@@ -74,7 +74,7 @@ def frame_distances(queries, documents, kind="cosine_exp"):
 
 
 def subsequence_costs(distances, batch_sizes, lens):
-    """The cost of the best path of each query in each document.
+    """Returns the cost of the best path of each query in each document.
 
     Arguments
     ---------
@@ -83,9 +83,9 @@ def subsequence_costs(distances, batch_sizes, lens):
         by `torch.nn.utils.rnn.pack_sequence`: all their first frames, then all the
         second ones, the longest query first.
     batch_sizes : list of int
-        How many queries have a first frame, a second one, ...
+        Number of queries that have a first frame, a second one, ...
     lens : torch.Tensor
-        [documents], frames of each; what the distances hold beyond does not matter.
+        [documents], number of frames of each; distances beyond them are ignored.
 
     Returns
     -------
@@ -101,20 +101,20 @@ def subsequence_costs(distances, batch_sizes, lens):
     """
     documents, frames = distances.shape[1:]
     beyond = torch.arange(frames, device=distances.device) >= lens[:, None]
-    found = distances.new_empty(batch_sizes[0], documents)
+    costs = distances.new_empty(batch_sizes[0], documents)
     first, row = 0, None
     for count, (size, following) in enumerate(zip(batch_sizes, [*batch_sizes[1:], 0])):
         local = distances[first : first + size]
         first += size
         row = local if row is None else _least(row[:size]).add_(local)
-        # Paths only go forward: what is beyond the end cannot lead back into it.
+        # Paths only go forward, so frames beyond the end do not affect earlier ones.
         ended = row[following:].masked_fill(beyond, torch.inf).amin(-1)
-        found[following:size] = ended / (count + 1)
-    return found
+        costs[following:size] = ended / (count + 1)
+    return costs
 
 
 def _least(row):
-    """The minimum over the three places that a path may come from."""
+    """Returns the minimum over the three possible predecessors of a path."""
     least = row.clone()
     torch.minimum(least[..., 1:], row[..., :-1], out=least[..., 1:])
     torch.minimum(least[..., 2:], row[..., :-2], out=least[..., 2:])
@@ -122,7 +122,7 @@ def _least(row):
 
 
 def best_match(distances):
-    """The best path of one query in one document, and where it begins and ends.
+    """Returns cost, begin and end of the best path of one query in one document.
 
     Arguments
     ---------
@@ -132,9 +132,9 @@ def best_match(distances):
     Returns
     -------
     cost : float
-        The mean distance on the path, as `subsequence_costs` gives it.
+        Mean distance on the path, as from `subsequence_costs`.
     first, last : int
-        Of the document's frames on the path.
+        First and last frame of the document on the path.
 
     Example
     -------
@@ -159,13 +159,12 @@ def _shifted(row, count, value):
 
 
 def normalize_rows(distances):
-    """Takes each frame's distances within a document to 0 and 1, in place.
+    """Scales each frame's distances within a document to [0, 1], in place.
 
     Arguments
     ---------
     distances : torch.Tensor
-        [..., document frames]. What is beyond the end of a document must repeat a
-        frame of it.
+        [..., document frames]. Padding of a document must repeat one of its frames.
 
     Returns
     -------
@@ -196,21 +195,20 @@ def search(
     Arguments
     ---------
     queries : sequence of torch.Tensor
-        [frames, size] each; one is asked for at a time.
+        Queries [frames, size], loaded one at a time.
     documents : sequence of torch.Tensor
-        Likewise.
+        Documents [frames, size], loaded one at a time.
     distance : str
         See `frame_distances`.
     minmax : bool
-        Whether each frame's distances within a document are taken to 0 and 1.
+        Whether each frame's distances within a document are scaled to [0, 1].
     transform : callable, optional
-        Applied to the features on the device, such as a normalisation; they are
-        float32 by then.
+        Applied to the features, in float32 on the device; e.g. a normalization.
     device : str
-        Where to compute.
+        Device of the computation.
     block : int, optional
-        Frame distances held at once, which bounds the memory; default 4 million (16 MB)
-        on a CPU, where they should not leave the cache, 128 million on a GPU.
+        Number of frame distances in memory at once; default 4 million (16 MB) on a
+        CPU, which fits into its cache, 128 million on a GPU.
     tick : callable
         Called with the number of documents finished.
 
@@ -222,7 +220,7 @@ def search(
 
     Note
     ----
-    The numbers of S3PRL, which hands one pair at a time to a pool of processes.
+    The scores equal S3PRL's, which computes one pair at a time in a pool of processes.
 
     Example
     -------
@@ -270,12 +268,12 @@ def _preparation(transform, device):
 
 
 def _packs(queries, prepare, block):
-    """Queries long enough, packed: (their numbers, frames, batch sizes)."""
+    """Packs queries that are long enough: (their numbers, frames, batch sizes)."""
     lens = torch.tensor([len(query) for query in queries])
     pack, frames = [], 0
     for number in [*lens.argsort(stable=True, descending=True).tolist(), None]:
         ends = number is None or lens[number] < SHORTEST
-        # A document frame must be left for each frame of the queries.
+        # Leave room for at least 512 document frames in a block.
         if pack and (ends or frames + lens[number] > max(block // 512, lens[pack[0]])):
             packed = torch.nn.utils.rnn.pack_sequence(
                 [prepare(queries[index]) for index in pack]
@@ -289,8 +287,8 @@ def _packs(queries, prepare, block):
 
 
 def _batches(documents, prepare, most):
-    """Documents of similar length, padded: (their numbers, [documents, frames, size],
-    lengths); ``most`` frames at once, or one document."""
+    """Pads documents of similar length: (their numbers, [documents, frames, size],
+    lengths); at most ``most`` frames at once, or one document."""
     lens = torch.tensor([len(document) for document in documents])
     batch = []
     for number in [*lens.argsort(stable=True).tolist(), None]:
@@ -305,5 +303,5 @@ def _padded(numbers, features):
     lens = torch.tensor([len(f) for f in features], device=features[0].device)
     padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)
     for row, length in zip(padded, lens.tolist()):
-        row[length:] = row[0]  # which changes neither the least nor the most
+        row[length:] = row[0]  # so the minimum and maximum stay the same
     return torch.tensor(numbers), padded, lens

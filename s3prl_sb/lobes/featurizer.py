@@ -1,10 +1,11 @@
-"""From the hidden states of an upstream to one stream of features.
+"""Featurizer: combines the hidden states of an upstream into one feature stream.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import numbers
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +22,12 @@ class Featurizer(torch.nn.Module):
     Arguments
     ---------
     num_layers : int
-        Hidden states of the upstream.
+        Number of hidden states of the upstream.
     layers : str, int or list of int
-        "all" (weighted sum over all), a list (over these, in whatever order),
-        "last", or one index, negative from the end.
+        "all" (weighted sum of all), a list (weighted sum of these; the order does not
+        matter), "last", or one index; negative indices count from the end.
     normalize : bool
-        Layer norm, without parameters, of each hidden state before the sum.
+        Whether to apply layer norm without parameters to each hidden state.
 
     Example
     -------
@@ -38,10 +39,14 @@ class Featurizer(torch.nn.Module):
     1.0
     """
 
-    def __init__(self, num_layers, layers="all", normalize=False):
+    def __init__(
+        self,
+        num_layers: int,
+        layers: str | int | Sequence[int] = "all",
+        normalize: bool = False,
+    ):
         super().__init__()
         self.num_layers = num_layers
-        # The order that they are named in means nothing.
         self.layers = sorted(chosen_layers(num_layers, layers))
         self.normalize = kinds.flag(normalize, "normalize")
         self.scalars = (
@@ -51,20 +56,20 @@ class Featurizer(torch.nn.Module):
         )
 
     @property
-    def linear(self):
-        """Whether the result is linear in the hidden states, so that a mean
-        over time may come before it."""
+    def linear(self) -> bool:
+        """Whether the features are linear in the hidden states, so that a mean over
+        time may come before; see :class:`~s3prl_sb.lobes.pooling.Poolable`."""
         return not self.normalize
 
     @property
-    def weights(self):
-        """The weight of each chosen layer, [layers], fp32, summing to one."""
+    def weights(self) -> torch.Tensor:
+        """Weight of each chosen layer, [layers], fp32; they sum to one."""
         if self.scalars is None:
             return torch.ones(1, dtype=torch.float32)
         return F.softmax(self.scalars.float(), dim=0)
 
-    def forward(self, hidden_states):
-        """One feature stream.
+    def forward(self, hidden_states: list[torch.Tensor] | torch.Tensor) -> torch.Tensor:
+        """Returns one feature stream.
 
         Arguments
         ---------
@@ -96,14 +101,14 @@ class Featurizer(torch.nn.Module):
                 f"{[state.shape[-1] for state in states]}, which cannot be summed: "
                 "choose `layers` of one size"
             )
-        # One layer at a time: stacking them would copy every hidden state.
+        # Stacking the layers would copy every hidden state.
         total = 0
         for weight, state in zip(self.weights, states):
             total = total + weight * self._normed(state.float())
         return total
 
     def _stacked(self, states):
-        """The chosen layers of a stack of them, or of all."""
+        """Returns the chosen layers of a stack of these or of all layers."""
         if states.shape[2] == len(self.layers):
             return states
         if states.shape[2] == self.num_layers:
@@ -117,25 +122,25 @@ class Featurizer(torch.nn.Module):
         return F.layer_norm(state, state.shape[-1:]) if self.normalize else state
 
 
-def chosen_layers(num_layers, layers):
-    """The hidden states that somebody has named.
+def chosen_layers(num_layers: int, layers: str | int | Sequence[int]) -> list[int]:
+    """Returns the indices of the chosen hidden states.
 
     Arguments
     ---------
     num_layers : int
-        Hidden states that there are.
+        Number of hidden states.
     layers : str, int or list of int
-        As for :class:`Featurizer`; also an array, a tensor, or a range.
+        See :class:`Featurizer`; also an array, a tensor, or a range.
 
     Returns
     -------
     list of int
-        Their indices from 0 on, as they were named.
+        Non-negative indices in the given order.
 
     Raises
     ------
     ValueError
-        If there is no such hidden state, none is named, or one is named twice.
+        If a hidden state does not exist, none is chosen, or one is chosen twice.
 
     Example
     -------

@@ -10,7 +10,7 @@ import torch
 class FrameClassifier(torch.nn.Module):
     """SUPERB's probe for frames: project and classify, without a non-linearity.
 
-    There is no downsampling: as many frames come out as went in.
+    There is no downsampling: it returns as many frames as it gets.
 
     Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
 
@@ -30,21 +30,21 @@ class FrameClassifier(torch.nn.Module):
     torch.Size([4, 50, 74])
     """
 
-    def __init__(self, input_size, num_classes, hidden_size=256):
+    def __init__(self, input_size: int, num_classes: int, hidden_size: int = 256):
         super().__init__()
         self.projection = torch.nn.Linear(input_size, hidden_size)
         self.classifier = torch.nn.Linear(hidden_size, num_classes)
 
-    def forward(self, features, lens):
-        """Logits.
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits.
 
         Arguments
         ---------
         features : torch.Tensor
             [batch, frames, input_size].
         lens : torch.Tensor
-            [batch], relative lengths; no frame depends on another, so they are
-            those of the logits too.
+            [batch], relative lengths. They also apply to the logits, as no frame
+            depends on another.
 
         Returns
         -------

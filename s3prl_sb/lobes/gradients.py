@@ -1,4 +1,4 @@
-"""Which weights a gradient of the features reaches.
+"""Detection of weights that receive no gradient.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -8,21 +8,22 @@ import torch
 
 
 def unreached(upstream, features):
-    """Weights that are to be trained, and that the features do not come from.
+    """Returns the trainable weights that the features do not depend on.
 
-    Other processes would wait for their gradients.
+    In distributed training, other processes would wait for their gradients.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Upstream that computes the features.
     features : torch.nn.Module
-        The upstream, or what has it as a part. It is called with [1, samples] and
-        gives features of any shape.
+        The upstream, or a module that contains it. It takes [1, samples] and returns
+        features of any shape.
 
     Returns
     -------
     list of torch.nn.Parameter
-        Of ``features`` as it is in evaluation: what is dropped by chance has a part.
+        Weights without a gradient in eval mode, so that dropout does not matter.
 
     Example
     -------
@@ -39,13 +40,14 @@ def unreached(upstream, features):
     wavs = 0.1 * torch.randn(1, samples, generator=random)
     training, _ = features.training, features.eval()
     with torch.enable_grad():
-        found = features(wavs.to(trained[0].device))
+        output = features(wavs.to(trained[0].device))
         gradients = [None] * len(trained)
-        if found.requires_grad:
-            # Of normed features the sum has no gradient, of their squares too little.
-            weights = torch.randn(found.shape, generator=random).to(found.device)
+        if output.requires_grad:
+            # The sum of normalized features has no gradient, that of their squares
+            # too small a one.
+            weights = torch.randn(output.shape, generator=random).to(output.device)
             gradients = torch.autograd.grad(
-                (found * weights).sum(), trained, allow_unused=True
+                (output * weights).sum(), trained, allow_unused=True
             )
     features.train(training)
     return [p for p, gradient in zip(trained, gradients) if gradient is None]

@@ -1,4 +1,4 @@
-"""Downstream networks, named for what they are.
+"""Heads that classify whole utterances.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,15 +6,15 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.pooling import MeanPooling
+from s3prl_sb.lobes.pooling import MeanPooling, Pooling, is_poolable
 
 
 class UtteranceClassifier(torch.nn.Module):
     """SUPERB's probe for whole utterances: project, pool, classify.
 
-    There is no non-linearity between the layers, so with mean pooling the
-    whole head commutes with a mean over time (``linear``), and the feature
-    cache may keep one vector a layer instead of all frames.
+    There is no non-linearity between the layers, so with mean pooling the head is
+    :class:`~s3prl_sb.lobes.pooling.Poolable`: the feature cache may keep one vector
+    per hidden state instead of all frames.
 
     Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
 
@@ -27,7 +27,7 @@ class UtteranceClassifier(torch.nn.Module):
     hidden_size : int
         Size of the projection.
     pooling : torch.nn.Module, optional
-        Takes features and relative lengths; default mean over true frames.
+        A :class:`~s3prl_sb.lobes.pooling.Pooling`; default mean over true frames.
 
     Example
     -------
@@ -36,19 +36,25 @@ class UtteranceClassifier(torch.nn.Module):
     torch.Size([4, 12])
     """
 
-    def __init__(self, input_size, num_classes, hidden_size=256, pooling=None):
+    def __init__(
+        self,
+        input_size: int,
+        num_classes: int,
+        hidden_size: int = 256,
+        pooling: Pooling | None = None,
+    ):
         super().__init__()
         self.projection = torch.nn.Linear(input_size, hidden_size)
         self.pooling = pooling or MeanPooling()
         self.classifier = torch.nn.Linear(hidden_size, num_classes)
 
     @property
-    def linear(self):
+    def linear(self) -> bool:
         """Whether features may be averaged over time before the head."""
-        return getattr(self.pooling, "linear", False)
+        return is_poolable(self.pooling)
 
-    def forward(self, features, lens):
-        """Logits.
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits.
 
         Arguments
         ---------

@@ -1,7 +1,7 @@
-"""Words and how they are written: lexica for decoding with a language model.
+"""Lexica for decoding with a language model.
 
-A line is a word and its characters, ``EGG E G G |``; ``EGG(2)`` is another way to say
-``EGG``. Files may be packed with gzip, as LibriSpeech's language models are published.
+A line has a word and its characters, ``EGG E G G |``; ``EGG(2)`` is a pronunciation
+variant of ``EGG``. Language models may be compressed by gzip, as LibriSpeech's are.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,27 +16,27 @@ from s3prl_sb.storage.files import naming, read_text
 
 logger = logging.getLogger(__name__)
 
-VARIANT = re.compile(r"(?<=.)\(\d+\)$")  # of a pronunciation: HELLO(2)
+VARIANT = re.compile(r"(?<=.)\(\d+\)$")  # pronunciation variant: HELLO(2)
 GZIP = b"\x1f\x8b"
 
 
 def words_of(arpa):
-    """The words of an n-gram model.
+    """Returns the words of an n-gram model.
 
     Arguments
     ---------
     arpa : str
-        An ARPA file.
+        Path of an ARPA file.
 
     Returns
     -------
     list of str
-        Without the marks of sentences and unknown words.
+        All words except ``<s>``, ``</s>`` and ``<unk>``.
 
     Raises
     ------
     ValueError
-        If it is none, or not UTF-8: with the line.
+        If it is not an ARPA file in UTF-8; names the line.
     """
     words, inside = [], False
     with naming(arpa, "an ARPA file in UTF-8"), _opened(arpa) as file:
@@ -68,19 +68,19 @@ def _opened(path):
 
 
 def spell(tokenizer, words):
-    """Lines of a lexicon, of the words that the tokenizer has the characters for.
+    """Yields lexicon lines for the words that the tokenizer can spell.
 
     Arguments
     ---------
     tokenizer : s3prl_sb.dataio.tokenizers.CharacterTokenizer
-        Spells.
+        Tokenizer that spells the words.
     words : list of str
-        The words.
+        Words to spell.
 
     Yields
     ------
     str
-        A line.
+        A line of the lexicon.
 
     Example
     -------
@@ -104,28 +104,28 @@ def spell(tokenizer, words):
 
 
 def check_lexicon(lexicon, tokenizer):
-    """The lines of a lexicon, if all its characters are tokens.
+    """Returns the lines of a lexicon, after checking that all characters are tokens.
 
     Arguments
     ---------
     lexicon : str
-        The file.
+        Path of the lexicon.
     tokenizer : s3prl_sb.dataio.tokenizers.Tokenizer
-        Has the tokens.
+        Tokenizer with the valid tokens.
 
     Returns
     -------
     list of str
-        Variants have the word that they are variants of.
+        Lines, where a variant is replaced by its word.
     """
-    path, known = Path(lexicon).expanduser(), set(tokenizer.tokens)
+    path, tokens = Path(lexicon).expanduser(), set(tokenizer.tokens)
     if not path.is_file():
         raise FileNotFoundError(f"no lexicon at '{path}'")
-    found, strange = [], {}
+    entries, strange = [], {}
     lines = read_text(path, "a lexicon in UTF-8").split("\n")
     for number, line in enumerate(lines, start=1):
         word, *spelling = line.split() or [""]
-        unknown = [token for token in spelling if token not in known]
+        unknown = [token for token in spelling if token not in tokens]
         if unknown or (word and not spelling):
             fault = f"{unknown[0]!r} is no token" if unknown else "no characters"
             raise ValueError(
@@ -134,10 +134,10 @@ def check_lexicon(lexicon, tokenizer):
             )
         word = VARIANT.sub("", word)
         if word:
-            found.append(f"{word}\t{' '.join(spelling)}\n")
+            entries.append(f"{word}\t{' '.join(spelling)}\n")
             if tokenizer.join(spelling) != tokenizer.normalize(word):
                 strange.setdefault(f"{word!r} ({' '.join(spelling)})", number)
-    if not found:
+    if not entries:
         raise ValueError(f"{path}: has no words, so nothing could be decoded.")
     if strange:
         logger.warning(
@@ -148,25 +148,25 @@ def check_lexicon(lexicon, tokenizer):
             next(iter(strange)),
             len(strange),
         )
-    return found
+    return entries
 
 
 def check_known(words, unknown, lexicon, lm):
-    """Says how many words of a lexicon a language model does not know.
+    """Warns of the words of a lexicon that a language model does not know.
 
     Arguments
     ---------
     words : collection of str
-        Of the lexicon.
+        All words of the lexicon.
     unknown : list of str
-        Those of them that the model scores as it scores any unknown word.
+        Words that the model scores as unknown.
     lexicon, lm : str
-        The files.
+        Paths of the files.
 
     Raises
     ------
     ValueError
-        If it knows none of them: the model would decide nothing.
+        If all words are unknown, as the language model would be useless.
 
     Example
     -------

@@ -1,8 +1,7 @@
-"""Losses that teach embeddings to tell speakers: softmax, with a margin or without.
+"""Losses for speaker embeddings: softmax, with or without a margin.
 
-All are modules with weights of their own, one vector a speaker, and are called with
-embeddings [batch, size] and labels [batch]. A negative label says that an utterance
-does not count.
+All are modules with one weight vector per speaker, and take embeddings [batch, size]
+and labels [batch]. Utterances with a negative label do not count.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -34,19 +33,20 @@ class SoftmaxLoss(torch.nn.Module):
         super().__init__()
         self.classifier = torch.nn.Linear(input_size, num_classes)
 
-    def logits(self, embeddings, labels):
-        """What the cross-entropy is of, [batch, num_classes]."""
+    def logits(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the input of the cross-entropy, [batch, num_classes]."""
         return self.classifier(embeddings)
 
-    def forward(self, embeddings, labels):
-        """The mean loss of the utterances that count.
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the mean loss of the utterances that count.
 
         Arguments
         ---------
         embeddings : torch.Tensor
             [batch, input_size].
         labels : torch.Tensor
-            [batch], speakers' numbers; negative: the utterance does not count.
+            [batch], indices of speakers; an utterance with a negative one does not
+            count.
 
         Returns
         -------
@@ -60,14 +60,14 @@ class SoftmaxLoss(torch.nn.Module):
 
 
 class MarginLoss(SoftmaxLoss):
-    """Cross-entropy of scaled cosines, of which the right one is made worse.
+    """Cross-entropy of scaled cosines, with a margin on the correct one.
 
     Arguments
     ---------
     input_size, num_classes : int
-        As for :class:`SoftmaxLoss`.
+        See :class:`SoftmaxLoss`.
     margin : torch.nn.Module
-        Takes cosines and one-hot labels, both [batch, num_classes], to logits.
+        Maps cosines and one-hot labels, both [batch, num_classes], to logits.
     """
 
     def __init__(self, input_size, num_classes, margin):
@@ -76,9 +76,9 @@ class MarginLoss(SoftmaxLoss):
         torch.nn.init.xavier_normal_(self.weight)
         self.margin = margin
 
-    def logits(self, embeddings, labels):
-        """What the cross-entropy is of, [batch, num_classes]."""
-        # The scale would make much of half precision's rounding.
+    def logits(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the input of the cross-entropy, [batch, num_classes]."""
+        # The scale would amplify the rounding of half precision.
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings, weight = embeddings.float(), self.weight.float()
             cosines = F.linear(F.normalize(embeddings), F.normalize(weight))
@@ -86,7 +86,7 @@ class MarginLoss(SoftmaxLoss):
 
 
 class AMSoftmaxLoss(MarginLoss):
-    """Additive margin softmax: a margin off the right cosine.
+    """Additive margin softmax: subtracts a margin from the correct cosine.
 
     Paper: Wang et al., "Additive margin softmax for face verification",
     https://arxiv.org/abs/1801.05599.
@@ -94,11 +94,11 @@ class AMSoftmaxLoss(MarginLoss):
     Arguments
     ---------
     input_size, num_classes : int
-        As for :class:`SoftmaxLoss`.
+        See :class:`SoftmaxLoss`.
     scale : float
-        Of the cosines.
+        Scale of the cosines.
     margin : float
-        Off the right one.
+        Margin subtracted from the correct cosine.
 
     Example
     -------
@@ -112,21 +112,21 @@ class AMSoftmaxLoss(MarginLoss):
 
 
 class AAMSoftmaxLoss(MarginLoss):
-    """Additive angular margin softmax (ArcFace): a margin on the right angle.
+    """Additive angular margin softmax (ArcFace): adds a margin to the correct angle.
 
-    Where the angle with its margin would exceed 180 degrees, the cosine falls on
-    linearly, so that a larger angle never costs less.
+    Where the angle plus the margin would exceed 180 degrees, the cosine continues to
+    decrease linearly, so that a larger angle never costs less.
 
     Paper: Deng et al., "ArcFace", https://arxiv.org/abs/1801.07698.
 
     Arguments
     ---------
     input_size, num_classes : int
-        As for :class:`SoftmaxLoss`.
+        See :class:`SoftmaxLoss`.
     scale : float
-        Of the cosines.
+        Scale of the cosines.
     margin : float
-        In radians.
+        Margin in radians.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""A loss that does not mind in which order the speakers are.
+"""Permutation-invariant loss for speaker diarization.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,10 +13,10 @@ from s3prl_sb.lobes.pooling import frame_mask
 
 
 def permutation_invariant_bce(logits, labels, lens):
-    """Binary cross-entropy, with the speakers of each utterance in the best order.
+    """Returns the binary cross-entropy for the best order of the speakers.
 
-    Mean over speakers, sum over true frames and utterances, divided by the number of
-    these frames. Every order is tried, all at once: it is meant for a few speakers.
+    It is a mean over speakers and over the true frames of all utterances. All orders
+    are computed at once, so it suits a few speakers only.
 
     Papers: Yu et al. 2017, https://arxiv.org/abs/1607.00325; Fujita et al. 2019,
     https://arxiv.org/abs/1909.05952 (for diarization).
@@ -26,8 +26,7 @@ def permutation_invariant_bce(logits, labels, lens):
     logits : torch.Tensor
         [batch, frames, speakers].
     labels : torch.Tensor
-        [batch, frames, speakers] of 0 and 1. Frames with a negative label do not
-        count.
+        [batch, frames, speakers], 0 or 1. Frames with a negative label do not count.
     lens : torch.Tensor
         [batch], relative lengths.
 

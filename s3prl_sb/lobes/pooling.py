@@ -1,14 +1,54 @@
-"""Pooling over time, over true frames only.
+"""Pooling over the true frames of utterances.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+from typing import Protocol, runtime_checkable
+
 import torch
 
 
-def frame_mask(x, lens):
-    """Which frames are true.
+@runtime_checkable
+class Poolable(Protocol):
+    """Module that declares whether a mean over time may come before it.
+
+    The feature cache then keeps one vector per hidden state instead of all frames.
+    """
+
+    linear: bool
+
+
+class Pooling(Protocol):
+    """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
+
+    def __call__(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Pools over the true frames."""
+
+
+def is_poolable(module: torch.nn.Module) -> bool:
+    """Returns whether a mean over time may come before a module.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Any module. One that is not :class:`Poolable` is taken to be non-linear.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> is_poolable(MeanPooling()), is_poolable(torch.nn.ReLU())
+    (True, False)
+    """
+    # A layer that happens to be called `linear` declares nothing.
+    return isinstance(module, Poolable) and module.linear is True
+
+
+def frame_mask(x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+    """Returns a mask of the true frames.
 
     Arguments
     ---------
@@ -34,8 +74,7 @@ def frame_mask(x, lens):
 class MeanPooling(torch.nn.Module):
     """Mean over the true frames of each utterance.
 
-    ``linear`` tells the feature cache that pooling may come before any layer
-    that is linear too.
+    It is :class:`Poolable`: a mean over time may come before it.
 
     Example
     -------
@@ -46,7 +85,7 @@ class MeanPooling(torch.nn.Module):
 
     linear = True
 
-    def forward(self, x, lens):
-        """[batch, frames, size], relative [batch] -> [batch, size]."""
+    def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
         mask = frame_mask(x, lens).unsqueeze(-1)
         return (x * mask).sum(1) / mask.sum(1)

@@ -1,4 +1,4 @@
-"""Arithmetic in the precision that was asked for, whatever torch is set to.
+"""Contexts with a fixed precision, whatever the global settings of torch are.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,12 +11,12 @@ import torch
 
 @contextlib.contextmanager
 def full_precision():
-    """Products of float32 in float32, whatever the training's precision is.
+    """Computes products of float32 in float32, whatever precision the training has.
 
-    Importing SpeechBrain's ``Brain`` lets GPUs round their factors to 10 bits
-    (TF32), torch lets convolutions do so, and mixed precision rounds to less. That
-    is welcome in training, but features of a frozen upstream would depend on it, and
-    differ between training and evaluation, and between a cache and none.
+    Importing SpeechBrain's ``Brain`` lets GPUs round factors to 10 bits (TF32), torch
+    does so for convolutions, and mixed precision rounds to fewer. This suits training,
+    but features of a frozen upstream would depend on it, and would differ between
+    training and evaluation and with and without a cache.
 
     Example
     -------
@@ -39,9 +39,9 @@ def full_precision():
 
 @contextlib.contextmanager
 def single_precision():
-    """What is made without a type is float32, whatever torch's default type is.
+    """Creates tensors without a dtype as float32, whatever torch's default dtype is.
 
-    Weights, random numbers, windows and filters would otherwise be others in a program
+    Otherwise weights, random numbers, windows and filters would differ in a program
     that calls ``torch.set_default_dtype``.
 
     Example

@@ -1,4 +1,4 @@
-"""An LSTM over utterances of unequal lengths.
+"""LSTM over utterances of unequal lengths.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,16 +12,16 @@ from s3prl_sb.lobes.pooling import frame_mask
 
 
 class RaggedLSTM(torch.nn.LSTM):
-    """torch's LSTM, for which padding and the rest of the batch change nothing.
+    """LSTM whose output does not depend on padding or on the rest of the batch.
 
-    On a GPU bidirectional sequences are packed. On a CPU that is dozens of times
-    slower to train than padded ones; there, each utterance is turned round by its
-    own length for the direction that looks ahead, which gives the same.
+    On a GPU, bidirectional sequences are packed. On a CPU, packed sequences train
+    dozens of times slower than padded ones; there, each utterance is reversed within
+    its length for the backward direction, which gives the same result.
 
     Arguments
     ---------
     *args, **kwargs
-        As for ``torch.nn.LSTM``, without ``batch_first``, which is True.
+        See ``torch.nn.LSTM``; ``batch_first`` is always True.
 
     Example
     -------
@@ -35,8 +35,8 @@ class RaggedLSTM(torch.nn.LSTM):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, batch_first=True, **kwargs)
 
-    def forward(self, x, lens):
-        """Hidden states.
+    def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns hidden states.
 
         Arguments
         ---------
@@ -48,15 +48,15 @@ class RaggedLSTM(torch.nn.LSTM):
         Returns
         -------
         torch.Tensor
-            [batch, frames, hidden_size], or twice that if bidirectional; zero where
-            there is padding.
+            [batch, frames, hidden_size], or twice that if bidirectional; padding is
+            zero.
         """
-        if not self.bidirectional:  # what comes after the end is never looked at
+        if not self.bidirectional:  # no frame depends on the padding after it
             hidden = super().forward(x)[0]
         elif x.is_cuda:
             return self._packed(x, lens)
         else:
-            hidden = self._turned(x, lens)
+            hidden = self._padded(x, lens)
         return hidden * frame_mask(x, lens).unsqueeze(-1)
 
     def _packed(self, x, lens):
@@ -66,23 +66,24 @@ class RaggedLSTM(torch.nn.LSTM):
         hidden = super().forward(packed)[0]
         return pad_packed_sequence(hidden, batch_first=True, total_length=frames)[0]
 
-    def _turned(self, x, lens):
+    def _padded(self, x, lens):
         counts = frame_mask(x, lens).sum(1, keepdim=True)
         place = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
         place = torch.where(place < counts, counts - 1 - place, place).unsqueeze(-1)
 
-        def turn(y):
+        def reverse(y):
             return y.gather(1, place.expand_as(y))
 
         for layer in range(self.num_layers):
             ahead, back = self.all_weights[2 * layer : 2 * layer + 2]
-            x = torch.cat([self._run(x, ahead), turn(self._run(turn(x), back))], 2)
+            backward = reverse(self._scan(reverse(x), back))
+            x = torch.cat([self._scan(x, ahead), backward], 2)
             if layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.training)
         return x
 
-    def _run(self, x, weights):
-        """One layer in one direction."""
+    def _scan(self, x, weights):
+        """Runs one layer in one direction."""
         state = x.new_zeros(1, len(x), self.hidden_size)
         return torch.lstm(
             x, (state, state), weights, self.bias, 1, 0.0, self.training, False, True

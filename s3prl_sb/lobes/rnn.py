@@ -1,4 +1,4 @@
-"""Recurrent heads: a token for every frame.
+"""Recurrent heads that classify every frame.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -26,11 +26,11 @@ class BLSTMHead(torch.nn.Module):
     projection_size : int
         Size of the projection.
     hidden_size : int
-        Cells of each direction.
+        Number of cells in each direction.
     num_layers : int
         Number of BLSTMs.
     dropout : float
-        Share of outputs dropped after each BLSTM, the last one too.
+        Dropout probability after each BLSTM, including the last one.
 
     Example
     -------
@@ -41,12 +41,12 @@ class BLSTMHead(torch.nn.Module):
 
     def __init__(
         self,
-        input_size,
-        num_classes,
-        projection_size=1024,
-        hidden_size=1024,
-        num_layers=2,
-        dropout=0.2,
+        input_size: int,
+        num_classes: int,
+        projection_size: int = 1024,
+        hidden_size: int = 1024,
+        num_layers: int = 2,
+        dropout: float = 0.2,
     ):
         super().__init__()
         self.projection = torch.nn.Linear(input_size, projection_size)
@@ -60,8 +60,8 @@ class BLSTMHead(torch.nn.Module):
         self.dropout = torch.nn.Dropout(dropout)  # LSTM has none after its last layer
         self.classifier = torch.nn.Linear(2 * hidden_size, num_classes)
 
-    def forward(self, features, lens):
-        """Logits.
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits.
 
         Arguments
         ---------
@@ -73,7 +73,7 @@ class BLSTMHead(torch.nn.Module):
         Returns
         -------
         torch.Tensor
-            [batch, frames, num_classes]; of padding those of a zero output.
+            [batch, frames, num_classes]; padding has the logits of a zero output.
         """
         x = self.lstm(self.projection(features), lens)
         return self.classifier(self.dropout(x))

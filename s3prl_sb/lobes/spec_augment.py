@@ -1,4 +1,4 @@
-"""SpecAugment on features of any upstream.
+"""SpecAugment on the features of any upstream.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,34 +11,34 @@ from s3prl_sb.lobes.pooling import frame_mask
 
 
 class SpecAugment(torch.nn.Module):
-    """Warps time a little, then zeroes bands of channels and stretches of time.
+    """Warps time slightly, then zeroes random bands of channels and spans of frames.
 
-    Each utterance gets warps and masks of its own, within its true frames. Call it in
-    training only. The random numbers are torch's global ones.
+    Each utterance gets its own warp and masks, within its true frames. Call it in
+    training only. Random numbers come from torch's global generator.
 
     Paper: Park et al., https://arxiv.org/abs/1904.08779. The defaults are S3PRL's.
 
     Arguments
     ---------
     warp_window : int
-        A frame at random moves by at most so many frames, and what is before and
-        after it is stretched or squeezed. 0: no warp. Utterances of at most twice
-        as many frames stay as they are.
+        Largest shift, in frames, of a random frame; the frames before and after it
+        are stretched or compressed. 0 disables warping. Utterances of at most twice
+        this number of frames are not warped.
     channel_masks : int
-        Bands of channels that are zeroed.
+        Number of zeroed bands of channels.
     channel_width : list of int
-        Lowest width of a band, and the one above the highest.
+        Range of the width of a band; the upper end is excluded.
     time_masks : int
-        Stretches of time that are zeroed.
+        Number of zeroed spans of frames.
     time_width : list of int
-        Lowest length of a stretch in frames, and the one above the highest.
+        Range of the length of a span in frames; the upper end is excluded.
 
     Note
     ----
-    SpeechBrain's ``SpectrogramDrop`` and ``Warping`` know no lengths: they warp a
+    SpeechBrain's ``SpectrogramDrop`` and ``Warping`` ignore lengths: they warp a
     whole batch at the same frame, padding included, and place masks in the padding
-    or across the last channel. S3PRL's masks also fall into padding, and its widest
-    mask of a batch limits where the others may lie.
+    or across the last channel. S3PRL's masks also fall into padding, and the widest
+    mask of a batch limits the positions of the others.
 
     Example
     -------
@@ -64,8 +64,8 @@ class SpecAugment(torch.nn.Module):
         self.channel_masks, self.channel_width = channel_masks, channel_width
         self.time_masks, self.time_width = time_masks, time_width
 
-    def forward(self, features, lens):
-        """Features that differ from call to call.
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns randomly augmented features.
 
         Arguments
         ---------
@@ -95,7 +95,7 @@ class SpecAugment(torch.nn.Module):
         return features.masked_fill(bands.to(features.device)[:, None, :], 0.0)
 
     def _warp(self, x, true):
-        """[frames, size], of which ``true`` are no padding: one of them moves."""
+        """Warps [frames, size], of which the first ``true`` frames are no padding."""
         window = self.warp_window
         if true <= 2 * window:
             return x
@@ -104,7 +104,7 @@ class SpecAugment(torch.nn.Module):
         return torch.cat([warp(x[:true], center, moved), x[true:]])
 
     def _masks(self, limits, length, count, width):
-        """[batch, length], bool: ``count`` masks within the limits of each."""
+        """Returns [batch, length], bool: ``count`` masks within each limit."""
         random = torch.rand(2, len(limits), count, 1)
         widths = width[0] + (random[0] * (width[1] - width[0])).long()
         widths = widths.minimum(limits[:, None, None])
@@ -114,14 +114,14 @@ class SpecAugment(torch.nn.Module):
 
 
 def warp(x, center, moved):
-    """Moves a frame, by cubic interpolation on both sides of it.
+    """Moves a frame by cubic interpolation on both sides of it.
 
     Arguments
     ---------
     x : torch.Tensor
         [frames, size].
     center, moved : int
-        So many frames at the start become so many.
+        The first ``center`` frames become ``moved`` frames.
 
     Returns
     -------

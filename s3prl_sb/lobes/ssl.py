@@ -1,7 +1,6 @@
-"""An upstream as one lobe of any SpeechBrain recipe: waveforms in, features out.
+"""An upstream as a lobe for any SpeechBrain recipe: maps waveforms to features.
 
-It takes the place of SpeechBrain's lobes of self-supervised models, with nothing
-but the YAML changed::
+It replaces SpeechBrain's lobes of self-supervised models; only the YAML changes::
 
     wav2vec2: !new:s3prl_sb.lobes.ssl.SSL
         source: hubert_base  # a card, a checkpoint, a folder, an id of Hugging Face
@@ -12,6 +11,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,45 +26,44 @@ from s3prl_sb.storage.files import read_text
 
 
 class SSLError(UserError, ValueError):
-    """Arguments of :class:`SSL` that ask for what it does not do."""
+    """Arguments of :class:`SSL` that it does not support."""
 
 
 class SSL(torch.nn.Module):
-    """Features of a self-supervised model, called as SpeechBrain's own lobes are.
+    """Features of a self-supervised model, with the interface of SpeechBrain's lobes.
 
     Arguments
     ---------
     source : str
-        The name of a card (``s3prl-sb upstreams``) or its file; or a checkpoint
-        in any format that is known here: a file, a folder, an address, an id of
-        Hugging Face. Nothing in it is executed.
+        The name of a card (``s3prl-sb upstreams``) or its file; or a checkpoint in
+        any supported format: a file, a folder, a URL, an id of Hugging Face. Its code
+        is never executed.
     save_path : str, optional
-        Where SpeechBrain's lobes keep their downloads: a model that they have
-        there is taken from there. What is downloaded here goes to
-        ``$S3PRL_SB_CACHE``, once for all experiments.
+        Download folder of SpeechBrain's lobes: a model that is there is not downloaded
+        again. New downloads go to ``$S3PRL_SB_CACHE``, once for all experiments.
     layers : str, int or list of int, optional
-        As for :class:`~s3prl_sb.lobes.featurizer.Featurizer`: "last", one index,
-        "all" (a learned weighted sum) or a list (a sum over these). Default: the
-        last, or, with ``output_all_hiddens``, all.
+        See :class:`~s3prl_sb.lobes.featurizer.Featurizer`: "last", one index, "all"
+        (a learned weighted sum) or a list (a sum of these). Default: the last, or,
+        with ``output_all_hiddens``, all.
     output_norm : bool
-        Layer norm, without parameters, of the features of each utterance over its
-        true frames and channels.
+        Whether to apply layer norm without parameters to the features of each
+        utterance, over its true frames and channels.
     freeze : bool
-        Eval mode and no gradient, also after ``.train()``. The weights of a
-        learned sum are trained nonetheless.
+        Whether the upstream stays in eval mode without gradients, also after
+        ``.train()``. The weights of a learned sum are trained nonetheless.
     freeze_feature_extractor : bool
-        When the rest is trained, keep the convolutions over the waveform as they
-        are.
+        Whether to freeze the convolutions over the waveform of an unfrozen upstream.
     apply_spec_augment : bool
-        Must be False: no upstream masks its own features.
+        Must be False: no upstream masks its features.
     output_all_hiddens : bool
-        Return the hidden states, [layers, batch, frames, size], without a sum.
+        Whether to return all hidden states, [layers, batch, frames, size], instead of
+        their sum.
     layernorm : bool
-        Layer norm, without parameters, of each hidden state before the sum.
+        Whether to apply layer norm without parameters to each hidden state.
     sample_rate : int
-        Hz, of the waveforms that the recipe gives.
+        Sample rate of the recipe's waveforms in Hz.
     trust : bool
-        Whether code that comes with a card may be run.
+        Whether to run code that comes with a card.
     **options
         Further arguments of the upstream: ``precision``, ``adapter``,
         ``layerdrop``, ``chunk_seconds``, … (``freeze_front_end`` is
@@ -73,23 +72,23 @@ class SSL(torch.nn.Module):
     Raises
     ------
     SSLError
-        If ``apply_spec_augment`` is True, convolutions are to be kept where there
-        are none, the model takes another sample rate, or hidden states of
-        different sizes should be one tensor.
+        If ``apply_spec_augment`` is True, an upstream without convolutions should
+        freeze them, the model has another sample rate, or hidden states of different
+        sizes should be one tensor.
 
     Note
     ----
     The names and defaults of the arguments are those of SpeechBrain's
-    ``Wav2Vec2`` and ``WeightedSSLModel``, so ``freeze`` is False unless given.
-    What differs: a frozen model has no dropout and no masks; an utterance gets
-    the same features in any batch; a model that is trained drops no layers.
+    ``Wav2Vec2`` and ``WeightedSSLModel``, so ``freeze`` is False by default. The
+    differences: a frozen model has no dropout and no masks; an utterance gets the same
+    features in any batch; a trained model drops no layers.
 
-    SpeechBrain counts the true frames of an utterance as its share of the longest
-    one's, which is up to two more than the model makes of it. These repeat its
-    last frame; what follows is zero.
+    SpeechBrain derives the number of true frames from relative lengths, which gives up
+    to two more frames than the model computes. These repeat the last frame of the
+    utterance; later frames are zero.
 
-    Without ``wav_lens``, zeros at the end of a waveform are the padding that they
-    are in SpeechBrain's batches.
+    Without ``wav_lens``, zeros at the end of a waveform are taken for padding, which
+    they are in SpeechBrain's batches.
 
     Example
     -------
@@ -102,17 +101,17 @@ class SSL(torch.nn.Module):
 
     def __init__(
         self,
-        source,
-        save_path=None,
-        layers=None,
-        output_norm=False,
-        freeze=False,
-        freeze_feature_extractor=False,
-        apply_spec_augment=False,
-        output_all_hiddens=False,
-        layernorm=False,
-        sample_rate=16000,
-        trust=False,
+        source: str,
+        save_path: str | None = None,
+        layers: str | int | Sequence[int] | None = None,
+        output_norm: bool = False,
+        freeze: bool = False,
+        freeze_feature_extractor: bool = False,
+        apply_spec_augment: bool = False,
+        output_all_hiddens: bool = False,
+        layernorm: bool = False,
+        sample_rate: int = 16000,
+        trust: bool = False,
         **options,
     ):
         super().__init__()
@@ -131,7 +130,7 @@ class SSL(torch.nn.Module):
         if "freeze_front_end" in options:
             raise SSLError("freeze_front_end: give freeze_feature_extractor instead.")
         self.upstream = open_source(
-            _kept(source, save_path), trust=trust, freeze=self.freeze, **options
+            _downloaded(source, save_path), trust=trust, freeze=self.freeze, **options
         )
         if self.upstream.sample_rate != sample_rate:
             raise SSLError(
@@ -149,17 +148,19 @@ class SSL(torch.nn.Module):
                 "cannot be one tensor: choose `layers` of one size."
             )
         self.output_size = sizes[0]
-        if self.output_all_hiddens:  # no sum, so no weights of it
+        if self.output_all_hiddens:  # there is no sum to weight
             self.featurizer.scalars = None
         if not self.freeze:
-            self._choose_what_is_trained()
+            self._set_trainable()
         if next(self.parameters(), None) is None:
-            # Recipes give an optimizer of their own what there is, and torch refuses
-            # one of nothing.
+            # Recipes may give the lobe a separate optimizer, and torch refuses to make
+            # one without parameters.
             self.nothing = torch.nn.Parameter(torch.empty(0), requires_grad=False)
 
-    def forward(self, wavs, wav_lens=None):
-        """Features of a padded batch.
+    def forward(
+        self, wavs: torch.Tensor, wav_lens: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Returns features of a padded batch.
 
         Arguments
         ---------
@@ -171,15 +172,15 @@ class SSL(torch.nn.Module):
         Returns
         -------
         torch.Tensor
-            [batch, frames, output_size] in fp32, of as many frames as ``samples``
-            have; or [layers, batch, frames, output_size].
+            [batch, frames, output_size] in fp32, or [layers, batch, frames,
+            output_size]; ``frames`` is that of a waveform of ``samples``.
 
         Raises
         ------
         s3prl_sb.lobes.upstreams.base.AudioError
             For an empty or non-finite waveform.
         ValueError
-            If ``wavs`` is no batch.
+            If ``wavs`` is not a batch.
         """
         if not isinstance(wavs, torch.Tensor) or wavs.dim() != 2:
             shape = list(getattr(wavs, "shape", ()))
@@ -206,12 +207,12 @@ class SSL(torch.nn.Module):
         return features if self.output_all_hiddens else features[0]
 
     def extract_features(self, wavs, wav_lens=None):
-        """The same as calling it, by the name that it has in SpeechBrain's lobes."""
+        """Does the same as a call; the name is that of SpeechBrain's lobes."""
         return self(wavs, wav_lens)
 
     @property
     def sample_rate(self):
-        """Hz, of the waveforms that it takes."""
+        """Sample rate of the waveforms in Hz."""
         return self.upstream.sample_rate
 
     @property
@@ -221,17 +222,17 @@ class SSL(torch.nn.Module):
 
     @property
     def weights(self):
-        """What the weights of a learned sum are the softmax of, [layers]; or None."""
+        """Logits of the weights of a learned sum, [layers]; or None."""
         return self.featurizer.scalars
 
     @property
     def model(self):
-        """What recipes ask of the network of transformers in SpeechBrain's lobes."""
+        """Stand-in for the ``transformers`` network in SpeechBrain's lobes."""
         return Model(self.upstream)
 
-    def _choose_what_is_trained(self):
-        """Trains the convolutions or not, and nothing that no feature comes from:
-        other processes would wait for its gradients."""
+    def _set_trainable(self):
+        """Freezes the convolutions if asked to, and all weights that no feature depends
+        on: in distributed training, other processes would wait for their gradients."""
         front_end = _front_end(self.upstream)
         if self.freeze_feature_extractor:
             if front_end is None:
@@ -248,11 +249,12 @@ class SSL(torch.nn.Module):
 
 
 class Model:
-    """The part of a network of transformers that recipes of SpeechBrain touch.
+    """The part of a ``transformers`` network that recipes of SpeechBrain use.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Upstream of the lobe.
 
     Example
     -------
@@ -276,11 +278,12 @@ class Model:
 
 
 class FeatureExtractor(torch.nn.Module):
-    """The convolutions over the waveform, with the method that recipes call.
+    """Convolutions over the waveform, with the method that recipes call.
 
     Arguments
     ---------
     front_end : torch.nn.Module
+        The convolutions.
 
     Example
     -------
@@ -295,12 +298,12 @@ class FeatureExtractor(torch.nn.Module):
         self.convolutions = front_end
 
     def _freeze_parameters(self):
-        """Trains them no further."""
+        """Freezes the convolutions."""
         self.requires_grad_(False)
 
 
 def _front_end(upstream):
-    """The convolutions over the waveform, where a family has them apart; or None."""
+    """Returns the convolutions over the waveform if a family separates them."""
     network = getattr(upstream, "network", None)
     for owner, name in (
         (network, "front_end"),
@@ -308,35 +311,35 @@ def _front_end(upstream):
         (getattr(network, "model", None), "feature_extractor"),  # transformers'
         (getattr(network, "coder", None), "front_end"),  # of codes
     ):
-        found = getattr(owner, name, None)
-        if isinstance(found, torch.nn.Module):
-            return found
+        front_end = getattr(owner, name, None)
+        if isinstance(front_end, torch.nn.Module):
+            return front_end
     return None
 
 
-def _kept(source, save_path):
-    """A model of Hugging Face as SpeechBrain has downloaded it, or the source."""
+def _downloaded(source, save_path):
+    """Returns the folder where SpeechBrain has downloaded a model, or the source."""
     place = Path(save_path or "", f"models--{source}".replace("/", "--"))
-    found = sorted((place / "snapshots").glob("*/config.json"))
-    if not save_path or not found:
+    configs = sorted((place / "snapshots").glob("*/config.json"))
+    if not save_path or not configs:
         return source
-    if (place / "refs" / "main").is_file():  # of several revisions the last one
-        said = read_text(place / "refs" / "main", "a revision of a download").strip()
-        found = [file for file in found if file.parent.name == said] or found
-    return str(found[0].parent)
+    if (place / "refs" / "main").is_file():  # the latest of several revisions
+        latest = read_text(place / "refs" / "main", "a revision of a download").strip()
+        configs = [file for file in configs if file.parent.name == latest] or configs
+    return str(configs[0].parent)
 
 
 def _lengths(wavs):
-    """Relative lengths [batch] up to the zeros at the end; of silence all of it."""
+    """Returns relative lengths [batch] without trailing zeros; 1 for silence."""
     if wavs.dim() != 2 or not wavs.shape[1]:
-        return None  # of which the upstream says what is wrong
+        return None  # the upstream raises the error
     silent = (wavs.flip(1) != 0).int()
     zeros = torch.where(silent.amax(1) > 0, silent.argmax(1), 0)
     return 1 - zeros.double() / wavs.shape[1]
 
 
 def _normed(features, true):
-    """[layers, batch, frames, size], each utterance by its own mean and variance."""
+    """Normalizes each utterance of [layers, batch, frames, size] over true frames."""
     mask = torch.arange(features.shape[2], device=true.device) < true[:, None]
     mask, count = mask[None, :, :, None], true.view(1, -1, 1, 1) * features.shape[-1]
     mean = (features * mask).sum((2, 3), keepdim=True) / count
@@ -346,8 +349,8 @@ def _normed(features, true):
 
 
 def _filled(features, true, wav_lens, total):
-    """``total`` frames, of which those that SpeechBrain counts as true and the model
-    has not made repeat an utterance's last one."""
+    """Returns ``total`` frames; those that only SpeechBrain counts as true repeat the
+    last frame of the utterance."""
     if wav_lens is None:
         wav_lens = torch.ones(len(true), device=true.device)
     counted = (wav_lens.to(true.device).double() * total - 1e-3).ceil().long()

@@ -1,8 +1,10 @@
-"""X-vectors: one vector an utterance, that tells its speaker.
+"""X-vectors: speaker embeddings of utterances.
 
 Authors
  * The s3prl_sb developers, 2026
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +15,10 @@ from s3prl_sb.lobes.pooling import frame_mask
 class XVector(torch.nn.Module):
     """SUPERB's speaker embedding network.
 
-    A linear projection, convolutions with a ReLU each (a time-delay network), mean
-    and standard deviation over the true frames, and two affine layers with a ReLU
-    each. The embedding is what comes after the first of them: the second has a part
-    in training only.
+    It has a linear projection, convolutions with a ReLU each (a time-delay network),
+    mean and standard deviation over the true frames, and two affine layers with a
+    ReLU each. The output of the first affine layer is the embedding; the second is
+    used in training only.
 
     Paper: Snyder et al., "X-vectors", ICASSP 2018,
     https://www.danielpovey.com/files/2018_icassp_xvectors.pdf.
@@ -32,15 +34,15 @@ class XVector(torch.nn.Module):
     output_size : int
         Size of the embedding.
     kernel_sizes, dilations : list of int
-        Of each convolution.
+        Kernel size and dilation of each convolution.
 
     Note
     ----
     The network is S3PRL's: no batch normalization, and a standard deviation with
-    n - 1 in its denominator. Where S3PRL averages over one padded frame too many,
-    only true frames count here, so an embedding does not depend on what it shares a
-    batch with. And an utterance shorter than the context of the convolutions is
-    prolonged by its last frame: there S3PRL fails.
+    n - 1 in its denominator. S3PRL averages over one padded frame too many; here only
+    true frames count, so an embedding does not depend on the rest of the batch. An
+    utterance shorter than the context of the convolutions is extended by its last
+    frame; S3PRL fails on it.
 
     SpeechBrain's ``StatisticsPooling`` adds random noise, so it is not used.
 
@@ -55,12 +57,12 @@ class XVector(torch.nn.Module):
 
     def __init__(
         self,
-        input_size,
-        hidden_size=512,
-        pooled_size=1500,
-        output_size=512,
-        kernel_sizes=(5, 3, 3, 1, 1),
-        dilations=(1, 2, 3, 1, 1),
+        input_size: int,
+        hidden_size: int = 512,
+        pooled_size: int = 1500,
+        output_size: int = 512,
+        kernel_sizes: Sequence[int] = (5, 3, 3, 1, 1),
+        dilations: Sequence[int] = (1, 2, 3, 1, 1),
     ):
         super().__init__()
         if len(kernel_sizes) != len(dilations) or not kernel_sizes:
@@ -75,12 +77,12 @@ class XVector(torch.nn.Module):
             for i, (kernel, dilation) in enumerate(zip(kernel_sizes, dilations))
         )
         spans = ((k - 1) * d for k, d in zip(kernel_sizes, dilations))
-        self.context = 1 + sum(spans)  # frames that one output frame is made of
+        self.context = 1 + sum(spans)  # input frames of an output frame
         self.embedding = torch.nn.Linear(2 * pooled_size, output_size)
         self.last = torch.nn.Linear(output_size, output_size)
 
-    def forward(self, features, lens):
-        """Embeddings; in training, what the loss is computed of.
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns embeddings; in training, the input of the loss.
 
         Arguments
         ---------
@@ -95,15 +97,15 @@ class XVector(torch.nn.Module):
             [batch, output_size].
         """
         frames = frame_mask(features, lens).sum(1)
-        features, frames = self._prolonged(features, frames)
+        features, frames = self._extended(features, frames)
         x = self.projection(features).transpose(1, 2)
         for convolution in self.convolutions:
             x = F.relu(convolution(x))
         x = F.relu(self.embedding(statistics(x, frames - self.context + 1)))
         return F.relu(self.last(x)) if self.training else x
 
-    def _prolonged(self, features, frames):
-        """Repeats the last frame of what is shorter than the context."""
+    def _extended(self, features, frames):
+        """Repeats the last frame of utterances shorter than the context."""
         if int(frames.min()) >= self.context:
             return features, frames
         size = max(features.shape[1], self.context)
@@ -114,15 +116,15 @@ class XVector(torch.nn.Module):
 
 
 def statistics(x, frames):
-    """Mean and standard deviation over the true frames.
+    """Returns mean and standard deviation over the true frames.
 
     Arguments
     ---------
     x : torch.Tensor
         [batch, size, frames].
     frames : torch.Tensor
-        [batch], the number of true frames, at least 1. Of a single frame the
-        standard deviation is 0, and so is its gradient.
+        [batch], the number of true frames, at least 1. A single frame has a standard
+        deviation of 0, whose gradient is 0 too.
 
     Returns
     -------
@@ -135,16 +137,16 @@ def statistics(x, frames):
     >>> [round(value, 3) for value in statistics(x, torch.tensor([2]))[0].tolist()]
     [2.0, 1.414]
     """
-    x = x.float()  # in half precision 1501 is no number
+    x = x.float()  # bfloat16 cannot represent a count such as 1501
     mask = torch.arange(x.shape[-1], device=x.device) < frames[:, None]
     mask, frames = mask[:, None], frames[:, None].to(x.dtype)
     mean = (x * mask).sum(-1) / frames
     centred = (x - mean[..., None]) * mask
-    # Its sum is what rounding has left of the mean.
+    # The sum of `centred` is the rounding error of the mean.
     squares = centred.square().sum(-1) - centred.sum(-1).square() / frames
     variance = squares / (frames - 1).clamp_min(1)
-    # The root of zero has no gradient; everything above it is a value: channels that
-    # are almost silent have deviations down to 1e-8, and learn from them.
+    # The square root has no gradient at zero. Everything above zero is kept: almost
+    # silent channels have deviations down to 1e-8 and learn from them.
     varies = variance > 0
     deviation = variance.where(varies, 1.0).sqrt().where(varies, 0.0)
     return torch.cat([mean, deviation], dim=-1)

@@ -1,1 +1,1 @@
-"""What the keys of a recipe are, and which values they may have."""
+"""Schema of recipes: keys, their values, and how objects are made of them."""

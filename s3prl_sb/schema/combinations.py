@@ -1,4 +1,4 @@
-"""Keys of a recipe whose values do not fit to each other.
+"""Checks of keys of a recipe whose values depend on each other.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,18 +10,18 @@ import math
 from s3prl_sb.schema.declarations import KeysError, shared
 
 
-def check_together(values):
-    """Looks whether keys fit to each other.
+def check_together(values: dict):
+    """Checks that the values of a recipe's keys are compatible.
 
     Arguments
     ---------
     values : dict
-        Keys of a recipe and their values; those that are not there are not looked at.
+        Keys of a recipe and their values. Missing keys are not checked.
 
     Raises
     ------
     KeysError
-        With values that would do.
+        For incompatible values, with values that would work.
 
     Example
     -------

@@ -1,8 +1,7 @@
-"""What the tags of a YAML file make, and one place for all that goes wrong there.
+"""Construction of the objects that YAML tags define, and its errors.
 
-``!new:torch.nn.Linear {in_features: 3}`` calls a class. It may raise anything; whoever
-wrote the YAML should read which key of which file, and what the class would have
-taken.
+``!new:torch.nn.Linear {in_features: 3}`` calls a class, which may raise anything. The
+error names the key, the file and the line, and the arguments that the class takes.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,6 +13,7 @@ import inspect
 import io
 import pydoc
 import re
+from collections.abc import Callable
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml import programs
@@ -23,25 +23,25 @@ from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import near, reason
 
 CALLS = ("!new:", "!name:")
-#: What it makes is known by its arguments, see :mod:`s3prl_sb.identity.code`.
+#: Features depend on the arguments of an object, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
 
 class MakingError(UserError, ValueError):
-    """Something that cannot be made of a YAML file."""
+    """Object of a YAML file that cannot be made."""
 
 
-def make(tree, place):
-    """Makes what the tags of a YAML file say.
+def make(tree: dict, place: Callable[[str], str]) -> dict:
+    """Makes the objects that the tags of a YAML file define.
 
     Arguments
     ---------
     tree : dict
-        As ruamel.yaml reads it, without references; flags in it that are written as
-        ``no`` or ``off`` are changed.
+        Content of the file, as ruamel.yaml reads it, without references. Flags that
+        are written as ``no`` or ``off`` are converted in place.
     place : callable
-        Takes a key of ``tree``, returns what to call its place in an error: a file
-        and a line, or an option of the command line.
+        Takes a key of ``tree`` and returns its place for errors: a file and a line, or
+        an option of the command line.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def make(tree, place):
     Raises
     ------
     MakingError
-        In the place of whatever a constructor raises; errors that users can mend
-        already (:class:`~s3prl_sb.errors.UserError`) pass through.
+        For any exception of a constructor, except a
+        :class:`~s3prl_sb.errors.UserError`, which is not changed.
 
     Example
     -------
@@ -79,22 +79,23 @@ def make(tree, place):
 
 
 def check(node, where, seen=None):
-    """Looks whether classes take the arguments that a node of YAML gives them.
+    """Checks the arguments in a node of YAML against the signatures of its classes.
 
     Arguments
     ---------
     node : object
-        As ruamel.yaml reads it. Flags written as ``no`` or ``off`` are changed.
+        Node, as ruamel.yaml reads it. Flags that are written as ``no`` or ``off`` are
+        converted in place.
     where : callable
-        Takes the line of an argument, None if unknown; returns what comes first in an
-        error of it.
+        Takes the line of an argument, None if unknown, and returns the prefix of its
+        error.
     seen : set, optional
-        Of nodes that need no second look.
+        Identities of nodes that have been checked.
 
     Raises
     ------
     MakingError
-        For an argument that there is not, with near ones.
+        For an unknown argument, with similar names.
     """
     seen = set() if seen is None else seen
     if not isinstance(node, (dict, list)) or id(node) in seen:
@@ -102,24 +103,24 @@ def check(node, where, seen=None):
     seen.add(id(node))
     if isinstance(node, dict) and tag(node).startswith(CALLS):
         made = tag(node).partition(":")[2]
-        found = located(made)
-        known = takes(found) if found is not None else None
-        along = _inherited(found)
+        function = located(made)
+        names = takes(function) if function is not None else None
+        inherited = _inherited(function)
         for name in list(node):
-            _check_argument(name, node, known, made, where(line_of(node, name)))
+            _check_argument(name, names, made, where(line_of(node, name)))
             place = f"{where(line_of(node, name))}{made}: "
-            _give_flag(along.get(name), node, name, place)
+            _convert_flag(inherited.get(name), node, name, place)
     for inner in node.values() if isinstance(node, dict) else node:
         check(inner, where, seen)
 
 
 def located(name):
-    """The class or function of a dotted name; None: there is none.
+    """Returns the class or function of a dotted name; None if there is none.
 
     Arguments
     ---------
     name : str
-        Such as "torch.nn.Linear".
+        Name such as "torch.nn.Linear".
 
     Returns
     -------
@@ -127,22 +128,22 @@ def located(name):
     """
     try:
         return pydoc.locate(name)
-    except pydoc.ErrorDuringImport:  # making it says what
+    except pydoc.ErrorDuringImport:  # making the object raises it again
         return None
 
 
 def parameters(made):
-    """What a class or function takes.
+    """Returns the parameters of a class or function.
 
     Arguments
     ---------
     made : object
-        The class or function.
+        Class or function.
 
     Returns
     -------
     dict
-        Names to :class:`inspect.Parameter`; empty where it does not say.
+        Names to :class:`inspect.Parameter`; empty if the signature is not known.
     """
     try:
         return dict(inspect.signature(made).parameters)
@@ -151,36 +152,37 @@ def parameters(made):
 
 
 def takes(made):
-    """The names of what a class or function takes.
+    """Returns the names of the arguments that a class or function takes.
 
     Arguments
     ---------
     made : object
-        The class or function.
+        Class or function.
 
     Returns
     -------
     list of str or None
-        None: any, or it does not say.
+        None if it takes any name, or its signature is not known.
     """
-    found = parameters(made)
-    if not found or any(p.kind is p.VAR_KEYWORD for p in found.values()):
+    taken = parameters(made)
+    if not taken or any(p.kind is p.VAR_KEYWORD for p in taken.values()):
         return None
-    return [name for name, p in found.items() if p.kind is not p.VAR_POSITIONAL]
+    return [name for name, p in taken.items() if p.kind is not p.VAR_POSITIONAL]
 
 
 def flags(known, arguments, where=""):
-    """Gives constructors flags where they want flags.
+    """Converts arguments to flags where a constructor takes flags.
 
     Arguments
     ---------
     known : dict
-        From :func:`parameters`: a flag is what is True or False by default, or says
-        that it is a bool.
+        Parameters from :func:`parameters`. A flag has the default True or False, or
+        the annotation bool.
     arguments : dict
-        Is changed: "no" and "off", as YAML 1.2 has them, become False.
+        Arguments, converted in place: "no" and "off", which are text in YAML 1.2,
+        become False.
     where : str
-        Comes first in an error.
+        Prefix of an error.
 
     Returns
     -------
@@ -190,7 +192,7 @@ def flags(known, arguments, where=""):
     Raises
     ------
     MakingError
-        For another text, which would count as true.
+        For other text, which would count as true.
 
     Example
     -------
@@ -199,11 +201,11 @@ def flags(known, arguments, where=""):
     {'path': 'no', 'freeze': False}
     """
     for name in list(arguments):
-        _give_flag(known.get(name), arguments, name, where)
+        _convert_flag(known.get(name), arguments, name, where)
     return arguments
 
 
-def _give_flag(parameter, arguments, name, where):
+def _convert_flag(parameter, arguments, name, where):
     value = arguments[name]
     if tag(value) or isinstance(value, (bool, int, float)):
         return
@@ -219,54 +221,54 @@ def _give_flag(parameter, arguments, name, where):
 def _is_flag(parameter):
     if parameter is None or isinstance(parameter.default, bool):
         return parameter is not None
-    said = str(parameter.annotation)  # such as "bool | None", also of typing
-    return bool(re.search(r"\bbool\b", said)) and "str" not in said
+    annotation = str(parameter.annotation)  # such as "bool | None", also from typing
+    return bool(re.search(r"\bbool\b", annotation)) and "str" not in annotation
 
 
-def _check_argument(name, node, known, made, where):
-    if known is None or name in ("_args", "_kwargs") or str(name) in known:
+def _check_argument(name, names, made, where):
+    if names is None or name in ("_args", "_kwargs") or str(name) in names:
         return
-    raise MakingError(f"{where}{made} takes no '{name}'. {near(str(name), known)}")
+    raise MakingError(f"{where}{made} takes no '{name}'. {near(str(name), names)}")
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _inherited(made):
-    """What a class takes, and those that its ``**kwargs`` go to."""
+    """Returns the parameters of a class and of the bases that get its ``**kwargs``."""
     if not isinstance(made, type):
         return parameters(made)
-    found = {}
+    inherited = {}
     for base in made.__mro__:
         if "__init__" in vars(base) and base is not object:
             taken = parameters(base.__init__)
-            found = {**taken, **found}
+            inherited = {**taken, **inherited}
             if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
                 break
-    return found
+    return inherited
 
 
-def _along(made):
-    found = _inherited(made).items()
-    return [n for n, p in found if p.kind not in _VARIADIC and n != "self"]
+def _inherited_names(made):
+    inherited = _inherited(made).items()
+    return [n for n, p in inherited if p.kind not in _VARIADIC and n != "self"]
 
 
 @contextlib.contextmanager
 def telling(place, made):
-    """Turns whatever making something raises into an error that says where.
+    """Converts any exception of a constructor into an error that names the place.
 
     Arguments
     ---------
     place : callable
-        Takes the name of an argument, or None; returns what comes first in an error
-        of it: a file, a line and a key.
+        Takes the name of an argument, or None, and returns the prefix of its error: a
+        file, a line and a key.
     made : str
-        The dotted name of what is called.
+        Dotted name of the function that is called.
 
     Raises
     ------
     MakingError
-        In the place of any exception but a :class:`~s3prl_sb.errors.UserError`.
+        For any exception except a :class:`~s3prl_sb.errors.UserError`.
 
     Example
     -------
@@ -284,7 +286,8 @@ def telling(place, made):
         unknown = _unknown(error)
         why = reason(error)
         if unknown:
-            why = f"{made} takes no '{unknown}'. {near(unknown, _along(located(made)))}"
+            names = _inherited_names(located(made))
+            why = f"{made} takes no '{unknown}'. {near(unknown, names)}"
         elif isinstance(error, ImportError) and located(made) is None:
             why = _missing(made)
         end = "" if why.endswith((".", "?", "…")) else "."
@@ -292,18 +295,18 @@ def telling(place, made):
 
 
 def _unknown(error):
-    """The name of an argument that nothing takes, or None."""
-    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    return found and found[1]
+    """Returns the name of an unknown argument, or None."""
+    match = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    return match and match[1]
 
 
 class _Named(functools.partial):
-    """What ``!name:`` has named, and a recipe calls later: errors name the key."""
+    """Function from ``!name:`` that a recipe calls later; its errors name the key."""
 
     place = ""
 
     def at(self, place):
-        """The same, with the place of its key."""
+        """Sets the place of its key, and returns the function."""
         self.place = place
         return self
 
@@ -318,22 +321,22 @@ class _Named(functools.partial):
 
 
 def _missing(name):
-    """What is near a dotted name that names nothing."""
+    """Explains why there is nothing of a dotted name, with similar names."""
     home, _, last = name.rpartition(".")
     place = located(home) if home else None
     if place is None:
         return f"there is no '{name}': no module '{home or name}' can be imported"
-    known = [other for other in dir(place) if not other.startswith("_")]
-    return f"'{home}' has no '{last}'. {near(last, known)}".rstrip(".")
+    names = [other for other in dir(place) if not other.startswith("_")]
+    return f"'{home}' has no '{last}'. {near(last, names)}".rstrip(".")
 
 
 class _Loader(programs.Loader):
-    """A loader that says which key cannot be made."""
+    """Loader whose errors name the key."""
 
     place_of = str
 
     def construct_object(self, node, deep=True):
-        """As ever; the innermost node that fails is remembered."""
+        """Constructs an object, and remembers the innermost node that fails."""
         try:
             return super().construct_object(node, deep=True)
         except Exception:
@@ -342,7 +345,7 @@ class _Loader(programs.Loader):
             raise
 
     def construct_document(self, node):
-        """As ever, but for the errors."""
+        """Constructs a document, and names the key of an object that fails."""
         try:
             return super().construct_document(node)
         except UserError:
@@ -358,7 +361,7 @@ class _Loader(programs.Loader):
 
 
 def _holds(node, wanted, seen):
-    """Whether a node of YAML is another, or holds it."""
+    """Returns whether a node of YAML is or contains another."""
     if node is wanted or not isinstance(getattr(node, "value", None), list):
         return node is wanted
     if id(node) in seen:

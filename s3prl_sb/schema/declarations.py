@@ -1,7 +1,7 @@
-"""Declarations: what is said once of each key of a recipe.
+"""Declarations of the keys of recipes.
 
-Those of several recipes stand in ``recipes/keys.yaml``, which says what the words mean;
-those of one in its YAML, under ``__keys``.
+Keys of several recipes are declared in ``recipes/keys.yaml``, which explains the words
+of a declaration; keys of one recipe in its YAML, under ``__keys``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,27 +16,27 @@ from s3prl_sb.hyperyaml.nodes import line_of, shown, tag
 from s3prl_sb.schema import kinds
 from s3prl_sb.storage.files import naming, read_text
 
-TABLE = "keys.yaml"  # beside the recipes
-#: The words of a declaration, and the names of its fields where they are others.
+TABLE = "keys.yaml"  # in the folder of the recipes
+#: Words of a declaration whose fields have other names.
 _FIELDS = {"is": "kind", "from": "low", "to": "high"}
 
 
 class KeysError(UserError, ValueError):
-    """A key whose value, or whose declaration, cannot be."""
+    """Invalid value or declaration of a key."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What one key is. The fields: see ``recipes/keys.yaml``.
+    """Declaration of one key. For the fields see ``recipes/keys.yaml``.
 
     Arguments
     ---------
     name : str
-        The key.
+        Name of the key.
     kind : str, optional
-        ``is``: what its values are.
+        Kind of its values, ``is`` in YAML.
     declared : bool
-        False: nobody says so, its value in the recipe does.
+        False if the kind is that of the value in the recipe.
     """
 
     name: str
@@ -63,46 +63,46 @@ class Declaration:
 
     @functools.cached_property
     def kinds(self):
-        """The alternatives: names of kinds, and whether lists of them."""
+        """Alternative kinds: pairs of a name and whether it is a list."""
         return kinds.split(self.kind) if self.kind else []
 
     @property
     def is_kept(self):
-        """Whether a run goes on with this value alone."""
+        """Whether a run can be continued with the same value only."""
         return self.resume == "kept" and not self.test
 
     @property
     def is_path(self):
-        """Whether its texts are paths."""
+        """Whether its values are paths."""
         return any(name in kinds.PATHS for name, _ in self.kinds)
 
     @property
     def counts(self):
-        """Whether a number is another one if this is: what is read, what is kept."""
+        """Whether results depend on it: it is read, kept, or part of the protocol."""
         reads = any(name in kinds.READ for name, _ in self.kinds)
         return reads or self.is_kept or self.test or self.protocol is not False
 
     @property
     def is_literal(self):
-        """Whether its texts are meant as they are written, as paths are."""
+        """Whether text is taken literally, as paths are."""
         names = {name for name, is_list in self.kinds if not is_list}
         texts = not self.kind and all(isinstance(item, str) for item in self.choices)
         return texts or bool(names) and names <= set(kinds.LITERAL)
 
     @property
     def is_made(self):
-        """Whether a constructor makes it, by a tag of the YAML."""
+        """Whether a tag of the YAML makes it."""
         return any(name in kinds.MADE for name, _ in self.kinds)
 
     @property
     def is_plain(self):
-        """Whether its value is neither made nor a mapping."""
+        """Whether it is neither a made object nor a mapping."""
         return not any(name in ("mapping", "any") for name, _ in self.kinds) and (
             not self.is_made
         )
 
     def words(self):
-        """What it is, in words.
+        """Describes its values in words.
 
         Returns
         -------
@@ -112,47 +112,47 @@ class Declaration:
             self.kind, self.choices, self.low, self.above, self.high, self.optional
         )
 
-    def value(self, given):
-        """A value as it is meant.
+    def value(self, node):
+        """Converts a node of YAML to a value of the key.
 
         Arguments
         ---------
-        given : object
-            As YAML has it.
+        node : object
+            Node of YAML.
 
         Returns
         -------
         object
-            Numbers and flags that were written as texts as such.
+            Value, with numbers and flags that were written as text converted.
 
         Raises
         ------
         s3prl_sb.schema.kinds.WrongKind
-            If it is none that the key may have.
+            For a value that the key cannot have.
         """
-        if given is None:
+        if node is None:
             if self.optional:
                 return None
             raise kinds.WrongKind
         for name, is_list in self.kinds:
             try:
                 if not is_list:
-                    return self._one(given, name, self.choices)
-                if isinstance(given, (list, tuple)) and (given or self.is_made):
-                    return [self._one(item, name, ()) for item in given]
+                    return self._one(node, name, self.choices)
+                if isinstance(node, (list, tuple)) and (node or self.is_made):
+                    return [self._one(item, name, ()) for item in node]
             except kinds.WrongKind:
                 continue
         if not self.kind:
-            return self._choice(given, self.choices)
+            return self._choice(node, self.choices)
         raise kinds.WrongKind
 
     def is_what_it_should(self, made):
-        """Whether what a constructor has made is of the class that is wanted.
+        """Returns whether a made object has the declared class.
 
         Arguments
         ---------
         made : object
-            What has become of a value.
+            Object that a constructor has made.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class Declaration:
                 continue
             for item in made if is_list else [made]:
                 if name == "class":
-                    item = getattr(item, "func", item)  # of a functools.partial
+                    item = getattr(item, "func", item)  # a functools.partial has it
                     is_made = bool(self.of) and isinstance(item, wanted)  # by !new:
                     fits = callable(item) and not is_made
                     fits = issubclass(item, wanted) if isclass(item) else fits
@@ -182,25 +182,25 @@ class Declaration:
                 return True
         return False
 
-    def _one(self, given, name, choices):
-        if name in kinds.MADE:  # the constructor looks at it
-            if isinstance(given, dict) or tag(given):
-                return given
+    def _one(self, node, name, choices):
+        if name in kinds.MADE:  # the constructor checks it
+            if isinstance(node, dict) or tag(node):
+                return node
             raise kinds.WrongKind
-        value = kinds.convert(given, name)
+        value = kinds.convert(node, name)
         if name == "text" and choices:
             return self._choice(value, choices)
         if name in ("number", "count", "whole") and not self._is_in_range(value):
             raise kinds.WrongKind
         return value
 
-    def _choice(self, given, choices):
+    def _choice(self, node, choices):
         # YAML 1.1 reads off as False, and a path 1 as a number
-        spoken = given
-        if isinstance(given, bool):
-            spoken = "on" if given else "off"
+        word = node
+        if isinstance(node, bool):
+            word = "on" if node else "off"
         for choice in choices:
-            if str(choice) == str(spoken) and not isinstance(spoken, float):
+            if str(choice) == str(word) and not isinstance(word, float):
                 return choice
         raise kinds.WrongKind
 
@@ -214,12 +214,12 @@ class Declaration:
 
 @functools.lru_cache(maxsize=None)
 def shared():
-    """The declarations of ``recipes/keys.yaml``.
+    """Returns the declarations of ``recipes/keys.yaml``.
 
     Returns
     -------
     dict
-        Key to :class:`Declaration`.
+        Keys to :class:`Declaration`.
 
     Example
     -------
@@ -230,27 +230,27 @@ def shared():
 
 
 def declared(table, file, before=None):
-    """Declarations as they are written.
+    """Parses declarations.
 
     Arguments
     ---------
     table : dict
-        Key to the words of its declaration.
+        Keys to the words of their declarations.
     file : pathlib.Path
-        Where it stands, for errors.
+        File of the table, for errors.
     before : dict, optional
-        Such a table, in which some of the keys stand already: what is not said anew
-        holds. Default: ``recipes/keys.yaml``.
+        Table of defaults for words that are not repeated. Default:
+        ``recipes/keys.yaml``.
 
     Returns
     -------
     dict
-        Key to :class:`Declaration`.
+        Keys to :class:`Declaration`.
 
     Raises
     ------
     KeysError
-        For a word that there is not.
+        For an unknown word.
     """
     before = _table() if before is None else before
     if not isinstance(table, dict):
@@ -258,15 +258,15 @@ def declared(table, file, before=None):
             f"{shown(file)}: __keys is a mapping of keys to what they are, such as "
             "lr: {is: number}."
         )
-    found = {}
+    declarations = {}
     for key, words in table.items():
         try:
-            found[str(key)] = _declaration(key, words, before.get(key) or {})
+            declarations[str(key)] = _declaration(key, words, before.get(key) or {})
         except (TypeError, ValueError) as error:
             line = line_of(table, key)
             place = shown(file) + (f", line {line}" if line else "")
             raise KeysError(f"{place}: the declaration of '{key}': {error}.") from error
-    return found
+    return declarations
 
 
 @functools.lru_cache(maxsize=None)
@@ -274,7 +274,7 @@ def _table():
     import ruamel.yaml
 
     text = read_text(_place())
-    # Every start reads it: by the parser in C it takes a tenth of the time.
+    # Every start reads it: the parser in C takes a tenth of the time.
     with naming(_place(), "the keys of recipes"):
         return ruamel.yaml.YAML(typ="safe").load(text)
 
@@ -286,39 +286,39 @@ def _place():
 def _declaration(key, words, before):
     if not isinstance(words, dict):
         raise ValueError("it is a mapping, such as {is: number, from: 0}")
-    if "is" in words or "choices" in words:  # another kind, with its own range
+    if "is" in words or "choices" in words:  # a new kind has a new range
         drop = ("is", "choices", "from", "above", "to", "of")
         before = {k: v for k, v in before.items() if k not in drop}
-    known = {f.name for f in dataclasses.fields(Declaration)} - {"name", "declared"}
-    known = (known - set(_FIELDS.values())) | set(_FIELDS)
+    names = {f.name for f in dataclasses.fields(Declaration)} - {"name", "declared"}
+    names = (names - set(_FIELDS.values())) | set(_FIELDS)
     fields = {}
     for word, value in {**before, **words}.items():
-        if word not in known:
-            raise ValueError(f"there is no '{word}', but {', '.join(sorted(known))}")
+        if word not in names:
+            raise ValueError(f"there is no '{word}', but {', '.join(sorted(names))}")
         fields[_FIELDS.get(word, word)] = value
     fields["choices"] = tuple(fields.get("choices", ()))
     outer = {"protocol": fields.get("protocol", True)}
     fields["inside"] = {
-        str(inner): _declaration(inner, {**outer, **said}, {})
-        for inner, said in fields.get("inside", {}).items()
+        str(inner): _declaration(inner, {**outer, **inner_words}, {})
+        for inner, inner_words in fields.get("inside", {}).items()
     }
     return Declaration(str(key), **fields)
 
 
 def undeclared(key, value):
-    """What a key is that nobody has declared: as its value in the recipe.
+    """Returns the declaration of an undeclared key, from its value in the recipe.
 
     Arguments
     ---------
     key : str
-        The key.
+        Name of the key.
     value : object
-        In the recipe.
+        Value in the recipe.
 
     Returns
     -------
     Declaration
-        Kept on resume, and part of the protocol.
+        The key is kept on resume, and part of the protocol.
     """
     if isinstance(value, bool):
         kind = "flag"

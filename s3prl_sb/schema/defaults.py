@@ -27,8 +27,8 @@ def merged_with_defaults(tree: dict, file: str | Path) -> tuple[dict, dict]:
     Arguments
     ---------
     tree : dict
-        Content of the recipe, as ruamel.yaml reads it. It is changed: the key
-        ``__defaults`` is replaced by what it names.
+        Content of the recipe, as ruamel.yaml reads it. The key ``__defaults`` is
+        replaced in place by the keys of the files that it names.
     file : str
         File of the recipe, for errors.
 

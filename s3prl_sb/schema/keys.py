@@ -1,17 +1,17 @@
-"""What the keys of a recipe are: one schema, from which all else follows.
+"""Schema of a recipe: its keys and their declarations.
 
-A key that several recipes have is declared once in ``recipes/keys.yaml``, which also
-says what a declaration consists of; a key of one task in that recipe's YAML, under
-``__keys`` (SpeechBrain drops what begins so)::
+A key of several recipes is declared once, in ``recipes/keys.yaml``, which also explains
+declarations; a key of one recipe in its YAML, under ``__keys`` (SpeechBrain drops keys
+that begin with two underscores)::
 
     __keys:
         label_smoothing: {is: number, from: 0, to: 1}
     label_smoothing: 0.1
 
-What a key is decides what is accepted for it on the command line, in YAML files and in
-budgets, what ``--help`` says of it, whether a run goes on with another value, and
-whether a number is still one of SUPERB's protocol. A key that nobody has declared is
-what its value in the recipe is, is kept, and counts.
+The declaration of a key decides which values the command line, YAML files and budgets
+accept, the text of ``--help``, whether a run can be continued with another value, and
+whether a result still follows SUPERB's protocol. An undeclared key has the kind of its
+value in the recipe, is kept on resume, and is part of the protocol.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -33,16 +33,16 @@ from s3prl_sb.storage.yaml_texts import yaml_parser
 
 __all__ = ["KeysError", "Schema", "shared"]
 
-OWN = "__keys"  # in a recipe: its own declarations
+OWN = "__keys"  # declarations in a recipe
 
 
 class Schema:
-    """The keys of one recipe.
+    """Schema of one recipe.
 
     Arguments
     ---------
     file : pathlib.Path
-        The recipe's YAML.
+        YAML file of the recipe.
     tree : dict
         Content of the file, as ruamel.yaml reads it: tags are kept, nothing is made.
         The defaults that it names are merged into it.
@@ -58,7 +58,7 @@ class Schema:
     (True, False)
     """
 
-    def __init__(self, file, tree, origins=None):
+    def __init__(self, file: str | Path, tree: dict, origins: dict | None = None):
         self.file, self.tree, self.origins = Path(file), tree, origins or {}
         for key in tree:
             if not isinstance(key, str):
@@ -70,13 +70,13 @@ class Schema:
         self.declarations = {**shared(), **self.own}
 
     @classmethod
-    def of(cls, hparams_file):
-        """The schema of a recipe's YAML, also of a copy of one's own.
+    def of(cls, hparams_file: str | Path) -> "Schema":
+        """Reads the schema of a recipe from its YAML, which may be the user's copy.
 
         Arguments
         ---------
         hparams_file : str
-            The file.
+            YAML file.
 
         Returns
         -------
@@ -85,22 +85,22 @@ class Schema:
         Raises
         ------
         s3prl_sb.storage.files.FileError
-            If it is no YAML.
+            If the file is not valid YAML.
         KeysError
-            For a declaration that says nothing.
+            For an invalid declaration, or unknown defaults.
         """
         path = os.path.abspath(hparams_file)
         state = tuple(opened.state(path)) if os.path.isfile(path) else None
         return cls(hparams_file, *_read(str(hparams_file), path, state))
 
     @classmethod
-    def of_recipe(cls, name):
-        """The schema of a recipe as it is installed: SUPERB's own values.
+    def of_recipe(cls, name: str) -> "Schema":
+        """Reads the schema of an installed recipe, whose values are SUPERB's.
 
         Arguments
         ---------
         name : str
-            Such as "SUPERB/KS".
+            Name such as "SUPERB/KS".
 
         Returns
         -------
@@ -120,9 +120,8 @@ class Schema:
         return key in self.tree and not str(key).startswith("__")
 
     def __getitem__(self, key):
-        """What a key is; also of one that nobody has declared."""
-        found = self.declarations.get(key)
-        return found or undeclared(key, self.tree.get(key))
+        """Returns the declaration of a key, which may be undeclared."""
+        return self.declarations.get(key) or undeclared(key, self.tree.get(key))
 
     def place(self, key):
         """Returns where a key is set.
@@ -130,23 +129,23 @@ class Schema:
         Arguments
         ---------
         key : str
-            A key of the recipe.
+            Key of the recipe.
 
         Returns
         -------
         str
-            A file and a line, for errors: the recipe, or the file of defaults.
+            File and line, for errors; the file is the recipe or one of its defaults.
         """
         file, line = self.origins.get(key, (self.file, line_of(self.tree, key)))
         return f"{shown(file)}, line {line}"
 
     def is_path(self, key):
-        """Whether a key holds a path, or paths.
+        """Returns whether the values of a key are paths.
 
         Arguments
         ---------
         key : str
-            Of this recipe.
+            Key of the recipe.
 
         Returns
         -------
@@ -155,17 +154,17 @@ class Schema:
         return self[key].is_path
 
     def check(self, key, value, where=""):
-        """A value of a key as it is meant, or an error that says what would do.
+        """Converts and checks a value of a key.
 
         Arguments
         ---------
         key : str
-            Of this recipe.
+            Key of the recipe.
         value : object
-            As YAML gives it. What is written with a tag (``!ref``, ``!new:``) is left
-            alone: only its outcome can be looked at.
+            Node of YAML. A node with a tag (``!ref``, ``!new:``) is not checked before
+            it is made.
         where : str
-            Comes before the key in the error: "--", or a file and a line.
+            Prefix of the key in errors: "--", or a file and a line.
 
         Returns
         -------
@@ -175,21 +174,21 @@ class Schema:
         Raises
         ------
         KeysError
-            With the key, the value and what is wanted.
+            For an invalid value, with the valid ones.
         """
         return _checked(self[key], value, self.tree.get(key), f"{where}{key}")
 
     def check_made(self, key, value, where=""):
-        """A value of a key as it was made, or an error that says what would do.
+        """Checks a value of a key after objects have been made.
 
         Arguments
         ---------
         key : str
-            Of this recipe.
+            Key of the recipe.
         value : object
-            What it has become.
+            Made object, or plain value.
         where : str
-            Comes before the key in the error.
+            Prefix of the key in errors.
 
         Returns
         -------
@@ -198,10 +197,10 @@ class Schema:
         Raises
         ------
         KeysError
-            With the class, or the kind, that is wanted.
+            For an object of another class, or an invalid value.
         """
         declaration = self[key]
-        if declaration.is_plain:  # of what has a tag the outcome is known now alone
+        if declaration.is_plain:  # a node with a tag could not be checked before
             return _checked(declaration, value, None, f"{where}{key}")
         if declaration.is_made and not declaration.is_what_it_should(value):
             raise KeysError(
@@ -210,92 +209,92 @@ class Schema:
         return value
 
     def kept(self, values):
-        """What a run has to go on with, of some keys and their values.
+        """Selects the keys whose values a continued run must have too.
 
         Arguments
         ---------
         values : dict
-            Such as :data:`s3prl_sb.startup.configuration.RECIPE` holds.
+            Keys and values, see :data:`s3prl_sb.startup.configuration.RECIPE`.
 
         Returns
         -------
         dict
-            Without the keys that are free on resume, also inside of mappings.
+            ``values`` without the keys that are free on resume, nested ones included.
         """
         return _chosen(values, self, "is_kept")
 
     def counting(self, values):
-        """What the number of a run depends on, of some keys and their values.
+        """Selects the keys that the results of a run depend on.
 
         Arguments
         ---------
         values : dict
-            As for :meth:`kept`.
+            See :meth:`kept`.
 
         Returns
         -------
         dict
-            Without the keys that say how it is computed, such as ``num_workers``, and
-            where it writes, also inside of mappings.
+            ``values`` without the keys that do not change results, such as
+            ``num_workers`` and output folders, nested ones included.
         """
         return _chosen(values, self, "counts")
 
     def changed(self, values):
-        """The keys whose values are not the recipe's own.
+        """Selects the keys whose values differ from the recipe's.
 
         Arguments
         ---------
         values : dict
-            As for :meth:`kept`: references as they are written.
+            See :meth:`kept`; references are unresolved.
 
         Returns
         -------
         dict
-            Key to value; of a mapping, or arguments, those that differ.
+            Keys to values; of mappings and arguments only the entries that differ.
         """
         default = plain(self.tree)
         default.update(self._computed(values))
         return _changed(values, default, self)
 
     def protocol(self, values, changed=None):
-        """Where a run departs from SUPERB's protocol.
+        """Selects the keys whose values depart from SUPERB's protocol.
 
         Arguments
         ---------
         values : dict
-            As for :meth:`kept`.
+            See :meth:`kept`.
         changed : dict, optional
-            What :meth:`changed` says of them, if that is known already.
+            Result of :meth:`changed`, if it has been computed already.
 
         Returns
         -------
         dict
-            Like :meth:`changed`, but only keys that belong to the protocol, with
-            values that do not. Empty: it is SUPERB's own.
+            Keys of :meth:`changed` that belong to the protocol, with values that do
+            not. Empty if the run follows the protocol.
         """
         changed = self.changed(values) if changed is None else changed
         return _departures(changed, self)
 
     def _computed(self, values):
-        """What the recipe's own calls give for these values: an upstream's card."""
+        """Returns what the recipe's calls return for these values, such as a card."""
         from s3prl_sb.hyperyaml import programs
 
         made = [k for k in self if tag(self.tree[k]).startswith("!applyref:")]
-        # Only what these calls refer to, at any depth: a recipe is long.
+        # Only the keys that these calls refer to, at any depth: a recipe is long.
         wanted, left = {}, list(made)
         while left:
             key = left.pop()
             if key not in wanted and key in self.tree:
-                given = key in values and key not in made and self[key].is_plain
-                wanted[key] = values[key] if given else self.tree[key]
+                is_set = key in values and key not in made and self[key].is_plain
+                wanted[key] = values[key] if is_set else self.tree[key]
                 left += referred(wanted[key])
         stream = io.StringIO()
         yaml_parser().dump(wanted, stream)
         stream.seek(0)
-        stream.name = str(self.file)  # what is included lies beside it
+        stream.name = str(self.file)  # base of the paths of !include:
         try:
             text = programs.resolve(stream)
-        except Exception:  # a card that is gone: then all of it differs
+        except Exception:  # the card is gone: then all of it differs
             return {}
         resolved = plain(yaml_parser().load(text))
         as_written = plain(self.tree)
@@ -333,14 +332,14 @@ def _checked(declaration, value, default, where):
 
 
 def _words(declaration):
-    """What a key is, with the class of what is made."""
+    """Describes the values of a key, with the class of an object."""
     words = declaration.words()
     return f"{words} (a {declaration.of})" if declaration.of else words
 
 
 def _chosen(values, among, wanted):
-    """The keys whose declarations say so, also inside of mappings."""
-    found = {}
+    """Selects keys by a property of their declarations, nested ones included."""
+    chosen = {}
     for key, value in values.items():
         declaration = _of(among, key)
         if declaration is None or getattr(declaration, wanted):
@@ -348,12 +347,12 @@ def _chosen(values, among, wanted):
             if isinstance(value, dict) and declaration is not None:
                 inside = _chosen(value, declaration.inside, wanted)
             if inside or not value:
-                found[key] = inside
-    return found
+                chosen[key] = inside
+    return chosen
 
 
 def _changed(values, default, among):
-    found = {}
+    changed = {}
     for key, value in values.items():
         before = default.get(key, ...)
         declaration = _of(among, key)
@@ -366,33 +365,33 @@ def _changed(values, default, among):
             inside = _changed(value, before, declaration.inside if declaration else {})
             inside |= {key: None for key in before.keys() - value.keys()}
             if inside:
-                found[key] = inside
+                changed[key] = inside
         elif value != before or isinstance(value, bool) != isinstance(before, bool):
-            found[key] = value
-    return found
+            changed[key] = value
+    return changed
 
 
 def _departures(changed, among, otherwise=True):
-    found = {}
+    departures = {}
     for key, value in changed.items():
         declaration = _of(among, key)
         allowed = otherwise if declaration is None else declaration.protocol
         if isinstance(value, dict) and declaration is not None and declaration.inside:
             value = _departures(value, declaration.inside, allowed)
             if value:
-                found[key] = value
+                departures[key] = value
         elif allowed is True or allowed is not False and value not in allowed:
-            found[key] = value
-    return found
+            departures[key] = value
+    return departures
 
 
 def _of(among, key):
-    """A declaration by its key; None: inside of a mapping, undeclared."""
+    """Returns the declaration of a key; None for an undeclared key of a mapping."""
     return among.get(key) if isinstance(among, dict) else among[key]
 
 
 def _kind(value):
-    """What something is, in words."""
+    """Describes the type of a value."""
     if isinstance(value, (list, tuple)):
         return f"a list of {', '.join(sorted({_kind(item) for item in value}))}"
     if isinstance(value, functools.partial):

@@ -1,8 +1,8 @@
-"""Kinds of values that a key of a recipe may have, and what they are called.
+"""Kinds of values of a recipe's keys, and their descriptions.
 
-A kind is written as a declaration has it (``recipes/keys.yaml``): ``number``, ``list
-of text``, ``text or whole``. Values come from YAML or from a command line, where
-``1e-4`` may be a text, and ``no`` is one.
+A kind is written as in a declaration (``recipes/keys.yaml``): ``number``, ``list of
+text``, ``text or whole``. Values come from YAML or from the command line, where
+``1e-4`` and ``no`` may be text.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,14 +11,14 @@ Authors
 import datetime
 import math
 
-#: How YAML 1.1 and people write the two values of a flag.
+#: Spellings of the two values of a flag, as in YAML 1.1.
 FLAGS = {"true": True, "yes": True, "on": True}
 FLAGS |= {"false": False, "no": False, "off": False}
-#: Kinds that are taken from a command line as they are written.
+#: Kinds whose text on the command line is taken literally.
 LITERAL = ("text", "folder", "file", "place")
 READ = ("folder", "file")
 PATHS = (*READ, "place")
-#: Kinds that are made by a constructor, and how a YAML file names it.
+#: Kinds that a constructor makes, and its tag in YAML.
 MADE = {"built": "!new:", "class": "!name:"}
 WORDS = {
     "flag": "True or False",
@@ -44,43 +44,43 @@ PLURALS = {
 
 
 class WrongKind(ValueError):
-    """A value of another kind."""
+    """Value of another kind."""
 
 
 def split(kind):
-    """The alternatives of a kind.
+    """Splits a kind into its alternatives.
 
     Arguments
     ---------
     kind : str
-        Such as "text or list of whole".
+        Kind such as "text or list of whole".
 
     Returns
     -------
     list of tuple
-        Of a name from :data:`WORDS` and whether it is a list of them.
+        Pairs of a name from :data:`WORDS` and whether it is a list.
 
     Raises
     ------
     WrongKind
-        For a name that no kind has.
+        For an unknown name.
 
     Example
     -------
     >>> split("text or list of whole")
     [('text', False), ('whole', True)]
     """
-    found = []
+    alternatives = []
     for part in str(kind).split(" or "):
         name = part.removeprefix("list of ")
         if name not in WORDS:
             raise WrongKind(f"'{name}' is no kind. There are: {', '.join(WORDS)}")
-        found.append((name, name != part))
-    return found
+        alternatives.append((name, name != part))
+    return alternatives
 
 
 def is_flag(text):
-    """Whether a text is one of the ways to write a flag.
+    """Returns whether a text is a spelling of a flag.
 
     Example
     -------
@@ -91,15 +91,14 @@ def is_flag(text):
 
 
 def flag(value, name="the flag"):
-    """A flag as it is meant.
+    """Converts a value to a flag.
 
     Arguments
     ---------
     value : bool or str
-        True, False, or a text such as "no" or "off", as YAML 1.2 and the command
-        line give them; any text would count as true.
+        True, False, or text such as "no" or "off" from YAML 1.2 or the command line.
     name : str
-        Its name, for the error.
+        Name of the flag, for the error.
 
     Returns
     -------
@@ -123,14 +122,14 @@ def flag(value, name="the flag"):
 
 
 def convert(value, name):
-    """A value as one of a kind.
+    """Converts a value to a kind.
 
     Arguments
     ---------
     value : object
-        As YAML gives it.
+        Value from YAML.
     name : str
-        From :data:`WORDS`.
+        Name of the kind, from :data:`WORDS`.
 
     Returns
     -------
@@ -139,7 +138,7 @@ def convert(value, name):
     Raises
     ------
     WrongKind
-        If it is none; its message is empty.
+        If it cannot be converted; the message is empty.
 
     Example
     -------
@@ -173,7 +172,7 @@ def _number(value, whole, least):
         raise WrongKind
     if not math.isfinite(value):
         raise WrongKind
-    if isinstance(value, float):  # not ruamel's own, which is written as it was
+    if isinstance(value, float):  # ruamel's own type keeps its format
         value = float(value)
     else:
         value = int(value)
@@ -185,18 +184,18 @@ def _number(value, whole, least):
 
 
 def described(kind, choices=(), low=None, above=None, high=None, optional=False):
-    """What a kind is called in a message and in the help.
+    """Describes a kind for messages and the help.
 
     Arguments
     ---------
     kind : str
-        The kind; None where the choices say it.
+        Kind; None if there are only choices.
     choices : sequence
-        The texts, or without a kind the values, that it may be.
+        Allowed texts, or without a kind allowed values.
     low, above, high : float, optional
-        The range of a number.
+        Range of a number.
     optional : bool
-        Whether it may be null.
+        Whether null is allowed.
 
     Returns
     -------
@@ -236,7 +235,7 @@ def described(kind, choices=(), low=None, above=None, high=None, optional=False)
 
 
 def listed(words, last=" or "):
-    """Words as one says them: a, b or c.
+    """Joins words to an enumeration: a, b or c.
 
     Example
     -------

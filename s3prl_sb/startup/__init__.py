@@ -1,1 +1,1 @@
-"""What a recipe does before its Brain: read, check, refuse, take its folder."""
+"""Start of a recipe, before its Brain: settings, early checks, output folder."""

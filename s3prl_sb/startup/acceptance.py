@@ -1,9 +1,8 @@
-"""A run that is there stays as it is until a command that goes on with it is accepted.
+"""Protection of an existing run until a command that continues it is accepted.
 
-Whether a command is of the same run is known only when its data have been prepared and
-looked at. Until then the manifests that it writes are on trial: what was there before
-lies beside them, and comes back if the command is refused, breaks off or is killed; in
-the last case when the folder is next taken.
+A command can be compared with the run only after it has prepared its data. Until then
+the earlier manifests are kept in a backup next to the new ones. They are restored if
+the command is refused, fails or is killed; after a kill, when the folder is next used.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,28 +16,28 @@ from pathlib import Path
 from s3prl_sb.storage.parts import Part
 
 COMPUTES = False
-BEFORE = ".before"  # the folder that holds the manifests of before
-DONE = ".before-done"  # what it is called when nothing of it is needed any more
-#: What tells that a run has begun: in its folder, or beside its checkpoints.
+BEFORE = ".before"  # folder of the earlier manifests
+DONE = ".before-done"  # its name once it can be deleted
+#: Files of a run that has begun, in its folder or next to its checkpoints.
 OF_A_RUN = ("results.json", "settings.json")
-#: What a training writes there, and no preparation.
+#: Files that training writes there and preparation does not.
 OF_A_TRAINING = (*OF_A_RUN, "interface.json", "lr_search.json")
 
-_pending = {}  # folders of manifests to what is to be done once accepted
+_pending = {}  # folders of manifests to callbacks for when a command is accepted
 
 
 def begin(output_folder, save_folder, then):
-    """Sets aside what a run was prepared with; to be called by one process.
+    """Backs up the manifests of an existing run. One process calls it.
 
     Arguments
     ---------
     output_folder : str
-        Of the run.
+        Output folder of the run.
     save_folder : str
-        Where its manifests go, and its checkpoints.
+        Folder of its manifests and checkpoints.
     then : callable
-        Without arguments: what else is written, once the command is accepted; at once,
-        if there is no run yet.
+        Function without arguments that is called once the command is accepted, or at
+        once if there is no run yet.
 
     Example
     -------
@@ -54,7 +53,7 @@ def begin(output_folder, save_folder, then):
     """
     refuse()
     output_folder, save_folder = Path(output_folder), Path(save_folder)
-    _restore(save_folder)  # a command before was killed
+    _restore(save_folder)  # if an earlier command was killed
     places = (output_folder, save_folder)
     if not any((place / name).is_file() for place in places for name in OF_A_RUN):
         then()
@@ -69,7 +68,7 @@ def begin(output_folder, save_folder, then):
 
 
 def accept():
-    """The command is of the run that is there: what it has prepared stays."""
+    """Keeps the new manifests: the command continues the existing run."""
     while _pending:
         save_folder, then = _pending.popitem()
         os.replace(save_folder / BEFORE, save_folder / DONE)  # at once, unlike rmtree
@@ -79,7 +78,7 @@ def accept():
 
 @atexit.register
 def refuse():
-    """Brings back what was there, unless the command has been accepted."""
+    """Restores the earlier manifests, unless the command has been accepted."""
     while _pending:
         _restore(_pending.popitem()[0])
 

@@ -1,7 +1,7 @@
-"""The keys of a recipe on the command line: what they say, taken literally.
+"""Command line of a recipe: its keys, with text taken literally.
 
-SpeechBrain writes ``--key value`` as a line of YAML. A path such as ``/a #1/b`` or
-``/a=b`` would be cut there, so text is quoted before.
+SpeechBrain writes ``--key value`` as a line of YAML, which would cut a path such as
+``/a #1/b`` or ``/a=b``. Text is therefore quoted first.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -22,38 +22,39 @@ from s3prl_sb.startup.configuration import read_overrides, text
 from s3prl_sb.storage.yaml_texts import check_aliases, yaml_parser
 from s3prl_sb.terminal.messages import near, reason
 
-#: What begins so is YAML on purpose.
+#: A value that begins with one of these is meant as YAML.
 YAML = ("{", "[", "!", "'", '"')
 NULL = ("", "null", "Null", "NULL", "~")
 
 
 class ArgumentError(UserError, ValueError):
-    """A command line that cannot be understood."""
+    """Invalid command line."""
 
 
-def parse(argv):
-    """Like ``speechbrain.parse_arguments``, but text is taken literally.
+def parse(argv: list[str]) -> tuple[str, dict, str]:
+    """Parses a command line like ``speechbrain.parse_arguments``, with literal text.
 
     Arguments
     ---------
     argv : list of str
-        As for :func:`s3prl_sb.startup.experiment.start`; ``--name`` as
-        :mod:`s3prl_sb.startup.run_name` says.
+        See :func:`s3prl_sb.startup.experiment.start`; for ``--name`` see
+        :mod:`s3prl_sb.startup.run_name`.
 
     Returns
     -------
     hparams_file : str
-        The YAML file.
+        YAML file.
     run_opts : dict
         SpeechBrain's options.
     overrides : str
-        YAML: what the command line gives, and paths whose ``~`` is expanded.
+        YAML of the keys on the command line, and of the recipe's paths with ``~``,
+        which is expanded.
 
     Raises
     ------
     ArgumentError
-        For a key without a value, text that a reference of the YAML would be taken
-        for, an option of SpeechBrain that cannot be.
+        For a key without a value, text that looks like a reference of the YAML, or an
+        invalid option of SpeechBrain.
     """
     argv, name = run_name.split_name(trust.taken(argv)[0])
     for part in argv:  # YAML holds Unicode, and a path may be any bytes
@@ -66,7 +67,7 @@ def parse(argv):
     schema = Schema.of(hparams_file)
     _, run_opts, overrides = _parsed(quoted(argv, schema, vars(run_opts)))
     changes = read_overrides(overrides)
-    # Keys of recipes that SpeechBrain knows too, such as max_grad_norm, it keeps
+    # SpeechBrain keeps keys that are also options of its own, such as max_grad_norm
     changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in schema})
     if name is not None:
         changes[run_name.FOLDER] = run_name.named_folder(name, schema.tree, changes)
@@ -82,7 +83,7 @@ def _is_unicode(text):
 
 
 def _parsed(argv):
-    """SpeechBrain's answer, or its complaint as an error."""
+    """Returns SpeechBrain's result, or raises its message as an error."""
     import speechbrain as sb
 
     complaint = io.StringIO()
@@ -99,13 +100,13 @@ def _parsed(argv):
         raise ArgumentError(f"{reason}.") from stopped
 
 
-def argument(value):
-    """A value as one gives it on the command line, for :func:`parse`.
+def argument(value: object) -> str:
+    """Formats a value for the command line, see :func:`parse`.
 
     Arguments
     ---------
     value : object
-        Of a file, perhaps: a text in it stays one, and is no YAML.
+        Value of a key, possibly from an untrusted file: text in it is never YAML.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def argument(value):
 
 
 def expanded(value):
-    """A path, or a list of them, with the home folder in the place of ``~``.
+    """Replaces ``~`` by the home folder in a path, or in a list of paths.
 
     Example
     -------
@@ -141,16 +142,16 @@ def expanded(value):
 
 
 def quoted(argv, schema, options):
-    """A command line whose text survives SpeechBrain's YAML.
+    """Quotes the text on a command line for SpeechBrain, which parses it as YAML.
 
     Arguments
     ---------
     argv : list of str
-        The command line.
+        Command line.
     schema : s3prl_sb.schema.keys.Schema
-        The keys of the recipe.
+        Schema of the recipe.
     options : dict
-        SpeechBrain's own, as it has read them, with the recipe's YAML under
+        SpeechBrain's options as it has parsed them, with the recipe's YAML under
         ``param_file``.
 
     Returns
@@ -160,10 +161,9 @@ def quoted(argv, schema, options):
     Raises
     ------
     ArgumentError
-        For what is neither a key nor an option (argparse would take the beginning of
-        an option's name for it, and SpeechBrain would then ignore its value), what
-        belongs to no key, a key without a value, and text that a reference of the
-        YAML would be taken for.
+        For a name that is neither a key nor an option (argparse accepts prefixes of
+        options, and SpeechBrain would then ignore the value), a value without a key, a
+        key without a value, and text that looks like a reference of the YAML.
 
     Example
     -------
@@ -172,15 +172,15 @@ def quoted(argv, schema, options):
     >>> quoted(argv, schema, {"param_file": "a.yaml"})
     ['a.yaml', '--data_folder', '"/x #1"', '--lr=0.1']
     """
-    found, key, places = [], None, [options["param_file"]]
+    parts, key, files = [], None, [options["param_file"]]
     for argument in [*argv, "--"]:
         if argument.startswith("--"):
             if key in schema:
-                raise ArgumentError(_lacks(key, schema))
+                raise ArgumentError(_missing_value(key, schema))
             key, equals, value = argument[2:].partition("=")
             if key and key not in schema and key not in options:
-                known = list({**dict.fromkeys(schema), **options})
-                raise ArgumentError(f"There is no key '{key}'. {near(key, known)}")
+                names = list({**dict.fromkeys(schema), **options})
+                raise ArgumentError(f"There is no key '{key}'. {near(key, names)}")
             if equals and key in schema:
                 argument = f"--{key}={_literal(key, value, schema)}"
             if equals or isinstance(options.get(key), bool):
@@ -190,28 +190,28 @@ def quoted(argv, schema, options):
                 argument = _literal(key, argument, schema)
             if not isinstance(options.get(key), list):  # which takes several
                 key = None
-        elif argument in places:
-            places.remove(argument)
+        elif argument in files:
+            files.remove(argument)
         else:
             raise ArgumentError(
                 f"'{argument}' belongs to no key: give --key value. Quote what has "
                 "spaces, and lists: --key '[a, b]'."
             )
-        found.append(argument)
-    return found[:-1]
+        parts.append(argument)
+    return parts[:-1]
 
 
-def _lacks(key, schema):
+def _missing_value(key, schema):
     return f"--{key} has no value. It is {schema[key].words()}."
 
 
 def _literal(key, text, schema):
-    """A value as YAML: quoted if it is text that YAML would read otherwise."""
+    """Returns a value as YAML, quoted if it is text that YAML would change."""
     import ruamel.yaml
 
-    if not text.strip():  # of a variable of the shell that is not set
-        raise ArgumentError(_lacks(key, schema))
-    is_yaml = text[0] in "{[!'\""  # on purpose
+    if not text.strip():  # an unset variable of the shell
+        raise ArgumentError(_missing_value(key, schema))
+    is_yaml = text.startswith(YAML)
     try:
         check_aliases(text)
         value = yaml_parser("safe").load(text)
@@ -241,5 +241,5 @@ def _literal(key, text, schema):
 
 
 def _escaped(value):
-    """JSON, which is YAML, without the sign that SpeechBrain splits at."""
+    """Returns JSON, which is YAML, without ``=``, at which SpeechBrain splits."""
     return json.dumps(value, ensure_ascii=False, default=str).replace("=", "\\x3d")

@@ -1,7 +1,7 @@
-"""A recipe's YAML with what the command line changes: read, checked, made.
+"""Configuration of a recipe: its YAML with command-line overrides, checked and built.
 
-Every mistake ends in one to three lines that name the option, or the file and the
-line, before any data are looked at.
+Every mistake is reported before data are read, in one to three lines that name the
+option, or the file and the line.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,6 +11,7 @@ import copy
 import io
 import os
 import re
+from pathlib import Path
 
 from s3prl_sb import foreign
 from s3prl_sb.dataio.rates import check_recipe
@@ -24,43 +25,43 @@ from s3prl_sb.schema.keys import Schema
 from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import near, reason
 
-#: Key of the loaded settings: the recipe as it was written and overridden.
+#: Key of the loaded settings: the recipe with its overrides, as plain data.
 RECIPE = "recipe_settings"
 #: Key of the loaded settings: the :class:`~s3prl_sb.schema.keys.Schema` of the recipe.
 SCHEMA = "recipe_schema"
 
 
 class RecipeError(UserError, ValueError):
-    """Something that a recipe was started with and cannot work."""
+    """Setting with which a recipe cannot work."""
 
 
-def load_recipe(hparams_file, overrides=""):
+def load_recipe(hparams_file: str | Path, overrides: str = "") -> dict:
     """Loads a recipe's YAML with command-line overrides.
 
     Arguments
     ---------
     hparams_file : str
-        The YAML file.
+        YAML file.
     overrides : str
-        YAML, as ``speechbrain.parse_arguments`` gives it.
+        YAML, as ``speechbrain.parse_arguments`` returns it.
 
     Returns
     -------
     dict
-        And, under :data:`RECIPE`, what the recipe says, as plain data: its keys with
-        the overrides, references as they are written; but ``upstream_model`` as
-        its card has it. By it a run is known again. Under :data:`SCHEMA`, what its
-        keys are.
+        Objects that the YAML defines. Under :data:`RECIPE` the recipe as plain data:
+        its keys with the overrides and with unresolved references, but
+        ``upstream_model`` with the entries of its card. A continued run is compared
+        with it. Under :data:`SCHEMA` the schema of the recipe.
 
     Raises
     ------
     RecipeError
-        For a key that the recipe does not have, also a nested one: SpeechBrain
-        would accept that and change nothing.
+        For a key that the recipe does not have, nested ones included: SpeechBrain
+        would accept it without effect.
     s3prl_sb.schema.keys.KeysError
-        For a value that a key cannot have.
+        For an invalid value of a key.
     s3prl_sb.schema.constructors.MakingError
-        For what cannot be made of it.
+        For an object that cannot be made.
 
     Example
     -------
@@ -77,7 +78,7 @@ def load_recipe(hparams_file, overrides=""):
 
 
 class Settings(dict):
-    """What a recipe was made of; a key that its YAML lacks is an error with a name.
+    """Settings of a recipe; a missing key raises an error that names it.
 
     Example
     -------
@@ -95,40 +96,40 @@ class Settings(dict):
 
 
 class Configuration:
-    """A recipe's YAML with overrides, checked: every value is one that its key takes.
+    """Recipe with overrides whose values have been checked.
 
     Arguments
     ---------
     hparams_file, overrides
-        As for :func:`load_recipe`, which also says what may be wrong.
+        See :func:`load_recipe`, also for the errors.
 
     Example
     -------
     >>> from s3prl_sb import resources
     >>> file = resources.recipes()["SUPERB/KS"] / "hparams" / "train.yaml"
-    >>> found = Configuration(file, "{upstream: mel, lr: 1e-3, skip_prep: no}")
-    >>> found.resolved["opt_class"]["lr"], found.resolved["skip_prep"]
+    >>> recipe = Configuration(file, "{upstream: mel, lr: 1e-3, skip_prep: no}")
+    >>> recipe.resolved["opt_class"]["lr"], recipe.resolved["skip_prep"]
     (0.001, False)
-    >>> found.resolved["output_folder"]
+    >>> recipe.resolved["output_folder"]
     'results/KS/mel/1986'
     """
 
-    def __init__(self, hparams_file, overrides=""):
+    def __init__(self, hparams_file: str | Path, overrides: str = ""):
         self.schema = Schema.of(hparams_file)
         self.changes = read_overrides(overrides)
-        #: The YAML with the overrides, as it is written.
+        #: YAML with the overrides and unresolved references.
         self.written = self._checked(self._with_own_modules(self._merged()))
-        #: The same without references; nothing is made of it yet.
+        #: The same with resolved references; no object is made yet.
         self.resolved = self._checked(self._without_references())
         check_together({key: self.resolved[key] for key in self.schema})
 
     def prefix(self, key):
-        """What comes before a key in errors: of the command line, or of the file.
+        """Returns the prefix of a key in errors: ``--``, or the file and the line.
 
         Arguments
         ---------
         key : str
-            A key of the recipe.
+            Key of the recipe.
 
         Returns
         -------
@@ -138,20 +139,20 @@ class Configuration:
             return "--"
         return f"{self.schema.place(key)}: "
 
-    def make(self):
-        """Makes what the recipe says.
+    def make(self) -> dict:
+        """Makes the objects of the recipe.
 
         Returns
         -------
         dict
-            As :func:`load_recipe`.
+            See :func:`load_recipe`.
 
         Raises
         ------
         s3prl_sb.schema.constructors.MakingError, s3prl_sb.schema.keys.KeysError
-            For what cannot be made, or is not what it should be.
+            For an object that cannot be made, or has the wrong class.
         s3prl_sb.dataio.rates.RateError
-            For pipes of another sample rate than the upstream's.
+            For pipes whose sample rate is not the upstream's.
         """
         made = constructors.make(self.resolved, lambda key: f"{self.prefix(key)}{key}")
         for key in self.schema:
@@ -162,8 +163,8 @@ class Configuration:
             recipe["upstream_model"] = plain(self.resolved["upstream_model"])
         return Settings(made, **{RECIPE: recipe, SCHEMA: self.schema})
 
-    def text(self):
-        """All of it as YAML without references, as a run keeps it.
+    def text(self) -> str:
+        """Returns the recipe as YAML without references, which a run saves.
 
         Returns
         -------
@@ -185,8 +186,8 @@ class Configuration:
         return tree
 
     def _with_own_modules(self, tree):
-        """Modules that lie beside the YAML are loaded from there: it is the user's own
-        program. What lies beside its train.py, Python finds."""
+        """Loads user-defined modules from the folder of the YAML, which is the user's
+        program. Python itself finds modules next to train.py."""
         folder = self.schema.file.resolve().parent
         if not any(foreign.beside(name, folder) for name in foreign.own_names(tree)):
             return tree
@@ -196,15 +197,15 @@ class Configuration:
     def _checked(self, tree):
         for key in self.schema:
             value = self.schema.check(key, tree[key], self.prefix(key))
-            if repr(plain(value)) != repr(plain(tree[key])):  # else as it was written
+            if repr(plain(value)) != repr(plain(tree[key])):  # keep its format
                 tree[key] = value
         return tree
 
     def _without_references(self):
         stream = _dumped(self.written)
-        stream.name = str(self.schema.file)  # what is included lies beside it
+        stream.name = str(self.schema.file)  # base of the paths of !include:
         try:
-            found = yaml_parser().load(programs.resolve(stream))
+            resolved = yaml_parser().load(programs.resolve(stream))
         except UserError:
             raise
         except Exception as error:  # what !applyref calls may raise anything
@@ -213,15 +214,15 @@ class Configuration:
             place = place or shown(self.schema.file)
             raise RecipeError(f"{place}: {reason(error)}.") from error
         for key in self.schema:
-            if _has_references(found[key], set()):  # HyperPyYAML leaves them
+            if _has_references(resolved[key], set()):  # HyperPyYAML leaves them
                 raise RecipeError(
                     f"{self.prefix(key)}{key}: its references go round in a circle."
                 )
-        return found
+        return resolved
 
 
-def read_overrides(overrides):
-    """What the command line gives, as ``speechbrain.parse_arguments`` passes it on.
+def read_overrides(overrides: str) -> dict:
+    """Reads the overrides that ``speechbrain.parse_arguments`` returns.
 
     Arguments
     ---------
@@ -235,7 +236,7 @@ def read_overrides(overrides):
     Raises
     ------
     RecipeError
-        For a key that is given twice, or what is no YAML.
+        For a key that is given twice, or for invalid YAML.
     """
     import ruamel.yaml
 
@@ -256,8 +257,8 @@ def read_overrides(overrides):
     return changes
 
 
-def text(changes):
-    """Overrides as YAML.
+def text(changes: dict) -> str:
+    """Returns overrides as YAML, for :func:`read_overrides`.
 
     Arguments
     ---------
@@ -267,34 +268,33 @@ def text(changes):
     Returns
     -------
     str
-        For :func:`read_overrides`.
     """
     return _dumped(changes).getvalue() if changes else ""
 
 
-def _check_key(key, value, known, prefix):
-    if key not in known or not prefix and str(key).startswith("__"):
-        names = [str(name) for name in known if str(name)[:2] != "__"]
+def _check_key(key, value, nodes, prefix):
+    if key not in nodes or not prefix and str(key).startswith("__"):
+        names = [str(name) for name in nodes if str(name)[:2] != "__"]
         raise RecipeError(
             f"There is no key '{prefix}{key}'. {near(str(key), names, prefix)}"
         )
-    node = known[key]
+    node = nodes[key]
     if isinstance(value, dict) and tag(node) and not isinstance(node, dict):
         if tag(value):
-            return  # it comes in the place
+            return  # it replaces the node
         written = f"{tag(node)} {getattr(node, 'value', node)}".strip()
         raise RecipeError(
             f"'{prefix}{key}' is {written} in the recipe, without arguments: "
             f"{dict(value)} cannot be given to it. Change it in a copy of the YAML."
         )
-    # The arguments of a constructor are checked by what it takes.
+    # The arguments of a constructor are checked against its signature.
     if isinstance(value, dict) and isinstance(node, dict) and not tag(node):
         for inner, inner_value in value.items():
             _check_key(inner, inner_value, node, f"{prefix}{key}.")
 
 
 def _merge(node, changes):
-    """Arguments are merged; what has a tag of its own comes in the place."""
+    """Merges arguments; a node with its own tag replaces the other."""
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(node.get(key), dict):
             if not tag(value):
@@ -304,10 +304,10 @@ def _merge(node, changes):
 
 
 def _write_out(node, seen):
-    """Writes ``[!new:a.B {c: 1}]`` in lines: in brackets ruamel.yaml loses the tag.
+    """Sets block style for ``[!new:a.B {c: 1}]``: ruamel.yaml loses tags in brackets.
 
-    And without the comment behind a reference to an attribute, which has become a list
-    with a tag: ruamel.yaml may write its first item into the same line.
+    Removes the comment of a reference to an attribute, which has become a list with a
+    tag: ruamel.yaml may write the first item into the line of the comment.
     """
     if not isinstance(node, (dict, list)) or id(node) in seen:
         return
@@ -325,7 +325,7 @@ def _write_out(node, seen):
 
 
 def _check_references(node, tree, where):
-    """Makes sure that `!ref <a[b].c>` refers to something."""
+    """Checks that `!ref <a[b].c>` refers to a key."""
     if isinstance(node, (dict, list)):
         for inner in node.values() if isinstance(node, dict) else node:
             _check_references(inner, tree, where)
@@ -335,16 +335,16 @@ def _check_references(node, tree, where):
             for part in reference.split(".")[0].split("["):
                 part = part.strip("]")
                 if not isinstance(branch, dict) or part not in branch:
-                    known = [*branch] if isinstance(branch, dict) else []
+                    names = [*branch] if isinstance(branch, dict) else []
                     raise RecipeError(
                         f"{where}<{reference}> refers to no key. "
-                        + near(part, [str(k) for k in known if str(k)[:2] != "__"])
+                        + near(part, [str(k) for k in names if str(k)[:2] != "__"])
                     )
                 branch = branch[part]
 
 
 def _key_of(error):
-    """The key that HyperPyYAML was at; None: unknown."""
+    """Returns the key that HyperPyYAML failed at; None if unknown."""
     frame = error.__traceback__
     while frame is not None:
         key = frame.tb_frame.f_locals.get("key")

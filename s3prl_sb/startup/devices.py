@@ -1,4 +1,4 @@
-"""Where to compute: the GPU, where there is one and nothing else is asked for.
+"""Device of the computation: a GPU if there is one and no other is named.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,17 +14,17 @@ AUTO = "auto"
 
 
 class DeviceError(UserError, ValueError):
-    """A device that there is not."""
+    """Device that does not exist or does not work here."""
 
 
-def chosen(name=AUTO):
-    """The device to compute on; a GPU that was not asked for by name is told.
+def chosen(name: str = AUTO) -> str:
+    """Returns the device to compute on, and logs a GPU that was chosen automatically.
 
     Arguments
     ---------
     name : str
-        As torch calls it ("cpu", "cuda", "cuda:1", "mps"), or "auto": the first GPU
-        of CUDA, else the CPU.
+        Device of torch ("cpu", "cuda", "cuda:1", "mps"), or "auto": the first GPU of
+        CUDA, else the CPU.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def chosen(name=AUTO):
     Raises
     ------
     DeviceError
-        If it is not there, with those that are.
+        If it does not exist, with the devices that do.
 
     Example
     -------
@@ -51,18 +51,18 @@ def chosen(name=AUTO):
     return "cuda"
 
 
-def check(device):
-    """Makes sure that a device is there.
+def check(device: str | None):
+    """Checks that a device exists and can compute.
 
     Arguments
     ---------
     device : str or None
-        As ``--device`` gives it; None: it is chosen.
+        Value of ``--device``; None is not checked.
 
     Raises
     ------
     DeviceError
-        With those that are there.
+        With the devices that exist.
 
     Example
     -------
@@ -76,23 +76,23 @@ def check(device):
     if device is None:
         return
     count = torch.cuda.device_count()
-    there = ["cpu", *(f"cuda:{index}" for index in range(count))]
+    devices = ["cpu", *(f"cuda:{index}" for index in range(count))]
     try:
-        found = torch.device(device)
+        parsed = torch.device(device)
     except RuntimeError as error:
         raise DeviceError(
             f"--device {device}: torch knows no such device. There are: "
-            f"{', '.join(there)}."
+            f"{', '.join(devices)}."
         ) from error
-    if found.type == "cuda" and (found.index or 0) >= count:
+    if parsed.type == "cuda" and (parsed.index or 0) >= count:
         raise DeviceError(
             f"--device {device}: torch sees {count or 'no'} GPUs on this machine. "
-            f"There are: {', '.join(there)}."
+            f"There are: {', '.join(devices)}."
         )
     try:
-        torch.ones(1, device=found).item()
+        torch.ones(1, device=parsed).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise DeviceError(
             f"--device {device}: torch cannot compute on it here. There are: "
-            f"{', '.join(there)}."
+            f"{', '.join(devices)}."
         ) from error

@@ -8,6 +8,7 @@ Authors
 
 import math
 
+from s3prl_sb.lobes.pooling import is_poolable
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -32,7 +33,7 @@ def can_pool(wanted, featurizer, head):
     RecipeError
         If ``wanted`` is "pooled" and pooling would not be exact.
     """
-    linear = all(getattr(module, "linear", False) for module in (featurizer, head))
+    linear = is_poolable(featurizer) and is_poolable(head)
     if wanted == "pooled" and not linear:
         raise RecipeError(
             "cache: pooled would not be exact: between the hidden states and the mean "

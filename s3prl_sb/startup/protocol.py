@@ -1,16 +1,16 @@
-"""What a run was given, and whether that is the protocol of its recipe.
+"""Comparison of a run with the protocol of its recipe.
 
-The defaults of an installed recipe are the protocol, and
-:mod:`s3prl_sb.schema.keys` says which keys belong to it. What its numbers are of
-stands in its YAML::
+The defaults of an installed recipe are the protocol, and :mod:`s3prl_sb.schema.keys`
+declares which keys belong to it. The recipe's YAML describes the data of published
+numbers::
 
     __protocol:
-        corpus: data_folder  # the key that says where the real corpus is
+        corpus: data_folder  # key of the folder of the real corpus
         utterances: {train: 28539, valid: 2703, test: 2620}  # or {train: {from: 28539}}
 
-A run follows it if no key of the protocol differs and its sets are as large as those of
-the real corpus. So toys, tables of one's own, few-shot subsets and other splits are
-seen by what they are, not by what they are called.
+A run follows the protocol if no key of it differs and its sets are as large as those of
+the real corpus. Toy corpora, user-defined tables, few-shot subsets and other splits are
+therefore recognised by their sizes, not by their names.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -29,36 +29,36 @@ TOLERANCE = 0.01
 
 
 def schema_of(task, own=None):
-    """The schema that a run is compared with.
+    """Returns the schema that a run is compared with.
 
     Arguments
     ---------
     task : str
-        The Brain's.
+        Task of the Brain.
     own : s3prl_sb.schema.keys.Schema, optional
-        Of the YAML that the run was started with.
+        Schema of the YAML that the run was started with.
 
     Returns
     -------
     s3prl_sb.schema.keys.Schema
-        Of the installed recipe, whatever a copy of it says; the own one of a task that
-        has none.
+        Schema of the installed recipe, whatever a copy of it says; ``own`` for a task
+        without one.
     """
     return Schema.of_recipe(task) if task in resources.recipes() else own
 
 
 def published(schema):
-    """What the numbers of a recipe are of.
+    """Returns the data that the published numbers of a recipe are measured on.
 
     Arguments
     ---------
     schema : s3prl_sb.schema.keys.Schema
-        From :func:`schema_of`.
+        Schema from :func:`schema_of`.
 
     Returns
     -------
-    dict
-        ``corpus`` and ``utterances``; None: the recipe does not say.
+    dict or None
+        ``corpus`` and ``utterances``; None if the recipe has no protocol.
 
     Example
     -------
@@ -69,14 +69,14 @@ def published(schema):
 
 
 def flat(values, prefix=""):
-    """The leaves of nested mappings, by the names that errors and tables give them.
+    """Flattens nested mappings to names with dots, as errors and tables show them.
 
     Arguments
     ---------
     values : dict
         JSON values.
     prefix : str
-        Of the names.
+        Prefix of the names.
 
     Returns
     -------
@@ -87,35 +87,35 @@ def flat(values, prefix=""):
     >>> flat({"lr": 0.1, "head": {"hidden_size": 128, "layers": [1, 2]}})
     {'lr': 0.1, 'head.hidden_size': 128, 'head.layers': [1, 2]}
     """
-    found = {}
+    leaves = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            found.update(flat(value, f"{prefix}{key}."))
+            leaves.update(flat(value, f"{prefix}{key}."))
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            leaves[f"{prefix}{key}"] = value
+    return leaves
 
 
-def told(schema, recipe, utterances, options=None):
-    """What a run was given, and whether that is the protocol.
+def report(schema, recipe, utterances, options=None):
+    """Compares the settings and the data of a run with those of its recipe.
 
     Arguments
     ---------
     schema : s3prl_sb.schema.keys.Schema
-        From :func:`schema_of`.
+        Schema from :func:`schema_of`.
     recipe : dict
-        The keys of the run, as ``load_recipe`` leaves them.
+        Keys of the run and their values, from ``load_recipe``.
     utterances : dict
-        Sets to their sizes.
+        Names of sets to their sizes.
     options : dict, optional
-        What else departs from the protocol: options that are no keys of the recipe.
+        Other departures from the protocol: options that are not keys of the recipe.
 
     Returns
     -------
     dict
-        ``settings``: keys, those inside of others with a dot, whose values are not the
-        recipe's own; ``defaults``: those of the recipe, null where it has none;
-        ``protocol``: from :func:`judged`.
+        ``settings``: keys with other values than the recipe's, nested ones with a dot;
+        ``defaults``: the recipe's values of these keys, null where it has none;
+        ``protocol``: from :func:`verdict`.
 
     Example
     -------
@@ -123,37 +123,37 @@ def told(schema, recipe, utterances, options=None):
     >>> schema = Schema.of_recipe("SUPERB/QbE")
     >>> counts = {"documents": 2438, "valid": 138, "test": 138}
     >>> recipe = {**plain(schema.tree), "data_folder": "/quesst", "minmax": False}
-    >>> found = told(schema, recipe, counts)
-    >>> found["settings"], found["defaults"]
+    >>> result = report(schema, recipe, counts)
+    >>> result["settings"], result["defaults"]
     ({'data_folder': '/quesst', 'minmax': False}, {'data_folder': None, 'minmax': True})
-    >>> found["protocol"]["differs"]
+    >>> result["protocol"]["differs"]
     ['minmax False']
     """
     recipe = {k: v for k, v in recipe.items() if not k.startswith("__")}
     options = options or {}
-    # Where the run itself lies is no part of what it is.
+    # The folders of the run do not change its numbers.
     places = {key for key in schema if schema[key].by and schema.is_path(key)}
-    # What a copy of the recipe has left out is not as the recipe has it.
+    # A key that a copy of the recipe lacks differs from the recipe.
     recipe = {key: recipe.get(key) for key in {**dict.fromkeys(schema), **recipe}}
     recipe = {key: value for key, value in recipe.items() if key not in places}
     before = flat(plain(schema.tree))
     changed = schema.changed(recipe)
     settings = {**flat(changed), **options}
     departs = {**flat(schema.protocol(recipe, changed)), **options}
-    for found in (settings, departs):
-        if "freeze" in found:  # the recipe passes it on to the upstream
-            found.pop("upstream_model.freeze", None)
+    for keys in (settings, departs):
+        if "freeze" in keys:  # the recipe passes it on to the upstream
+            keys.pop("upstream_model.freeze", None)
     protocol = published(schema)
     place = recipe.get(protocol["corpus"]) if protocol else None
     return {
         "settings": settings,
         "defaults": {key: _default(before, key) for key in settings},
-        "protocol": judged(protocol, departs, place, utterances),
+        "protocol": verdict(protocol, departs, place, utterances),
     }
 
 
 def _default(before, key):
-    """What a recipe has for a key: a value, or values by the rest of their names."""
+    """Returns a recipe's value of a key, or its nested values."""
     start = f"{key}."
     inside = {
         k.removeprefix(start): v for k, v in before.items() if k[: len(start)] == start
@@ -161,33 +161,34 @@ def _default(before, key):
     return before.get(key, inside or None)
 
 
-def judged(protocol, departs, place, utterances):
-    """Whether a run follows the protocol.
+def verdict(protocol, departs, place, utterances):
+    """Returns whether a run follows the protocol, and the differences.
 
     Arguments
     ---------
     protocol : dict
-        From :func:`published`.
+        Protocol from :func:`published`.
     departs : dict
-        Keys with values that are not the protocol's.
+        Keys whose values are not the protocol's.
     place : str
-        Where the data are; None: in tables of one's own.
+        Folder of the data; None for user-defined tables.
     utterances : dict
-        Sets to their sizes.
+        Names of sets to their sizes.
 
     Returns
     -------
     dict
-        ``followed``, None for a recipe without a protocol; ``settings``, those that
-        depart from it; ``corpus``, where the data are; ``data``, what tells them from
-        the real corpus in words, or None; ``differs``, all of it in a few words each.
+        ``followed``, None for a recipe without a protocol; ``settings``, the keys that
+        depart from it; ``corpus``, the folder of the data; ``data``, the difference
+        from the real corpus in words, or None; ``differs``, all differences in a few
+        words each.
 
     Example
     -------
     >>> wanted = {"utterances": {"train + valid": 90, "test": 10}}
-    >>> judged(wanted, {}, "/a", {"train": 70, "valid": 20, "test": 10})["followed"]
+    >>> verdict(wanted, {}, "/a", {"train": 70, "valid": 20, "test": 10})["followed"]
     True
-    >>> judged(wanted, {"total_steps": 2}, "/a", {"train": 9, "test": 10})["differs"]
+    >>> verdict(wanted, {"total_steps": 2}, "/a", {"train": 9, "test": 10})["differs"]
     ['train + valid 9 of 90', 'total_steps 2']
     """
     data = _data(protocol["utterances"], place, utterances) if protocol else None
@@ -203,7 +204,7 @@ def judged(protocol, departs, place, utterances):
 
 
 def _data(wanted, place, utterances):
-    """What tells a run's data from the real corpus, in a few words, or None."""
+    """Describes how a run's data differ from the real corpus; None if they do not."""
     if place is None:
         return "own tables"
     parents = (Path(str(place)), Path(str(place)).parent)

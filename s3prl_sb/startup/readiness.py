@@ -1,8 +1,8 @@
-"""What can be seen to be wrong with a recipe before its data are looked at.
+"""Checks of a recipe before its data are read.
 
-Preparing a large corpus takes minutes, extracting its features hours. What costs
-nothing to find out is found out before, by the rules of the modules that would have
-found it: see also :mod:`s3prl_sb.schema.combinations`, of keys that exclude each other.
+Preparing a large corpus takes minutes, extracting its features hours. Cheap checks
+therefore come first; see also :mod:`s3prl_sb.schema.combinations` for keys that exclude
+each other.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,20 +18,20 @@ from s3prl_sb.startup.preconditions import can_pool, check_search
 from s3prl_sb.storage.files import naming
 
 
-def check(hparams, run_opts):
-    """Looks whether a run can begin.
+def check(hparams: dict, run_opts: dict):
+    """Checks that a run can begin.
 
     Arguments
     ---------
     hparams : dict
-        Of a recipe, made.
+        Settings of the recipe.
     run_opts : dict
         SpeechBrain's options.
 
     Raises
     ------
     s3prl_sb.errors.UserError
-        That names the key.
+        For a setting that cannot work; it names the key.
     """
     from s3prl_sb.dataio.sampler import check_batches
 
@@ -52,19 +52,19 @@ def check(hparams, run_opts):
 
 
 def absent(key, value):
-    """What of a key's files and folders is not there.
+    """Lists the files and folders of a key that do not exist.
 
     Arguments
     ---------
     key : str
-        Its name.
+        Name of the key.
     value : str or list of str or None
-        A path, several, or none.
+        Path, or paths.
 
     Returns
     -------
     list of str
-        Sentences, without a full stop.
+        Sentences without a full stop.
 
     Example
     -------
@@ -77,17 +77,17 @@ def absent(key, value):
 
 
 def check_tables(hparams):
-    """Makes sure that a table of a user's own is not passed over.
+    """Checks that no user-defined table is ignored.
 
     Arguments
     ---------
     hparams : dict
-        Of a recipe.
+        Settings of the recipe.
 
     Raises
     ------
     RecipeError
-        For tables to validate or test on beside the corpus that is trained on.
+        For tables to validate or test on while the training set is a corpus.
 
     Example
     -------
@@ -100,29 +100,29 @@ def check_tables(hparams):
     first = "train_csv" if "train_csv" in hparams else "documents_csv"
     if first not in hparams or hparams[first]:
         return
-    given = [key for key in ("valid_csv", "test_csv") if hparams.get(key)]
-    if given:
+    tables = [key for key in ("valid_csv", "test_csv") if hparams.get(key)]
+    if tables:
         raise RecipeError(
-            f"{given[0]} is given without {first}: the corpus' own sets would be "
+            f"{tables[0]} is given without {first}: the corpus' own sets would be "
             f"taken. Give all tables, --{first} FILE; or train on the corpus, and "
             "then: s3prl-sb score RUN --test_csv FILE."
         )
 
 
 def check_writable(folder, key):
-    """Makes sure that files can be written into a folder, which is made.
+    """Makes a folder and checks that files can be written into it.
 
     Arguments
     ---------
     folder : str
-        The folder.
+        Folder.
     key : str
-        That names it.
+        Key of the recipe that sets it.
 
     Raises
     ------
     s3prl_sb.errors.UserError
-        With the reason.
+        If the folder is not writable, with the reason.
     """
     place = Path(folder)
     with naming(place, "a place to write to", f"Choose another {key}."):
@@ -132,12 +132,12 @@ def check_writable(folder, key):
 
 
 def check_decoder():
-    """Makes sure that texts can be decoded with a language model.
+    """Checks that decoding with a language model is possible.
 
     Raises
     ------
     MissingExtra
-        Without the extra ``lm``.
+        If the extra ``lm`` is not installed.
     """
     from s3prl_sb.lobes.ctc_decoding import beam_search
 
@@ -151,14 +151,14 @@ def check_decoder():
 
 
 def _check_head(hparams):
-    """Makes the head once, of another size: what it cannot be is an error now."""
+    """Makes the head once with another size, so that its errors are raised now."""
     import torch
 
     head = hparams["head"]
     names = takes(getattr(head, "func", head))
-    if names is None:  # it does not say what it takes
+    if names is None:  # its signature is not known
         return
     sizes = {"num_classes": 2} if "num_classes" in names else {}
-    with torch.random.fork_rng(devices=[]):  # the run draws what it would have drawn
+    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay
         made = head(**sizes)
     can_pool(hparams.get("cache"), hparams.get("featurizer"), made)

@@ -27,7 +27,7 @@ def split_name(argv: list[str]) -> tuple[list[str], str | None]:
     Arguments
     ---------
     argv : list of str
-        The command line.
+        Command line.
 
     Returns
     -------

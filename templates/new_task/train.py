@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from s3prl_sb.audio import headers
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS, prepare_tables, skipped
@@ -164,4 +164,4 @@ if __name__ == "__main__":
     splits, labels = classification_splits(hparams)
     # The YAML chooses the head; the data give the number of classes.
     modules = {"head": hparams["head"](num_classes=len(labels))}
-    run(MyTask, hparams, run_opts, splits, modules, labels=labels)
+    train_and_test(MyTask, hparams, run_opts, splits, modules, labels=labels)

@@ -36,7 +36,7 @@ def test_debug_leaves_results_alone(recipe, tmp_path):
         write_json(path / "results.json", {"in": "earnest"})
 
     def train(argv):  # as experiment.start does
-        folder = folds.peek(argv, ("output_folder",))["output_folder"]
+        folder = folds.read_settings(argv, ("output_folder",))["output_folder"]
         write_json(f"{folder}/debug/results.json", RESULT)
 
     folds.cross_validate([recipe, "--debug"], train, (1, 2))
@@ -75,7 +75,7 @@ def test_folders_with_any_name(recipe, tmp_path):
     out, folders = tmp_path / "a #1" / "b=c: d", []
 
     def train(argv):
-        folders.append(folds.peek(argv, ("output_folder",))["output_folder"])
+        folders.append(folds.read_settings(argv, ("output_folder",))["output_folder"])
 
     for fold in (1, 2):
         argv = [recipe, f"--output_folder={out}", f"--fold={fold}"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from s3prl_sb.lobes.heads import UtteranceClassifier
-from s3prl_sb.lobes.pooling import MeanPooling, frame_mask
+from s3prl_sb.lobes.pooling import MeanPooling, frame_mask, is_poolable
 
 
 def batch(frames=(7, 3, 1), size=6, fill=0.0):
@@ -70,6 +70,16 @@ def test_other_poolings_say_for_themselves():
     x, lens, pieces = batch(fill=50.0)
     alone = [head(piece[None], torch.ones(1))[0] for piece in pieces]
     torch.testing.assert_close(head(x, lens), torch.stack(alone))
+
+
+def test_a_layer_called_linear_declares_nothing():
+    class Head(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(6, 3)
+
+    assert not is_poolable(Head())
+    assert is_poolable(UtteranceClassifier(6, 3))
 
 
 def test_sizes_and_defaults():

@@ -205,7 +205,7 @@ def test_every_fold_is_a_run_of_its_own(recipe, tmp_path):
     runs = []
 
     def train(argv):
-        settings = folds.peek(argv, ("fold", "output_folder"))
+        settings = folds.read_settings(argv, ("fold", "output_folder"))
         runs.append(settings)
         n = settings["fold"]
         found = {**RESULT, "metrics": {"accuracy": n / 10}, "best_step": 10 * n}
@@ -247,7 +247,7 @@ def test_folds_that_do_not_exist(recipe):
 
 def test_changed_command_lines():
     argv = ["a.yaml", "--fold", "all", "--lr", "-1", "--folder=x", "--debug"]
-    assert folds.changed(argv, fold=1, lr=2) == [
+    assert folds.override(argv, fold=1, lr=2) == [
         *("a.yaml", "--folder=x", "--debug", "--fold=1", "--lr=2")
     ]
 

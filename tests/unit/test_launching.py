@@ -11,7 +11,7 @@ import pytest
 
 import s3prl_sb
 from s3prl_sb import resources
-from s3prl_sb.brains.folds import changed
+from s3prl_sb.brains.folds import override
 from s3prl_sb.cli import main, parser
 from s3prl_sb.commands import completion
 from s3prl_sb.commands.run import UnknownRecipe, descriptions, find
@@ -112,10 +112,10 @@ def test_a_recipe_may_have_a_key_of_that_name(tmp_path):
 
 def test_folds_lie_in_the_named_folder():
     """The name is part of the folder that each fold is given."""
-    argv = changed([KS, "--name", "long", "--lr=1"], output_folder="a-long/fold1")
+    argv = override([KS, "--name", "long", "--lr=1"], output_folder="a-long/fold1")
     assert argv == [KS, "--lr=1", "--output_folder=a-long/fold1"]
     assert places(*argv[1:])[0] == "a-long/fold1"
-    assert run_name.split_name(changed([KS, "--name=long"], lr=1))[1] == "long"
+    assert run_name.split_name(override([KS, "--name=long"], lr=1))[1] == "long"
 
 
 # ----------------------------------------------------------------- completion

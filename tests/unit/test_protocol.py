@@ -42,7 +42,7 @@ def told(task, overrides="", utterances=None, folder="/corpus", file=None):
     upstream = "" if "upstream:" in overrides else "upstream: fbank_no_cmvn\n"
     hparams = load_recipe(str(file), f"{data}{upstream}{overrides}")
     schema = protocol.schema_of(task, hparams[SCHEMA])
-    return protocol.told(schema, hparams[RECIPE], utterances or counts(task))
+    return protocol.report(schema, hparams[RECIPE], utterances or counts(task))
 
 
 @pytest.mark.parametrize("task", map(recipe, TASKS))
@@ -148,7 +148,7 @@ def test_a_task_of_ones_own_has_no_protocol(tmp_path):
         pytest.skip("no templates in this installation")
     hparams = load_recipe(str(file), "data_folder: /digits\ntotal_steps: 300")
     schema = protocol.schema_of("digits", hparams[SCHEMA])
-    found = protocol.told(schema, hparams[RECIPE], {"train": 1})
+    found = protocol.report(schema, hparams[RECIPE], {"train": 1})
     assert found["protocol"]["followed"] is None
     assert found["settings"] == {"data_folder": "/digits", "total_steps": 300}
 
@@ -256,7 +256,7 @@ def test_what_a_run_was_trained_with(tmp_path, monkeypatch):
 def test_the_rate_that_was_chosen_is_the_one_that_counts(tmp_path):
     chosen = brain(tmp_path, "lr_search: [0.1, 0.003]")
     for lr, followed in ((0.1, True), (0.003, False)):
-        chosen.hparams.lr = lr  # as running.run does
+        chosen.hparams.lr = lr  # as train_and_test does
         found = results.about_settings(chosen)
         assert found["settings"]["lr"] == lr
         assert found["settings"]["lr_search"] == [0.1, 0.003]

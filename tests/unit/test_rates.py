@@ -11,7 +11,7 @@ from s3prl_sb.dataio.speaker_activity import SpeakerActivity, UnfoldFrames
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.startup.configuration import Configuration
-from s3prl_sb.startup.protocol import told
+from s3prl_sb.startup.protocol import report
 from s3prl_sb.storage.yaml_texts import yaml_of
 
 CARD = """
@@ -56,7 +56,7 @@ def test_every_recipe_follows_its_upstream(recipe, card):
     assert same["sample_rate"] == rate
     for given in (None, rate):  # neither departs from the protocol
         recipe_settings = (hparams if given is None else same)["recipe_settings"]
-        protocol = told(found.schema, recipe_settings, {})["protocol"]
+        protocol = report(found.schema, recipe_settings, {})["protocol"]
         assert not any("sample_rate" in words for words in protocol["differs"])
     with pytest.raises(RateError, match=f"of 16000 Hz, .* takes {rate} Hz"):
         configuration(recipe, f"{{upstream: {path}, sample_rate: 16000}}").make()

@@ -20,7 +20,7 @@ def test_turned_is_packed(layers, bias, x):
     """Values and gradients: what a CPU computes is what a GPU does."""
     lstm = RaggedLSTM(3, 5, layers, bidirectional=True, bias=bias)
     found = []
-    for way in (lstm._packed, lstm._turned):
+    for way in (lstm._packed, lstm._padded):
         lstm.zero_grad()
         x.grad = None
         x.requires_grad_()

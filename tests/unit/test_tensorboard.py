@@ -36,7 +36,7 @@ class Brain:
 
 def train(logger, start, stop, epoch=20, batches=2):
     """What a Brain does, with a checkpoint at the end of each epoch."""
-    logger.go_on(start)
+    logger.resume(start)
     course = Course("", 100, start, epoch, [logger])
     brain = Brain(start)
     for step in range(start + 1, stop + 1):

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.ctc import CTCBrain
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.librispeech import prepare_librispeech
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
@@ -23,13 +23,13 @@ from s3prl_sb.startup.experiment import start
 
 
 class SpeechRecognition(CTCBrain):
-    """Word error rate, and that of characters."""
+    """Characters by CTC; word error rate and character error rate."""
 
     task = "SUPERB/ASR"
     metric = "wer"
 
     def score(self, hypotheses, references):
-        """The error rates of words and characters."""
+        """Returns the error rates of words and characters."""
         return {
             "wer": wer(hypotheses, references).rate,
             "cer": cer(hypotheses, references).rate,
@@ -70,7 +70,7 @@ if __name__ == "__main__":
     keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, read_splits(hparams), pipes, keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
-    run(
+    train_and_test(
         SpeechRecognition,
         hparams,
         run_opts,

@@ -12,7 +12,7 @@ Authors
 
 import sys
 
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.brains.verification import VerificationBrain, verification_splits
 from s3prl_sb.corpora.voxceleb1_asv import (
     prepare_trial_tables,
@@ -59,7 +59,7 @@ if __name__ == "__main__":
         "loss": hparams["loss"](num_classes=len(speakers)),
     }
     held_out = hparams["train_csv"] or hparams["valid_speakers"]
-    run(
+    train_and_test(
         SpeakerVerification,
         hparams,
         run_opts,

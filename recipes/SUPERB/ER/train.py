@@ -14,7 +14,7 @@ import sys
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
 from s3prl_sb.brains.folds import cross_validate
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.iemocap import SESSIONS, prepare_iemocap
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
@@ -50,7 +50,9 @@ def train(argv):
     hparams, run_opts = start(argv, prepare)
     splits, labels = classification_splits(hparams)
     modules = {"head": hparams["head"](num_classes=len(labels))}
-    run(EmotionRecognition, hparams, run_opts, splits, modules, labels=labels)
+    train_and_test(
+        EmotionRecognition, hparams, run_opts, splits, modules, labels=labels
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.intents import IntentBrain, intent_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.fluent_speech_commands import (
     prepare_fluent_speech_commands,
     prepare_intent_tables,
@@ -52,4 +52,6 @@ if __name__ == "__main__":
     splits, slots = intent_splits(hparams)
     num_values = sum(map(len, slots.values()))
     modules = {"head": hparams["head"](num_classes=num_values)}
-    run(IntentClassification, hparams, run_opts, splits, modules, slots=slots)
+    train_and_test(
+        IntentClassification, hparams, run_opts, splits, modules, slots=slots
+    )

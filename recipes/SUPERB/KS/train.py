@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
@@ -26,8 +26,10 @@ class KeywordSpotting(ClassificationBrain):
 
 
 def chosen_by(hparams):
-    """The metric that chooses: SUPERB's test set has other shares of the classes than
-    its validation set, of which 63 % are _unknown_."""
+    """Returns the metric that chooses the checkpoint.
+
+    SUPERB's validation set is 63 % _unknown_, its test set is balanced.
+    """
     if hparams["choose_by"] != "auto":
         return hparams["choose_by"]
     superb = hparams["labels"] == "superb" and not hparams["train_csv"]
@@ -59,5 +61,5 @@ if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
     splits, labels = classification_splits(hparams)
     modules = {"head": hparams["head"](num_classes=len(labels))}
-    about = {"labels": labels, "choose_by": chosen_by(hparams)}
-    run(KeywordSpotting, hparams, run_opts, splits, modules, **about)
+    options = {"labels": labels, "choose_by": chosen_by(hparams)}
+    train_and_test(KeywordSpotting, hparams, run_opts, splits, modules, **options)

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.ctc import CTCBrain
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.lexicon import prepare_phone_tables
 from s3prl_sb.corpora.librispeech import find_lexica, prepare_librispeech
 from s3prl_sb.dataio.pipes import EncodeTokens
@@ -29,7 +29,7 @@ class PhonemeRecognition(CTCBrain):
     metric = "per"
 
     def score(self, hypotheses, references):
-        """{"per": edits over true phones}."""
+        """Returns {"per": edits over true phones}."""
         return {"per": per(hypotheses, references).rate}
 
 
@@ -73,4 +73,6 @@ if __name__ == "__main__":
     keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, read_splits(hparams), pipes, keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
-    run(PhonemeRecognition, hparams, run_opts, splits, modules, tokenizer=tokenizer)
+    train_and_test(
+        PhonemeRecognition, hparams, run_opts, splits, modules, tokenizer=tokenizer
+    )

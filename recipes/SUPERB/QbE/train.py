@@ -28,7 +28,7 @@ class QueryByExample(RetrievalBrain):
 
 
 def prepare(hparams):
-    """Writes the manifests; what cannot be searched is said before."""
+    """Checks what is to be searched, and writes the manifests."""
     searched_layers(hparams)
     if hparams["documents_csv"]:
         prepare_query_tables(

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.diarization import DiarizationBrain
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.ami import prepare_ami_sd
 from s3prl_sb.corpora.libri2mix import prepare_libri2mix_sd
 from s3prl_sb.corpora.segment_tables import prepare_segment_tables
@@ -31,7 +31,7 @@ class SpeakerDiarization(DiarizationBrain):
 
 
 def prepare(hparams):
-    """Writes the manifests; what cannot filter is said before."""
+    """Checks the median filters, and writes the manifests."""
     for median in hparams["medians"]:
         check_median(median)
     save_folder, skip_prep = hparams["save_folder"], hparams["skip_prep"]
@@ -54,4 +54,6 @@ if __name__ == "__main__":
     activity = SpeakerActivity(hparams["upstream_model"], hparams["num_speakers"])
     splits = make_splits(hparams, records, [activity], ["id", "sig", "activity"])
     modules = {"head": hparams["head"]()}
-    run(SpeakerDiarization, hparams, run_opts, splits, modules, references=records)
+    train_and_test(
+        SpeakerDiarization, hparams, run_opts, splits, modules, references=records
+    )

@@ -12,7 +12,7 @@ Authors
 
 import sys
 
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.brains.slot_filling import SlotFillingBrain
 from s3prl_sb.corpora.audio_snips import prepare_audio_snips
 from s3prl_sb.dataio.pipes import EncodeTokens
@@ -56,4 +56,4 @@ if __name__ == "__main__":
     keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, records, [EncodeTokens(tokenizer)], keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
-    run(SlotFilling, hparams, run_opts, splits, modules, tokenizer=tokenizer)
+    train_and_test(SlotFilling, hparams, run_opts, splits, modules, tokenizer=tokenizer)

@@ -13,7 +13,7 @@ Authors
 import sys
 
 from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
-from s3prl_sb.brains.running import run
+from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
@@ -48,4 +48,6 @@ if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
     splits, labels = classification_splits(hparams)
     modules = {"head": hparams["head"](num_classes=len(labels))}
-    run(SpeakerIdentification, hparams, run_opts, splits, modules, labels=labels)
+    train_and_test(
+        SpeakerIdentification, hparams, run_opts, splits, modules, labels=labels
+    )
