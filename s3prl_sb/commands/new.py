@@ -11,6 +11,7 @@ Authors
 import importlib.util
 import keyword
 import re
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +73,8 @@ KINDS = {
             "s3prl-sb check my_upstream",
             "python -m pytest tests/unit/test_my_upstream.py "
             "s3prl_sb/lobes/upstreams/my_upstream.py",
-            "python -m pytest tests/contract -k my_upstream",
+            "python -m pytest tests/unit/test_catalogue.py",
+            "python -m pytest tests/contract tests/unit/test_docs.py -k my_upstream",
             "s3prl-sb run SUPERB/KS --upstream my_upstream --data_folder DIR",
         ),
     ),
@@ -94,6 +96,7 @@ KINDS = {
         steps_in_checkout=(
             "python -m pytest tests/unit/test_my_corpus.py "
             "s3prl_sb/corpora/my_corpus.py",
+            "python -m pytest tests/contract tests/unit/test_docs.py -k my_corpus",
             "s3prl-sb toy my_corpus toy",
             "s3prl-sb download my_corpus DIR",
         ),
@@ -112,8 +115,8 @@ KINDS = {
             "s3prl-sb run {folder} --data_folder DIR",
         ),
         steps_in_checkout=(
-            "python -m pytest tests/contract/test_recipes.py "
-            "tests/integration/test_every_recipe.py -k my_task",
+            "python -m pytest tests/contract tests/unit/test_docs.py -k my_task",
+            "python -m pytest tests/integration/test_every_recipe.py -k my_task",
             "s3prl-sb run my_task --data_folder DIR --debug",
             "s3prl-sb run my_task --data_folder DIR",
         ),
@@ -153,7 +156,7 @@ def main(arguments):
         paths = make(kind, name, arguments.folder or name)
     print("\n".join(f"made  {path}" for path in paths))
     steps = KINDS[kind].steps_in_checkout if checkout else KINDS[kind].steps
-    folder = arguments.folder or name
+    folder = shlex.quote(arguments.folder or name)
     print(f"edit  {_named(KINDS[kind].edit, kind, name)}")
     for step in steps:
         print(f"next  {_named(step, kind, name).format(folder=folder)}")

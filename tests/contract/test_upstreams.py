@@ -1,34 +1,35 @@
-"""Every card keeps the contract, shrunk and with random weights where it is large."""
+"""Every card keeps the contract, shrunk and with random weights where it is large.
+
+A card file says under ``_test`` what the tests build:
+
+- ``shrunk``: arguments that make its networks small, by patterns of names; if several
+  patterns match, later ones win.
+- ``kinds``: one card of each class, or more where other code runs. ``other``: arguments
+  that change the features; ``dropout``: whether there is dropout (true); ``half``: the
+  error that bf16 may have (0.03).
+- ``parity``: fixtures of S3PRL, see ``tests/parity/oracle.py``.
+"""
 
 import copy
-import fnmatch
 import pickle
 import pydoc
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.cards.finding import matching, notes, published, read_cards
 from s3prl_sb.lobes.upstreams import card, card_file, load, names
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS
 
 LENGTHS = (16000, 4960, 16000, 34080, 1)
-#: For each card file, what makes its networks small (``shrunk``, by patterns of
-#: names), and its cards of different code (``kinds``). Of each kind: ``other``,
-#: options that change the features; whether it has ``dropout``; ``half``, how
-#: much half precision may change it.
-FAMILIES = {
-    path.stem: yaml.safe_load(path.read_text())
-    for path in sorted((Path(__file__).parent / "shrunk").glob("*.yaml"))
-}
+FAMILIES = {file: notes(file, "_test") for file in published()}
 KINDS = {
-    name: {"family": family, **(kind or {})}
-    for family, entries in FAMILIES.items()
+    name: {"file": file, **(kind or {})}
+    for file, entries in FAMILIES.items()
     for name, kind in entries.get("kinds", {}).items()
 }
 
@@ -45,9 +46,8 @@ def merged(base, changes):
 def build(name, **options):
     """The upstream of a card, small."""
     small = {}
-    for pattern, changes in FAMILIES[card_file(name).stem].get("shrunk", {}).items():
-        if fnmatch.fnmatchcase(name, pattern):
-            small = merged(small, changes)
+    for changes in matching(FAMILIES[card_file(name)].get("shrunk", {}), name):
+        small = merged(small, changes)
     return load(name, **merged(small, options))
 
 
@@ -284,14 +284,24 @@ def test_unfrozen_cards(name):
 
 
 def test_kinds_cover_every_class():
-    classes = {card(name).tag.value for name in names()}
-    assert {card(name).tag.value for name in KINDS} == classes
-    for tag in classes:
+    files = {card(name).tag.value: card_file(name).name for name in names()}
+    without = files.keys() - {card(name).tag.value for name in KINDS}
+    assert not without, "name a card of the class under _test, kinds, in " + ", ".join(
+        f"{files[tag]} ({tag.removeprefix('!new:')})" for tag in without
+    )
+    for tag in files:
         assert issubclass(pydoc.locate(tag.removeprefix("!new:")), Upstream)
 
 
-def test_files_of_shrunk_cards():
-    files = {card_file(name).stem for name in names()}
-    assert files == set(FAMILIES)
+def test_kinds_are_cards_of_their_file():
     for name, kind in KINDS.items():
-        assert card_file(name).stem == kind["family"]
+        assert card_file(name) == kind["file"]
+        assert "other" in kind, f"{kind['file'].name}: {name} lacks `other`, see above"
+
+
+@pytest.mark.parametrize("file", FAMILIES, ids=lambda file: file.stem)
+def test_notes(file):
+    cards = read_cards(file)
+    assert FAMILIES[file].keys() <= {"shrunk", "kinds", "parity"}
+    for pattern in FAMILIES[file].get("shrunk", {}):
+        assert any(matching({pattern: True}, name) for name in cards), pattern

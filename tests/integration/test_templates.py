@@ -1,17 +1,15 @@
 """The templates do what their READMEs say: the commands are taken from there.
 
-Each template is copied, and every command of its README is run in the copy, in its
-order, with paths of tiny corpora of tones and a smaller budget. A command that is
-added to a README and not to its test is a failure.
+Each template is made by `s3prl-sb new`, or copied. Every command of its README is run,
+in its order, with paths of tiny corpora of tones and a smaller budget. A command that
+is added to a README and not to its test is a failure.
 """
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +18,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from shell import environment, kill
+
+from s3prl_sb.commands.new import KINDS, make
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PITCHES = {"low": 300, "mid": 900, "high": 2700}  # Hz
@@ -29,13 +30,6 @@ NO_WORKERS = " ".join(
     for split in ("train", "valid", "test")
 )
 KS = f"--labels folders --version v0.02 {BUDGET} {NO_WORKERS}"
-#: As setup.py's console script; it only has to find the package, too.
-SCRIPT = f"""#!{sys.executable}
-import os, sys
-sys.path.append({str(REPOSITORY)!r})
-from s3prl_sb.cli import main
-sys.exit(main())
-"""
 
 
 # ------------------------------------------------------------------ the corpora
@@ -71,36 +65,19 @@ class Readme:
     """A copy of a template, and the commands of its README one after the other."""
 
     def __init__(self, template, folder):
-        source = REPOSITORY / "templates" / template
-        self.folder = folder / template
-        shutil.copytree(
-            source, self.folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
-        self.text = (source / "README.md").read_text()
+        self.folder = copy = folder / template
+        kind = template.removeprefix("new_")
+        if kind == "task":  # whose commands name its folder
+            self.folder, copy = folder, folder / "my_task"
+        if kind in KINDS:
+            make(kind, f"my_{kind}", copy)
+        else:
+            skipped = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(REPOSITORY / "templates" / template, copy, ignore=skipped)
+        self.text = (copy / "README.md").read_text()
         lines = "".join(self.blocks("bash")).replace("\\\n", " ").splitlines()
         self.commands = [" ".join(line.split()) for line in lines]
-        programs = folder / "bin"
-        programs.mkdir()
-        (programs / "s3prl-sb").write_text(SCRIPT)
-        (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        # SpeechBrain lists all packages in its log: a second, not tested here.
-        (programs / "pip").write_text("#!/bin/sh\n")
-        for program in programs.iterdir():
-            program.chmod(0o755)
-        # As in a plain installation, without the extras: no plots.
-        absent = folder / "absent"
-        absent.mkdir()
-        for extra in ("matplotlib", "tensorboard"):
-            (absent / f"{extra}.py").write_text("raise ImportError('not installed')\n")
-        self.environment = {
-            **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{absent}{os.pathsep}{REPOSITORY}",
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "OMP_NUM_THREADS": "1",
-            "S3PRL_SB_OFFLINE": "1",
-            "HF_HUB_OFFLINE": "1",
-        }
+        self.environment = environment(folder, REPOSITORY)
 
     def blocks(self, language):
         """The code blocks of a language."""
@@ -150,14 +127,6 @@ class Readme:
     def done(self):
         """There are no commands left."""
         assert not self.commands, f"not tested: {self.commands}"
-
-
-def kill(process):
-    """Kills a process and what it has started, if they are still there."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def prediction(output, wav):
@@ -218,14 +187,14 @@ def test_new_task(tmp_path, monkeypatch):
                 wav = recordings / f"{label}_{speaker}_{number}.wav"
                 tone(wav, label, number + 100 * (speaker == "bob"), rate=8000)
     readme = Readme("new_task", tmp_path)
-    output = "results/digits/fbank_no_cmvn/1986"
+    output = "results/my_task/fbank_no_cmvn/1986"
     epochs = 10
     budget = f"--total_steps {20 * epochs} --steps_per_epoch 20 --noprogressbar"
     train = readme.commands[0]
 
     # Killed when its first epoch is in the log, and run again.
     process = readme.start(
-        "python train.py", f"{budget} > killed.log", recordings=recordings
+        "s3prl-sb run my_task", f"{budget} > killed.log", recordings=recordings
     )
     deadline = time.monotonic() + 60
     try:
@@ -239,7 +208,7 @@ def test_new_task(tmp_path, monkeypatch):
     assert process.returncode == -signal.SIGKILL
     assert not (readme.folder / output / "results.json").exists()
     readme.commands.insert(0, train)
-    log = readme.run("python train.py", budget, recordings=recordings)
+    log = readme.run("s3prl-sb run my_task", budget, recordings=recordings)
     assert re.search(r"^The run goes on: step \d+ of", log, re.M)
     lines = (readme.folder / output / "train_log.txt").read_text().splitlines()
     logged = [int(re.match(r"epoch: (\d+)", line)[1]) for line in lines[:-1]]
@@ -247,7 +216,7 @@ def test_new_task(tmp_path, monkeypatch):
     assert len(logged) >= epochs - 1  # killed before an epoch's line was written
 
     found = readme.results(output)
-    assert found["task"] == "digits"
+    assert found["task"] == "my_task"
     assert found["utterances"] == {"train": 36, "valid": 30, "test": 30}
     assert found["metrics"]["accuracy"] > 0.9  # chance: 1/3
     # Smoothed labels: the loss of training cannot fall below their entropy.
@@ -257,7 +226,7 @@ def test_new_task(tmp_path, monkeypatch):
     rows = (readme.folder / output / "predictions.csv").read_text().splitlines()
     assert len(rows) == 31 and rows[0] == "id,label,prediction,score"
 
-    assert "digits" in readme.run("s3prl-sb results")
+    assert "my_task" in readme.run("s3prl-sb results")
     readme.run("s3prl-sb export")
     wavs = [recordings / f"{label}_bob_0.wav" for label in PITCHES]
     table = readme.run("s3prl-sb predict", a=" ".join(map(str, wavs)))
@@ -324,7 +293,7 @@ def test_new_corpus(tmp_path):
                 lines.append(f"{wav}\t{label}\n")
     (corpus / "labels.tsv").write_text("".join(lines))
     readme = Readme("new_corpus", tmp_path)
-    assert re.search(r"\b5 passed", readme.run("python -m pytest", "-q"))
+    assert re.search(r"\b6 passed", readme.run("python -m pytest", "-q"))
     readme.run("python -c", my_corpus=corpus)
     manifests = {
         split: json.loads((readme.folder / f"manifests/{split}.json").read_text())

@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb.lobes.cards.hub import FAMILIES, HubUpstream, entries
+from s3prl_sb.lobes.cards.finding import card_file
+from s3prl_sb.lobes.cards.hub import HubUpstream, entries, loaders
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.upstreams import card, load, names
 from s3prl_sb.storage import remote_files as transfer
@@ -73,9 +74,10 @@ def test_every_name_is_listed(github):
 
 
 def test_families_have_cards():
-    missing = set(FAMILIES.values()) - set(names())
+    missing = set(loaders().values()) - set(names())
     assert not missing, f"no card for {missing}"
-    assert all("source" in card(name) for name in FAMILIES.values())
+    assert all("source" in card(name) for name in loaders().values())
+    assert "_hub: {distiller: " in card_file(loaders()["distiller"]).read_text()
 
 
 def test_names_of_s3prl():

@@ -26,9 +26,9 @@ def use_in_speechbrain(folder):
 
 
 def new_task(folder):
-    script = TEMPLATES / "new_task/prepare.py"
+    script = TEMPLATES / "new_task/train.py"
     made = runpy.run_path(str(script), run_name="a_template")
-    return made["prepare_digits"](str(folder), str(folder.parent / "save"))
+    return made["prepare_recordings"](str(folder), str(folder.parent / "save"))
 
 
 def new_corpus(folder):

@@ -1,4 +1,4 @@
-"""Does an upstream keep its promises? Says what is wrong, in plain words.
+"""Checks of the contract of an upstream.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,38 +6,44 @@ Authors
 
 import copy
 import inspect
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 import torch
 
+from s3prl_sb.audio.waveforms import AudioError
+from s3prl_sb.foreign import UPSTREAM
 from s3prl_sb.identity.watching import watching
-from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
-from s3prl_sb.lobes.upstreams.finiteness import WeightsError
+from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 
-SECONDS = (1.0, 0.31, 2.13, 0.62, 1.0)  # of the test batch: two run together
-TOLERANCE = 1e-5  # relative, batch against alone
+if TYPE_CHECKING:
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
+SECONDS = (1.0, 0.31, 2.13, 0.62, 1.0)  # lengths in the test batch, two are equal
+TOLERANCE = 1e-5  # relative, between a batch and each utterance alone
 
 
 class ContractError(AssertionError):
-    """What an upstream does that the contract forbids."""
+    """Violations of the contract of an upstream."""
 
 
-def check_upstream(upstream):
+def check_upstream(upstream: "Upstream") -> list[str]:
     """Checks the contract of :mod:`s3prl_sb.lobes.upstreams.base`.
 
     Arguments
     ---------
-    upstream : Upstream
-        The candidate, frozen or not. It is left as it was.
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        The upstream, frozen or not. It is not changed.
 
     Returns
     -------
     list of str
-        What was checked, with figures.
+        One line for each check that passed, with figures.
 
     Raises
     ------
     ContractError
-        That lists all violations found, and what to do about each.
+        If a check fails; the error lists all violations, and how to fix each.
 
     Example
     -------
@@ -65,7 +71,7 @@ def check_upstream(upstream):
                     f"{check.__name__.strip('_')}: raised {type(error).__name__}: "
                     f"{error}"
                 )
-            if failed:  # what follows would only repeat it
+            if failed:  # later checks would only repeat it
                 break
     if failed:
         raise ContractError(
@@ -76,7 +82,7 @@ def check_upstream(upstream):
 
 
 def _attributes(upstream, passed, failed):
-    if not isinstance(upstream, Upstream):
+    if not isinstance(upstream, resolve_name(UPSTREAM.base)):
         failed.append(
             f"it is a {type(upstream).__name__}; derive it from "
             "s3prl_sb.lobes.upstreams.base.Upstream"
@@ -97,12 +103,12 @@ def _attributes(upstream, passed, failed):
 
 
 def _alone(upstream, wav):
-    """Hidden states [layers][frames, size] of one waveform."""
+    """Returns the hidden states [layers][frames, size] of one waveform."""
     return [state[0] for state in upstream(wav[None])[0]]
 
 
 def _batch(upstream, wavs):
-    """Hidden states of a padded batch, cut to [utterance][layer][frames, size]."""
+    """Returns the hidden states [utterance][layer][frames, size] of a padded batch."""
     states, lens = upstream(*_padded(wavs))
     frames = (lens * states[0].shape[1]).round().int().tolist()
     return [[s[i, : frames[i]] for s in states] for i in range(len(wavs))]
@@ -223,49 +229,49 @@ def _gradients(upstream, wavs, passed, failed):
     parameters = list(trained.parameters())
     if not parameters or upstream.precision != "fp32":
         return
-    if trained.freeze:  # as freeze=False would have built it
+    if trained.freeze:  # the same as if built with freeze=False
         trained.freeze = False
         for name, parameter in trained.named_parameters():
             parameter.requires_grad_(name in trained.trainable)
     trained.train()
     states, _ = trained(*_padded(wavs[:2]))
     sum(state.float().pow(2).sum() for state in states).backward()
-    wanted = [(n, p) for n, p in trained.named_parameters() if p.requires_grad]
-    without = [name for name, p in wanted if p.grad is None]
+    trainable = [(n, p) for n, p in trained.named_parameters() if p.requires_grad]
+    without = [name for name, p in trainable if p.grad is None]
     if without:
         failed.append(
-            f"unfrozen, {len(without)} of {len(wanted)} parameters get no "
+            f"unfrozen, {len(without)} of {len(trainable)} parameters get no "
             f"gradient, {without[0]} for one"
         )
     else:
-        passed.append(f"unfrozen: gradients reach {len(wanted)} parameters")
+        passed.append(f"unfrozen: gradients reach {len(trainable)} parameters")
 
 
 def _files(upstream, wavs, passed, failed):
     try:
         with watching() as seen:
-            again = _rebuilt(upstream)
-            again.eval()(*_padded(wavs[:1]))
+            rebuilt = _rebuilt(upstream)
+            rebuilt.eval()(*_padded(wavs[:1]))
     except TypeError as error:
         failed.append(
             f"it cannot be built again from its arguments ({error}): its identity "
             "would not say what it is made of"
         )
         return
-    unknown = sorted(seen.files - again.opened_files.real_paths())
-    if unknown:
+    unseen = sorted(seen.files - rebuilt.opened_files.real_paths())
+    if unseen:
         failed.append(
-            f"it opens {', '.join(unknown[:3])} past the door, so that a change of it "
+            f"it opens {', '.join(unseen[:3])} past the door, so that a change of it "
             "would not be noticed: open(opened(path)), with "
             "s3prl_sb.identity.opened.opened, while it is built"
         )
     else:
-        count = len(again.opened_files.files)
+        count = len(rebuilt.opened_files.files)
         passed.append(f"files: {count} opened, none unnoticed")
 
 
 def _rebuilt(upstream):
-    """Another one, from the arguments that are recorded."""
+    """Builds the upstream again from its recorded arguments."""
     arguments, args = dict(upstream.arguments), []
     for parameter in inspect.signature(type(upstream).__init__).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:

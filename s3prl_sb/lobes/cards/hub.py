@@ -1,55 +1,30 @@
-"""The upstreams for ``torch.hub``, called as S3PRL's users call them.
+"""The upstreams for ``torch.hub``, with the interface of S3PRL.
 
-``hubconf.py`` at the top level offers what :func:`entries` returns::
+``hubconf.py`` at the top level exports what :func:`entries` returns::
 
     model = torch.hub.load("…/s3prl_sb", "hubert_base")
     hidden_states = model([wav1, wav2])["hidden_states"]
+
+S3PRL loads a file by the name of its family, ``hubert_local(ckpt)``, ``_url(ckpt)`` or
+``_custom(ckpt)``. A card file says under ``_hub`` which of its cards reads such files::
+
+    _hub: {distiller: distilhubert}
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import os
+from collections.abc import Callable
+from pkgutil import resolve_name
 
 import torch
 
+from s3prl_sb.foreign import UPSTREAM
 from s3prl_sb.lobes.cards import catalogue
-from s3prl_sb.lobes.upstreams import card, load, names
+from s3prl_sb.lobes.cards.finding import names, notes, published
+from s3prl_sb.lobes.cards.loading import card, load
 
-#: S3PRL loads a file by its family, ``hubert_local(ckpt)``, ``_url(ckpt)`` or
-#: ``_custom(ckpt)``. For each family a card whose class reads such files.
-FAMILIES = {
-    "apc": "apc",
-    "audio_albert": "audio_albert",
-    "cpc": "modified_cpc",
-    "data2vec": "data2vec",
-    "decoar": "decoar",
-    "decoar2": "decoar2",
-    "decoar_layers": "decoar_layers",
-    "distiller": "distilhubert",
-    "espnet_hubert": "espnet_hubert_base_iter0",
-    "hf_hubert": "hubert",
-    "hf_wav2vec2": "wav2vec2",
-    "hubert": "hubert",
-    "lighthubert": "lighthubert",
-    "mae_ast": "mae_ast_frame",
-    "mockingjay": "mockingjay",
-    "mos_apc": "mos_apc",
-    "mos_tera": "mos_tera",
-    "mos_wav2vec2": "mos_wav2vec2",
-    "multires_hubert": "multires_hubert_base",
-    "npc": "npc",
-    "pase": "pase_plus",
-    "spec_augment": "spec_augment",
-    "tera": "tera",
-    "timit_posteriorgram": "timit_posteriorgram",
-    "unispeech_sat": "unispeech_sat",
-    "vq_apc": "vq_apc",
-    "vq_wav2vec": "vq_wav2vec",
-    "wav2vec": "wav2vec",
-    "wav2vec2": "wav2vec2",
-    "wavlm": "wavlm",
-}
 SUFFIXES = ("local", "url", "custom")
 HELP = """{name}: {what}
 
@@ -73,28 +48,26 @@ torch.nn.Module
 
 
 class HubUpstream(torch.nn.Module):
-    """An upstream that also takes a list of waveforms, as S3PRL's do.
+    """Upstream that also takes a list of waveforms, as S3PRL's upstreams do.
 
-    What is asked of it and is not its own is asked of the upstream:
-    ``num_layers``, ``output_size``, ``frames(samples)``, …
+    All other attributes are those of the upstream: ``num_layers``, ``output_size``,
+    ``frames(samples)``, …
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Is kept as ``.upstream``.
+        The wrapped upstream, kept as ``.upstream``.
 
     Note
     ----
-    S3PRL's models are trainable and in training mode until told otherwise.
-    Here ``freeze=False`` says so. The hidden states are of the true frames of
-    every utterance and zero after its end.
+    S3PRL's models are trainable and in training mode by default; here that needs
+    ``freeze=False``. The hidden states of an utterance are zero after its last frame.
 
     Example
     -------
-    >>> from s3prl_sb.lobes.upstreams import load
     >>> model = HubUpstream(load("mel"))
-    >>> found = model([torch.randn(16000), torch.randn(8000)])
-    >>> found["hidden_states"][0].shape, model.get_downsample_rates("hidden_states")
+    >>> features = model([torch.randn(16000), torch.randn(8000)])
+    >>> features["hidden_states"][0].shape, model.get_downsample_rates("hidden_states")
     (torch.Size([2, 101, 80]), 160)
     >>> hidden_states, lens = model(torch.randn(2, 16000), torch.tensor([1, 0.5]))
     >>> len(hidden_states) == model.num_layers
@@ -107,24 +80,24 @@ class HubUpstream(torch.nn.Module):
         self.train(upstream.training)
 
     def forward(self, wavs, wav_lens=None, sample_rate=None):
-        """Hidden states, in the way of the input.
+        """Computes hidden states of a list of waveforms, or of a padded batch.
 
         Arguments
         ---------
         wavs : list, or torch.Tensor
-            Waveforms or names of files, all that ``extract`` takes; or a padded batch
-            [batch, samples] at the upstream's rate.
+            Waveforms or names of files, see ``extract`` of the upstream; or a padded
+            batch [batch, samples] at the upstream's sample rate.
         wav_lens : torch.Tensor, optional
-            [batch], relative lengths of a padded batch.
+            Relative lengths [batch] of a padded batch.
         sample_rate : int, optional
-            Hz of waveforms in a list, as for ``extract``.
+            Sample rate in Hz of the waveforms in a list.
 
         Returns
         -------
         dict, or tuple
-            For a list what ``extract`` of the upstream gives:
-            ``hidden_states``, ``last_hidden_state`` and ``lens``. For a batch
-            the hidden states and their relative lengths.
+            For a list: the dict of ``extract``, with ``hidden_states``,
+            ``last_hidden_state`` and ``lens``. For a batch: the hidden states and
+            their relative lengths.
         """
         if sample_rate is None:
             return self.upstream(wavs, wav_lens)
@@ -136,30 +109,49 @@ class HubUpstream(torch.nn.Module):
         return self.upstream.extract(wavs, sample_rate)
 
     def get_downsample_rates(self, key="hidden_states"):
-        """Samples from one frame to the next; of each ``key`` the same."""
+        """Returns the samples from one frame to the next, equal for every ``key``."""
         return self.upstream.stride
 
     def train(self, mode=True):
-        """Sets training mode, which a frozen upstream never enters."""
+        """Sets training mode; a frozen upstream stays in evaluation mode."""
         return super().train(mode and not self.upstream.freeze)
 
     def __getattr__(self, name):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "upstream":  # not built yet: while it is unpickled
+            if name == "upstream":  # not set yet, during unpickling
                 raise
             return getattr(self.upstream, name)
 
 
-def entries():
-    """What ``hubconf.py`` offers.
+def loaders() -> dict[str, str]:
+    """Returns S3PRL's names of families, each with the card that reads its files.
 
     Returns
     -------
     dict
-        Names to functions that build a :class:`HubUpstream`: each card, and
-        S3PRL's names of families.
+
+    Example
+    -------
+    >>> loaders()["distiller"]
+    'distilhubert'
+    """
+    return {
+        family: name
+        for file in published()
+        for family, name in notes(file, "_hub").items()
+    }
+
+
+def entries() -> dict[str, Callable[..., HubUpstream]]:
+    """Returns the functions of ``hubconf.py``.
+
+    Returns
+    -------
+    dict
+        Names to functions that build a :class:`HubUpstream`: one for each card, and
+        those of :func:`loaders`.
 
     Example
     -------
@@ -167,12 +159,12 @@ def entries():
     >>> model([torch.randn(16000)])["last_hidden_state"].shape
     torch.Size([1, 101, 80])
     """
-    found = {name: _published(name) for name in names()}
-    for family, name in FAMILIES.items():
-        for suffix in SUFFIXES if name in found else ():
-            found[f"{family}_{suffix}"] = _of_file(f"{family}_{suffix}", name)
-    found["baseline_local"] = baseline_local
-    return found
+    functions = {name: _card_entry(name) for name in names()}
+    for family, name in loaders().items():
+        for suffix in SUFFIXES:
+            functions[f"{family}_{suffix}"] = _file_entry(f"{family}_{suffix}", name)
+    functions["baseline_local"] = baseline_local
+    return functions
 
 
 def baseline_local(model_config, refresh=False):
@@ -184,31 +176,34 @@ def baseline_local(model_config, refresh=False):
     refresh : bool
         Has no effect: nothing is downloaded.
     """
-    from s3prl_sb.lobes.upstreams.features import from_s3prl
     from s3prl_sb.storage.files import read_yaml
 
     config = read_yaml(model_config, "a configuration of S3PRL", kind=dict, typ="safe")
+    # The families are above this room: the reader is known by its name.
+    from_s3prl = resolve_name(f"{UPSTREAM.package}.features.from_s3prl")
     return HubUpstream(from_s3prl(config))
 
 
-def _published(name):
-    """The function of a card."""
+def _card_entry(name):
+    """Returns the function that loads a card."""
 
     def entry(refresh=False, **options):
         return _load(name, refresh, **options)
 
-    known = catalogue.about(name)
-    what = ", ".join(known[key] for key in ("paper", "data", "licence") if known[key])
+    stated = catalogue.about(name)
+    keys = "paper", "data", "licence"
+    what = ", ".join(stated[key] for key in keys if stated[key])
     return _documented(entry, name, what or "an upstream", ", optional")
 
 
-def _of_file(name, relative):
-    """The function that reads a file of the family of a card."""
+def _file_entry(name, card_name):
+    """Returns the function that loads a file of the family of a card."""
 
     def entry(ckpt, refresh=False, **options):
-        return _load(relative, refresh, ckpt=ckpt, **options)
+        return _load(card_name, refresh, ckpt=ckpt, **options)
 
-    return _documented(entry, name, f"a model of the kind of {relative}, from any file")
+    what = f"a model of the kind of {card_name}, from any file"
+    return _documented(entry, name, what)
 
 
 def _documented(entry, name, what, optional=""):
@@ -227,7 +222,7 @@ def _load(name, refresh, **options):
 
 
 def _forget(source):
-    """Removes a download, unless there is no way to have it again."""
+    """Removes a download, unless it cannot be downloaded again."""
     from s3prl_sb.lobes.checkpoints import fetch
 
     if source is not None:

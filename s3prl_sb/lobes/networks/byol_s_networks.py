@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
-from s3prl_sb.lobes.upstreams.byol_a import N_MELS, mean_and_max
+from s3prl_sb.lobes.networks.byol_networks import N_MELS, mean_and_max
 
 HEAD_SIZE = 64  # of CvT's attention
 

@@ -62,8 +62,8 @@ class ConvolutionalFrontEnd(nn.Module):
         return samples
 
     @property
-    def receptive_field(self):
-        """Samples that one frame sees, the shortest input."""
+    def min_samples(self):
+        """Receptive field of a frame: the length of the shortest input."""
         samples = 1
         for kernel, stride in reversed(self.sizes):
             samples = (samples - 1) * stride + kernel
@@ -115,7 +115,7 @@ class ConvolutionalFrontEnd(nn.Module):
     def streamed(self, wav):
         """The same, piece by piece. Nothing but the result grows with the
         audio. No gradients."""
-        total, step, field = self.frames(len(wav)), self.stride, self.receptive_field
+        total, step, field = self.frames(len(wav)), self.stride, self.min_samples
         weight, bias = self._first_folded(wav)
         out = wav.new_empty(total, self.convolutions[-1].out_channels)
         for start in range(0, total, PIECE):
@@ -168,7 +168,7 @@ class ConvolutionalFrontEnd(nn.Module):
             starts.append(sum(map(len, line)))
             line += [wav, wav.new_zeros(-len(wav) % self.stride)]
         # The last one's neighbour, which keeps the count of frames whole.
-        line.append(wavs[0].new_zeros(self.receptive_field))
+        line.append(wavs[0].new_zeros(self.min_samples))
         x = torch.cat(line)[None, None]
         lengths, scale = [len(wav) for wav in wavs], 1
         for i, (kernel, stride) in enumerate(self.sizes):

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.building import initialize
 from s3prl_sb.lobes.networks.attention import GatedRelativeAttention
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, Encoder
 from s3prl_sb.lobes.networks.front_end import ConvolutionalFrontEnd
+from s3prl_sb.lobes.networks.initialization import initialize
 
 CHOICES = {
     "conv_norm": ("group", "layer"),
@@ -200,7 +200,8 @@ class SpeechTransformer(nn.Module):
         wavs : list of torch.Tensor
             Waveforms [samples_i], none shorter than a frame.
         selection, window
-            As of :class:`Encoder`.
+            See :class:`Encoder`. "projected": the input of the encoder before it
+            knows positions, then the output of every layer.
 
         Yields
         ------
@@ -208,6 +209,9 @@ class SpeechTransformer(nn.Module):
             [total_frames, hidden_size].
         """
         x, frames = self.front(wavs)
+        if selection == "projected":
+            yield x
+            selection = "outputs"
         yield from self.encoder(x, frames, selection, window)
 
     def front(self, wavs):

@@ -20,7 +20,7 @@ from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
-from s3prl_sb.lobes.upstreams.apc import TimeMajor
+from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.base import Upstream
 
 #: Kernel size, stride and padding of each convolution.

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.encoder import EncoderLayer
+from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.vq_wav2vec import Coder, VqWav2Vec
@@ -220,7 +221,7 @@ class DiscreteBert(Upstream):
     @property
     def min_samples(self):
         """Length of the shortest audio that needs no padding, in samples."""
-        return self.network.coder.front_end.receptive_field
+        return self.network.coder.front_end.min_samples
 
     def frames(self, samples):
         """The exact number of frames of an utterance of ``samples`` samples."""

@@ -24,7 +24,7 @@ from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_weights,
 )
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
 #: Of the sub-network of each supernet: size, size of the feed-forward, heads.
 SUBNETS = {"small": (384, 1536, 6), "base": (640, 2560, 10)}
@@ -183,7 +183,7 @@ def cut(weights, supernet, config):
     return result
 
 
-class LightHubert(Distilled):
+class LightHubert(TransformerUpstream):
     """LightHuBERT.
 
     Its hidden states are the projected features and the outputs of the layers.
@@ -196,9 +196,8 @@ class LightHubert(Distilled):
     config : dict, optional
         Entries of :class:`TransformerConfig` that differ from the small model;
         only without ``source``.
-    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds,
-    overlap_seconds, seed
-        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.wav2vec2.TransformerUpstream`.
 
     Note
     ----
@@ -218,7 +217,7 @@ class LightHubert(Distilled):
     (3, torch.Size([2, 50, 32]))
     """
 
-    base = {
+    defaults = {
         "hidden_size": 384,
         "ffn_size": 1536,
         "num_heads": 6,
@@ -226,5 +225,5 @@ class LightHubert(Distilled):
         "normalize_wav": True,
         "input_dropout": 0.0,
     }
-
-    reader = staticmethod(read_supernet)
+    selection = "projected"
+    read = staticmethod(read_supernet)

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints import transformer_checkpoints
+from s3prl_sb.lobes.checkpoints import s3prl_layout, transformer_checkpoints
 from s3prl_sb.lobes.checkpoints.building import read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.upstreams import apc, mockingjay
+from s3prl_sb.lobes.upstreams import mockingjay
 from s3prl_sb.lobes.upstreams.headed import INNER, Headed, complete
 
 #: S3PRL's names of the head's weights, and ours.
@@ -136,7 +136,7 @@ def _inner(name, weights):
     if name == "wav2vec2":
         layout = {"layer": "transformer"}
         return transformer_checkpoints.fairseq_weights(weights, layout)
-    names = {"apc": apc, "tera": mockingjay}[name].NAMES
+    names = {"apc": s3prl_layout, "tera": mockingjay}[name].NAMES
     return {
         _renamed(key, names): tensor
         for key, tensor in weights.items()

@@ -121,7 +121,7 @@ class MultiresHubert(Upstream):
     @property
     def min_samples(self):
         """Length of the shortest audio that needs no padding, in samples."""
-        return self.network.front_end.receptive_field
+        return self.network.front_end.min_samples
 
     def frames(self, samples):
         """The exact number of frames of an utterance of ``samples`` samples."""

@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
+from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.upstreams.base import Upstream
 
 SAMPLE_RATE = 16000

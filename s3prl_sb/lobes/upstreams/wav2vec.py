@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints, sample_rates
+from s3prl_sb.lobes.checkpoints import reading as checkpoints
+from s3prl_sb.lobes.checkpoints import sample_rates
 from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import bare
@@ -105,7 +106,7 @@ class FrontEnd(nn.Module):
         return samples
 
     @property
-    def receptive_field(self):
+    def min_samples(self):
         """Samples that one frame sees, the shortest input."""
         samples = 1
         for kernel, stride in reversed(self.sizes):
@@ -277,7 +278,7 @@ class Wav2Vec(Upstream):
     @property
     def min_samples(self):
         """Length of the shortest audio that needs no padding, in samples."""
-        return self.front_end.receptive_field
+        return self.front_end.min_samples
 
     def frames(self, samples):
         """The exact number of frames of an utterance of ``samples`` samples."""

@@ -1,0 +1,330 @@
+"""Card files: names of cards, their files, and the notes at the head of a file.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import difflib
+import fnmatch
+import functools
+import re
+from pathlib import Path
+
+from s3prl_sb import resources
+from s3prl_sb.errors import UserError
+from s3prl_sb.hyperyaml.nodes import tag
+from s3prl_sb.storage.files import FileError, read_yaml
+from s3prl_sb.storage.yaml_texts import yaml_of
+
+
+class UnknownUpstream(UserError, ValueError):
+    """A name that no card has."""
+
+
+def names(pattern: str = "*") -> list[str]:
+    """Returns the names of the published cards.
+
+    Arguments
+    ---------
+    pattern : str
+        Shell-style wildcards: ``"hubert*"``.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> names("fbank*")
+    ['fbank', 'fbank_no_cmvn']
+    """
+    return fnmatch.filter(sorted(_index()), pattern)
+
+
+def title(name) -> str:
+    """Returns a short name of an upstream, for folders and tables.
+
+    Arguments
+    ---------
+    name : str
+        Name or file of a card, see :func:`~s3prl_sb.lobes.cards.loading.load`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> title("hubert_base"), title("cards/mine.yaml"), title("cards/mine.yaml:big")
+    ('hubert_base', 'mine', 'big')
+    >>> title("my_model/card.yaml")
+    'my_model'
+    """
+    name = str(name)
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)  # s3prl-sb convert writes a folder with its card
+        return path.stem if path.stem != "card" else path.resolve().parent.name
+    return name.rpartition(".yaml:")[2]
+
+
+def card_file(name) -> Path:
+    """Returns the file that has a card.
+
+    Arguments
+    ---------
+    name : str
+        Name or file of a card, see :func:`~s3prl_sb.lobes.cards.loading.load`.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Example
+    -------
+    >>> card_file("fbank").name
+    'features.yaml'
+    """
+    return locate(name)[0]
+
+
+def published() -> list[Path]:
+    """Returns the published card files.
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Example
+    -------
+    >>> [file.name for file in published()][:2]
+    ['apc.yaml', 'ast.yaml']
+    """
+    return sorted(_folder().glob("*.yaml"))
+
+
+def is_published(file) -> bool:
+    """Returns whether a card file is one of this package.
+
+    Arguments
+    ---------
+    file : pathlib.Path
+
+    Example
+    -------
+    >>> is_published(card_file("fbank")), is_published(Path("mine.yaml"))
+    (True, False)
+    """
+    return file.parent == _folder()
+
+
+def locate(name):
+    """Returns the file of a card, and its entry in it.
+
+    Arguments
+    ---------
+    name : str
+        Name or file of a card, see :func:`~s3prl_sb.lobes.cards.loading.load`.
+
+    Returns
+    -------
+    file : pathlib.Path
+    entry : str or None
+        None: the name is that of a file, whose only card is meant.
+
+    Raises
+    ------
+    UnknownUpstream
+        If there is no such card or file; the error has the nearest names.
+
+    Example
+    -------
+    >>> locate("fbank")[1]
+    'fbank'
+    """
+    name = str(name)
+    path, _, entry = name.partition(".yaml:")
+    if entry or name.endswith((".yaml", ".yml")):
+        file = Path(path + ".yaml" if entry else name).expanduser()
+        if not file.is_file():
+            raise UnknownUpstream(f"There is no card file '{file}'.")
+        return file, entry or None
+    index = _index()
+    if name not in index:
+        near = difflib.get_close_matches(name.lower(), index, n=5, cutoff=0.5)
+        hint = f"Did you mean {', '.join(near)}? " if near else ""
+        raise UnknownUpstream(
+            f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "
+            "upstreams`. For a card of your own, give the path of its .yaml."
+        )
+    return index[name], name
+
+
+def read_cards(file):
+    """Reads the entries of a card file, without its notes.
+
+    Arguments
+    ---------
+    file : pathlib.Path
+
+    Returns
+    -------
+    dict
+        Names to YAML nodes.
+
+    Raises
+    ------
+    UnknownUpstream
+        If the file has no entries.
+
+    Example
+    -------
+    >>> list(read_cards(card_file("pase_plus")))
+    ['pase_plus']
+    """
+    if is_published(file):
+        return _published_cards(file, file.stat().st_mtime_ns)
+    return _cards(file)
+
+
+def _cards(file):
+    try:
+        entries = read_yaml(file, "valid YAML")
+    except FileError as error:
+        raise UnknownUpstream(str(error)) from error
+    if not isinstance(entries or {}, dict):
+        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
+    for key in [key for key in entries or () if str(key).startswith("_")]:
+        del entries[key]
+    if not entries:
+        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
+    return entries
+
+
+@functools.lru_cache(maxsize=64)
+def _published_cards(file, changed):
+    return _cards(file)
+
+
+def only_entry(entries, file, name):
+    """Returns the name of the only card among the entries of a file.
+
+    Entries that are not cards may be there for the card to refer to.
+
+    Arguments
+    ---------
+    entries : dict
+        Result of :func:`read_cards`.
+    file : pathlib.Path
+    name : str
+        Name of the file as the user wrote it, for errors.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UnknownUpstream
+        If there are no cards, or several.
+
+    Example
+    -------
+    >>> file = card_file("pase_plus")
+    >>> only_entry(read_cards(file), file, "pase.yaml")
+    'pase_plus'
+    """
+    cards = [key for key, node in entries.items() if is_card_node(node)]
+    if len(cards) == 1 or len(entries) == 1:
+        return cards[0] if cards else next(iter(entries))
+    if not cards:
+        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
+    raise UnknownUpstream(
+        f"'{file}' holds {len(cards)} cards. Choose one: "
+        + ", ".join(f"{name}:{key}" for key in cards)
+    )
+
+
+def is_card_node(node) -> bool:
+    """Returns whether a YAML node builds an object.
+
+    Example
+    -------
+    >>> is_card_node(3)
+    False
+    """
+    return tag(node).startswith("!new:")
+
+
+def notes(file, key) -> dict:
+    """Returns a mapping at the head of a card file, such as ``_about``.
+
+    Entries of a card file that start with an underscore are not cards. The block
+    is parsed by itself: it can use its own anchors, but not those of other entries.
+
+    Arguments
+    ---------
+    file : pathlib.Path
+    key : str
+        ``_about``: facts for the table of upstreams, see
+        :mod:`s3prl_sb.lobes.cards.catalogue`; ``_hub``: names of S3PRL's loaders, see
+        :mod:`s3prl_sb.lobes.cards.hub`; ``_test``: what the tests build, see
+        ``tests/contract/test_upstreams.py``.
+
+    Returns
+    -------
+    dict
+        Empty if the file does not have the key.
+
+    Example
+    -------
+    >>> notes(card_file("hubert"), "_about")["contentvec*"]
+    {'paper': 'https://arxiv.org/abs/2204.09224'}
+    """
+    return _block(file.read_text("utf-8"), key)
+
+
+def matching(patterns, name):
+    """Returns the values of the patterns that match the name of a card, in order.
+
+    Arguments
+    ---------
+    patterns : dict
+        Shell-style wildcards to values.
+    name : str
+        Name or file of a card.
+
+    Returns
+    -------
+    list
+
+    Example
+    -------
+    >>> matching({"*": 1, "fbank*": 2, "hubert*": 3}, "fbank_no_cmvn")
+    [1, 2]
+    """
+    return [
+        value
+        for pattern, value in patterns.items()
+        if fnmatch.fnmatchcase(title(name), pattern)
+    ]
+
+
+@functools.lru_cache(maxsize=128)
+def _block(text, key):
+    block = re.search(rf"^{key}:.*\n(?:(?:[ \t#].*)?\n)*", text + "\n", re.M)
+    return (yaml_of(block[0], "safe")[key] if block else None) or {}
+
+
+def _folder():
+    return resources.folder("hparams") / "upstreams"
+
+
+def _index():
+    """Returns a dict from the name of every published card to its file."""
+    return {
+        match: file
+        for file in published()
+        for match in re.findall(
+            r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M
+        )
+    }

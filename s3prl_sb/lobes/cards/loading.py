@@ -1,0 +1,221 @@
+"""From a card to an upstream.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import copy
+import os
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from s3prl_sb.foreign import UPSTREAM, Document, KindError, NodeError, with_own_names
+from s3prl_sb.foreign.document import ArgumentError
+from s3prl_sb.foreign.tags import set_tag
+from s3prl_sb.foreign.trust import given, is_trusted, require
+from s3prl_sb.hyperyaml.nodes import line_of, tag
+from s3prl_sb.lobes.cards.finding import (
+    UnknownUpstream,
+    is_card_node,
+    is_published,
+    locate,
+    only_entry,
+    read_cards,
+)
+
+if TYPE_CHECKING:
+    from ruamel.yaml.comments import CommentedMap
+
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
+KINDS = {"upstream": UPSTREAM}
+
+
+def load(name, trust: bool = False, **overrides: Any) -> "Upstream":
+    """Builds an upstream.
+
+    Arguments
+    ---------
+    name : str
+        Name of a card, or path of a user-defined card file (``mine.yaml``, or
+        ``mine.yaml:entry`` if it has several).
+    trust : bool
+        Whether code that comes with a user-defined card may run: Python files
+        next to it, and anything HyperPyYAML can call.
+    **overrides
+        Arguments of the card to replace: ``source="my.ckpt"``,
+        ``freeze=False``, …
+
+    Returns
+    -------
+    s3prl_sb.lobes.upstreams.base.Upstream
+
+    Raises
+    ------
+    s3prl_sb.foreign.trust.TrustError
+        If a card would run code and is not trusted.
+
+    Example
+    -------
+    >>> import torch
+    >>> mel = load("mel")
+    >>> hidden_states, lens = mel(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape[-1] == mel.output_size
+    (1, True)
+    """
+    overrides = {
+        key: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for key, value in overrides.items()
+    }
+    from s3prl_sb.schema import constructors
+
+    with given(trust):
+        entries = {"upstream": card(name, **overrides)}
+        dotted_name = entries["upstream"].tag.value.partition(":")[2]
+        with constructors.telling(lambda argument: _place(name, argument), dotted_name):
+            if _is_plain(entries):
+                try:
+                    return Document(entries, KINDS).build("upstream")
+                except ArgumentError as error:  # the cause names the arguments
+                    raise error.__cause__ from error
+            upstream = constructors.make(entries, lambda key: _place(name))["upstream"]
+        # The families are above this room: their base class is known by its name.
+        if not isinstance(upstream, resolve_name(UPSTREAM.base)):
+            raise constructors.MakingError(
+                f"{_place(name)}: {dotted_name} is no upstream."
+            )
+        return upstream
+
+
+def card(name, trust: bool = False, **overrides: Any) -> "CommentedMap":
+    """Returns the YAML node of an upstream, for ``!applyref`` in a recipe.
+
+    Arguments
+    ---------
+    name, trust
+        See :func:`load`.
+    **overrides
+        Arguments of the card to replace. Mappings are merged.
+
+    Returns
+    -------
+    ruamel.yaml.comments.CommentedMap
+        A ``!new:`` node.
+
+    Raises
+    ------
+    UnknownUpstream
+        If there is no such card; the error has the nearest names.
+    s3prl_sb.foreign.trust.TrustError
+        See :func:`load`.
+
+    Example
+    -------
+    >>> card("fbank", freeze=True).tag.value
+    '!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures'
+    """
+    file, entry = locate(name)
+    entries = read_cards(file)
+    if entry is None:
+        entry = only_entry(entries, file, name)
+    if entry not in entries:
+        raise UnknownUpstream(
+            f"'{file}' has no card '{entry}'. It has: " + ", ".join(entries)
+        )
+    node = entries[entry]
+    if not is_card_node(node):
+        raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
+    if isinstance(node, list) or getattr(node, "value", ""):
+        raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
+    with given(trust):  # before the overrides, which the user wrote
+        node = _allowed(entries, entry, file)
+    tag_name = tag(node)
+    if not isinstance(node, dict):  # a tag without arguments
+        node = {}
+    node = _merged(node, overrides)
+    if "source" in node and "source" not in overrides:
+        node["source"] = _absolute(node["source"], file.parent)
+    return _tagged(node, tag_name)
+
+
+def _place(name, argument=None):
+    """Returns how errors name a card or an argument: its name, or file, line, entry."""
+    file, entry = locate(name)
+    if is_published(file):
+        return entry
+    entries = read_cards(file)
+    entry = entry or only_entry(entries, file, name)
+    line = line_of(entries[entry], argument) or line_of(entries, entry)
+    return f"'{file}', line {line}: {entry}"
+
+
+def _allowed(entries, entry, file):
+    """Returns the node of a card that may be built, with imported names of classes
+    from its folder."""
+    node = entries[entry]
+    if is_published(file):  # no trust needed, and no imports
+        return node
+    from s3prl_sb.schema import constructors
+
+    def where(line):
+        return f"'{file}', line {line or line_of(entries, entry)}: {entry}: "
+
+    folder = file.parent.resolve()
+    document = Document(entries, {entry: UPSTREAM}, folder)
+    try:
+        foreign = document.foreign([entry])
+        if not foreign:
+            constructors.check(node, where)
+            return document.plain(entry)
+    except (NodeError, KindError) as error:
+        if isinstance(error, KindError) or not is_trusted(file):
+            raise UnknownUpstream(f"'{file}': {error}") from error
+        foreign = []
+    if foreign:
+        require(file, foreign)
+    node = with_own_names(node, folder)
+    constructors.check(node, where)
+    return node
+
+
+def _is_plain(entries):
+    """Returns whether an upstream can be built without HyperPyYAML."""
+    try:
+        return not Document(entries, KINDS).foreign()
+    except NodeError:  # a trusted card may have tuples and the like
+        return False
+
+
+def _absolute(source, folder):
+    """Returns a source, or a list of mirrors, with the full paths of files that are
+    next to the card."""
+    if isinstance(source, list):
+        return [_absolute(mirror, folder) for mirror in source]
+    path, mark, sha256 = str(source or "").partition("#sha256=")
+    if path and (folder / path).exists():  # published with its card
+        return str((folder / path).resolve()) + mark + sha256
+    return source
+
+
+def _merged(node, overrides):
+    """Returns a copy with overrides, without anchors and merge keys."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(node, dict):
+        result = CommentedMap()
+        for key, value in [*node.items(), *overrides.items()]:
+            if isinstance(value, dict) and isinstance(result.get(key), dict):
+                value = _merged(result[key], value)
+            else:
+                value = _merged(value, {})
+            result[key] = value
+        return _tagged(result, tag(node))
+    if isinstance(node, list):
+        return _tagged(CommentedSeq(_merged(item, {}) for item in node), tag(node))
+    return copy.copy(node)
+
+
+def _tagged(node, name):
+    if name:
+        set_tag(node, name)
+    return node

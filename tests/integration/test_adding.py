@@ -1,0 +1,103 @@
+"""The pull requests that CONTRIBUTING.md describes, and `s3prl-sb new` elsewhere."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shell import environment, kill
+
+from s3prl_sb.commands.new import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+GUIDE = GUIDE.partition("\n## Adding things\n")[2].partition("\n## ")[0]
+BLOCKS = re.findall(r"^```bash\n(.*?)^```", GUIDE, re.M | re.S)
+
+
+def run(commands, folder, variables, timeout=300):
+    """Runs lines of a shell, all of which must succeed; gives their output."""
+    process = subprocess.Popen(
+        ["bash", "-ec", commands],
+        cwd=folder,
+        env=variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output = process.communicate(timeout=timeout)[0]
+    finally:
+        kill(process)
+    assert process.returncode == 0, output[-6000:]
+    return output
+
+
+def git(*arguments, folder=ROOT):
+    command = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    done = subprocess.run(
+        [*command, *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the tree, under version control."""
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("no checkout under git")
+    copy = tmp_path / "checkout"
+    for name in git("ls-files", "--cached", "--others", "--exclude-standard"):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    git("init", "-q", folder=copy)
+    git("add", "--all", folder=copy)
+    git("commit", "-q", "--message", "before", folder=copy)
+    return copy
+
+
+def promised(kind):
+    """The files that the table of CONTRIBUTING.md names for a kind."""
+    [row] = [line for line in GUIDE.splitlines() if line.startswith(f"| {kind} |")]
+    return {name for name in re.findall(r"`([\w./]+)`", row) if f"my_{kind}" in name}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pull_request(kind, checkout, tmp_path):
+    """Its commands pass, and change no file beyond the promised ones."""
+    [commands] = [b for b in BLOCKS if b.startswith(f"s3prl-sb new {kind} my_{kind}\n")]
+    output = run(commands, checkout, environment(tmp_path, checkout))
+    assert "skipped" not in output or kind == "corpus"  # its toy needs an extra
+    changes = git("status", "--porcelain", "--untracked-files=all", folder=checkout)
+    assert set(changes) == {f"?? {name}" for name in promised(kind)}
+    if importlib.util.find_spec("ruff"):
+        paths = sorted(name for name in promised(kind) if name.endswith(".py"))
+        check = [sys.executable, "-m", "ruff", "check", "--no-cache", *paths]
+        done = subprocess.run(check, cwd=checkout, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_outside_a_checkout(kind, tmp_path):
+    """What `new` says to run next passes; what needs data is in the READMEs."""
+    variables = environment(tmp_path, ROOT)
+    name = f"tiny_{kind}"
+    output = run(f"s3prl-sb new {kind} {name}", tmp_path, variables)
+    made = set(re.findall(r"^made  (\S+)$", output, re.M))
+    assert {
+        str(path.relative_to(tmp_path))
+        for path in (tmp_path / name).rglob("*")
+        if path.is_file()
+    } == made
+    text = "".join((tmp_path / path).read_text() for path in made)
+    assert not re.search(rf"(?i)my_?{kind}\b", text)
+    steps = re.findall(r"^next  (.*)$", output, re.M)
+    commands = "\n".join(step for step in steps if "DIR" not in step)
+    assert "pytest" in commands
+    assert re.search(r"\b[1-9]\d* passed", run(commands, tmp_path, variables))
