@@ -123,14 +123,14 @@ def locate(name: str) -> tuple[str, Path]:
     return name, recipes[name]
 
 
-def find(name: str, known: Iterable[str]) -> str:
+def find(name: str, names: Iterable[str]) -> str:
     """Returns the full name of a recipe.
 
     Arguments
     ---------
     name : str
         Name such as "SUPERB/KS", or its last part, in upper or lower case.
-    known : iterable of str
+    names : iterable of str
         Names of all recipes.
 
     Returns
@@ -147,25 +147,25 @@ def find(name: str, known: Iterable[str]) -> str:
     >>> find("ks", ["SUPERB/KS", "SUPERB/ASR"])
     'SUPERB/KS'
     """
-    known = list(known)
-    if name in known:
+    names = list(names)
+    if name in names:
         return name
     wanted = name.strip("/").lower()
-    matches = [other for other in known if other.lower() == wanted]
-    last = {other: other.rpartition("/")[2].lower() for other in known}
-    matches = matches or [other for other in known if last[other] == wanted]
+    matches = [other for other in names if other.lower() == wanted]
+    last = {other: other.rpartition("/")[2].lower() for other in names}
+    matches = matches or [other for other in names if last[other] == wanted]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise UnknownRecipe(f"'{name}' may be {' or '.join(matches)}: give all of it.")
-    lower = {key: other for other in known for key in (other.lower(), last[other])}
+    lower = {key: other for other in names for key in (other.lower(), last[other])}
     hint = near(wanted, list(lower))
     if hint.startswith("Did you mean"):
-        names = hint.removeprefix("Did you mean ").rstrip("?").split(" or ")
-        names = dict.fromkeys(lower[other] for other in names)
-        hint = f"Did you mean {' or '.join(names)}? There are: {', '.join(known)}."
+        similar = hint.removeprefix("Did you mean ").rstrip("?").split(" or ")
+        similar = dict.fromkeys(lower[other] for other in similar)
+        hint = f"Did you mean {' or '.join(similar)}? There are: {', '.join(names)}."
     else:
-        hint = f"There are: {', '.join(known)}."
+        hint = f"There are: {', '.join(names)}."
     raise UnknownRecipe(f"no recipe '{name}'. {hint}")
 
 
@@ -184,7 +184,7 @@ def descriptions() -> list[str]:
     rows = {}
     for name, folder in resources.recipes().items():
         text = (folder / "train.py").read_text("utf-8").partition('"""')[2]
-        about = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
-        rows[name] = about.removeprefix(name.partition("/")[0]).strip()
+        summary = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
+        rows[name] = summary.removeprefix(name.partition("/")[0]).strip()
     width = max(map(len, rows), default=0)
-    return [f"{name:{width}}  {about}" for name, about in rows.items()]
+    return [f"{name:{width}}  {summary}" for name, summary in rows.items()]

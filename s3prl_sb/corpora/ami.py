@@ -1,4 +1,4 @@
-"""AMI and other meetings that are annotated in RTTM: three speakers or more.
+"""AMI, and other meetings of three or more speakers with RTTM annotation.
 
 The AMI corpus (Carletta et al. 2006, https://groups.inf.ed.ac.uk/ami/corpus) is 100
 hours of meetings, mostly of four. Its annotation for diarization is spread in files of
@@ -29,7 +29,7 @@ from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.identity.content import hash_files
 
-VERSION = "ami_sd/2"  # another one makes finished preparations stale
+VERSION = "ami_sd/2"  # a change makes finished preparations stale
 NAMES = {
     "train": ("train", "trn"),
     "valid": ("development", "dev", "valid"),
@@ -47,17 +47,19 @@ SETUP = Published(
 MIRROR = "https://groups.inf.ed.ac.uk/ami/AMICorpusMirror/amicorpus"
 
 
-def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
+def prepare_ami_sd(
+    data_folder: str | None, save_folder: str, skip_prep: bool = False
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds annotation and audio, see the head of this module.
+        Folder with annotation and audio, see the top of this module.
     save_folder : str
-        Where the manifests go. A finished preparation of the same files is kept.
+        Folder for the manifests. A finished preparation of the same files is kept.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
     Raises
     ------
     ManifestError
-        Names the file and the line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -118,48 +120,49 @@ def prepare_ami_sd(data_folder, save_folder, skip_prep=False):
 
 
 def _by_split(folder, ending):
-    """``{split: files}``: the split is in a file's name, or its folder's."""
-    found = {split: [] for split in NAMES}
-    files = sorted(folder.rglob(f"[!.]*{ending}"))  # not ._x: a Mac's
+    """Returns ``{split: files}``, by the name of a file or of its folder."""
+    by_split = {split: [] for split in NAMES}
+    files = sorted(folder.rglob(f"[!.]*{ending}"))  # not ._x of macOS
     chosen = [file for file in files if ANNOTATION in file.parts]
     for file in files:
-        # Of two annotations one; what is there once, such as a UEM, stays
+        # Keep one of two annotations, and every file that exists once, such as a UEM
         if chosen and file not in chosen and "rttms" in file.parts:
             continue
         name = file.name.removesuffix(ending).rpartition(".")[2]
         for split, names in NAMES.items():
             if name in names or file.parent.name in names:
-                found[split].append(file)
-    return found
+                by_split[split].append(file)
+    return by_split
 
 
 def _audio(folder):
-    """``{recording: paths}`` of all audio files."""
-    found = {}
+    """Returns ``{recording: paths}`` of all audio files."""
+    paths = {}
     for file in only_audio(sorted(folder.rglob("[!.]*")), folder):
         for name in {file.stem, file.stem.removesuffix(MICROPHONE)}:
-            found.setdefault(name, []).append(str(file))
-    return found
+            paths.setdefault(name, []).append(str(file))
+    return paths
 
 
 def _read(split, rttms, uems, lists, audio):
-    """The records of a split."""
-    told = {}  # {recording: {file: {segment: place}}}
+    """Reads the records of a split."""
+    annotations = {}  # {recording: {file: {segment: place}}}
     for file in rttms:
         for name, *segment, number in rttm_rows(file):
-            lines = told.setdefault(name, {}).setdefault(file, {})
+            lines = annotations.setdefault(name, {}).setdefault(file, {})
             lines.setdefault(tuple(segment), f"{file}:{number}")
     rows = [
         (name, *segment, place)
-        for name, lines in _agreed(told, "segments").items()
+        for name, lines in _agreed(annotations, "segments").items()
         for segment, place in lines.items()
     ]
-    told = {}
+    annotated = {}  # {recording: {file: {region: place}}}
     for file in uems:
         for name, spans in read_uem(file).items():
             lines = dict.fromkeys(spans, str(file))
-            told.setdefault(name, {})[file] = lines
-    regions = {name: list(lines) for name, lines in _agreed(told, "regions").items()}
+            annotated.setdefault(name, {})[file] = lines
+    agreed = _agreed(annotated, "regions")
+    regions = {name: list(lines) for name, lines in agreed.items()}
     places = {}  # of the recordings
     for file in lists:
         for number, line in enumerate(manifest.read_text(file).split("\n"), 1):
@@ -179,33 +182,33 @@ def _read(split, rttms, uems, lists, audio):
     if not places:
         raise ManifestError(f"{(*lists, *rttms)[0]}: no recordings")
     files = {n: (_only(audio[n], n), place) for n, place in places.items()}
-    # A list may leave out some that are annotated
+    # A list may leave out annotated recordings
     kept = [row for row in rows if row[0] in files]
     return make_records(files, kept, regions)
 
 
-def _agreed(told, what):
-    """``{recording: {what is told: place}}``; an error if two files tell otherwise.
+def _agreed(annotations, kind):
+    """Returns ``{recording: {entry: place}}``; raises an error if two files disagree.
 
-    AMI-diarization-setup has each segment twice, by set and by meeting. A system's
-    output that lies below data_folder, too, would be taken for the truth.
+    AMI-diarization-setup has each segment twice, by set and by meeting. The check also
+    catches the output of a system below data_folder, which is not the reference.
     """
-    for name, files in told.items():
+    for name, files in annotations.items():
         (first, lines), *others = files.items()
         for other, different in others:
             if lines.keys() != different.keys():
                 alone = min(lines.keys() ^ different.keys(), key=str)
                 place = lines.get(alone) or different.get(alone)
                 raise ManifestError(
-                    f"{place}: two files tell of '{name}', and their {what} differ: "
+                    f"{place}: two files tell of '{name}', and their {kind} differ: "
                     f"{first} and {other}. Keep the reference, and put the other "
                     "outside of data_folder."
                 )
-    return {name: next(iter(files.values())) for name, files in told.items()}
+    return {name: next(iter(files.values())) for name, files in annotations.items()}
 
 
 def _only(paths, name):
-    """The audio file of a recording; an error if there are several that differ."""
+    """Returns the audio file of a recording; raises an error if several differ."""
     if len(paths) > 1 and len(set(hash_files(paths).values())) > 1:
         raise ManifestError(
             f"'{name}' has {len(paths)} audio files that differ: {paths[0]} and "
@@ -214,17 +217,17 @@ def _only(paths, name):
     return paths[0]
 
 
-def download_ami(destination):
+def download_ami(destination: str) -> Path:
     """Downloads the mix of all headsets, 11 GB, and the annotation for diarization.
 
-    The audio has no published hashes: a file that is shorter than its annotated
-    stretch is refused.
+    The audio has no published hashes. A file that is shorter than its annotation is
+    refused.
 
     Arguments
     ---------
     destination : str
-        The folder that gets ``amicorpus`` and ``AMI-diarization-setup-…``; it is then
-        the ``data_folder``.
+        Folder that gets ``amicorpus`` and ``AMI-diarization-setup-…``, later the
+        ``data_folder``.
 
     Returns
     -------
@@ -234,7 +237,7 @@ def download_ami(destination):
     Raises
     ------
     DownloadError
-        If the network fails, or something else than the corpus is served.
+        If the network fails, or the server sends something else.
     """
     destination = download([SETUP], destination)
     setup = destination / f"AMI-diarization-setup-{COMMIT}"
@@ -259,16 +262,16 @@ def download_ami(destination):
 
 
 def _check(path, uem, url):
-    """Deletes audio that is broken or too short."""
+    """Deletes broken or too short audio, and raises an error."""
     try:
         sample_rate, frames, _ = headers.audio_info(path)
-        found = frames / sample_rate
+        seconds = frames / sample_rate
     except ManifestError:
-        found = 0.0
+        seconds = 0.0
     wanted = max(stop for spans in read_uem(uem).values() for _, stop in spans)
-    if found < wanted - TOLERANCE:
+    if seconds < wanted - TOLERANCE:
         path.unlink()
         raise DownloadError(
-            f"{url} gives {found:.1f} s of audio, and {uem} says that it has "
+            f"{url} gives {seconds:.1f} s of audio, and {uem} says that it has "
             f"{wanted:.1f} s. It was deleted; run again."
         )

@@ -1,13 +1,13 @@
 """Audio SNIPS: requests to an assistant, with the slots in them (SUPERB SF).
 
 SNIPS (Coucke et al. 2018, https://arxiv.org/abs/1805.10190), spoken by the sixteen
-synthetic voices of Audio SNIPS (Lai et al. 2021, https://arxiv.org/abs/2010.13826). Its
-folder, as SUPERB hands it out, has the recordings of all voices as
+synthetic voices of Audio SNIPS (Lai et al. 2021, https://arxiv.org/abs/2010.13826).
+SUPERB's copy of it has the recordings of all voices as
 ``{train,valid,test}/<voice>-snips-<split>-<number>.wav``, and ``all.iob.snips.txt``
-with a line for each: its name, ``BOS``, the words, ``EOS``, a tab, then as many tags:
+with a line for each: its name, ``BOS``, the words, ``EOS``, a tab, then a tag for each:
 ``O``, those of the words (``O`` or a slot), the intent. ``slots.txt`` lists the slots.
 
-The manifests have words (``text``) and as many tags (``iob``), see
+The manifests have words (``text``) and a tag for each (``iob``), see
 :mod:`s3prl_sb.dataio.slots`.
 
 Authors
@@ -16,6 +16,7 @@ Authors
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from s3prl_sb.audio import headers
@@ -35,43 +36,43 @@ ARCHIVE = Published(
     11,
     name="SNIPS.zip",
 )
-VERSION = "audio_snips/1"  # another one makes finished preparations stale
+VERSION = "audio_snips/1"  # a change makes finished preparations stale
 TEXT_FILE, SLOTS_FILE = "all.iob.snips.txt", "slots.txt"
 SPEAKERS = {
     "train": "Ivy Joanna Joey Justin Kendra Kimberly Matthew Salli".split(),
     "valid": "Aditi Amy Geraint Nicole".split(),
     "test": "Brian Emma Raveena Russell".split(),
 }
-# What English voices make of them, as S3PRL's newer API has it.
+# Texts as English voices pronounce them, from S3PRL's newer API.
 CORRECTIONS = {"楽園追放": "EXPELLED", "官方杂志": "", '"': " "}
 
 
 def prepare_audio_snips(
-    data_folder,
-    save_folder,
-    train_speakers=SPEAKERS["train"],
-    valid_speakers=SPEAKERS["valid"],
-    test_speakers=SPEAKERS["test"],
-    characters=CHARACTERS,
-    skip_prep=False,
-):
+    data_folder: str | None,
+    save_folder: str,
+    train_speakers: Sequence[str] = SPEAKERS["train"],
+    valid_speakers: Sequence[str] = SPEAKERS["valid"],
+    test_speakers: Sequence[str] = SPEAKERS["test"],
+    characters: str = CHARACTERS,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``all.iob.snips.txt`` and the folders of the splits, or a folder
-        ``SNIPS`` that does.
+        Folder with ``all.iob.snips.txt`` and the folders of the splits, or its parent
+        if it is called ``SNIPS``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same texts with the same
+        Folder for the manifests. A finished preparation of the same texts with the same
         arguments is kept.
     train_speakers, valid_speakers, test_speakers : list of str
-        The voices of each split; its other recordings are left out.
+        Voices of each split; its other recordings are left out.
     characters : str
-        Of words. Accents that are not among them are dropped, and so is what no voice
-        pronounces; anything else that is dropped is logged.
+        Characters of words. Other accents are dropped, and so are characters that no
+        voice pronounces. Any other dropped character is logged.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def prepare_audio_snips(
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -132,7 +133,7 @@ def prepare_audio_snips(
 
 
 def find_corpus(data_folder):
-    """The folder that holds the texts."""
+    """Returns the folder that has the texts."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of Audio SNIPS (--data_folder "
@@ -152,7 +153,7 @@ def find_corpus(data_folder):
 
 
 def _find_audio(folder, split, speakers):
-    """``{name: path}`` of the recordings of a split by its voices."""
+    """Returns ``{name: path}`` of the recordings of a split by its voices."""
     wavs = {}
     paths = sorted((folder / split).rglob("[!.]*"))
     for path in only_audio(paths, folder / split):
@@ -168,7 +169,7 @@ def _find_audio(folder, split, speakers):
 
 
 def _read_texts(path, wavs, speakers, characters):
-    """``{split: {id: record}}`` of those recordings that have a line."""
+    """Returns ``{split: {id: record}}`` of the recordings that have a line."""
     homes = {name: split for split in SPLITS for name in wavs[split]}
     splits, lines, faults = {split: {} for split in SPLITS}, {}, []
     slots, dropped = _read_slots(path.parent / SLOTS_FILE), {}
@@ -209,7 +210,7 @@ def _read_texts(path, wavs, speakers, characters):
 
 
 def _read_line(line, slots, characters):
-    """A line's part of the record, and the characters that were dropped."""
+    """Returns a line's part of the record, and the dropped characters."""
     text, tab, iob = line.partition("\t")
     if not tab:
         raise ValueError("no tab between words and tags")
@@ -232,14 +233,14 @@ def _read_line(line, slots, characters):
 
 
 def _read_slots(path):
-    """The slots that the corpus lists, and ``O``; None where there is no list."""
+    """Returns the slots of the corpus and ``O``; None if there is no list."""
     if not path.is_file():
         return None
     return {"O", *manifest.read_text(path).split()}
 
 
 def _report(splits, wavs, speakers, path):
-    """Logs what is left out; a split of nothing is an error."""
+    """Logs what is left out; raises an error for an empty split."""
     for split, records in splits.items():
         silent = sorted(
             {s for s in speakers[split]} - {n.split("-")[0] for n in wavs[split]}

@@ -1,4 +1,4 @@
-"""Whether a corpus is there whole, by the numbers that it is published with.
+"""Check that a corpus is complete, by its published numbers.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,19 +12,19 @@ logger = logging.getLogger(__name__)
 TOY = "toy.json"  # in the folder of a toy, which is small on purpose
 
 
-def warn_if_short(folder, found, published, what):
-    """Logs that a corpus has fewer parts than it is published with.
+def warn_if_short(folder, count, published, what):
+    """Logs a warning if a corpus has fewer parts than it is published with.
 
-    Training would go well with half a corpus, and its numbers would not compare.
+    Training works with half a corpus, but its numbers do not compare.
 
     Arguments
     ---------
     folder : str
-        Of the corpus. A toy's folder, or one in it, is left in peace.
-    found, published : int
-        How many there are, and how many there should be.
+        Folder of the corpus. A toy, or a folder in one, gets no warning.
+    count, published : int
+        Number of parts in the folder, and the published one.
     what : str
-        Of what, such as "utterances of dev-clean".
+        Kind of part, such as "utterances of dev-clean".
 
     Example
     -------
@@ -32,6 +32,6 @@ def warn_if_short(folder, found, published, what):
     """
     folder = Path(folder)
     toy = any((place / TOY).is_file() for place in (folder, folder.parent))
-    if found < published and not toy:
+    if count < published and not toy:
         message = "%s: %d %s, and %d are published. Is the corpus unpacked whole?"
-        logger.warning(message, folder, found, what, published)
+        logger.warning(message, folder, count, what, published)

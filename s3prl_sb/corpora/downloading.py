@@ -1,9 +1,9 @@
-"""Corpora from the network: resumed, verified, unpacked safely.
+"""Downloads of corpora: resumed, verified, unpacked safely.
 
-A corpus is a list of :class:`Published` files. Each is downloaded beside its
-destination (an interrupted transfer goes on where it was), compared with its published
-hash, and unpacked in a folder apart; then what it holds is moved to its place and a
-stamp is left. Killed at any moment and run again, :func:`download` goes on.
+A corpus is a list of :class:`Published` files. Each is downloaded next to its
+destination (an interrupted transfer resumes), compared with its published hash, and
+unpacked in a separate folder; then its content is moved to its place, and a stamp is
+written. If :func:`download` is killed at any moment, another call resumes it.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -28,37 +28,37 @@ from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 
-WORK = ".downloads"  # in the destination: what is not finished, and the stamps
+WORK = ".downloads"  # in the destination: unfinished files, and the stamps
 CHUNK = 1 << 20  # bytes read at once
 GB = 1e9
-UNPACKED = 1.4  # what an archive grows to, at most, in times its size
+UNPACKED = 1.4  # largest size of the content of an archive, relative to the archive
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
-#: What unpacking raises for a file that is no archive, or half of one.
+#: Exceptions of unpacking for a file that is no archive, or half of one.
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 
 class DownloadError(OSError):
-    """A corpus that cannot be had this way; says why, and the way out."""
+    """Error of a download; its message has the reason and the way out."""
 
 
 class Published(NamedTuple):
-    """A file of a corpus, as it is published.
+    """Published file of a corpus.
 
     Arguments
     ---------
     url : str
         Its address.
     gigabytes : float
-        About its size, to see beforehand whether there is room.
+        Approximate size, for the check that there is room.
     sha256 : str, optional
-        Its hash, if one is known.
+        Its hash, if there is one.
     md5sums : str, optional
-        The address of a published list of hashes, ``<md5>  <file name>`` a line, in
-        which it must be.
+        Address of a published list of hashes that has it, ``<md5>  <file name>`` a
+        line.
     folder : str
-        Where in the destination its content goes.
+        Place of its content in the destination.
     name : str, optional
-        What to call it; default the last part of the address.
+        File name; default: the last part of the address.
     """
 
     url: str
@@ -105,9 +105,9 @@ def download(files, destination):
     Arguments
     ---------
     files : list of Published
-        Archives (.tar.gz, .tgz, .tar, .zip) are unpacked, others kept as they are.
+        Archives (.tar.gz, .tgz, .tar, .zip) are unpacked, other files are kept.
     destination : str
-        The folder that gets their content.
+        Folder that gets their content.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def _download(files, destination, work):
 
 
 def _key(file):
-    """16 characters for an address."""
+    """Returns 16 characters that identify an address."""
     return hashlib.sha256(file.url.encode()).hexdigest()[:16]
 
 
@@ -155,7 +155,7 @@ def _stamp(file, destination):
 
 
 def _is_done(file, destination):
-    """Whether a file was unpacked, and what was is still there."""
+    """Returns whether a file was unpacked, and its content still exists."""
     try:
         moved = read_json(_stamp(file, destination), kind=dict)["files"]
     except (FileError, KeyError):
@@ -166,7 +166,7 @@ def _is_done(file, destination):
 def _check_room(files, destination):
     if not files:
         return
-    # All that is unpacked, and the archive that it comes from: each is then deleted.
+    # The content and the largest archive: an archive is deleted after unpacking.
     sizes = [file.gigabytes * GB for file in files]
     needed = sum(sizes) * UNPACKED + max(sizes)
     needed -= sum(p.stat().st_size for p in (destination / WORK).glob("*.part"))
@@ -181,9 +181,9 @@ def _check_room(files, destination):
 
 # ---------------------------------------------------------------------- transfer
 def _fetch(file, work):
-    """The downloaded file, verified."""
+    """Returns the downloaded and verified file."""
     target = work / f"{_key(file)}-{file.file_name}"
-    if target.exists():  # it got this name after it was verified
+    if target.exists():  # it gets this name after verification
         return target
     part = target.with_name(target.name + ".part")
     _transfer(file.url, part)
@@ -194,7 +194,7 @@ def _fetch(file, work):
 
 
 def _transfer(url, part):
-    """Downloads an address to a part, or what that lacks."""
+    """Downloads an address to a part, or resumes it."""
     if remote_files.offline():
         raise DownloadError(
             f"Offline (S3PRL_SB_OFFLINE), and {url} is not here. Switch it off, or "
@@ -211,7 +211,7 @@ def _transfer(url, part):
 
 
 def _verify(file, part, work):
-    """Compares a downloaded file with the published hashes; discards another one."""
+    """Compares a file with its published hashes; deletes it if they differ."""
     wanted = {}
     if file.md5sums:
         wanted["md5"] = _published_md5(file, work)
@@ -229,9 +229,9 @@ def _verify(file, part, work):
 
 
 def _published_md5(file, work):
-    """The file's line of the published list."""
+    """Returns the hash of a file in the published list."""
     part = work / f"{hashlib.sha256(file.md5sums.encode()).hexdigest()[:16]}-md5.part"
-    remote_files.discard(part)  # always the list as it is now
+    remote_files.discard(part)  # an earlier list may be out of date
     _transfer(file.md5sums, part)
     text = part.read_text("utf-8", "replace")
     remote_files.discard(part)
@@ -243,7 +243,7 @@ def _published_md5(file, work):
 
 
 def _hashes(path, kinds):
-    """Hashes of a file by several algorithms, reading it once."""
+    """Computes several hashes of a file, which is read once."""
     hashes = {kind: hashlib.new(kind) for kind in kinds}
     bar = progress.bar(
         desc=f"Verifying {path.name[17:-5]}",
@@ -262,13 +262,13 @@ def _hashes(path, kinds):
 
 # --------------------------------------------------------------------- unpacking
 def _unpack(file, archive, destination):
-    """Puts a file's content into its place; gives what was put, for the stamp."""
+    """Moves a file's content to its place; returns its paths, for the stamp."""
     folder = destination / file.folder
     folder.mkdir(parents=True, exist_ok=True)
     if not file.file_name.endswith(ARCHIVES):
         os.replace(archive, folder / file.file_name)
         return [os.path.join(file.folder, file.file_name)]
-    # Of a killed attempt nothing is kept: which of its files is whole is not known.
+    # A killed attempt may have left half a file: start again
     apart = archive.with_name(f"{_key(file)}-unpacked")
     shutil.rmtree(apart, ignore_errors=True)
     apart.mkdir()
@@ -289,16 +289,16 @@ def _unpack(file, archive, destination):
 
 
 def extract(archive, folder):
-    """Unpacks a tar or zip: plain files and folders, all inside the folder.
+    """Unpacks the plain files and folders of a tar or zip, inside the folder.
 
     Links and devices, which no corpus needs, are left out.
 
     Arguments
     ---------
     archive : pathlib.Path
-        The file.
+        Archive to unpack.
     folder : pathlib.Path
-        An empty folder.
+        Empty folder for its content.
 
     Raises
     ------
@@ -336,14 +336,14 @@ def extract(archive, folder):
                     shutil.copyfileobj(source, file, CHUNK)
             bar.update()
         while not is_zip and opened.fileobj.read(CHUNK):
-            pass  # to the end, where gzip keeps the checksum
+            pass  # gzip's checksum is at the end
     if left_out:
         message = "%s: %d members that are no plain files are left out, such as %s"
         logger.warning(message, archive, len(left_out), left_out[0])
 
 
 def _merge(source, target):
-    """Moves a folder's content into another one, whose files it replaces."""
+    """Moves a folder's content into another folder, and replaces files there."""
     for path in sorted(source.iterdir()):
         place = target / path.name
         if path.is_dir() and place.is_dir():

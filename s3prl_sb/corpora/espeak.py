@@ -1,8 +1,8 @@
-"""Synthetic speech whose word and phone times are known exactly.
+"""Synthetic speech with exact times of words and phones.
 
 eSpeak NG is a formant synthesiser of half a megabyte. It speaks a hundred times faster
-than real time on one core, in many languages and voices, and reports when each word and
-phone begins. The library comes with the wheel ``espeakng-loader``
+than real time on one core, in many languages and voices, and reports the start of each
+word and phone. The library comes with the wheel ``espeakng-loader``
 (``pip install 's3prl_sb[demo]'``) and is called through :mod:`ctypes`.
 
 Authors
@@ -33,7 +33,7 @@ _HEADROOM_VOLUME, _PEAK = 30, 0.5
 _STRESS_MARKS = "',%="
 _EDGES = re.compile(r"^\W+|\W+$")
 
-# Statics of one library serve all threads
+# All threads share the static variables of the library
 _lock = threading.Lock()
 
 
@@ -67,7 +67,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class Utterance(NamedTuple):
-    """What was said, and when.
+    """Speech with the times of its words and phones.
 
     Arguments
     ---------
@@ -77,8 +77,8 @@ class Utterance(NamedTuple):
         Start and end in seconds, and the word as written. Words that English runs
         together ("of the") may share one entry.
     phones : list of (float, float, str)
-        Start and end in seconds, and eSpeak's mnemonic without its stress mark. They
-        leave no gap; pauses are ``"_"``.
+        Start and end in seconds, and eSpeak's mnemonic without its stress mark. There
+        are no gaps; pauses are ``"_"``.
     """
 
     samples: np.ndarray
@@ -91,16 +91,16 @@ class Utterance(NamedTuple):
         return len(self.samples) / SAMPLE_RATE
 
     def trimmed(self, margin=0.02):
-        """Samples from the first word to the last, and ``margin`` seconds around."""
+        """Returns the samples from the first word to the last, with a margin (s)."""
         start = max(0, round((self.words[0][0] - margin) * SAMPLE_RATE))
         stop = round((self.words[-1][1] + margin) * SAMPLE_RATE)
         return self.samples[start:stop]
 
 
 class Voice(NamedTuple):
-    """A speaker: what makes a person of the settings of :func:`speak`.
+    """Speaker: settings of :func:`speak`.
 
-    ``gender`` is "f" or "m", as the variant is meant to sound.
+    ``gender`` is "f" or "m", the intended sound of the variant.
     """
 
     voice: str
@@ -111,7 +111,7 @@ class Voice(NamedTuple):
     gender: str
 
     def speak(self, text, **changes):
-        """:func:`speak` with this voice; ``changes`` override its settings."""
+        """Calls :func:`speak` with this voice; ``changes`` override its settings."""
         settings = self._asdict()
         del settings["gender"]
         return speak(text, **{**settings, **changes})
@@ -120,20 +120,20 @@ class Voice(NamedTuple):
 def speak(text, voice="en-us", variant=None, rate=175, pitch=50, pitch_range=50):
     """Speaks a text.
 
-    The same call gives identical samples, whatever was spoken before.
+    The same call returns identical samples, whatever was spoken before.
 
     Arguments
     ---------
     text : str
-        What to say. Punctuation makes pauses.
+        Text to speak. Punctuation makes pauses.
     voice : str
-        Language or accent, a name of :func:`languages`.
+        Language or accent, a name in :func:`languages`.
     variant : str or None
-        Timbre, a name of :func:`variants`; None is the voice's own.
+        Timbre, a name in :func:`variants`; None is the voice's default.
     rate : int
-        Words a minute, 80 to 450.
+        Words per minute, 80 to 450.
     pitch : int
-        0 to 99, relative to the variant's own register.
+        0 to 99, relative to the variant's register.
     pitch_range : int
         0 (monotone) to 99 (lively).
 
@@ -163,9 +163,9 @@ def speak(text, voice="en-us", variant=None, rate=175, pitch=50, pitch_range=50)
     ]:
         if not low <= value <= high:
             raise ValueError(f"{name} must be {low} to {high}, not {value}")
-    path = _known("voice", voice, languages())
+    path = _file_of("voice", voice, languages())
     if variant is not None:
-        path += "+" + _known("variant", variant, variants())
+        path += "+" + _file_of("variant", variant, variants())
     settings = {_RATE: rate, _VOLUME: _HEADROOM_VOLUME}
     settings.update({_PITCH: pitch, _PITCH_RANGE: pitch_range})
     with _lock:
@@ -178,7 +178,7 @@ def speak(text, voice="en-us", variant=None, rate=175, pitch=50, pitch_range=50)
 
 @functools.cache
 def languages():
-    """The library's file of each language, by lower-case tag such as "en-gb"."""
+    """Returns the file of each language, by lower-case tag such as "en-gb"."""
     files = {}
     folder = _data_folder() / "lang"
     for file in sorted(folder.glob("*/*")):
@@ -191,12 +191,12 @@ def languages():
 
 @functools.cache
 def variants():
-    """The names of all timbres."""
+    """Returns the names of all timbres."""
     folder = _data_folder() / "voices" / "!v"
     return tuple(sorted(file.name for file in folder.iterdir()))
 
 
-# Variants that sound like people and not like one another: no robots, echoes, whispers
+# Variants that sound like different people: no robots, echoes, whispers
 _TIMBRES = {
     "f": "f1 f2 f3 f4 f5 Alicia Andrea Annie anika aunty belinda grandma linda steph",
     "m": "m1 m2 m3 m4 m5 m6 m7 m8 Alex Andy Denis Diogo Lee Michael Mike Reed Storm "
@@ -208,10 +208,10 @@ en-gb-x-gbcwmd""".split()
 
 
 def voices():
-    """Speakers of English that can be told apart, always the same ones.
+    """Returns different speakers of English, always the same ones.
 
-    No two share both timbre and accent; those that share one differ in pitch and rate.
-    Women and men take turns.
+    No two have the same timbre and accent; two with the same timbre or accent differ in
+    pitch and rate. Women and men alternate.
 
     Example
     -------
@@ -222,7 +222,7 @@ def voices():
     for k in range(len(_TIMBRES["f"].split()) * len(_ACCENTS)):
         for gender, names in _TIMBRES.items():
             names = names.split()
-            # One accent further at each round: a timbre meets each accent just once, as
+            # Each round shifts the accent by one. A timbre meets each accent once, as
             # their number, 8, and the odd len(names) + 1 have no common divisor
             accent = _ACCENTS[(k + k // len(names)) % len(_ACCENTS)]
             timbre, rate = names[k % len(names)], 150 + k * 29 % 46
@@ -231,8 +231,8 @@ def voices():
     return people
 
 
-def _known(kind, name, names):
-    """The file of a name, or an error that lists the names."""
+def _file_of(kind, name, names):
+    """Returns the file of a name, or raises an error that lists the names."""
     if name not in names:
         raise ValueError(
             f"Unknown {kind} {name!r}; there are: {', '.join(sorted(names))}"
@@ -241,7 +241,7 @@ def _known(kind, name, names):
 
 
 def _loader():
-    """The wheel that carries the library."""
+    """Imports the wheel that has the library."""
     try:
         import espeakng_loader
     except ImportError as error:
@@ -256,11 +256,11 @@ def _data_folder():
 
 
 def _open():
-    """A library in its initial state.
+    """Loads the library in its initial state.
 
-    The phases of flutter, echo, voicing and noise are in its static variables and run
-    on from one text to the next; no call resets them all. Loading the library anew
-    does, in a third of a millisecond.
+    The phases of flutter, echo, voicing and noise are in static variables, which
+    continue from one text to the next; no call resets them all. Loading the library
+    again does, in a third of a millisecond.
     """
     loader = _loader()
     library = ctypes.CDLL(loader.get_library_path())
@@ -332,8 +332,8 @@ def _resampled(pcm, sample_rate):
     import torch
 
     samples = torch.from_numpy(pcm.astype(np.float32) / 2**15)
-    # A word is too little work to share: on a busy machine, waiting for the other
-    # threads takes forty times as long as doing it
+    # A word is too little work for threads: on a busy machine, waiting for them takes
+    # forty times as long as the work
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -345,7 +345,7 @@ def _resampled(pcm, sample_rate):
 
 @functools.cache
 def _resampler(sample_rate):
-    # Its filter takes longer to make than a short word takes to speak
+    # Its filter takes longer to compute than a short word
     from torchaudio.transforms import Resample
 
     return Resample(sample_rate, SAMPLE_RATE)
@@ -354,9 +354,9 @@ def _resampler(sample_rate):
 def _spans(text, events, sample_rate, duration):
     """Turns the starts of words and phones into intervals.
 
-    A word starts at its own event. The first phone's event is up to 50 ms later, after
+    A word starts at its event. The event of the first phone is up to 50 ms later, after
     the closure or the onset of a vowel, which are part of the phone: it is moved to the
-    start of the word. A linking glide that this leaves without any time is dropped.
+    start of the word. A linking glide without any time left is dropped.
     """
     starts, words, fresh = [], [], True
     for kind, position, sample, phone in events:
@@ -378,8 +378,8 @@ def _spans(text, events, sample_rate, duration):
             phones[-1] = (phones[-1][0], stop, phone)
         elif stop > start:
             phones.append((start, stop, phone))
-    # A word lasts until the next one, less the pause between them, and is
-    # written as the text up to the next one: espeak counts "isn't" as "isn"
+    # A word lasts until the next one, without the pause between them. Its text extends
+    # to the next one too: espeak counts "isn't" as "isn"
     ends = words[1:] + [(duration * sample_rate, len(text))]
     spans = []
     for (sample, position), (limit, following) in zip(words, ends):

@@ -1,4 +1,4 @@
-"""Fluent Speech Commands for intent classification (SUPERB IC), or your own intents.
+"""Fluent Speech Commands for intent classification (SUPERB IC), and user tables.
 
 The corpus (Lugosch et al. 2019, https://arxiv.org/abs/1904.03670) has spoken commands
 under ``wavs/speakers/<speaker>`` and tables ``data/{train,valid,test}_data.csv`` with
@@ -6,8 +6,8 @@ the columns path, speakerId, transcription, action, object, location. An intent 
 values of the last three, its slots: "turn on the lights in the kitchen" is activate,
 lights, kitchen. No speaker is in two of the tables.
 
-A user's own tables may have other slots, each a column of its name, or the one column
-``labels`` of S3PRL, with the values of all slots joined by `` ; ``.
+User tables may have other slots, each a column of its name, or S3PRL's one column
+``labels``, with the values of all slots joined by `` ; ``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,6 +16,7 @@ Authors
 import csv
 import io
 import os
+from collections.abc import Sequence
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed
@@ -41,27 +42,30 @@ download_fluent_speech_commands = behind_a_form(
     "understanding-research/",
     "accept its licence on its page, which then gives the link.",
 )
-VERSION = "fluent_speech_commands/1"  # another one makes finished preparations stale
+VERSION = "fluent_speech_commands/1"  # a change makes finished preparations stale
 SLOTS = ("action", "object", "location")
 JOINED, SEPARATOR = "labels", ";"
 RESERVED = (*manifest.KEYS, "id", "sig", "feats", "draw")
 
 
 def prepare_fluent_speech_commands(
-    data_folder, save_folder, slots=SLOTS, skip_prep=False
-):
+    data_folder: str | None,
+    save_folder: str,
+    slots: Sequence[str] = SLOTS,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``data`` and ``wavs``, or ``fluent_speech_commands_dataset`` that does.
+        Folder with ``data`` and ``wavs``, or with ``fluent_speech_commands_dataset``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept.
+        Folder for the manifests. A finished preparation of the same tables is kept.
     slots : list of str
-        Columns that make the intent.
+        Columns of the intent.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def prepare_fluent_speech_commands(
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -116,9 +120,14 @@ def prepare_fluent_speech_commands(
 
 
 def prepare_intent_tables(
-    train_csv, valid_csv, test_csv, save_folder, slots=SLOTS, skip_prep=False
-):
-    """As :func:`s3prl_sb.dataio.tables.prepare_tables`, for several slots.
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    slots: Sequence[str] = SLOTS,
+    skip_prep: bool = False,
+) -> dict[str, str]:
+    """Prepares user tables with several slots.
 
     Arguments
     ---------
@@ -126,11 +135,11 @@ def prepare_intent_tables(
         CSV, TSV or JSON files with a column for each slot, or with one column
         ``labels`` that has the values in the order of ``slots``: "a ; b ; c".
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept.
+        Folder for the manifests. A finished preparation of the same tables is kept.
     slots : list of str
         Names of the slots.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -141,7 +150,7 @@ def prepare_intent_tables(
     Raises
     ------
     ManifestError
-        Names the file, the line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -174,12 +183,12 @@ def prepare_intent_tables(
 
 
 def check_slots(slots):
-    """The slots as a list, if they can be keys of a manifest.
+    """Returns the slots as a list; raises an error if one cannot be a key.
 
     Arguments
     ---------
     slots : list of str
-        Their names.
+        Names of the slots.
 
     Returns
     -------
@@ -204,7 +213,7 @@ def check_slots(slots):
 
 
 def _arguments(tables, slots):
-    """What a finished preparation is known by."""
+    """Returns the arguments that identify a preparation."""
     return {
         "version": VERSION,
         "tables": {name: os.path.abspath(path) for name, path in tables.items()},
@@ -214,7 +223,7 @@ def _arguments(tables, slots):
 
 
 def find_corpus(data_folder):
-    """The corpus' own folder; an error says which of its tables is missing."""
+    """Returns the folder of the corpus; raises an error for a missing table."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of Fluent Speech Commands "
@@ -237,7 +246,7 @@ def find_corpus(data_folder):
 
 
 def _read_corpus_table(path, corpus, slots, spots):
-    """``{id: record}`` without durations; adds ``{id: "file:line"}`` to ``spots``."""
+    """Returns ``{id: record}`` without durations; adds the lines to ``spots``."""
     records, columns, line = {}, None, 1
     reader = csv.reader(io.StringIO(manifest.read_text(path), newline=""))
     for cells in reader:
@@ -283,12 +292,12 @@ def _read_corpus_table(path, corpus, slots, spots):
 
 
 def load_intent_table(path, slots):
-    """A user's table as records, each with the slots and ``labels``.
+    """Reads a user table as records with the slots and ``labels``.
 
     Arguments
     ---------
     path : str
-        As for :func:`prepare_intent_tables`; S3PRL's column ``labels`` is taken apart.
+        Table of :func:`prepare_intent_tables`; S3PRL's column ``labels`` is split.
     slots : list of str
         Names of the slots.
 
@@ -318,7 +327,7 @@ def _joined(values):
 
 
 def _with_intents(records, slots):
-    """Adds the whole intent, of which few-shot training takes some each."""
+    """Adds the whole intent, the class of few-shot training."""
     for record in records.values():
         record[JOINED] = _joined(str(record[slot]) for slot in slots)
     return records

@@ -11,12 +11,12 @@ others' turns a fifth, drawn at random, validates and the rest trains.
 
 Note
 ----
-The split is S3PRL's own, utterance by utterance: it shuffles its lists of turns by
-torch's ``random_split`` after ``manual_seed(0)``, and their order, that in which a file
-system happened to list the dialogs, is kept here as ``DIALOGS``. So training and
-validation share speakers, as in S3PRL: the test session alone is of unseen ones.
-``speaker`` is who speaks the turn (``Ses01F``); in S3PRL's lists it is who wore the
-motion capture markers, the same for both actors of a dialog.
+The split equals S3PRL's, utterance by utterance: S3PRL shuffles its lists of turns by
+torch's ``random_split`` after ``manual_seed(0)``. ``DIALOGS`` keeps their order, in
+which a file system happened to list the dialogs. So training and validation share
+speakers, as in S3PRL; only the test session has unseen ones. ``speaker`` is the speaker
+of the turn (``Ses01F``); in S3PRL's lists it is the actor with the motion capture
+markers, the same for both actors of a dialog.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -38,7 +38,7 @@ download_iemocap = behind_a_form(
     "https://sail.usc.edu/iemocap/iemocap_release.htm",
     "apply for it with the form of its page.",
 )
-VERSION = "iemocap/1"  # another one makes finished preparations stale
+VERSION = "iemocap/1"  # a change makes finished preparations stale
 TURNS = 5531  # of the four classes, as published
 SESSIONS = (1, 2, 3, 4, 5)
 EMOTIONS = {"neu": "neu", "hap": "hap", "exc": "hap", "ang": "ang", "sad": "sad"}
@@ -46,7 +46,7 @@ VALID_FRACTION, SPLIT_SEED = 0.2, 0
 LINE = re.compile(r"\[\d+\.\d+ - \d+\.\d+\]\t(\S+)\t(\w+)\t\[.*\]")
 EXAMPLE = "[6.2901 - 8.2357]\\tSes01F_impro01_F000\\tneu\\t[2.5000, 2.5000, 2.5000]"
 
-#: Who wears the markers, i(mprovised) or s(cripted), number: the order of S3PRL's lists
+#: Actor with the markers, i(mprovised) or s(cripted), number, in the order of S3PRL
 DIALOGS = {
     1: "Fs02_2 Fi07 Fs03_2 Mi02 Fi06 Fs01_3 Ms02_1 Mi04 Ms01_1 Fi01 Fs01_1 Fi05 Ms01_2 "
     "Ms02_2 Fs02_1 Ms03_2 Mi05 Mi01 Fi03 Mi03 Ms01_3 Fs03_1 Mi07 Fi02 Mi06 Ms03_1 "
@@ -66,19 +66,21 @@ DIALOGS = {
 }
 
 
-def prepare_iemocap(data_folder, save_folder, fold=1, skip_prep=False):
+def prepare_iemocap(
+    data_folder: str | None, save_folder: str, fold: int = 1, skip_prep: bool = False
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json`` of a fold.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``Session1`` to ``Session5``, or ``IEMOCAP_full_release`` that does.
+        Folder with ``Session1`` to ``Session5``, or with ``IEMOCAP_full_release``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same turns is kept.
+        Folder for the manifests. A finished preparation of the same turns is kept.
     fold : int
-        The session to test on, 1 to 5.
+        Test session, 1 to 5.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def prepare_iemocap(data_folder, save_folder, fold=1, skip_prep=False):
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -139,14 +141,14 @@ def prepare_iemocap(data_folder, save_folder, fold=1, skip_prep=False):
 
 
 def split(turns, fold):
-    """Training, validation and test set of a fold.
+    """Splits the turns into training, validation and test set of a fold.
 
     Arguments
     ---------
     turns : dict
-        ``{id: record}`` in the order that S3PRL has them in, see :func:`order`.
+        ``{id: record}`` in S3PRL's order, see :func:`order`.
     fold : int
-        The session to test on.
+        Test session.
 
     Returns
     -------
@@ -161,21 +163,21 @@ def split(turns, fold):
     shuffled = [rest[i] for i in torch.randperm(len(rest), generator=generator)]
     tested = [name for name, record in turns.items() if record["session"] == fold]
     names = {"train": shuffled[:train], "valid": shuffled[train:], "test": tested}
-    return {key: {name: turns[name] for name in found} for key, found in names.items()}
+    return {key: {name: turns[name] for name in some} for key, some in names.items()}
 
 
 def order(dialog):
-    """A dialog's place among all: that of S3PRL's lists, unknown ones behind.
+    """Returns the sort key of a dialog: S3PRL's order, unknown dialogs last.
 
     Arguments
     ---------
     dialog : str
-        Such as ``Ses01F_impro01``.
+        Name such as ``Ses01F_impro01``.
 
     Returns
     -------
     tuple
-        To sort by.
+        Sort key.
 
     Example
     -------
@@ -184,12 +186,13 @@ def order(dialog):
     """
     session = int(dialog[4:5]) if dialog[4:5].isdigit() else 0
     short = dialog[5:].replace("_impro", "i").replace("_script", "s")
-    known = DIALOGS.get(session, "").split()
-    return session, known.index(short) if short in known else len(known), dialog
+    dialogs = DIALOGS.get(session, "").split()
+    place = dialogs.index(short) if short in dialogs else len(dialogs)
+    return session, place, dialog
 
 
 def find_corpus(data_folder):
-    """The folder of the sessions; an error says which one is missing."""
+    """Returns the folder of the sessions; raises an error if one is missing."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of IEMOCAP (--data_folder DIR), "
@@ -211,19 +214,19 @@ def find_corpus(data_folder):
 
 
 def _read_session(corpus, session, turns, places):
-    """Adds a session's turns of the four classes, and the line that says so."""
+    """Adds the turns of a session in the four classes, and their lines."""
     home = os.path.join(corpus, f"Session{session}")
     labels = os.path.join(home, "dialog", "EmoEvaluation")
     dialogs = [
         name[:-4]
         for name in os.listdir(labels)
-        if name.endswith(".txt") and name.startswith("Ses")  # not ._Ses…: a Mac's
+        if name.endswith(".txt") and name.startswith("Ses")  # not ._Ses… of macOS
     ]
     for dialog in sorted(dialogs, key=order):
-        found, path = {}, os.path.join(labels, f"{dialog}.txt")
+        records, path = {}, os.path.join(labels, f"{dialog}.txt")
         for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
             if not line.startswith("["):
-                continue  # the heading, and what each evaluator said
+                continue  # the heading, or the label of one evaluator
             match = LINE.fullmatch(line.strip())
             if not match:
                 raise ManifestError(
@@ -231,12 +234,12 @@ def _read_session(corpus, session, turns, places):
                     f"times, turn, emotion and values, with tabs: {EXAMPLE}"
                 )
             turn, emotion = match.groups()
-            if turn in found:
+            if turn in records:
                 raise ManifestError(
                     f"{path}:{number}: {turn} again, first {places[turn]}"
                 )
             places[turn] = f"{path}:{number}"
-            found[turn] = {
+            records[turn] = {
                 "wav": os.path.join(home, "sentences", "wav", dialog, f"{turn}.wav"),
                 "start": None,
                 "stop": None,
@@ -244,18 +247,18 @@ def _read_session(corpus, session, turns, places):
                 "speaker": f"Ses0{session}{turn.rpartition('_')[2][:1]}",
                 "session": session,
             }
-        turns.update((t, found[t]) for t in sorted(found) if found[t]["label"])
+        turns.update((t, records[t]) for t in sorted(records) if records[t]["label"])
 
 
 def _check_audio(turns, places):
-    """Finds the files, which may have been converted; an error names the missing."""
+    """Finds the files, also converted ones; raises an error for missing ones."""
     listed, missing = Listed(), []
     for name, record in turns.items():
-        found = listed.find(record["wav"])
-        if not found:
+        path = listed.find(record["wav"])
+        if not path:
             fault = f"missing audio file {record['wav']}{hint(record['wav'])}"
             missing.append(f"{places[name]}: {fault}")
-        record["wav"] = found
+        record["wav"] = path
     if missing:
         way_out = "Unpack IEMOCAP so that these are there: SessionN/sentences/wav/…"
         raise ManifestError.listing(missing, way_out, len(turns))

@@ -1,15 +1,15 @@
-"""Kaldi's data folders, as diarization uses them.
+"""Kaldi's data folders for diarization.
 
 =============  ====================================================================
 ``wav.scp``    ``<recording> <path>``
 ``segments``   ``<utterance> <recording> <start> <stop>``, in seconds; the stop -1 is
                the recording's end
 ``utt2spk``    ``<utterance> <speaker>``
-``rttm``       in place of ``segments`` and ``utt2spk``, where these are absent
+``rttm``       read if ``segments`` and ``utt2spk`` are absent
 =============  ====================================================================
 
-``spk2utt`` and ``reco2dur``, which often lie beside them, tell nothing more and are not
-read: durations are those of the audio files.
+``spk2utt`` and ``reco2dur``, which are often there too, add nothing and are not read:
+durations are those of the audio files.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -33,9 +33,9 @@ def read_kaldi(folder, roots=()):
     Arguments
     ---------
     folder : str
-        Holds ``wav.scp``, and ``segments`` with ``utt2spk`` or ``rttm``.
+        Folder with ``wav.scp``, and ``segments`` with ``utt2spk`` or ``rttm``.
     roots : list of str
-        Folders where relative paths may start, besides ``folder``.
+        Other folders where relative paths may start, besides ``folder``.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def read_kaldi(folder, roots=()):
     Raises
     ------
     ManifestError
-        Names the file and the line.
+        With the file and the line.
 
     Example
     -------
@@ -87,7 +87,7 @@ def read_kaldi(folder, roots=()):
 def _segments(folder):
     path = os.path.join(folder, "segments")
     speakers = _table(os.path.join(folder, "utt2spk"), 2)
-    found = []
+    segments = []
     for utterance, (recording, start, stop, place) in _table(path, 4).items():
         if utterance not in speakers:
             raise ManifestError(
@@ -97,13 +97,13 @@ def _segments(folder):
         speaker = speakers[utterance][0]
         start = seconds(start, "start", place)
         end = TO_THE_END if ENDS.fullmatch(stop) else seconds(stop, "stop", place)
-        found.append((recording, speaker, start, end, place))
-    return found
+        segments.append((recording, speaker, start, end, place))
+    return segments
 
 
 def _table(path, columns):
-    """``{first field: (other fields..., "file:line")}``."""
-    found = {}
+    """Returns ``{first field: (other fields..., "file:line")}``."""
+    rows = {}
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if not line.strip():
             continue
@@ -114,9 +114,9 @@ def _table(path, columns):
                 f"{path}:{number}: {len(fields) + 1} fields in {line.strip()!r}, "
                 f"not {columns}"
             )
-        if key in found:
+        if key in rows:
             raise ManifestError(
-                f"{path}:{number}: '{key}' again, first in {found[key][-1]}"
+                f"{path}:{number}: '{key}' again, first in {rows[key][-1]}"
             )
-        found[key] = (*fields, f"{path}:{number}")
-    return found
+        rows[key] = (*fields, f"{path}:{number}")
+    return rows

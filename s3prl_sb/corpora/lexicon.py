@@ -5,9 +5,9 @@ A lexicon is a text file with a line for each pronunciation, the word and its ph
     ABOUT   AH0 B AW1 T
 
 as LibriSpeech's (https://www.openslr.org/11) and CMUdict. The phones are ARPAbet with
-stress, and SIL and SPN (spoken noise): 71 in all. Of a word with several pronunciations
-the first counts, also over files; ``ABOUT(2)`` is one more of ``ABOUT``. Lexica may be
-packed with gzip.
+stress, and SIL and SPN (spoken noise): 71 in all. If a word has several pronunciations,
+the first one counts, also over files; ``ABOUT(2)`` is another one of ``ABOUT``. Lexica
+may be packed with gzip.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,6 +16,7 @@ Authors
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 from s3prl_sb.dataio import manifest
@@ -35,32 +36,32 @@ from s3prl_sb.lobes.lexica import VARIANT
 
 logger = logging.getLogger(__name__)
 
-VERSION = "phone_tables/2"  # another one makes finished preparations stale
+VERSION = "phone_tables/2"  # a change makes finished preparations stale
 UNKNOWN_WORDS = ("error", "drop", "spn")
 COMMENT = ";;;"  # of CMUdict
 
 
 def read_lexicon(paths, words=None, phones=PHONES):
-    """The first pronunciation of each word.
+    """Reads the first pronunciation of each word.
 
     Arguments
     ---------
     paths : str or list of str
         Lexicon files; earlier ones have priority.
     words : collection of str, optional
-        Keep these only, in capitals (and check only their phones).
+        Words to keep, in capitals; only their phones are checked.
     phones : list of str
-        Those that a lexicon may have.
+        Phones that a lexicon may have.
 
     Returns
     -------
     dict
-        From words in capitals to phones with spaces between them.
+        Words in capitals to phones, separated by spaces.
 
     Raises
     ------
     ManifestError
-        Names the file and line.
+        With the file and the line.
 
     Example
     -------
@@ -71,28 +72,28 @@ def read_lexicon(paths, words=None, phones=PHONES):
     ...     read_lexicon(file.name)
     {'A': 'AH0', 'BEE': 'B IY1'}
     """
-    known, found = set(phones), {}
+    allowed, lexicon = set(phones), {}
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
             if not line.strip() or line.startswith(COMMENT):
                 continue
             word, *sounds = line.split()
             word = VARIANT.sub("", word).upper()
-            if word in found or (words is not None and word not in words):
+            if word in lexicon or (words is not None and word not in words):
                 continue
-            wrong = [sound for sound in sounds if sound not in known]
+            wrong = [sound for sound in sounds if sound not in allowed]
             if wrong or not sounds:
                 fault = f"{wrong[0]!r} is no phone" if wrong else "no phones"
                 raise ManifestError(
                     f"{path}:{number}: {word}: {fault}. Expected a word and its phones "
                     f"('ABOUT AH0 B AW1 T'), which are {_some(phones)}"
                 )
-            found[word] = " ".join(sounds)
-    return found
+            lexicon[word] = " ".join(sounds)
+    return lexicon
 
 
 def add_phones(splits, lexicon, places, unknown_words="error", phones=PHONES):
-    """Adds ``phones`` to records, by their ``text``.
+    """Adds ``phones`` to records, from their ``text``.
 
     Arguments
     ---------
@@ -101,12 +102,13 @@ def add_phones(splits, lexicon, places, unknown_words="error", phones=PHONES):
     lexicon : str or list of str
         Lexicon files.
     places : callable
-        From a split's name to ``{id: "file:line"}``; only called on a fault.
+        Function of a split's name that returns ``{id: "file:line"}``; called for
+        errors only.
     unknown_words : str
-        Of an utterance with a word that is in no lexicon. "error"; "drop": the
-        utterance is left out; "spn": the word's phone is SPN.
+        Treatment of words that no lexicon has. "error"; "drop": their utterances
+        are left out; "spn": their phone is SPN.
     phones : list of str
-        Those that the lexica may have.
+        Phones that the lexica may have.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def add_phones(splits, lexicon, places, unknown_words="error", phones=PHONES):
     Raises
     ------
     ManifestError
-        Lists unknown words with their files and lines.
+        With the unknown words, their files and lines.
 
     Example
     -------
@@ -166,7 +168,7 @@ def add_phones(splits, lexicon, places, unknown_words="error", phones=PHONES):
 
 
 def check_unknown_words(unknown_words):
-    """Raises a ManifestError for what is none of ``UNKNOWN_WORDS``."""
+    """Raises a ManifestError unless the value is in ``UNKNOWN_WORDS``."""
     if unknown_words not in UNKNOWN_WORDS:
         raise ManifestError(
             f"unknown_words: {unknown_words!r}. There are {', '.join(UNKNOWN_WORDS)}."
@@ -174,7 +176,7 @@ def check_unknown_words(unknown_words):
 
 
 def _unknown(unknown, spoken, places, lexicon):
-    """An error that lists words, where each is first, and the way out."""
+    """Returns an error with the words, where each comes first, and the way out."""
     faults, named = [], {}
     first = {}
     for key, words in spoken.items():
@@ -197,32 +199,32 @@ def _unknown(unknown, spoken, places, lexicon):
 
 
 def prepare_phone_tables(
-    train_csv,
-    valid_csv,
-    test_csv,
-    save_folder,
-    lexicon=None,
-    unknown_words="error",
-    phones=PHONES,
-    skip_prep=False,
-):
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    lexicon: str | Sequence[str] | None = None,
+    unknown_words: str = "error",
+    phones: Sequence[str] = PHONES,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     train_csv, valid_csv, test_csv : str
-        As for :func:`s3prl_sb.dataio.tables.prepare_tables`, with a column ``phones``
-        (with spaces between them), or ``text`` and a lexicon.
+        Tables of :func:`s3prl_sb.dataio.tables.prepare_tables` with a column ``phones``
+        (separated by spaces), or ``text`` and a lexicon.
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept.
+        Folder for the manifests. A finished preparation of the same tables is kept.
     lexicon : list of str, optional
         Lexicon files, for the tables without ``phones``.
     unknown_words : str
         See :func:`add_phones`.
     phones : list of str
-        Those that there are.
+        All phones.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -232,7 +234,7 @@ def prepare_phone_tables(
     Raises
     ------
     ManifestError
-        Names the file, the line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -268,14 +270,14 @@ def prepare_phone_tables(
 
 
 def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
-    """A user's tables as records with ``phones``.
+    """Reads user tables as records with ``phones``.
 
     Arguments
     ---------
     tables : dict
         Names to files.
     lexicon, unknown_words, phones
-        As for :func:`prepare_phone_tables`.
+        See :func:`prepare_phone_tables`.
 
     Returns
     -------
@@ -283,7 +285,7 @@ def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
         Names to ``{id: record}``.
     """
     splits = {name: load_table(table) for name, table in tables.items()}
-    spelt = {}  # those whose words have to be looked up
+    spelt = {}  # records whose words have to be looked up
     for name, records in splits.items():
         keys = next(iter(records.values()))
         if "phones" in keys:
@@ -313,12 +315,12 @@ def _check_phones(records, table, phones):
     lines = locate(table)
     manifest.validate(records, table, ("phones",), False, lines)
     make_texts(records, ("phones",), partial(places, table))
-    known = set(phones)
-    wrong = {n: set(r["phones"].split()) - known for n, r in records.items()}
+    allowed = set(phones)
+    wrong = {n: set(r["phones"].split()) - allowed for n, r in records.items()}
     faults = [
-        f"{table}:{lines[name]}: '{name}': {sorted(found)[0]!r} is no phone"
-        for name, found in wrong.items()
-        if found
+        f"{table}:{lines[name]}: '{name}': {sorted(names)[0]!r} is no phone"
+        for name, names in wrong.items()
+        if names
     ]
     if faults:
         way_out = f"The phones are {_some(phones)}; the recipe's tokenizer names them."

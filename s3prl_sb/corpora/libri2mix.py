@@ -1,15 +1,15 @@
 """Libri2Mix for speaker diarization (SUPERB SD): two speakers, fully overlapped.
 
 The corpus (Cosentino et al. 2020, https://arxiv.org/abs/2005.11262) mixes utterances of
-LibriSpeech. It says nothing about who speaks when; SUPERB's annotation is that of
+LibriSpeech, without annotation of who speaks when. SUPERB's annotation is that of
 S3PRL's fork of LibriMix, as Kaldi folders ``data/{train,dev,test}``. Both are read:
 
 * *Kaldi folders*: SUPERB's protocol, comparable with published numbers;
-* *LibriMix itself*, where there are no such folders: ``metadata/mixture_*.csv`` with
-  the sources. A source then speaks where it is loud (:func:`loud_spans`), which is not
-  quite SUPERB's annotation, so neither are the numbers.
+* *LibriMix itself*, if there are no such folders: ``metadata/mixture_*.csv`` with the
+  sources. A source then speaks where it is loud (:func:`loud_spans`). This is not
+  exactly SUPERB's annotation, so the numbers do not compare.
 
-Any two-speaker corpus in such Kaldi folders will do.
+Any two-speaker corpus in such Kaldi folders can be used.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -38,7 +38,7 @@ download_libri2mix = behind_a_form(
     "it is mixed on your disk from LibriSpeech and WHAM! noise, by the scripts of "
     "its repository.",
 )
-VERSION = "libri2mix_sd/1"  # another one makes finished preparations stale
+VERSION = "libri2mix_sd/1"  # a change makes finished preparations stale
 SUBSETS = {"train": "train", "valid": "dev", "test": "test"}
 KALDI_FILES = ("wav.scp", "segments", "utt2spk", "rttm")
 MODES = ("wav16k/max", "wav16k/min", ".")  # of LibriMix; SUPERB's is the first
@@ -48,19 +48,22 @@ SOURCES = ("source_1_path", "source_2_path")
 COLUMNS = ("mixture_ID", "mixture_path", *SOURCES)
 
 
-def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
+def prepare_libri2mix_sd(
+    data_folder: str | None, save_folder: str, skip_prep: bool = False
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``data/{train,dev,test}`` or ``{train,dev,test}``, Kaldi folders; paths
-        in ``wav.scp`` may be relative to it. Or Libri2Mix, with
-        ``wav16k/max/metadata`` (or ``min``), or its folder ``wav16k/max``.
+        Folder with the Kaldi folders ``data/{train,dev,test}`` or
+        ``{train,dev,test}``; paths in ``wav.scp`` may be relative to it. Or
+        Libri2Mix, with ``wav16k/max/metadata`` (or ``min``), or its folder
+        ``wav16k/max``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same files is kept.
+        Folder for the manifests. A finished preparation of the same files is kept.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
     Raises
     ------
     ManifestError
-        Names the file and the line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -128,7 +131,7 @@ def prepare_libri2mix_sd(data_folder, save_folder, skip_prep=False):
 
 
 def _kaldi_folders(data_folder):
-    """``{split: folder}``; empty if there are none."""
+    """Returns ``{split: folder}``; empty if there are none."""
     for parent in (os.path.join(data_folder, "data"), data_folder):
         folders = {n: os.path.join(parent, name) for n, name in SUBSETS.items()}
         there = [os.path.isfile(os.path.join(f, "wav.scp")) for f in folders.values()]
@@ -143,7 +146,7 @@ def _kaldi_folders(data_folder):
 
 
 def _metadata(data_folder):
-    """``{split: csv}`` of LibriMix, of the first mode and mixture that is complete."""
+    """Returns ``{split: csv}`` of LibriMix's first complete mode and mixture."""
     for mode in MODES:
         folder = os.path.normpath(os.path.join(data_folder, mode, "metadata"))
         for mixture in MIXTURES:
@@ -162,7 +165,7 @@ def _metadata(data_folder):
 
 
 def _read_metadata(path, roots):
-    """``{recording: record}`` of a CSV of LibriMix."""
+    """Returns ``{recording: record}`` of a CSV of LibriMix."""
     mixtures, sources, places, moved = {}, [], [], Moved(roots)
     table = csv.DictReader(manifest.read_text(path).splitlines())
     for row in table:
@@ -188,7 +191,7 @@ def _read_metadata(path, roots):
     if not mixtures:
         raise ManifestError(f"{path}: has no rows. Get a sound copy of the table.")
     moved.report(path)
-    # Headers first: missing files are all named at once
+    # Headers first: one error names all missing files
     headers.durations([source[2] for source in sources], places)
     with ThreadPoolExecutor(4) as pool:
         spans = list(pool.map(lambda source: loud_spans(source[2]), sources))
@@ -201,16 +204,16 @@ def _read_metadata(path, roots):
 
 
 def loud_spans(path, below_peak=35.0, shortest=0.2):
-    """Where a clean recording of one speaker is loud: its speech, by energy alone.
+    """Finds the speech in a clean recording of one speaker, by energy alone.
 
     Arguments
     ---------
     path : str
         Audio file. Channels are averaged.
     below_peak : float
-        Decibels below the loudest 20 ms that still count as loud.
+        Threshold in decibels below the loudest 20 ms.
     shortest : float
-        Seconds. Shorter pauses are filled, then shorter spans dropped.
+        Seconds. Shorter pauses are filled, then shorter spans are dropped.
 
     Returns
     -------

@@ -7,14 +7,16 @@ https://arxiv.org/abs/1912.07875), half of each "clean" and half "other". As unp
 * ``1h/0/{clean,other}/<speaker>/<chapter>/`` to ``1h/5/…``: six times 10 minutes;
 * ``9h/{clean,other}/<speaker>/<chapter>/``: 9 hours, which with the 1 make 10.
 
-A chapter's folder is as in LibriSpeech, which is validated and tested on. They are for
-training; :func:`s3prl_sb.corpora.librispeech.prepare_librispeech` takes them.
+A chapter's folder has LibriSpeech's layout. These sets are for training; validation and
+test sets are LibriSpeech's. See
+:func:`s3prl_sb.corpora.librispeech.prepare_librispeech`.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import os
+from pathlib import Path
 
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio.manifest import ManifestError
@@ -28,7 +30,7 @@ ARCHIVE = Published(
 FOLDER = "librispeech_finetuning"
 KINDS = ("clean", "other")
 TENTHS = [f"1h/{number}" for number in range(6)]
-#: The sets, and the folders that each consists of.
+#: The sets, and the folders of each.
 SETS = {
     "10h": [*TENTHS, "9h"],
     "1h": TENTHS,
@@ -36,15 +38,15 @@ SETS = {
 }
 
 
-def librilight_folders(folder, split="10h"):
-    """The folders of a set, each of which holds ``<speaker>/<chapter>/``.
+def librilight_folders(folder: str, split: str = "10h") -> list[str]:
+    """Returns the folders of a set, which have ``<speaker>/<chapter>/``.
 
     Arguments
     ---------
     folder : str
-        ``librispeech_finetuning``, or the folder that holds it.
+        ``librispeech_finetuning``, or its parent.
     split : str
-        A name of ``SETS``.
+        Name in ``SETS``.
 
     Returns
     -------
@@ -84,13 +86,13 @@ def librilight_folders(folder, split="10h"):
     return folders
 
 
-def download_librilight(destination):
+def download_librilight(destination: str) -> Path:
     """Downloads the sets for limited supervision (not the 60,000 hours).
 
     Arguments
     ---------
     destination : str
-        The folder that gets ``librispeech_finetuning``.
+        Folder that gets ``librispeech_finetuning``.
 
     Returns
     -------

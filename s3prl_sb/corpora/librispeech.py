@@ -3,13 +3,13 @@
 The corpus (Panayotov et al. 2015, https://doi.org/10.1109/ICASSP.2015.7178964) has
 ``<split>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac``, and in each chapter a
 file ``<speaker>-<chapter>.trans.txt`` with a line for each recording: its name, its
-words in capitals. SUPERB trains on ``train-clean-100``, chooses by ``dev-clean`` and
+words in capitals. SUPERB trains on ``train-clean-100``, validates on ``dev-clean`` and
 tests on ``test-clean``.
 
 Note
 ----
 Each file of transcriptions is read once. S3PRL opens and searches it for every
-recording of the chapter, and its lexica anew for every epoch.
+recording of the chapter, and reads its lexica in every epoch.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,6 +18,7 @@ Authors
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from s3prl_sb.audio import headers
@@ -33,7 +34,7 @@ from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
-VERSION = "librispeech/1"  # another one makes finished preparations stale
+VERSION = "librispeech/1"  # a change makes finished preparations stale
 SUFFIX = ".trans.txt"
 LEXICA = "librispeech-lexicon*.txt"  # in data_folder, by default
 UTTERANCES = {  # as published
@@ -86,45 +87,44 @@ PARTS = {  # GB and SHA-256 of the archives
 
 
 def prepare_librispeech(
-    data_folder,
-    save_folder,
-    train_splits=("train-clean-100",),
-    valid_split="dev-clean",
-    test_split="test-clean",
-    lexicon=None,
-    unknown_words="error",
-    librilight_folder=None,
-    librilight_split="10h",
-    phones=PHONES,
-    skip_prep=False,
-):
+    data_folder: str | None,
+    save_folder: str,
+    train_splits: str | Sequence[str] = ("train-clean-100",),
+    valid_split: str | Sequence[str] = "dev-clean",
+    test_split: str | Sequence[str] = "test-clean",
+    lexicon: str | Sequence[str] | None = None,
+    unknown_words: str = "error",
+    librilight_folder: str | None = None,
+    librilight_split: str = "10h",
+    phones: Sequence[str] = PHONES,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds the folders of the splits, or ``LibriSpeech`` with them.
+        Folder with the folders of the splits, or with ``LibriSpeech``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same transcriptions with
+        Folder for the manifests. A finished preparation of the same transcriptions with
         the same arguments is kept.
     train_splits : list of str
-        Folders to train on, together.
+        Folders of the training set.
     valid_split, test_split : str
-        Folders for validation and test; lists of them are fine too.
+        Folders, or lists of folders, for validation and test.
     lexicon : list of str, optional
         Lexicon files: records then have ``phones``. See
         :mod:`s3prl_sb.corpora.lexicon`.
     unknown_words : str
         "error", "drop" or "spn", see :func:`s3prl_sb.corpora.lexicon.add_phones`.
     librilight_folder : str, optional
-        Libri-light's sets for limited supervision, to train on in place of
-        ``train_splits``.
+        Libri-light's sets for limited supervision, which replace ``train_splits``.
     librilight_split : str
         "10h", "1h", or "10m-0" to "10m-5".
     phones : list of str
-        Those that the lexicon may have.
+        Phones that the lexicon may have.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def prepare_librispeech(
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -189,12 +189,12 @@ def prepare_librispeech(
 
 
 def find_lexica(data_folder):
-    """The lexicon files that lie in a corpus' folder, by name.
+    """Returns the lexicon files in the folder of the corpus.
 
     Arguments
     ---------
     data_folder : str
-        As for :func:`prepare_librispeech`.
+        See :func:`prepare_librispeech`.
 
     Returns
     -------
@@ -208,9 +208,9 @@ def find_lexica(data_folder):
     """
     folder = Path(_corpus(data_folder))
     for place in (folder, folder.parent):
-        found = sorted(map(str, place.glob(LEXICA)))
-        if found:
-            return found
+        lexica = sorted(map(str, place.glob(LEXICA)))
+        if lexica:
+            return lexica
     raise ManifestError(
         f"{folder}: no {LEXICA}. Put LibriSpeech's lexicon there (s3prl-sb download "
         "librispeech does, or https://www.openslr.org/11), or set lexicon: [a.txt, "
@@ -219,12 +219,12 @@ def find_lexica(data_folder):
 
 
 def read_transcriptions(folders):
-    """What was said in each recording of some folders, and where that is written.
+    """Reads the transcriptions of the recordings in folders.
 
     Arguments
     ---------
     folders : list of str
-        Each holds ``<speaker>/<chapter>/``.
+        Folders that have ``<speaker>/<chapter>/``.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def read_transcriptions(folders):
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
     """
     records, places = {}, {}
     for folder in folders:
@@ -249,38 +249,38 @@ def read_transcriptions(folders):
         if silent:
             way_out = "Unpack the corpus' archive anew, or remove these folders."
             raise ManifestError.listing(silent, way_out, len(files) + len(silent))
-        untold, before = [], len(records)
+        unwritten, before = [], len(records)
         for file in files:
-            untold += _read_chapter(file, records, places)
+            unwritten += _read_chapter(file, records, places)
         corpus, name = os.path.split(folder)
-        found, published = len(records) - before, UTTERANCES.get(name, 0)
-        warn_if_short(corpus, found, published, f"utterances of {name}")
-        if untold:
+        count, published = len(records) - before, UTTERANCES.get(name, 0)
+        warn_if_short(corpus, count, published, f"utterances of {name}")
+        if unwritten:
             message = "%s: %d recordings have no transcription, such as %s; left out"
-            logger.warning(message, folder, len(untold), untold[0])
+            logger.warning(message, folder, len(unwritten), unwritten[0])
     return records, places
 
 
 def _transcriptions(folder):
-    """A set's files of transcriptions, and which chapters have audio but none."""
+    """Returns the files of transcriptions, and the chapters with audio but none."""
     files, silent = [], []
     for chapter in sorted(p for p in Path(folder).glob("*/*") if p.is_dir()):
         names = [n for n in sorted(os.listdir(chapter)) if not n.startswith(".")]
-        told = [chapter / name for name in names if name.endswith(SUFFIX)]
-        files += told
-        if not told and any(map(is_audio, names)):
+        written = [chapter / name for name in names if name.endswith(SUFFIX)]
+        files += written
+        if not written and any(map(is_audio, names)):
             usual = f"{chapter.parent.name}-{chapter.name}{SUFFIX}"
             silent.append(f"{chapter}: audio, but no {usual}")
     return files, silent
 
 
 def _read_chapter(file, records, places):
-    """Adds a chapter's recordings; gives those that have no transcription."""
+    """Adds the recordings of a chapter; returns those without a transcription."""
     audio = {}
     names = sorted(
         os.listdir(file.parent), key=lambda n: (n.lower()[-5:] != ".flac", n)
     )
-    for name in filter(is_audio, names):  # as published, or else converted
+    for name in filter(is_audio, names):  # published names come before converted ones
         audio.setdefault(os.path.splitext(name)[0], name)
     missing, written = [], set()
     lines = manifest.read_text(file).splitlines()
@@ -316,7 +316,7 @@ def _read_chapter(file, records, places):
 
 
 def _corpus(data_folder):
-    """The corpus' own folder, where its parent may have been given."""
+    """Returns the folder of the corpus, from itself or its parent."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of LibriSpeech (--data_folder "
@@ -330,7 +330,7 @@ def _corpus(data_folder):
 
 
 def find_sets(data_folder, *wanted):
-    """``{"train": folders, "valid": …, "test": …}``, each of which is there."""
+    """Returns ``{"train": folders, "valid": …, "test": …}``, all of which exist."""
     corpus, folders = _corpus(data_folder), {}
     for split, names in zip(SPLITS, wanted):
         names = [names] if isinstance(names, str) else list(names)
@@ -352,23 +352,23 @@ def find_sets(data_folder, *wanted):
 
 
 def download_librispeech(
-    destination,
-    splits=("train-clean-100", "dev-clean", "test-clean"),
-    lexicon=True,
-    language_model=False,
-):
+    destination: str,
+    splits: Sequence[str] = ("train-clean-100", "dev-clean", "test-clean"),
+    lexicon: bool = True,
+    language_model: bool = False,
+) -> Path:
     """Downloads LibriSpeech from openslr.org.
 
     Arguments
     ---------
     destination : str
-        The folder that gets ``LibriSpeech``.
+        Folder that gets ``LibriSpeech``.
     splits : list of str
-        Names of ``PARTS``.
+        Names in ``PARTS``.
     lexicon : bool
-        Whether to get SUPERB's two lexica and openslr's, for phoneme recognition.
+        Downloads SUPERB's two lexica and openslr's too, for phoneme recognition.
     language_model : bool
-        Whether to get the official 4-gram model (1.3 GB), for speech recognition.
+        Downloads the official 4-gram model too (1.3 GB), for speech recognition.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Audio files of a corpus that was moved after its lists were written.
 
-LibriMix and Kaldi's recipes write absolute paths. Of such a path the tail is still
-right, ``wav16k/max/test/mix_both/x.wav``: it is looked for where the corpus is now.
+LibriMix and Kaldi's recipes write absolute paths. The tail of such a path is still
+right, ``wav16k/max/test/mix_both/x.wav``: it is looked up in the corpus' new place.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -41,10 +41,10 @@ class Moved:
         self.roots = list(roots)
         self.listed = Listed()
         self.found = {}  # old paths to new ones
-        self.last = None  # the root and the number of parts cut that were right last
+        self.last = None  # root and number of cut parts of the last match
 
     def find(self, path):
-        """Where a file is; if it is nowhere, where it would be first."""
+        """Returns the path of a file; if there is none, the first candidate."""
         places = [os.path.normpath(os.path.join(root, path)) for root in self.roots]
         for place in places:
             there = self.listed.find(place)
@@ -60,14 +60,14 @@ class Moved:
         return places[0]
 
     def _guesses(self, count):
-        """(root, parts to cut), the longest tails first."""
+        """Yields (root, parts to cut), the longest tails first."""
         if self.last is not None and count - self.last[1] >= SHORTEST:
             yield self.last
         for cut in range(1, count - SHORTEST + 1):
             yield from ((root, cut) for root in self.roots)
 
     def report(self, source):
-        """Logs how many files were found elsewhere than ``source`` says."""
+        """Logs how many files are not where ``source`` says."""
         if self.found:
             old, new = next(iter(self.found.items()))
             logger.warning(

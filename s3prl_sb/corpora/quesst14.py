@@ -1,13 +1,14 @@
-"""QUESST 2014 for query by example (SUPERB QbE): which documents hold a spoken query.
+"""QUESST 2014 for query by example (SUPERB QbE): documents that have a spoken query.
 
 The corpus (Anguera et al., ICASSP 2015; MediaEval's query-by-example task) has
 documents in ``Audio`` and queries in ``dev_queries`` and ``eval_queries``, in six
 languages. ``scoring/language_key_{utterances,dev,eval}.lst`` have a line for each: its
-path and language. The truth is an RTTM file in ``scoring/groundtruth_quesst14_{dev,
-eval}``, whose LEXEME lines name a document and the query said in it.
+path and language. The ground truth is an RTTM file in
+``scoring/groundtruth_quesst14_{dev,eval}``, whose LEXEME lines name a document and a
+query in it.
 
 SUPERB searches one language only. The corpus' scorer still counts all queries and
-documents, and pairs that were not searched as -10: ``trials.json`` holds all of them.
+documents, and scores pairs outside the search as -10: ``trials.json`` has all of them.
 """
 
 import difflib
@@ -25,34 +26,35 @@ from s3prl_sb.storage.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-ARCHIVE = Published(
-    "https://speech.fit.vutbr.cz/files/quesst14Database.tgz",
-    1.2,
-    sha256="4f869e06bc066bbe9c5dde31dbd3909a0870d70291110ebbb38878dcbc2fc5e4",
-)
-VERSION = "quesst14/1"  # another one makes finished preparations stale
+VERSION = "quesst14/1"  # a change makes finished preparations stale
 URL = "https://speech.fit.vutbr.cz/files/quesst14Database.tgz"
+SHA256 = "4f869e06bc066bbe9c5dde31dbd3909a0870d70291110ebbb38878dcbc2fc5e4"
 SETS = ("documents", "valid", "test")
 LISTS = dict(zip(SETS, ("utterances", "dev", "eval")))
 TRIALS = "trials.json"
-PART = re.compile(r"_T\d+$")  # the truth about one type of queries: quesst14_dev_T1
-NOBODY = "NO_KEYWORD"  # stands for a query on RTTM lines about none
+PART = re.compile(r"_T\d+$")  # ground truth of one type of queries: quesst14_dev_T1
+NOBODY = "NO_KEYWORD"  # in RTTM lines without a query
 
 
-def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=False):
+def prepare_quesst14(
+    data_folder: str | None,
+    save_folder: str,
+    language: str = "nnenglish",
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes ``documents.json``, ``valid.json``, ``test.json`` and ``trials.json``.
 
     Arguments
     ---------
     data_folder : str
-        ``quesst14Database``: holds ``Audio``, ``dev_queries``, ``eval_queries`` and
+        ``quesst14Database``, with ``Audio``, ``dev_queries``, ``eval_queries`` and
         ``scoring``.
     save_folder : str
-        Where the manifests go. A finished preparation by the same lists is kept.
+        Folder for the manifests. A finished preparation by the same lists is kept.
     language : str
-        The one to search, as the lists name it; "all" for all.
+        Language to search, as in the lists, or "all".
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -63,12 +65,12 @@ def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=F
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Note
     ----
-    In the place of the RTTM file a ``trials.tsv`` is read too: a header with query,
-    doc and match, and a line for each pair, match being 1 or 0.
+    Without an RTTM file, a ``trials.tsv`` is read: a header with query, doc and match,
+    and a line for each pair; match is 1 or 0.
 
     Example
     -------
@@ -148,19 +150,23 @@ def prepare_quesst14(data_folder, save_folder, language="nnenglish", skip_prep=F
 
 
 def prepare_query_tables(
-    documents_csv, valid_csv, test_csv, save_folder, skip_prep=False
-):
-    """The same of a user's own tables.
+    documents_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    skip_prep: bool = False,
+) -> dict[str, str]:
+    """Prepares user tables of documents and queries.
 
     Arguments
     ---------
     documents_csv : str
-        CSV, TSV or JSON, see :mod:`s3prl_sb.dataio.tables`: what is searched.
+        Documents to search, as CSV, TSV or JSON, see :mod:`s3prl_sb.dataio.tables`.
     valid_csv, test_csv : str
-        Queries. The column ``documents`` has the ids of the documents that hold the
-        query, joined by `` ; ``; it is empty where none does. In JSON it is a list.
+        Queries. The column ``documents`` has the ids of the documents with the query,
+        joined by `` ; ``, and may be empty. In JSON it is a list.
     save_folder, skip_prep
-        As for `prepare_quesst14`.
+        See :func:`prepare_quesst14`.
 
     Returns
     -------
@@ -170,7 +176,7 @@ def prepare_query_tables(
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
     """
     outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SETS}
     if skip_prep:
@@ -201,12 +207,12 @@ def prepare_query_tables(
 
 
 def load_query_tables(files):
-    """A user's own tables as records, and what they say is where.
+    """Reads user tables as records and trials.
 
     Arguments
     ---------
     files : dict
-        "documents" and sets of queries to tables, as for
+        "documents" and names of query sets to tables, see
         :func:`prepare_query_tables`.
 
     Returns
@@ -214,7 +220,7 @@ def load_query_tables(files):
     records : dict
         Names to ``{id: record}``.
     trials : dict
-        As :func:`read_trials` gives it.
+        See :func:`read_trials`.
     """
     searched = {name: tables.load_table(str(path)) for name, path in files.items()}
     queries = [name for name in files if name != "documents"]
@@ -227,18 +233,18 @@ def load_query_tables(files):
 
 
 def read_trials(save_folder):
-    """What was prepared: which query is said in which documents.
+    """Reads which documents have which query, from a preparation.
 
     Arguments
     ---------
     save_folder : str
-        Of the preparation.
+        Folder of the preparation.
 
     Returns
     -------
     dict
-        "documents" to all their ids, "valid" and "test" to ``{query: ids of the
-        documents that hold it}``: also of what is not searched.
+        "documents" to all their ids, "valid" and "test" to ``{query: ids of
+        documents}``, also for queries and documents outside the search.
     """
     again = "Delete it, and run the recipe again: it is prepared anew."
     return read_json(Path(save_folder, TRIALS), "the trials", again, kind=dict)
@@ -265,7 +271,7 @@ def _find_truth(root, key):
 
 
 def _read_list(path, root):
-    """``{id: record}`` of all languages, and ``{id: "file:line"}``."""
+    """Returns ``{id: record}`` of all languages, and ``{id: "file:line"}``."""
     records, places = {}, {}
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if not line.strip():
@@ -287,11 +293,11 @@ def _read_list(path, root):
 
 
 def _read_rttm(path):
-    """The (line, query, document) of what was said."""
+    """Yields the (line, query, document) of each query in a document."""
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         cells = line.split()
         if not cells or cells[0] != "LEXEME":
-            continue  # a comment, or about speakers and noises
+            continue  # a comment, or a line about speakers and noises
         if len(cells) < 6:
             raise ManifestError(
                 f"{path}:{number}: {len(cells)} fields in {line.strip()!r}. Expected "
@@ -326,7 +332,7 @@ def _read_tsv(path):
 
 
 def _by_query(pairs, queries, documents, path):
-    """``{query: documents}`` of all listed queries; others are left out, loudly."""
+    """Returns ``{query: documents}`` of listed queries; logs those left out."""
     held, unknown = {query: set() for query in queries}, []
     for number, query, document in pairs:
         if query in held and document in documents:
@@ -345,7 +351,7 @@ def _by_query(pairs, queries, documents, path):
 
 
 def _take_truth(searched, split, path):
-    """Takes ``documents`` out of the records: ``{query: documents}``."""
+    """Moves ``documents`` out of the records, to ``{query: documents}``."""
     places, truth = rows.places(path), {}
     for query, record in searched[split].items():
         place = f"{places.get(query, path)}: '{query}'"
@@ -375,7 +381,7 @@ def _take_truth(searched, split, path):
 
 
 def _check_held(searched, trials, files):
-    """Without a query that is there to be found, nothing can be measured."""
+    """Raises an error if no document has a query: nothing could be measured."""
     documents = set(searched["documents"])
     for split in [name for name in files if name != "documents"]:
         if not any(documents & set(trials[split][query]) for query in searched[split]):
@@ -387,16 +393,5 @@ def _check_held(searched, trials, files):
 
 
 def download_quesst14(destination: str) -> Path:
-    """Downloads QUESST 2014: audio, queries and scoring.
-
-    Arguments
-    ---------
-    destination : str
-        Folder that gets ``quesst14Database``.
-
-    Returns
-    -------
-    pathlib.Path
-        The destination.
-    """
-    return download([ARCHIVE], destination)
+    """Downloads QUESST 2014 into a folder, which gets ``quesst14Database``."""
+    return download([Published(URL, 1.2, SHA256)], destination)

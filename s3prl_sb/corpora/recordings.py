@@ -1,9 +1,9 @@
-"""Recordings with several speakers: the manifest of a diarization corpus.
+"""Manifest of a diarization corpus: recordings with several speakers.
 
 A record is a whole recording: ``wav``, ``duration`` (seconds, of the audio file),
 ``speakers`` (sorted), ``segments`` ([[speaker, start, stop], …], in seconds, sorted by
 start) and ``regions``: [[start, stop], …] that are annotated and scored, or null for
-all of it.
+the whole recording.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,24 +12,24 @@ Authors
 from s3prl_sb.audio import headers
 from s3prl_sb.dataio.manifest import ManifestError
 
-TO_THE_END = -1.0  # a segment's stop, of Kaldi
-TOLERANCE = 0.1  # seconds that an annotation may go beyond the audio
+TO_THE_END = -1.0  # Kaldi's stop for the end of the recording
+TOLERANCE = 0.1  # seconds that an annotation may exceed the audio
 
 
 def check_speech(splits, sources):
-    """Checks that somebody speaks in each set: what is learned, and error rates.
+    """Checks that each set has speech, which training and error rates need.
 
     Arguments
     ---------
     splits : dict
         ``{split: {recording: record}}``.
     sources : dict
-        ``{split: file}``, for the error.
+        ``{split: file}``, for the error message.
 
     Raises
     ------
     ManifestError
-        Names the set and its file.
+        With the set and its file.
 
     Example
     -------
@@ -53,19 +53,18 @@ def _has_speech(record):
 
 
 def make_records(audio, segments, regions=None):
-    """Puts audio and annotation together, and checks that they fit.
+    """Combines audio and annotation, and checks that they fit.
 
     Arguments
     ---------
     audio : dict
         ``{recording: (path, place)}``; ``place`` ("file:line") is for errors.
     segments : list
-        (recording, speaker, start, stop, place); the stop may be ``TO_THE_END``. Those
-        of recordings that are not in
-        ``audio`` are an error, and so are those beyond the audio, if regions count
-        them; recordings without segments are silent.
+        (recording, speaker, start, stop, place); the stop may be ``TO_THE_END``. A
+        segment of a recording that is not in ``audio`` is an error, and so is one
+        beyond the audio if a region has it. A recording without segments is silent.
     regions : dict, optional
-        ``{recording: [(start, stop), ...]}``; it may know more recordings.
+        ``{recording: [(start, stop), ...]}``; it may have more recordings.
 
     Returns
     -------
@@ -75,7 +74,7 @@ def make_records(audio, segments, regions=None):
     Raises
     ------
     ManifestError
-        Names the place.
+        With the place.
 
     Example
     -------
@@ -115,7 +114,7 @@ def make_records(audio, segments, regions=None):
                 f"{place}: '{name}': a segment from {start} to {stop} s. Times are in "
                 "seconds, 0 <= start <= stop."
             )
-        # What regions leave out may lie anywhere: a meeting of AMI has such words
+        # Outside the regions anything may be annotated: a meeting of AMI has such words
         spans = None if regions is None else regions.get(name)
         counted = stop if spans is None else min(stop, max(b for _, b in spans))
         if counted > length + TOLERANCE:
@@ -132,7 +131,7 @@ def make_records(audio, segments, regions=None):
 
 
 def _check_name(name, what, place):
-    """What is predicted goes into RTTM files, at the end of a run."""
+    """Checks that a name fits into RTTM files, which a run writes at its end."""
     if name.split() != [name]:
         raise ManifestError(
             f"{place}: the {what} {name!r} has a space, which RTTM files cannot hold. "

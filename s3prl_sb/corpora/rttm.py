@@ -1,8 +1,8 @@
-"""RTTM and UEM: who speaks when, and what of it is scored.
+"""RTTM and UEM files: segments of speakers, and the regions that are scored.
 
 A line of an RTTM file is a segment of one speaker, ``SPEAKER <recording> <channel>
-<start> <duration> <NA> <NA> <speaker> <NA> <NA>``; one of a UEM file is a stretch that
-is annotated, ``<recording> <channel> <start> <stop>``. All times are in seconds. Both
+<start> <duration> <NA> <NA> <speaker> <NA> <NA>``; a line of a UEM file is an annotated
+region, ``<recording> <channel> <start> <stop>``. All times are in seconds. Both formats
 are NIST's (Rich Transcription 2009 evaluation plan).
 
 Authors
@@ -16,19 +16,19 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.storage.files import write_text
 
 SEGMENT = "SPEAKER a 1 0.50 2.25 <NA> <NA> ann <NA> <NA>"
-OTHERS = (  # what else RTTM describes
+OTHERS = (  # other types of RTTM lines
     "SPKR-INFO NOSCORE NO_RT_METADATA NON-SPEECH NON-LEX LEXEME SEGMENT FILLER EDIT IP "
     "SU CB A/P"
 ).split()
 
 
 def read_rttm(path):
-    """Reads segments.
+    """Reads the segments of an RTTM file.
 
     Arguments
     ---------
     path : str
-        The RTTM file, UTF-8.
+        RTTM file, UTF-8.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def read_rttm(path):
     Raises
     ------
     ManifestError
-        Names the file and the line.
+        With the file and the line.
 
     Example
     -------
@@ -48,14 +48,14 @@ def read_rttm(path):
     ...     read_rttm(folder + "/a.rttm")
     {'a': [('ann', 0.5, 2.75)]}
     """
-    found = {}
+    segments = {}
     for recording, *segment, _ in rttm_rows(path):
-        found.setdefault(recording, []).append(tuple(segment))
-    return found
+        segments.setdefault(recording, []).append(tuple(segment))
+    return segments
 
 
 def rttm_rows(path):
-    """The (recording, speaker, start, stop, line) of each segment of an RTTM file."""
+    """Returns the (recording, speaker, start, stop, line) of each segment of a file."""
     rows, ninths = [], {}
     for number, fields in _lines(path):
         if fields[0] in OTHERS:
@@ -77,7 +77,7 @@ def rttm_rows(path):
                 f"to 1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
                 "speaker_1, not speaker 1."
             )
-        # 0 and 1 are confidences; of one name both are what is left of "Speaker 1"
+        # 0 and 1 are confidences, but both with one name come from "Speaker 1"
         if fields[8:9] in (["0"], ["1"]):
             other, first = ninths.setdefault(fields[7], (fields[8], number))
             if other != fields[8]:
@@ -97,7 +97,7 @@ def rttm_rows(path):
 
 
 def rttm_lines(recording, segments):
-    """The lines of a recording.
+    """Returns the lines of a recording.
 
     Arguments
     ---------
@@ -136,7 +136,7 @@ def write_rttm(recordings, path):
 
 
 def read_uem(path):
-    """Reads what is annotated: ``{recording: [(start, stop), ...]}``.
+    """Reads the annotated regions: ``{recording: [(start, stop), ...]}``.
 
     Example
     -------
@@ -146,7 +146,7 @@ def read_uem(path):
     ...     read_uem(folder + "/a.uem")
     {'a': [(0.0, 30.0)]}
     """
-    found = {}
+    regions = {}
     for number, fields in _lines(path):
         place = f"{path}:{number}"
         if len(fields) != 4:
@@ -160,8 +160,8 @@ def read_uem(path):
         )
         if stop <= start:
             raise ManifestError(f"{place}: stop {stop} <= start {start}")
-        found.setdefault(fields[0], []).append((start, stop))
-    return found
+        regions.setdefault(fields[0], []).append((start, stop))
+    return regions
 
 
 def write_uem(recordings, path):
@@ -175,7 +175,7 @@ def write_uem(recordings, path):
 
 
 def seconds(text, name, place):
-    """A time as a float; an error at ``place`` if it is none or negative."""
+    """Returns a time as a float; raises an error if it is none or negative."""
     try:
         value = float(text)
     except ValueError:
@@ -188,7 +188,7 @@ def seconds(text, name, place):
 
 
 def _lines(path):
-    """The (number, fields) of each line that is neither empty nor a comment."""
+    """Yields the (number, fields) of each line that is neither empty nor a comment."""
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if line.strip() and not line.lstrip().startswith(";;"):
             yield number, line.split()

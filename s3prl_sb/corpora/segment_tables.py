@@ -1,15 +1,15 @@
-"""A user's own recordings of several speakers: tables with one row a segment.
+"""User tables of recordings with several speakers: a row is a segment.
 
 ============================  ===================================================
 ``record_id``                 the recording's name, without spaces
 ``wav`` or ``wav_path``       its audio file; a relative path starts at the
                               table's folder
-``speaker`` or ``spk``        who speaks; empty, with empty times, in the row of a
+``speaker`` or ``spk``        speaker; empty, with empty times, in the row of a
                               recording without speech
 ``start`` and ``stop``        seconds, in the recording; other names, and samples:
                               :mod:`s3prl_sb.dataio.segment_times`
-``duration``                  of the segment, in the place of ``stop``; beside it not
-                              read (in S3PRL's tables it is that of the recording)
+``duration``                  of the segment, if there is no ``stop``; else not read
+                              (in S3PRL's tables it is that of the recording)
 any other                     not read (S3PRL's ``utt_id``)
 ============================  ===================================================
 
@@ -31,24 +31,28 @@ from s3prl_sb.dataio.rows import ALIASES, rows
 from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns
 from s3prl_sb.dataio.values import check_values
 
-VERSION = "segment_tables/3"  # another one makes finished preparations stale
+VERSION = "segment_tables/3"  # a change makes finished preparations stale
 COLUMNS = ("record_id", "wav", "speaker")
 
 
 def prepare_segment_tables(
-    train_csv, valid_csv, test_csv, save_folder, skip_prep=False
-):
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     train_csv, valid_csv, test_csv : str
-        CSV, TSV or JSON files, see the head of this module.
+        CSV, TSV or JSON files, see the top of this module.
     save_folder : str
-        Where the manifests go. A finished preparation of the same tables is kept, if
+        Folder for the manifests. A finished preparation of the same tables is kept, if
         the audio files have not changed since.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def prepare_segment_tables(
     Raises
     ------
     ManifestError
-        Names the file and the line.
+        With the file and the line.
 
     Example
     -------
@@ -86,9 +90,9 @@ def prepare_segment_tables(
     }
     for name, path in paths.items():
         arguments["sha256"][name] = manifest.digest(path)
-    found = tables.finished(save_folder, arguments)
-    if found:
-        return found
+    finished = tables.finished(save_folder, arguments)
+    if finished:
+        return finished
     records = {name: load_segment_table(path) for name, path in paths.items()}
     check_speech(records, paths)
     tables.warn_of_leaks(records, paths)
@@ -96,11 +100,11 @@ def prepare_segment_tables(
 
 
 def load_segment_table(path):
-    """Reads one table: ``{recording: record}``."""
+    """Reads a table as ``{recording: record}``."""
     folder = os.path.dirname(os.path.abspath(path))
-    audio, segments, found, rates = {}, [], rows(path), {}
-    times = _times(found, path)
-    for _, line, row in found:
+    audio, segments, table, rates = {}, [], rows(path), {}
+    times = _times(table, path)
+    for _, line, row in table:
         place = f"{path}:{line}"
         if not isinstance(row, dict):
             raise ManifestError(f"{place}: {row!r} is not an object")
@@ -127,10 +131,10 @@ def load_segment_table(path):
         if not wav:
             raise ManifestError(f"{place}: '{name}': no path of an audio file")
         wav = os.path.normpath(os.path.join(folder, wav))
-        known, first = audio.setdefault(name, (wav, place))
-        if known != wav:
+        other, first = audio.setdefault(name, (wav, place))
+        if other != wav:
             raise ManifestError(
-                f"{place}: '{name}' is {wav} here, but {known} in {first}. Give every "
+                f"{place}: '{name}' is {wav} here, but {other} in {first}. Give every "
                 "recording its own record_id."
             )
         start, stop = (
@@ -155,9 +159,9 @@ def load_segment_table(path):
     return make_records(audio, segments)
 
 
-def _times(found, path):
-    """The columns of the start, and of the stop or else of the duration."""
-    dicts = [row for _, _, row in found if isinstance(row, dict)]
+def _times(table, path):
+    """Returns the columns of the start, and of the stop or else the duration."""
+    dicts = [row for _, _, row in table if isinstance(row, dict)]
     times = time_columns({key: None for row in dicts for key in row}, f"{path}:1")
     check_alike(dicts, times, (*COLUMNS, *ALIASES), f"{path}:1")
     last = "duration" if "duration" in times and "stop" not in times else "stop"
@@ -165,10 +169,10 @@ def _times(found, path):
 
 
 def _seconds(value, column, wav, rates, place):
-    """A cell in seconds; ``rates`` are those of the audio files, as far as asked."""
-    found = read_time(value, column, place)
-    if found is not None and column.unit == "samples":
+    """Returns a cell in seconds; ``rates`` caches those of the audio files."""
+    time = read_time(value, column, place)
+    if time is not None and column.unit == "samples":
         if wav not in rates:
             rates[wav] = headers.audio_info(wav)[0]
-        found = round(found / rates[wav], 6)
-    return found
+        time = round(time / rates[wav], 6)
+    return time

@@ -1,18 +1,18 @@
-"""Speech Commands: keyword spotting (SUPERB KS), or any corpus of folders of labels.
+"""Speech Commands for keyword spotting (SUPERB KS), and any folders of labels.
 
 The corpus (Warden 2018, https://arxiv.org/abs/1804.03209) has one-second recordings
 in a folder for each word, and minutes of noise in ``_background_noise_``.
 
 SUPERB's protocol is version 0.01 with 12 classes: ten keywords, ``_unknown_`` (all
-other words) and ``_silence_`` (the noise). The speaker's hash tells training from
-validation, the separate archive ``speech_commands_test_set_v0.01`` is the test set.
+other words) and ``_silence_`` (the noise). The speaker's hash decides between training
+and validation; the separate archive ``speech_commands_test_set_v0.01`` is the test set.
 
 Note
 ----
 S3PRL's recipe draws a random second of a noise file at each access, from the same
 files in training and validation. Here a noise file is cut into consecutive fixed
-seconds (as in S3PRL's newer API), so that every run and the feature cache are exact;
-and each second belongs to one split only.
+seconds (as in S3PRL's newer API), so that every run and the feature cache are exact,
+and each second is in one split only.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
 
 logger = logging.getLogger(__name__)
 
-VERSION = "speech_commands/1"  # another one makes finished preparations stale
+VERSION = "speech_commands/1"  # a change makes finished preparations stale
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 UNKNOWN, SILENCE, NOISE = "_unknown_", "_silence_", "_background_noise_"
 V2_WORDS = {"backward", "forward", "follow", "learn", "visual"}  # not in v0.01
@@ -40,35 +40,35 @@ URL = "http://download.tensorflow.org/data"
 TEST_URL = f"{URL}/{TEST_SET}.tar.gz"
 SHA256 = "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d"  # v0.01
 
-# The corpus' own rule (its README): a percentage from the speaker's hash
+# The rule in the README of the corpus: a percentage from the speaker's hash
 MAX_PER_CLASS = 2**27 - 1
 VALID_PERCENT, TEST_PERCENT = 10, 10
-NOISE_TENTHS = {"valid": 1, "test": 1}  # of each noise file's end; the rest trains
+NOISE_TENTHS = {"valid": 1, "test": 1}  # at each noise file's end; the rest trains
 
 
 def prepare_speech_commands(
-    data_folder,
-    save_folder,
-    test_folder=None,
-    version="auto",
-    labels="superb",
-    skip_prep=False,
-    silence=None,
-):
+    data_folder: str | None,
+    save_folder: str,
+    test_folder: str | None = None,
+    version: str = "auto",
+    labels: str = "superb",
+    skip_prep: bool = False,
+    silence: bool | None = None,
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        The corpus, or the folder that holds ``speech_commands_v0.01`` (and
+        The corpus, or the parent of ``speech_commands_v0.01`` (and
         ``speech_commands_test_set_v0.01``) or ``speech_commands_v0.02``.
     save_folder : str
-        Where the manifests go. A finished preparation of the same files with the
+        Folder for the manifests. A finished preparation of the same files with the
         same arguments is kept.
     test_folder : str, optional
-        A separate test set, a folder for each class. Version 0.01 needs one; by
-        default it is looked for in and beside the corpus. Given one, recordings of
-        the corpus' own test speakers are left out.
+        Separate test set, with a folder for each class. Version 0.01 needs one; the
+        default is in or next to the corpus. With a test set, recordings of the
+        corpus' test speakers are left out.
     version : str
         "v0.01": validation by the speaker's hash. "v0.02": by the corpus' lists.
         "auto": by the folder's name, else by its words.
@@ -76,9 +76,9 @@ def prepare_speech_commands(
         "superb": the 12 classes. "folders": each folder is a class, split by the
         corpus' lists, or by the hash where there are none (80, 10 and 10 %).
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
     silence : bool, optional
-        Whether the noise becomes class ``_silence_``. Default: only for "superb".
+        Makes a class ``_silence_`` of the noise. Default: only for "superb".
 
     Returns
     -------
@@ -89,7 +89,7 @@ def prepare_speech_commands(
     Raises
     ------
     ManifestError
-        Says what was expected, what was found, and the way out.
+        With the expected layout and the way out.
 
     Example
     -------
@@ -122,7 +122,7 @@ def prepare_speech_commands(
     by_list = version == "v0.02" or labels == "folders"
     lists = _read_lists(corpus, needed=version == "v0.02") if by_list else {}
 
-    found = [(corpus, word, name) for word in words for name in words[word]]
+    own = [(corpus, word, name) for word in words for name in words[word]]
     tests = []
     if test_folder is not None:
         test_folder = os.path.abspath(test_folder)
@@ -132,30 +132,30 @@ def prepare_speech_commands(
         tests = [(test_folder, word, n) for word in classes for n in classes[word]]
     noises = _noise_files(corpus) if silence else []
 
-    listing = "\n".join("/".join(item) for item in (*found, *tests))
+    listing = "\n".join("/".join(item) for item in (*own, *tests))
     listing += "\n".join([*noises, *(f"{n} {s}" for n, s in sorted(lists.items()))])
     arguments = {
         "version": VERSION,
         "data_folder": corpus,
         "test_folder": test_folder,
         "rule": [version, labels, silence],
-        "files": len(found) + len(tests) + len(noises),
+        "files": len(own) + len(tests) + len(noises),
         "listing": hashlib.sha256(as_id(listing).encode()).hexdigest(),
     }
     paths = manifest.finished(save_folder, arguments)
     if paths:
         return paths
 
-    sources = [os.path.join(*item) for item in (*found, *tests)]
+    sources = [os.path.join(*item) for item in (*own, *tests)]
     noise_paths = [os.path.join(corpus, NOISE, name) for name in noises]
     lengths = headers.durations(sources + noise_paths)
     splits = {name: {} for name in SPLITS}
-    for item, wav, length in zip((*found, *tests), sources, lengths):
+    for item, wav, length in zip((*own, *tests), sources, lengths):
         folder, word, name = item
         separate = folder != corpus
         split = "test" if separate else _split(word, name, lists)
         if split == "test" and test_folder is not None and not separate:
-            continue  # a test speaker's: neither trained on nor tested
+            continue  # recordings of a test speaker are left out
         record = {
             "wav": wav,
             "duration": length,
@@ -173,13 +173,13 @@ def prepare_speech_commands(
 
 
 def speaker_split(name):
-    """The corpus' published rule: "train", "valid" or "test" by a file's speaker.
+    """Returns "train", "valid" or "test" by the published rule of the corpus.
 
     Arguments
     ---------
     name : str
-        File name. What comes before ``_nohash_`` is the speaker; without it, the
-        whole name decides.
+        File name. The part before ``_nohash_`` is the speaker; without it, the whole
+        name counts.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def speaker_split(name):
 
 
 def find_corpus(data_folder, version):
-    """The corpus' own folder, where its parent may have been given."""
+    """Returns the folder of the corpus, from itself or its parent."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of Speech Commands "
@@ -224,7 +224,7 @@ def find_corpus(data_folder, version):
 
 
 def _class_folders(folder):
-    """``{class: [file names]}`` of the folders that hold audio, noise aside."""
+    """Returns ``{class: [file names]}`` of the folders with audio, without noise."""
     if not os.path.isdir(folder):
         raise ManifestError(f"{folder}: no such folder. Set test_folder.")
     classes = {}
@@ -251,7 +251,7 @@ def _noise_files(corpus):
 
 
 def _found(classes):
-    """What a folder holds, for an error message."""
+    """Returns a description of the folders, for an error message."""
     shown = ", ".join(list(classes)[:10]) + (", ..." if len(classes) > 10 else "")
     plural = "folder" if len(classes) == 1 else "folders"
     return f"found {len(classes)} {plural} with audio" + (shown and f": {shown}")
@@ -303,10 +303,7 @@ def _find_test_set(corpus):
 
 
 def _read_lists(corpus, needed):
-    """``{"word/file": split}`` of the corpus' lists; empty if it has none.
-
-    Without the files' endings: they may have been converted.
-    """
+    """Returns ``{"word/stem": split}`` of the lists; empty if there are none."""
     paths = {split: os.path.join(corpus, name) for split, name in LISTS.items()}
     absent = [path for path in paths.values() if not os.path.isfile(path)]
     if len(absent) == len(paths) and not needed:
@@ -344,7 +341,7 @@ def _label(word):
 
 
 def _add(records, prefix, word, name, record):
-    """Adds a record by an id without slashes, fit for a file name."""
+    """Adds a record with an id that can be a file name."""
     key = as_id(f"{prefix}{word}--{os.path.splitext(name)[0]}")
     if key in records:
         raise ManifestError(
@@ -354,7 +351,7 @@ def _add(records, prefix, word, name, record):
 
 
 def _add_silence(splits, wav, length, test_is_separate):
-    """Cuts a noise file into whole seconds: first to train, last to valid, test."""
+    """Cuts a noise file into whole seconds for train, valid and test, in that order."""
     total = int(length)
     tenths = {name: NOISE_TENTHS[name] for name in ("valid", "test")}
     if test_is_separate:
@@ -380,13 +377,13 @@ def _add_silence(splits, wav, length, test_is_separate):
         start += count
 
 
-def download_speech_commands(destination):
-    """Downloads version 0.01 and its separate test set, as SUPERB has them.
+def download_speech_commands(destination: str) -> Path:
+    """Downloads version 0.01 and its separate test set, SUPERB's data.
 
     Arguments
     ---------
     destination : str
-        The folder that gets ``speech_commands_v0.01`` and the test set's folder.
+        Folder that gets ``speech_commands_v0.01`` and the test set's folder.
 
     Returns
     -------

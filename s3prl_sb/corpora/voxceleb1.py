@@ -25,7 +25,7 @@ download_voxceleb1 = behind_a_form(
     "apply for access with the form of its page, unpack dev and test as dev/wav "
     "and test/wav, and put iden_split.txt and veri_test.txt beside them.",
 )
-VERSION = "voxceleb1_sid/1"  # another one makes finished preparations stale
+VERSION = "voxceleb1_sid/1"  # a change makes finished preparations stale
 SPLIT_FILES = ("iden_split.txt", "veri_test_class.txt")  # the corpus', S3PRL's name
 SPLIT_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt"
 CODES = dict(zip("123", SPLITS))
@@ -33,20 +33,25 @@ FOLDERS = ("dev/wav", "test/wav", "wav")  # as unpacked, or merged
 LINE = re.compile(r"([123])\s+((id\d{5})/([^/\s]+)/[^/\s]+\.\w+)")
 
 
-def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=False):
+def prepare_voxceleb1_sid(
+    data_folder: str | None,
+    save_folder: str,
+    split_file: str | None = None,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``dev/wav`` and ``test/wav``, or both merged as ``wav``.
+        Folder with ``dev/wav`` and ``test/wav``, or both merged as ``wav``.
     save_folder : str
-        Where the manifests go. A finished preparation by the same split is kept.
+        Folder for the manifests. A finished preparation by the same split is kept.
     split_file : str, optional
-        The official split. Default: ``iden_split.txt`` (or ``veri_test_class.txt``)
+        Official split. Default: ``iden_split.txt`` (or ``veri_test_class.txt``)
         in ``data_folder``.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=F
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Example
     -------
@@ -100,7 +105,7 @@ def prepare_voxceleb1_sid(data_folder, save_folder, split_file=None, skip_prep=F
 
 
 def check_folder(data_folder):
-    """The absolute path of the corpus; an error if it is not there."""
+    """Returns the absolute path of the corpus; raises an error if it is missing."""
     if data_folder is None:
         raise ManifestError(
             "data_folder is not set: give the folder of VoxCeleb1 (--data_folder DIR), "
@@ -112,30 +117,30 @@ def check_folder(data_folder):
     return data_folder
 
 
-def find_list(data_folder, given, names, key, url):
-    """The path of one of the corpus' lists.
+def find_list(data_folder, path, names, key, url):
+    """Returns the path of one of the corpus' lists.
 
     Arguments
     ---------
     data_folder : str
         The corpus.
-    given : str, optional
-        The list that the user wants.
+    path : str, optional
+        List that the user names.
     names : tuple of str
-        What the list is called otherwise, in ``data_folder``.
+        Default names of the list in ``data_folder``.
     key, url : str
-        The setting that takes another path, and where the list is published.
+        Setting that takes another path, and address of the published list.
 
     Returns
     -------
     str
     """
-    paths = [os.path.join(data_folder, name) for name in ([given] if given else names)]
-    if given:  # as the shell would find it, or as a name in the corpus
-        paths.insert(0, os.path.abspath(given))
-    for path in paths:
-        if os.path.isfile(path):
-            return path
+    paths = [os.path.join(data_folder, name) for name in ([path] if path else names)]
+    if path:  # relative to the current folder, or else to the corpus
+        paths.insert(0, os.path.abspath(path))
+    for candidate in paths:
+        if os.path.isfile(candidate):
+            return candidate
     kind = key.replace("_", " ")
     raise ManifestError(
         f"{paths[0]}: the {kind} is missing. Get it from {url}, put it there or set "
@@ -144,7 +149,7 @@ def find_list(data_folder, given, names, key, url):
 
 
 def _read_split(path):
-    """``{split: {id: record}}`` with paths as listed, and ``{id: "file:line"}``."""
+    """Returns ``{split: {id: record}}``, listed paths, and ``{id: "file:line"}``."""
     splits, places = {name: {} for name in SPLITS}, {}
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if not line.strip():
@@ -166,15 +171,15 @@ def _read_split(path):
 
 
 def audio_folders(data_folder):
-    """The folders that may hold speakers."""
+    """Returns the folders that may have speakers."""
     folders = [os.path.join(data_folder, *f.split("/")) for f in FOLDERS]
     return [folder for folder in (*folders, data_folder) if os.path.isdir(folder)]
 
 
 def find_audio(records, data_folder, places):
-    """Makes the listed paths absolute; an error lists what is not there."""
+    """Makes the listed paths absolute; raises an error that lists missing files."""
     folders = audio_folders(data_folder)
-    homes, missing = {}, []  # homes: {speaker: folders}, as asking per file is slow
+    homes, missing = {}, []  # homes: {speaker: folders}, as a look-up per file is slow
     listed = Listed()
     for name, record in records.items():
         speaker = record["wav"].split("/")[0]
@@ -183,13 +188,13 @@ def find_audio(records, data_folder, places):
                 f for f in folders if os.path.isdir(os.path.join(f, speaker))
             ]
         paths = [os.path.join(f, *record["wav"].split("/")) for f in homes[speaker]]
-        found = next(filter(None, map(listed.find, paths)), None)
-        if found is None:
+        path = next(filter(None, map(listed.find, paths)), None)
+        if path is None:
             remark = next(filter(None, map(hint, paths)), "")
             missing.append(
                 f"{places[name]}: missing audio file {record['wav']}{remark}"
             )
-        record["wav"] = found
+        record["wav"] = path
     if missing:
         way_out = (
             f"Unpack VoxCeleb1 so that {data_folder} holds dev/wav/<speaker> and "

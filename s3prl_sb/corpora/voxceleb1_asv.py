@@ -1,10 +1,10 @@
 """VoxCeleb1 for speaker verification (SUPERB ASV): 1,211 speakers to train on, and
 trials of 40 others.
 
-The corpus is laid out as for identification (:mod:`s3prl_sb.corpora.voxceleb1`). Its
-trials, ``veri_test.txt``, have a line each: 1 (same speaker) or 0, and two paths.
-Nothing but these trials is published, so the trials to validate with are made here,
-of speakers who are then not trained on.
+The layout is that of identification (:mod:`s3prl_sb.corpora.voxceleb1`). The trials,
+``veri_test.txt``, have a line each: 1 (same speaker) or 0, and two paths. No other
+trials are published, so the validation trials are made here, from speakers who are
+then left out of training.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -30,45 +30,45 @@ from s3prl_sb.dataio.tables import SPLITS
 
 logger = logging.getLogger(__name__)
 
-VERSION = "voxceleb1_asv/1"  # another one makes finished preparations stale
+VERSION = "voxceleb1_asv/1"  # a change makes finished preparations stale
 TRIAL_FILES = ("veri_test.txt", "voxceleb1_test_v2.txt")  # the corpus', S3PRL's name
 TRIAL_URL = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/veri_test.txt"
 WAV = r"id\d{5}/[^/\s]+/[^/\s]+\.\w+"
 LINE = re.compile(rf"([01])\s+({WAV})\s+({WAV})")
 SPEAKER = re.compile(r"id\d{5}")
 SPEAKERS = 1211  # outside the test, as published
-MONITORED = 40  # speakers to validate on where none are held out
+MONITORED = 40  # validation speakers if none are held out
 
 
 def prepare_voxceleb1_asv(
-    data_folder,
-    save_folder,
-    trials_file=None,
-    valid_speakers=40,
-    valid_seed=0,
-    min_seconds=2.0,
-    skip_prep=False,
-):
+    data_folder: str | None,
+    save_folder: str,
+    trials_file: str | None = None,
+    valid_speakers: int = 40,
+    valid_seed: int = 0,
+    min_seconds: float = 2.0,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Writes the manifests and the lists ``valid_trials.txt`` and ``test_trials.txt``.
 
     Arguments
     ---------
     data_folder : str
-        Holds ``dev/wav`` and ``test/wav``, or both merged as ``wav``.
+        Folder with ``dev/wav`` and ``test/wav``, or both merged as ``wav``.
     save_folder : str
-        Where all goes. A finished preparation with the same settings is kept.
+        Folder for all files. A finished preparation with the same settings is kept.
     trials_file : str, optional
-        Trials to test with. Default: ``veri_test.txt`` (or ``voxceleb1_test_v2.txt``)
+        Test trials. Default: ``veri_test.txt`` (or ``voxceleb1_test_v2.txt``)
         in ``data_folder``.
     valid_speakers : int
-        How many speakers are held out of training, to validate on. 0: none are; the
-        trials of validation are then of 40 speakers who are trained on.
+        Number of validation speakers, who are held out of training. 0: the validation
+        trials are from 40 training speakers.
     valid_seed : int
-        Chooses these speakers and their trials.
+        Seed of the choice of these speakers and their trials.
     min_seconds : float
-        Training utterances that are no longer than this are left out.
+        Training utterances of this length or less are left out.
     skip_prep : bool
-        Take what is in ``save_folder`` as it is.
+        Use the manifests in ``save_folder`` as they are.
 
     Returns
     -------
@@ -79,14 +79,14 @@ def prepare_voxceleb1_asv(
     Raises
     ------
     ManifestError
-        Names the file and line, and the way out.
+        With the file, the line and the way out.
 
     Note
     ----
-    The published protocol trains on all speakers but those of the test, and reports
-    the lowest equal error rate that any checkpoint has on the test. Here 40 speakers
-    of the training set are held out, as many as the test has, and their trials, as
-    many an utterance as the test has, choose the checkpoint and the threshold.
+    The published protocol trains on all speakers outside the test set, and reports the
+    lowest equal error rate of any checkpoint on the test set. Here 40 speakers of the
+    training set are held out, as many as the test set has. Their trials, as many per
+    utterance as in the test set, choose the checkpoint and the threshold.
 
     Example
     -------
@@ -155,15 +155,15 @@ def prepare_voxceleb1_asv(
 
 
 def prepare_trial_tables(
-    train_csv,
-    valid_csv,
-    test_csv,
-    save_folder,
-    min_seconds=2.0,
-    data_root=None,
-    skip_prep=False,
-):
-    """The same files of a user's own tables.
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    min_seconds: float = 2.0,
+    data_root: str | None = None,
+    skip_prep: bool = False,
+) -> dict[str, str]:
+    """Prepares user tables of utterances and trials.
 
     Arguments
     ---------
@@ -173,9 +173,9 @@ def prepare_trial_tables(
     valid_csv, test_csv : str
         Trials, see :func:`s3prl_sb.dataio.trials.load_table`.
     save_folder, min_seconds, skip_prep
-        As for :func:`prepare_voxceleb1_asv`.
+        See :func:`prepare_voxceleb1_asv`.
     data_root : str, optional
-        Where relative audio paths start. Default: each table's own folder.
+        Folder where relative audio paths start. Default: the table's folder.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def prepare_trial_tables(
     Raises
     ------
     ManifestError
-        Names the file, the line, and the way out.
+        With the file, the line and the way out.
     """
     if skip_prep:
         return _skipped(save_folder)
@@ -211,7 +211,7 @@ def prepare_trial_tables(
 
 
 def trial_lists(save_folder):
-    """The trials of a preparation: "valid" and "test" to lists of Trial."""
+    """Returns the trials of a preparation, "valid" and "test" to lists of Trial."""
     return {s: trials.read(_list_path(save_folder, s)) for s in SPLITS[1:]}
 
 
@@ -230,7 +230,7 @@ def _lists_are_there(save_folder):
 
 
 def _finish(splits, lists, save_folder, arguments):
-    """Writes lists and manifests, and the stamp last."""
+    """Writes the lists, the manifests, and last the stamp."""
     manifest.validate(splits["train"], "split train", ("speaker",), audio=False)
     for split, content in lists.items():
         trials.write(content, _list_path(save_folder, split))
@@ -238,7 +238,7 @@ def _finish(splits, lists, save_folder, arguments):
 
 
 def _long_enough(records, min_seconds, source):
-    """Leaves out what is too short to train on."""
+    """Returns the utterances that are long enough to train on."""
     kept = {n: r for n, r in records.items() if r["duration"] > min_seconds}
     speakers = {record["speaker"] for record in kept.values()}
     if len(speakers) < 2:
@@ -266,8 +266,8 @@ def _record(wav):
 
 
 def _read_trials(path):
-    """The utterances of a list, its trials, and ``{id: "file:line"}``."""
-    records, found, places = {}, [], {}
+    """Returns the utterances of a list, its trials, and ``{id: "file:line"}``."""
+    records, listed, places = {}, [], {}
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if not line.strip():
             continue
@@ -291,29 +291,29 @@ def _read_trials(path):
                 f"{'the same' if same else 'different'} by their folders. Get a sound "
                 "copy of the list."
             )
-        found.append(trials.Trial(int(label), first, second))
-    trials.check(found, path)
-    return records, found, places
+        listed.append(trials.Trial(int(label), first, second))
+    trials.check(listed, path)
+    return records, listed, places
 
 
 def _listed(folder):
-    """What is in a folder, but for what begins with a dot; nothing if it is none."""
+    """Returns the visible names in a folder; none if there is no folder."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     return [name for name in names if not name.startswith(".")]
 
 
 def _recordings(data_folder, tested):
-    """All recordings but those of the speakers of the test."""
+    """Returns all recordings of speakers outside the test set."""
     records = {}
     for folder in audio_folders(data_folder):
-        found = []
+        wavs = []
         for speaker in sorted(os.listdir(folder)):
             if not SPEAKER.fullmatch(speaker) or speaker in tested:
                 continue
             for video in _listed(os.path.join(folder, speaker)):
                 files = _listed(os.path.join(folder, speaker, video))
-                found += [f"{speaker}/{video}/{file}" for file in files]
-        for wav in only_audio(found, folder):
+                wavs += [f"{speaker}/{video}/{file}" for file in files]
+        for wav in only_audio(wavs, folder):
             name, record = _record(wav)
             record["wav"] = os.path.join(folder, *wav.split("/"))
             records.setdefault(name, record)

@@ -68,35 +68,35 @@ class Declaration:
 
     @property
     def is_kept(self):
-        """Whether a run can be continued with the same value only."""
+        """True if a run can be continued with the same value only."""
         return self.resume == "kept" and not self.test
 
     @property
     def is_path(self):
-        """Whether its values are paths."""
+        """True if its values are paths."""
         return any(name in kinds.PATHS for name, _ in self.kinds)
 
     @property
     def counts(self):
-        """Whether results depend on it: it is read, kept, or part of the protocol."""
+        """True if results depend on it: it is read, kept, or part of the protocol."""
         reads = any(name in kinds.READ for name, _ in self.kinds)
         return reads or self.is_kept or self.test or self.protocol is not False
 
     @property
     def is_literal(self):
-        """Whether text is taken literally, as paths are."""
+        """True if text is taken literally, as paths are."""
         names = {name for name, is_list in self.kinds if not is_list}
         texts = not self.kind and all(isinstance(item, str) for item in self.choices)
         return texts or bool(names) and names <= set(kinds.LITERAL)
 
     @property
     def is_made(self):
-        """Whether a tag of the YAML makes it."""
+        """True if a tag of the YAML makes it."""
         return any(name in kinds.MADE for name, _ in self.kinds)
 
     @property
     def is_plain(self):
-        """Whether it is neither a made object nor a mapping."""
+        """True if it is neither a made object nor a mapping."""
         return not any(name in ("mapping", "any") for name, _ in self.kinds) and (
             not self.is_made
         )

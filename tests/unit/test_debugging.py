@@ -1,4 +1,4 @@
-"""What --debug leaves of the data."""
+"""Files of the data that --debug leaves."""
 
 import pytest
 

@@ -107,7 +107,7 @@ def test_values_inside_of_mappings(schema):
 
 @pytest.mark.parametrize("text", ["no", "off", "No", "FALSE", "false"])
 def test_flags_as_yaml_1_1_has_them(text, tmp_path):
-    """Of the recipe, of constructors in it, of cards, in Python."""
+    """Flags of the recipe, of its constructors, of cards, and in Python."""
     file = resources.recipes()["SUPERB/KS"] / "hparams/train.yaml"
     mine = tmp_path / "mine.yaml"
     mine.write_text(

@@ -245,7 +245,7 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
 @pytest.mark.parametrize("first", ["train_csv", "documents_csv"])
 @pytest.mark.parametrize("given", ["valid_csv", "test_csv"])
 def test_a_table_is_not_passed_over(first, given):
-    """Only where there is one to train on are there tables to test on."""
+    """Tables to test on need a table to train on."""
     check_tables({first: "a.csv", given: "b.csv"})
     check_tables({first: None, given: None})
     check_tables({given: "b.csv"})  # a recipe of one's own

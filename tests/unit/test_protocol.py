@@ -36,7 +36,7 @@ def counts(task):
 
 
 def told(task, overrides="", utterances=None, folder="/corpus", file=None):
-    """What results.json says of a run with these overrides."""
+    """Returns the comparison in results.json of a run with these overrides."""
     file = file or resources.recipes()[task] / "hparams" / "train.yaml"
     data = f"data_folder: {folder}\n" if folder else ""
     upstream = "" if "upstream:" in overrides else "upstream: fbank_no_cmvn\n"

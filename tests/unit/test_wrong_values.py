@@ -1,4 +1,4 @@
-"""What is wrong with a recipe is said in a few words, before any data are read."""
+"""Errors of a recipe: a few words, before any data are read."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ def prepare(hparams):
 
 
 def message(argv, tmp_path, monkeypatch):
-    """What the user reads; anything but an error of hers is a failure."""
+    """Returns what the user reads; any other exception is a failure."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     argv = [str(part) for part in argv]
     if not any(part.startswith("--output_folder") for part in argv):

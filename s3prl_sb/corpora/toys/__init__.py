@@ -1,11 +1,11 @@
-"""Spoken corpora made on the spot, in the folder layout of the real ones.
+"""Small corpora of synthetic speech, in the folder layout of the real ones.
 
-A toy has the folders, names and lists of the original, so the original's parser reads
-it, and is spoken by many synthetic voices. Every recipe can be tried without a
-download. Scores on a toy say that things work, nothing about the real corpus.
+A toy has the folders, names and lists of the original, so that the original's parser
+reads it, and many synthetic voices. Every recipe can be tried without a download.
+Scores on a toy show that things work, nothing about the real corpus.
 
-Each file depends on the seed and its own name only: the same parameters give the same
-bytes. Each toy is a file in this folder with a function of its name.
+Each file depends on the seed and its name only: the same parameters give the same
+bytes. Each toy is a module in this folder with a function of its name.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,7 +14,7 @@ Authors
 import importlib
 from pathlib import Path
 
-#: What ``s3prl-sb toy NAME DESTINATION`` can make.
+#: Names for ``s3prl-sb toy NAME DESTINATION``.
 TOYS = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
@@ -23,16 +23,16 @@ TOYS = sorted(
 
 
 def make(name, destination, **parameters):
-    """Makes a toy corpus, or returns at once if it is there.
+    """Makes a toy corpus, or returns at once if it exists.
 
     Arguments
     ---------
     name : str
-        One of ``TOYS``.
+        Name in ``TOYS``.
     destination : str
         Folder to make.
     **parameters
-        Of its function, such as ``speakers`` and ``seed``.
+        Arguments of its function, such as ``speakers`` and ``seed``.
 
     Returns
     -------

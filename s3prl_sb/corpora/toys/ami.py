@@ -1,4 +1,4 @@
-"""A toy of AMI: meetings of four, who now and then speak at once.
+"""Toy AMI: meetings of four speakers, who sometimes overlap.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -20,27 +20,27 @@ from s3prl_sb.corpora.toys.making import (
     write_lines,
 )
 
-PEOPLE = 4  # of a meeting
-OVERLAP, SILENCE = 1.5, 2.0  # seconds between two turns, at most
+PEOPLE = 4  # in a meeting
+OVERLAP, SILENCE = 1.5, 2.0  # largest, in seconds, between two turns
 
 
 @toy
 def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0):
-    """Meetings, with the annotation of AMI-diarization-setup.
+    """Speaks meetings, with annotation in the layout of AMI-diarization-setup.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``amicorpus/<meeting>/audio``, ``only_words/rttms``,
+        Folder to make, with ``amicorpus/<meeting>/audio``, ``only_words/rttms``,
         ``uems`` and ``lists``.
     train, dev, test : int
-        Meetings of each set.
+        Number of meetings of each set.
     seconds : float
-        About the length of a meeting.
+        Approximate length of a meeting.
     speakers : int
-        Half of them are for training, a quarter each for the other sets.
+        Number of speakers: half for training, a quarter each for the other sets.
     seed : int
-        Another seed, other meetings.
+        Seed of the meetings.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0)
         "dev": (dev, "DV3", voices[:quarter]),
         "test": (test, "EN4", voices[quarter : 2 * quarter]),
     }
-    names = {  # such as FEE005: the sex comes first
+    names = {  # such as FEE005: the gender comes first
         voice: f"{voice.gender.upper()}EE{number:03d}"
         for number, voice in enumerate(voices, 5)
     }
@@ -83,7 +83,7 @@ def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0)
 
 
 def _meet(voices, seconds, rng):
-    """Samples of a meeting, and the (voice, start, stop) of its turns."""
+    """Returns the samples of a meeting, and the (voice, start, stop) of its turns."""
     levels = {voice: rng.uniform(-16, -10) for voice in voices}
     sounds, turns, at, last = [], [], 0.5, None
     while at < seconds:

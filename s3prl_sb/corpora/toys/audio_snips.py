@@ -1,4 +1,4 @@
-"""A toy Audio SNIPS: requests of its seven intents with 34 of its 39 slots.
+"""Toy Audio SNIPS: requests of its seven intents with 34 of its 39 slots.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -38,7 +38,7 @@ REQUESTS = {
     "SearchScreeningEvent": "when is {movie} playing|find {kind_of_movie} at "
     "{cinema} {when}|is {movie} showing at the {cinema_kind} {near}",
 }
-SLOTS = {  # a name in the requests: the slot, its values
+SLOTS = {  # names in the requests to the slot and its values
     "artist": ("artist", "the who|madonna|bob marley|nina simone|oasis"),
     "owner": ("playlist_owner", "my|emma's"),
     "playlist": ("playlist", "summer hits|road trip|jazz classics|morning coffee"),
@@ -79,17 +79,17 @@ SLOTS = {  # a name in the requests: the slot, its values
 
 @toy
 def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
-    """Audio SNIPS: every request of a split, spoken by all its voices.
+    """Speaks every request of a split with all voices of the split.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``train``, ``valid``, ``test`` and the texts.
+        Folder to make, with ``train``, ``valid``, ``test`` and the texts.
     train, valid, test : int
-        Requests of each split, none of them in two splits.
+        Number of requests of each split; no request is in two splits.
     speakers : int
-        How many of SUPERB's 8 voices of training speak; half as many validate and
-        test. All sound American: so few requests do not teach what an accent is.
+        Number of SUPERB's 8 training voices; validation and test have half as many.
+        All are American, as there are too few requests to learn accents.
 
     Returns
     -------
@@ -126,9 +126,9 @@ def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
 
 
 def _requests(count, seed):
-    """So many different requests: intent, words, and a tag for each word."""
+    """Yields different requests: intent, words, and a tag for each word."""
     rng, seen = random_generator(seed, "requests"), set()
-    # Each request in turn, so that as many slots as possible are in every split
+    # Cycle through the requests, so that every split has as many slots as possible
     templates = [(i, t) for i, ts in REQUESTS.items() for t in ts.split("|")]
     order = rng.permutation(len(templates))
     turns = itertools.cycle(order)
@@ -150,11 +150,11 @@ def _requests(count, seed):
 
 
 def _voices(seed):
-    """A voice for each name, of its gender."""
-    turns, found = list(plain_voices(60, seed)), {}
+    """Returns a voice of the right gender for each name."""
+    voices, chosen = list(plain_voices(60, seed)), {}
     for names in SPEAKERS.values():
         for name in names:
             gender = "f" if name in WOMEN else "m"
-            found[name] = next(voice for voice in turns if voice.gender == gender)
-            turns.remove(found[name])
-    return found
+            chosen[name] = next(voice for voice in voices if voice.gender == gender)
+            voices.remove(chosen[name])
+    return chosen

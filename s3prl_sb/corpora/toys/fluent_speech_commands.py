@@ -1,8 +1,8 @@
-"""A toy Fluent Speech Commands: the corpus' 31 intents in a house, in noise.
+"""Toy Fluent Speech Commands: the 31 intents of the corpus, in noise.
 
-The wordings are made up here, in the manner of the corpus. The commands are spoken in
-one accent and ordinary timbres: from a few dozen of them a linear classifier hears
-something about the words only where voices are alike.
+The wordings are made up here, in the style of the corpus. The commands are spoken in
+one accent and ordinary timbres: with a few dozen of them, a linear classifier learns
+the words only if voices are similar.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,8 +11,8 @@ Authors
 from s3prl_sb.corpora.toys.making import (
     add_noise,
     at_level,
-    choose_voices,
     digest,
+    plain_voices,
     random_generator,
     toy,
     write_clips,
@@ -20,7 +20,7 @@ from s3prl_sb.corpora.toys.making import (
 )
 
 ROOMS = ("none", "kitchen", "bedroom", "washroom")
-#: What can be done, to what, said how; {} is "in the kitchen", where there is one
+#: Action and object to wordings; {} is a place such as "in the kitchen"
 COMMANDS = {
     (
         "activate",
@@ -59,18 +59,19 @@ INTENTS = [
 def fluent_speech_commands(
     destination, speakers=24, commands=None, intents=None, seed=0
 ):
-    """Fluent Speech Commands: tables of paths, speakers, words and slots.
+    """Speaks the commands, with tables of paths, speakers, words and slots.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``data`` and ``wavs``.
+        Folder to make, with ``data`` and ``wavs``.
     speakers : int
-        A sixth of them for validation, a sixth for testing, the others for training.
+        Number of speakers: a sixth for validation, a sixth for test, the rest for
+        training.
     commands : int, optional
-        Of each speaker, all different. Default: every intent once.
+        Number of different commands of each speaker. Default: every intent once.
     intents : int, optional
-        Only the first so many of the corpus' 31.
+        Number of intents, the first ones of the corpus' 31.
 
     Returns
     -------
@@ -86,10 +87,10 @@ def fluent_speech_commands(
     splits = ["test"] * sixth + ["valid"] * sixth
     splits += ["train"] * (speakers - 2 * sixth)
     rows, jobs = {"train": [], "valid": [], "test": []}, []
-    for number, (split, voice) in enumerate(zip(splits, _plain_voices(speakers, seed))):
+    for number, (split, voice) in enumerate(zip(splits, plain_voices(speakers, seed))):
         person = digest(seed, "speaker", number)[:16]
         rng = random_generator(seed, person)
-        # The first speakers of the training set say all intents between them
+        # The first speakers of the training set together say all intents
         start = (number - 2 * sixth) * commands if split == "train" else 0
         turn = rng.permutation(len(chosen)) if split != "train" else range(len(chosen))
         for k in range(commands):
@@ -110,16 +111,8 @@ def fluent_speech_commands(
         write_lines(destination / f"data/{split}_data.csv", [header, *lines])
 
 
-def _plain_voices(count, seed):
-    """One accent and ordinary timbres, each at many pitches and rates."""
-    timbres = {"f": "f1 f2 f3 f5 Annie", "m": "m1 m2 m3 m4 m6 m7 Michael pablo"}
-    for i, voice in enumerate(choose_voices(count, seed)):
-        names = timbres[voice.gender].split()
-        yield voice._replace(voice="en-us", variant=names[i % len(names)])
-
-
 def _spoken(path, voice, text, seed):
-    """A path, and its command as a telephone across the room would hear it."""
+    """Returns a path and its command, as recorded from across a room."""
     rng = random_generator(seed, path)
     pitch = voice.pitch + int(rng.integers(-5, 6))
     rate = voice.rate + int(rng.integers(-10, 11))

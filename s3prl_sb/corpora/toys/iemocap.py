@@ -1,10 +1,10 @@
-"""A toy IEMOCAP: five couples act out emotions by pitch, pace, melody and loudness.
+"""Toy IEMOCAP: five couples with emotions by pitch, pace, melody and loudness.
 
-A synthetic voice has no emotions. What it says is made up without regard to them, and
-what tells them apart is four settings, roughly as people differ (Juslin and Laukka
-2003, https://doi.org/10.1037/0033-2909.129.5.770): anger and joy are high, fast,
-lively and loud, sadness is low, slow, flat and soft. A linear classifier of mean
-features mostly hears loudness.
+The sentences do not depend on the emotion. Emotions differ in four settings, roughly as
+in human speech (Juslin and Laukka 2003,
+https://doi.org/10.1037/0033-2909.129.5.770): anger and joy are high, fast, lively and
+loud, sadness is low, slow, flat and soft. A linear classifier of mean features mostly
+learns loudness.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,7 +25,7 @@ from s3prl_sb.corpora.toys.making import (
 
 
 class Manner(NamedTuple):
-    """How an emotion changes a voice; its evaluators' word, valence and activation.
+    """Changes of a voice by an emotion; the evaluators' word, valence, activation.
 
     ``pitch`` and ``melody`` (its range) are eSpeak's units, ``pace`` a factor, ``peak``
     in decibels relative to full scale.
@@ -46,7 +46,7 @@ MANNERS = {
     "exc": Manner(25, 30, 1.25, -7, "Excited", 4.5, 4.0),
     "ang": Manner(10, 15, 1.3, -1, "Anger", 1.5, 4.0),
     "sad": Manner(-15, -25, 0.75, -22, "Sadness", 2.0, 2.0),
-    "fru": Manner(5, 10, 1.1, -6, "Frustration", 2.0, 3.0),  # of no class
+    "fru": Manner(5, 10, 1.1, -6, "Frustration", 2.0, 3.0),  # in no class
 }
 TIMBRES = {"f": "f1 f2 f3 f5 Annie".split(), "m": "m1 m2 m3 m4 m7".split()}
 #: The classes are equally frequent: joy has two names
@@ -55,16 +55,17 @@ TURNS = ("neu", "ang", "sad", "hap", "neu", "ang", "sad", "exc", "fru")
 
 @toy
 def iemocap(destination, turns=9, dialogs=4, seed=0):
-    """IEMOCAP: sessions of a woman and a man each, dialogs, turns, and evaluations.
+    """Speaks sessions of a woman and a man, in dialogs and turns, with evaluations.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``Session1`` to ``Session5``.
+        Folder to make, with ``Session1`` to ``Session5``.
     turns : int
-        Of each actor in a dialog. Of nine, eight are of the four classes.
+        Number of turns of each actor in a dialog; eight of nine are in the four
+        classes.
     dialogs : int
-        Of each session, improvised and scripted ones in turn.
+        Number of dialogs of each session, alternately improvised and scripted.
 
     Returns
     -------
@@ -104,7 +105,7 @@ HEADING = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"
 
 
 def _evaluation(turn, emotion, start):
-    """The lines about a turn: what most heard, and what one evaluator said."""
+    """Yields the lines of a turn: the majority's label, and one evaluator's."""
     manner = MANNERS[emotion]
     values = f"{manner.valence:.4f}, {manner.activation:.4f}, 3.0000"
     yield ""
@@ -113,7 +114,7 @@ def _evaluation(turn, emotion, start):
 
 
 def _acted(path, voice, emotion, seed):
-    """A path, and a sentence in the manner of the emotion."""
+    """Returns a path, and a sentence spoken with the emotion."""
     rng, manner = random_generator(seed, path), MANNERS[emotion]
 
     def near(value, spread, low, high):

@@ -1,4 +1,4 @@
-"""A toy Libri2Mix: two voices at once, each of them alone, and who speaks when.
+"""Toy Libri2Mix: mixtures of two voices, their sources, and their segments.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,30 +17,30 @@ from s3prl_sb.corpora.toys.making import (
     write_lines,
 )
 
-PAUSE = 0.2  # seconds: what separates two turns of a voice
+PAUSE = 0.2  # shortest pause between two turns of a voice, in seconds
 PARTS = ("mix_clean", "s1", "s2")
 COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length"
 
 
 @toy
 def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
-    """Mixtures of two voices, with their sources.
+    """Speaks mixtures of two voices, with their sources.
 
-    Both forms of its annotation: LibriMix's own tables, and S3PRL's Kaldi folders, by
-    the true times of the words.
+    The annotation has both forms: LibriMix's tables, and S3PRL's Kaldi folders with the
+    true times of the words.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``wav16k/max/{train-100,dev,test}`` with ``mix_clean``,
+        Folder to make, with ``wav16k/max/{train-100,dev,test}`` with ``mix_clean``,
         ``s1`` and ``s2``, ``wav16k/max/metadata``, and ``data/{train,dev,test}``; paths
         are relative to it.
     train, dev, test : int
-        Mixtures of each set, 5 to 12 s long.
+        Number of mixtures of each set, 5 to 12 s long.
     speakers : int
-        Half of them are for training, a quarter each for the other sets.
+        Number of speakers: half for training, a quarter each for the other sets.
     seed : int
-        Another seed, other mixtures.
+        Seed of the mixtures.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
     }
     numbers = {voice: 100 + i for i, voice in enumerate(voices)}
     for subset, (count, people) in sets.items():
-        split = subset.partition("-")[0]  # what the seed knows it by
+        split = subset.partition("-")[0]  # the name in the seed
         clips, table, kaldi = {}, [COLUMNS], _KaldiFolder()
         for number in range(count):
             rng = random_generator(seed, split, number)
@@ -77,7 +77,7 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
 
 
 class _KaldiFolder:
-    """What the files of a Kaldi folder for diarization say."""
+    """Content of a Kaldi folder for diarization."""
 
     def __init__(self):
         self.lines = {
@@ -85,7 +85,7 @@ class _KaldiFolder:
         }
 
     def add(self, name, path, turns, duration):
-        """A recording; its turns are (speaker, start, stop)."""
+        """Adds a recording; its turns are (speaker, start, stop)."""
         self.lines["wav.scp"].append(f"{name} {path}")
         self.lines["reco2dur"].append(f"{name} {duration:.2f}")
         for speaker, start, stop in turns:
@@ -106,8 +106,9 @@ class _KaldiFolder:
 
 
 def _mix(pair, rng):
-    """Samples of two voices together and of each alone, and the (voice, start, stop)
-    of their turns."""
+    """Returns the mixture of two voices, each source, and the turns.
+
+    A turn is (voice, start, stop)."""
     sounds, turns, later = [], [], 0.0
     for index, voice in enumerate(pair):
         utterance = voice.speak(passage(rng, words=rng.uniform(8, 18)))
@@ -125,7 +126,7 @@ def _mix(pair, rng):
 
 
 def turns_of(words):
-    """Joins words without a pause in between.
+    """Joins words that no pause separates.
 
     Arguments
     ---------
@@ -150,7 +151,7 @@ def turns_of(words):
 
 
 def _by_speaker(lines):
-    """Kaldi's spk2utt from its utt2spk."""
+    """Returns the lines of Kaldi's spk2utt for those of utt2spk."""
     found = {}
     for line in sorted(lines):
         utterance, speaker = line.split()

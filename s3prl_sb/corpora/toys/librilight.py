@@ -1,4 +1,4 @@
-"""A toy of Libri-light's sets for limited supervision, beside the toy LibriSpeech.
+"""Toy of Libri-light's sets for limited supervision, for the toy LibriSpeech.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,18 +10,19 @@ from s3prl_sb.corpora.toys.making import choose_voices, toy
 
 @toy
 def librilight(destination, chapters=2, utterances=3, seed=0):
-    """Six small parts and a larger one, of two speakers a folder.
+    """Speaks six small parts and a larger one, with two speakers per folder.
 
-    The words are those of the toy LibriSpeech, whose lexicon has them all.
+    The words are those of the toy LibriSpeech and its lexicon.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``librispeech_finetuning``.
+        Folder to make, with ``librispeech_finetuning``.
     chapters : int
-        Of each speaker.
+        Number of chapters of each speaker.
     utterances : int
-        Of each chapter in ``1h/0`` to ``1h/5``; three times as many in ``9h``.
+        Number of utterances of each chapter in ``1h/0`` to ``1h/5``; ``9h`` has three
+        times as many.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""A toy LibriSpeech: readers, chapters, words, and a lexicon of what is really said.
+"""Toy LibriSpeech: readers, chapters, words, and a lexicon of the actual phones.
 
-eSpeak tells its phones; here they become ARPAbet. Everyone speaks with an American
-accent, so that a word sounds as the lexicon says.
+eSpeak reports its phones, which are mapped to ARPAbet. All speakers have an American
+accent, so that words sound as in the lexicon.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -37,7 +37,7 @@ ARPABET = {
     ";": "",  # a glide between vowels, which English does not count
 }
 REDUCED = set(list(ARPABET)[:9])
-LAX = ("I", "U")  # that are reduced after a stressed vowel
+LAX = ("I", "U")  # reduced after a stressed vowel
 SWALLOWED = {"while": "L", "whole": "L"}  # phones that eSpeak reports without a time
 VOWELS = tuple("AEIOU")
 ALIGNMENTS = "alignments.tsv"
@@ -45,20 +45,20 @@ ALIGNMENTS = "alignments.tsv"
 
 @toy
 def librispeech(destination, speakers=20, chapters=2, utterances=6, seed=0):
-    """LibriSpeech's three sets for SUPERB, and a lexicon of their words.
+    """Speaks LibriSpeech's three sets for SUPERB, and writes a lexicon of their words.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``LibriSpeech`` with ``train-clean-100``,
+        Folder to make, with ``LibriSpeech`` with ``train-clean-100``,
         ``dev-clean``, ``test-clean``, ``SPEAKERS.TXT``, ``librispeech-lexicon.txt``
-        and ``alignments.tsv``: when each phone is really said.
+        and ``alignments.tsv`` with the times of the phones.
     speakers : int
-        A fifth of them are in ``dev-clean``, another in ``test-clean``.
+        Number of speakers: a fifth in ``dev-clean``, a fifth in ``test-clean``.
     chapters : int
-        Of each speaker.
+        Number of chapters of each speaker.
     utterances : int
-        Of each chapter, 2 to 6 s long.
+        Number of utterances of each chapter, 2 to 6 s long.
 
     Returns
     -------
@@ -88,19 +88,18 @@ def librispeech(destination, speakers=20, chapters=2, utterances=6, seed=0):
 
 
 def write_readings(root, readers, chapters, seed):
-    """Speaks chapters: audio, transcriptions and alignments.
+    """Speaks chapters, and writes transcriptions and alignments.
 
     Arguments
     ---------
     root : pathlib.Path
-        Folder of the corpus; it gets ``<part>/<speaker>/<chapter>/``.
+        Folder of the corpus, for ``<part>/<speaker>/<chapter>/``.
     readers : list of tuple
-        Of each speaker the part, the number, the voice, and how many utterances each
-        chapter has.
+        Part, number, voice and number of utterances per chapter of each speaker.
     chapters : int
-        Of each speaker.
+        Number of chapters of each speaker.
     seed : int
-        Of the words and the noise.
+        Seed of the words and the noise.
     """
     texts, alignments = {}, []
 
@@ -129,20 +128,20 @@ def write_readings(root, readers, chapters, seed):
 
 
 def _text(spoken):
-    """The words of an utterance, with spaces between them."""
+    """Returns the words of an utterance, separated by spaces."""
     return " ".join(word for _, _, word in spoken.words)
 
 
 def aligned(spoken):
-    """The phones of an utterance in ARPAbet: list of (start, stop, phone).
+    """Returns the phones of an utterance in ARPAbet: list of (start, stop, phone).
 
-    eSpeak does not say which syllable is stressed. Of each word the first full vowel
-    gets stress 1, others 2, reduced ones 0.
+    eSpeak does not report the stressed syllable. The first full vowel of each word gets
+    stress 1, others 2, reduced ones 0.
 
     Arguments
     ---------
     spoken : s3prl_sb.corpora.espeak.Utterance
-        What was said.
+        Utterance with eSpeak's phones.
     """
     starts = {start for start, _, _ in spoken.words}
     swallowed = {
@@ -159,7 +158,7 @@ def aligned(spoken):
         names += swallowed.get(stop, "").split()
         if not names and found:
             found[-1] = (found[-1][0], stop, found[-1][2])
-        step = (stop - start) / max(1, len(names))  # two for one phone share its time
+        step = (stop - start) / max(1, len(names))  # several names share the time
         for n, name in enumerate(names):
             if name.startswith(VOWELS):
                 reduced = phone in REDUCED or (stressed and phone in LAX)
@@ -171,9 +170,9 @@ def aligned(spoken):
 
 
 def lexicon():
-    """Pronunciations of all words that a toy says: list of (word, phones).
+    """Returns the pronunciations of all words of a toy: list of (word, phones).
 
-    The most frequent one of a word comes first, as it is said within a phrase.
+    The most frequent one of a word, that within a phrase, comes first.
 
     Example
     -------
@@ -187,7 +186,7 @@ def lexicon():
     phrases = [p for group in PHRASES.values() for p in group.split("|")]
     counts, words = {}, sorted({w.upper() for p in phrases for w in p.split()})
     for phrase in (*phrases, *words):
-        weight = 1 if phrase.isupper() else 100  # alone a word is said with stress
+        weight = 1 if phrase.isupper() else 100  # a word alone is stressed
         spoken = speak(phrase.lower(), voice="en-us")
         phones = aligned(spoken)
         for start, stop, word in spoken.words:

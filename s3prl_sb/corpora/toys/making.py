@@ -1,6 +1,6 @@
-"""What all toys are made with: voices, sentences, noise, and folders made whole.
+"""Parts of all toys: voices, sentences, noise, and folders that appear complete.
 
-A new toy is a file beside this one with a function of its name, decorated with
+A new toy is a module next to this one with a function of its name, decorated with
 :func:`toy`, that passes names and waveforms to :func:`write_clips`.
 
 Authors
@@ -24,7 +24,7 @@ from s3prl_sb.terminal import progress
 VERSION = 2  # raise it when the same parameters give other files
 RECORD = "toy.json"
 
-# The power falls with frequency to an exponent; beats a second, and their depth
+# Exponent of the power's decay with frequency; beats per second, and their depth
 BACKGROUNDS = {
     "white_noise": (0, 0, 0),
     "pink_noise": (1, 0, 0),
@@ -50,21 +50,21 @@ PHRASES = {
 
 
 def toy(function):
-    """Decorates a function that fills a folder: it makes it wholly or not at all.
+    """Decorates a function that fills a folder, which then appears complete or not.
 
-    The folder gets its name at the end. A destination that is that very toy already, by
-    the parameters in its ``toy.json``, is returned at once.
+    The folder is renamed at the end. A destination that is this toy already, by the
+    parameters in its ``toy.json``, is returned at once.
 
     Arguments
     ---------
     function : callable
-        Its first argument is the empty folder to fill, the others have defaults.
+        Function of the empty folder to fill; other arguments have defaults.
 
     Returns
     -------
     callable
-        Takes the destination in place of the folder, and returns its path. Raises
-        FileExistsError if anything else is there.
+        Function of the destination that returns its path. It raises FileExistsError
+        if anything else is there.
 
     Example
     -------
@@ -89,7 +89,7 @@ def toy(function):
         if _is_there(destination, record):
             return destination
         with Part(destination) as part:
-            # Another process may have been making the same toy meanwhile
+            # Another process may have made the same toy
             if not _is_there(destination, record):
                 part.path.mkdir()
                 function(part.path, **parameters)
@@ -101,19 +101,19 @@ def toy(function):
 
 
 def _is_there(destination, record):
-    """Whether the toy exists; an error if something else does."""
+    """Returns whether the toy exists; raises an error if something else does."""
     if not destination.exists():
         return False
     if destination.is_dir() and not any(destination.iterdir()):
         return False
     try:
-        found = read_json(destination / RECORD)
+        content = read_json(destination / RECORD)
     except FileError:
-        found = None
-    if found == record:
+        content = None
+    if content == record:
         return True
-    is_toy = isinstance(found, dict) and "corpus" in found
-    content = f"holds {json.dumps(found)}" if is_toy else "is not a toy corpus"
+    is_toy = isinstance(content, dict) and "corpus" in content
+    content = f"holds {json.dumps(content)}" if is_toy else "is not a toy corpus"
     raise FileExistsError(
         f"{destination} exists and {content}, so it is left alone. For "
         f"{json.dumps(record)}, give another destination or delete that one."
@@ -121,7 +121,7 @@ def _is_there(destination, record):
 
 
 def random_generator(seed, *names):
-    """A random generator for one thing, such as a file, whatever else is made."""
+    """Returns the random generator of one item, such as a file."""
     return np.random.default_rng(int(digest(seed, *names), 16))
 
 
@@ -130,7 +130,7 @@ def digest(*names):
 
 
 def choose_voices(count, seed):
-    """Draws so many voices, repeating a timbre only when all have been used.
+    """Draws voices, repeating a timbre only when all have been used.
 
     Example
     -------
@@ -148,8 +148,9 @@ def choose_voices(count, seed):
 
 
 def plain_voices(count, seed):
-    """Draws so many voices of one accent and ordinary timbres, at many pitches and
-    rates: of more variety, forty speakers do not teach a small model what a word is.
+    """Draws voices of one accent and ordinary timbres, at many pitches and rates.
+
+    With more variety, a small model cannot learn words from forty speakers.
 
     Example
     -------
@@ -163,7 +164,7 @@ def plain_voices(count, seed):
 
 
 def passage(rng, words):
-    """Makes up plain English: a sentence of about so many words.
+    """Makes up a sentence of about ``words`` words of plain English.
 
     Example
     -------
@@ -189,7 +190,7 @@ def noise(kind, samples, rng):
     >>> noise("running_tap", 16000, random_generator(0, "example")).shape
     (16000,)
     """
-    # Whole seconds, as a Fourier transform of a prime length takes long
+    # Whole seconds, as a Fourier transform of a prime length is slow
     size = -(-samples // SAMPLE_RATE) * SAMPLE_RATE
     exponent, beats, depth = BACKGROUNDS[kind]
     spectrum = np.fft.rfft(rng.standard_normal(size))
@@ -200,9 +201,9 @@ def noise(kind, samples, rng):
 
 
 def add_noise(samples, rng, snr, kind=None):
-    """Adds noise to speech [samples], of any kind if none is given.
+    """Adds noise to speech [samples]; the default kind is random.
 
-    ``snr`` is in decibels, over those samples of the speech that are not silent.
+    ``snr`` is in decibels, over the samples of the speech that are not silent.
     """
     kind = rng.choice(list(BACKGROUNDS)) if kind is None else kind
     loud = samples[np.abs(samples) > 0.01 * np.abs(samples).max()]

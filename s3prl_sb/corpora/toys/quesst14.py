@@ -1,4 +1,4 @@
-"""A toy QUESST 2014: sentences, and other voices asking for phrases in them.
+"""Toy QUESST 2014: sentences, and queries for their phrases by other voices.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -21,7 +21,7 @@ from s3prl_sb.corpora.toys.making import (
     write_lines,
 )
 
-QUERY_SLOTS = ("when", "who", "what", "where")  # phrases to ask for
+QUERY_SLOTS = ("when", "who", "what", "where")  # phrases of queries
 CZECH = """dobré ráno|děkuji vám|kde je nádraží|máme nový dům|zítra bude pršet|
 ztratil jsem klíče|moje sestra čte knihu|vlak má zpoždění""".replace("\n", "").split(
     "|"
@@ -30,20 +30,20 @@ ztratil jsem klíče|moje sestra čte knihu|vlak má zpoždění""".replace("\n"
 
 @toy
 def quesst14(destination, documents=120, queries=16, others=6, seed=0):
-    """QUESST 2014 with its lists and ground truth, in English and some Czech.
+    """Speaks documents and queries, in English and some Czech, with lists and truth.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``quesst14Database``.
+        Folder to make, with ``quesst14Database``.
     documents : int
-        In English: a sentence each, every one with a voice of its own.
+        Number of English documents, sentences by different voices.
     queries : int
-        For development, and as many for evaluation, which ask for other phrases: a
-        phrase each that some document holds, by voices that speak no document.
+        Number of queries for development, and of those for evaluation, which have
+        other phrases. Each is a phrase of some document, by a voice of no document.
     others : int
-        Documents and half as many queries of each set in Czech, which SUPERB does not
-        search.
+        Number of Czech documents, which SUPERB does not search; each set has half as
+        many Czech queries.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def quesst14(destination, documents=120, queries=16, others=6, seed=0):
 
 
 def _says(text, phrase):
-    """Whether a text has the words of a phrase in a row."""
+    """Returns whether a text has the words of a phrase in a row."""
     return f" {_plain(phrase)} " in f" {_plain(text)} "
 
 
@@ -125,7 +125,7 @@ def _stem(name):
 
 
 def _rttm(words, split):
-    """A line for each document and a query in it."""
+    """Yields a line for each document and a query in it."""
     documents = {n: said for n, said in words.items() if n.startswith("Audio")}
     for query, (phrase, _) in words.items():
         if not query.startswith(f"{split}_queries"):
@@ -140,7 +140,7 @@ def _rttm(words, split):
 
 
 def _span(text, phrase, utterance):
-    """Seconds where a phrase is said. Words run together share an entry."""
+    """Returns the start and stop of a phrase; connected words share an entry."""
     before = len(_plain(text).partition(_plain(phrase))[0].split())
     count = len(_plain(phrase).split())
     times = []

@@ -1,4 +1,4 @@
-"""A toy Speech Commands: keywords and other words, each in a second of noise.
+"""Toy Speech Commands: keywords and other words, each in a second of noise.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -29,18 +29,18 @@ happy house marvin sheila tree wow""".split()
 
 @toy
 def speech_commands(destination, speakers=40, repetitions=1, seed=0):
-    """Speech Commands v0.01 and its separate test set, which others speak.
+    """Speaks Speech Commands v0.01, and its separate test set with other voices.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``speech_commands_v0.01`` and
+        Folder to make, with ``speech_commands_v0.01`` and
         ``speech_commands_test_set_v0.01``.
     speakers : int
-        Of the former, a tenth of them for validation and a tenth for testing. Half as
-        many others speak the test set.
+        Number of speakers of the corpus: a tenth for validation, a tenth for test. The
+        separate test set has half as many others.
     repetitions : int
-        How often each speaker says each word.
+        Number of recordings of each word by each speaker.
 
     Returns
     -------
@@ -81,13 +81,13 @@ def speech_commands(destination, speakers=40, repetitions=1, seed=0):
 
 
 def _speaker_hash(split, *names):
-    """Eight hexadecimal digits that the corpus' rule puts into a split (None: any)."""
+    """Returns 8 hexadecimal digits that the rule maps to a split (None: any)."""
     draws = (digest(*names, draw)[:8] for draw in itertools.count())
     return next(name for name in draws if split in (None, speaker_split(name)))
 
 
 def _one_second(voice, word, rng):
-    """A word (None: no word) somewhere in a second of noise."""
+    """Returns a word (None: no word) at a random place in a second of noise."""
     if word is None:
         sound = noise(rng.choice(list(BACKGROUNDS)), SAMPLE_RATE, rng)
         return at_level(sound, rng.uniform(-20, -10))

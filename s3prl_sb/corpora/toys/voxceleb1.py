@@ -1,4 +1,4 @@
-"""A toy VoxCeleb1: speakers in videos, each with its own noise, level and colour.
+"""Toy VoxCeleb1: speakers in videos of different noise, level and colour.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -25,19 +25,19 @@ from s3prl_sb.corpora.toys.making import (
 
 @toy
 def voxceleb1(destination, speakers=20, videos=4, utterances=3, seed=0):
-    """VoxCeleb1 and its lists for identification and verification.
+    """Speaks VoxCeleb1, with its lists for identification and verification.
 
     Arguments
     ---------
     destination : str
-        Folder to make. It gets ``dev``, ``test`` and the lists.
+        Folder to make, with ``dev``, ``test`` and the lists.
     speakers : int
-        A quarter of them are in ``test``, numbered from id10270 as there.
+        Number of speakers: a quarter in ``test``, with ids from id10270.
     videos : int
-        Of each speaker, each with its own noise, level and colour. For identification
-        the last is for testing, the last but one for validation.
+        Number of videos of each speaker, of different noise, level and colour. For
+        identification, the last is for test, the last but one for validation.
     utterances : int
-        Of each video, 3 to 9 s long.
+        Number of utterances of each video, 3 to 9 s long.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def voxceleb1(destination, speakers=20, videos=4, utterances=3, seed=0):
 
 
 def _in_video(voice, path, shortest, seed):
-    """An utterance of ``shortest`` to 9 s as its video would have it."""
+    """Returns an utterance of ``shortest`` to 9 s with the sound of its video."""
     rng = random_generator(seed, path)
     words = expected = 2.9 * rng.uniform(shortest + 0.2, 8.8)
     utterance = voice.speak(passage(rng, words))
@@ -90,7 +90,7 @@ def _in_video(voice, path, shortest, seed):
 
 
 def _trials(paths, seed):
-    """Up to four pairs with the same speaker and four with others for each path."""
+    """Yields up to four pairs of the same and of other speakers for each path."""
     rng = random_generator(seed, "trials")
     for path in paths:
         for target in (1, 0):
