@@ -6,12 +6,12 @@ import torch
 
 from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
     configured,
     fitted,
-    from_timm,
 )
 
 

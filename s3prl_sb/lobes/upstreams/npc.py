@@ -1,4 +1,4 @@
-"""NPC: convolutions that see a frame's surroundings, but not the frame itself.
+"""NPC: convolutions over the context of a frame that mask the frame itself.
 
 Paper: Liu et al., "Non-Autoregressive Predictive Coding for Learning Speech
 Representations from Local Dependencies", Interspeech 2021,
@@ -34,18 +34,18 @@ NAMES = {
 
 
 class Block(nn.Module):
-    """A convolution over three frames and a linear layer.
+    """Convolution over three frames and linear layer.
 
     Arguments
     ---------
     input_size, size : int
-        Of the frames before and after it.
+        Sizes of the frames before and after it.
     dropout : float
-        In training mode.
+        Dropout probability, in training mode.
     residual : bool
         Add the input before the last activation.
     batch_norm : bool
-        After the convolution and after the linear layer.
+        Batch norm after the convolution and after the linear layer.
     activate : str
         "relu" or "tanh".
 
@@ -76,17 +76,16 @@ class Block(nn.Module):
 
 
 class MaskedConvolution(nn.Module):
-    """A convolution without the frames around the one that it predicts.
+    """Convolution without the frames around the one that it predicts.
 
-    Only what lies outside the mask has weights: two short kernels, before and
-    after it.
+    Only frames outside the mask have weights: two short kernels, before and after it.
 
     Arguments
     ---------
     size : int
-        Of the frames.
+        Size of the frames.
     kernel_size, mask_size : int
-        Frames that it spans, and how many in their middle it does not see;
+        Number of frames that it spans, and number of masked frames in the middle;
         both odd.
 
     Example
@@ -126,9 +125,9 @@ class NpcConfig:
     n_blocks, hidden_size : int
         Number of :class:`Block`, and the size of all hidden states.
     kernel_size, mask_size : int
-        Sizes of the masked convolutions, in frames. Every block lets a frame see
-        one more on either side: the mask of the first is two frames longer than
-        ``mask_size``, that of the second two more, and so on.
+        Kernel and mask of the masked convolutions, in frames. As each block widens
+        the receptive field by one frame on either side, the i-th mask is 2 i frames
+        longer than ``mask_size``.
     dropout, residual, batch_norm, activate
         Arguments of the blocks; the first has no residual.
     disable_cross_layer : bool
@@ -214,7 +213,7 @@ class ConvolutionalNetwork(nn.Module):
         x : torch.Tensor
             Features [total_frames, input_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Yields
         ------
@@ -291,10 +290,10 @@ class Npc(PretrainedUpstream):
 
     Note
     ----
-    In S3PRL the frames at the end of an utterance see the padding of a batch,
-    which is not zero after the first block. Here they see zeros, as alone. And
-    when fine-tuning, batch norms keep the statistics of pre-training:
-    otherwise an utterance's features would depend on the rest of the batch.
+    In S3PRL the frames at the end of an utterance see the padding of a batch, which is
+    not zero after the first block. Here they see zeros. In fine-tuning, batch norms
+    keep the statistics of pre-training: otherwise an utterance's features would depend
+    on the rest of the batch.
 
     Example
     -------

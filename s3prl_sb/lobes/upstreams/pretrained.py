@@ -98,8 +98,7 @@ class PretrainedUpstream(Upstream):
         entries, weights = self.load_source(source, config or {})
         self.config = self.make_config(entries)
         self.features = self.make_features()
-        options = {"config": self.config}
-        self.network = build(self.make_network, weights, source, seed, options)
+        self.network = self.build_network(weights, source, seed)
         if self.front_end is not None:
             self.stride = self.front_end.stride
 
@@ -166,6 +165,16 @@ class PretrainedUpstream(Upstream):
         :func:`~s3prl_sb.lobes.checkpoints.building.build`.
         """
         raise NotImplementedError
+
+    def build_network(
+        self,
+        weights: dict[str, torch.Tensor] | None,
+        source: str | list[str] | None,
+        seed: int,
+    ) -> torch.nn.Module:
+        """Returns the network with these weights, or with random ones."""
+        options = {"config": self.config}
+        return build(self.make_network, weights, source, seed, options)
 
     def make_features(self) -> Upstream | None:
         """Returns the acoustic features under the network; None: waveforms."""

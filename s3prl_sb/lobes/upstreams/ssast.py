@@ -10,9 +10,8 @@ Authors
 
 import re
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.networks.vision_transformer import from_timm, joined_tokens
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
 from s3prl_sb.lobes.upstreams.ast import (
     Ast,
     require,
@@ -27,11 +26,12 @@ TRAINING = re.compile(r"mask_embed$|[cg]predlayer\.|p_input_[ft]dim$|v\.norm\.")
 
 
 def read_ssast(path):
-    """Reads a checkpoint of the authors'.
+    """Reads a checkpoint of the authors.
 
     Arguments
     ---------
     path : pathlib.Path
+        The file.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def read_ssast(path):
     Raises
     ------
     CheckpointError
-        If it is of another kind.
+        If it is not such a checkpoint.
     """
-    weights = without_module(checkpoints.read(path))
+    weights = without_module(read(path))
     require(weights, ("p_input_fdim", "p_input_tdim"), path, "SSAST")
     bands, frames = int(weights["p_input_fdim"]), int(weights["p_input_tdim"])
     weights = {n: tensor for n, tensor in weights.items() if not TRAINING.match(n)}
@@ -83,9 +83,9 @@ class Ssast(Ast):
     window_secs : float
         Length of the windows, whole multiples of 10 ms.
     freeze, precision, adapter
-        As for every upstream.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
@@ -101,8 +101,8 @@ class Ssast(Ast):
     (2, torch.Size([2, 25, 384]))
     """
 
-    reader = staticmethod(read_ssast)
-    base = {"grid": [8, 64], "num_classes": 0}
+    defaults = {"grid": [8, 64], "num_classes": 0}
+    read = staticmethod(read_ssast)
 
     def __init__(
         self,
