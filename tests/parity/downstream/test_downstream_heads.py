@@ -1,7 +1,9 @@
 """Heads, losses and gradients against S3PRL's own, for the same weights and batch.
 
 Limits are relative to the largest value of a tensor: 2e-6 where one product
-follows another, 2e-5 where fp32 rounds through hundreds of recurrent steps.
+follows another, 2e-5 where fp32 rounds through hundreds of recurrent steps. The
+gradient of CTC sums exponentials over all paths: how fp32 rounds there depends on the
+instructions of the CPU (2.7e-5 on one, 1e-6 on another), so its limit is 1e-4.
 """
 
 import peer_values
@@ -23,16 +25,16 @@ from s3prl_sb.lobes.heads import UtteranceClassifier
 from s3prl_sb.lobes.rnn import BLSTMHead
 from s3prl_sb.lobes.xvector import XVector, statistics
 
-SIZE, LIMIT, RECURRENT = 12, 2e-6, 2e-5
+SIZE, LIMIT, RECURRENT, CTC_GRADIENT = 12, 2e-6, 2e-5, 1e-4
 TRAIN = sb.Stage.TRAIN
 
 
-def check(values, modules, features, loss, limit):
+def check(values, modules, features, loss, limit, gradient_limit=None):
     """The loss and all gradients."""
     assert error(loss, values["loss"]) < limit
     loss.backward()
     errors = gradient_errors(values, modules, features)
-    assert max(errors.values()) < limit, errors
+    assert max(errors.values()) < (gradient_limit or limit), errors
 
 
 @pytest.mark.parametrize("task, classes", [("KS", 12), ("SID", 1251), ("ER", 4)])
@@ -109,7 +111,7 @@ def test_ctc(task):
     log_probs = logits.log_softmax(-1)
     loss = made.compute_objectives((log_probs, lens), batch, TRAIN)
     assert not made.impossible
-    check(values, modules, features, loss, limit)
+    check(values, modules, features, loss, limit, CTC_GRADIENT)
 
 
 @pytest.mark.parametrize("task", ["PR", "ASR", "SF"])
