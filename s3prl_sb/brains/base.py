@@ -20,7 +20,7 @@ from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.identity.data import digests, seconds_of
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError
 from s3prl_sb.processes import children
 from s3prl_sb.startup import acceptance

@@ -10,7 +10,7 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from s3prl_sb.brains import memory, results
 from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.brains.course import Silent
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 from s3prl_sb.startup.experiment import RecipeError
 
 NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint

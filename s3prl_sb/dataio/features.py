@@ -10,7 +10,7 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 KINDS = ("frames", "pooled")

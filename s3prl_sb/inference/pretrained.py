@@ -16,7 +16,7 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.checkpoints import finiteness
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 
 
 class SpeechModel(Pretrained):

@@ -10,7 +10,7 @@ import torch
 
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.lobes import dtw
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 
 
 class Match(NamedTuple):

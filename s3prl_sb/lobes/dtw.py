@@ -16,7 +16,7 @@ Authors
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 
 DISTANCES = ("cosine_exp", "cosine", "cosine_neg_log", "euclidean", "cityblock")
 LEAST = 1e-9  # what divides, or goes into a logarithm, is at least this

@@ -2,7 +2,7 @@
 
 import torch
 
-from s3prl_sb.lobes.precision import full_precision
+from s3prl_sb.lobes.networks.precision import full_precision
 
 
 def test_full_inside_and_put_back():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from s3prl_sb.lobes.networks import products
+from s3prl_sb.lobes.networks.precision import full_precision
 from s3prl_sb.lobes.networks.products import Products
-from s3prl_sb.lobes.precision import full_precision
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ from s3prl_sb.audio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.checkpoints import finiteness, values
 from s3prl_sb.lobes.networks import adapters, ragged
+from s3prl_sb.lobes.networks.precision import single_precision
 from s3prl_sb.lobes.networks.products import Products
-from s3prl_sb.lobes.precision import single_precision
 from s3prl_sb.schema.constructors import flags, parameters
 from s3prl_sb.terminal.messages import Counted
 
@@ -259,7 +259,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
-        hidden_states = []
+        hidden_states: list[torch.Tensor] = []
         trains = torch.is_grad_enabled() and not self.freeze
         products = Products() if self.freeze else contextlib.nullcontext()
         with torch.set_grad_enabled(trains), products:
