@@ -85,10 +85,11 @@ def groups(samples: list[int], most: int, packed: bool) -> list[list[int]]:
     >>> groups([3, 5, 3], most=8, packed=True)
     [[0, 1], [2]]
     """
-    order = range(len(samples))
+    order = list(range(len(samples)))
     if not packed:  # equal lengths side by side
-        order = sorted(order, key=samples.__getitem__, reverse=True)
-    result, total = [], 0
+        order.sort(key=samples.__getitem__, reverse=True)
+    result: list[list[int]] = []
+    total = 0
     for i in order:
         fits = bool(result) and total + samples[i] <= most
         if fits and (packed or samples[i] == samples[result[-1][0]]):

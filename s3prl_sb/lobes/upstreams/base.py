@@ -259,7 +259,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
-        hidden_states = []
+        hidden_states: list[torch.Tensor] = []
         trains = torch.is_grad_enabled() and not self.freeze
         products = Products() if self.freeze else contextlib.nullcontext()
         with torch.set_grad_enabled(trains), products:

@@ -75,6 +75,8 @@ class PretrainedUpstream(Upstream):
     """
 
     Config: ClassVar[type]  #: dataclass of the configuration
+    config: Any  #: instance of ``Config``
+    features: Any  #: result of :meth:`make_features`
     #: entries in which a random network differs from the defaults of ``Config``
     defaults: ClassVar[dict[str, Any]] = {}
     #: first words of the error for an unknown entry of ``config``
@@ -174,13 +176,13 @@ class PretrainedUpstream(Upstream):
         options = {"config": self.config}
         return build(self.make_network, weights, source, seed, options)
 
-    def make_features(self) -> Upstream | None:
+    def make_features(self) -> FrontEnd | None:
         """Returns the acoustic features under the network; None: waveforms."""
         return None
 
     def input_features(self, wav: torch.Tensor) -> torch.Tensor:
         """Returns the features of one waveform, [frames, size]."""
-        return self.features.encode(wav[None])[0][0]
+        return next(iter(self.features.encode(wav[None])))[0]
 
     def load_source(
         self, source: str | list[str] | None, config: dict
@@ -254,12 +256,15 @@ class PretrainedUpstream(Upstream):
 def spell_out_options(cls: type) -> None:
     """Replaces ``**options`` in the signature of ``cls.__init__`` by the arguments of
     the ``__init__`` that it calls, so that cards are checked against all of them."""
-    own = inspect.signature(cls.__init__).parameters.values()
-    inherited = inspect.signature(super(cls, cls).__init__).parameters.values()
+    init, inherited_init, *_ = (
+        vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)
+    )
+    own = inspect.signature(init).parameters.values()
+    inherited = inspect.signature(inherited_init).parameters.values()
     named = [p for p in own if p.kind is not p.VAR_KEYWORD]
     if len(named) < len(own):
         names = {p.name for p in named}
         more = [
             p.replace(kind=p.KEYWORD_ONLY) for p in inherited if p.name not in names
         ]
-        cls.__init__.__signature__ = inspect.Signature([*named, *more])
+        init.__signature__ = inspect.Signature([*named, *more])
