@@ -15,8 +15,8 @@ from s3prl_sb.audio.waveforms import batched
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
+from s3prl_sb.lobes.checkpoints import finiteness
 from s3prl_sb.lobes.precision import full_precision
-from s3prl_sb.lobes.upstreams import finiteness
 
 
 class SpeechModel(Pretrained):
@@ -130,7 +130,7 @@ class SpeechModel(Pretrained):
 
         Raises
         ------
-        s3prl_sb.lobes.upstreams.finiteness.WeightsError
+        s3prl_sb.lobes.checkpoints.finiteness.WeightsError
             If they are not finite, such as in half precision.
         """
         upstream = self.mods.upstream

@@ -15,26 +15,40 @@ Authors
  * Me, 2026
 """
 
+import dataclasses
+
 import torch
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import read_source
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.checkpoints import reading
 from s3prl_sb.lobes.upstreams.features import StftFeatures
-
-#: The architecture. A checkpoint or a card says what it does otherwise.
-DEFAULTS = {"n_mels": 80, "hidden_size": 64, "num_layers": 2}
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 
-class Network(torch.nn.Module):
-    """The network as it was pre-trained, on features of equal length.
-
-    Bring your own as it is: nothing in it has to know about this package.
+@dataclasses.dataclass
+class MyConfig:
+    """Configuration of the network. A checkpoint or a card changes the defaults.
 
     Arguments
     ---------
     n_mels, hidden_size, num_layers : int
         Mel bands; size of each hidden state; number of GRU layers.
+    """
+
+    n_mels: int = 80
+    hidden_size: int = 64
+    num_layers: int = 2
+
+
+class Network(torch.nn.Module):
+    """Network as it was pre-trained, on features of equal length.
+
+    Bring your own as it is: it needs to know nothing of this package. It is built
+    without memory: constants that no checkpoint holds are computed in ``forward``.
+
+    Arguments
+    ---------
+    n_mels, hidden_size, num_layers : int
+        See :class:`MyConfig`.
 
     Example
     -------
@@ -47,12 +61,12 @@ class Network(torch.nn.Module):
 
     def __init__(self, n_mels=80, hidden_size=64, num_layers=2):
         super().__init__()
-        # Over the bands of each frame: loudness goes, the spectrum's shape stays.
+        # Over the bands of each frame, which removes the loudness.
         self.norm = torch.nn.LayerNorm(n_mels)
         self.convolution = torch.nn.Conv1d(
             n_mels, hidden_size, kernel_size=3, stride=self.STRIDE, padding=1
         )
-        # A module for each layer: what lies between them is a hidden state too.
+        # A module for each layer, because their outputs are hidden states.
         self.layers = torch.nn.ModuleList(
             torch.nn.GRU(
                 hidden_size, hidden_size // 2, batch_first=True, bidirectional=True
@@ -61,7 +75,7 @@ class Network(torch.nn.Module):
         )
 
     def frames(self, mel_frames):
-        """How many hidden frames the convolution makes of so many mel frames."""
+        """Returns the number of hidden frames for a number of mel frames."""
         return (mel_frames - 1) // self.STRIDE + 1
 
     def forward(self, x):
@@ -74,7 +88,7 @@ class Network(torch.nn.Module):
             yield x
 
 
-class MyUpstream(Upstream):
+class MyUpstream(PretrainedUpstream):
     """My upstream.
 
     Its hidden states are the output of the convolution and of each GRU layer.
@@ -85,13 +99,10 @@ class MyUpstream(Upstream):
         Checkpoint: a file or an address. It brings its own architecture. None: a
         random network of ``config``.
     config : dict, optional
-        What differs from ``DEFAULTS``; only without ``source``.
-    freeze : bool
-        No training.
-    precision : str
-        "fp32", "bf16" or "fp16".
-    seed : int
-        Of the random network's weights.
+        Entries of :class:`MyConfig`; only without ``source``.
+    **options
+        ``freeze``, ``precision``, ``adapter`` and ``seed``, see
+        :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Example
     -------
@@ -101,67 +112,59 @@ class MyUpstream(Upstream):
     (3, torch.Size([2, 51, 8]), 51)
     """
 
-    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
-        super().__init__(freeze=freeze, precision=precision)
-        weights = None
-        if source is not None:
-            # An address becomes a file; nothing that is in it is run.
-            config, weights = read_source(
-                source, lambda path: convert(checkpoints.read(path))
-            )
-        self.config = {**DEFAULTS, **(config or {})}
-        with torch.random.fork_rng(devices=[]):  # the caller's dice stay as they are
-            torch.manual_seed(seed)  # the same weights in every process
-            self.network = Network(**self.config)
-        if weights is not None:
-            # All of them and nothing else: a missing name is an error.
-            checkpoints.load_weights(self.network, weights, source)
-        self.mel = StftFeatures(
-            "mel",
-            n_mels=self.config["n_mels"],
-            cmvn=False,
-            freeze=freeze,
-            precision=precision,
-        )
-        # What every upstream has to say of itself. Recipes take their sizes from it.
-        self.stride = self.mel.stride * Network.STRIDE
-        self.num_layers = 1 + self.config["num_layers"]
-        self.output_size = self.config["hidden_size"]
+    Config = MyConfig
 
-    @property
-    def min_samples(self):
-        """Up to here audio is padded, so that there is one frame at least."""
-        return self.mel.min_samples
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        # Recipes take their sizes from these.
+        self.stride = self.features.stride * Network.STRIDE
+        self.num_layers = 1 + self.config.num_layers
+        self.output_size = self.config.hidden_size
+
+    def read(self, path):
+        """Returns configuration and weights of a checkpoint; no code in it runs."""
+        return convert(reading.read(path))
+
+    def make_features(self):
+        """Returns the log mel features."""
+        n_mels, precision = self.config.n_mels, self.precision
+        return StftFeatures(
+            "mel", n_mels=n_mels, cmvn=False, freeze=self.freeze, precision=precision
+        )
+
+    def make_network(self):
+        """Returns the network; its weights come from the checkpoint or the seed."""
+        return Network(**vars(self.config))
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return self.network.frames(self.mel.frames(samples))
+        """Returns the number of frames of an utterance of ``samples`` samples."""
+        return self.network.frames(super().frames(samples))
 
     def encode(self, wavs):
         """[batch, samples] -> hidden states [batch, frames, output_size].
 
-        ``wavs`` are of equal length, all of it audio, ``min_samples`` at least.
+        ``wavs`` are of equal length, without padding, at least ``min_samples`` long.
         """
         # One state after the other: they need not all be in memory at once.
-        yield from self.network(self.mel.encode(wavs)[0])
+        yield from self.network(self.features.encode(wavs)[0])
 
 
 def convert(checkpoint):
-    """A checkpoint's content -> config, weights under the names of ``Network``.
+    """Returns configuration and weights of a checkpoint, with the network's names.
 
-    Every difference between your training script's file and this module is settled
-    here: other names, a head that is not needed, weights saved by DataParallel.
+    It handles every difference between the file of your training script and this
+    module: other names, a head that is not needed, weights saved by DataParallel.
 
     Arguments
     ---------
     checkpoint : dict
         ``{"config": {…}, "model": {name: tensor}}``. A ``.safetensors`` file has
-        the weights only: keep its config as JSON beside it, or in the card.
+        the weights only: keep its config as JSON next to it.
 
     Returns
     -------
     config : dict
-        As for :class:`MyUpstream`.
+        Entries of :class:`MyConfig`.
     weights : dict
         Names to tensors.
 
@@ -176,5 +179,5 @@ def convert(checkpoint):
         for name, tensor in checkpoint["model"].items()
         if not name.startswith("head.")  # of the pre-training task
     }
-    # An argparse.Namespace was read as an inert stub: plain() makes a dict of it.
-    return checkpoints.plain(checkpoint["config"]), weights
+    # An argparse.Namespace was read as an inert stub: plain() converts it to a dict.
+    return reading.plain(checkpoint["config"]), weights

@@ -1,6 +1,7 @@
 """APC and VQ-APC: the papers' formulas, S3PRL's checkpoints, codes."""
 
 import argparse
+import dataclasses
 import json
 
 import pytest
@@ -11,8 +12,9 @@ import torchaudio
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.apc import Apc, RecurrentNetwork, TimeMajor
+from s3prl_sb.lobes.upstreams.apc import Apc, ApcConfig, RecurrentNetwork
 from s3prl_sb.lobes.upstreams.npc import Npc
 
 
@@ -135,7 +137,8 @@ def test_time_major():
 
 
 def test_dropout_follows_every_layer():
-    network = RecurrentNetwork(20, hidden_size=24, dropout=0.5, residual=False)
+    config = ApcConfig(hidden_size=24, dropout=0.5, residual=False)
+    network = RecurrentNetwork(20, config)
     x = noise(50, 20, scale=1)
     for state in network.train()(x, [50]):
         assert 0.3 < state.eq(0).float().mean() < 0.7
@@ -195,7 +198,9 @@ def test_as_many_hidden_states_as_layers(layers, tmp_path):
 
 def test_converted_checkpoint(tmp_path):
     upstream = Apc(saved(checkpoint(), tmp_path))
-    content = json.dumps({"class": "Apc", "config": upstream.config})
+    content = json.dumps(
+        {"class": "Apc", "config": dataclasses.asdict(upstream.config)}
+    )
     path = tmp_path / "apc.safetensors"
     weights = upstream.network.state_dict()
     safetensors.torch.save_file(weights, path, {CONVERTED: content})

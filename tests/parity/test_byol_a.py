@@ -10,8 +10,9 @@ from torch import nn
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.byol_networks import log_mel
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.byol_a import ByolA, log_mel
+from s3prl_sb.lobes.upstreams.byol_a import ByolA, ByolAConfig
 
 CHANNELS, SIZE = 6, 20
 
@@ -71,7 +72,7 @@ def test_hidden_state(samples, window, stride, tmp_path):
     published = Published()
     torch.save(published.state_dict(), tmp_path / "byol.pth")
     upstream = ByolA(str(tmp_path / "byol.pth"), None, window, stride)
-    assert upstream.config == {"channels": CHANNELS, "hidden_size": SIZE}
+    assert upstream.config == ByolAConfig(channels=CHANNELS, hidden_size=SIZE)
     wav, frames = 0.1 * torch.randn(samples), []
     for start in range(0, samples, int(16000 * stride)):
         piece = wav[start : start + int(16000 * window)]

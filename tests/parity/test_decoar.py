@@ -112,7 +112,7 @@ def test_sizes_are_those_of_the_checkpoint(tmp_path):
 
 def test_converted_checkpoint(tmp_path):
     upstream = Decoar(saved(checkpoint(), tmp_path))
-    content = json.dumps({"class": "Decoar", "config": upstream.config})
+    content = json.dumps({"class": "Decoar", "config": vars(upstream.config)})
     path = tmp_path / "decoar.safetensors"
     weights = upstream.network.state_dict()
     safetensors.torch.save_file(weights, path, {CONVERTED: content})
@@ -157,7 +157,7 @@ def test_published_sizes(name, num_layers):
         upstream = load(name, source=None)
     assert upstream.num_layers == num_layers and upstream.output_size == 2048
     assert upstream.features.output_size == 80 and upstream.stride == 160
-    assert upstream.config["num_layers"] == 4
+    assert upstream.config.num_layers == 4
 
 
 def test_mistakes_are_explained():

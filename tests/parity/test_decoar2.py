@@ -13,7 +13,7 @@ from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.checkpoints.building import CONVERTED, sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.upstreams.decoar2 import Decoar2
+from s3prl_sb.lobes.upstreams.decoar2 import Decoar2, Decoar2Config
 
 HEADS = {"num_heads": 4}
 
@@ -129,8 +129,8 @@ def test_sizes_are_those_of_the_checkpoint(tmp_path):
     upstream = Decoar2(saved(checkpoint(), tmp_path), config=HEADS)
     sizes = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
     positions = {"position_kernel": 8, "position_groups": 4}
-    audio = {**Decoar2.base["audio"], "num_mel_bins": 20}
-    assert upstream.config == {**sizes, **positions, "audio": audio}
+    audio = {**Decoar2Config().audio, "num_mel_bins": 20}
+    assert upstream.config == Decoar2Config(**sizes, **positions, audio=audio)
     assert upstream.features.options["window_type"] == "hamming"
 
 
@@ -145,7 +145,7 @@ def test_heads_are_not_in_the_checkpoint(tmp_path):
 
 def test_converted_checkpoint(tmp_path):
     upstream = Decoar2(saved(checkpoint(), tmp_path), config=HEADS)
-    content = json.dumps({"class": "Decoar2", "config": upstream.config})
+    content = json.dumps({"class": "Decoar2", "config": vars(upstream.config)})
     path = tmp_path / "decoar2.safetensors"
     weights = upstream.network.state_dict()
     safetensors.torch.save_file(weights, path, {CONVERTED: content})

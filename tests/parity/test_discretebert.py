@@ -1,6 +1,7 @@
 """DiscreteBERT: Hugging Face's RoBERTa over naive tokens, and checkpoints."""
 
 import argparse
+import dataclasses
 import json
 
 import pytest
@@ -170,7 +171,9 @@ def test_layouts(folder, tmp_path):
     torch.save(old, tmp_path / "old.ckpt")
     sources.append((tmp_path / "old.ckpt", folder / "codes.pt"))
     first = DiscreteBert(*sources[0])
-    metadata = json.dumps({"class": "DiscreteBert", "config": first.config})
+    metadata = json.dumps(
+        {"class": "DiscreteBert", "config": dataclasses.asdict(first.config)}
+    )
     path = tmp_path / "ours.safetensors"
     save_file(first.network.state_dict(), path, {CONVERTED: metadata})
     sources.append((path, None))

@@ -146,7 +146,7 @@ def test_settings_wherever_they_stand(where, normalize, tmp_path):
         own = cls(tmp_path)
         assert (own.config.normalize_wav, own.sample_rate) == (normalize, 8000)
     other = HuggingFace(tmp_path)
-    assert (other.inputs.normalize, other.sample_rate) == (normalize, 8000)
+    assert (other.features.normalize, other.sample_rate) == (normalize, 8000)
     if where != "typed processor":
         said = transformers.AutoFeatureExtractor.from_pretrained(tmp_path)
         assert (said.do_normalize, said.sampling_rate) == (normalize, 8000)

@@ -150,8 +150,8 @@ def test_namespaces_in_checkpoints(tmp_path):
     checkpoint["cfg"] = argparse.Namespace(**checkpoint["cfg"])
     torch.save(checkpoint, tmp_path / "mae_ast.pt")
     upstream = MaeAst(tmp_path / "mae_ast.pt")
-    assert upstream.config["mean"] == -7.5
-    assert upstream.config["variance"] == pytest.approx(0.0225)
+    assert upstream.config.mean == -7.5
+    assert upstream.config.variance == pytest.approx(0.0225)
 
 
 def test_other_files_are_refused(tmp_path):
@@ -207,7 +207,7 @@ def test_overlapping_patches():
 
 def test_training_keeps_the_statistics():
     upstream = MaeAst(config={**TINY, "dropout": 0.0, "attention_dropout": 0.0})
-    trained = MaeAst(config=upstream.config, freeze=False)
+    trained = MaeAst(config=vars(upstream.config), freeze=False)
     wav = 0.1 * noise(2, 8000)
     assert trained.training
     for a, b in zip(trained(wav)[0], upstream(wav)[0]):

@@ -150,9 +150,9 @@ def s3prl_checkpoint(legacy=False, shared=False, pre=False, old=False):
                 weights[name.replace("output.LayerNorm", "LayerNorm")] = weights[name]
     for i in range(4 if pre else 0):
         norm(f"encoder.LayerNorm.{i}")
-    transformer = {**Mockingjay.base["transformer"], **TINY}
+    transformer = {**Mockingjay.defaults["transformer"], **TINY}
     transformer.update(share_layer=shared, pre_layer_norm=pre, layer_norm_eps="1e-12")
-    upstream = {**Mockingjay.base, "transformer": transformer}
+    upstream = {**Mockingjay.defaults, "transformer": transformer}
     states = {"Transformer": weights, "SpecHead": {"dense.weight": torch.ones(1)}}
     if legacy:
         return {**states, "Config": upstream, "Runner": {"runner": {}}}
@@ -239,7 +239,7 @@ def test_chunks_do_not_see_each_other(samples):
     wav = noise(samples)
     upstream, whole = tiny(sequence_length=60), tiny(sequence_length=0)
     states, _ = upstream(wav[None])
-    features = upstream._features(wav)
+    features = upstream.input_features(wav)
     assert len(features) == upstream.frames(samples)
     start = 0
     for chunk in torch.chunk(features, math.ceil(len(features) / 60)):

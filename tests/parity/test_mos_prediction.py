@@ -217,7 +217,7 @@ def test_inner_upstreams(name, tmp_path):
     make = {"tera": tera_weights, "wav2vec2": wav2vec2_weights}[name]
     states = checkpoint(tmp_path / "a.ckpt", make(inner), 32)
     mos = MosPrediction(tmp_path / "a.ckpt", upstream_config=config)
-    assert mos.config["upstream"] == name
+    assert mos.config.upstream == name
     wav, frames = noise(40000), {"tera": 100, "wav2vec2": 50}[name]
     for segment, score in zip(naive_segments(wav), mos(wav[None])[0][0][0]):
         hidden_states = inner(segment[None])[0]
@@ -294,7 +294,7 @@ def test_converted(tmp_path):
     """Configuration and weights are all that it takes, the inner one's too."""
     checkpoint(tmp_path / "a.ckpt", apc_weights(), 24)
     first = MosPrediction(tmp_path / "a.ckpt", upstream_config=APC)
-    content = json.dumps({"class": "…", "config": first.config})
+    content = json.dumps({"class": "…", "config": vars(first.config)})
     weights = {n: t.contiguous() for n, t in first.network.state_dict().items()}
     save_file(weights, tmp_path / "c.safetensors", {CONVERTED: content})
     again = MosPrediction(tmp_path / "c.safetensors")

@@ -1,6 +1,7 @@
 """NPC: the paper's formulas in full convolutions, and S3PRL's checkpoints."""
 
 import argparse
+import dataclasses
 import json
 
 import pytest
@@ -208,7 +209,9 @@ def test_codes(tmp_path):
 # ---------------------------------------------------------------- checkpoints
 def test_converted_checkpoint(tmp_path):
     upstream = Npc(saved(checkpoint(), tmp_path))
-    content = json.dumps({"class": "Npc", "config": upstream.config})
+    content = json.dumps(
+        {"class": "Npc", "config": dataclasses.asdict(upstream.config)}
+    )
     path = tmp_path / "npc.safetensors"
     weights = upstream.network.state_dict()
     safetensors.torch.save_file(weights, path, {CONVERTED: content})

@@ -79,7 +79,9 @@ def test_by_hand(tmp_path):
 
 
 def converted(path, upstream):
-    content = json.dumps({"class": "…", "config": upstream.config})
+    config = upstream.config  # of TERA a dict
+    config = config if isinstance(config, dict) else vars(config)
+    content = json.dumps({"class": "…", "config": config})
     weights = {n: t.contiguous() for n, t in upstream.network.state_dict().items()}
     save_file(weights, path, {CONVERTED: content})
     return str(path)

@@ -128,7 +128,7 @@ def test_both_in_one_file(files, tmp_path):
     together, apart = Vggish(tmp_path / "both.pt"), Vggish(**files)
     assert torch.equal(together(wav)[0][0], apart(wav)[0][0])
     assert together.config == apart.config
-    assert together.config["channels"] == CHANNELS
+    assert together.config.channels == CHANNELS
     check_upstream(together)
 
 

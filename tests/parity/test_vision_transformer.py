@@ -6,13 +6,13 @@ import torch
 
 from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
-    configured,
     fitted,
-    from_timm,
 )
+from s3prl_sb.lobes.upstreams.passt import Passt
 
 
 def network(factorized, **options):
@@ -26,9 +26,7 @@ def network(factorized, **options):
     else:
         weights["positions"] = naive.noise(3, 4, 128, seed=6)
     options = {"patch_stride": [6, 3], "grid": [3, 4], "num_classes": 7, **options}
-    config = configured(
-        VisionTransformerConfig, {**sizes, "factorized": factorized, **options}
-    )
+    config = VisionTransformerConfig(**sizes, factorized=factorized, **options)
     return build(lambda: VisionTransformer(config), weights).eval(), theirs
 
 
@@ -91,8 +89,8 @@ def test_positions_get_gradients_through_the_fitting():
 
 def test_mistakes_are_explained():
     with pytest.raises(ValueError, match="Unknown config: depth. Known: hidden_size"):
-        configured(VisionTransformerConfig, {"depth": 3})
+        Passt(config={"depth": 3})
     with pytest.raises(ValueError, match="768 is no multiple of num_heads 7"):
-        configured(VisionTransformerConfig, {"num_heads": 7})
+        VisionTransformerConfig(num_heads=7)
     with pytest.raises(CheckpointError, match="here.*no Vision Transformer.*patches"):
         from_timm({"conv.weight": torch.ones(1)}, "here")

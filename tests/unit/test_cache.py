@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import soundfile
 import torch
+from transformer_checkpoint_files import content
 
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
@@ -210,36 +211,8 @@ def test_fingerprint_of_files(tmp_path):
 
 
 def _checkpoint(path, seed=0):
-    """A wav2vec 2.0 of one layer in S3PRL's format."""
-    generator, sizes = (
-        torch.Generator().manual_seed(seed),
-        {"0.0": (8, 1, 10), "1.0": (8, 8, 8)},
-    )
-    weights = {f"feature_extractor.conv_layers.{k}.weight": s for k, s in sizes.items()}
-    shapes = {"encoder.layers.0.fc1": (16, 16), "encoder.layers.0.fc2": (16, 16)}
-    shapes |= {
-        f"encoder.layers.0.self_attn.{x}_proj": (16, 16) for x in ("q", "k", "v", "out")
-    }
-    shapes |= {"post_extract_proj": (16, 8), "encoder.pos_conv.0": (16, 8, 8)}
-    norms = ["encoder.layer_norm", "encoder.layers.0.self_attn_layer_norm"]
-    norms += ["encoder.layers.0.final_layer_norm"]
-    shapes |= dict.fromkeys(norms, (16,))
-    shapes |= {"layer_norm": (8,), "feature_extractor.conv_layers.0.2": (8,)}
-    for name, shape in shapes.items():
-        weights |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-    model = {
-        "conv_feature_layers": "[(8, 10, 5), (8, 8, 64)]",
-        "encoder_embed_dim": 16,
-        "encoder_ffn_embed_dim": 16,
-        "encoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "conv_pos": 8,
-        "conv_pos_groups": 2,
-    }
-    weights = {
-        name: torch.randn(shape, generator=generator) for name, shape in weights.items()
-    }
-    torch.save({"task_cfg": {}, "model_cfg": model, "model_weight": weights}, path)
+    """A small HuBERT in S3PRL's format."""
+    torch.save(content("s3prl", Hubert(config=TINY, seed=seed)), path)
     return path
 
 

@@ -4,7 +4,14 @@ import argparse
 
 import pytest
 import torch
-from test_transformer import BASE, LARGE, assert_same, content, fairseq, randomized
+from transformer_checkpoint_files import (
+    BASE,
+    LARGE,
+    assert_same,
+    content,
+    fairseq,
+    randomized,
+)
 
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -229,7 +236,8 @@ def test_the_rate_of_a_network_of_2019(tmp_path):
         place = parts[part] + (ours == "aggregator.")
         weights[f"module.{names[ours]}conv_layers.{number}.{place}.{kind}"] = tensor
     options = {
-        key: str(upstream.config[key]) for key in (*small, "conv_aggregator_layers")
+        key: str(getattr(upstream.config, key))
+        for key in (*small, "conv_aggregator_layers")
     }
     args = argparse.Namespace(**options, sample_rate=8000)
     path = saved(tmp_path, {"args": args, "model": weights})

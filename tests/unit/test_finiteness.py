@@ -5,9 +5,9 @@ import soundfile
 import torch
 
 from s3prl_sb.cli import main
+from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import AudioError
-from s3prl_sb.lobes.upstreams.finiteness import WeightsError
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
 TINY = {"hidden_size": 16, "ffn_size": 16, "num_layers": 2, "num_heads": 2}

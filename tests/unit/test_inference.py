@@ -19,9 +19,9 @@ from s3prl_sb.cli import main
 from s3prl_sb.dataio.pipes import AudioFileError
 from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.inference import Classifier, ExportError, export, load
+from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.heads import UtteranceClassifier
-from s3prl_sb.lobes.upstreams.finiteness import WeightsError
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
 CONFIG = """{hidden_size: 16, ffn_size: 16, num_layers: 2, num_heads: 2,

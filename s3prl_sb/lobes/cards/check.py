@@ -14,7 +14,7 @@ import torch
 from s3prl_sb.audio.waveforms import AudioError
 from s3prl_sb.foreign import UPSTREAM
 from s3prl_sb.identity.watching import watching
-from s3prl_sb.lobes.upstreams.finiteness import WeightsError
+from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream

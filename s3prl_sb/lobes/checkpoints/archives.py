@@ -1,8 +1,8 @@
-"""The zip archives that torch.save writes: every member is whole, or it is an error.
+"""Checksums of the zip archives that torch.save writes.
 
-torch itself looks at no checksum: what a disk or a transfer has changed in the middle
-of a tensor loads as other numbers. Python's reading of the directory serves to find the
-members, torch's own to know that it sees the same ones.
+torch checks no checksums: a tensor that a disk or a transfer has damaged loads as other
+numbers. The directory is read by Python, to find the members, and by torch, to make
+sure that it sees the same ones.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,30 +16,30 @@ import torch
 
 
 class Damaged(ValueError):
-    """An archive, and what is wrong with it."""
+    """Error of a damaged archive, with the reason."""
 
 
 def members(path):
     """Checks every member of an archive against its checksum.
 
-    One pass over the file, at about the speed of memory: 0.06 s for 380 MB that the
-    system has read before. Files that were written without checksums
-    (``torch.serialization.set_crc32_options(False)``) are checked in their sizes alone.
+    This takes one pass over the file, at about the speed of memory: 0.06 s for 380 MB
+    in the system's cache. Files written without checksums
+    (``torch.serialization.set_crc32_options(False)``) are checked by size alone.
 
     Arguments
     ---------
     path : pathlib.Path
-        A file that torch takes for a zip.
+        File that torch identifies as a zip.
 
     Returns
     -------
     dict
-        Names of members, as torch has them, to their sizes in bytes.
+        torch's names of the members to their sizes in bytes.
 
     Raises
     ------
     Damaged
-        If a member is not as it was written.
+        If a member is damaged, or the directory is ambiguous.
 
     Example
     -------
@@ -58,24 +58,24 @@ def members(path):
             "a compressed zip, as torch writes none: unpack it, and name the "
             "checkpoint in it"
         )
-    found = {part.filename.partition("/")[2]: part for part in parts}
-    if len(found) < len(parts) or not set(names) <= found.keys():
+    entries = {part.filename.partition("/")[2]: part for part in parts}
+    if len(entries) < len(parts) or not set(names) <= entries.keys():
         raise Damaged("refused: its directory names a member twice, or not all of them")
-    checked = any(part.CRC for part in parts)
+    has_checksums = any(part.CRC for part in parts)
     with open(path, "rb") as file, _mapped(file) as content:
         for name in names:
-            start, part = reader.get_record_offset(name), found[name]
-            # A view, for a slice of the map would be a copy.
+            start, part = reader.get_record_offset(name), entries[name]
+            # A view, as a slice of the map would be a copy.
             with memoryview(content) as whole:
                 with whole[start : start + part.file_size] as inside:
                     is_whole = len(inside) == part.file_size
-                    crc = zlib.crc32(inside) if checked else part.CRC
+                    crc = zlib.crc32(inside) if has_checksums else part.CRC
             if not is_whole or crc != part.CRC:
                 raise Damaged(
                     f"damaged: '{name}' in it is not what its checksum says. Download "
                     "or copy the file again"
                 )
-    return {name: found[name].file_size for name in names}
+    return {name: entries[name].file_size for name in names}
 
 
 def _mapped(file):

@@ -1,8 +1,8 @@
-"""From a network's class to a network with weights.
+"""Building of networks with weights.
 
 Networks are built without memory (on the "meta" device) and get their weights
-afterwards: those of a checkpoint as they lie on disk, or random ones that are
-a function of a seed alone.
+afterwards: tensors of a checkpoint, mapped from the file without a copy, or random
+ones that depend on a seed alone.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,7 +12,9 @@ import contextlib
 import contextvars
 import inspect
 import json
-import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,16 +22,17 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, load_weights, read
+from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.storage.files import SAYS
 
-#: Under this key a converted checkpoint holds its configuration.
+#: Key of the configuration in the metadata of a converted checkpoint.
 CONVERTED = SAYS
 _SIZES_ONLY = contextvars.ContextVar("sizes_only", default=False)
 
 
 @contextlib.contextmanager
 def sizes_only():
-    """Random networks built inside hold no memory, only shapes.
+    """Builds random networks inside without memory: only their shapes are right.
 
     Example
     -------
@@ -45,19 +48,22 @@ def sizes_only():
         _SIZES_ONLY.reset(token)
 
 
-def read_source(source, reader):
-    """The configuration and the weights of a checkpoint.
+def read_source(
+    source: str | list[str],
+    reader: Callable[[Path], tuple[dict, dict[str, torch.Tensor]]],
+) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Returns the configuration and the weights of a checkpoint.
 
     Arguments
     ---------
     source : str or list of str
-        What :func:`~s3prl_sb.lobes.checkpoints.fetch.fetch` takes: a file, a
-        folder, an address, an id of Hugging Face.
+        A file, a folder, an address or an id of Hugging Face, see
+        :func:`~s3prl_sb.lobes.checkpoints.fetch.fetch`.
     reader : callable
-        Of the family's own formats: takes a pathlib.Path, returns the
+        Reads the family's formats: takes a pathlib.Path, returns the
         configuration, a dict that JSON can hold, and the weights, a dict of
-        tensors under our names. Not asked for files of ``s3prl-sb convert``,
-        which are of our own format.
+        tensors under our names. It is not called for files of ``s3prl-sb
+        convert``.
 
     Returns
     -------
@@ -67,26 +73,32 @@ def read_source(source, reader):
     Raises
     ------
     CheckpointError
-        If the file is of another family.
+        If the file belongs to another family.
     """
     path = fetch(source)
-    found = converted(path)
-    config, weights = reader(path) if found is None else (found["config"], read(path))
+    about = converted(path)
+    config, weights = reader(path) if about is None else (about["config"], read(path))
     values.check_options(config, path)
     return config, weights
 
 
-def converted(path):
-    """What a file of ``s3prl-sb convert`` says about itself.
+def converted(path: Path) -> dict[str, Any] | None:
+    """Returns the class and the configuration of a file of ``s3prl-sb convert``.
 
     Arguments
     ---------
     path : pathlib.Path
+        Any file or folder.
 
     Returns
     -------
     dict or None
         ``class`` and ``config``; None for any other file.
+
+    Raises
+    ------
+    CheckpointError
+        If the metadata of the file is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -95,36 +107,44 @@ def converted(path):
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-    except SafetensorError:  # the reader will say so
+    except SafetensorError:  # the reader raises an error that names the file
         return None
     if CONVERTED not in metadata:
         return None
     try:
-        found = json.loads(metadata[CONVERTED])
-        return {"class": found["class"], "config": found["config"]}
+        about = json.loads(metadata[CONVERTED])
+        return {"class": about["class"], "config": about["config"]}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"'{path}' says that it is of s3prl_sb, but not what it is of: {error}"
         ) from error
 
 
-def build(make, weights=None, source=None, seed=0):
-    """A network with the given weights, or random ones.
+def build(
+    make: Callable[[], nn.Module],
+    weights: dict[str, torch.Tensor] | None = None,
+    source: str | list[str] | None = None,
+    seed: int = 0,
+    options: dict[str, Any] | None = None,
+) -> nn.Module:
+    """Builds a network with the given weights, or with random ones.
 
     Arguments
     ---------
     make : callable
-        Returns the module. It runs on the "meta" device: what is no parameter
-        and no persistent buffer must not be computed in it, for it would hold
-        no values.
+        Returns the module. It runs on the "meta" device, where tensors hold no
+        values: it must compute nothing but parameters and persistent buffers.
     weights : dict, optional
         Names of its parameters and buffers to tensors; all of them, no others.
         None: random, by the module's ``reset_parameters(seed)`` if it has one,
-        else by :func:`initialize`.
+        else by :func:`~s3prl_sb.lobes.networks.initialization.initialize`.
     source : str, optional
         Where the weights come from, for errors.
     seed : int
         Equal seeds give equal weights, in every process.
+    options : dict, optional
+        Sizes of the network, for the error if it is too large. Default: the
+        variables that the function ``make`` captures.
 
     Returns
     -------
@@ -141,8 +161,8 @@ def build(make, weights=None, source=None, seed=0):
     >>> torch.equal(a.weight, b.weight)
     True
     """
-    # What the function takes from around it is what the network is built from.
-    options = dict(inspect.getclosurevars(make).nonlocals)
+    if options is None:
+        options = dict(inspect.getclosurevars(make).nonlocals)
     with values.bounded(options, weights, source, _SIZES_ONLY.get()):
         with torch.device("meta"):
             network = make()
@@ -150,48 +170,9 @@ def build(make, weights=None, source=None, seed=0):
         load_weights(network, weights, source)
     elif not _SIZES_ONLY.get():
         network.to_empty(device="cpu")
-        own = type(network).__dict__.get("reset_parameters")
-        if own and not type(network).__module__.startswith("torch."):
+        custom = type(network).__dict__.get("reset_parameters")
+        if custom and not type(network).__module__.startswith("torch."):
             network.reset_parameters(seed)
         else:
             initialize(network, seed)
     return network
-
-
-def initialize(network, seed=0):
-    """Random weights, of a scale that keeps activations alive in deep networks.
-
-    Moves no global random generator. Norms start as the identity, biases at
-    zero, batch statistics as of standardized data.
-
-    Arguments
-    ---------
-    network : torch.nn.Module
-        Is changed.
-    seed : int
-        Of the weights.
-
-    Example
-    -------
-    >>> convolution = nn.Conv1d(1, 8, 4)
-    >>> initialize(convolution, seed=3)
-    >>> convolution.bias.abs().sum().item()
-    0.0
-    """
-    random = torch.Generator().manual_seed(seed)
-    norms = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
-    for module in network.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if isinstance(module, norms):
-                nn.init.constant_(parameter, float(name == "weight"))
-            elif isinstance(module, nn.PReLU):
-                nn.init.constant_(parameter, 0.25)
-            elif parameter.dim() < 2:
-                nn.init.zeros_(parameter)
-            elif isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(parameter, std=0.02, generator=random)
-            else:  # convolutions, recurrent layers, tables
-                std = math.sqrt(1 / max(1, parameter[0].numel()))
-                nn.init.normal_(parameter, std=std, generator=random)
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.reset_running_stats()

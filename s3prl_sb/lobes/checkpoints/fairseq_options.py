@@ -1,41 +1,40 @@
-"""The options that a checkpoint in fairseq's manner holds, and the weights beside them.
+"""Options and weights of checkpoints in fairseq's format.
 
-They stand in several places: S3PRL's ``task_cfg`` and ``model_cfg``, fairseq's ``cfg``
-with ``task`` and ``model``, Microsoft's flat ``cfg``, older ``args``, Lightning's
-``hyper_parameters``; and of a fine-tuned model once more in its ``w2v_args``, those of
-the network that it began with.
+The options are in one of several places: ``task_cfg`` and ``model_cfg`` of S3PRL,
+``cfg`` with ``task`` and ``model`` of fairseq, the flat ``cfg`` of Microsoft, the older
+``args``, ``hyper_parameters`` of Lightning. A fine-tuned model also has ``w2v_args``,
+the options of its pre-trained network.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints import sample_rates
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain
+from s3prl_sb.lobes.checkpoints.sample_rates import stated_in
 
-#: Where the weights are, the first that there is.
+#: Keys of the weights; the first one present is used.
 WEIGHTS = ("model_weight", "model", "state_dict", "model_state_dict")
-#: Where the options are, if not in ``task_cfg`` and ``model_cfg``.
+#: Keys of the options, if there is no ``task_cfg`` and ``model_cfg``.
 OPTIONS = ("cfg", "args", "hyper_parameters")
-#: What every network of these says.
+#: Option that every such network has.
 SIZE = "encoder_embed_dim"
-#: In the names of data2vec 2.0's weights, and of those of its kin.
+#: Part of the names of the weights of data2vec 2.0 and its relatives.
 MULTI = "modality_encoders."
 
 
 def weights_in(content):
-    """The state dict of a checkpoint.
+    """Returns the state dict of a checkpoint.
 
     Arguments
     ---------
     content : object
-        Of a file.
+        Content of a file.
 
     Returns
     -------
     dict
-        That of the model, or the content itself where it is one; empty if it is
-        neither.
+        State dict of the model, or the content itself if that is one; else an empty
+        dict.
 
     Example
     -------
@@ -44,32 +43,32 @@ def weights_in(content):
     """
     if not isinstance(content, dict):
         return {}
-    held = (content.get(key) for key in WEIGHTS)
-    return next((found for found in held if isinstance(found, dict)), content)
+    candidates = (content.get(key) for key in WEIGHTS)
+    return next((state for state in candidates if isinstance(state, dict)), content)
 
 
 def options_in(content, path):
-    """What a checkpoint says of its audio and of its network.
+    """Returns the options of a checkpoint's audio and network.
 
     Arguments
     ---------
     content : dict
-        Of a file.
+        Content of a file.
     path : str
         The file, for errors.
 
     Returns
     -------
     task : dict
-        ``normalize`` and ``sample_rate``, where they are said: by a fine-tuned
-        model's own task, else by its model, else by what it began with.
+        ``normalize`` and ``sample_rate``, if they are given: by the task of a
+        fine-tuned model, else by its model, else by its pre-trained network.
     model : dict
-        The options of the network.
+        Options of the network.
 
     Raises
     ------
     CheckpointError
-        If it holds none, or those of another kind of network.
+        If it holds no options, or those of another kind of network.
 
     Example
     -------
@@ -92,32 +91,32 @@ def options_in(content, path):
             "model_cfg and model_weight, and fairseq's cfg (or args) and model."
         )
     task, model = outer
-    began = model.get("w2v_args")
-    began = _parts(began) if isinstance(began, dict) else ({}, {})
-    network = next((found for found in (began[1], model) if found.get(SIZE)), None)
+    pretrained = model.get("w2v_args")
+    pretrained = _parts(pretrained) if isinstance(pretrained, dict) else ({}, {})
+    network = next((m for m in (pretrained[1], model) if m.get(SIZE)), None)
     if network is None:
         raise CheckpointError(_without_sizes(model, weights, path))
-    places = (task, model, *began)
-    said = {"normalize": _first(places, "normalize")}
-    said["sample_rate"] = sample_rates.stated_in(*places)
-    return {key: value for key, value in said.items() if value is not None}, network
+    places = (task, model, *pretrained)
+    audio = {"normalize": _first(places, "normalize")}
+    audio["sample_rate"] = stated_in(*places)
+    return {key: value for key, value in audio.items() if value is not None}, network
 
 
 def _outer(content):
-    """Options of the task and of the model, or None."""
+    """Returns the options of the task and of the model, or None."""
     if {"task_cfg", "model_cfg"} <= content.keys():
-        parts = [checkpoints.plain(content[key]) for key in ("task_cfg", "model_cfg")]
+        parts = [plain(content[key]) for key in ("task_cfg", "model_cfg")]
         return tuple(part if isinstance(part, dict) else {} for part in parts)
     for key in OPTIONS:
-        found = checkpoints.plain(content.get(key))
-        if isinstance(found, dict):
-            inner = found.get("cfg")
-            return _parts(inner if isinstance(inner, dict) else found)
+        options = plain(content.get(key))
+        if isinstance(options, dict):
+            inner = options.get("cfg")
+            return _parts(inner if isinstance(inner, dict) else options)
     return None
 
 
 def _parts(options):
-    """Task and model, which may stand in one."""
+    """Returns the options of task and model, which may be in one dict."""
     if not isinstance(options.get("model"), dict):
         return options, options
     task = options.get("task")
@@ -129,7 +128,7 @@ def _first(places, key):
 
 
 def _check_data2vec_2(outer, weights, path):
-    """Refuses another architecture by its name: no size of it is like ours."""
+    """Refuses data2vec 2.0 by name, as its options are named differently."""
     names = [str(name) for name in weights if MULTI in str(name)]
     if not names and (outer or ({}, {}))[1].get("_name") != "data2vec_multi":
         return
@@ -143,13 +142,13 @@ def _check_data2vec_2(outer, weights, path):
 
 
 def _without_sizes(model, weights, path):
-    """What to do with a file that does not say the sizes of its network."""
-    began = model.get("w2v_path")
-    if began or any("w2v_model." in str(name) for name in weights):
-        began = began or "which it does not name"
+    """Returns the error message for a file without the sizes of its network."""
+    pretrained = model.get("w2v_path")
+    if pretrained or any("w2v_model." in str(name) for name in weights):
+        pretrained = pretrained or "which it does not name"
         return (
             f"'{path}' is a fine-tuned model without w2v_args: the sizes of its "
-            f"network are in the pre-trained file that it began with, {began}. Load "
-            "that one, or save this one again with that one's cfg (or args)."
+            f"network are in the pre-trained file that it began with, {pretrained}. "
+            "Load that one, or save this one again with that one's cfg (or args)."
         )
     return f"'{path}' does not say the sizes of its network: it has no {SIZE}."

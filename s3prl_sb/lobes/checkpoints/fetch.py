@@ -1,12 +1,11 @@
-"""From the address of a checkpoint to a local file.
+"""Download of checkpoints, from an address to a local file.
 
-Downloads land in ``$S3PRL_SB_CACHE`` (default ``~/.cache/s3prl_sb``), are
-resumed after an interruption and appear under their name only when whole.
-With ``S3PRL_SB_OFFLINE=1`` nothing is downloaded: the error says which file
-goes where.
+Downloads go to ``$S3PRL_SB_CACHE`` (default ``~/.cache/s3prl_sb``). They are resumed
+after an interruption and get their name only when they are complete. With
+``S3PRL_SB_OFFLINE=1`` nothing is downloaded: the error says which file to put where.
 
-A source is one address or a list of them, of which the first that gives the
-file is taken. An address may end with the hash of its file::
+A source is one address or a list of them; the first that provides the file is used. An
+address may end with the hash of its file::
 
     source:
         - https://one.org/model.pt#sha256=6f0c…  # 64 hexadecimal digits
@@ -31,32 +30,32 @@ from s3prl_sb.storage.files import MissingFile
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.storage.remote_files import offline
 
-#: What files hold is known by their content, so how they are found and read is no
-#: part of an identity; see :mod:`s3prl_sb.identity.code`.
+#: Files are identified by their content, so the code that finds and reads them does
+#: not count in an identity; see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
-#: What a folder of Hugging Face needs to hold; the rest is not downloaded.
+#: Files of a Hugging Face repository that are downloaded.
 HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin"]
 HF_FILES += ["*.ckpt", "*.txt"]
-#: What there may be a thousand of: MMS' adapters, one file a language.
+#: Files that are left out: the adapters of MMS, up to a thousand of them.
 HF_LEFT_OUT = ["adapter.*"]
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
 class FetchError(UserError, OSError):
-    """A checkpoint that is neither here nor can be downloaded."""
+    """Error of a checkpoint that is neither local nor can be downloaded."""
 
 
 def fetch(source):
-    """The local file or folder of a checkpoint, downloaded if need be.
+    """Returns the local file or folder of a checkpoint, and downloads it if needed.
 
     Arguments
     ---------
     source : str or list of str
-        A file or folder, an ``http(s)://`` address, or the id of a Hugging
-        Face repository (``"facebook/hubert-base-ls960"``). After
-        ``#sha256=`` the hash of the file: any other file is an error. Of a
-        list, what is here already is preferred, then the order counts.
+        File or folder, ``http(s)://`` address, or id of a Hugging Face repository
+        (``"facebook/hubert-base-ls960"``), optionally with ``#sha256=`` and the
+        hash of the file: any other file is an error. In a list, local files are
+        preferred, then the order counts.
 
     Returns
     -------
@@ -67,8 +66,8 @@ def fetch(source):
     FileNotFoundError
         For a local path that does not exist.
     FetchError
-        If it cannot be downloaded, or is not what it should be. For a list it
-        says so of each.
+        If it cannot be downloaded, or has another hash. For a list, the message
+        has the reason of each.
 
     Example
     -------
@@ -82,7 +81,7 @@ def fetch(source):
     if not sources:
         raise FetchError("The list of sources is empty.")
     errors = {}
-    for get in (_here, _elsewhere):
+    for get in (_local, _remote):
         for item in sources:
             try:
                 path = None if item in errors else get(*_split(item))
@@ -101,20 +100,21 @@ def fetch(source):
 
 
 def fetch_more(source, names):
-    """Downloads what :func:`fetch` leaves out of a repository of Hugging Face, into
-    the same folder.
+    """Downloads files of a Hugging Face repository that :func:`fetch` leaves out.
+
+    They go into the same folder.
 
     Arguments
     ---------
     source : str or list of str
-        As for :func:`fetch`; anything but an id is left alone.
+        See :func:`fetch`; anything but an id is ignored.
     names : list of str
-        Of the files, of which some need not be there.
+        Names of the files; missing ones are ignored.
 
     Raises
     ------
     FetchError
-        If the repository cannot be had.
+        If the repository is not available.
     """
     for item in source if isinstance(source, (list, tuple)) else [source]:
         address, _ = _split(os.fspath(item))
@@ -123,12 +123,12 @@ def fetch_more(source, names):
 
 
 def forget(source):
-    """Deletes what was downloaded of a source, unless one is offline.
+    """Deletes the downloaded file of a source, except offline.
 
     Arguments
     ---------
     source : str or list of str
-        As for :func:`fetch`; anything that is no address is left alone.
+        See :func:`fetch`; anything but an address is ignored.
     """
     for item in source if isinstance(source, (list, tuple)) else [source]:
         address, _ = _split(str(item))
@@ -137,7 +137,7 @@ def forget(source):
 
 
 def _split(source):
-    """The address, and the hash that its file must have, or None."""
+    """Splits a source into the address and the hash of its file, or None."""
     address, mark, sha256 = source.partition("#sha256=")
     if mark and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise FetchError(f"'{source}': after #sha256= go 64 hexadecimal digits.")
@@ -153,21 +153,21 @@ def _is_id(address):
     return looks_like_id and Path(address).suffix not in WEIGHTS
 
 
-def _here(address, sha256):
-    """Its file or folder, if it needs no network."""
+def _local(address, sha256):
+    """Returns the local file or folder of an address, or None."""
     path = _target(address) if _is_url(address) else Path(address).expanduser()
     if not path.exists():
         return None
-    if sha256 and (found := digest(path)) != sha256:
+    if sha256 and (actual := digest(path)) != sha256:
         raise FetchError(
-            f"'{path}' is not the published file: its SHA-256 is {found}, not "
+            f"'{path}' is not the published file: its SHA-256 is {actual}, not "
             f"{sha256}. Delete it and try again."
         )
     return path
 
 
-def _elsewhere(address, sha256):
-    """Its file or folder from the network."""
+def _remote(address, sha256):
+    """Returns the file or folder of an address from the network."""
     if _is_url(address):
         return _download(address, sha256)
     if not _is_id(address):
@@ -182,7 +182,7 @@ def _elsewhere(address, sha256):
 
 
 def _target(url):
-    """The cache file of an address: readable, and unique."""
+    """Returns the cache file of an address, with a readable and unique name."""
     name = re.sub(r"[^\w.-]", "_", re.split("[?#]", url)[0].rsplit("/", 1)[-1])
     key = hashlib.sha256(url.encode()).hexdigest()[:16]
     return cache_folder() / f"{key}-{name[-100:] or 'checkpoint'}"
@@ -198,15 +198,15 @@ def _download(url, sha256):
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with Lock(f"{target}.lock"):  # several processes want it at once
+        with Lock(f"{target}.lock"):  # several processes may download it at once
             if not target.exists():
                 part = target.with_name(target.name + ".part")
                 transfer.complete(url, part, name=target.name[17:])
-                if sha256 and (found := digest(part)) != sha256:
+                if sha256 and (actual := digest(part)) != sha256:
                     transfer.discard(part)
                     raise FetchError(
                         f"{url} gives another file than the published one: its "
-                        f"SHA-256 is {found}, not {sha256}."
+                        f"SHA-256 is {actual}, not {sha256}."
                     )
                 os.replace(part, target)
                 transfer.record(part).unlink(missing_ok=True)
@@ -229,7 +229,7 @@ def _snapshot(repository, **patterns):
         return Path(
             snapshot_download(repository, local_files_only=offline(), **patterns)
         )
-    except Exception as error:  # the library raises a dozen unrelated kinds
+    except Exception as error:  # the library raises a dozen unrelated classes
         raise FetchError(
             f"'{repository}' is no local path, and as a Hugging Face "
             f"repository it cannot be had: {error} Download it elsewhere and "

@@ -1,4 +1,4 @@
-"""The folder of a model of the library transformers: its files.
+"""Files in the folder of a model of the library transformers.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,27 +11,26 @@ from pathlib import Path
 
 from s3prl_sb.identity.opened import opened
 from s3prl_sb.lobes.checkpoints import language_adapters, values
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read, read_json
 from s3prl_sb.lobes.checkpoints.renaming import bare
-from s3prl_sb.storage.files import naming, read_json
+from s3prl_sb.storage import files
 
 logger = logging.getLogger(__name__)
 
-#: Where a feature extractor's settings stand, the first that has some.
+#: Files of the feature extractor's settings; the first one that has some is used.
 PREPROCESSORS = ("processor_config.json", "preprocessor_config.json")
-#: Weights that pre-training or a task alone uses; ``mask_time_emb_vector`` is the
-#: name of 2021.
+#: Weights that only pre-training or a task uses; ``mask_time_emb_vector`` is a name
+#: of 2021.
 UNUSED = re.compile(
     r"(masked_spec_embed$|mask_time_emb_vector$|quantizer\.|project_q\.|project_hid\."
     r"|final_proj\.|ctc_proj\.|speaker_proj\.|label_embs_concat$"
     r"|label_embeddings_concat$|layer_norm_for_extract\.|lm_head\.|classifier\."
     r"|projector\.|layer_weights$|adapter\.|intermediate_ffn\.|tdnn\.|objective\.)"
 )
-#: Where the weights are, the first that there is; or an index of them beside it.
+#: Files of the weights, each alone or as an index of parts; the first one is used.
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
-#: Of a weight-normed one: the weight's length and its direction, once and now.
+#: Weight norm: names of a weight's length to those of its direction, old and new.
 LENGTHS = {
     "weight_g": "weight_v",
     "parametrizations.weight.original0": "parametrizations.weight.original1",
@@ -39,24 +38,25 @@ LENGTHS = {
 
 
 def entries(folder, target_lang=None):
-    """The configuration.
+    """Reads the configuration.
 
     Arguments
     ---------
     folder : pathlib.Path
+        Folder of the model.
     target_lang : str, optional
-        Of the adapters that the weights will get.
+        Language of the adapters that the weights will get.
 
     Returns
     -------
     dict
-        That of ``config.json``, and under ``preprocessor`` that of the feature
-        extractor, see :func:`preprocessor`; ``target_lang`` if it is given.
+        Content of ``config.json``, with the feature extractor's settings under
+        ``preprocessor``, see :func:`preprocessor`, and ``target_lang`` if given.
 
     Raises
     ------
     CheckpointError
-        If there is none.
+        If there is no configuration.
     """
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
@@ -70,36 +70,37 @@ def entries(folder, target_lang=None):
             f"'{folder}' {what}: a model of transformers is a folder with "
             "config.json and the weights, or an id of Hugging Face." + _others(folder)
         )
-    config = checkpoints.read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     config["preprocessor"] = preprocessor(folder)
     return config if target_lang is None else {**config, "target_lang": target_lang}
 
 
 def preprocessor(folder):
-    """The settings of the feature extractor, wherever transformers put them.
+    """Reads the settings of the feature extractor, of any version of transformers.
 
-    Of ``processor_config.json`` what is under ``feature_extractor``, as transformers
-    5 saves a processor; else ``preprocessor_config.json``. The former counts where
-    there are both, as in transformers.
+    They are in ``processor_config.json`` under ``feature_extractor``, as transformers
+    5 saves a processor, else in ``preprocessor_config.json``. If there are both, the
+    former counts, as in transformers.
 
     Arguments
     ---------
     folder : pathlib.Path
+        Folder of the model.
 
     Returns
     -------
     dict
-        Empty, with a warning, if there are none: what is not said is as by default
-        in transformers, waveforms are normalized and of 16 kHz.
+        Empty, with a warning, if there are no settings: the defaults of transformers
+        then apply, normalized waveforms of 16 kHz.
     """
     for name in PREPROCESSORS:
         if not (folder / name).is_file():
             continue
-        found = checkpoints.read_json(folder / name)
-        if name == PREPROCESSORS[0] and "feature_extractor_type" not in found:
-            found = found.get("feature_extractor", found.get("audio_processor"))
-        if isinstance(found, dict):
-            return found
+        options = read_json(folder / name)
+        if name == PREPROCESSORS[0] and "feature_extractor_type" not in options:
+            options = options.get("feature_extractor", options.get("audio_processor"))
+        if isinstance(options, dict):
+            return options
     logger.warning(
         "'%s' has no preprocessor_config.json, nor a processor_config.json with a "
         "feature_extractor. transformers' defaults are assumed, of waveforms "
@@ -110,22 +111,22 @@ def preprocessor(folder):
 
 
 def weights(folder, prefixes=(), has_adapters=False, target_lang=None):
-    """The weights under the names of the network alone.
+    """Reads the weights under the names of the network alone.
 
     Arguments
     ---------
     folder : pathlib.Path
-        With ``model.safetensors`` or else ``pytorch_model.bin``, or an index
-        of several files in place of the one.
+        Folder with ``model.safetensors`` or ``pytorch_model.bin``, or with an index
+        of several such files.
     prefixes : iterable of str
-        Where a model for some task keeps this one: of the first that there is,
-        what follows it; what has another name is the head.
+        Prefixes of the network's names in a model for some task. The first one in
+        use is removed; other names belong to the head.
     has_adapters : bool
-        Whether the network has adapters of a language. If not, those among the
-        weights are left out, as transformers does.
+        The network has language adapters. If not, those among the weights are left
+        out, as transformers does.
     target_lang : str, optional
-        The language of the adapters, from ``adapter.<target_lang>.safetensors`` or
-        ``.bin``. None: those among the weights.
+        Language of the adapters, from ``adapter.<target_lang>.safetensors`` or
+        ``.bin``. None: the adapters among the weights.
 
     Returns
     -------
@@ -135,42 +136,42 @@ def weights(folder, prefixes=(), has_adapters=False, target_lang=None):
     Raises
     ------
     CheckpointError
-        If there are none, or not all that the index names.
+        If there are no weights, or not all files of the index.
     """
-    found = _inner(everything(folder), prefixes)
+    state = _inner(everything(folder), prefixes)
     if target_lang is not None:
         inner = functools.partial(_inner, prefixes=prefixes)
-        found = language_adapters.exchanged(found, folder, target_lang, inner)
+        state = language_adapters.exchanged(state, folder, target_lang, inner)
     left_out = [UNUSED] if has_adapters else [UNUSED, language_adapters.NAMES]
-    return {n: t for n, t in found.items() if not any(p.match(n) for p in left_out)}
+    return {n: t for n, t in state.items() if not any(p.match(n) for p in left_out)}
 
 
 def everything(folder):
-    """All weights of a folder, those of a task too, under their names.
+    """Reads all weights of a folder, including the head of a task.
 
     Arguments
     ---------
     folder : pathlib.Path
-        As for :func:`weights`.
+        See :func:`weights`.
 
     Returns
     -------
     dict
         Names to tensors.
     """
-    found = {}
+    state = {}
     for file in _files(folder):
-        found.update(checkpoints.read(file))
-    return bare(found)
+        state.update(read(file))
+    return bare(state)
 
 
-def _inner(found, prefixes):
-    found = bare(found)
+def _inner(state, prefixes):
+    state = bare(state)
     for prefix in prefixes:
-        inner = {n[len(prefix) :]: t for n, t in found.items() if n.startswith(prefix)}
+        inner = {n[len(prefix) :]: t for n, t in state.items() if n.startswith(prefix)}
         if inner:
             return inner
-    return found
+    return state
 
 
 def _files(folder):
@@ -179,8 +180,9 @@ def _files(folder):
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            with naming(index, "an index of weights"):
-                parts = set(read_json(opened(index), kind=dict)["weight_map"].values())
+            with files.naming(index, "an index of weights"):
+                content = files.read_json(opened(index), kind=dict)
+                parts = set(content["weight_map"].values())
                 parts = [folder / Path(part).name for part in sorted(parts)]
             for part in parts:
                 if not part.is_file():
@@ -191,22 +193,22 @@ def _files(folder):
                     )
             return parts
     variants = sorted(file.name for file in folder.glob("model.*.safetensors"))
-    held = f" It holds {variants[0]}: call it {WEIGHTS[0]}." if variants else ""
+    hint = f" It holds {variants[0]}: call it {WEIGHTS[0]}." if variants else ""
     raise CheckpointError(
-        f"'{folder}' has no weights: {' or '.join(WEIGHTS)}.{held or _others(folder)}"
+        f"'{folder}' has no weights: {' or '.join(WEIGHTS)}.{hint or _others(folder)}"
     )
 
 
 def _others(folder):
-    """What else there is that may have been meant."""
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    there = [p.name for p in there if p.suffix in (".pt", ".pth", ".ckpt")]
-    held = f" It holds {', '.join(there[:4])}: is that the checkpoint? Then name it."
-    return held if there else ""
+    """Returns a hint at checkpoint files that the user may have meant."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    names = [p.name for p in paths if p.suffix in (".pt", ".pth", ".ckpt")]
+    hint = f" It holds {', '.join(names[:4])}: is that the checkpoint? Then name it."
+    return hint if names else ""
 
 
 def without_norm(weights):
-    """Multiplies weight norm out.
+    """Replaces weight norm by plain weights.
 
     Arguments
     ---------
@@ -216,7 +218,7 @@ def without_norm(weights):
     Returns
     -------
     dict
-        With a ``weight`` in place of its length and its direction.
+        Weights with ``weight`` instead of its length and direction.
 
     Example
     -------

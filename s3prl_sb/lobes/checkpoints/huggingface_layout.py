@@ -1,8 +1,8 @@
 """Folders in Hugging Face's layout of wav2vec 2.0 and its descendants.
 
-``config.json`` and the weights. Their networks are the same, under other names:
-the folder is read by itself, the library ``transformers`` is not needed. (For
-all its other models: ``huggingface.py``.)
+The networks are the same under other names, so ``config.json`` and the weights are
+read without the library ``transformers``. (All its other models need
+``huggingface.py``.)
 
 Authors
  * The s3prl_sb developers, 2026
@@ -14,7 +14,7 @@ from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import renamed
 
-#: Its model types, and what the weights of each begin with.
+#: Model types, and the prefix of the weights of each.
 PREFIXES = {
     "wav2vec2": "wav2vec2.",
     "hubert": "hubert.",
@@ -58,11 +58,12 @@ NAMES = [
 
 
 def read_huggingface(folder, target_lang=None):
-    """Reads such a folder.
+    """Reads a folder of a supported model type.
 
     Arguments
     ---------
     folder : pathlib.Path
+        Folder of the model.
     target_lang : str, optional
         See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
 
@@ -72,12 +73,12 @@ def read_huggingface(folder, target_lang=None):
         Entries of
         :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
     weights : dict
-        Of a ``SpeechTransformer``.
+        Weights of a ``SpeechTransformer``.
 
     Raises
     ------
     CheckpointError
-        If it holds another model, or a variant that is not supported.
+        If it holds another model or an unsupported variant.
     """
     hf = huggingface_folder.entries(folder, target_lang)
     kind = hf.get("model_type")
@@ -103,12 +104,12 @@ def read_huggingface(folder, target_lang=None):
             )
     config, prefixes = _config(hf, kind), [PREFIXES[kind]]
     has_adapters = "adapter_size" in config
-    found = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
-    return config, renamed(found, NAMES, re.compile("(?!)"))
+    weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
+    return config, renamed(weights, NAMES, re.compile("(?!)"))
 
 
 def _config(hf, kind):
-    """Entries of a :class:`TransformerConfig`."""
+    """Returns the entries of a :class:`TransformerConfig`."""
     data2vec, preprocessor = kind == "data2vec-audio", hf["preprocessor"]
     config = dict(
         conv_layers=[
@@ -137,7 +138,7 @@ def _config(hf, kind):
     if config["norm_first"] and hf.get("adapter_attn_dim") is not None:
         config["adapter_size"] = hf["adapter_attn_dim"]
         config["target_lang"] = hf.get("target_lang")
-    if data2vec:  # several convolutions, of one kernel each
+    if data2vec:  # several convolutions, each with this kernel
         config["position_depth"] = hf.get("num_conv_pos_embeddings", 5)
         kernel = hf.get("conv_pos_kernel_size", 19)
         config["position_kernel"] = kernel * config["position_depth"]

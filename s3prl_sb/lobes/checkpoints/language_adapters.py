@@ -1,8 +1,8 @@
-"""Adapters of languages, as MMS publishes them: which of them a model gets.
+"""Language adapters, as published with MMS.
 
 Pratap et al., "Scaling Speech Technology to 1,000+ Languages",
-https://arxiv.org/abs/2305.13516. Beside the weights of the model, which hold the
-adapters of one language, lie files of others, ``adapter.<language>.safetensors``.
+https://arxiv.org/abs/2305.13516. The weights of a model have the adapters of one
+language; those of the others are in files ``adapter.<language>.safetensors``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,47 +12,48 @@ import functools
 import re
 
 from s3prl_sb.lobes.checkpoints import building
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.fetch import fetch_more
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.terminal.messages import near
 
-#: Their weights in transformers' network.
+#: Names of their weights in transformers' network.
 NAMES = re.compile(r"encoder\.layers\.\d+\.adapter_layer\.")
 ENDINGS = (".safetensors", ".bin")
 
 
 def read_source(source, reader, target_lang=None):
-    """A checkpoint with the adapters of a language.
+    """Reads a checkpoint with the adapters of a language.
 
     Arguments
     ---------
     source : str or list of str
         See :func:`~s3prl_sb.lobes.checkpoints.building.read_source`.
     reader : callable
-        As there; with a language it gets ``target_lang`` as well, and says it in
-        the configuration.
+        Reader for that function. With a language, it also takes ``target_lang`` and
+        adds it to the configuration.
     target_lang : str, optional
-        None: the adapters that are among the weights, if there are some.
+        The language. None: the adapters among the weights, if there are any.
 
     Returns
     -------
     config : dict
+        Configuration of the checkpoint.
     weights : dict
+        Names to tensors.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint has none of this language.
+        If the checkpoint has no adapters of this language.
     """
     if target_lang is None:
         return building.read_source(source, reader)
     target_lang = str(target_lang)
-    if re.fullmatch(r"[\w-]+", target_lang):  # and no pattern for all that there are
+    if re.fullmatch(r"[\w-]+", target_lang):  # not a pattern that matches all of them
         fetch_more(source, _names(target_lang))
     reader = functools.partial(reader, target_lang=target_lang)
     config, weights = building.read_source(source, reader)
-    if config.get("target_lang") != target_lang:  # of a conversion
+    if config.get("target_lang") != target_lang:  # in a converted file
         raise CheckpointError(
             f"'{source}' holds no adapters of target_lang: {target_lang}, but of "
             f"{config.get('target_lang') or 'none that it names'}."
@@ -61,37 +62,38 @@ def read_source(source, reader, target_lang=None):
 
 
 def exchanged(weights, folder, target_lang, inner):
-    """The weights with the adapters of another language.
+    """Exchanges the adapters for those of another language.
 
     Arguments
     ---------
     weights : dict
-        transformers' names to tensors.
+        Names of transformers to tensors.
     folder : pathlib.Path
-        Where they come from.
+        Folder of the weights.
     target_lang : str
         The language.
     inner : callable
-        Takes the content of the file, gives what it has of the network.
+        Function from the content of the file to the weights of the network in it.
 
     Returns
     -------
     dict
+        The weights with the other adapters.
 
     Raises
     ------
     CheckpointError
-        If there is no file of the language, or one of another model.
+        If there is no file of the language, or it belongs to another model.
     """
     file = _file(folder, target_lang)
-    found = inner(checkpoints.read(file))
-    found = {n: t for n, t in found.items() if not n.startswith("lm_head.")}
-    if found.keys() != {name for name in weights if NAMES.match(name)}:
+    adapters = inner(read(file))
+    adapters = {n: t for n, t in adapters.items() if not n.startswith("lm_head.")}
+    if adapters.keys() != {name for name in weights if NAMES.match(name)}:
         raise CheckpointError(
             f"'{file}' is of another model: its adapters are not those that the "
             f"weights in '{folder}' have room for."
         )
-    return {**weights, **found}
+    return {**weights, **adapters}
 
 
 def _names(target_lang):
@@ -104,8 +106,8 @@ def _file(folder, target_lang):
     for file in files:
         if file.name in names:
             return file
-    known = {f.name.removeprefix("adapter.").rpartition(".")[0] for f in files}
+    languages = {f.name.removeprefix("adapter.").rpartition(".")[0] for f in files}
     raise CheckpointError(
         f"'{folder}' has no adapters of target_lang: {target_lang}, which would be in "
-        f"{names[0]}. {near(target_lang, sorted(known))}"
+        f"{names[0]}. {near(target_lang, sorted(languages))}"
     )

@@ -1,10 +1,10 @@
 """Unpickling without executing anything.
 
-A pickle is a program that calls whatever it can name. Here it can name plain
-containers and tensors (:data:`ALLOWED`), and the classes that checkpoints of
-the field carry along: ``argparse.Namespace``, optimizers, nodes of OmegaConf,
-arrays of numpy (:data:`STUBBED`). These classes are not imported: inert
-:class:`Stub` objects stand in for theirs. Any other name is refused.
+A pickle is a program that can call everything it can name. Here it can name plain
+containers and tensors (:data:`ALLOWED`), and the classes that checkpoints of speech
+models contain: ``argparse.Namespace``, optimizers, nodes of OmegaConf, arrays of numpy
+(:data:`STUBBED`). The latter are not imported but replaced by inert :class:`Stub`
+objects. Any other name is refused.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -28,7 +28,7 @@ STUBBED = (
     "omegaconf", "optimizers", "pathlib", "pytorch_lightning", "s3prl", "torch.optim",
     "transformers", "typing", "unilm", "yacs",
 )  # fmt: skip
-#: The same of modules that hold other things too: patterns of names.
+#: Names that become stubs in modules with other content, as patterns.
 STUBBED_NAMES = {
     "builtins": "NoneType|object|str|type",
     "numpy": r"dtype|ndarray|(bool|u?int|float|complex|str)\d*_?",
@@ -40,13 +40,13 @@ STUBBED_NAMES = {
     "torch._tensor": "Tensor",
     "torch.nn.parameter": "Parameter",
 }
-#: A tensor that repeats its storage may have so many elements: a small file
-#: must not become gigabytes.
+#: Largest number of elements of a tensor that repeats its storage: a small file must
+#: not become gigabytes.
 MOST_REPEATED = 1 << 24
 
 
 class Refused(ValueError):
-    """What a file would run, or make."""
+    """Error of a file that would run or build something forbidden."""
 
     def __init__(self, name):
         super().__init__(
@@ -56,9 +56,9 @@ class Refused(ValueError):
 
 
 class Stub:
-    """What stands in for an object whose class is not to be run.
+    """Placeholder of an object whose class must not run.
 
-    Built with any arguments, it only remembers what it is given.
+    It accepts and remembers any arguments and state.
     """
 
     def __init__(self, *args, **kwargs):
@@ -74,22 +74,22 @@ class Stub:
         self.__dict__.setdefault("items", {})[key] = value
 
     def append(self, value):
-        """Takes one item of a stubbed list."""
+        """Adds an item to a stubbed list."""
         self.extend([value])
 
     def extend(self, values):
-        """Takes items of a stubbed list."""
+        """Adds items to a stubbed list."""
         self.__dict__.setdefault("listed", []).extend(values)
 
-    add = append  # of a stubbed set
+    add = append  # method of a stubbed set
 
     def __hash__(self):
         return id(self)
 
 
 def _tensor(storage, offset, size, stride, grad=False, hooks=(), flags=None):
-    """A tensor, without the hooks that a file may give it."""
-    if flags:  # of complex numbers: conjugated, but not yet
+    """Builds a tensor, without the hooks in the file."""
+    if flags:  # lazily conjugated complex numbers
         raise ValueError("a tensor with flags")
     if math.prod(size) > max(storage._size(), MOST_REPEATED):
         raise ValueError(f"a tensor of {list(size)} from too little data")
@@ -97,7 +97,7 @@ def _tensor(storage, offset, size, stride, grad=False, hooks=(), flags=None):
 
 
 def _bytes(text="", encoding="latin1"):
-    """How the older protocols write bytes."""
+    """Decodes bytes of the older protocols."""
     if encoding not in ("latin1", "latin-1"):
         raise Refused(f"_codecs.encode to {encoding}")
     return text.encode("latin1")
@@ -108,13 +108,13 @@ def _bytearray(data=b"", *encoding):
 
 
 def _object(kind, *_):
-    """How the oldest protocols make an object."""
+    """Builds an object of the oldest protocols."""
     if not (isinstance(kind, type) and issubclass(kind, Stub)):
         raise Refused("copyreg._reconstructor")
     return kind()
 
 
-#: What is made for real. No other function or class can be called.
+#: Names with an implementation. No other function or class can be called.
 ALLOWED = {
     ("_codecs", "encode"): _bytes,
     ("builtins", "bool"): bool,
@@ -146,9 +146,9 @@ ALLOWED.update(
 )
 
 
-# The one in Python: that in C lets a file set attributes of all it can name.
+# The Python class, as the one in C lets a file set attributes of all it can name.
 class Unpickler(pickle._Unpickler):
-    """Reads a pickle; a name that is not known is :class:`Refused`.
+    """Unpickler that raises :class:`Refused` for unknown names.
 
     Example
     -------
@@ -163,41 +163,41 @@ class Unpickler(pickle._Unpickler):
     """
 
     dispatch = dict(pickle._Unpickler.dispatch)
-    sizes, most = None, math.inf  #: see :func:`of`
+    sizes, most = None, math.inf  #: see :func:`pickle_module`
 
     def find_class(self, module, name):
-        """What a name in a file stands for."""
+        """Returns the implementation or the stub of a name in the file."""
         # The older protocols use the names of Python 2.
         module, name = NAME_MAPPING.get((module, name), (module, name))
         module = IMPORT_MAPPING.get(module, module)
         if (module, name) in ALLOWED:
             return ALLOWED[module, name]
-        known = any(module == m or module.startswith(m + ".") for m in STUBBED)
-        known = known or re.fullmatch(STUBBED_NAMES.get(module, "(?!)"), name)
-        if not known or "." in name:  # "argparse", "_os.system"
+        stubbed = any(module == m or module.startswith(m + ".") for m in STUBBED)
+        stubbed = stubbed or re.fullmatch(STUBBED_NAMES.get(module, "(?!)"), name)
+        if not stubbed or "." in name:  # "argparse", "_os.system"
             raise Refused(f"{module}.{name}")
         return type(name, (Stub,), {"__module__": module})
 
     def load_build(self):
         """Sets the state of an object."""
-        state, made = self.stack.pop(), self.stack[-1]
-        if isinstance(made, Stub):
-            made.__setstate__(state)
-        elif not isinstance(made, collections.OrderedDict):  # its _metadata
-            name = getattr(made, "__name__", type(made).__name__)
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Stub):
+            target.__setstate__(state)
+        elif not isinstance(target, collections.OrderedDict):  # its _metadata
+            name = getattr(target, "__name__", type(target).__name__)
             raise Refused(f"{name}.__setstate__")
 
     def load_binpersid(self):
-        """Takes what torch has stored outside of the pickle."""
-        found = self.stack[-1]
-        kind = found[0] if isinstance(found, tuple) and found else None
-        if kind not in ("storage", b"storage"):
+        """Loads a tensor's data, which torch stores outside of the pickle."""
+        persistent = self.stack[-1]
+        is_tuple = isinstance(persistent, tuple) and persistent
+        if not is_tuple or persistent[0] not in ("storage", b"storage"):
             raise Refused("a pickled module")
-        _check_storage(found, self.sizes, self.most)
+        _check_storage(persistent, self.sizes, self.most)
         super().load_binpersid()
 
     def load_persid(self):
-        """The same as text, which torch never writes."""
+        """Refuses the textual form, which torch never writes."""
         raise Refused("a persistent id")
 
     dispatch[pickle.BUILD[0]] = load_build
@@ -206,7 +206,7 @@ class Unpickler(pickle._Unpickler):
 
 
 def _check_storage(persistent, sizes, most):
-    """Makes sure that there is as much of a tensor's data as it needs."""
+    """Checks that the file has all data of a tensor."""
     try:
         _, kind, key, _, count, *_ = persistent
         needed = count * getattr(kind, "dtype", torch.uint8).itemsize
@@ -221,22 +221,22 @@ def _check_storage(persistent, sizes, most):
         )
 
 
-def of(sizes, most):
-    """A pickle module for one file, which knows how much data there is.
+def pickle_module(sizes, most):
+    """Returns a pickle module for one file that checks the sizes of its tensors.
 
-    torch would make room for what the pickle says, and read on in the next tensor.
+    torch alone would trust the pickle, and read on in the next tensor.
 
     Arguments
     ---------
     sizes : dict or None
-        Members of the archive to their bytes; None: the file is no archive.
+        Members of the archive to their sizes in bytes. None: not an archive.
     most : int
-        Bytes of the file.
+        Size of the file in bytes.
 
     Returns
     -------
     object
-        With an ``Unpickler`` and a ``load``, as torch.load takes it.
+        Module with ``Unpickler`` and ``load``, for torch.load.
     """
     kind = type("Unpickler", (Unpickler,), {"sizes": sizes, "most": most})
 
@@ -247,16 +247,18 @@ def of(sizes, most):
 
 
 def load(file, **kwargs):
-    """What torch.load expects of a pickle module, beside the class.
+    """Loads a pickle, the function that torch.load expects of a pickle module.
 
     Arguments
     ---------
     file : file object
+        The pickle.
     **kwargs
-        As for ``pickle.load``.
+        Options of ``pickle.load``.
 
     Returns
     -------
     object
+        Content of the pickle.
     """
     return Unpickler(file, **kwargs).load()

@@ -1,9 +1,9 @@
-"""Reading checkpoints: strictly, and without executing anything in them.
+"""Reading of checkpoints, strictly and without executing anything in them.
 
-``.pt`` files are pickles, that is programs. :mod:`~s3prl_sb.lobes.upstreams.
-pickles` reads them without running them, and :func:`plain` makes dicts, lists
-and values of what they hold. What torch would run in other ways is refused:
-TorchScript, pickled modules, tar archives.
+``.pt`` files are pickles, that is programs. :mod:`~s3prl_sb.lobes.checkpoints.pickles`
+reads them without running them, and :func:`plain` turns their content into dicts, lists
+and values. Other formats with code are refused: TorchScript, pickled modules, tar
+archives.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -27,32 +27,32 @@ from s3prl_sb.lobes.checkpoints.pickles import Refused, Stub
 from s3prl_sb.lobes.checkpoints.values import CheckpointError
 from s3prl_sb.storage import files
 
-#: No configuration has more values; a small file may nest to billions.
+#: Largest number of values of a configuration; a small file may nest to billions.
 MOST_VALUES = 1_000_000
 
 
 def plain(value):
-    """Makes dicts, lists and values of stubs.
+    """Converts stubs to dicts, lists and values.
 
-    Of Namespaces and other objects, what they hold; of OmegaConf's nodes their
-    content; of numpy's arrays arrays, and of its scalars numbers; of enums
-    their values, of paths and types their names.
+    Namespaces and other objects become dicts, OmegaConf's nodes their content, numpy's
+    arrays arrays and its scalars numbers, enums their values, paths and types their
+    names.
 
     Arguments
     ---------
     value : object
-        As read from a checkpoint.
+        Content of a checkpoint.
 
     Returns
     -------
     object
-        The same with dict, list and plain values in place of stubs. What
-        cannot be told stays a stub.
+        The same with dicts, lists and plain values instead of stubs. Unknown stubs
+        are kept.
 
     Raises
     ------
     CheckpointError
-        If it holds itself, or more than any configuration.
+        If it contains itself, or has more values than any configuration.
 
     Example
     -------
@@ -80,23 +80,24 @@ def plain(value):
         return value
 
     def key(value):
-        found = convert(value) if isinstance(value, (Stub, type)) else value
-        return found if isinstance(found, collections.abc.Hashable) else value
+        name = convert(value) if isinstance(value, (Stub, type)) else value
+        return name if isinstance(name, collections.abc.Hashable) else value
 
     def unstubbed(stub):
-        held, module = vars(stub), type(stub).__module__
+        attributes, module = vars(stub), type(stub).__module__
         if module.startswith("numpy"):
             return _array(stub, convert)
         if module.startswith("pathlib"):
             return str(pathlib.PurePosixPath(*map(str, stub.args)))
-        state = held.get("items", held.get("listed", held.get("state")))
+        state = attributes.get("listed", attributes.get("state"))
+        state = attributes.get("items", state)
         if isinstance(state, tuple) and all(isinstance(s, dict | None) for s in state):
             state = {k: v for part in state if part for k, v in part.items()}  # slots
         if isinstance(state, dict):
             for name in ("_content", "_val"):  # an OmegaConf container, a leaf
                 if name in state:
                     return convert(state[name])
-        if state is None and stub.args:  # of an enum its value
+        if state is None and stub.args:  # the value of an enum
             return convert(stub.args[0] if len(stub.args) == 1 else stub.args)
         return convert(state)
 
@@ -107,7 +108,7 @@ def plain(value):
 
 
 def _array(stub, convert):
-    """A stub of numpy as an array or a number, by safe means alone."""
+    """Converts a stub of numpy to an array or a number, by safe means alone."""
     kind, args = type(stub).__name__, stub.args
     try:
         if kind == "scalar":
@@ -117,18 +118,18 @@ def _array(stub, convert):
             return _values(data, dtype).reshape(shape, order=order)
         if kind == "_reconstruct":
             _, shape, dtype, by_columns, data = stub.state
-            if isinstance(data, list):  # of objects
+            if isinstance(data, list):  # an array of objects
                 return convert(data)
             return _values(data, dtype).reshape(shape, order="FC"[not by_columns])
         if kind == "dtype":
             return str(_dtype(stub))
     except (AttributeError, IndexError, TypeError, ValueError):
-        pass  # nothing that numpy writes
+        pass  # numpy writes nothing like it
     return stub
 
 
 def _dtype(stub):
-    """Of numbers and text; anything else could name objects."""
+    """Returns a dtype of numbers or text; others could name objects."""
     (name, *_), order = stub.args, vars(stub).get("state", (3, "|"))[1]
     if not re.fullmatch(r"[biufcSU]\d{1,4}", name) or order not in ("<", ">", "|", "="):
         raise ValueError(f"dtype {name}")
@@ -136,7 +137,7 @@ def _dtype(stub):
 
 
 def _values(data, dtype):
-    """A vector of raw bytes."""
+    """Returns raw bytes as a vector."""
     if not isinstance(data, (bytes, bytearray)):
         raise TypeError(f"data of type {type(data)}")
     return numpy.frombuffer(data, _dtype(dtype)).copy()
@@ -145,10 +146,10 @@ def _values(data, dtype):
 def read(path):
     """Reads a ``.pt``, ``.ckpt``, ``.bin`` or ``.safetensors`` file.
 
-    Tensors are mapped from disk where the format allows it. Each member of a zip is
-    checked against its checksum, and each tensor against the data that there is.
-    Pickles that are no zip (before torch 1.6) and safetensors have no checksums: of
-    these the sizes are checked, and with ``#sha256=`` after a source all of it.
+    Tensors are memory-mapped if the format allows it. Each member of a zip is checked
+    against its checksum, and each tensor against the size of its data. Pickles before
+    torch 1.6 and safetensors have no checksums: only sizes are checked, unless the
+    source has a hash (``#sha256=``).
 
     Arguments
     ---------
@@ -158,7 +159,7 @@ def read(path):
     Returns
     -------
     dict
-        Its content on the CPU. Objects of unknown classes are stubs, see
+        Content of the file, on the CPU. Objects of unknown classes are stubs, see
         :func:`plain`.
 
     Raises
@@ -166,7 +167,7 @@ def read(path):
     FileNotFoundError
         If there is no such file.
     CheckpointError
-        If it is broken, or would run code.
+        If it is broken or would run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -177,14 +178,14 @@ def read(path):
             return files.read_safetensors(path, "a safetensors file that is whole")
         except files.FileError as error:
             raise CheckpointError(str(error)) from error
-    # With it torch takes no unpickler but its own, which ours is stricter than.
+    # With it torch accepts only its own unpickler, which is less strict.
     forced = os.environ.pop("TORCH_FORCE_WEIGHTS_ONLY_LOAD", None)
     try:
         sizes = _members(path)
         return torch.load(
             path,
             map_location="cpu",
-            pickle_module=pickles.of(sizes, path.stat().st_size),
+            pickle_module=pickles.pickle_module(sizes, path.stat().st_size),
             weights_only=False,
             mmap=sizes is not None,
         )
@@ -204,16 +205,18 @@ def read(path):
 def _in_words(error):
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    # torch appends where in its own code this happened.
+    # torch appends the place in its own code.
     return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _members(path):
-    """What torch will find in a zip, and how large; None of another file. Refused is
-    what it would run."""
+    """Returns the members of a zip and their sizes, or None for other files.
+
+    Raises an error for formats that torch would run.
+    """
     with open(path, "rb") as file:
         if torch.serialization._is_zipfile(file):
-            # By torch's own reader: another could see other members.
+            # torch's own reader, as another one could see other members.
             if "constants.pkl" in torch._C.PyTorchFileReader(file).get_all_records():
                 raise Refused("a TorchScript program")
             return archives.members(path)
@@ -233,43 +236,44 @@ def read_json(path):
     Arguments
     ---------
     path : str
-        A JSON file.
+        JSON file.
 
     Returns
     -------
     dict
+        The configuration.
 
     Raises
     ------
     CheckpointError
-        If it is none, or holds a number that no model has.
+        If it is not valid JSON or has an implausibly large number.
     """
     try:
-        found = files.read_json(opened(path), "valid JSON", kind=dict)
+        config = files.read_json(opened(path), "valid JSON", kind=dict)
     except files.FileError as error:
         raise CheckpointError(str(error)) from error
-    values.check_options(found, path)
-    return found
+    values.check_options(config, path)
+    return config
 
 
 def load_weights(module, weights, source):
-    """Loads weights, all of them and nothing else.
+    """Loads weights into a network: all of them and no others.
 
     Arguments
     ---------
     module : torch.nn.Module
-        The network, possibly built on the "meta" device: the tensors are
-        assigned, not copied.
+        Network, possibly on the "meta" device: the tensors are assigned, not
+        copied.
     weights : dict
         Parameter names of ``module`` to tensors.
     source : str
-        Where they come from, for the error.
+        File of the weights, for the error.
 
     Raises
     ------
     CheckpointError
-        That lists what is missing, what is unexpected, what has another shape; or
-        names a weight that is not finite, or a whole number where it should be none.
+        If weights are missing, unexpected, of another shape, not finite or not of
+        floating point; the message names them.
 
     Example
     -------
@@ -312,7 +316,7 @@ def load_weights(module, weights, source):
 
 
 def digest(path):
-    """SHA-256 of a file, or of the files of a folder with their names.
+    """Computes the SHA-256 of a file, or of a folder's files and their names.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""From other projects' names of a Transformer's weights to ours.
+"""Conversion of other projects' names of weights to ours.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,39 +11,40 @@ import torch
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 
-#: Weight norm's two parts as PyTorch calls them since 2.1, and did before.
+#: Names of weight norm's two parts since PyTorch 2.1, and before.
 NORMS = {
     ".parametrizations.weight.original0": ".weight_g",
     ".parametrizations.weight.original1": ".weight_v",
 }
-#: Parts of names that torch.compile and FSDP put anywhere.
+#: Parts of names that torch.compile, FSDP and activation checkpointing insert.
 WRAPPERS = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
-#: What all names begin with if a network was saved with what was around it.
+#: Prefixes of all names if a network was saved with its wrapper.
 AROUND = ("module.", "model.")
 
 
 def bare(weights):
-    """Names without what training wraps around a network.
+    """Removes the wrappers of training from names.
 
-    That is ``module.`` of DataParallel and DistributedDataParallel, ``model.`` of
-    many programs, and what torch.compile, FSDP and activation checkpointing put in
-    between.
+    These are ``module.`` of DataParallel and DistributedDataParallel, ``model.`` of
+    many programs, and the parts that torch.compile, FSDP and activation checkpointing
+    insert.
 
     Arguments
     ---------
     weights : dict
-        Their names to tensors.
+        Names to tensors.
 
     Returns
     -------
     dict
+        Names without wrappers to tensors.
 
     Raises
     ------
     CheckpointError
-        If two names become one.
+        If two names become equal.
 
     Example
     -------
@@ -62,25 +63,25 @@ def bare(weights):
 
 
 def below(weights, landmark):
-    """The one network that a state dict holds, whatever it is a part of.
+    """Extracts the network from the state dict of a larger model.
 
     Arguments
     ---------
     weights : dict
         Names to tensors.
     landmark : str
-        A name that the network has and nothing else.
+        Name of a weight that only the network has.
 
     Returns
     -------
     dict
-        What has the same beginning as the landmark, without it. What does not is the
-        head of some task. Without a landmark: all.
+        Weights with the same prefix as the landmark, without the prefix. Others
+        belong to the head of a task. All weights, if the landmark is missing.
 
     Raises
     ------
     CheckpointError
-        If there are several, such as a teacher and a student.
+        If there are several networks, such as a teacher and a student.
 
     Example
     -------
@@ -101,22 +102,23 @@ def below(weights, landmark):
 
 
 def renamed(weights, table, training_only):
-    """Our names and shapes.
+    """Converts weights to our names and shapes.
 
     Arguments
     ---------
     weights : dict
         Their names to tensors.
     table : list of (str, str)
-        Beginnings of names, as regular expressions, and what replaces them.
-        What no rule knows keeps its name and is reported later. Of weight norm the
-        names are PyTorch's old ones, ``weight_g`` and ``weight_v``.
+        Prefixes of names, as regular expressions, and their replacements. A name
+        without a rule is kept and reported later. Weight norm has PyTorch's old
+        names, ``weight_g`` and ``weight_v``.
     training_only : re.Pattern
-        What is left out.
+        Names of weights that are left out.
 
     Returns
     -------
     dict
+        Our names to tensors.
     """
     result = {}
     for name, tensor in weights.items():
@@ -137,7 +139,7 @@ def renamed(weights, table, training_only):
         result[name] = tensor
     positions = "encoder.positions.convolutions.0.weight"
     norm = [positions + "_v", positions + "_g"]
-    if set(norm) <= result.keys():  # weight norm over all but the kernel
+    if set(norm) <= result.keys():  # weight norm over all dimensions but the kernel's
         v, g = (values.single(result, name) for name in norm)
         result[positions] = torch._weight_norm(v, g, 2)
     for name in norm:

@@ -1,4 +1,4 @@
-"""The sample rate of a checkpoint, from what it says and what is asked for.
+"""Sample rates of checkpoints.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,31 +6,31 @@ Authors
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 
-#: Of a checkpoint that says nothing, and of nearly all that say something.
+#: Default sample rate, Hz, and that of nearly all checkpoints.
 USUAL = 16000
 
 
-def agreed(asked, stated, source=None):
-    """The rate of the waveforms that a network takes.
+def agreed(requested, stated, source=None):
+    """Returns the sample rate of a network.
 
     Arguments
     ---------
-    asked : int or None
-        That of a card, Hz.
+    requested : int or None
+        Rate of a card, Hz.
     stated : int or None
-        That of the checkpoint, or of a random network's configuration, Hz.
+        Rate in the checkpoint or in a random network's configuration, Hz.
     source : str, optional
-        The checkpoint, for errors.
+        Checkpoint, for errors.
 
     Returns
     -------
     int
-        Hz; :data:`USUAL` if nobody says.
+        Rate, Hz; :data:`USUAL` if there is none.
 
     Raises
     ------
     CheckpointError
-        If the two contradict each other, or one is no rate.
+        If the two contradict each other, or one is not a rate.
 
     Example
     -------
@@ -42,35 +42,35 @@ def agreed(asked, stated, source=None):
     s3prl_sb.lobes.checkpoints.values.CheckpointError: 'x.pt' is of 8000 Hz, and …
     """
     where = "The configuration" if source is None else f"'{source}'"
-    asked = _whole(asked, f"sample_rate: {asked!r} is no number of Hz.")
+    requested = _whole(requested, f"sample_rate: {requested!r} is no number of Hz.")
     stated = _whole(stated, f"{where} has a sample rate of {stated!r}, which is no Hz.")
-    if None not in (asked, stated) and asked != stated:
+    if None not in (requested, stated) and requested != stated:
         raise CheckpointError(
-            f"{where} is of {stated} Hz, and sample_rate: {asked} contradicts it. "
+            f"{where} is of {stated} Hz, and sample_rate: {requested} contradicts it. "
             "Leave sample_rate out: the checkpoint decides."
         )
-    return asked or stated or USUAL
+    return requested or stated or USUAL
 
 
 def stated_in(*options):
-    """What options in fairseq's manner say, the first that says something.
+    """Returns the sample rate in fairseq's options, the first one present.
 
     Arguments
     ---------
     *options : dict
-        Of tasks and models.
+        Options of tasks and models.
 
     Returns
     -------
     int or None
-        Hz.
+        Rate, Hz.
 
     Example
     -------
     >>> stated_in({"normalize": True}, {"sample_rate": 8000}), stated_in({})
     (8000, None)
     """
-    rates = (found.get("sample_rate") for found in options)
+    rates = (part.get("sample_rate") for part in options)
     return next((rate for rate in rates if rate is not None), None)
 
 

@@ -1,9 +1,8 @@
 """State dicts of torchaudio's wav2vec 2.0, HuBERT and WavLM.
 
-What ``torchaudio.pipelines`` downloads: the weights alone. The sizes follow
-from them; that the large models (layer norm in the convolutions) normalize
-waveforms and norm first is the rule in all of torchaudio's pipelines, as are
-heads of 64.
+``torchaudio.pipelines`` downloads the weights alone. The sizes follow from them. In all
+of its pipelines the large models (layer norm in the convolutions) normalize waveforms
+and have norms first, and heads have the size 64.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -23,7 +22,7 @@ NAMES = [
      "encoder.positions.convolutions.0."),
     (r"encoder\.transformer\.layer_norm\.", "encoder.norm."),
 ]  # fmt: skip
-#: The same for what follows ``encoder.transformer.layers.<number>.``
+#: Names below ``encoder.transformer.layers.<number>.``, theirs and ours.
 LAYER = [
     (r"attention\.q_proj\.", "attention.query."),
     (r"attention\.k_proj\.", "attention.key."),
@@ -39,17 +38,17 @@ LAYER = [
 ]
 FIRST = "feature_extractor.conv_layers.0.conv.weight"
 PREFIX = "encoder.transformer.layers."
-#: Strides cannot be read from weights; all the pipelines have these.
+#: Strides of all pipelines, which the weights do not show.
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
 def looks_like_torchaudio(content):
-    """Whether this is such a state dict.
+    """Checks whether a state dict is torchaudio's.
 
     Arguments
     ---------
     content : dict
-        Of a file.
+        Content of a file.
 
     Returns
     -------
@@ -59,7 +58,7 @@ def looks_like_torchaudio(content):
 
 
 def read_torchaudio(content):
-    """The configuration and the weights.
+    """Reads the configuration and the weights from a state dict.
 
     Arguments
     ---------
@@ -72,7 +71,7 @@ def read_torchaudio(content):
         Entries of
         :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
     weights : dict
-        Of a ``SpeechTransformer``.
+        Weights of a ``SpeechTransformer``.
     """
     weights = {}
     for name, tensor in content.items():

@@ -1,16 +1,16 @@
-"""Checkpoints of wav2vec 2.0 and its descendants, as they are published.
+"""Published checkpoints of wav2vec 2.0 and its descendants.
 
-Several layouts hold the same network under other names:
+Several layouts have the same network under other names:
 
 - S3PRL's: ``{task_cfg, model_cfg, model_weight}``,
 - fairseq's: ``{cfg: {task, model}, model}``, older ones ``{args, model}``,
-- Microsoft's (WavLM, UniSpeech-SAT): ``{cfg, model}``; where the options of all of
-  these stand: ``fairseq_options.py``,
+- Microsoft's (WavLM, UniSpeech-SAT): ``{cfg, model}`` (``fairseq_options.py`` reads
+  the options of these three),
 - torchaudio's: the weights alone (``torchaudio_layout.py``),
 - Hugging Face's: a folder with ``config.json`` (``huggingface_layout.py``).
 
-:func:`read_transformer` gives the configuration and the weights of a
-:class:`~s3prl_sb.lobes.networks.transformer.SpeechTransformer` for each.
+:func:`read_transformer` reads the configuration and the weights of a
+:class:`~s3prl_sb.lobes.networks.transformer.SpeechTransformer` from each.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,10 +19,9 @@ Authors
 import ast
 import re
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.fairseq_options import options_in, weights_in
 from s3prl_sb.lobes.checkpoints.huggingface_layout import read_huggingface
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.checkpoints.renaming import bare, below, renamed
 from s3prl_sb.lobes.checkpoints.sample_rates import stated_in
 from s3prl_sb.lobes.checkpoints.torchaudio_layout import (
@@ -38,7 +37,7 @@ FAIRSEQ_TRAINING = re.compile(
     r"(mask_emb$|final_proj\.|quantizer\.|project_q\.|label_embs_concat$"
     r"|input_quantizer\.|target_glu\.|proj\.|_ema)"
 )
-#: The first of all weights.
+#: Name of the first weight.
 FAIRSEQ_FIRST = "feature_extractor.conv_layers.0.0.weight"
 FAIRSEQ_NAMES = [
     (r"feature_extractor\.conv_layers\.(\d+)\.0\.", r"front_end.convolutions.\1."),
@@ -49,7 +48,7 @@ FAIRSEQ_NAMES = [
     (r"encoder\.layer_norm\.", "encoder.norm."),
     (r"layer_norm\.", "front_end_norm."),
 ]
-#: The same for what follows ``encoder.layers.<number>.``
+#: Names below ``encoder.layers.<number>.``, theirs and ours.
 FAIRSEQ_LAYER = [
     (r"self_attn\.(q_proj|linear_q)\.", "attention.query."),
     (r"self_attn\.(k_proj|linear_k)\.", "attention.key."),
@@ -90,21 +89,21 @@ def read_transformer(path, target_lang=None):
     Arguments
     ---------
     path : pathlib.Path
-        A file, or a folder in Hugging Face's layout.
+        File, or folder in Hugging Face's layout.
     target_lang : str, optional
-        Of a folder with adapters of languages, the language.
+        Language of the adapters, for a folder with several.
 
     Returns
     -------
     config : dict
-        The entries of :class:`TransformerConfig`, from the checkpoint itself.
+        Entries of :class:`TransformerConfig`.
     weights : dict
         Names of the :class:`SpeechTransformer`'s parameters to tensors.
 
     Raises
     ------
     CheckpointError
-        If it is of none of them, or of a variant that is not supported.
+        If it has another layout or is of an unsupported variant.
     """
     if path.is_dir():
         return read_huggingface(path, target_lang)
@@ -113,7 +112,7 @@ def read_transformer(path, target_lang=None):
             f"'{path}' is a file, and adapters of a language (target_lang: "
             f"{target_lang}) lie in a folder of Hugging Face beside the weights."
         )
-    content = checkpoints.read(path)
+    content = read(path)
     content = content if isinstance(content, dict) else {}
     state = below(bare(weights_in(content)), FIRST)
     if looks_like_torchaudio(state):
@@ -134,11 +133,12 @@ def conv_layers(text):
     Arguments
     ---------
     text : str
-        Such as ``"[(512,10,5)] + [(512,3,2)] * 4"``.
+        Convolutions, such as ``"[(512,10,5)] + [(512,3,2)] * 4"``.
 
     Returns
     -------
     list of [int, int, int]
+        Channels, kernel size and stride of each.
 
     Example
     -------
@@ -162,8 +162,19 @@ def conv_layers(text):
 
 
 def fairseq_config(task, model, path):
-    """Entries of a :class:`TransformerConfig`, of ``task`` and ``model`` as
-    :func:`~s3prl_sb.lobes.checkpoints.fairseq_options.options_in` gives them."""
+    """Converts fairseq's options to entries of a :class:`TransformerConfig`.
+
+    Arguments
+    ---------
+    task, model : dict
+        Options from :func:`~s3prl_sb.lobes.checkpoints.fairseq_options.options_in`.
+    path : str
+        The file, for errors.
+
+    Returns
+    -------
+    dict
+    """
     activation = model.get("activation_fn") or "gelu"
     if activation not in ACTIVATIONS:
         raise CheckpointError(
@@ -213,8 +224,20 @@ def fairseq_config(task, model, path):
 
 
 def fairseq_weights(weights, config):
-    """Our names for fairseq's, whatever the network is a part of: a fine-tuned model,
-    a module of DistributedDataParallel."""
+    """Converts fairseq's weights to our names.
+
+    Arguments
+    ---------
+    weights : dict
+        Their names to tensors, possibly with wrappers and the head of a task.
+    config : dict
+        Its entry ``layer`` is used.
+
+    Returns
+    -------
+    dict
+        Our names to tensors.
+    """
     weights = below(bare(weights), FAIRSEQ_FIRST)
     unused = FAIRSEQ_TRAINING.pattern
     if config["layer"] == "conformer":  # built, but never run

@@ -1,9 +1,9 @@
-"""Values in checkpoints that no model has: weights, and sizes of networks.
+"""Checks of implausible values in checkpoints: weights, and sizes of networks.
 
-A configuration comes from a file, and what it says must not decide alone how much is
-built: one digit too many, and a network would fill the memory. Nothing here knows the
-names of options: numbers are held against what any model has, and networks, while they
-are built, against the weights that lie beside the configuration.
+A configuration in a file must not decide alone how large a network is: with one digit
+too many it would fill the memory. The checks do not depend on the names of options:
+numbers are compared with those of all models, and networks, while they are built, with
+the weights next to the configuration.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,35 +17,35 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from s3prl_sb.errors import UserError
 
-#: No option of a speech model is larger: vocabularies, samples of a window.
+#: Largest number in a configuration, such as a vocabulary or a window in samples.
 LARGEST = 10_000_000
-#: Of spectral features: seconds of a window, and its bands.
+#: Longest window of spectral features in seconds, and largest number of bands.
 LONGEST, MOST_BANDS = 10, 10_000
-#: A network of random weights has fewer tensors: some 1000 layers.
+#: Largest number of tensors of a network with random weights: some 1000 layers.
 MOST_TENSORS = 20_000
-#: What a network may have more than its checkpoint: tensors that pre-training alone
-#: uses, weights that the file holds in one piece.
+#: Largest ratio of a network's tensors to those of its checkpoint: some weights are in
+#: one piece in the file, some are used by pre-training alone.
 SPARE = 4
 
 
 class CheckpointError(UserError, ValueError):
-    """A checkpoint that cannot be loaded, and why."""
+    """Error of a checkpoint that cannot be loaded, with the reason."""
 
 
 def check_options(options, source):
-    """Refuses numbers that would make a network of no use but to fill the memory.
+    """Refuses numbers that are too large for any model.
 
     Arguments
     ---------
     options : dict
-        A configuration, as a file holds it.
+        Configuration in a file.
     source : str
         The file, for the error.
 
     Raises
     ------
     CheckpointError
-        That names the file and the option.
+        If a number is too large; the message names the file and the option.
 
     Example
     -------
@@ -63,21 +63,21 @@ def check_options(options, source):
 
 
 def numbers(options, prefix="", depth=8):
-    """The whole numbers of a configuration.
+    """Yields the whole numbers of a configuration.
 
     Arguments
     ---------
     options : object
-        Dicts, lists, values, and objects that hold such.
+        Dicts, lists, values, and objects with such attributes.
     prefix : str
-        Where they stand.
+        Prefix of the names.
     depth : int
-        How deep to look.
+        Largest depth.
 
     Yields
     ------
     (str, int)
-        "encoder.layers" and 12. Finite numbers with a fraction size nothing.
+        Name and number, such as "encoder.layers" and 12.
     """
     if isinstance(options, int) and not isinstance(options, bool):
         yield prefix, options
@@ -87,8 +87,8 @@ def numbers(options, prefix="", depth=8):
         for i, value in enumerate(options):
             yield from numbers(value, f"{prefix}[{i}]", depth - 1)
     elif isinstance(options, dict) or hasattr(options, "__dict__"):
-        held = options if isinstance(options, dict) else vars(options)
-        for key, value in held.items():
+        entries = options if isinstance(options, dict) else vars(options)
+        for key, value in entries.items():
             if not str(key).startswith("_"):
                 name = f"{prefix}.{key}" if prefix else str(key)
                 yield from numbers(value, name, depth - 1)
@@ -96,23 +96,23 @@ def numbers(options, prefix="", depth=8):
 
 @contextlib.contextmanager
 def bounded(options, weights=None, source=None, sizes_only=False):
-    """Networks built inside have no more weights than there can be.
+    """Context in which networks cannot have more weights than are plausible.
 
     Arguments
     ---------
     options : object
-        What they are built from, for the error: dicts, lists, values.
+        Dicts, lists, values that networks are built from, for the error.
     weights : dict, optional
-        That they will get. None: random ones, which must fit into the memory.
+        Weights of the network. None: random ones, which must fit into the memory.
     source : str, optional
-        The file of both.
+        File of both.
     sizes_only : bool
-        Whether random weights will take no memory.
+        Random weights will take no memory.
 
     Raises
     ------
     CheckpointError
-        That names the file and the options that may have caused it.
+        If a network is too large; the message names the file and the likely options.
 
     Example
     -------
@@ -132,8 +132,10 @@ def bounded(options, weights=None, source=None, sizes_only=False):
             return
         tensors, size = tensors + 1, size + parameter.numel() * parameter.itemsize
         if tensors > most:
-            told = f"{len(weights)} of them" if weights else "at most that many"
-            raise too_large(f"a network of more than {most} weight tensors, not {told}")
+            limit = f"{len(weights)} of them" if weights else "at most that many"
+            raise too_large(
+                f"a network of more than {most} weight tensors, not {limit}"
+            )
         if weights is None and not sizes_only and size > memory:
             raise too_large(
                 f"a network of more than {size / 1e9:.0f} GB, and this machine has "
@@ -141,8 +143,8 @@ def bounded(options, weights=None, source=None, sizes_only=False):
             )
 
     def too_large(what):
-        found = {(name.rpartition(".")[2], value) for name, value in numbers(options)}
-        largest = sorted(found, key=lambda option: (-option[1], option[0]))[:3]
+        named = {(name.rpartition(".")[2], value) for name, value in numbers(options)}
+        largest = sorted(named, key=lambda option: (-option[1], option[0]))[:3]
         look = ", ".join(f"{name}: {value}" for name, value in largest)
         return CheckpointError(
             (f"'{source}' makes" if source else "The configuration makes")
@@ -163,33 +165,33 @@ def bounded(options, weights=None, source=None, sizes_only=False):
 
 
 @contextlib.contextmanager
-def naming_checkpoint(kind, found):
-    """Turns what goes wrong with a checkpoint into an error that names it.
+def naming_checkpoint(kind, opened):
+    """Context that converts errors about a checkpoint to errors that name it.
 
     Arguments
     ---------
     kind : type
-        Of the upstream that is built inside.
-    found : s3prl_sb.identity.opened.Opened
-        What it has opened so far. As long as that is nothing, errors are about its
-        arguments, and pass through; so do all that users can mend already.
+        Class of the upstream that is built inside.
+    opened : s3prl_sb.identity.opened.Opened
+        Files that it has opened. Before the first one, errors are about the arguments
+        and pass unchanged; so do all that tell users what to do.
 
     Raises
     ------
     CheckpointError
-        That names the first file or folder.
+        Error with the name of the first file or folder.
     """
     try:
         yield
     except Exception as error:  # a configuration of wrong types may raise anything
-        path = next(iter(found.names.values()), None)
-        is_told = isinstance(error, UserError)
+        path = next(iter(opened.names.values()), None)
+        is_users = isinstance(error, UserError)
         if path is None or path in str(error):
             raise
-        if is_told and not isinstance(error, CheckpointError):
+        if is_users and not isinstance(error, CheckpointError):
             raise
         reason = str(error).strip()
-        if not is_told:
+        if not is_users:
             reason = reason.partition("\n")[0] or "it lacks something"
             reason = f"no {kind.__name__} can be built of it: {reason}"
         raise CheckpointError(f"'{path}': {reason}") from error
@@ -203,7 +205,7 @@ def single(weights, name):
     weights : dict
         Names to tensors.
     name : str
-        Of the weight.
+        Name of the weight.
 
     Returns
     -------
@@ -212,7 +214,7 @@ def single(weights, name):
     Raises
     ------
     CheckpointError
-        That names it, if it holds whole numbers, which would become weights unseen.
+        If it has whole numbers, which would otherwise become weights unnoticed.
     """
     weight = torch.as_tensor(weights[name])
     if not weight.is_floating_point():
@@ -227,18 +229,18 @@ def check_features(seconds, bands):
     Arguments
     ---------
     seconds : float
-        Of their window.
+        Length of their window.
     bands : int
-        How many there are.
+        Number of bands.
 
     Raises
     ------
     CheckpointError
-        That says what there may be.
+        If one is too large; the message has the limits.
     """
     for value in (seconds, bands):
         if not isinstance(value, (int, float)):
-            # No error of a checkpoint alone: whoever builds it says which file.
+            # Not a CheckpointError: naming_checkpoint adds the file.
             raise ValueError(f"a window and its bands are numbers, not {value!r}")
     if seconds > LONGEST or bands > MOST_BANDS:
         raise CheckpointError(
@@ -248,21 +250,21 @@ def check_features(seconds, bands):
 
 
 def check_weights(weights, own, source):
-    """Refuses values that are no weights.
+    """Refuses values that cannot be weights.
 
     Arguments
     ---------
     weights : dict
         Names to tensors.
     own : dict
-        The same of the network, whose types count.
+        Names to tensors of the network, with the types that weights must have.
     source : str
-        Where they come from, for the error.
+        File of the weights, for the error.
 
     Raises
     ------
     CheckpointError
-        That names the file and the tensors.
+        If values are not finite or of another type; the message names them.
 
     Example
     -------
@@ -293,12 +295,12 @@ def check_weights(weights, own, source):
 
 
 def is_finite(tensor):
-    """Whether a tensor holds neither NaN nor infinity.
+    """Returns whether a tensor has neither NaN nor infinity.
 
     Arguments
     ---------
     tensor : torch.Tensor
-        Of any shape.
+        Tensor of any shape.
 
     Returns
     -------
@@ -306,8 +308,8 @@ def is_finite(tensor):
     """
     if not tensor.numel() or not tensor.is_floating_point() or tensor.is_meta:
         return True
-    if tensor.itemsize < 2:  # eight bits, which torch hardly computes with
+    if tensor.itemsize < 2:  # torch has few operations of eight bits
         tensor = tensor.float()
-    # A hundred times as fast as isfinite(), which writes a tensor of truths.
+    # A hundred times as fast as isfinite(), which writes a tensor of booleans.
     extremes = torch.stack(torch.aminmax(tensor.detach()))
     return bool(torch.isfinite(extremes).all())

@@ -1,4 +1,4 @@
-"""Parameter-efficient fine-tuning: a few new weights in a frozen network.
+"""Parameter-efficient fine-tuning: adapters in a frozen network.
 
 A card's key ``adapter`` puts SpeechBrain's adapters into the linear layers of
 an upstream. Only they are trained, and only they are in a checkpoint::
@@ -17,12 +17,12 @@ import fnmatch
 
 import torch
 
-#: For each kind its options, with their defaults.
+#: Options of each kind, with their defaults.
 KINDS = {
     "lora": {"rank": 16, "alpha": 16.0},
     "bottleneck": {"size": 64},
 }
-#: Layers that are adapted where the card does not say.
+#: Layers that are adapted by default.
 LAYERS = {
     "lora": ["*.query", "*.value"],
     "bottleneck": ["*.output", "*.contract"],
@@ -32,30 +32,30 @@ LAYERS = {
 def insert(network, kind="lora", layers=None, seed=0, **options):
     """Freezes a network and puts adapters into it.
 
-    At first they change nothing: what goes out of each is zero.
+    They change nothing at first: the output of each is zero.
 
     Arguments
     ---------
     network : torch.nn.Module
-        Is changed.
+        Network, changed in place.
     kind : str
-        "lora": a product of two thin matrices beside a linear layer's own
-        (options ``rank``, ``alpha``); "bottleneck": two thin layers with a
-        Swish between them after it, beside a shortcut (option ``size``).
+        "lora": the product of two thin matrices, added to the matrix of a linear
+        layer (options ``rank``, ``alpha``); "bottleneck": two thin layers with a
+        Swish between them and a shortcut, after the layer (option ``size``).
     layers : list of str, optional
-        Which linear layers, by patterns of their names in the network, such
-        as ``"layers.*.query"``. None: query and value for LoRA; the outputs of
-        attention and of feed-forward for the bottleneck.
+        Patterns of the names of linear layers in the network, such as
+        ``"layers.*.query"``. None: query and value for LoRA; the outputs of
+        attention and feed-forward for the bottleneck.
     seed : int
-        Of the new weights.
+        Seed of the new weights.
     **options
-        Of the kind.
+        Options of the kind.
 
     Raises
     ------
     ValueError
-        For an unknown kind or option, and where no layer fits: with what
-        would.
+        For an unknown kind or option, and if no layer matches; the message lists
+        the choices.
 
     Example
     -------
@@ -92,7 +92,7 @@ def insert(network, kind="lora", layers=None, seed=0, **options):
     if kind == "bottleneck":
         options = {"projection_size": options["size"]}
     adapter = {"lora": LoRA, "bottleneck": HoulsbyAdapterLinear}[kind]
-    with torch.random.fork_rng(devices=[]):  # they draw from the global generator
+    with torch.random.fork_rng(devices=[]):  # they draw global random numbers
         AdaptedModel(network, adapter, target_layers=chosen, adapter_kwargs=options)
     random = torch.Generator().manual_seed(seed)
     for name in chosen:

@@ -1,12 +1,11 @@
-"""Self-attention over packed frames, with the positions that models give it.
+"""Self-attention over packed frames, with several kinds of positions.
 
-Every utterance attends to itself alone. Without relative positions on a GPU
-that is one kernel for all lengths (a jagged tensor); with them, utterance by
-utterance and block of queries by block, so that no matrix of frames x frames
-is ever held.
+Every utterance attends to itself alone. Without relative positions, a GPU runs one
+kernel for all lengths (a jagged tensor). With relative positions, utterances run one
+by one, and their queries in blocks, so that no matrix of frames x frames is held.
 
-Papers: Vaswani et al., "Attention Is All You Need",
-https://arxiv.org/abs/1706.03762, and of the positions those of the classes.
+Paper: Vaswani et al., "Attention Is All You Need",
+https://arxiv.org/abs/1706.03762. The classes cite the papers of the positions.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-#: Scores that relative attention computes at a time: 16 MB in fp32.
+#: Number of scores that relative attention computes at a time: 16 MB in fp32.
 BLOCK = 1 << 22
 
 
@@ -29,11 +28,11 @@ class SelfAttention(nn.Module):
     Arguments
     ---------
     size : int
-        Of the frames.
+        Size of the frames.
     num_heads : int
-        Heads.
+        Number of heads.
     dropout : float
-        Of the attention weights, in training mode.
+        Dropout of the attention weights, in training mode.
 
     Example
     -------
@@ -51,18 +50,19 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(size, size)
 
     def forward(self, x, frames):
-        """[total_frames, size] -> the same.
+        """Attends within each utterance.
 
         Arguments
         ---------
         x : torch.Tensor
-            Packed frames.
+            Packed frames [total_frames, size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Returns
         -------
         torch.Tensor
+            [total_frames, size].
         """
         q, k, v = self.query(x), self.key(x), self.value(x)
         return self.output(self.attend(q, k, v, frames))
@@ -80,13 +80,13 @@ class SelfAttention(nn.Module):
         )
 
     def attend_jagged(self, q, k, v, frames):
-        """The same in one kernel, for devices that many small ones keep idle."""
+        """Computes :meth:`attend` in one kernel, as GPUs idle between small ones."""
         offsets = _offsets(tuple(frames), q.device)
         jagged = (
             torch.nested.nested_tensor_from_jagged(
                 t.unflatten(-1, (self.num_heads, -1)),
                 offsets,
-                min_seqlen=min(frames),  # known here: asking the device would wait
+                min_seqlen=min(frames),  # reading them from the device would block
                 max_seqlen=max(frames),
             ).transpose(1, 2)
             for t in (q, k, v)
@@ -109,32 +109,34 @@ class SelfAttention(nn.Module):
 
 
 class RotaryAttention(SelfAttention):
-    """Rotary positions, as fairseq's conformers have them: the input of the
-    query's and the key's projection is turned, not their output.
+    """Self-attention with rotary positions, as in fairseq's conformers: the input of
+    the query's and the key's projection is rotated, not their output.
 
     Paper: Su et al., "RoFormer", https://arxiv.org/abs/2104.09864.
     """
 
     def forward(self, x, frames):
         """[total_frames, size] -> the same, as :class:`SelfAttention`."""
-        turned = self._turned(x, frames)
-        q, k, v = self.query(turned), self.key(turned), self.value(x)
+        rotated = self._rotated(x, frames)
+        q, k, v = self.query(rotated), self.key(rotated), self.value(x)
         return self.output(self.attend(q, k, v, frames))
 
-    def _turned(self, x, frames):
+    def _rotated(self, x, frames):
         angles = _angles(max(frames), x.shape[-1] // self.num_heads)
         angles = torch.cat([angles[:count] for count in frames]).to(x.device)
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         heads = x.unflatten(-1, (self.num_heads, -1))
         left, right = heads.chunk(2, dim=-1)
-        turned = torch.cat([-right, left], dim=-1)
-        return (heads * cos[:, None] + turned * sin[:, None]).flatten(1)
+        rotated = torch.cat([-right, left], dim=-1)
+        return (heads * cos[:, None] + rotated * sin[:, None]).flatten(1)
 
 
 class RelativeAttention(SelfAttention):
-    """What attention with a bias for each query and key shares: it runs one
-    utterance after the other, a block of queries at a time. A subclass
-    implements :meth:`bias`."""
+    """Base class of attention with a bias for each query and key.
+
+    It runs one utterance after the other, a block of queries at a time. A subclass
+    implements :meth:`bias`.
+    """
 
     def forward(self, x, frames):
         """[total_frames, size] -> the same, as :class:`SelfAttention`."""
@@ -151,22 +153,22 @@ class RelativeAttention(SelfAttention):
         return self.output(torch.cat(pieces))
 
     def prepare(self, q):
-        """What the queries are for the kernel, [total_frames, size]."""
+        """Returns the queries for the kernel, [total_frames, size]."""
         return q
 
     def bias(self, x, q, first, count):
-        """What is added to the scores of a block of queries.
+        """Returns the bias of the scores of a block of queries.
 
         Arguments
         ---------
         x : torch.Tensor
-            [rows, size], the input frames of the queries.
+            Input frames of the queries, [rows, size].
         q : torch.Tensor
-            [heads, rows, size of a head], prepared queries.
+            Prepared queries, [heads, rows, size of a head].
         first : int
-            Which frame the first query is.
+            Index of the first query's frame.
         count : int
-            Frames of the utterance.
+            Number of frames of the utterance.
 
         Returns
         -------
@@ -177,17 +179,17 @@ class RelativeAttention(SelfAttention):
 
 
 class GatedRelativeAttention(RelativeAttention):
-    """WavLM's: a bias by the bucket of the distance, through a gate that the
-    query's frame opens.
+    """Attention of WavLM: a bias for the bucket of the distance, gated by the query's
+    frame.
 
     Paper: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900.
 
     Arguments
     ---------
     size, num_heads, dropout
-        As of :class:`SelfAttention`.
+        See :class:`SelfAttention`.
     buckets : BucketedDistances
-        The table, which all layers share; only the first one registers it.
+        Table that all layers share; only the first one registers it.
     first : bool
         Whether this is the first layer.
     """
@@ -198,7 +200,7 @@ class GatedRelativeAttention(RelativeAttention):
         self.gate_scale = nn.Parameter(torch.ones(num_heads))
         if first:
             self.buckets = buckets
-        self._shared = [buckets]  # in a list: no second module of it
+        self._shared = [buckets]  # in a list, so that it is not registered again
 
     def bias(self, x, q, first, count):
         """[heads, rows, count], see :class:`RelativeAttention`."""
@@ -206,24 +208,24 @@ class GatedRelativeAttention(RelativeAttention):
         gates = torch.sigmoid(self.gate(heads).unflatten(-1, (2, 4)).sum(-1))
         update, reset = gates.unbind(-1)  # [heads, rows]
         scale = self.gate_scale[:, None].to(x.dtype)
-        opened = update * (reset * scale - 1) + 2
-        return opened[..., None] * self._shared[0](first, len(x), count)
+        gate = update * (reset * scale - 1) + 2
+        return gate[..., None] * self._shared[0](first, len(x), count)
 
 
 class BucketedDistances(nn.Module):
-    """A learned bias for each head and each bucket of distances, as in T5.
+    """Learned bias for each head and each bucket of distances, as in T5.
 
     Paper: Raffel et al., https://arxiv.org/abs/1910.10683.
 
     Arguments
     ---------
     num_heads : int
-        Heads.
+        Number of heads.
     num_buckets : int
-        Half of them for keys before the query, half for keys after it; half
-        of each for single distances, the others ever wider.
+        Number of buckets: half for keys before the query, half for keys after it.
+        Half of each hold a single distance, the others are ever wider.
     max_distance : int
-        From which on all distances are in the last bucket.
+        Distance from which on all are in the last bucket.
 
     Example
     -------
@@ -237,15 +239,15 @@ class BucketedDistances(nn.Module):
         self.table = nn.Embedding(num_buckets, num_heads)
 
     def forward(self, first, rows, count):
-        """[heads, rows, count]: of queries ``first`` to ``first + rows`` for
-        all keys."""
+        """Returns [heads, rows, count]: the bias of queries ``first`` to
+        ``first + rows`` for all keys."""
         device = self.table.weight.device
         distances = torch.arange(1 - first - rows, count - first, device=device)
         values = self.table(self.bucket(distances)).T  # [heads, rows + count - 1]
         return values.unfold(1, count, 1).flip(1)  # nearest key of the last row first
 
     def bucket(self, distances):
-        """Key minus query -> number of the bucket."""
+        """Maps distances (key minus query) to buckets."""
         half = self.num_buckets // 2
         exact = half // 2
         far = distances.abs().clamp_min(1).float() / exact
@@ -256,8 +258,8 @@ class BucketedDistances(nn.Module):
 
 
 class TransformerXLAttention(RelativeAttention):
-    """Relative positions of Transformer-XL, with projected sines of the
-    distance and two learned biases of the query.
+    """Attention of Transformer-XL: projected sines of the distance and two learned
+    biases of the query.
 
     Paper: Dai et al., https://arxiv.org/abs/1901.02860.
     """
@@ -269,27 +271,27 @@ class TransformerXLAttention(RelativeAttention):
         self.position_bias = nn.Parameter(torch.zeros(size))
 
     def prepare(self, q):
-        """The queries with the bias for contents."""
+        """Adds the bias for contents to the queries."""
         return q + self.content_bias
 
     def bias(self, x, q, first, count):
         """[heads, rows, count], see :class:`RelativeAttention`."""
         rows, size = len(x), x.shape[1]
-        # Query minus key, from that of the first key and the last query down.
+        # Query minus key, descending from the first key and the last query.
         distances = torch.arange(first + rows - 1, first - count, -1)
         sines = _sines(distances, size).to(x.device, x.dtype)
         sines = self._heads(self.position(sines)[None])[0]
         difference = self.position_bias - self.content_bias
         q = q + difference.view(self.num_heads, 1, -1)
         scores = (q @ sines.transpose(1, 2)) / math.sqrt(q.shape[-1])
-        # Row i begins i places earlier: a view with one step less a row.
+        # Row i begins i places earlier: a view whose row stride is one less.
         heads, rows, width = scores.shape
         stride = (rows * width, width - 1, 1)
         return scores.contiguous().as_strided((heads, rows, count), stride, rows - 1)
 
 
 def _sines(positions, size):
-    """[n] -> [n, size]: sines at even, cosines at odd places."""
+    """Returns [n, size]: sines in even, cosines in odd columns."""
     rates = torch.exp(torch.arange(0, size, 2) * -(math.log(10000.0) / size))
     angles = positions[:, None].float() * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
@@ -297,14 +299,14 @@ def _sines(positions, size):
 
 @functools.lru_cache(maxsize=4)
 def _offsets(frames, device):
-    """Where utterances begin and end; sent to the device once for all layers."""
+    """Returns the bounds of utterances, sent to the device once for all layers."""
     with torch.inference_mode(False):  # kept for training, too
         return torch.tensor([0, *frames]).cumsum(0).to(device)
 
 
 @functools.lru_cache(maxsize=4)
 def _angles(count, size):
-    """[count, size]: of rotary positions, each of the halves the same."""
+    """Returns the angles of rotary positions, [count, size], in two equal halves."""
     with torch.inference_mode(False):  # kept for training, too
         rates = 10000.0 ** -(torch.arange(0, size, 2).float() / size)
         return (torch.arange(count)[:, None] * rates).repeat(1, 2)

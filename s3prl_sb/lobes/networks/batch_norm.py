@@ -1,8 +1,8 @@
-"""Batch norm that an utterance's neighbours cannot change.
+"""Batch norm that does not depend on the rest of the batch.
 
-With the statistics of a batch, features would depend on the company that an
-utterance keeps. So those of pre-training stay, in fine-tuning as well; weight
-and bias are trained.
+With the statistics of the batch, an utterance's features would depend on the other
+utterances. So those of pre-training stay, in fine-tuning as well; weight and bias are
+trained.
 
 Authors
  * The s3prl_sb developers, 2026

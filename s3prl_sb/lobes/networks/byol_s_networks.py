@@ -1,7 +1,7 @@
-"""Two of the networks of BYOL-S: CvT and ResNet-ish.
+"""Networks of BYOL-S: CvT and ResNet-ish.
 
-Both take a log mel spectrogram as an image and give one vector: over time, the
-mean plus the maximum of what they see. Papers: Wu et al., "CvT: Introducing
+Both take a log mel spectrogram as an image and return one vector: the mean plus the
+maximum over time. Papers: Wu et al., "CvT: Introducing
 Convolutions to Vision Transformers", ICCV 2021,
 https://arxiv.org/abs/2103.15808; Hershey et al., "CNN Architectures for
 Large-Scale Audio Classification", ICASSP 2017, https://arxiv.org/abs/1609.09430.
@@ -15,18 +15,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
-from s3prl_sb.lobes.upstreams.byol_a import N_MELS, mean_and_max
+from s3prl_sb.lobes.networks.byol_networks import N_MELS, mean_and_max
 
 HEAD_SIZE = 64  # of CvT's attention
 
 
 def _size(pixels, kernel, stride):
-    """What a convolution with padding kernel // 2 makes of a side."""
+    """Returns the output size of a convolution with padding kernel // 2."""
     return 1 + (pixels + 2 * (kernel // 2) - kernel) // stride
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the channels of an image; epsilon beside the deviation."""
+    """Layer norm over the channels of an image; epsilon is added to the deviation."""
 
     def __init__(self, channels, eps=1e-5):
         super().__init__()
@@ -36,19 +36,19 @@ class ChannelNorm(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self):
-        """The identity."""
+        """Initializes the norm as the identity."""
         nn.init.ones_(self.weight)
         nn.init.zeros_(self.bias)
 
     def forward(self, x):
         variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-        # Where all channels are equal the root would have an infinite gradient.
+        # The root of zero, where all channels are equal, has an infinite gradient.
         x = (x - mean) / (variance.clamp_min(1e-12).sqrt() + self.eps)
         return x * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 class ConvolutionalProjection(nn.Sequential):
-    """A convolution of each channel, batch norm, and a linear map."""
+    """Depthwise convolution, batch norm, and a linear map."""
 
     def __init__(self, inputs, outputs, stride=1):
         super().__init__(
@@ -59,7 +59,7 @@ class ConvolutionalProjection(nn.Sequential):
 
 
 class CvtLayer(nn.Module):
-    """Self-attention, its keys and values at half the resolution; feed-forward."""
+    """Self-attention with keys and values at half the resolution, and feed-forward."""
 
     def __init__(self, channels, heads, expansion):
         super().__init__()
@@ -88,9 +88,9 @@ class Cvt(nn.Module):
     Arguments
     ---------
     channels, depths, heads : list of int
-        Of each stage: its size, its layers, the heads of their attention.
+        Size, number of layers, and number of attention heads of each stage.
     expansion : int
-        Of the feed-forwards.
+        Ratio of the feed-forward's size to that of the stage.
 
     Example
     -------
@@ -121,7 +121,7 @@ class Cvt(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a shortcut, which is projected if sizes differ."""
+    """Two convolutions with a shortcut, which is projected if sizes differ."""
 
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
@@ -147,7 +147,7 @@ class ResNetish(nn.Module):
     Arguments
     ---------
     channels, depths : list of int
-        Of each stage: its size and its blocks. All but the first halve the
+        Size and number of blocks of each stage. All but the first halve the
         resolution.
 
     Example

@@ -1,4 +1,4 @@
-"""The layer of a Conformer, over packed frames.
+"""Layer of a Conformer, over packed frames.
 
 Paper: Gulati et al., "Conformer: Convolution-augmented Transformer for Speech
 Recognition", https://arxiv.org/abs/2005.08100.
@@ -74,7 +74,7 @@ class ConformerLayer(nn.Module):
     config : TransformerConfig
         Sizes and dropout.
     attention : torch.nn.Module
-        Takes and gives packed frames.
+        Module from packed frames to packed frames.
 
     Example
     -------
@@ -98,21 +98,21 @@ class ConformerLayer(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size)
 
     def forward(self, x, frames):
-        """One layer.
+        """Runs the layer.
 
         Arguments
         ---------
         x : torch.Tensor
             [total_frames, hidden_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Returns
         -------
         x : torch.Tensor
             [total_frames, hidden_size].
         ffn : torch.Tensor
-            The same, of the second feed-forward alone.
+            Output of the second feed-forward alone, [total_frames, hidden_size].
         """
         x = x + 0.5 * self.first_ffn(x)
         attended = self.attention(self.attention_norm(x), frames)

@@ -1,4 +1,4 @@
-"""Features over time: their differences, and their normalisation in an utterance.
+"""Deltas of features over time, and their normalization within an utterance.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,20 +7,20 @@ Authors
 import torch
 
 EPSILON = 1e-10
-COLUMNS = 8  # dimensions that are computed together where memory counts
+COLUMNS = 8  # dimensions that the in-place functions compute together
 
 
 def add_deltas(x, order=2, window=5):
-    """Appends differences over time, and their differences.
+    """Appends deltas over time, up to a given order.
 
     Arguments
     ---------
     x : torch.Tensor
         [batch, frames, size].
     order : int
-        How many times.
+        Order of the highest deltas.
     window : int
-        Frames that each difference spans, odd. The first and the last frame
+        Number of frames that a delta spans, odd. The first and the last frame
         are repeated beyond the ends.
 
     Returns
@@ -46,12 +46,12 @@ def add_deltas(x, order=2, window=5):
 
 
 def normalize(x):
-    """Zero mean and unit variance of each dimension over time (CMVN).
+    """Normalizes each dimension to zero mean and unit variance over time (CMVN).
 
     Arguments
     ---------
     x : torch.Tensor
-        [batch, frames, size], each item a whole utterance.
+        Whole utterances, [batch, frames, size].
 
     Returns
     -------
@@ -60,7 +60,7 @@ def normalize(x):
     Note
     ----
     The standard deviation is the unbiased one. For an utterance of a single
-    frame S3PRL gives NaN; here it is zero, as any dimension that is constant.
+    frame S3PRL returns NaN; here the result is zero, as for any constant dimension.
 
     Example
     -------
@@ -69,54 +69,54 @@ def normalize(x):
     >>> normalize(torch.ones(1, 1, 2)).tolist()
     [[[0.0, 0.0]]]
     """
-    # Relative to the first frame a constant is exactly zero. Otherwise the
-    # rounding error of its mean would be divided by an epsilon of 1e-10.
+    # Minus the first frame, a constant is exactly zero. Otherwise the rounding
+    # error of its mean would be divided by an epsilon of 1e-10.
     x = x - x[:, :1]
     std = x.std(1, correction=int(x.shape[1] > 1), keepdim=True)
     return (x - x.mean(1, keepdim=True)) / (std + EPSILON)
 
 
 def gathered(pieces, frames, deltas):
-    """Puts pieces of features together, with room for their deltas.
+    """Concatenates pieces of features, with room for their deltas.
 
     Arguments
     ---------
     pieces : iterable of torch.Tensor
-        [batch, frames_i, size], one after another.
+        Consecutive pieces [batch, frames_i, size].
     frames : int
-        Of all of them.
+        Total number of frames.
     deltas : int
-        Orders of differences that there is to be room for.
+        Highest order of the deltas.
 
     Returns
     -------
     torch.Tensor
-        [batch, frames, size * (deltas + 1)]; what the room holds is not defined.
+        [batch, frames, size * (deltas + 1)]; the room for deltas is undefined.
 
     Example
     -------
     >>> gathered([torch.zeros(1, 3, 2), torch.ones(1, 2, 2)], 5, 0)[0, :, 0].tolist()
     [0.0, 0.0, 0.0, 1.0, 1.0]
     """
-    found, first = None, 0
+    features, first = None, 0
     for piece in pieces:
-        if found is None:
+        if features is None:
             size = piece.shape[-1]
-            found = piece.new_empty(len(piece), frames, size * (deltas + 1))
-        found[:, first : first + piece.shape[1], :size] = piece
+            features = piece.new_empty(len(piece), frames, size * (deltas + 1))
+        features[:, first : first + piece.shape[1], :size] = piece
         first += piece.shape[1]
-    return found
+    return features
 
 
 def fill_deltas(x, order, window):
-    """As :func:`add_deltas`, in place and in little memory.
+    """Computes :func:`add_deltas` in place and in little memory.
 
     Arguments
     ---------
     x : torch.Tensor
         [batch, frames, size * (order + 1)], from :func:`gathered`.
     order, window : int
-        As for :func:`add_deltas`.
+        See :func:`add_deltas`.
 
     Example
     -------
@@ -130,12 +130,12 @@ def fill_deltas(x, order, window):
     for last in range(order):
         for first in range(0, size, COLUMNS):
             start, stop = last * size + first, last * size + min(first + COLUMNS, size)
-            found = add_deltas(x[..., start:stop], 1, window)
-            x[..., start + size : stop + size] = found[..., stop - start :]
+            deltas = add_deltas(x[..., start:stop], 1, window)
+            x[..., start + size : stop + size] = deltas[..., stop - start :]
 
 
 def normalize_in_place(x):
-    """As :func:`normalize`, in little memory.
+    """Computes :func:`normalize` in place and in little memory.
 
     Arguments
     ---------

@@ -1,7 +1,7 @@
-"""The encoder of wav2vec 2.0 and its descendants, over packed frames.
+"""Encoder of wav2vec 2.0 and its descendants, over packed frames.
 
 Linear layers run over the frames of all utterances at once, attention and
-convolutions over each utterance by itself (``packing.py``).
+convolutions over each utterance separately (``packing.py``).
 
 Papers: Vaswani et al., "Attention Is All You Need",
 https://arxiv.org/abs/1706.03762; Baevski et al., "wav2vec 2.0",
@@ -29,20 +29,21 @@ from s3prl_sb.lobes.networks.front_end import gelu
 from s3prl_sb.lobes.networks.packing import along_time, windows
 
 ACTIVATIONS = {"gelu": gelu, "relu": F.relu, "swish": F.silu}
-#: Rows of a feed-forward that are expanded at a time where no gradient needs
-#: them: as fast as all at once, in memory that does not grow with the audio.
+#: Number of frames that a feed-forward expands at a time without gradients: as fast
+#: as all at once, in memory that does not grow with the audio.
 FFN_ROWS = 1024
 
 
 class LanguageAdapter(nn.Module):
-    """What MMS learns for one language: a bottleneck after each layer, with a norm
-    before it. Pratap et al., "Scaling Speech Technology to 1,000+ Languages",
+    """Adapter of MMS for one language: a norm and a bottleneck after each layer.
+
+    Paper: Pratap et al., "Scaling Speech Technology to 1,000+ Languages",
     https://arxiv.org/abs/2305.13516.
 
     Arguments
     ---------
     config : TransformerConfig
-        Its ``hidden_size`` and ``adapter_size``.
+        Configuration with ``hidden_size`` and ``adapter_size``.
 
     Example
     -------
@@ -60,7 +61,7 @@ class LanguageAdapter(nn.Module):
         self.expand = nn.Linear(config.adapter_size, config.hidden_size)
 
     def forward(self, x):
-        """[frames, hidden_size] -> what is added to them."""
+        """[frames, hidden_size] -> the residual [frames, hidden_size]."""
         return self.expand(F.relu(self.contract(self.norm(x))))
 
 
@@ -72,7 +73,8 @@ class EncoderLayer(nn.Module):
     config : TransformerConfig
         Sizes and options.
     attention : torch.nn.Module, optional
-        Takes and gives packed frames. None: without positions.
+        Module from packed frames to packed frames. None: self-attention without
+        positions.
     """
 
     def __init__(self, config, attention=None):
@@ -90,21 +92,22 @@ class EncoderLayer(nn.Module):
         self.language_adapter = None  # or a LanguageAdapter, where norm_first
 
     def forward(self, x, frames):
-        """One layer.
+        """Runs the layer.
 
         Arguments
         ---------
         x : torch.Tensor
             [total_frames, hidden_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Returns
         -------
         x : torch.Tensor
             [total_frames, hidden_size].
         ffn : torch.Tensor
-            The same, of the feed-forward alone, before the residual.
+            Output of the feed-forward, before the residual, [total_frames,
+            hidden_size].
         """
         if self.config.norm_first:
             x = x + self._attention(self.attention_norm(x), frames)
@@ -134,12 +137,12 @@ class EncoderLayer(nn.Module):
 
 
 class ConvolutionalPositions(nn.Module):
-    """What tells frames where they are: what a wide convolution sees there.
+    """Convolutional positional embedding.
 
     Arguments
     ---------
     config : TransformerConfig
-        Its ``position_`` entries.
+        Configuration with the ``position_`` entries.
     """
 
     def __init__(self, config):
@@ -169,7 +172,7 @@ class ConvolutionalPositions(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Positions and layers: the network after the front-end.
+    """Positions and layers, the network after the front-end.
 
     Arguments
     ---------
@@ -203,7 +206,7 @@ class Encoder(nn.Module):
 
     @staticmethod
     def _attention(config):
-        """A function from the number of a layer to its attention."""
+        """Returns a function from the index of a layer to its attention."""
         p = config.dropout if config.layer == "conformer" else config.attention_dropout
         sizes = (config.hidden_size, config.num_heads, p)
         if config.attention == "gated_relative":
@@ -219,21 +222,21 @@ class Encoder(nn.Module):
         return lambda i: kind(*sizes)
 
     def forward(self, x, frames, selection="inputs", window=None):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         x : torch.Tensor
             [total_frames, hidden_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
         selection : str
             "inputs": the input of every layer, then the encoder's output;
-            "outputs": the output of every layer; "ffn": that of its
-            feed-forward before the residual.
+            "outputs": the output of every layer; "ffn": the output of its
+            feed-forward, before the residual.
         window : (int, int), optional
-            Run the layers over windows of so many frames that see so many
-            more on either side. None: over whole utterances.
+            Size of the windows that the layers run over, in frames, and their
+            context on either side. None: whole utterances.
 
         Yields
         ------

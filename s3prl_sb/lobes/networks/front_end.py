@@ -1,8 +1,8 @@
 """Strided convolutions over the waveform: the first half of wav2vec 2.0.
 
-Their first output is the largest tensor of the whole network, a hundred times
-the waveform. Where no gradient needs it, it is never held: the waveform goes
-through all convolutions in pieces of a second.
+The output of the first is the largest tensor of the whole network, a hundred times
+the waveform. Without gradients it is never held: the waveform runs through all
+convolutions in pieces of a second.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-#: Output frames that are computed at a time on a CPU: about a second of audio,
-#: so that what is between the convolutions stays in the processor's cache.
+#: Number of output frames that are computed at a time on a CPU: about a second of
+#: audio, so that all intermediate tensors stay in the processor's cache.
 PIECE = 50
 
 
 def gelu(x):
-    """GELU, in place where no gradient needs the input."""
+    """Computes GELU, in place without gradients."""
     return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
 
 
@@ -28,7 +28,7 @@ class ConvolutionalFrontEnd(nn.Module):
     Arguments
     ---------
     config : TransformerConfig
-        Its ``conv_`` entries.
+        Configuration with the ``conv_`` entries.
 
     Example
     -------
@@ -56,14 +56,14 @@ class ConvolutionalFrontEnd(nn.Module):
             channels = out
 
     def frames(self, samples):
-        """Frames of a waveform of ``samples`` samples, 0 if it is too short."""
+        """Returns the number of frames of a waveform, 0 if it is too short."""
         for kernel, stride in self.sizes:
             samples = (samples - kernel) // stride + 1 if samples >= kernel else 0
         return samples
 
     @property
-    def receptive_field(self):
-        """Samples that one frame sees, the shortest input."""
+    def min_samples(self):
+        """Number of samples that one frame sees, the length of the shortest input."""
         samples = 1
         for kernel, stride in reversed(self.sizes):
             samples = (samples - 1) * stride + kernel
@@ -71,19 +71,19 @@ class ConvolutionalFrontEnd(nn.Module):
 
     @property
     def stride(self):
-        """Samples from one frame to the next."""
+        """Number of samples from one frame to the next."""
         total = 1
         for _, stride in self.sizes:
             total *= stride
         return total
 
     def forward(self, wavs):
-        """Frames of waveforms of any lengths.
+        """Returns the frames of waveforms of any lengths.
 
         Arguments
         ---------
         wavs : list of torch.Tensor
-            [samples_i], none shorter than a frame.
+            Waveforms [samples_i], none shorter than a frame.
 
         Returns
         -------
@@ -113,9 +113,9 @@ class ConvolutionalFrontEnd(nn.Module):
         return x[0].T
 
     def streamed(self, wav):
-        """The same, piece by piece. Nothing but the result grows with the
-        audio. No gradients."""
-        total, step, field = self.frames(len(wav)), self.stride, self.receptive_field
+        """Computes :meth:`whole` piece by piece, without gradients. Only the result
+        grows with the audio."""
+        total, step, field = self.frames(len(wav)), self.stride, self.min_samples
         weight, bias = self._first_folded(wav)
         out = wav.new_empty(total, self.convolutions[-1].out_channels)
         for start in range(0, total, PIECE):
@@ -131,11 +131,11 @@ class ConvolutionalFrontEnd(nn.Module):
         return out
 
     def _first_folded(self, wav):
-        """Weight and bias of the first convolution, with its group norm in it.
+        """Returns weight and bias of the first convolution, its group norm included.
 
-        Each channel is normed by its mean and variance over the whole
-        utterance. Both follow from the mean and the covariance of what the
-        kernel sees, without the channels' values: w m + b and w C w.
+        Each channel is normalized by its mean and variance over the whole
+        utterance. Both follow from the mean m and the covariance C of the samples
+        under the kernel, without the channels' values: w m + b and w C w.
         """
         convolution = self.convolutions[0]
         weight, bias = convolution.weight, convolution.bias
@@ -150,25 +150,25 @@ class ConvolutionalFrontEnd(nn.Module):
         rows, norm = weight[:, 0].double(), self.norms[0]
         variance = ((rows @ covariance) * rows).sum(1)
         scale = norm.weight.double() / (variance + norm.eps).sqrt()
-        shift = norm.bias.double() - scale * (rows @ mean)  # its own bias is normed off
+        shift = norm.bias.double() - scale * (rows @ mean)  # the norm cancels its bias
         return (weight * scale[:, None, None]).to(wav.dtype), shift.to(wav.dtype)
 
     def _layer_normed(self, x, i):
         return self.norms[i](x.transpose(1, 2)).transpose(1, 2)
 
     def packed(self, wavs):
-        """The same in one go, for devices that need much work at once.
+        """Computes :meth:`whole` for all waveforms at once, for GPUs.
 
-        The waveforms are laid end to end, each on a multiple of the total
+        The waveforms are concatenated, each starting at a multiple of the total
         stride, so that in every layer an utterance begins on a frame. Frames
-        that see two utterances lie between them and are left out.
+        that see two utterances are between them and are left out.
         """
         starts, line = [], []
         for wav in wavs:
             starts.append(sum(map(len, line)))
             line += [wav, wav.new_zeros(-len(wav) % self.stride)]
-        # The last one's neighbour, which keeps the count of frames whole.
-        line.append(wavs[0].new_zeros(self.receptive_field))
+        # Padding after the last one, so that it keeps all its frames.
+        line.append(wavs[0].new_zeros(self.min_samples))
         x = torch.cat(line)[None, None]
         lengths, scale = [len(wav) for wav in wavs], 1
         for i, (kernel, stride) in enumerate(self.sizes):
@@ -185,7 +185,7 @@ class ConvolutionalFrontEnd(nn.Module):
         return [x[s // scale :][:n] for s, n in zip(starts, lengths)]
 
     def _group_normed(self, x, firsts, lengths):
-        """Group norm of each utterance by its own statistics."""
+        """Applies group norm to each utterance separately."""
         parts = []
         for first, count, end in zip(firsts, lengths, [*firsts[1:], x.shape[-1]]):
             parts.append(self.norms[0](x[..., first : first + count]))

@@ -1,12 +1,11 @@
-"""The network of MR-HuBERT: encoders at several resolutions.
+"""Network of MR-HuBERT: encoders at several resolutions.
 
 Paper: Shi et al., "Multi-resolution HuBERT: Multi-resolution Speech
 Self-Supervised Learning with Masked Unit Prediction", ICLR 2024,
 https://arxiv.org/abs/2310.02720.
 
-The encoders are in the order they run: down from the finest resolution to the
-coarsest in the middle, and up again, as in a U-net. All works on packed frames
-(``packing.py``).
+The encoders run from the finest resolution down to the coarsest in the middle and up
+again, as in a U-net. They work on packed frames (``packing.py``).
 
 Authors
  * The s3prl_sb developers, 2026
@@ -22,26 +21,29 @@ from s3prl_sb.lobes.networks.encoder import Encoder
 from s3prl_sb.lobes.networks.front_end import gelu
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 
-SCALE = math.sqrt(0.4)  # of each sum of a convolution and its shortcut
+SCALE = math.sqrt(0.4)  # factor of each sum of a convolution and its shortcut
 
 
 @dataclasses.dataclass
 class MultiresConfig(TransformerConfig):
-    """Sizes and options; defaults: base. All others are those of
+    """Sizes and options of a :class:`MultiresTransformer`; defaults: base.
+
+    The other entries are those of
     :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
 
     Arguments
     ---------
     num_layers : list of int
-        Of each encoder, in the order they run: an odd number of encoders.
+        Number of layers of each encoder, in the order they run; an odd number of
+        encoders.
     ratios : list of [int, int]
-        From each resolution to the next coarser one: [1, 2] halves the frame
-        rate, [2, 3] makes two frames of three.
+        Ratio of each resolution to the next coarser one: [1, 2] halves the frame
+        rate, [2, 3] turns three frames into two.
     resampling_kernel : int
-        Size of the convolutions between the encoders, odd.
+        Kernel size of the convolutions between the encoders, odd.
     plain_resampling : bool
-        One convolution between two encoders, not two (one to more frames,
-        one to fewer); ratios are then [1, n].
+        Use one convolution between two encoders instead of two (one to more
+        frames, one to fewer); ratios are then [1, n].
     """
 
     num_layers: list = dataclasses.field(default_factory=lambda: [4, 4, 4])
@@ -68,20 +70,19 @@ class MultiresConfig(TransformerConfig):
             )
 
     def of_encoder(self, i):
-        """The :class:`TransformerConfig` of the i-th encoder."""
+        """Returns the :class:`TransformerConfig` of the i-th encoder."""
         names = [field.name for field in dataclasses.fields(TransformerConfig)]
         values = {name: getattr(self, name) for name in names}
         return TransformerConfig(**{**values, "num_layers": self.num_layers[i]})
 
 
 class ResamplingConvolution(nn.Module):
-    """A convolution to fewer or more frames, a norm over time and channels,
-    and GELU.
+    """Convolution to fewer or more frames, norm over time and channels, and GELU.
 
     Arguments
     ---------
     convolution : torch.nn.Module
-        Without a bias.
+        Strided or transposed convolution without a bias.
     """
 
     def __init__(self, convolution):
@@ -95,16 +96,16 @@ class ResamplingConvolution(nn.Module):
 
 
 class Resampler(nn.Module):
-    """From one frame rate to another: first to more frames, then to fewer.
+    """Change of the frame rate: first to more frames, then to fewer.
 
     Arguments
     ---------
     size : int
-        Of the frames.
+        Size of the frames.
     kernel : int
-        Of the convolutions, odd.
+        Kernel size of the convolutions, odd.
     up, down : int, optional
-        How many times more, and fewer. None: no such convolution.
+        Factors of upsampling and downsampling. None: no such convolution.
 
     Example
     -------
@@ -130,26 +131,26 @@ class Resampler(nn.Module):
             )
 
     def frames(self, count):
-        """The exact number of frames that ``count`` frames become."""
+        """Returns the number of frames that ``count`` frames become."""
         up, down = self.rates
         return -(-count * (up or 1) // (down or 1))
 
     def forward(self, x, frames):
-        """Resamples each utterance by itself.
+        """Resamples each utterance separately.
 
         Arguments
         ---------
         x : torch.Tensor
             [total_frames, size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Returns
         -------
         x : torch.Tensor
-            [other_total_frames, size].
+            [new_total_frames, size].
         frames : list of int
-            Other numbers of frames.
+            New number of frames of each utterance.
         """
         # One by one: the norm is over the whole utterance.
         pieces = [self._resampled(piece.T[None])[0].T for piece in x.split(frames)]
@@ -159,7 +160,7 @@ class Resampler(nn.Module):
         (up, down), whole = self.rates, None
         if self.up is not None:
             whole = x.repeat_interleave(up, 2)
-            # What the kernel adds at the end counts in the norm, and goes.
+            # The frames that the kernel adds at the end count in the norm only.
             x = (self.up(x)[..., : whole.shape[2]] + whole) * SCALE
         if self.down is not None:
             x = (self.down(x) + x[..., ::down]) * SCALE
@@ -169,7 +170,7 @@ class Resampler(nn.Module):
 
 
 class LaterEncoder(Encoder):
-    """An encoder that knows no positions: its input has them.
+    """Encoder without positions, which its input has already.
 
     Arguments
     ---------
@@ -183,7 +184,7 @@ class LaterEncoder(Encoder):
 
 
 class MultiresTransformer(SpeechTransformer):
-    """The whole network, from the waveform.
+    """Network of MR-HuBERT, from the waveform.
 
     Arguments
     ---------
@@ -214,7 +215,7 @@ class MultiresTransformer(SpeechTransformer):
         self.repeats = _repeats(self.front_end.stride, config.ratios)
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch, as in the papers.
+        """Initializes the weights for training from scratch, as in the papers.
 
         Arguments
         ---------
@@ -224,12 +225,12 @@ class MultiresTransformer(SpeechTransformer):
         super().reset_parameters(seed)
 
     def frames(self, count):
-        """The exact number of frames of the hidden states.
+        """Returns the number of frames of the hidden states.
 
         Arguments
         ---------
         count : int
-            Frames of the front-end.
+            Number of frames of the front-end.
 
         Returns
         -------
@@ -245,7 +246,7 @@ class MultiresTransformer(SpeechTransformer):
         return min(n * repeat for n, repeat in zip(counts, self.repeats))
 
     def forward(self, wavs):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
@@ -255,8 +256,8 @@ class MultiresTransformer(SpeechTransformer):
         Yields
         ------
         torch.Tensor
-            [total_frames, hidden_size], all at one frame rate: of each encoder
-            the input of every layer, and its output.
+            The input of every layer and the output of each encoder, all at one
+            frame rate, [total_frames, hidden_size].
         """
         x, frames = self.front(wavs)
         counts = [self.frames(n) for n in frames]
@@ -277,7 +278,7 @@ class MultiresTransformer(SpeechTransformer):
 
 
 def _repeats(stride, ratios):
-    """How often the frames of each encoder are repeated."""
+    """Returns the number of repetitions of each encoder's frames."""
     strides = [stride]
     for up, down in ratios:
         strides.append(strides[-1] * down // up)
@@ -287,7 +288,7 @@ def _repeats(stride, ratios):
 
 
 def _rows(frames, counts, repeat, device):
-    """Which packed frames, repeated, make ``counts``; None: as they are."""
+    """Returns the packed frames to repeat for ``counts``; None: no change."""
     if repeat == 1 and frames == counts:
         return None
     rows, start = [], 0
@@ -298,7 +299,7 @@ def _rows(frames, counts, repeat, device):
 
 
 def _sum(x, frames, other, other_frames):
-    """The sum of packed frames, each utterance as long as its shorter one."""
+    """Adds packed frames; each utterance gets the length of the shorter one."""
     if frames == other_frames:
         return x + other, frames
     pairs = list(zip(x.split(frames), other.split(other_frames)))

@@ -1,9 +1,9 @@
-"""Packed frames: those of all utterances of a batch in one tensor.
+"""Packed frames: all utterances of a batch, concatenated in one tensor.
 
-[total_frames, size], utterances one after the other, and a list of how many
-each has. What works on every frame by itself runs over all of them at once;
-what looks along time uses the functions of this module, which keep utterances
-apart without computing any padding.
+The tensor is [total_frames, size]; a list has the number of frames of each utterance.
+Layers that work frame by frame run over all of them at once. Layers that look along
+time use the functions of this module, which separate utterances without computing any
+padding.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,11 +13,11 @@ import torch
 
 
 def along_time(convolution, x, frames, reach):
-    """A convolution over time, of each utterance by itself.
+    """Applies a convolution over time to each utterance separately.
 
-    On a CPU one after the other, which is faster than all at once and gives each the
-    bits that it would get alone. On other devices they are laid out with as many zeros
-    between them as the kernel reaches, which are those that each would be padded with.
+    On a CPU utterances run one after the other, which is faster than all at once and
+    makes the results bit-identical to those of single utterances. On other devices
+    they are concatenated with ``reach`` zeros between them, as their padding.
 
     Arguments
     ---------
@@ -27,9 +27,9 @@ def along_time(convolution, x, frames, reach):
     x : torch.Tensor
         [total_frames, size].
     frames : list of int
-        Frames of each utterance.
+        Number of frames of each utterance.
     reach : int
-        How far the kernel looks.
+        Number of frames that the kernel sees on either side.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def along_time(convolution, x, frames, reach):
     """
     if len(frames) == 1 or x.device.type == "cpu":
         pieces = (convolution(piece.T[None])[0].T for piece in x.split(frames))
-        # An even kernel gives one frame too many.
+        # An even kernel returns one frame too many.
         return torch.cat([piece[:n] for piece, n in zip(pieces, frames)])
     zeros = x.new_zeros(reach, x.shape[1])
     line = [part for piece in x.split(frames) for part in (piece, zeros)]
@@ -57,26 +57,26 @@ def along_time(convolution, x, frames, reach):
 
 
 def windows(frames, size, overlap):
-    """Overlapping windows of packed frames.
+    """Cuts packed frames into overlapping windows.
 
     Arguments
     ---------
     frames : list of int
-        Frames of each utterance.
+        Number of frames of each utterance.
     size : int
-        Frames that each window is there for; an utterance that one window
-        sees to its end is not cut.
+        Number of frames that a window covers. An utterance that one window sees
+        completely is not cut.
     overlap : int
-        Frames that it sees on either side of them.
+        Number of frames of context on either side.
 
     Returns
     -------
     rows : torch.Tensor
-        Where the frames of all windows lie among the packed frames.
+        Indices of the windows' frames in the packed frames.
     sizes : list of int
-        Frames of each window.
+        Number of frames of each window.
     kept : torch.Tensor
-        Where, among the frames of the windows, the packed frames lie.
+        Indices of the packed frames in the windows' frames.
 
     Example
     -------
@@ -86,7 +86,7 @@ def windows(frames, size, overlap):
     """
     rows, sizes, kept, start = [], [], [], 0
     for count in frames:
-        whole = count <= size + overlap  # the first window would see it all
+        whole = count <= size + overlap  # the first window sees all of it
         for first in range(0, count, count if whole else size):
             last = count if whole else min(first + size, count)
             left, right = max(0, first - overlap), min(count, last + overlap)

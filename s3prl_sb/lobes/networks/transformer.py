@@ -1,11 +1,11 @@
-"""The network of wav2vec 2.0 and its descendants.
+"""Network of wav2vec 2.0 and its descendants.
 
 Waveform -> strided convolutions -> projection -> convolutional positions ->
-Transformer encoder. One network for wav2vec 2.0, HuBERT and what follows them;
-what differs between them is a named option.
+Transformer encoder. One network serves wav2vec 2.0, HuBERT and their successors;
+named options make the differences.
 
-Everything after the convolutions works on packed frames (``packing.py``). So
-no padding is ever computed, and no mask is needed.
+All layers after the convolutions work on packed frames (``packing.py``), so that no
+padding is computed and no mask is needed.
 
 Papers: Baevski et al., "wav2vec 2.0", https://arxiv.org/abs/2006.11477; Hsu et
 al., "HuBERT", https://arxiv.org/abs/2106.07447.
@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.building import initialize
 from s3prl_sb.lobes.networks.attention import GatedRelativeAttention
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, Encoder
 from s3prl_sb.lobes.networks.front_end import ConvolutionalFrontEnd
+from s3prl_sb.lobes.networks.initialization import initialize
 
 CHOICES = {
     "conv_norm": ("group", "layer"),
@@ -47,9 +47,9 @@ class TransformerConfig:
         "group": group norm (one channel a group) after the first convolution,
         as in base models; "layer": layer norm after each, as in large ones.
     conv_bias : bool
-        Whether the convolutions have a bias.
+        Bias in the convolutions.
     hidden_size, ffn_size, num_layers, num_heads : int
-        Of the encoder.
+        Sizes of the encoder.
     norm_first : bool
         Layer norm before attention and feed-forward (large) or after (base).
     layer : str
@@ -57,29 +57,29 @@ class TransformerConfig:
     attention : str
         "plain"; "gated_relative" as in WavLM; "transformer_xl" or "rotary".
     activation : str
-        Of a Transformer's feed-forward: "gelu", "relu", "swish".
+        Activation of a Transformer's feed-forward: "gelu", "relu", "swish".
     norm_eps : float
-        Of the encoder's layer norms.
+        Epsilon of the encoder's layer norms.
     position_kernel, position_groups, position_depth : int
-        Of the positional convolutions: more than one have a layer norm each
-        and share the kernel's length.
+        Sizes and number of the positional convolutions. Several convolutions have
+        a layer norm each and share the kernel's length.
     num_buckets, max_distance : int
-        Of gated relative attention.
+        Buckets of gated relative attention.
     convolution_kernel : int
-        Of a conformer's layers.
+        Kernel size of a conformer's convolutions.
     adapter_size : int
-        Of the adapters of a language after each layer, as in MMS, where
-        ``norm_first``; 0: none.
+        Size of the language adapters after each layer, as in MMS; needs
+        ``norm_first``. 0: no adapters.
     target_lang : str, optional
-        Whose adapters the weights hold, if that is known.
+        Language of the adapters among the weights, if it is known.
     sample_rate : int
-        Of the waveforms, Hz.
+        Sample rate of the waveforms, Hz.
     normalize_wav : bool
-        Whether waveforms are scaled to zero mean and unit variance.
+        Scale waveforms to zero mean and unit variance.
     normalize_eps : float
-        Added to that variance: fairseq's 1e-5, Hugging Face's 1e-7.
+        Constant added to that variance: 1e-5 in fairseq, 1e-7 in Hugging Face.
     dropout, attention_dropout, activation_dropout, input_dropout : float
-        Active only in training mode.
+        Dropout probabilities, in training mode.
     layerdrop : float
         Probability to skip a layer in training mode.
     """
@@ -117,8 +117,8 @@ class TransformerConfig:
 
     @classmethod
     def of(cls, entries):
-        """The configuration with these entries; an unknown one is an error that
-        lists the known ones."""
+        """Returns the configuration with these entries; an unknown entry is an error
+        that lists the known ones."""
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = [name for name in entries if name not in known]
         if unknown:
@@ -144,7 +144,7 @@ class TransformerConfig:
 
 
 class SpeechTransformer(nn.Module):
-    """The whole network, from the waveform.
+    """Network of wav2vec 2.0, from the waveform.
 
     Arguments
     ---------
@@ -173,7 +173,7 @@ class SpeechTransformer(nn.Module):
         self.encoder = Encoder(config)
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch, as in the papers.
+        """Initializes the weights for training from scratch, as in the papers.
 
         Arguments
         ---------
@@ -193,14 +193,15 @@ class SpeechTransformer(nn.Module):
                 nn.init.normal_(module.weight, std=std, generator=random)
 
     def forward(self, wavs, selection="inputs", window=None):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         wavs : list of torch.Tensor
             Waveforms [samples_i], none shorter than a frame.
         selection, window
-            As of :class:`Encoder`.
+            See :class:`Encoder`. "projected": the input of the encoder without
+            positions, then the output of every layer.
 
         Yields
         ------
@@ -208,10 +209,13 @@ class SpeechTransformer(nn.Module):
             [total_frames, hidden_size].
         """
         x, frames = self.front(wavs)
+        if selection == "projected":
+            yield x
+            selection = "outputs"
         yield from self.encoder(x, frames, selection, window)
 
     def front(self, wavs):
-        """What the encoder gets.
+        """Returns the input of the encoder.
 
         Arguments
         ---------
@@ -223,13 +227,13 @@ class SpeechTransformer(nn.Module):
         x : torch.Tensor
             [total_frames, hidden_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
         """
         if self.config.normalize_wav:
             eps = self.config.normalize_eps
             wavs = [F.layer_norm(wav, wav.shape, eps=eps) for wav in wavs]
         features = self.front_end(wavs)
         frames = [len(piece) for piece in features]
-        features = torch.cat(features)  # and lets go of the pieces
+        features = torch.cat(features)  # replaces, and so releases, the pieces
         x = self.projection(self.front_end_norm(features))
         return F.dropout(x, self.config.input_dropout, self.training), frames

@@ -1,4 +1,4 @@
-"""Vision Transformers over spectrograms: a Transformer of their patches.
+"""Vision Transformers over the patches of spectrograms.
 
 Papers: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021,
 https://arxiv.org/abs/2010.11929; Touvron et al., "Training data-efficient
@@ -10,29 +10,12 @@ Authors
 """
 
 import dataclasses
-import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.encoder import EncoderLayer
-
-#: Size of a head in all models of timm's family that are published.
-HEAD_SIZE = 64
-#: timm's names of the weights, and ours. Applied from first to last.
-NAMES = {
-    r"^patch_embed\.proj\.": "patches.",
-    r"^blocks\.": "layers.",
-    r"\.norm1\.": ".attention_norm.",
-    r"\.norm2\.": ".ffn_norm.",
-    r"\.attn\.proj\.": ".attention.output.",
-    r"\.mlp\.fc1\.": ".expand.",
-    r"\.mlp\.fc2\.": ".contract.",
-    r"^(mlp_)?head\.0\.": "head_norm.",
-    r"^(mlp_)?head\.1\.": "head.",
-}
 
 
 @dataclasses.dataclass
@@ -42,26 +25,25 @@ class VisionTransformerConfig:
     Arguments
     ---------
     hidden_size, ffn_size, num_layers, num_heads : int
-        Of the Transformer.
+        Sizes of the Transformer.
     patch : list of int
         Mel bands and frames of a patch.
     patch_stride : list of int
         Bands and frames from one patch to the next.
     grid : list of int
-        For how many patches, over bands and over time, there are learned
-        positions.
+        Number of learned positions, over bands and over time.
     factorized : bool
         A position is the sum of one for the band and one for the time.
     num_classes : int
-        Of the classifier; 0: there is none.
+        Number of classes of the classifier; 0: no classifier.
     norm_eps : float
-        Added to the variance in layer norms, but for the classifier's.
+        Epsilon of the layer norms, except the classifier's.
     norm_first : bool
         Layer norm before attention and feed-forward, as in all papers.
     activation : str
-        Of the feed-forwards.
+        Activation of the feed-forwards.
     dropout, attention_dropout, activation_dropout : float
-        Active only in training mode; 0 in all papers.
+        Dropout probabilities, in training mode; 0 in all papers.
     """
 
     hidden_size: int = 768
@@ -80,48 +62,16 @@ class VisionTransformerConfig:
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
 
-
-def configured(kind, entries):
-    """A configuration, with a readable error for what it does not know.
-
-    Arguments
-    ---------
-    kind : type
-        A dataclass.
-    entries : dict
-        What differs from its defaults.
-
-    Returns
-    -------
-    object
-
-    Raises
-    ------
-    ValueError
-        For an unknown entry, and for heads that do not divide the size.
-
-    Example
-    -------
-    >>> configured(VisionTransformerConfig, {"num_layers": 3}).num_layers
-    3
-    """
-    known = [field.name for field in dataclasses.fields(kind)]
-    unknown = [str(key) for key in entries if key not in known]
-    if unknown:
-        raise ValueError(
-            f"Unknown config: {', '.join(unknown)}. Known: {', '.join(known)}"
-        )
-    config = kind(**entries)
-    if config.hidden_size % config.num_heads:
-        raise ValueError(
-            f"hidden_size {config.hidden_size} is no multiple of num_heads "
-            f"{config.num_heads}"
-        )
-    return config
+    def __post_init__(self):
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_heads "
+                f"{self.num_heads}"
+            )
 
 
 class VisionTransformer(nn.Module):
-    """Patches, their positions, two tokens, layers; maybe a classifier.
+    """Patches with positions, two tokens, layers, and an optional classifier.
 
     Arguments
     ---------
@@ -158,7 +108,7 @@ class VisionTransformer(nn.Module):
             self.head = nn.Linear(size, config.num_classes)
 
     def forward(self, x):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
@@ -182,7 +132,7 @@ class VisionTransformer(nn.Module):
             yield x.unflatten(0, (len(sizes), -1))
 
     def classify(self, x):
-        """What the classifier makes of the last hidden state.
+        """Applies the classifier to the last hidden state.
 
         Arguments
         ---------
@@ -200,27 +150,27 @@ class VisionTransformer(nn.Module):
         return self.head(self.head_norm(features)), features
 
     def grid(self, bands, frames):
-        """How many patches a spectrogram gives, over bands and over time."""
+        """Returns the number of patches of a spectrogram, over bands and over time."""
         sizes = zip((bands, frames), self.config.patch, self.config.patch_stride)
         return [(size - patch) // stride + 1 for size, patch, stride in sizes]
 
     def _positions(self, bands, times):
-        """[bands, times, hidden_size]."""
+        """Returns the positions, [bands, times, hidden_size]."""
         if self.config.factorized:
             return self.band_positions[:, None] + self.time_positions[:times]
         return fitted(self.positions, bands, times)
 
 
 def fitted(positions, bands, times):
-    """Positions for another number of patches.
+    """Fits positions to another number of patches.
 
     Arguments
     ---------
     positions : torch.Tensor
         [own bands, own times, size].
     bands, times : int
-        How many are needed: fewer are cut from the middle, for more they are
-        stretched by linear interpolation.
+        Numbers of patches. Fewer positions are cut from the middle, more are
+        interpolated linearly.
 
     Returns
     -------
@@ -244,68 +194,3 @@ def fitted(positions, bands, times):
         )
         positions = stretched[0].permute(1, 2, 0).to(positions.dtype)
     return positions
-
-
-def from_timm(weights, path):
-    """Weights of a Vision Transformer of timm under our names.
-
-    Arguments
-    ---------
-    weights : dict
-        Names to tensors, without what is not the Transformer's.
-    path : pathlib.Path
-        Where they come from, for errors.
-
-    Returns
-    -------
-    sizes : dict
-        The entries of :class:`VisionTransformerConfig` that they tell.
-    weights : dict
-    """
-    converted = {}
-    for name, tensor in weights.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        if ".attn.qkv." in name:
-            for part, third in zip(("query", "key", "value"), tensor.chunk(3)):
-                converted[name.replace("attn.qkv", f"attention.{part}")] = third
-        else:
-            converted[name] = tensor
-    try:
-        patches = converted["patches.weight"]
-        ffn_size = len(converted["layers.0.expand.weight"])
-    except KeyError as error:
-        raise CheckpointError(
-            f"'{path}' holds no Vision Transformer: it has no {error}"
-        ) from error
-    depth = {n.split(".")[1] for n in converted if n.startswith("layers.")}
-    sizes = {
-        "hidden_size": len(patches),
-        "ffn_size": ffn_size,
-        "num_layers": len(depth),
-        "num_heads": max(1, len(patches) // HEAD_SIZE),
-        "patch": list(patches.shape[2:]),
-    }
-    return sizes, converted
-
-
-def joined_tokens(weights, *names):
-    """Takes two tokens and their positions out of a checkpoint's weights.
-
-    Arguments
-    ---------
-    weights : dict
-        Loses ``names``.
-    names : str
-        Of the token of the class, that of the distillation, and the positions
-        [1, 2 or more, size], those of the tokens first.
-
-    Returns
-    -------
-    tokens : torch.Tensor
-        [2, size]: with their positions, which only they have.
-    positions : torch.Tensor
-        The other ones, [patches, size].
-    """
-    first, second, positions = (weights.pop(name)[0] for name in names)
-    return torch.cat([first, second]) + positions[:2], positions[2:]

@@ -7,25 +7,20 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import re
 
 import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.checkpoints import huggingface_folder
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
-    configured,
-    from_timm,
-    joined_tokens,
 )
-from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Mean and standard deviation of AudioSet's log mel features.
 MEAN, STD = -4.2677393, 4.5689974
@@ -52,7 +47,7 @@ HF_NAMES = {
 
 
 def read_ast(path):
-    """Reads a checkpoint of the authors', or Hugging Face's folder.
+    """Reads a checkpoint of the authors, or a folder of Hugging Face.
 
     Arguments
     ---------
@@ -61,20 +56,20 @@ def read_ast(path):
     Returns
     -------
     config : dict
-        The entries of :class:`VisionTransformerConfig`.
+        Entries of :class:`VisionTransformerConfig`.
     weights : dict
-        Of :class:`VisionTransformer`. DeiT's classifiers of ImageNet,
-        ``v.head`` and ``v.head_dist``, are not used and dropped.
+        Weights of :class:`VisionTransformer`. DeiT's classifiers of ImageNet,
+        ``v.head`` and ``v.head_dist``, are dropped.
 
     Raises
     ------
     CheckpointError
-        If it is of another kind, or of an AST with other patches.
+        If it belongs to another family, or to an AST with other patches.
     """
     if path.is_dir():
-        weights, told = _read_huggingface(path)
+        weights, options = _read_huggingface(path)
     else:
-        weights, told = without_module(checkpoints.read(path)), {}
+        weights, options = without_module(read(path)), {}
     require(weights, ("mlp_head.1.weight",), path, "AST")
     weights = transformer_weights(weights)
     tokens, positions = joined_tokens(weights, "cls_token", "dist_token", "pos_embed")
@@ -89,21 +84,21 @@ def read_ast(path):
         patch_stride=[10, 10],
         grid=[bands, times],
         num_classes=len(weights["head.weight"]),
-        **told,
+        **options,
     )
     positions = positions.unflatten(0, (bands, times))
     return config, {**weights, "tokens": tokens, "positions": positions}
 
 
 def without_module(content):
-    """The weights of a ``DataParallel`` model; empty if it is no such thing."""
+    """Returns the weights of a ``DataParallel`` model; empty if it is no dict."""
     content = content if isinstance(content, dict) else {}
     return {str(key).removeprefix("module."): value for key, value in content.items()}
 
 
 def require(weights, names, path, family):
-    """Raises CheckpointError, with what there is, unless the weights are those
-    of an AST and have ``names``."""
+    """Raises CheckpointError, with the present names, unless the weights are those
+    of an AST and include ``names``."""
     names = ("v.cls_token", "v.dist_token", "v.pos_embed", *names)
     if not set(names) <= weights.keys():
         raise CheckpointError(
@@ -113,7 +108,7 @@ def require(weights, names, path, family):
 
 
 def transformer_weights(weights):
-    """Those under ``v.`` and of AST's classifier, without DeiT's."""
+    """Returns the weights under ``v.`` and of AST's classifier, without DeiT's."""
     return {
         re.sub(r"^v\.", "", name): tensor
         for name, tensor in weights.items()
@@ -122,7 +117,7 @@ def transformer_weights(weights):
 
 
 def _read_huggingface(folder):
-    """The weights under the authors' names, and what only the folder tells."""
+    """Returns the weights under the authors' names, and options of the network."""
     config = huggingface_folder.entries(folder)
     if config.get("model_type") != "audio-spectrogram-transformer":
         raise CheckpointError(
@@ -157,12 +152,12 @@ def _read_huggingface(folder):
     }
 
 
-class Ast(Upstream):
+class Ast(PretrainedUpstream):
     """AST.
 
-    Audio is cut into windows, the last one filled up with zeros. Its hidden
-    state is the logits of the 527 classes of AudioSet, one frame for a window;
-    or the outputs of its layers, of which a frame is the 12 patches at one
+    Audio is cut into windows; zeros fill the last one. The hidden state is the
+    logits of the 527 classes of AudioSet, one frame for a window; or the hidden
+    states are the outputs of the layers, with a frame for the 12 patches at one
     time, lowest band first.
 
     Arguments
@@ -176,22 +171,20 @@ class Ast(Upstream):
     feature_selection : str
         "cls": the logits; "hidden_states": the outputs of the layers.
     window_secs : float
-        Length of the windows, whole multiples of 10 ms. For other than the
-        10.24 s of training, positions are cut or stretched.
+        Length of the windows, a whole multiple of 10 ms. Positions are cut or
+        stretched if it differs from the 10.24 s of training.
     stride_secs : float
-        From one window to the next; for "hidden_states" that is the length.
-    freeze, precision, adapter
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
+        Time from one window to the next; for "hidden_states" the same length.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    In S3PRL the classifier of "cls" is random: of a checkpoint it loads all
-    but that. Here it is the checkpoint's.
+    In S3PRL the classifier of "cls" is random, as it is not loaded. Here it is
+    that of the checkpoint.
 
-    As in S3PRL, a window of 10.24 s gives 101 frames of "hidden_states" where
-    102.4 strides would fit: from window to window they come earlier.
+    As in S3PRL, a window of 10.24 s has 101 frames of "hidden_states", but 102.4
+    strides: the frames are earlier with every window.
 
     Example
     -------
@@ -202,10 +195,11 @@ class Ast(Upstream):
     (1, torch.Size([2, 3, 527]))
     """
 
+    Config = VisionTransformerConfig
     packed = True
-    reader = staticmethod(read_ast)
-    #: What differs from :class:`VisionTransformerConfig`.
-    base = {}
+    min_samples = 1  #: windows are padded
+    unknown_entry = "Unknown config"
+    read = staticmethod(read_ast)
 
     def __init__(
         self,
@@ -214,31 +208,15 @@ class Ast(Upstream):
         feature_selection="cls",
         window_secs=10.24,
         stride_secs=10.24,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
+        **options,
     ):
-        super().__init__(freeze, precision, adapter)
         if feature_selection not in SELECTIONS:
             raise ValueError(
                 f"Unknown feature_selection '{feature_selection}'. Known: "
                 + ", ".join(SELECTIONS)
             )
-        config, weights = {**self.base, **(config or {})}, None
-        if source is not None:
-            config, weights = read_source(source, self.reader)
-        config = configured(VisionTransformerConfig, config)
-        self.config = dataclasses.asdict(config)
-        self.network = build(lambda: VisionTransformer(config), weights, source, seed)
-        self.features = KaldiFeatures(
-            "fbank",
-            deltas=0,
-            cmvn=False,
-            num_mel_bins=BANDS,
-            window_type="hanning",
-            htk_compat=True,
-        )
+        super().__init__(source, config, **options)
+        config = self.config
         self.window = round(window_secs * self.sample_rate)
         self.step = round(stride_secs * self.sample_rate)
         bands, times = self.network.grid(BANDS, self.window // HOP)
@@ -268,22 +246,32 @@ class Ast(Upstream):
             for name in ("norm", "head_norm", "head"):  # after the last layer
                 self.network.get_submodule(name).requires_grad_(False)
 
+    def make_features(self):
+        """Returns the log mel features."""
+        return KaldiFeatures(
+            "fbank",
+            deltas=0,
+            cmvn=False,
+            num_mel_bins=BANDS,
+            window_type="hanning",
+            htk_compat=True,
+        )
+
+    def make_network(self):
+        """Returns the Transformer."""
+        return VisionTransformer(self.config)
+
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         windows = -(-samples // self.step)
         return min(windows * self.times, -(-samples // self.stride))
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
     def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        """See :meth:`Upstream.encode_packed`."""
         windows = [self._windows(wav) for wav in wavs]
         states = self.network(self._log_mel(torch.cat(windows)))
         if self.logits:
-            for state in states:  # the last one counts
+            for state in states:  # only the last one is used
                 pass
             yield self.network.classify(state)[0]
             return
@@ -302,8 +290,8 @@ class Ast(Upstream):
     def _log_mel(self, windows):
         """[windows, samples] -> [windows, bands, frames], normalized.
 
-        All windows run as one signal: frames across two of them are replaced
-        by the zeros that each would be padded with alone.
+        All windows run as one signal: zeros replace the frames across two of them,
+        as in the padding of a single window.
         """
         frames = self.window // HOP
         x = (self.features.encode(windows.reshape(1, -1))[0][0] - MEAN) / (2 * STD)

@@ -1,19 +1,21 @@
-"""The contract of every upstream, and the execution of ragged batches.
+"""The contract of every upstream, and the base class that keeps it.
 
 An upstream turns waveforms into a list of hidden states. Its promises, each
 one checked by :func:`s3prl_sb.lobes.cards.check.check_upstream`:
 
-1. *The same features in any company.* What an utterance gets does not depend
-   on the rest of the batch nor on padding (1e-5 relative, fp32).
+1. *The same features in any company.* The features of an utterance depend
+   neither on the rest of the batch nor on padding (1e-5 relative, fp32).
 2. *S3PRL's numbers* for one utterance of the same checkpoint (1e-4 relative).
 3. *Frozen is frozen.* ``freeze=True`` means eval mode, no gradient, no
    dropout, also after ``.train()``.
 4. *All lengths.* Audio shorter than one frame is padded to one; empty or
    non-finite audio is an error that names the utterance.
 
-The first promise is kept here once, for all families: no network ever sees
-padding. A batch is cut into its true waveforms and these run in groups: of
+:class:`Upstream` keeps the first promise for all families: no network ever
+sees padding. It cuts a batch into its true waveforms, which run in groups: of
 equal length, stacked, or (``packed = True``) of any lengths, concatenated.
+Families with a checkpoint derive from
+:class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -22,18 +24,21 @@ Authors
 import contextlib
 import inspect
 import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict
 
 import torch
 
 from s3prl_sb.audio.waveforms import AudioError, padded, waveforms
 from s3prl_sb.identity import opened
-from s3prl_sb.lobes.checkpoints import values
-from s3prl_sb.lobes.networks import adapters
+from s3prl_sb.lobes.checkpoints import finiteness, values
+from s3prl_sb.lobes.networks import adapters, ragged
 from s3prl_sb.lobes.networks.products import Products
 from s3prl_sb.lobes.precision import single_precision
-from s3prl_sb.lobes.upstreams import finiteness
 from s3prl_sb.schema.constructors import flags, parameters
 from s3prl_sb.terminal.messages import Counted
+
+__all__ = ["PRECISIONS", "AudioError", "Upstream"]
 
 PRECISIONS = {
     "fp32": torch.float32,
@@ -41,8 +46,7 @@ PRECISIONS = {
     "fp16": torch.float16,
 }
 
-
-LONG = 1800  # seconds, from where on attention over all of it is the most of the work
+LONG = 1800  # seconds; above, attention over the whole audio dominates the time
 _long = Counted(
     __name__,
     "%s gets audio of %.0f minutes: its attention looks at all of it, in time that "
@@ -51,21 +55,29 @@ _long = Counted(
 )
 
 
+class ExtractedFeatures(TypedDict):
+    """Result of :meth:`Upstream.extract`."""
+
+    hidden_states: list[torch.Tensor]
+    last_hidden_state: torch.Tensor
+    lens: torch.Tensor
+
+
 class _Built(type):
-    """Finishes an upstream when its whole ``__init__`` has run."""
+    """Metaclass that finishes an upstream after the whole ``__init__`` has run."""
 
     @single_precision()
     def __call__(cls, *args, **kwargs):
-        # A card's "no" is a text, and would count as true.
+        # The "no" of a card is a text, which would count as true.
         kwargs = flags(parameters(cls.__init__), kwargs, f"{cls.__name__}: ")
         for name, value in kwargs.items():
             if isinstance(value, dict):  # such as a card's config
                 values.check_options({name: value}, cls.__name__)
-        with opened.listening() as found, values.naming_checkpoint(cls, found):
+        with opened.listening() as files, values.naming_checkpoint(cls, files):
             self = super().__call__(*args, **kwargs)
-        self.opened_files = found
-        # What a module was built from is part of its identity: the feature
-        # cache must tell n_mels=40 from n_mels=80, whatever the class.
+        self.opened_files = files
+        # The arguments are part of the identity: the feature cache must
+        # distinguish n_mels=40 from n_mels=80, whatever the class.
         bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
         bound.apply_defaults()
         self.arguments = dict(list(bound.arguments.items())[1:])
@@ -81,8 +93,10 @@ class _Built(type):
 class Upstream(torch.nn.Module, metaclass=_Built):
     """Base class of all upstreams.
 
-    A family sets ``stride``, ``num_layers`` and ``output_size``, and
-    implements :meth:`frames` and :meth:`encode`.
+    A subclass sets ``stride``, ``num_layers`` and ``output_size``, and
+    implements :meth:`frames` and :meth:`encode`. For a network with a
+    configuration and checkpoints, derive from
+    :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Arguments
     ---------
@@ -93,7 +107,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         states in half precision. To fine-tune in half precision use the
         Brain's ``--precision`` instead.
     adapter : dict, optional
-        Of a Transformer that is not frozen: train only small adapters in it,
+        Trains only small adapters in an unfrozen Transformer,
         ``{"kind": "lora", "rank": 8}``; all options:
         :func:`s3prl_sb.lobes.networks.adapters.insert`.
 
@@ -110,15 +124,23 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     (torch.Size([2, 10, 1]), [1.0, 0.5])
     """
 
-    sample_rate = 16000  #: Hz, of the waveforms that it takes
+    sample_rate: int = 16000  #: sample rate of the waveforms, in Hz
     stride: int  #: samples from one frame to the next
     num_layers: int  #: number of hidden states
     output_size: int  #: size of the hidden states
-    packed = False  #: whether encode_packed() takes unequal lengths
-    #: seconds of audio that run together at most, by device
-    group_seconds = {"cpu": 64, "cuda": 600}
+    packed: bool = False  #: whether encode_packed() takes unequal lengths
+    #: maximum number of seconds of audio that run together, by device
+    group_seconds: dict[str, int] = {"cpu": 64, "cuda": 600}
+    # set by the metaclass
+    arguments: dict[str, Any]  #: arguments of ``__init__``, defaults included
+    trainable: set[str]  #: names of the parameters that ``freeze=False`` trains
 
-    def __init__(self, freeze=True, precision="fp32", adapter=None):
+    def __init__(
+        self,
+        freeze: bool = True,
+        precision: str = "fp32",
+        adapter: dict | None = None,
+    ):
         super().__init__()
         if precision not in PRECISIONS:
             raise ValueError(
@@ -136,14 +158,14 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         self.freeze = freeze
         self.precision = precision
 
-    # ------------------------------------------------------ for the families
-    def frames(self, samples):
-        """The exact number of frames of an utterance.
+    # ---------------------------------------------------- for the subclasses
+    def frames(self, samples: int) -> int:
+        """Returns the number of frames of an utterance.
 
         Arguments
         ---------
         samples : int
-            Its length in samples.
+            Length of the utterance in samples.
 
         Returns
         -------
@@ -152,13 +174,13 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         """
         raise NotImplementedError
 
-    def encode(self, wavs):
-        """Hidden states of waveforms of equal length.
+    def encode(self, wavs: torch.Tensor) -> Iterable[torch.Tensor]:
+        """Returns the hidden states of waveforms of equal length.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            [batch, samples], all of it audio, at least one frame long.
+            [batch, samples], without padding, at least one frame long.
 
         Returns
         -------
@@ -167,8 +189,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         """
         raise NotImplementedError
 
-    def encode_packed(self, wavs):
-        """Hidden states of waveforms of any lengths.
+    def encode_packed(self, wavs: Sequence[torch.Tensor]) -> Iterable[torch.Tensor]:
+        """Returns the hidden states of waveforms of any lengths.
 
         Arguments
         ---------
@@ -184,18 +206,33 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         for state in self.encode(torch.stack(list(wavs))):
             yield state.flatten(0, 1)
 
+    @property
+    def output_sizes(self) -> list[int]:
+        """Size of each hidden state. A family with hidden states of different
+        sizes overrides it; its ``output_size`` is that of the last."""
+        return [self.output_size] * self.num_layers
+
+    @property
+    def min_samples(self) -> int:
+        """Length of the shortest audio that needs no padding, in samples."""
+        return 1
+
     # ------------------------------------------------------- for the callers
     @single_precision()
-    def forward(self, wavs, wav_lens=None):
-        """Hidden states of a padded batch.
+    def forward(
+        self,
+        wavs: torch.Tensor | Sequence,
+        wav_lens: torch.Tensor | None = None,
+    ) -> tuple[list[torch.Tensor], torch.Tensor] | ExtractedFeatures:
+        """Returns the hidden states of a padded batch.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            [batch, samples] at ``sample_rate``, in [-1, 1]. A list, and one waveform,
-            go to :meth:`extract`, which gives a dict.
+            [batch, samples] at ``sample_rate``, in [-1, 1]. For a list of waveforms,
+            or a single one, :meth:`extract` runs instead and returns a dict.
         wav_lens : torch.Tensor, optional
-            [batch], relative lengths as SpeechBrain gives them.
+            [batch], relative lengths as SpeechBrain defines them.
 
         Returns
         -------
@@ -209,8 +246,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         ------
         AudioError
             For an empty or non-finite waveform.
-        s3prl_sb.lobes.upstreams.finiteness.WeightsError
-            If a frozen network makes of it what is not finite.
+        s3prl_sb.lobes.checkpoints.finiteness.WeightsError
+            If a frozen network computes features that are not finite.
         """
         if not isinstance(wavs, torch.Tensor) or wavs.dim() < 2:
             if wav_lens is not None:
@@ -240,22 +277,23 @@ class Upstream(torch.nn.Module, metaclass=_Built):
                         shape = (len(wavs), longest, state.shape[-1])
                         hidden_states.append(state.new_zeros(shape))
                     hidden_states[layer].flatten(0, 1).index_copy_(0, rows, state)
-        if self.freeze:  # a trained one may diverge, of which the loss tells
+        if self.freeze:  # a trained network may diverge; the loss shows it
             self._check_finite(hidden_states, wavs)
         lens = torch.tensor(frames, device=wavs.device) / longest
         return hidden_states, lens
 
-    def extract(self, wavs, sample_rate=None):
-        """Hidden states of unpadded waveforms, as S3PRL's users know it.
+    def extract(self, wavs: Any, sample_rate: int | None = None) -> ExtractedFeatures:
+        """Returns the hidden states of unpadded waveforms, as S3PRL's upstreams do.
 
         Arguments
         ---------
         wavs : list, or one waveform
-            Names of audio files; numpy arrays or tensors, [samples] or of several
-            channels, floats or integers: all that
+            Names of audio files; numpy arrays or tensors, [samples] or with several
+            channels, floats or integers: all types that
             :func:`s3prl_sb.audio.waveforms.waveforms` takes.
         sample_rate : int, optional
-            Hz of the arrays and tensors, which are resampled. Default: the upstream's.
+            Sample rate of the arrays and tensors in Hz; they are resampled. Default:
+            the upstream's.
 
         Returns
         -------
@@ -267,7 +305,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         Raises
         ------
         AudioError
-            For an empty or non-finite waveform, and what is no waveform.
+            For an empty or non-finite waveform, or an object that is no waveform.
         s3prl_sb.dataio.audio.AudioFileError
             For a file that cannot be read.
 
@@ -288,87 +326,36 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             "lens": lens,
         }
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> "Upstream":
         """Sets training mode, which a frozen upstream never enters."""
         return super().train(mode and not self.freeze)
 
     # -------------------------------------------------------------- ragged
     def _samples(self, wavs, wav_lens):
-        """Checked true lengths, in samples."""
-        if wavs.dim() != 2 or not wavs.is_floating_point():
-            raise ValueError(
-                "wavs must be a float tensor [batch, samples], got "
-                f"{wavs.dtype} {list(wavs.shape)}"
-            )
-        if wav_lens is not None and wav_lens.shape != wavs.shape[:1]:
-            raise ValueError(
-                f"wav_lens must be [{len(wavs)}], one for each of wavs, got "
-                f"{list(wav_lens.shape)}"
-            )
-        if wav_lens is None:
-            samples = [wavs.shape[1]] * len(wavs)
-        else:
-            samples = (wav_lens.double() * wavs.shape[1]).round().int().tolist()
-        for i, n in enumerate(samples):
-            if not 0 < n <= wavs.shape[1]:
-                reason = "is empty" if n == 0 else f"has length {n}"
-                raise AudioError(i, f"{reason}, of {wavs.shape[1]} samples")
-        finite = torch.isfinite(wavs).all(1)
-        if not finite.all():
-            index = finite.tolist().index(False)
-            raise AudioError(index, "holds samples that are NaN or infinite")
-        return samples
+        return ragged.true_lengths(wavs, wav_lens)
+
+    def _groups(self, samples, device="cpu"):
+        most = self.group_seconds.get(device, 64) * self.sample_rate
+        return ragged.groups(samples, most, self.packed)
+
+    def _waveform(self, wav):
+        """Returns the waveform, padded with zeros up to the first frame."""
+        missing = self.min_samples - len(wav)
+        return torch.nn.functional.pad(wav, (0, missing)) if missing > 0 else wav
 
     def _hint(self, seconds):
-        """Says once what helps where attention looks at hours of audio."""
-        looks_at_all = getattr(self, "arguments", {}).get("chunk_seconds", 0) is None
-        if looks_at_all and seconds > LONG:
+        """Recommends chunks, once, if attention runs over hours of audio."""
+        whole = getattr(self, "arguments", {}).get("chunk_seconds", 0) is None
+        if whole and seconds > LONG:
             _long.warn(type(self).__name__, seconds / 60)
 
     def _check_finite(self, hidden_states, wavs):
-        """Says whose fault it is if features are not finite."""
+        """Raises the error that fits if features are not finite."""
         try:
             finiteness.check(self, hidden_states, wavs)
         except finiteness.Loud as error:
             index = int(wavs.abs().amax(1).argmax())
             raise AudioError(index, str(error)) from error
-
-    def _groups(self, samples, device="cpu"):
-        """Indices of the utterances that run together."""
-        most = self.group_seconds.get(device, 64) * self.sample_rate
-        order = range(len(samples))
-        if not self.packed:  # equal lengths side by side
-            order = sorted(order, key=samples.__getitem__, reverse=True)
-        groups, total = [], 0
-        for i in order:
-            fits = total + samples[i] <= most
-            if (
-                groups
-                and fits
-                and (self.packed or samples[i] == samples[groups[-1][0]])
-            ):
-                groups[-1].append(i)
-                total += samples[i]
-            else:
-                groups.append([i])
-                total = samples[i]
-        return groups
-
-    def _waveform(self, wav):
-        """The waveform, padded with zeros up to the first frame."""
-        missing = self.min_samples - len(wav)
-        return torch.nn.functional.pad(wav, (0, missing)) if missing > 0 else wav
-
-    @property
-    def output_sizes(self):
-        """The size of each hidden state; a family whose hidden states differ
-        overrides it, and gives the last one's as ``output_size``."""
-        return [self.output_size] * self.num_layers
-
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return 1
 
     def _device(self):
         tensors = itertools.chain(self.parameters(), self.buffers())

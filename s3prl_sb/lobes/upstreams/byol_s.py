@@ -10,42 +10,58 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import re
 
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
+from s3prl_sb.lobes.checkpoints import reading
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.byol_networks import (
+    AudioNtt,
+    check_sizes,
+    in_parts,
+    log_mel,
+)
 from s3prl_sb.lobes.networks.byol_s_networks import (
     HEAD_SIZE,
     ChannelNorm,
     Cvt,
     ResNetish,
 )
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.byol_a import AudioNtt, check_sizes, in_parts, log_mel
+from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.upstreams.byol_a import ByolAConfig
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 WIN_LENGTH = 400  # of the spectrum, in samples
-#: By the names of S3PRL: the network, and its published sizes.
+
+
+@dataclasses.dataclass
+class CvtConfig:
+    """Sizes of the published CvT: one entry for each stage."""
+
+    channels: list = dataclasses.field(default_factory=lambda: [64, 256, 512])
+    depths: list = dataclasses.field(default_factory=lambda: [1, 1, 1])
+    heads: list = dataclasses.field(default_factory=lambda: [1, 3, 6])
+    expansion: int = 4
+
+
+@dataclasses.dataclass
+class ResNetishConfig:
+    """Sizes of the published ResNet-ish 34: one entry for each stage."""
+
+    channels: list = dataclasses.field(default_factory=lambda: [64, 128, 256, 512])
+    depths: list = dataclasses.field(default_factory=lambda: [3, 4, 6, 3])
+
+
+#: S3PRL's names of the networks, and the configuration and class of each.
 NETWORKS = {
-    "default": (AudioNtt, {"channels": 64, "hidden_size": 2048}),
-    "cvt": (
-        Cvt,
-        {
-            "channels": [64, 256, 512],
-            "depths": [1, 1, 1],
-            "heads": [1, 3, 6],
-            "expansion": 4,
-        },
-    ),
-    "resnetish34": (
-        ResNetish,
-        {"channels": [64, 128, 256, 512], "depths": [3, 4, 6, 3]},
-    ),
+    "default": (ByolAConfig, AudioNtt),
+    "cvt": (CvtConfig, Cvt),
+    "resnetish34": (ResNetishConfig, ResNetish),
 }
-#: A weight that only one of them has.
+#: A weight that only one of the networks has.
 MARKS = {
     "default": "fc.0.weight",
     "cvt": "layers.0.2.layers.0.0.fn.to_q.net.0.weight",
@@ -54,7 +70,7 @@ MARKS = {
 #: The published names of the weights, and ours.
 NAMES = {
     r"^layer(\d)\.": lambda match: f"stages.{int(match[1]) - 1}.",
-    # CvT: a stage is convolution, norm, transformer; its layers follow on.
+    # A stage of CvT is a convolution, a norm, and a list of layers.
     r"^layers\.(\d)\.2\.layers\.(\d+)\.": (
         lambda match: f"stages.{match[1]}.{int(match[2]) + 2}."
     ),
@@ -72,15 +88,21 @@ NAMES = {
 
 
 class Network(nn.Module):
-    """The network of a configuration, as ``.encoder``."""
+    """Container of one of the networks, ``encoder``.
+
+    Arguments
+    ---------
+    config : dict
+        ``network``, a key of :data:`NETWORKS`, and the arguments of its class.
+    """
 
     def __init__(self, config):
         super().__init__()
         sizes = {key: value for key, value in config.items() if key != "network"}
-        self.encoder = NETWORKS[config["network"]][0](**sizes)
+        self.encoder = NETWORKS[config["network"]][1](**sizes)
 
     def reset_parameters(self, seed=0):
-        """Random weights; all norms are the identity."""
+        """Sets random weights; all norms are the identity."""
         initialize(self, seed)
         for module in self.modules():
             if isinstance(module, ChannelNorm):
@@ -88,7 +110,7 @@ class Network(nn.Module):
 
 
 def read_byol_s(path):
-    """Reads a checkpoint of BYOL-S, of any of its networks.
+    """Reads a checkpoint of any network of BYOL-S.
 
     Arguments
     ---------
@@ -99,17 +121,17 @@ def read_byol_s(path):
     config : dict
         ``network``, and its sizes.
     weights : dict
-        Of :class:`Network`.
+        Weights of :class:`Network`.
 
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If the file belongs to another family.
     """
-    states = checkpoints.read(path)
+    states = reading.read(path)
     states = states if isinstance(states, dict) else {}
-    found = [network for network, mark in MARKS.items() if mark in states]
-    if len(found) != 1:
+    networks = [network for network, mark in MARKS.items() if mark in states]
+    if len(networks) != 1:
         raise CheckpointError(
             f"'{path}' is not a checkpoint of BYOL-S: these have one of "
             + ", ".join(MARKS.values())
@@ -124,13 +146,13 @@ def read_byol_s(path):
             name = re.sub(pattern, ours, name)
         weights[f"encoder.{name}"] = tensor
     try:
-        return {"network": found[0], **_sizes(found[0], states)}, weights
+        return {"network": networks[0], **_sizes(networks[0], states)}, weights
     except KeyError as error:
         raise CheckpointError(f"'{path}' lacks {error}, of BYOL-S") from error
 
 
 def _sizes(network, states):
-    """The sizes of a network, by the shapes of its published weights."""
+    """Returns the sizes of a network from the shapes of its published weights."""
     if network == "default":
         return {
             "channels": len(states["features.0.weight"]),
@@ -155,7 +177,7 @@ def _sizes(network, states):
     }
 
 
-class ByolS(Upstream):
+class ByolS(PretrainedUpstream):
     """BYOL-S.
 
     Its only hidden state has one frame for each window.
@@ -167,26 +189,24 @@ class ByolS(Upstream):
         network of ``config``.
     config : dict, optional
         ``network``: "default" (that of BYOL-A), "cvt" or "resnetish34"; and
-        what differs from its published sizes. Only without ``source``.
+        sizes that differ from the published ones. Only without ``source``.
     window_secs, hop_secs : float
-        Seconds that a frame sees, half of them before its time; and from one
-        to the next. Beyond the ends of an utterance there are zeros.
-    freeze, precision
-        As for every upstream. In fp16 audio of minutes overflows; bf16 does
-        not.
-    seed : int
-        Of the random network's weights.
+        Length of the window of a frame, in seconds, half of it before the frame;
+        and time from one frame to the next. Zeros surround the utterance.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`. In
+        fp16 audio of minutes overflows; in bf16 it does not.
 
     Note
     ----
     The spectrogram is normalized as in the original, by the mean and the
     deviation over all windows, *both divided by the number of windows*: the
-    hidden states grow with the length of an utterance. S3PRL takes the mean,
-    the deviation and the number over the whole batch; here, over the utterance
-    alone, which is what S3PRL gives for a batch of one. Where the deviation is
-    zero, as in digital silence, S3PRL gives NaN; here it passes for one.
+    hidden states grow with the length of an utterance. S3PRL computes the mean,
+    the deviation and the number over the whole batch; here, over each utterance,
+    as S3PRL does for a batch of one. Where the deviation is zero, as in digital
+    silence, S3PRL returns NaN; here a deviation of one replaces it.
 
-    When fine-tuned, batch norm keeps the statistics of pre-training.
+    In fine-tuning, batch norm keeps the statistics of pre-training.
 
     Example
     -------
@@ -197,50 +217,43 @@ class ByolS(Upstream):
     """
 
     num_layers = 1
+    unknown_entry = "Unknown in config"
+    read = staticmethod(read_byol_s)
 
     def __init__(
-        self,
-        source=None,
-        config=None,
-        window_secs=1.0,
-        hop_secs=0.05,
-        freeze=True,
-        precision="fp32",
-        seed=0,
+        self, source=None, config=None, window_secs=1.0, hop_secs=0.05, **options
     ):
-        super().__init__(freeze, precision)
-        config, weights = config or {}, None
-        if source is not None:
-            config, weights = read_source(source, read_byol_s)
-        network = config.get("network", "default")
+        self.window = int(window_secs * self.sample_rate)
+        self.stride = int(hop_secs * self.sample_rate)
+        check_sizes(self.window, self.stride)
+        super().__init__(source, config, **options)
+        self.output_size = self.network.encoder.output_size
+
+    def make_config(self, entries):
+        """Returns ``network`` and the sizes of this network, as a dict."""
+        network = entries.get("network", "default")
         if network not in NETWORKS:
             raise ValueError(
                 f"Unknown network '{network}'. Known: {', '.join(NETWORKS)}"
             )
-        self.config = {"network": network, **NETWORKS[network][1]}
-        unknown = [key for key in config if key not in self.config]
-        if unknown:
-            raise ValueError(
-                f"Unknown in config: {', '.join(unknown)}. Known: "
-                + ", ".join(self.config)
-            )
-        self.config.update(config)
-        self.window = int(window_secs * self.sample_rate)
-        self.stride = int(hop_secs * self.sample_rate)
-        check_sizes(self.window, self.stride)
-        self.network = build(lambda: Network(self.config), weights, source, seed)
-        self.output_size = self.network.encoder.output_size
+        config = {"network": network, **vars(NETWORKS[network][0]())}
+        self.check_entries(entries, config)
+        return {**config, **entries}
+
+    def make_network(self):
+        """Returns the chosen network."""
+        return Network(self.config)
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         return 1 + max(samples, 1) // self.stride
 
     def encode(self, wavs):
-        """[batch, samples] -> one hidden state [batch, frames, output_size]."""
+        """See :meth:`Upstream.encode`."""
         before = self.window // 2
         wavs = nn.functional.pad(wavs, (before, self.window - before))
         x = log_mel(wavs.unfold(1, self.window, self.stride), WIN_LENGTH)
-        # fp32: the deviation of a constant is not exactly zero.
+        # The deviation of a constant is not exactly zero in fp32.
         std, mean = torch.std_mean(x, (1, 2, 3), keepdim=True)
         std = std.where(std > 1e-3, 1)
         windows = x.shape[1]

@@ -1,4 +1,4 @@
-"""CPC: convolutions and a recurrent network that predicts what comes next.
+"""CPC: convolutions, and a recurrent network that predicts future frames.
 
 Papers: van den Oord et al., "Representation Learning with Contrastive
 Predictive Coding", https://arxiv.org/abs/1807.03748; Rivière et al.,
@@ -10,23 +10,22 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
-from s3prl_sb.lobes.upstreams.apc import TimeMajor
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.networks.time_major import TimeMajor
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Kernel size, stride and padding of each convolution.
 CONVOLUTIONS = [(10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1)]
 RECURRENT = {"GRU": nn.GRU, "LSTM": nn.LSTM, "RNN": nn.RNN, "no_ar": None}
-#: CPC's names of the weights, and ours.
+#: Published names of the weights, and ours.
 NAMES = {
     r"^gEncoder\.conv(\d+)\.": r"convolutions.\1.",
     r"^gEncoder\.batchNorm(\d+)\.": r"norms.\1.",
@@ -35,15 +34,15 @@ NAMES = {
 
 
 class Standardization(nn.Module):
-    """Zero mean and unit variance, then a scale and a shift for each channel.
+    """Normalizes mean and variance, then scales and shifts each channel.
 
     Arguments
     ---------
     size : int
         Number of channels.
     dim : int
-        What mean and variance are taken over: 1, the channels of a frame, or
-        2, the frames of a channel.
+        Dimension of mean and variance: 1, the channels of a frame, or 2, the
+        frames of a channel.
 
     Example
     -------
@@ -60,7 +59,7 @@ class Standardization(nn.Module):
     def forward(self, x):
         """[batch, channels, frames] -> the same."""
         dtype, x = x.dtype, x.float()
-        correction = 1 if self.dim == 1 else 0  # CPC's own norm is unbiased
+        correction = 1 if self.dim == 1 else 0  # CPC's custom norm is unbiased
         variance, mean = torch.var_mean(
             x, self.dim, correction=correction, keepdim=True
         )
@@ -76,8 +75,9 @@ NORMS = {
 }
 
 
-class CpcNetwork(nn.Module):
-    """The whole network, from the waveform.
+@dataclasses.dataclass
+class CpcConfig:
+    """Configuration of CPC, with the names of the published code.
 
     Arguments
     ---------
@@ -88,41 +88,65 @@ class CpcNetwork(nn.Module):
     arMode : str
         "LSTM", "GRU", "RNN", or "no_ar" for none.
     normMode : str
-        After each convolution: "layerNorm" over the channels of a frame,
+        Norm after each convolution: "layerNorm" over the channels of a frame,
         "instanceNorm" over the frames of a channel, "batchNorm", or "ID" for
         none.
     cpc_mode : str, optional
         "reverse": recurrent layers run from the end to the beginning.
+    """
+
+    hiddenEncoder: int = 256
+    hiddenGar: int = 256
+    nLevelsGRU: int = 1
+    arMode: str = "LSTM"
+    normMode: str = "layerNorm"
+    cpc_mode: str | None = None
+
+    def __post_init__(self):
+        choices = {
+            "arMode": list(RECURRENT),
+            "normMode": list(NORMS),
+            "cpc_mode": [None, "none", "reverse"],
+        }
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise ValueError(
+                    f"{key} '{getattr(self, key)}' cannot be built, only "
+                    + ", ".join(map(str, known))
+                )
+
+
+class CpcNetwork(nn.Module):
+    """Network of CPC, from the waveform.
+
+    Arguments
+    ---------
+    config : CpcConfig
+        Sizes and options.
 
     Example
     -------
-    >>> network = CpcNetwork(hiddenEncoder=16, hiddenGar=8)
+    >>> network = CpcNetwork(CpcConfig(hiddenEncoder=16, hiddenGar=8))
     >>> [list(state.shape) for state in network([torch.randn(1600)] * 2)]
     [[20, 16], [20, 8]]
     """
 
-    def __init__(
-        self,
-        hiddenEncoder=256,
-        hiddenGar=256,
-        nLevelsGRU=1,
-        arMode="LSTM",
-        normMode="layerNorm",
-        cpc_mode=None,
-    ):
+    def __init__(self, config):
         super().__init__()
-        size = hiddenEncoder
-        self.backward_in_time = cpc_mode == "reverse"
+        size = config.hiddenEncoder
+        self.backward_in_time = config.cpc_mode == "reverse"
         self.convolutions = nn.ModuleList(
             nn.Conv1d(size if i else 1, size, kernel, stride, padding)
             for i, (kernel, stride, padding) in enumerate(CONVOLUTIONS)
         )
-        self.norms = nn.ModuleList(NORMS[normMode](size) for _ in CONVOLUTIONS)
-        recurrent = RECURRENT[arMode]
-        self.recurrent = recurrent and recurrent(size, hiddenGar, nLevelsGRU)
+        norm, recurrent = NORMS[config.normMode], RECURRENT[config.arMode]
+        self.norms = nn.ModuleList(norm(size) for _ in CONVOLUTIONS)
+        self.recurrent = recurrent and recurrent(
+            size, config.hiddenGar, config.nLevelsGRU
+        )
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch; no global generator moves."""
+        """Sets random weights for training from scratch, without global generators."""
         random = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
             if name.startswith("norms."):
@@ -137,7 +161,7 @@ class CpcNetwork(nn.Module):
                 norm.reset_running_stats()
 
     def forward(self, wavs):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
@@ -147,7 +171,7 @@ class CpcNetwork(nn.Module):
         Yields
         ------
         torch.Tensor
-            [total_frames, size]: the output of the convolutions, and that of
+            [total_frames, size]: the output of the convolutions, then that of
             the recurrent layers.
         """
         pieces = [self._convolved(wav) for wav in wavs]
@@ -167,7 +191,56 @@ class CpcNetwork(nn.Module):
         return x[0].T
 
 
-class Cpc(Upstream):
+def read_cpc(path):
+    """Reads a checkpoint of CPC.
+
+    Arguments
+    ---------
+    path : str
+
+    Returns
+    -------
+    config : dict
+        Entries of :class:`CpcConfig`.
+    weights : dict
+        Weights of :class:`CpcNetwork`. All weights but those of the encoder and
+        the recurrent network belong to the task of pre-training and are dropped.
+
+    Raises
+    ------
+    CheckpointError
+        If the file belongs to another family, or to a variant that is not
+        supported.
+    """
+    states = read(path)
+    states = states if isinstance(states, dict) else {}
+    options, weights = plain(states.get("config")), states.get("weights")
+    if not isinstance(options, dict) or not isinstance(weights, dict):
+        raise CheckpointError(
+            f"'{path}' is not a checkpoint of CPC: these have 'config' and 'weights'. "
+            "It holds: " + (", ".join(sorted(map(str, states))[:12]) or "no names")
+        )
+    encoder = options.get("encoder_type") or "cpc"
+    if encoder != "cpc":
+        raise CheckpointError(
+            f"'{path}' has the encoder '{encoder}' instead of CPC's convolutions, "
+            "which is not supported."
+        )
+    names = [field.name for field in dataclasses.fields(CpcConfig)]
+    config = {name: options[name] for name in names if name in options}
+    converted = {}
+    for name, tensor in weights.items():
+        if not name.startswith(("gEncoder.", "gAR.")):
+            continue
+        for pattern, ours in NAMES.items():
+            name = re.sub(pattern, ours, name)
+        if name.startswith("norms.") and tensor.dim() == 3:  # [1, channels, 1]
+            tensor = tensor.flatten()
+        converted[name] = tensor
+    return config, converted
+
+
+class Cpc(PretrainedUpstream):
     """CPC.
 
     Its hidden states are the output of the convolutions and that of the
@@ -179,19 +252,16 @@ class Cpc(Upstream):
         Checkpoint of CPC, or its address. It brings its own architecture.
         None: a random network of ``config``.
     config : dict, optional
-        Arguments of :class:`CpcNetwork`, which have CPC's names, that differ
-        from the published model; only without ``source``.
-    freeze, precision
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
+        Entries of :class:`CpcConfig`; only without ``source``.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    In S3PRL a model whose ``samplingType`` is "sequential" begins every call
-    in the state that the last one ended in. Here every utterance begins anew.
-    Batch norm keeps the statistics of pre-training, also while it is trained:
-    those of an utterance would depend on its neighbours.
+    In S3PRL a model whose ``samplingType`` is "sequential" keeps its state from
+    call to call. Here every utterance starts from zeros. In fine-tuning, batch norm
+    keeps the statistics of pre-training: those of a batch would make the features
+    of an utterance depend on the others.
 
     Example
     -------
@@ -201,122 +271,30 @@ class Cpc(Upstream):
     [[2, 100, 16], [2, 100, 8]]
     """
 
+    Config = CpcConfig
     packed = True
     stride, num_layers = 160, 2
     min_samples = 159  #: the shortest audio that gives a frame
-    #: What ``config`` changes.
-    base = {
-        "hiddenEncoder": 256,
-        "hiddenGar": 256,
-        "nLevelsGRU": 1,
-        "arMode": "LSTM",
-        "normMode": "layerNorm",
-        "cpc_mode": None,
-    }
+    read = staticmethod(read_cpc)
 
-    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
-        super().__init__(freeze, precision)
-        weights = None
-        if source is None:
-            config = _checked({**self.base, **(config or {})})
-        else:
-            config, weights = read_source(source, read_cpc)
-        self.config = config
-        self.network = build(lambda: CpcNetwork(**config), weights, source, seed)
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
         recurrent = self.network.recurrent is not None
-        self.output_size = config["hiddenGar" if recurrent else "hiddenEncoder"]
+        config = self.config
+        self.output_size = config.hiddenGar if recurrent else config.hiddenEncoder
+
+    def make_network(self):
+        """Returns the network."""
+        return CpcNetwork(self.config)
 
     @property
     def output_sizes(self):
-        """The size of each hidden state."""
-        return [self.config["hiddenEncoder"], self.output_size]
+        """Size of each hidden state."""
+        return [self.config.hiddenEncoder, self.output_size]
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         count = max(samples, self.min_samples)
         for kernel, stride, padding in CONVOLUTIONS:
             count = (count + 2 * padding - kernel) // stride + 1
         return count
-
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
-    def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, size]."""
-        return self.network(wavs)
-
-
-def _checked(config):
-    """The same, if it can be built."""
-    unknown = [str(key) for key in config if key not in Cpc.base]
-    if unknown:
-        raise ValueError(
-            f"Unknown entry of config: {', '.join(unknown)}. Known: "
-            + ", ".join(Cpc.base)
-        )
-    choices = {
-        "arMode": list(RECURRENT),
-        "normMode": list(NORMS),
-        "cpc_mode": [None, "none", "reverse"],
-    }
-    for key, known in choices.items():
-        if config[key] not in known:
-            raise ValueError(
-                f"{key} '{config[key]}' cannot be built, only "
-                + ", ".join(map(str, known))
-            )
-    return config
-
-
-def read_cpc(path):
-    """Reads a checkpoint of CPC.
-
-    Arguments
-    ---------
-    path : str
-
-    Returns
-    -------
-    config : dict
-        Arguments of :class:`CpcNetwork`.
-    weights : dict
-        Of :class:`CpcNetwork`. What is neither the encoder's nor the recurrent
-        network's belongs to pre-training's task and is dropped.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is of another family, or of a variant that is not
-        supported.
-    """
-    states = checkpoints.read(path)
-    states = states if isinstance(states, dict) else {}
-    given, weights = checkpoints.plain(states.get("config")), states.get("weights")
-    if not isinstance(given, dict) or not isinstance(weights, dict):
-        raise CheckpointError(
-            f"'{path}' is not a checkpoint of CPC: these have 'config' and 'weights'. "
-            "It holds: " + (", ".join(sorted(map(str, states))[:12]) or "no names")
-        )
-    encoder = given.get("encoder_type") or "cpc"
-    if encoder != "cpc":
-        raise CheckpointError(
-            f"'{path}' has the encoder '{encoder}' instead of CPC's convolutions, "
-            "which is not supported."
-        )
-    try:
-        config = {key: given.get(key, value) for key, value in Cpc.base.items()}
-        config = _checked(config)
-    except ValueError as error:
-        raise CheckpointError(f"'{path}': {error}") from error
-    converted = {}
-    for name, tensor in weights.items():
-        if not name.startswith(("gEncoder.", "gAR.")):
-            continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        if name.startswith("norms.") and tensor.dim() == 3:  # [1, channels, 1]
-            tensor = tensor.flatten()
-        converted[name] = tensor
-    return config, converted

@@ -1,4 +1,4 @@
-"""data2vec for speech: wav2vec 2.0's network with other positions.
+"""data2vec for speech: the network of wav2vec 2.0 with deeper positions.
 
 Paper: Baevski et al., "data2vec: A General Framework for Self-supervised
 Learning in Speech, Vision and Language", https://arxiv.org/abs/2202.03555.
@@ -19,8 +19,8 @@ class Data2VecAudio(Wav2Vec2):
 
     Note
     ----
-    In a padded batch of S3PRL the positional convolutions see what the first of
-    them made of the padding. Here there is none.
+    In a padded batch of S3PRL the positional convolutions see the output of the
+    first of them over the padding. Here there is no padding.
 
     Example
     -------
@@ -32,7 +32,7 @@ class Data2VecAudio(Wav2Vec2):
     (3, torch.Size([2, 50, 32]))
     """
 
-    base = {
+    defaults = {
         "conv_norm": "layer",
         "position_kernel": 95,
         "position_depth": 5,

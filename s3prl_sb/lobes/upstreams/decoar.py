@@ -1,4 +1,4 @@
-"""DeCoAR: LSTMs in both directions that reconstruct slices of features.
+"""DeCoAR: bidirectional LSTMs that reconstruct slices of features.
 
 Paper: Ling et al., "Deep Contextualized Acoustic Representations for
 Semi-Supervised Speech Recognition", ICASSP 2020,
@@ -9,22 +9,17 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import re
 
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.upstreams.apc import (
-    AUDIO,
-    OverKaldi,
-    TimeMajor,
-    complete,
-    defaults,
-    held,
-)
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, contents
+from s3prl_sb.lobes.networks.time_major import TimeMajor
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: S3PRL's names of the weights, and ours.
 NAMES = {
@@ -33,32 +28,55 @@ NAMES = {
 }
 
 
-class TwoWayNetwork(nn.Module):
-    """The whole network.
+@dataclasses.dataclass
+class DecoarConfig:
+    """Configuration of DeCoAR.
+
+    Arguments
+    ---------
+    num_layers, hidden_size : int
+        Number and size of the LSTM layers in each direction.
+    audio : dict
+        Arguments of :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`
+        that differ from DeCoAR's.
+    """
+
+    num_layers: int = 4
+    hidden_size: int = 1024
+    audio: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        self.audio = {**AUDIO, **self.audio}
+
+
+class BidirectionalNetwork(nn.Module):
+    """Bidirectional recurrent network of DeCoAR.
 
     Arguments
     ---------
     input_size : int
-        Of the features.
-    num_layers, hidden_size : int
-        Of the LSTMs in each direction.
+        Size of the features.
+    config : DecoarConfig
+        Sizes.
 
     Example
     -------
-    >>> network = TwoWayNetwork(80, num_layers=2, hidden_size=16)
+    >>> config = DecoarConfig(num_layers=2, hidden_size=16)
+    >>> network = BidirectionalNetwork(80, config)
     >>> [list(state.shape) for state in network(torch.randn(9, 80), [5, 4])]
     [[9, 32], [9, 32]]
     """
 
-    def __init__(self, input_size, num_layers=4, hidden_size=1024):
+    def __init__(self, input_size, config):
         super().__init__()
-        self.projection = nn.Linear(input_size, hidden_size)
-        layers = [nn.LSTM(hidden_size, hidden_size) for _ in range(2 * num_layers)]
-        self.forward_layers = nn.ModuleList(layers[:num_layers])
-        self.backward_layers = nn.ModuleList(layers[num_layers:])
+        size, count = config.hidden_size, config.num_layers
+        self.projection = nn.Linear(input_size, size)
+        layers = [nn.LSTM(size, size) for _ in range(2 * count)]
+        self.forward_layers = nn.ModuleList(layers[:count])
+        self.backward_layers = nn.ModuleList(layers[count:])
 
     def forward(self, x, frames):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
@@ -70,8 +88,8 @@ class TwoWayNetwork(nn.Module):
         Yields
         ------
         torch.Tensor
-            [total_frames, 2 * hidden_size]: of each layer the output of the
-            forward LSTM and of the backward one, which do not see each other.
+            [total_frames, 2 * hidden_size]: outputs of the forward and the
+            backward LSTM of a layer, which do not see each other.
         """
         x = self.projection(x)
         onward = TimeMajor(frames, x.device)
@@ -85,79 +103,6 @@ class TwoWayNetwork(nn.Module):
             yield torch.cat([past[onward.back], future[backward.back]], dim=-1)
 
 
-class Decoar(OverKaldi):
-    """DeCoAR.
-
-    Its hidden state is the output of the last layer in both directions.
-
-    Arguments
-    ---------
-    source : str, optional
-        Checkpoint of S3PRL, or its address. It brings its own sizes. None: a
-        random network of ``config``.
-    config : dict, optional
-        Arguments of :class:`TwoWayNetwork` that differ from DeCoAR's, and
-        under ``audio`` those of
-        :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`; only without
-        ``source``.
-    every_layer : bool
-        One hidden state for each layer (S3PRL's ``decoar_layers``).
-    freeze, precision
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
-
-    Note
-    ----
-    S3PRL loads checkpoints of one size, and what they lack stays random. Here
-    sizes are those of the checkpoint, which must be whole.
-
-    Example
-    -------
-    >>> upstream = Decoar(config={"hidden_size": 16}, every_layer=True)
-    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
-    >>> len(hidden_states), hidden_states[0].shape
-    (4, torch.Size([2, 98, 32]))
-    """
-
-    #: What ``config`` changes.
-    base = {**defaults(TwoWayNetwork), "audio": AUDIO}
-
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        every_layer=False,
-        freeze=True,
-        precision="fp32",
-        seed=0,
-    ):
-        weights = None
-        if source is None:
-            config = complete(self.base, config or {})
-        else:
-            config, weights = read_source(source, read_decoar)
-        super().__init__(config["audio"], freeze, precision)
-        self.config = config
-        self.network = build(
-            lambda: TwoWayNetwork(
-                self.features.output_size, config["num_layers"], config["hidden_size"]
-            ),
-            weights,
-            source,
-            seed,
-        )
-        self.every_layer = every_layer
-        self.num_layers = config["num_layers"] if every_layer else 1
-        self.output_size = 2 * config["hidden_size"]
-
-    def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        for layer, state in enumerate(super().encode_packed(wavs), start=1):
-            if self.every_layer or layer == self.config["num_layers"]:
-                yield state
-
-
 def read_decoar(path):
     """Reads a checkpoint of S3PRL.
 
@@ -168,16 +113,16 @@ def read_decoar(path):
     Returns
     -------
     config : dict
-        As of :class:`Decoar`, complete; sizes are those of the weights.
+        Entries of :class:`DecoarConfig`, from the shapes of the weights.
     weights : dict
-        Of :class:`TwoWayNetwork`.
+        Weights of :class:`BidirectionalNetwork`.
 
     Raises
     ------
     CheckpointError
-        If the file is of another family.
+        If the file belongs to another family.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     model = states.get("model")
     model = model if isinstance(model, dict) else {}
@@ -185,7 +130,7 @@ def read_decoar(path):
     if not needed <= set(model):
         raise CheckpointError(
             f"'{path}' is not a checkpoint of DeCoAR: these have 'model' with "
-            f"{' and '.join(sorted(needed))}. It holds {held(states)}."
+            f"{' and '.join(sorted(needed))}. It holds {contents(states)}."
         )
     weights = {}
     for name, tensor in model.items():
@@ -194,9 +139,63 @@ def read_decoar(path):
         weights[name] = tensor
     hidden_size, num_mel_bins = model["post_extract_proj.weight"].shape
     layers = [name for name in weights if name.startswith("forward_layers.")]
-    config = {
+    return {
         "num_layers": len({name.split(".")[1] for name in layers}),
         "hidden_size": hidden_size,
         "audio": {"num_mel_bins": num_mel_bins},
-    }
-    return complete(Decoar.base, config), weights
+    }, weights
+
+
+class Decoar(PretrainedUpstream):
+    """DeCoAR.
+
+    Its hidden state is the output of the last layer in both directions.
+
+    Arguments
+    ---------
+    source : str, optional
+        Checkpoint of S3PRL, or its address. It brings its own sizes. None: a
+        random network of ``config``.
+    config : dict, optional
+        Entries of :class:`DecoarConfig`; only without ``source``.
+    every_layer : bool
+        Return one hidden state for each layer (S3PRL's ``decoar_layers``).
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
+
+    Note
+    ----
+    S3PRL loads checkpoints of one size, and missing weights stay random. Here the
+    sizes come from the checkpoint, which must be complete.
+
+    Example
+    -------
+    >>> upstream = Decoar(config={"hidden_size": 16}, every_layer=True)
+    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (4, torch.Size([2, 98, 32]))
+    """
+
+    Config = DecoarConfig
+    packed = True
+    read = staticmethod(read_decoar)
+
+    def __init__(self, source=None, config=None, every_layer=False, **options):
+        super().__init__(source, config, **options)
+        self.every_layer = every_layer
+        self.num_layers = self.config.num_layers if every_layer else 1
+        self.output_size = 2 * self.config.hidden_size
+
+    def make_features(self):
+        """Returns the Kaldi features."""
+        return KaldiFeatures(**self.config.audio)
+
+    def make_network(self):
+        """Returns the bidirectional network."""
+        return BidirectionalNetwork(self.features.output_size, self.config)
+
+    def encode_packed(self, wavs):
+        """See :meth:`Upstream.encode_packed`."""
+        for layer, state in enumerate(super().encode_packed(wavs), start=1):
+            if self.every_layer or layer == self.config.num_layers:
+                yield state

@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import math
 import re
 
@@ -15,39 +16,60 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, contents
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
 from s3prl_sb.lobes.networks.encoder import Encoder
+from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.apc import AUDIO, complete, held
-from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
-#: Of these the network consists; quantizer and reconstruction are pre-training's.
+#: Weights of the network; those of quantizer and reconstruction are dropped.
 USED = re.compile(r"(post_extract_proj|encoder)\.")
-#: Entries of :class:`TransformerConfig` that may differ.
-SIZES = {
-    "hidden_size": 768,
-    "ffn_size": 3072,
-    "num_layers": 12,
-    "num_heads": 12,
-    "position_kernel": 128,
-    "position_groups": 16,
-}
+
+
+@dataclasses.dataclass
+class Decoar2Config:
+    """Configuration of DeCoAR 2.0.
+
+    Arguments
+    ---------
+    hidden_size, ffn_size, num_layers, num_heads, position_kernel, position_groups
+        See :class:`TransformerConfig`.
+    audio : dict
+        Arguments of :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`
+        that differ from DeCoAR's.
+    """
+
+    hidden_size: int = 768
+    ffn_size: int = 3072
+    num_layers: int = 12
+    num_heads: int = 12
+    position_kernel: int = 128
+    position_groups: int = 16
+    audio: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        self.audio = {**AUDIO, **self.audio}
+
+    def transformer(self):
+        """Returns the configuration of the encoder."""
+        return TransformerConfig(
+            **{k: v for k, v in vars(self).items() if k != "audio"}
+        )
 
 
 class FeatureEncoder(nn.Module):
-    """The whole network: the encoder of wav2vec 2.0 over features.
+    """Network of DeCoAR 2.0: the encoder of wav2vec 2.0 over features.
 
     Arguments
     ---------
     input_size : int
-        Of the features.
+        Size of the features.
     config : TransformerConfig
-        Of the encoder.
+        Sizes of the encoder.
 
     Example
     -------
@@ -65,7 +87,7 @@ class FeatureEncoder(nn.Module):
         self.encoder = Encoder(config)
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch.
+        """Sets random weights for training from scratch.
 
         Arguments
         ---------
@@ -79,7 +101,7 @@ class FeatureEncoder(nn.Module):
             nn.init.normal_(module.weight, std=std, generator=random)
 
     def forward(self, x, frames):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
@@ -98,7 +120,55 @@ class FeatureEncoder(nn.Module):
         yield from self.encoder(x, frames)
 
 
-class Decoar2(Upstream):
+def read_decoar2(path):
+    """Reads a checkpoint of S3PRL.
+
+    Arguments
+    ---------
+    path : str
+
+    Returns
+    -------
+    config : dict
+        Entries of :class:`Decoar2Config`, from the shapes of the weights.
+    weights : dict
+        Weights of :class:`FeatureEncoder`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file belongs to another family.
+    """
+    states = read(path)
+    states = states if isinstance(states, dict) else {}
+    model = states.get("model")
+    model = bare(model) if isinstance(model, dict) else {}
+    parts = ("post_extract_proj", "encoder.layers.0.fc1")
+    needed = [f"{part}.weight" for part in parts]
+    if not set(needed) <= set(model) or "feature_extractor" in str(list(model)):
+        raise CheckpointError(
+            f"'{path}' is not a checkpoint of DeCoAR 2.0: these have 'model' with "
+            f"{', '.join(needed)}, and no feature_extractor. "
+            f"It holds {contents(states)}."
+        )
+    used = {name: tensor for name, tensor in model.items() if USED.match(name)}
+    weights = fairseq_weights(used, {"layer": "transformer"})
+    convolution = weights.get("encoder.positions.convolutions.0.weight")
+    if convolution is None:
+        raise CheckpointError(f"'{path}' lacks the weights of encoder.pos_conv.0.")
+    hidden_size, num_mel_bins = model["post_extract_proj.weight"].shape
+    layers = {name.split(".")[2] for name in weights if ".layers." in name}
+    return {
+        "hidden_size": hidden_size,
+        "ffn_size": len(model["encoder.layers.0.fc1.weight"]),
+        "num_layers": len(layers),
+        "position_kernel": convolution.shape[2],
+        "position_groups": hidden_size // convolution.shape[1],
+        "audio": {"num_mel_bins": num_mel_bins},
+    }, weights
+
+
+class Decoar2(PretrainedUpstream):
     """DeCoAR 2.0.
 
     Its hidden states are the input of every Transformer layer and the output
@@ -111,23 +181,15 @@ class Decoar2(Upstream):
         Checkpoint of S3PRL, or its address. It brings its own sizes. None: a
         random network of ``config``.
     config : dict, optional
-        Entries of ``Decoar2.base`` that differ: sizes, and under ``audio``
-        arguments of :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`.
-        With ``source``, what its checkpoint does not say: ``num_heads`` where
-        they are not 12.
-    freeze : bool
-        No training.
-    precision : str
-        "fp32", "bf16" or "fp16"; features are computed in fp32.
-    adapter : dict, optional
-        Train only small adapters: ``{"kind": "lora", "rank": 8}``.
-    seed : int
-        Of the random network's weights.
+        Entries of :class:`Decoar2Config`. With ``source``, entries that its
+        checkpoint does not hold: ``num_heads`` if they are not 12.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    S3PRL loads checkpoints of one size, and what they lack stays random. Here
-    sizes are those of the checkpoint, whose encoder must be whole.
+    S3PRL loads checkpoints of one size, and missing weights stay random. Here the
+    sizes come from the checkpoint, whose encoder must be complete.
 
     Example
     -------
@@ -138,100 +200,34 @@ class Decoar2(Upstream):
     (3, torch.Size([2, 49, 32]))
     """
 
+    Config = Decoar2Config
     packed = True
-    #: What ``config`` changes.
-    base = {**SIZES, "audio": AUDIO}
+    read = staticmethod(read_decoar2)
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
-    ):
-        super().__init__(freeze, precision, adapter)
-        base, weights = self.base, None
-        if source is not None:
-            base, weights = read_source(source, read_decoar2)
-        self.config = complete(base, config or {})
-        self.features = KaldiFeatures(**self.config["audio"])
-        transformer = TransformerConfig(**{name: self.config[name] for name in SIZES})
-        self.network = build(
-            lambda: FeatureEncoder(self.features.output_size, transformer),
-            weights,
-            source,
-            seed,
-        )
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
         self.stride = 2 * self.features.stride
-        self.output_size = self.config["hidden_size"]
-        self.num_layers = self.config["num_layers"] + 1
+        self.output_size = self.config.hidden_size
+        self.num_layers = self.config.num_layers + 1
 
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return self.features.min_samples
+    def load_source(self, source, config):
+        """Returns configuration and weights; ``config`` has priority over a file."""
+        entries, weights = super().load_source(source, config)
+        audio = {**entries.get("audio", {}), **config.get("audio", {})}
+        return {**entries, **config, "audio": audio}, weights
+
+    def make_features(self):
+        """Returns the Kaldi features."""
+        return KaldiFeatures(**self.config.audio)
+
+    def make_network(self):
+        """Returns the encoder over features."""
+        return FeatureEncoder(self.features.output_size, self.config.transformer())
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return (self.features.frames(samples) + 1) // 2
+        """See :meth:`Upstream.frames`."""
+        return (super().frames(samples) + 1) // 2
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
-    def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        pieces = [self.features.encode(wav[None])[0][0, ::2] for wav in wavs]
-        x = torch.cat(pieces).to(self.network.projection.weight.dtype)
-        return self.network(x, [len(piece) for piece in pieces])
-
-
-def read_decoar2(path):
-    """Reads a checkpoint of S3PRL.
-
-    Arguments
-    ---------
-    path : str
-
-    Returns
-    -------
-    config : dict
-        As of :class:`Decoar2`, complete; sizes are those of the weights.
-    weights : dict
-        Of :class:`FeatureEncoder`.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is of another family.
-    """
-    states = checkpoints.read(path)
-    states = states if isinstance(states, dict) else {}
-    model = states.get("model")
-    model = bare(model) if isinstance(model, dict) else {}
-    parts = ("post_extract_proj", "encoder.layers.0.fc1")
-    needed = [f"{part}.weight" for part in parts]
-    if not set(needed) <= set(model) or "feature_extractor" in str(list(model)):
-        raise CheckpointError(
-            f"'{path}' is not a checkpoint of DeCoAR 2.0: these have 'model' with "
-            f"{', '.join(needed)}, and no feature_extractor. It holds {held(states)}."
-        )
-    used = {name: tensor for name, tensor in model.items() if USED.match(name)}
-    weights = fairseq_weights(used, {"layer": "transformer"})
-    convolution = weights.get("encoder.positions.convolutions.0.weight")
-    if convolution is None:
-        raise CheckpointError(f"'{path}' lacks the weights of encoder.pos_conv.0.")
-    hidden_size, num_mel_bins = model["post_extract_proj.weight"].shape
-    layers = {name.split(".")[2] for name in weights if ".layers." in name}
-    config = {
-        "hidden_size": hidden_size,
-        "ffn_size": len(model["encoder.layers.0.fc1.weight"]),
-        "num_layers": len(layers),
-        "position_kernel": convolution.shape[2],
-        "position_groups": hidden_size // convolution.shape[1],
-        "audio": {"num_mel_bins": num_mel_bins},
-    }
-    return complete(Decoar2.base, config), weights
+    def input_features(self, wav):
+        """Returns every second frame of the features, [frames, size]."""
+        return super().input_features(wav)[::2]

@@ -14,16 +14,16 @@ import dataclasses
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import initialize
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     conv_layers,
     fairseq_weights,
 )
+from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
-from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
-#: Options of a checkpoint that this class has one choice for.
+#: Options of a checkpoint for which the class supports a single value.
 ONLY = {
     "task_emb_type": "expand-last",
     "out_layer_type": "expand-last",
@@ -38,11 +38,11 @@ class DistilConfig(TransformerConfig):
     Arguments
     ---------
     targets : list of int
-        Layers of the teacher, each predicted by a head of its own.
+        Layers of the teacher; each has a head that predicts it.
     target_size : int
-        Of the teacher's layers.
+        Size of the teacher's layers.
     inner_size : int
-        Of the hidden layer of a head.
+        Size of the hidden layer of a head.
     """
 
     targets: list = dataclasses.field(default_factory=lambda: [4, 8, 12])
@@ -51,8 +51,8 @@ class DistilConfig(TransformerConfig):
 
 
 class DistilTransformer(SpeechTransformer):
-    """A Transformer without a norm after the convolutions, and ``heads`` that
-    predict the teacher's layers from the last one.
+    """Transformer without a norm after the convolutions, and with ``heads`` that
+    predict the teacher's layers from its last layer.
 
     Arguments
     ---------
@@ -73,7 +73,7 @@ class DistilTransformer(SpeechTransformer):
         )
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch, a function of the seed."""
+        """Sets random weights, which depend on the seed alone."""
         super().reset_parameters(seed)
         initialize(self.heads, seed + 1)
 
@@ -89,14 +89,14 @@ def read_distiller(path):
     Returns
     -------
     config : dict
-        The entries of :class:`DistilConfig`.
+        Entries of :class:`DistilConfig`.
     weights : dict
-        Names of the :class:`DistilTransformer`'s parameters to tensors.
+        Weights of :class:`DistilTransformer`.
 
     Raises
     ------
     CheckpointError
-        If it is of another family, or of a variant that is not supported.
+        If it belongs to another family, or to a variant that is not supported.
     """
     content = checkpoints.read(path)
     content = content if isinstance(content, dict) else {}
@@ -122,7 +122,7 @@ def read_distiller(path):
 
 
 def _config(options):
-    """Entries of a :class:`DistilConfig`; defaults: S3PRL's."""
+    """Returns the entries of a :class:`DistilConfig`, with S3PRL's defaults."""
     get, base = options.get, DistilConfig()
     layers = get("extractor_conv_feature_layers")
     size, inner = get("encoder_embed_dim", 768), get("out_layer_inter_dim", -1)
@@ -150,9 +150,8 @@ def _config(options):
 
 
 def _heads(weights, config):
-    """Takes the heads out of the weights, which hold them as one, and gives
-    them one by one."""
-    found, count = {}, len(config["targets"])
+    """Removes the heads, which are stacked, from the weights and returns each."""
+    heads, count = {}, len(config["targets"])
     parts = {
         ("0", name): weights.pop(f"output_layer.0.{name}", None)
         for name in ("weight", "bias")
@@ -166,13 +165,13 @@ def _heads(weights, config):
         parts["2", "weight"] = None if weight is None else weight.mT.flatten(0, 1)
         parts["2", "bias"] = None if bias is None else bias.flatten()
     for (layer, name), tensor in parts.items():
-        if tensor is not None:  # what is missing is reported later
+        if tensor is not None:  # load_weights() reports what is missing
             for i, part in enumerate(tensor.chunk(count)):
-                found[f"heads.{i}.{layer}.{name}"] = part.contiguous()
-    return found
+                heads[f"heads.{i}.{layer}.{name}"] = part.contiguous()
+    return heads
 
 
-class DistilHubert(Distilled):
+class DistilHubert(TransformerUpstream):
     """DistilHuBERT.
 
     Its hidden states are the projected features, the outputs of the layers and
@@ -187,17 +186,15 @@ class DistilHubert(Distilled):
     config : dict, optional
         Entries of :class:`DistilConfig` that differ from the published model;
         only without ``source``.
-    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds,
-    overlap_seconds, seed
-        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.wav2vec2.TransformerUpstream`.
 
     Note
     ----
-    S3PRL writes zeros over the first hidden state where there is padding, and
-    lets a padded batch change the group norm; here every utterance gets what it
-    gets alone. When fine-tuning, S3PRL trains the convolutions with a tenth of
-    their gradient; here they stay as they are, or, with ``freeze_front_end:
-    False``, get all of it.
+    S3PRL overwrites the padding of the first hidden state with zeros, and a padded
+    batch changes its group norm; here the features do not depend on the batch. When
+    fine-tuning, S3PRL trains the convolutions with a tenth of their gradient; here
+    they are not trained, or, with ``freeze_front_end: False``, with all of it.
 
     Example
     -------
@@ -210,49 +207,27 @@ class DistilHubert(Distilled):
     [32, 32, 32, 24, 24, 24]
     """
 
-    base = {"num_layers": 2, "activation_dropout": 0.1, "input_dropout": 0.0}
-    reader = staticmethod(read_distiller)
-    config_class = DistilConfig
+    Config = DistilConfig
+    defaults = {"num_layers": 2, "activation_dropout": 0.1, "input_dropout": 0.0}
     network_class = DistilTransformer
+    selection = "projected"
+    read = staticmethod(read_distiller)
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        freeze_front_end=True,
-        precision="fp32",
-        adapter=None,
-        layerdrop=0.0,
-        chunk_seconds=None,
-        overlap_seconds=2.0,
-        seed=0,
-    ):
-        super().__init__(
-            source,
-            config,
-            freeze,
-            freeze_front_end,
-            precision,
-            adapter,
-            layerdrop,
-            chunk_seconds,
-            overlap_seconds,
-            seed,
-        )
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
         self.network.encoder.norm.requires_grad_(True)  # the heads see it
         self.num_layers += len(self.config.targets)
         self.output_size = self.config.target_size
 
     @property
     def output_sizes(self):
-        """The size of each hidden state."""
+        """Size of each hidden state."""
         heads = len(self.config.targets)
         layers = self.num_layers - heads
         return [self.config.hidden_size] * layers + [self.config.target_size] * heads
 
     def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, size]."""
+        """See :meth:`Upstream.encode_packed`; with the outputs of the heads."""
         for x in super().encode_packed(wavs):
             yield x
         if self.config.norm_first:

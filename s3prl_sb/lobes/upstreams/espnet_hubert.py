@@ -25,7 +25,7 @@ from s3prl_sb.lobes.checkpoints.torchaudio_layout import (
     read_torchaudio,
 )
 from s3prl_sb.lobes.networks.transformer import CONV_LAYERS
-from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
+from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 from s3prl_sb.storage.files import FileError, read_yaml
 
 CONFIG = "config.yaml"
@@ -58,7 +58,7 @@ def read_espnet(path, architecture=None):
     path : pathlib.Path
         The file of the weights, or a folder with them and ``config.yaml``.
     architecture : str, optional
-        ``config.yaml`` or its address, if none lies beside the weights.
+        ``config.yaml`` or its address, if it is not next to the weights.
 
     Returns
     -------
@@ -66,12 +66,12 @@ def read_espnet(path, architecture=None):
         Entries of
         :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`.
     weights : dict
-        Of a ``SpeechTransformer``.
+        Weights of a ``SpeechTransformer``.
 
     Raises
     ------
     CheckpointError
-        If it is of another kind, or one of the files is missing.
+        If it belongs to another family, or one of the files is missing.
     """
     path = _weights_in(path) if path.is_dir() else path
     content = checkpoints.read(path)
@@ -82,32 +82,32 @@ def read_espnet(path, architecture=None):
             name = str(name).removeprefix(prefix)
         states[name] = tensor
     states.pop(COUNTER, None)
-    theirs = any(str(name).startswith(PREFIXES[0]) for name in content)
-    if not theirs or not looks_like_torchaudio(states):
+    is_espnet = any(str(name).startswith(PREFIXES[0]) for name in content)
+    if not is_espnet or not looks_like_torchaudio(states):
         raise CheckpointError(
             f"'{path}' is no checkpoint of ESPnet's HuBERT: it holds "
             f"{sorted(map(str, content))[:6]}, where these have {PREFIXES[0]}…"
         )
-    beside = path.with_name(CONFIG)
-    if not beside.is_file():
+    config_file = path.with_name(CONFIG)
+    if not config_file.is_file():
         if architecture is None:
             raise CheckpointError(
                 f"The weights in '{path}' do not show all of their architecture. Put "
                 f"the {CONFIG} of their training beside them, or give it as "
                 "`architecture`."
             )
-        beside = fetch(architecture)
-    config = read_config(beside)
+        config_file = fetch(architecture)
+    config = read_config(config_file)
     if len(config["conv_layers"]) != len(STRIDES):
         raise CheckpointError(
-            f"'{beside}' has {len(config['conv_layers'])} convolutions, and this "
+            f"'{config_file}' has {len(config['conv_layers'])} convolutions, and this "
             f"class reads {len(STRIDES)} only."
         )
     return config, read_torchaudio(states)[1]
 
 
 def read_config(path):
-    """What ESPnet's ``config.yaml`` says of the network.
+    """Reads the configuration of the network from ESPnet's ``config.yaml``.
 
     Arguments
     ---------
@@ -123,7 +123,7 @@ def read_config(path):
     Raises
     ------
     CheckpointError
-        If it is of another kind.
+        If the file is not a configuration of ESPnet.
 
     Example
     -------
@@ -135,10 +135,10 @@ def read_config(path):
     24
     """
     try:
-        told = read_yaml(opened(path), "YAML of plain values", typ="safe")
+        content = read_yaml(opened(path), "YAML of plain values", typ="safe")
     except FileError as error:
         raise CheckpointError(str(error)) from error
-    options = told.get("encoder_conf") if isinstance(told, dict) else None
+    options = content.get("encoder_conf") if isinstance(content, dict) else None
     if not isinstance(options, dict):
         raise CheckpointError(
             f"'{path}' is no {CONFIG} of ESPnet's: it has no encoder_conf."
@@ -169,23 +169,23 @@ def read_config(path):
 
 
 def _weights_in(folder):
-    found = sorted(folder.glob("*.pth"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:8])
+    files = sorted(folder.glob("*.pth"))
+    if len(files) != 1:
+        names = ", ".join(path.name for path in files[:8])
         raise CheckpointError(
-            f"'{folder}' holds {len(found)} files *.pth"
-            + f" ({names}); give the file itself." * bool(found)
-            + ", where a checkpoint is one." * (not found)
+            f"'{folder}' holds {len(files)} files *.pth"
+            + f" ({names}); give the file itself." * bool(files)
+            + ", where a checkpoint is one." * (not files)
         )
-    return found[0]
+    return files[0]
 
 
-class EspnetHubert(Wav2Vec2):
-    """ESPnet's HuBERT: :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`'s
-    network, from ESPnet's files.
+class EspnetHubert(TransformerUpstream):
+    """HuBERT as trained by ESPnet: the network of
+    :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`, from ESPnet's files.
 
-    Its hidden states are the outputs of the Transformer layers, one for each;
-    of large models without the final norm.
+    Its hidden states are the outputs of the Transformer layers; those of large
+    models lack the final norm.
 
     Arguments
     ---------
@@ -196,19 +196,18 @@ class EspnetHubert(Wav2Vec2):
         Entries of :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`
         that differ from the base model; only without ``source``.
     architecture : str, optional
-        The ``config.yaml`` of the weights or its address. Needed only if none
-        lies beside them.
-    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds, \
-overlap_seconds, seed
-        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+        The ``config.yaml`` of the weights or its address. Needed only if it is not
+        next to them.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.wav2vec2.TransformerUpstream`.
 
     Note
     ----
-    S3PRL lets a padded batch change what the base models compute: their group
-    norm sees the padding. Here every utterance gets what it gets alone. As in
-    S3PRL, waveforms are not normalized, for large models neither. S3PRL's
-    address of the configuration of ``espnet_hubert_large_gs_ll60k`` is that of
-    a web page; here it is the file's.
+    In S3PRL a padded batch changes the features of the base models: their group
+    norm sees the padding. Here the features do not depend on the batch. As in
+    S3PRL, waveforms are not normalized, even for large models. S3PRL's address of
+    the configuration of ``espnet_hubert_large_gs_ll60k`` leads to a web page; here
+    it leads to the file.
 
     Example
     -------
@@ -220,35 +219,12 @@ overlap_seconds, seed
     (2, torch.Size([2, 50, 32]))
     """
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        architecture=None,
-        freeze=True,
-        freeze_front_end=True,
-        precision="fp32",
-        adapter=None,
-        layerdrop=0.0,
-        chunk_seconds=None,
-        overlap_seconds=2.0,
-        seed=0,
-    ):
-        self.architecture = architecture
-        super().__init__(
-            source,
-            config,
-            feature_selection="fairseq_layers",
-            freeze=freeze,
-            freeze_front_end=freeze_front_end,
-            precision=precision,
-            adapter=adapter,
-            layerdrop=layerdrop,
-            chunk_seconds=chunk_seconds,
-            overlap_seconds=overlap_seconds,
-            seed=seed,
-        )
+    selection = "outputs"
 
-    def reader(self, path):
-        """Configuration and weights of a path, see :func:`read_espnet`."""
+    def __init__(self, source=None, config=None, architecture=None, **options):
+        self.architecture = architecture
+        super().__init__(source, config, **options)
+
+    def read(self, path):
+        """Returns configuration and weights of a path, see :func:`read_espnet`."""
         return read_espnet(path, self.architecture)

@@ -32,7 +32,7 @@ KALDI = {
     "mfcc": torchaudio.compliance.kaldi.mfcc,
     "spectrogram": torchaudio.compliance.kaldi.spectrogram,
 }
-#: Options of Kaldi that are not the user's: dither would make features random.
+#: Options of Kaldi that users cannot set: dither would make features random.
 FIXED = ("waveform", "channel", "dither", "min_duration", "sample_frequency")
 STFT = ("mel", "linear", "mfcc", "magnitude")
 EPSILON = 1e-10
@@ -41,11 +41,11 @@ PIECE = 10_000  # frames of a piece
 
 
 class AcousticFeatures(Upstream):
-    """What the two front-ends share: deltas, then CMVN; one hidden state.
+    """Base class of the two front-ends: deltas, then CMVN; one hidden state.
 
     A subclass implements ``frames``, ``min_samples``, ``stride`` and
-    ``spectral``. Features are computed in fp32 whatever the precision, which
-    is that of the result. The arguments are those of the subclasses.
+    ``spectral``. Features are computed in fp32 and then cast to the precision.
+    The arguments are those of the subclasses.
     """
 
     num_layers = 1
@@ -53,23 +53,25 @@ class AcousticFeatures(Upstream):
     def __init__(self, deltas, delta_window, cmvn, freeze, precision):
         super().__init__(freeze=freeze, precision=precision)
         if deltas < 0 or delta_window < 3 or delta_window % 2 == 0:
-            given = f"{deltas} and {delta_window}"
-            needed = "deltas must be 0 or more and delta_window odd, 3 or more"
-            raise ValueError(f"{needed}; got {given}")
+            raise ValueError(
+                "deltas must be 0 or more and delta_window odd, 3 or more; "
+                f"got {deltas} and {delta_window}"
+            )
         self.deltas, self.delta_window, self.cmvn = deltas, delta_window, cmvn
-        # Nothing else would remember where the module was moved to.
+        # Without parameters, only a buffer remembers the device of the module.
         self.register_buffer("place", torch.empty(0), persistent=False)
 
     def spectral(self, wavs):
-        """[batch, samples], fp32 -> [batch, frames, size], before the deltas."""
+        """Returns the features before the deltas, [batch, frames, size], of waveforms
+        [batch, samples] in fp32."""
         raise NotImplementedError
 
     def pieces(self, wavs, frames):
-        """The same in pieces, for long audio: yields [batch, frames_i, size]."""
+        """Yields the features of long audio in pieces [batch, frames_i, size]."""
         yield self.spectral(wavs)
 
     def encode(self, wavs):
-        """[batch, samples] -> one hidden state [batch, frames, output_size]."""
+        """See :meth:`Upstream.encode`."""
         frames = self.frames(wavs.shape[1])
         with torch.autocast(wavs.device.type, enabled=False):
             if frames > LONG and not wavs.requires_grad:
@@ -84,7 +86,7 @@ class AcousticFeatures(Upstream):
         return [x.to(PRECISIONS[self.precision])]
 
     def _probe(self, bands):
-        """The size of the features; bad options fail here, not in training."""
+        """Returns the size of the features; bad options fail here, not in training."""
         values.check_features(self.min_samples / self.sample_rate, bands)
         return self.encode(torch.zeros(1, self.min_samples))[0].shape[-1]
 
@@ -97,15 +99,15 @@ class KaldiFeatures(AcousticFeatures):
     feature : str
         "fbank", "mfcc" or "spectrogram".
     deltas : int
-        How many orders of differences to append.
+        Number of orders of differences to append.
     delta_window : int
-        Frames that a difference spans, odd.
+        Number of frames that a difference spans, odd.
     cmvn : bool
-        Zero mean and unit variance in each utterance.
+        Normalize mean and variance in each utterance.
     freeze, precision
-        As for every upstream; there is nothing to train.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`; nothing is trained.
     **options
-        Of ``torchaudio.compliance.kaldi.<feature>``: ``num_mel_bins``,
+        Options of ``torchaudio.compliance.kaldi.<feature>``: ``num_mel_bins``,
         ``frame_length`` and ``frame_shift`` in milliseconds, ``window_type``,
         … with Kaldi's defaults. There is no dither.
 
@@ -141,34 +143,34 @@ class KaldiFeatures(AcousticFeatures):
     ):
         super().__init__(deltas, delta_window, cmvn, freeze, precision)
         _one_of("feature", [feature], KALDI)
-        known = inspect.signature(KALDI[feature]).parameters.values()
-        defaults = {p.name: p.default for p in known if p.name not in FIXED}
+        arguments = inspect.signature(KALDI[feature]).parameters.values()
+        defaults = {p.name: p.default for p in arguments if p.name not in FIXED}
         _one_of(f"option of kaldi's {feature}", options, defaults)
         self.feature, self.options = feature, {**defaults, **options}
-        # The same rounding as torchaudio's.
+        # torchaudio rounds the same way.
         self.window = int(self.sample_rate * self.options["frame_length"] * 0.001)
         self.stride = int(self.sample_rate * self.options["frame_shift"] * 0.001)
         self.output_size = self._probe(self.options.get("num_mel_bins", 0))
 
     @property
     def min_samples(self):
-        """One window, in samples."""
+        """Length of a window, in samples."""
         return self.window
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         samples = max(samples, self.min_samples)
         if self.options["snip_edges"]:
             return 1 + (samples - self.window) // self.stride
         return max(1, (samples + self.stride // 2) // self.stride)
 
     def spectral(self, wavs):
-        """[batch, samples] -> [batch, frames, size], before the deltas."""
+        """See :meth:`AcousticFeatures.spectral`."""
         options = {"sample_frequency": self.sample_rate, **self.options}
         return torch.stack([KALDI[self.feature](wav[None], **options) for wav in wavs])
 
     def pieces(self, wavs, frames):
-        """Frames of Kaldi's are computed one by one, but for options that see all."""
+        """Yields pieces, except with options that depend on the whole utterance."""
         if not self.options["snip_edges"] or self.options["subtract_mean"]:
             yield self.spectral(wavs)
             return
@@ -187,17 +189,17 @@ class StftFeatures(AcousticFeatures):
         "linear": power spectrum; "mel": power in mel bands; "mfcc"; or
         "magnitude": magnitude spectrum (S3PRL's ``stft_mag``).
     log : bool
-        Natural logarithm, of all but MFCCs.
+        Take the natural logarithm; MFCCs ignore it.
     deltas, delta_window, cmvn, freeze, precision
-        As of :class:`KaldiFeatures`.
+        See :class:`KaldiFeatures`.
     n_fft : int
-        Of the transform, in samples.
+        Size of the transform, in samples.
     win_ms, hop_ms : float
         Hann window and step, in milliseconds.
     n_mels : int, optional
-        Mel bands. None: 80, and 128 for MFCCs, which S3PRL always takes.
+        Number of mel bands. None: 80; 128 for MFCCs, as in S3PRL.
     n_mfcc : int
-        Cepstral coefficients.
+        Number of cepstral coefficients.
 
     Raises
     ------
@@ -206,8 +208,8 @@ class StftFeatures(AcousticFeatures):
 
     Note
     ----
-    S3PRL takes the last sample that is not zero for the end of an utterance,
-    so that digital silence at its end is cut off. Here it is audio.
+    In S3PRL an utterance ends at the last sample that is not zero, which cuts off
+    digital silence at its end. Here silence is audio.
 
     Example
     -------
@@ -239,29 +241,30 @@ class StftFeatures(AcousticFeatures):
         self.n_fft, self.n_mfcc = n_fft, n_mfcc
         self.n_mels = n_mels or (128 if feature == "mfcc" else 80)
         if not 0 < self.window <= n_fft or self.stride < 1:
-            given = f"win_ms {win_ms} and hop_ms {hop_ms}"
-            given += f" are {self.window} and {self.stride} samples"
-            raise ValueError(f"{given}; the window must fit n_fft, {n_fft}")
+            raise ValueError(
+                f"win_ms {win_ms} and hop_ms {hop_ms} are {self.window} and "
+                f"{self.stride} samples; the window must fit n_fft, {n_fft}"
+            )
         if feature == "mfcc" and n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc {n_mfcc} is more than n_mels {self.n_mels}")
         self.output_size = self._probe(self.n_mels)
 
     @property
     def min_samples(self):
-        """What the reflection at both ends needs, in samples."""
+        """Length that the reflection at both ends needs, in samples."""
         return self.n_fft // 2 + 1
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         samples = max(samples, self.min_samples)
         return 1 + (samples - self.n_fft % 2) // self.stride
 
     def spectral(self, wavs):
-        """[batch, samples] -> [batch, frames, size], before the deltas."""
+        """See :meth:`AcousticFeatures.spectral`."""
         return self._spectral(wavs, center=True)
 
     def pieces(self, wavs, frames):
-        """The reflected ends once, and in between one frame after another."""
+        """Yields pieces of the whole utterance with its reflected ends."""
         reach = self.n_fft // 2
         wavs = torch.nn.functional.pad(wavs[:, None], (reach, reach), "reflect")[:, 0]
         for first in range(0, frames, PIECE):
@@ -275,7 +278,7 @@ class StftFeatures(AcousticFeatures):
         options = {"center": center, "pad_mode": "reflect", "return_complex": True}
         stft = torch.stft(wavs, *sizes, window, **options)
         x = stft.abs().transpose(1, 2)
-        if self.feature == "magnitude":  # the one with a floor, not an offset
+        if self.feature == "magnitude":  # with a floor instead of an offset
             return x.clamp_min(1e-8).log() if self.log else x
         x = x.pow(2)
         if self.feature != "linear":
@@ -291,7 +294,7 @@ def from_s3prl(config):
     Arguments
     ---------
     config : dict
-        As in a yaml of ``baseline_local``, or the ``audio`` block of a
+        Content of a YAML file of ``baseline_local``, or the ``audio`` block of a
         checkpoint: ``kaldi``, ``delta`` and ``cmvn``, or ``input`` with
         ``win_ms``, ``hop_ms``, ``n_freq`` and so on.
 
@@ -303,11 +306,11 @@ def from_s3prl(config):
     Raises
     ------
     ValueError
-        For a feature or an option that is not known.
+        For an unknown feature or option.
 
     Note
     ----
-    A ``dither`` is left out. For MFCCs of the STFT ``n_mels`` has no effect.
+    ``dither`` is ignored. For MFCCs of the STFT ``n_mels`` has no effect.
 
     Example
     -------
@@ -349,15 +352,15 @@ def from_s3prl(config):
     )
 
 
-def _one_of(what, given, known):
-    unknown = [str(name) for name in given if name not in known]
+def _one_of(what, names, known):
+    unknown = [str(name) for name in names if name not in known]
     if unknown:
         raise ValueError(
             f"Unknown {what}: {', '.join(unknown)}. Known: {', '.join(known)}"
         )
 
 
-# Not buffers: these stay fp32 when a module that holds features is cast.
+# No buffers, because these stay fp32 when a module with features is cast.
 @functools.lru_cache(maxsize=16)
 def _hann(size, device):
     return torch.hann_window(size, device=device)

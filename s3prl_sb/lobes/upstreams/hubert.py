@@ -13,13 +13,13 @@ from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 
 
 class Hubert(Wav2Vec2):
-    """HuBERT: :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`'s network,
-    pre-trained otherwise. The arguments are the same.
+    """HuBERT: the network of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`,
+    with another pre-training. The arguments are the same.
 
     Note
     ----
-    S3PRL derives HuBERT's attention mask from a rounded ratio, so that in a
-    padded batch one or two frames of padding pass for speech. Here the number
+    S3PRL derives the attention mask of HuBERT from a rounded ratio, so that a
+    padded batch treats one or two frames of padding as speech. Here the number
     of frames is exact.
 
     Example

@@ -1,24 +1,24 @@
 """Speech encoders of the library transformers, by id or folder.
 
 Wolf et al., "Transformers: State-of-the-Art Natural Language Processing",
-https://arxiv.org/abs/1910.03771. What is in S3PRL's list has an implementation
-of its own here, which is faster on ragged batches and needs no further
-library; this is the way to what is not: w2v-BERT 2.0
-(https://arxiv.org/abs/2312.05187), Whisper's encoder
+https://arxiv.org/abs/1910.03771. The models of S3PRL have implementations here that
+are faster on ragged batches and do not need transformers. This class is for all
+others: w2v-BERT 2.0 (https://arxiv.org/abs/2312.05187), Whisper's encoder
 (https://arxiv.org/abs/2212.04356), SEW (https://arxiv.org/abs/2109.06870) and
-the many models of the known architectures that others have published.
+other published models of the known architectures.
 
-Code that comes with a checkpoint is never run, and a pickle only through
-:mod:`s3prl_sb.lobes.checkpoints.reading`.
+Code in a checkpoint never runs.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-from typing import NamedTuple
+import functools
+import math
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+import torchaudio.functional
 
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.lobes.checkpoints import (
@@ -26,17 +26,13 @@ from s3prl_sb.lobes.checkpoints import (
     language_adapters,
     sample_rates,
 )
-from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.lobes.upstreams.huggingface_inputs import (
-    StackedMel,
-    Waveforms,
-    WhisperMel,
-)
+from s3prl_sb.lobes.networks.huggingface_encoder import TYPES, Encoder
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
-#: Entries of a configuration that would make features random, or would put
-#: something after the encoder.
+#: Entries of a configuration that would make features random, or would add modules
+#: after the encoder.
 FIXED = {
     "add_adapter": False,
     "apply_spec_augment": False,
@@ -46,59 +42,32 @@ FIXED = {
     "mask_time_prob": 0.0,
     "use_intermediate_ffn_before_adapter": False,
 }
-#: What adapters go into, whose layers go by other names here.
+#: Names of the layers that adapters change, in networks of transformers.
 ADAPTED = {
     "lora": ["*.q_proj", "*.v_proj", "*.linear_q", "*.linear_v"]
     + ["*.query_proj", "*.value_proj"],
     "bottleneck": ["*.out_proj", "*.linear_out", "*.output_dense", "*.fc2"]
     + ["*.output.dense"],
 }
-#: WavLM's attention takes its weights without their layers.
+#: The same for WavLM, whose attention does not call its layers.
 ADAPTED_WAVLM = {"lora": ["*.intermediate_dense"], "bottleneck": ["*.output_dense"]}
 
 
-class Layout(NamedTuple):
-    """Where things are in a network of transformers."""
-
-    inputs: type = Waveforms  #: what goes into it
-    layers: str = "encoder.layers"  #: the layers of its encoder
-    last: str | None = None  #: whose input is the last state; None: its output
-    idle: str | None = None  #: what no hidden state needs
-
-
-#: Of each ``model_type``.
-TYPES = {
-    "data2vec-audio": Layout(),
-    "hubert": Layout(),
-    "sew": Layout(last="encoder.upsample", idle="encoder.upsample"),
-    "sew-d": Layout(
-        Waveforms, "encoder.encoder.layer", "encoder.upsample", "encoder.upsample"
-    ),
-    "unispeech": Layout(),
-    "unispeech-sat": Layout(),
-    "wav2vec2": Layout(),
-    "wav2vec2-bert": Layout(StackedMel),
-    "wav2vec2-conformer": Layout(idle="encoder.pos_conv_embed"),
-    "wavlm": Layout(),
-    "whisper": Layout(WhisperMel, "layers"),
-}
-
-
 def architecture(entries, where):
-    """A network of transformers, as a configuration describes it.
+    """Returns the class and the configuration of a network of transformers.
 
     Arguments
     ---------
     entries : dict
-        ``model_type`` and what differs from transformers' defaults for it.
+        ``model_type`` and entries that differ from its defaults in transformers.
     where : str
-        Where they stand, for errors.
+        Source of the entries, for errors.
 
     Returns
     -------
     config : transformers.PreTrainedConfig
     network : type
-        The class that it is for.
+        Class of the network.
 
     Raises
     ------
@@ -126,7 +95,7 @@ def architecture(entries, where):
         raise CheckpointError(
             f"{where} has model_type: {kind}.{reason} Known: {', '.join(TYPES)}"
         )
-    # Which kernels there are depends on the machine.
+    # The available kernels depend on the machine.
     left_out = ("preprocessor", "target_lang")
     left_out += ("attn_implementation", "_attn_implementation")
     entries = {key: entries[key] for key in entries if key not in left_out}
@@ -136,83 +105,120 @@ def architecture(entries, where):
     for key, value in FIXED.items():
         if hasattr(config, key):
             setattr(config, key, value)
-    if kind == "whisper":  # of which the decoder is left out
+    if kind == "whisper":  # without the decoder
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
         return config, WhisperEncoder
     return config, transformers.MODEL_MAPPING[type(config)]
 
 
-class Encoder(nn.Module):
-    """A network of transformers that gives the input of each of its layers.
+class Waveforms:
+    """Input of networks like wav2vec 2.0: waveforms, for strided convolutions.
+
+    Each class of inputs does for utterances of equal length what a feature extractor
+    of transformers does for one, in torch and on any device, and counts frames.
 
     Arguments
     ---------
     config : transformers.PreTrainedConfig
-    network : type
-        See :func:`architecture`.
+        Configuration of the network.
+    preprocessor : dict
+        Content of ``preprocessor_config.json``.
     """
 
-    def __init__(self, config, network):
-        super().__init__()
-        self.model, self.layout = network(config), TYPES[config.model_type]
-        if getattr(self.model, "masked_spec_embed", None) is not None:
-            self.model.masked_spec_embed = None
-        for module in self.model.modules():
-            if nn.utils.parametrize.is_parametrized(module, "weight"):
-                # Weight norm, with which a module cannot be pickled.
-                nn.utils.parametrize.remove_parametrizations(module, "weight")
-                module._load_state_dict_pre_hooks.clear()
-        if self.layout.idle:
-            self.model.get_submodule(self.layout.idle).requires_grad_(False)
+    def __init__(self, config, preprocessor):
+        self.convolutions = list(zip(config.conv_kernel, config.conv_stride))
+        self.squeeze = getattr(config, "squeeze_factor", 1)  # of SEW
+        self.stride = math.prod(config.conv_stride) * self.squeeze
+        self.min_samples = self.squeeze
+        for kernel, stride in reversed(self.convolutions):
+            self.min_samples = (self.min_samples - 1) * stride + kernel
+        self.normalize = preprocessor.get("do_normalize", True)
 
-    def reset_parameters(self, seed=0):
-        """Random weights as transformers' own; moves no global generator."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            fresh = Encoder(self.model.config, type(self.model))
-        self.model = fresh.model
+    def frames(self, samples):
+        """Returns the number of frames of a waveform."""
+        for kernel, stride in self.convolutions:
+            samples = (samples - kernel) // stride + 1
+        return samples // self.squeeze
 
-    def forward(self, x):
-        """Hidden states [batch, frames, size] of each layer's input, then the
-        last."""
-        states, modules = [], list(self.model.get_submodule(self.layout.layers))
-        if self.layout.last:
-            modules.append(self.model.get_submodule(self.layout.last))
+    def __call__(self, wavs):
+        """[batch, samples] -> input of the network, [batch, samples]."""
+        return F.layer_norm(wavs, wavs.shape[1:], eps=1e-7) if self.normalize else wavs
 
-        def keep(module, args, kwargs):
-            states.append(args[0] if args else kwargs["hidden_states"])
 
-        hooks = [m.register_forward_pre_hook(keep, with_kwargs=True) for m in modules]
-        try:
-            last = self.model(x).last_hidden_state
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return states if self.layout.last else [*states, last]
+class StackedMel:
+    """Input of w2v-BERT 2.0: Kaldi's log mel, normalized, frames in pairs.
 
-    def train(self, mode=True):
-        """Sets training mode, but for batch norms: those of pre-training stay,
-        for by other statistics utterances would change each other."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-        return self
+    The arguments are those of :class:`Waveforms`.
+    """
 
-    def _apply(self, fn, recurse=True):
-        super()._apply(fn, recurse)
-        self.renew_positions()
-        return self
+    def __init__(self, config, preprocessor):
+        if preprocessor.get("sampling_rate", 16000) != 16000:
+            raise CheckpointError(
+                f"w2v-BERT's features are of 16000 Hz, this model's of "
+                f"{preprocessor['sampling_rate']}."
+            )
+        bands = preprocessor.get("num_mel_bins", 80)
+        self.mel = KaldiFeatures(num_mel_bins=bands, deltas=0, cmvn=False)
+        self.stack = preprocessor.get("stride", 2)
+        self.stride = self.mel.stride * self.stack
+        # At least two frames, which the variance needs.
+        self.min_samples = self.mel.window + (max(2, self.stack) - 1) * self.mel.stride
 
-    def renew_positions(self):
-        """Computes the constants that no checkpoint holds, in fp32 also where
-        the weights are not: half precision cannot count frames."""
-        encoder = getattr(self.model, "encoder", None)
-        old = getattr(encoder, "embed_positions", None)
-        if old is not None:
-            device = next(self.model.parameters()).device
-            encoder.embed_positions = type(old)(self.model.config).to(device)
+    def frames(self, samples):
+        """Returns the number of frames of a waveform."""
+        return self.mel.frames(samples) // self.stack
+
+    def __call__(self, wavs):
+        """[batch, samples] -> [batch, frames, stacked bands]."""
+        x = self.mel.encode(wavs * 2**15)[0]
+        variance, mean = torch.var_mean(x, 1, keepdim=True)
+        x = (x - mean) / (variance + 1e-7).sqrt()
+        x = x[:, : x.shape[1] // self.stack * self.stack]
+        return x.unflatten(1, (-1, self.stack)).flatten(2)
+
+
+class WhisperMel:
+    """Input of Whisper: log mel of windows of 30 s, the last one padded.
+
+    The arguments are those of :class:`Waveforms`.
+    """
+
+    def __init__(self, config, preprocessor):
+        self.n_fft = preprocessor.get("n_fft", 400)
+        self.hop = preprocessor.get("hop_length", 160)
+        self.rate = preprocessor.get("sampling_rate", 16000)
+        self.bands = config.num_mel_bins
+        self.stride = 2 * self.hop
+        self.window = self.stride * config.max_source_positions
+        self.min_samples = 1
+
+    def frames(self, samples):
+        """Returns the number of frames that begin within a waveform."""
+        return math.ceil(samples / self.stride)
+
+    def __call__(self, wavs):
+        """[batch, samples] -> [batch * windows, bands, frames]."""
+        wavs = F.pad(wavs, (0, -wavs.shape[1] % self.window)).unflatten(
+            1, (-1, self.window)
+        )
+        window = torch.hann_window(self.n_fft, device=wavs.device)
+        spectrum = torch.stft(
+            wavs.flatten(0, 1), self.n_fft, self.hop, window=window, return_complex=True
+        )[..., :-1]
+        bands = _slaney_bands(self.n_fft // 2 + 1, self.bands, self.rate, wavs.device)
+        x = (bands.T @ spectrum.abs().pow(2)).clamp_min(1e-10).log10()
+        return (x.maximum(x.amax((1, 2), keepdim=True) - 8) + 4) / 4
+
+
+#: Class of the inputs of a ``model_type``; all others: :class:`Waveforms`.
+INPUTS = {"wav2vec2-bert": StackedMel, "whisper": WhisperMel}
+
+
+@functools.lru_cache(maxsize=8)
+def _slaney_bands(n_freqs, n_mels, sample_rate, device):
+    sizes = (n_freqs, 0.0, 8000.0, n_mels, sample_rate, "slaney", "slaney")
+    return torchaudio.functional.melscale_fbanks(*sizes).to(device)
 
 
 def read_folder(folder, target_lang=None):
@@ -221,42 +227,41 @@ def read_folder(folder, target_lang=None):
     Arguments
     ---------
     folder : pathlib.Path
-        With ``config.json``, the weights (``.safetensors`` rather than
-        ``pytorch_model.bin``, in one file or in several), and, if the model
-        came with it, ``preprocessor_config.json`` or ``processor_config.json``.
+        Folder with ``config.json``, the weights (``.safetensors`` is preferred to
+        ``pytorch_model.bin``, in one file or in several), and, if the model has
+        it, ``preprocessor_config.json`` or ``processor_config.json``.
     target_lang : str, optional
         See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
 
     Returns
     -------
     config : dict
-        That of ``config.json``, and under ``preprocessor`` that of the other;
-        ``target_lang`` if it was given.
+        Content of ``config.json``, and under ``preprocessor`` that of the other
+        file; ``target_lang``, if it is not None.
     weights : dict
-        Of :class:`Encoder`.
+        Weights of :class:`Encoder`.
 
     Raises
     ------
     CheckpointError
-        If something is missing, or of a type that is not known.
+        If a file is missing, or the type is unknown.
     """
     config = huggingface_folder.entries(folder, target_lang)
-    given, network = architecture(config, f"'{folder}'")
+    options, network = architecture(config, f"'{folder}'")
     prefixes = [f"{network.base_model_prefix}.", "sew_d."]
     if config["model_type"] == "whisper":
         prefixes = ["model.encoder.", "encoder."]
-    has_adapters = getattr(given, "adapter_attn_dim", None) is not None
+    has_adapters = getattr(options, "adapter_attn_dim", None) is not None
     weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
     weights = huggingface_folder.without_norm(weights)
     return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
 
-class HuggingFace(Upstream):
-    """A speech encoder of the library transformers.
+class HuggingFace(PretrainedUpstream):
+    """Speech encoder of the library transformers.
 
-    Its hidden states are the input of every layer and the output of the
-    encoder: ``num_layers`` is one more than the layers. Types: the keys of
-    :data:`TYPES`.
+    Its hidden states are the input of every layer and the output of the encoder.
+    Types: keys of :data:`TYPES`.
 
     Arguments
     ---------
@@ -267,45 +272,37 @@ class HuggingFace(Upstream):
         ``model_type`` and the entries of transformers' configuration that
         differ from its defaults, and under ``preprocessor`` those of
         ``preprocessor_config.json``; only without ``source``.
-    freeze : bool
-        No training.
     freeze_front_end : bool
         When fine-tuning, keep convolutions over the waveform as they are.
-    precision : str
-        "fp32", "bf16" or "fp16".
-    adapter : dict, optional
-        Train only small adapters: ``{"kind": "lora", "rank": 8}``; in WavLM
-        those of the feed-forwards, no others are possible.
     sample_rate : int, optional
-        Of the waveforms, Hz, for a model that does not say it; one that says
-        another is an error. None: what it says, else 16000.
+        Sample rate of the waveforms in Hz, for a model that does not state it; a
+        contradiction is an error. None: that of the model, else 16000.
     target_lang : str, optional
-        Of a folder of MMS with adapters of many languages the language, such as
-        "fra": the file ``adapter.fra.safetensors`` or ``.bin`` in it. None: those
-        among the weights, if there are some.
-    seed : int
-        Of the random network's weights.
+        Language of the adapters, such as "fra", for a folder of MMS with adapters of
+        many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
+        None: the adapters among the weights, if there are any.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`. In
+        WavLM an ``adapter`` can change the feed-forwards only.
 
     Raises
     ------
     ImportError
         Without transformers.
     CheckpointError
-        For a type that is not known.
+        For an unknown type.
 
     Note
     ----
-    The last hidden state is the encoder's output, as in S3PRL: from transformers
-    5 on ``hidden_states[-1]`` lacks the last norm of some. Hidden states of SEW
-    are those of its layers, at half the rate of its output, which is not among
-    them.
+    The last hidden state is the output of the encoder, as in S3PRL: since
+    transformers 5 ``hidden_states[-1]`` of some models lacks the last norm. The
+    hidden states of SEW are those of its layers, at half the rate of its output,
+    which is not among them.
 
-    Whisper sees windows of 30 s, the last one padded with silence, as in its
-    training; what an utterance gets is the frames that begin within it. Longer
-    audio is several windows, each by itself.
+    Whisper sees windows of 30 s, the last one padded with silence, as in training;
+    an utterance gets the frames that begin within it.
 
-    A folder without ``preprocessor_config.json``, or the same in
-    ``processor_config.json``, is of transformers' defaults, and a warning says so.
+    Without a configuration of the preprocessor, a warning names the defaults.
 
     Example
     -------
@@ -317,79 +314,82 @@ class HuggingFace(Upstream):
     (3, torch.Size([2, 49, 32]))
     """
 
+    read = staticmethod(read_folder)
+
     def __init__(
         self,
         source=None,
         config=None,
-        freeze=True,
         freeze_front_end=True,
-        precision="fp32",
-        adapter=None,
         sample_rate=None,
         target_lang=None,
-        seed=0,
+        **options,
     ):
-        super().__init__(freeze, precision, adapter)
-        if source is None:
-            self.config, weights = dict(config or {}), None
-        else:
-            read_source = language_adapters.read_source
-            self.config, weights = read_source(source, read_folder, target_lang)
-        where = "config" if source is None else f"'{source}'"
-        given, network = architecture(self.config, where)
-        if source is None:
-            _known(self.config, given)
-        if adapter is not None:
-            known = ADAPTED_WAVLM if given.model_type == "wavlm" else ADAPTED
-            layers = known.get(adapter.get("kind", "lora"))
-            self.adapter = {"layers": layers, **adapter}
-        preprocessor = self.config.get("preprocessor") or {}
-        self.sample_rate = sample_rates.agreed(
-            sample_rate, preprocessor.get("sampling_rate"), source
-        )
-        if sample_rate is not None:
-            preprocessor = {**preprocessor, "sampling_rate": self.sample_rate}
-            self.config = {**self.config, "preprocessor": preprocessor}
-        self.inputs = TYPES[given.model_type].inputs(given, preprocessor)
-        self.network = build(lambda: Encoder(given, network), weights, source, seed)
-        if weights is not None:
-            self.network.renew_positions()
+        self.asked_rate, self.target_lang = sample_rate, target_lang
+        super().__init__(source, config, **options)
+        config = self.network.model.config
+        if self.adapter is not None:
+            adapted = ADAPTED_WAVLM if config.model_type == "wavlm" else ADAPTED
+            layers = adapted.get(self.adapter.get("kind", "lora"))
+            self.adapter = {"layers": layers, **self.adapter}
         front_end = getattr(self.network.model, "feature_extractor", None)
         if freeze_front_end and front_end is not None:
             front_end._freeze_parameters()
-        self.stride = self.inputs.stride
-        self.output_size = given.hidden_size
-        self.num_layers = given.num_hidden_layers + 1
+        self.output_size = config.hidden_size
+        self.num_layers = config.num_hidden_layers + 1
 
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return self.inputs.min_samples
+    def read_source(self, source):
+        """Reads a checkpoint, with the adapters of a language."""
+        return language_adapters.read_source(source, self.read, self.target_lang)
 
-    def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return self.inputs.frames(max(samples, self.min_samples))
+    def load_source(self, source, config):
+        """Returns the checked entries of the configuration, and the weights."""
+        entries, weights = super().load_source(source, config)
+        where = "config" if source is None else f"'{source}'"
+        options, _ = architecture(entries, where)
+        if source is None:
+            check_known(entries, options)
+        preprocessor = entries.get("preprocessor") or {}
+        rate = preprocessor.get("sampling_rate")
+        self.sample_rate = sample_rates.agreed(self.asked_rate, rate, source)
+        if self.asked_rate is not None:
+            preprocessor = {**preprocessor, "sampling_rate": self.sample_rate}
+            entries = {**entries, "preprocessor": preprocessor}
+        return entries, weights
+
+    def make_config(self, entries):
+        """Returns the entries of transformers' configuration, a dict."""
+        return entries
+
+    def make_features(self):
+        """Returns the inputs of the network."""
+        config, _ = architecture(self.config, "config")
+        inputs = INPUTS.get(config.model_type, Waveforms)
+        return inputs(config, self.config.get("preprocessor") or {})
+
+    def make_network(self):
+        """Returns the encoder."""
+        return Encoder(*architecture(self.config, "config"))
 
     def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        x = self.inputs(wavs).to(next(self.network.parameters()).dtype)
+        """See :meth:`Upstream.encode`."""
+        x = self.features(wavs).to(next(self.network.parameters()).dtype)
         states, frames = zip(*map(self.network, self._parts(x))), self.frames
         for state in states:
             state = torch.cat(state).reshape(len(wavs), -1, self.output_size)
             yield state[:, : frames(wavs.shape[1])]
 
     def _parts(self, x):
-        """What runs at once: utterances count by their own length, windows of
-        Whisper by theirs."""
-        window = getattr(self.inputs, "window", None)
+        """Splits windows of Whisper into groups that run together."""
+        window = getattr(self.features, "window", None)
         if window is None:
             return [x]
         seconds = self.group_seconds.get(x.device.type, 64)
         return x.split(max(1, int(seconds * self.sample_rate // window)))
 
 
-def _known(entries, config):
-    """Refuses entries that transformers would take and ignore."""
+def check_known(entries, config):
+    """Raises ValueError for entries that transformers would silently ignore."""
     known = {*type(config)().to_dict(), *config.attribute_map, "preprocessor"}
     unknown = sorted(set(entries) - known)
     if unknown:

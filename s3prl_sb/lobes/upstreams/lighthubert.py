@@ -1,13 +1,13 @@
-"""LightHuBERT: the small networks that lie in a large one.
+"""LightHuBERT: sub-networks of a once-for-all supernet.
 
 Paper: Wang et al., "LightHuBERT: Lightweight and Configurable Speech
 Representation Learning with Once-for-All Hidden-Unit BERT", Interspeech 2022,
 https://arxiv.org/abs/2203.15610. Reproduces the hidden states of S3PRL's
 ``upstream/lighthubert``.
 
-A checkpoint holds a supernet, of whose every matrix the sub-networks use a
-corner. The one that was chosen is cut out when the file is read: what is built
-is an ordinary Transformer of its size.
+A checkpoint holds a supernet; its sub-networks use a corner of each matrix. The
+selected one is cut out when the file is read, and becomes an ordinary Transformer of
+its size.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -15,8 +15,7 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.sample_rates import USUAL, stated_in
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
@@ -24,11 +23,11 @@ from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_weights,
 )
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.distilled import Distilled
+from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
-#: Of the sub-network of each supernet: size, size of the feed-forward, heads.
+#: Sub-network of each supernet: hidden size, feed-forward size, heads.
 SUBNETS = {"small": (384, 1536, 6), "base": (640, 2560, 10)}
-#: The same of the first stage of training, which is used as a whole.
+#: Sizes of the first stage of training, which is used whole.
 WHOLE = (768, 3072, 12)
 
 
@@ -43,18 +42,18 @@ def read_supernet(path):
     Returns
     -------
     config : dict
-        The entries of :class:`TransformerConfig`, of the sub-network.
+        Entries of :class:`TransformerConfig` of the sub-network.
     weights : dict
         Names of the :class:`SpeechTransformer`'s parameters to tensors.
 
     Raises
     ------
     CheckpointError
-        If it is of another family, or of a variant that is not supported.
+        If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = checkpoints.read(path)
+    content = read(path)
     content = content if isinstance(content, dict) else {}
-    options = checkpoints.plain(content.get("cfg"))
+    options = plain(content.get("cfg"))
     task = options.get("task") if isinstance(options, dict) else None
     options = options.get("model") if isinstance(options, dict) else None
     kind = options.get("_name") if isinstance(options, dict) else None
@@ -73,7 +72,7 @@ def read_supernet(path):
     weights = {
         name: tensor
         for name, tensor in bare(content["model"]).items()
-        if not name.startswith("layer_pred_heads.")  # of the distillation alone
+        if not name.startswith("layer_pred_heads.")  # used by the distillation alone
     }
     config = dict(zip(("hidden_size", "ffn_size", "num_heads"), sizes))
     config = {**supernet, **config}
@@ -89,7 +88,10 @@ def read_supernet(path):
 
 
 def _config(options, path):
-    """Entries of the supernet's :class:`TransformerConfig`; defaults: S3PRL's."""
+    """Returns the supernet's entries of :class:`TransformerConfig`.
+
+    Defaults are those of S3PRL.
+    """
     get, base = options.get, TransformerConfig()
     layers = get("conv_feature_layers")
     if get("pos_conv_depth", 1) > 1 and not get("prune_encoder_pos_conv", True):
@@ -120,7 +122,7 @@ def _config(options, path):
 
 
 def _check(supernet, config, path):
-    """That the sub-network lies in the supernet, with heads of the same size."""
+    """Checks that the sub-network fits the supernet, with heads of the same size."""
     names = ("hidden_size", "ffn_size", "num_heads")
     per_head = {c["hidden_size"] / c["num_heads"] for c in (supernet, config)}
     blocks = {c["ffn_size"] / c["hidden_size"] for c in (supernet, config)}
@@ -134,20 +136,20 @@ def _check(supernet, config, path):
 
 
 def cut(weights, supernet, config):
-    """A sub-network of a supernet.
+    """Cuts a sub-network out of a supernet.
 
-    Of every size the first entries are used. A feed-forward consists of as many
-    blocks as it is wider than the frames, and of each block the first are.
+    The first entries of each dimension are used. A feed-forward n times as wide as the
+    frames consists of n blocks; the first entries of each block are used.
 
     Arguments
     ---------
     weights : dict
         Names of a :class:`SpeechTransformer`'s parameters to tensors.
     supernet : dict
-        Its configuration.
+        Configuration of the supernet.
     config : dict
-        That of the sub-network; widths of feed-forwards are whole multiples
-        of the frames'.
+        Configuration of the sub-network; widths of feed-forwards are multiples of
+        the frames'.
 
     Returns
     -------
@@ -183,7 +185,7 @@ def cut(weights, supernet, config):
     return result
 
 
-class LightHubert(Distilled):
+class LightHubert(TransformerUpstream):
     """LightHuBERT.
 
     Its hidden states are the projected features and the outputs of the layers.
@@ -196,9 +198,8 @@ class LightHubert(Distilled):
     config : dict, optional
         Entries of :class:`TransformerConfig` that differ from the small model;
         only without ``source``.
-    freeze, freeze_front_end, precision, adapter, layerdrop, chunk_seconds,
-    overlap_seconds, seed
-        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.wav2vec2.TransformerUpstream`.
 
     Note
     ----
@@ -218,7 +219,7 @@ class LightHubert(Distilled):
     (3, torch.Size([2, 50, 32]))
     """
 
-    base = {
+    defaults = {
         "hidden_size": 384,
         "ffn_size": 1536,
         "num_heads": 6,
@@ -226,5 +227,5 @@ class LightHubert(Distilled):
         "normalize_wav": True,
         "input_dropout": 0.0,
     }
-
-    reader = staticmethod(read_supernet)
+    selection = "projected"
+    read = staticmethod(read_supernet)

@@ -17,15 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
-from s3prl_sb.lobes.networks.vision_transformer import configured
-from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
-#: What only pre-training uses, and the table of sines, which is computed here.
+#: Weights that only pre-training uses, and the table of sines, which is computed.
 TRAINING = re.compile(
     r"layer_norm\.|batch_norm\.|(en|de)coder_mask_emb$|decoder\.|post_enc_proj\."
     r"|final_proj_|dec_conv_pos_embed\.|(enc|dec)_sine_pos_embed\."
@@ -44,7 +41,7 @@ NAMES = {
     r"\.fc2\.": ".contract.",
     r"\.final_layer_norm\.": ".ffn_norm.",
 }
-#: Our entries of the configuration, and S3PRL's of its ``model`` block.
+#: Our entries of the configuration, and those of S3PRL's ``model`` block.
 ENTRIES = {
     "hidden_size": "encoder_embed_dim",
     "ffn_size": "encoder_ffn_embed_dim",
@@ -57,7 +54,7 @@ ENTRIES = {
     "attention_dropout": "attention_dropout",
     "activation_dropout": "activation_dropout",
 }
-EPSILON = 1e-5  # of the batch norm
+EPSILON = 1e-5  # of the batch norm over features
 
 
 @dataclasses.dataclass
@@ -68,23 +65,23 @@ class MaeAstConfig:
     Arguments
     ---------
     hidden_size, ffn_size, num_layers, num_heads : int
-        Of the encoder.
+        Sizes of the encoder.
     num_mel_bins : int
-        Of the features.
+        Number of mel bands of the features.
     patch, patch_stride : list of int
         Frames and mel bands of a patch, and from one patch to the next.
     mean, variance : float
-        Of the features, as the batch norm of pre-training has found them.
+        Statistics of the features, from the batch norm of pre-training.
     sine_positions : bool
-        Whether patches get positions.
+        Add positions to the patches.
     norm_first : bool
-        Layer norm before attention and feed-forward or after.
+        Layer norm before attention and feed-forward, not after.
     norm_eps : float
-        Added to the variance in layer norms.
+        Epsilon of the layer norms.
     activation : str
         "gelu", "relu" or "swish".
     dropout, attention_dropout, activation_dropout : float
-        Active only in training mode.
+        Dropout probabilities, in training mode.
     """
 
     hidden_size: int = 768
@@ -107,10 +104,15 @@ class MaeAstConfig:
     def __post_init__(self):
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of: {', '.join(ACTIVATIONS)}")
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_heads "
+                f"{self.num_heads}"
+            )
 
 
 class MaeAstEncoder(nn.Module):
-    """The encoder: projection of the patches, positions, layers.
+    """Encoder of MAE-AST: projection of the patches, positions, layers.
 
     Arguments
     ---------
@@ -136,14 +138,14 @@ class MaeAstEncoder(nn.Module):
         )
 
     def forward(self, x, counts):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         x : torch.Tensor
             Patches [total_patches, values], utterance after utterance.
         counts : list of int
-            Patches of each utterance.
+            Number of patches of each utterance.
 
         Yields
         ------
@@ -165,10 +167,10 @@ class MaeAstEncoder(nn.Module):
 
 @functools.lru_cache(maxsize=2)
 def sines(count, size):
-    """Sines at even, cosines at odd places, [count, size].
+    """Returns sines in even, cosines in odd columns, [count, size].
 
-    In fp32 throughout, rounding errors included: in long audio they are part
-    of what the network was trained on.
+    They are computed in fp32 with its rounding errors, which the network has seen in
+    training for long audio.
     """
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
     angles = torch.arange(count)[:, None] * rates
@@ -176,27 +178,28 @@ def sines(count, size):
 
 
 def read_mae_ast(path):
-    """Reads a checkpoint of the authors'.
+    """Reads a checkpoint of the authors.
 
     Arguments
     ---------
     path : pathlib.Path
+        The file.
 
     Returns
     -------
     config : dict
-        The entries of :class:`MaeAstConfig`.
+        Entries of :class:`MaeAstConfig`.
     weights : dict
-        Of :class:`MaeAstEncoder`, without the decoder.
+        Weights of :class:`MaeAstEncoder`; the decoder is dropped.
 
     Raises
     ------
     CheckpointError
-        If it is of another kind, or of a variant that is not supported.
+        If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = checkpoints.read(path)
+    content = read(path)
     content = content if isinstance(content, dict) else {}
-    cfg = checkpoints.plain(content.get("cfg"))
+    cfg = plain(content.get("cfg"))
     cfg = cfg if isinstance(cfg, dict) else {}
     model, task = cfg.get("model") or {}, cfg.get("task") or {}
     if "model" not in content or "ast_kernel_size_chan" not in model:
@@ -228,7 +231,7 @@ def read_mae_ast(path):
         raise CheckpointError(f"'{path}' does not tell {error}") from error
     converted = {}
     for name, tensor in weights.items():
-        # Of networks with norms first it comes after the last hidden state.
+        # With norms first, this norm comes after the last hidden state.
         unused = config["norm_first"] and name.startswith("encoder.layer_norm.")
         if unused or TRAINING.match(name):
             continue
@@ -238,12 +241,12 @@ def read_mae_ast(path):
     return config, converted
 
 
-class MaeAst(Upstream):
+class MaeAst(PretrainedUpstream):
     """MAE-AST.
 
-    Its hidden states are the outputs of the encoder's layers. A frame is the
-    patches at one time, lowest band first: 8 of them, or the one of frame
-    models. The end of an utterance that fills no patch is left out.
+    Its hidden states are the outputs of the encoder's layers. A frame is all patches
+    at one time, lowest band first: 8, or one in frame models. The end of an utterance
+    that does not fill a patch is left out.
 
     Arguments
     ---------
@@ -253,17 +256,15 @@ class MaeAst(Upstream):
     config : dict, optional
         Entries of :class:`MaeAstConfig` that differ from the model of patches;
         only without ``source``.
-    freeze, precision, adapter
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    S3PRL fails for audio shorter than a patch (175 ms), which is padded with
-    zeros here, and for more patches than its table of sines has. When training
-    it normalizes features by the statistics of the batch and moves those of
-    pre-training; here these stay.
+    S3PRL fails for audio shorter than a patch (175 ms), which is padded with zeros
+    here, and for more patches than its table of sines has. In training it normalizes
+    features by the statistics of the batch and updates those of pre-training; here
+    the latter are used and fixed.
 
     Example
     -------
@@ -273,59 +274,51 @@ class MaeAst(Upstream):
     (2, torch.Size([2, 6, 256]))
     """
 
+    Config = MaeAstConfig
     packed = True
+    unknown_entry = "Unknown config"
+    read = staticmethod(read_mae_ast)
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
-    ):
-        super().__init__(freeze, precision, adapter)
-        config, weights = config or {}, None
-        if source is not None:
-            config, weights = read_source(source, read_mae_ast)
-        config = configured(MaeAstConfig, config)
-        self.config = dataclasses.asdict(config)
-        self.network = build(lambda: MaeAstEncoder(config), weights, source, seed)
-        bands = config.num_mel_bins
-        self.features = KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
-        (self.wide, high), (self.step, step) = config.patch, config.patch_stride
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        (self.wide, high), (self.step, step) = (
+            self.config.patch,
+            self.config.patch_stride,
+        )
         self.stride = self.features.stride * self.step
-        self.num_layers = config.num_layers
-        self.vertical = 1 + (bands - high) // step  # patches at one time
-        self.output_size = self.vertical * config.hidden_size
+        self.num_layers = self.config.num_layers
+        # number of patches at one time
+        self.vertical = 1 + (self.config.num_mel_bins - high) // step
+        self.output_size = self.vertical * self.config.hidden_size
+
+    def make_features(self):
+        """Returns the Kaldi features."""
+        bands = self.config.num_mel_bins
+        return KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
+
+    def make_network(self):
+        """Returns the encoder."""
+        return MaeAstEncoder(self.config)
 
     @property
     def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
+        """See :attr:`Upstream.min_samples`."""
         return self.features.window + (self.wide - 1) * self.features.stride
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         frames = self.features.frames(max(samples, self.min_samples))
         return 1 + (frames - self.wide) // self.step
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
     def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        patches = [self._patches(wav) for wav in wavs]
-        counts = [len(part) for part in patches]
-        x = torch.cat(patches).to(self.network.layers[0].ffn_norm.weight.dtype)
-        for state in self.network(x, counts):
+        """See :meth:`Upstream.encode_packed`."""
+        for state in super().encode_packed(wavs):
             yield state.unflatten(0, (-1, self.vertical)).flatten(1)
 
-    def _patches(self, wav):
-        """[samples] -> [patches, values], time by time, then band by band."""
-        config = self.network.config
-        x = self.features.encode(wav[None])[0][0] - config.mean
+    def input_features(self, wav):
+        """Returns the patches, [patches, values], ordered by time, then by band."""
+        config = self.config
+        x = super().input_features(wav) - config.mean
         x = x / math.sqrt(config.variance + EPSILON) * 0.5
         for dim, (size, step) in enumerate(zip(config.patch, config.patch_stride)):
             x = x.unfold(dim, size, step)

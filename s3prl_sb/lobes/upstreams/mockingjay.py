@@ -22,17 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.features import from_s3prl
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: S3PRL's names of the weights, and ours. Applied from first to last.
 NAMES = {
-    # Pre-LN networks list the norm of a sub-layer a second time.
+    # Pre-LN networks name the norm of a sub-layer differently.
     r"(\.layer\.\d+)(\.attention)?\.LayerNorm\.": r"\1\2.output.LayerNorm.",
     r"^input_representations\.spec_transform\.": "projection.",
     r"^input_representations\.LayerNorm\.": "norm.",
@@ -53,7 +51,7 @@ NAMES = {
 class Architecture:
     """The ``transformer`` block of a configuration, under S3PRL's names.
 
-    The defaults are the base model's.
+    The defaults are those of the base model.
     """
 
     hidden_size: int = 768
@@ -61,8 +59,8 @@ class Architecture:
     num_attention_heads: int = 12
     intermediate_size: int = 3072  #: of the feed-forwards
     hidden_act: str = "gelu"  #: or "relu", "swish"
-    hidden_dropout_prob: float = 0.1  #: active only in training mode
-    attention_probs_dropout_prob: float = 0.1  #: the same
+    hidden_dropout_prob: float = 0.1  #: in training mode
+    attention_probs_dropout_prob: float = 0.1  #: in training mode
     initializer_range: float = 0.02  #: standard deviation of random weights
     layer_norm_eps: float = 1e-12  #: added to the variance
     share_layer: bool = False  #: one layer, applied num_hidden_layers times
@@ -78,7 +76,7 @@ class Architecture:
 
     @property
     def layer(self):
-        """The same for an :class:`EncoderLayer`."""
+        """Configuration of an :class:`EncoderLayer`."""
         return TransformerConfig(
             hidden_size=self.hidden_size,
             ffn_size=self.intermediate_size,
@@ -92,14 +90,14 @@ class Architecture:
 
 
 class FeatureTransformer(nn.Module):
-    """The whole network: projection, positions, layers.
+    """Network of Mockingjay: projection, positions, layers.
 
     Arguments
     ---------
     config : Architecture
         Sizes and options.
     input_size : int
-        Of the features.
+        Size of the features.
 
     Example
     -------
@@ -121,10 +119,10 @@ class FeatureTransformer(nn.Module):
             nn.LayerNorm(size, config.layer_norm_eps)
             for _ in range(depth + 1 if config.pre_layer_norm else 0)
         )
-        self._table = None  # grows to the longest chunk met
+        self._table = None  # grows to the longest chunk
 
     def reset_parameters(self, seed=0):
-        """Initial values for training from scratch; no global generator moves."""
+        """Initializes the weights for training from scratch."""
         std, generator = self.config.initializer_range, torch.Generator("cpu")
         generator.manual_seed(seed)
         for module in self.modules():
@@ -135,18 +133,19 @@ class FeatureTransformer(nn.Module):
                 module.reset_parameters()
 
     def forward(self, x, sizes):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         x : torch.Tensor
-            Features [total_frames, input_size], chunk after chunk.
+            Features of all chunks, [total_frames, input_size].
         sizes : list of int
-            Frames of each chunk.
+            Number of frames of each chunk.
 
         Yields
         ------
-        torch.Tensor : each of the states [total_frames, hidden_size]
+        torch.Tensor
+            [total_frames, hidden_size].
         """
         x = self.norm(self.projection(x) + self._positions(sizes))
         x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
@@ -157,7 +156,7 @@ class FeatureTransformer(nn.Module):
         yield self.state_norms[-1](x) if pre else x
 
     def _positions(self, sizes):
-        """Sines at even, cosines at odd dimensions, from 0 in each chunk."""
+        """Returns sines in even, cosines in odd columns, from 0 in each chunk."""
         if self._table is None or len(self._table) < max(sizes):
             size = self.config.hidden_size
             pairs = torch.arange(size, dtype=torch.double) // 2
@@ -171,32 +170,33 @@ class FeatureTransformer(nn.Module):
 
 
 def read_mockingjay(path):
-    """Reads a checkpoint of S3PRL, of either layout.
+    """Reads a checkpoint of S3PRL, old or new.
 
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
     config : dict
         Its ``transformer``, ``audio`` and ``task`` blocks.
     weights : dict
-        Of :class:`FeatureTransformer`. The head of pre-training, ``SpecHead``,
-        has no part in the hidden states and is dropped.
+        Weights of :class:`FeatureTransformer`. The head of pre-training,
+        ``SpecHead``, is not used for hidden states and dropped.
 
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If it is not such a checkpoint.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
-    # Once the upstream's configuration was under 'Config', now the trainer's is.
+    # New files have the trainer's configuration under 'Config'.
     for key in ("Config", "Upstream_Config"):
-        config = checkpoints.plain(states.get(key))
-        found = set(config) if isinstance(config, dict) else set()
-        if "Transformer" in states and found >= {"transformer", "audio", "task"}:
+        config = plain(states.get(key))
+        blocks = set(config) if isinstance(config, dict) else set()
+        if "Transformer" in states and blocks >= {"transformer", "audio", "task"}:
             transformer = config["transformer"]
             return config, _converted(states["Transformer"], transformer, path)
     raise CheckpointError(
@@ -207,7 +207,7 @@ def read_mockingjay(path):
 
 
 def _converted(weights, transformer, path):
-    """S3PRL's weights under our names, each once."""
+    """Converts S3PRL's weights to our names, each once."""
     converted = {}
     for name, tensor in weights.items():
         for pattern, ours in NAMES.items():
@@ -221,11 +221,11 @@ def _converted(weights, transformer, path):
     return converted
 
 
-class Mockingjay(Upstream):
+class Mockingjay(PretrainedUpstream):
     """Mockingjay.
 
-    Its hidden states are the input of the first layer and the output of each:
-    ``num_layers`` is one more than the layers.
+    Its hidden states are the input of the first layer and the output of each layer:
+    ``num_layers`` is one more than the number of layers.
 
     Arguments
     ---------
@@ -233,18 +233,16 @@ class Mockingjay(Upstream):
         Checkpoint of S3PRL, or its address. It brings its own architecture
         and features. None: a random network of ``config``.
     config : dict, optional
-        What differs from the base model in the blocks ``transformer``,
-        ``audio`` and ``task``, under S3PRL's names; only without ``source``.
-    freeze, precision, adapter
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
+        Entries of the blocks ``transformer``, ``audio`` and ``task`` that differ from
+        the base model, under S3PRL's names; only without ``source``.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    In S3PRL a frame whose features sum to exactly zero passes for padding, and
-    long audio is cut by the length of the padded batch. Here both go by the
-    true length of the utterance.
+    S3PRL treats a frame whose features sum to exactly zero as padding, and cuts long
+    audio by the length of the padded batch. Here the length of the utterance counts
+    for both.
 
     Example
     -------
@@ -255,8 +253,9 @@ class Mockingjay(Upstream):
     """
 
     packed = True
-    #: What ``config`` changes.
-    base = {
+    read = staticmethod(read_mockingjay)
+    #: all blocks of the base model
+    defaults = {
         "transformer": dataclasses.asdict(Architecture()),
         "audio": {
             "target_level": -25,
@@ -269,67 +268,52 @@ class Mockingjay(Upstream):
         "task": {"sequence_length": 1500},
     }
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
-    ):
-        super().__init__(freeze, precision, adapter)
-        if source is None:
-            self.config, weights = _merged(self.base, config or {}), None
-        else:
-            self.config, weights = read_source(source, read_mockingjay)
-        audio, given = self.config["audio"], self.config["transformer"]
-        known = [key for key in self.base["transformer"] if key in given]
-        architecture = Architecture(**{key: given[key] for key in known})
-        self.features = from_s3prl(audio)
-        # Kaldi's input is taken as it is.
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        audio = self.config["audio"]
+        # Input of Kaldi's features is not rescaled.
         self.target_level = None if "kaldi" in audio else audio["target_level"]
         self.sequence_length = int(self.config["task"]["sequence_length"])
-        self.network = build(
-            lambda: FeatureTransformer(architecture, self.features.output_size),
-            weights,
-            source,
-            seed,
-        )
-        self.stride = self.features.stride
-        self.output_size = architecture.hidden_size
-        self.num_layers = architecture.num_hidden_layers + 1
+        self.output_size = self.network.config.hidden_size
+        self.num_layers = self.network.config.num_hidden_layers + 1
 
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return self.features.min_samples
+    def load_source(self, source, config):
+        """Returns all blocks of the configuration, and the weights (None: random)."""
+        if source is None:
+            return _merged(self.defaults, config), None
+        return self.read_source(source)
 
-    def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return self.features.frames(samples)
+    def make_config(self, entries):
+        """Returns the blocks, which may have entries that are not used here."""
+        return entries
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
+    def make_features(self):
+        """Returns the features of the ``audio`` block."""
+        return from_s3prl(self.config["audio"])
+
+    def make_network(self):
+        """Returns the Transformer."""
+        block = self.config["transformer"]
+        names = [key for key in self.defaults["transformer"] if key in block]
+        architecture = Architecture(**{name: block[name] for name in names})
+        return FeatureTransformer(architecture, self.features.output_size)
 
     def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
+        """See :meth:`Upstream.encode_packed`."""
         chunks = []
         for wav in wavs:
-            x = self._features(wav)
+            x = self.input_features(wav)
             longest = self.sequence_length if self.sequence_length > 0 else len(x)
             chunks += x.chunk(math.ceil(len(x) / longest))
         x = torch.cat(chunks).to(self.network.projection.weight.dtype)
         return self.network(x, [len(chunk) for chunk in chunks])
 
-    def _features(self, wav):
-        """[samples] -> [frames, features], at the level of pre-training."""
+    def input_features(self, wav):
+        """Returns the features of one waveform at the level of pre-training."""
         if self.target_level is not None:
             rms = wav.pow(2).mean().sqrt()
             wav = wav * (10 ** (self.target_level / 20) / (rms + 1e-10))
-        return self.features.encode(wav[None])[0][0]
+        return super().input_features(wav)
 
 
 class Tera(Mockingjay):
@@ -344,7 +328,7 @@ class Tera(Mockingjay):
 
 
 class AudioAlbert(Mockingjay):
-    """Audio ALBERT: :class:`Mockingjay` with one layer, applied time and again.
+    """Audio ALBERT: :class:`Mockingjay` with one layer, applied repeatedly.
 
     Example
     -------
@@ -354,18 +338,19 @@ class AudioAlbert(Mockingjay):
     (4, 1)
     """
 
-    base = {
-        **Mockingjay.base,
+    defaults = {
+        **Mockingjay.defaults,
         "transformer": dataclasses.asdict(Architecture(share_layer=True)),
     }
 
 
-def _merged(base, changes, where="config"):
-    """Nested dicts, the second over the first."""
-    result = copy.deepcopy(base)  # the class keeps its own
+def _merged(defaults, changes, where="config"):
+    """Merges nested dicts, the second over the first."""
+    result = copy.deepcopy(defaults)  # those of the class must not change
     for key, value in changes.items():
-        if key not in base and where in ("config", "config.transformer"):
-            raise ValueError(f"Unknown {where}.{key}. Known: {', '.join(base)}")
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        result[key] = _merged(base[key], value, f"{where}.{key}") if nested else value
+        if key not in defaults and where in ("config", "config.transformer"):
+            raise ValueError(f"Unknown {where}.{key}. Known: {', '.join(defaults)}")
+        block = defaults.get(key)
+        nested = isinstance(value, dict) and isinstance(block, dict)
+        result[key] = _merged(block, value, f"{where}.{key}") if nested else value
     return result

@@ -8,17 +8,16 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import re
 
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints import transformer_checkpoints
-from s3prl_sb.lobes.checkpoints.building import read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.upstreams import apc, mockingjay
-from s3prl_sb.lobes.upstreams.headed import INNER, Headed, complete
+from s3prl_sb.lobes.checkpoints import s3prl_layout, transformer_checkpoints
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.upstreams import mockingjay
+from s3prl_sb.lobes.upstreams.posteriorgram import INNER, HeadedUpstream
 
 #: S3PRL's names of the head's weights, and ours.
 NAMES = {
@@ -26,27 +25,51 @@ NAMES = {
     r"^model\.mean_net_linear\.": "score.",
     r"^model\.mean_net_pooling\.W\.": "attention.",
 }
-#: What the judges' biases are trained with.
+#: Weights that predict the biases of judges in training.
 TRAINING = re.compile(r"model\.(bias_net_linear|bias_net_pooling|judge_embbeding)\.")
-#: Where S3PRL's upstreams keep their network: this tells them apart.
+#: Prefixes of the networks of S3PRL's upstreams, which identify them.
 PLACES = {"tera": "transformer.model.", "apc": "model.", "wav2vec2": "model."}
 FIRST = {"tera": "input_repr", "apc": "rnn_layers", "wav2vec2": "feature_extr"}
 
 
+@dataclasses.dataclass
+class MosConfig:
+    """Configuration of a predictor of mean opinion scores.
+
+    Arguments
+    ---------
+    upstream : str
+        Name of the inner upstream's card.
+    upstream_config : dict, optional
+        Entries that differ from its architecture.
+    projector_dim, clipping, attention_pooling
+        Arguments of :class:`ScoreHead`.
+    inner : dict, optional
+        Complete configuration of the inner upstream, set when it is built.
+    """
+
+    upstream: str = "tera"
+    upstream_config: dict | None = None
+    projector_dim: int = 256
+    clipping: bool = True
+    attention_pooling: bool = True
+    inner: dict | None = None
+
+
 class ScoreHead(nn.Module):
-    """A score for each segment.
+    """Head that scores segments.
 
     Arguments
     ---------
     input_size : int
-        Of the frames.
+        Size of the frames.
     projector_dim : int
-        That these are projected to.
+        Size of the projected frames.
     clipping : bool
-        Keep scores between 1 and 5.
+        Limit scores to the range from 1 to 5.
     attention_pooling : bool
-        Weight frames by self-attention (https://arxiv.org/abs/2008.01077)
-        before they are scored; else the mean of the scores of frames.
+        Pool frames by self-attention (https://arxiv.org/abs/2008.01077) before they
+        are scored; else average the scores of frames.
 
     Example
     -------
@@ -79,24 +102,26 @@ def read_mos(path):
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
     config : dict
-        Complete, but for ``upstream_config``: S3PRL's file does not say it.
+        Entries of :class:`MosConfig`. S3PRL's file does not state
+        ``upstream_config``.
     weights : dict
-        Of the head and of the inner upstream. What predicts the biases of
-        single judges is dropped.
+        Weights of the head and of the inner upstream. Those that predict the biases
+        of single judges are dropped.
 
     Raises
     ------
     CheckpointError
-        If the file is of another kind, or its upstream is not known.
+        If it is not such a checkpoint, or its upstream is not known.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     try:
-        modelrc = checkpoints.plain(states["Config"])["downstream_expert"]["modelrc"]
+        modelrc = plain(states["Config"])["downstream_expert"]["modelrc"]
         config = {"projector_dim": modelrc["projector_dim"]}
         config["clipping"] = bool(modelrc.get("clipping", False))
         config["attention_pooling"] = bool(modelrc.get("attention_pooling", False))
@@ -117,7 +142,7 @@ def read_mos(path):
             config["upstream"] = name
             for key, tensor in _inner(name, inner).items():
                 weights[INNER + key] = tensor
-            return complete(MosPrediction.base, config), weights
+            return config, weights
     raise CheckpointError(
         f"'{path}' has an upstream that is none of {', '.join(PLACES)}: "
         + ", ".join(sorted(map(str, inner))[:4])
@@ -125,22 +150,22 @@ def read_mos(path):
 
 
 def _inner(name, weights):
-    """The weights of the inner upstream's network under our names."""
+    """Converts the weights of the inner upstream's network to our names."""
     place = PLACES[name]
     weights = {
         key.removeprefix(place): tensor
         for key, tensor in weights.items()
-        # Constants of the features, which are computed.
+        # These are constants of the features, which are computed here.
         if not key.startswith(("transformer.extracter.", "preprocessor."))
     }
     if name == "wav2vec2":
         layout = {"layer": "transformer"}
         return transformer_checkpoints.fairseq_weights(weights, layout)
-    names = {"apc": apc, "tera": mockingjay}[name].NAMES
+    names = {"apc": s3prl_layout, "tera": mockingjay}[name].NAMES
     return {
         _renamed(key, names): tensor
         for key, tensor in weights.items()
-        if not key.startswith("postnet.")  # APC's prediction
+        if not key.startswith("postnet.")  # it predicts features in APC
     }
 
 
@@ -150,33 +175,29 @@ def _renamed(name, table):
     return name
 
 
-class MosPrediction(Headed):
-    """Scores of segments of 1 s, one every 0.5 s, the one hidden state.
+class MosPrediction(HeadedUpstream):
+    """Predictor of mean opinion scores: the hidden state has the scores of segments of
+    1 s, one every 0.5 s.
 
-    For the score of an utterance: :meth:`score`.
+    :meth:`score` returns the score of an utterance.
 
     Arguments
     ---------
     source : str, optional
-        Checkpoint of S3PRL, or its address; it holds the inner upstream. None:
-        a random network of ``config``.
+        Checkpoint of S3PRL, or its address, with the inner upstream. None: a random
+        network of ``config``.
     config : dict, optional
-        Arguments of :class:`ScoreHead` that differ from its defaults, and
-        ``upstream``, the name of the inner upstream's card; only without
-        ``source``.
+        Entries of :class:`MosConfig`; only without ``source``.
     upstream_config : dict, optional
-        What differs from the architecture of the inner upstream's card: S3PRL's
-        checkpoint does not say it.
-    freeze, precision
-        As for every upstream, and of the inner one as well.
-    seed : int
-        Of the random network's weights.
+        Entries that differ from the architecture of the inner upstream's card, as
+        S3PRL's checkpoint does not state them.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    The last segment is padded with zeros, as in S3PRL, which also is where the
-    numbers of segments come from: one up to 1 s, then as many as there are
-    whole steps of 0.5 s.
+    As in S3PRL, the last segment is padded with zeros, and the number of segments is
+    one up to 1 s, then that of complete steps of 0.5 s.
 
     Example
     -------
@@ -188,43 +209,29 @@ class MosPrediction(Headed):
     (torch.Size([2, 5, 1]), torch.Size([2]))
     """
 
-    num_layers = 1
-    output_size = 1
-    #: What ``config`` changes.
-    base = {
-        "upstream": "tera",
-        "upstream_config": None,
-        "projector_dim": 256,
-        "clipping": True,
-        "attention_pooling": True,
-    }
+    Config, Head = MosConfig, ScoreHead
+    num_layers = output_size = 1
+    read = staticmethod(read_mos)
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        upstream_config=None,
-        freeze=True,
-        precision="fp32",
-        seed=0,
-    ):
-        super().__init__(freeze, precision)
-        if source is None:
-            self.config, weights = complete(self.base, config or {}), None
-        else:
-            self.config, weights = read_source(source, read_mos)
-        if upstream_config is not None:
-            self.config = {**self.config, "upstream_config": upstream_config}
-        self.assemble(weights, source, seed, ScoreHead)
+    def __init__(self, source=None, config=None, upstream_config=None, **options):
+        self.upstream_config = upstream_config
+        super().__init__(source, config, **options)
         self.segment = self.sample_rate
         self.stride = self.segment // 2
 
+    def make_config(self, entries):
+        """Returns the configuration, with the inner upstream's entries."""
+        config = super().make_config(entries)
+        if self.upstream_config is not None:
+            config.upstream_config = self.upstream_config
+        return config
+
     def frames(self, samples):
-        """The exact number of segments of an utterance of ``samples`` samples."""
+        """Returns the number of segments, see :meth:`Upstream.frames`."""
         return 1 if samples <= self.segment else samples // self.stride
 
     def encode(self, wavs):
-        """[batch, samples] -> the scores [batch, segments, 1]."""
+        """Returns the scores of segments, see :meth:`Upstream.encode`."""
         upstream, head = self.network["upstream"], self.network["head"]
         frames = self.frames(wavs.shape[1])
         missing = (frames - 1) * self.stride + self.segment - wavs.shape[1]
@@ -236,7 +243,7 @@ class MosPrediction(Headed):
         yield head(x.to(head.score.weight.dtype)).view(-1, frames, 1)
 
     def score(self, wavs, wav_lens=None):
-        """Mean opinion scores of utterances.
+        """Returns the mean opinion scores of utterances.
 
         Arguments
         ---------
@@ -248,7 +255,7 @@ class MosPrediction(Headed):
         Returns
         -------
         torch.Tensor
-            [batch], from 1, bad, to 5, excellent.
+            Scores from 1, bad, to 5, excellent, [batch].
         """
         (scores,), lens = self(wavs, wav_lens)
         return scores[..., 0].sum(1) / (lens * scores.shape[1]).round()

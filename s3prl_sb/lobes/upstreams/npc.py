@@ -1,4 +1,4 @@
-"""NPC: convolutions that see a frame's surroundings, but not the frame itself.
+"""NPC: convolutions over the context of a frame that mask the frame itself.
 
 Paper: Liu et al., "Non-Autoregressive Predictive Coding for Learning Speech
 Representations from Local Dependencies", Interspeech 2021,
@@ -8,24 +8,19 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.building import build, read_source
+from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, read_s3prl
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.packing import along_time
-from s3prl_sb.lobes.upstreams.apc import (
-    AUDIO,
-    Apc,
-    OverKaldi,
-    Quantizer,
-    complete,
-    defaults,
-    read_s3prl,
-)
+from s3prl_sb.lobes.networks.quantizer import Quantizer, utterance_codes
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 #: S3PRL's names of the weights, and ours.
@@ -39,18 +34,18 @@ NAMES = {
 
 
 class Block(nn.Module):
-    """A convolution over three frames and a linear layer.
+    """Convolution over three frames and linear layer.
 
     Arguments
     ---------
     input_size, size : int
-        Of the frames before and after it.
+        Sizes of the frames before and after it.
     dropout : float
-        In training mode.
+        Dropout probability, in training mode.
     residual : bool
         Add the input before the last activation.
     batch_norm : bool
-        After the convolution and after the linear layer.
+        Batch norm after the convolution and after the linear layer.
     activate : str
         "relu" or "tanh".
 
@@ -81,17 +76,16 @@ class Block(nn.Module):
 
 
 class MaskedConvolution(nn.Module):
-    """A convolution without the frames around the one that it predicts.
+    """Convolution without the frames around the one that it predicts.
 
-    Only what lies outside the mask has weights: two short kernels, before and
-    after it.
+    Only frames outside the mask have weights: two short kernels, before and after it.
 
     Arguments
     ---------
     size : int
-        Of the frames.
+        Size of the frames.
     kernel_size, mask_size : int
-        Frames that it spans, and how many in their middle it does not see;
+        Number of frames that it spans, and number of masked frames in the middle;
         both odd.
 
     Example
@@ -122,91 +116,110 @@ class MaskedConvolution(nn.Module):
         return self.before(x[..., :-beyond]) + self.after(x[..., beyond:])
 
 
+@dataclasses.dataclass
+class NpcConfig:
+    """Configuration of NPC.
+
+    Arguments
+    ---------
+    n_blocks, hidden_size : int
+        Number of :class:`Block`, and the size of all hidden states.
+    kernel_size, mask_size : int
+        Kernel and mask of the masked convolutions, in frames. As each block widens
+        the receptive field by one frame on either side, the i-th mask is 2 i frames
+        longer than ``mask_size``.
+    dropout, residual, batch_norm, activate
+        Arguments of the blocks; the first has no residual.
+    disable_cross_layer : bool
+        Put a masked convolution only after the last block.
+    dim_bottleneck : int, optional
+        Size of a linear layer at the end.
+    codebook_size, code_dim : list of int, optional
+        Arguments of the :class:`~s3prl_sb.lobes.networks.quantizer.Quantizer` at
+        the end. None or empty: no quantizer.
+    audio : dict
+        Arguments of :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`
+        that differ from NPC's.
+    """
+
+    n_blocks: int = 4
+    hidden_size: int = 512
+    kernel_size: int = 15
+    mask_size: int = 5
+    dropout: float = 0.1
+    residual: bool = True
+    batch_norm: bool = True
+    activate: str = "relu"
+    disable_cross_layer: bool = False
+    dim_bottleneck: int | None = None
+    codebook_size: list | None = dataclasses.field(default_factory=lambda: [64] * 4)
+    code_dim: list | None = None
+    audio: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        self.audio = {**AUDIO, **self.audio}
+
+
 class ConvolutionalNetwork(nn.Module):
-    """The whole network.
+    """Convolutional network of NPC.
 
     Arguments
     ---------
     input_size : int
-        Of the features.
-    n_blocks, hidden_size : int
-        Number of :class:`Block`, and the size of all hidden states.
-    kernel_size, mask_size : int
-        Of the masked convolutions. Every block lets a frame see one more on
-        either side: the mask of the first is two frames longer than
-        ``mask_size``, that of the second two more, and so on.
-    dropout, residual, batch_norm, activate
-        Of the blocks; the first has no residual.
-    disable_cross_layer : bool
-        A masked convolution only after the last block.
-    dim_bottleneck : int, optional
-        Size of a linear layer at the end.
-    codebook_size, code_dim : list of int, optional
-        Of the :class:`~s3prl_sb.lobes.upstreams.apc.Quantizer` at the end.
+        Size of the features.
+    config : NpcConfig
+        Sizes and options.
 
     Example
     -------
-    >>> network = ConvolutionalNetwork(80, n_blocks=2, hidden_size=16)
+    >>> network = ConvolutionalNetwork(80, NpcConfig(n_blocks=2, hidden_size=16))
     >>> [list(state.shape) for state in network(torch.randn(9, 80), [5, 4])]
     [[9, 16], [9, 16], [9, 16], [9, 16], [9, 16]]
     """
 
-    def __init__(
-        self,
-        input_size,
-        n_blocks=4,
-        hidden_size=512,
-        kernel_size=15,
-        mask_size=5,
-        dropout=0.1,
-        residual=True,
-        batch_norm=True,
-        activate="relu",
-        disable_cross_layer=False,
-        dim_bottleneck=None,
-        codebook_size=[64, 64, 64, 64],
-        code_dim=None,
-    ):
+    def __init__(self, input_size, config):
         super().__init__()
-        if activate not in ACTIVATIONS:
+        if config.activate not in ACTIVATIONS:
             raise ValueError(f"activate must be one of: {', '.join(ACTIVATIONS)}")
-        longest = mask_size + 2 * n_blocks
+        kernel_size, mask_size = config.kernel_size, config.mask_size
+        longest = mask_size + 2 * config.n_blocks
         if not (kernel_size % 2 == mask_size % 2 == 1 and longest < kernel_size):
             raise ValueError(
                 f"kernel_size {kernel_size} and mask_size {mask_size} must be odd, "
-                f"and the mask of the last of {n_blocks} blocks, {longest}, shorter "
-                "than the kernel"
+                f"and the mask of the last of {config.n_blocks} blocks, {longest}, "
+                "shorter than the kernel"
             )
         self.blocks, self.masked = nn.ModuleList(), nn.ModuleDict()
-        for i in range(n_blocks):
-            sizes = (hidden_size if i else input_size, hidden_size, dropout)
-            self.blocks.append(Block(*sizes, residual and i > 0, batch_norm, activate))
-            if i == n_blocks - 1 or not disable_cross_layer:
-                self.masked[str(i)] = MaskedConvolution(
-                    hidden_size, kernel_size, mask_size + 2 * (i + 1)
-                )
+        size = config.hidden_size
+        for i in range(config.n_blocks):
+            sizes = (size if i else input_size, size, config.dropout)
+            options = (config.residual and i > 0, config.batch_norm, config.activate)
+            self.blocks.append(Block(*sizes, *options))
+            if i == config.n_blocks - 1 or not config.disable_cross_layer:
+                mask = mask_size + 2 * (i + 1)
+                self.masked[str(i)] = MaskedConvolution(size, kernel_size, mask)
         self.bottleneck = self.quantizer = None
-        if dim_bottleneck:
-            self.bottleneck = nn.Linear(hidden_size, dim_bottleneck, bias=False)
-        if codebook_size:
-            size = dim_bottleneck or hidden_size
-            self.quantizer = Quantizer(codebook_size, size, code_dim)
+        if config.dim_bottleneck:
+            self.bottleneck = nn.Linear(size, config.dim_bottleneck, bias=False)
+        if config.codebook_size:
+            size = config.dim_bottleneck or size
+            self.quantizer = Quantizer(config.codebook_size, size, config.code_dim)
 
     def forward(self, x, frames):
-        """Hidden states, one at a time.
+        """Yields the hidden states.
 
         Arguments
         ---------
         x : torch.Tensor
             Features [total_frames, input_size].
         frames : list of int
-            Frames of each utterance.
+            Number of frames of each utterance.
 
         Yields
         ------
         torch.Tensor
-            [total_frames, hidden_size]: what each block gives, followed by its
-            masked convolution; at last the sum of the masked ones.
+            [total_frames, hidden_size]: the output of each block, followed by that
+            of its masked convolution; last the sum of the masked ones.
         """
         total = 0
         for i, block in enumerate(self.blocks):
@@ -219,11 +232,51 @@ class ConvolutionalNetwork(nn.Module):
         yield total if self.bottleneck is None else self.bottleneck(total)
 
 
-class Npc(OverKaldi):
+def read_npc(path):
+    """Reads a checkpoint of S3PRL.
+
+    Arguments
+    ---------
+    path : str
+
+    Returns
+    -------
+    config : dict
+        Entries of :class:`NpcConfig`.
+    weights : dict
+        Weights of :class:`ConvolutionalNetwork`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file belongs to another family.
+    """
+    config, theirs = read_s3prl(path, "NPC", "blocks.")
+    mask_size = config.get("mask_size", NpcConfig.mask_size)
+    kernel_size = config.get("kernel_size", NpcConfig.kernel_size)
+    weights = {}
+    for name, tensor in theirs.items():
+        for pattern, ours in NAMES.items():
+            name = re.sub(pattern, ours, name)
+        if re.search(r"^blocks\.\d+\.linear\.weight", name):  # kernels of one frame
+            tensor = tensor.flatten(1)
+        masked = re.match(r"^masked\.(\d+)\.before\.weight", name)
+        if masked:
+            mask = mask_size + 2 * (int(masked[1]) + 1)
+            taps = (kernel_size - mask) // 2
+            after = name.replace("before", "after")
+            weights[after] = tensor[..., -taps:].contiguous()
+            tensor = tensor[..., :taps].contiguous()
+        if not name.endswith(".conv_mask"):  # the short kernels replace it
+            weights[name] = tensor
+    return config, weights
+
+
+class Npc(PretrainedUpstream):
     """NPC.
 
-    Its hidden states are what each block gives and what its masked convolution
-    makes of it, and at last the sum of the masked ones, before the quantization.
+    Its hidden states are the output of each block and that of its masked
+    convolution, and last the sum of the masked ones, before the quantization.
 
     Arguments
     ---------
@@ -231,21 +284,16 @@ class Npc(OverKaldi):
         Checkpoint of S3PRL, or its address. It brings its own architecture
         and features. None: a random network of ``config``.
     config : dict, optional
-        Arguments of :class:`ConvolutionalNetwork` that differ from NPC's, and
-        under ``audio`` those of
-        :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`; only without
-        ``source``.
-    freeze, precision
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
+        Entries of :class:`NpcConfig`; only without ``source``.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    In S3PRL the frames at the end of an utterance see the padding of a batch,
-    which is not zero after the first block. Here they see zeros, as alone. And
-    when fine-tuning, batch norms keep the statistics of pre-training:
-    otherwise an utterance's features would depend on the rest of the batch.
+    In S3PRL the frames at the end of an utterance see the padding of a batch, which is
+    not zero after the first block. Here they see zeros. In fine-tuning, batch norms
+    keep the statistics of pre-training: otherwise an utterance's features would depend
+    on the rest of the batch.
 
     Example
     -------
@@ -257,72 +305,29 @@ class Npc(OverKaldi):
     torch.Size([2, 98, 4])
     """
 
-    #: What ``config`` changes.
-    base = {**defaults(ConvolutionalNetwork), "audio": AUDIO}
+    Config = NpcConfig
+    packed = True
+    read = staticmethod(read_npc)
+    codes = utterance_codes
 
-    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
-        weights = None
-        if source is None:
-            config = complete(self.base, config or {})
-        else:
-            config, weights = read_source(source, read_npc)
-        super().__init__(config["audio"], freeze, precision)
-        self.config = config
-        sizes = {key: value for key, value in config.items() if key != "audio"}
-        self.network = build(
-            lambda: ConvolutionalNetwork(self.features.output_size, **sizes),
-            weights,
-            source,
-            seed,
-        )
-        if self.network.quantizer is not None:  # comes after the hidden states
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        if self.network.quantizer is not None:  # it follows the last hidden state
             self.network.quantizer.requires_grad_(False)
         self.num_layers = len(self.output_sizes)
         self.output_size = self.output_sizes[-1]
 
+    def make_features(self):
+        """Returns the Kaldi features."""
+        return KaldiFeatures(**self.config.audio)
+
+    def make_network(self):
+        """Returns the convolutional network."""
+        return ConvolutionalNetwork(self.features.output_size, self.config)
+
     @property
     def output_sizes(self):
-        """The size of each hidden state."""
-        size, network = self.config["hidden_size"], self.network
+        """Size of each hidden state."""
+        size, network = self.config.hidden_size, self.network
         count = len(network.blocks) + len(network.masked)
-        return [size] * count + [self.config["dim_bottleneck"] or size]
-
-    codes = Apc.codes
-
-
-def read_npc(path):
-    """Reads a checkpoint of S3PRL.
-
-    Arguments
-    ---------
-    path : str
-
-    Returns
-    -------
-    config : dict
-        As of :class:`Npc`, complete.
-    weights : dict
-        Of :class:`ConvolutionalNetwork`.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is of another family.
-    """
-    config, theirs = read_s3prl(path, "NPC", "blocks.", Npc.base)
-    weights = {}
-    for name, tensor in theirs.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        if re.search(r"^blocks\.\d+\.linear\.weight", name):  # kernels of one frame
-            tensor = tensor.flatten(1)
-        masked = re.match(r"^masked\.(\d+)\.before\.weight", name)
-        if masked:
-            mask = config["mask_size"] + 2 * (int(masked[1]) + 1)
-            taps = (config["kernel_size"] - mask) // 2
-            after = name.replace("before", "after")
-            weights[after] = tensor[..., -taps:].contiguous()
-            tensor = tensor[..., :taps].contiguous()
-        if not name.endswith(".conv_mask"):  # which the short kernels stand for
-            weights[name] = tensor
-    return config, weights
+        return [size] * count + [self.config.dim_bottleneck or size]

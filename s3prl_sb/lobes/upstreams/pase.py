@@ -21,12 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, initialize, read_source
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read, read_json
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 SAMPLE_RATE = 16000
 #: The filters' least edge and least width, in Hz.
@@ -39,13 +38,13 @@ NAMES = {
     r"^W\.": "projection.",
     r"^norm_out\.": "norm.",
 }
-#: What a configuration of PASE may also say, and what PASE+ makes of it.
+#: Other entries of a configuration of PASE, with the values of PASE+.
 FIXED = {"denseskips": True, "norm_out": True, "rnn_pool": True, "rnn_type": "qrnn"}
 
 
 @dataclasses.dataclass
-class Architecture:
-    """Sizes, under PASE's names. The defaults are those of PASE+."""
+class PaseConfig:
+    """Sizes under PASE's names; defaults: PASE+."""
 
     kwidths: list = dataclasses.field(
         default_factory=lambda: [251, 20, 11, 11, 11, 11, 11, 11]
@@ -68,7 +67,7 @@ class Architecture:
         self.kwidths[0] |= 1  # the filters are symmetric
 
     def frames(self, samples):
-        """How many frames come out; None where the reflection lacks samples."""
+        """Returns the number of frames; None if reflection lacks samples."""
         for size, stride in zip(self.kwidths, self.strides):
             before, after = padding(size, stride)
             if samples <= max(before, after):
@@ -78,21 +77,21 @@ class Architecture:
 
 
 def padding(size, stride):
-    """Frames that a convolution adds before and after, by reflection."""
+    """Returns the number of frames added before and after, by reflection."""
     if size == 1:
         return 0, 0
     return size // 2 - (stride > 1 or size % 2 == 0), size // 2
 
 
 class BandPass(nn.Module):
-    """The filters of SincNet: of each only the two edges are learned.
+    """Filters of SincNet; only the two edges of each are learned.
 
     Arguments
     ---------
     channels : int
-        How many.
+        Number of filters.
     size : int
-        Their length in samples, odd.
+        Length of the filters in samples, odd.
 
     Example
     -------
@@ -109,7 +108,7 @@ class BandPass(nn.Module):
         self.band_hz = nn.Parameter(torch.empty(channels, 1))
 
     def reset_parameters(self):
-        """Bands of equal width in mel."""
+        """Initializes bands of equal width in mel."""
         mels = (2595 * math.log10(1 + hz / 700) for hz in (30, SAMPLE_RATE / 2 - 100))
         mels = torch.linspace(*mels, len(self.low_hz) + 1, dtype=torch.double)
         edges = 700 * (10 ** (mels / 2595) - 1)
@@ -118,10 +117,10 @@ class BandPass(nn.Module):
             self.band_hz.copy_(edges.diff()[:, None])
 
     def weight(self):
-        """[channels, 1, size]: a difference of two sincs, under a window."""
+        """Returns [channels, 1, size]: windowed differences of two sincs."""
         half, device = self.size // 2, self.low_hz.device
         times = torch.arange(-half, 0.0, device=device) * (2 * math.pi / SAMPLE_RATE)
-        # Hamming but for its steps, which are those of the published model.
+        # Hamming, except for the steps, which are those of the published model.
         steps = torch.linspace(0, self.size / 2 - 1, half, device=device)
         window = 0.54 - 0.46 * torch.cos(2 * math.pi / self.size * steps)
         low = MIN_LOW + self.low_hz.abs()
@@ -135,7 +134,7 @@ class BandPass(nn.Module):
         return F.conv1d(x.to(dtype), self.weight().to(dtype), stride=stride)
 
     def _apply(self, fn, recurse=True):
-        # In half precision the edges would be off by many Hz: they stay fp32.
+        # The edges stay fp32: in half precision they would be off by many Hz.
         def apply(tensor):
             moved = fn(tensor)
             return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
@@ -144,9 +143,9 @@ class BandPass(nn.Module):
 
 
 class Block(nn.Module):
-    """A convolution, batch norm and PReLU: [batch, in, n] -> [batch, out, ~n/stride].
+    """Convolution, batch norm and PReLU: [batch, in, n] -> [batch, out, ~n/stride].
 
-    ``first``: the convolution is with band-pass filters.
+    The convolution of the ``first`` block has band-pass filters.
     """
 
     def __init__(self, inputs, outputs, size, stride, first=False):
@@ -170,7 +169,7 @@ class Block(nn.Module):
 
 
 class QuasiRecurrentLayer(nn.Module):
-    """QRNN, forward in time: gates of two frames, and a running average.
+    """Layer of a QRNN, forward in time: gates of two frames and a running average.
 
     [batch, frames, inputs] -> [batch, frames, outputs]
 
@@ -188,7 +187,7 @@ class QuasiRecurrentLayer(nn.Module):
         previous = F.pad(x[:, :-1], (0, 0, 1, 0))
         z, f, o = self.linear(torch.cat([x, previous], 2)).float().chunk(3, 2)
         # c[t] = f[t] z[t] + (1 - f[t]) c[t - 1] for all t at once: each step
-        # doubles how far back the average reaches.
+        # doubles the reach of the average.
         f = f.sigmoid()
         state, keep = f * z.tanh(), 1 - f
         reach = 1
@@ -200,7 +199,7 @@ class QuasiRecurrentLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The whole network of an :class:`Architecture`."""
+    """Network of PASE+, with the sizes of a :class:`PaseConfig`."""
 
     def __init__(self, config):
         super().__init__()
@@ -218,18 +217,18 @@ class Encoder(nn.Module):
         self.norm = FixedBatchNorm1d(config.emb_dim, affine=False)
 
     def reset_parameters(self, seed=0):
-        """Random weights, and bands of equal width in mel."""
+        """Initializes random weights, and bands of equal width in mel."""
         initialize(self, seed)
         self.blocks[0].conv.reset_parameters()
 
     def forward(self, wavs, frames):
-        """[batch, samples] -> hidden states [batch, frames, emb_dim], one by one."""
+        """[batch, samples] -> yields hidden states [batch, frames, emb_dim]."""
         x, total = wavs[:, None], 0
         for block, skip in zip(self.blocks, self.skips):
             x = block(x)
-            # Averaged, then projected: the same as the other way round, for a
-            # fraction of the work. The published factor is a whole number:
-            # averages may lie early by up to the length of a frame.
+            # Averaging before the projection gives the same result for a fraction
+            # of the work. The published factor is a whole number, so averages may
+            # be early by up to the length of a frame.
             factor = x.shape[2] // frames
             pooled = x[:, :, : frames * factor].unflatten(2, (frames, factor)).mean(3)
             state = skip(pooled.transpose(1, 2))
@@ -249,25 +248,25 @@ def read_pase(path, model_config=None):
     Arguments
     ---------
     path : str
-        Weights as PASE saves them, alone or under ``state_dict``.
+        Weights of PASE, alone or under ``state_dict``.
     model_config : str, optional
         JSON file of the architecture, or its address.
 
     Returns
     -------
     config : dict
-        Entries of :class:`Architecture`: those of ``model_config``, else as the
-        weights have them; these do not show the strides nor the first kernel
-        size, which then are those of PASE+.
+        Entries of :class:`PaseConfig`, from ``model_config``, else from the weights;
+        the strides and the first kernel size, which these do not show, are then those
+        of PASE+.
     weights : dict
-        Of :class:`Encoder`.
+        Weights of :class:`Encoder`.
 
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If it is not such a checkpoint.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     states = states.get("state_dict", states)
     needed = ("blocks.0.conv.low_hz_", "rnn.layers.0.linear.weight", "W.weight")
@@ -278,7 +277,7 @@ def read_pase(path, model_config=None):
         )
     convolutions = [n for n in states if re.fullmatch(r"blocks\.\d+\.conv\.weight", n)]
     blocks = range(1, len(convolutions) + 1)
-    config = dataclasses.asdict(Architecture())
+    config = dataclasses.asdict(PaseConfig())
     config["kwidths"][1:] = [states[f"blocks.{i}.conv.weight"].shape[2] for i in blocks]
     config["fmaps"] = [len(states[f"blocks.{i}.norm.weight"]) for i in (0, *blocks)]
     config["emb_dim"], config["rnn_dim"] = states["W.weight"].shape[:2]
@@ -300,24 +299,24 @@ def read_pase(path, model_config=None):
 
 
 def _read_architecture(path, known):
-    """The entries of a configuration of PASE that are not fixed."""
-    given = checkpoints.read_json(path)
-    unknown = [k for k in given if k not in known and FIXED.get(k) != given[k]]
+    """Reads the entries of a configuration of PASE that are not fixed."""
+    entries = read_json(path)
+    unknown = [k for k in entries if k not in known and FIXED.get(k) != entries[k]]
     if unknown:
         raise CheckpointError(
             f"'{path}' is not of PASE+: it has "
-            + ", ".join(f"{key}: {given[key]}" for key in unknown)
+            + ", ".join(f"{key}: {entries[key]}" for key in unknown)
             + f". Known: {', '.join([*known, *FIXED])}"
         )
-    return {key: value for key, value in given.items() if key in known}
+    return {key: value for key, value in entries.items() if key in known}
 
 
-class PasePlus(Upstream):
+class PasePlus(PretrainedUpstream):
     """PASE+.
 
-    Its hidden states, all of ``emb_dim`` and at the rate of the output: what
-    each block but the last adds to the output, the projection of the QRNN, and
-    the output.
+    Its hidden states, all of size ``emb_dim`` and at the rate of the output, are the
+    contribution of each block but the last to the output, the projection of the QRNN,
+    and the output.
 
     Arguments
     ---------
@@ -325,21 +324,19 @@ class PasePlus(Upstream):
         Checkpoint of PASE+, or its address. None: a random network of
         ``config``.
     config : dict, optional
-        Entries of :class:`Architecture` that differ from PASE+; only without
+        Entries of :class:`PaseConfig` that differ from PASE+; only without
         ``source``.
     model_config : str, optional
-        PASE's JSON file of the architecture, or its address. Needed only if
+        PASE's JSON file of the architecture, or its address; needed only if
         ``source`` has other strides than PASE+.
-    freeze, precision
-        As for every upstream. The edges of the band-pass filters stay fp32.
-    seed : int
-        Of the random network's weights.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    When fine-tuned, batch norm keeps the statistics of pre-training, so that
-    an utterance gets what it gets alone. Audio of less than 30 ms, which the
-    original cannot take, is padded.
+    The edges of the band-pass filters stay fp32. In fine-tuning, batch norm keeps the
+    statistics of pre-training, so that features do not depend on the batch. Audio of
+    less than 30 ms, for which the original fails, is padded.
 
     Example
     -------
@@ -349,44 +346,35 @@ class PasePlus(Upstream):
     (9, torch.Size([2, 100, 16]))
     """
 
+    Config = PaseConfig
+    unknown_entry = "Unknown in config"
     group_seconds = {"cpu": 64, "cuda": 200}  # 64 channels at 16 kHz take memory
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        model_config=None,
-        freeze=True,
-        precision="fp32",
-        seed=0,
-    ):
-        super().__init__(freeze, precision)
-        config, weights = config or {}, None
-        if source is not None:
-            config, weights = read_source(source, lambda p: read_pase(p, model_config))
-        known = [field.name for field in dataclasses.fields(Architecture)]
-        unknown = [key for key in config if key not in known]
-        if unknown:
-            raise ValueError(
-                f"Unknown in config: {', '.join(unknown)}. Known: {', '.join(known)}"
-            )
-        self.sizes = Architecture(**config)
-        self.config = dataclasses.asdict(self.sizes)
-        self.network = build(lambda: Encoder(self.sizes), weights, source, seed)
-        self.stride = math.prod(self.sizes.strides)
-        self.output_size = self.sizes.emb_dim
-        self.num_layers = len(self.sizes.fmaps) + 1
-        self._shortest = next(n for n in itertools.count(1) if self.sizes.frames(n))
+    def __init__(self, source=None, config=None, model_config=None, **options):
+        self.model_config = model_config
+        super().__init__(source, config, **options)
+        self.stride = math.prod(self.config.strides)
+        self.output_size = self.config.emb_dim
+        self.num_layers = len(self.config.fmaps) + 1
+        self._shortest = next(n for n in itertools.count(1) if self.config.frames(n))
+
+    def read(self, path):
+        """Reads a checkpoint of PASE+, see :func:`read_pase`."""
+        return read_pase(path, self.model_config)
+
+    def make_network(self):
+        """Returns the network."""
+        return Encoder(self.config)
 
     @property
     def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
+        """See :attr:`Upstream.min_samples`."""
         return self._shortest
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return self.sizes.frames(max(samples, self.min_samples))
+        """See :meth:`Upstream.frames`."""
+        return self.config.frames(max(samples, self.min_samples))
 
     def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        """See :meth:`Upstream.encode`."""
         return self.network(wavs, self.frames(wavs.shape[1]))

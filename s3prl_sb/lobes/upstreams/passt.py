@@ -10,7 +10,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import dataclasses
 import functools
 import re
 
@@ -19,25 +18,22 @@ import torch.nn.functional as F
 import torchaudio.compliance.kaldi
 import torchaudio.functional
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
-    configured,
-    from_timm,
 )
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 BANDS, N_FFT, WIN = 128, 1024, 800
-RATE = 32000  # Hz, of the network
+RATE = 32000  # sample rate of the network, Hz
 FMAX = 15000.0  # Hz
-MEL_FRAMES = 6  # of the window of plain features
-#: Patches that run through the network at a time.
+MEL_FRAMES = 6  # frames in the window of plain features
+#: Number of patches that run through the network at a time.
 PATCHES = 1 << 14
-#: What a checkpoint has besides the Transformer.
-OWN = (
+#: Weights of a checkpoint besides those of timm's layout.
+EMBEDDINGS = (
     "cls_token",
     "dist_token",
     "new_pos_embed",
@@ -47,44 +43,47 @@ OWN = (
 
 
 def read_passt(path):
-    """Reads a checkpoint of the authors'.
+    """Reads a checkpoint of the authors.
 
     Arguments
     ---------
     path : pathlib.Path
+        The file.
 
     Returns
     -------
     config : dict
-        The entries of :class:`VisionTransformerConfig`.
+        Entries of :class:`VisionTransformerConfig`.
     weights : dict
-        Of :class:`VisionTransformer`. DeiT's second classifier, ``head_dist``,
-        is not used and dropped.
+        Weights of :class:`VisionTransformer`. DeiT's second classifier,
+        ``head_dist``, is not used and dropped.
 
     Raises
     ------
     CheckpointError
-        If it is of another kind.
+        If it is not such a checkpoint.
     """
-    weights = checkpoints.read(path)
+    weights = read(path)
     weights = weights if isinstance(weights, dict) else {}
-    if not {*OWN, "head.1.weight"} <= weights.keys():
+    if not {*EMBEDDINGS, "head.1.weight"} <= weights.keys():
         raise CheckpointError(
-            f"'{path}' is not a checkpoint of PaSST: these have {', '.join(OWN)} and "
-            "head.1.weight. Its keys: " + ", ".join(sorted(map(str, weights))[:8])
+            f"'{path}' is not a checkpoint of PaSST: these have "
+            f"{', '.join(EMBEDDINGS)} and head.1.weight. Its keys: "
+            + ", ".join(sorted(map(str, weights))[:8])
         )
-    own = {name: weights[name][0] for name in OWN}
+    embeddings = {name: weights[name][0] for name in EMBEDDINGS}
     config, weights = from_timm(
         {
             name: tensor
             for name, tensor in weights.items()
-            if name not in OWN and not re.match(r"head_dist\.", name)
+            if name not in EMBEDDINGS and not re.match(r"head_dist\.", name)
         },
         path,
     )
-    tokens = torch.cat([own["cls_token"], own["dist_token"]]) + own["new_pos_embed"]
-    bands = own["freq_new_pos_embed"][:, :, 0].T.contiguous()
-    times = own["time_new_pos_embed"][:, 0].T.contiguous()
+    tokens = torch.cat([embeddings["cls_token"], embeddings["dist_token"]])
+    tokens = tokens + embeddings["new_pos_embed"]
+    bands = embeddings["freq_new_pos_embed"][:, :, 0].T.contiguous()
+    times = embeddings["time_new_pos_embed"][:, 0].T.contiguous()
     high = config["patch"][0]
     strides = [s for s in range(1, high + 1) if 1 + (BANDS - high) // s == len(bands)]
     if not strides:
@@ -98,16 +97,16 @@ def read_passt(path):
         factorized=True,
         num_classes=len(weights["head.weight"]),
     )
-    own = {"tokens": tokens, "band_positions": bands, "time_positions": times}
-    return config, {**weights, **own}
+    weights.update(tokens=tokens, band_positions=bands, time_positions=times)
+    return config, weights
 
 
-class Passt(Upstream):
+class Passt(PretrainedUpstream):
     """PaSST.
 
-    One hidden state: for a window around every 50 ms the logits of the 527
-    classes of AudioSet and the 768 features below them; with several windows
-    one after the other, and plain log mel features last.
+    Its hidden state has the logits of the 527 classes of AudioSet and the 768 features
+    below them, for a window around every 50 ms; those of several windows are
+    concatenated, and plain log mel features come last.
 
     Arguments
     ---------
@@ -119,24 +118,21 @@ class Passt(Upstream):
         model; only without ``source``.
     hop : int
         Samples at 32 kHz from one frame of the spectrogram to the next, as in
-        training: 320, 160 or 100. The checkpoint does not tell.
+        training: 320, 160 or 100. The checkpoint does not state it.
     scales : list of int
-        For each window, how often ``window_secs`` it is long.
+        Length of each window as a multiple of ``window_secs``.
     mel : bool
-        Whether log mel features of a short window are part of it.
+        Add log mel features of a short window.
     window_secs, stride_secs : float
         Length of the windows, and from one to the next.
-    freeze, precision, adapter
-        As for every upstream.
-    seed : int
-        Of the random network's weights.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    In S3PRL all of SpecAugment is active until ``eval()`` is called, and audio
-    shorter than half the longest window fails. Here nothing is random, and
-    such audio is padded with zeros to that; it has as many frames as its own
-    length asks for.
+    In S3PRL SpecAugment is active until ``eval()`` is called, and audio shorter than
+    half the longest window fails. Here nothing is random, and such audio is padded
+    with zeros to that length; its number of frames is that of the unpadded audio.
 
     Example
     -------
@@ -148,8 +144,10 @@ class Passt(Upstream):
 
     packed = True
     num_layers = 1
-    #: What differs from :class:`VisionTransformerConfig`.
-    base = {"grid": [12, 99], "factorized": True}
+    Config = VisionTransformerConfig
+    unknown_entry = "Unknown config"
+    read = staticmethod(read_passt)
+    defaults = {"grid": [12, 99], "factorized": True}
 
     def __init__(
         self,
@@ -160,18 +158,9 @@ class Passt(Upstream):
         mel=False,
         window_secs=0.16,
         stride_secs=0.05,
-        freeze=True,
-        precision="fp32",
-        adapter=None,
-        seed=0,
+        **options,
     ):
-        super().__init__(freeze, precision, adapter)
-        config, weights = {**self.base, **(config or {})}, None
-        if source is not None:
-            config, weights = read_source(source, read_passt)
-        config = configured(VisionTransformerConfig, config)
-        self.config = dataclasses.asdict(config)
-        self.network = build(lambda: VisionTransformer(config), weights, source, seed)
+        super().__init__(source, config, **options)
         self.hop, self.mel = hop, mel
         self.stride = round(stride_secs * self.sample_rate)
         self.windows = [2 * round(s * window_secs * self.sample_rate) for s in scales]
@@ -182,27 +171,26 @@ class Passt(Upstream):
             )
         for window in self.windows:
             times = self._patches(window)[1]
-            if not 1 <= times <= config.grid[1]:
+            if not 1 <= times <= self.config.grid[1]:
                 raise ValueError(
                     f"A window of {window / RATE} s has {times} patches over time; "
-                    f"this network is for 1 to {config.grid[1]}"
+                    f"this network is for 1 to {self.config.grid[1]}"
                 )
-        size = config.num_classes + config.hidden_size
+        size = self.config.num_classes + self.config.hidden_size
         self.output_size = len(self.windows) * size + mel * MEL_FRAMES * BANDS
 
+    def make_network(self):
+        """Returns the Vision Transformer."""
+        return VisionTransformer(self.config)
+
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         return 1 + samples // self.stride
 
-    def encode(self, wavs):
-        """[batch, samples] -> one hidden state [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
-
     def encode_packed(self, wavs):
-        """List of [samples_i] -> one hidden state [total_frames, output_size]."""
+        """See :meth:`Upstream.encode_packed`."""
         frames = [self.frames(len(wav)) for wav in wavs]
-        # Reflection needs more than half a window; at 16 kHz a quarter of it.
+        # Reflection needs half a window, at 16 kHz a quarter of its samples.
         least = max(self.windows) // 4 + 1
         wavs = [F.pad(wav.float(), (0, max(0, least - len(wav)))) for wav in wavs]
         wavs = [torchaudio.functional.resample(wav, 16000, RATE) for wav in wavs]
@@ -218,12 +206,14 @@ class Passt(Upstream):
         yield torch.cat(parts, dim=1)
 
     def _patches(self, window):
-        """Patches of a window, over bands and over time."""
+        """Returns the number of patches of a window, over bands and over time."""
         return self.network.grid(BANDS, 1 + (window - 1) // self.hop)
 
     def _cut(self, wavs, frames, window):
-        """List of [samples_i] at 32 kHz -> [total_frames, window], centred and
-        mirrored at the ends."""
+        """List of [samples_i] at 32 kHz -> windows [total_frames, window].
+
+        Windows are centred; the audio is mirrored at the ends.
+        """
         reach = (window // 2, window // 2)
         wavs = [F.pad(wav[None], reach, mode="reflect")[0] for wav in wavs]
         cut = [wav.unfold(0, window, 2 * self.stride) for wav in wavs]
@@ -231,13 +221,15 @@ class Passt(Upstream):
 
     def _embedding(self, windows):
         """[windows, samples] -> [windows, num_classes + hidden_size]."""
-        for state in self.network(log_mel(windows, self.hop)):  # the last one counts
+        for state in self.network(
+            log_mel(windows, self.hop)
+        ):  # only the last one is needed
             pass
         return torch.cat(self.network.classify(state), dim=1)
 
 
 def log_mel(wavs, hop):
-    """PaSST's features.
+    """Computes the features of PaSST.
 
     Arguments
     ---------
@@ -267,7 +259,7 @@ def log_mel(wavs, hop):
 # Not buffers: these stay fp32 when the module is cast.
 @functools.lru_cache(maxsize=4)
 def _constants(device):
-    """The STFT's window, and [bands, frequencies]."""
+    """Returns the window of the STFT and the filters [bands, frequencies]."""
     bands, _ = torchaudio.compliance.kaldi.get_mel_banks(
         BANDS, N_FFT, RATE, 0.0, FMAX, vtln_low=100.0, vtln_high=-500.0,
         vtln_warp_factor=1.0,

@@ -9,32 +9,132 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
+import dataclasses
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.upstreams.headed import Headed, complete
+from s3prl_sb.lobes.checkpoints.building import build, sizes_only
+from s3prl_sb.lobes.checkpoints.reading import (
+    CheckpointError,
+    load_weights,
+    plain,
+    read,
+)
+from s3prl_sb.lobes.upstreams import card, load
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+
+#: Prefix of the names of the inner upstream's weights.
+INNER = "upstream.network."
+#: Entries of a configuration that are not arguments of the head.
+INNER_ENTRIES = ("upstream", "upstream_config", "inner")
+
+
+class HeadedUpstream(PretrainedUpstream):
+    """Base class of upstreams that are a head on another upstream.
+
+    ``network.upstream`` is the inner upstream, ``network.head`` the head. The
+    configuration has the entries ``upstream``, the name of the inner upstream's card;
+    ``upstream_config``, the entries that differ from its architecture; ``inner``,
+    its complete configuration, which is set here; and the arguments of the head. A
+    subclass sets ``Config`` and ``Head`` and implements ``frames`` and ``encode``.
+    """
+
+    Head = None  #: class of the head: takes the input size and its own arguments
+    #: arguments of the inner upstream's card, if it brings its own weights
+    card_options = {}
+
+    def build_network(self, weights, source, seed):
+        """Returns both parts."""
+        upstream = self._inner_upstream(_below(weights, INNER), source, seed)
+        options = vars(self.config).items()
+        options = {name: v for name, v in options if name not in INNER_ENTRIES}
+        head = build(
+            lambda: self.Head(upstream.output_size, **options),
+            _below(weights, "head."),
+            source,
+            seed,
+            options,
+        )
+        inner = getattr(upstream, "config", {})
+        is_class = dataclasses.is_dataclass(inner)
+        self.config.inner = dataclasses.asdict(inner) if is_class else inner
+        self.sample_rate = upstream.sample_rate
+        return nn.ModuleDict({"upstream": upstream, "head": head})
+
+    def _inner_upstream(self, weights, source, seed):
+        """Builds the inner upstream: its weights, random ones (None), or those of its
+        card (empty)."""
+        name, freeze = self.config.upstream, self.freeze
+        if "source" not in card(name) or weights == {}:
+            return load(name, **{**self.card_options, "freeze": freeze})
+        entries = self.config.inner or self.config.upstream_config or {}
+        with sizes_only() if weights else contextlib.nullcontext():
+            upstream = load(name, source=None, config=entries, freeze=freeze, seed=seed)
+        if weights:
+            load_weights(upstream.network, weights, source)
+        return upstream
+
+    def trimmed(self, samples):
+        """Returns the number of the inner upstream's frames that S3PRL's featurizer
+        keeps: as many as strides, rounded."""
+        upstream = self.network["upstream"]
+        strides = round(max(samples, upstream.min_samples) / upstream.stride)
+        return max(1, min(upstream.frames(samples), strides))
+
+
+def _below(weights, prefix):
+    """Returns the weights under a prefix, without it."""
+    if weights is None:
+        return None
+    return {n[len(prefix) :]: t for n, t in weights.items() if n.startswith(prefix)}
+
+
+@dataclasses.dataclass
+class PosteriorgramConfig:
+    """Configuration of a posteriorgram.
+
+    Arguments
+    ---------
+    upstream : str
+        Name of the inner upstream's card.
+    upstream_config : dict, optional
+        Entries that differ from its architecture.
+    classes, kernels, cnn_size, hidden_size, dropout
+        Arguments of :class:`ConvBank`.
+    inner : dict, optional
+        Complete configuration of the inner upstream, set when it is built.
+    """
+
+    upstream: str = "fbank"
+    upstream_config: dict | None = None
+    classes: int = 39
+    kernels: list = dataclasses.field(default_factory=lambda: [3, 5, 7])
+    cnn_size: int = 32
+    hidden_size: int = 64
+    dropout: float = 0.5
+    inner: dict | None = None
 
 
 class ConvBank(nn.Module):
-    """A classifier of frames: convolutions of several widths, side by side.
+    """Classifier of frames, with parallel convolutions of several widths.
 
     Arguments
     ---------
     input_size : int
-        Of the frames.
+        Size of the frames.
     classes : int
+        Number of classes.
     kernels : list of int
-        Frames that the convolutions see.
+        Kernel sizes of the convolutions, in frames.
     cnn_size : int
-        Channels of each.
+        Channels of each convolution.
     hidden_size : int
-        Before them.
+        Size of the layer before them.
     dropout : float
-        In training mode.
+        Dropout probability, in training mode.
 
     Example
     -------
@@ -64,7 +164,7 @@ class ConvBank(nn.Module):
         """[batch, frames, input_size] -> logits [batch, frames, classes]."""
         frames = x.shape[1]
         x = F.dropout(self.enter(x).relu(), self.dropout, self.training)
-        # An even kernel gives one frame too many.
+        # An even kernel returns one frame too many.
         parts = [c(x.transpose(1, 2))[..., :frames] for c in self.convolutions]
         x = torch.cat(parts, 1).transpose(1, 2)
         return self.leave(F.dropout(x.relu(), self.dropout, self.training))
@@ -80,24 +180,26 @@ def read_posteriorgram(path):
     Arguments
     ---------
     path : str
+        The file.
 
     Returns
     -------
     config : dict
-        Complete, see :class:`Posteriorgram`.
+        Entries of :class:`PosteriorgramConfig`.
     weights : dict
-        Of the head. S3PRL's file names the inner upstream and does not hold it.
+        Weights of the head. S3PRL's file names the inner upstream and does not
+        contain it.
 
     Raises
     ------
     CheckpointError
-        If the file is of another kind.
+        If it is not such a checkpoint.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     try:
-        modelrc = checkpoints.plain(states["Config"])["downstream_expert"]["modelrc"]
-        config = {"upstream": str(checkpoints.plain(states["Args"])["upstream"])}
+        modelrc = plain(states["Config"])["downstream_expert"]["modelrc"]
+        config = {"upstream": str(plain(states["Args"])["upstream"])}
         kind, weights = modelrc["select"], dict(states["Downstream"])
         options = dict(modelrc[kind])
     except (KeyError, TypeError, ValueError) as error:
@@ -115,14 +217,11 @@ def read_posteriorgram(path):
     for name, tensor in weights.items():
         first, _, rest = name.partition(".")[2].partition(".")  # after "model."
         renamed[f"head.{NAMES.get(first, first)}.{rest}"] = tensor
-    try:
-        return complete(Posteriorgram.base, {**config, **options}), renamed
-    except ValueError as error:
-        raise CheckpointError(f"'{path}': {error}") from error
+    return {**config, **options}, renamed
 
 
-class Posteriorgram(Headed):
-    """Probabilities of phones, the one hidden state.
+class Posteriorgram(HeadedUpstream):
+    """Posteriorgram: the hidden state has the probabilities of phones.
 
     Arguments
     ---------
@@ -130,24 +229,19 @@ class Posteriorgram(Headed):
         Checkpoint of S3PRL, or its address: it names the inner upstream, which
         fetches its own weights. None: a random network of ``config``.
     config : dict, optional
-        Arguments of :class:`ConvBank` that differ from its defaults, and
-        ``upstream``, the name of the inner upstream's card, with
-        ``upstream_config``, what differs from its architecture; only without
-        ``source``.
+        Entries of :class:`PosteriorgramConfig`; only without ``source``.
     upstream : dict, optional
         Arguments of the inner upstream's card, such as another ``source``.
-    freeze, precision
-        As for every upstream, and of the inner one as well.
-    seed : int
-        Of the random network's weights.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    In S3PRL the dropout of the classifier is active also in evaluation, so that
-    its posteriors are random. Here it is not.
+    In S3PRL the dropout of the classifier is also active in evaluation, so that its
+    posteriors are random. Here it is not.
 
-    As in S3PRL an inner upstream with one frame more than there are strides in
-    the audio loses its last one.
+    As in S3PRL, the last frame is dropped if the inner upstream has one frame more
+    than the audio has strides.
 
     Example
     -------
@@ -157,50 +251,29 @@ class Posteriorgram(Headed):
     (torch.Size([2, 98, 39]), True)
     """
 
+    Config, Head = PosteriorgramConfig, ConvBank
     num_layers = 1
-    #: What ``config`` changes. The inner upstream of S3PRL's published file is
-    #: the one that it names.
-    base = {
-        "upstream": "fbank",
-        "upstream_config": None,
-        "classes": 39,
-        "kernels": [3, 5, 7],
-        "cnn_size": 32,
-        "hidden_size": 64,
-        "dropout": 0.5,
-    }
+    read = staticmethod(read_posteriorgram)
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        upstream=None,
-        freeze=True,
-        precision="fp32",
-        seed=0,
-    ):
-        super().__init__(freeze, precision)
-        if source is None:
-            self.config, weights = complete(self.base, config or {}), None
-        else:
-            self.config, weights = read_source(source, read_posteriorgram)
-        self.assemble(weights, source, seed, ConvBank, upstream)
+    def __init__(self, source=None, config=None, upstream=None, **options):
+        self.card_options = upstream or {}
+        super().__init__(source, config, **options)
         self.stride = self.network["upstream"].stride
-        self.output_size = self.config["classes"]
+        self.output_size = self.config.classes
 
     @property
     def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
+        """See :attr:`Upstream.min_samples`."""
         return self.network["upstream"].min_samples
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         return self.trimmed(samples)
 
     def encode(self, wavs):
-        """[batch, samples] -> the posteriors [batch, frames, classes]."""
+        """Returns the posteriors, see :meth:`Upstream.encode`."""
         for x in self.network["upstream"].encode(wavs):
-            pass  # the last one
+            pass  # only the last one is needed
         head = self.network["head"]
         x = x[:, : self.frames(wavs.shape[1])].to(head.enter.weight.dtype)
         yield head(x).softmax(-1)

@@ -7,8 +7,8 @@ Implementation and Study of BEST-RQ for Speech Processing",
 https://arxiv.org/abs/2405.04296.
 
 The recipes are those of LibriSpeech/self-supervised-learning. The layers are
-SpeechBrain's own. Of what a recipe saves only weights are read: its
-``hyperparams.yaml`` is a program, so the sizes are given in ``config``.
+SpeechBrain's. Only weights are read from a recipe's folder: its ``hyperparams.yaml`` is
+a program, so ``config`` has the sizes.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -34,11 +34,10 @@ from speechbrain.nnet.attention import RelPosEncXL
 from speechbrain.processing.features import InputNormalization
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.building import build, read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.building import read_source
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.checkpoints.renaming import renamed
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "swish": Swish}
 
@@ -47,22 +46,33 @@ def _list(*values):
     return dataclasses.field(default_factory=lambda: list(values))
 
 
+class Checked:
+    """Base class of sizes, which checks them."""
+
+    def __post_init__(self):
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation must be one of {', '.join(ACTIVATIONS)}, not "
+                f"'{self.activation}'"
+            )
+        if not len(self.kernels) == len(self.strides) == len(self.channels) > 0:
+            raise ValueError("kernels, strides and channels must be as many, one each.")
+
+
 @dataclasses.dataclass
-class Wav2Vec2Sizes:
+class Wav2Vec2Sizes(Checked):
     """Sizes of the wav2vec 2.0; defaults: ``hparams/wav2vec2_base.yaml``.
 
     Arguments
     ---------
     kernels, strides, channels : list of int
-        Of the convolutions.
+        Sizes of the convolutions.
     hidden_size, ffn_size, num_layers, num_heads : int
-        Of the encoder.
+        Sizes of the encoder.
     activation : str
         "gelu", "relu", "swish".
-    dropout : float
-        Of the encoder, active only in training mode.
-    input_dropout : float
-        The same of its input.
+    dropout, input_dropout : float
+        Dropout of the encoder and of its input, in training mode.
     norm_first : bool
         Layer norm before attention and feed-forward.
     """
@@ -81,20 +91,20 @@ class Wav2Vec2Sizes:
 
 
 @dataclasses.dataclass
-class BestRqSizes:
+class BestRqSizes(Checked):
     """Sizes of BEST-RQ; defaults: ``hparams/BEST-RQ.yaml``.
 
     Arguments
     ---------
     n_fft, n_mels : int
-        Of the log mel spectrogram, of 25 ms every 10 ms.
+        Sizes of the log mel spectrogram, of 25 ms every 10 ms.
     kernels, strides, channels, hidden_size, ffn_size, num_layers, num_heads, \
 activation, dropout
-        As of :class:`Wav2Vec2Sizes`.
+        See :class:`Wav2Vec2Sizes`.
     convolution_kernel : int
-        Of the conformer's layers.
+        Kernel size of the conformer's layers.
     convolution_dropout : float
-        Of the convolutions before them, active only in training mode.
+        Dropout of the convolutions before them, in training mode.
     """
 
     n_fft: int = 400
@@ -115,7 +125,7 @@ activation, dropout
 class Wav2Vec2Network(nn.Module):
     """Convolutions and Transformer, from the waveform, of Wav2Vec2Sizes."""
 
-    #: The recipe's files and names; what only pre-training uses, or is computed.
+    #: Files and names of the recipe, and weights that are not used or computed.
     files = {
         "latent_extractor.ckpt": [("", "latent_extractor.")],
         "latent_encoder.ckpt": [("", "")],
@@ -140,11 +150,11 @@ class Wav2Vec2Network(nn.Module):
         )
 
     def forward(self, wavs):
-        """[batch, samples] -> states [batch, frames, hidden_size]."""
+        """[batch, samples] -> yields states [batch, frames, hidden_size]."""
         wavs = F.layer_norm(wavs, wavs.shape[1:]).to(self.input_projector.weight.dtype)
         x = self.latent_extractor(wavs, normalize_signal=False)
         x = self.dropout(self.input_projector(x))
-        # SpeechBrain's own table ends at 50 seconds.
+        # SpeechBrain's table ends at 50 seconds.
         x = x + PositionalEncoding(x.shape[2], x.shape[1]).pe.to(x)
         for layer in self.latent_encoder.layers:
             yield x
@@ -193,11 +203,11 @@ class BestRqNetwork(nn.Module):
         )
 
     def forward(self, features):
-        """[batch, time, n_mels] -> states [batch, frames, hidden_size]."""
+        """[batch, time, n_mels] -> yields states [batch, frames, hidden_size]."""
         dtype = self.projection.weight.dtype
         x = self.convolutions(features.to(dtype)).flatten(2)
         x = self.dropout(self.projection(x))
-        # Sines of bf16 positions would be noise, so they are made as fp32.
+        # Sines of bf16 positions would be noise, so they are computed in fp32.
         positions = RelPosEncXL(x.shape[2]).to(x.device)(x)
         for layer in self.encoder.layers:
             yield x
@@ -208,31 +218,31 @@ class BestRqNetwork(nn.Module):
 
     @staticmethod
     def _mixed(device, dtype):
-        """In half precision SpeechBrain's attention multiplies it with fp32."""
-        if dtype == torch.float32:  # whatever the caller has chosen
+        """Returns autocast in half precision, where the attention mixes in fp32."""
+        if dtype == torch.float32:  # keeps the caller's autocast
             return contextlib.nullcontext()
         return torch.autocast(device, dtype)
 
 
 def read_recipe(path, network):
-    """The weights in a folder that SpeechBrain's Checkpointer wrote.
+    """Reads the weights in a folder of SpeechBrain's Checkpointer.
 
     Arguments
     ---------
     path : pathlib.Path
-        One ``CKPT+…`` folder, or the recipe's ``save`` folder: then the newest.
+        A ``CKPT+…`` folder, or the recipe's ``save`` folder, for the newest of them.
     network : type
         :class:`Wav2Vec2Network` or :class:`BestRqNetwork`.
 
     Returns
     -------
     dict
-        Weights under the network's names.
+        Names in the network to tensors.
 
     Raises
     ------
     CheckpointError
-        If the files are not there, or hold other weights.
+        If files are missing or have other weights.
     """
     wanted = ", ".join(network.files)
     if not path.is_dir():
@@ -244,7 +254,7 @@ def read_recipe(path, network):
         raise CheckpointError(f"'{folder}' holds {held}, not {wanted}.")
     weights = {}
     for file, rules in network.files.items():
-        content = checkpoints.read(folder / file)
+        content = read(folder / file)
         if not isinstance(content, dict):
             raise CheckpointError(f"'{folder / file}' holds no weights.")
         content = {str(name): tensor for name, tensor in content.items()}
@@ -252,73 +262,58 @@ def read_recipe(path, network):
     return weights
 
 
-class SpeechBrainUpstream(Upstream):
-    """What the models of SpeechBrain's recipes share.
+class SpeechBrainUpstream(PretrainedUpstream):
+    """Base class of the models of SpeechBrain's recipes.
 
-    Their hidden states are the input of every layer of the encoder, and its
-    normed output: ``num_layers`` is one more than the layers.
+    Their hidden states are the input of every layer of the encoder, and its normalized
+    output: ``num_layers`` is one more than the number of layers.
 
     Arguments
     ---------
     source : str, optional
-        One ``CKPT+…`` folder of the recipe, or its ``save`` folder: then the
-        newest of them. None: a random network.
+        A ``CKPT+…`` folder of the recipe, or its ``save`` folder, for the newest of
+        them. None: a random network.
     config : dict, optional
-        Entries of ``Sizes`` that differ from the recipe's, of a checkpoint as
-        well: those that it was trained with.
-    freeze : bool
-        No training.
-    precision : str
-        "fp32", "bf16" or "fp16". Features stay fp32.
-    seed : int
-        Of the random network's weights.
+        Sizes that differ from the recipe's, also for a checkpoint.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
     """
 
-    Sizes = Network = None  #: of a subclass
+    Network = None  #: class of the network
     hop = 1  #: samples from one input of the network to the next
+    unknown_entry = "Unknown in config"
+    front_end = None
 
-    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
-        super().__init__(freeze, precision)
-        self.config = dataclasses.asdict(self._sizes(config or {}))
-        weights = None
-        if source is not None:
-            self.config, weights = read_source(
-                source, lambda path: (self.config, read_recipe(path, self.Network))
-            )
-        self.sizes = self._sizes(self.config)
-        self.network = build(lambda: self.Network(self.sizes), weights, source, seed)
-        self.output_size = self.sizes.hidden_size
-        self.num_layers = self.sizes.num_layers + 1
-        self.stride = self.hop * math.prod(self.sizes.strides)
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        self.output_size = self.config.hidden_size
+        self.num_layers = self.config.num_layers + 1
+        self.stride = self.hop * math.prod(self.config.strides)
 
-    @classmethod
-    def _sizes(cls, config):
-        known = [field.name for field in dataclasses.fields(cls.Sizes)]
-        unknown = [name for name in config if name not in known]
-        if unknown:
-            raise ValueError(
-                f"Unknown in config: {', '.join(unknown)}. Known: {', '.join(known)}"
-            )
-        sizes = cls.Sizes(**config)
-        if sizes.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {', '.join(ACTIVATIONS)}, not "
-                f"'{sizes.activation}'"
-            )
-        if not len(sizes.kernels) == len(sizes.strides) == len(sizes.channels) > 0:
-            raise ValueError("kernels, strides and channels must be as many, one each.")
-        return sizes
+    def load_source(self, source, config):
+        """Returns all sizes, which ``config`` has for a checkpoint too, and weights."""
+        sizes = dataclasses.asdict(self.make_config(config))
+        if source is None:
+            return sizes, None
+        network = self.Network
+        return read_source(source, lambda path: (sizes, read_recipe(path, network)))
+
+    def make_network(self):
+        """Returns the network."""
+        return self.Network(self.config)
 
 
 class SpeechBrainWav2Vec2(SpeechBrainUpstream):
     """wav2vec 2.0 of SpeechBrain's recipe, from ``latent_extractor.ckpt`` and
-    ``latent_encoder.ckpt``. Arguments: of :class:`SpeechBrainUpstream`, with
+    ``latent_encoder.ckpt``.
+
+    The arguments are those of :class:`SpeechBrainUpstream`; ``config`` has entries of
     :class:`Wav2Vec2Sizes`.
 
     Note
     ----
-    SpeechBrain's table of positions ends after 50 seconds, with an error. Here
-    it goes on. Waveforms are normalized, as the recipe does where it loads them.
+    SpeechBrain's table of positions ends after 50 seconds, with an error. Here it has
+    no end. Waveforms are normalized, as the recipe does when it loads them.
 
     Example
     -------
@@ -329,37 +324,38 @@ class SpeechBrainWav2Vec2(SpeechBrainUpstream):
     (3, torch.Size([2, 50, 16]))
     """
 
-    Sizes, Network = Wav2Vec2Sizes, Wav2Vec2Network
+    Config, Network = Wav2Vec2Sizes, Wav2Vec2Network
 
     @property
     def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
+        """See :attr:`Upstream.min_samples`."""
         samples = 1
-        for kernel, stride in zip(self.sizes.kernels[::-1], self.sizes.strides[::-1]):
+        for kernel, stride in zip(self.config.kernels[::-1], self.config.strides[::-1]):
             samples = (samples - 1) * stride + kernel
         return samples
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         count = max(samples, self.min_samples)
-        for kernel, stride in zip(self.sizes.kernels, self.sizes.strides):
+        for kernel, stride in zip(self.config.kernels, self.config.strides):
             count = (count - kernel) // stride + 1
         return count
 
     def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        """See :meth:`Upstream.encode`."""
         return self.network(wavs)
 
 
 class SpeechBrainBestRq(SpeechBrainUpstream):
-    """BEST-RQ of SpeechBrain's recipe, from ``model.ckpt``, over the whole
-    utterance. Arguments: of :class:`SpeechBrainUpstream`, with
+    """BEST-RQ of SpeechBrain's recipe, from ``model.ckpt``, over whole utterances.
+
+    The arguments are those of :class:`SpeechBrainUpstream`; ``config`` has entries of
     :class:`BestRqSizes`.
 
     Note
     ----
-    Features are normalized over each utterance, and not padded to a multiple of
-    four frames: as SpeechBrain's recipe of fine-tuning does, not pre-training.
+    Features are normalized over each utterance, and not padded to a multiple of four
+    frames, as in SpeechBrain's recipe of fine-tuning, unlike that of pre-training.
 
     Example
     -------
@@ -370,30 +366,29 @@ class SpeechBrainBestRq(SpeechBrainUpstream):
     (3, torch.Size([2, 26, 16]))
     """
 
-    Sizes, Network = BestRqSizes, BestRqNetwork
+    Config, Network = BestRqSizes, BestRqNetwork
     hop = 160
 
-    def __init__(self, source=None, config=None, freeze=True, precision="fp32", seed=0):
-        super().__init__(source, config, freeze, precision, seed)
-        self.features = Fbank(n_fft=self.sizes.n_fft, n_mels=self.sizes.n_mels)
+    def __init__(self, source=None, config=None, **options):
+        super().__init__(source, config, **options)
+        self.features = Fbank(n_fft=self.config.n_fft, n_mels=self.config.n_mels)
         self.normalize = InputNormalization(norm_type="sentence")
 
     @property
     def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples:
-        reflection needs more frames than it adds."""
+        """See :attr:`Upstream.min_samples`; reflection needs more frames."""
         least = 1
-        for kernel, stride in zip(self.sizes.kernels[::-1], self.sizes.strides[::-1]):
+        for kernel, stride in zip(self.config.kernels[::-1], self.config.strides[::-1]):
             least = max((least - 1) * stride + 1, kernel // 2 + 1)
         return (least - 1) * self.hop
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         count = max(samples, self.min_samples) // self.hop + 1
-        for stride in self.sizes.strides:
+        for stride in self.config.strides:
             count = (count - 1) // stride + 1
         return count
 
     def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
+        """See :meth:`Upstream.encode`."""
         return self.network(self.normalize(self.features(wavs.float())))

@@ -10,9 +10,8 @@ Authors
 
 import re
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.networks.vision_transformer import from_timm, joined_tokens
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
 from s3prl_sb.lobes.upstreams.ast import (
     Ast,
     require,
@@ -20,33 +19,34 @@ from s3prl_sb.lobes.upstreams.ast import (
     without_module,
 )
 
-#: From one patch to the next, by size of the patches, after pre-training.
+#: Strides of the patches after pre-training, by their sizes.
 STRIDES = {(16, 16): [10, 10], (128, 2): [128, 1]}
-#: What only the tasks of pre-training use.
+#: Weights that only pre-training uses.
 TRAINING = re.compile(r"mask_embed$|[cg]predlayer\.|p_input_[ft]dim$|v\.norm\.")
 
 
 def read_ssast(path):
-    """Reads a checkpoint of the authors'.
+    """Reads a checkpoint of the authors.
 
     Arguments
     ---------
     path : pathlib.Path
+        The file.
 
     Returns
     -------
     config : dict
-        The entries of ``VisionTransformerConfig``. Its patches overlap, as
-        S3PRL has them, where those of pre-training did not.
+        Entries of ``VisionTransformerConfig``. Its patches overlap, as in S3PRL,
+        unlike those of pre-training.
     weights : dict
-        Of ``VisionTransformer``.
+        Weights of ``VisionTransformer``.
 
     Raises
     ------
     CheckpointError
-        If it is of another kind.
+        If it is not such a checkpoint.
     """
-    weights = without_module(checkpoints.read(path))
+    weights = without_module(read(path))
     require(weights, ("p_input_fdim", "p_input_tdim"), path, "SSAST")
     bands, frames = int(weights["p_input_fdim"]), int(weights["p_input_tdim"])
     weights = {n: tensor for n, tensor in weights.items() if not TRAINING.match(n)}
@@ -69,9 +69,9 @@ def read_ssast(path):
 class Ssast(Ast):
     """SSAST.
 
-    Its hidden states are the outputs of the layers. Audio is cut into windows,
-    the last one filled up with zeros; a frame is the patches at one time,
-    lowest band first: 12 of them, or the one of frame models.
+    Its hidden states are the outputs of the layers. Audio is cut into windows; zeros
+    fill the last one. A frame is all patches at one time, lowest band first: 12, or one
+    in frame models.
 
     Arguments
     ---------
@@ -79,18 +79,18 @@ class Ssast(Ast):
         Checkpoint of the authors, or its address. None: a random network of
         ``config``.
     config : dict, optional
-        What differs from the base model of patches; only without ``source``.
+        Entries that differ from the base model of patches; only without ``source``.
     window_secs : float
         Length of the windows, whole multiples of 10 ms.
     freeze, precision, adapter
-        As for every upstream.
+        See :class:`~s3prl_sb.lobes.upstreams.base.Upstream`.
     seed : int
-        Of the random network's weights.
+        Seed of the random weights.
 
     Note
     ----
-    As in S3PRL, a window of 1 s gives 99 frames where 100 strides would fit (9
-    and 10 of patches): from window to window they come earlier.
+    As in S3PRL, a window of 1 s has 99 frames, but 100 strides (9 and 10 in models of
+    patches): the frames are earlier with every window.
 
     Example
     -------
@@ -101,8 +101,8 @@ class Ssast(Ast):
     (2, torch.Size([2, 25, 384]))
     """
 
-    reader = staticmethod(read_ssast)
-    base = {"grid": [8, 64], "num_classes": 0}
+    defaults = {"grid": [8, 64], "num_classes": 0}
+    read = staticmethod(read_ssast)
 
     def __init__(
         self,

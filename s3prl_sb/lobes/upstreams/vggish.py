@@ -8,38 +8,54 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import functools
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints import values
-from s3prl_sb.lobes.checkpoints.building import build, read_source
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 SAMPLE_RATE, WINDOW, HOP, N_FFT = 16000, 400, 160, 512
-FRAMES, N_MELS = 96, 64  # of the spectrogram in one example
+FRAMES, N_MELS = 96, 64  # size of the spectrogram of one example
 LOWEST, HIGHEST = 125.0, 7500.0  # Hz
-LIMIT = 2.0  # of the whitened embeddings; they become integers up to 255
-POOLED = (0, 1, 3, 5)  # the convolutions that a pooling follows
-#: The published sizes.
-BASE = {
-    "channels": [64, 128, 256, 256, 512, 512],
-    "hidden_size": 4096,
-    "output_size": 128,
-}
-#: The published places of the convolutions and of the linear maps.
+LIMIT = 2.0  # largest whitened embedding, which becomes the integer 255
+POOLED = (0, 1, 3, 5)  # convolutions with pooling after them
+#: Published indices of the convolutions and of the linear maps.
 PLACES = {"convolutions": (0, 3, 6, 8, 11, 13), "linears": (0, 2, 4)}
-#: Examples that run through the network together: bounds the memory.
+#: Number of examples that run through the network at a time.
 TOGETHER = 64
 
 
+@dataclasses.dataclass
+class VggishConfig:
+    """Sizes of VGGish; defaults: those published.
+
+    Arguments
+    ---------
+    channels : list of int
+        Channels of the six convolutions.
+    hidden_size, output_size : int
+        Sizes of the first two linear maps, and of the last.
+    """
+
+    channels: list = dataclasses.field(
+        default_factory=lambda: [64, 128, 256, 256, 512, 512]
+    )
+    hidden_size: int = 4096
+    output_size: int = 128
+
+    def __post_init__(self):
+        if len(self.channels) != 6:
+            raise ValueError("channels must be 6 numbers")
+
+
 class Pca(nn.Module):
-    """Whitening, and quantization to 8 bits.
+    """Whitening and quantization to 8 bits.
 
     Example
     -------
@@ -58,19 +74,17 @@ class Pca(nn.Module):
         """[examples, size] -> the same, whole numbers from 0 to 255."""
         x = ((x - self.means) @ self.vectors.T).clamp(-LIMIT, LIMIT)
         x = (x + LIMIT) * (255 / (2 * LIMIT))
-        # Rounding has no gradient: in training it passes for the identity.
+        # Rounding has no gradient: training treats it as the identity.
         return x + (x.round() - x).detach() if x.requires_grad else x.round()
 
 
 class VggishNetwork(nn.Module):
-    """Convolutions, three linear maps, and the whitening.
+    """Network of VGGish: convolutions, three linear maps, and the whitening.
 
     Arguments
     ---------
-    channels : list of int
-        Of the six convolutions.
-    hidden_size, output_size : int
-        Of the first two linear maps, and of the last.
+    channels, hidden_size, output_size
+        See :class:`VggishConfig`.
 
     Example
     -------
@@ -103,7 +117,7 @@ class VggishNetwork(nn.Module):
 
 
 def log_mel(wavs):
-    """Log mel magnitudes as of Google's VGGish.
+    """Computes the log mel magnitudes of Google's VGGish.
 
     Arguments
     ---------
@@ -113,7 +127,7 @@ def log_mel(wavs):
     Returns
     -------
     torch.Tensor
-        [batch, frames, mels], fp32: only whole frames of 25 ms, every 10 ms.
+        [batch, frames, mels], fp32: complete frames of 25 ms, every 10 ms.
 
     Example
     -------
@@ -127,28 +141,28 @@ def log_mel(wavs):
 
 
 def read_vggish(path, pca=None):
-    """Reads the weights, and those of the whitening.
+    """Reads the weights of the network and of the whitening.
 
     Arguments
     ---------
     path : str
-        Weights of the network; or a file with ``vggish`` and ``pca``.
+        Weights of the network, or a file with ``vggish`` and ``pca``.
     pca : str, optional
-        File of the whitening, or its address, where ``path`` has none.
+        File of the whitening, or its address, if ``path`` has none.
 
     Returns
     -------
     config : dict
-        ``channels``, ``hidden_size`` and ``output_size``.
+        Entries of :class:`VggishConfig`.
     weights : dict
-        Of :class:`VggishNetwork`.
+        Weights of :class:`VggishNetwork`.
 
     Raises
     ------
     CheckpointError
-        If a file is of another kind.
+        If a file is not of VGGish.
     """
-    states = checkpoints.read(path)
+    states = read(path)
     states = states if isinstance(states, dict) else {}
     parameters = states.get("pca")
     states = dict(states.get("vggish", states))
@@ -162,8 +176,8 @@ def read_vggish(path, pca=None):
         if pca is None:
             raise CheckpointError(f"'{path}' needs the file of the whitening: pca")
         path = fetch(pca)
-        parameters = checkpoints.read(path)
-    parameters = checkpoints.plain(parameters)  # published as arrays of NumPy
+        parameters = read(path)
+    parameters = plain(parameters)  # published as arrays of NumPy
     keys = ("pca_eigen_vectors", "pca_means")
     parameters = parameters if isinstance(parameters, dict) else {}
     if sorted(parameters) != list(keys):
@@ -181,17 +195,17 @@ def read_vggish(path, pca=None):
                     weights[f"{ours}.{i}.{part}"] = states.pop(name)
     sizes = {name: len(tensor) for name, tensor in weights.items()}
     config = {
-        "channels": [  # of one that is missing the published size, for the error
+        "channels": [  # a missing one has the published size, for the error
             sizes.get(f"convolutions.{i}.weight", published)
-            for i, published in enumerate(BASE["channels"])
+            for i, published in enumerate(VggishConfig().channels)
         ],
         "hidden_size": sizes["linears.0.weight"],
         "output_size": sizes["pca.means"],
     }
-    return config, {**weights, **states}  # what is left is not expected
+    return config, {**weights, **states}  # the rest is unexpected
 
 
-class Vggish(Upstream):
+class Vggish(PretrainedUpstream):
     """VGGish.
 
     Its only hidden state has one frame for each 0.96 s.
@@ -202,28 +216,25 @@ class Vggish(Upstream):
         Checkpoint of the network, or its address; it brings its own sizes.
         None: a random network of ``config``.
     config : dict, optional
-        ``channels`` of the six convolutions, ``hidden_size``, ``output_size``;
-        what differs from the published ones, only without ``source``.
+        Entries of :class:`VggishConfig` that differ from its defaults; only without
+        ``source``.
     pca : str, optional
-        File of the whitening, or its address. Not needed if ``source`` holds
-        both.
+        File of the whitening, or its address; not needed if ``source`` has both.
     postprocess : bool
-        Whitened and quantized embeddings as published for AudioSet: whole
-        numbers from 0 to 255. False: those of the network.
-    freeze, precision
-        As for every upstream. The whitening is not trained.
-    seed : int
-        Of the random network's weights.
+        Whiten and quantize the embeddings as published for AudioSet, to whole
+        numbers from 0 to 255. The whitening is not trained.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    S3PRL declares a stride of 16000 samples; that of its frames is 15360, as
-    here. It fails for audio of less than 15600 samples, which here is padded.
-    The end of an utterance that fills no example is left out, as in S3PRL.
+    S3PRL declares a stride of 16000 samples; that of its frames is 15360, as here. It
+    fails for audio of less than 15600 samples, which is padded here. The end of an
+    utterance that does not fill an example is left out, as in S3PRL.
 
-    S3PRL computes spectrograms in double precision, here they are fp32: a
-    number on the edge between two integers may get the other one. In training
-    the quantization passes gradients on, which in S3PRL are all zero.
+    S3PRL computes spectrograms in double precision, here they are fp32: a number
+    between two integers may be rounded differently. In training the quantization
+    passes gradients on, which are all zero in S3PRL.
 
     Example
     -------
@@ -233,46 +244,33 @@ class Vggish(Upstream):
     torch.Size([2, 2, 8])
     """
 
+    Config = VggishConfig
+    unknown_entry = "Unknown in config"
     num_layers = 1
     stride = FRAMES * HOP
     min_samples = WINDOW + (FRAMES - 1) * HOP  #: one example
 
-    def __init__(
-        self,
-        source=None,
-        config=None,
-        pca=None,
-        postprocess=True,
-        freeze=True,
-        precision="fp32",
-        seed=0,
-    ):
-        super().__init__(freeze, precision)
-        config, weights = config or {}, None
-        if source is not None:
-            config, weights = read_source(source, lambda path: read_vggish(path, pca))
-        unknown = [key for key in config if key not in BASE]
-        if unknown:
-            raise ValueError(
-                f"Unknown in config: {', '.join(unknown)}. Known: {', '.join(BASE)}"
-            )
-        self.config = {**BASE, **config}
-        if len(self.config["channels"]) != len(BASE["channels"]):
-            raise ValueError(f"channels must be {len(BASE['channels'])} numbers")
-        self.postprocess = postprocess
-        self.network = build(
-            lambda: VggishNetwork(**self.config), weights, source, seed
-        )
+    def __init__(self, source=None, config=None, pca=None, postprocess=True, **options):
+        self.pca, self.postprocess = pca, postprocess
+        super().__init__(source, config, **options)
         self.network.pca.requires_grad_(False)
-        self.output_size = self.config["output_size"]
+        self.output_size = self.config.output_size
+
+    def read(self, path):
+        """Reads a checkpoint of VGGish, see :func:`read_vggish`."""
+        return read_vggish(path, self.pca)
+
+    def make_network(self):
+        """Returns the network."""
+        return VggishNetwork(**vars(self.config))
 
     def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
+        """See :meth:`Upstream.frames`."""
         samples = max(samples, self.min_samples)
         return (1 + (samples - WINDOW) // HOP) // FRAMES
 
     def encode(self, wavs):
-        """[batch, samples] -> one hidden state [batch, frames, output_size]."""
+        """See :meth:`Upstream.encode`."""
         frames = self.frames(wavs.shape[1])
         x = log_mel(wavs)[:, : frames * FRAMES].reshape(-1, FRAMES, N_MELS)
         parts = [self.network(part, self.postprocess) for part in x.split(TOGETHER)]
@@ -287,7 +285,7 @@ def _hann(device):
 
 @functools.lru_cache(maxsize=16)
 def _mel_bands(device):
-    """[bins, mels]: triangles over a mel axis, unlike those of torchaudio."""
+    """Returns [bins, mels]: triangles over a mel axis, unlike torchaudio's."""
 
     def mel(hertz):
         return 1127 * torch.log1p(torch.as_tensor(hertz, dtype=torch.double) / 700)

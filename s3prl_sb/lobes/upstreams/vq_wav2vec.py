@@ -1,4 +1,4 @@
-"""vq-wav2vec: wav2vec whose frames become codes in between.
+"""vq-wav2vec: wav2vec with vector quantization before the aggregator.
 
 Paper: Baevski et al., "vq-wav2vec: Self-Supervised Learning of Discrete Speech
 Representations", ICLR 2020, https://arxiv.org/abs/1910.05453. Reproduces S3PRL's
@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import dataclasses
 import re
 
 import torch
@@ -18,10 +19,10 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.wav2vec import (
     ACTIVATIONS,
     FRONT_END,
-    QUANTIZER_DEFAULTS,
     Aggregator,
     FrontEnd,
     Wav2Vec,
+    Wav2VecConfig,
     group_normed,
     read_wav2vec,
 )
@@ -37,30 +38,64 @@ NAMES = {
 }
 
 
-class Quantizer(nn.Module):
-    """What both quantizers share: a vector for each code of each group.
+@dataclasses.dataclass
+class VqWav2VecConfig(Wav2VecConfig):
+    """Configuration of vq-wav2vec under fairseq's names; defaults: the Gumbel model.
+
+    The other entries are those of
+    :class:`~s3prl_sb.lobes.upstreams.wav2vec.Wav2VecConfig`.
 
     Arguments
     ---------
-    config : dict
-        As of :class:`VqWav2Vec`.
+    vq_type : str
+        "gumbel" or "kmeans".
+    vq_vars, vq_groups : int
+        Number of codes, and of groups of channels.
+    vq_depth : int
+        Number of linear layers of the Gumbel quantizer.
+    vq_temp : list of float
+        First and last temperature of pre-training, and its decay.
+    combine_groups : bool
+        Share the vectors of all groups.
+    """
+
+    conv_feature_layers: list = dataclasses.field(
+        default_factory=lambda: [*FRONT_END, [512, 1, 1]]
+    )
+    activation: str = "gelu"
+    log_compression: bool = False
+    vq_type: str = "gumbel"
+    vq_vars: int = 320
+    vq_groups: int = 2
+    vq_depth: int = 2
+    vq_temp: list = dataclasses.field(default_factory=lambda: [2.0, 0.5, 0.999995])
+    combine_groups: bool = False
+
+
+class Quantizer(nn.Module):
+    """Base class of quantizers, with a vector for each code of each group.
+
+    Arguments
+    ---------
+    config : VqWav2VecConfig
+        Sizes and options.
     """
 
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.groups, self.count = config["vq_groups"], config["vq_vars"]
-        self.size = config["conv_feature_layers"][-1][0]
+        self.groups, self.count = config.vq_groups, config.vq_vars
+        self.size = config.conv_feature_layers[-1][0]
         if self.size % self.groups:
             raise ValueError(f"{self.size} channels are no multiple of vq_groups")
-        books = 1 if config["combine_groups"] else self.groups
+        books = 1 if config.combine_groups else self.groups
         self.codebook = nn.Parameter(
             torch.empty(books, self.count, self.size // self.groups)
         )
 
     @property
     def codebooks(self):
-        """[groups, codes, size of a group]; groups may share one."""
+        """Vectors of the codes, [groups, codes, size of a group]."""
         return self.codebook.expand(self.groups, -1, -1)
 
     def vectors(self, codes):
@@ -70,14 +105,14 @@ class Quantizer(nn.Module):
 
 
 class GumbelQuantizer(Quantizer):
-    """Codes are the largest of scores that a small network gives.
+    """Quantizer that selects codes by the scores of a small network.
 
-    Training draws them, by the Gumbel softmax at the lowest temperature of
+    Training samples them with the Gumbel softmax, at the last temperature of
     pre-training.
 
     Example
     -------
-    >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
+    >>> config = VqWav2VecConfig(conv_feature_layers=[[8, 10, 5]], vq_vars=4)
     >>> quantizer = GumbelQuantizer(config)
     >>> _ = nn.init.normal_(quantizer.codebook)
     >>> x = torch.randn(2, 8, 31)
@@ -87,7 +122,7 @@ class GumbelQuantizer(Quantizer):
 
     def __init__(self, config):
         super().__init__(config)
-        inner = [2 * self.size] * (config["vq_depth"] - 1)
+        inner = [2 * self.size] * (config.vq_depth - 1)
         sizes = [self.size, *inner, self.groups * self.count]
         self.projections = nn.ModuleList(map(nn.Linear, sizes, sizes[1:]))
 
@@ -95,7 +130,7 @@ class GumbelQuantizer(Quantizer):
         """[batch, channels, frames] -> [batch, frames, groups, codes]."""
         x = x.transpose(1, 2)
         for projection in self.projections[:-1]:
-            x = ACTIVATIONS[self.config["activation"]](projection(x))
+            x = ACTIVATIONS[self.config.activation](projection(x))
         return self.projections[-1](x).unflatten(-1, (self.groups, self.count))
 
     def codes(self, x):
@@ -103,21 +138,21 @@ class GumbelQuantizer(Quantizer):
         return self.scores(x).argmax(-1)
 
     def forward(self, x):
-        """[batch, channels, frames] -> the same of the codes' vectors."""
+        """[batch, channels, frames] -> the codes' vectors, of the same shape."""
         if not self.training:
             return self.vectors(self.codes(x))
-        temperature = self.config["vq_temp"][1]
-        drawn = F.gumbel_softmax(self.scores(x), temperature, hard=True)
-        x = torch.einsum("btgv,gvd->btgd", drawn, self.codebooks)
+        temperature = self.config.vq_temp[1]
+        samples = F.gumbel_softmax(self.scores(x), temperature, hard=True)
+        x = torch.einsum("btgv,gvd->btgd", samples, self.codebooks)
         return x.flatten(2).transpose(1, 2)
 
 
 class KmeansQuantizer(Quantizer):
-    """Codes are those of the nearest vectors.
+    """Quantizer that selects the nearest vectors.
 
     Example
     -------
-    >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
+    >>> config = VqWav2VecConfig(conv_feature_layers=[[8, 10, 5]], vq_vars=4)
     >>> quantizer = KmeansQuantizer(config)
     >>> _ = nn.init.normal_(quantizer.codebook)
     >>> x = torch.randn(2, 8, 31)
@@ -127,20 +162,20 @@ class KmeansQuantizer(Quantizer):
 
     def __init__(self, config):
         super().__init__(config)
-        # Pre-training has a loss of its own for these; nothing else moves them.
+        # Only the loss of pre-training updates these.
         self.codebook.requires_grad_(False)
         size = self.size
         self.projection = nn.Conv1d(size, size, 1, groups=self.groups, bias=False)
         self.norm = nn.GroupNorm(self.groups, size)
 
     def projected(self, x):
-        """[batch, channels, frames] -> the same, as the vectors are."""
+        """[batch, channels, frames] -> the same, in the space of the vectors."""
         return group_normed(self.projection(x), self.norm)
 
     def nearest(self, x):
         """[batch, channels, frames], projected -> codes [batch, frames, groups]."""
         x = x.unflatten(1, (self.groups, -1)).transpose(2, 3)
-        exact = "donot_use_mm_for_euclid_dist"  # the other way errs by 1e-3
+        exact = "donot_use_mm_for_euclid_dist"  # the other one has errors of 1e-3
         distances = torch.cdist(x, self.codebooks[None], compute_mode=exact)
         return distances.argmin(-1).transpose(1, 2)
 
@@ -149,8 +184,8 @@ class KmeansQuantizer(Quantizer):
         return self.nearest(self.projected(x))
 
     def forward(self, x):
-        """[batch, channels, frames] -> the same of the codes' vectors; the
-        gradient passes straight through."""
+        """[batch, channels, frames] -> the codes' vectors, of the same shape, with the
+        straight-through gradient."""
         x = self.projected(x)
         return self.vectors(self.nearest(x.detach())) + (x - x.detach())
 
@@ -159,21 +194,20 @@ QUANTIZERS = {"gumbel": GumbelQuantizer, "kmeans": KmeansQuantizer}
 
 
 class Coder(nn.Module):
-    """From waveforms to codes.
+    """Front-end and quantizer: from waveforms to codes.
 
-    It stays in fp32, whatever it is cast to: rounding would change codes, and
-    another code is another sound. For the same reason every waveform runs by
-    itself, so that its codes are the same in any company to the last bit.
+    It stays in fp32 when it is cast, as rounding would change codes. For the same
+    reason each waveform runs separately: its codes are exactly the same in any batch.
 
     Arguments
     ---------
-    config : dict
-        As of :class:`VqWav2Vec`.
+    config : VqWav2VecConfig
+        Sizes and options.
 
     Example
     -------
     >>> from s3prl_sb.lobes.checkpoints.building import build
-    >>> config = {**VqWav2Vec.base, "conv_feature_layers": [[8, 10, 5]], "vq_vars": 4}
+    >>> config = VqWav2VecConfig(conv_feature_layers=[[8, 10, 5]], vq_vars=4)
     >>> coder = build(lambda: Coder(config)).half()
     >>> x, vectors = coder(torch.randn(2, 160))
     >>> x.shape, vectors.shape, x.dtype
@@ -185,10 +219,10 @@ class Coder(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.front_end = FrontEnd(config)
-        self.quantizer = QUANTIZERS[config["vq_type"]](config)
+        self.quantizer = QUANTIZERS[config.vq_type](config)
 
     def _apply(self, function, recurse=True):
-        """Moves between devices, never to another precision."""
+        """Moves between devices, but never changes the precision."""
 
         def moved(tensor):
             result = function(tensor)
@@ -205,8 +239,8 @@ class Coder(nn.Module):
             )
 
     def forward(self, wavs):
-        """[batch, samples] -> frames and the vectors of their codes, both
-        [batch, channels, frames]."""
+        """[batch, samples] -> frames and the vectors of their codes, both [batch,
+        channels, frames]."""
         with torch.autocast(wavs.device.type, enabled=False):
             frames = [self.front_end(wav[None]) for wav in wavs]
             vectors = [self.quantizer(x) for x in frames]
@@ -214,12 +248,12 @@ class Coder(nn.Module):
 
 
 class VqWav2VecNetwork(nn.Module):
-    """The whole network, from the waveform.
+    """Network of vq-wav2vec, from the waveform.
 
     Arguments
     ---------
-    config : dict
-        As of :class:`VqWav2Vec`.
+    config : VqWav2VecConfig
+        Sizes and options.
     """
 
     def __init__(self, config):
@@ -233,7 +267,7 @@ class VqWav2VecNetwork(nn.Module):
         dtype = self.aggregator.convolutions[0].weight.dtype
         frames, vectors = (x.to(dtype) for x in self.coder(wavs))
         yield frames.transpose(1, 2)
-        x = F.dropout(vectors, self.config["dropout_features"], self.training)
+        x = F.dropout(vectors, self.config.dropout_features, self.training)
         for x in self.aggregator(x):
             yield x.transpose(1, 2)
 
@@ -246,14 +280,18 @@ class VqWav2Vec(Wav2Vec):
 
     Arguments
     ---------
-    source, config, freeze, precision, seed
-        As of :class:`~s3prl_sb.lobes.upstreams.wav2vec.Wav2Vec`; ``config``
-        differs from the Gumbel model.
+    source
+        See :class:`~s3prl_sb.lobes.upstreams.wav2vec.Wav2Vec`.
+    config : dict, optional
+        Entries of :class:`VqWav2VecConfig` that differ from the Gumbel model; only
+        without ``source``.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
     Note
     ----
-    Fine-tuning in S3PRL draws codes at the temperature with which pre-training
-    began. Here it is the one with which it ended.
+    Fine-tuning in S3PRL samples codes at the first temperature of pre-training, here
+    at the last.
 
     Example
     -------
@@ -270,23 +308,15 @@ class VqWav2Vec(Wav2Vec):
     """
 
     network_class = VqWav2VecNetwork
-    base = {
-        **Wav2Vec.base,
-        "conv_feature_layers": [*FRONT_END, [512, 1, 1]],
-        "activation": "gelu",
-        "log_compression": False,
-        **QUANTIZER_DEFAULTS,
-        "vq_type": "gumbel",
-        "vq_depth": 2,
-    }
+    Config = VqWav2VecConfig
 
     @property
     def front_end(self):
-        """The strided convolutions."""
+        """Strided convolutions over the waveform."""
         return self.network.coder.front_end
 
     def codes(self, wavs, wav_lens=None):
-        """The codes of a padded batch.
+        """Returns the codes of a padded batch.
 
         Their vectors are ``network.coder.quantizer.codebooks[group, code]``.
 
@@ -319,7 +349,7 @@ class VqWav2Vec(Wav2Vec):
 
     @staticmethod
     def read(path):
-        """Configuration and weights of a checkpoint with quantization."""
+        """Reads a checkpoint with quantization, see :func:`read_wav2vec`."""
         config, weights = read_wav2vec(path)
         if config["vq_type"] not in QUANTIZERS:
             kind = "wav2vec" if config["vq_type"] == "none" else config["vq_type"]

@@ -9,12 +9,11 @@ Authors
 """
 
 from s3prl_sb.lobes.checkpoints import language_adapters, sample_rates
-from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import read_transformer
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
-from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
-#: ``feature_selection`` as S3PRL calls it.
+#: S3PRL's names of ``feature_selection``, and ours.
 SELECTIONS = {
     None: "inputs",
     "fairseq_layers": "outputs",
@@ -22,132 +21,95 @@ SELECTIONS = {
 }
 
 
-class Wav2Vec2(Upstream):
-    """wav2vec 2.0.
-
-    Its hidden states are the input of every Transformer layer and the output
-    of the encoder: ``num_layers`` is one more than the layers.
+class TransformerUpstream(PretrainedUpstream):
+    """Base class of upstreams with a :class:`SpeechTransformer`.
 
     Arguments
     ---------
     source : str or list of str, optional
-        Checkpoint in S3PRL's, fairseq's, Microsoft's or torchaudio's format,
-        folder or id in Hugging Face's, or an address, or several of the same
-        file. It brings its own architecture. None: a random network of
-        ``config``.
+        Checkpoint. None: a random network of ``config``.
     config : dict, optional
-        Entries of :class:`TransformerConfig` that differ from the base model;
-        only without ``source``.
-    feature_selection : str, optional
-        "fairseq_layers": the outputs of the layers instead;
-        "fairseq_layers_before_residual": those of their feed-forwards.
-    freeze : bool
-        No training.
+        Entries of :attr:`Config` that differ from the base model; only without
+        ``source``.
     freeze_front_end : bool
         When fine-tuning, keep the convolutions as they are (as the paper and
         S3PRL do).
-    precision : str
-        "fp32", "bf16" or "fp16".
-    adapter : dict, optional
-        Train only small adapters: ``{"kind": "lora", "rank": 8}``.
     layerdrop : float
         Probability to skip a layer when fine-tuning.
     chunk_seconds : float, optional
-        Let the layers look no further than this in long audio: they run over
-        chunks of so many seconds, which see ``overlap_seconds`` more on either
-        side. What attention costs then grows as the audio does, not as its
-        square; what comes out is no longer exact. None: whole utterances.
+        Limits attention in long audio: the layers run over chunks of this length,
+        with ``overlap_seconds`` more on either side. The cost of attention then
+        grows linearly with the audio; the hidden states are no longer exact. None:
+        whole utterances.
     overlap_seconds : float
-        Of the chunks.
+        Overlap of the chunks.
     sample_rate : int, optional
-        Of the waveforms, Hz, for a checkpoint that does not say it; one that says
-        another is an error. None: what it says, else 16000.
-    target_lang : str, optional
-        Of a folder of MMS with adapters of many languages the language, such as
-        "fra": the file ``adapter.fra.safetensors`` or ``.bin`` in it. None: those
-        among the weights, if there are some.
-    seed : int
-        Of the random network's weights.
-
-    Note
-    ----
-    S3PRL lets a padded batch change what the base models compute: their group
-    norm sees the padding. Here every utterance gets what it gets alone.
-
-    Example
-    -------
-    >>> import torch
-    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4,
-    ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
-    >>> upstream = Wav2Vec2(config=tiny)
-    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
-    >>> len(hidden_states), hidden_states[0].shape
-    (3, torch.Size([2, 50, 32]))
+        Sample rate of the waveforms in Hz, for a checkpoint that does not state it; a
+        contradiction is an error. None: that of the checkpoint, else 16000.
+    **options
+        See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
     """
 
-    packed = True
-    base = {}  #: what a random network of the class differs in
-    reader = staticmethod(read_transformer)  #: of a path: configuration and weights
-    config_class = TransformerConfig
+    Config = TransformerConfig
     network_class = SpeechTransformer
+    #: hidden states, see :class:`~s3prl_sb.lobes.networks.encoder.Encoder`
+    selection = "inputs"
+    packed = True
+    unknown_entry = "Unknown in config"
+    read = staticmethod(read_transformer)
 
     def __init__(
         self,
         source=None,
         config=None,
-        feature_selection=None,
-        freeze=True,
         freeze_front_end=True,
-        precision="fp32",
-        adapter=None,
         layerdrop=0.0,
         chunk_seconds=None,
         overlap_seconds=2.0,
         sample_rate=None,
-        target_lang=None,
-        seed=0,
+        **options,
     ):
-        super().__init__(freeze, precision, adapter)
-        if feature_selection not in SELECTIONS:
-            raise ValueError(
-                f"Unknown feature_selection '{feature_selection}'. Known: "
-                + ", ".join(map(str, SELECTIONS))
-            )
-        self.selection = SELECTIONS[feature_selection]
-        self.freeze_front_end = freeze_front_end
-        if source is None:
-            config, weights = {**self.base, **(config or {})}, None
-        else:
-            read_source = language_adapters.read_source
-            config, weights = read_source(source, self.reader, target_lang)
-        rate = sample_rates.agreed(sample_rate, config.get("sample_rate"), source)
-        self.config = self.config_class.of({**config, "sample_rate": rate})
+        self.asked_rate = sample_rate
+        super().__init__(source, config, **options)
         self.sample_rate = self.config.sample_rate
-        self.network = build(
-            lambda: self.network_class(self.config), weights, source, seed
-        )
         self.config.layerdrop = layerdrop
+        self.freeze_front_end = freeze_front_end
         if freeze_front_end:
             self.network.front_end.requires_grad_(False)
         encoder = self.network.encoder
         if self.selection != "inputs" and self.config.norm_first:
             encoder.norm.requires_grad_(False)  # after the last layer
         if self.selection == "ffn":
-            self._without_gradients(encoder.layers[-1])
+            self._freeze_after_ffn(encoder.layers[-1])
         self.output_size = self.config.hidden_size
-        self.num_layers = self.config.num_layers + (self.selection == "inputs")
-        self.stride = self.network.front_end.stride
+        has_input = self.selection in ("inputs", "projected")
+        self.num_layers = self.config.num_layers + has_input
         self.window = self._window(chunk_seconds, overlap_seconds)
 
-    def _without_gradients(self, layer):
-        """Freezes what comes after the last feed-forward."""
+    def load_source(self, source, config):
+        """Returns the entries of the configuration, with the sample rate, and the
+        weights."""
+        entries, weights = super().load_source(source, config)
+        rate = entries.get("sample_rate")
+        rate = sample_rates.agreed(self.asked_rate, rate, source)
+        return {**entries, "sample_rate": rate}, weights
+
+    def make_network(self):
+        """Returns the Transformer."""
+        return self.network_class(self.config)
+
+    def encode_packed(self, wavs):
+        """See :meth:`Upstream.encode_packed`."""
+        return self.network(wavs, self.selection, self.window)
+
+    def _freeze_after_ffn(self, layer):
         if self.config.layer == "conformer":
             layer.norm.requires_grad_(False)
         elif not self.config.norm_first:
             layer.ffn_norm.requires_grad_(False)
 
     def _window(self, chunk_seconds, overlap_seconds):
-        """The same in frames: (chunk, overlap), or None."""
+        """Returns the sizes of chunk and overlap in frames, or None."""
         if chunk_seconds is None:
             return None
         rate = self.sample_rate / self.stride
@@ -160,20 +122,65 @@ class Wav2Vec2(Upstream):
             )
         return chunk, overlap
 
-    @property
-    def min_samples(self):
-        """Length of the shortest audio that needs no padding, in samples."""
-        return self.network.front_end.receptive_field
 
-    def frames(self, samples):
-        """The exact number of frames of an utterance of ``samples`` samples."""
-        return self.network.front_end.frames(max(samples, self.min_samples))
+class Wav2Vec2(TransformerUpstream):
+    """wav2vec 2.0.
 
-    def encode(self, wavs):
-        """[batch, samples] -> hidden states [batch, frames, output_size]."""
-        for state in self.encode_packed(list(wavs)):
-            yield state.unflatten(0, (len(wavs), -1))
+    Its hidden states are the input of every Transformer layer and the output
+    of the encoder: ``num_layers`` is one more than the layers.
 
-    def encode_packed(self, wavs):
-        """List of [samples_i] -> hidden states [total_frames, output_size]."""
-        return self.network(wavs, self.selection, self.window)
+    Arguments
+    ---------
+    source : str or list of str, optional
+        Checkpoint in the format of S3PRL, fairseq, Microsoft or torchaudio, a
+        folder or an id of Hugging Face, an address, or a list of mirrors. It
+        brings its own architecture. None: a random network of ``config``.
+    config : dict, optional
+        Entries of :class:`TransformerConfig` that differ from the base model;
+        only without ``source``.
+    feature_selection : str, optional
+        "fairseq_layers": the outputs of the layers instead;
+        "fairseq_layers_before_residual": the outputs of their feed-forwards.
+    target_lang : str, optional
+        Language of the adapters, such as "fra", for a folder of MMS with adapters of
+        many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
+        None: the adapters among the weights, if there are any.
+    **options
+        See :class:`TransformerUpstream`.
+
+    Note
+    ----
+    In S3PRL a padded batch changes the features of the base models: their group
+    norm sees the padding. Here the features do not depend on the batch.
+
+    Example
+    -------
+    >>> import torch
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4,
+    ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
+    >>> upstream = Wav2Vec2(config=tiny)
+    >>> hidden_states, lens = upstream(torch.randn(2, 16000))
+    >>> len(hidden_states), hidden_states[0].shape
+    (3, torch.Size([2, 50, 32]))
+    """
+
+    def __init__(
+        self,
+        source=None,
+        config=None,
+        feature_selection=None,
+        target_lang=None,
+        **options,
+    ):
+        if feature_selection not in SELECTIONS:
+            raise ValueError(
+                f"Unknown feature_selection '{feature_selection}'. Known: "
+                + ", ".join(map(str, SELECTIONS))
+            )
+        self.selection = SELECTIONS[feature_selection]
+        self.target_lang = target_lang
+        super().__init__(source, config, **options)
+
+    def read_source(self, source):
+        """Reads a checkpoint, with the adapters of a language."""
+        return language_adapters.read_source(source, self.read, self.target_lang)

@@ -33,4 +33,4 @@ class WavLM(Wav2Vec2):
     (3, torch.Size([2, 50, 32]))
     """
 
-    base = {"attention": "gated_relative"}
+    defaults = {"attention": "gated_relative"}

@@ -1,44 +1,50 @@
-"""Whose fault it is that features are not finite: the audio's or the weights'.
+"""Diagnosis of features that are not finite: damaged weights, or loud audio.
 
 Authors
  * The s3prl_sb developers, 2026
 """
+
+from collections.abc import Sequence
 
 import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.checkpoints.values import is_finite
 
-#: Audio is within [-1, 1]; what is louder than this is no audio, but numbers.
+#: Audio is within [-1, 1]; samples above this are not audio.
 LOUDEST = 1e5
 
 
 class WeightsError(UserError, ValueError):
-    """Weights that make features of sound audio that are not finite."""
+    """Weights with which features of valid audio are not finite."""
 
 
 class Loud(ValueError):
-    """Samples that are finite, but far from what audio is."""
+    """Samples that are finite, but far outside of [-1, 1]."""
 
 
-def check(upstream, states, wavs):
-    """Makes sure that hidden states are finite, or says why they are not.
+def check(
+    upstream: torch.nn.Module,
+    states: Sequence[torch.Tensor],
+    wavs: Sequence[torch.Tensor] | torch.Tensor,
+) -> None:
+    """Raises an error that names the cause if hidden states are not finite.
 
     Arguments
     ---------
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        That has computed them.
+        Upstream that has computed the hidden states.
     states : list of torch.Tensor
-        Its hidden states, of any shapes.
+        Hidden states of any shapes.
     wavs : list of torch.Tensor
-        The waveforms, finite ones.
+        Finite waveforms.
 
     Raises
     ------
     WeightsError
-        That names a weight, or else the layer.
+        If the weights are the cause; it names a weight, or else the layer.
     Loud
-        If it is the audio.
+        If the audio is the cause.
 
     Example
     -------
@@ -48,16 +54,16 @@ def check(upstream, states, wavs):
     >>> check(network, [network(torch.zeros(1, 2))], [torch.zeros(2)])
     Traceback (most recent call last):
     ...
-    s3prl_sb.lobes.upstreams.finiteness.WeightsError: The weights of Linear are …
+    s3prl_sb.lobes.checkpoints.finiteness.WeightsError: The weights of Linear are …
     """
-    # One look at all of them, for on a GPU each would wait for it.
+    # One test of the sums, because on a GPU each test waits for the computation.
     sums = torch.stack([state.detach().float().sum() for state in states])
     if bool(torch.isfinite(sums).all()):
         return
     bad = [i for i, state in enumerate(states) if not is_finite(state)]
-    if not bad:  # finite ones that add up to more than there is
+    if not bad:  # finite states whose sum overflows
         return
-    name = type(upstream).__name__
+    name, precision = type(upstream).__name__, getattr(upstream, "precision", "fp32")
     tensors = [*upstream.named_parameters(), *upstream.named_buffers()]
     damaged = [label for label, tensor in tensors if not is_finite(tensor)]
     if damaged:
@@ -68,11 +74,10 @@ def check(upstream, states, wavs):
     loudest = max(float(wav.abs().max()) for wav in wavs)
     if loudest > LOUDEST:
         raise Loud(f"holds samples of up to {loudest:.2g}: audio is within -1 and 1")
-    half = getattr(upstream, "precision", "fp32") != "fp32"
-    fix = "Use precision: fp32." if half else _again(upstream)
+    fix = "Use precision: fp32." if precision != "fp32" else _again(upstream)
     raise WeightsError(
         f"{name} is at fault, not the audio: hidden state {bad[0]} is not finite in "
-        f"{upstream.precision}, and its weights are. Some are too large, or its code "
+        f"{precision}, and its weights are. Some are too large, or its code "
         f"divides by zero. {fix}"
     )
 

@@ -1,0 +1,99 @@
+"""Weights of timm's Vision Transformers under our names.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import re
+
+import torch
+
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+
+#: Size of a head in all published models of timm's layout.
+HEAD_SIZE = 64
+#: timm's names of the weights, and ours. Applied from first to last.
+NAMES = {
+    r"^patch_embed\.proj\.": "patches.",
+    r"^blocks\.": "layers.",
+    r"\.norm1\.": ".attention_norm.",
+    r"\.norm2\.": ".ffn_norm.",
+    r"\.attn\.proj\.": ".attention.output.",
+    r"\.mlp\.fc1\.": ".expand.",
+    r"\.mlp\.fc2\.": ".contract.",
+    r"^(mlp_)?head\.0\.": "head_norm.",
+    r"^(mlp_)?head\.1\.": "head.",
+}
+
+
+def from_timm(weights, path):
+    """Renames the weights of a Vision Transformer of timm.
+
+    Arguments
+    ---------
+    weights : dict
+        Names to tensors of the Transformer alone.
+    path : pathlib.Path
+        File of the weights, for errors.
+
+    Returns
+    -------
+    sizes : dict
+        The entries of
+        :class:`~s3prl_sb.lobes.networks.vision_transformer.VisionTransformerConfig`
+        that follow from the weights.
+    weights : dict
+        Our names to tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If they are not of a Vision Transformer.
+    """
+    converted = {}
+    for name, tensor in weights.items():
+        for pattern, ours in NAMES.items():
+            name = re.sub(pattern, ours, name)
+        if ".attn.qkv." in name:
+            for part, third in zip(("query", "key", "value"), tensor.chunk(3)):
+                converted[name.replace("attn.qkv", f"attention.{part}")] = third
+        else:
+            converted[name] = tensor
+    try:
+        patches = converted["patches.weight"]
+        ffn_size = len(converted["layers.0.expand.weight"])
+    except KeyError as error:
+        raise CheckpointError(
+            f"'{path}' holds no Vision Transformer: it has no {error}"
+        ) from error
+    depth = {n.split(".")[1] for n in converted if n.startswith("layers.")}
+    sizes = {
+        "hidden_size": len(patches),
+        "ffn_size": ffn_size,
+        "num_layers": len(depth),
+        "num_heads": max(1, len(patches) // HEAD_SIZE),
+        "patch": list(patches.shape[2:]),
+    }
+    return sizes, converted
+
+
+def joined_tokens(weights, *names):
+    """Removes two tokens and the positions from a checkpoint's weights.
+
+    Arguments
+    ---------
+    weights : dict
+        Weights, from which ``names`` are removed.
+    names : str
+        Names of the class token, the distillation token, and the positions
+        [1, 2 or more, size], those of the tokens first.
+
+    Returns
+    -------
+    tokens : torch.Tensor
+        Tokens plus their positions, [2, size].
+    positions : torch.Tensor
+        Positions of the patches, [patches, size].
+    """
+    first, second, positions = (weights.pop(name)[0] for name in names)
+    return torch.cat([first, second]) + positions[:2], positions[2:]
