@@ -66,9 +66,9 @@ def test_keys_are_accepted(name):
         assert set(node.get("config", {})) <= known
     if issubclass(cls, Mockingjay):
         for block, options in node.get("config", {}).items():
-            assert block in cls.base
+            assert block in cls.defaults
             if block != "audio":  # that of Kaldi has other keys
-                assert set(options) <= set(cls.base[block])
+                assert set(options) <= set(cls.defaults[block])
     sources = node.get("source") or []
     for source in sources if isinstance(sources, list) else [sources]:
         of_a_hub = cls is HuggingFace and re.fullmatch(r"[\w.-]+/[\w.-]+", source)
