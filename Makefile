@@ -87,4 +87,4 @@ wheel: .venv/ready
 	fi
 
 clean:
-	rm -rf .venv $(DEMO) build dist *.egg-info
+	rm -rf .venv .venv-s3prl $(DEMO) build dist *.egg-info
