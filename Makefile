@@ -3,7 +3,7 @@
 # make quick    lint, format, types, unit tests, examples of the documentation
 # make docs     docs/upstreams.md, from the cards
 # make figures  lengths, circles, documentation: the numbers that tests hold
-# make parity   the fixtures of tests/parity, anew, by S3PRL itself
+# make parity   the fixtures of tests/parity, made again by S3PRL and compared
 # make wheel    the package as it is published, installed elsewhere and used
 #
 # All set everything up in .venv first, and are fast the second time.
@@ -87,4 +87,4 @@ wheel: .venv/ready
 	fi
 
 clean:
-	rm -rf .venv $(DEMO) build dist *.egg-info
+	rm -rf .venv .venv-s3prl $(DEMO) build dist *.egg-info

@@ -230,7 +230,7 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
     )
     command = [sys.executable, "-m", "s3prl_sb.startup.script", str(script), "a.yaml"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, **pipes)
+    process = subprocess.Popen(command, preexec_fn=_heeding, **pipes)
     try:
         assert process.stdout.readline() == "['a.yaml'] __main__\n"
         process.send_signal(signal.SIGINT)
@@ -239,6 +239,11 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
         process.kill()
     assert said in err and "Traceback" not in err
     assert process.returncode == (1 if begins else 130)
+
+
+def _heeding():
+    """What a shell starts in the background does not hear of Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # ------------------------------------------------------------------ own tables
