@@ -77,7 +77,7 @@ def code_of(
         if (root, name) in hashes:
             continue
         file = module_file(root, name)
-        if root == _ROOT and not _computes(name):
+        if file is None or root == _ROOT and not _computes(name):
             continue
         key = name if root == _ROOT else file.relative_to(root).as_posix()
         hash_, imports = _read(file)

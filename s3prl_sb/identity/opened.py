@@ -86,7 +86,7 @@ def opened(path: AnyPath) -> AnyPath:
     """
     listener = _listening.get()
     if listener is not None and os.path.isfile(path):
-        place = os.path.abspath(path)
+        place = os.path.abspath(str(path))
         listener.files.setdefault(place, state(place))
         listener.names.setdefault(key(path), place)
     return path

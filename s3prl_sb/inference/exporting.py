@@ -95,10 +95,9 @@ def export(
             raise ValueError(f"its upstream_model is {upstream!r}")
         for name in {"featurizer", "head"} & set(getattr(checkpoint, "paramfiles", ())):
             settings[name].tag  # must name a class
-    if find_class(interface["class"], foreign.INTERFACE) is None:
-        raise ExportError(
-            f"'{folder}' is of no known interface: {interface['class']!r}."
-        )
+    kind = interface["class"]
+    if find_class(kind, foreign.INTERFACE) is None:
+        raise ExportError(f"'{folder}' is of no known interface: {kind!r}.")
     run = _Run(folder, results, interface, checkpoint, settings)
     _require_trust(run)
     _check_weights(run)
@@ -241,11 +240,11 @@ def own_code(settings, run):
 
 def _require_trust(run):
     """Raises an error if an export would run code that is not trusted."""
+    settings = run.settings
     names = {"upstream": "upstream_model", "audio_pipes": "eval_pipes"}
-    entries = {key: run.settings[name] for key, name in names.items()}
-    optional = [key for key in ("featurizer", "head") if key in run.settings]
-    entries |= {key: run.settings[key] for key in optional}
-    places = [place for place, _ in own_code(run.settings, run.folder)]
+    names |= {key: key for key in ("featurizer", "head") if key in settings}
+    entries = {key: settings[name] for key, name in names.items()}
+    places = [place for place, _ in own_code(settings, run.folder)]
     folder = places[0] if places else run.folder
     would_run = Document(entries, foreign.KINDS, folder).foreign()
     for asks in (run.folder / "hyperparams.yaml", *places) if would_run else ():

@@ -23,6 +23,8 @@ from s3prl_sb.lobes.networks.precision import full_precision
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+OnError = Callable[[str, Exception], None] | None
+
 
 class SpeechModel(Pretrained):
     """Trained experiment with upstream, featurizer and head; base class of the tasks.
@@ -170,7 +172,7 @@ class SpeechModel(Pretrained):
         self,
         paths: Iterable[str],
         compute: Callable[[str], Any],
-        failed: Callable[[str, Exception], None] | None = None,
+        failed: OnError = None,
     ) -> Iterator[tuple[str, Any]]:
         """Applies a function to audio files, one after another.
 
@@ -199,11 +201,7 @@ class SpeechModel(Pretrained):
             else:
                 yield path, result
 
-    def records(
-        self,
-        paths: Iterable[str],
-        failed: Callable[[str, Exception], None] | None = None,
-    ) -> Iterable[dict]:
+    def records(self, paths: Iterable[str], failed: OnError = None) -> Iterable[dict]:
         """Returns the predictions for audio files.
 
         Arguments
@@ -250,11 +248,7 @@ class SpeechModel(Pretrained):
         """
         return {}
 
-    def lines(
-        self,
-        paths: Iterable[str],
-        failed: Callable[[str, Exception], None] | None = None,
-    ) -> Iterator[str]:
+    def lines(self, paths: Iterable[str], failed: OnError = None) -> Iterator[str]:
         """Returns the predictions for audio files as text.
 
         Arguments

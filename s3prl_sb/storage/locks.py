@@ -19,7 +19,7 @@ from s3prl_sb.errors import UserError
 try:
     import fcntl
 except ImportError:  # Windows is treated as a file system without locks
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from s3prl_sb.lobes.cards.sources import SourceError, classes
 from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.upstreams import card, load, names
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay, Tera
-from s3prl_sb.storage.files import CRC
+from s3prl_sb.storage.tensor_files import CRC
 
 CONFIG = {"transformer": {"hidden_size": 24, "num_attention_heads": 4}}
 TERA = "s3prl_sb.lobes.upstreams.mockingjay.Tera"
