@@ -5,10 +5,9 @@ Me et al., "A title", https://arxiv.org/abs/0000.00000.
 
 Outside the package, ``s3prl-sb trust .`` allows a card to run this file: see README.md.
 
-The base class has done half of the work before ``encode`` is called: a padded batch
-is cut into its true waveforms, those of equal length are stacked, and empty or broken
-audio has been refused by name. So nothing here knows of padding or masks, and a
-bidirectional GRU or a norm over time is exact.
+The base class prepares the input of ``encode``: it cuts a padded batch into its
+waveforms, stacks those of equal length, and refuses empty or broken audio by name. So
+there is no padding or mask here, and a bidirectional GRU or a norm over time is exact.
 
 Authors
  * Me, 2026

@@ -3,10 +3,10 @@
 
 > python train.py hparams/train.yaml --data_folder DIR
 
-DIR holds a folder for each class, <label>/<recording>.wav: words, speakers, moods.
+DIR has a folder for each class, <label>/<recording>.wav: words, speakers, moods.
 
-Nothing here is of s3prl_sb. The yaml builds its lobe with !new:, waveforms in and
-features out; the Brain, the data and the loop are SpeechBrain's and yours.
+This file does not use s3prl_sb. The yaml builds its lobe with !new:, which maps
+waveforms to features; the Brain, the data and the loop are plain SpeechBrain.
 
 Authors
  * Me, 2026
@@ -22,20 +22,20 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 
 
 class WordBrain(sb.Brain):
-    """Which word is said."""
+    """Word classifier."""
 
     def compute_forward(self, batch, stage):
-        """Batch -> log probabilities [batch, words]."""
+        """Returns log probabilities [batch, words] of a batch."""
         batch = batch.to(self.device)
         wavs, wav_lens = batch.sig
-        # [batch, frames, size], of as many frames as the padded batch has, so that
-        # wav_lens go on being the lengths. Padding has changed nothing.
+        # [batch, frames, size], with the frames of the padded batch, so that wav_lens
+        # remain the relative lengths. Padding does not change the features.
         features = self.modules.ssl(wavs, wav_lens)
         pooled = self.modules.pooling(features, wav_lens)  # [batch, 1, 2 * size]
         return self.hparams.log_softmax(self.modules.classifier(pooled).squeeze(1))
 
     def compute_objectives(self, predictions, batch, stage):
-        """Log probabilities [batch, words] -> negative log-likelihood."""
+        """Returns the negative log-likelihood of log probabilities [batch, words]."""
         if stage != sb.Stage.TRAIN:
             self.errors += (predictions.argmax(-1) != batch.label_encoded).tolist()
         return torch.nn.functional.nll_loss(predictions, batch.label_encoded)
@@ -45,7 +45,7 @@ class WordBrain(sb.Brain):
         self.errors = []
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Logs, and keeps the best checkpoint."""
+        """Logs the metrics, and keeps the best checkpoint."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = stage_loss
             return
@@ -60,7 +60,7 @@ class WordBrain(sb.Brain):
 
 
 def dataio_prepare(hparams):
-    """Datasets of a folder of labels: of every five recordings three train.
+    """Makes datasets of a folder of labels; three of every five recordings train.
 
     Arguments
     ---------
@@ -75,7 +75,7 @@ def dataio_prepare(hparams):
     Raises
     ------
     ValueError
-        If the folder does not hold what it should.
+        If the folder has another layout.
     """
     records = {"train": {}, "valid": {}, "test": {}}
     recordings = find_recordings(hparams["data_folder"])
@@ -84,13 +84,13 @@ def dataio_prepare(hparams):
             split = ("train", "train", "train", "valid", "test")[number % 5]
             name = f"{folder.name}-{wav.stem}"
             records[split][name] = {"wav": str(wav), "label": folder.name}
-    datasets = {name: DynamicItemDataset(found) for name, found in records.items()}
+    datasets = {name: DynamicItemDataset(split) for name, split in records.items()}
 
     @sb.utils.data_pipeline.takes("wav")
     @sb.utils.data_pipeline.provides("sig")
     def audio_pipeline(wav):
-        # The lobe takes waveforms in [-1, 1] at its sample_rate, as they are:
-        # no normalisation, no features. It does what its paper did.
+        # The lobe takes waveforms in [-1, 1] at its sample_rate, without normalisation
+        # or features. It does the preprocessing of its paper.
         sig, rate = sb.dataio.audio_io.load(wav)
         if rate != hparams["sample_rate"]:
             raise ValueError(f"{wav} has {rate} Hz: resample it first")
@@ -119,17 +119,22 @@ def dataio_prepare(hparams):
 
 
 def find_recordings(data_folder):
-    """``{folder of a label: its recordings}``, or an error that says what is missing.
+    """Returns ``{folder of a label: its recordings}``.
 
     Arguments
     ---------
     data_folder : str
-        Holds a folder for each label.
+        Folder that has a folder for each label.
 
     Returns
     -------
     dict
-        All sorted.
+        Sorted by names.
+
+    Raises
+    ------
+    ValueError
+        If the folder has another layout.
     """
     place = Path(data_folder)
     layout = f"{place} should hold <label>/<recording>.wav"
