@@ -108,7 +108,8 @@ class SSLBrain(Evaluation):
             for name, module in self.modules.items():
                 checkpointer.add_trained(name, module)
         self.started = time.time()
-        self.splits, self.data, self.tested_seconds = {}, {}, None
+        self.splits, self.data = {}, {}
+        self.tested_seconds: float | None = None  #: audio in the test set
         self.tested = {}  # metrics of the test set
 
     @functools.cached_property

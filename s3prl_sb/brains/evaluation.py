@@ -193,7 +193,7 @@ class Evaluation(sb.Brain):
         self.batch_weight = self.weight(batch)
         return loss
 
-    def update_average(self, loss, avg_loss):
+    def update_average(self, loss: torch.Tensor, avg_loss: float) -> float:
         """Updates the mean loss: in training as SpeechBrain does, in evaluation by
         the weights of the batches, so that the batch size does not matter."""
         if torch.is_grad_enabled():
@@ -220,7 +220,9 @@ class Evaluation(sb.Brain):
             importance_keys=[ranking(self.metric, self.higher_is_better)],
         )
 
-    def on_evaluate_start(self, max_key=None, min_key=None):
+    def on_evaluate_start(
+        self, max_key: str | None = None, min_key: str | None = None
+    ) -> None:
         """Loads the best checkpoint; there must be one with the metric."""
         if self.checkpointer is None:
             return
@@ -239,7 +241,7 @@ class Evaluation(sb.Brain):
         meta = checkpoint.meta.items()
         self.best = {name: value for name, value in meta if name not in NOT_STATS}
 
-    def evaluate(self, test_set, test_loader_kwargs={}, **kwargs):
+    def evaluate(self, test_set, test_loader_kwargs: dict = {}, **kwargs) -> float:
         """Evaluates the checkpoint that is the best by :attr:`metric`."""
         key = "max_key" if self.higher_is_better else "min_key"
         kwargs.setdefault(key, self.metric)

@@ -105,10 +105,9 @@ def prepare_ami_sd(
                 f"{folder}: no .rttm file of the {split} set: <name>.{NAMES[split][0]}"
                 f".rttm, or rttms/{NAMES[split][0]}/<meeting>.rttm"
             )
-    arguments = {"version": VERSION, "data_folder": str(folder), "sha256": {}}
-    for kind in (rttms, uems, lists):
-        for file in sum(kind.values(), []):
-            arguments["sha256"][str(file)] = manifest.digest(file)
+    files = [f for kind in (rttms, uems, lists) for f in sum(kind.values(), [])]
+    hashes = {str(file): manifest.digest(file) for file in files}
+    arguments = {"version": VERSION, "data_folder": str(folder), "sha256": hashes}
     paths = manifest.finished(save_folder, arguments)
     if paths:
         return paths
@@ -239,8 +238,8 @@ def download_ami(destination: str) -> Path:
     DownloadError
         If the network fails, or the server sends something else.
     """
-    destination = download([SETUP], destination)
-    setup = destination / f"AMI-diarization-setup-{COMMIT}"
+    folder = download([SETUP], destination)
+    setup = folder / f"AMI-diarization-setup-{COMMIT}"
     meetings = sorted(
         name
         for file in setup.glob("lists/*.meetings.txt")
@@ -254,11 +253,11 @@ def download_ami(destination: str) -> Path:
         )
         for name in meetings
     ]
-    download(audio, destination)
+    download(audio, folder)
     for name, file in zip(meetings, audio):
         (regions,) = setup.glob(f"uems/*/{name}.uem")
-        _check(destination / file.folder / file.file_name, regions, file.url)
-    return destination
+        _check(folder / file.folder / file.file_name, regions, file.url)
+    return folder
 
 
 def _check(path, uem, url):

@@ -86,10 +86,8 @@ def prepare_segment_tables(
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(path) for name, path in paths.items()},
-        "sha256": {},
+        "sha256": {name: manifest.digest(path) for name, path in paths.items()},
     }
-    for name, path in paths.items():
-        arguments["sha256"][name] = manifest.digest(path)
     finished = tables.finished(save_folder, arguments)
     if finished:
         return finished

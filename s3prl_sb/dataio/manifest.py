@@ -110,7 +110,7 @@ def read(path: str | PathLike) -> dict[str, dict[str, Any]]:
     return {name: record for name, _, record in unique(json_rows(path), path)}
 
 
-def json_rows(path):
+def json_rows(path: str | PathLike) -> list[tuple[str, int, Any]]:
     """Returns the (id, line, record) of each record of a JSON manifest, in order."""
     text = read_text(path)
     try:
@@ -124,18 +124,20 @@ def json_rows(path):
         kind = type(content).__name__
         raise ManifestError(f"{path}:1: {kind} instead of an object. {SHAPE}")
     # A second pass, because json reports neither lines nor repeated keys.
-    decode, gap = json.JSONDecoder().raw_decode, re.compile(r"[\s,:]*")
-    rows, line, seen, at = [], 1, 0, gap.match(text, text.index("{") + 1).end()
+    decode, token = json.JSONDecoder().raw_decode, re.compile(r"[^\s,:]")
+    starts = token.finditer  # of the next value after white space, commas and colons
+    rows, line, seen = [], 1, 0
+    at = next(starts(text, text.index("{") + 1)).start()
     while text[at] != "}":
         line, seen = line + text.count("\n", seen, at), at
         name, at = decode(text, at)
-        record, at = decode(text, gap.match(text, at).end())
+        record, at = decode(text, next(starts(text, at)).start())
         rows.append((name, line, record))
-        at = gap.match(text, at).end()
+        at = next(starts(text, at)).start()
     return rows
 
 
-def read_text(path):
+def read_text(path: str | PathLike) -> str:
     """Returns the content of a text file, with or without BOM, plain or gzipped."""
     try:
         return decoded(Path(path).read_bytes())
@@ -145,7 +147,7 @@ def read_text(path):
         raise ManifestError(f"{path}: {fault}. Save the file as UTF-8.") from fault
 
 
-def unique(rows, path):
+def unique(rows: list, path: str | PathLike) -> list:
     """Returns ``rows`` of (id, line, record); a repeated id is an error."""
     lines = {}
     for name, line, _ in rows:

@@ -124,7 +124,7 @@ def argument(value: object) -> str:
     return json.dumps(plain(value), ensure_ascii=False)
 
 
-def expanded(value):
+def expanded(value: object) -> object:
     """Replaces ``~`` by the home folder in a path, or in a list of paths.
 
     Example
@@ -141,7 +141,7 @@ def expanded(value):
     return value
 
 
-def quoted(argv, schema, options):
+def quoted(argv: list[str], schema: Schema, options: dict) -> list[str]:
     """Quotes the text on a command line for SpeechBrain, which parses it as YAML.
 
     Arguments

@@ -123,7 +123,7 @@ class Configuration:
         self.resolved = self._checked(self._without_references())
         check_together({key: self.resolved[key] for key in self.schema})
 
-    def prefix(self, key):
+    def prefix(self, key: str) -> str:
         """Returns the prefix of a key in errors: ``--``, or the file and the line.
 
         Arguments

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 KINDS = {"upstream": UPSTREAM}
 
 
-def load(name, trust: bool = False, **overrides: Any) -> "Upstream":
+def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     """Builds an upstream.
 
     Arguments
@@ -77,7 +77,7 @@ def load(name, trust: bool = False, **overrides: Any) -> "Upstream":
                 try:
                     return Document(entries, KINDS).build("upstream")
                 except ArgumentError as error:  # the cause names the arguments
-                    raise error.__cause__ from error
+                    raise (error.__cause__ or error) from error
             upstream = constructors.make(entries, lambda key: _place(name))["upstream"]
         # The families are above this room: their base class is known by its name.
         if not isinstance(upstream, resolve_name(UPSTREAM.base)):
@@ -87,7 +87,7 @@ def load(name, trust: bool = False, **overrides: Any) -> "Upstream":
         return upstream
 
 
-def card(name, trust: bool = False, **overrides: Any) -> "CommentedMap":
+def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
     """Returns the YAML node of an upstream, for ``!applyref`` in a recipe.
 
     Arguments
@@ -125,7 +125,7 @@ def card(name, trust: bool = False, **overrides: Any) -> "CommentedMap":
     node = entries[entry]
     if not is_card_node(node):
         raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
-    if isinstance(node, list) or getattr(node, "value", ""):
+    if isinstance(node, list) or getattr(node, "value", None):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     with trusting(trust):  # before the overrides, which the user wrote
         node = _allowed(entries, entry, file)

@@ -265,8 +265,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         with torch.set_grad_enabled(trains), products:
             for group in self._groups(samples, wavs.device.type):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
-                rows = [torch.arange(frames[i]) + i * longest for i in group]
-                rows = torch.cat(rows).to(wavs.device)
+                ranges = [torch.arange(frames[i]) + i * longest for i in group]
+                rows = torch.cat(ranges).to(wavs.device)
                 for layer, state in enumerate(self.encode_packed(pieces)):
                     if len(state) != len(rows):
                         raise ValueError(

@@ -1,0 +1,87 @@
+"""The doors have types: what others call or override is annotated.
+
+``mypy`` checks that the annotations are right, for the files that pyproject.toml lists;
+it does not ask for any. This test does.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import s3prl_sb
+
+PACKAGE = Path(s3prl_sb.__file__).parent
+#: Files whose public functions and methods are all annotated.
+DOORS = [
+    "brains/evaluation.py",
+    "dataio/cache.py",
+    "dataio/dataset.py",
+    "dataio/manifest.py",
+    "dataio/pipes.py",
+    "inference/loading.py",
+    "lobes/cards/check.py",
+    "lobes/cards/loading.py",
+    "lobes/featurizer.py",
+    "lobes/heads.py",
+    "lobes/pooling.py",
+    "lobes/upstreams/base.py",
+    "lobes/upstreams/pretrained.py",
+    "startup/arguments.py",
+    "startup/configuration.py",
+    "startup/experiment.py",
+]
+#: Methods of SpeechBrain's Brain, whose signatures are SpeechBrain's, and of torch.
+FOREIGN = {"compute_forward", "compute_objectives", "evaluate", "forward", "train"}
+
+
+def functions(tree):
+    """Yields (qualified name, node) of public functions and methods."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef):
+                    if not method.name.startswith("_"):
+                        yield f"{node.name}.{method.name}", method
+
+
+def unannotated(node):
+    """Returns the names of arguments without a type, and "return"."""
+    arguments = node.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    names = [
+        a.arg for a in every if a.annotation is None and a.arg not in ("self", "cls")
+    ]
+    setter = any(ast.unparse(d).endswith(".setter") for d in node.decorator_list)
+    return names + ["return"] * (node.returns is None and not setter)
+
+
+def lacking(path, wanted=lambda name: True):
+    """Returns "function: arguments" for each public function that lacks a type."""
+    tree = ast.parse(path.read_text("utf-8"))
+    return [
+        f"{name}: {', '.join(missing)}"
+        for name, node in functions(tree)
+        if wanted(name.rpartition(".")[2]) and (missing := unannotated(node))
+    ]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_doors_are_annotated(door):
+    assert not lacking(PACKAGE / door, lambda name: name not in FOREIGN)
+
+
+CORPORA = sorted((PACKAGE / "corpora").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.name)
+def test_preparations_are_annotated(path):
+    assert not lacking(path, lambda name: name.startswith(("prepare_", "download_")))
+
+
+def test_finds_what_is_not_annotated(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text("def f(x: int, y):\n    pass\ndef _g(x):\n    pass\n")
+    assert lacking(path) == ["f: y, return"]
