@@ -58,7 +58,9 @@ class DataPipe(Protocol):
 class CountsVariants(Protocol):
     """A pipe that says how many forms it makes of an utterance."""
 
-    def variants(self, record: Mapping[str, Any]) -> int | None: ...
+    def variants(self, record: Mapping[str, Any]) -> int | None:
+        """Returns the number of forms of an utterance; None means unlimited."""
+        ...
 
 
 class Pipe:

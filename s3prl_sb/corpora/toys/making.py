@@ -126,6 +126,7 @@ def random_generator(seed, *names):
 
 
 def digest(*names):
+    """Returns a hash of names, which seeds the choices of a toy."""
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
@@ -235,4 +236,5 @@ def write_clips(folder, clips, total):
 
 
 def write_lines(path, lines):
+    """Writes lines of text to a file."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

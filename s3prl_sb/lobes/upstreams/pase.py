@@ -131,6 +131,7 @@ class BandPass(nn.Module):
         return torch.cat([left, torch.ones_like(low), left.flip(1)], 1)[:, None]
 
     def forward(self, x, stride, dtype):
+        """[batch, 1, samples] -> filtered [batch, filters, frames]."""
         return F.conv1d(x.to(dtype), self.weight().to(dtype), stride=stride)
 
     def _apply(self, fn, recurse=True):
@@ -160,6 +161,7 @@ class Block(nn.Module):
         self.act = nn.PReLU(outputs)
 
     def forward(self, x):
+        """[batch, in_channels, frames] -> [batch, channels, frames / stride]."""
         x = F.pad(x, self.padding, mode="reflect")
         if self.first:
             x = self.conv(x, self.stride, self.norm.weight.dtype)
@@ -184,6 +186,7 @@ class QuasiRecurrentLayer(nn.Module):
         self.linear = nn.Linear(2 * inputs, 3 * outputs)
 
     def forward(self, x):
+        """[batch, frames, size] -> [batch, frames, hidden_size]."""
         previous = F.pad(x[:, :-1], (0, 0, 1, 0))
         z, f, o = self.linear(torch.cat([x, previous], 2)).float().chunk(3, 2)
         # c[t] = f[t] z[t] + (1 - f[t]) c[t - 1] for all t at once: each step
