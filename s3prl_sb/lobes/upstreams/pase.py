@@ -186,7 +186,7 @@ class QuasiRecurrentLayer(nn.Module):
         self.linear = nn.Linear(2 * inputs, 3 * outputs)
 
     def forward(self, x):
-        """[batch, frames, size] -> [batch, frames, hidden_size]."""
+        """[batch, frames, inputs] -> [batch, frames, outputs]."""
         previous = F.pad(x[:, :-1], (0, 0, 1, 0))
         z, f, o = self.linear(torch.cat([x, previous], 2)).float().chunk(3, 2)
         # c[t] = f[t] z[t] + (1 - f[t]) c[t - 1] for all t at once: each step
