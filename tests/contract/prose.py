@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 #: Folders with code and prose of ours.
-FOLDERS = ("s3prl_sb", "recipes", "templates", "benchmarks")
+FOLDERS = ("s3prl_sb", "recipes", "templates", "benchmarks", "tests")
 
 #: A summary that starts with one of these words has no subject.
 NO_SUBJECT = (

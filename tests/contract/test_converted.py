@@ -81,7 +81,7 @@ def test_converted_again(name, tmp_path, monkeypatch):
 
 
 def _others(small):
-    """What else a card says."""
+    """Other facts of a card."""
     return {
         key: value
         for key, value in card(small).items()

@@ -20,7 +20,7 @@ DOORS = {
     "lobes/checkpoints/building.py",
     "lobes/checkpoints/reading.py",
 }
-#: Functions that take a file, whatever they are given.
+#: Functions that always take a file.
 OF_FILES = {"load_file", "safetensors.torch.load_file", "safe_open"}
 OF_FILES |= {"torch.load", "json.load", "pickle.load"}
 #: What reads a file right where it is parsed.

@@ -122,7 +122,7 @@ def every_schema(function):
 
 @every_schema
 def test_every_key_is_declared(schema):
-    """A key that nobody declares is kept on resume, whatever it is."""
+    """An undeclared key is kept on resume."""
     undeclared = [key for key in schema if not schema[key].declared]
     assert not undeclared, (
         f"say in recipes/keys.yaml or under __keys what {undeclared} are"
@@ -131,7 +131,7 @@ def test_every_key_is_declared(schema):
 
 @every_schema
 def test_every_own_declaration_is_needed(schema):
-    """Of a key that the recipe has, and not said already by all recipes."""
+    """A recipe declares only its own keys, and none that all recipes share."""
     for key, declaration in schema.own.items():
         assert key in schema, f"'{key}' is declared, but the recipe has none"
         assert declaration != shared().get(key), f"'{key}' is declared twice"

@@ -67,7 +67,7 @@ def test_every_kind_is_tuned_above_its_convolutions(name, monkeypatch):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_is_tuned(name, monkeypatch):
-    """Of any hidden state, and no process would wait for a gradient."""
+    """Works for every hidden state, and no process waits for a gradient."""
     monkeypatch.setattr(
         ssl, "open_source", lambda source, trust, **options: build(source, **options)
     )

@@ -273,7 +273,7 @@ def test_frozen_and_unfrozen(name):
 @pytest.mark.parametrize("freeze", [False, True], ids=["trained", "frozen"])
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_selections(selection, freeze, large):
-    """What the card's users may ask for keeps the contract too."""
+    """The contract also holds with the options of a card."""
     name = "xlsr_53" if large else "wav2vec2"
     check_upstream(build(name, feature_selection=selection, freeze=freeze))
 

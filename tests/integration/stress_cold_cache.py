@@ -2,7 +2,7 @@
 
 > python tests/integration/stress_cold_cache.py --rounds 4 --runs 8 --kills 4
 
-In each round so many processes begin at the same moment to extract the features of the
+In each round several processes start to extract the features of the
 same audio into the same empty cache. Some are killed with -9 at random moments and
 begun again. All must end, and each must then read what a single run alone has written,
 to the last bit. Exits with 1 otherwise. ``tests/integration/test_several.py`` runs a
@@ -140,7 +140,7 @@ def extracted(upstream, dataset, folder):
 
 
 def one_round(upstream, dataset, place, count, moments, draw):
-    """What each run has found in the end, and how many were killed."""
+    """Returns the features of each run, and the number of killed ones."""
     read, write = os.pipe()
     reports, running, closed = {}, {}, []
 

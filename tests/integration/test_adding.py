@@ -85,7 +85,7 @@ def test_pull_request(kind, checkout, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_outside_a_checkout(kind, tmp_path):
-    """What `new` says to run next passes; what needs data is in the READMEs."""
+    """The commands that `new` prints pass; those that need data are in the READMEs."""
     variables = environment(tmp_path, ROOT)
     name = f"tiny_{kind}"
     output = run(f"s3prl-sb new {kind} {name}", tmp_path, variables)

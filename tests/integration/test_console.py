@@ -1,4 +1,4 @@
-"""What a run says, and what it leaves for those who look at it. Through a recipe."""
+"""Messages and files of a run, tested through a recipe."""
 
 import re
 import signal
@@ -49,7 +49,7 @@ def test_a_run_says_what_matters(corpus, tmp_path):
     again = run(argv)
     assert "The run has trained already: step 20 of 20" in again
 
-    # Interrupted as by Ctrl-C: one line, which goes on with it.
+    # An interruption like Ctrl-C prints one line with the command that resumes.
     argv = command(KS, tmp_path / "long", **{**settings, "total_steps": 10**7})
     process = subprocess.Popen(
         [sys.executable, *argv],

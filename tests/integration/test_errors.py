@@ -1,4 +1,4 @@
-"""What goes wrong is named, with the way out. Through the real recipes."""
+"""Errors name the cause and the fix, tested through the real recipes."""
 
 import json
 import os

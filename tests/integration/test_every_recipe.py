@@ -90,7 +90,7 @@ def arguments(name, output, *options, **overrides):
 
 @pytest.fixture(scope="module")
 def on_tables(tmp_path_factory):
-    """``on_tables(name)``: a folder of a user's own tables, and what names them."""
+    """``on_tables(name)``: a folder of custom tables, and their options."""
     made = {}
 
     def on_tables(name):
@@ -136,7 +136,7 @@ def test_debug_run_on_its_corpus(name, launcher, tmp_path):
 
 @every_recipe
 def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
-    """What it does not look at is neither hashed nor extracted."""
+    """Data that it does not use are neither hashed nor extracted."""
     folder, given = on_tables(name)
     given = {**given, "cache": "auto"}
     small_batches = {
@@ -209,7 +209,7 @@ def on_test(given):
 
 
 def everything(folder):
-    """What a run has left, by name, without its caches."""
+    """Returns the files of a run by name, without its caches."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -415,7 +415,7 @@ def test_another_test_list_is_refused(name, finished, on_tables, launcher):
 
 @every_recipe
 def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
-    """What it scores is what run and export predict, though training is rounded."""
+    """Scores equal the predictions of run and export, although training is rounded."""
     folder, given = on_tables(name)
     run_folder = tmp_path / "out"
     argv = arguments(name, run_folder, **{**given, "cache": "auto"})

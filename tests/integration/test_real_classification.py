@@ -1,4 +1,4 @@
-"""IC and ER on real speech: their layouts, and that a probe learns what it is told.
+"""IC and ER on real speech: their layouts, and that a probe learns its labels.
 
 A linear probe of mean filter banks cannot tell everything by heart. It is proven to
 learn by what it then knows of its own training set, far above chance.

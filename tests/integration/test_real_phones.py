@@ -51,7 +51,7 @@ def twelve(corpus, folder):
 
 
 def test_real_librispeech(data_folder, tmp_path):
-    """What the recipe's preparation reads; words without a pronunciation are named."""
+    """Prepares the recipe; errors name words without a pronunciation."""
     corpus = data_folder / "LibriSpeech"
     parts = {"valid_split": "test-other", "lexicon": find_lexica(corpus)}
     with pytest.raises(manifest.ManifestError) as error:

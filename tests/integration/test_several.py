@@ -18,7 +18,7 @@ COMMON = {
     "steps_per_epoch": 2,
     "batch_size": 8,
 }
-#: Says that it runs, and goes on when it is told to.
+#: Reports that it runs, and continues on request.
 HELD = """
 import os, time
 from s3prl_sb.brains.base import SSLBrain

@@ -86,7 +86,7 @@ TRIALS = {
             "[null, null, 1024]": "[null, null, !ref <wav2vec2.output_size>]",
         },
         "librispeech",
-        # So many letters do the few texts have.
+        # Number of letters in the few texts.
         {"dnn_neurons": 32, "wav2vec2_hub": "hubert", "ctc_neurons": 28}
         | {"freeze_wav2vec": False},
     ),

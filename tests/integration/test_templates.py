@@ -263,7 +263,7 @@ def test_use_in_speechbrain(tmp_path, words, monkeypatch):
     assert "ssl.ckpt" not in held["1986"] and "ssl.ckpt" in held["tuned"]
     assert all("featurizer.ckpt" in names for names in held.values())
 
-    # The pieces of code, with what is at hand in the place of a download.
+    # Returns the code blocks, with local files instead of downloads.
     from hyperpyyaml import load_hyperpyyaml
 
     pieces = [block.replace("hubert_base", "fbank") for block in readme.blocks("yaml")]

@@ -1,3 +1,3 @@
-"""What runs in S3PRL's environment is no test."""
+"""Scripts for S3PRL's environment are not tests."""
 
 collect_ignore = ["s3prl_models.py", "s3prl_waveform_models.py"]

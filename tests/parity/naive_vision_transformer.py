@@ -10,7 +10,7 @@ def noise(*shape, seed=0):
 
 
 def random_weights(size=128, ffn=160, depth=2, patch=(16, 16), norm=True):
-    """Of the Transformer, without tokens and positions."""
+    """Input of the Transformer, without tokens and positions."""
     shapes = {"patch_embed.proj.weight": (size, 1, *patch)}
     for i in range(depth):
         shapes[f"blocks.{i}.attn.qkv.weight"] = (3 * size, size)

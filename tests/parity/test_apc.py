@@ -148,7 +148,7 @@ def test_dropout_follows_every_layer():
 
 # ------------------------------------------------------------------ the codes
 def test_codes(tmp_path):
-    """Those of the last hidden state's parts, whatever else is in the batch."""
+    """Codes are those of the last hidden state, in every batch."""
     states = checkpoint()
     upstream = Apc(saved(states, tmp_path))
     wavs = noise(2, 16000)

@@ -18,7 +18,7 @@ RESNET = {"channels": [4, 6, 8, 10], "depths": [2, 1, 3, 1]}
 
 
 class Network(nn.Module):
-    """What the published networks share."""
+    """Options that the published networks share."""
 
     def forward(self, x):
         x = self.image(x[:, None])

@@ -143,7 +143,7 @@ def test_training_keeps_the_statistics_of_batch_norm():
 
 
 def test_defaults_are_those_of_cpc(tmp_path):
-    """What a checkpoint's configuration does not say."""
+    """Options that a checkpoint's configuration lacks."""
     checkpoint = cpc_checkpoint(layers=1)
     for key in ("nLevelsGRU", "arMode", "normMode"):
         del checkpoint["config"][key]

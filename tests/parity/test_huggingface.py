@@ -237,7 +237,7 @@ def test_whisper_of_long_audio():
 
 
 def test_same_as_our_own_wav2vec2(tmp_path):
-    """What the two classes share has one meaning."""
+    """Arguments that the two classes share have one meaning."""
     for large in (False, True):
         entries = {**LARGE, "do_stable_layer_norm": True} if large else TINY
         theirs("wav2vec2", entries).save_pretrained(tmp_path)

@@ -49,7 +49,7 @@ STARTS = {
 
 
 def tasks_of(start):
-    """What transformers has a class for; ForMaskedLM is an alias of 2020."""
+    """Heads that transformers has a class for; ForMaskedLM is an alias of 2020."""
     pattern = re.compile(rf"{start}((?:Model|For[A-Z])\w*)")
     found = filter(None, map(pattern.fullmatch, dir(transformers)))
     return sorted({match[1] for match in found} - {"ForMaskedLM"})
@@ -153,7 +153,7 @@ def test_settings_wherever_they_stand(where, normalize, tmp_path):
 
 
 def test_a_folder_without_settings(tmp_path, caplog):
-    """transformers' defaults, whoever reads it, and a warning."""
+    """Every class uses transformers' defaults and warns."""
     model, wav = theirs("wav2vec2", STABLE), 0.3 + noise(6000)[None]
     model.save_pretrained(tmp_path)
     (tmp_path / "processor_config.json").write_text('{"processor_class": "A"}')

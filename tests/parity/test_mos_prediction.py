@@ -147,7 +147,7 @@ def checkpoint(path, inner, size, pooling=True, clipping=True):
 
 
 def naive_score(segment, weights, pooling, clipping):
-    """Of one segment's features [frames, size], by S3PRL's names."""
+    """Computes the score of a segment's features [frames, size] with S3PRL's names."""
     x = segment @ weights["connector.weight"].T + weights["connector.bias"]
     scores = [
         (frame * weights["model.mean_net_linear.weight"][0]).sum()

@@ -164,7 +164,7 @@ def test_variants_keep_the_contract(variant, tmp_path):
 
 
 def test_a_frame_does_not_see_what_it_predicts(tmp_path):
-    """Of the input, the mask hides ``mask_size`` frames from the last state."""
+    """The mask hides ``mask_size`` input frames from the last state."""
     upstream = Npc(saved(checkpoint(activate="tanh"), tmp_path))
     x = noise(61, 20, scale=1).requires_grad_()
     *_, last = upstream.network(x, [61])

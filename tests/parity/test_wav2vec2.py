@@ -199,7 +199,7 @@ def test_batch_equals_alone(name):
 
 @pytest.mark.parametrize("config", [BASE, LARGE], ids=["base", "large"])
 def test_packed_front_end_of_devices(config):
-    """What a GPU runs on unequal lengths, here on the CPU."""
+    """Runs the GPU's path for unequal lengths on the CPU."""
     network = randomized(config).network
     wavs = [noise(n, n) for n in (4000, 47, 1999, 48, 40, 2000, 51)]
     with torch.no_grad():
@@ -213,7 +213,7 @@ def test_packed_front_end_of_devices(config):
 
 @pytest.mark.parametrize("trained", [False, True])
 def test_jagged_attention_of_devices(trained):
-    """What a GPU runs on unequal lengths, here on the CPU, gradients included."""
+    """Runs the GPU's path for unequal lengths on the CPU, with gradients."""
     attention = randomized(BASE).network.encoder.layers[0].attention
     frames, generator = [7, 1, 12], torch.Generator().manual_seed(0)
     qkv = [torch.randn(sum(frames), 32, generator=generator) for _ in range(3)]

@@ -60,7 +60,7 @@ def changed(path, change, *saved, **options):
 
 
 def at(place, new):
-    """Puts bytes in the place of others."""
+    """Replaces bytes."""
 
     def change(data):
         data[place : place + len(new)] = new

@@ -92,7 +92,7 @@ def made(task, folder, save):
 
 
 def records(paths):
-    """What was prepared, without where the files are."""
+    """Returns the prepared records without paths."""
     found = {split: manifest.read(path) for split, path in paths.items()}
     for split in found.values():
         for record in split.values():

@@ -237,7 +237,7 @@ print(fingerprint(load("mel")), fingerprint(Hubert(config={TINY})))
 
 
 class Taps(Pipe):
-    """A filter of a user's own."""
+    """A custom filter."""
 
     audio = True
 

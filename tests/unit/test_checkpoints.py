@@ -281,7 +281,7 @@ def test_stubs_do_nothing(tmp_path):
 
 
 class Program(torch.nn.Module):
-    """What TorchScript runs when it is loaded."""
+    """Code that TorchScript runs on loading."""
 
     def __init__(self):
         super().__init__()

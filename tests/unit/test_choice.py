@@ -1,4 +1,4 @@
-"""What chooses a checkpoint, where validation and test have other shares of classes."""
+"""Choice of the checkpoint if validation and test differ in class frequencies."""
 
 import importlib.util
 

@@ -86,7 +86,7 @@ def checkpoint(tmp_path):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """Writes a card of one's own with its class, which is trusted."""
+    """Writes a trusted custom card with its class."""
     monkeypatch.setenv("S3PRL_SB_TRUST", "1")
 
     def write(module, read, options="", folder=tmp_path / "own"):

@@ -78,7 +78,7 @@ def step(brain, batch, stage=sb.Stage.VALID):
 
 
 def negative_log_likelihood(log_probs, tokens):
-    """Of all alignments, one by one."""
+    """Sums over all alignments, one by one."""
     scores = []
     for alignment in itertools.product(
         range(log_probs.shape[1]), repeat=len(log_probs)

@@ -130,7 +130,7 @@ def test_a_module_that_a_checkpoint_lacks(saved):
 
 
 def test_checkpoints_of_older_versions(saved):
-    """What torch has written has checksums of its own."""
+    """Files of torch have their own checksums."""
     for path in saved:
         (path / checksums.FILE).unlink()
     assert resumed(saved[0].parent) == {3.0}

@@ -92,7 +92,7 @@ def test_the_test_set_has_no_say(tmp_path):
 
 
 def test_errors_near_boundaries_are_within_the_collar(tmp_path):
-    """Of "a" 1.25 to 1.75 s are left, of "b" 0.45 to 0.95 s: a second of speech."""
+    """1.25 to 1.75 s of "a" and 0.45 to 0.95 s of "b" remain: a second of speech."""
     wrong = perfect()
     wrong["a"][:10, 0] = 0  # 0 to 0.2 s: near a boundary
     wrong["a"][70:75, 1] = 0  # 1.4 to 1.5 s: not near one

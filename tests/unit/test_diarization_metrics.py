@@ -112,7 +112,7 @@ def uem(path):
 
 
 def system(true, seed):
-    """What a poor system would find: other names, edges moved, parts lost or given
+    """Output of a poor system: other names, edges moved, parts lost or given
     to others, and some noise."""
     draw = random.Random(seed)
     names = sorted({speaker for *_, speaker in true})

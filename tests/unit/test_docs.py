@@ -1,4 +1,4 @@
-"""What the documents tell a reader to do exists."""
+"""Commands, files and names in the documents exist."""
 
 import importlib
 import re
@@ -77,7 +77,7 @@ def test_from_a_wav_to_features(tmp_path, monkeypatch, capsys):
 
 
 def test_flags_of_s3prl_are_keys_here():
-    """What the README gives in the place of a flag is there."""
+    """The README's equivalents of S3PRL's flags exist."""
     text = (ROOT / "README.md").read_text("utf-8")
     table = text.partition("\n## Coming from S3PRL\n")[2].partition("\n## ")[0]
     lines = table.splitlines()

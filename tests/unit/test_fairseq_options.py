@@ -153,7 +153,7 @@ def test_several_networks_are_not_guessed_among(tmp_path):
 
 
 def test_names_that_only_look_wrapped():
-    """What not all names share is a part of the network."""
+    """A prefix that not all names share belongs to the network."""
     weights = {"module.a": 1, "module.b": 2, "head": 3}
     assert bare(weights) == weights
     assert bare({}) == {} and bare({"module.": 1}) == {"": 1}

@@ -134,7 +134,7 @@ def server(tmp_path, monkeypatch):
 
 
 def files():
-    """What is in the cache, less locks."""
+    """Returns the files in the cache, without locks."""
     found = sorted(path.name[17:] for path in cache_folder().glob("*"))
     return [name for name in found if not name.endswith(".lock")]
 
@@ -495,7 +495,7 @@ def test_mirror_of_a_page(server):
 
 
 def test_each_mirror_is_quoted(server, tmp_path):
-    """In their order; a file of one's own, a Hugging Face id may be among them."""
+    """In order; local files and Hugging Face ids are allowed."""
     url = f"{server.url}/absent/model.pt"
     (tmp_path / "bad.pt").write_bytes(OTHER)
     mirrors = [
@@ -683,7 +683,7 @@ def test_one_language_of_a_thousand(monkeypatch, tmp_path):
 
 
 def test_a_cached_file_is_verified_too(server, monkeypatch):
-    """Whoever put it there: another hash is an error."""
+    """Another hash is an error, for files that others put there too."""
     url = f"{server.url}/plain/model.pt"
     target = module._target(url)
     target.parent.mkdir(parents=True)

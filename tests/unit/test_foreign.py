@@ -1,4 +1,4 @@
-"""What a foreign file may declare: which classes, where, with which values."""
+"""Declarations allowed in a foreign file: classes, places and values."""
 
 import pytest
 import torch

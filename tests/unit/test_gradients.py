@@ -1,4 +1,4 @@
-"""What other processes would wait for is known before training begins."""
+"""Weights without a gradient are known before training begins."""
 
 import pytest
 import torch

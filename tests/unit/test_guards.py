@@ -36,7 +36,7 @@ def normal(*shape, seed=0):
 
 
 def with_gradient(function, x):
-    """What a function gives, and the gradient of a weighted sum of it."""
+    """Returns a function's output, and the gradient of its weighted sum."""
     x = x.clone().requires_grad_()
     found = function(x)
     weights = torch.linspace(0.5, 1.5, found.numel(), dtype=found.dtype)

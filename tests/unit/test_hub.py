@@ -92,7 +92,7 @@ def test_help(name, github):
 
 
 def test_dependencies():
-    """What the upstreams import at once is asked for, and is installed with us."""
+    """Libraries that the upstreams import are dependencies of ours."""
     tree = ast.parse((ROOT / "hubconf.py").read_text("utf-8"))
     named = [ast.literal_eval(n) for n in ast.walk(tree) if isinstance(n, ast.List)]
     dependencies = set(sum(named, []))

@@ -1,4 +1,4 @@
-"""What a number stands for: files by content, code by its imports."""
+"""Identities: files by content, code by its imports."""
 
 import functools
 import json
@@ -278,7 +278,7 @@ def test_versions_of_libraries_count(library, monkeypatch):
 
 # -------------------------------------------------------------------------- the door
 class Words(Upstream):
-    """An upstream of one's own that is made of a list of words."""
+    """A custom upstream that is made of a list of words."""
 
     stride, num_layers, output_size = 160, 1, 1
 

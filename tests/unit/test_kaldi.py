@@ -250,7 +250,7 @@ def test_tables(tmp_path, caplog):
     assert records["a"]["segments"] == [["ann", 0.1, 0.5], ["bob", 0.3, 0.9]]
     assert records["a"]["wav"] == str(tmp_path / "x.wav")
     assert records["b"]["segments"] == records["b"]["speakers"] == []
-    # Again: nothing to do; changed: prepared anew
+    # Again: nothing to do; changed: prepared again
     before = (tmp_path / "save/train.json").stat().st_mtime_ns
     assert prepare_segment_tables(path, path, path, tmp_path / "save") == paths
     assert (tmp_path / "save/train.json").stat().st_mtime_ns == before
@@ -310,7 +310,7 @@ def test_other_kinds_of_tables(tmp_path):
         prepare_segment_tables(file, file, file, tmp_path / "other")
 
 
-# What is told twice, or elsewhere
+# Facts that are stated twice, or elsewhere
 
 
 @pytest.mark.parametrize("end", ["-1", "-1.0", "-1.000"])

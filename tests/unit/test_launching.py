@@ -242,7 +242,7 @@ def test_ctrl_c_from_the_first_second(begins, said, tmp_path):
 
 
 def _heeding():
-    """What a shell starts in the background does not hear of Ctrl-C."""
+    """A shell's background processes ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -253,7 +253,7 @@ def test_a_table_is_not_passed_over(first, given):
     """Tables to test on need a table to train on."""
     check_tables({first: "a.csv", given: "b.csv"})
     check_tables({first: None, given: None})
-    check_tables({given: "b.csv"})  # a recipe of one's own
+    check_tables({given: "b.csv"})  # a custom recipe
     with pytest.raises(UserError, match=f"{given} is given without {first}.*score RUN"):
         check_tables({first: None, given: "b.csv"})
 

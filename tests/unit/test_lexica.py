@@ -1,4 +1,4 @@
-"""Lexica and language models as people have them: case, variants, packed, encoded."""
+"""Lexica and language models of all kinds: case, variants, compressed, encoded."""
 
 import gzip
 import logging

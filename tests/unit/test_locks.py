@@ -65,7 +65,7 @@ def test_waiting(holder, tmp_path, caplog):
 
 
 def test_a_deleted_file_is_no_lock(tmp_path):
-    """Who has waited for it must not share it with who has made it anew."""
+    """A waiting process must not share the lock with one that made a new file."""
     one, other, third = (Lock(tmp_path / "lock") for _ in range(3))
     assert one.acquire()
     (tmp_path / "lock").unlink()
@@ -119,7 +119,7 @@ def test_file_systems_without_locks(number, tmp_path, monkeypatch, caplog):
 
 
 def test_a_full_disk_is_no_obstacle(tmp_path, monkeypatch):
-    """Nobody is told who has it, but it is had, and can be given back."""
+    """The owner is unknown, but the lock is taken and can be released."""
 
     def full(*args):
         raise OSError(28, "No space left on device")

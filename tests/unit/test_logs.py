@@ -1,4 +1,4 @@
-"""What is worth saying, and how."""
+"""Log messages: their level, destination and format."""
 
 import logging
 import os

@@ -61,7 +61,7 @@ def test_balanced_accuracy_against_scikit_learn(count, classes):
 
 
 def test_balanced_accuracy_is_that_of_a_balanced_sample():
-    """What S3PRL's resampled validation set measures, in the mean."""
+    """Equals the expectation of S3PRL's resampled validation set."""
     generator = torch.Generator().manual_seed(0)
     true = torch.tensor([0] * 630 + [1] * 300 + [2] * 70)
     predicted = torch.where(torch.rand(1000, generator=generator) < 0.6, 0, true)

@@ -49,7 +49,7 @@ def test_right_or_a_clear_error(name, tmp_path, caplog, monkeypatch):
 
 @pytest.mark.parametrize("is_prepared", [False, True])
 def test_a_doubt_is_told_once(is_prepared, tmp_path, caplog):
-    """By whoever meets the file first: ``predict`` prepares nothing."""
+    """The first reader of the file warns: ``predict`` prepares nothing."""
     path = tmp_path / "a.wav"
     soundfile.write(path, tone(), RATE)
     path.write_bytes(path.read_bytes()[:16044])
@@ -63,7 +63,7 @@ def test_a_doubt_is_told_once(is_prepared, tmp_path, caplog):
 
 
 def outcome(path):
-    """What loading and measuring give, or their errors."""
+    """Returns the results of loading and measuring, or their errors."""
     try:
         heard = LoadAudio(RATE).load("u", path)
     except AudioFileError as error:
@@ -92,7 +92,7 @@ def test_segments(name, tmp_path):
 
 
 def test_found_at_preparation(tmp_path):
-    """What is cut off or joined is told before anything is computed."""
+    """Truncated and concatenated files are reported before any computation."""
     faults = [
         n for n in FILES if re.match("cut.(flac|ogg|opus|mp3)|(two-)?joined|chained", n)
     ]

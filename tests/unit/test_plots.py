@@ -160,7 +160,7 @@ assert not path.exists()
     [("SUPERB/KS", "accuracy 50.00 %"), ("my/task", "balanced_accuracy 60.00 %")],
 )
 def test_the_heading_has_the_measure_of_the_table(task, said):
-    """What `s3prl-sb results` shows, also where another measure chose."""
+    """The metric of `s3prl-sb results`, also if another metric chose."""
 
     class Brain:
         metric = "balanced_accuracy"

@@ -1,4 +1,4 @@
-"""What ``predict`` prints and writes, and where it computes."""
+"""Output and device of ``predict``."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ class Model:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """How the model was loaded."""
+    """Arguments with which the model was loaded."""
     found = {}
     monkeypatch.setattr(
         inference, "load", lambda folder, **kwargs: found.update(kwargs) or Model()

@@ -1,4 +1,4 @@
-"""Progress: lines in files, bars on terminals, quantities as people write them."""
+"""Progress: lines in files, bars on terminals, readable quantities."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from s3prl_sb.terminal import progress, quantities
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that goes on when it is told to."""
+    """A clock that advances on request."""
 
     class Clock:
         now = 1000.0
@@ -61,7 +61,7 @@ def test_lines_of_what_takes_an_hour(unit, total, state, end, clock, caplog):
 
 
 def test_what_goes_on_counts_only_what_it_does(clock, caplog):
-    """Of a download that goes on at nine tenths, the rest takes a tenth."""
+    """The rest of a download that resumes at nine tenths takes a tenth."""
     caplog.set_level(logging.INFO)
     with progress.bar(total=1000, initial=900, unit="B", desc="Downloading x") as bar:
         clock.now += 50

@@ -173,7 +173,7 @@ def test_unknown_names_in_the_truth_are_reported(corpus, tmp_path, caplog):
 
 @pytest.fixture
 def mine(tmp_path):
-    """Tables of a user's own."""
+    """Custom tables."""
     for name in ("a", "b", "q", "r"):
         tone(tmp_path / f"{name}.wav")
     (tmp_path / "documents.csv").write_text("id,wav\na,a.wav\nb 2,b.wav\n")

@@ -1,4 +1,4 @@
-"""Files that are told apart in RTTM, whatever they are called."""
+"""Files with any names are distinguished in RTTM."""
 
 import logging
 

@@ -79,7 +79,7 @@ def test_rates_that_no_audio_has(rate, tmp_path):
 
 @pytest.mark.parametrize("size", [2**31, 2**32 - 1])
 def test_sizes_that_lie(size, tmp_path):
-    """Of a header whose audio is not there: what is there is read."""
+    """A header that claims more audio: the existing audio is read."""
     path = tmp_path / "a.wav"
     soundfile.write(path, np.full(1600, 0.25, "float32"), 16000)
     content = bytearray(path.read_bytes())

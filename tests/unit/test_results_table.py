@@ -143,7 +143,7 @@ def test_units(show):
     runs = {
         "a": result(value=0.98764),
         "b": result("SUPERB/QbE", "mtwv", 0.0736),
-        "c": result("digits", "accuracy", 0.98764),  # of one's own: as it is
+        "c": result("digits", "accuracy", 0.98764),  # custom: unchanged
         "d": result("SUPERB/SF", "slot_type_f1", 0.8853),
     }
     runs["d"]["metrics"]["slot_value_cer"] = 0.252

@@ -149,7 +149,7 @@ def test_numbers_by_hand(data, make, tmp_path):
 
 
 def test_the_threshold_is_that_of_dev(data, make, monkeypatch):
-    """Where it finds one of three queries; the test set's own would find all."""
+    """The threshold of dev finds one of three queries; that of the test set all."""
     right, wrong = [9, 2, 1, -3, -4, -5], [9, 8, -1, -3, -4, -9]
     valid = [right, [*right[1:4], 9, *right[4:]]]  # in d0, d3
     test = [
@@ -209,7 +209,7 @@ def test_features_in_one_pass_or_by_the_budget(data, make, tmp_path):
         make(**again, cache="off", cache_budget=budget, upstream_model=upstream).search(
             *data
         )
-        assert sum(passes) == 11 * count  # each utterance, so many times
+        assert sum(passes) == 11 * count  # each utterance, repeated
         assert outcome(tmp_path / "two") == expected
         assert [path.name for path in (tmp_path / "s").iterdir()] != ["features"]
         assert not (tmp_path / "s/features").exists()

@@ -57,7 +57,7 @@ def counted(detected, true, beta):
 
 
 def test_cases_cover_the_odd_queries():
-    """Those that no document holds, and those that all hold."""
+    """Queries that no document contains, and those that all contain."""
     tables = [make(*case, seed)[1] for case in CASES for seed in range(4)]
     assert any((~table.any(dim=1)).any() for table in tables)
     assert any(table.all(dim=1).any() for table in tables)

@@ -59,7 +59,7 @@ def test_passes_without_loss(size, batch_size, steps):
     orders = {
         tuple(i for i, _ in pairs[f : f + size]) for f in range(0, len(pairs), size)
     }
-    assert size < 7 or len(orders) > 10  # shuffled anew each time
+    assert size < 7 or len(orders) > 10  # reshuffled each time
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])

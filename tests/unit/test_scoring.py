@@ -1,4 +1,4 @@
-"""Scores: where they go, what they go by, and what is refused."""
+"""Scores: their folder, their settings, and refused commands."""
 
 import json
 import types
@@ -27,7 +27,7 @@ RESULTS = {
 
 
 def test_keys_of_the_run_that_a_score_goes_by():
-    """How its data were prepared and batched; not where they were."""
+    """Settings of preparation and batches, without paths."""
     given = {"data_folder": "/mine"}
     found = settings.changes("SUPERB/ASR", RESULTS, given, [])
     assert found == {

@@ -1,4 +1,4 @@
-"""A run goes on with what it began with, and with nothing else."""
+"""A run resumes only with the settings it began with."""
 
 import json
 from types import SimpleNamespace
@@ -149,7 +149,7 @@ def test_other_data(begun):
 
 @pytest.mark.parametrize("older", [None, {"format": 1}])
 def test_a_run_of_an_older_identity(older, begun, tmp_path, monkeypatch):
-    """What it was trained with cannot be compared: it is never gone on with."""
+    """Its training settings cannot be compared, so it is never resumed."""
     path = tmp_path / "save/settings.json"
     before = json.loads(path.read_text())
     del before["identity"]

@@ -1,4 +1,4 @@
-"""Words with slots: tags and marks, users' tables, and what the Brain makes of them."""
+"""Words with slots: tags and marks, custom tables, and the Brain."""
 
 import logging
 import re

@@ -84,7 +84,7 @@ def test_a_segment_over_a_whole_chunk_is_speech():
 
 
 def test_chunks_have_the_labels_of_the_whole():
-    """Where they begin at a frame. (A chunk's last frame may be missing.)"""
+    """Chunks that begin at a frame. (Their last frame may be missing.)"""
     draw = random.Random(0)
     found = [[name, a := draw.uniform(0, 9), a + draw.uniform(0, 2)]
              for name in "ab" for _ in range(5)]  # fmt: skip

@@ -146,7 +146,7 @@ def test_as_many_frames_as_the_padded_batch(card):
 
 
 def test_frames_that_lengths_count_are_never_empty(card):
-    """A head that goes by wav_lens meets no zeros, however they are rounded."""
+    """A head that uses wav_lens sees no zeros, for every rounding."""
     ssl = SSL(card, freeze=True)
     more = 0
     for length in range(400, 16000, 517):
@@ -403,7 +403,7 @@ checkpointer: !new:speechbrain.utils.checkpoints.Checkpointer
 
 
 class CTC(sb.Brain):
-    """What SpeechBrain's recipes do with a lobe."""
+    """Uses of a lobe in SpeechBrain's recipes."""
 
     def compute_forward(self, batch, stage):
         feats = self.modules.wav2vec2(batch["wavs"], batch["lens"])

@@ -1,4 +1,4 @@
-"""s3prl-sb superb: what there is to do, and how it is done."""
+"""s3prl-sb superb: its plan and its execution."""
 
 import argparse
 import copy

@@ -14,7 +14,7 @@ METRICS = {"accuracy": 0.5, "eer": 0.1, "mtwv": 0.2}
 
 
 def outcome(stamp, folder):
-    """What a run of a stub leaves: its protocol is judged by its keys."""
+    """Results of a stub run, whose protocol follows from its keys."""
     keys, rates = stamp["overrides"], stamp["lr_search"]
     differs = [f"{k} {v}" for k, v in keys.items() if k not in ("data_folder", "lr")]
     data = "toy data" if "toys" in str(keys.get("data_folder")) else None

@@ -59,7 +59,7 @@ class Dropping(UtteranceClassifier):
 
 
 class Recurrent(torch.nn.Module):
-    """What vmap cannot do."""
+    """A module that vmap does not support."""
 
     def __init__(self):
         super().__init__()

@@ -35,7 +35,7 @@ class Brain:
 
 
 def train(logger, start, stop, epoch=20, batches=2):
-    """What a Brain does, with a checkpoint at the end of each epoch."""
+    """Logs like a Brain with a checkpoint at the end of each epoch."""
     logger.resume(start)
     course = Course("", 100, start, epoch, [logger])
     brain = Brain(start)
@@ -85,7 +85,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_what_a_run_came_to(tmp_path):
-    """Made anew each time: one of each."""
+    """New objects at each call, one of each kind."""
     plots.layer_weights(tmp_path / "layer_weights.png", [0, 1], [0.2, 0.8], "a")
     logger, settings = TensorboardLogger(tmp_path / "tb"), {"lr": 0.1, "task": "X"}
     train(logger, 0, 20)

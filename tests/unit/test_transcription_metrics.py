@@ -86,7 +86,7 @@ def test_random_slips():
 
 
 def test_ties():
-    """Of equally short alignments, Kaldi's."""
+    """Among equally short alignments, chooses Kaldi's."""
     assert edits("ba", "ab") == Edits(1, 1, 0, 2)  # not two substitutions
     # A common end is not always aligned with itself.
     assert edits("ab", "cca") == Edits(1, 2, 0, 3)

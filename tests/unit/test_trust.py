@@ -132,7 +132,7 @@ def write(tmp_path, canary):
 
 
 class Places:
-    """Where a card may be given: each raises what the user would read."""
+    """Entry points for a card; each raises the user's error."""
 
     def __init__(self, folder, wav, capsys):
         self.folder, self.wav, self.capsys = folder, wav, capsys
@@ -425,7 +425,7 @@ def test_the_command_in_the_error_can_be_pasted(write, tmp_path, canary, monkeyp
 
 
 def test_the_error_is_ours_alone(write, tmp_path):
-    """What a stranger calls things neither moves the cursor nor begins a line."""
+    """Untrusted names neither move the cursor nor begin a line."""
     tag = "!<!apply:os.system%1B%5B2K%0Aall is well>".replace(" ", "")
     text = f"mine: {MEL}\n  feature: {tag} [x]\n" + "".join(
         f"  k{i}: !apply:os.system [x]\n" for i in range(99)
@@ -671,7 +671,7 @@ def test_a_run_is_data(way, make_run, tmp_path, canary, wav, capsys):
 
 
 def test_labels_in_parentheses(make_run, tmp_path, wav, canary):
-    """Which HyperPyYAML would take for tuples, and run what they say."""
+    """HyperPyYAML would parse them as tuples and execute their content."""
     exported = export(make_run(), tmp_path / "exported")
     path = exported / "hyperparams.yaml"
     hostile = f"(!!python/object/apply:os.system ['touch {canary}'])"
@@ -715,7 +715,7 @@ def test_results_are_no_yaml(key, make_run, tmp_path, canary, wav):
     "way", ["argument of the head", "an upstream", "a pipe", "own"]
 )
 def test_exporting_gives_no_trust(way, make_run, tmp_path, canary):
-    """What is not trusted where it is does not get where it is."""
+    """An untrusted export is not written to a trusted folder."""
     run = own_run(make_run, "run", 1) if way == "own" else make_run()
     if way != "own":
         hostile(run, way, canary)
@@ -899,7 +899,7 @@ def test_a_recipe_takes_the_flag_and_keeps_the_code(tmp_path, write, canary):
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell")
 def test_the_canaries_sing(write, canary):
-    """What is tested above would run, if it were not for us."""
+    """The inputs above would execute code in plain HyperPyYAML."""
     ways = {**CARDS, **TUPLES}
     for way in ("apply", "python/object/apply", "%TAG", "plain", "alias"):
         try:

@@ -68,7 +68,7 @@ def embed(brain, names, stage=sb.Stage.VALID):
 
 
 def batch(seconds, labels=None):
-    """Noise of so many seconds each."""
+    """Noise of the given seconds each."""
     examples = []
     for number, length in enumerate(seconds):
         generator = torch.Generator().manual_seed(number)

@@ -91,7 +91,7 @@ def test_equal_error_rate_as_s3prl(trials):
 
 
 def test_equal_error_rate_against_counting(few):
-    """Where the polygon of the counted rates meets the diagonal, by bisection."""
+    """Finds the intersection of the rates' polygon with the diagonal by bisection."""
     scores, labels = few
     levels = [math.inf, *sorted(set(scores.tolist()), reverse=True)]
     points = [(*rates_at(level, scores, labels), level) for level in levels]

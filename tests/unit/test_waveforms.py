@@ -1,4 +1,4 @@
-"""Audio as people hand it over: one outcome for all that holds the same sound."""
+"""Audio in all kinds of containers: equal sound gives equal results."""
 
 import re
 from pathlib import Path

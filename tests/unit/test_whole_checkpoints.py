@@ -143,7 +143,7 @@ def test_written_without_checksums(tmp_path):
 
 @pytest.mark.parametrize("count", [2**40, 10**6, -1])
 def test_pickles_that_promise_more_than_the_file_has(count, tmp_path):
-    """Of a file that is no zip, torch makes room for what the pickle says."""
+    """For other files than zip, torch allocates the sizes in the pickle."""
     path = tmp_path / "a.pt"
     torch.save({"a": torch.zeros(1234)}, path, _use_new_zipfile_serialization=False)
     content = path.read_bytes()
@@ -315,7 +315,7 @@ def test_a_copy_of_a_copy(path, tmp_path):
 
 
 def test_an_index_says_how_many_bytes_there_are(tmp_path):
-    """Which is a large number, but makes no network."""
+    """A large number that is not a valid size."""
     from safetensors.torch import save_file
 
     from s3prl_sb.lobes.checkpoints.huggingface_folder import weights as read_weights

@@ -1,4 +1,4 @@
-"""What S3PRL 0.4.18 computes downstream: the fixtures beside this script.
+"""Makes the downstream fixtures from S3PRL 0.4.18, next to this script.
 
 In S3PRL's environment (benchmarks/README.md says how to set it up), with
 CHECKOUT a clone of S3PRL's repository at its release, and CORPORA made by

@@ -1,4 +1,4 @@
-"""What S3PRL computed (see make.py), and how it is compared with ours."""
+"""Values that S3PRL computed (see make.py), and the comparison with ours."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What S3PRL's datasets say of the toys: labels, tokens, splits, frames.
+"""Targets of S3PRL's datasets for the toys: labels, tokens, splits, frames.
 
 A part of ``make.py``, in S3PRL's environment.
 """
@@ -14,7 +14,7 @@ import torch
 
 
 def some(task, model, count):
-    """What the loader gives with the audio, for a few items of the training set."""
+    """Returns the loader's targets for a few items of the training set."""
     if task in ("PR", "SF"):
         loader = model.get_dataloader("train")
         found = {

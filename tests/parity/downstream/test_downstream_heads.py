@@ -116,7 +116,7 @@ def test_ctc(task):
 
 @pytest.mark.parametrize("task", ["PR", "ASR", "SF"])
 def test_texts_of_a_model(task):
-    """What is decoded, one utterance at a time as S3PRL evaluates."""
+    """Decodes one utterance at a time, as S3PRL evaluates."""
     values, tokenizer = Values(task), tokenizer_of(task)
     modules = with_weights(values, head_of(task), group="later").eval()
     records = values.facts["records"]
@@ -190,7 +190,7 @@ def test_verification():
 
 
 def test_embeddings():
-    """Those of the evaluation, of the first affine layer, normalized."""
+    """Embeddings of the evaluation: the first affine layer, normalized."""
     values = Values("ASV")
     head = xvector(values).eval()["head"]
     for feature, expected in zip(values.group("feature"), values.group("embedding")):

@@ -52,7 +52,7 @@ def test_equal_error_rate(name):
 
 
 def test_accuracy_of_a_resampled_validation_set():
-    """S3PRL draws its validation set anew, each class as often: what it expects to
+    """S3PRL resamples its validation set, each class equally often: what it expects to
     see is the mean recall over classes, whatever their shares."""
     targets = Values("KS").facts["targets"]
     names, weights = targets["classes"], targets["dev_weights"]
@@ -68,7 +68,7 @@ def test_accuracy_of_a_resampled_validation_set():
 
 
 def probabilities():
-    """What S3PRL's small diarization head says of each recording: logits."""
+    """Logits of S3PRL's small diarization head for each recording."""
     values = Values("SD")
     head = RecurrentDiarizer(12, 2, hidden_size=8)
     weights = {

@@ -1,4 +1,4 @@
-"""What our parsers and pipes make of the toys against S3PRL's datasets: splits,
+"""Our parsers and pipes on the toys against S3PRL's datasets: splits,
 labels, token numbers, trials, trimmed lengths, labels of frames."""
 
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_verification(toy, tmp_path):
 
 
 def test_trimmed_lengths(toy):
-    """Sox itself, where it does not measure anew after a pause: see TrimSilence."""
+    """Sox, unless it restarts its measurement after a pause: see TrimSilence."""
     targets, trim = Values("ASV").facts["targets"], TrimSilence()
     folder = toy("voxceleb1") / "dev/wav"
     for name, expected in targets["trimmed"].items():
@@ -105,7 +105,7 @@ def test_intents(toy, tmp_path):
 @pytest.mark.parametrize("fold", [1, 4])
 def test_emotions(fold, toy, tmp_path):
     """The share that validates is as large; which turns it has depends on the order
-    that a file system lists the dialogs in, which is no part of a toy."""
+    that a file system lists the dialogs in, which does not belong to a toy."""
     targets = Values("ER").facts["targets"][str(fold)]
     found = read(prepare_iemocap(toy("iemocap"), tmp_path, fold=fold))
     labels = {
@@ -158,8 +158,8 @@ def spans(column):
 
 
 def test_frames(toy, tmp_path):
-    """Who speaks when, chunk by chunk. S3PRL's frames are those of the whole duration,
-    ours those that the upstream gives: up to three fewer at the end of a chunk. Whoever
+    """Speaker activity per chunk. S3PRL's frames are those of the whole duration,
+    ours those of the upstream: up to three fewer at the end of a chunk. A speaker who
     speaks from before a chunk to after it is silent there in S3PRL: once, here."""
     targets, upstream = Values("SD").facts["targets"], load("fbank")
     paths = prepare_libri2mix_sd(toy("libri2mix"), tmp_path)
