@@ -121,6 +121,21 @@ def durations(paths, places=None):
     return [seconds for seconds, _ in results]
 
 
+def add_durations(records, places=None):
+    """Adds ``duration`` to records, see :func:`durations`.
+
+    Arguments
+    ---------
+    records : collection of dict
+        Records with ``wav``; changed in place.
+    places : list of str, optional
+        Source of each record ("file:line"), for errors.
+    """
+    lengths = durations([record["wav"] for record in records], places)
+    for record, length in zip(records, lengths):
+        record["duration"] = length
+
+
 def _measure(path):
     """Returns the duration of a file, and the reason why it may be truncated."""
     try:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -101,9 +102,8 @@ def prepare_audio_snips(
     >>> record["text"], record["iob"], record["intent"]
     ('PLAY ABBA', 'O B-artist', 'PlayMusic')
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     folder = find_corpus(data_folder)
     speakers = dict(zip(SPLITS, (train_speakers, valid_speakers, test_speakers)))
     for split, names in speakers.items():
@@ -120,28 +120,19 @@ def prepare_audio_snips(
         "speakers": {split: sorted(names) for split, names in speakers.items()},
         "characters": characters,
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     wavs = {split: _find_audio(folder, split, speakers[split]) for split in SPLITS}
     splits = _read_texts(text_file, wavs, speakers, characters)
     _report(splits, wavs, speakers, text_file)
-    records = [record for split in splits.values() for record in split.values()]
-    for record, length in zip(records, headers.durations([r["wav"] for r in records])):
-        record["duration"] = length
+    headers.add_durations([r for split in splits.values() for r in split.values()])
     return manifest.finish(splits, save_folder, arguments, ("text", "iob"))
 
 
 def find_corpus(data_folder):
     """Returns the folder that has the texts."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of Audio SNIPS (--data_folder "
-            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    folder = Path(data_folder).expanduser().absolute()
-    if not folder.is_dir():
-        raise ManifestError(f"{folder}: no such folder. Set data_folder.")
+    data_folder = data_folder and os.path.expanduser(data_folder)
+    folder = Path(check_folder(data_folder, "of Audio SNIPS"))
     if not (folder / TEXT_FILE).is_file() and (folder / "SNIPS" / TEXT_FILE).is_file():
         folder = folder / "SNIPS"
     if not (folder / TEXT_FILE).is_file():
@@ -195,8 +186,8 @@ def _read_texts(path, wavs, speakers, characters):
         for character in unknown:
             dropped.setdefault(character, f"{path}:{number}")
         wav, speaker = wavs[split][name], name.split("-")[0]
-        place = {"wav": wav, "start": None, "stop": None}
-        splits[split][name] = {**place, **record, "speaker": speaker}
+        audio = {"wav": wav, "start": None, "stop": None}
+        splits[split][name] = {**audio, **record, "speaker": speaker}
     if faults:
         way_out = "Expected '<name> BOS words EOS<tab>O tags intent', a tag each."
         raise ManifestError.listing(faults, way_out)

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from s3prl_sb.audio import headers, sound_files
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.moved import Moved
@@ -92,18 +93,9 @@ def prepare_libri2mix_sd(
     ...     manifest.read(paths["test"])["test1"]["segments"]
     [['ann', 0.1, 0.6]]
     """
-    outputs = {n: os.path.join(save_folder, f"{n}.json") for n in SUBSETS}
     if skip_prep:
-        return tables.skipped(outputs)
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder with data/{train,dev,test} "
-            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
-            "--test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+        return tables.skipped(manifest.paths_in(save_folder))
+    data_folder = check_folder(data_folder, "with data/{train,dev,test}")
     kaldi = _kaldi_folders(data_folder)
     sources = kaldi or _metadata(data_folder)
     arguments = {"version": VERSION, "sources": sources, "sha256": {}}
@@ -111,8 +103,7 @@ def prepare_libri2mix_sd(
         files = [os.path.join(source, f) for f in KALDI_FILES] if kaldi else [source]
         digests = [manifest.digest(f) for f in files if os.path.isfile(f)]
         arguments["sha256"][name] = digests
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     above = os.path.dirname(data_folder)
     roots = [data_folder, above, os.path.dirname(above)]

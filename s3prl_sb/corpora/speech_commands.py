@@ -23,6 +23,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed, as_id, only_audio
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -104,9 +105,8 @@ def prepare_speech_commands(
     ...     len(manifest.read(paths["train"]))
     14
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     if labels not in ("superb", "folders"):
         raise ManifestError(f"labels: {labels!r}. There are 'superb' and 'folders'.")
     if version not in ("auto", "v0.01", "v0.02"):
@@ -142,8 +142,7 @@ def prepare_speech_commands(
         "files": len(own) + len(tests) + len(noises),
         "listing": hashlib.sha256(as_id(listing).encode()).hexdigest(),
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
 
     sources = [os.path.join(*item) for item in (*own, *tests)]
@@ -200,15 +199,7 @@ def speaker_split(name):
 
 def find_corpus(data_folder, version):
     """Returns the folder of the corpus, from itself or its parent."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of Speech Commands "
-            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
-            "--test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    data_folder = check_folder(data_folder, "of Speech Commands")
     versions = ["v0.01", "v0.02"]
     inside = [os.path.join(data_folder, f"speech_commands_{v}") for v in versions]
     inside = [path for path in inside if os.path.isdir(path)]
