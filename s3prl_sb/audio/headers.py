@@ -59,7 +59,7 @@ def _info(path):
         if suffix not in READABLE or suffix == ".sph":
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
-        message = f"{path}: cannot be read as audio ({sound_files.told(fault)}). "
+        message = f"{path}: cannot be read as audio ({sound_files.reason(fault)}). "
         message += way_out
         raise ManifestError(message) from fault
     if frames <= 0:

@@ -185,9 +185,9 @@ def _read_texts(path, wavs, speakers, characters):
             continue
         for character in unknown:
             dropped.setdefault(character, f"{path}:{number}")
-        wav, speaker = wavs[split][name], name.split("-")[0]
-        audio = {"wav": wav, "start": None, "stop": None}
-        splits[split][name] = {**audio, **record, "speaker": speaker}
+        speaker = name.split("-")[0]
+        wav = wavs[split][name]
+        splits[split][name] = manifest.whole_file(wav, **record, speaker=speaker)
     if faults:
         way_out = "Expected '<name> BOS words EOS<tab>O tags intent', a tag each."
         raise ManifestError.listing(faults, way_out)
@@ -215,8 +215,9 @@ def _read_line(line, slots, characters):
     for tag in tags[1:-1]:
         if slots is not None and tag.removeprefix("B-").removeprefix("I-") not in slots:
             raise ValueError(f"'{tag}' is not in {SLOTS_FILE}")
-    spoken = tagged_words(" ".join(words[1:-1]), " ".join(tags[1:-1]), characters)
-    words, kept, unknown = spoken
+    words, kept, unknown = tagged_words(
+        " ".join(words[1:-1]), " ".join(tags[1:-1]), characters
+    )
     if not words:
         raise ValueError("no words")
     record = {"text": " ".join(words), "iob": " ".join(kept), "intent": tags[-1]}
@@ -233,9 +234,7 @@ def _read_slots(path):
 def _report(splits, wavs, speakers, path):
     """Logs what is left out; raises an error for an empty split."""
     for split, records in splits.items():
-        silent = sorted(
-            {s for s in speakers[split]} - {n.split("-")[0] for n in wavs[split]}
-        )
+        silent = sorted(set(speakers[split]) - {n.split("-")[0] for n in wavs[split]})
         if silent:
             logger.warning("%s: no recordings of %s", split, ", ".join(silent))
         missing = [name for name in wavs[split] if name not in records]

@@ -27,9 +27,9 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, places, rows
 from s3prl_sb.dataio.tables import (
     SPLITS,
+    by_split,
     check_classes,
     finished,
-    given,
     identity,
     load_table,
     skipped,
@@ -168,7 +168,7 @@ def prepare_intent_tables(
     if skip_prep:
         return skipped(manifest.paths_in(save_folder))
     slots = check_slots(slots)
-    tables = given(train_csv, valid_csv, test_csv, save_folder)
+    tables = by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": VERSION,
         "reader": TABLES_VERSION,
@@ -265,14 +265,12 @@ def _read_corpus_table(path, corpus, slots, spots):
                 f"{path}:{number}: {row['path']} again, first {spots[name]}"
             )
         spots[name] = f"{path}:{number}"
-        records[name] = {
-            "wav": os.path.join(corpus, *row["path"].split("/")),
-            "start": None,
-            "stop": None,
+        records[name] = manifest.whole_file(
+            os.path.join(corpus, *row["path"].split("/")),
             **{slot: row[slot] for slot in slots},
-            "speaker": row["speakerId"],
-            "text": row.get("transcription", ""),
-        }
+            speaker=row["speakerId"],
+            text=row.get("transcription", ""),
+        )
     if not records:
         raise ManifestError(f"{path}: has no rows. Get a sound copy of the table.")
     return _with_intents(records, slots)

@@ -224,14 +224,12 @@ def _read_session(corpus, session, turns, places):
             if turn in records:
                 raise ManifestError(f"{place}: {turn} again, first {places[turn]}")
             places[turn] = place
-            records[turn] = {
-                "wav": os.path.join(home, "sentences", "wav", dialog, f"{turn}.wav"),
-                "start": None,
-                "stop": None,
-                "label": EMOTIONS.get(emotion),
-                "speaker": f"Ses0{session}{turn.rpartition('_')[2][:1]}",
-                "session": session,
-            }
+            records[turn] = manifest.whole_file(
+                os.path.join(home, "sentences", "wav", dialog, f"{turn}.wav"),
+                label=EMOTIONS.get(emotion),
+                speaker=f"Ses0{session}{turn.rpartition('_')[2][:1]}",
+                session=session,
+            )
         turns.update((t, records[t]) for t in sorted(records) if records[t]["label"])
 
 

@@ -23,8 +23,8 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.phones import PHONES
 from s3prl_sb.dataio.rows import locate, places
 from s3prl_sb.dataio.tables import (
+    by_split,
     finished,
-    given,
     load_table,
     skipped,
     warn_of_leaks,
@@ -251,7 +251,7 @@ def prepare_phone_tables(
         return skipped(manifest.paths_in(save_folder))
     check_unknown_words(unknown_words)
     lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
-    tables = given(train_csv, valid_csv, test_csv, save_folder)
+    tables = by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(table) for name, table in tables.items()},
@@ -298,9 +298,7 @@ def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
                 "lexicon: [librispeech-lexicon.txt]"
             )
         else:
-            lines = locate(tables[name])
-            manifest.validate(records, tables[name], ("text",), False, lines)
-            make_texts(records, ("text",), partial(places, tables[name]))
+            _check_texts(records, tables[name], "text")
             spelt[name] = records
     if spelt:
         spots = {name: places(tables[name]) for name in spelt}
@@ -308,18 +306,23 @@ def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
     return splits
 
 
+def _check_texts(records, table, key):
+    """Checks that every record has a key, and converts its values to text."""
+    manifest.validate(records, table, (key,), audio=False, lines=locate(table))
+    make_texts(records, (key,), partial(places, table))
+
+
 def _check_phones(records, table, phones):
-    lines = locate(table)
-    manifest.validate(records, table, ("phones",), False, lines)
-    make_texts(records, ("phones",), partial(places, table))
+    _check_texts(records, table, "phones")
     allowed = set(phones)
     wrong = {n: set(r["phones"].split()) - allowed for n, r in records.items()}
-    faults = [
-        f"{table}:{lines[name]}: '{name}': {sorted(names)[0]!r} is no phone"
-        for name, names in wrong.items()
-        if names
-    ]
-    if faults:
+    if any(wrong.values()):
+        spots = places(table)
+        faults = [
+            f"{spots[name]}: '{name}': {min(names)!r} is no phone"
+            for name, names in wrong.items()
+            if names
+        ]
         way_out = f"The phones are {_some(phones)}; the recipe's tokenizer names them."
         raise ManifestError.listing(faults, way_out, len(records))
 

@@ -225,7 +225,7 @@ def loud_spans(path, below_peak=35.0, shortest=0.2):
         samples, rate = sound_files.read(path)
     except (RuntimeError, TypeError, OSError) as error:
         raise ManifestError(
-            f"{path}: cannot be read: {sound_files.told(error)}. Get a sound copy."
+            f"{path}: cannot be read: {sound_files.reason(error)}. Get a sound copy."
         ) from error
     size = max(1, rate // 50)
     samples = np.pad(samples.mean(1), (0, -len(samples) % size))

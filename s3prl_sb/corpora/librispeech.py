@@ -299,13 +299,11 @@ def _read_chapter(file, records, places):
             continue
         written.add(name)
         places[name] = place
-        records[name] = {
-            "wav": os.path.join(file.parent, audio[name]),
-            "start": None,
-            "stop": None,
-            "text": " ".join(words).upper(),
-            "speaker": file.parent.parent.name,
-        }
+        records[name] = manifest.whole_file(
+            os.path.join(file.parent, audio[name]),
+            text=" ".join(words).upper(),
+            speaker=file.parent.parent.name,
+        )
     if missing:
         way_out = "Unpack the corpus' archive anew, or remove these lines."
         raise ManifestError.listing(missing, way_out, len(lines))
@@ -375,11 +373,9 @@ def download_librispeech(
         for name in splits
     ]
     if lexicon:
-        names = [
-            f"{G2P}/librispeech-lexicon-{n}-g2p.txt" for n in ("200k", "allothers")
-        ]
-        names.append(f"{OPENSLR}/11/librispeech-lexicon.txt")
-        files += [Published(url, 0.01, folder="LibriSpeech") for url in names]
+        urls = [f"{G2P}/{name}" for name in SUPERB_LEXICA]
+        urls.append(f"{OPENSLR}/11/librispeech-lexicon.txt")
+        files += [Published(url, 0.01, folder="LibriSpeech") for url in urls]
     if language_model:
         url = f"{OPENSLR}/11/4-gram.arpa.gz"
         files.append(Published(url, 1.4, folder="LibriSpeech"))

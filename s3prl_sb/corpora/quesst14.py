@@ -268,12 +268,7 @@ def _read_list(path, root):
             raise ManifestError(f"{place}: {name} again, first {places[name]}")
         places[name] = place
         wav = str(root / cells[0].split("/", 1)[1])  # it begins with the root's name
-        records[name] = {
-            "wav": wav,
-            "start": None,
-            "stop": None,
-            "language": cells[1],
-        }
+        records[name] = manifest.whole_file(wav, language=cells[1])
     return records, places
 
 

@@ -80,7 +80,7 @@ def prepare_segment_tables(
     """
     if skip_prep:
         return tables.skipped(manifest.paths_in(save_folder))
-    files = tables.given(train_csv, valid_csv, test_csv, save_folder)
+    files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {"version": VERSION, **tables.identity(files)}
     if paths := tables.finished(save_folder, arguments):
         return paths

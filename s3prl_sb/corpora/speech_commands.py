@@ -229,19 +229,16 @@ def _class_folders(folder):
     return classes
 
 
-def _audio_names(folder):
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return only_audio(names, folder)
-
-
 def _noise_files(corpus):
-    names = _audio_names(os.path.join(corpus, NOISE))
+    folder = os.path.join(corpus, NOISE)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    names = only_audio(names, folder)
     if not names:
         logger.warning("%s: no %s folder, so no class %s", corpus, NOISE, SILENCE)
     return names
 
 
-def _found(classes):
+def _described(classes):
     """Returns a description of the folders, for an error message."""
     shown = ", ".join(list(classes)[:10]) + (", ..." if len(classes) > 10 else "")
     plural = "folder" if len(classes) == 1 else "folders"
@@ -251,12 +248,12 @@ def _found(classes):
 def _check_layout(corpus, words, labels):
     if labels == "folders" and len(words) < 2:
         raise ManifestError(
-            f"{corpus}: {_found(words)}; expected a folder for each of two or more "
+            f"{corpus}: {_described(words)}; expected a folder for each of two or more "
             "classes, <class>/<recording>.wav. For another layout, write a CSV table."
         )
     if labels == "superb" and not set(words) & set(KEYWORDS):
         raise ManifestError(
-            f"{corpus}: {_found(words)}; none of the ten keywords "
+            f"{corpus}: {_described(words)}; none of the ten keywords "
             f"({' '.join(KEYWORDS)}). Set data_folder to the corpus or its parent, or "
             "labels: folders to make each folder a class."
         )
@@ -268,7 +265,7 @@ def _check_layout(corpus, words, labels):
 def _check_test_set(folder, classes):
     if not set(classes) & {*KEYWORDS, UNKNOWN, SILENCE}:
         raise ManifestError(
-            f"{folder}: {_found(classes)}; expected a test set with the folders "
+            f"{folder}: {_described(classes)}; expected a test set with the folders "
             f"{' '.join((*KEYWORDS, UNKNOWN, SILENCE))}. Correct test_folder."
         )
 

@@ -147,13 +147,8 @@ def _read_split(path):
         if name in places:
             raise ManifestError(f"{place}: {wav} again, first {places[name]}")
         places[name] = place
-        splits[CODES[code]][name] = {
-            "wav": wav,
-            "start": None,
-            "stop": None,
-            "label": speaker,
-            "video": video,
-        }
+        record = manifest.whole_file(wav, label=speaker, video=video)
+        splits[CODES[code]][name] = record
     return splits, places
 
 

@@ -181,7 +181,7 @@ def prepare_trial_tables(
     """
     if skip_prep:
         return _skipped(save_folder)
-    files = tables.given(train_csv, valid_csv, test_csv, save_folder)
+    files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": [VERSION, tables.VERSION],
         **tables.identity(files),
@@ -202,28 +202,27 @@ def prepare_trial_tables(
 
 def trial_lists(save_folder):
     """Returns the trials of a preparation, "valid" and "test" to lists of Trial."""
-    return {s: trials.read(_list_path(save_folder, s)) for s in SPLITS[1:]}
+    return {split: trials.read(path) for split, path in _lists(save_folder).items()}
 
 
-def _list_path(save_folder, split):
-    return os.path.join(save_folder, f"{split}_trials.txt")
+def _lists(save_folder):
+    return {s: os.path.join(save_folder, f"{s}_trials.txt") for s in SPLITS[1:]}
 
 
 def _skipped(save_folder):
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
-    tables.skipped({split: _list_path(save_folder, split) for split in SPLITS[1:]})
-    return tables.skipped(outputs)
+    tables.skipped(_lists(save_folder))
+    return tables.skipped(manifest.paths_in(save_folder))
 
 
 def _lists_are_there(save_folder):
-    return all(os.path.isfile(_list_path(save_folder, split)) for split in SPLITS[1:])
+    return all(map(os.path.isfile, _lists(save_folder).values()))
 
 
 def _finish(splits, lists, save_folder, arguments):
     """Writes the lists, the manifests, and last the stamp."""
     manifest.validate(splits["train"], "split train", ("speaker",), audio=False)
-    for split, content in lists.items():
-        trials.write(content, _list_path(save_folder, split))
+    for split, path in _lists(save_folder).items():
+        trials.write(lists[split], path)
     return manifest.finish(splits, save_folder, arguments, required=())
 
 
@@ -251,8 +250,7 @@ def _long_enough(records, min_seconds, source):
 def _record(wav):
     speaker, video, _ = wav.split("/")
     name = os.path.splitext(wav)[0].replace("/", "--")
-    record = {"wav": wav, "start": None, "stop": None}
-    return name, {**record, "speaker": speaker, "video": video}
+    return name, manifest.whole_file(wav, speaker=speaker, video=video)
 
 
 def _read_trials(path):

@@ -61,6 +61,11 @@ class TextRecord(Record):
 Records: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
+def whole_file(wav: str, **labels: Any) -> dict[str, Any]:
+    """Returns the record of a whole audio file, before its duration is known."""
+    return {"wav": wav, "start": None, "stop": None, **labels}
+
+
 def write(records: Records, path: str | PathLike) -> None:
     """Writes a manifest atomically. Equal content gives equal bytes.
 

@@ -24,6 +24,7 @@ class "1", as in a CSV.
 import itertools
 import logging
 import os
+from collections.abc import Sequence
 
 from s3prl_sb.audio.headers import audio_info, durations
 from s3prl_sb.dataio import manifest
@@ -54,15 +55,15 @@ VERSION = "tables/3"  # a new version invalidates finished preparations
 
 
 def prepare_tables(
-    train_csv,
-    valid_csv,
-    test_csv,
-    save_folder,
-    required=("label",),
-    categories=("label",),
-    data_root=None,
-    skip_prep=False,
-):
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    required: str | Sequence[str] = ("label",),
+    categories: str | Sequence[str] = ("label",),
+    data_root: str | None = None,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Converts three tables to ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
@@ -110,7 +111,7 @@ def prepare_tables(
         return skipped(manifest.paths_in(save_folder))
     required = (required,) if isinstance(required, str) else required
     categories = (categories,) if isinstance(categories, str) else categories
-    tables = given(train_csv, valid_csv, test_csv, save_folder)
+    tables = by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": VERSION,
         **identity(tables),
@@ -129,7 +130,7 @@ def prepare_tables(
     return manifest.finish(splits, save_folder, arguments, required)
 
 
-def given(train_csv, valid_csv, test_csv, save_folder):
+def by_split(train_csv, valid_csv, test_csv, save_folder):
     """Returns the three tables by split; a missing or invalid one is an error."""
     tables = dict(zip(SPLITS, (train_csv, valid_csv, test_csv)))
     lacking = [f"{split}_csv" for split, table in tables.items() if table is None]

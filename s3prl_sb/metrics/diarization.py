@@ -10,7 +10,8 @@ Authors
 """
 
 import math
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -55,12 +56,7 @@ class DiarizationErrors:
         return self.total / self.speech
 
     def __add__(self, other):
-        return DiarizationErrors(
-            self.missed + other.missed,
-            self.false_alarm + other.false_alarm,
-            self.confusion + other.confusion,
-            self.speech + other.speech,
-        )
+        return DiarizationErrors(*map(operator.add, astuple(self), astuple(other)))
 
 
 def corpus_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False):

@@ -8,7 +8,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,7 @@ class Edits:
         return self.total / self.tokens
 
     def __add__(self, other):
-        return Edits(
-            self.insertions + other.insertions,
-            self.deletions + other.deletions,
-            self.substitutions + other.substitutions,
-            self.tokens + other.tokens,
-        )
+        return Edits(*map(operator.add, astuple(self), astuple(other)))
 
 
 def edits(predicted, true):

@@ -129,8 +129,10 @@ def visible(text, keep=""):
     """
     if text.isprintable():
         return text
-    shown = (c if c in keep or not _is_control(c) else _escaped(c) for c in text)
-    return "".join(shown)
+    return "".join(
+        c.encode("unicode_escape").decode() if _is_control(c) and c not in keep else c
+        for c in text
+    )
 
 
 def _is_control(character):
@@ -140,10 +142,6 @@ def _is_control(character):
         kind in ("Cc", "Cs", "Zl", "Zp")
         or unicodedata.bidirectional(character) in turns
     )
-
-
-def _escaped(character):
-    return character.encode("unicode_escape").decode()
 
 
 def printed(text):
