@@ -229,8 +229,8 @@ def download_ami(destination: str) -> Path:
     DownloadError
         If the network fails, or the server sends something else.
     """
-    destination = download([SETUP], destination)
-    setup = destination / f"AMI-diarization-setup-{COMMIT}"
+    home = download([SETUP], destination)
+    setup = home / f"AMI-diarization-setup-{COMMIT}"
     meetings = sorted(
         name
         for file in setup.glob("lists/*.meetings.txt")
@@ -244,11 +244,11 @@ def download_ami(destination: str) -> Path:
         )
         for name in meetings
     ]
-    download(audio, destination)
+    download(audio, home)
     for name, file in zip(meetings, audio):
         (regions,) = setup.glob(f"uems/*/{name}.uem")
-        _check(destination / file.folder / file.file_name, regions, file.url)
-    return destination
+        _check(home / file.folder / file.file_name, regions, file.url)
+    return home
 
 
 def _check(path, uem, url):

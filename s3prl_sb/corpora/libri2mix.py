@@ -142,12 +142,12 @@ def _metadata(data_folder):
         folder = os.path.normpath(os.path.join(data_folder, mode, "metadata"))
         for mixture in MIXTURES:
             for train in TRAIN_SUBSETS:
-                found = {
+                paths = {
                     split: os.path.join(folder, f"mixture_{subset}_{mixture}.csv")
                     for split, subset in {**SUBSETS, "train": train}.items()
                 }
-                if all(map(os.path.isfile, found.values())):
-                    return found
+                if all(map(os.path.isfile, paths.values())):
+                    return paths
     raise ManifestError(
         f"{data_folder}: neither Kaldi folders (data/train/wav.scp, …) nor LibriMix "
         "(wav16k/max/metadata/mixture_train-100_mix_both.csv, …). Set data_folder to "
@@ -188,8 +188,8 @@ def _read_metadata(path, roots):
         spans = list(pool.map(lambda source: loud_spans(source[2]), sources))
     segments = [
         (name, speaker, start, stop, place)
-        for (name, speaker, _), found, place in zip(sources, spans, places)
-        for start, stop in found
+        for (name, speaker, _), loud, place in zip(sources, spans, places)
+        for start, stop in loud
     ]
     return make_records(mixtures, segments)
 

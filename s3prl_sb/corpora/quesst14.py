@@ -325,7 +325,7 @@ def _by_query(pairs, queries, documents, path):
             len(unknown),
             unknown[0],
         )
-    return {query: sorted(found) for query, found in held.items()}
+    return {query: sorted(names) for query, names in held.items()}
 
 
 def _take_truth(searched, split, path):

@@ -79,9 +79,9 @@ def slot_type_f1(predicted, true):
     0.8333333333333333
     """
     scores = []
-    for found, wanted in _slots(predicted, true):
-        both = found.keys() & wanted.keys()
-        sizes = len(found) + len(wanted)
+    for slots, wanted in _slots(predicted, true):
+        both = slots.keys() & wanted.keys()
+        sizes = len(slots) + len(wanted)
         scores.append(2 * len(both) / sizes if sizes else 1.0)
     if not scores:
         raise ValueError("the F1 of no utterances is not defined")
@@ -190,9 +190,9 @@ def _slots(predicted, true):
 
 def _value_edits(predicted, true, tokens):
     total = Edits()
-    for found, wanted in _slots(predicted, true):
+    for slots, wanted in _slots(predicted, true):
         for slot, values in wanted.items():
-            candidates = [tokens(value) for value in found.get(slot, [])]
+            candidates = [tokens(value) for value in slots.get(slot, [])]
             for value in values:
                 total += _closest(candidates, tokens(value))
     return total
@@ -206,13 +206,13 @@ def _closest(candidates, true):
 
 def _edit_f1(predicted, true, full):
     right = wrong = 0
-    for found, wanted in _slots(predicted, true):
+    for slots, wanted in _slots(predicted, true):
         for slot, values in wanted.items():
-            hits = sum(value in found.get(slot, []) for value in values)
+            hits = sum(value in slots.get(slot, []) for value in values)
             right += hits
-            wrong += (len(values) - hits) * (2 if slot in found else 1)
+            wrong += (len(values) - hits) * (2 if slot in slots else 1)
         if full:
-            wrong += sum(len(v) for slot, v in found.items() if slot not in wanted)
+            wrong += sum(len(v) for slot, v in slots.items() if slot not in wanted)
     if right + wrong == 0:
         raise ValueError("the F1 of no slots is not defined")
     return 2 * right / (2 * right + wrong)
