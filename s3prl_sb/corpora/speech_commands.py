@@ -145,28 +145,18 @@ def prepare_speech_commands(
     if paths := manifest.finished(save_folder, arguments):
         return paths
 
-    sources = [os.path.join(*item) for item in (*own, *tests)]
-    noise_paths = [os.path.join(corpus, NOISE, name) for name in noises]
-    lengths = headers.durations(sources + noise_paths)
+    records = [_record(*item, labels) for item in (*own, *tests)]
+    noises = [manifest.whole_file(os.path.join(corpus, NOISE, n)) for n in noises]
+    headers.add_durations(records + noises)
     splits = {name: {} for name in SPLITS}
-    for item, wav, length in zip((*own, *tests), sources, lengths):
-        folder, word, name = item
+    for (folder, word, name), record in zip((*own, *tests), records):
         separate = folder != corpus
         split = "test" if separate else _split(word, name, lists)
         if split == "test" and test_folder is not None and not separate:
             continue  # recordings of a test speaker are left out
-        record = {
-            "wav": wav,
-            "duration": length,
-            "start": None,
-            "stop": None,
-            "label": _label(word) if labels == "superb" else as_id(word),
-            "speaker": as_id(name.split("_nohash_")[0]) if "_nohash_" in name else None,
-        }
-        prefix = "test_set--" if separate else ""
-        _add(splits[split], prefix, word, name, record)
-    for wav, length in zip(noise_paths, lengths[len(sources) :]):
-        _add_silence(splits, wav, length, test_is_separate=test_folder is not None)
+        _add(splits[split], "test_set--" if separate else "", word, name, record)
+    for noise in noises:
+        _add_silence(splits, noise, test_is_separate=test_folder is not None)
     check_classes(splits)
     return manifest.finish(splits, save_folder, arguments)
 
@@ -324,8 +314,13 @@ def _split(word, name, lists):
     return lists.get(f"{word}/{stem}", "train") if lists else speaker_split(name)
 
 
-def _label(word):
-    return word if word in (*KEYWORDS, SILENCE) else UNKNOWN
+def _record(folder, word, name, labels):
+    superb = word if word in (*KEYWORDS, SILENCE) else UNKNOWN
+    return manifest.whole_file(
+        os.path.join(folder, word, name),
+        label=superb if labels == "superb" else as_id(word),
+        speaker=as_id(name.split("_nohash_")[0]) if "_nohash_" in name else None,
+    )
 
 
 def _add(records, prefix, word, name, record):
@@ -338,22 +333,22 @@ def _add(records, prefix, word, name, record):
     records[key] = record
 
 
-def _add_silence(splits, wav, length, test_is_separate):
+def _add_silence(splits, noise, test_is_separate):
     """Cuts a noise file into whole seconds for train, valid and test, in that order."""
-    total = int(length)
-    tenths = {name: NOISE_TENTHS[name] for name in ("valid", "test")}
+    wav, total = noise["wav"], int(noise["duration"])
+    tenths = dict(NOISE_TENTHS)
     if test_is_separate:
         del tenths["test"]
     if total < 1 + len(tenths):
         message = "%s: %.1f s are too short to give every split a second; left out"
-        logger.warning(message, wav, length)
+        logger.warning(message, wav, noise["duration"])
         return
     counts = {name: max(1, total * tenth // 10) for name, tenth in tenths.items()}
     counts = {"train": total - sum(counts.values()), **counts}
+    stem = as_id(os.path.splitext(os.path.basename(wav))[0])
     start = 0
     for split, count in counts.items():
         for second in range(start, start + count):
-            stem = as_id(os.path.splitext(os.path.basename(wav))[0])
             splits[split][f"{SILENCE}--{stem}--{second:04d}"] = {
                 "wav": wav,
                 "duration": 1.0,

@@ -155,11 +155,10 @@ def _place_offset(candidates, place):
     starts, stops = candidates["start"], candidates["stop"]
     for column in candidates.pop("offset"):
         counted = candidates["duration"] or candidates["length"]
+        counted = counted or column.unit in ("samples", "frames")
         if [c.word for c in starts] == ["onset"]:
             stops.append(column)
-        elif not (starts or stops) and (
-            counted or column.unit in ("samples", "frames")
-        ):
+        elif not (starts or stops) and counted:
             starts.append(column)
         else:
             others = [c.name for c in starts + stops]
