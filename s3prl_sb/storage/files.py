@@ -51,7 +51,7 @@ def naming(path: PathLike, what: str = "", fix: str = "") -> Iterator[None]:
     what : str
         Expected content, such as "the results of a run".
     fix : str
-        Sentence that tells the user what to do.
+        Instruction for the user, a sentence.
 
     Raises
     ------

@@ -89,7 +89,7 @@ def show_all(*streams):
     Arguments
     ---------
     *streams : io.TextIOBase
-        Such as ``sys.stdout``; streams that cannot be reconfigured stay as they are.
+        Streams, for example ``sys.stdout``; those that cannot be reconfigured stay as they are.
 
     Example
     -------

@@ -135,7 +135,7 @@ def to_file(path):
     Arguments
     ---------
     path : str
-        Such as the ``log.txt`` of a run. An earlier log file is closed.
+        The file, for example the ``log.txt`` of a run. An earlier log file is closed.
     """
     handler = _File(path, encoding="utf-8", errors="backslashreplace")
     _set_up(handler, "%(asctime)s %(message)s")
