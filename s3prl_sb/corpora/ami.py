@@ -97,10 +97,12 @@ def prepare_ami_sd(
                 f"{folder}: no .rttm file of the {split} set: <name>.{NAMES[split][0]}"
                 f".rttm, or rttms/{NAMES[split][0]}/<meeting>.rttm"
             )
-    arguments = {"version": VERSION, "data_folder": str(folder), "sha256": {}}
-    for kind in (rttms, uems, lists):
-        for file in sum(kind.values(), []):
-            arguments["sha256"][str(file)] = manifest.digest(file)
+    files = [f for kind in (rttms, uems, lists) for f in sum(kind.values(), [])]
+    arguments = {
+        "version": VERSION,
+        "data_folder": str(folder),
+        "sha256": {str(file): manifest.digest(file) for file in files},
+    }
     if paths := manifest.finished(save_folder, arguments):
         return paths
     audio = _audio(folder)

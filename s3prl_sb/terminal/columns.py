@@ -89,7 +89,8 @@ def show_all(*streams):
     Arguments
     ---------
     *streams : io.TextIOBase
-        Streams, for example ``sys.stdout``; those that cannot be reconfigured stay as they are.
+        Streams, for example ``sys.stdout``; those that cannot be reconfigured stay as
+        they are.
 
     Example
     -------
