@@ -59,7 +59,7 @@ def _info(path):
         if suffix not in READABLE or suffix == ".sph":
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
-        message = f"{path}: cannot be read as audio ({sound_files.told(fault)}). "
+        message = f"{path}: cannot be read as audio ({sound_files.reason(fault)}). "
         message += way_out
         raise ManifestError(message) from fault
     if frames <= 0:
@@ -119,6 +119,21 @@ def durations(paths, places=None):
         logger.warning(sound_files.DOUBT, path, doubt, len(doubts))
         sound_files.doubted.update(map(str, doubts))
     return [seconds for seconds, _ in results]
+
+
+def add_durations(records, places=None):
+    """Adds ``duration`` to records, see :func:`durations`.
+
+    Arguments
+    ---------
+    records : collection of dict
+        Records with ``wav``; changed in place.
+    places : list of str, optional
+        Source of each record ("file:line"), for errors.
+    """
+    lengths = durations([record["wav"] for record in records], places)
+    for record, length in zip(records, lengths):
+        record["duration"] = length
 
 
 def _measure(path):

@@ -109,10 +109,10 @@ def _read(where, wav, start, stop):
     except sound_files.DamagedError as error:
         raise AudioFileError(f"{where} {error}. {WAY_OUT}") from error
     except Exception as error:  # the codec libraries raise many kinds
-        reason, way_out = sound_files.told(error), WAY_OUT
+        fault, way_out = sound_files.reason(error), WAY_OUT
         if ending(wav) in UNREADABLE:
             way_out = f"Convert it: ffmpeg -i in{ending(wav)} out.wav"
-        raise AudioFileError(f"{where} cannot be read: {reason}. {way_out}") from error
+        raise AudioFileError(f"{where} cannot be read: {fault}. {way_out}") from error
     return torch.from_numpy(samples).T, rate
 
 

@@ -117,7 +117,7 @@ def read(path, start=None, stop=None):
             raise DamagedError(
                 f"is cut off or damaged: it has {file.frames / rate:.3f} s by its "
                 f"header, which cannot be read from {first / rate:.3f} s on "
-                f"({told(error)})"
+                f"({reason(error)})"
             ) from error
         missing = last - first - len(samples)
         if missing > (LOSSY_FRAMES if file.format in LOSSY else 0):
@@ -129,7 +129,7 @@ def read(path, start=None, stop=None):
     return samples, rate
 
 
-def told(error):
+def reason(error):
     """Returns the message of libsndfile without the file name.
 
     Arguments
@@ -143,7 +143,7 @@ def told(error):
 
     Example
     -------
-    >>> told(RuntimeError("Error opening 'a.wav': Error : unknown format."))
+    >>> reason(RuntimeError("Error opening 'a.wav': Error : unknown format."))
     'Error : unknown format'
     """
     return str(error).split("': ", 1)[-1].split(">: ", 1)[-1].rstrip(".")

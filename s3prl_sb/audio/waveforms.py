@@ -130,10 +130,9 @@ def padded(wavs):
     >>> wavs[1].tolist(), lens.tolist()
     ([1.0, 1.0, 1.0, 0.0], [1.0, 0.75])
     """
-    longest = max(len(wav) for wav in wavs)
     samples = torch.tensor([len(wav) for wav in wavs], dtype=torch.float64)
     batch = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
-    return batch, samples / max(longest, 1)
+    return batch, samples / max(batch.shape[1], 1)
 
 
 def batched(audio, lens, rate):

@@ -17,11 +17,11 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import os
 from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import DownloadError, Published, download
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
 from s3prl_sb.corpora.rttm import read_uem, rttm_rows
@@ -84,17 +84,9 @@ def prepare_ami_sd(
     ...     manifest.read(paths["test"])["test1"]["segments"]
     [['ann', 0.1, 0.6]]
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in NAMES}
     if skip_prep:
-        return tables.skipped(outputs)
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of the meetings (--data_folder "
-            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    folder = Path(os.path.abspath(data_folder))
-    if not folder.is_dir():
-        raise ManifestError(f"{folder}: no such folder. Set data_folder.")
+        return tables.skipped(manifest.paths_in(save_folder))
+    folder = Path(check_folder(data_folder, "of the meetings"))
     rttms, uems = _by_split(folder, ".rttm"), _by_split(folder, ".uem")
     lists = _by_split(folder, ".lst")
     for split, files in _by_split(folder, ".meetings.txt").items():
@@ -106,10 +98,12 @@ def prepare_ami_sd(
                 f".rttm, or rttms/{NAMES[split][0]}/<meeting>.rttm"
             )
     files = [f for kind in (rttms, uems, lists) for f in sum(kind.values(), [])]
-    hashes = {str(file): manifest.digest(file) for file in files}
-    arguments = {"version": VERSION, "data_folder": str(folder), "sha256": hashes}
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    arguments = {
+        "version": VERSION,
+        "data_folder": str(folder),
+        "sha256": {str(file): manifest.digest(file) for file in files},
+    }
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     audio = _audio(folder)
     splits = {s: _read(s, rttms[s], uems[s], lists[s], audio) for s in NAMES}
@@ -164,9 +158,8 @@ def _read(split, rttms, uems, lists, audio):
     regions = {name: list(lines) for name, lines in agreed.items()}
     places = {}  # of the recordings
     for file in lists:
-        for number, line in enumerate(manifest.read_text(file).split("\n"), 1):
-            if line.strip():
-                places.setdefault(line.strip(), f"{file}:{number}")
+        for place, line in manifest.lines(file):
+            places.setdefault(line.strip(), place)
     if not lists:
         for row in rows:
             places.setdefault(row[0], row[4])
@@ -238,8 +231,8 @@ def download_ami(destination: str) -> Path:
     DownloadError
         If the network fails, or the server sends something else.
     """
-    folder = download([SETUP], destination)
-    setup = folder / f"AMI-diarization-setup-{COMMIT}"
+    home = download([SETUP], destination)
+    setup = home / f"AMI-diarization-setup-{COMMIT}"
     meetings = sorted(
         name
         for file in setup.glob("lists/*.meetings.txt")
@@ -253,11 +246,11 @@ def download_ami(destination: str) -> Path:
         )
         for name in meetings
     ]
-    download(audio, folder)
+    download(audio, home)
     for name, file in zip(meetings, audio):
         (regions,) = setup.glob(f"uems/*/{name}.uem")
-        _check(folder / file.folder / file.file_name, regions, file.url)
-    return folder
+        _check(home / file.folder / file.file_name, regions, file.url)
+    return home
 
 
 def _check(path, uem, url):

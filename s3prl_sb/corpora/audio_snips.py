@@ -21,6 +21,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -101,9 +102,8 @@ def prepare_audio_snips(
     >>> record["text"], record["iob"], record["intent"]
     ('PLAY ABBA', 'O B-artist', 'PlayMusic')
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     folder = find_corpus(data_folder)
     speakers = dict(zip(SPLITS, (train_speakers, valid_speakers, test_speakers)))
     for split, names in speakers.items():
@@ -120,28 +120,19 @@ def prepare_audio_snips(
         "speakers": {split: sorted(names) for split, names in speakers.items()},
         "characters": characters,
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     wavs = {split: _find_audio(folder, split, speakers[split]) for split in SPLITS}
     splits = _read_texts(text_file, wavs, speakers, characters)
     _report(splits, wavs, speakers, text_file)
-    records = [record for split in splits.values() for record in split.values()]
-    for record, length in zip(records, headers.durations([r["wav"] for r in records])):
-        record["duration"] = length
+    headers.add_durations([r for split in splits.values() for r in split.values()])
     return manifest.finish(splits, save_folder, arguments, ("text", "iob"))
 
 
 def find_corpus(data_folder):
     """Returns the folder that has the texts."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of Audio SNIPS (--data_folder "
-            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    folder = Path(data_folder).expanduser().absolute()
-    if not folder.is_dir():
-        raise ManifestError(f"{folder}: no such folder. Set data_folder.")
+    data_folder = data_folder and os.path.expanduser(data_folder)
+    folder = Path(check_folder(data_folder, "of Audio SNIPS"))
     if not (folder / TEXT_FILE).is_file() and (folder / "SNIPS" / TEXT_FILE).is_file():
         folder = folder / "SNIPS"
     if not (folder / TEXT_FILE).is_file():
@@ -194,9 +185,9 @@ def _read_texts(path, wavs, speakers, characters):
             continue
         for character in unknown:
             dropped.setdefault(character, f"{path}:{number}")
-        wav, speaker = wavs[split][name], name.split("-")[0]
-        place = {"wav": wav, "start": None, "stop": None}
-        splits[split][name] = {**place, **record, "speaker": speaker}
+        speaker = name.split("-")[0]
+        wav = wavs[split][name]
+        splits[split][name] = manifest.whole_file(wav, **record, speaker=speaker)
     if faults:
         way_out = "Expected '<name> BOS words EOS<tab>O tags intent', a tag each."
         raise ManifestError.listing(faults, way_out)
@@ -224,8 +215,9 @@ def _read_line(line, slots, characters):
     for tag in tags[1:-1]:
         if slots is not None and tag.removeprefix("B-").removeprefix("I-") not in slots:
             raise ValueError(f"'{tag}' is not in {SLOTS_FILE}")
-    spoken = tagged_words(" ".join(words[1:-1]), " ".join(tags[1:-1]), characters)
-    words, kept, unknown = spoken
+    words, kept, unknown = tagged_words(
+        " ".join(words[1:-1]), " ".join(tags[1:-1]), characters
+    )
     if not words:
         raise ValueError("no words")
     record = {"text": " ".join(words), "iob": " ".join(kept), "intent": tags[-1]}
@@ -242,9 +234,7 @@ def _read_slots(path):
 def _report(splits, wavs, speakers, path):
     """Logs what is left out; raises an error for an empty split."""
     for split, records in splits.items():
-        silent = sorted(
-            {s for s in speakers[split]} - {n.split("-")[0] for n in wavs[split]}
-        )
+        silent = sorted(set(speakers[split]) - {n.split("-")[0] for n in wavs[split]})
         if silent:
             logger.warning("%s: no recordings of %s", split, ", ".join(silent))
         missing = [name for name in wavs[split] if name not in records]

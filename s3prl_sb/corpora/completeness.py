@@ -1,15 +1,62 @@
-"""Check that a corpus is complete, by its published numbers.
+"""Checks that a corpus is present, and complete by its published numbers.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import logging
+import os
 from pathlib import Path
+
+from s3prl_sb.dataio.manifest import SPLITS
+from s3prl_sb.errors import ManifestError
 
 logger = logging.getLogger(__name__)
 
 TOY = "toy.json"  # in the folder of a toy, which is small on purpose
+
+
+def check_folder(data_folder, corpus, inside="", tables=SPLITS):
+    """Returns the absolute path of a corpus; raises an error if it is missing.
+
+    Arguments
+    ---------
+    data_folder : str or None
+        Folder of the corpus, or its parent.
+    corpus : str
+        Description of the folder for the error, such as "of LibriSpeech".
+    inside : str
+        Name of the corpus' folder, for a ``data_folder`` that is its parent.
+    tables : iterable of str
+        Names of the user tables that can replace the corpus.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ManifestError
+        If it is not set, or does not exist.
+
+    Example
+    -------
+    >>> check_folder("nowhere", "of LibriSpeech")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.errors.ManifestError: …/nowhere: no such folder. Set data_folder.
+    """
+    if data_folder is None:
+        options = ", ".join(f"--{name}_csv" for name in tables)
+        raise ManifestError(
+            f"data_folder is not set: give the folder {corpus} (--data_folder DIR), "
+            f"or your own tables ({options})."
+        )
+    data_folder = os.path.abspath(data_folder)
+    if not os.path.isdir(data_folder):
+        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    below = os.path.join(data_folder, inside)
+    return below if inside and os.path.isdir(below) else data_folder
 
 
 def warn_if_short(folder, count, published, what):

@@ -33,7 +33,7 @@ CHUNK = 1 << 20  # bytes read at once
 GB = 1e9
 UNPACKED = 1.4  # largest size of the content of an archive, relative to the archive
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
-#: Exceptions of unpacking for a file that is no archive, or half of one.
+#: Exceptions of unpacking a file that is not an archive, or is truncated.
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 
@@ -84,7 +84,7 @@ def behind_a_form(corpus: str, page: str, way: str) -> Callable:
     page : str
         Address of the form.
     way : str
-        What to do there.
+        Instructions, as the predicate of a sentence.
 
     Returns
     -------
@@ -217,13 +217,12 @@ def _verify(file, part, work):
         wanted["md5"] = _published_md5(file, work)
     if file.sha256:
         wanted["sha256"] = file.sha256
-    found = _hashes(part, wanted)
-    for kind, value in wanted.items():
-        if found[kind] != value:
+    for kind, value in _hashes(part, wanted).items():
+        if value != wanted[kind]:
             remote_files.discard(part)
             raise DownloadError(
                 f"{file.url} gives another file than the published one: its {kind} is "
-                f"{found[kind]}, not {value}. It was deleted; run again, and if that "
+                f"{value}, not {wanted[kind]}. It was deleted; run again, and if that "
                 "does not help, the file has changed at its source."
             )
 
@@ -306,11 +305,8 @@ def extract(archive, folder):
         If a member's path leads outside.
     """
     folder, is_zip = Path(folder), str(archive).endswith(".zip")
-    bar = progress.bar(
-        desc=f"Unpacking {Path(archive).name[17:]}",
-        unit="file",
-        delay=1,
-    )
+    title = f"Unpacking {Path(archive).name[17:]}"
+    bar = progress.bar(desc=title, unit="file", delay=1)
     left_out = []
     with zipfile.ZipFile(archive) if is_zip else tarfile.open(archive) as opened, bar:
         for member in opened.infolist() if is_zip else opened:

@@ -20,15 +20,17 @@ from collections.abc import Sequence
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, places, rows
 from s3prl_sb.dataio.tables import (
     SPLITS,
+    by_split,
     check_classes,
     finished,
-    given,
+    identity,
     load_table,
     skipped,
     warn_of_leaks,
@@ -92,29 +94,27 @@ def prepare_fluent_speech_commands(
     ...     manifest.read(paths["test"])["s1--a"]["object"]
     'shoes'
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     slots = check_slots(slots)
     corpus = find_corpus(data_folder)
     tables = {n: os.path.join(corpus, "data", f"{n}_data.csv") for n in SPLITS}
-    arguments = _arguments(tables, slots)
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    arguments = {"version": VERSION, **identity(tables), "slots": slots}
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     splits, spots = {}, {}
     for name, path in tables.items():
         splits[name] = _read_corpus_table(path, corpus, slots, spots)
     for slot in slots:
         check_classes(splits, slot, lambda split: spots)
-    records = [record for found in splits.values() for record in found.values()]
     listed = Listed()
-    for record in records:
-        record["wav"] = listed.find(record["wav"]) or record["wav"]
-    wavs = [record["wav"] for record in records]
-    lines = [spots[name] for found in splits.values() for name in found]
-    for record, length in zip(records, headers.durations(wavs, lines)):
-        record["duration"] = length
+    for records in splits.values():
+        for record in records.values():
+            record["wav"] = listed.find(record["wav"]) or record["wav"]
+    headers.add_durations(
+        [record for records in splits.values() for record in records.values()],
+        [spots[name] for records in splits.values() for name in records],
+    )
     warn_of_leaks(splits, tables)
     return manifest.finish(splits, save_folder, arguments, slots)
 
@@ -165,14 +165,17 @@ def prepare_intent_tables(
     ...     manifest.read(paths["test"])["1"]["which"]
     'jazz'
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     slots = check_slots(slots)
-    tables = given(train_csv, valid_csv, test_csv, outputs)
-    arguments = {**_arguments(tables, slots), "reader": TABLES_VERSION}
-    paths = finished(save_folder, arguments)
-    if paths:
+    tables = by_split(train_csv, valid_csv, test_csv, save_folder)
+    arguments = {
+        "version": VERSION,
+        "reader": TABLES_VERSION,
+        **identity(tables),
+        "slots": slots,
+    }
+    if paths := finished(save_folder, arguments):
         return paths
     splits = {name: load_intent_table(path, slots) for name, path in tables.items()}
     for slot in slots:
@@ -212,29 +215,13 @@ def check_slots(slots):
     return slots
 
 
-def _arguments(tables, slots):
-    """Returns the arguments that identify a preparation."""
-    return {
-        "version": VERSION,
-        "tables": {name: os.path.abspath(path) for name, path in tables.items()},
-        "sha256": {name: manifest.digest(path) for name, path in tables.items()},
-        "slots": slots,
-    }
-
-
 def find_corpus(data_folder):
     """Returns the folder of the corpus; raises an error for a missing table."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of Fluent Speech Commands "
-            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
-            "--test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
-    inside = os.path.join(data_folder, "fluent_speech_commands_dataset")
-    corpus = inside if os.path.isdir(inside) else data_folder
+    corpus = check_folder(
+        data_folder,
+        "of Fluent Speech Commands",
+        inside="fluent_speech_commands_dataset",
+    )
     for name in SPLITS:
         path = os.path.join(corpus, "data", f"{name}_data.csv")
         if not os.path.isfile(path):
@@ -278,14 +265,12 @@ def _read_corpus_table(path, corpus, slots, spots):
                 f"{path}:{number}: {row['path']} again, first {spots[name]}"
             )
         spots[name] = f"{path}:{number}"
-        records[name] = {
-            "wav": os.path.join(corpus, *row["path"].split("/")),
-            "start": None,
-            "stop": None,
+        records[name] = manifest.whole_file(
+            os.path.join(corpus, *row["path"].split("/")),
             **{slot: row[slot] for slot in slots},
-            "speaker": row["speakerId"],
-            "text": row.get("transcription", ""),
-        }
+            speaker=row["speakerId"],
+            text=row.get("transcription", ""),
+        )
     if not records:
         raise ManifestError(f"{path}: has no rows. Get a sound copy of the table.")
     return _with_intents(records, slots)

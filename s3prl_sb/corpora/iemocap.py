@@ -27,11 +27,11 @@ import re
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed, hint
-from s3prl_sb.corpora.completeness import warn_if_short
+from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.tables import SPLITS, check_classes, skipped
+from s3prl_sb.dataio.tables import check_classes, skipped
 
 download_iemocap = behind_a_form(
     "IEMOCAP",
@@ -112,9 +112,8 @@ def prepare_iemocap(
     ...     [len(manifest.read(path)) for path in paths.values()]
     [12, 4, 4]
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     if fold not in SESSIONS:
         raise ManifestError(f"fold: {fold!r}. There are 1 to 5, the test session's.")
     corpus = find_corpus(data_folder)
@@ -127,16 +126,13 @@ def prepare_iemocap(
         "fold": fold,
         "turns": {name: record["label"] for name, record in turns.items()},
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     warn_if_short(corpus, len(turns), TURNS, "turns of the four classes")
     _check_audio(turns, places)
     splits = split(turns, fold)
     check_classes(splits, places=lambda split: places)
-    lengths = headers.durations([record["wav"] for record in turns.values()])
-    for record, length in zip(turns.values(), lengths):
-        record["duration"] = length
+    headers.add_durations(turns.values())
     return manifest.finish(splits, save_folder, arguments)
 
 
@@ -193,16 +189,7 @@ def order(dialog):
 
 def find_corpus(data_folder):
     """Returns the folder of the sessions; raises an error if one is missing."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of IEMOCAP (--data_folder DIR), "
-            "or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
-    inside = os.path.join(data_folder, "IEMOCAP_full_release")
-    corpus = inside if os.path.isdir(inside) else data_folder
+    corpus = check_folder(data_folder, "of IEMOCAP", inside="IEMOCAP_full_release")
     for session in SESSIONS:
         folder = os.path.join(corpus, f"Session{session}", "dialog", "EmoEvaluation")
         if not os.path.isdir(folder):
@@ -224,29 +211,25 @@ def _read_session(corpus, session, turns, places):
     ]
     for dialog in sorted(dialogs, key=order):
         records, path = {}, os.path.join(labels, f"{dialog}.txt")
-        for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+        for place, line in manifest.lines(path):
             if not line.startswith("["):
                 continue  # the heading, or the label of one evaluator
             match = LINE.fullmatch(line.strip())
             if not match:
                 raise ManifestError(
-                    f"{path}:{number}: malformed line {line.strip()!r}. Expected "
+                    f"{place}: malformed line {line.strip()!r}. Expected "
                     f"times, turn, emotion and values, with tabs: {EXAMPLE}"
                 )
             turn, emotion = match.groups()
             if turn in records:
-                raise ManifestError(
-                    f"{path}:{number}: {turn} again, first {places[turn]}"
-                )
-            places[turn] = f"{path}:{number}"
-            records[turn] = {
-                "wav": os.path.join(home, "sentences", "wav", dialog, f"{turn}.wav"),
-                "start": None,
-                "stop": None,
-                "label": EMOTIONS.get(emotion),
-                "speaker": f"Ses0{session}{turn.rpartition('_')[2][:1]}",
-                "session": session,
-            }
+                raise ManifestError(f"{place}: {turn} again, first {places[turn]}")
+            places[turn] = place
+            records[turn] = manifest.whole_file(
+                os.path.join(home, "sentences", "wav", dialog, f"{turn}.wav"),
+                label=EMOTIONS.get(emotion),
+                speaker=f"Ses0{session}{turn.rpartition('_')[2][:1]}",
+                session=session,
+            )
         turns.update((t, records[t]) for t in sorted(records) if records[t]["label"])
 
 

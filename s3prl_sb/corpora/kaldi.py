@@ -104,19 +104,14 @@ def _segments(folder):
 def _table(path, columns):
     """Returns ``{first field: (other fields..., "file:line")}``."""
     rows = {}
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, line in manifest.lines(path):
         # The last field may hold spaces: a path
         key, *fields = line.strip().split(None, columns - 1)
         if len(fields) != columns - 1:
             raise ManifestError(
-                f"{path}:{number}: {len(fields) + 1} fields in {line.strip()!r}, "
-                f"not {columns}"
+                f"{place}: {len(fields) + 1} fields in {line.strip()!r}, not {columns}"
             )
         if key in rows:
-            raise ManifestError(
-                f"{path}:{number}: '{key}' again, first in {rows[key][-1]}"
-            )
-        rows[key] = (*fields, f"{path}:{number}")
+            raise ManifestError(f"{place}: '{key}' again, first in {rows[key][-1]}")
+        rows[key] = (*fields, place)
     return rows

@@ -23,9 +23,8 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.phones import PHONES
 from s3prl_sb.dataio.rows import locate, places
 from s3prl_sb.dataio.tables import (
-    SPLITS,
+    by_split,
     finished,
-    given,
     load_table,
     skipped,
     warn_of_leaks,
@@ -74,8 +73,8 @@ def read_lexicon(paths, words=None, phones=PHONES):
     """
     allowed, lexicon = set(phones), {}
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
-        for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
-            if not line.strip() or line.startswith(COMMENT):
+        for place, line in manifest.lines(path):
+            if line.startswith(COMMENT):
                 continue
             word, *sounds = line.split()
             word = VARIANT.sub("", word).upper()
@@ -85,7 +84,7 @@ def read_lexicon(paths, words=None, phones=PHONES):
             if wrong or not sounds:
                 fault = f"{wrong[0]!r} is no phone" if wrong else "no phones"
                 raise ManifestError(
-                    f"{path}:{number}: {word}: {fault}. Expected a word and its phones "
+                    f"{place}: {word}: {fault}. Expected a word and its phones "
                     f"('ABOUT AH0 B AW1 T'), which are {_some(phones)}"
                 )
             lexicon[word] = " ".join(sounds)
@@ -248,12 +247,11 @@ def prepare_phone_tables(
     ...     manifest.read(paths["test"])["u1"]["phones"]
     'B IY1'
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     check_unknown_words(unknown_words)
     lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
-    tables = given(train_csv, valid_csv, test_csv, outputs)
+    tables = by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": VERSION,
         "tables": {name: os.path.abspath(table) for name, table in tables.items()},
@@ -261,8 +259,7 @@ def prepare_phone_tables(
         "unknown_words": unknown_words,
         "phones": list(phones),
     }
-    paths = finished(save_folder, arguments)
-    if paths:
+    if paths := finished(save_folder, arguments):
         return paths
     splits = load_phone_tables(tables, lexicon, unknown_words, phones)
     warn_of_leaks(splits, tables)
@@ -301,9 +298,7 @@ def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
                 "lexicon: [librispeech-lexicon.txt]"
             )
         else:
-            lines = locate(tables[name])
-            manifest.validate(records, tables[name], ("text",), False, lines)
-            make_texts(records, ("text",), partial(places, tables[name]))
+            _check_texts(records, tables[name], "text")
             spelt[name] = records
     if spelt:
         spots = {name: places(tables[name]) for name in spelt}
@@ -311,18 +306,23 @@ def load_phone_tables(tables, lexicon=(), unknown_words="error", phones=PHONES):
     return splits
 
 
+def _check_texts(records, table, key):
+    """Checks that every record has a key, and converts its values to text."""
+    manifest.validate(records, table, (key,), audio=False, lines=locate(table))
+    make_texts(records, (key,), partial(places, table))
+
+
 def _check_phones(records, table, phones):
-    lines = locate(table)
-    manifest.validate(records, table, ("phones",), False, lines)
-    make_texts(records, ("phones",), partial(places, table))
+    _check_texts(records, table, "phones")
     allowed = set(phones)
     wrong = {n: set(r["phones"].split()) - allowed for n, r in records.items()}
-    faults = [
-        f"{table}:{lines[name]}: '{name}': {sorted(names)[0]!r} is no phone"
-        for name, names in wrong.items()
-        if names
-    ]
-    if faults:
+    if any(wrong.values()):
+        spots = places(table)
+        faults = [
+            f"{spots[name]}: '{name}': {min(names)!r} is no phone"
+            for name, names in wrong.items()
+            if names
+        ]
         way_out = f"The phones are {_some(phones)}; the recipe's tokenizer names them."
         raise ManifestError.listing(faults, way_out, len(records))
 

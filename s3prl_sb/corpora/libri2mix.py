@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from s3prl_sb.audio import headers, sound_files
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.moved import Moved
@@ -92,18 +93,9 @@ def prepare_libri2mix_sd(
     ...     manifest.read(paths["test"])["test1"]["segments"]
     [['ann', 0.1, 0.6]]
     """
-    outputs = {n: os.path.join(save_folder, f"{n}.json") for n in SUBSETS}
     if skip_prep:
-        return tables.skipped(outputs)
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder with data/{train,dev,test} "
-            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
-            "--test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+        return tables.skipped(manifest.paths_in(save_folder))
+    data_folder = check_folder(data_folder, "with data/{train,dev,test}")
     kaldi = _kaldi_folders(data_folder)
     sources = kaldi or _metadata(data_folder)
     arguments = {"version": VERSION, "sources": sources, "sha256": {}}
@@ -111,8 +103,7 @@ def prepare_libri2mix_sd(
         files = [os.path.join(source, f) for f in KALDI_FILES] if kaldi else [source]
         digests = [manifest.digest(f) for f in files if os.path.isfile(f)]
         arguments["sha256"][name] = digests
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     above = os.path.dirname(data_folder)
     roots = [data_folder, above, os.path.dirname(above)]
@@ -151,12 +142,12 @@ def _metadata(data_folder):
         folder = os.path.normpath(os.path.join(data_folder, mode, "metadata"))
         for mixture in MIXTURES:
             for train in TRAIN_SUBSETS:
-                found = {
+                paths = {
                     split: os.path.join(folder, f"mixture_{subset}_{mixture}.csv")
                     for split, subset in {**SUBSETS, "train": train}.items()
                 }
-                if all(map(os.path.isfile, found.values())):
-                    return found
+                if all(map(os.path.isfile, paths.values())):
+                    return paths
     raise ManifestError(
         f"{data_folder}: neither Kaldi folders (data/train/wav.scp, …) nor LibriMix "
         "(wav16k/max/metadata/mixture_train-100_mix_both.csv, …). Set data_folder to "
@@ -197,8 +188,8 @@ def _read_metadata(path, roots):
         spans = list(pool.map(lambda source: loud_spans(source[2]), sources))
     segments = [
         (name, speaker, start, stop, place)
-        for (name, speaker, _), found, place in zip(sources, spans, places)
-        for start, stop in found
+        for (name, speaker, _), loud, place in zip(sources, spans, places)
+        for start, stop in loud
     ]
     return make_records(mixtures, segments)
 
@@ -234,7 +225,7 @@ def loud_spans(path, below_peak=35.0, shortest=0.2):
         samples, rate = sound_files.read(path)
     except (RuntimeError, TypeError, OSError) as error:
         raise ManifestError(
-            f"{path}: cannot be read: {sound_files.told(error)}. Get a sound copy."
+            f"{path}: cannot be read: {sound_files.reason(error)}. Get a sound copy."
         ) from error
     size = max(1, rate // 50)
     samples = np.pad(samples.mean(1), (0, -len(samples) % size))

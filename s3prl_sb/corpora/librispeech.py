@@ -23,7 +23,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import as_id, hint, is_audio
-from s3prl_sb.corpora.completeness import warn_if_short
+from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.corpora.lexicon import PHONES, add_phones, check_unknown_words
 from s3prl_sb.corpora.librilight import librilight_folders
@@ -150,9 +150,8 @@ def prepare_librispeech(
     ...     manifest.read(paths["test"])["19-198-0000"]["text"]
     'GOOD DAY'
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     check_unknown_words(unknown_words)
     lexicon = [lexicon] if isinstance(lexicon, str) else list(lexicon or [])
     folders = find_sets(data_folder, train_splits, valid_split, test_split)
@@ -174,16 +173,14 @@ def prepare_librispeech(
         "unknown_words": unknown_words,
         "phones": list(phones) if lexicon else None,
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     if lexicon:
         add_phones(splits, lexicon, places.get, unknown_words, phones)
-    records = [record for split in splits.values() for record in split.values()]
-    spots = [spot for s in splits for n in splits[s] for spot in [places[s][n]]]
-    wavs = [record["wav"] for record in records]
-    for record, length in zip(records, headers.durations(wavs, spots)):
-        record["duration"] = length
+    headers.add_durations(
+        [record for records in splits.values() for record in records.values()],
+        [places[split][name] for split, records in splits.items() for name in records],
+    )
     required = ("text", "phones") if lexicon else ("text",)
     return manifest.finish(splits, save_folder, arguments, required)
 
@@ -302,13 +299,11 @@ def _read_chapter(file, records, places):
             continue
         written.add(name)
         places[name] = place
-        records[name] = {
-            "wav": os.path.join(file.parent, audio[name]),
-            "start": None,
-            "stop": None,
-            "text": " ".join(words).upper(),
-            "speaker": file.parent.parent.name,
-        }
+        records[name] = manifest.whole_file(
+            os.path.join(file.parent, audio[name]),
+            text=" ".join(words).upper(),
+            speaker=file.parent.parent.name,
+        )
     if missing:
         way_out = "Unpack the corpus' archive anew, or remove these lines."
         raise ManifestError.listing(missing, way_out, len(lines))
@@ -316,17 +311,7 @@ def _read_chapter(file, records, places):
 
 
 def _corpus(data_folder):
-    """Returns the folder of the corpus, from itself or its parent."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of LibriSpeech (--data_folder "
-            "DIR), or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
-    inside = os.path.join(data_folder, "LibriSpeech")
-    return inside if os.path.isdir(inside) else data_folder
+    return check_folder(data_folder, "of LibriSpeech", inside="LibriSpeech")
 
 
 def find_sets(data_folder, *wanted):
@@ -388,11 +373,9 @@ def download_librispeech(
         for name in splits
     ]
     if lexicon:
-        names = [
-            f"{G2P}/librispeech-lexicon-{n}-g2p.txt" for n in ("200k", "allothers")
-        ]
-        names.append(f"{OPENSLR}/11/librispeech-lexicon.txt")
-        files += [Published(url, 0.01, folder="LibriSpeech") for url in names]
+        urls = [f"{G2P}/{name}" for name in SUPERB_LEXICA]
+        urls.append(f"{OPENSLR}/11/librispeech-lexicon.txt")
+        files += [Published(url, 0.01, folder="LibriSpeech") for url in urls]
     if language_model:
         url = f"{OPENSLR}/11/4-gram.arpa.gz"
         files.append(Published(url, 1.4, folder="LibriSpeech"))

@@ -40,23 +40,22 @@ class Moved:
     def __init__(self, roots):
         self.roots = list(roots)
         self.listed = Listed()
-        self.found = {}  # old paths to new ones
+        self.new_paths = {}  # by old path
         self.last = None  # root and number of cut parts of the last match
 
     def find(self, path):
         """Returns the path of a file; if there is none, the first candidate."""
         places = [os.path.normpath(os.path.join(root, path)) for root in self.roots]
         for place in places:
-            there = self.listed.find(place)
-            if there:
-                return there
+            if new_path := self.listed.find(place):
+                return new_path
         if os.path.isabs(path):
             parts = os.path.normpath(path).split(os.sep)[1:]
             for root, cut in self._guesses(len(parts)):
-                there = self.listed.find(os.path.join(root, *parts[cut:]))
-                if there:
-                    self.last, self.found[path] = (root, cut), there
-                    return there
+                new_path = self.listed.find(os.path.join(root, *parts[cut:]))
+                if new_path:
+                    self.last, self.new_paths[path] = (root, cut), new_path
+                    return new_path
         return places[0]
 
     def _guesses(self, count):
@@ -68,13 +67,13 @@ class Moved:
 
     def report(self, source):
         """Logs how many files are not where ``source`` says."""
-        if self.found:
-            old, new = next(iter(self.found.items()))
+        if self.new_paths:
+            old, new = next(iter(self.new_paths.items()))
             logger.warning(
                 "%s names the place where the corpus was: %d of its files are found "
                 "by the ends of their paths, such as %s at %s",
                 source,
-                len(self.found),
+                len(self.new_paths),
                 old,
                 new,
             )

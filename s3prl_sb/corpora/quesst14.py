@@ -19,6 +19,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest, rows, tables
 from s3prl_sb.dataio.manifest import ManifestError
@@ -89,17 +90,9 @@ def prepare_quesst14(
     ...     read_trials(folder + "/save")["test"]
     {'eval': ['utterances']}
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SETS}
     if skip_prep:
-        return _skipped(outputs, save_folder)
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of QUESST 2014 (--data_folder "
-            "DIR), or your own tables (--documents_csv, --valid_csv, --test_csv)."
-        )
-    root = Path(os.path.abspath(data_folder))
-    if not root.is_dir():
-        raise ManifestError(f"{root}: no such folder. Set data_folder.")
+        return _skipped(save_folder)
+    root = Path(check_folder(data_folder, "of QUESST 2014", tables=SETS))
     lists = {n: root / f"scoring/language_key_{key}.lst" for n, key in LISTS.items()}
     for path in lists.values():
         if not path.is_file():
@@ -138,12 +131,10 @@ def prepare_quesst14(
                 f"{', '.join(languages)}, or all."
             )
         searched[name] = records
-        lines = [places[name][utterance] for utterance in records]
         for record in records.values():
             record["wav"] = converted.find(record["wav"]) or record["wav"]
-        lengths = headers.durations([r["wav"] for r in records.values()], lines)
-        for record, length in zip(records.values(), lengths):
-            record["duration"] = length
+        lines = [places[name][utterance] for utterance in records]
+        headers.add_durations(records.values(), lines)
     _check_held(searched, trials, truths)
     write_json(Path(save_folder) / TRIALS, trials)
     return manifest.finish(searched, save_folder, arguments, ("language",))
@@ -178,9 +169,8 @@ def prepare_query_tables(
     ManifestError
         With the file, the line and the way out.
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SETS}
     if skip_prep:
-        return _skipped(outputs, save_folder)
+        return _skipped(save_folder)
     files = dict(zip(SETS, (documents_csv, valid_csv, test_csv)))
     for name, path in files.items():
         if not path:
@@ -188,16 +178,8 @@ def prepare_query_tables(
                 f"{name}_csv is not set: the documents, and the queries for "
                 "validation and for testing, are three tables."
             )
-        rows.suffix(str(path))
-        if os.path.realpath(path) in map(os.path.realpath, outputs.values()):
-            raise ManifestError(
-                f"{path}: would be overwritten. Choose another save_folder."
-            )
-    arguments = {
-        "version": [VERSION, tables.VERSION],
-        "tables": {name: os.path.abspath(path) for name, path in files.items()},
-        "sha256": {name: manifest.digest(path) for name, path in files.items()},
-    }
+        tables.check_table(str(path), manifest.paths_in(save_folder, SETS))
+    arguments = {"version": [VERSION, tables.VERSION], **tables.identity(files)}
     paths = tables.finished(save_folder, arguments)
     if paths and Path(save_folder, TRIALS).is_file():
         return paths
@@ -250,9 +232,10 @@ def read_trials(save_folder):
     return read_json(Path(save_folder, TRIALS), "the trials", again, kind=dict)
 
 
-def _skipped(outputs, save_folder):
-    tables.skipped({**outputs, "trials": os.path.join(save_folder, TRIALS)})
-    return outputs
+def _skipped(save_folder):
+    paths = manifest.paths_in(save_folder, SETS)
+    tables.skipped({**paths, "trials": os.path.join(save_folder, TRIALS)})
+    return paths
 
 
 def _find_truth(root, key):
@@ -273,72 +256,67 @@ def _find_truth(root, key):
 def _read_list(path, root):
     """Returns ``{id: record}`` of all languages, and ``{id: "file:line"}``."""
     records, places = {}, {}
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, line in manifest.lines(path):
         cells = line.split()
         if len(cells) != 2 or "/" not in cells[0]:
             raise ManifestError(
-                f"{path}:{number}: malformed line {line.strip()!r}. Expected a path "
+                f"{place}: malformed line {line.strip()!r}. Expected a path "
                 "and a language: 'quesst14Database/Audio/quesst14_00001.wav nnenglish'"
             )
         name = os.path.splitext(os.path.basename(cells[0]))[0]
         if name in places:
-            raise ManifestError(f"{path}:{number}: {name} again, first {places[name]}")
-        places[name] = f"{path}:{number}"
+            raise ManifestError(f"{place}: {name} again, first {places[name]}")
+        places[name] = place
         wav = str(root / cells[0].split("/", 1)[1])  # it begins with the root's name
-        record = {"wav": wav, "start": None, "stop": None, "language": cells[1]}
-        records[name] = record
+        records[name] = manifest.whole_file(wav, language=cells[1])
     return records, places
 
 
 def _read_rttm(path):
-    """Yields the (line, query, document) of each query in a document."""
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+    """Yields the ("file:line", query, document) of each query in a document."""
+    for place, line in manifest.lines(path):
         cells = line.split()
-        if not cells or cells[0] != "LEXEME":
+        if cells[0] != "LEXEME":
             continue  # a comment, or a line about speakers and noises
         if len(cells) < 6:
             raise ManifestError(
-                f"{path}:{number}: {len(cells)} fields in {line.strip()!r}. Expected "
+                f"{place}: {len(cells)} fields in {line.strip()!r}. Expected "
                 "LEXEME, document, channel, start, duration, query, ..."
             )
         if cells[5] != NOBODY:
-            yield number, cells[5], cells[1]
+            yield place, cells[5], cells[1]
 
 
 def _read_tsv(path):
     names = None
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
+    for place, line in manifest.lines(path):
         cells = [cell.strip() for cell in line.split("\t")]
-        if not any(cells):
-            continue
         if names is None:
             names = cells
             if not {"query", "doc", "match"} <= set(names):
                 raise ManifestError(
-                    f"{path}:{number}: the columns are {', '.join(names)}. There must "
+                    f"{place}: the columns are {', '.join(names)}. There must "
                     "be query, doc and match, between tabs."
                 )
             continue
         row = dict(zip(names, cells))
         if len(cells) != len(names) or row["match"] not in ("0", "1"):
             raise ManifestError(
-                f"{path}:{number}: malformed line {line.strip()!r}. Expected "
+                f"{place}: malformed line {line.strip()!r}. Expected "
                 f"{', '.join(names)}, between tabs, match being 0 or 1."
             )
         if row["match"] == "1":
-            yield number, row["query"], row["doc"]
+            yield place, row["query"], row["doc"]
 
 
 def _by_query(pairs, queries, documents, path):
     """Returns ``{query: documents}`` of listed queries; logs those left out."""
     held, unknown = {query: set() for query in queries}, []
-    for number, query, document in pairs:
+    for place, query, document in pairs:
         if query in held and document in documents:
             held[query].add(document)
         else:
-            unknown.append(f"{path}:{number}: {query} in {document}")
+            unknown.append(f"{place}: {query} in {document}")
     if unknown:
         logger.warning(
             "%s: %d lines are about queries or documents that no list has, and are "
@@ -347,7 +325,7 @@ def _by_query(pairs, queries, documents, path):
             len(unknown),
             unknown[0],
         )
-    return {query: sorted(found) for query, found in held.items()}
+    return {query: sorted(names) for query, names in held.items()}
 
 
 def _take_truth(searched, split, path):

@@ -154,10 +154,8 @@ def read_uem(path):
                 f"{place}: malformed line {' '.join(fields)!r}. Expected a recording, "
                 "its channel, start and stop: 'a 1 0.00 30.00'"
             )
-        start, stop = (
-            seconds(fields[2], "start", place),
-            seconds(fields[3], "stop", place),
-        )
+        start = seconds(fields[2], "start", place)
+        stop = seconds(fields[3], "stop", place)
         if stop <= start:
             raise ManifestError(f"{place}: stop {stop} <= start {start}")
         regions.setdefault(fields[0], []).append((start, stop))

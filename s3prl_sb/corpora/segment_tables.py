@@ -78,22 +78,15 @@ def prepare_segment_tables(
     ...     manifest.read(paths["test"])["a"]["segments"]
     [['ann', 0.0, 0.4], ['bob', 0.3, 0.5]]
     """
-    splits = tables.SPLITS
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in splits}
     if skip_prep:
-        return tables.skipped(outputs)
-    paths = tables.given(train_csv, valid_csv, test_csv, outputs)
-    arguments = {
-        "version": VERSION,
-        "tables": {name: os.path.abspath(path) for name, path in paths.items()},
-        "sha256": {name: manifest.digest(path) for name, path in paths.items()},
-    }
-    finished = tables.finished(save_folder, arguments)
-    if finished:
-        return finished
-    records = {name: load_segment_table(path) for name, path in paths.items()}
-    check_speech(records, paths)
-    tables.warn_of_leaks(records, paths)
+        return tables.skipped(manifest.paths_in(save_folder))
+    files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
+    arguments = {"version": VERSION, **tables.identity(files)}
+    if paths := tables.finished(save_folder, arguments):
+        return paths
+    records = {name: load_segment_table(path) for name, path in files.items()}
+    check_speech(records, files)
+    tables.warn_of_leaks(records, files)
     return manifest.finish(records, save_folder, arguments, required=())
 
 

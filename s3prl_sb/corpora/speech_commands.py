@@ -23,6 +23,7 @@ from pathlib import Path
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed, as_id, only_audio
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import Published, download
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -104,9 +105,8 @@ def prepare_speech_commands(
     ...     len(manifest.read(paths["train"]))
     14
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     if labels not in ("superb", "folders"):
         raise ManifestError(f"labels: {labels!r}. There are 'superb' and 'folders'.")
     if version not in ("auto", "v0.01", "v0.02"):
@@ -142,32 +142,21 @@ def prepare_speech_commands(
         "files": len(own) + len(tests) + len(noises),
         "listing": hashlib.sha256(as_id(listing).encode()).hexdigest(),
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
 
-    sources = [os.path.join(*item) for item in (*own, *tests)]
-    noise_paths = [os.path.join(corpus, NOISE, name) for name in noises]
-    lengths = headers.durations(sources + noise_paths)
+    records = [_record(*item, labels) for item in (*own, *tests)]
+    noises = [manifest.whole_file(os.path.join(corpus, NOISE, n)) for n in noises]
+    headers.add_durations(records + noises)
     splits = {name: {} for name in SPLITS}
-    for item, wav, length in zip((*own, *tests), sources, lengths):
-        folder, word, name = item
+    for (folder, word, name), record in zip((*own, *tests), records):
         separate = folder != corpus
         split = "test" if separate else _split(word, name, lists)
         if split == "test" and test_folder is not None and not separate:
             continue  # recordings of a test speaker are left out
-        record = {
-            "wav": wav,
-            "duration": length,
-            "start": None,
-            "stop": None,
-            "label": _label(word) if labels == "superb" else as_id(word),
-            "speaker": as_id(name.split("_nohash_")[0]) if "_nohash_" in name else None,
-        }
-        prefix = "test_set--" if separate else ""
-        _add(splits[split], prefix, word, name, record)
-    for wav, length in zip(noise_paths, lengths[len(sources) :]):
-        _add_silence(splits, wav, length, test_is_separate=test_folder is not None)
+        _add(splits[split], "test_set--" if separate else "", word, name, record)
+    for noise in noises:
+        _add_silence(splits, noise, test_is_separate=test_folder is not None)
     check_classes(splits)
     return manifest.finish(splits, save_folder, arguments)
 
@@ -200,15 +189,7 @@ def speaker_split(name):
 
 def find_corpus(data_folder, version):
     """Returns the folder of the corpus, from itself or its parent."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of Speech Commands "
-            "(--data_folder DIR), or your own tables (--train_csv, --valid_csv, "
-            "--test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
+    data_folder = check_folder(data_folder, "of Speech Commands")
     versions = ["v0.01", "v0.02"]
     inside = [os.path.join(data_folder, f"speech_commands_{v}") for v in versions]
     inside = [path for path in inside if os.path.isdir(path)]
@@ -238,19 +219,16 @@ def _class_folders(folder):
     return classes
 
 
-def _audio_names(folder):
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return only_audio(names, folder)
-
-
 def _noise_files(corpus):
-    names = _audio_names(os.path.join(corpus, NOISE))
+    folder = os.path.join(corpus, NOISE)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    names = only_audio(names, folder)
     if not names:
         logger.warning("%s: no %s folder, so no class %s", corpus, NOISE, SILENCE)
     return names
 
 
-def _found(classes):
+def _described(classes):
     """Returns a description of the folders, for an error message."""
     shown = ", ".join(list(classes)[:10]) + (", ..." if len(classes) > 10 else "")
     plural = "folder" if len(classes) == 1 else "folders"
@@ -260,12 +238,12 @@ def _found(classes):
 def _check_layout(corpus, words, labels):
     if labels == "folders" and len(words) < 2:
         raise ManifestError(
-            f"{corpus}: {_found(words)}; expected a folder for each of two or more "
+            f"{corpus}: {_described(words)}; expected a folder for each of two or more "
             "classes, <class>/<recording>.wav. For another layout, write a CSV table."
         )
     if labels == "superb" and not set(words) & set(KEYWORDS):
         raise ManifestError(
-            f"{corpus}: {_found(words)}; none of the ten keywords "
+            f"{corpus}: {_described(words)}; none of the ten keywords "
             f"({' '.join(KEYWORDS)}). Set data_folder to the corpus or its parent, or "
             "labels: folders to make each folder a class."
         )
@@ -277,7 +255,7 @@ def _check_layout(corpus, words, labels):
 def _check_test_set(folder, classes):
     if not set(classes) & {*KEYWORDS, UNKNOWN, SILENCE}:
         raise ManifestError(
-            f"{folder}: {_found(classes)}; expected a test set with the folders "
+            f"{folder}: {_described(classes)}; expected a test set with the folders "
             f"{' '.join((*KEYWORDS, UNKNOWN, SILENCE))}. Correct test_folder."
         )
 
@@ -336,8 +314,13 @@ def _split(word, name, lists):
     return lists.get(f"{word}/{stem}", "train") if lists else speaker_split(name)
 
 
-def _label(word):
-    return word if word in (*KEYWORDS, SILENCE) else UNKNOWN
+def _record(folder, word, name, labels):
+    superb = word if word in (*KEYWORDS, SILENCE) else UNKNOWN
+    return manifest.whole_file(
+        os.path.join(folder, word, name),
+        label=superb if labels == "superb" else as_id(word),
+        speaker=as_id(name.split("_nohash_")[0]) if "_nohash_" in name else None,
+    )
 
 
 def _add(records, prefix, word, name, record):
@@ -350,22 +333,22 @@ def _add(records, prefix, word, name, record):
     records[key] = record
 
 
-def _add_silence(splits, wav, length, test_is_separate):
+def _add_silence(splits, noise, test_is_separate):
     """Cuts a noise file into whole seconds for train, valid and test, in that order."""
-    total = int(length)
-    tenths = {name: NOISE_TENTHS[name] for name in ("valid", "test")}
+    wav, total = noise["wav"], int(noise["duration"])
+    tenths = dict(NOISE_TENTHS)
     if test_is_separate:
         del tenths["test"]
     if total < 1 + len(tenths):
         message = "%s: %.1f s are too short to give every split a second; left out"
-        logger.warning(message, wav, length)
+        logger.warning(message, wav, noise["duration"])
         return
     counts = {name: max(1, total * tenth // 10) for name, tenth in tenths.items()}
     counts = {"train": total - sum(counts.values()), **counts}
+    stem = as_id(os.path.splitext(os.path.basename(wav))[0])
     start = 0
     for split, count in counts.items():
         for second in range(start, start + count):
-            stem = as_id(os.path.splitext(os.path.basename(wav))[0])
             splits[split][f"{SILENCE}--{stem}--{second:04d}"] = {
                 "wav": wav,
                 "duration": 1.0,

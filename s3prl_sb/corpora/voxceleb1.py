@@ -12,6 +12,7 @@ import re
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import Listed, hint
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -78,10 +79,9 @@ def prepare_voxceleb1_sid(
     ...     sorted(manifest.read(paths["test"]))
     ['id10001--video--00003']
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
-    data_folder = check_folder(data_folder)
+        return skipped(manifest.paths_in(save_folder))
+    data_folder = check_folder(data_folder, "of VoxCeleb1")
     split_file = find_list(
         data_folder, split_file, SPLIT_FILES, "split_file", SPLIT_URL
     )
@@ -91,30 +91,14 @@ def prepare_voxceleb1_sid(
         "split_file": split_file,
         "sha256": manifest.digest(split_file),
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
     splits, places = _read_split(split_file)
     check_classes(splits, places=lambda split: places)
     records = {name: r for split in splits.values() for name, r in split.items()}
     find_audio(records, data_folder, places)
-    wavs = [record["wav"] for record in records.values()]
-    for record, length in zip(records.values(), headers.durations(wavs)):
-        record["duration"] = length
+    headers.add_durations(records.values())
     return manifest.finish(splits, save_folder, arguments)
-
-
-def check_folder(data_folder):
-    """Returns the absolute path of the corpus; raises an error if it is missing."""
-    if data_folder is None:
-        raise ManifestError(
-            "data_folder is not set: give the folder of VoxCeleb1 (--data_folder DIR), "
-            "or your own tables (--train_csv, --valid_csv, --test_csv)."
-        )
-    data_folder = os.path.abspath(data_folder)
-    if not os.path.isdir(data_folder):
-        raise ManifestError(f"{data_folder}: no such folder. Set data_folder.")
-    return data_folder
 
 
 def find_list(data_folder, path, names, key, url):
@@ -151,22 +135,20 @@ def find_list(data_folder, path, names, key, url):
 def _read_split(path):
     """Returns ``{split: {id: record}}``, listed paths, and ``{id: "file:line"}``."""
     splits, places = {name: {} for name in SPLITS}, {}
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, line in manifest.lines(path):
         match = LINE.fullmatch(line.strip())
         if not match:
             raise ManifestError(
-                f"{path}:{number}: malformed line {line.strip()!r}. Expected 1, 2 or 3 "
+                f"{place}: malformed line {line.strip()!r}. Expected 1, 2 or 3 "
                 "and a path: '1 id10001/1zcIwhmdeo4/00001.wav'"
             )
         code, wav, speaker, video = match.groups()
         name = os.path.splitext(wav)[0].replace("/", "--")
         if name in places:
-            raise ManifestError(f"{path}:{number}: {wav} again, first {places[name]}")
-        places[name] = f"{path}:{number}"
-        record = {"wav": wav, "start": None, "stop": None}
-        splits[CODES[code]][name] = {**record, "label": speaker, "video": video}
+            raise ManifestError(f"{place}: {wav} again, first {places[name]}")
+        places[name] = place
+        record = manifest.whole_file(wav, label=speaker, video=video)
+        splits[CODES[code]][name] = record
     return splits, places
 
 

@@ -17,13 +17,8 @@ import re
 
 from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import only_audio
-from s3prl_sb.corpora.completeness import warn_if_short
-from s3prl_sb.corpora.voxceleb1 import (
-    audio_folders,
-    check_folder,
-    find_audio,
-    find_list,
-)
+from s3prl_sb.corpora.completeness import check_folder, warn_if_short
+from s3prl_sb.corpora.voxceleb1 import audio_folders, find_audio, find_list
 from s3prl_sb.dataio import manifest, tables, trials
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.tables import SPLITS
@@ -107,7 +102,7 @@ def prepare_voxceleb1_asv(
     """
     if skip_prep:
         return _skipped(save_folder)
-    data_folder = check_folder(data_folder)
+    data_folder = check_folder(data_folder, "of VoxCeleb1")
     trials_file = find_list(
         data_folder, trials_file, TRIAL_FILES, "trials_file", TRIAL_URL
     )
@@ -144,10 +139,7 @@ def prepare_voxceleb1_asv(
     valid = {name: dict(valid[name]) for name in sorted(used)}
     if valid_speakers:
         records = {n: r for n, r in records.items() if r["speaker"] not in watched}
-    everyone = [*records.values(), *valid.values(), *test.values()]
-    lengths = headers.durations([record["wav"] for record in everyone])
-    for record, length in zip(everyone, lengths):
-        record["duration"] = length
+    headers.add_durations([*records.values(), *valid.values(), *test.values()])
     train = _long_enough(records, min_seconds, data_folder)
     lists = {"valid": valid_trials, "test": test_trials}
     splits = {"train": train, "valid": valid, "test": test}
@@ -189,12 +181,10 @@ def prepare_trial_tables(
     """
     if skip_prep:
         return _skipped(save_folder)
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
-    files = tables.given(train_csv, valid_csv, test_csv, outputs)
+    files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": [VERSION, tables.VERSION],
-        "tables": {name: os.path.abspath(file) for name, file in files.items()},
-        "sha256": {name: manifest.digest(file) for name, file in files.items()},
+        **tables.identity(files),
         "min_seconds": min_seconds,
         "data_root": data_root and os.path.abspath(data_root),
     }
@@ -212,28 +202,27 @@ def prepare_trial_tables(
 
 def trial_lists(save_folder):
     """Returns the trials of a preparation, "valid" and "test" to lists of Trial."""
-    return {s: trials.read(_list_path(save_folder, s)) for s in SPLITS[1:]}
+    return {split: trials.read(path) for split, path in _lists(save_folder).items()}
 
 
-def _list_path(save_folder, split):
-    return os.path.join(save_folder, f"{split}_trials.txt")
+def _lists(save_folder):
+    return {s: os.path.join(save_folder, f"{s}_trials.txt") for s in SPLITS[1:]}
 
 
 def _skipped(save_folder):
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
-    tables.skipped({split: _list_path(save_folder, split) for split in SPLITS[1:]})
-    return tables.skipped(outputs)
+    tables.skipped(_lists(save_folder))
+    return tables.skipped(manifest.paths_in(save_folder))
 
 
 def _lists_are_there(save_folder):
-    return all(os.path.isfile(_list_path(save_folder, split)) for split in SPLITS[1:])
+    return all(map(os.path.isfile, _lists(save_folder).values()))
 
 
 def _finish(splits, lists, save_folder, arguments):
     """Writes the lists, the manifests, and last the stamp."""
     manifest.validate(splits["train"], "split train", ("speaker",), audio=False)
-    for split, content in lists.items():
-        trials.write(content, _list_path(save_folder, split))
+    for split, path in _lists(save_folder).items():
+        trials.write(lists[split], path)
     return manifest.finish(splits, save_folder, arguments, required=())
 
 
@@ -261,20 +250,17 @@ def _long_enough(records, min_seconds, source):
 def _record(wav):
     speaker, video, _ = wav.split("/")
     name = os.path.splitext(wav)[0].replace("/", "--")
-    record = {"wav": wav, "start": None, "stop": None}
-    return name, {**record, "speaker": speaker, "video": video}
+    return name, manifest.whole_file(wav, speaker=speaker, video=video)
 
 
 def _read_trials(path):
     """Returns the utterances of a list, its trials, and ``{id: "file:line"}``."""
     records, listed, places = {}, [], {}
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, line in manifest.lines(path):
         match = LINE.fullmatch(line.strip())
         if not match:
             raise ManifestError(
-                f"{path}:{number}: malformed line {line.strip()!r}. Expected 1 or 0 "
+                f"{place}: malformed line {line.strip()!r}. Expected 1 or 0 "
                 "and two paths: '1 id10270/5r0dWxy17C8/00003.wav "
                 "id10270/8jEAjG6SegY/00008.wav'"
             )
@@ -282,12 +268,12 @@ def _read_trials(path):
         pair = dict(map(_record, wavs))
         for name, record in pair.items():
             records.setdefault(name, record)
-            places.setdefault(name, f"{path}:{number}")
+            places.setdefault(name, place)
         first, second = (_record(wav)[0] for wav in wavs)
         same = records[first]["speaker"] == records[second]["speaker"]
         if same != (label == "1"):
             raise ManifestError(
-                f"{path}:{number}: label {label}, but the speakers are "
+                f"{place}: label {label}, but the speakers are "
                 f"{'the same' if same else 'different'} by their folders. Get a sound "
                 "copy of the list."
             )

@@ -8,8 +8,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import hashlib
-import json
 import logging
 import math
 import os
@@ -24,6 +22,7 @@ from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.description import DESCRIPTION, describe, estimate, log_outdated
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.dataio.sharing import SharedShards
+from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import audio_hashes
 from s3prl_sb.lobes.upstreams.base import AudioError
 from s3prl_sb.storage import parts
@@ -87,15 +86,15 @@ def extract(
         For an unusable audio file.
     """
     description = describe(upstream, dataset, kind, layers, dtype, identity)
-    name = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    title = f"{description['upstream']}-{kind}-{name.hexdigest()[:12]}"
+    title = f"{description['upstream']}-{kind}-{digest(description)[:12]}"
     cache = FeatureCache(Path(folder) / title, description)
     parts.clear(cache.folder)
     if not (cache.folder / DESCRIPTION).exists():  # for people
         write_json(cache.folder / DESCRIPTION, description)
     log_outdated(cache.folder, description)
     shards = _shards(dataset, progressbar)[part[0] :: part[1]]
-    shards = _missing(cache, shards)
+    missing = ([item for item in s if item["key"] not in cache] for s in shards)
+    shards = [shard for shard in missing if shard]
     if not shards:
         return cache
     seconds = sum(item["seconds"] for shard in shards for item in shard)
@@ -230,11 +229,6 @@ def _shards(dataset, progressbar=False):
                 }
             )
     return shards
-
-
-def _missing(cache, shards):
-    missing = ([i for i in shard if i["key"] not in cache] for shard in shards)
-    return [shard for shard in missing if shard]
 
 
 class _Job:

@@ -19,7 +19,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
@@ -29,6 +29,7 @@ from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
+SPLITS = ("train", "valid", "test")
 KEYS = ("wav", "duration", "start", "stop")
 STAMP = "prepare.json"  # written last: it marks a finished preparation
 TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
@@ -58,6 +59,11 @@ class TextRecord(Record):
 
 #: ``{id: record}``, whatever labels the records have.
 Records: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+
+def whole_file(wav: str, **labels: Any) -> dict[str, Any]:
+    """Returns the record of a whole audio file, before its duration is known."""
+    return {"wav": wav, "start": None, "stop": None, **labels}
 
 
 def write(records: Records, path: str | PathLike) -> None:
@@ -145,6 +151,13 @@ def read_text(path: str | PathLike) -> str:
         raise ManifestError(f"{path}: no such file") from fault
     except ValueError as fault:
         raise ManifestError(f"{path}: {fault}. Save the file as UTF-8.") from fault
+
+
+def lines(path: str | PathLike) -> Iterator[tuple[str, str]]:
+    """Yields the ("file:line", line) of each line of a text file that is not blank."""
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            yield f"{path}:{number}", line
 
 
 def unique(rows: list, path: str | PathLike) -> list:
@@ -327,6 +340,13 @@ def subset(
     return {name: record for name, record in records.items() if name in chosen}
 
 
+def paths_in(
+    save_folder: str | PathLike, splits: Iterable[str] = SPLITS
+) -> dict[str, str]:
+    """Returns ``{split: path}`` of the manifests of a preparation."""
+    return {name: str(Path(save_folder) / f"{name}.json") for name in splits}
+
+
 def digest(path: str | PathLike) -> str:
     """Returns the SHA-256 of a file, in hexadecimal."""
     try:
@@ -341,7 +361,7 @@ def finished(
     """Returns ``{split: path}`` if :func:`finish` has run with these arguments."""
     try:
         stamp = read_json(Path(save_folder) / STAMP, "a stamp", kind=dict)
-        paths = {n: str(Path(save_folder) / f"{n}.json") for n in stamp["sha256"]}
+        paths = paths_in(save_folder, stamp["sha256"])
         same = stamp["arguments"] == json.loads(json.dumps(arguments))
         same = same and stamp["sha256"] == {n: digest(p) for n, p in paths.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -376,7 +396,7 @@ def finish(
     """
     for name, records in splits.items():
         validate(records, f"split {name}", required, audio=False)
-    paths = {name: str(Path(save_folder) / f"{name}.json") for name in splits}
+    paths = paths_in(save_folder, splits)
     stamp: dict[str, Any] = {"arguments": arguments, "records": {}, "sha256": {}}
     for name, path in paths.items():
         write(splits[name], path)

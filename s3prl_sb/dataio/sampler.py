@@ -81,7 +81,31 @@ def _values(dataset, key):
     return [record[key] for record in dataset.data.values()]
 
 
-class StepSampler(torch.utils.data.Sampler):
+class EpochSampler(torch.utils.data.Sampler):
+    """Base class of samplers whose epochs have a fixed number of steps.
+
+    Arguments
+    ---------
+    steps : int
+        Batches per epoch.
+    seed : int
+        Seed of the order.
+    """
+
+    def __init__(self, steps, seed):
+        self.rank = int(os.environ.get("RANK", 0))
+        self.processes = int(os.environ.get("WORLD_SIZE", 1))
+        self.steps, self.seed, self.epoch = steps, seed, 1
+
+    def set_epoch(self, epoch):
+        """Sets the epoch; the first one is 1."""
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.steps
+
+
+class StepSampler(EpochSampler):
     """An infinite stream of shuffled passes, split into epochs of equal steps.
 
     Batches are a pure function of the seed and the epoch, so that resumed training
@@ -118,26 +142,18 @@ class StepSampler(torch.utils.data.Sampler):
                 f"size {size}, batch_size {batch_size}, steps {steps}: all "
                 "must be positive"
             )
-        self.rank = int(os.environ.get("RANK", 0))
-        self.processes = int(os.environ.get("WORLD_SIZE", 1))
+        super().__init__(steps, seed)
         if batch_size % self.processes:
             raise SamplerError(
                 f"batch_size {batch_size} cannot be shared equally by "
                 f"{self.processes} processes: choose a multiple"
             )
-        self.size, self.batch_size, self.steps = size, batch_size, steps
-        self.seed, self.epoch = seed, 1
+        self.size, self.batch_size = size, batch_size
+        self._current = None, []  # number of a pass, and its order
         self.weights = None
         if labels is not None:
             counts = collections.Counter(labels)
             self.weights = torch.tensor([1 / counts[label] for label in labels])
-
-    def set_epoch(self, epoch):
-        """Sets the epoch; the first one is 1."""
-        self.epoch = epoch
-
-    def __len__(self):
-        return self.steps
 
     def __iter__(self):
         share = self.batch_size // self.processes
@@ -165,10 +181,7 @@ class StepSampler(torch.utils.data.Sampler):
     def _index(self, draw):
         """Returns the utterance at a position of the stream."""
         number, position = divmod(draw, self.size)
-        return self._pass(number)[position]
-
-    def _pass(self, number):
-        if getattr(self, "_current", (None,))[0] != number:
+        if self._current[0] != number:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             if self.weights is None:
                 order = torch.randperm(self.size, generator=generator)
@@ -177,10 +190,10 @@ class StepSampler(torch.utils.data.Sampler):
                     self.weights, self.size, replacement=True, generator=generator
                 )
             self._current = number, order.tolist()
-        return self._current[1]
+        return self._current[1][position]
 
 
-class SecondsSampler(torch.utils.data.Sampler):
+class SecondsSampler(EpochSampler):
     """Batches with about the same amount of audio, of utterances of similar length.
 
     The utterances are sorted by duration and packed once; each pass has these
@@ -212,17 +225,8 @@ class SecondsSampler(torch.utils.data.Sampler):
                 f"{len(durations)} utterances, batch_seconds {batch_seconds}, steps "
                 f"{steps}: all must be positive"
             )
-        self.rank = int(os.environ.get("RANK", 0))
-        self.processes = int(os.environ.get("WORLD_SIZE", 1))
-        self.steps, self.seed, self.epoch = steps, seed, 1
+        super().__init__(steps, seed)
         self.batches = _packed(durations, batch_seconds / self.processes)
-
-    def set_epoch(self, epoch):
-        """Sets the epoch; the first one is 1."""
-        self.epoch = epoch
-
-    def __len__(self):
-        return self.steps
 
     def __iter__(self):
         first = (self.epoch - 1) * self.steps

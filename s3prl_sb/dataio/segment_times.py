@@ -155,9 +155,10 @@ def _place_offset(candidates, place):
     starts, stops = candidates["start"], candidates["stop"]
     for column in candidates.pop("offset"):
         counted = candidates["duration"] or candidates["length"]
+        counted = counted or column.unit in ("samples", "frames")
         if [c.word for c in starts] == ["onset"]:
             stops.append(column)
-        elif not (starts or stops) and (counted or column.unit in _COUNTABLE):
+        elif not (starts or stops) and counted:
             starts.append(column)
         else:
             others = [c.name for c in starts + stops]
@@ -166,9 +167,6 @@ def _place_offset(candidates, place):
                 f"{place}: {column.name}{beside} may be where a segment starts or "
                 f"where it stops. {FIX}"
             )
-
-
-_COUNTABLE = ("samples", "frames")
 
 
 def _place_lengths(candidates, place):
@@ -238,14 +236,14 @@ def check_labels(times, labels, place):
             )
 
 
-def check_alike(rows, known, labels, place):
+def check_alike(rows, times, labels, place):
     """Raises an error for columns that look like times if no times were recognized.
 
     Arguments
     ---------
     rows : list of dict
         Rows of the table.
-    known : collection of str
+    times : collection of str
         Recognized columns, see :func:`time_columns`.
     labels : collection of str
         Label columns, which are not times.
@@ -262,7 +260,7 @@ def check_alike(rows, known, labels, place):
     alike = [name for name in alike if _numbers(rows, name)]
     spans = [n for n in names if n not in labels and str(n).strip().lower() in SPANS]
     alike += [n for n in spans if any(_is_span(row.get(n)) for row in rows)]
-    if alike and not known:
+    if alike and not times:
         raise ManifestError(
             f"{place}: {', '.join(alike)}: looks like times, and it is not clear "
             f"which. {FIX}"

@@ -32,13 +32,13 @@ JOINS = re.compile(r"[-‐‑–—/_]")  # between the parts of a compound
 
 
 def prepare_slot_tables(
-    train_csv,
-    valid_csv,
-    test_csv,
-    save_folder,
-    characters=CHARACTERS,
-    skip_prep=False,
-):
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    characters: str = CHARACTERS,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Converts custom tables to manifests, see :mod:`s3prl_sb.dataio.tables`.
 
     Arguments
@@ -74,8 +74,8 @@ def prepare_slot_tables(
         skip_prep=skip_prep,
     )
     for split, path in paths.items():
-        table = path if skip_prep else tables[split]
-        check_tagged(manifest.read(path), table, characters)
+        source = path if skip_prep else tables[split]
+        check_tagged(manifest.read(path), source, characters)
     return paths
 
 

@@ -4,12 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from pathlib import Path
-
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
-
-SPLITS = ("train", "valid", "test")
 
 
 def read_splits(hparams, key=None):
@@ -30,8 +26,8 @@ def read_splits(hparams, key=None):
     dict
         "train", "valid" and "test" to ``{id: record}``.
     """
-    folder = Path(hparams["save_folder"])
-    records = {split: manifest.read(folder / f"{split}.json") for split in SPLITS}
+    paths = manifest.paths_in(hparams["save_folder"])
+    records = {split: manifest.read(path) for split, path in paths.items()}
     few = {
         "fraction": hparams.get("train_fraction"),
         "per_class": hparams.get("train_per_class"),

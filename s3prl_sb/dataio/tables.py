@@ -24,9 +24,11 @@ class "1", as in a CSV.
 import itertools
 import logging
 import os
+from collections.abc import Sequence
 
 from s3prl_sb.audio.headers import audio_info, durations
 from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.manifest import SPLITS
 from s3prl_sb.dataio.rows import (
     ALIASES,
     also,
@@ -50,19 +52,18 @@ from s3prl_sb.terminal.messages import few
 logger = logging.getLogger(__name__)
 
 VERSION = "tables/3"  # a new version invalidates finished preparations
-SPLITS = ("train", "valid", "test")
 
 
 def prepare_tables(
-    train_csv,
-    valid_csv,
-    test_csv,
-    save_folder,
-    required=("label",),
-    categories=("label",),
-    data_root=None,
-    skip_prep=False,
-):
+    train_csv: str,
+    valid_csv: str,
+    test_csv: str,
+    save_folder: str,
+    required: str | Sequence[str] = ("label",),
+    categories: str | Sequence[str] = ("label",),
+    data_root: str | None = None,
+    skip_prep: bool = False,
+) -> dict[str, str]:
     """Converts three tables to ``train.json``, ``valid.json`` and ``test.json``.
 
     Arguments
@@ -106,22 +107,19 @@ def prepare_tables(
     ...     sorted(manifest.read(paths["test"]))
     ['test1']
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     required = (required,) if isinstance(required, str) else required
     categories = (categories,) if isinstance(categories, str) else categories
-    tables = given(train_csv, valid_csv, test_csv, outputs)
+    tables = by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {
         "version": VERSION,
-        "tables": {name: os.path.abspath(table) for name, table in tables.items()},
-        "sha256": {name: manifest.digest(table) for name, table in tables.items()},
+        **identity(tables),
         "required": list(required),
         "categories": list(categories),
         "data_root": data_root and os.path.abspath(data_root),
     }
-    paths = finished(save_folder, arguments)
-    if paths:
+    if paths := finished(save_folder, arguments):
         return paths
     splits = {n: load_table(t, required, data_root) for n, t in tables.items()}
     for key in categories:
@@ -132,12 +130,8 @@ def prepare_tables(
     return manifest.finish(splits, save_folder, arguments, required)
 
 
-def given(train_csv, valid_csv, test_csv, outputs):
-    """Returns the three tables by split.
-
-    A missing table, an unknown format, and a table that is also one of the
-    ``outputs`` (``{split: path}``) are errors.
-    """
+def by_split(train_csv, valid_csv, test_csv, save_folder):
+    """Returns the three tables by split; a missing or invalid one is an error."""
     tables = dict(zip(SPLITS, (train_csv, valid_csv, test_csv)))
     lacking = [f"{split}_csv" for split, table in tables.items() if table is None]
     if lacking:
@@ -146,12 +140,28 @@ def given(train_csv, valid_csv, test_csv, outputs):
             f"--{lacking[0]} FILE."
         )
     for table in tables.values():
-        suffix(table)
-        if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
-            raise ManifestError(
-                f"{table}: would be overwritten. Choose another save_folder."
-            )
+        check_table(table, manifest.paths_in(save_folder))
     return {split: str(table) for split, table in tables.items()}
+
+
+def check_table(table, outputs):
+    """Raises an error for a table in an unknown format, or one of ``outputs``.
+
+    ``outputs`` are ``{split: path}`` of the manifests to write.
+    """
+    suffix(table)
+    if os.path.realpath(table) in map(os.path.realpath, outputs.values()):
+        raise ManifestError(
+            f"{table}: would be overwritten. Choose another save_folder."
+        )
+
+
+def identity(tables):
+    """Returns the paths and hashes of tables, for the stamp of a preparation."""
+    return {
+        "tables": {name: os.path.abspath(path) for name, path in tables.items()},
+        "sha256": {name: manifest.digest(path) for name, path in tables.items()},
+    }
 
 
 def skipped(outputs):

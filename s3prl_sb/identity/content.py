@@ -146,13 +146,7 @@ def hash_folder(folder: str | Path, progressbar: bool = False) -> str:
 def _state(path):
     """Returns properties that change whenever the content of a file changes."""
     stat = os.stat(path)
-    return (
-        stat.st_size,
-        stat.st_mtime_ns,
-        stat.st_ctime_ns,
-        stat.st_ino,
-        stat.st_dev,
-    )
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
 
 
 def _slices(paths):

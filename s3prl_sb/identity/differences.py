@@ -62,12 +62,12 @@ def _of(name, old, new, is_reported):
             ]
         elif keys:
             phrases.append(f"another module {_listed(keys)} {of}")
-    a, b = (side.get("files") or {} for side in (old, new))
-    if _keys(a, b):
-        phrases.append(f"another file {_listed(_keys(a, b))} {of}")
+    files = [side.get("files") or {} for side in (old, new)]
+    if _keys(*files):
+        phrases.append(f"another file {_listed(_keys(*files))} {of}")
     a, b = (side.get("arguments") or {} for side in (old, new))
     # An argument that names a file is reported as a file.
-    as_files = {key.partition("/")[0] for key in _keys(*_files(old, new))}
+    as_files = {key.partition("/")[0] for key in _keys(*files)}
     phrases += [
         f"{key} {_readable(a.get(key))}, not {_readable(b.get(key))}, {of}"
         for key in _keys(a, b)
@@ -80,10 +80,6 @@ def _of(name, old, new, is_reported):
     if old.get("is") != new.get("is") and not is_reported:
         phrases.append(f"another {name} than before")
     return phrases
-
-
-def _files(old, new):
-    return (old.get("files") or {}, new.get("files") or {})
 
 
 def _keys(a, b):

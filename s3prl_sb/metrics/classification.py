@@ -8,7 +8,7 @@ import torch
 
 
 def confusion_matrix(predicted, true, num_classes):
-    """Counts of true against predicted classes.
+    """Counts true against predicted classes.
 
     Arguments
     ---------
@@ -34,7 +34,7 @@ def confusion_matrix(predicted, true, num_classes):
 
 
 def accuracy(predicted, true):
-    """Share of utterances whose class was right.
+    """Returns the share of utterances whose predicted class is right.
 
     Arguments
     ---------
@@ -57,10 +57,10 @@ def accuracy(predicted, true):
 
 
 def balanced_accuracy(predicted, true):
-    """Mean of the classes' recalls: each class counts as much as any other.
+    """Returns the mean recall of the classes, so that each class counts equally.
 
-    It is what the accuracy of a sample is on average that draws every class equally
-    often. Classes without an utterance do not count.
+    It is the expected accuracy on a sample in which all classes are equally frequent.
+    Classes without an utterance do not count.
 
     Paper: Brodersen et al., "The balanced accuracy and its posterior distribution",
     ICPR 2010, https://doi.org/10.1109/ICPR.2010.764.

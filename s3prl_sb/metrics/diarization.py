@@ -2,15 +2,16 @@
 
 The rate is missed speech plus false alarms plus speaker confusion over all speech of
 the reference; overlapping speech counts once for each speaker. Predicted speakers are
-mapped to true ones such that the confusion is minimal. It is defined in NIST's Rich
-Transcription evaluation plans (RT-09).
+mapped to true ones such that the confusion is minimal. NIST's Rich Transcription
+evaluation plans (RT-09) define it.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import math
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -20,7 +21,7 @@ from s3prl_sb.metrics.transcription import paired
 
 @dataclass(frozen=True)
 class DiarizationErrors:
-    """Errors in seconds of speech, or in frames. They add up.
+    """Errors in seconds of speech, or in frames; objects can be added.
 
     Arguments
     ---------
@@ -55,24 +56,19 @@ class DiarizationErrors:
         return self.total / self.speech
 
     def __add__(self, other):
-        return DiarizationErrors(
-            self.missed + other.missed,
-            self.false_alarm + other.false_alarm,
-            self.confusion + other.confusion,
-            self.speech + other.speech,
-        )
+        return DiarizationErrors(*map(operator.add, astuple(self), astuple(other)))
 
 
 def corpus_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False):
-    """Diarization errors of a corpus, with speakers paired in each recording.
+    """Computes the errors of a corpus, with speakers paired in each recording.
 
     Arguments
     ---------
     predicted, true : dict
-        From recording ids to lists of segments, see :func:`segment_errors`. A
-        recording in which no speech was found has an empty list.
+        From recording ids to lists of segments, see :func:`segment_errors`; empty
+        for a recording without speech.
     regions : dict, optional
-        From recording ids to the lists of regions that are scored. It may know more
+        From recording ids to the lists of scored regions. It may have more
         recordings.
     collar, skip_overlap
         See :func:`segment_errors`.
@@ -102,23 +98,24 @@ def corpus_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False)
 
 
 def segment_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False):
-    """Diarization errors of a recording, exact at the boundaries of segments.
+    """Computes the errors of a recording, exact at the boundaries of segments.
 
-    Segments of a speaker that overlap are one: a speaker speaks or does not.
+    Overlapping segments of the same speaker are merged.
 
     Arguments
     ---------
     predicted, true : list
-        (start, end, speaker), in seconds, in any order. The names of predicted
-        speakers need not be the true ones.
+        (start, end, speaker), in seconds, in any order. Predicted speakers may have
+        other names than the true ones.
     regions : list, optional
-        (start, end) of what is scored, as of a UEM file. Default: from the first
+        (start, end) of scored regions, as in a UEM file. Default: from the first
         start to the last end, predicted or true.
     collar : float
-        Seconds left out at EITHER side of the start and end of every true segment, as
-        in NIST's md-eval and in dscore. (pyannote.metrics gives both sides together.)
+        Seconds that are not scored on EITHER side of each start and end of a true
+        segment, as in NIST's md-eval and in dscore. (The collar of pyannote.metrics is
+        the sum of both sides.)
     skip_overlap : bool
-        Whether to leave out where several true speakers speak at once.
+        Whether to ignore regions in which several true speakers speak at once.
 
     Returns
     -------
@@ -158,17 +155,17 @@ def segment_errors(predicted, true, regions=None, collar=0.0, skip_overlap=False
 
 
 def frame_errors(predicted, true, align=True):
-    """Diarization errors of a recording, in frames.
+    """Computes the errors of a recording, in frames.
 
     Arguments
     ---------
     predicted, true : torch.Tensor or numpy.ndarray
-        [frames, speakers] of 0 and 1: who speaks when. S3PRL takes 1 where the
-        probability is above 0.5.
+        [frames, speakers] of 0 and 1, the activity of each speaker. S3PRL has 1
+        where the probability is above 0.5.
     align : bool
-        Whether to pair the speakers of the two such that as many frames as possible
-        are right. Else they are paired by number, as by S3PRL, where the order of
-        the labels is the one of the smallest loss.
+        Whether to pair the speakers such that as many frames as possible are right.
+        Otherwise they are paired by number, as in S3PRL, where the labels are in the
+        order with the smallest loss.
 
     Returns
     -------
@@ -177,7 +174,8 @@ def frame_errors(predicted, true, align=True):
 
     Note
     ----
-    S3PRL averages the rates of batches. Here errors add up, and their sum has a rate.
+    S3PRL averages the rates of batches. Here the errors are added, and the rate is that
+    of their sum.
 
     Example
     -------

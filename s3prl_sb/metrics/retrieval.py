@@ -1,14 +1,14 @@
 """Term-weighted value of query-by-example search.
 
-The measure of NIST's 2006 spoken term detection evaluation
-(http://www.itl.nist.gov/iad/mig/tests/std/2006/), by documents as the
-QUESST evaluations of MediaEval count it: a trial is one query and one document, and
-the document holds the query or not.
+It is the measure of NIST's 2006 spoken term detection evaluation
+(http://www.itl.nist.gov/iad/mig/tests/std/2006/), counted by documents as in the
+QUESST evaluations of MediaEval: a trial is a query and a document, which contains the
+query or not.
 
     TWV = 1 - mean over queries of (P_miss + beta * P_fa)
 
-1 is perfect, 0 is a system that never detects anything, and false alarms can take
-it far below.
+1 is perfect, a system that never detects anything has 0, and false alarms can make it
+negative.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -18,7 +18,7 @@ import torch
 
 
 def false_alarm_weight(cost, value, prior):
-    """beta, the weight of false alarms against misses.
+    """Returns beta, the weight of false alarms relative to misses.
 
     Arguments
     ---------
@@ -27,7 +27,7 @@ def false_alarm_weight(cost, value, prior):
     value : float
         Value of a hit, or cost of a miss (V, C_miss).
     prior : float
-        Probability that a document holds a query.
+        Prior probability that a document contains a query.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def term_weighted_values(scores, true, beta=QUESST14_BETA):
         )
     weights, counted = _weights(true, beta)
     scores, order = scores[counted].flatten().sort(descending=True)
-    last = torch.ones_like(scores, dtype=torch.bool)  # of the pairs of one score
+    last = torch.ones_like(scores, dtype=torch.bool)  # the last pair of each score
     last[:-1] = scores[1:] != scores[:-1]
     values = weights.flatten()[order].cumsum(0)[last]
     thresholds = torch.cat([scores.new_tensor([torch.inf]), scores[last]])
@@ -122,7 +122,7 @@ def term_weighted_values(scores, true, beta=QUESST14_BETA):
 
 
 def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
-    """MTWV: the TWV at the best threshold, one for all queries.
+    """Returns the maximum TWV (MTWV) over all thresholds, one for all queries.
 
     Arguments
     ---------
@@ -132,9 +132,9 @@ def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
     Returns
     -------
     value : float
-        At least 0, since nothing need be detected.
+        At least 0, the value without any detection.
     threshold : float
-        The highest one of that value; infinite if nothing is best.
+        The highest threshold with this value; infinite if it is best to detect nothing.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def maximum_term_weighted_value(scores, true, beta=QUESST14_BETA):
 
 
 def actual_term_weighted_value(detected, true, beta=QUESST14_BETA):
-    """ATWV: the TWV of the decisions a system took.
+    """Returns the actual TWV (ATWV): that of the decisions of a system.
 
     Arguments
     ---------
@@ -208,7 +208,7 @@ def _weights(true, beta):
 
 
 def _true(predicted, true, name):
-    """`true` as booleans of the shape of the predictions, on the CPU; or raise."""
+    """Returns ``true`` as booleans on the CPU; checks that the shapes agree."""
     if predicted.ndim != 2 or predicted.shape != true.shape:
         raise ValueError(
             f"{name} and true must both be [queries, documents], not "

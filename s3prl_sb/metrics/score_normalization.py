@@ -8,11 +8,11 @@ import torch
 
 
 def as_norm(scores, first, second, cohort, top=300):
-    """Adaptive symmetric score normalization.
+    """Normalizes scores adaptively and symmetrically (AS-norm).
 
-    A score is measured, for either side of a trial, against the scores of that side
-    with its nearest neighbours in a cohort: their mean is taken off, and the rest is
-    divided by their standard deviation. The result is the mean of both sides.
+    For each side of a trial, the mean of the scores of that side with its nearest
+    neighbours in a cohort is subtracted, and the result is divided by their standard
+    deviation. The normalized score is the mean over both sides.
 
     Paper: Matejka et al., "Analysis of score normalization in multilingual speaker
     recognition", Interspeech 2017,
@@ -23,9 +23,9 @@ def as_norm(scores, first, second, cohort, top=300):
     scores : torch.Tensor
         [trials].
     first, second : torch.Tensor
-        [trials], which of the utterances are compared.
+        [trials], indices of the compared utterances.
     cohort : torch.Tensor
-        [utterances, cohort], scores of every utterance with every one of the cohort.
+        [utterances, cohort], scores of every utterance with each one of the cohort.
     top : int
         Size of the neighbourhood, at least 2; the whole cohort if that is smaller.
 
@@ -37,8 +37,8 @@ def as_norm(scores, first, second, cohort, top=300):
     Raises
     ------
     ValueError
-        If the neighbourhood has less than two members, or all of an utterance's are
-        equally near.
+        If the neighbourhood has fewer than two members, or all neighbours of an
+        utterance have the same score.
 
     Example
     -------

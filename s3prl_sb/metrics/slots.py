@@ -1,17 +1,17 @@
 """SUPERB's metrics of slot filling, for slot types and slot values.
 
-A text marks its slots by words of their own: ``PLAY B-artist MUSE E-artist NOW``.
-Reported are the F1 of slot types and the character error rate of slot values.
+Slots are marked by words in a text: ``PLAY B-artist MUSE E-artist NOW``. SUPERB reports
+the F1 of slot types and the character error rate of slot values.
 Paper: https://arxiv.org/abs/2105.01051
 
-All functions map utterance ids to such texts. Of a prediction, what is nested within
-a slot loses its marks; slots that open but do not close are none.
+All functions take dicts from utterance ids to such texts. In predictions, marks nested
+within a slot are removed; slots without an end do not count.
 
 Note
 ----
 As in SUPERB, several values of a reference may be paired with the same predicted
-value, and values predicted beyond them cost nothing; the end of a slot may be the
-longer word that starts with it (``B-city ROME E-city_name``).
+value, and additional predicted values cost nothing; the end of a slot may be a longer
+word that starts with it (``B-city ROME E-city_name``).
 
 Authors
  * The s3prl_sb developers, 2026
@@ -22,11 +22,11 @@ import re
 from s3prl_sb.metrics.transcription import Edits, edits, paired
 
 SLOT = re.compile(r"B-(\S+) (.+?) E-\1")
-# Dropped one after the other: an empty slot within a value leaves nothing.
+# Removed one after the other, so that an empty slot within a value leaves nothing.
 START = re.compile(r"B-\S+ ")
 END = re.compile(r" E-\S+")
-# SUPERB passes over a predicted value of a hundred times as many errors as the true
-# one has tokens.
+# SUPERB ignores a predicted value with a hundred times as many errors as the true one
+# has tokens.
 HOPELESS = 100
 
 
@@ -59,9 +59,9 @@ def slot_values(text, nested=False):
 
 
 def slot_type_f1(predicted, true):
-    """F1 of the set of slot types in an utterance, averaged over utterances.
+    """Returns the F1 of the set of slot types, averaged over utterances.
 
-    An utterance without slots on both sides counts one.
+    The F1 of an utterance without slots in both texts is one.
 
     Arguments
     ---------
@@ -79,9 +79,9 @@ def slot_type_f1(predicted, true):
     0.8333333333333333
     """
     scores = []
-    for found, wanted in _slots(predicted, true):
-        both = found.keys() & wanted.keys()
-        sizes = len(found) + len(wanted)
+    for slots, wanted in _slots(predicted, true):
+        both = slots.keys() & wanted.keys()
+        sizes = len(slots) + len(wanted)
         scores.append(2 * len(both) / sizes if sizes else 1.0)
     if not scores:
         raise ValueError("the F1 of no utterances is not defined")
@@ -89,11 +89,11 @@ def slot_type_f1(predicted, true):
 
 
 def slot_value_cer(predicted, true):
-    """Character errors of slot values.
+    """Counts character errors of slot values.
 
     Every value of the reference is compared with the closest predicted one of the
-    same slot type, with nothing if there is none. Predicted slots that the reference
-    lacks do not count.
+    same slot type, or with an empty text if there is none. Predicted slots that are
+    not in the reference do not count.
 
     Arguments
     ---------
@@ -115,7 +115,7 @@ def slot_value_cer(predicted, true):
 
 
 def slot_value_wer(predicted, true):
-    """Word errors of slot values, paired as in :func:`slot_value_cer`.
+    """Counts word errors of slot values, paired as in :func:`slot_value_cer`.
 
     Arguments
     ---------
@@ -136,11 +136,11 @@ def slot_value_wer(predicted, true):
 
 
 def slot_edit_f1_full(predicted, true):
-    """F1 of slot values over the slot types of predictions and references.
+    """Returns the F1 of slot values over the types of predictions and references.
 
-    A true value is right if a predicted one of its slot equals it. If none does, it
-    is one miss and one false alarm; without any value of its slot, one miss. Each
-    value of a slot that the reference lacks is one false alarm.
+    A true value is right if a predicted value of its slot equals it. Otherwise it is a
+    miss, and also a false alarm if its slot has a predicted value. Each value of a slot
+    that is not in the reference is a false alarm.
 
     Arguments
     ---------
@@ -161,9 +161,9 @@ def slot_edit_f1_full(predicted, true):
 
 
 def slot_edit_f1_part(predicted, true):
-    """F1 of slot values over the slot types of references alone.
+    """Returns the F1 of slot values over the types of references alone.
 
-    As :func:`slot_edit_f1_full`, without its last rule.
+    It is :func:`slot_edit_f1_full` without its last rule.
 
     Arguments
     ---------
@@ -190,9 +190,9 @@ def _slots(predicted, true):
 
 def _value_edits(predicted, true, tokens):
     total = Edits()
-    for found, wanted in _slots(predicted, true):
+    for slots, wanted in _slots(predicted, true):
         for slot, values in wanted.items():
-            candidates = [tokens(value) for value in found.get(slot, [])]
+            candidates = [tokens(value) for value in slots.get(slot, [])]
             for value in values:
                 total += _closest(candidates, tokens(value))
     return total
@@ -206,13 +206,13 @@ def _closest(candidates, true):
 
 def _edit_f1(predicted, true, full):
     right = wrong = 0
-    for found, wanted in _slots(predicted, true):
+    for slots, wanted in _slots(predicted, true):
         for slot, values in wanted.items():
-            hits = sum(value in found.get(slot, []) for value in values)
+            hits = sum(value in slots.get(slot, []) for value in values)
             right += hits
-            wrong += (len(values) - hits) * (2 if slot in found else 1)
+            wrong += (len(values) - hits) * (2 if slot in slots else 1)
         if full:
-            wrong += sum(len(v) for slot, v in found.items() if slot not in wanted)
+            wrong += sum(len(v) for slot, v in slots.items() if slot not in wanted)
     if right + wrong == 0:
         raise ValueError("the F1 of no slots is not defined")
     return 2 * right / (2 * right + wrong)

@@ -1,14 +1,15 @@
 """Word, character and phoneme error rates of a corpus.
 
 Among equally short alignments the edits are those of Kaldi and SpeechBrain. A rate is
-all edits over all reference tokens, so that long utterances weigh more than short
-ones; it is a share, not per cent, and may exceed one.
+the number of all edits over that of all reference tokens, so that long utterances weigh
+more than short ones; it is a fraction, not a percentage, and may exceed one.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,7 @@ class Edits:
         return self.total / self.tokens
 
     def __add__(self, other):
-        return Edits(
-            self.insertions + other.insertions,
-            self.deletions + other.deletions,
-            self.substitutions + other.substitutions,
-            self.tokens + other.tokens,
-        )
+        return Edits(*map(operator.add, astuple(self), astuple(other)))
 
 
 def edits(predicted, true):
@@ -80,7 +76,7 @@ def edits(predicted, true):
     tokens = len(true)
     start = _common_start(predicted, true)
     predicted, true = predicted[start:], true[start:]
-    # From the end, as Kaldi: of equally short ways an insertion, else a deletion.
+    # Backwards as in Kaldi, which prefers insertions, then deletions.
     columns = _columns(predicted, true)
     insertions = deletions = substitutions = 0
     i, j = len(true), len(predicted)
@@ -103,8 +99,8 @@ def edits(predicted, true):
 def _common_start(one, other):
     """Returns the length of the common prefix.
 
-    What is left has the same alignment as before. A common end has to stay: Kaldi
-    may align it otherwise.
+    The alignment of the rest stays the same without it. This does not hold for a
+    common suffix, which Kaldi may align differently.
     """
     least = min(len(one), len(other))
     if one[:least] == other[:least]:
@@ -116,15 +112,15 @@ def _columns(predicted, true):
     """Finds the cells in which the last edit can be an insertion or a deletion.
 
     Let D[i, j] be the distance between the first i true and the first j predicted
-    tokens. Of the pair of integers for j, bit i - 1 tells of the first one whether
-    D[i, j] = D[i, j - 1] + 1, of the second one whether D[i, j] = D[i - 1, j] + 1.
-    Myers' algorithm, in the form of Hyyrö (2003).
+    tokens. In the pair of integers for j, bit i - 1 of the first one is set if
+    D[i, j] = D[i, j - 1] + 1, that of the second one if D[i, j] = D[i - 1, j] + 1.
+    The algorithm is that of Myers, in the form of Hyyrö (2003).
     """
     where = {}
     for i, token in enumerate(true):
         where[token] = where.get(token, 0) | 1 << i
     every = (1 << len(true)) - 1
-    # Bit i - 1: whether D[i, j] is by one more, or less, than D[i - 1, j].
+    # Bit i - 1: whether D[i, j] is larger, or smaller, by one than D[i - 1, j].
     more, less = every, 0
     columns = []
     for token in predicted:

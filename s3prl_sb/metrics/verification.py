@@ -1,8 +1,8 @@
 """Equal error rate and detection cost of speaker verification.
 
-A trial is accepted if its score is at least the threshold. As the threshold
-falls through the scores, false acceptances become more and false rejections
-fewer; every number here is read off that one curve.
+A trial is accepted if its score is at least the threshold. As the threshold decreases,
+the number of false acceptances grows and that of false rejections falls; all metrics
+of this module are points of this curve.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -21,7 +21,7 @@ def det_curve(scores, labels):
     Arguments
     ---------
     scores : torch.Tensor
-        [trials], finite; the higher, the likelier the same speaker.
+        [trials], finite; a higher score means that the same speaker is more likely.
     labels : torch.Tensor
         [trials], 1 or True where the speaker is the same, else 0 or False.
 
@@ -54,20 +54,20 @@ def det_curve(scores, labels):
     scores, target = _trials(scores, labels)
     scores, order = scores.sort(descending=True)
     target = target[order]
-    last = torch.ones_like(target)  # of the trials of one score
+    last = torch.ones_like(target)  # the last trial of each score
     last[:-1] = scores[1:] != scores[:-1]
     accepted = torch.stack([~target, target]).cumsum(dim=1)[:, last]
     accepted = torch.cat([accepted.new_zeros(2, 1), accepted], dim=1)
     others, targets = accepted
     thresholds = torch.cat([scores.new_tensor([torch.inf]), scores[last]])
-    # Counts are divided last: rates that are equal are then equal to the last bit.
+    # Counts are divided last, so that equal rates are equal to the last bit.
     false_acceptance = others.double() / others[-1]
     false_rejection = (targets[-1] - targets).double() / targets[-1]
     return thresholds, false_acceptance, false_rejection
 
 
 def equal_error_rate(scores, labels):
-    """The rate at which false acceptances are as frequent as false rejections.
+    """Returns the rate at which false acceptances and false rejections are equal.
 
     Arguments
     ---------
@@ -79,7 +79,7 @@ def equal_error_rate(scores, labels):
     rate : float
         Between 0 and 1.
     threshold : float
-        The threshold that belongs to it.
+        Threshold with this rate.
 
     Raises
     ------
@@ -111,16 +111,16 @@ def equal_error_rate(scores, labels):
     def between(values):
         return (values[right] + weight * (values[left] - values[right])).item()
 
-    # Left of the highest score is infinity, between which nothing can lie.
+    # The point left of the highest score is infinite and cannot be interpolated.
     threshold = between(thresholds) if left > 0 else thresholds[right].item()
     return between(false_acceptance), threshold
 
 
 def minimum_detection_cost(scores, labels, p_target=0.01, c_miss=1.0, c_fa=1.0):
-    """minDCF: the cost of the errors at the best threshold.
+    """Returns the minimum detection cost (minDCF): that of the best threshold.
 
-    It is the expected cost, divided by that of the better of two systems without
-    ears: the one that accepts every trial and the one that rejects every trial (NIST
+    It is the expected cost, divided by that of the better of two trivial systems, of
+    which one accepts every trial and the other one rejects every trial (NIST
     2016 Speaker Recognition Evaluation Plan, section 3,
     https://www.nist.gov/itl/iad/mig/speaker-recognition-evaluation-2016).
 
@@ -129,7 +129,7 @@ def minimum_detection_cost(scores, labels, p_target=0.01, c_miss=1.0, c_fa=1.0):
     scores, labels : torch.Tensor
         [trials], see `det_curve`.
     p_target : float
-        Probability that the speaker is the same, where the system is used.
+        Prior probability that the speaker is the same.
     c_miss, c_fa : float
         Costs of a false rejection and of a false acceptance.
 
@@ -138,7 +138,7 @@ def minimum_detection_cost(scores, labels, p_target=0.01, c_miss=1.0, c_fa=1.0):
     cost : float
         Between 0 and 1.
     threshold : float
-        The highest one of that cost; infinite if nothing beats to reject all.
+        The highest threshold with this cost; infinite if it is best to reject all.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def minimum_detection_cost(scores, labels, p_target=0.01, c_miss=1.0, c_fa=1.0):
 
 
 def _trials(scores, labels):
-    """Scores in double precision and which are targets, both on the CPU; or raise."""
+    """Returns valid scores in double precision and the target mask, on the CPU."""
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise ValueError(
             "scores and labels must be one per trial, both [trials], not "

@@ -62,7 +62,7 @@ def verify(folder, fix=""):
         The folder. Older versions wrote no checksums: this is logged, and nothing is
         compared.
     fix : str
-        Sentence that tells the user what to do about a damaged file.
+        Instruction for the user in case of a damaged file, a sentence.
 
     Returns
     -------

@@ -7,7 +7,6 @@ Authors
 import contextlib
 import errno
 import gzip
-import hashlib
 import json
 import os
 import zlib
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity import digest
 from s3prl_sb.identity.opened import opened
 from s3prl_sb.storage.yaml_texts import yaml_of
 
@@ -51,7 +51,7 @@ def naming(path: PathLike, what: str = "", fix: str = "") -> Iterator[None]:
     what : str
         Expected content, such as "the results of a run".
     fix : str
-        Sentence that tells the user what to do.
+        Instruction for the user, a sentence.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def read_json(
         value = json.loads(read_text(path, what, fix))
         _check_kind(value, kind)
         if isinstance(value, dict) and SUM in value:
-            if value.pop(SUM) != _sum(value):
+            if value.pop(SUM) != digest(value):
                 raise ValueError("it is damaged, or was changed, as its checksum says")
     return value
 
@@ -244,19 +244,14 @@ def write_text(path: PathLike, text: str) -> None:
     ...     Path(folder, "a", "b.txt").read_text()
     'hello'
     """
-    try:
-        _write(path, text)
-    except OSError as error:
-        raise FileError(f"'{path}' cannot be written: {error.strerror}.") from error
-
-
-def _write(path, text):
     from s3prl_sb.storage.parts import Part  # readers do not need it
 
-    with Part(path) as part:
-        with open(part.path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        part.publish()
+    try:
+        with Part(path) as part:
+            part.path.write_text(text, "utf-8", newline="\n")
+            part.publish()
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written: {error.strerror}.") from error
 
 
 def write_json(path: PathLike, value: Any, signed: bool = False) -> None:
@@ -273,7 +268,7 @@ def write_json(path: PathLike, value: Any, signed: bool = False) -> None:
         for files that silently decide what is computed.
     """
     if signed:
-        value = {**value, SUM: _sum(value)}
+        value = {**value, SUM: digest(value)}
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
@@ -300,11 +295,5 @@ def json_text(value: Any) -> str:
     try:
         return json.dumps(value, indent=2, allow_nan=False)
     except ValueError:
-        text = json.dumps(value)
-        plain = json.loads(text, parse_constant=lambda name: None)
+        plain = json.loads(json.dumps(value), parse_constant=lambda name: None)
         return json.dumps(plain, indent=2)
-
-
-def _sum(value):
-    text = json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

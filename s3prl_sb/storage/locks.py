@@ -152,7 +152,7 @@ class Lock:
         Returns
         -------
         str
-            Such as "process 12 on host, since 2026-11-28 09:30:00".
+            For example "process 12 on host, since 2026-11-28 09:30:00".
         """
         try:
             return self.path.read_text("utf-8", "replace").strip() or "a process"

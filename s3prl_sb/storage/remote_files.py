@@ -133,11 +133,7 @@ def _continues(response, state):
 def _receive(url, response, part, done, total, name):
     """Appends a response to a part, and checks that it is complete."""
     bar = progress.bar(
-        desc=f"Downloading {name}",
-        initial=done,
-        total=total,
-        unit="B",
-        unit_scale=True,
+        desc=f"Downloading {name}", initial=done, total=total, unit="B", unit_scale=True
     )
     with open(part, "ab") as file, bar:
         while True:

@@ -89,7 +89,8 @@ def show_all(*streams):
     Arguments
     ---------
     *streams : io.TextIOBase
-        Such as ``sys.stdout``; streams that cannot be reconfigured stay as they are.
+        Streams, for example ``sys.stdout``; those that cannot be reconfigured stay as
+        they are.
 
     Example
     -------
@@ -129,8 +130,10 @@ def visible(text, keep=""):
     """
     if text.isprintable():
         return text
-    shown = (c if c in keep or not _is_control(c) else _escaped(c) for c in text)
-    return "".join(shown)
+    return "".join(
+        c.encode("unicode_escape").decode() if _is_control(c) and c not in keep else c
+        for c in text
+    )
 
 
 def _is_control(character):
@@ -140,10 +143,6 @@ def _is_control(character):
         kind in ("Cc", "Cs", "Zl", "Zp")
         or unicodedata.bidirectional(character) in turns
     )
-
-
-def _escaped(character):
-    return character.encode("unicode_escape").decode()
 
 
 def printed(text):

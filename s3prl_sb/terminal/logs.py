@@ -39,12 +39,9 @@ NOISE = re.compile(
     r"|'pin_memory' argument is set as true but no accelerator"
     r"|Glyph \d+ .* missing from (current )?font"
     r"|findfont: "
-    r"|The model has no trainable parameters"
 )
 #: Warnings for developers, not for users.
 FOR_AUTHORS = re.compile(r": (Pending)?DeprecationWarning: |: FutureWarning: ")
-
-
 #: Place, kind and text of a warning, before its line of code.
 OF_PYTHON = re.compile(r"(.+?:\d+): (\w+): (.*)", re.S)
 
@@ -138,7 +135,7 @@ def to_file(path):
     Arguments
     ---------
     path : str
-        Such as the ``log.txt`` of a run. An earlier log file is closed.
+        The file, for example the ``log.txt`` of a run. An earlier log file is closed.
     """
     handler = _File(path, encoding="utf-8", errors="backslashreplace")
     _set_up(handler, "%(asctime)s %(message)s")

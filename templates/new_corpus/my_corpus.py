@@ -68,9 +68,8 @@ def prepare_my_corpus(
     ...     manifest.read(paths["test"])["s05--0"]["label"]
     'yes'
     """
-    outputs = {name: os.path.join(save_folder, f"{name}.json") for name in SPLITS}
     if skip_prep:
-        return skipped(outputs)
+        return skipped(manifest.paths_in(save_folder))
     data_folder = os.path.abspath(data_folder)
     labels_file = os.path.join(data_folder, LABELS_FILE)
     if not os.path.isfile(labels_file):
@@ -85,16 +84,13 @@ def prepare_my_corpus(
         "data_folder": data_folder,
         "sha256": manifest.digest(labels_file),
     }
-    paths = manifest.finished(save_folder, arguments)
-    if paths:
+    if paths := manifest.finished(save_folder, arguments):
         return paths
 
     records, places = _read_labels(labels_file)
     _find_audio(records, data_folder, places)
     # This reads headers only, eight at a time, and lists broken and empty files.
-    wavs = [record["wav"] for record in records.values()]
-    for record, seconds in zip(records.values(), headers.durations(wavs)):
-        record["duration"] = seconds
+    headers.add_durations(records.values())
     splits = {name: {} for name in SPLITS}
     for name, record in records.items():
         splits[_split(record["speaker"])][name] = record
@@ -107,21 +103,19 @@ def prepare_my_corpus(
 def _read_labels(path):
     """Returns ``{id: record}``, with listed paths, and ``{id: "file:line"}``."""
     records, places = {}, {}
-    for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
+    for place, line in manifest.lines(path):
         wav, _, label = line.partition("\t")
         parts = wav.split("/")
         if not label.strip() or len(parts) != 3 or parts[0] != "audio":
             raise ManifestError(
-                f"{path}:{number}: malformed line {line!r}. Expected a path, a tab "
+                f"{place}: malformed line {line!r}. Expected a path, a tab "
                 "and a word: 'audio/s01/0001.wav<tab>yes'"
             )
         # An id has no slashes, as it may become the name of a file.
         name = f"{parts[1]}--{os.path.splitext(parts[2])[0]}"
         if name in places:
-            raise ManifestError(f"{path}:{number}: {wav} again, first {places[name]}")
-        places[name] = f"{path}:{number}"
+            raise ManifestError(f"{place}: {wav} again, first {places[name]}")
+        places[name] = place
         records[name] = {
             "wav": wav,
             "start": None,  # seconds, if an utterance is part of a recording

@@ -8,23 +8,14 @@ import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE
 from s3prl_sb.corpora.rttm import write_rttm
+from s3prl_sb.corpora.toys import making
 from s3prl_sb.corpora.toys.libri2mix import turns_of
-from s3prl_sb.corpora.toys.making import (
-    add_noise,
-    at_level,
-    choose_voices,
-    passage,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
 
 PEOPLE = 4  # in a meeting
 OVERLAP, SILENCE = 1.5, 2.0  # largest, in seconds, between two turns
 
 
-@toy
+@making.toy
 def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0):
     """Speaks meetings, with annotation in the layout of AMI-diarization-setup.
 
@@ -50,7 +41,7 @@ def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0)
         raise ValueError(
             f"from {4 * PEOPLE} speakers and 1 meeting of each set are needed"
         )
-    voices, quarter = choose_voices(speakers, seed), speakers // 4
+    voices, quarter = making.choose_voices(speakers, seed), speakers // 4
     sets = {
         "train": (train, "TS2", voices[2 * quarter :]),
         "dev": (dev, "DV3", voices[:quarter]),
@@ -67,10 +58,10 @@ def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0)
             folders[kind] = destination / kind / split
             folders[kind].mkdir(parents=True)
         (destination / "lists").mkdir(exist_ok=True)
-        write_lines(destination / f"lists/{split}.meetings.txt", meetings)
+        making.write_lines(destination / f"lists/{split}.meetings.txt", meetings)
         clips = {}
         for meeting, number in meetings.items():
-            rng = random_generator(seed, split, number)
+            rng = making.random_generator(seed, split, number)
             present = [people[i] for i in rng.permutation(len(people))[:PEOPLE]]
             samples, turns = _meet(present, seconds, rng)
             clips[f"amicorpus/{meeting}/audio/{meeting}.Mix-Headset.wav"] = samples
@@ -78,8 +69,8 @@ def ami(destination, train=12, dev=3, test=3, seconds=40.0, speakers=24, seed=0)
             rttm = folders["only_words/rttms"] / f"{meeting}.rttm"
             write_rttm({meeting: turns}, rttm)
             uem = f"{meeting} 1 0.000 {len(samples) / SAMPLE_RATE:.6f}"
-            write_lines(folders["uems"] / f"{meeting}.uem", [uem])
-        write_clips(destination, clips.items(), len(clips))
+            making.write_lines(folders["uems"] / f"{meeting}.uem", [uem])
+        making.write_clips(destination, clips.items(), len(clips))
 
 
 def _meet(voices, seconds, rng):
@@ -91,14 +82,14 @@ def _meet(voices, seconds, rng):
         if voice is last:
             continue
         last, words = voice, rng.uniform(3, 14)
-        utterance = voice.speak(passage(rng, words))
+        utterance = voice.speak(making.passage(rng, words))
         start = round(at, 2)
-        sound = at_level(utterance.samples.astype(np.float64), levels[voice])
+        sound = making.at_level(utterance.samples.astype(np.float64), levels[voice])
         sounds.append((round(start * SAMPLE_RATE), sound))
         turns += [(voice, start + a, start + b) for a, b in turns_of(utterance.words)]
         at = max(at, start + utterance.duration + rng.uniform(-OVERLAP, SILENCE))
     samples = np.zeros(max(first + len(sound) for first, sound in sounds))
     for first, sound in sounds:
         samples[first : first + len(sound)] += sound
-    samples = add_noise(samples, rng, snr=30, kind="pink_noise")
+    samples = making.add_noise(samples, rng, snr=30, kind="pink_noise")
     return samples, sorted(turns, key=lambda turn: turn[1])

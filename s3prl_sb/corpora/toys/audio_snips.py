@@ -9,15 +9,7 @@ import re
 from collections import Counter
 
 from s3prl_sb.corpora.audio_snips import SLOTS_FILE, SPEAKERS, TEXT_FILE
-from s3prl_sb.corpora.toys.making import (
-    add_noise,
-    at_level,
-    plain_voices,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 WOMEN = "Aditi Amy Emma Ivy Joanna Kendra Kimberly Nicole Raveena Salli".split()
 
@@ -77,7 +69,7 @@ SLOTS = {  # names in the requests to the slot and its values
 }
 
 
-@toy
+@making.toy
 def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
     """Speaks every request of a split with all voices of the split.
 
@@ -115,19 +107,20 @@ def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
 
     def clips():
         for split, name, voice, text in jobs:
-            rng = random_generator(seed, name)
+            rng = making.random_generator(seed, name)
             samples = voice.speak(text).trimmed(margin=0.1)
-            samples = add_noise(samples, rng, rng.uniform(25, 45), "pink_noise")
-            yield f"{split}/{name}.wav", at_level(samples, rng.uniform(-12, -3))
+            samples = making.recorded(samples, rng, (25, 45), (-12, -3), "pink_noise")
+            yield f"{split}/{name}.wav", samples
 
-    write_clips(destination, clips(), len(jobs))
-    write_lines(destination / TEXT_FILE, lines)
-    write_lines(destination / SLOTS_FILE, ["O", *(s for s, _ in slots.most_common())])
+    making.write_clips(destination, clips(), len(jobs))
+    making.write_lines(destination / TEXT_FILE, lines)
+    names = [slot for slot, _ in slots.most_common()]
+    making.write_lines(destination / SLOTS_FILE, ["O", *names])
 
 
 def _requests(count, seed):
     """Yields different requests: intent, words, and a tag for each word."""
-    rng, seen = random_generator(seed, "requests"), set()
+    rng, seen = making.random_generator(seed, "requests"), set()
     # Cycle through the requests, so that every split has as many slots as possible
     templates = [(i, t) for i, ts in REQUESTS.items() for t in ts.split("|")]
     order = rng.permutation(len(templates))
@@ -136,11 +129,7 @@ def _requests(count, seed):
         intent, template = templates[next(turns)]
         words, tags = [], []
         for piece in re.findall(r"\{\w+\}|[^ ]+", template):
-            slot, values = (
-                SLOTS.get(piece.strip("{}"), ("O", ""))
-                if "{" in piece
-                else ("O", piece)
-            )
+            slot, values = SLOTS[piece.strip("{}")] if "{" in piece else ("O", piece)
             value = str(rng.choice(values.split("|"))).split()
             words += value
             tags += [slot] * len(value)
@@ -151,7 +140,7 @@ def _requests(count, seed):
 
 def _voices(seed):
     """Returns a voice of the right gender for each name."""
-    voices, chosen = list(plain_voices(60, seed)), {}
+    voices, chosen = list(making.plain_voices(60, seed)), {}
     for names in SPEAKERS.values():
         for name in names:
             gender = "f" if name in WOMEN else "m"

@@ -8,24 +8,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.corpora.toys.making import (
-    add_noise,
-    at_level,
-    digest,
-    plain_voices,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 ROOMS = ("none", "kitchen", "bedroom", "washroom")
 #: Action and object to wordings; {} is a place such as "in the kitchen"
 COMMANDS = {
-    (
-        "activate",
-        "lights",
-    ): "turn on the lights {}|switch on the lights {}|lights on {}",
+    ("activate", "lights"): "turn on the lights {}|switch on the lights {}|"
+    "lights on {}",
     ("deactivate", "lights"): "turn off the lights {}|switch off the lights {}|"
     "lights off {}",
     ("increase", "heat"): "turn up the heat {}|increase the temperature {}|"
@@ -55,7 +44,7 @@ INTENTS = [
 ]
 
 
-@toy
+@making.toy
 def fluent_speech_commands(
     destination, speakers=24, commands=None, intents=None, seed=0
 ):
@@ -87,9 +76,10 @@ def fluent_speech_commands(
     splits = ["test"] * sixth + ["valid"] * sixth
     splits += ["train"] * (speakers - 2 * sixth)
     rows, jobs = {"train": [], "valid": [], "test": []}, []
-    for number, (split, voice) in enumerate(zip(splits, plain_voices(speakers, seed))):
-        person = digest(seed, "speaker", number)[:16]
-        rng = random_generator(seed, person)
+    voices = making.plain_voices(speakers, seed)
+    for number, (split, voice) in enumerate(zip(splits, voices)):
+        person = making.digest(seed, "speaker", number)[:16]
+        rng = making.random_generator(seed, person)
         # The first speakers of the training set together say all intents
         start = (number - 2 * sixth) * commands if split == "train" else 0
         turn = rng.permutation(len(chosen)) if split != "train" else range(len(chosen))
@@ -98,24 +88,21 @@ def fluent_speech_commands(
             place = "" if room == "none" else f"in the {room}"
             wordings = COMMANDS[action, thing].split("|")
             text = str(rng.choice(wordings)).format(place).strip()
-            name = f"{digest(seed, person, k)[:32]}.wav"
+            name = f"{making.digest(seed, person, k)[:32]}.wav"
             path = f"wavs/speakers/{person}/{name}"
             rows[split].append((path, person, text.capitalize(), action, thing, room))
             jobs.append((path, voice, text))
 
-    write_clips(destination, (_spoken(*job, seed) for job in jobs), len(jobs))
+    making.write_clips(destination, (_spoken(*job, seed) for job in jobs), len(jobs))
     (destination / "data").mkdir()
     header = ",path,speakerId,transcription,action,object,location"
-    for split, found in rows.items():
-        lines = [",".join((str(i), *row)) for i, row in enumerate(found)]  # no commas
-        write_lines(destination / f"data/{split}_data.csv", [header, *lines])
+    for split, cells in rows.items():
+        lines = [",".join((str(i), *row)) for i, row in enumerate(cells)]  # no commas
+        making.write_lines(destination / f"data/{split}_data.csv", [header, *lines])
 
 
 def _spoken(path, voice, text, seed):
     """Returns a path and its command, as recorded from across a room."""
-    rng = random_generator(seed, path)
-    pitch = voice.pitch + int(rng.integers(-5, 6))
-    rate = voice.rate + int(rng.integers(-10, 11))
-    samples = voice.speak(text, rate=rate, pitch=pitch).trimmed(margin=0.1)
-    samples = add_noise(samples, rng, snr=rng.uniform(20, 40))
-    return path, at_level(samples, rng.uniform(-10, -3))
+    rng = making.random_generator(seed, path)
+    samples = making.varied(voice, rng).speak(text).trimmed(margin=0.1)
+    return path, making.recorded(samples, rng)

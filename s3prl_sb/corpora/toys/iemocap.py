@@ -12,16 +12,7 @@ Authors
 
 from typing import NamedTuple
 
-from s3prl_sb.corpora.toys.making import (
-    add_noise,
-    at_level,
-    choose_voices,
-    passage,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 
 class Manner(NamedTuple):
@@ -53,7 +44,7 @@ TIMBRES = {"f": "f1 f2 f3 f5 Annie".split(), "m": "m1 m2 m3 m4 m7".split()}
 TURNS = ("neu", "ang", "sad", "hap", "neu", "ang", "sad", "exc", "fru")
 
 
-@toy
+@making.toy
 def iemocap(destination, turns=9, dialogs=4, seed=0):
     """Speaks sessions of a woman and a man, in dialogs and turns, with evaluations.
 
@@ -74,7 +65,7 @@ def iemocap(destination, turns=9, dialogs=4, seed=0):
     if turns < 1 or dialogs < 1:
         raise ValueError("At least 1 turn and 1 dialog are needed")
     voices = {"f": [], "m": []}  # ordinary ones, in one accent
-    for voice in choose_voices(60, seed):
+    for voice in making.choose_voices(60, seed):
         alike = voices[voice.gender]
         variant = TIMBRES[voice.gender][len(alike) % len(TIMBRES[voice.gender])]
         alike.append(voice._replace(voice="en-us", variant=variant))
@@ -88,17 +79,15 @@ def iemocap(destination, turns=9, dialogs=4, seed=0):
             for n in range(turns):
                 for actor, voice in couple.items():
                     shift = n + 3 * (actor == "M") + number
-                    emotion, turn = (
-                        TURNS[shift % len(TURNS)],
-                        f"{dialog}_{actor}{n:03d}",
-                    )
+                    emotion = TURNS[shift % len(TURNS)]
+                    turn = f"{dialog}_{actor}{n:03d}"
                     path = f"{home}/sentences/wav/{dialog}/{turn}.wav"
                     jobs.append((path, voice, emotion))
                     lines += _evaluation(turn, emotion, 4 * n + 2 * (actor == "M"))
             folder = destination / home / "dialog/EmoEvaluation"
             folder.mkdir(parents=True, exist_ok=True)
-            write_lines(folder / f"{dialog}.txt", lines)
-    write_clips(destination, (_acted(*job, seed) for job in jobs), len(jobs))
+            making.write_lines(folder / f"{dialog}.txt", lines)
+    making.write_clips(destination, (_acted(*job, seed) for job in jobs), len(jobs))
 
 
 HEADING = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"
@@ -115,17 +104,17 @@ def _evaluation(turn, emotion, start):
 
 def _acted(path, voice, emotion, seed):
     """Returns a path, and a sentence spoken with the emotion."""
-    rng, manner = random_generator(seed, path), MANNERS[emotion]
+    rng, manner = making.random_generator(seed, path), MANNERS[emotion]
 
     def near(value, spread, low, high):
         return int(min(max(value + rng.integers(-spread, spread + 1), low), high))
 
     utterance = voice.speak(
-        passage(rng, words=5),
+        making.passage(rng, words=5),
         rate=near(voice.rate * manner.pace, 10, 80, 450),
         pitch=near(voice.pitch + manner.pitch, 5, 0, 99),
         pitch_range=near(voice.pitch_range + manner.melody, 8, 0, 99),
     )
     samples = utterance.trimmed(margin=0.1)
-    samples = add_noise(samples, rng, snr=rng.uniform(20, 35))
-    return path, at_level(samples, manner.peak + rng.uniform(-2.5, 0.9))
+    samples = making.add_noise(samples, rng, snr=rng.uniform(20, 35))
+    return path, making.at_level(samples, manner.peak + rng.uniform(-2.5, 0.9))

@@ -7,22 +7,14 @@ Authors
 import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE
-from s3prl_sb.corpora.toys.making import (
-    at_level,
-    choose_voices,
-    passage,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 PAUSE = 0.2  # shortest pause between two turns of a voice, in seconds
 PARTS = ("mix_clean", "s1", "s2")
 COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length"
 
 
-@toy
+@making.toy
 def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
     """Speaks mixtures of two voices, with their sources.
 
@@ -48,7 +40,7 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
     """
     if speakers < 8 or min(train, dev, test) < 1:
         raise ValueError("from 8 speakers and 1 mixture of each set are needed")
-    voices, quarter = choose_voices(speakers, seed), speakers // 4
+    voices, quarter = making.choose_voices(speakers, seed), speakers // 4
     sets = {
         "train-100": (train, voices[2 * quarter :]),
         "dev": (dev, voices[:quarter]),
@@ -59,7 +51,7 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
         split = subset.partition("-")[0]  # the name in the seed
         clips, table, kaldi = {}, [COLUMNS], _KaldiFolder()
         for number in range(count):
-            rng = random_generator(seed, split, number)
+            rng = making.random_generator(seed, split, number)
             pair = [people[i] for i in rng.permutation(len(people))[:2]]
             who = [numbers[voice] for voice in pair]
             name = f"{who[0]}-{number:04d}_{who[1]}-{number:04d}"
@@ -69,10 +61,10 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
             table.append(",".join((name, *paths, str(len(sounds[0])))))
             turns = [(who[index], start, stop) for index, start, stop in turns]
             kaldi.add(name, paths[0], turns, len(sounds[0]) / SAMPLE_RATE)
-        write_clips(destination, clips.items(), len(clips))
+        making.write_clips(destination, clips.items(), len(clips))
         metadata = destination / f"wav16k/max/metadata/mixture_{subset}_mix_clean.csv"
         metadata.parent.mkdir(exist_ok=True)
-        write_lines(metadata, table)
+        making.write_lines(metadata, table)
         kaldi.write(destination / "data" / split)
 
 
@@ -101,8 +93,8 @@ class _KaldiFolder:
         """Writes the files, sorted as Kaldi wants them."""
         folder.mkdir(parents=True)
         for name, text in self.lines.items():
-            write_lines(folder / name, text if name == "rttm" else sorted(text))
-        write_lines(folder / "spk2utt", _by_speaker(self.lines["utt2spk"]))
+            making.write_lines(folder / name, text if name == "rttm" else sorted(text))
+        making.write_lines(folder / "spk2utt", _by_speaker(self.lines["utt2spk"]))
 
 
 def _mix(pair, rng):
@@ -111,9 +103,10 @@ def _mix(pair, rng):
     A turn is (voice, start, stop)."""
     sounds, turns, later = [], [], 0.0
     for index, voice in enumerate(pair):
-        utterance = voice.speak(passage(rng, words=rng.uniform(8, 18)))
+        utterance = voice.speak(making.passage(rng, words=rng.uniform(8, 18)))
         start = round(later, 2)
-        sound = at_level(utterance.samples.astype(np.float64), rng.uniform(-14, -8))
+        samples = utterance.samples.astype(np.float64)
+        sound = making.at_level(samples, rng.uniform(-14, -8))
         sounds.append((round(start * SAMPLE_RATE), sound))
         turns += [(index, start + a, start + b) for a, b in turns_of(utterance.words)]
         later = rng.uniform(0.2, 0.8) * utterance.duration
@@ -152,8 +145,8 @@ def turns_of(words):
 
 def _by_speaker(lines):
     """Returns the lines of Kaldi's spk2utt for those of utt2spk."""
-    found = {}
+    utterances = {}
     for line in sorted(lines):
         utterance, speaker = line.split()
-        found.setdefault(speaker, []).append(utterance)
-    return [" ".join((speaker, *found[speaker])) for speaker in sorted(found)]
+        utterances.setdefault(speaker, []).append(utterance)
+    return [" ".join((speaker, *utterances[speaker])) for speaker in sorted(utterances)]

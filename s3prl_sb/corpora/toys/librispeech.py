@@ -10,17 +10,7 @@ Authors
 import re
 from collections import Counter
 
-from s3prl_sb.corpora.toys.making import (
-    PHRASES,
-    add_noise,
-    at_level,
-    choose_voices,
-    passage,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 #: eSpeak's mnemonics of American English, as ARPAbet without stress.
 ARPABET = {
@@ -43,7 +33,7 @@ VOWELS = tuple("AEIOU")
 ALIGNMENTS = "alignments.tsv"
 
 
-@toy
+@making.toy
 def librispeech(destination, speakers=20, chapters=2, utterances=6, seed=0):
     """Speaks LibriSpeech's three sets for SUPERB, and writes a lexicon of their words.
 
@@ -70,7 +60,7 @@ def librispeech(destination, speakers=20, chapters=2, utterances=6, seed=0):
     share = max(1, speakers // 5)
     names = ["dev-clean"] * share + ["test-clean"] * share
     names += ["train-clean-100"] * (speakers - len(names))
-    voices = choose_voices(speakers, seed)
+    voices = making.choose_voices(speakers, seed)
     readers = [
         (name, 19 + 7 * n, voice._replace(voice="en-us"), utterances)
         for n, (name, voice) in enumerate(zip(names, voices))
@@ -82,9 +72,9 @@ def librispeech(destination, speakers=20, chapters=2, utterances=6, seed=0):
             f"{number:<6} | {voice.gender.upper()}   | {name:<16} | "
             f"{chapters * utterances * 4 / 60:<7.2f} | {voice.voice}+{voice.variant}"
         )
-    write_lines(root / "SPEAKERS.TXT", lines)
+    making.write_lines(root / "SPEAKERS.TXT", lines)
     entries = [f"{w}\t{phones}" for w, phones in lexicon()]
-    write_lines(root / "librispeech-lexicon.txt", entries)
+    making.write_lines(root / "librispeech-lexicon.txt", entries)
 
 
 def write_readings(root, readers, chapters, seed):
@@ -110,21 +100,21 @@ def write_readings(root, readers, chapters, seed):
                 folder = f"{part}/{stem.replace('-', '/')}"
                 for n in range(utterances):
                     name = f"{stem}-{n:04d}"
-                    rng = random_generator(seed, part, name)
-                    spoken = voice.speak(passage(rng, words=rng.integers(5, 12)))
+                    rng = making.random_generator(seed, part, name)
+                    spoken = voice.speak(making.passage(rng, words=rng.integers(5, 12)))
                     text = re.sub("[^A-Z' ]", "", _text(spoken).upper())
                     texts.setdefault(f"{folder}/{stem}", []).append(f"{name} {text}")
                     for start, stop, phone in aligned(spoken):
                         alignments.append(f"{name}\t{start:.4f}\t{stop:.4f}\t{phone}")
-                    noisy = add_noise(spoken.samples, rng, rng.uniform(25, 40))
-                    yield f"{folder}/{name}.flac", at_level(noisy, rng.uniform(-12, -3))
+                    sound = making.recorded(spoken.samples, rng, (25, 40), (-12, -3))
+                    yield f"{folder}/{name}.flac", sound
 
     root.mkdir(parents=True, exist_ok=True)
-    write_clips(root, clips(), chapters * sum(count for *_, count in readers))
+    making.write_clips(root, clips(), chapters * sum(count for *_, count in readers))
     for path, lines in texts.items():
-        write_lines(root / f"{path}.trans.txt", lines)
+        making.write_lines(root / f"{path}.trans.txt", lines)
     header = "utterance\tstart\tstop\tphone"
-    write_lines(root / ALIGNMENTS, [header, *alignments])
+    making.write_lines(root / ALIGNMENTS, [header, *alignments])
 
 
 def _text(spoken):
@@ -147,7 +137,7 @@ def aligned(spoken):
     swallowed = {
         stop: SWALLOWED.get(word.lower(), "") for _, stop, word in spoken.words
     }
-    found, stressed = [], False
+    phones, stressed = [], False
     following = [phone for _, _, phone in spoken.phones[1:]] + ["_"]
     for (start, stop, phone), after in zip(spoken.phones, following):
         if start in starts:
@@ -156,8 +146,8 @@ def aligned(spoken):
         if names[-1:] == ["R"] and len(names) > 1 and after in ("r", "r-"):
             names.pop()  # the linking r is a phone of its own
         names += swallowed.get(stop, "").split()
-        if not names and found:
-            found[-1] = (found[-1][0], stop, found[-1][2])
+        if not names and phones:
+            phones[-1] = (phones[-1][0], stop, phones[-1][2])
         step = (stop - start) / max(1, len(names))  # several names share the time
         for n, name in enumerate(names):
             if name.startswith(VOWELS):
@@ -165,8 +155,8 @@ def aligned(spoken):
                 stress = 0 if reduced else 2 if stressed else 1
                 stressed = stressed or not reduced
                 name += str(stress)
-            found.append((start + n * step, start + (n + 1) * step, name))
-    return found
+            phones.append((start + n * step, start + (n + 1) * step, name))
+    return phones
 
 
 def lexicon():
@@ -183,7 +173,7 @@ def lexicon():
     """
     from s3prl_sb.corpora.espeak import speak
 
-    phrases = [p for group in PHRASES.values() for p in group.split("|")]
+    phrases = [p for group in making.PHRASES.values() for p in group.split("|")]
     counts, words = {}, sorted({w.upper() for p in phrases for w in p.split()})
     for phrase in (*phrases, *words):
         weight = 1 if phrase.isupper() else 100  # a word alone is stressed

@@ -126,7 +126,7 @@ def random_generator(seed, *names):
 
 
 def digest(*names):
-    """Returns a hash of names, which seeds the choices of a toy."""
+    """Returns 64 hexadecimal digits for some JSON values."""
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
@@ -217,6 +217,22 @@ def at_level(samples, peak):
     return samples * (10 ** (peak / 20) / np.abs(samples).max())
 
 
+def recorded(samples, rng, snr=(20, 40), peak=(-10, -3), kind=None):
+    """Adds noise to speech [samples], and scales it, both at random levels.
+
+    ``snr`` and ``peak`` are the limits in decibels, see :func:`add_noise` and
+    :func:`at_level`.
+    """
+    samples = add_noise(samples, rng, rng.uniform(*snr), kind)
+    return at_level(samples, rng.uniform(*peak))
+
+
+def varied(voice, rng):
+    """Returns a voice with a slightly different pitch and rate."""
+    pitch = voice.pitch + int(rng.integers(-5, 6))
+    return voice._replace(pitch=pitch, rate=voice.rate + int(rng.integers(-10, 11)))
+
+
 def write_clips(folder, clips, total):
     """Writes audio, 16 bit at 16 kHz, with a progress bar.
 
@@ -236,5 +252,5 @@ def write_clips(folder, clips, total):
 
 
 def write_lines(path, lines):
-    """Writes lines of text to a file."""
+    """Writes a text file, each line with a line break."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

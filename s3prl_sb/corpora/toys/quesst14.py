@@ -9,26 +9,16 @@ import re
 import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE
-from s3prl_sb.corpora.toys.making import (
-    PHRASES,
-    add_noise,
-    at_level,
-    choose_voices,
-    passage,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 QUERY_SLOTS = ("when", "who", "what", "where")  # phrases of queries
-CZECH = """dobré ráno|děkuji vám|kde je nádraží|máme nový dům|zítra bude pršet|
-ztratil jsem klíče|moje sestra čte knihu|vlak má zpoždění""".replace("\n", "").split(
-    "|"
-)
+CZECH = (
+    "dobré ráno|děkuji vám|kde je nádraží|máme nový dům|zítra bude pršet|"
+    "ztratil jsem klíče|moje sestra čte knihu|vlak má zpoždění"
+).split("|")
 
 
-@toy
+@making.toy
 def quesst14(destination, documents=120, queries=16, others=6, seed=0):
     """Speaks documents and queries, in English and some Czech, with lists and truth.
 
@@ -51,17 +41,18 @@ def quesst14(destination, documents=120, queries=16, others=6, seed=0):
     """
     if documents < 4 or not 1 <= queries <= 16 or others < 0:
         raise ValueError("From 4 documents, 1 to 16 queries and 0 others are needed")
-    voices = choose_voices(min(160, documents + 2 * queries), seed)
+    voices = making.choose_voices(min(160, documents + 2 * queries), seed)
     texts = {}  # path: text
     for i in range(documents):
         name = f"Audio/quesst14_{i + 1:05d}.wav"
-        texts[name] = passage(random_generator(seed, name, "text"), words=8)
+        rng = making.random_generator(seed, name, "text")
+        texts[name] = making.passage(rng, words=8)
     jobs = [
         (name, voices[i % (len(voices) - 2 * queries)], text, "nnenglish")
         for i, (name, text) in enumerate(texts.items())
     ]
-    rng = random_generator(seed, "queries")
-    phrases = [p for slot in QUERY_SLOTS for p in PHRASES[slot].split("|")]
+    rng = making.random_generator(seed, "queries")
+    phrases = [p for slot in QUERY_SLOTS for p in making.PHRASES[slot].split("|")]
     phrases = [p for p in phrases if any(_says(text, p) for text in texts.values())]
     if len(phrases) < 2 * queries:
         raise ValueError(
@@ -90,25 +81,24 @@ def quesst14(destination, documents=120, queries=16, others=6, seed=0):
         for name, voice, text, _ in jobs:
             utterance = voice.speak(text)
             words[name] = text, utterance
-            samples = utterance.samples
-            if not name.startswith("Audio"):
-                samples = utterance.trimmed()
-            rng = random_generator(seed, name, "noise")
-            samples = add_noise(samples.astype(np.float64), rng, rng.uniform(20, 40))
-            yield f"quesst14Database/{name}", at_level(samples, rng.uniform(-15, -3))
+            is_document = name.startswith("Audio")
+            samples = utterance.samples if is_document else utterance.trimmed()
+            rng = making.random_generator(seed, name, "noise")
+            samples = making.recorded(samples.astype(np.float64), rng, peak=(-15, -3))
+            yield f"quesst14Database/{name}", samples
 
-    write_clips(destination, clips(), len(jobs))
+    making.write_clips(destination, clips(), len(jobs))
     scoring = destination / "quesst14Database/scoring"
     scoring.mkdir()
     homes = {"utterances": "Audio", "dev": "dev_queries", "eval": "eval_queries"}
     for key, home in homes.items():
         listed = [(n, language) for n, _, _, language in jobs if n.startswith(home)]
         lines = [f"quesst14Database/{name} {language}" for name, language in listed]
-        write_lines(scoring / f"language_key_{key}.lst", lines)
+        making.write_lines(scoring / f"language_key_{key}.lst", lines)
     for split in ("dev", "eval"):
         truth = scoring / f"groundtruth_quesst14_{split}"
         truth.mkdir()
-        write_lines(truth / f"quesst14_{split}.rttm", list(_rttm(words, split)))
+        making.write_lines(truth / f"quesst14_{split}.rttm", list(_rttm(words, split)))
 
 
 def _says(text, phrase):

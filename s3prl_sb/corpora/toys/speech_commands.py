@@ -10,24 +10,13 @@ import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE
 from s3prl_sb.corpora.speech_commands import KEYWORDS, LISTS, speaker_split
-from s3prl_sb.corpora.toys.making import (
-    BACKGROUNDS,
-    add_noise,
-    at_level,
-    digest,
-    noise,
-    plain_voices,
-    random_generator,
-    toy,
-    write_clips,
-    write_lines,
-)
+from s3prl_sb.corpora.toys import making
 
 OTHER_WORDS = """zero one two three four five six seven eight nine bed bird cat dog
 happy house marvin sheila tree wow""".split()
 
 
-@toy
+@making.toy
 def speech_commands(destination, speakers=40, repetitions=1, seed=0):
     """Speaks Speech Commands v0.01, and its separate test set with other voices.
 
@@ -54,7 +43,8 @@ def speech_commands(destination, speakers=40, repetitions=1, seed=0):
     splits += ["train"] * (speakers - 2 * tenth) + [None] * others
 
     jobs = []  # path, voice, word
-    for i, (split, voice) in enumerate(zip(splits, plain_voices(len(splits), seed))):
+    voices = making.plain_voices(len(splits), seed)
+    for i, (split, voice) in enumerate(zip(splits, voices)):
         name = _speaker_hash(split, seed, "speaker", i)
         for n in range(repetitions):
             words = {word: word for word in [*KEYWORDS, *OTHER_WORDS]}
@@ -66,36 +56,33 @@ def speech_commands(destination, speakers=40, repetitions=1, seed=0):
             jobs += [(f"{folder}/{k}/{file}", voice, w) for k, w in words.items()]
 
     def clips():
-        for kind in BACKGROUNDS:
+        for kind in making.BACKGROUNDS:
             path = f"{corpus}/_background_noise_/{kind}.wav"
-            sound = noise(kind, 15 * SAMPLE_RATE, random_generator(seed, path))
-            yield path, at_level(sound, -10)
+            rng = making.random_generator(seed, path)
+            yield path, making.at_level(making.noise(kind, 15 * SAMPLE_RATE, rng), -10)
         for path, voice, word in jobs:
-            yield path, _one_second(voice, word, random_generator(seed, path))
+            yield path, _one_second(voice, word, making.random_generator(seed, path))
 
-    write_clips(destination, clips(), len(BACKGROUNDS) + len(jobs))
+    making.write_clips(destination, clips(), len(making.BACKGROUNDS) + len(jobs))
     paths = [path.split("/", 1)[1] for path, _, _ in jobs if path.startswith(corpus)]
     for split, name in LISTS.items():
         listed = [path for path in paths if speaker_split(path) == split]
-        write_lines(destination / corpus / name, sorted(listed))
+        making.write_lines(destination / corpus / name, sorted(listed))
 
 
 def _speaker_hash(split, *names):
     """Returns 8 hexadecimal digits that the rule maps to a split (None: any)."""
-    draws = (digest(*names, draw)[:8] for draw in itertools.count())
+    draws = (making.digest(*names, draw)[:8] for draw in itertools.count())
     return next(name for name in draws if split in (None, speaker_split(name)))
 
 
 def _one_second(voice, word, rng):
     """Returns a word (None: no word) at a random place in a second of noise."""
     if word is None:
-        sound = noise(rng.choice(list(BACKGROUNDS)), SAMPLE_RATE, rng)
-        return at_level(sound, rng.uniform(-20, -10))
-    pitch = voice.pitch + int(rng.integers(-5, 6))
-    rate = voice.rate + int(rng.integers(-10, 11))
-    spoken = voice.speak(word, rate=rate, pitch=pitch).trimmed()
+        sound = making.noise(rng.choice(list(making.BACKGROUNDS)), SAMPLE_RATE, rng)
+        return making.at_level(sound, rng.uniform(-20, -10))
+    spoken = making.varied(voice, rng).speak(word).trimmed()
     sound = np.zeros(SAMPLE_RATE)
     start = rng.integers(SAMPLE_RATE - len(spoken) + 1)
     sound[start : start + len(spoken)] = spoken
-    sound = add_noise(sound, rng, snr=rng.uniform(15, 40))
-    return at_level(sound, rng.uniform(-10, -3))
+    return making.recorded(sound, rng, snr=(15, 40))
