@@ -100,3 +100,10 @@ def test_unknown_entries_are_refused():
     assert Mine(config={"size": 2}).network.out_features == 2
     with pytest.raises(ValueError, match="Unknown entry of config: a, b. Known: size"):
         Mine(config={"a": 1, "size": 2, "b": 1})
+
+
+@pytest.mark.parametrize("family", [Apc, Hubert, LightHubert])
+@pytest.mark.parametrize("config", [[1], "base", 3])
+def test_a_config_that_is_no_dict(family, config):
+    with pytest.raises(ValueError, match=r"config is a dict of entries, not"):
+        family(config=config)

@@ -7,7 +7,7 @@ Authors
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -100,6 +100,8 @@ class PretrainedUpstream(Upstream):
         seed: int = 0,
     ):
         super().__init__(freeze, precision, adapter)
+        if not isinstance(config, Mapping | None):
+            raise ValueError(f"config is a dict of entries, not {config!r}.")
         entries, weights = self.load_source(source, config or {})
         self.config = self.make_config(entries)
         self.features = self.make_features()
