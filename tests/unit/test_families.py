@@ -10,6 +10,7 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.lobes.upstreams.decoar import Decoar
 from s3prl_sb.lobes.upstreams.hubert import Hubert
+from s3prl_sb.lobes.upstreams.lighthubert import LightHubert
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 TINY = {"hidden_size": 16, "ffn_size": 16, "num_layers": 2, "num_heads": 2}
@@ -42,6 +43,41 @@ def test_options_are_in_the_signature():
     assert Decoar(config=tiny, freeze="no").freeze is False
 
 
+def test_positional_arguments():
+    """In the order of the family, then ``freeze`` and ``precision``; never others."""
+    tiny = {"hidden_size": 8}
+    assert Apc(None, tiny, False).freeze is False
+    assert Decoar(None, tiny, True, True, "bf16").precision == "bf16"
+    assert Hubert(None, TINY, "fairseq_layers", False).freeze is False
+    for cls in (LightHubert, Hubert):
+        names = list(inspect.signature(cls.__init__).parameters)
+        assert names.index("precision") == names.index("freeze") + 1 < 6
+    with pytest.raises(TypeError, match=r"Apc.__init__\(\) too many positional"):
+        Apc(None, tiny, False, "fp32", 3)
+    with pytest.raises(TypeError, match=r"Apc.__init__\(\) got an unexpected .*'fox'"):
+        Apc(fox=1)
+
+
+def test_subclasses_with_any_signature():
+    class Positional(Apc):
+        def __init__(self, source=None, config=None, freeze=True, precision="fp32"):
+            super().__init__(source, config, freeze, precision)
+
+    class Variadic(Apc):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    class Mine(Variadic):
+        def __init__(self, mine=3, **options):
+            super().__init__(**options)
+
+    tiny = {"hidden_size": 8}
+    assert Positional(None, tiny, False).freeze is False
+    assert Variadic(None, tiny, False).freeze is False
+    assert Variadic(None, tiny).arguments == {"args": (None, tiny), "kwargs": {}}
+    assert Mine(4, config=tiny, freeze=False).output_size == 8
+
+
 def test_features_are_counted_by_their_front_end():
     upstream = Apc(config={"audio": {"frame_shift": 20}})
     assert upstream.stride == upstream.features.stride == 320
@@ -64,3 +100,10 @@ def test_unknown_entries_are_refused():
     assert Mine(config={"size": 2}).network.out_features == 2
     with pytest.raises(ValueError, match="Unknown entry of config: a, b. Known: size"):
         Mine(config={"a": 1, "size": 2, "b": 1})
+
+
+@pytest.mark.parametrize("family", [Apc, Hubert, LightHubert])
+@pytest.mark.parametrize("config", [[1], "base", 3])
+def test_a_config_that_is_no_dict(family, config):
+    with pytest.raises(ValueError, match=r"config is a dict of entries, not"):
+        family(config=config)

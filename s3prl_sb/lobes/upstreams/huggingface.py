@@ -320,6 +320,7 @@ class HuggingFace(PretrainedUpstream):
         self,
         source=None,
         config=None,
+        *,
         freeze_front_end=True,
         sample_rate=None,
         target_lang=None,

@@ -184,6 +184,7 @@ class MultiresHubert(PretrainedUpstream):
         self,
         source=None,
         config=None,
+        *,
         freeze_front_end=True,
         layerdrop=0.0,
         **options,

@@ -5,8 +5,9 @@ Authors
 """
 
 import dataclasses
+import functools
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -35,6 +36,7 @@ class PretrainedUpstream(Upstream):
     ``num_layers``, ``output_size`` and, without a :attr:`front_end`,
     ``stride``. It takes ``**options`` for the arguments that it passes on;
     arguments that the methods below need are set as attributes before the call.
+    Arguments before ``*`` come before ``freeze`` and ``precision`` in a call.
 
     The network maps waveforms to hidden states; with :meth:`make_features`, it
     maps packed features [total_frames, size] and a list of the frames of each
@@ -93,10 +95,13 @@ class PretrainedUpstream(Upstream):
         config: dict | None = None,
         freeze: bool = True,
         precision: str = "fp32",
+        *,
         adapter: dict | None = None,
         seed: int = 0,
     ):
         super().__init__(freeze, precision, adapter)
+        if not isinstance(config, Mapping | None):
+            raise ValueError(f"config is a dict of entries, not {config!r}.")
         entries, weights = self.load_source(source, config or {})
         self.config = self.make_config(entries)
         self.features = self.make_features()
@@ -255,16 +260,28 @@ class PretrainedUpstream(Upstream):
 
 def spell_out_options(cls: type) -> None:
     """Replaces ``**options`` in the signature of ``cls.__init__`` by the arguments of
-    the ``__init__`` that it calls, so that cards are checked against all of them."""
+    the ``__init__`` that it calls, so that cards are checked against all of them, and
+    positional arguments may be any that are not keyword-only there."""
     init, inherited_init, *_ = (
         vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)
     )
-    own = inspect.signature(init).parameters.values()
+    *own, last = inspect.signature(init).parameters.values()
+    names = {p.name for p in own}
     inherited = inspect.signature(inherited_init).parameters.values()
-    named = [p for p in own if p.kind is not p.VAR_KEYWORD]
-    if len(named) < len(own):
-        names = {p.name for p in named}
-        more = [
-            p.replace(kind=p.KEYWORD_ONLY) for p in inherited if p.name not in names
-        ]
-        init.__signature__ = inspect.Signature([*named, *more])
+    spelled = [*own, *(p for p in inherited if p.name not in names)]
+    variadic = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in spelled)
+    if last.kind is not last.VAR_KEYWORD or variadic:
+        return
+    spelled.sort(key=lambda p: p.kind)  # stable: keyword-only arguments go last
+    signature = inspect.Signature(spelled)
+
+    @functools.wraps(init)
+    def by_name(*args, **kwargs):
+        try:
+            arguments = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}.__init__() {error}") from None
+        init(**arguments)
+
+    by_name.__signature__ = signature
+    cls.__init__ = by_name

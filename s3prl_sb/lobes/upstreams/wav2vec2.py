@@ -62,6 +62,7 @@ class TransformerUpstream(PretrainedUpstream):
         self,
         source=None,
         config=None,
+        *,
         freeze_front_end=True,
         layerdrop=0.0,
         chunk_seconds=None,
@@ -169,6 +170,7 @@ class Wav2Vec2(TransformerUpstream):
         source=None,
         config=None,
         feature_selection=None,
+        *,
         target_lang=None,
         **options,
     ):
