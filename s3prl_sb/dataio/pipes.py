@@ -13,7 +13,7 @@ Authors
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from speechbrain.dataio.encoder import CategoricalEncoder
@@ -21,8 +21,10 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe, generator
-from s3prl_sb.dataio.tokenizers import Tokenizer
 from s3prl_sb.errors import ManifestError
+
+if TYPE_CHECKING:
+    from s3prl_sb.dataio.tokenizers import Tokenizer
 
 __all__ = [
     "AddNoise",
@@ -294,7 +296,7 @@ class EncodeTokens(Pipe):
     {'tokens_list': [7, 9, 4, 5, 21, 21, 4, 2]}
     """
 
-    def __init__(self, tokenizer: Tokenizer, key: str = "text"):
+    def __init__(self, tokenizer: "Tokenizer", key: str = "text"):
         self.tokenizer, self.key = tokenizer, key
 
     def __call__(self, dataset: ManifestDataset) -> None:

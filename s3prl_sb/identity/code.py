@@ -3,7 +3,8 @@
 The code of a class is its module and every module of the same package, or of the same
 folder, that its module imports, at any depth and also within functions. Imports are
 read from the source: nothing is run, and a class may be given by its dotted name.
-External libraries count by their versions.
+Imports under ``if TYPE_CHECKING:`` never run, and do not count. External libraries
+count by their versions.
 
 A module of this package that only finds, opens and reads files, or shows progress,
 declares ``COMPUTES = False``, for itself or for its whole package. It does not count,
@@ -218,14 +219,24 @@ def _imports(hash_, text):
             nodes = list(ast.walk(ast.parse(text)))
         except (SyntaxError, ValueError):  # reported when it is run
             nodes = []
+        unused = {id(inner) for node in nodes for inner in _only_for_types(node)}
         imports = _parsed[hash_] = []
         for node in nodes:
+            if id(node) in unused:
+                continue
             if isinstance(node, ast.Import):
                 imports += [(0, alias.name, ()) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [alias.name for alias in node.names]
                 imports.append((node.level, node.module or "", names))
     return _parsed[hash_]
+
+
+def _only_for_types(node):
+    """Returns the statements of ``if TYPE_CHECKING:``, and none of another node."""
+    if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+        return [inner for statement in node.body for inner in ast.walk(statement)]
+    return []
 
 
 def _resolve(root, name, is_package, level, base, names):

@@ -75,6 +75,7 @@ def default_files(names: str | list[str], where: str = "") -> list[Path]:
     Returns
     -------
     list of pathlib.Path
+        In a fixed order: training.yaml refers to keys of run.yaml.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def default_files(names: str | list[str], where: str = "") -> list[Path]:
             raise KeysError(
                 f"{where}there are no defaults '{name}'. {near(name, list(files))}"
             )
-    return [files[name] for name in names]
+    return [path for name, path in files.items() if name in names]
 
 
 @functools.lru_cache(maxsize=None)

@@ -5,6 +5,7 @@ from hyperpyyaml import load_hyperpyyaml
 
 from s3prl_sb import resources
 from s3prl_sb.commands import recipe_help
+from s3prl_sb.schema.defaults import default_files
 from s3prl_sb.schema.keys import KeysError, Schema
 from s3prl_sb.startup.configuration import Configuration, RecipeError, load_recipe
 
@@ -73,3 +74,8 @@ def test_a_recipe_refers_to_its_own_keys_alone(name):
         loaded = load_hyperpyyaml(stream, {"upstream": "mel"})
     schema = Schema.of(file)
     assert set(schema) - set(schema.origins) <= set(loaded)
+
+
+def test_the_order_of_the_names_does_not_matter():
+    """References to a later file would have been a circle."""
+    assert default_files(["training", "run"]) == default_files(["run", "training"])

@@ -200,6 +200,19 @@ def test_libraries_that_show_and_fetch_do_not_count():
         assert not {"tqdm", "huggingface_hub", "ruamel"} & versions.keys()
 
 
+def test_imports_for_types_do_not_count(tmp_path):
+    """An upgrade of sentencepiece would have refused runs that cut their audio."""
+    identity = code_of(["s3prl_sb.dataio.pipes.RandomCrop"])
+    assert "s3prl_sb.dataio.audio" in identity["modules"]
+    assert "s3prl_sb.dataio.tokenizers" not in identity["modules"]
+    assert "sentencepiece" not in identity["versions"]
+    write(
+        tmp_path / "mine.py",
+        "if TYPE_CHECKING:\n    import torch\nelse:\n    import numpy\n",
+    )
+    assert list(code_of(["mine.Mine"], tmp_path)["versions"]) == ["numpy"]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_logged_is_no_part_of_a_benchmark_run(task):
     """Another word in a log would have trained everything again."""
