@@ -68,7 +68,7 @@ KINDS = {
         steps=(
             "cd {folder} && s3prl-sb trust .",
             "s3prl-sb check card.yaml",
-            "python -m pytest --doctest-modules .",
+            "python -m pytest --doctest-modules *.py",
             "s3prl-sb run SUPERB/KS --upstream card.yaml --data_folder DIR",
         ),
         steps_in_checkout=(
@@ -92,7 +92,7 @@ KINDS = {
         },
         edit="the facts and the parser in my_corpus.py, the layout of its toy",
         steps=(
-            "cd {folder} && python -m pytest --doctest-modules .",
+            "cd {folder} && python -m pytest --doctest-modules *.py",
             "python -c \"from my_corpus_toy import my_corpus; my_corpus('toy')\"",
         ),
         steps_in_checkout=(
