@@ -9,9 +9,11 @@ Authors
 """
 
 import importlib.util
+import io
 import keyword
 import re
 import shlex
+import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +68,7 @@ KINDS = {
         steps=(
             "cd {folder} && s3prl-sb trust .",
             "s3prl-sb check card.yaml",
-            "python -m pytest --doctest-modules .",
+            "python -m pytest --doctest-modules *.py",
             "s3prl-sb run SUPERB/KS --upstream card.yaml --data_folder DIR",
         ),
         steps_in_checkout=(
@@ -90,7 +92,7 @@ KINDS = {
         },
         edit="the facts and the parser in my_corpus.py, the layout of its toy",
         steps=(
-            "cd {folder} && python -m pytest --doctest-modules .",
+            "cd {folder} && python -m pytest --doctest-modules *.py",
             "python -c \"from my_corpus_toy import my_corpus; my_corpus('toy')\"",
         ),
         steps_in_checkout=(
@@ -283,7 +285,8 @@ def check_name(kind: str, name: str):
     Raises
     ------
     NewError
-        If it is malformed, or taken by a recipe, a published card or a Python module.
+        If it is malformed, or taken by a recipe, a published card, a Python module or
+        the code of the template.
 
     Example
     -------
@@ -307,6 +310,10 @@ def check_name(kind: str, name: str):
             raise NewError(f"there is an upstream '{name}': give another name")
     if importlib.util.find_spec(name):
         raise NewError(f"'{name}' is a Python module already: give another name")
+    for path in sorted(_template(kind).glob("*.py")):
+        words = _identifiers(_named(path.read_text("utf-8"), kind, ""))
+        if not words.isdisjoint((name, _camel(name))):
+            raise NewError(f"'{name}' is a name in {path.name}: give another name")
 
 
 def _template(kind):
@@ -319,8 +326,18 @@ def _text(kind, file):
 
 def _named(text, kind, name):
     """Replaces the names in a template: ``my_corpus`` and ``MyCorpus``."""
-    camel = "".join(part.capitalize() for part in name.split("_"))
+    camel = _camel(name)
     return text.replace(f"my_{kind}", name).replace(f"My{kind.capitalize()}", camel)
+
+
+def _camel(name):
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _identifiers(text):
+    """Returns the names of a program, which the name of the new thing would hide."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME}
 
 
 def _with_sorted_imports(text):

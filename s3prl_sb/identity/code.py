@@ -24,17 +24,14 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from s3prl_sb import resources
 
 PACKAGE = __name__.partition(".")[0]
 OWN = f"{PACKAGE}.own."  # prefix of user-defined modules: a label and a name follow
 _ROOT = Path(__file__).parents[2]  # folder of the package
-#: Folders of installed libraries.
-_INSTALLED = [
-    Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")
-]
 _SAYS_NOT = b"\nCOMPUTES = False\n"
 _parsed: dict[str, list] = {}  # hash of a module's source -> its imports
 
@@ -186,7 +183,7 @@ def _named(name, folder):
 
 def _place(name, file):
     """Returns (root, name) of a user-defined module, the name of an installed one."""
-    if any(place in file.parents for place in _INSTALLED):
+    if resources.is_installed(file):
         return name
     if name.partition(".")[0] in sys.stdlib_module_names or file.suffix != ".py":
         return name
@@ -281,6 +278,12 @@ def _version(name):
             return importlib.metadata.version(candidate)
         except importlib.metadata.PackageNotFoundError:
             continue
-    for distribution in importlib.metadata.packages_distributions().get(top, ()):
+    for distribution in _distributions().get(top, ()):
         return importlib.metadata.version(distribution)
     return None
+
+
+@functools.cache
+def _distributions():
+    """Returns the distributions of each top-level package, which takes a second."""
+    return importlib.metadata.packages_distributions()

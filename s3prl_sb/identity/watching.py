@@ -53,6 +53,8 @@ class Seen:
         # A virtual environment may be in the temporary folder, not the reverse.
         if any(below(p + os.sep) for p in _LIBRARIES) or real == os.devnull:
             return
+        if resources.is_installed(real):
+            return
         # The arguments of an object hold the content of a published card.
         ignored = [resources.cache_folder() / MEMORY, resources.folder("hparams")]
         if any(below(os.path.realpath(path)) for path in ignored):

@@ -13,16 +13,13 @@ import logging
 import os
 import re
 import sys
-import sysconfig
+
+from s3prl_sb import resources
 
 #: Results do not depend on log messages, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
 
 OWN = __name__.partition(".")[0]
-LIBRARIES = tuple(
-    os.path.join(os.path.realpath(sysconfig.get_path(name)), "")
-    for name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
 #: Logger of SpeechBrain with the results of training, in recipes that use it.
 TRAIN_LOGGER = "speechbrain.utils.train_logger"
 #: Warnings of libraries that do not concern users of this program.
@@ -58,7 +55,7 @@ class _Matters(logging.Filter):
             return True
         if record.name == TRAIN_LOGGER and record.levelno == logging.INFO:
             return True
-        own = not os.path.realpath(record.pathname).startswith(LIBRARIES)
+        own = not resources.is_installed(os.path.realpath(record.pathname))
         if own and record.name != "py.warnings":
             return True
         if record.levelno < logging.WARNING:

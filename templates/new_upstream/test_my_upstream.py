@@ -1,4 +1,4 @@
-"""My upstream keeps the contract, and loads what was pre-trained."""
+"""My upstream keeps the contract, and loads its checkpoint."""
 
 import os
 
@@ -10,30 +10,31 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
 
 CARD = __file__.replace("test_my_upstream.py", "card.yaml")
-SMALL = {"hidden_size": 8, "num_layers": 1}
+#: A small random network, whatever the card says: no test downloads a checkpoint.
+SMALL = {"source": None, "config": {"hidden_size": 8, "num_layers": 1}}
 
 
 @pytest.fixture
 def checkpoint():
-    """What the training script saves."""
-    trained = load(CARD, config=SMALL, seed=1)
+    """Checkpoint as a training script saves it."""
+    trained = load(CARD, **SMALL, seed=1)
     model = {f"module.{n}": w for n, w in trained.network.state_dict().items()}
     model["head.weight"] = torch.zeros(8, 8)
-    return {"config": SMALL, "model": model}
+    return {"config": SMALL["config"], "model": model}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_contract(precision):
     # The batch against each utterance alone, all lengths, silence, bad audio,
     # frozen and trained: what a reviewer would ask for.
-    check_upstream(load(CARD, precision=precision))
+    check_upstream(load(CARD, source=None, precision=precision))
 
 
 def test_checkpoint(checkpoint, tmp_path):
     torch.save(checkpoint, tmp_path / "my.ckpt")
     wav = torch.randn(1, 8000)
     states, _ = load(CARD, source=str(tmp_path / "my.ckpt"))(wav)
-    expected, _ = load(CARD, config=SMALL, seed=1)(wav)
+    expected, _ = load(CARD, **SMALL, seed=1)(wav)
     assert len(states) == 2  # the checkpoint's architecture, not the card's
     assert all(map(torch.equal, states, expected))
     # Better still: compare with numbers that your original code has written down.
@@ -59,6 +60,6 @@ def test_checkpoint_that_is_a_program(checkpoint, tmp_path):
 
 def test_seeds():
     wav, state = torch.randn(1, 8000), torch.random.get_rng_state()
-    one, same, other = (load(CARD, seed=n)(wav)[0][-1] for n in (1, 1, 2))
+    one, same, other = (load(CARD, **SMALL, seed=n)(wav)[0][-1] for n in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert torch.equal(torch.random.get_rng_state(), state)

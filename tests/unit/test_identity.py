@@ -1,6 +1,7 @@
 """Identities: files by content, code by its imports."""
 
 import functools
+import importlib.metadata
 import json
 import logging
 import os
@@ -267,6 +268,36 @@ def test_own_modules_under_any_name(tmp_path, monkeypatch):
     module.Mine.__module__ = module.__name__
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert code_of([module.Mine]) == code_of(["mine.Mine"], tmp_path)
+
+
+@pytest.mark.parametrize("place", ["site-packages", "dist-packages"])
+def test_libraries_of_another_environment(place, tmp_path, monkeypatch):
+    """Below ``venv --system-site-packages``, or installed with ``pip --user``: they
+    count by version, and are not read as if the user had written them."""
+    folder = tmp_path / "lib" / "python3" / place
+    write(folder / "borrowed" / "__init__.py", "import numpy\nclass Layer: pass\n")
+    monkeypatch.syspath_prepend(str(folder))
+    import borrowed
+
+    opened_files = []
+    monkeypatch.setattr(code, "_read", opened_files.append)
+    assert code_of([borrowed.Layer]) == code_of(["borrowed.Layer"])
+    assert code_of([borrowed.Layer])["modules"] == {} and opened_files == []
+    monkeypatch.delitem(sys.modules, "borrowed")
+
+
+def test_distributions_are_listed_once(monkeypatch):
+    """A list of all of them takes a second, and few imports are of none."""
+    calls = []
+    original = importlib.metadata.packages_distributions
+    monkeypatch.setattr(
+        importlib.metadata,
+        "packages_distributions",
+        lambda: calls.append(1) or original(),
+    )
+    code._distributions.cache_clear()
+    code.versions(f"of_no_library_{number}" for number in range(3))
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("library", ["torchaudio", "speechbrain", "torch"])

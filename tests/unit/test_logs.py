@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import warnings
 
 import pytest
@@ -38,7 +39,7 @@ def said(tmp_path, capsys):
 
 def library(level, text, name="transformers.modeling_utils"):
     """A message from a module among the installed ones."""
-    path = os.path.join(logs.LIBRARIES[-1], "somewhere/module.py")
+    path = os.path.join(sysconfig.get_path("purelib"), "somewhere/module.py")
     record = logging.LogRecord(name, level, path, 1, text, (), None)
     logging.getLogger().handle(record)
 

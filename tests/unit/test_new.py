@@ -44,6 +44,20 @@ def test_names_that_are_taken(kind, name, tmp_path):
         make(kind, name, tmp_path / "folder")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "file"),
+    [
+        ("upstream", "network", "my_upstream.py"),
+        ("corpus", "manifest", "my_corpus.py"),
+        ("task", "classification_brain", "train.py"),
+    ],
+)
+def test_names_in_the_template(kind, name, file, tmp_path):
+    """``class Network`` twice in a file would be no start."""
+    with pytest.raises(NewError, match=f"'{name}' is a name in {file}"):
+        make(kind, name, tmp_path / "folder")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_overwritten(kind, checkout, monkeypatch, capsys):
     monkeypatch.chdir(checkout / "recipes")
