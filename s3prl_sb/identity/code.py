@@ -20,7 +20,6 @@ Authors
 import ast
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -272,6 +271,8 @@ def _parents(root, inside):
 @functools.lru_cache(maxsize=None)
 def _version(name):
     """Returns the version of an installed library, by the name of a module."""
+    import importlib.metadata  # slow, and "--help" needs none of it
+
     top = name.partition(".")[0]
     for candidate in (top, ".".join(name.split(".")[:2])):
         try:

@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -16,7 +18,8 @@ class RaggedLSTM(torch.nn.LSTM):
 
     On a GPU, bidirectional sequences are packed. On a CPU, packed sequences train
     dozens of times slower than padded ones; there, each utterance is reversed within
-    its length for the backward direction, which gives the same result.
+    its length for the backward direction, which gives the same result. Under autocast,
+    a CPU whose oneDNN has no LSTM of that precision computes it in float32.
 
     Arguments
     ---------
@@ -51,6 +54,10 @@ class RaggedLSTM(torch.nn.LSTM):
             [batch, frames, hidden_size], or twice that if bidirectional; padding is
             zero.
         """
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            if not _onednn_has_lstm(torch.get_autocast_dtype("cpu")):
+                with torch.autocast("cpu", enabled=False):
+                    return self(x.float(), lens)
         if not self.bidirectional:  # no frame depends on the padding after it
             hidden = super().forward(x)[0]
         elif x.is_cuda:
@@ -88,3 +95,16 @@ class RaggedLSTM(torch.nn.LSTM):
         return torch.lstm(
             x, (state, state), weights, self.bias, 1, 0.0, self.training, False, True
         )[0]
+
+
+@functools.cache
+def _onednn_has_lstm(dtype):
+    """Returns whether this CPU computes an LSTM under autocast to ``dtype``."""
+    weights = [torch.zeros(size) for size in ((4, 1), (4, 1), 4, 4)]
+    x, state = torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", dtype):
+            torch.lstm(x, (state, state), weights, True, 1, 0.0, False, False, True)
+    except RuntimeError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from s3prl_sb.lobes import recurrent
 from s3prl_sb.lobes.recurrent import RaggedLSTM
 
 LENGTHS = (9, 12, 1, 7)
@@ -52,3 +53,31 @@ def test_dropout_between_layers_in_training_alone(x):
     assert not torch.equal(lstm(x, LENS), lstm(x, LENS))
     lstm.eval()
     assert torch.equal(lstm(x, LENS), lstm(x, LENS))
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_works_on_every_cpu(bidirectional, dtype, x):
+    """Values and gradients, also where oneDNN has no LSTM of this precision."""
+    lstm = RaggedLSTM(3, 5, 2, bidirectional=bidirectional)
+    expected = lstm(x, LENS)
+    with torch.autocast("cpu", dtype):
+        hidden = lstm(x.to(dtype), LENS)
+    torch.testing.assert_close(hidden.float(), expected, atol=0.02, rtol=0.02)
+    hidden.float().sum().backward()
+    assert all(p.grad.isfinite().all() for p in lstm.parameters())
+
+
+def test_autocast_without_a_kernel_computes_in_float32(monkeypatch, x):
+    def lstm_of_a_cpu_without(x, *args):
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor")
+        return original(x, *args)
+
+    lstm, original = RaggedLSTM(3, 5, 2, bidirectional=True), torch.lstm
+    expected = lstm(x, LENS)
+    monkeypatch.setattr(torch, "lstm", lstm_of_a_cpu_without)
+    recurrent._onednn_has_lstm.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(lstm(x, LENS), expected)
+    recurrent._onednn_has_lstm.cache_clear()
