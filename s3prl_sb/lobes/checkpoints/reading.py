@@ -107,6 +107,26 @@ def plain(value):
         raise CheckpointError("A checkpoint's options hold themselves.") from error
 
 
+def as_dict(value):
+    """Returns a dict unchanged, and an empty one for any other object.
+
+    Arguments
+    ---------
+    value : object
+        Content of a checkpoint, or of an entry in it.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> as_dict({"a": 1}), as_dict(None)
+    ({'a': 1}, {})
+    """
+    return value if isinstance(value, dict) else {}
+
+
 def _array(stub, convert):
     """Converts a stub of numpy to an array or a number, by safe means alone."""
     kind, args = type(stub).__name__, stub.args

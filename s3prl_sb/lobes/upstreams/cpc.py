@@ -11,13 +11,13 @@ Authors
 """
 
 import dataclasses
-import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -108,11 +108,11 @@ class CpcConfig:
             "normMode": list(NORMS),
             "cpc_mode": [None, "none", "reverse"],
         }
-        for key, known in choices.items():
-            if getattr(self, key) not in known:
+        for key, names in choices.items():
+            if getattr(self, key) not in names:
                 raise ValueError(
                     f"{key} '{getattr(self, key)}' cannot be built, only "
-                    + ", ".join(map(str, known))
+                    + ", ".join(map(str, names))
                 )
 
 
@@ -212,8 +212,7 @@ def read_cpc(path):
         If the file belongs to another family, or to a variant that is not
         supported.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     options, weights = plain(states.get("config")), states.get("weights")
     if not isinstance(options, dict) or not isinstance(weights, dict):
         raise CheckpointError(
@@ -232,8 +231,7 @@ def read_cpc(path):
     for name, tensor in weights.items():
         if not name.startswith(("gEncoder.", "gAR.")):
             continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         if name.startswith("norms.") and tensor.dim() == 3:  # [1, channels, 1]
             tensor = tensor.flatten()
         converted[name] = tensor

@@ -17,30 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
+from s3prl_sb.lobes.networks.attention import sines
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Weights that only pre-training uses, and the table of sines, which is computed.
-TRAINING = re.compile(
+TRAINING = (
     r"layer_norm\.|batch_norm\.|(en|de)coder_mask_emb$|decoder\.|post_enc_proj\."
     r"|final_proj_|dec_conv_pos_embed\.|(enc|dec)_sine_pos_embed\."
 )
-#: S3PRL's names of the weights, and ours. Applied from first to last.
-NAMES = {
-    r"^post_extract_proj\.": "projection.",
-    r"^encoder\.layer_norm\.": "norm.",
-    r"^encoder\.layers\.": "layers.",
-    r"\.self_attn\.q_proj\.": ".attention.query.",
-    r"\.self_attn\.k_proj\.": ".attention.key.",
-    r"\.self_attn\.v_proj\.": ".attention.value.",
-    r"\.self_attn\.out_proj\.": ".attention.output.",
-    r"\.self_attn_layer_norm\.": ".attention_norm.",
-    r"\.fc1\.": ".expand.",
-    r"\.fc2\.": ".contract.",
-    r"\.final_layer_norm\.": ".ffn_norm.",
-}
 #: Our entries of the configuration, and those of S3PRL's ``model`` block.
 ENTRIES = {
     "hidden_size": "encoder_embed_dim",
@@ -154,7 +142,7 @@ class MaeAstEncoder(nn.Module):
         """
         x = self.projection(x)
         if self.config.sine_positions:
-            table = sines(max(counts), self.config.hidden_size)
+            table = positions(max(counts), self.config.hidden_size)
             table = torch.cat([table[:count] for count in counts])
             x = x + table.to(x.device, x.dtype)
         if not self.config.norm_first:
@@ -166,15 +154,13 @@ class MaeAstEncoder(nn.Module):
 
 
 @functools.lru_cache(maxsize=2)
-def sines(count, size):
+def positions(count, size):
     """Returns sines in even, cosines in odd columns, [count, size].
 
     They are computed in fp32 with its rounding errors, which the network has seen in
     training for long audio.
     """
-    rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
-    angles = torch.arange(count)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :size]
+    return sines(torch.arange(count), size)[:, :size]
 
 
 def read_mae_ast(path):
@@ -197,10 +183,8 @@ def read_mae_ast(path):
     CheckpointError
         If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = read(path)
-    content = content if isinstance(content, dict) else {}
-    cfg = plain(content.get("cfg"))
-    cfg = cfg if isinstance(cfg, dict) else {}
+    content = as_dict(read(path))
+    cfg = as_dict(plain(content.get("cfg")))
     model, task = cfg.get("model") or {}, cfg.get("task") or {}
     if "model" not in content or "ast_kernel_size_chan" not in model:
         raise CheckpointError(
@@ -229,16 +213,11 @@ def read_mae_ast(path):
             config[ours] = float(weights[f"batch_norm.running_{theirs}"])
     except KeyError as error:
         raise CheckpointError(f"'{path}' does not tell {error}") from error
-    converted = {}
-    for name, tensor in weights.items():
-        # With norms first, this norm comes after the last hidden state.
-        unused = config["norm_first"] and name.startswith("encoder.layer_norm.")
-        if unused or TRAINING.match(name):
-            continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        converted[name] = tensor
-    return config, converted
+    # With norms first, the encoder's norm comes after the last hidden state.
+    unused = re.compile(TRAINING + r"|encoder\.layer_norm\." * config["norm_first"])
+    weights = {name: w for name, w in weights.items() if not unused.match(name)}
+    weights = fairseq_weights(weights, {"layer": "transformer"})
+    return config, {name.removeprefix("encoder."): w for name, w in weights.items()}
 
 
 class MaeAst(PretrainedUpstream):

@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read, read_json
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read, read_json
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -266,8 +267,7 @@ def read_pase(path, model_config=None):
     CheckpointError
         If it is not such a checkpoint.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     states = states.get("state_dict", states)
     needed = ("blocks.0.conv.low_hz_", "rnn.layers.0.linear.weight", "W.weight")
     if not states.keys() >= set(needed):
@@ -291,8 +291,7 @@ def read_pase(path, model_config=None):
         )
     weights = {}
     for name, tensor in states.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         pointwise = re.match(r"(skips\.\d+|projection)\.weight", name)
         weights[name] = tensor.squeeze(2) if pointwise else tensor
     return config, weights

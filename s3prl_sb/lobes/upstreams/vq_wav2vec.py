@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.upstreams.wav2vec import (
     ACTIVATIONS,
     FRONT_END,
@@ -362,8 +363,7 @@ class VqWav2Vec(Wav2Vec):
             config["vq_temp"] = [float(number) for number in numbers]
         converted = {}
         for name, tensor in weights.items():
-            for pattern, ours in NAMES.items():
-                name = re.sub(pattern, ours, name)
+            name = our_name(name, NAMES)
             if name.endswith(".codebook"):
                 if config["vq_type"] == "kmeans":  # [codes, groups, size]
                     tensor = tensor.transpose(0, 1).contiguous()

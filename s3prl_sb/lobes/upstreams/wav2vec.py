@@ -10,15 +10,14 @@ Authors
 
 import dataclasses
 import math
-import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import sample_rates
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
-from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import bare, our_name
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import conv_layers
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
@@ -258,8 +257,7 @@ def read_wav2vec(path):
     CheckpointError
         If it is not such a checkpoint, or is an unsupported variant.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     if "model_cfg" in states:
         keys = ("model_cfg", "task_cfg", "model_weight")
         model, task, weights = map(states.get, keys)
@@ -292,16 +290,13 @@ def read_wav2vec(path):
     config = {key: model.get(key, value) for key, value in defaults.items()}
     config.update({key: conv_layers(model[key]) for key in lists})
     config["vq_type"] = config["vq_type"] or "none"
-    task = task if isinstance(task, dict) else {}
-    config["sample_rate"] = sample_rates.stated_in(task, model) or sample_rates.USUAL
-    converted = {}
-    for name, tensor in bare(weights).items():
-        if name.startswith(TRAINING):
-            continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        converted[name] = tensor
-    return config, converted
+    rate = sample_rates.stated_in(as_dict(task), model)
+    config["sample_rate"] = rate or sample_rates.USUAL
+    return config, {
+        our_name(name, NAMES): tensor
+        for name, tensor in bare(weights).items()
+        if not name.startswith(TRAINING)
+    }
 
 
 class Wav2Vec(PretrainedUpstream):
