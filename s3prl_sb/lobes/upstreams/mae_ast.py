@@ -214,8 +214,8 @@ def read_mae_ast(path):
     except KeyError as error:
         raise CheckpointError(f"'{path}' does not tell {error}") from error
     # With norms first, the encoder's norm comes after the last hidden state.
-    unused = re.compile(TRAINING + r"|encoder\.layer_norm\." * config["norm_first"])
-    weights = {name: w for name, w in weights.items() if not unused.match(name)}
+    unused = TRAINING + (r"|encoder\.layer_norm\." if config["norm_first"] else "")
+    weights = {name: w for name, w in weights.items() if not re.match(unused, name)}
     weights = fairseq_weights(weights, {"layer": "transformer"})
     return config, {name.removeprefix("encoder."): w for name, w in weights.items()}
 
