@@ -197,7 +197,7 @@ class Ast(PretrainedUpstream):
     (1, torch.Size([2, 3, 527]))
     """
 
-    Config = VisionTransformerConfig
+    Config, Network = VisionTransformerConfig, VisionTransformer
     packed = True
     min_samples = 1  #: windows are padded
     unknown_entry = "Unknown config"
@@ -258,10 +258,6 @@ class Ast(PretrainedUpstream):
             window_type="hanning",
             htk_compat=True,
         )
-
-    def make_network(self):
-        """Returns the Transformer."""
-        return VisionTransformer(self.config)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""

@@ -269,7 +269,7 @@ class Cpc(PretrainedUpstream):
     [[2, 100, 16], [2, 100, 8]]
     """
 
-    Config = CpcConfig
+    Config, Network = CpcConfig, CpcNetwork
     packed = True
     stride, num_layers = 160, 2
     min_samples = 159  #: the shortest audio that gives a frame
@@ -280,10 +280,6 @@ class Cpc(PretrainedUpstream):
         recurrent = self.network.recurrent is not None
         config = self.config
         self.output_size = config.hiddenGar if recurrent else config.hiddenEncoder
-
-    def make_network(self):
-        """Returns the network."""
-        return CpcNetwork(self.config)
 
     @property
     def output_sizes(self):

@@ -191,9 +191,7 @@ def read_discretebert(path, codes=None):
     """
     if path.is_dir():
         files = sorted(path.glob("*.pt"))
-        others = [
-            file for file in files if "text_dictionary" not in as_dict(read(file))
-        ]
+        others = [f for f in files if "text_dictionary" not in as_dict(read(f))]
         files = [file for file in files if file not in others]
         if len(files) != 1 or len(others) > 1:
             raise CheckpointError(
@@ -318,7 +316,7 @@ class DiscreteBert(PretrainedUpstream):
     (3, torch.Size([2, 102, 32]))
     """
 
-    Config = DiscreteBertConfig
+    Config, Network = DiscreteBertConfig, DiscreteBertNetwork
     packed = True
 
     def __init__(self, source=None, codes=None, config=None, **options):
@@ -337,10 +335,6 @@ class DiscreteBert(PretrainedUpstream):
         codes = entries.get("codes", {})
         self.check_entries(codes, vars(kmeans_config()))
         return super().make_config({**entries, "codes": kmeans_config(**codes)})
-
-    def make_network(self):
-        """Returns the network."""
-        return DiscreteBertNetwork(self.config)
 
     @property
     def front_end(self):

@@ -202,9 +202,8 @@ class DistilHubert(TransformerUpstream):
     [32, 32, 32, 24, 24, 24]
     """
 
-    Config = DistilConfig
+    Config, Network = DistilConfig, DistilTransformer
     defaults = {"num_layers": 2, "activation_dropout": 0.1, "input_dropout": 0.0}
-    network_class = DistilTransformer
     selection = "projected"
     read = staticmethod(read_distiller)
 

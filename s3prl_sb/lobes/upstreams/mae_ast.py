@@ -253,7 +253,7 @@ class MaeAst(PretrainedUpstream):
     (2, torch.Size([2, 6, 256]))
     """
 
-    Config = MaeAstConfig
+    Config, Network = MaeAstConfig, MaeAstEncoder
     packed = True
     unknown_entry = "Unknown config"
     read = staticmethod(read_mae_ast)
@@ -274,10 +274,6 @@ class MaeAst(PretrainedUpstream):
         """Returns the Kaldi features."""
         bands = self.config.num_mel_bins
         return KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
-
-    def make_network(self):
-        """Returns the encoder."""
-        return MaeAstEncoder(self.config)
 
     @property
     def min_samples(self):

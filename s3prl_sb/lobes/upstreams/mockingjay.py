@@ -195,11 +195,8 @@ def read_mockingjay(path):
     # New files have the trainer's configuration under 'Config'.
     for key in ("Config", "Upstream_Config"):
         config = as_dict(plain(states.get(key)))
-        if "Transformer" in states and config.keys() >= {
-            "transformer",
-            "audio",
-            "task",
-        }:
+        has_blocks = {"transformer", "audio", "task"} <= config.keys()
+        if "Transformer" in states and has_blocks:
             transformer = config["transformer"]
             return config, _converted(states["Transformer"], transformer, path)
     raise CheckpointError(

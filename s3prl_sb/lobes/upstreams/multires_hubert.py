@@ -172,7 +172,7 @@ class MultiresHubert(PretrainedUpstream):
     (7, torch.Size([2, 50, 32]))
     """
 
-    Config = MultiresConfig
+    Config, Network = MultiresConfig, MultiresTransformer
     packed = True
     read = staticmethod(read_multires_hubert)
 
@@ -196,10 +196,6 @@ class MultiresHubert(PretrainedUpstream):
     def make_config(self, entries):
         """Returns the configuration, with the probability to skip layers."""
         return super().make_config({**entries, "layerdrop": self.layerdrop})
-
-    def make_network(self):
-        """Returns the encoders."""
-        return MultiresTransformer(self.config)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""

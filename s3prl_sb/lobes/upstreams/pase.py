@@ -26,6 +26,7 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read, r
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.networks.precision import KeepsPrecision
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 SAMPLE_RATE = 16000
@@ -84,8 +85,10 @@ def padding(size, stride):
     return size // 2 - (stride > 1 or size % 2 == 0), size // 2
 
 
-class BandPass(nn.Module):
+class BandPass(KeepsPrecision):
     """Filters of SincNet; only the two edges of each are learned.
+
+    The edges stay fp32: in half precision they would be off by many Hz.
 
     Arguments
     ---------
@@ -134,14 +137,6 @@ class BandPass(nn.Module):
     def forward(self, x, stride, dtype):
         return F.conv1d(x.to(dtype), self.weight().to(dtype), stride=stride)
 
-    def _apply(self, fn, recurse=True):
-        # The edges stay fp32: in half precision they would be off by many Hz.
-        def apply(tensor):
-            moved = fn(tensor)
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
-
-        return super()._apply(apply, recurse)
-
 
 class Block(nn.Module):
     """Convolution, batch norm and PReLU: [batch, in, n] -> [batch, out, ~n/stride].
@@ -152,11 +147,10 @@ class Block(nn.Module):
     def __init__(self, inputs, outputs, size, stride, first=False):
         super().__init__()
         self.first, self.stride, self.padding = first, stride, padding(size, stride)
-        self.conv = (
-            BandPass(outputs, size)
-            if first
-            else nn.Conv1d(inputs, outputs, size, stride)
-        )
+        if first:
+            self.conv = BandPass(outputs, size)
+        else:
+            self.conv = nn.Conv1d(inputs, outputs, size, stride)
         self.norm = FixedBatchNorm1d(outputs)
         self.act = nn.PReLU(outputs)
 
@@ -297,17 +291,17 @@ def read_pase(path, model_config=None):
     return config, weights
 
 
-def _read_architecture(path, known):
+def _read_architecture(path, names):
     """Reads the entries of a configuration of PASE that are not fixed."""
     entries = read_json(path)
-    unknown = [k for k in entries if k not in known and FIXED.get(k) != entries[k]]
+    unknown = [k for k in entries if k not in names and FIXED.get(k) != entries[k]]
     if unknown:
         raise CheckpointError(
             f"'{path}' is not of PASE+: it has "
             + ", ".join(f"{key}: {entries[key]}" for key in unknown)
-            + f". Known: {', '.join([*known, *FIXED])}"
+            + f". Known: {', '.join([*names, *FIXED])}"
         )
-    return {key: value for key, value in entries.items() if key in known}
+    return {key: value for key, value in entries.items() if key in names}
 
 
 class PasePlus(PretrainedUpstream):
@@ -345,7 +339,7 @@ class PasePlus(PretrainedUpstream):
     (9, torch.Size([2, 100, 16]))
     """
 
-    Config = PaseConfig
+    Config, Network = PaseConfig, Encoder
     unknown_entry = "Unknown in config"
     group_seconds = {"cpu": 64, "cuda": 200}  # 64 channels at 16 kHz take memory
 
@@ -360,10 +354,6 @@ class PasePlus(PretrainedUpstream):
     def read(self, path):
         """Reads a checkpoint of PASE+, see :func:`read_pase`."""
         return read_pase(path, self.model_config)
-
-    def make_network(self):
-        """Returns the network."""
-        return Encoder(self.config)
 
     @property
     def min_samples(self):

@@ -140,7 +140,7 @@ class Passt(PretrainedUpstream):
 
     packed = True
     num_layers = 1
-    Config = VisionTransformerConfig
+    Config, Network = VisionTransformerConfig, VisionTransformer
     unknown_entry = "Unknown config"
     read = staticmethod(read_passt)
     defaults = {"grid": [12, 99], "factorized": True}
@@ -174,10 +174,6 @@ class Passt(PretrainedUpstream):
                 )
         size = self.config.num_classes + self.config.hidden_size
         self.output_size = len(self.windows) * size + mel * MEL_FRAMES * BANDS
-
-    def make_network(self):
-        """Returns the Vision Transformer."""
-        return VisionTransformer(self.config)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""

@@ -6,7 +6,7 @@ Authors
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -30,8 +30,9 @@ class FrontEnd(Protocol):
 class PretrainedUpstream(Upstream):
     """Base class of upstreams with a network, a configuration and checkpoints.
 
-    A family sets :attr:`Config` and implements :meth:`read` and
-    :meth:`make_network`. Its ``__init__`` calls this one, then sets
+    A family sets :attr:`Config` and :attr:`Network` and implements :meth:`read`. A
+    network with other arguments than the configuration needs :meth:`make_network`
+    instead of :attr:`Network`. The family's ``__init__`` calls this one, then sets
     ``num_layers``, ``output_size`` and, without a :attr:`front_end`,
     ``stride``. It takes ``**options`` for the arguments that it passes on;
     arguments that the methods below need are set as attributes before the call.
@@ -76,6 +77,8 @@ class PretrainedUpstream(Upstream):
 
     Config: ClassVar[type]  #: dataclass of the configuration
     config: Any  #: instance of ``Config``
+    #: class of the network, with the configuration as its argument
+    Network: ClassVar[Callable[[Any], torch.nn.Module]]
     features: Any  #: result of :meth:`make_features`
     #: entries in which a random network differs from the defaults of ``Config``
     defaults: ClassVar[dict[str, Any]] = {}
@@ -164,7 +167,7 @@ class PretrainedUpstream(Upstream):
         It runs on the "meta" device, see
         :func:`~s3prl_sb.lobes.checkpoints.building.build`.
         """
-        raise NotImplementedError
+        return self.Network(self.config)
 
     def build_network(
         self,
@@ -259,12 +262,11 @@ def spell_out_options(cls: type) -> None:
     init, inherited_init, *_ = (
         vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)
     )
-    own = inspect.signature(init).parameters.values()
+    parameters = inspect.signature(init).parameters.values()
     inherited = inspect.signature(inherited_init).parameters.values()
-    named = [p for p in own if p.kind is not p.VAR_KEYWORD]
-    if len(named) < len(own):
+    named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if len(named) < len(parameters):
         names = {p.name for p in named}
-        more = [
-            p.replace(kind=p.KEYWORD_ONLY) for p in inherited if p.name not in names
-        ]
-        init.__signature__ = inspect.Signature([*named, *more])
+        inherited = [p for p in inherited if p.name not in names]
+        keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in inherited]
+        init.__signature__ = inspect.Signature([*named, *keywords])
