@@ -107,11 +107,9 @@ def read_huggingface(folder, target_lang=None):
 def _config(hf, kind):
     """Returns the entries of a :class:`TransformerConfig`."""
     data2vec, preprocessor = kind == "data2vec-audio", hf["preprocessor"]
+    layers = zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])
     config = dict(
-        conv_layers=[
-            list(layer)
-            for layer in zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])
-        ],
+        conv_layers=list(map(list, layers)),
         conv_norm="layer" if data2vec else hf.get("feat_extract_norm", "group"),
         conv_bias=hf.get("conv_bias", False),
         hidden_size=hf["hidden_size"],

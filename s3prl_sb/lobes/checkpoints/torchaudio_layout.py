@@ -69,19 +69,17 @@ def read_torchaudio(content):
             weights[name] = tensor
     rules = [*layer_rules(r"encoder\.transformer\.layers\.", LAYER), *NAMES]
     weights = renamed(weights, rules, TRAINING)
-    convolutions = [
-        weights[f"front_end.convolutions.{i}.weight"] for i in range(len(STRIDES))
-    ]
+    conv_layers = []
+    for i, stride in enumerate(STRIDES):
+        channels, _, kernel = weights[f"front_end.convolutions.{i}.weight"].shape
+        conv_layers.append([channels, kernel, stride])
     large = "front_end.norms.1.weight" in weights
     positions = weights["encoder.positions.convolutions.0.weight"]
     expand = weights["encoder.layers.0.expand.weight"]
     ffn_size, hidden_size = expand.shape
     table = weights.get("encoder.layers.0.attention.buckets.table.weight")
     config = dict(
-        conv_layers=[
-            [len(weight), weight.shape[2], stride]
-            for weight, stride in zip(convolutions, STRIDES)
-        ],
+        conv_layers=conv_layers,
         conv_norm="layer" if large else "group",
         conv_bias="front_end.convolutions.0.bias" in weights,
         hidden_size=hidden_size,

@@ -40,11 +40,7 @@ from s3prl_sb.terminal.messages import Counted
 
 __all__ = ["PRECISIONS", "AudioError", "Upstream"]
 
-PRECISIONS = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 LONG = 1800  # seconds; above, attention over the whole audio dominates the time
 _long = Counted(
@@ -253,17 +249,16 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             if wav_lens is not None:
                 raise ValueError("wav_lens are of a padded batch, [batch, samples].")
             return self.extract(wavs)
-        if wav_lens is not None:
-            wav_lens = torch.as_tensor(wav_lens)
         samples = self._samples(wavs, wav_lens)
         self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]
         longest = max(frames)
         hidden_states: list[torch.Tensor] = []
         trains = torch.is_grad_enabled() and not self.freeze
+        most = self.group_seconds.get(wavs.device.type, 64) * self.sample_rate
         products = Products() if self.freeze else contextlib.nullcontext()
         with torch.set_grad_enabled(trains), products:
-            for group in self._groups(samples, wavs.device.type):
+            for group in ragged.groups(samples, most, self.packed):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
                 rows = [torch.arange(frames[i]) + i * longest for i in group]
                 rows = torch.cat(rows).to(wavs.device)
@@ -333,10 +328,6 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     # -------------------------------------------------------------- ragged
     def _samples(self, wavs, wav_lens):
         return ragged.true_lengths(wavs, wav_lens)
-
-    def _groups(self, samples, device="cpu"):
-        most = self.group_seconds.get(device, 64) * self.sample_rate
-        return ragged.groups(samples, most, self.packed)
 
     def _waveform(self, wav):
         """Returns the waveform, padded with zeros up to the first frame."""

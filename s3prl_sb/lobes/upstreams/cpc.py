@@ -141,9 +141,8 @@ class CpcNetwork(nn.Module):
         )
         norm, recurrent = NORMS[config.normMode], RECURRENT[config.arMode]
         self.norms = nn.ModuleList(norm(size) for _ in CONVOLUTIONS)
-        self.recurrent = recurrent and recurrent(
-            size, config.hiddenGar, config.nLevelsGRU
-        )
+        sizes = (size, config.hiddenGar, config.nLevelsGRU)
+        self.recurrent = recurrent and recurrent(*sizes)
 
     def reset_parameters(self, seed=0):
         """Sets random weights for training from scratch, without global generators."""

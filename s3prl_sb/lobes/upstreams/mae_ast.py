@@ -260,15 +260,13 @@ class MaeAst(PretrainedUpstream):
 
     def __init__(self, source=None, config=None, **options):
         super().__init__(source, config, **options)
-        (self.wide, high), (self.step, step) = (
-            self.config.patch,
-            self.config.patch_stride,
-        )
+        config = self.config
+        (self.wide, high), (self.step, step) = config.patch, config.patch_stride
         self.stride = self.features.stride * self.step
-        self.num_layers = self.config.num_layers
+        self.num_layers = config.num_layers
         # number of patches at one time
-        self.vertical = 1 + (self.config.num_mel_bins - high) // step
-        self.output_size = self.vertical * self.config.hidden_size
+        self.vertical = 1 + (config.num_mel_bins - high) // step
+        self.output_size = self.vertical * config.hidden_size
 
     def make_features(self):
         """Returns the Kaldi features."""

@@ -6,7 +6,7 @@ Authors
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -77,8 +77,7 @@ class PretrainedUpstream(Upstream):
 
     Config: ClassVar[type]  #: dataclass of the configuration
     config: Any  #: instance of ``Config``
-    #: class of the network, with the configuration as its argument
-    Network: ClassVar[Callable[[Any], torch.nn.Module]]
+    Network: ClassVar[type]  #: class of the network, built from the configuration
     features: Any  #: result of :meth:`make_features`
     #: entries in which a random network differs from the defaults of ``Config``
     defaults: ClassVar[dict[str, Any]] = {}
