@@ -129,7 +129,7 @@ def set_tag(node, value):
     node : object
         A node of ruamel.yaml, changed in place.
     value : str
-        Such as "!new:a.B".
+        New tag, such as "!new:a.B".
 
     Returns
     -------

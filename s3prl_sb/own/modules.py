@@ -189,7 +189,7 @@ def plain_names(text):
     Arguments
     ---------
     text : str
-        Such as a YAML file.
+        Text, such as that of a YAML file.
 
     Returns
     -------

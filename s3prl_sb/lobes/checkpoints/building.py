@@ -142,7 +142,7 @@ def build(
         None: random, by the module's ``reset_parameters(seed)`` if it has one,
         else by :func:`~s3prl_sb.lobes.networks.initialization.initialize`.
     source : str, optional
-        Where the weights come from, for errors.
+        Origin of the weights, for errors.
     seed : int
         Equal seeds give equal weights, in every process.
     options : dict, optional

@@ -260,8 +260,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         with torch.set_grad_enabled(trains), products:
             for group in ragged.groups(samples, most, self.packed):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
-                rows = [torch.arange(frames[i]) + i * longest for i in group]
-                rows = torch.cat(rows).to(wavs.device)
+                places = [torch.arange(frames[i]) + i * longest for i in group]
+                rows = torch.cat(places).to(wavs.device)
                 for layer, state in enumerate(self.encode_packed(pieces)):
                     if len(state) != len(rows):
                         raise ValueError(
@@ -300,7 +300,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         Raises
         ------
         AudioError
-            For an empty or non-finite waveform, or an object that is no waveform.
+            For an empty or non-finite waveform, or an object that is not a waveform.
         s3prl_sb.audio.loading.AudioFileError
             For a file that cannot be read.
 

@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
-from s3prl_sb.lobes.networks.attention import sines
+from s3prl_sb.lobes.networks import attention
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -142,7 +143,7 @@ class MaeAstEncoder(nn.Module):
         """
         x = self.projection(x)
         if self.config.sine_positions:
-            table = positions(max(counts), self.config.hidden_size)
+            table = sines(max(counts), self.config.hidden_size)
             table = torch.cat([table[:count] for count in counts])
             x = x + table.to(x.device, x.dtype)
         if not self.config.norm_first:
@@ -154,13 +155,13 @@ class MaeAstEncoder(nn.Module):
 
 
 @functools.lru_cache(maxsize=2)
-def positions(count, size):
+def sines(count, size):
     """Returns sines in even, cosines in odd columns, [count, size].
 
     They are computed in fp32 with its rounding errors, which the network has seen in
     training for long audio.
     """
-    return sines(torch.arange(count), size)[:, :size]
+    return attention.sines(torch.arange(count), size)[:, :size]
 
 
 def read_mae_ast(path):
@@ -217,7 +218,8 @@ def read_mae_ast(path):
     unused = TRAINING + (r"|encoder\.layer_norm\." if config["norm_first"] else "")
     weights = {name: w for name, w in weights.items() if not re.match(unused, name)}
     weights = fairseq_weights(weights, {"layer": "transformer"})
-    return config, {name.removeprefix("encoder."): w for name, w in weights.items()}
+    table = {r"^encoder\.(layers|norm)\.": r"\1."}
+    return config, {our_name(name, table): w for name, w in weights.items()}
 
 
 class MaeAst(PretrainedUpstream):

@@ -123,7 +123,7 @@ class PretrainedUpstream(Upstream):
         weights : dict
             Names of the network's parameters and buffers to tensors.
         name : str, optional
-            Where the weights come from, for errors.
+            Origin of the weights, for errors.
         **options
             Other arguments of the class.
 
@@ -208,16 +208,16 @@ class PretrainedUpstream(Upstream):
         ValueError
             For unknown entries, with the known ones.
         """
-        known = [field.name for field in dataclasses.fields(self.Config)]
-        self.check_entries(entries, known)
+        names = [field.name for field in dataclasses.fields(self.Config)]
+        self.check_entries(entries, names)
         return self.Config(**entries)
 
-    def check_entries(self, entries: dict, known: Iterable[str]) -> None:
+    def check_entries(self, entries: dict, names: Iterable[str]) -> None:
         """Raises ValueError for unknown entries of the configuration."""
-        unknown = [str(name) for name in entries if name not in known]
+        unknown = [str(name) for name in entries if name not in names]
         if unknown:
             raise ValueError(
-                f"{self.unknown_entry}: {', '.join(unknown)}. Known: {', '.join(known)}"
+                f"{self.unknown_entry}: {', '.join(unknown)}. Known: {', '.join(names)}"
             )
 
     @property
