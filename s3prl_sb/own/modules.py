@@ -266,6 +266,7 @@ class _Finder:
     """Finder of the modules in ``s3prl_sb.own``."""
 
     def find_spec(self, fullname, path=None, target=None):
+        """Returns the spec of a package or a module in it, None for other names."""
         if not fullname.startswith(f"{PREFIX}.f"):
             return None
         label, _, name = fullname[len(PREFIX) + 1 :].partition(".")
@@ -325,6 +326,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         self.folder, self.member, self.text = folder, name, text
 
     def get_code(self, fullname):
+        """Compiles the source, with relative imports."""
         file = Path(self.path)
         text = file.read_bytes() if self.text is None else self.text
         tree = relative(text, self.folder, self.member, file)

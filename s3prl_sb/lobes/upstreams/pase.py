@@ -135,6 +135,7 @@ class BandPass(KeepsPrecision):
         return torch.cat([left, torch.ones_like(low), left.flip(1)], 1)[:, None]
 
     def forward(self, x, stride, dtype):
+        """[batch, 1, samples] -> [batch, channels, frames], of type ``dtype``."""
         return F.conv1d(x.to(dtype), self.weight().to(dtype), stride=stride)
 
 
@@ -155,6 +156,7 @@ class Block(nn.Module):
         self.act = nn.PReLU(outputs)
 
     def forward(self, x):
+        """[batch, inputs, frames] -> [batch, outputs, fewer frames]."""
         x = F.pad(x, self.padding, mode="reflect")
         if self.first:
             x = self.conv(x, self.stride, self.norm.weight.dtype)
@@ -179,6 +181,7 @@ class QuasiRecurrentLayer(nn.Module):
         self.linear = nn.Linear(2 * inputs, 3 * outputs)
 
     def forward(self, x):
+        """[batch, frames, inputs] -> [batch, frames, outputs]."""
         previous = F.pad(x[:, :-1], (0, 0, 1, 0))
         z, f, o = self.linear(torch.cat([x, previous], 2)).float().chunk(3, 2)
         # c[t] = f[t] z[t] + (1 - f[t]) c[t - 1] for all t at once: each step
