@@ -255,10 +255,9 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         longest = max(frames)
         hidden_states: list[torch.Tensor] = []
         trains = torch.is_grad_enabled() and not self.freeze
-        most = self.group_seconds.get(wavs.device.type, 64) * self.sample_rate
         products = Products() if self.freeze else contextlib.nullcontext()
         with torch.set_grad_enabled(trains), products:
-            for group in ragged.groups(samples, most, self.packed):
+            for group in self._groups(samples, wavs.device.type):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
                 places = [torch.arange(frames[i]) + i * longest for i in group]
                 rows = torch.cat(places).to(wavs.device)
@@ -328,6 +327,10 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     # -------------------------------------------------------------- ragged
     def _samples(self, wavs, wav_lens):
         return ragged.true_lengths(wavs, wav_lens)
+
+    def _groups(self, samples, device="cpu"):
+        most = self.group_seconds.get(device, 64) * self.sample_rate
+        return ragged.groups(samples, most, self.packed)
 
     def _waveform(self, wav):
         """Returns the waveform, padded with zeros up to the first frame."""
