@@ -6,6 +6,7 @@ Authors
 
 import functools
 import importlib
+from pkgutil import iter_modules, resolve_name
 from typing import NamedTuple
 
 from s3prl_sb.errors import UserError
@@ -99,21 +100,22 @@ def find_class(name, kind):
     module, _, last = name.rpartition(".")
     if module not in _modules(kind.package):
         return None
-    base = _attribute(*kind.base.rpartition(".")[::2])
+    base = resolve_name(kind.base)
     loaded = importlib.import_module(module)
     member = vars(loaded).get(last)
-    if isinstance(member, type):
+
+    def is_of_kind(value):
         # Classes that the module imports from other packages do not count.
-        ours = member.__module__ in _modules(kind.package) and member is not base
-        return member if ours and issubclass(member, base) else None
-    names = [
-        key
-        for key, value in vars(loaded).items()
-        if isinstance(value, type)
-        and value.__module__ in _modules(kind.package)
-        and issubclass(value, base)
-        and value is not base
-    ]
+        return (
+            isinstance(value, type)
+            and value.__module__ in _modules(kind.package)
+            and issubclass(value, base)
+            and value is not base
+        )
+
+    if isinstance(member, type):
+        return member if is_of_kind(member) else None
+    names = [key for key, value in vars(loaded).items() if is_of_kind(value)]
     raise KindError(
         f"There is no {kind.what.split()[-1]} '{last}' in {module}. It has: "
         f"{', '.join(names) or 'none'}."
@@ -124,14 +126,8 @@ def find_class(name, kind):
 def _modules(package):
     """Returns the names of the direct modules of a package, or of the module itself.
     Imports only the package."""
-    import pkgutil
-
     loaded = importlib.import_module(package)
     if not hasattr(loaded, "__path__"):
         return frozenset([package])
-    names = (info.name for info in pkgutil.iter_modules(loaded.__path__))
+    names = (info.name for info in iter_modules(loaded.__path__))
     return frozenset(f"{package}.{name}" for name in names)
-
-
-def _attribute(module, name):
-    return getattr(importlib.import_module(module), name)

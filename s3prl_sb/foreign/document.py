@@ -84,8 +84,8 @@ class Document:
         """
         foreign, self.seen = [], {}
         for key in self.entries if keys is None else keys:
-            for part, line in self._parts(self.entries[key], self.entries, key):
-                self._check(part, self.kinds.get(key), SCALARS, line, foreign)
+            line = _line(self.entries, key)
+            self._check(self.entries[key], self.kinds.get(key), SCALARS, line, foreign)
         return list(dict.fromkeys(foreign))
 
     def _check(self, node, kind, values, line, foreign):
@@ -114,8 +114,10 @@ class Document:
         elif isinstance(node, dict) and _is_plain_mapping(node):
             self._check_inside(node, kind, values, foreign)
         elif isinstance(node, list):
-            for part, place in self._parts(node):
-                self._check(part, kind, values, place, foreign)
+            lines = getattr(node, "lc", None)
+            for i, item in enumerate(node):
+                place = lines.item(i)[0] + 1 if lines and lines.data else None
+                self._check(item, kind, values, place, foreign)
         elif not isinstance(node, SCALARS):
             kind = type(node).__name__
             raise NodeError(f"A value of type {kind}{_at(line)}: write it as text.")
@@ -136,17 +138,6 @@ class Document:
             if match is None or match[1] not in self.entries:
                 names = ", ".join(f"<{key}>" for key in self.entries)
                 raise NodeError(f"!ref {text}{_at(line)}: there is only {names}.")
-
-    @staticmethod
-    def _parts(node, parent=None, key=None):
-        """Returns a node, or the items of a plain list, with their lines."""
-        if parent is not None:
-            return [(node, _line(parent, key))]
-        lines = getattr(node, "lc", None)
-        return [
-            (item, lines.item(i)[0] + 1 if lines and lines.data else None)
-            for i, item in enumerate(node)
-        ]
 
     def _described(self, name, line, kind=None):
         """Describes the code that a tag would run."""
@@ -189,8 +180,7 @@ class Document:
         copy = CommentedMap(
             (quoted(text_of(k)), quoted(plain._made(v, None))) for k, v in items
         )
-        set_tag(copy, tag(node))
-        return copy
+        return set_tag(copy, tag(node))
 
     def build(self, key):
         """Builds the object of an entry, once for all references to it.
@@ -233,7 +223,11 @@ class Document:
                 return functools.partial(made, **arguments) if arguments else made
             return _called(made, arguments)
         if name == "!ref":
-            return self._referred(str(node.value))
+            text = str(node.value)
+            match = _REFERENCE.fullmatch(text)
+            if match is not None:
+                return self._value(match)
+            return _REFERENCE.sub(lambda match: str(self._value(match)), text)
         if _is_attribute(node):
             return _number(self.build("upstream"), str(node[1]))
         if name:
@@ -243,12 +237,6 @@ class Document:
         if isinstance(node, list):
             return [self._made(item, kind) for item in node]
         return _plain(node)
-
-    def _referred(self, text):
-        match = _REFERENCE.fullmatch(text)
-        if match is None:  # references within a text
-            return _REFERENCE.sub(lambda m: str(self._value(m)), text)
-        return self._value(match)
 
     def _value(self, match):
         if not match[2]:

@@ -129,7 +129,12 @@ def set_tag(node, value):
     node : object
         A node of ruamel.yaml, changed in place.
     value : str
-        Such as "!new:a.B".
+        New tag, such as "!new:a.B".
+
+    Returns
+    -------
+    object
+        The node.
     """
     from ruamel.yaml.tag import Tag
 
@@ -137,6 +142,7 @@ def set_tag(node, value):
         node.yaml_set_ctag(Tag(suffix=value))
     else:
         node.yaml_set_tag(value)
+    return node
 
 
 def quoted(value):

@@ -44,10 +44,7 @@ class RecurrentDiarizer(torch.nn.Module):
     ):
         super().__init__()
         self.recurrent = RaggedLSTM(
-            input_size,
-            hidden_size,
-            num_layers,
-            bidirectional=bidirectional,
+            input_size, hidden_size, num_layers, bidirectional=bidirectional
         )
         width = hidden_size * (2 if bidirectional else 1)
         self.classifier = torch.nn.Linear(width, num_speakers)

@@ -230,16 +230,13 @@ def search(
     """
     if block is None:
         block = BLOCK if torch.device(device).type == "cpu" else BLOCK * 32
+
+    def prepare(features):
+        features = features.to(device).float()
+        return features if transform is None else transform(features)
+
     with torch.no_grad(), full_precision():
-        return _search(
-            queries,
-            documents,
-            distance,
-            minmax,
-            _preparation(transform, device),
-            block,
-            tick,
-        )
+        return _search(queries, documents, distance, minmax, prepare, block, tick)
 
 
 def _search(queries, documents, distance, minmax, prepare, block, tick):
@@ -257,14 +254,6 @@ def _search(queries, documents, distance, minmax, prepare, block, tick):
             scores[places[:, None], numbers] = -costs.cpu()
         tick(count)
     return scores
-
-
-def _preparation(transform, device):
-    def prepare(features):
-        features = features.to(device).float()
-        return features if transform is None else transform(features)
-
-    return prepare
 
 
 def _packs(queries, prepare, block):

@@ -50,11 +50,9 @@ class Featurizer(torch.nn.Module):
         self.num_layers = num_layers
         self.layers = sorted(chosen_layers(num_layers, layers))
         self.normalize = kinds.flag(normalize, "normalize")
-        self.scalars = (
-            torch.nn.Parameter(torch.zeros(len(self.layers)))
-            if len(self.layers) > 1
-            else None
-        )
+        self.scalars: torch.nn.Parameter | None = None
+        if len(self.layers) > 1:
+            self.scalars = torch.nn.Parameter(torch.zeros(len(self.layers)))
 
     @property
     def linear(self) -> bool:

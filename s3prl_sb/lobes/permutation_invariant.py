@@ -60,9 +60,8 @@ def permutation_invariant_bce(logits, labels, lens):
         reduction="none",
     )
     cost = cost.masked_fill(~counted[:, :, None, None], 0).sum(1) / speakers
-    orders = torch.tensor(
-        list(itertools.permutations(range(speakers))), device=logits.device
-    )
+    permutations = list(itertools.permutations(range(speakers)))
+    orders = torch.tensor(permutations, device=logits.device)
     each = torch.arange(speakers, device=logits.device)
     best, index = cost[:, each, orders].sum(2).min(1)
     return best.sum() / counted.sum().clamp_min(1), orders[index]

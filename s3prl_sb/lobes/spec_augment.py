@@ -82,13 +82,10 @@ class SpecAugment(torch.nn.Module):
         _, frames, size = features.shape
         true = (lens.cpu() * frames).round().long()
         if self.warp_window:
-            features = torch.stack(
-                [self._warp(x, n) for x, n in zip(features, true.tolist())]
-            )
-        masked = ~frame_mask(features, lens)
-        masked |= self._masks(true, frames, self.time_masks, self.time_width).to(
-            features.device
-        )
+            pairs = zip(features, true.tolist())
+            features = torch.stack([self._warp(x, n) for x, n in pairs])
+        spans = self._masks(true, frames, self.time_masks, self.time_width)
+        masked = spans.to(features.device) | ~frame_mask(features, lens)
         sizes = torch.full_like(true, size)
         bands = self._masks(sizes, size, self.channel_masks, self.channel_width)
         features = features.masked_fill(masked[:, :, None], 0.0)

@@ -180,6 +180,7 @@ class _Relative(ast.NodeTransformer):
         self.scope, self.level = scope, len(scope.parents) + 1
 
     def visit_Import(self, node):
+        """Returns the statements that replace ``import …``."""
         statements = []
         for alias in node.names:
             if not self.scope.is_beside(alias.name):
@@ -198,6 +199,7 @@ class _Relative(ast.NodeTransformer):
         return [ast.copy_location(statement, node) for statement in statements]
 
     def visit_ImportFrom(self, node):
+        """Returns ``from … import …`` with the level of the package."""
         if self.scope.is_own_from(node):
             node.level = self.level
         return node

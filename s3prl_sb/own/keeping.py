@@ -63,7 +63,7 @@ def keep(file):
     Arguments
     ---------
     file : pathlib.Path
-        Such as the ``hyperparams.yaml`` of a run.
+        YAML file, such as the ``hyperparams.yaml`` of a run.
     """
     text = read_text(file)
     plain = plain_names(text)

@@ -89,8 +89,7 @@ def module(folder, name):
         If it cannot be loaded; see :func:`load`.
     """
     folder = Path(folder).resolve()
-    label = _label(folder, name)
-    return _imported(f"{PREFIX}.{label}.{name}", folder)
+    return _imported(f"{PREFIX}.{_label(folder, name)}.{name}", folder)
 
 
 def attribute(folder, name):
@@ -125,7 +124,8 @@ def attribute(folder, name):
     if module_name is None:
         return None
     value = loaded = module(folder, module_name)
-    for part in name[len(module_name) + 1 :].split("."):
+    rest = name[len(module_name) + 1 :]
+    for part in rest.split("."):
         try:
             value = getattr(value, part)
         except AttributeError:
@@ -135,7 +135,7 @@ def attribute(folder, name):
                 if getattr(other, "__module__", None) == loaded.__name__
             ]
             raise OwnCodeError(
-                f"'{loaded.__file__}' has no '{name[len(module_name) + 1 :]}'. It has: "
+                f"'{loaded.__file__}' has no '{rest}'. It has: "
                 f"{', '.join(names) or 'nothing'}."
             ) from None
     return value
@@ -158,7 +158,7 @@ def place(folder, name):
     """
     parts = str(name).split(".")
     for length in range(len(parts) - 1, 0, -1):
-        if find(Path(folder), ".".join(parts[:length])):
+        if find(folder, ".".join(parts[:length])):
             return ".".join(parts[:length])
     return None
 
@@ -189,7 +189,7 @@ def plain_names(text):
     Arguments
     ---------
     text : str
-        Such as a YAML file.
+        Text, such as that of a YAML file.
 
     Returns
     -------
@@ -266,6 +266,7 @@ class _Finder:
     """Finder of the modules in ``s3prl_sb.own``."""
 
     def find_spec(self, fullname, path=None, target=None):
+        """Returns the spec of a package or a module in it, None for other names."""
         if not fullname.startswith(f"{PREFIX}.f"):
             return None
         label, _, name = fullname[len(PREFIX) + 1 :].partition(".")
@@ -274,14 +275,10 @@ class _Finder:
         if label not in _PACKAGES:
             self._register_from_parent(label)
         folder, files = _PACKAGES[label]
-        if not name:
-            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
-            spec.submodule_search_locations = [str(folder)]
-            return spec
         file = find(folder, name)
-        if file is None:
+        if file is None:  # the package itself, or a folder in it
             inner = folder.joinpath(*name.split("."))
-            if not inner.is_dir():
+            if name and not inner.is_dir():
                 return None
             spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
             spec.submodule_search_locations = [str(inner)]
@@ -329,16 +326,13 @@ class _Loader(importlib.machinery.SourceFileLoader):
         self.folder, self.member, self.text = folder, name, text
 
     def get_code(self, fullname):
+        """Compiles the source, with relative imports."""
         file = Path(self.path)
         text = file.read_bytes() if self.text is None else self.text
         tree = relative(text, self.folder, self.member, file)
         return compile(tree, self.path, "exec", dont_inherit=True)
 
 
-def _install():
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
-
-
 # A spawned process imports only this package before it unpickles classes.
-_install()
+if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    sys.meta_path.insert(0, _Finder())

@@ -90,12 +90,8 @@ def facts(name) -> Facts:
     >>> row.stride, row.num_layers, row.output_sizes, row.parameters
     (160, 1, [240], 0)
     """
-    return Facts(
-        name=title(name),
-        source=card(name).get("source"),
-        **_sizes(name),
-        **about(name),
-    )
+    source = card(name).get("source")
+    return Facts(name=title(name), source=source, **_sizes(name), **about(name))
 
 
 def about(name) -> dict[str, str | None]:

@@ -22,7 +22,8 @@ import torch
 
 from s3prl_sb import own
 from s3prl_sb.errors import printable
-from s3prl_sb.foreign import trust
+from s3prl_sb.foreign import beside, trust
+from s3prl_sb.foreign.tags import set_tag
 from s3prl_sb.lobes.cards.finding import card_file
 from s3prl_sb.lobes.cards.finding import title as title_of
 from s3prl_sb.lobes.cards.loading import card, load
@@ -125,9 +126,7 @@ def _loaded(source, upstream):
         model = load(upstream, **options, **fixed)
         return node, title_of(upstream), model, card_file(upstream)
     model = of_checkpoint(source)
-    kind = type(model)
-    node = _node(f"!new:{kind.__module__}.{kind.__qualname__}")
-    return node, _name(source), model, None
+    return _node(f"!new:{own.plain_name(type(model))}"), _name(source), model, None
 
 
 def _resolved(source):
@@ -138,11 +137,8 @@ def _resolved(source):
 
 def _node(tag):
     from ruamel.yaml.comments import CommentedMap
-    from ruamel.yaml.tag import Tag
 
-    node = CommentedMap()
-    node.yaml_set_ctag(Tag(suffix=tag))
-    return node
+    return set_tag(CommentedMap(), tag)
 
 
 def _tag(node):
@@ -216,13 +212,10 @@ def _is_file(value):
 def _copy_module(tag, file, folder):
     """Copies a user-defined class and the modules that it imports from its folder;
     returns whether the class is user-defined."""
-    source = file.parent.resolve() if file else None
-    name = (
-        own.place(source, tag) if source and not tag.startswith("s3prl_sb.") else None
-    )
-    if name is not None:
-        own.copy(source, name, folder)
-    return name is not None
+    name = file and beside(tag, file.parent.resolve())
+    if name:
+        own.copy(file.parent, name, folder)
+    return bool(name)
 
 
 def _verified(path, model):

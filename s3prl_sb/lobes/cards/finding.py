@@ -191,11 +191,10 @@ def _cards(file):
         entries = read_yaml(file, "valid YAML")
     except FileError as error:
         raise UnknownUpstream(str(error)) from error
-    if not isinstance(entries or {}, dict):
-        raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
-    for key in [key for key in entries or () if str(key).startswith("_")]:
-        del entries[key]
-    if not entries:
+    if isinstance(entries, dict):
+        for key in [key for key in entries if str(key).startswith("_")]:
+            del entries[key]
+    if not entries or not isinstance(entries, dict):
         raise UnknownUpstream(f"'{file}' holds no cards, `name: !new:Class`.")
     return entries
 
@@ -324,7 +323,5 @@ def _index():
     return {
         match: file
         for file in published()
-        for match in re.findall(
-            r"^([A-Za-z]\w*):", file.read_text(encoding="utf-8"), re.M
-        )
+        for match in re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)
     }

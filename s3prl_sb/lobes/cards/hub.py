@@ -24,6 +24,8 @@ from s3prl_sb.foreign import UPSTREAM
 from s3prl_sb.lobes.cards import catalogue
 from s3prl_sb.lobes.cards.finding import names, notes, published
 from s3prl_sb.lobes.cards.loading import card, load
+from s3prl_sb.lobes.checkpoints import fetch
+from s3prl_sb.storage.files import read_yaml
 
 SUFFIXES = ("local", "url", "custom")
 HELP = """{name}: {what}
@@ -159,12 +161,13 @@ def entries() -> dict[str, Callable[..., HubUpstream]]:
     >>> model([torch.randn(16000)])["last_hidden_state"].shape
     torch.Size([1, 101, 80])
     """
-    functions = {name: _card_entry(name) for name in names()}
-    for family, name in loaders().items():
-        for suffix in SUFFIXES:
-            functions[f"{family}_{suffix}"] = _file_entry(f"{family}_{suffix}", name)
-    functions["baseline_local"] = baseline_local
-    return functions
+    functions = [_card_entry(name) for name in names()]
+    functions += [
+        _file_entry(f"{family}_{suffix}", name)
+        for family, name in loaders().items()
+        for suffix in SUFFIXES
+    ]
+    return {function.__name__: function for function in [*functions, baseline_local]}
 
 
 def baseline_local(model_config, refresh=False):
@@ -176,8 +179,6 @@ def baseline_local(model_config, refresh=False):
     refresh : bool
         Has no effect: nothing is downloaded.
     """
-    from s3prl_sb.storage.files import read_yaml
-
     config = read_yaml(model_config, "a configuration of S3PRL", kind=dict, typ="safe")
     # The families are above this room: the reader is known by its name.
     from_s3prl = resolve_name(f"{UPSTREAM.package}.features.from_s3prl")
@@ -190,9 +191,9 @@ def _card_entry(name):
     def entry(refresh=False, **options):
         return _load(name, refresh, **options)
 
-    stated = catalogue.about(name)
-    keys = "paper", "data", "licence"
-    what = ", ".join(stated[key] for key in keys if stated[key])
+    facts = catalogue.about(name)
+    stated = (facts[key] for key in ("paper", "data", "licence"))
+    what = ", ".join(fact for fact in stated if fact)
     return _documented(entry, name, what or "an upstream", ", optional")
 
 
@@ -216,14 +217,7 @@ def _load(name, refresh, **options):
     if "ckpt" in options:
         ckpt = options.pop("ckpt")
         options["source"] = None if ckpt is None else os.fspath(ckpt)
-    if refresh:
-        _forget(card(name, **options).get("source"))
-    return HubUpstream(load(name, **options))
-
-
-def _forget(source):
-    """Removes a download, unless it cannot be downloaded again."""
-    from s3prl_sb.lobes.checkpoints import fetch
-
+    source = card(name, **options).get("source") if refresh else None
     if source is not None:
         fetch.forget(source)
+    return HubUpstream(load(name, **options))

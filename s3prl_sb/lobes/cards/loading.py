@@ -130,12 +130,10 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
     with trusting(trust):  # before the overrides, which the user wrote
         node = _allowed(entries, entry, file)
     tag_name = tag(node)
-    if not isinstance(node, dict):  # a tag without arguments
-        node = {}
-    node = _merged(node, overrides)
+    node = _merged(node if isinstance(node, dict) else {}, overrides)
     if "source" in node and "source" not in overrides:
         node["source"] = _absolute(node["source"], file.parent)
-    return _tagged(node, tag_name)
+    return set_tag(node, tag_name)
 
 
 def _place(name, argument=None):
@@ -209,13 +207,8 @@ def _merged(node, overrides):
             else:
                 value = _merged(value, {})
             result[key] = value
-        return _tagged(result, tag(node))
-    if isinstance(node, list):
-        return _tagged(CommentedSeq(_merged(item, {}) for item in node), tag(node))
-    return copy.copy(node)
-
-
-def _tagged(node, name):
-    if name:
-        set_tag(node, name)
-    return node
+    elif isinstance(node, list):
+        result = CommentedSeq(_merged(item, {}) for item in node)
+    else:
+        return copy.copy(node)
+    return set_tag(result, tag(node)) if tag(node) else result

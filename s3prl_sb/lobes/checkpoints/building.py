@@ -76,8 +76,11 @@ def read_source(
         If the file belongs to another family.
     """
     path = fetch(source)
-    about = converted(path)
-    config, weights = reader(path) if about is None else (about["config"], read(path))
+    metadata = converted(path)
+    if metadata is None:
+        config, weights = reader(path)
+    else:
+        config, weights = metadata["config"], read(path)
     values.check_options(config, path)
     return config, weights
 
@@ -112,8 +115,8 @@ def converted(path: Path) -> dict[str, Any] | None:
     if CONVERTED not in metadata:
         return None
     try:
-        about = json.loads(metadata[CONVERTED])
-        return {"class": about["class"], "config": about["config"]}
+        content = json.loads(metadata[CONVERTED])
+        return {key: content[key] for key in ("class", "config")}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"'{path}' says that it is of s3prl_sb, but not what it is of: {error}"
@@ -139,7 +142,7 @@ def build(
         None: random, by the module's ``reset_parameters(seed)`` if it has one,
         else by :func:`~s3prl_sb.lobes.networks.initialization.initialize`.
     source : str, optional
-        Where the weights come from, for errors.
+        Origin of the weights, for errors.
     seed : int
         Equal seeds give equal weights, in every process.
     options : dict, optional
@@ -170,8 +173,8 @@ def build(
         load_weights(network, weights, source)
     elif not _SIZES_ONLY.get():
         network.to_empty(device="cpu")
-        custom = type(network).__dict__.get("reset_parameters")
-        if custom and not type(network).__module__.startswith("torch."):
+        reset = getattr(type(network), "reset_parameters", None)
+        if reset and not reset.__module__.startswith("torch."):
             network.reset_parameters(seed)
         else:
             initialize(network, seed)

@@ -9,7 +9,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain
 from s3prl_sb.lobes.checkpoints.sample_rates import stated_in
 
 #: Keys of the weights; the first one present is used.
@@ -97,16 +97,15 @@ def options_in(content, path):
     if network is None:
         raise CheckpointError(_without_sizes(model, weights, path))
     places = (task, model, *pretrained)
-    audio = {"normalize": _first(places, "normalize")}
-    audio["sample_rate"] = stated_in(*places)
+    audio = {key: stated_in(*places, key=key) for key in ("normalize", "sample_rate")}
     return {key: value for key, value in audio.items() if value is not None}, network
 
 
 def _outer(content):
     """Returns the options of the task and of the model, or None."""
     if {"task_cfg", "model_cfg"} <= content.keys():
-        parts = [plain(content[key]) for key in ("task_cfg", "model_cfg")]
-        return tuple(part if isinstance(part, dict) else {} for part in parts)
+        parts = (plain(content[key]) for key in ("task_cfg", "model_cfg"))
+        return tuple(map(as_dict, parts))
     for key in OPTIONS:
         options = plain(content.get(key))
         if isinstance(options, dict):
@@ -119,12 +118,7 @@ def _parts(options):
     """Returns the options of task and model, which may be in one dict."""
     if not isinstance(options.get("model"), dict):
         return options, options
-    task = options.get("task")
-    return task if isinstance(task, dict) else {}, options["model"]
-
-
-def _first(places, key):
-    return next((p[key] for p in places if p.get(key) is not None), None)
+    return as_dict(options.get("task")), options["model"]
 
 
 def _check_data2vec_2(outer, weights, path):

@@ -35,8 +35,7 @@ from s3prl_sb.storage.remote_files import offline
 COMPUTES = False
 
 #: Files of a Hugging Face repository that are downloaded.
-HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin"]
-HF_FILES += ["*.ckpt", "*.txt"]
+HF_FILES = ["*.json", "*.safetensors", "pytorch_model*.bin", "*.ckpt", "*.txt"]
 #: Files that are left out: the adapters of MMS, up to a thousand of them.
 HF_LEFT_OUT = ["adapter.*"]
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")

@@ -12,7 +12,7 @@ import re
 
 from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.checkpoints.renaming import renamed
+from s3prl_sb.lobes.checkpoints.renaming import layer_rules, renamed
 
 #: Model types, and the prefix of the weights of each.
 PREFIXES = {
@@ -31,30 +31,25 @@ NAMES = [
     (r"encoder\.pos_conv_embed\.layers\.(\d+)\.conv\.",
      r"encoder.positions.convolutions.\1."),
     (r"encoder\.layer_norm\.", "encoder.norm."),
-    (r"encoder\.(layers\.\d+)\.attention\.q_proj\.", r"encoder.\1.attention.query."),
-    (r"encoder\.(layers\.\d+)\.attention\.k_proj\.", r"encoder.\1.attention.key."),
-    (r"encoder\.(layers\.\d+)\.attention\.v_proj\.", r"encoder.\1.attention.value."),
-    (r"encoder\.(layers\.\d+)\.attention\.out_proj\.",
-     r"encoder.\1.attention.output."),
-    (r"encoder\.(layers\.\d+)\.attention\.gru_rel_pos_linear\.",
-     r"encoder.\1.attention.gate."),
-    (r"encoder\.(layers\.\d+)\.attention\.gru_rel_pos_const$",
-     r"encoder.\1.attention.gate_scale"),
-    (r"encoder\.(layers\.\d+)\.attention\.rel_attn_embed\.",
-     r"encoder.\1.attention.buckets.table."),
-    (r"encoder\.(layers\.\d+)\.layer_norm\.", r"encoder.\1.attention_norm."),
-    (r"encoder\.(layers\.\d+)\.feed_forward\.intermediate_dense\.",
-     r"encoder.\1.expand."),
-    (r"encoder\.(layers\.\d+)\.feed_forward\.output_dense\.",
-     r"encoder.\1.contract."),
-    (r"encoder\.(layers\.\d+)\.final_layer_norm\.", r"encoder.\1.ffn_norm."),
-    (r"encoder\.(layers\.\d+)\.adapter_layer\.norm\.",
-     r"encoder.\1.language_adapter.norm."),
-    (r"encoder\.(layers\.\d+)\.adapter_layer\.linear_1\.",
-     r"encoder.\1.language_adapter.contract."),
-    (r"encoder\.(layers\.\d+)\.adapter_layer\.linear_2\.",
-     r"encoder.\1.language_adapter.expand."),
 ]  # fmt: skip
+#: Names below ``encoder.layers.<number>.``, theirs and ours. torchaudio has the same,
+#: and ``attention.attention`` in its WavLM.
+LAYER = [
+    (r"attention\.q_proj\.", "attention.query."),
+    (r"attention\.k_proj\.", "attention.key."),
+    (r"attention\.v_proj\.", "attention.value."),
+    (r"attention\.(attention\.)?out_proj\.", "attention.output."),
+    (r"attention\.gru_rel_pos_linear\.", "attention.gate."),
+    (r"attention\.gru_rel_pos_const$", "attention.gate_scale"),
+    (r"attention\.rel_attn_embed\.", "attention.buckets.table."),
+    (r"layer_norm\.", "attention_norm."),
+    (r"feed_forward\.intermediate_dense\.", "expand."),
+    (r"feed_forward\.output_dense\.", "contract."),
+    (r"final_layer_norm\.", "ffn_norm."),
+    (r"adapter_layer\.norm\.", "language_adapter.norm."),
+    (r"adapter_layer\.linear_1\.", "language_adapter.contract."),
+    (r"adapter_layer\.linear_2\.", "language_adapter.expand."),
+]
 
 
 def read_huggingface(folder, target_lang=None):
@@ -105,17 +100,16 @@ def read_huggingface(folder, target_lang=None):
     config, prefixes = _config(hf, kind), [PREFIXES[kind]]
     has_adapters = "adapter_size" in config
     weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
-    return config, renamed(weights, NAMES, re.compile("(?!)"))
+    rules = [*NAMES, *layer_rules(r"encoder\.layers\.", LAYER)]
+    return config, renamed(weights, rules, re.compile("(?!)"))
 
 
 def _config(hf, kind):
     """Returns the entries of a :class:`TransformerConfig`."""
     data2vec, preprocessor = kind == "data2vec-audio", hf["preprocessor"]
+    layers = zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])
     config = dict(
-        conv_layers=[
-            list(layer)
-            for layer in zip(hf["conv_dim"], hf["conv_kernel"], hf["conv_stride"])
-        ],
+        conv_layers=list(map(list, layers)),
         conv_norm="layer" if data2vec else hf.get("feat_extract_norm", "group"),
         conv_bias=hf.get("conv_bias", False),
         hidden_size=hf["hidden_size"],

@@ -244,21 +244,3 @@ def pickle_module(sizes, most):
         return kind(file, **kwargs).load()
 
     return types.SimpleNamespace(__name__=__name__, Unpickler=kind, load=load)
-
-
-def load(file, **kwargs):
-    """Loads a pickle, the function that torch.load expects of a pickle module.
-
-    Arguments
-    ---------
-    file : file object
-        The pickle.
-    **kwargs
-        Options of ``pickle.load``.
-
-    Returns
-    -------
-    object
-        Content of the pickle.
-    """
-    return Unpickler(file, **kwargs).load()

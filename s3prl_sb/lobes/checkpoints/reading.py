@@ -107,6 +107,26 @@ def plain(value):
         raise CheckpointError("A checkpoint's options hold themselves.") from error
 
 
+def as_dict(value):
+    """Returns a dict unchanged, and an empty one for any other object.
+
+    Arguments
+    ---------
+    value : object
+        Content of a checkpoint, or of an entry in it.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> as_dict({"a": 1}), as_dict(None)
+    ({'a': 1}, {})
+    """
+    return value if isinstance(value, dict) else {}
+
+
 def _array(stub, convert):
     """Converts a stub of numpy to an array or a number, by safe means alone."""
     kind, args = type(stub).__name__, stub.args
@@ -286,20 +306,20 @@ def load_weights(module, weights, source):
       missing (1): bias
     The checkpoint is of another architecture, or of a variant that is not supported.
     """
-    own = module.state_dict()
+    state = module.state_dict()
     others = [n for n, w in weights.items() if not isinstance(w, torch.Tensor)]
     shapes = [
-        f"{name} {list(weights[name].shape)} instead of {list(own[name].shape)}"
-        for name in own.keys() & weights.keys() - set(others)
-        if weights[name].shape != own[name].shape
+        f"{name} {list(weights[name].shape)} instead of {list(state[name].shape)}"
+        for name in state.keys() & weights.keys() - set(others)
+        if weights[name].shape != state[name].shape
     ]
     problems = [
         f"  {what} ({len(names)}): "
         + ", ".join(sorted(names)[:6])
         + " …" * (len(names) > 6)
         for what, names in (
-            ("missing", own.keys() - weights.keys()),
-            ("unexpected", weights.keys() - own.keys()),
+            ("missing", state.keys() - weights.keys()),
+            ("unexpected", weights.keys() - state.keys()),
             ("of another shape", shapes),
             ("no tensors", others),
         )
@@ -312,8 +332,8 @@ def load_weights(module, weights, source):
             + "\nThe checkpoint is of another architecture, or of a variant "
             "that is not supported."
         )
-    values.check_weights(weights, own, source)
-    weights = {name: tensor.to(own[name].dtype) for name, tensor in weights.items()}
+    values.check_weights(weights, state, source)
+    weights = {name: tensor.to(state[name].dtype) for name, tensor in weights.items()}
     module.load_state_dict(weights, strict=True, assign=True)
 
 

@@ -101,6 +101,50 @@ def below(weights, landmark):
     return {n[len(start) :]: t for n, t in weights.items() if n.startswith(start)}
 
 
+def our_name(name, table):
+    """Converts the name of a weight to ours.
+
+    Arguments
+    ---------
+    name : str
+        Name in another project.
+    table : dict
+        Regular expressions to their replacements; all apply, from first to last.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> our_name("encoder.fc1.bias", {r"^encoder\\.": "layers.0.", r"fc1": "expand"})
+    'layers.0.expand.bias'
+    """
+    for pattern, ours in table.items():
+        name = re.sub(pattern, ours, name)
+    return name
+
+
+def layer_rules(prefix, table):
+    """Returns rules of :func:`renamed` for the names of all layers of an encoder.
+
+    Arguments
+    ---------
+    prefix : str
+        Regular expression of the names of layers, up to their number.
+    table : list of (str, str)
+        Rules for the names in a layer.
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    return [
+        (rf"{prefix}(\d+)\." + theirs, rf"encoder.layers.\1.{ours}")
+        for theirs, ours in table
+    ]
+
+
 def renamed(weights, table, training_only):
     """Converts weights to our names and shapes.
 

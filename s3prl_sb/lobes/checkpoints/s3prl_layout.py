@@ -4,9 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import re
-
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 
 #: Arguments of KaldiFeatures in which their features differ from its defaults.
 AUDIO = {"num_mel_bins": 80, "window_type": "hamming", "deltas": 0, "cmvn": True}
@@ -41,8 +40,7 @@ def read_s3prl(path, family, layers):
     CheckpointError
         If the file belongs to another family.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     config, model = plain(states.get("config")), states.get("model")
     try:
         network, audio = dict(config["model"]["paras"]), dict(config["data"]["audio"])
@@ -67,10 +65,8 @@ def read_s3prl(path, family, layers):
     for name, tensor in model.items():
         if ".codebook_CxE." in name:  # a linear layer, over one-hot vectors
             tensor = tensor.t().contiguous()
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
         if not name.startswith("postnet."):
-            weights[name] = tensor
+            weights[our_name(name, NAMES)] = tensor
     return network, weights
 
 

@@ -52,26 +52,28 @@ def agreed(requested, stated, source=None):
     return requested or stated or USUAL
 
 
-def stated_in(*options):
+def stated_in(*options, key="sample_rate"):
     """Returns the sample rate in fairseq's options, the first one present.
 
     Arguments
     ---------
     *options : dict
         Options of tasks and models.
+    key : str
+        Key of another option to look for.
 
     Returns
     -------
-    int or None
-        Rate, Hz.
+    object or None
+        Rate, Hz, or value of the other option.
 
     Example
     -------
     >>> stated_in({"normalize": True}, {"sample_rate": 8000}), stated_in({})
     (8000, None)
     """
-    rates = (part.get("sample_rate") for part in options)
-    return next((rate for rate in rates if rate is not None), None)
+    values = (part.get(key) for part in options)
+    return next((value for value in values if value is not None), None)
 
 
 def _whole(rate, fault):

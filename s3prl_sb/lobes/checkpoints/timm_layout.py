@@ -4,11 +4,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import re
-
 import torch
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 
 #: Size of a head in all published models of timm's layout.
 HEAD_SIZE = 64
@@ -52,8 +51,7 @@ def from_timm(weights, path):
     """
     converted = {}
     for name, tensor in weights.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         if ".attn.qkv." in name:
             for part, third in zip(("query", "key", "value"), tensor.chunk(3)):
                 converted[name.replace("attn.qkv", f"attention.{part}")] = third
@@ -77,16 +75,15 @@ def from_timm(weights, path):
     return sizes, converted
 
 
-def joined_tokens(weights, *names):
+def joined_tokens(weights):
     """Removes two tokens and the positions from a checkpoint's weights.
 
     Arguments
     ---------
     weights : dict
-        Weights, from which ``names`` are removed.
-    names : str
-        Names of the class token, the distillation token, and the positions
-        [1, 2 or more, size], those of the tokens first.
+        Weights, from which the class token ``cls_token``, the distillation token
+        ``dist_token`` and the positions ``pos_embed``, [1, 2 or more, size], those
+        of the tokens first, are removed.
 
     Returns
     -------
@@ -95,5 +92,6 @@ def joined_tokens(weights, *names):
     positions : torch.Tensor
         Positions of the patches, [patches, size].
     """
+    names = ("cls_token", "dist_token", "pos_embed")
     first, second, positions = (weights.pop(name)[0] for name in names)
     return torch.cat([first, second]) + positions[:2], positions[2:]

@@ -10,7 +10,8 @@ Authors
 
 import re
 
-from s3prl_sb.lobes.checkpoints.renaming import renamed
+from s3prl_sb.lobes.checkpoints.huggingface_layout import LAYER
+from s3prl_sb.lobes.checkpoints.renaming import layer_rules, renamed
 
 TRAINING = re.compile(r"(aux\.|mask_generator\.|logit_generator\.)")
 NAMES = [
@@ -22,20 +23,6 @@ NAMES = [
      "encoder.positions.convolutions.0."),
     (r"encoder\.transformer\.layer_norm\.", "encoder.norm."),
 ]  # fmt: skip
-#: Names below ``encoder.transformer.layers.<number>.``, theirs and ours.
-LAYER = [
-    (r"attention\.q_proj\.", "attention.query."),
-    (r"attention\.k_proj\.", "attention.key."),
-    (r"attention\.v_proj\.", "attention.value."),
-    (r"attention\.(attention\.)?out_proj\.", "attention.output."),
-    (r"attention\.gru_rel_pos_linear\.", "attention.gate."),
-    (r"attention\.gru_rel_pos_const$", "attention.gate_scale"),
-    (r"attention\.rel_attn_embed\.", "attention.buckets.table."),
-    (r"layer_norm\.", "attention_norm."),
-    (r"feed_forward\.intermediate_dense\.", "expand."),
-    (r"feed_forward\.output_dense\.", "contract."),
-    (r"final_layer_norm\.", "ffn_norm."),
-]
 FIRST = "feature_extractor.conv_layers.0.conv.weight"
 PREFIX = "encoder.transformer.layers."
 #: Strides of all pipelines, which the weights do not show.
@@ -80,27 +67,19 @@ def read_torchaudio(content):
                 weights[name.replace("attention.in_proj_", f"{part}_proj.")] = rows
         else:
             weights[name] = tensor
-    layer = [
-        (
-            r"encoder\.transformer\.layers\.(\d+)\." + theirs,
-            rf"encoder.layers.\1.{ours}",
-        )
-        for theirs, ours in LAYER
-    ]
-    weights = renamed(weights, [*layer, *NAMES], TRAINING)
-    convolutions = [
-        weights[f"front_end.convolutions.{i}.weight"] for i in range(len(STRIDES))
-    ]
+    rules = [*layer_rules(r"encoder\.transformer\.layers\.", LAYER), *NAMES]
+    weights = renamed(weights, rules, TRAINING)
+    conv_layers = []
+    for i, stride in enumerate(STRIDES):
+        channels, _, kernel = weights[f"front_end.convolutions.{i}.weight"].shape
+        conv_layers.append([channels, kernel, stride])
     large = "front_end.norms.1.weight" in weights
     positions = weights["encoder.positions.convolutions.0.weight"]
     expand = weights["encoder.layers.0.expand.weight"]
     ffn_size, hidden_size = expand.shape
     table = weights.get("encoder.layers.0.attention.buckets.table.weight")
     config = dict(
-        conv_layers=[
-            [len(weight), weight.shape[2], stride]
-            for weight, stride in zip(convolutions, STRIDES)
-        ],
+        conv_layers=conv_layers,
         conv_norm="layer" if large else "group",
         conv_bias="front_end.convolutions.0.bias" in weights,
         hidden_size=hidden_size,

@@ -21,8 +21,8 @@ import re
 
 from s3prl_sb.lobes.checkpoints.fairseq_options import options_in, weights_in
 from s3prl_sb.lobes.checkpoints.huggingface_layout import read_huggingface
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
-from s3prl_sb.lobes.checkpoints.renaming import bare, below, renamed
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
+from s3prl_sb.lobes.checkpoints.renaming import bare, below, layer_rules, renamed
 from s3prl_sb.lobes.checkpoints.sample_rates import stated_in
 from s3prl_sb.lobes.checkpoints.torchaudio_layout import (
     FIRST,
@@ -76,11 +76,7 @@ FAIRSEQ_LAYER = [
     (r"conv_module\.pointwise_conv2\.", "convolution.leave."),
 ]
 #: fairseq's ``pos_enc_type`` of conformers.
-CONFORMER_ATTENTION = {
-    "abs": "plain",
-    "rel_pos": "transformer_xl",
-    "rope": "rotary",
-}
+CONFORMER_ATTENTION = {"abs": "plain", "rel_pos": "transformer_xl", "rope": "rotary"}
 
 
 def read_transformer(path, target_lang=None):
@@ -112,8 +108,7 @@ def read_transformer(path, target_lang=None):
             f"'{path}' is a file, and adapters of a language (target_lang: "
             f"{target_lang}) lie in a folder of Hugging Face beside the weights."
         )
-    content = read(path)
-    content = content if isinstance(content, dict) else {}
+    content = as_dict(read(path))
     state = below(bare(weights_in(content)), FIRST)
     if looks_like_torchaudio(state):
         return read_torchaudio(state)
@@ -190,10 +185,9 @@ def fairseq_config(task, model, path):
             raise CheckpointError(f"'{path}' has relative positions without a gate.")
         attention = "gated_relative"
     layer_norm = model.get("extractor_mode", "default") == "layer_norm"
+    layers = model.get("conv_feature_layers")
     config = dict(
-        conv_layers=conv_layers(model["conv_feature_layers"])
-        if model.get("conv_feature_layers")
-        else TransformerConfig().conv_layers,
+        conv_layers=conv_layers(layers) if layers else TransformerConfig().conv_layers,
         conv_norm="layer" if layer_norm else "group",
         conv_bias=bool(model.get("conv_bias", False)),
         hidden_size=model["encoder_embed_dim"],
@@ -242,10 +236,7 @@ def fairseq_weights(weights, config):
     unused = FAIRSEQ_TRAINING.pattern
     if config["layer"] == "conformer":  # built, but never run
         unused += r"|encoder\.pos_conv\.|.*\.rotary_emb\.inv_freq$"
-    layer = [(r"encoder\.layers\.(\d+)\." + theirs, rf"encoder.layers.\1.{ours}")
-             for theirs, ours in FAIRSEQ_LAYER]  # fmt: skip
     last = "norm." if config["layer"] == "conformer" else "ffn_norm."
-    layer.append(
-        (r"encoder\.layers\.(\d+)\.final_layer_norm\.", rf"encoder.layers.\1.{last}")
-    )
-    return renamed(weights, [*layer, *FAIRSEQ_NAMES], re.compile(unused))
+    layer = [*FAIRSEQ_LAYER, (r"final_layer_norm\.", last)]
+    rules = [*layer_rules(r"encoder\.layers\.", layer), *FAIRSEQ_NAMES]
+    return renamed(weights, rules, re.compile(unused))

@@ -249,14 +249,14 @@ def check_features(seconds, bands):
         )
 
 
-def check_weights(weights, own, source):
+def check_weights(weights, state, source):
     """Refuses values that cannot be weights.
 
     Arguments
     ---------
     weights : dict
         Names to tensors.
-    own : dict
+    state : dict
         Names to tensors of the network, with the types that weights must have.
     source : str
         File of the weights, for the error.
@@ -268,15 +268,15 @@ def check_weights(weights, own, source):
 
     Example
     -------
-    >>> own = torch.nn.Linear(1, 1).state_dict()
-    >>> check_weights({**own, "bias": torch.tensor([float("nan")])}, own, "x.pt")
+    >>> state = torch.nn.Linear(1, 1).state_dict()
+    >>> check_weights({**state, "bias": torch.tensor([float("nan")])}, state, "x.pt")
     Traceback (most recent call last):
     ...
     s3prl_sb.lobes.checkpoints.values.CheckpointError: 'x.pt' is damaged: …
     """
     bad, other = [], []
     for name, tensor in weights.items():
-        floats = own[name].is_floating_point()
+        floats = state[name].is_floating_point()
         if floats != tensor.is_floating_point():
             kind = str(tensor.dtype).removeprefix("torch.")
             other.append(f"{name} ({kind})")

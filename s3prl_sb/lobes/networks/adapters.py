@@ -18,15 +18,9 @@ import fnmatch
 import torch
 
 #: Options of each kind, with their defaults.
-KINDS = {
-    "lora": {"rank": 16, "alpha": 16.0},
-    "bottleneck": {"size": 64},
-}
+KINDS = {"lora": {"rank": 16, "alpha": 16.0}, "bottleneck": {"size": 64}}
 #: Layers that are adapted by default.
-LAYERS = {
-    "lora": ["*.query", "*.value"],
-    "bottleneck": ["*.output", "*.contract"],
-}
+LAYERS = {"lora": ["*.query", "*.value"], "bottleneck": ["*.output", "*.contract"]}
 
 
 def insert(network, kind="lora", layers=None, seed=0, **options):
@@ -77,11 +71,8 @@ def insert(network, kind="lora", layers=None, seed=0, **options):
             f"Known: {', '.join(KINDS[kind])}"
         )
     options = {**KINDS[kind], **options}
-    linear = [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, torch.nn.Linear)
-    ]
+    modules = network.named_modules()
+    linear = [name for name, module in modules if isinstance(module, torch.nn.Linear)]
     layers = layers or LAYERS[kind]
     chosen = [n for n in linear if any(fnmatch.fnmatchcase(n, p) for p in layers)]
     if not chosen:

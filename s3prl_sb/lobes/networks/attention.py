@@ -279,19 +279,31 @@ class TransformerXLAttention(RelativeAttention):
         rows, size = len(x), x.shape[1]
         # Query minus key, descending from the first key and the last query.
         distances = torch.arange(first + rows - 1, first - count, -1)
-        sines = _sines(distances, size).to(x.device, x.dtype)
-        sines = self._heads(self.position(sines)[None])[0]
+        places = self.position(sines(distances, size).to(x.device, x.dtype))
+        places = self._heads(places[None])[0]
         difference = self.position_bias - self.content_bias
         q = q + difference.view(self.num_heads, 1, -1)
-        scores = (q @ sines.transpose(1, 2)) / math.sqrt(q.shape[-1])
+        scores = (q @ places.transpose(1, 2)) / math.sqrt(q.shape[-1])
         # Row i begins i places earlier: a view whose row stride is one less.
         heads, rows, width = scores.shape
         stride = (rows * width, width - 1, 1)
         return scores.contiguous().as_strided((heads, rows, count), stride, rows - 1)
 
 
-def _sines(positions, size):
-    """Returns [n, size]: sines in even, cosines in odd columns."""
+def sines(positions, size):
+    """Returns sines in even, cosines in odd columns, [n, size].
+
+    Arguments
+    ---------
+    positions : torch.Tensor
+        Whole numbers, [n].
+    size : int
+        Size of the frames.
+
+    Returns
+    -------
+    torch.Tensor
+    """
     rates = torch.exp(torch.arange(0, size, 2) * -(math.log(10000.0) / size))
     angles = positions[:, None].float() * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

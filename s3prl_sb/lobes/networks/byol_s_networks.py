@@ -41,7 +41,7 @@ class ChannelNorm(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x):
-        """Normalizes the channels of [batch, channels, mels, frames]."""
+        """[batch, channels, height, width] -> the same."""
         variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
         # The root of zero, where all channels are equal, has an infinite gradient.
         x = (x - mean) / (variance.clamp_min(1e-12).sqrt() + self.eps)
@@ -74,7 +74,7 @@ class CvtLayer(nn.Module):
         self.contract = nn.Conv2d(channels * expansion, channels, 1)
 
     def forward(self, x):
-        """[batch, channels, mels, frames] -> the same shape."""
+        """[batch, channels, height, width] -> the same."""
         y = self.attention_norm(x)
         query, (key, value) = self.query(y), self.key_value(y).chunk(2, 1)
         qkv = (t.unflatten(1, (-1, HEAD_SIZE)).flatten(3) for t in (query, key, value))
@@ -139,7 +139,7 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x):
-        """[batch, in_channels, mels, frames] -> [batch, channels, mels, frames]."""
+        """[batch, inputs, height, width] -> [batch, outputs, other height, width]."""
         y = self.bn1(self.conv1(x)).relu()
         return (self.bn2(self.conv2(y)) + self.downsample(x)).relu()
 

@@ -147,17 +147,11 @@ class ConvolutionalPositions(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        size, depth = config.hidden_size, config.position_depth
-        kernel = config.position_kernel
-        self.kernel = kernel if depth == 1 else max(3, kernel // depth)
+        size, groups = config.hidden_size, config.position_groups
+        kernel, depth = config.position_kernel, config.position_depth
+        self.kernel = kernel = kernel if depth == 1 else max(3, kernel // depth)
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(
-                size,
-                size,
-                self.kernel,
-                padding=self.kernel // 2,
-                groups=config.position_groups,
-            )
+            nn.Conv1d(size, size, kernel, padding=kernel // 2, groups=groups)
             for _ in range(depth)
         )
 

@@ -8,6 +8,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,7 +24,85 @@ def gelu(x):
     return F.gelu(x) if torch.is_grad_enabled() else torch.ops.aten.gelu_(x)
 
 
-class ConvolutionalFrontEnd(nn.Module):
+def frames_of(samples, sizes):
+    """Returns the number of frames that strided convolutions make of a waveform.
+
+    Arguments
+    ---------
+    samples : int
+        Length of the waveform in samples.
+    sizes : list of (int, int)
+        Kernel size and stride of each convolution.
+
+    Returns
+    -------
+    int
+        0 if the waveform is too short.
+
+    Example
+    -------
+    >>> frames_of(16000, [(10, 5), (8, 4)]), frames_of(9, [(10, 5)])
+    (798, 0)
+    """
+    for kernel, stride in sizes:
+        samples = (samples - kernel) // stride + 1 if samples >= kernel else 0
+    return samples
+
+
+def samples_of(frames, sizes):
+    """Returns the number of samples that frames see, the reverse of :func:`frames_of`.
+
+    Arguments
+    ---------
+    frames : int
+        Number of consecutive frames.
+    sizes : list of (int, int)
+        Kernel size and stride of each convolution.
+
+    Returns
+    -------
+    int
+
+    Example
+    -------
+    >>> samples_of(1, [(10, 5), (8, 4)])
+    45
+    """
+    for kernel, stride in reversed(sizes):
+        frames = (frames - 1) * stride + kernel
+    return frames
+
+
+class StridedConvolutions(nn.Module):
+    """Base class of front-ends of strided convolutions over waveforms.
+
+    Arguments
+    ---------
+    sizes : list of (int, int)
+        Kernel size and stride of each convolution.
+    """
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.sizes = sizes
+        self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
+
+    def frames(self, samples):
+        """Returns the number of frames of a waveform, 0 if it is too short."""
+        return frames_of(samples, self.sizes)
+
+    @property
+    def min_samples(self):
+        """Number of samples that one frame sees, the length of the shortest input."""
+        return samples_of(1, self.sizes)
+
+    @property
+    def stride(self):
+        """Number of samples from one frame to the next."""
+        return math.prod(stride for _, stride in self.sizes)
+
+
+class ConvolutionalFrontEnd(StridedConvolutions):
     """Strided convolutions over waveforms.
 
     Arguments
@@ -39,11 +119,8 @@ class ConvolutionalFrontEnd(nn.Module):
     """
 
     def __init__(self, config):
-        super().__init__()
-        self.sizes = [(kernel, stride) for _, kernel, stride in config.conv_layers]
+        super().__init__([layer[1:] for layer in config.conv_layers])
         self.layer_norm = config.conv_norm == "layer"
-        self.convolutions = nn.ModuleList()
-        self.norms = nn.ModuleList()
         channels = 1
         for i, (out, kernel, stride) in enumerate(config.conv_layers):
             self.convolutions.append(
@@ -54,28 +131,6 @@ class ConvolutionalFrontEnd(nn.Module):
             elif i == 0:
                 self.norms.append(nn.GroupNorm(out, out))
             channels = out
-
-    def frames(self, samples):
-        """Returns the number of frames of a waveform, 0 if it is too short."""
-        for kernel, stride in self.sizes:
-            samples = (samples - kernel) // stride + 1 if samples >= kernel else 0
-        return samples
-
-    @property
-    def min_samples(self):
-        """Number of samples that one frame sees, the length of the shortest input."""
-        samples = 1
-        for kernel, stride in reversed(self.sizes):
-            samples = (samples - 1) * stride + kernel
-        return samples
-
-    @property
-    def stride(self):
-        """Number of samples from one frame to the next."""
-        total = 1
-        for _, stride in self.sizes:
-            total *= stride
-        return total
 
     def forward(self, wavs):
         """Returns the frames of waveforms of any lengths.

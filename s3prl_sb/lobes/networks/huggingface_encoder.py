@@ -62,8 +62,7 @@ class Encoder(nn.Module):
         """Sets random weights as transformers does, without global generators."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            fresh = Encoder(self.model.config, type(self.model))
-        self.model = fresh.model
+            self.model = Encoder(self.model.config, type(self.model)).model
 
     def forward(self, x):
         """Returns the input of each layer and the last state, [batch, frames, size]."""

@@ -72,8 +72,8 @@ class MultiresConfig(TransformerConfig):
     def of_encoder(self, i):
         """Returns the :class:`TransformerConfig` of the i-th encoder."""
         names = [field.name for field in dataclasses.fields(TransformerConfig)]
-        values = {name: getattr(self, name) for name in names}
-        return TransformerConfig(**{**values, "num_layers": self.num_layers[i]})
+        entries = {name: getattr(self, name) for name in names}
+        return TransformerConfig(**{**entries, "num_layers": self.num_layers[i]})
 
 
 class ResamplingConvolution(nn.Module):
@@ -119,16 +119,15 @@ class Resampler(nn.Module):
         super().__init__()
         self.rates = (up, down)
         self.up = self.down = None
+        sizes = (size, size, kernel)
         if up is not None:
-            self.up = ResamplingConvolution(
-                nn.ConvTranspose1d(
-                    size, size, kernel, up, output_padding=up - 1, bias=False
-                )
+            convolution = nn.ConvTranspose1d(
+                *sizes, up, output_padding=up - 1, bias=False
             )
+            self.up = ResamplingConvolution(convolution)
         if down is not None:
-            self.down = ResamplingConvolution(
-                nn.Conv1d(size, size, kernel, down, padding=kernel // 2, bias=False)
-            )
+            convolution = nn.Conv1d(*sizes, down, padding=kernel // 2, bias=False)
+            self.down = ResamplingConvolution(convolution)
 
     def frames(self, count):
         """Returns the number of frames that ``count`` frames become."""
@@ -169,20 +168,6 @@ class Resampler(nn.Module):
         return x
 
 
-class LaterEncoder(Encoder):
-    """Encoder without positions, which its input has already.
-
-    Arguments
-    ---------
-    config : TransformerConfig
-        Sizes and options.
-    """
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.positions = None
-
-
 class MultiresTransformer(SpeechTransformer):
     """Network of MR-HuBERT, from the waveform.
 
@@ -205,24 +190,16 @@ class MultiresTransformer(SpeechTransformer):
         super().__init__(config.of_encoder(0))
         size, kernel = config.hidden_size, config.resampling_kernel
         self.later_encoders = nn.ModuleList(
-            LaterEncoder(config.of_encoder(i)) for i in range(1, len(config.num_layers))
+            Encoder(config.of_encoder(i)) for i in range(1, len(config.num_layers))
         )
+        for encoder in self.later_encoders:
+            encoder.positions = None  # their input has positions already
         self.downsamplers, self.upsamplers = nn.ModuleList(), nn.ModuleList()
         for up, down in config.ratios:
             one = None if config.plain_resampling else up
             self.downsamplers.append(Resampler(size, kernel, one, down))
             self.upsamplers.append(Resampler(size, kernel, down, one))
         self.repeats = _repeats(self.front_end.stride, config.ratios)
-
-    def reset_parameters(self, seed=0):
-        """Initializes the weights for training from scratch, as in the papers.
-
-        Arguments
-        ---------
-        seed : int
-            Equal seeds give equal weights, in every process.
-        """
-        super().reset_parameters(seed)
 
     def frames(self, count):
         """Returns the number of frames of the hidden states.

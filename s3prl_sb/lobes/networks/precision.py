@@ -1,4 +1,4 @@
-"""Contexts with a fixed precision, whatever the global settings of torch are.
+"""Contexts and modules with a fixed precision, whatever the settings of torch are.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,6 +7,26 @@ Authors
 import contextlib
 
 import torch
+
+
+class KeepsPrecision(torch.nn.Module):
+    """Module that moves between devices, but never changes its precision.
+
+    Example
+    -------
+    >>> class Table(KeepsPrecision, torch.nn.Linear):
+    ...     pass
+    >>> Table(2, 2).half().weight.dtype
+    torch.float32
+    """
+
+    def _apply(self, fn, recurse=True):
+        def moved(tensor):
+            result = fn(tensor)
+            same = result.dtype == tensor.dtype
+            return result if same else tensor.to(result.device)
+
+        return super()._apply(moved, recurse)
 
 
 @contextlib.contextmanager

@@ -41,15 +41,13 @@ def true_lengths(wavs: torch.Tensor, wav_lens: torch.Tensor | None) -> list[int]
             "wavs must be a float tensor [batch, samples], got "
             f"{wavs.dtype} {list(wavs.shape)}"
         )
-    if wav_lens is not None and wav_lens.shape != wavs.shape[:1]:
+    lens = torch.as_tensor(torch.ones(len(wavs)) if wav_lens is None else wav_lens)
+    if lens.shape != wavs.shape[:1]:
         raise ValueError(
             f"wav_lens must be [{len(wavs)}], one for each of wavs, got "
-            f"{list(wav_lens.shape)}"
+            f"{list(lens.shape)}"
         )
-    if wav_lens is None:
-        samples = [wavs.shape[1]] * len(wavs)
-    else:
-        samples = (wav_lens.double() * wavs.shape[1]).round().int().tolist()
+    samples = (lens.double() * wavs.shape[1]).round().int().tolist()
     for i, n in enumerate(samples):
         if not 0 < n <= wavs.shape[1]:
             reason = "is empty" if n == 0 else f"has length {n}"

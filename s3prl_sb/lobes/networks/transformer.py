@@ -115,18 +115,6 @@ class TransformerConfig:
     input_dropout: float = 0.1
     layerdrop: float = 0.0
 
-    @classmethod
-    def of(cls, entries):
-        """Returns the configuration with these entries; an unknown entry is an error
-        that lists the known ones."""
-        known = [field.name for field in dataclasses.fields(cls)]
-        unknown = [name for name in entries if name not in known]
-        if unknown:
-            raise ValueError(
-                f"Unknown in config: {', '.join(unknown)}. Known: {', '.join(known)}"
-            )
-        return cls(**entries)
-
     def __post_init__(self):
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
@@ -167,9 +155,8 @@ class SpeechTransformer(nn.Module):
         channels, size = config.conv_layers[-1][0], config.hidden_size
         self.front_end = ConvolutionalFrontEnd(config)
         self.front_end_norm = nn.LayerNorm(channels)
-        self.projection = (
-            nn.Linear(channels, size) if channels != size else nn.Identity()
-        )
+        same = channels == size
+        self.projection = nn.Identity() if same else nn.Linear(channels, size)
         self.encoder = Encoder(config)
 
     def reset_parameters(self, seed=0):

@@ -167,7 +167,7 @@ def fitted(positions, bands, times):
     Arguments
     ---------
     positions : torch.Tensor
-        [own bands, own times, size].
+        [learned bands, learned times, size].
     bands, times : int
         Numbers of patches. Fewer positions are cut from the middle, more are
         interpolated linearly.
@@ -185,9 +185,9 @@ def fitted(positions, bands, times):
     [0.0, 0.25, 0.75, 1.0]
     """
     for dim, count in enumerate((bands, times)):
-        own = positions.shape[dim]
-        if count < own:
-            positions = positions.narrow(dim, own // 2 - count // 2, count)
+        size = positions.shape[dim]
+        if count < size:
+            positions = positions.narrow(dim, size // 2 - count // 2, count)
     if positions.shape[:2] != (bands, times):
         stretched = F.interpolate(
             positions.float().permute(2, 0, 1)[None], (bands, times), mode="bilinear"

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.checkpoints import huggingface_folder
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
@@ -71,9 +72,7 @@ def read_ast(path):
     else:
         weights, options = without_module(read(path)), {}
     require(weights, ("mlp_head.1.weight",), path, "AST")
-    weights = transformer_weights(weights)
-    tokens, positions = joined_tokens(weights, "cls_token", "dist_token", "pos_embed")
-    config, weights = from_timm(weights, path)
+    config, weights, positions = transformer_weights(weights, path)
     bands, times = 12, len(positions) // 12
     if config["patch"] != [16, 16] or bands * times != len(positions):
         raise CheckpointError(
@@ -87,13 +86,13 @@ def read_ast(path):
         **options,
     )
     positions = positions.unflatten(0, (bands, times))
-    return config, {**weights, "tokens": tokens, "positions": positions}
+    return config, {**weights, "positions": positions}
 
 
 def without_module(content):
     """Returns the weights of a ``DataParallel`` model; empty if it is no dict."""
-    content = content if isinstance(content, dict) else {}
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+    items = as_dict(content).items()
+    return {str(key).removeprefix("module."): value for key, value in items}
 
 
 def require(weights, names, path, family):
@@ -107,13 +106,19 @@ def require(weights, names, path, family):
         )
 
 
-def transformer_weights(weights):
-    """Returns the weights under ``v.`` and of AST's classifier, without DeiT's."""
-    return {
-        re.sub(r"^v\.", "", name): tensor
+def transformer_weights(weights, path):
+    """Returns sizes and weights under our names, without DeiT's classifier.
+
+    The third result is the positions of the patches, [patches, size].
+    """
+    weights = {
+        name.removeprefix("v."): tensor
         for name, tensor in weights.items()
         if not re.match(r"v\.head(_dist)?\.", name)
     }
+    tokens, positions = joined_tokens(weights)
+    config, weights = from_timm(weights, path)
+    return config, {**weights, "tokens": tokens}, positions
 
 
 def _read_huggingface(folder):
@@ -141,11 +146,8 @@ def _read_huggingface(folder):
             raise CheckpointError(
                 f"'{folder}' has {key}: {hf[key]}, and this class builds {value} only"
             )
-    weights = {}
-    for name, tensor in huggingface_folder.everything(folder).items():
-        for pattern, ours in HF_NAMES.items():
-            name = re.sub(pattern, ours, name)
-        weights[name] = tensor
+    weights = huggingface_folder.everything(folder)
+    weights = {our_name(name, HF_NAMES): tensor for name, tensor in weights.items()}
     return weights, {
         "norm_eps": hf.get("layer_norm_eps", 1e-12),
         "num_heads": hf["num_attention_heads"],
@@ -195,7 +197,7 @@ class Ast(PretrainedUpstream):
     (1, torch.Size([2, 3, 527]))
     """
 
-    Config = VisionTransformerConfig
+    Config, Network = VisionTransformerConfig, VisionTransformer
     packed = True
     min_samples = 1  #: windows are padded
     unknown_entry = "Unknown config"
@@ -256,10 +258,6 @@ class Ast(PretrainedUpstream):
             window_type="hanning",
             htk_compat=True,
         )
-
-    def make_network(self):
-        """Returns the Transformer."""
-        return VisionTransformer(self.config)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""

@@ -40,11 +40,7 @@ from s3prl_sb.terminal.messages import Counted
 
 __all__ = ["PRECISIONS", "AudioError", "Upstream"]
 
-PRECISIONS = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 LONG = 1800  # seconds; above, attention over the whole audio dominates the time
 _long = Counted(
@@ -253,8 +249,6 @@ class Upstream(torch.nn.Module, metaclass=_Built):
             if wav_lens is not None:
                 raise ValueError("wav_lens are of a padded batch, [batch, samples].")
             return self.extract(wavs)
-        if wav_lens is not None:
-            wav_lens = torch.as_tensor(wav_lens)
         samples = self._samples(wavs, wav_lens)
         self._hint(max(samples) / self.sample_rate)
         frames = [self.frames(n) for n in samples]
@@ -265,8 +259,8 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         with torch.set_grad_enabled(trains), products:
             for group in self._groups(samples, wavs.device.type):
                 pieces = [self._waveform(wavs[i, : samples[i]]) for i in group]
-                ranges = [torch.arange(frames[i]) + i * longest for i in group]
-                rows = torch.cat(ranges).to(wavs.device)
+                places = [torch.arange(frames[i]) + i * longest for i in group]
+                rows = torch.cat(places).to(wavs.device)
                 for layer, state in enumerate(self.encode_packed(pieces)):
                     if len(state) != len(rows):
                         raise ValueError(
@@ -305,7 +299,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         Raises
         ------
         AudioError
-            For an empty or non-finite waveform, or an object that is no waveform.
+            For an empty or non-finite waveform, or an object that is not a waveform.
         s3prl_sb.audio.loading.AudioFileError
             For a file that cannot be read.
 

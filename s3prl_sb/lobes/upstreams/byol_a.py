@@ -13,8 +13,7 @@ import re
 
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.networks.byol_networks import (
     AudioNtt,
     check_sizes,
@@ -57,8 +56,7 @@ def read_byol_a(path):
     CheckpointError
         If the file belongs to another family.
     """
-    states = reading.read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     states = states.get("state_dict", states)
     weights = {}
     for name, tensor in states.items():
@@ -74,11 +72,15 @@ def read_byol_a(path):
             f"'{path}' is not a checkpoint of BYOL-A: these have {', '.join(needed)}. "
             "Its keys: " + ", ".join(sorted(map(str, states))[:12])
         )
-    config = {
+    return sizes(weights), weights
+
+
+def sizes(weights):
+    """Returns the entries of :class:`ByolAConfig` that follow from the weights."""
+    return {
         "channels": len(weights["features.0.weight"]),
         "hidden_size": len(weights["fc.0.weight"]),
     }
-    return config, weights
 
 
 class ByolA(PretrainedUpstream):

@@ -16,8 +16,8 @@ import re
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.byol_networks import (
     AudioNtt,
     check_sizes,
@@ -31,7 +31,7 @@ from s3prl_sb.lobes.networks.byol_s_networks import (
     ResNetish,
 )
 from s3prl_sb.lobes.networks.initialization import initialize
-from s3prl_sb.lobes.upstreams.byol_a import ByolAConfig
+from s3prl_sb.lobes.upstreams import byol_a
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 WIN_LENGTH = 400  # of the spectrum, in samples
@@ -57,7 +57,7 @@ class ResNetishConfig:
 
 #: S3PRL's names of the networks, and the configuration and class of each.
 NETWORKS = {
-    "default": (ByolAConfig, AudioNtt),
+    "default": (byol_a.ByolAConfig, AudioNtt),
     "cvt": (CvtConfig, Cvt),
     "resnetish34": (ResNetishConfig, ResNetish),
 }
@@ -128,8 +128,7 @@ def read_byol_s(path):
     CheckpointError
         If the file belongs to another family.
     """
-    states = reading.read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     networks = [network for network, mark in MARKS.items() if mark in states]
     if len(networks) != 1:
         raise CheckpointError(
@@ -142,9 +141,7 @@ def read_byol_s(path):
     for name, tensor in states.items():
         # The published norms of images are [1, channels, 1, 1].
         tensor = tensor.flatten() if name.endswith((".g", ".b")) else tensor
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        weights[f"encoder.{name}"] = tensor
+        weights[f"encoder.{our_name(name, NAMES)}"] = tensor
     try:
         return {"network": networks[0], **_sizes(networks[0], states)}, weights
     except KeyError as error:
@@ -154,10 +151,7 @@ def read_byol_s(path):
 def _sizes(network, states):
     """Returns the sizes of a network from the shapes of its published weights."""
     if network == "default":
-        return {
-            "channels": len(states["features.0.weight"]),
-            "hidden_size": len(states["fc.0.weight"]),
-        }
+        return byol_a.sizes(states)
     start = r"layers\.(\d)\.2\.layers" if network == "cvt" else r"layer(\d)"
     indices = [re.match(rf"{start}\.(\d+)\.", name) for name in states]
     layers = sorted({(int(m[1]), int(m[2])) for m in indices if m})

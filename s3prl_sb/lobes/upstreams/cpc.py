@@ -11,13 +11,13 @@ Authors
 """
 
 import dataclasses
-import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -108,11 +108,11 @@ class CpcConfig:
             "normMode": list(NORMS),
             "cpc_mode": [None, "none", "reverse"],
         }
-        for key, known in choices.items():
-            if getattr(self, key) not in known:
+        for key, names in choices.items():
+            if getattr(self, key) not in names:
                 raise ValueError(
                     f"{key} '{getattr(self, key)}' cannot be built, only "
-                    + ", ".join(map(str, known))
+                    + ", ".join(map(str, names))
                 )
 
 
@@ -141,9 +141,8 @@ class CpcNetwork(nn.Module):
         )
         norm, recurrent = NORMS[config.normMode], RECURRENT[config.arMode]
         self.norms = nn.ModuleList(norm(size) for _ in CONVOLUTIONS)
-        self.recurrent = recurrent and recurrent(
-            size, config.hiddenGar, config.nLevelsGRU
-        )
+        sizes = (size, config.hiddenGar, config.nLevelsGRU)
+        self.recurrent = recurrent and recurrent(*sizes)
 
     def reset_parameters(self, seed=0):
         """Sets random weights for training from scratch, without global generators."""
@@ -212,8 +211,7 @@ def read_cpc(path):
         If the file belongs to another family, or to a variant that is not
         supported.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     options, weights = plain(states.get("config")), states.get("weights")
     if not isinstance(options, dict) or not isinstance(weights, dict):
         raise CheckpointError(
@@ -232,8 +230,7 @@ def read_cpc(path):
     for name, tensor in weights.items():
         if not name.startswith(("gEncoder.", "gAR.")):
             continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         if name.startswith("norms.") and tensor.dim() == 3:  # [1, channels, 1]
             tensor = tensor.flatten()
         converted[name] = tensor
@@ -271,7 +268,7 @@ class Cpc(PretrainedUpstream):
     [[2, 100, 16], [2, 100, 8]]
     """
 
-    Config = CpcConfig
+    Config, Network = CpcConfig, CpcNetwork
     packed = True
     stride, num_layers = 160, 2
     min_samples = 159  #: the shortest audio that gives a frame
@@ -282,10 +279,6 @@ class Cpc(PretrainedUpstream):
         recurrent = self.network.recurrent is not None
         config = self.config
         self.output_size = config.hiddenGar if recurrent else config.hiddenEncoder
-
-    def make_network(self):
-        """Returns the network."""
-        return CpcNetwork(self.config)
 
     @property
     def output_sizes(self):

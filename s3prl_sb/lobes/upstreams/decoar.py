@@ -10,12 +10,12 @@ Authors
 """
 
 import dataclasses
-import re
 
 import torch
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, contents
 from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
@@ -122,21 +122,15 @@ def read_decoar(path):
     CheckpointError
         If the file belongs to another family.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
-    model = states.get("model")
-    model = model if isinstance(model, dict) else {}
+    states = as_dict(read(path))
+    model = as_dict(states.get("model"))
     needed = {"post_extract_proj.weight", "forward_lstm.weight_hh_l0"}
     if not needed <= set(model):
         raise CheckpointError(
             f"'{path}' is not a checkpoint of DeCoAR: these have 'model' with "
             f"{' and '.join(sorted(needed))}. It holds {contents(states)}."
         )
-    weights = {}
-    for name, tensor in model.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        weights[name] = tensor
+    weights = {our_name(name, NAMES): tensor for name, tensor in model.items()}
     hidden_size, num_mel_bins = model["post_extract_proj.weight"].shape
     layers = [name for name in weights if name.startswith("forward_layers.")]
     return {

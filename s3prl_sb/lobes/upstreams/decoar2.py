@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, contents
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
@@ -139,10 +139,8 @@ def read_decoar2(path):
     CheckpointError
         If the file belongs to another family.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
-    model = states.get("model")
-    model = bare(model) if isinstance(model, dict) else {}
+    states = as_dict(read(path))
+    model = bare(as_dict(states.get("model")))
     parts = ("post_extract_proj", "encoder.layers.0.fc1")
     needed = [f"{part}.weight" for part in parts]
     if not set(needed) <= set(model) or "feature_extractor" in str(list(model)):

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading
 from s3prl_sb.lobes.checkpoints.building import read_source
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.encoder import EncoderLayer
 from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
@@ -191,7 +191,7 @@ def read_discretebert(path, codes=None):
     """
     if path.is_dir():
         files = sorted(path.glob("*.pt"))
-        others = [file for file in files if "text_dictionary" not in _read(file)]
+        others = [f for f in files if "text_dictionary" not in as_dict(read(f))]
         files = [file for file in files if file not in others]
         if len(files) != 1 or len(others) > 1:
             raise CheckpointError(
@@ -199,9 +199,9 @@ def read_discretebert(path, codes=None):
                 f"and holds {len(files)} and {len(others)} other files *.pt."
             )
         path, codes = files[0], others[0] if others else codes
-    states = _read(path)
+    states = as_dict(read(path))
     missing = {"model_cfg", "model_weight", "text_dictionary"} - states.keys()
-    model = reading.plain(states.get("model_cfg"))
+    model = plain(states.get("model_cfg"))
     if missing or not isinstance(model, dict):
         raise CheckpointError(
             f"'{path}' is not S3PRL's checkpoint of RoBERTa, which has 'model_cfg', "
@@ -239,27 +239,18 @@ def read_discretebert(path, codes=None):
     return config, {**weights, **coder, "tokens": tokens}
 
 
-def _read(path):
-    """Returns the content of a checkpoint; an empty dict if it is no dict."""
-    states = reading.read(path)
-    return states if isinstance(states, dict) else {}
-
-
 def _converted(weights):
     """Yields fairseq's weights under our names."""
     for name, tensor in weights.items():
         if TRAINING.match(name):
             continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         if name == "positions.weight":
             tensor = tensor[2:]  # positions begin after the number of <pad>
         if ".self_attn.in_proj_" in name:  # old files have one tensor for all three
             for part, rows in zip(("query", "key", "value"), tensor.chunk(3)):
-                yield (
-                    name.replace("self_attn.in_proj_", f"attention.{part}."),
-                    rows.clone(),
-                )
+                part_name = name.replace("self_attn.in_proj_", f"attention.{part}.")
+                yield part_name, rows.clone()
         else:
             yield name, tensor
 
@@ -325,7 +316,7 @@ class DiscreteBert(PretrainedUpstream):
     (3, torch.Size([2, 102, 32]))
     """
 
-    Config = DiscreteBertConfig
+    Config, Network = DiscreteBertConfig, DiscreteBertNetwork
     packed = True
 
     def __init__(self, source=None, codes=None, config=None, **options):
@@ -344,10 +335,6 @@ class DiscreteBert(PretrainedUpstream):
         codes = entries.get("codes", {})
         self.check_entries(codes, vars(kmeans_config()))
         return super().make_config({**entries, "codes": kmeans_config(**codes)})
-
-    def make_network(self):
-        """Returns the network."""
-        return DiscreteBertNetwork(self.config)
 
     @property
     def front_end(self):

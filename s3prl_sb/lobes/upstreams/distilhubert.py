@@ -13,10 +13,9 @@ import dataclasses
 
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
-    conv_layers,
+    fairseq_config,
     fairseq_weights,
 )
 from s3prl_sb.lobes.networks.initialization import initialize
@@ -28,6 +27,18 @@ ONLY = {
     "task_emb_type": "expand-last",
     "out_layer_type": "expand-last",
     "attention_type": "original",
+}
+#: S3PRL's defaults of the options of the network.
+DEFAULTS = {
+    "encoder_embed_dim": 768,
+    "encoder_ffn_embed_dim": 3072,
+    "encoder_layers": 1,
+    "encoder_attention_heads": 12,
+    "activation_dropout": 0.1,
+    "final_dim": 768,
+    "n_tasks": 12,
+    "out_layer_inter_dim": -1,
+    "pred_layer_id": None,
 }
 
 
@@ -98,9 +109,8 @@ def read_distiller(path):
     CheckpointError
         If it belongs to another family, or to a variant that is not supported.
     """
-    content = checkpoints.read(path)
-    content = content if isinstance(content, dict) else {}
-    options = checkpoints.plain(content.get("Config"))
+    content = as_dict(read(path))
+    options = plain(content.get("Config"))
     if "Distiller" not in content or not isinstance(options, dict):
         raise CheckpointError(
             f"'{path}' is no checkpoint of DistilHuBERT: it holds "
@@ -115,38 +125,23 @@ def read_distiller(path):
                 f"'{path}' has {name}: {options[name]}, and this class builds "
                 f"{only} only, as of the published model."
             )
-    config = _config(options)
+    config = _config(options, path)
     weights = dict(content["Distiller"])
     heads = _heads(weights, config)
     return config, {**fairseq_weights(weights, config), **heads}
 
 
-def _config(options):
-    """Returns the entries of a :class:`DistilConfig`, with S3PRL's defaults."""
-    get, base = options.get, DistilConfig()
-    layers = get("extractor_conv_feature_layers")
-    size, inner = get("encoder_embed_dim", 768), get("out_layer_inter_dim", -1)
-    layer_norm = get("extractor_mode", "default") == "layer_norm"
-    return dict(
-        conv_layers=conv_layers(layers) if layers else base.conv_layers,
-        conv_norm="layer" if layer_norm else "group",
-        hidden_size=size,
-        ffn_size=get("encoder_ffn_embed_dim", 3072),
-        num_layers=get("encoder_layers", 1),
-        num_heads=get("encoder_attention_heads", 12),
-        norm_first=bool(get("layer_norm_first", False)),
-        layer="transformer",
-        activation=get("activation_fn", "gelu"),
-        position_kernel=get("conv_pos", 128),
-        position_groups=get("conv_pos_groups", 16),
-        dropout=get("dropout", 0.1),
-        attention_dropout=get("attention_dropout", 0.1),
-        activation_dropout=get("activation_dropout", 0.1),
-        input_dropout=0.0,
-        targets=list(get("pred_layer_id") or range(1, get("n_tasks", 12) + 1)),
-        target_size=get("final_dim", 768),
-        inner_size=inner if inner > 0 else size,
-    )
+def _config(options, path):
+    """Returns the entries of a :class:`DistilConfig`."""
+    layers = options.get("extractor_conv_feature_layers")
+    options = {**DEFAULTS, **options, "conv_feature_layers": layers}
+    inner = options["out_layer_inter_dim"]
+    return {
+        **fairseq_config({}, options, path),
+        "targets": list(options["pred_layer_id"] or range(1, options["n_tasks"] + 1)),
+        "target_size": options["final_dim"],
+        "inner_size": inner if inner > 0 else options["encoder_embed_dim"],
+    }
 
 
 def _heads(weights, config):
@@ -207,9 +202,8 @@ class DistilHubert(TransformerUpstream):
     [32, 32, 32, 24, 24, 24]
     """
 
-    Config = DistilConfig
+    Config, Network = DistilConfig, DistilTransformer
     defaults = {"num_layers": 2, "activation_dropout": 0.1, "input_dropout": 0.0}
-    network_class = DistilTransformer
     selection = "projected"
     read = staticmethod(read_distiller)
 

@@ -16,9 +16,8 @@ Authors
 import re
 
 from s3prl_sb.identity.opened import opened
-from s3prl_sb.lobes.checkpoints import reading as checkpoints
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.torchaudio_layout import (
     STRIDES,
     looks_like_torchaudio,
@@ -74,8 +73,7 @@ def read_espnet(path, architecture=None):
         If it belongs to another family, or one of the files is missing.
     """
     path = _weights_in(path) if path.is_dir() else path
-    content = checkpoints.read(path)
-    content = content if isinstance(content, dict) else {}
+    content = as_dict(read(path))
     states = {}
     for name, tensor in content.items():
         for prefix in PREFIXES:
@@ -138,7 +136,7 @@ def read_config(path):
         content = read_yaml(opened(path), "YAML of plain values", typ="safe")
     except FileError as error:
         raise CheckpointError(str(error)) from error
-    options = content.get("encoder_conf") if isinstance(content, dict) else None
+    options = as_dict(content).get("encoder_conf")
     if not isinstance(options, dict):
         raise CheckpointError(
             f"'{path}' is no {CONFIG} of ESPnet's: it has no encoder_conf."
@@ -146,7 +144,6 @@ def read_config(path):
     config = {}
     for theirs, (default, ours) in OPTIONS.items():
         config[ours] = value = options.get(theirs, default)
-        plain = (bool, int, float, str)
         if theirs == "extractor_conv_layer_config":
             valid = isinstance(value, (list, tuple)) and all(
                 isinstance(row, (list, tuple))
@@ -155,8 +152,8 @@ def read_config(path):
                 for row in value
             )
         else:  # a number may stand for another, not for text
-            kind = str if isinstance(default, str) else plain[:3]
-            valid = isinstance(value, kind)
+            text = isinstance(default, str)
+            valid = isinstance(value, str if text else (bool, int, float))
         if not valid:
             raise CheckpointError(f"'{path}' has {theirs}: {value}.")
     mode = config["conv_norm"]

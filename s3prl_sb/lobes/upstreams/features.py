@@ -352,11 +352,11 @@ def from_s3prl(config):
     )
 
 
-def _one_of(what, names, known):
-    unknown = [str(name) for name in names if name not in known]
+def _one_of(what, names, choices):
+    unknown = [str(name) for name in names if name not in choices]
     if unknown:
         raise ValueError(
-            f"Unknown {what}: {', '.join(unknown)}. Known: {', '.join(known)}"
+            f"Unknown {what}: {', '.join(unknown)}. Known: {', '.join(choices)}"
         )
 
 

@@ -27,6 +27,7 @@ from s3prl_sb.lobes.checkpoints import (
     sample_rates,
 )
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks.front_end import frames_of, samples_of
 from s3prl_sb.lobes.networks.huggingface_encoder import TYPES, Encoder
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -89,9 +90,8 @@ def architecture(entries, where):
     ):
         kind = "hubert"  # by another name
     if kind not in TYPES:
-        reason = ""
-        if "auto_map" in entries:
-            reason = " It comes with code of its own, which is never run."
+        has_code = "auto_map" in entries
+        reason = " It comes with code of its own, which is never run." * has_code
         raise CheckpointError(
             f"{where} has model_type: {kind}.{reason} Known: {', '.join(TYPES)}"
         )
@@ -130,16 +130,12 @@ class Waveforms:
         self.convolutions = list(zip(config.conv_kernel, config.conv_stride))
         self.squeeze = getattr(config, "squeeze_factor", 1)  # of SEW
         self.stride = math.prod(config.conv_stride) * self.squeeze
-        self.min_samples = self.squeeze
-        for kernel, stride in reversed(self.convolutions):
-            self.min_samples = (self.min_samples - 1) * stride + kernel
+        self.min_samples = samples_of(self.squeeze, self.convolutions)
         self.normalize = preprocessor.get("do_normalize", True)
 
     def frames(self, samples):
         """Returns the number of frames of a waveform."""
-        for kernel, stride in self.convolutions:
-            samples = (samples - kernel) // stride + 1
-        return samples // self.squeeze
+        return frames_of(samples, self.convolutions) // self.squeeze
 
     def __call__(self, wavs):
         """[batch, samples] -> input of the network, [batch, samples]."""
@@ -375,10 +371,10 @@ class HuggingFace(PretrainedUpstream):
     def encode(self, wavs):
         """See :meth:`Upstream.encode`."""
         x = self.features(wavs).to(next(self.network.parameters()).dtype)
-        states, frames = zip(*map(self.network, self._parts(x))), self.frames
-        for state in states:
+        frames = self.frames(wavs.shape[1])
+        for state in zip(*map(self.network, self._parts(x))):
             state = torch.cat(state).reshape(len(wavs), -1, self.output_size)
-            yield state[:, : frames(wavs.shape[1])]
+            yield state[:, :frames]
 
     def _parts(self, x):
         """Splits windows of Whisper into groups that run together."""
@@ -391,11 +387,11 @@ class HuggingFace(PretrainedUpstream):
 
 def check_known(entries, config):
     """Raises ValueError for entries that transformers would silently ignore."""
-    known = {*type(config)().to_dict(), *config.attribute_map, "preprocessor"}
-    unknown = sorted(set(entries) - known)
+    valid = {*type(config)().to_dict(), *config.attribute_map, "preprocessor"}
+    unknown = sorted(set(entries) - valid)
     if unknown:
         general = type(config).__mro__[1]().to_dict().keys() - {"model_type"}
         raise ValueError(
             f"Unknown config.{', '.join(unknown)} of {config.model_type}. Known: "
-            + ", ".join(sorted(known - general))
+            + ", ".join(sorted(valid - general))
         )

@@ -15,20 +15,27 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.sample_rates import USUAL, stated_in
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
-    conv_layers,
+    fairseq_config,
     fairseq_weights,
 )
-from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
-#: Sub-network of each supernet: hidden size, feed-forward size, heads.
+SIZES = ("hidden_size", "ffn_size", "num_heads")
+#: :data:`SIZES` of the sub-network of each supernet.
 SUBNETS = {"small": (384, 1536, 6), "base": (640, 2560, 10)}
-#: Sizes of the first stage of training, which is used whole.
+#: :data:`SIZES` of the first stage of training, which is used whole.
 WHOLE = (768, 3072, 12)
+#: S3PRL's defaults of the sizes of a supernet.
+DEFAULTS = {
+    "encoder_embed_dim": 768,
+    "encoder_ffn_embed_dim": 3072,
+    "encoder_layers": 12,
+    "encoder_attention_heads": 12,
+}
 
 
 def read_supernet(path):
@@ -51,12 +58,10 @@ def read_supernet(path):
     CheckpointError
         If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = read(path)
-    content = content if isinstance(content, dict) else {}
-    options = plain(content.get("cfg"))
-    task = options.get("task") if isinstance(options, dict) else None
-    options = options.get("model") if isinstance(options, dict) else None
-    kind = options.get("_name") if isinstance(options, dict) else None
+    content = as_dict(read(path))
+    cfg = as_dict(plain(content.get("cfg")))
+    task, options = as_dict(cfg.get("task")), as_dict(cfg.get("model"))
+    kind = options.get("_name")
     if kind not in ("hubert_pruner", "student_hubert") or "model" not in content:
         raise CheckpointError(
             f"'{path}' is no checkpoint of LightHuBERT: it holds "
@@ -66,18 +71,15 @@ def read_supernet(path):
     sizes = WHOLE
     if kind == "hubert_pruner":
         file = str(options.get("pruner_supernet", "")).lower()
-        chosen = "small" if file.endswith("small.yaml") else "base"
-        sizes = SUBNETS[chosen]
+        sizes = SUBNETS["small" if file.endswith("small.yaml") else "base"]
     supernet = _config(options, path)
     weights = {
         name: tensor
         for name, tensor in bare(content["model"]).items()
         if not name.startswith("layer_pred_heads.")  # used by the distillation alone
     }
-    config = dict(zip(("hidden_size", "ffn_size", "num_heads"), sizes))
-    config = {**supernet, **config}
-    rate = stated_in(task if isinstance(task, dict) else {}, options)
-    config["sample_rate"] = rate or USUAL
+    config = {**supernet, **dict(zip(SIZES, sizes))}
+    config["sample_rate"] = stated_in(task, options) or USUAL
     _check(supernet, config, path)
     try:
         return config, cut(fairseq_weights(weights, supernet), supernet, config)
@@ -92,46 +94,27 @@ def _config(options, path):
 
     Defaults are those of S3PRL.
     """
-    get, base = options.get, TransformerConfig()
-    layers = get("conv_feature_layers")
-    if get("pos_conv_depth", 1) > 1 and not get("prune_encoder_pos_conv", True):
+    is_pruned = options.get("prune_encoder_pos_conv", True)
+    if options.get("pos_conv_depth", 1) > 1 and not is_pruned:
         raise CheckpointError(
             f"'{path}' has positional convolutions of the supernet's size, and "
             "this class builds those of the sub-network's only."
         )
-    return dict(
-        conv_layers=conv_layers(layers) if layers else base.conv_layers,
-        conv_norm="layer" if get("extractor_mode") != "default" else "group",
-        conv_bias=bool(get("conv_bias", False)),
-        hidden_size=get("encoder_embed_dim", 768),
-        ffn_size=get("encoder_ffn_embed_dim", 3072),
-        num_layers=get("encoder_layers", 12),
-        num_heads=get("encoder_attention_heads", 12),
-        norm_first=bool(get("layer_norm_first", False)),
-        layer="transformer",
-        activation=get("activation_fn", "gelu"),
-        position_kernel=get("conv_pos", 128),
-        position_groups=get("conv_pos_groups", 16),
-        position_depth=get("pos_conv_depth", 1),
-        normalize_wav=True,
-        dropout=get("dropout", 0.1),
-        attention_dropout=get("attention_dropout", 0.1),
-        activation_dropout=get("activation_dropout", 0.0),
-        input_dropout=get("dropout_input", 0.0),
-    )
+    config = fairseq_config({"normalize": True}, {**DEFAULTS, **options}, path)
+    norm = "layer" if options.get("extractor_mode") != "default" else "group"
+    return {**config, "conv_norm": norm}
 
 
 def _check(supernet, config, path):
     """Checks that the sub-network fits the supernet, with heads of the same size."""
-    names = ("hidden_size", "ffn_size", "num_heads")
     per_head = {c["hidden_size"] / c["num_heads"] for c in (supernet, config)}
     blocks = {c["ffn_size"] / c["hidden_size"] for c in (supernet, config)}
-    fits = all(config[n] <= supernet[n] for n in names)
+    fits = all(config[n] <= supernet[n] for n in SIZES)
     if not fits or len(per_head) > 1 or any(b % 1 for b in blocks):
         raise CheckpointError(
-            f"'{path}' is of a supernet of {[supernet[n] for n in names]} "
-            f"({', '.join(names)}), in which its sub-network of "
-            f"{[config[n] for n in names]} does not lie."
+            f"'{path}' is of a supernet of {[supernet[n] for n in SIZES]} "
+            f"({', '.join(SIZES)}), in which its sub-network of "
+            f"{[config[n] for n in SIZES]} does not lie."
         )
 
 

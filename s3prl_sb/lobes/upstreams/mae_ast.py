@@ -17,30 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
+from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
+from s3prl_sb.lobes.networks import attention
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Weights that only pre-training uses, and the table of sines, which is computed.
-TRAINING = re.compile(
+TRAINING = (
     r"layer_norm\.|batch_norm\.|(en|de)coder_mask_emb$|decoder\.|post_enc_proj\."
     r"|final_proj_|dec_conv_pos_embed\.|(enc|dec)_sine_pos_embed\."
 )
-#: S3PRL's names of the weights, and ours. Applied from first to last.
-NAMES = {
-    r"^post_extract_proj\.": "projection.",
-    r"^encoder\.layer_norm\.": "norm.",
-    r"^encoder\.layers\.": "layers.",
-    r"\.self_attn\.q_proj\.": ".attention.query.",
-    r"\.self_attn\.k_proj\.": ".attention.key.",
-    r"\.self_attn\.v_proj\.": ".attention.value.",
-    r"\.self_attn\.out_proj\.": ".attention.output.",
-    r"\.self_attn_layer_norm\.": ".attention_norm.",
-    r"\.fc1\.": ".expand.",
-    r"\.fc2\.": ".contract.",
-    r"\.final_layer_norm\.": ".ffn_norm.",
-}
 #: Our entries of the configuration, and those of S3PRL's ``model`` block.
 ENTRIES = {
     "hidden_size": "encoder_embed_dim",
@@ -172,9 +161,7 @@ def sines(count, size):
     They are computed in fp32 with its rounding errors, which the network has seen in
     training for long audio.
     """
-    rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
-    angles = torch.arange(count)[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :size]
+    return attention.sines(torch.arange(count), size)[:, :size]
 
 
 def read_mae_ast(path):
@@ -197,10 +184,8 @@ def read_mae_ast(path):
     CheckpointError
         If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = read(path)
-    content = content if isinstance(content, dict) else {}
-    cfg = plain(content.get("cfg"))
-    cfg = cfg if isinstance(cfg, dict) else {}
+    content = as_dict(read(path))
+    cfg = as_dict(plain(content.get("cfg")))
     model, task = cfg.get("model") or {}, cfg.get("task") or {}
     if "model" not in content or "ast_kernel_size_chan" not in model:
         raise CheckpointError(
@@ -229,16 +214,12 @@ def read_mae_ast(path):
             config[ours] = float(weights[f"batch_norm.running_{theirs}"])
     except KeyError as error:
         raise CheckpointError(f"'{path}' does not tell {error}") from error
-    converted = {}
-    for name, tensor in weights.items():
-        # With norms first, this norm comes after the last hidden state.
-        unused = config["norm_first"] and name.startswith("encoder.layer_norm.")
-        if unused or TRAINING.match(name):
-            continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        converted[name] = tensor
-    return config, converted
+    # With norms first, the encoder's norm comes after the last hidden state.
+    unused = TRAINING + (r"|encoder\.layer_norm\." if config["norm_first"] else "")
+    weights = {name: w for name, w in weights.items() if not re.match(unused, name)}
+    weights = fairseq_weights(weights, {"layer": "transformer"})
+    table = {r"^encoder\.(layers|norm)\.": r"\1."}
+    return config, {our_name(name, table): w for name, w in weights.items()}
 
 
 class MaeAst(PretrainedUpstream):
@@ -274,31 +255,25 @@ class MaeAst(PretrainedUpstream):
     (2, torch.Size([2, 6, 256]))
     """
 
-    Config = MaeAstConfig
+    Config, Network = MaeAstConfig, MaeAstEncoder
     packed = True
     unknown_entry = "Unknown config"
     read = staticmethod(read_mae_ast)
 
     def __init__(self, source=None, config=None, **options):
         super().__init__(source, config, **options)
-        (self.wide, high), (self.step, step) = (
-            self.config.patch,
-            self.config.patch_stride,
-        )
+        config = self.config
+        (self.wide, high), (self.step, step) = config.patch, config.patch_stride
         self.stride = self.features.stride * self.step
-        self.num_layers = self.config.num_layers
+        self.num_layers = config.num_layers
         # number of patches at one time
-        self.vertical = 1 + (self.config.num_mel_bins - high) // step
-        self.output_size = self.vertical * self.config.hidden_size
+        self.vertical = 1 + (config.num_mel_bins - high) // step
+        self.output_size = self.vertical * config.hidden_size
 
     def make_features(self):
         """Returns the Kaldi features."""
         bands = self.config.num_mel_bins
         return KaldiFeatures("fbank", deltas=0, cmvn=False, num_mel_bins=bands)
-
-    def make_network(self):
-        """Returns the encoder."""
-        return MaeAstEncoder(self.config)
 
     @property
     def min_samples(self):

@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.features import from_s3prl
@@ -190,13 +191,12 @@ def read_mockingjay(path):
     CheckpointError
         If it is not such a checkpoint.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     # New files have the trainer's configuration under 'Config'.
     for key in ("Config", "Upstream_Config"):
-        config = plain(states.get(key))
-        blocks = set(config) if isinstance(config, dict) else set()
-        if "Transformer" in states and blocks >= {"transformer", "audio", "task"}:
+        config = as_dict(plain(states.get(key)))
+        has_blocks = {"transformer", "audio", "task"} <= config.keys()
+        if "Transformer" in states and has_blocks:
             transformer = config["transformer"]
             return config, _converted(states["Transformer"], transformer, path)
     raise CheckpointError(
@@ -210,8 +210,7 @@ def _converted(weights, transformer, path):
     """Converts S3PRL's weights to our names, each once."""
     converted = {}
     for name, tensor in weights.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         if transformer.get("share_layer"):  # the file holds as many copies
             name = re.sub(r"^layers\.\d+\.", "layers.0.", name)
         if not torch.equal(converted.setdefault(name, tensor), tensor):

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import s3prl_layout, transformer_checkpoints
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.upstreams import mockingjay
 from s3prl_sb.lobes.upstreams.posteriorgram import INNER, HeadedUpstream
 
@@ -118,8 +119,7 @@ def read_mos(path):
     CheckpointError
         If it is not such a checkpoint, or its upstream is not known.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     try:
         modelrc = plain(states["Config"])["downstream_expert"]["modelrc"]
         config = {"projector_dim": modelrc["projector_dim"]}
@@ -133,7 +133,7 @@ def read_mos(path):
             "Its keys: " + (", ".join(sorted(map(str, states))[:12]) or "none")
         ) from error
     weights = {
-        f"head.{_renamed(name, NAMES)}": tensor
+        f"head.{our_name(name, NAMES)}": tensor
         for name, tensor in head.items()
         if not TRAINING.match(name)
     }
@@ -163,16 +163,10 @@ def _inner(name, weights):
         return transformer_checkpoints.fairseq_weights(weights, layout)
     names = {"apc": s3prl_layout, "tera": mockingjay}[name].NAMES
     return {
-        _renamed(key, names): tensor
+        our_name(key, names): tensor
         for key, tensor in weights.items()
         if not key.startswith("postnet.")  # it predicts features in APC
     }
-
-
-def _renamed(name, table):
-    for pattern, ours in table.items():
-        name = re.sub(pattern, ours, name)
-    return name
 
 
 class MosPrediction(HeadedUpstream):

@@ -13,8 +13,8 @@ import ast
 import re
 
 from s3prl_sb.lobes.checkpoints import sample_rates
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
-from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import bare, our_name
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_config,
     fairseq_weights,
@@ -27,11 +27,11 @@ from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Weights that only pre-training uses.
 TRAINING = re.compile(r"(mask_emb$|final_projs\.|label_embs_concat\.|target_glus\.)")
-RESAMPLERS = [
-    (r"^(down|up)sample_modules\.", r"\1samplers."),
-    (r"\.(down|up)sample_conv\.0\.", r".\1.convolution."),
-    (r"\.(down|up)sample_conv\.2\.", r".\1.norm."),
-]
+RESAMPLERS = {
+    r"^(down|up)sample_modules\.": r"\1samplers.",
+    r"\.(down|up)sample_conv\.0\.": r".\1.convolution.",
+    r"\.(down|up)sample_conv\.2\.": r".\1.norm.",
+}
 
 
 def read_multires_hubert(path):
@@ -54,23 +54,20 @@ def read_multires_hubert(path):
     CheckpointError
         If it is not such a checkpoint, or is an unsupported variant.
     """
-    content = read(path)
-    content = content if isinstance(content, dict) else {}
-    if {"task_cfg", "model_cfg", "model_weight"} <= content.keys():
-        task, model, weights = (
-            content[key] for key in ("task_cfg", "model_cfg", "model_weight")
-        )
+    content = as_dict(read(path))
+    keys = ("task_cfg", "model_cfg", "model_weight")
+    if content.keys() >= set(keys):
+        task, model, weights = map(content.get, keys)
     else:
-        cfg = plain(content.get("cfg"))
-        cfg = cfg if isinstance(cfg, dict) else {}
+        cfg = as_dict(plain(content.get("cfg")))
         task, model, weights = cfg.get("task"), cfg.get("model"), content.get("model")
     task, model = plain(task), plain(model)
     needed = {"encoder_embed_dim", "label_rate_ratios"}
     if not (isinstance(model, dict) and needed <= model.keys()):
-        found = f", of a model with {sorted(map(str, model))[:8]}" if model else ""
+        kind = f", of a model with {sorted(map(str, model))[:8]}" if model else ""
         raise CheckpointError(
             f"'{path}' is no checkpoint of MR-HuBERT: it holds "
-            f"{sorted(map(str, content))[:8]}{found}, where S3PRL's has task_cfg, "
+            f"{sorted(map(str, content))[:8]}{kind}, where S3PRL's has task_cfg, "
             "model_cfg and model_weight, fairseq's cfg and model, and both a model "
             "with label_rate_ratios."
         )
@@ -121,13 +118,12 @@ def _weights(weights, config):
         if TRAINING.match(name):
             continue
         if re.match(r"(down|up)sample_modules\.", name):
-            for pattern, ours in RESAMPLERS:
-                name = re.sub(pattern, ours, name)
-            result[name] = tensor
+            result[our_name(name, RESAMPLERS)] = tensor
             continue
         i = next((i for i, t in enumerate(theirs) if name.startswith(t)), None)
-        own = name if i is None else "encoder." + name.removeprefix(theirs[i])
-        parts.setdefault(i or 0, {})[own] = tensor
+        if i is not None:
+            name = "encoder." + name.removeprefix(theirs[i])
+        parts.setdefault(i or 0, {})[name] = tensor
     for i, part in parts.items():
         for name, tensor in fairseq_weights(part, config).items():
             later = f"later_encoders.{i - 1}." if i else "encoder."
@@ -176,7 +172,7 @@ class MultiresHubert(PretrainedUpstream):
     (7, torch.Size([2, 50, 32]))
     """
 
-    Config = MultiresConfig
+    Config, Network = MultiresConfig, MultiresTransformer
     packed = True
     read = staticmethod(read_multires_hubert)
 
@@ -201,10 +197,6 @@ class MultiresHubert(PretrainedUpstream):
     def make_config(self, entries):
         """Returns the configuration, with the probability to skip layers."""
         return super().make_config({**entries, "layerdrop": self.layerdrop})
-
-    def make_network(self):
-        """Returns the encoders."""
-        return MultiresTransformer(self.config)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""

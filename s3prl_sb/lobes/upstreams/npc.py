@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, read_s3prl
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.packing import along_time
@@ -256,16 +257,14 @@ def read_npc(path):
     kernel_size = config.get("kernel_size", NpcConfig.kernel_size)
     weights = {}
     for name, tensor in theirs.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         if re.search(r"^blocks\.\d+\.linear\.weight", name):  # kernels of one frame
             tensor = tensor.flatten(1)
         masked = re.match(r"^masked\.(\d+)\.before\.weight", name)
         if masked:
             mask = mask_size + 2 * (int(masked[1]) + 1)
             taps = (kernel_size - mask) // 2
-            after = name.replace("before", "after")
-            weights[after] = tensor[..., -taps:].contiguous()
+            weights[name.replace("before", "after")] = tensor[..., -taps:].contiguous()
             tensor = tensor[..., :taps].contiguous()
         if not name.endswith(".conv_mask"):  # the short kernels replace it
             weights[name] = tensor

@@ -22,9 +22,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read, read_json
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read, read_json
+from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.networks.precision import KeepsPrecision
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 SAMPLE_RATE = 16000
@@ -83,8 +85,10 @@ def padding(size, stride):
     return size // 2 - (stride > 1 or size % 2 == 0), size // 2
 
 
-class BandPass(nn.Module):
+class BandPass(KeepsPrecision):
     """Filters of SincNet; only the two edges of each are learned.
+
+    The edges stay fp32: in half precision they would be off by many Hz.
 
     Arguments
     ---------
@@ -131,16 +135,8 @@ class BandPass(nn.Module):
         return torch.cat([left, torch.ones_like(low), left.flip(1)], 1)[:, None]
 
     def forward(self, x, stride, dtype):
-        """[batch, 1, samples] -> filtered [batch, filters, frames]."""
+        """[batch, 1, samples] -> [batch, channels, frames], of type ``dtype``."""
         return F.conv1d(x.to(dtype), self.weight().to(dtype), stride=stride)
-
-    def _apply(self, fn, recurse=True):
-        # The edges stay fp32: in half precision they would be off by many Hz.
-        def apply(tensor):
-            moved = fn(tensor)
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
-
-        return super()._apply(apply, recurse)
 
 
 class Block(nn.Module):
@@ -152,16 +148,15 @@ class Block(nn.Module):
     def __init__(self, inputs, outputs, size, stride, first=False):
         super().__init__()
         self.first, self.stride, self.padding = first, stride, padding(size, stride)
-        self.conv = (
-            BandPass(outputs, size)
-            if first
-            else nn.Conv1d(inputs, outputs, size, stride)
-        )
+        if first:
+            self.conv = BandPass(outputs, size)
+        else:
+            self.conv = nn.Conv1d(inputs, outputs, size, stride)
         self.norm = FixedBatchNorm1d(outputs)
         self.act = nn.PReLU(outputs)
 
     def forward(self, x):
-        """[batch, in_channels, frames] -> [batch, channels, frames / stride]."""
+        """[batch, inputs, frames] -> [batch, outputs, fewer frames]."""
         x = F.pad(x, self.padding, mode="reflect")
         if self.first:
             x = self.conv(x, self.stride, self.norm.weight.dtype)
@@ -269,8 +264,7 @@ def read_pase(path, model_config=None):
     CheckpointError
         If it is not such a checkpoint.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     states = states.get("state_dict", states)
     needed = ("blocks.0.conv.low_hz_", "rnn.layers.0.linear.weight", "W.weight")
     if not states.keys() >= set(needed):
@@ -294,24 +288,23 @@ def read_pase(path, model_config=None):
         )
     weights = {}
     for name, tensor in states.items():
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
+        name = our_name(name, NAMES)
         pointwise = re.match(r"(skips\.\d+|projection)\.weight", name)
         weights[name] = tensor.squeeze(2) if pointwise else tensor
     return config, weights
 
 
-def _read_architecture(path, known):
+def _read_architecture(path, names):
     """Reads the entries of a configuration of PASE that are not fixed."""
     entries = read_json(path)
-    unknown = [k for k in entries if k not in known and FIXED.get(k) != entries[k]]
+    unknown = [k for k in entries if k not in names and FIXED.get(k) != entries[k]]
     if unknown:
         raise CheckpointError(
             f"'{path}' is not of PASE+: it has "
             + ", ".join(f"{key}: {entries[key]}" for key in unknown)
-            + f". Known: {', '.join([*known, *FIXED])}"
+            + f". Known: {', '.join([*names, *FIXED])}"
         )
-    return {key: value for key, value in entries.items() if key in known}
+    return {key: value for key, value in entries.items() if key in names}
 
 
 class PasePlus(PretrainedUpstream):
@@ -349,7 +342,7 @@ class PasePlus(PretrainedUpstream):
     (9, torch.Size([2, 100, 16]))
     """
 
-    Config = PaseConfig
+    Config, Network = PaseConfig, Encoder
     unknown_entry = "Unknown in config"
     group_seconds = {"cpu": 64, "cuda": 200}  # 64 channels at 16 kHz take memory
 
@@ -364,10 +357,6 @@ class PasePlus(PretrainedUpstream):
     def read(self, path):
         """Reads a checkpoint of PASE+, see :func:`read_pase`."""
         return read_pase(path, self.model_config)
-
-    def make_network(self):
-        """Returns the network."""
-        return Encoder(self.config)
 
     @property
     def min_samples(self):

@@ -11,14 +11,13 @@ Authors
 """
 
 import functools
-import re
 
 import torch
 import torch.nn.functional as F
 import torchaudio.compliance.kaldi
 import torchaudio.functional
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
@@ -63,8 +62,7 @@ def read_passt(path):
     CheckpointError
         If it is not such a checkpoint.
     """
-    weights = read(path)
-    weights = weights if isinstance(weights, dict) else {}
+    weights = as_dict(read(path))
     if not {*EMBEDDINGS, "head.1.weight"} <= weights.keys():
         raise CheckpointError(
             f"'{path}' is not a checkpoint of PaSST: these have "
@@ -72,14 +70,12 @@ def read_passt(path):
             + ", ".join(sorted(map(str, weights))[:8])
         )
     embeddings = {name: weights[name][0] for name in EMBEDDINGS}
-    config, weights = from_timm(
-        {
-            name: tensor
-            for name, tensor in weights.items()
-            if name not in EMBEDDINGS and not re.match(r"head_dist\.", name)
-        },
-        path,
-    )
+    used = {
+        name: tensor
+        for name, tensor in weights.items()
+        if name not in EMBEDDINGS and not name.startswith("head_dist.")
+    }
+    config, weights = from_timm(used, path)
     tokens = torch.cat([embeddings["cls_token"], embeddings["dist_token"]])
     tokens = tokens + embeddings["new_pos_embed"]
     bands = embeddings["freq_new_pos_embed"][:, :, 0].T.contiguous()
@@ -144,7 +140,7 @@ class Passt(PretrainedUpstream):
 
     packed = True
     num_layers = 1
-    Config = VisionTransformerConfig
+    Config, Network = VisionTransformerConfig, VisionTransformer
     unknown_entry = "Unknown config"
     read = staticmethod(read_passt)
     defaults = {"grid": [12, 99], "factorized": True}
@@ -178,10 +174,6 @@ class Passt(PretrainedUpstream):
                 )
         size = self.config.num_classes + self.config.hidden_size
         self.output_size = len(self.windows) * size + mel * MEL_FRAMES * BANDS
-
-    def make_network(self):
-        """Returns the Vision Transformer."""
-        return VisionTransformer(self.config)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""
@@ -221,10 +213,8 @@ class Passt(PretrainedUpstream):
 
     def _embedding(self, windows):
         """[windows, samples] -> [windows, num_classes + hidden_size]."""
-        for state in self.network(
-            log_mel(windows, self.hop)
-        ):  # only the last one is needed
-            pass
+        for state in self.network(log_mel(windows, self.hop)):
+            pass  # only the last one is needed
         return torch.cat(self.network.classify(state), dim=1)
 
 

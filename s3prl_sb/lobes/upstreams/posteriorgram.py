@@ -19,6 +19,7 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints.building import build, sizes_only
 from s3prl_sb.lobes.checkpoints.reading import (
     CheckpointError,
+    as_dict,
     load_weights,
     plain,
     read,
@@ -195,8 +196,7 @@ def read_posteriorgram(path):
     CheckpointError
         If it is not such a checkpoint.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     try:
         modelrc = plain(states["Config"])["downstream_expert"]["modelrc"]
         config = {"upstream": str(plain(states["Args"])["upstream"])}

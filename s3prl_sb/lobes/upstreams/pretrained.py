@@ -31,8 +31,9 @@ class FrontEnd(Protocol):
 class PretrainedUpstream(Upstream):
     """Base class of upstreams with a network, a configuration and checkpoints.
 
-    A family sets :attr:`Config` and implements :meth:`read` and
-    :meth:`make_network`. Its ``__init__`` calls this one, then sets
+    A family sets :attr:`Config` and :attr:`Network` and implements :meth:`read`. A
+    network with other arguments than the configuration needs :meth:`make_network`
+    instead of :attr:`Network`. The family's ``__init__`` calls this one, then sets
     ``num_layers``, ``output_size`` and, without a :attr:`front_end`,
     ``stride``. It takes ``**options`` for the arguments that it passes on;
     arguments that the methods below need are set as attributes before the call.
@@ -78,6 +79,7 @@ class PretrainedUpstream(Upstream):
 
     Config: ClassVar[type]  #: dataclass of the configuration
     config: Any  #: instance of ``Config``
+    Network: ClassVar[type]  #: class of the network, built from the configuration
     features: Any  #: result of :meth:`make_features`
     #: entries in which a random network differs from the defaults of ``Config``
     defaults: ClassVar[dict[str, Any]] = {}
@@ -126,7 +128,7 @@ class PretrainedUpstream(Upstream):
         weights : dict
             Names of the network's parameters and buffers to tensors.
         name : str, optional
-            Where the weights come from, for errors.
+            Origin of the weights, for errors.
         **options
             Other arguments of the class.
 
@@ -169,7 +171,7 @@ class PretrainedUpstream(Upstream):
         It runs on the "meta" device, see
         :func:`~s3prl_sb.lobes.checkpoints.building.build`.
         """
-        raise NotImplementedError
+        return self.Network(self.config)
 
     def build_network(
         self,
@@ -211,16 +213,16 @@ class PretrainedUpstream(Upstream):
         ValueError
             For unknown entries, with the known ones.
         """
-        known = [field.name for field in dataclasses.fields(self.Config)]
-        self.check_entries(entries, known)
+        names = [field.name for field in dataclasses.fields(self.Config)]
+        self.check_entries(entries, names)
         return self.Config(**entries)
 
-    def check_entries(self, entries: dict, known: Iterable[str]) -> None:
+    def check_entries(self, entries: dict, names: Iterable[str]) -> None:
         """Raises ValueError for unknown entries of the configuration."""
-        unknown = [str(name) for name in entries if name not in known]
+        unknown = [str(name) for name in entries if name not in names]
         if unknown:
             raise ValueError(
-                f"{self.unknown_entry}: {', '.join(unknown)}. Known: {', '.join(known)}"
+                f"{self.unknown_entry}: {', '.join(unknown)}. Known: {', '.join(names)}"
             )
 
     @property

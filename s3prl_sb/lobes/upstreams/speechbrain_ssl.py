@@ -37,6 +37,7 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints.building import read_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.checkpoints.renaming import renamed
+from s3prl_sb.lobes.networks.front_end import frames_of, samples_of
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "swish": Swish}
@@ -279,7 +280,6 @@ class SpeechBrainUpstream(PretrainedUpstream):
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
     """
 
-    Network = None  #: class of the network
     hop = 1  #: samples from one input of the network to the next
     unknown_entry = "Unknown in config"
     front_end = None
@@ -297,10 +297,6 @@ class SpeechBrainUpstream(PretrainedUpstream):
             return sizes, None
         network = self.Network
         return read_source(source, lambda path: (sizes, read_recipe(path, network)))
-
-    def make_network(self):
-        """Returns the network."""
-        return self.Network(self.config)
 
 
 class SpeechBrainWav2Vec2(SpeechBrainUpstream):
@@ -327,19 +323,18 @@ class SpeechBrainWav2Vec2(SpeechBrainUpstream):
     Config, Network = Wav2Vec2Sizes, Wav2Vec2Network
 
     @property
+    def sizes(self):
+        """Kernel size and stride of each convolution."""
+        return list(zip(self.config.kernels, self.config.strides))
+
+    @property
     def min_samples(self):
         """See :attr:`Upstream.min_samples`."""
-        samples = 1
-        for kernel, stride in zip(self.config.kernels[::-1], self.config.strides[::-1]):
-            samples = (samples - 1) * stride + kernel
-        return samples
+        return samples_of(1, self.sizes)
 
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""
-        count = max(samples, self.min_samples)
-        for kernel, stride in zip(self.config.kernels, self.config.strides):
-            count = (count - kernel) // stride + 1
-        return count
+        return frames_of(max(samples, self.min_samples), self.sizes)
 
     def encode(self, wavs):
         """See :meth:`Upstream.encode`."""

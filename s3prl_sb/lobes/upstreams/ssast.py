@@ -11,7 +11,6 @@ Authors
 import re
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
-from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
 from s3prl_sb.lobes.upstreams.ast import (
     Ast,
     require,
@@ -50,9 +49,7 @@ def read_ssast(path):
     require(weights, ("p_input_fdim", "p_input_tdim"), path, "SSAST")
     bands, frames = int(weights["p_input_fdim"]), int(weights["p_input_tdim"])
     weights = {n: tensor for n, tensor in weights.items() if not TRAINING.match(n)}
-    weights = transformer_weights(weights)
-    tokens, positions = joined_tokens(weights, "cls_token", "dist_token", "pos_embed")
-    config, weights = from_timm(weights, path)
+    config, weights, positions = transformer_weights(weights, path)
     patch = config["patch"]
     grid = [bands // patch[0], frames // patch[1]]
     if tuple(patch) not in STRIDES or grid[0] * grid[1] != len(positions):
@@ -62,8 +59,7 @@ def read_ssast(path):
             "128 x 2 are supported"
         )
     config.update(patch_stride=STRIDES[tuple(patch)], grid=grid, num_classes=0)
-    positions = positions.unflatten(0, grid)
-    return config, {**weights, "tokens": tokens, "positions": positions}
+    return config, {**weights, "positions": positions.unflatten(0, grid)}
 
 
 class Ssast(Ast):

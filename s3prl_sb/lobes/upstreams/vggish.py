@@ -17,7 +17,7 @@ from torch import nn
 
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.fetch import fetch
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 SAMPLE_RATE, WINDOW, HOP, N_FFT = 16000, 400, 160, 512
@@ -162,8 +162,7 @@ def read_vggish(path, pca=None):
     CheckpointError
         If a file is not of VGGish.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     parameters = states.get("pca")
     states = dict(states.get("vggish", states))
     if "features.0.weight" not in states or "embeddings.0.weight" not in states:
@@ -177,9 +176,8 @@ def read_vggish(path, pca=None):
             raise CheckpointError(f"'{path}' needs the file of the whitening: pca")
         path = fetch(pca)
         parameters = read(path)
-    parameters = plain(parameters)  # published as arrays of NumPy
+    parameters = as_dict(plain(parameters))  # published as arrays of NumPy
     keys = ("pca_eigen_vectors", "pca_means")
-    parameters = parameters if isinstance(parameters, dict) else {}
     if sorted(parameters) != list(keys):
         raise CheckpointError(
             f"'{path}' is not the whitening of VGGish: that has {' and '.join(keys)}. "

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints.renaming import our_name
+from s3prl_sb.lobes.networks.precision import KeepsPrecision
 from s3prl_sb.lobes.upstreams.wav2vec import (
     ACTIVATIONS,
     FRONT_END,
@@ -89,9 +91,8 @@ class Quantizer(nn.Module):
         if self.size % self.groups:
             raise ValueError(f"{self.size} channels are no multiple of vq_groups")
         books = 1 if config.combine_groups else self.groups
-        self.codebook = nn.Parameter(
-            torch.empty(books, self.count, self.size // self.groups)
-        )
+        shape = (books, self.count, self.size // self.groups)
+        self.codebook = nn.Parameter(torch.empty(shape))
 
     @property
     def codebooks(self):
@@ -193,7 +194,7 @@ class KmeansQuantizer(Quantizer):
 QUANTIZERS = {"gumbel": GumbelQuantizer, "kmeans": KmeansQuantizer}
 
 
-class Coder(nn.Module):
+class Coder(KeepsPrecision):
     """Front-end and quantizer: from waveforms to codes.
 
     It stays in fp32 when it is cast, as rounding would change codes. For the same
@@ -221,22 +222,11 @@ class Coder(nn.Module):
         self.front_end = FrontEnd(config)
         self.quantizer = QUANTIZERS[config.vq_type](config)
 
-    def _apply(self, function, recurse=True):
-        """Moves between devices, but never changes the precision."""
-
-        def moved(tensor):
-            result = function(tensor)
-            same = result.dtype == tensor.dtype
-            return result if same else tensor.to(result.device)
-
-        return super()._apply(moved, recurse)
-
     def codes(self, wavs):
         """[batch, samples] -> [batch, frames, groups]."""
         with torch.no_grad(), torch.autocast(wavs.device.type, enabled=False):
-            return torch.cat(
-                [self.quantizer.codes(self.front_end(wav[None])) for wav in wavs]
-            )
+            frames = (self.front_end(wav[None]) for wav in wavs)
+            return torch.cat([self.quantizer.codes(x) for x in frames])
 
     def forward(self, wavs):
         """[batch, samples] -> frames and the vectors of their codes, both [batch,
@@ -307,8 +297,7 @@ class VqWav2Vec(Wav2Vec):
     torch.Size([2, 100, 2])
     """
 
-    network_class = VqWav2VecNetwork
-    Config = VqWav2VecConfig
+    Config, Network = VqWav2VecConfig, VqWav2VecNetwork
 
     @property
     def front_end(self):
@@ -362,8 +351,7 @@ class VqWav2Vec(Wav2Vec):
             config["vq_temp"] = [float(number) for number in numbers]
         converted = {}
         for name, tensor in weights.items():
-            for pattern, ours in NAMES.items():
-                name = re.sub(pattern, ours, name)
+            name = our_name(name, NAMES)
             if name.endswith(".codebook"):
                 if config["vq_type"] == "kmeans":  # [codes, groups, size]
                     tensor = tensor.transpose(0, 1).contiguous()

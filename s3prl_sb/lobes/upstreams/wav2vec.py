@@ -9,17 +9,16 @@ Authors
 """
 
 import dataclasses
-import math
-import re
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints import sample_rates
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, plain, read
-from s3prl_sb.lobes.checkpoints.renaming import bare
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
+from s3prl_sb.lobes.checkpoints.renaming import bare, our_name
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import conv_layers
+from s3prl_sb.lobes.networks.front_end import StridedConvolutions
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
@@ -101,7 +100,7 @@ def group_normed(x, norm):
     return y.to(x.dtype)
 
 
-class FrontEnd(nn.Module):
+class FrontEnd(StridedConvolutions):
     """Strided convolutions over the waveform, each with a norm over all its channels
     and frames.
 
@@ -118,10 +117,8 @@ class FrontEnd(nn.Module):
     """
 
     def __init__(self, config):
-        super().__init__()
+        super().__init__([layer[1:] for layer in config.conv_feature_layers])
         self.config = config
-        self.sizes = [(kernel, step) for _, kernel, step in config.conv_feature_layers]
-        self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         channels, affine = 1, not config.non_affine_group_norm
         for size, kernel, stride in config.conv_feature_layers:
             self.convolutions.append(
@@ -129,25 +126,6 @@ class FrontEnd(nn.Module):
             )
             self.norms.append(nn.GroupNorm(1, size, affine=affine))
             channels = size
-
-    def frames(self, samples):
-        """Returns the number of frames of a waveform of at least one frame."""
-        for kernel, stride in self.sizes:
-            samples = (samples - kernel) // stride + 1
-        return samples
-
-    @property
-    def min_samples(self):
-        """Samples that one frame sees, the shortest input."""
-        samples = 1
-        for kernel, stride in reversed(self.sizes):
-            samples = (samples - 1) * stride + kernel
-        return samples
-
-    @property
-    def stride(self):
-        """Number of samples from one frame to the next."""
-        return math.prod(stride for _, stride in self.sizes)
 
     def forward(self, wavs):
         """[batch, samples] -> [batch, channels, frames]."""
@@ -258,8 +236,7 @@ def read_wav2vec(path):
     CheckpointError
         If it is not such a checkpoint, or is an unsupported variant.
     """
-    states = read(path)
-    states = states if isinstance(states, dict) else {}
+    states = as_dict(read(path))
     if "model_cfg" in states:
         keys = ("model_cfg", "task_cfg", "model_weight")
         model, task, weights = map(states.get, keys)
@@ -292,16 +269,13 @@ def read_wav2vec(path):
     config = {key: model.get(key, value) for key, value in defaults.items()}
     config.update({key: conv_layers(model[key]) for key in lists})
     config["vq_type"] = config["vq_type"] or "none"
-    task = task if isinstance(task, dict) else {}
-    config["sample_rate"] = sample_rates.stated_in(task, model) or sample_rates.USUAL
-    converted = {}
-    for name, tensor in bare(weights).items():
-        if name.startswith(TRAINING):
-            continue
-        for pattern, ours in NAMES.items():
-            name = re.sub(pattern, ours, name)
-        converted[name] = tensor
-    return config, converted
+    rate = sample_rates.stated_in(as_dict(task), model)
+    config["sample_rate"] = rate or sample_rates.USUAL
+    return config, {
+        our_name(name, NAMES): tensor
+        for name, tensor in bare(weights).items()
+        if not name.startswith(TRAINING)
+    }
 
 
 class Wav2Vec(PretrainedUpstream):
@@ -334,8 +308,7 @@ class Wav2Vec(PretrainedUpstream):
     [[2, 98, 512], [2, 98, 32], [2, 98, 32]]
     """
 
-    Config = Wav2VecConfig
-    network_class = Wav2VecNetwork
+    Config, Network = Wav2VecConfig, Wav2VecNetwork
 
     def __init__(self, source=None, config=None, **options):
         super().__init__(source, config, **options)
@@ -352,10 +325,6 @@ class Wav2Vec(PretrainedUpstream):
                 "take the card vq_wav2vec."
             )
         return {k: v for k, v in config.items() if k not in QUANTIZER_DEFAULTS}, weights
-
-    def make_network(self):
-        """Returns the network."""
-        return self.network_class(self.config)
 
     @property
     def output_sizes(self):

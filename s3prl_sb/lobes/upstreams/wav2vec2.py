@@ -50,8 +50,7 @@ class TransformerUpstream(PretrainedUpstream):
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
     """
 
-    Config = TransformerConfig
-    network_class = SpeechTransformer
+    Config, Network = TransformerConfig, SpeechTransformer
     #: hidden states, see :class:`~s3prl_sb.lobes.networks.encoder.Encoder`
     selection = "inputs"
     packed = True
@@ -74,14 +73,17 @@ class TransformerUpstream(PretrainedUpstream):
         super().__init__(source, config, **options)
         self.sample_rate = self.config.sample_rate
         self.config.layerdrop = layerdrop
-        self.freeze_front_end = freeze_front_end
         if freeze_front_end:
             self.network.front_end.requires_grad_(False)
         encoder = self.network.encoder
         if self.selection != "inputs" and self.config.norm_first:
             encoder.norm.requires_grad_(False)  # after the last layer
-        if self.selection == "ffn":
-            self._freeze_after_ffn(encoder.layers[-1])
+        if self.selection == "ffn":  # the last layer's norm is after it
+            last = encoder.layers[-1]
+            if self.config.layer == "conformer":
+                last.norm.requires_grad_(False)
+            elif not self.config.norm_first:
+                last.ffn_norm.requires_grad_(False)
         self.output_size = self.config.hidden_size
         has_input = self.selection in ("inputs", "projected")
         self.num_layers = self.config.num_layers + has_input
@@ -95,19 +97,9 @@ class TransformerUpstream(PretrainedUpstream):
         rate = sample_rates.agreed(self.asked_rate, rate, source)
         return {**entries, "sample_rate": rate}, weights
 
-    def make_network(self):
-        """Returns the Transformer."""
-        return self.network_class(self.config)
-
     def encode_packed(self, wavs):
         """See :meth:`Upstream.encode_packed`."""
         return self.network(wavs, self.selection, self.window)
-
-    def _freeze_after_ffn(self, layer):
-        if self.config.layer == "conformer":
-            layer.norm.requires_grad_(False)
-        elif not self.config.norm_first:
-            layer.ffn_norm.requires_grad_(False)
 
     def _window(self, chunk_seconds, overlap_seconds):
         """Returns the sizes of chunk and overlap in frames, or None."""
