@@ -21,6 +21,7 @@ import torch
 
 import s3prl_sb
 from s3prl_sb.brains import plots
+from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.identity import data as identity
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
@@ -96,8 +97,8 @@ def write(brain, metrics):
         },
     }
     if brain.device_type == "cuda":
-        memory = torch.cuda.max_memory_allocated()
-        results["peak_gpu_memory_gb"] = round(memory / GB, 2)
+        gpu_memory = torch.cuda.max_memory_allocated()
+        results["peak_gpu_memory_gb"] = round(gpu_memory / GB, 2)
     if len(weights) > 1:
         path, title = folder / "layer_weights.png", plots.heading(brain)
         plots.layer_weights(path, layers, weights, title)
@@ -153,9 +154,8 @@ def log_weights(brain, step):
     step : int
         Updates so far.
     """
-    for each in getattr(brain.hparams, "train_loggers", None) or ():
-        if hasattr(each, "log_weights"):
-            each.log_weights(step, *layers_of(brain))
+    for each in loggers_with(brain, "log_weights"):
+        each.log_weights(step, *layers_of(brain))
 
 
 def _to_tensorboard(brain, results):
@@ -163,15 +163,15 @@ def _to_tensorboard(brain, results):
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
     upstream = results["upstream_model"]
-    settings = dict(results["settings"] or {})
-    settings |= {k: upstream[k] for k in ("trained", "precision")}
-    settings |= {k: v for k, v in results["training"].items() if v is not None}
     names = ("task", "upstream", "seed", "lr", "total_steps")
-    settings |= {name: results[name] for name in names}
-    for each in getattr(brain.hparams, "train_loggers", None) or ():
-        if hasattr(each, "log_results"):
-            step = results["best_step"]
-            each.log_results(settings, results["metrics"], pictures, step)
+    settings = {
+        **(results["settings"] or {}),
+        **{name: upstream[name] for name in ("trained", "precision")},
+        **{k: v for k, v in results["training"].items() if v is not None},
+        **{name: results[name] for name in names},
+    }
+    for each in loggers_with(brain, "log_results"):
+        each.log_results(settings, results["metrics"], pictures, results["best_step"])
 
 
 def about_test(brain):
@@ -265,12 +265,8 @@ def about_training(brain):
         or ``batch_seconds``; ``grad_accumulation_factor``; ``steps_per_epoch``. They
         are None if nothing is trained.
     """
-    names = (
-        "batch_size",
-        "batch_seconds",
-        "grad_accumulation_factor",
-        "steps_per_epoch",
-    )
+    sizes = ("batch_size", "batch_seconds")
+    names = (*sizes, "grad_accumulation_factor", "steps_per_epoch")
     return {
         "precision": getattr(brain, "precision", "fp32"),
         "processes": int(os.environ.get("WORLD_SIZE", 1)),

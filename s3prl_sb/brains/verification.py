@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import collections
+import functools
 import logging
 from pathlib import Path
 
@@ -165,7 +167,7 @@ class VerificationBrain(SSLBrain):
         rows = {name: row for row, name in enumerate(self.names)}
         embeddings = torch.cat(self.embeddings).double()
         if self.debug:  # only a few utterances are embedded; the others are zero
-            rows = _Rows(rows, len(embeddings))
+            rows = collections.defaultdict(functools.partial(len, embeddings), rows)
             embeddings = torch.cat([embeddings, torch.zeros_like(embeddings[:1])])
         first = torch.tensor([rows[trial.first] for trial in trials])
         second = torch.tensor([rows[trial.second] for trial in trials])
@@ -209,17 +211,6 @@ class VerificationBrain(SSLBrain):
             "head": {},
             "hparams": {"threshold": threshold},
         }
-
-
-class _Rows(dict):
-    """Dictionary with a default value that a lookup does not add."""
-
-    def __init__(self, content, default):
-        super().__init__(content)
-        self.default = default
-
-    def __missing__(self, key):
-        return self.default
 
 
 def verification_splits(hparams):
