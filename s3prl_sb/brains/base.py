@@ -108,7 +108,7 @@ class SSLBrain(Evaluation):
             for name, module in self.modules.items():
                 checkpointer.add_trained(name, module)
         self.started = time.time()
-        self.splits, self.data, self.tested_seconds = {}, {}, None
+        self.splits, self.data = {}, {}
         self.tested = {}  # metrics of the test set
 
     @functools.cached_property

@@ -76,7 +76,7 @@ def write(brain, metrics):
         "metrics": {name: float(value) for name, value in metrics.items()},
         "valid": {name: float(value) for name, value in brain.best.items()},
         "utterances": brain.splits,
-        "test": about_test(brain),
+        "test": describe_test(brain),
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
@@ -86,9 +86,9 @@ def write(brain, metrics):
         "seconds": round(time.time() - brain.started, 1),
         "peak_memory_gb": round(memory / GB, 2),
         "device": str(brain.device),
-        "upstream_model": about_upstream(brain.upstream),
-        "training": about_training(brain),
-        **about_settings(brain),
+        "upstream_model": describe_upstream(brain.upstream),
+        "training": describe_training(brain),
+        **describe_settings(brain),
         "identity": run_identity(brain),
         "versions": {
             "s3prl_sb": s3prl_sb.__version__,
@@ -174,7 +174,7 @@ def _to_tensorboard(brain, results):
         each.log_results(settings, results["metrics"], pictures, results["best_step"])
 
 
-def about_test(brain):
+def describe_test(brain):
     """Describes the test set of a Brain.
 
     Arguments
@@ -203,7 +203,7 @@ def about_test(brain):
     }
 
 
-def about_upstream(upstream):
+def describe_upstream(upstream):
     """Describes the upstream of a run, and how it was trained.
 
     Arguments
@@ -220,7 +220,7 @@ def about_upstream(upstream):
     Example
     -------
     >>> from s3prl_sb.lobes.upstreams import load
-    >>> facts = about_upstream(load("mel", freeze=False))
+    >>> facts = describe_upstream(load("mel", freeze=False))
     >>> facts["class"].rpartition(".")[2], facts["trained"], facts["precision"]
     ('StftFeatures', 'fine-tuned', 'fp32')
     """
@@ -250,7 +250,7 @@ def how_trained(upstream):
     return "frozen" if upstream.freeze else "fine-tuned"
 
 
-def about_training(brain):
+def describe_training(brain):
     """Describes the training of a Brain by the settings that all recipes share.
 
     Arguments
@@ -274,7 +274,7 @@ def about_training(brain):
     }
 
 
-def about_settings(brain):
+def describe_settings(brain):
     """Describes the settings of a run, and whether they follow the recipe's protocol.
 
     Arguments

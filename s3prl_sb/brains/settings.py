@@ -23,7 +23,7 @@ from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 #: Key of what is compared by content: upstream, pipes, modules and data.
 IDENTITY = "identity"
 LEARNED_FROM = ("train", "valid")  # the test set may change
-_ANEW = (
+_WAY_OUT = (
     "Choose another output_folder (--name NAME is one beside it), or delete this one "
     "to train again."
 )
@@ -118,7 +118,7 @@ def check(brain):
     elif brain.checkpointer.list_checkpoints():
         raise SettingsError(
             f"'{_path(brain.checkpointer)}' is missing, which says what the "
-            f"checkpoints beside it are of. {_ANEW}"
+            f"checkpoints beside it are of. {_WAY_OUT}"
         )
     elif if_main_process():
         write_json(_path(brain.checkpointer), now)
@@ -245,8 +245,8 @@ def _resumes(checkpointer):
 
 def _compare(checkpointer, now, partial=False):
     path = _path(checkpointer)
-    before = read_json(path, "the settings of a run", _ANEW, kind=dict)
-    with naming(path, "the settings of a run", _ANEW):
+    before = read_json(path, "the settings of a run", _WAY_OUT, kind=dict)
+    with naming(path, "the settings of a run", _WAY_OUT):
         _compare_with(before, now, partial, path)
 
 

@@ -255,10 +255,10 @@ def _cohort(records, hparams):
         return {}
     if wanted != "as_norm":
         raise RecipeError(f"score_normalization is null or as_norm, not '{wanted}'")
-    ranked, turns = {}, []
+    counts, turns = collections.Counter(), []
     for name in sorted(records):
-        turn = ranked.setdefault(records[name]["speaker"], [])
-        turn.append(name)
-        turns.append((len(turn), name))
+        speaker = records[name]["speaker"]
+        counts[speaker] += 1
+        turns.append((counts[speaker], name))
     chosen = [name for _, name in sorted(turns)[: hparams["cohort_size"]]]
     return {f"cohort--{name}": records[name] for name in chosen}

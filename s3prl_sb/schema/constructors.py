@@ -242,7 +242,7 @@ def _inherited(made):
 
 
 @contextlib.contextmanager
-def telling(place, made):
+def errors_at(place, made):
     """Converts any exception of a constructor into an error that names the place.
 
     Arguments
@@ -260,7 +260,7 @@ def telling(place, made):
 
     Example
     -------
-    >>> with telling(lambda argument: "'card.yaml', line 1: mine", "float"):
+    >>> with errors_at(lambda argument: "'card.yaml', line 1: mine", "float"):
     ...     float("x")
     Traceback (most recent call last):
     ...
@@ -306,7 +306,7 @@ class _Named(functools.partial):
         def place(argument):
             return self.place if argument else f"{self.place}: {made}"
 
-        with telling(place, made):
+        with errors_at(place, made):
             return super().__call__(*args, **kwargs)
 
 
@@ -345,7 +345,7 @@ class _Loader(programs.Loader):
                 if _holds(value, getattr(self, "failed", None), set()):
                     made = str(self.failed.tag).partition(":")[2]
                     place = self.place_of(key.value)
-                    with telling(lambda argument: place, made):
+                    with errors_at(lambda argument: place, made):
                         raise error
             raise
 

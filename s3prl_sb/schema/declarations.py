@@ -145,7 +145,7 @@ class Declaration:
             return self._choice(node, self.choices)
         raise kinds.WrongKind
 
-    def is_what_it_should(self, made):
+    def accepts_object(self, made):
         """Returns whether a made object has the declared class.
 
         Arguments

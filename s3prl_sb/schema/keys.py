@@ -202,7 +202,7 @@ class Schema:
         declaration = self[key]
         if declaration.is_plain:  # a node with a tag could not be checked before
             return _checked(declaration, value, None, f"{where}{key}")
-        if declaration.is_made and not declaration.is_what_it_should(value):
+        if declaration.is_made and not declaration.accepts_object(value):
             raise KeysError(
                 f"{where}{key} is {_words(declaration)}, not {_kind(value)}."
             )

@@ -33,7 +33,7 @@ def brain_of(task):
     Arguments
     ---------
     task : str
-        Such as "SUPERB/KS".
+        Name such as "SUPERB/KS".
 
     Returns
     -------

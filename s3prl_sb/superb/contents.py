@@ -56,7 +56,7 @@ def of_recipe(task):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
 
     Returns
     -------
@@ -74,7 +74,7 @@ def split(task, overrides, output):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
     overrides : dict
         Keys and values.
     output : pathlib.Path
