@@ -109,7 +109,6 @@ class SSLBrain(Evaluation):
                 checkpointer.add_trained(name, module)
         self.started = time.time()
         self.splits, self.data = {}, {}
-        self.tested_seconds: float | None = None  #: audio in the test set
         self.tested = {}  # metrics of the test set
 
     @functools.cached_property
@@ -185,14 +184,9 @@ class SSLBrain(Evaluation):
 
     def init_optimizers(self):
         """Makes one optimizer for the new modules, another for an unfrozen upstream."""
-        new = [
-            p
-            for n, m in self.modules.items()
-            if n != "upstream"
-            for p in m.parameters()
-        ]
-        self.optimizers_dict = {"optimizer": self.opt_class(new)}
-        self.optimizer = self.optimizers_dict["optimizer"]
+        new = [m for name, m in self.modules.items() if name != "upstream"]
+        self.optimizer = self.opt_class([p for m in new for p in m.parameters()])
+        self.optimizers_dict = {"optimizer": self.optimizer}
         if not self.upstream.freeze:
             trained = [p for p in self.upstream.parameters() if p.requires_grad]
             self.optimizers_dict["optimizer_upstream"] = self.opt_class(
@@ -237,9 +231,8 @@ class SSLBrain(Evaluation):
         step = self.train_sampler.epoch * len(self.train_sampler) + self.step
         rank = getattr(self, "rank", 0)
         seed = (self.hparams.seed * 1_000_003 + step) * 1009 + rank
-        torch.default_generator.manual_seed(
-            seed
-        )  # ten times as fast as torch.manual_seed
+        # Ten times as fast as torch.manual_seed.
+        torch.default_generator.manual_seed(seed)
         if self.device_type == "cuda":
             torch.cuda.manual_seed(seed)
 

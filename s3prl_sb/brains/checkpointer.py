@@ -349,15 +349,13 @@ class AtomicCheckpointer(Checkpointer):
                 ranked = sorted(checkpoints, key=key, reverse=True)
                 kept.update(checkpoint.path for checkpoint in ranked[:num_to_keep])
             for checkpoint in checkpoints:
-                if checkpoint.path not in kept:
-                    self._delete(checkpoint.path)
-                    logger.debug("Deleted a checkpoint: %s", checkpoint.path)
+                path = checkpoint.path
+                if path not in kept:
+                    doomed = path.with_name(self.DELETED + path.name)
+                    os.replace(path, doomed)
+                    shutil.rmtree(doomed)
+                    logger.debug("Deleted a checkpoint: %s", path)
         ddp_barrier()
-
-    def _delete(self, path):
-        doomed = path.with_name(self.DELETED + path.name)
-        os.replace(path, doomed)
-        shutil.rmtree(doomed)
 
 
 def ranking(metric, highest=True):

@@ -11,8 +11,12 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.brains import plots
-from s3prl_sb.brains.base import SSLBrain
-from s3prl_sb.brains.labels import category_pipe, check_values, training_values
+from s3prl_sb.brains.labels import (
+    LabelBrain,
+    category_pipe,
+    check_values,
+    training_values,
+)
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.classification import (
     accuracy,
@@ -22,7 +26,7 @@ from s3prl_sb.metrics.classification import (
 from s3prl_sb.storage.csv_files import write_csv
 
 
-class ClassificationBrain(SSLBrain):
+class ClassificationBrain(LabelBrain):
     """Brain for one label per utterance, trained with cross-entropy.
 
     Arguments
@@ -38,8 +42,6 @@ class ClassificationBrain(SSLBrain):
         features and relative lengths to [batch, labels].
     """
 
-    metric = "accuracy"
-
     def __init__(self, labels, choose_by=None, **kwargs):
         super().__init__(**kwargs)
         self.labels, self.metric = labels, choose_by or self.metric
@@ -49,10 +51,7 @@ class ClassificationBrain(SSLBrain):
         true = batch.label_encoded
         if stage != sb.Stage.TRAIN:
             scores, predicted = F.softmax(predictions.float(), dim=-1).max(-1)
-            self.seen["id"] += batch.id
-            self.seen["true"].append(true.cpu())
-            self.seen["predicted"].append(predicted.cpu())
-            self.seen["score"].append(scores.cpu())
+            self.collect(batch, true, predicted, scores)
         return self.loss(predictions, true)
 
     def loss(self, predictions: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
@@ -72,26 +71,18 @@ class ClassificationBrain(SSLBrain):
         """
         return F.cross_entropy(predictions, true)
 
-    def start_stage(self, stage):
-        """Starts collecting predictions."""
-        self.seen = {"id": [], "true": [], "predicted": [], "score": []}
-
     def stage_stats(self, stage):
         """Returns the accuracy over utterances, and the mean over classes."""
-        self.true, self.predicted = (
-            torch.cat(self.seen[key]) for key in ("true", "predicted")
-        )
-        pair = self.predicted, self.true
+        self.join()
         return {
-            "accuracy": accuracy(*pair),
-            "balanced_accuracy": balanced_accuracy(*pair),
+            "accuracy": accuracy(self.predicted, self.true),
+            "balanced_accuracy": balanced_accuracy(self.predicted, self.true),
         }
 
     def write_predictions(self):
         """Writes ``predictions.csv`` and the confusion matrix."""
         folder = Path(self.hparams.output_folder)
-        scores = torch.cat(self.seen["score"])
-        columns = zip(self.seen["id"], self.true, self.predicted, scores)
+        columns = zip(self.ids, self.true, self.predicted, self.scores)
         rows = (
             [utterance, self.labels[label], self.labels[guess], f"{score:.6f}"]
             for utterance, label, guess, score in columns

@@ -93,14 +93,7 @@ class Course(Silent):
     """
 
     def __init__(
-        self,
-        title,
-        total,
-        step=0,
-        epoch=1,
-        recorders=(),
-        is_shown=True,
-        batches=None,
+        self, title, total, step=0, epoch=1, recorders=(), is_shown=True, batches=None
     ):
         self.title, self.total, self.epoch = title, total, max(epoch, 1)
         self.recorders, self.is_shown, self.bar = recorders, is_shown, None
@@ -111,17 +104,12 @@ class Course(Silent):
         self.last, self.is_training = now, True
         self.pauses, self.pause = 0, 0.0  # validations, and their seconds
         self.losses, self.count, self.evaluated = 0.0, 0, 0
+        self.every, first = progress.EVERY, progress.FIRST
         if is_shown and progress.on_terminal():
-            self.every = REFRESH
-            self.bar = progress.bar(
-                total=total,
-                initial=step,
-                desc=title,
-                bar_format=BAR,
-            )
-        else:
-            self.every = progress.EVERY
-        self.next = now + (REFRESH if self.bar is not None else progress.FIRST)
+            options = {"total": total, "initial": step, "desc": title}
+            self.bar = progress.bar(**options, bar_format=BAR)
+            self.every = first = REFRESH
+        self.next = now + first
 
     def close(self):
         """Ends the bar."""
@@ -154,7 +142,7 @@ class Course(Silent):
             self.losses, self.count = self.losses + loss, self.count + 1
         if now >= self.next and self.is_shown:
             self.next = now + self.every
-            self._tell(now, brain)
+            self._show(now, brain)
 
     def evaluate(self):
         """Counts a batch of the validation."""
@@ -199,7 +187,7 @@ class Course(Silent):
     def _validations(self, step):
         return math.ceil((self.total - step) / self.epoch)
 
-    def _tell(self, now, brain):
+    def _show(self, now, brain):
         self.marks.append((now, self.step))
         while len(self.marks) > 2 and now - self.marks[0][0] > WINDOW:
             self.marks.popleft()
@@ -221,23 +209,14 @@ class Course(Silent):
             if self.count > 1000:  # forget old losses
                 self.losses, self.count = self.losses / self.count, 1
             return
-        share = f"{100 * done / self.total:.0f} %"
-        logger.info(
-            "%s: step %s of %s (%s), %s",
-            self.title,
-            f"{done:,}",
-            f"{self.total:,}",
-            share,
-            ", ".join(words),
-        )
+        step = f"{done:,} of {self.total:,} ({100 * done / self.total:.0f} %)"
+        logger.info("%s: step %s, %s", self.title, step, ", ".join(words))
         self.losses, self.count = 0.0, 0
 
     def _facts(self, loss, brain):
-        facts = {"loss": float(loss)}
         norm = getattr(brain, "gradient_norm", None)
-        if norm is not None:
-            facts["gradient_norm"] = float(norm)
-        return {**facts, **learning_rates(brain)}
+        facts = {} if norm is None else {"gradient_norm": float(norm)}
+        return {"loss": float(loss), **facts, **learning_rates(brain)}
 
 
 def course_of(brain):
@@ -257,10 +236,7 @@ def course_of(brain):
     if step:
         done = "has trained already" if step >= total else "goes on"
         logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
-    recorders = []
-    if if_main_process():
-        loggers = getattr(brain.hparams, "train_loggers", ())
-        recorders = [each for each in loggers if hasattr(each, "log_step")]
+    recorders = loggers_with(brain, "log_step") if if_main_process() else []
     for recorder in recorders:
         recorder.resume(step)
     return Course(
@@ -272,6 +248,24 @@ def course_of(brain):
         is_shown=if_main_process() and step < total,
         batches=getattr(brain, "batches", None),
     )
+
+
+def loggers_with(brain, method):
+    """Returns the loggers of a run that have a method.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Brain of the run.
+    method : str
+        Name of the method.
+
+    Returns
+    -------
+    list
+    """
+    loggers = getattr(brain.hparams, "train_loggers", None) or ()
+    return [each for each in loggers if hasattr(each, method)]
 
 
 def planned(brain):
@@ -307,10 +301,7 @@ def learning_rates(brain):
     dict
         ``lr``, and ``lr_upstream`` if the upstream is unfrozen; empty in a search.
     """
-    names = {"optimizer": "lr", "optimizer_upstream": "lr_upstream"}
+    keys = {"optimizer": "lr", "optimizer_upstream": "lr_upstream"}
     optimizers = getattr(brain, "optimizers_dict", None) or {}
-    return {
-        names[name]: optimizer.param_groups[0]["lr"]
-        for name, optimizer in optimizers.items()
-        if name in names
-    }
+    named = [(keys[name], each) for name, each in optimizers.items() if name in keys]
+    return {key: optimizer.param_groups[0]["lr"] for key, optimizer in named}

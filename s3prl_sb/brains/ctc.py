@@ -106,10 +106,8 @@ class CTCBrain(SSLBrain):
         if stage == sb.Stage.TEST and self.decoder is not None:
             true = frames.tolist()
             for name, text, scores, n in zip(batch.id, texts, log_probs, true):
-                decoded_text = self.decoder(scores[:n])
-                self.hypotheses_lm[name] = (
-                    text if decoded_text is None else decoded_text
-                )
+                best = self.decoder(scores[:n])
+                self.hypotheses_lm[name] = text if best is None else best
 
     def score(
         self, hypotheses: dict[str, str], references: dict[str, str]

@@ -31,12 +31,11 @@ def keep_few(splits, hparams, run_opts):
     batches = int(run_opts.get("debug_batches", BATCHES))
     for split, dataset in splits.items():
         options = hparams.get(f"{split}_dataloader_opts") or {}
-        size, seconds = options.get("batch_size", hparams.get("batch_size")), None
+        size = options.get("batch_size", hparams.get("batch_size"))
+        count, seconds = batches, None
         if split == "train":
-            count = batches * int(hparams.get("grad_accumulation_factor") or 1)
+            count *= int(hparams.get("grad_accumulation_factor") or 1)
             seconds = hparams.get("batch_seconds")
-        else:
-            count = batches
         before = len(dataset)
         if seconds:
             ids = spread(dataset.data_ids, before)

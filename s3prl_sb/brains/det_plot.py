@@ -50,12 +50,8 @@ def det_plot(path, false_acceptance, false_rejection, rate, title=""):
         set_limits(ends[0] - 0.1, most)
     det.set_ylabel("false rejections, %")
     roc.plot([0, 100], [100, 0], **equal)
-    roc.plot(
-        100 * false_acceptance,
-        100 - 100 * false_rejection,
-        color=BLUE,
-        linewidth=2,
-    )
+    accepted = 100 - 100 * false_rejection
+    roc.plot(100 * false_acceptance, accepted, color=BLUE, linewidth=2)
     roc.plot([100 * rate], [100 - 100 * rate], "o", color=RED, zorder=3)
     roc.set_ylabel("targets accepted, %")
     for each in (det, roc):

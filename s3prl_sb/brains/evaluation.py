@@ -32,6 +32,7 @@ class Evaluation(sb.Brain):
     course = Silent()  #: progress display
     upstream: Upstream
     data: dict  #: digests of the sets, by name
+    tested_seconds: float | None = None  #: duration of the test set
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch
 

@@ -129,17 +129,15 @@ def override(argv, **settings):
     >>> override(["train.yaml", "--fold", "all", "--lr=0.1"], fold=2)
     ['train.yaml', '--lr=0.1', '--fold=2']
     """
-    kept, is_value = [], False
     if run_name.FOLDER in settings:  # a name is part of it already
         argv = run_name.split_name(argv)[0]
-    for argument in argv:
+    kept, rest = [], iter(argv)
+    for argument in rest:
         name, equals, _ = argument.partition("=")
-        if is_value:
-            is_value = False
-        elif name.startswith("--") and name[2:] in settings:
-            is_value = not equals
-        else:
+        if not name.startswith("--") or name[2:] not in settings:
             kept.append(argument)
+        elif not equals:
+            next(rest, None)  # its value
     return kept + [f"--{name}={value}" for name, value in settings.items()]
 
 
@@ -251,11 +249,8 @@ def _provenance(results, utterances):
         if all(value == values[0] for value in values):
             settings[key], defaults[key] = values[0], before
     # A setting that departs from the protocol in any fold counts.
-    departs = {}
-    for each in results:
-        for key in each["protocol"]["settings"]:
-            if key != "fold":
-                departs[key] = settings.get(key, "in some folds")
+    departs = [key for each in results for key in each["protocol"]["settings"]]
+    departs = {k: settings.get(k, "in some folds") for k in departs if k != "fold"}
     names = results[0].get("identity") or {}
     schema = protocol.schema_of(results[0]["task"])
     place = _shared([each["protocol"]["corpus"] for each in results])

@@ -11,15 +11,19 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.brains import plots
-from s3prl_sb.brains.base import SSLBrain
-from s3prl_sb.brains.labels import category_pipe, check_values, training_values
+from s3prl_sb.brains.labels import (
+    LabelBrain,
+    category_pipe,
+    check_values,
+    training_values,
+)
 from s3prl_sb.corpora.fluent_speech_commands import check_slots
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
 from s3prl_sb.storage.csv_files import write_csv
 
 
-class IntentBrain(SSLBrain):
+class IntentBrain(LabelBrain):
     """Brain for several slots per utterance, trained with the sum of cross-entropies.
 
     An utterance is correct if all slots are.
@@ -33,8 +37,6 @@ class IntentBrain(SSLBrain):
         and relative lengths to [batch, values of all slots], slot after slot.
     """
 
-    metric = "accuracy"
-
     def __init__(self, slots, **kwargs):
         super().__init__(**kwargs)
         self.slots = slots
@@ -45,24 +47,14 @@ class IntentBrain(SSLBrain):
         true = [getattr(batch, f"{slot}_encoded") for slot in self.slots]
         if stage != sb.Stage.TRAIN:
             best = [F.softmax(part.float(), dim=-1).max(-1) for part in logits]
-            self.seen["id"] += batch.id
-            self.seen["true"].append(torch.stack(true, 1).cpu())
-            guesses = torch.stack([index for _, index in best], 1)
-            self.seen["predicted"].append(guesses.cpu())
-            scores = torch.stack([score for score, _ in best], 1).prod(1)
-            self.seen["score"].append(scores.cpu())
+            scores, predicted = (torch.stack(values, 1) for values in zip(*best))
+            self.collect(batch, torch.stack(true, 1), predicted, scores.prod(1))
         return sum(F.cross_entropy(part, index) for part, index in zip(logits, true))
-
-    def start_stage(self, stage):
-        """Starts collecting predictions."""
-        self.seen = {"id": [], "true": [], "predicted": [], "score": []}
 
     def stage_stats(self, stage):
         """Returns the accuracy of whole intents, and of each slot."""
-        self.true, self.predicted = (  # [utterances, slots]
-            torch.cat(self.seen[key]) for key in ("true", "predicted")
-        )
-        whole = (self.predicted == self.true).all(1)
+        self.join()
+        whole = (self.predicted == self.true).all(1)  # both are [utterances, slots]
         stats = {"accuracy": accuracy(whole, torch.ones_like(whole))}
         for n, slot in enumerate(self.slots):
             right = accuracy(self.predicted[:, n], self.true[:, n])
@@ -75,8 +67,7 @@ class IntentBrain(SSLBrain):
         columns = [
             f"{slot}_{what}" for slot in self.slots for what in ("label", "prediction")
         ]
-        scores = torch.cat(self.seen["score"])
-        utterances = zip(self.seen["id"], self.true, self.predicted, scores)
+        utterances = zip(self.ids, self.true, self.predicted, self.scores)
         rows = []
         for utterance, true, predicted, score in utterances:
             names = [
@@ -87,9 +78,8 @@ class IntentBrain(SSLBrain):
             rows.append([utterance, *names, f"{score:.6f}"])
         write_csv(folder / "predictions.csv", ["id", *columns, "score"], rows)
         for n, (slot, values) in enumerate(self.slots.items()):
-            counts = confusion_matrix(
-                self.predicted[:, n], self.true[:, n], len(values)
-            )
+            pair = self.predicted[:, n], self.true[:, n]
+            counts = confusion_matrix(*pair, len(values))
             path = folder / f"confusion_matrix_{slot}.png"
             name = f"accuracy_{slot}"
             measures = {name: self.tested[name]} if name in self.tested else None

@@ -1,4 +1,4 @@
-"""Labels of classification tasks: the values in the training set, and their indices.
+"""Labels of classification tasks: their values, indices and predictions.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,11 +6,43 @@ Authors
 
 from pathlib import Path
 
+import torch
 from speechbrain.dataio.encoder import CategoricalEncoder
 
+from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.pipes import EncodeCategory
 from s3prl_sb.startup.configuration import RecipeError
+
+
+class LabelBrain(SSLBrain):
+    """Base class of Brains that predict labels of utterances."""
+
+    metric = "accuracy"
+
+    def start_stage(self, stage):
+        """Starts collecting predictions."""
+        self.ids, self.collected = [], []
+
+    def collect(self, batch, true, predicted, scores):
+        """Collects the predictions for a batch.
+
+        Arguments
+        ---------
+        batch : speechbrain.dataio.batch.PaddedBatch
+            The batch.
+        true, predicted : torch.Tensor
+            [batch] or [batch, labels of an utterance], indices of the labels.
+        scores : torch.Tensor
+            [batch], probabilities of the predictions.
+        """
+        self.ids += batch.id
+        self.collected.append([each.cpu() for each in (true, predicted, scores)])
+
+    def join(self):
+        """Joins all batches of the stage to ``true``, ``predicted`` and ``scores``."""
+        columns = zip(*self.collected)
+        self.true, self.predicted, self.scores = map(torch.cat, columns)
 
 
 def training_values(save_folder, keys):

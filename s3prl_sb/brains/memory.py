@@ -10,6 +10,7 @@ import logging
 import torch
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +46,11 @@ def named(batch):
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
-        ids = list(batch.id)
-        shape = next(
-            (
-                f", {name} {list(getattr(batch, name).data.shape)}"
-                for name in ("sig", "feats")
-                if hasattr(batch, name)
-            ),
-            "",
-        )
-        more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+        inputs = [name for name in ("sig", "feats") if hasattr(batch, name)]
+        shapes = [f", {x} {list(getattr(batch, x).data.shape)}" for x in inputs[:1]]
         raise BatchTooLarge(
-            f"Out of memory on a batch of {len(ids)} utterances{shape}: "
-            f"{', '.join(map(str, ids[:SHOWN]))}{more}. Lower batch_size and raise "
+            f"Out of memory on a batch of {len(batch.id)} utterances{''.join(shapes)}: "
+            f"{few(map(str, batch.id), SHOWN)}. Lower batch_size and raise "
             "grad_accumulation_factor by as much, or set batch_seconds; in "
             "evaluation lower batch_size in valid_dataloader_opts and "
             f"test_dataloader_opts. ({str(error).splitlines()[0]})"

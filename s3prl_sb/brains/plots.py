@@ -77,7 +77,7 @@ def layer_weights(path, layers, weights, title=""):
     title : str
         Title of the plot.
     """
-    axes = axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
+    axes = _axes_over_layers(len(layers))
     if axes is None:
         return
     axes.bar(range(len(layers)), [100 * weight for weight in weights], color=BLUE)
@@ -85,7 +85,6 @@ def layer_weights(path, layers, weights, title=""):
         100 / len(layers), color=GREY, linewidth=1.2, linestyle=":", label="all equal"
     )
     axes.set_xticks(range(len(layers)), layers)
-    axes.set_xlabel("hidden state (0: the input of the first layer)")
     axes.set_ylabel("weight, %")
     legend(axes)
     finish(axes, path, title)
@@ -107,17 +106,23 @@ def layer_scores(path, layers, lines, chosen, title=""):
     title : str
         Title of the plot.
     """
-    axes = axes_of_size(max(4.5, 0.35 * len(layers)), 2.8)
+    axes = _axes_over_layers(len(layers))
     if axes is None:
         return
     for (name, values), color in zip(lines.items(), (BLUE, RED)):
         axes.plot(layers, values, marker="o", color=color, label=name)
     axes.axvline(chosen, color=GREY, linewidth=1.2, linestyle=":", label="best on dev")
     axes.set_xticks(layers)
-    axes.set_xlabel("hidden state (0: the input of the first layer)")
     axes.set_ylabel("MTWV")
     legend(axes)
     finish(axes, path, title)
+
+
+def _axes_over_layers(number):
+    axes = axes_of_size(max(4.5, 0.35 * number), 2.8)
+    if axes is not None:
+        axes.set_xlabel("hidden state (0: the input of the first layer)")
+    return axes
 
 
 def confusion_matrix(path, counts, labels, title=""):
@@ -188,7 +193,7 @@ def axes_of_size(width, height, columns=1):
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        _say_once("No plots: pip install 's3prl_sb[plots]'")
+        log_once("No plots: pip install 's3prl_sb[plots]'")
         return None
     gap = 0.9  # inches between two
     whole = columns * width + (columns - 1) * gap
@@ -300,5 +305,6 @@ def _letters():
 
 
 @functools.cache
-def _say_once(text):
+def log_once(text):
+    """Logs a message, unless this process has logged it before."""
     logger.info("%s", text)

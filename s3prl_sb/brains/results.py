@@ -21,6 +21,7 @@ import torch
 
 import s3prl_sb
 from s3prl_sb.brains import plots
+from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.identity import data as identity
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
@@ -75,7 +76,7 @@ def write(brain, metrics):
         "metrics": {name: float(value) for name, value in metrics.items()},
         "valid": {name: float(value) for name, value in brain.best.items()},
         "utterances": brain.splits,
-        "test": about_test(brain),
+        "test": describe_test(brain),
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
@@ -85,9 +86,9 @@ def write(brain, metrics):
         "seconds": round(time.time() - brain.started, 1),
         "peak_memory_gb": round(memory / GB, 2),
         "device": str(brain.device),
-        "upstream_model": about_upstream(brain.upstream),
-        "training": about_training(brain),
-        **about_settings(brain),
+        "upstream_model": describe_upstream(brain.upstream),
+        "training": describe_training(brain),
+        **describe_settings(brain),
         "identity": run_identity(brain),
         "versions": {
             "s3prl_sb": s3prl_sb.__version__,
@@ -96,8 +97,8 @@ def write(brain, metrics):
         },
     }
     if brain.device_type == "cuda":
-        memory = torch.cuda.max_memory_allocated()
-        results["peak_gpu_memory_gb"] = round(memory / GB, 2)
+        gpu_memory = torch.cuda.max_memory_allocated()
+        results["peak_gpu_memory_gb"] = round(gpu_memory / GB, 2)
     if len(weights) > 1:
         path, title = folder / "layer_weights.png", plots.heading(brain)
         plots.layer_weights(path, layers, weights, title)
@@ -153,9 +154,8 @@ def log_weights(brain, step):
     step : int
         Updates so far.
     """
-    for each in getattr(brain.hparams, "train_loggers", None) or ():
-        if hasattr(each, "log_weights"):
-            each.log_weights(step, *layers_of(brain))
+    for each in loggers_with(brain, "log_weights"):
+        each.log_weights(step, *layers_of(brain))
 
 
 def _to_tensorboard(brain, results):
@@ -163,18 +163,18 @@ def _to_tensorboard(brain, results):
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
     upstream = results["upstream_model"]
-    settings = dict(results["settings"] or {})
-    settings |= {k: upstream[k] for k in ("trained", "precision")}
-    settings |= {k: v for k, v in results["training"].items() if v is not None}
     names = ("task", "upstream", "seed", "lr", "total_steps")
-    settings |= {name: results[name] for name in names}
-    for each in getattr(brain.hparams, "train_loggers", None) or ():
-        if hasattr(each, "log_results"):
-            step = results["best_step"]
-            each.log_results(settings, results["metrics"], pictures, step)
+    settings = {
+        **(results["settings"] or {}),
+        **{name: upstream[name] for name in ("trained", "precision")},
+        **{k: v for k, v in results["training"].items() if v is not None},
+        **{name: results[name] for name in names},
+    }
+    for each in loggers_with(brain, "log_results"):
+        each.log_results(settings, results["metrics"], pictures, results["best_step"])
 
 
-def about_test(brain):
+def describe_test(brain):
     """Describes the test set of a Brain.
 
     Arguments
@@ -203,7 +203,7 @@ def about_test(brain):
     }
 
 
-def about_upstream(upstream):
+def describe_upstream(upstream):
     """Describes the upstream of a run, and how it was trained.
 
     Arguments
@@ -220,7 +220,7 @@ def about_upstream(upstream):
     Example
     -------
     >>> from s3prl_sb.lobes.upstreams import load
-    >>> facts = about_upstream(load("mel", freeze=False))
+    >>> facts = describe_upstream(load("mel", freeze=False))
     >>> facts["class"].rpartition(".")[2], facts["trained"], facts["precision"]
     ('StftFeatures', 'fine-tuned', 'fp32')
     """
@@ -250,7 +250,7 @@ def how_trained(upstream):
     return "frozen" if upstream.freeze else "fine-tuned"
 
 
-def about_training(brain):
+def describe_training(brain):
     """Describes the training of a Brain by the settings that all recipes share.
 
     Arguments
@@ -265,12 +265,8 @@ def about_training(brain):
         or ``batch_seconds``; ``grad_accumulation_factor``; ``steps_per_epoch``. They
         are None if nothing is trained.
     """
-    names = (
-        "batch_size",
-        "batch_seconds",
-        "grad_accumulation_factor",
-        "steps_per_epoch",
-    )
+    sizes = ("batch_size", "batch_seconds")
+    names = (*sizes, "grad_accumulation_factor", "steps_per_epoch")
     return {
         "precision": getattr(brain, "precision", "fp32"),
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
@@ -278,7 +274,7 @@ def about_training(brain):
     }
 
 
-def about_settings(brain):
+def describe_settings(brain):
     """Describes the settings of a run, and whether they follow the recipe's protocol.
 
     Arguments

@@ -16,14 +16,7 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.brains import (
-    distributed,
-    layer_scores,
-    opening,
-    plots,
-    results,
-    settings,
-)
+from s3prl_sb.brains import distributed, layer_scores, opening, plots, results, settings
 from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.dataio import extraction, manifest

@@ -23,7 +23,7 @@ from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 #: Key of what is compared by content: upstream, pipes, modules and data.
 IDENTITY = "identity"
 LEARNED_FROM = ("train", "valid")  # the test set may change
-_ANEW = (
+_WAY_OUT = (
     "Choose another output_folder (--name NAME is one beside it), or delete this one "
     "to train again."
 )
@@ -118,7 +118,7 @@ def check(brain):
     elif brain.checkpointer.list_checkpoints():
         raise SettingsError(
             f"'{_path(brain.checkpointer)}' is missing, which says what the "
-            f"checkpoints beside it are of. {_ANEW}"
+            f"checkpoints beside it are of. {_WAY_OUT}"
         )
     elif if_main_process():
         write_json(_path(brain.checkpointer), now)
@@ -245,8 +245,8 @@ def _resumes(checkpointer):
 
 def _compare(checkpointer, now, partial=False):
     path = _path(checkpointer)
-    before = read_json(path, "the settings of a run", _ANEW, kind=dict)
-    with naming(path, "the settings of a run", _ANEW):
+    before = read_json(path, "the settings of a run", _WAY_OUT, kind=dict)
+    with naming(path, "the settings of a run", _WAY_OUT):
         _compare_with(before, now, partial, path)
 
 
@@ -259,23 +259,16 @@ def _compare_with(before, now, partial, path):
         )
     optional = {RECIPE, IDENTITY, "modules"}
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
-    changed = [
-        f"{key} {_readable(before.get(key))}, not {_readable(now.get(key))}"
-        for key in sorted(keys)
-        if before.get(key) != now.get(key)
-    ]
+    changed = [words for key in sorted(keys) for words in _change(key, before, now)]
     # Keys that another version of the recipe has added or removed do not count.
     old, new = before.get(RECIPE, {}), now.get(RECIPE, {})
     for key in sorted(old.keys() & new.keys()):
-        changed += _differences(key, old[key], new[key])
+        changed += _changes(key, old, new)
     named = {words.split()[0].partition(".")[0] for words in changed}
     changed += differences.named(before[IDENTITY], now[IDENTITY], named)
     old, new = before.get("modules", {}), now.get("modules", {})
-    changed += [
-        f"{name} {_readable(old.get(name))}, not {_readable(new.get(name))}"
-        for name in sorted(old.keys() | new.keys() if not partial else ())
-        if old.get(name) != new.get(name)
-    ]
+    for name in sorted(old.keys() | new.keys() if not partial else ()):
+        changed += _change(name, old, new)
     if changed:
         raise SettingsError(
             f"'{path.parent}' holds checkpoints of another experiment: with "
@@ -284,15 +277,23 @@ def _compare_with(before, now, partial, path):
         )
 
 
-def _differences(key, old, new):
-    """Describes the parts of a key that differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            words
-            for inner in {**old, **new}
-            for words in _differences(f"{key}.{inner}", old.get(inner), new.get(inner))
-        ]
-    return [f"{key} {_readable(old)}, not {_readable(new)}"] if old != new else []
+def _changes(key, old, new, prefix=""):
+    """Describes the parts of a key whose values differ."""
+    before, now = old.get(key), new.get(key)
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return _change(key, old, new, prefix)
+    inside = [
+        _changes(inner, before, now, f"{prefix}{key}.") for inner in {**before, **now}
+    ]
+    return sum(inside, [])
+
+
+def _change(key, old, new, prefix=""):
+    """Describes a key in a list if its values differ; otherwise the list is empty."""
+    before, now = old.get(key), new.get(key)
+    if before == now:
+        return []
+    return [f"{prefix}{key} {_readable(before)}, not {_readable(now)}"]
 
 
 def _readable(value):

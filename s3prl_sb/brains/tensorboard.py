@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
-import logging
 import shutil
 import time
 from pathlib import Path
@@ -13,11 +11,10 @@ from pathlib import Path
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
+from s3prl_sb.brains.plots import log_once
+
 #: Nothing depends on what is logged, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
-
-logger = logging.getLogger(__name__)
-
 TEST = "test"  #: folder of the results of a finished run
 
 
@@ -177,14 +174,9 @@ def _writer(folder, **options):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        _report_missing()
+        log_once("No TensorBoard log: pip install 's3prl_sb[plots]'")
         return False
     # Files are read in the order of their names, which have a resolution of a second.
     while any(Path(folder).glob(f"events.out.tfevents.{int(time.time())}.*")):
         time.sleep(0.05)
     return SummaryWriter(folder, **options)
-
-
-@functools.cache  # once
-def _report_missing():
-    logger.info("No TensorBoard log: pip install 's3prl_sb[plots]'")

@@ -25,27 +25,27 @@ def timeline(path, reference, hypothesis, duration, title="", regions=None):
     regions : list, optional
         (start, stop) of the scored regions; the rest is shaded.
     """
-    rows = [("reference", name) for name in _speakers(reference)]
-    rows += [("hypothesis", name) for name in _speakers(hypothesis)]
+    segments = {"reference": reference, "hypothesis": hypothesis}
+    speakers = {
+        kind: sorted({speaker for speaker, _, _ in turns})
+        for kind, turns in segments.items()
+    }
+    rows = [(kind, speaker) for kind in speakers for speaker in speakers[kind]]
     axes = axes_of_size(9.0, 0.35 * max(len(rows), 2))
     if axes is None:
         return
-    counts = {"reference": 0, "hypothesis": 0}
     for height, (kind, speaker) in enumerate(rows):
-        segments = reference if kind == "reference" else hypothesis
-        spans = [(start, stop - start) for name, start, stop in segments]
-        spans = [span for span, s in zip(spans, segments) if s[0] == speaker]
-        color = COLORS[counts[kind] % len(COLORS)]
+        turns = [turn for turn in segments[kind] if turn[0] == speaker]
+        spans = [(start, stop - start) for _, start, stop in turns]
+        color = COLORS[speakers[kind].index(speaker) % len(COLORS)]
         axes.broken_barh(spans, (height - 0.35, 0.7), color=color)
-        counts[kind] += 1
-    if counts["reference"] and counts["hypothesis"]:
-        axes.axhline(counts["reference"] - 0.5, color=GREY, linewidth=1)
+    if all(speakers.values()):
+        axes.axhline(len(speakers["reference"]) - 0.5, color=GREY, linewidth=1)
     for number, (start, stop) in enumerate(_gaps(regions, duration)):
         label = None if number else "not scored"
         axes.axvspan(start, stop, color="lightgrey", label=label)
-    names = [
-        f"{kind} {name}" for (kind, _), name in zip(rows, shown(n for _, n in rows))
-    ]
+    drawable = shown(speaker for _, speaker in rows)
+    names = [f"{kind} {name}" for (kind, _), name in zip(rows, drawable)]
     axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)  # the first at the top
     axes.set_xlim(0, duration)
@@ -53,10 +53,6 @@ def timeline(path, reference, hypothesis, duration, title="", regions=None):
     if axes.get_legend_handles_labels()[0]:
         legend(axes)
     finish(axes, path, title)
-
-
-def _speakers(segments):
-    return sorted({speaker for speaker, _, _ in segments})
 
 
 def _gaps(regions, duration):

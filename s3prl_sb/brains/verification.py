@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import collections
+import functools
 import logging
 from pathlib import Path
 
@@ -165,7 +167,7 @@ class VerificationBrain(SSLBrain):
         rows = {name: row for row, name in enumerate(self.names)}
         embeddings = torch.cat(self.embeddings).double()
         if self.debug:  # only a few utterances are embedded; the others are zero
-            rows = _Rows(rows, len(embeddings))
+            rows = collections.defaultdict(functools.partial(len, embeddings), rows)
             embeddings = torch.cat([embeddings, torch.zeros_like(embeddings[:1])])
         first = torch.tensor([rows[trial.first] for trial in trials])
         second = torch.tensor([rows[trial.second] for trial in trials])
@@ -211,17 +213,6 @@ class VerificationBrain(SSLBrain):
         }
 
 
-class _Rows(dict):
-    """Dictionary with a default value that a lookup does not add."""
-
-    def __init__(self, content, default):
-        super().__init__(content)
-        self.default = default
-
-    def __missing__(self, key):
-        return self.default
-
-
 def verification_splits(hparams):
     """Returns the three datasets of a verification recipe, speakers and cohort.
 
@@ -264,10 +255,10 @@ def _cohort(records, hparams):
         return {}
     if wanted != "as_norm":
         raise RecipeError(f"score_normalization is null or as_norm, not '{wanted}'")
-    ranked, turns = {}, []
+    counts, turns = collections.Counter(), []
     for name in sorted(records):
-        turn = ranked.setdefault(records[name]["speaker"], [])
-        turn.append(name)
-        turns.append((len(turn), name))
+        speaker = records[name]["speaker"]
+        counts[speaker] += 1
+        turns.append((counts[speaker], name))
     chosen = [name for _, name in sorted(turns)[: hparams["cohort_size"]]]
     return {f"cohort--{name}": records[name] for name in chosen}

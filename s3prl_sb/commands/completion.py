@@ -14,7 +14,6 @@ from s3prl_sb.corpora import downloads
 from s3prl_sb.corpora.toys import TOYS
 from s3prl_sb.runs.tasks import TASKS
 
-SHELLS = ("bash", "zsh", "fish")
 WORDS = "words"
 #: Options of SpeechBrain, and ours, that every recipe takes.
 OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
@@ -47,36 +46,17 @@ function __s3prl_sb
 end
 complete -c s3prl-sb -a '(__s3prl_sb)'
 """
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
-    parser.add_argument("shell", choices=SHELLS)
+    parser.add_argument("shell", choices=SCRIPTS)
 
 
 def main(arguments):
     """Prints the script of a shell."""
-    print(script(arguments.shell), end="")
-
-
-def script(shell):
-    """Returns the script of a shell.
-
-    Arguments
-    ---------
-    shell : str
-        One of :data:`SHELLS`.
-
-    Returns
-    -------
-    str
-
-    Example
-    -------
-    >>> "complete -o default" in script("bash")
-    True
-    """
-    return {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell]
+    print(SCRIPTS[arguments.shell], end="")
 
 
 def candidates(words, parser):

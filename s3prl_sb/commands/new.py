@@ -29,7 +29,7 @@ class NewError(UserError, ValueError):
 
 
 class Kind(NamedTuple):
-    """What a template consists of.
+    """Files, replacements and next steps of a template.
 
     Arguments
     ---------
@@ -37,9 +37,9 @@ class Kind(NamedTuple):
         Files of the template to their places in a checkout; others are for a folder
         outside only.
     in_checkout : dict
-        Texts to what they are in a checkout.
+        Texts to their replacements in a checkout.
     edit : str
-        What to change first.
+        Parts to change first.
     steps : tuple of str
         Commands to run next in the folder; ``{folder}`` is its path from here.
     steps_in_checkout : tuple of str
@@ -181,11 +181,9 @@ def checkout_of(folder: Path) -> Path | None:
     >>> checkout_of(Path("/")) is None
     True
     """
-    for place in (folder, *folder.parents):
-        parts = ("s3prl_sb/lobes/upstreams", "hparams/upstreams", "recipes")
-        if all((place / part).is_dir() for part in parts):
-            return place
-    return None
+    parts = ("s3prl_sb/lobes/upstreams", "hparams/upstreams", "recipes")
+    places = (folder, *folder.parents)
+    return next((p for p in places if all((p / part).is_dir() for part in parts)), None)
 
 
 def add(kind: str, name: str, checkout: Path) -> list[Path]:
@@ -218,8 +216,8 @@ def add(kind: str, name: str, checkout: Path) -> list[Path]:
             text = text.replace(outside, inside)
         text = _with_sorted_imports(_named(text, kind, name))
         texts[checkout / _named(place, kind, name)] = text
-    tests = [path for path in texts if path.name.startswith("test_")]
-    for test in tests:  # pytest does not tell two files of one name apart
+    for test in [path for path in texts if path.name.startswith("test_")]:
+        # pytest cannot collect two files of one name.
         for other in (checkout / "tests").rglob(test.name):
             raise NewError(f"{other} exists: give '{name}' another name")
     return _write(texts)
@@ -260,16 +258,13 @@ def make(kind: str, name: str, folder: str) -> list[Path]:
     place = Path(folder).expanduser()
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise NewError(f"{place} exists: give another --folder")
-    template = _template(kind)
-    files = (path for path in sorted(template.rglob("*")) if path.is_file())
-    names = [path.relative_to(template).as_posix() for path in files]
-    return _write(
-        {
-            place / _named(file, kind, name): _named(_text(kind, file), kind, name)
-            for file in names
-            if "__pycache__" not in file
-        }
-    )
+    template, texts = _template(kind), {}
+    for path in sorted(template.rglob("*")):
+        file = path.relative_to(template).as_posix()
+        if path.is_file() and "__pycache__" not in file:
+            text = _named(_text(kind, file), kind, name)
+            texts[place / _named(file, kind, name)] = text
+    return _write(texts)
 
 
 def check_name(kind: str, name: str):

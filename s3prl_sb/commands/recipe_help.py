@@ -41,10 +41,8 @@ def text(hparams_file: str, width: int = WIDTH) -> str:
     """
     schema = Schema.of(hparams_file)
     comments, sections = {}, {}
-    for file in [
-        *dict.fromkeys(file for file, _ in schema.origins.values()),
-        schema.file,
-    ]:
+    defaults = dict.fromkeys(file for file, _ in schema.origins.values())
+    for file in [*defaults, schema.file]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
         for mapping, more in zip((comments, sections), remarks(lines)):
             mapping.update(more)
@@ -144,10 +142,5 @@ def _arguments(value, width):
         return []
     pairs = [f"{key}: {_default(inner, 40)}" for key, inner in value.items()]
     inside = "{" + ", ".join(pairs) + "}"
-    return textwrap.wrap(
-        inside,
-        width,
-        initial_indent=INDENT,
-        subsequent_indent=f"{INDENT} ",
-        break_long_words=False,
-    )
+    indents = {"initial_indent": INDENT, "subsequent_indent": f"{INDENT} "}
+    return textwrap.wrap(inside, width, **indents, break_long_words=False)

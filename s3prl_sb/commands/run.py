@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import difflib
 import os
 import sys
 from collections.abc import Iterable
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.terminal.messages import near
 
 HELP = """s3prl-sb run {name} --key value …
 The keys, their defaults, and what they take; arguments in braces are given as
@@ -159,14 +159,10 @@ def find(name: str, names: Iterable[str]) -> str:
     if matches:
         raise UnknownRecipe(f"'{name}' may be {' or '.join(matches)}: give all of it.")
     lower = {key: other for other in names for key in (other.lower(), last[other])}
-    hint = near(wanted, list(lower))
-    if hint.startswith("Did you mean"):
-        similar = hint.removeprefix("Did you mean ").rstrip("?").split(" or ")
-        similar = dict.fromkeys(lower[other] for other in similar)
-        hint = f"Did you mean {' or '.join(similar)}? There are: {', '.join(names)}."
-    else:
-        hint = f"There are: {', '.join(names)}."
-    raise UnknownRecipe(f"no recipe '{name}'. {hint}")
+    similar = difflib.get_close_matches(wanted, list(lower), n=3)
+    similar = dict.fromkeys(lower[other] for other in similar)
+    hint = f"Did you mean {' or '.join(similar)}? " if similar else ""
+    raise UnknownRecipe(f"no recipe '{name}'. {hint}There are: {', '.join(names)}.")
 
 
 def descriptions() -> list[str]:

@@ -58,6 +58,36 @@ def tag(node):
     return getattr(getattr(node, "tag", None), "value", None) or ""
 
 
+def walk(node, seen=None):
+    """Yields a node of YAML and all nodes inside it, each once.
+
+    Arguments
+    ---------
+    node : object
+        Node, as ruamel.yaml loads it.
+    seen : set, optional
+        Identities of nodes to skip; those of the yielded nodes are added.
+
+    Yields
+    ------
+    object
+        Mappings and lists before their content.
+
+    Example
+    -------
+    >>> [each for each in walk({"a": [1, "b"]}) if not isinstance(each, (dict, list))]
+    [1, 'b']
+    """
+    seen = set() if seen is None else seen
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    yield node
+    if isinstance(node, (dict, list, tuple)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from walk(inner, seen)
+
+
 def referred(node):
     """Returns the keys that a node of YAML refers to, at any depth.
 
@@ -77,10 +107,8 @@ def referred(node):
     >>> referred(ruamel.yaml.YAML().load("a: !ref <b.c>/<d>\\ne: [!ref '<f[g]>']"))
     ['b', 'd', 'f']
     """
-    if isinstance(node, (dict, list)):
-        inside = node.values() if isinstance(node, dict) else node
-        return [key for inner in inside for key in referred(inner)]
-    references = re.findall("<([^>]*)>", str(getattr(node, "value", "")))
+    texts = (str(getattr(inner, "value", "")) for inner in walk(node))
+    references = [name for text in texts for name in re.findall("<([^>]*)>", text)]
     return [re.split(r"[.\[]", reference)[0] for reference in references]
 
 

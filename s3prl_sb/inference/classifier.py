@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import torch
-
 from s3prl_sb.inference.pretrained import SpeechModel
 
 
@@ -55,14 +53,9 @@ class Classifier(SpeechModel):
         torch.Tensor
             [batch, labels].
         """
-        features, lens = self.features(wavs, wav_lens)
-        with self.as_tested():
-            logits = self.mods.head(features, lens)
-        return torch.softmax(logits.float(), dim=-1)
+        return self.head_output(wavs, wav_lens)[0].softmax(-1)
 
-    def forward(self, wavs, wav_lens=None):
-        """Calls :meth:`classify_batch`."""
-        return self.classify_batch(wavs, wav_lens)
+    forward = classify_batch
 
     def records(self, paths, failed=None):
         """Yields ``wav``, ``label`` and ``score`` of each file."""

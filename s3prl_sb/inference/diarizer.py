@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import torch
-
 from s3prl_sb.corpora.rttm import rttm_lines
 from s3prl_sb.dataio.speaker_activity import decide, segments
 from s3prl_sb.inference.pretrained import SpeechModel
@@ -60,13 +58,9 @@ class Diarizer(SpeechModel):
         torch.Tensor
             [batch, frames, speakers].
         """
-        features, lens = self.features(wavs, wav_lens)
-        with self.as_tested():
-            return torch.sigmoid(self.mods.head(features, lens).float())
+        return self.head_output(wavs, wav_lens)[0].sigmoid()
 
-    def forward(self, wavs, wav_lens=None):
-        """Calls :meth:`diarize_batch`."""
-        return self.diarize_batch(wavs, wav_lens)
+    forward = diarize_batch
 
     def records(self, paths, failed=None):
         """Yields ``wav``, ``recording`` (an id, see

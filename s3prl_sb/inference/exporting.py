@@ -17,6 +17,7 @@ from s3prl_sb.foreign import Document, find_class, own_names, with_own_names
 from s3prl_sb.foreign.tags import quoted
 from s3prl_sb.foreign.trust import require
 from s3prl_sb.hyperyaml import programs
+from s3prl_sb.hyperyaml.nodes import walk
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, read_run
 from s3prl_sb.storage import checksums
@@ -176,14 +177,12 @@ def _nodes(run, destination):
     return nodes
 
 
-def _drop_comments(node):
+def _drop_comments(nodes):
     from ruamel.yaml.comments import Comment
 
-    if isinstance(node, (dict, list)):
-        if hasattr(node, Comment.attrib):
+    for node in walk(nodes):
+        if isinstance(node, (dict, list)) and hasattr(node, Comment.attrib):
             delattr(node, Comment.attrib)
-        for inner in node.values() if isinstance(node, dict) else node:
-            _drop_comments(inner)
 
 
 def pretrainer(loadables):
@@ -202,16 +201,10 @@ def pretrainer(loadables):
     node = "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
     if not loadables:
         return node  # nothing is trained
-    return (
-        node
-        + "    loadables:\n"
-        + "".join(f"        {name}: !ref <{name}>\n" for name in loadables)
-        + "    custom_hooks:\n"
-        + "".join(
-            f"        {name}: !name:s3prl_sb.brains.checkpointer.load_trained\n"
-            for name in loadables
-        )
-    )
+    hook = "!name:s3prl_sb.brains.checkpointer.load_trained"
+    references = "".join(f"        {name}: !ref <{name}>\n" for name in loadables)
+    hooks = "".join(f"        {name}: {hook}\n" for name in loadables)
+    return f"{node}    loadables:\n{references}    custom_hooks:\n{hooks}"
 
 
 def own_code(settings, run):
@@ -303,9 +296,8 @@ def _files_of_export(folder):
     text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
     lines = text.splitlines()
     names = {line.partition("  ")[2].partition("/")[0] for line in lines}
-    names.add(checksums.FILE)
     # Exports of older versions have no list.
-    names |= {f"{name}.ckpt" for name in MODULES}
+    names |= {checksums.FILE, *(f"{name}.ckpt" for name in MODULES)}
     return names | {path.name for path in folder.glob(f"{UPSTREAM}*")}
 
 

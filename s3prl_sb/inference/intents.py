@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.brains.intents import split_slots
 from s3prl_sb.inference.pretrained import SpeechModel
 
 
@@ -58,16 +59,11 @@ class IntentClassifier(SpeechModel):
         dict
             Names of slots to [batch, values].
         """
-        features, lens = self.features(wavs, wav_lens)
-        with self.as_tested():
-            logits = self.mods.head(features, lens).float()
-        sizes = [len(values) for values in self.hparams.slots.values()]
-        parts = (part.softmax(-1) for part in logits.split(sizes, dim=-1))
-        return dict(zip(self.hparams.slots, parts))
+        logits, _ = self.head_output(wavs, wav_lens)
+        parts = split_slots(logits, self.hparams.slots)
+        return {slot: part.softmax(-1) for slot, part in zip(self.hparams.slots, parts)}
 
-    def forward(self, wavs, wav_lens=None):
-        """Calls :meth:`classify_batch`."""
-        return self.classify_batch(wavs, wav_lens)
+    forward = classify_batch
 
     def records(self, paths, failed=None):
         """Yields ``wav``, ``intent`` (slots to values) and ``score`` of each file."""

@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -14,6 +12,7 @@ from s3prl_sb import inference
 from s3prl_sb.audio.audio_names import as_id
 from s3prl_sb.errors import UserError
 from s3prl_sb.startup import devices
+from s3prl_sb.storage.csv_files import csv_text
 from s3prl_sb.storage.files import naming, write_json, write_text
 
 #: Files of folders that already have other predictions.
@@ -133,20 +132,12 @@ def table(records):
     for record in records:
         row = {}
         for key, value in record.items():
-            spread = isinstance(value, dict) and key == "intent"
-            row.update(value if spread else {key: value})
+            if isinstance(value, dict) and key == "intent":
+                row.update(value)
+            elif isinstance(value, (dict, list)):
+                row[key] = json.dumps(value, ensure_ascii=False)
+            else:
+                row[key] = value
         rows.append(row)
-    text = io.StringIO()
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {
-                key: json.dumps(value, ensure_ascii=False)
-                if isinstance(value, (dict, list))
-                else value
-                for key, value in row.items()
-            }
-        )
-    return text.getvalue()
+    return csv_text(columns, ([row.get(name, "") for name in columns] for row in rows))

@@ -131,6 +131,27 @@ class SpeechModel(Pretrained):
         with self.as_tested():
             return self.mods.featurizer(states), lens
 
+    def head_output(
+        self, wavs: torch.Tensor | list, wav_lens: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Computes the output of the head, without gradients.
+
+        Arguments
+        ---------
+        wavs, wav_lens
+            See :meth:`features`.
+
+        Returns
+        -------
+        output : torch.Tensor
+            [batch, …], float32.
+        lens : torch.Tensor
+            [batch], relative lengths.
+        """
+        features, lens = self.features(wavs, wav_lens)
+        with self.as_tested():
+            return self.mods.head(features, lens).float(), lens
+
     def hidden_states(
         self, wavs: torch.Tensor | list, wav_lens: torch.Tensor | None = None
     ) -> tuple[list[torch.Tensor], torch.Tensor]:

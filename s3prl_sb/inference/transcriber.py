@@ -4,8 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import torch
-
 from s3prl_sb.dataio.tokenizers import from_spec
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.lobes.ctc_decoding import LMDecoder, greedy
@@ -91,14 +89,10 @@ class Transcriber(SpeechModel):
         lens : torch.Tensor
             [batch], relative lengths.
         """
-        features, lens = self.features(wavs, wav_lens)
-        with self.as_tested():
-            logits = self.mods.head(features, lens)
-        return torch.log_softmax(logits.float(), dim=-1), lens
+        logits, lens = self.head_output(wavs, wav_lens)
+        return logits.log_softmax(-1), lens
 
-    def forward(self, wavs, wav_lens=None):
-        """Calls :meth:`transcribe_batch`."""
-        return self.transcribe_batch(wavs, wav_lens)
+    forward = transcribe_batch
 
     def records(self, paths, failed=None):
         """Yields ``wav`` and ``text`` of each file."""

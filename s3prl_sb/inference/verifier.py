@@ -55,13 +55,9 @@ class SpeakerVerifier(SpeechModel):
         torch.Tensor
             [batch, size].
         """
-        features, lens = self.features(wavs, wav_lens)
-        with self.as_tested():
-            return self.mods.head(features, lens).float()
+        return self.head_output(wavs, wav_lens)[0]
 
-    def forward(self, wavs, wav_lens=None):
-        """Calls :meth:`embed_batch`."""
-        return self.embed_batch(wavs, wav_lens)
+    forward = embed_batch
 
     def verify_files(self, first, second):
         """Compares two audio files.

@@ -125,10 +125,10 @@ def main_metrics(run):
             values = [numbers[metric.key], numbers.get(f"{metric.key}_std")]
             scaled = [None if v is None else v * metric.scale for v in values]
             metrics.append((metric.key, *scaled, metric.digits, metric.unit))
-    if not metrics:  # a user-defined task: the number without a unit
-        key = run["chosen_by"]["metric"]
-        metrics = [(key, numbers[key], numbers.get(f"{key}_std"), 4, "")]
-    return metrics
+    if metrics:
+        return metrics
+    key = run["chosen_by"]["metric"]  # a user-defined task has no unit
+    return [(key, numbers[key], numbers.get(f"{key}_std"), 4, "")]
 
 
 def goodness(run):

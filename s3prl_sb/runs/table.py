@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import io
 import json
 import sys
 
@@ -17,6 +16,7 @@ from s3prl_sb.runs.results import (
     summary,
 )
 from s3prl_sb.runs.tasks import unknown
+from s3prl_sb.storage.csv_files import csv_text
 from s3prl_sb.storage.files import FileError, json_text
 from s3prl_sb.terminal import columns
 
@@ -144,13 +144,7 @@ def as_csv(runs):
         rows.append({**row, "seconds": run["seconds"]})
     names = [name for name in header if name not in ("test", "time", "folder")]
     names += [*metrics, "seconds", "folder"]
-    import csv
-
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(names, ([row.get(name, "") for name in names] for row in rows))
 
 
 def ordered(runs, key):

@@ -138,8 +138,6 @@ def unknown(what, name, choices):
     """
     by_case = {str(other).lower(): str(other) for other in choices}
     near = difflib.get_close_matches(str(name).lower(), by_case, n=3, cutoff=0.5)
-    if near:
-        hint = f"Did you mean {' or '.join(by_case[other] for other in near)}?"
-    else:
-        hint = f"There are: {', '.join(by_case.values())}."
+    similar, choices = " or ".join(map(by_case.get, near)), ", ".join(by_case.values())
+    hint = f"Did you mean {similar}?" if near else f"There are: {choices}."
     return f"there is no {what} '{name}'. {hint}"

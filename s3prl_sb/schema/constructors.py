@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml import programs
-from s3prl_sb.hyperyaml.nodes import line_of, tag
+from s3prl_sb.hyperyaml.nodes import line_of, tag, walk
 from s3prl_sb.schema import kinds
 from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import near, reason
@@ -97,21 +97,17 @@ def check(node, where, seen=None):
     MakingError
         For an unknown argument, with similar names.
     """
-    seen = set() if seen is None else seen
-    if not isinstance(node, (dict, list)) or id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, dict) and tag(node).startswith(CALLS):
-        made = tag(node).partition(":")[2]
+    for inner in walk(node, seen):
+        if not isinstance(inner, dict) or not tag(inner).startswith(CALLS):
+            continue
+        made = tag(inner).partition(":")[2]
         function = located(made)
         names = takes(function) if function is not None else None
         inherited = _inherited(function)
-        for name in list(node):
-            _check_argument(name, names, made, where(line_of(node, name)))
-            place = f"{where(line_of(node, name))}{made}: "
-            _convert_flag(inherited.get(name), node, name, place)
-    for inner in node.values() if isinstance(node, dict) else node:
-        check(inner, where, seen)
+        for name in list(inner):
+            place = where(line_of(inner, name))
+            _check_argument(name, names, made, place)
+            _convert_flag(inherited.get(name), inner, name, f"{place}{made}: ")
 
 
 def located(name):
@@ -170,12 +166,12 @@ def takes(made):
     return [name for name, p in taken.items() if p.kind is not p.VAR_POSITIONAL]
 
 
-def flags(known, arguments, where=""):
+def flags(signature, arguments, where=""):
     """Converts arguments to flags where a constructor takes flags.
 
     Arguments
     ---------
-    known : dict
+    signature : dict
         Parameters from :func:`parameters`. A flag has the default True or False, or
         the annotation bool.
     arguments : dict
@@ -201,7 +197,7 @@ def flags(known, arguments, where=""):
     {'path': 'no', 'freeze': False}
     """
     for name in list(arguments):
-        _convert_flag(known.get(name), arguments, name, where)
+        _convert_flag(signature.get(name), arguments, name, where)
     return arguments
 
 
@@ -231,9 +227,6 @@ def _check_argument(name, names, made, where):
     raise MakingError(f"{where}{made} takes no '{name}'. {near(str(name), names)}")
 
 
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
 def _inherited(made):
     """Returns the parameters of a class and of the bases that get its ``**kwargs``."""
     if not isinstance(made, type):
@@ -248,13 +241,8 @@ def _inherited(made):
     return inherited
 
 
-def _inherited_names(made):
-    inherited = _inherited(made).items()
-    return [n for n, p in inherited if p.kind not in _VARIADIC and n != "self"]
-
-
 @contextlib.contextmanager
-def telling(place, made):
+def errors_at(place, made):
     """Converts any exception of a constructor into an error that names the place.
 
     Arguments
@@ -272,7 +260,7 @@ def telling(place, made):
 
     Example
     -------
-    >>> with telling(lambda argument: "'card.yaml', line 1: mine", "float"):
+    >>> with errors_at(lambda argument: "'card.yaml', line 1: mine", "float"):
     ...     float("x")
     Traceback (most recent call last):
     ...
@@ -286,7 +274,9 @@ def telling(place, made):
         unknown = _unknown(error)
         why = reason(error)
         if unknown:
-            names = _inherited_names(located(made))
+            inherited = _inherited(located(made)).items()
+            variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            names = [n for n, p in inherited if p.kind not in variadic and n != "self"]
             why = f"{made} takes no '{unknown}'. {near(unknown, names)}"
         elif isinstance(error, ImportError) and located(made) is None:
             why = _missing(made)
@@ -316,7 +306,7 @@ class _Named(functools.partial):
         def place(argument):
             return self.place if argument else f"{self.place}: {made}"
 
-        with telling(place, made):
+        with errors_at(place, made):
             return super().__call__(*args, **kwargs)
 
 
@@ -355,7 +345,7 @@ class _Loader(programs.Loader):
                 if _holds(value, getattr(self, "failed", None), set()):
                     made = str(self.failed.tag).partition(":")[2]
                     place = self.place_of(key.value)
-                    with telling(lambda argument: place, made):
+                    with errors_at(lambda argument: place, made):
                         raise error
             raise
 
@@ -367,8 +357,5 @@ def _holds(node, wanted, seen):
     if id(node) in seen:
         return False
     seen.add(id(node))
-    for inner in node.value:
-        parts = inner if isinstance(inner, tuple) else (inner,)
-        if any(_holds(part, wanted, seen) for part in parts):
-            return True
-    return False
+    pairs = (each if isinstance(each, tuple) else (each,) for each in node.value)
+    return any(_holds(part, wanted, seen) for pair in pairs for part in pair)

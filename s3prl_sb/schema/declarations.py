@@ -97,9 +97,8 @@ class Declaration:
     @property
     def is_plain(self):
         """True if it is neither a made object nor a mapping."""
-        return not any(name in ("mapping", "any") for name, _ in self.kinds) and (
-            not self.is_made
-        )
+        made = ("mapping", "any", *kinds.MADE)
+        return not any(name in made for name, _ in self.kinds)
 
     def words(self):
         """Describes its values in words.
@@ -146,7 +145,7 @@ class Declaration:
             return self._choice(node, self.choices)
         raise kinds.WrongKind
 
-    def is_what_it_should(self, made):
+    def accepts_object(self, made):
         """Returns whether a made object has the declared class.
 
         Arguments
@@ -196,9 +195,7 @@ class Declaration:
 
     def _choice(self, node, choices):
         # YAML 1.1 reads off as False, and a path 1 as a number
-        word = node
-        if isinstance(node, bool):
-            word = "on" if node else "off"
+        word = {True: "on", False: "off"}[node] if isinstance(node, bool) else node
         for choice in choices:
             if str(choice) == str(word) and not isinstance(word, float):
                 return choice

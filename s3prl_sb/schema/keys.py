@@ -202,7 +202,7 @@ class Schema:
         declaration = self[key]
         if declaration.is_plain:  # a node with a tag could not be checked before
             return _checked(declaration, value, None, f"{where}{key}")
-        if declaration.is_made and not declaration.is_what_it_should(value):
+        if declaration.is_made and not declaration.accepts_object(value):
             raise KeysError(
                 f"{where}{key} is {_words(declaration)}, not {_kind(value)}."
             )
@@ -309,21 +309,18 @@ def _read(file, path, state):
 def _checked(declaration, value, default, where):
     if tag(value) and not declaration.is_made:
         return value
-    if isinstance(value, dict) and (
-        declaration.inside or declaration.kind == "mapping"
-    ):
-        for key, inner in value.items():
-            if key in declaration.inside:
-                node = default.get(key) if isinstance(default, dict) else None
-                name = f"{where}.{key}"
-                value[key] = _checked(declaration.inside[key], inner, node, name)
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if key in declaration.inside:
+            node = default.get(key) if isinstance(default, dict) else None
+            name = f"{where}.{key}"
+            value[key] = _checked(declaration.inside[key], inner, node, name)
     try:
         return declaration.value(value)
     except kinds.WrongKind:
         pass
     example = ""
     if declaration.is_plain and not declaration.choices and not tag(default):
-        if default is not None and declaration.kind != "flag" and default != value:
+        if declaration.kind != "flag" and default not in (None, value):
             example = f", such as {written(default)}"
     message = f"{where} is {_words(declaration)}{example}, not {written(value)}."
     if declaration.is_made and not isinstance(value, dict):

@@ -150,9 +150,7 @@ def convert(value, name):
     if name == "flag":
         return flag(value)
     if name in ("number", "count", "whole"):
-        return _number(
-            value, whole=name != "number", least=1 if name == "count" else None
-        )
+        return _number(value, name)
     if name in LITERAL and isinstance(value, (str, int, float, datetime.date)):
         # YAML reads the names 17 and 2024-01-01 otherwise; flags are mistakes
         if not isinstance(value, bool) and value != "":
@@ -162,7 +160,7 @@ def convert(value, name):
     raise WrongKind
 
 
-def _number(value, whole, least):
+def _number(value, name):
     if isinstance(value, str):
         try:
             value = float(value) if set(value) & set(".eE") else int(value)
@@ -172,15 +170,11 @@ def _number(value, whole, least):
         raise WrongKind
     if not math.isfinite(value):
         raise WrongKind
-    if isinstance(value, float):  # ruamel's own type keeps its format
-        value = float(value)
-    else:
-        value = int(value)
-    if whole:
-        if value != int(value) or (least is not None and value < least):
-            raise WrongKind
-        return int(value)
-    return value
+    if name == "number":  # not of ruamel's own types, which keep their format
+        return float(value) if isinstance(value, float) else int(value)
+    if value != int(value) or (name == "count" and value < 1):
+        raise WrongKind
+    return int(value)
 
 
 def described(kind, choices=(), low=None, above=None, high=None, optional=False):
@@ -213,25 +207,17 @@ def described(kind, choices=(), low=None, above=None, high=None, optional=False)
         if name == "text" and choices and not is_list:
             words += choices
             continue
-        if name == "count" and low is None and above is None:
-            limit = " from 1 on"
-        else:
-            limit = _range(low, above, high)
+        from_one = name == "count" and low is None and above is None
+        limit = " from 1 on" if from_one else _range(low, above, high)
         if is_list:
             plural = PLURALS.get(name) or f"{WORDS[name].removeprefix('a ')}s"
             words.append(f"a list of {plural}{limit}")
         else:
             words.append(WORDS[name] + (limit if "number" in WORDS[name] else ""))
     words += choices if not kind else ()
-    words = [str(word) for word in words]
-    if optional:
-        last = ", or null" if "," in words[-1] else " or null"
-        return (
-            listed(words, " or ") + last
-            if len(words) == 1
-            else listed([*words, "null"])
-        )
-    return listed(words)
+    if optional and len(words) == 1:
+        return f"{words[0]}{', or null' if ',' in str(words[0]) else ' or null'}"
+    return listed([*words, "null"] if optional else words)
 
 
 def listed(words, last=" or "):

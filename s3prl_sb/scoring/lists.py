@@ -107,11 +107,10 @@ def _of_corpus(model, brain_class, hparams):
     folder = hparams["save_folder"]
     script = resources.recipes()[brain_class.task] / "train.py"
     runpy.run_path(str(script), run_name="a_recipe")["prepare"](hparams)
-    names = ["documents", TEST] if isinstance(model, Searcher) else [TEST]
-    records = {name: manifest.read(Path(folder) / f"{name}.json") for name in names}
-    truth = None
+    names, truth = [TEST], None
     if isinstance(model, Searcher):
-        truth = read_trials(folder)
+        names, truth = ["documents", TEST], read_trials(folder)
     elif isinstance(model, SpeakerVerifier):
         truth = trial_lists(folder)[TEST]
+    records = {name: manifest.read(Path(folder) / f"{name}.json") for name in names}
     return records, truth

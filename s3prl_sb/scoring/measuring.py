@@ -7,14 +7,13 @@ Authors
 import math
 import runpy
 
-from speechbrain.dataio.encoder import CategoricalEncoder
-
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.pipes import EncodeCategory, EncodeTokens
+from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
 from s3prl_sb.inference.diarizer import Diarizer
@@ -34,7 +33,7 @@ def brain_of(task):
     Arguments
     ---------
     task : str
-        Such as "SUPERB/KS".
+        Name such as "SUPERB/KS".
 
     Returns
     -------
@@ -152,10 +151,7 @@ def _category(records, key, values):
             f"{key}: the model knows no {', '.join(map(repr, unknown[:10]))}. Drop "
             f"these utterances; it knows {', '.join(map(str, values[:20]))}."
         )
-    encoder = CategoricalEncoder()
-    encoder.expect_len(len(values))
-    encoder.update_from_iterable(values)
-    return EncodeCategory(encoder, key)
+    return category_pipe(values, key)
 
 
 def _marked(records, model, hparams):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import s3prl_sb
 from s3prl_sb import resources
-from s3prl_sb.brains.results import VERSION, about_test
+from s3prl_sb.brains.results import VERSION, describe_test
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import digest
 from s3prl_sb.inference.transcriber import Transcriber
@@ -225,7 +225,9 @@ def keys(task, changed, model, results, output):
     # The modules are those of the model, so the upstream here is a placeholder.
     fixed = {"upstream": "mel", "output_folder": str(output)}
     fixed["save_folder"] = str(output / "save")
-    configuration = Configuration(file, text({**_plain(changed), **fixed}))
+    # The model itself handles its language model.
+    others = {k: v for k, v in changed.items() if k not in DECODING[::2]}
+    configuration = Configuration(file, text({**others, **fixed}))
     hparams = Settings()
     for key in configuration.schema:
         declared = configuration.schema[key]
@@ -247,11 +249,6 @@ def keys(task, changed, model, results, output):
     if isinstance(model, Transcriber):
         hparams["tokenizer"] = model.tokenizer
     return hparams
-
-
-def _plain(changed):
-    """Removes the keys that the model itself handles."""
-    return {key: value for key, value in changed.items() if key not in DECODING[::2]}
 
 
 def score_results(brain, results, folder, seconds, decoding=None):
@@ -276,7 +273,7 @@ def score_results(brain, results, folder, seconds, decoding=None):
         Results of the run, with ``metrics``, ``utterances`` and ``test`` of the list,
         and ``scored``, which names the model.
     """
-    test = about_test(brain)
+    test = describe_test(brain)
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
     before = results.get("protocol") or {}
     without = (*COHORT, *DECODING[::2])

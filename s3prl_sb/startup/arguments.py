@@ -211,20 +211,17 @@ def _literal(key, text, schema):
 
     if not text.strip():  # an unset variable of the shell
         raise ArgumentError(_missing_value(key, schema))
-    is_yaml = text.startswith(YAML)
+    is_yaml, value = text.startswith(YAML), ...
     try:
         check_aliases(text)
         value = yaml_parser("safe").load(text)
     except ValueError as error:
         raise ArgumentError(f"--{key}: {error}.") from error
-    except ruamel.yaml.constructor.ConstructorError:  # a tag
-        value = ...
     except ruamel.yaml.YAMLError as error:
-        if is_yaml:
-            raise ArgumentError(
-                f"--{key} {text} is no YAML: {reason(error)}."
-            ) from error
-        value = ...
+        is_tag = isinstance(error, ruamel.yaml.constructor.ConstructorError)
+        if is_yaml and not is_tag:
+            problem = reason(error)
+            raise ArgumentError(f"--{key} {text} is no YAML: {problem}.") from error
     if is_yaml:
         return _escaped(value) if "=" in text and value is not ... else text
     if text in NULL:
@@ -235,9 +232,7 @@ def _literal(key, text, schema):
         raise ArgumentError(
             f"--{key} {text}: <…> is a reference in a recipe. Give a value without it."
         )
-    if value == text and "=" not in text:
-        return text
-    return _escaped(text)
+    return text if value == text and "=" not in text else _escaped(text)
 
 
 def _escaped(value):

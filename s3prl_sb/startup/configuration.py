@@ -18,7 +18,7 @@ from s3prl_sb.dataio.rates import check_recipe
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml import programs
-from s3prl_sb.hyperyaml.nodes import plain, shown, tag
+from s3prl_sb.hyperyaml.nodes import plain, shown, tag, walk
 from s3prl_sb.schema import constructors
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.schema.keys import Schema
@@ -214,7 +214,7 @@ class Configuration:
             place = place or shown(self.schema.file)
             raise RecipeError(f"{place}: {reason(error)}.") from error
         for key in self.schema:
-            if _has_references(resolved[key], set()):  # HyperPyYAML leaves them
+            if any(map(_reference, walk(resolved[key]))):  # HyperPyYAML leaves them
                 raise RecipeError(
                     f"{self.prefix(key)}{key}: its references go round in a circle."
                 )
@@ -303,34 +303,26 @@ def _merge(node, changes):
         node[key] = value
 
 
-def _write_out(node, seen):
+def _write_out(tree):
     """Sets block style for ``[!new:a.B {c: 1}]``: ruamel.yaml loses tags in brackets.
 
     Removes the comment of a reference to an attribute, which has become a list with a
     tag: ruamel.yaml may write the first item into the line of the comment.
     """
-    if not isinstance(node, (dict, list)) or id(node) in seen:
-        return
-    seen.add(id(node))
-    inside = list(node.values()) if isinstance(node, dict) else node
-    if isinstance(node, list) and any(tag(item) for item in node):
-        for part in [node, *inside]:
-            if hasattr(part, "fa"):
-                part.fa.set_block_style()
-    for key in node if isinstance(node, dict) else ():
-        if isinstance(node[key], list) and tag(node[key]) and hasattr(node, "ca"):
-            node.ca.items.pop(key, None)
-    for inner in inside:
-        _write_out(inner, seen)
+    for node in walk(tree):
+        if isinstance(node, list) and any(tag(item) for item in node):
+            for part in [node, *node]:
+                if hasattr(part, "fa"):
+                    part.fa.set_block_style()
+        for key in node if isinstance(node, dict) else ():
+            if isinstance(node[key], list) and tag(node[key]) and hasattr(node, "ca"):
+                node.ca.items.pop(key, None)
 
 
 def _check_references(node, tree, where):
     """Checks that `!ref <a[b].c>` refers to a key."""
-    if isinstance(node, (dict, list)):
-        for inner in node.values() if isinstance(node, dict) else node:
-            _check_references(inner, tree, where)
-    elif tag(node) in ("!ref", "!copy"):
-        for reference in re.findall("<([^>]*)>", str(node.value)):
+    for inner in walk(node):
+        for reference in re.findall("<([^>]*)>", _reference(inner)):
             branch = tree
             for part in reference.split(".")[0].split("["):
                 part = part.strip("]")
@@ -341,6 +333,12 @@ def _check_references(node, tree, where):
                         + near(part, [str(k) for k in names if str(k)[:2] != "__"])
                     )
                 branch = branch[part]
+
+
+def _reference(node):
+    """Returns the text of a reference; "" for other nodes."""
+    is_reference = tag(node) in ("!ref", "!copy")
+    return str(getattr(node, "value", "")) if is_reference else ""
 
 
 def _key_of(error):
@@ -354,19 +352,9 @@ def _key_of(error):
     return None
 
 
-def _has_references(node, seen):
-    if isinstance(node, (dict, list)):
-        if id(node) in seen:
-            return False
-        seen.add(id(node))
-        inside = node.values() if isinstance(node, dict) else node
-        return any(_has_references(inner, seen) for inner in inside)
-    return tag(node) in ("!ref", "!copy")
-
-
 def _dumped(tree):
     stream = io.StringIO()
-    _write_out(tree, set())
+    _write_out(tree)
     yaml_parser().dump(tree, stream)
     stream.seek(0)
     return stream

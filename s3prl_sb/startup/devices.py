@@ -77,22 +77,18 @@ def check(device: str | None):
         return
     count = torch.cuda.device_count()
     devices = ["cpu", *(f"cuda:{index}" for index in range(count))]
+
+    def error(problem):
+        there = ", ".join(devices)
+        return DeviceError(f"--device {device}: torch {problem}. There are: {there}.")
+
     try:
         parsed = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(
-            f"--device {device}: torch knows no such device. There are: "
-            f"{', '.join(devices)}."
-        ) from error
+    except RuntimeError as cause:
+        raise error("knows no such device") from cause
     if parsed.type == "cuda" and (parsed.index or 0) >= count:
-        raise DeviceError(
-            f"--device {device}: torch sees {count or 'no'} GPUs on this machine. "
-            f"There are: {', '.join(devices)}."
-        )
+        raise error(f"sees {count or 'no'} GPUs on this machine")
     try:
         torch.ones(1, device=parsed).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise DeviceError(
-            f"--device {device}: torch cannot compute on it here. There are: "
-            f"{', '.join(devices)}."
-        ) from error
+    except (RuntimeError, AssertionError, NotImplementedError) as cause:
+        raise error("cannot compute on it here") from cause

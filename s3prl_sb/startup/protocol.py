@@ -89,10 +89,9 @@ def flat(values, prefix=""):
     """
     leaves = {}
     for key, value in values.items():
-        if isinstance(value, dict) and value:
-            leaves.update(flat(value, f"{prefix}{key}."))
-        else:
-            leaves[f"{prefix}{key}"] = value
+        name = f"{prefix}{key}"
+        is_leaf = not isinstance(value, dict) or not value
+        leaves.update({name: value} if is_leaf else flat(value, f"{name}."))
     return leaves
 
 
@@ -134,8 +133,8 @@ def report(schema, recipe, utterances, options=None):
     # The folders of the run do not change its numbers.
     places = {key for key in schema if schema[key].by and schema.is_path(key)}
     # A key that a copy of the recipe lacks differs from the recipe.
-    recipe = {key: recipe.get(key) for key in {**dict.fromkeys(schema), **recipe}}
-    recipe = {key: value for key, value in recipe.items() if key not in places}
+    keys = {**dict.fromkeys(schema), **recipe}
+    recipe = {key: recipe.get(key) for key in keys if key not in places}
     before = flat(plain(schema.tree))
     changed = schema.changed(recipe)
     settings = {**flat(changed), **options}
@@ -155,9 +154,8 @@ def report(schema, recipe, utterances, options=None):
 def _default(before, key):
     """Returns a recipe's value of a key, or its nested values."""
     start = f"{key}."
-    inside = {
-        k.removeprefix(start): v for k, v in before.items() if k[: len(start)] == start
-    }
+    names = [name for name in before if name.startswith(start)]
+    inside = {name.removeprefix(start): before[name] for name in names}
     return before.get(key, inside or None)
 
 

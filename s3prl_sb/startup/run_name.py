@@ -47,19 +47,16 @@ def split_name(argv: list[str]) -> tuple[list[str], str | None]:
     """
     if _is_key(argv):
         return list(argv), None
-    others, names, is_name = [], [], False
-    for argument in argv:
-        if is_name:
-            names.append(argument)
-            is_name = False
-        elif argument == FLAG:
-            is_name = True
-        elif argument.startswith(f"{FLAG}="):
-            names.append(argument.partition("=")[2])
-        else:
+    others, names, rest = [], [], iter(argv)
+    for argument in rest:
+        flag, equals, value = argument.partition("=")
+        if flag != FLAG:
             others.append(argument)
-    if is_name:
-        raise PlaceError("--name has no value. It is a name, such as --name long.")
+            continue
+        name = value if equals else next(rest, None)
+        if name is None:
+            raise PlaceError("--name has no value. It is a name, such as --name long.")
+        names.append(name)
     if len(names) > 1:
         raise PlaceError("--name is given twice: keep one.")
     for name in names:

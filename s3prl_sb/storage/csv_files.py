@@ -29,8 +29,23 @@ def write_csv(path, columns, rows):
     >>> path.read_text()
     'id,text\\na,"yes, please"\\n'
     """
+    write_text(path, csv_text(columns, rows))
+
+
+def csv_text(columns, rows):
+    """Returns the content of a CSV file.
+
+    Arguments
+    ---------
+    columns, rows
+        See :func:`write_csv`.
+
+    Returns
+    -------
+    str
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()

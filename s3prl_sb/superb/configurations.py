@@ -21,7 +21,7 @@ from s3prl_sb.startup.protocol import flat
 from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.superb import contents
 from s3prl_sb.superb.data import read_budget
-from s3prl_sb.superb.keys import settings
+from s3prl_sb.superb.keys import is_trained, settings
 
 RECORD = "configurations.json"
 WHAT = "the configurations of a benchmark"
@@ -60,7 +60,7 @@ class RowConfiguration:
         Arguments
         ---------
         task : str
-            Such as "KS".
+            Name such as "KS".
 
         Returns
         -------
@@ -81,7 +81,7 @@ class RowConfiguration:
         Arguments
         ---------
         task : str
-            Such as "KS".
+            Name such as "KS".
         keys : dict
             Output of :func:`keys_of`.
         search : tuple or None
@@ -93,7 +93,7 @@ class RowConfiguration:
         """
         if self.keys(task) != keys:
             return False
-        return search == self.search or not trains(task)
+        return search == self.search or not is_trained(task)
 
     @property
     def search(self):
@@ -163,17 +163,6 @@ class RowConfiguration:
         return facets
 
 
-def trains(task):
-    """Returns whether a task trains, so that the learning rate matters.
-
-    Example
-    -------
-    >>> trains("KS"), trains("QbE")
-    (True, False)
-    """
-    return "total_steps" in settings(task)
-
-
 def keys_of(configuration):
     """Returns the keys of its recipe that a run was started with.
 
@@ -215,7 +204,7 @@ def of_entries(entries):
         for each in derived:
             if each.keys(task) not in (None, keys):
                 continue
-            if each.search != search and trains(task):
+            if each.search != search and is_trained(task):
                 continue
             others = list(each.budget.values())
             if name == each.budget_name and (name or all(b == budget for b in others)):
@@ -280,11 +269,8 @@ def recall(output):
 
 
 def _same(one, other):
-    return (one.data, plain(one.budget), one.search) == (
-        other.data,
-        plain(other.budget),
-        other.search,
-    )
+    keys = [(each.data, plain(each.budget), each.search) for each in (one, other)]
+    return keys[0] == keys[1]
 
 
 def titles(configurations):

@@ -11,7 +11,7 @@ from pathlib import Path
 from s3prl_sb import own, resources
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import in_folder, records
-from s3prl_sb.hyperyaml.nodes import plain, tag
+from s3prl_sb.hyperyaml.nodes import plain, tag, walk
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
@@ -56,7 +56,7 @@ def of_recipe(task):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
 
     Returns
     -------
@@ -74,7 +74,7 @@ def split(task, overrides, output):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
     overrides : dict
         Keys and values.
     output : pathlib.Path
@@ -169,9 +169,5 @@ def _without_places(value, name, folder, files):
 
 def _tag_names(node):
     """Returns the classes and functions that the tags of a node name, at any depth."""
-    name = own.plain_names(tag(node))
-    names = {name.partition(":")[2]} if ":" in name else set()
-    inner = node.values() if isinstance(node, dict) else node
-    if isinstance(node, (dict, list, tuple)):
-        names |= {name for value in inner for name in _tag_names(value)}
-    return names - {""}
+    tags = (own.plain_names(tag(inner)) for inner in walk(node))
+    return {name.partition(":")[2] for name in tags} - {""}

@@ -44,10 +44,7 @@ def read_data(source, output, tasks):
     ValueError
         For unknown names; names similar ones.
     """
-    if source == TOY:
-        entries = dict.fromkeys(TASKS, TOY)
-    else:
-        entries = _read(source)
+    entries = dict.fromkeys(TASKS, TOY) if source == TOY else _read(source)
     data, before, made = {}, {}, {}
     for task, keys in entries.items():
         place = f"{source}:{line_of(entries, task)}" if source != TOY else source
@@ -125,19 +122,12 @@ def _toy(task, folder, made):
     """Returns the keys of a recipe for a toy corpus, and the job that creates it."""
     entry = dict(_read(resources.folder("hparams") / "superb" / "toys.yaml")[task])
     corpus = entry.pop("corpus")
-    place = folder / corpus
+    place, command = folder / corpus, [sys.executable, "-m", "s3prl_sb.cli", "toy"]
     if corpus not in made:
         made[corpus] = Job(
             name=f"toy {corpus}",
             folder=folder / "logs" / corpus,
-            command=lambda: [
-                sys.executable,
-                "-m",
-                "s3prl_sb.cli",
-                "toy",
-                corpus,
-                place,
-            ],
+            command=lambda: [*command, corpus, place],
             is_done=lambda: (place / "toy.json").is_file(),
         )
     keys = {key: str(value).format(folder=place) for key, value in entry.items()}
@@ -155,7 +145,6 @@ def _absolute(task, values, folder):
 
 
 def _with_paths(values, declared, folder):
-
     def absolute(declaration, value):
         if isinstance(value, dict):
             return _with_paths(value, getattr(declaration, "inside", {}), folder)

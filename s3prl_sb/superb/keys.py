@@ -26,7 +26,7 @@ def schema(task):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
 
     Returns
     -------
@@ -43,7 +43,7 @@ def settings(task):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
 
     Returns
     -------
@@ -51,6 +51,17 @@ def settings(task):
     """
     declared = schema(task)
     return {key: declared.tree[key] for key in declared}
+
+
+def is_trained(task):
+    """Returns whether a task trains, so that the learning rate matters.
+
+    Example
+    -------
+    >>> is_trained("KS"), is_trained("QbE")
+    (True, False)
+    """
+    return "total_steps" in schema(task)
 
 
 def is_reserved(key):
@@ -79,7 +90,7 @@ def check_keys(task, overrides, where, lines=None):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
     overrides : dict
         Keys and values.
     where : str
@@ -123,7 +134,7 @@ def check_combination(task, keys):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
     keys : dict
         All keys of its recipe, with the overrides.
 

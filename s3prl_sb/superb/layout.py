@@ -71,9 +71,8 @@ def _public(row, task, metric):
 
 def _is_comparable(cell):
     """Returns whether a cell has the full protocol on the real corpus."""
-    return (
-        cell is not None and cell["state"] == "done" and not cell.get("not_comparable")
-    )
+    is_done = cell is not None and cell["state"] == "done"
+    return is_done and not cell.get("not_comparable")
 
 
 def _any(table, task, metric):

@@ -24,12 +24,12 @@ from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 from s3prl_sb.superb import contents
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.keys import check_combination, schema, settings
+from s3prl_sb.superb.keys import check_combination, is_trained, schema, settings
 
 logger = logging.getLogger(__name__)
 
 STAMP = "superb.json"
-ABOUT = "about"  # key in it with information outside the configuration
+ORIGIN = "about"  # key in it with information outside the configuration
 RESULTS = "results.json"
 SEARCH = "lr_search.json"
 #: Learning rates to search: the powers of ten of SUPERB's recipes.
@@ -116,8 +116,8 @@ class Run:
         -------
         list of str
         """
-        about = {"upstream": self.upstream, "s3prl_sb": s3prl_sb.__version__}
-        write_json(self.folder / STAMP, {**self.configuration, ABOUT: about})
+        origin = {"upstream": self.upstream, "s3prl_sb": s3prl_sb.__version__}
+        write_json(self.folder / STAMP, {**self.configuration, ORIGIN: origin})
         values = {
             **self.overrides,
             "upstream": _absolute(self.upstream),
@@ -152,15 +152,15 @@ def read_stamp(folder):
     -------
     configuration : dict or None
         See :attr:`Run.configuration`; None if there is none.
-    about : dict
+    origin : dict
         Name of the upstream and version of s3prl_sb, if known.
     """
     try:
         stamp = read_json(folder / STAMP, kind=dict)
     except FileError:
         return None, {}
-    about = stamp.pop(ABOUT, {})
-    return stamp, about if isinstance(about, dict) else {}
+    origin = stamp.pop(ORIGIN, {})
+    return stamp, origin if isinstance(origin, dict) else {}
 
 
 def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
@@ -203,7 +203,7 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
     for task in tasks:
         if task not in data:
             continue
-        trains = "total_steps" in settings(task)
+        trains = is_trained(task)
         overrides = {**budget.get(task, {}), **data[task]}
         search = {"lr_search": rates} if trains else {}
         check_combination(task, {**settings(task), **overrides, **search})
@@ -242,22 +242,20 @@ def jobs(runs, before=()):
     before = dict(before)
     _warn_of_older(runs)
     for run in runs:
+        after = [run.searched_by.job] if run.searched_by else []
+        after += [before[run.task]] if run.task in before else []
         corpus = run.overrides.get("data_folder") or run.overrides.get("train_csv")
         run.job = Job(
             name=f"{run.title} {run.task} {run.seed}",
             folder=run.folder,
             command=run.command,
             is_done=run.is_done,
+            after=after,
             group=f"{run.title} {corpus}",
             has_shared=run.has_features,
         )
-        if run.searched_by:
-            run.job.after.append(run.searched_by.job)
-        if run.task in before:
-            run.job.after.append(before[run.task])
-    made = dict.fromkeys(id(job) for job in before.values())
-    unique = {id(job): job for job in before.values()}
-    return [unique[key] for key in made] + [run.job for run in runs]
+    unique = {id(job): job for job in before.values()}  # tasks may share a job
+    return [*unique.values(), *(run.job for run in runs)]
 
 
 def _warn_of_older(runs):

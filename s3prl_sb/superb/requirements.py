@@ -60,7 +60,7 @@ def check(runs, toys=()):
     if faults:
         more = len(faults) - SHOWN
         lines = faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
-        raise PlanError("nothing was begun:\n" + "\n".join(f"  {x}" for x in lines))
+        raise PlanError("\n  ".join(["nothing was begun:", *lines]))
 
 
 def missing(task, keys):
@@ -69,7 +69,7 @@ def missing(task, keys):
     Arguments
     ---------
     task : str
-        Such as "KS".
+        Name such as "KS".
     keys : dict
         All keys of its recipe.
 
@@ -81,12 +81,9 @@ def missing(task, keys):
     declared = schema(task)
     messages = []
     for key, value in keys.items():
-        declaration = declared[key] if key in declared else None
-        if declaration is None or not declared.is_path(key) or declaration.by:
-            continue
-        if key.endswith("cache_folder"):
-            continue
-        messages += readiness.absent(key, value)
+        is_place = key in declared and declared.is_path(key) and not declared[key].by
+        if is_place and not key.endswith("cache_folder"):
+            messages += readiness.absent(key, value)
     if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return messages
     return _errors(lambda: CORPORA[task](keys))
@@ -122,20 +119,9 @@ def _speech_commands(keys):
     speech_commands.find_corpus(keys["data_folder"], keys["version"])
 
 
-def _intents(keys):
-    fluent_speech_commands.find_corpus(keys["data_folder"])
-
-
-def _slots(keys):
-    audio_snips.find_corpus(keys["data_folder"])
-
-
-def _sessions(keys):
-    iemocap.find_corpus(keys["data_folder"])
-
-
-def _speakers(keys):
-    voxceleb1.check_folder(keys["data_folder"])
+def _by_folder(find):
+    """Returns the check of a corpus that is known by its folder alone."""
+    return lambda keys: find(keys["data_folder"])
 
 
 def _folder(keys):
@@ -147,12 +133,12 @@ def _folder(keys):
 CORPORA = {
     "PR": _phones,
     "KS": _speech_commands,
-    "IC": _intents,
-    "SID": _speakers,
-    "ER": _sessions,
+    "IC": _by_folder(fluent_speech_commands.find_corpus),
+    "SID": _by_folder(voxceleb1.check_folder),
+    "ER": _by_folder(iemocap.find_corpus),
     "ASR": _librispeech,
     "QbE": _folder,
-    "SF": _slots,
-    "ASV": _speakers,
+    "SF": _by_folder(audio_snips.find_corpus),
+    "ASV": _by_folder(voxceleb1.check_folder),
     "SD": _folder,
 }

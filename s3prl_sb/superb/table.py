@@ -98,14 +98,9 @@ def _versions(entries, card):
     """
     groups = {}
     for entry in entries:
-        version = ""
-        if entry["card"] != card:
-            version = f"card {entry['card'][:8]}"
-        present = next(
-            e
-            for e in entries
-            if (e["task"], e["card"]) == (entry["task"], entry["card"])
-        )
+        version = f"card {entry['card'][:8]}" if entry["card"] != card else ""
+        kind = entry["task"], entry["card"]
+        present = next(e for e in entries if (e["task"], e["card"]) == kind)
         if entry["settings"] != present["settings"]:
             version = f"{version} version {entry['settings'][:8]}".strip()
         groups.setdefault(version, []).append(entry)
@@ -120,10 +115,10 @@ def _row(name, configuration, entries, missing):
     for task, cell in cells.items():
         states = [run["state"] for run in cell["runs"]]
         # The worst state: a mean over the successful runs only would mislead.
-        for state in ("failed", "skipped", "missing"):
-            if state in states:
-                cell["state"] = "failed" if state == "skipped" else state
-                break
+        if {"failed", "skipped"} & set(states):
+            cell["state"] = "failed"
+        elif "missing" in states:
+            cell["state"] = "missing"
         cell["metrics"] = {m.key: _summary(cell["runs"], m) for m in TASKS[task]}
         cell["lr"] = _rates(cell["runs"])
         cell["not_comparable"] = _reasons(cell["runs"], configuration)
@@ -185,13 +180,12 @@ def finished(output):
     entries = []
     for path in Path(output).glob(f"*/*/*/{STAMP}"):
         folder = path.parent
-        configuration, about = read_stamp(folder)
-        if not configuration or configuration.get("task") not in TASKS:
-            continue
-        if not (folder / RESULTS).is_file():
+        configuration, origin = read_stamp(folder)
+        task = (configuration or {}).get("task")
+        if task not in TASKS or not (folder / RESULTS).is_file():
             continue
         title = folder.parents[1].name
-        entry = _entry(title, about.get("upstream", title), configuration)
+        entry = _entry(title, origin.get("upstream", title), configuration)
         entry["run"] = _run_entry(folder, configuration.get("seed"), "done")
         entry["time"] = (folder / RESULTS).stat().st_mtime
         if entry["run"]["state"] == "done":
@@ -201,12 +195,9 @@ def finished(output):
 
 def _planned(run):
     state = "done" if run.is_done() else "missing"
-    if (
-        state != "done"
-        and run.job is not None
-        and run.job.state in ("failed", "skipped")
-    ):
-        state = run.job.state
+    ended = run.job.state if run.job is not None else None
+    if state == "missing" and ended in ("failed", "skipped"):
+        state = ended
     entry = _entry(run.title, run.upstream, run.configuration)
     return {**entry, "run": _run_entry(run.folder, run.seed, state)}
 
@@ -246,7 +237,9 @@ def _run_entry(folder, seed, state):
     try:
         again = "Delete it, and run the benchmark again."
         results = read_json(folder / RESULTS, "the results of a run", again, dict)
-        _check(results, folder / RESULTS, again)
+        with naming(folder / RESULTS, "the results of a run", again):
+            for value in results["metrics"].values():
+                float(value)  # it must be a number
     except FileError as error:
         return {**entry, "state": "failed", "error": str(error)}
     entry.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
@@ -255,13 +248,6 @@ def _run_entry(folder, seed, state):
     entry["protocol"] = results.get("protocol")
     entry["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
     return entry
-
-
-def _check(results, path, fix):
-    """Checks that all metrics are numbers."""
-    with naming(path, "the results of a run", fix):
-        for value in results["metrics"].values():
-            float(value)
 
 
 def _summary(runs, metric):

@@ -26,8 +26,7 @@ def brain(folder, **options):
 
 def validate(made, predicted, epoch):
     made.start_stage(sb.Stage.VALID)
-    made.seen["true"].append(TRUE)
-    made.seen["predicted"].append(predicted)
+    made.collected.append([TRUE, predicted, torch.ones(len(TRUE))])
     stats = made.stage_stats(sb.Stage.VALID)
     made.save_best(stats, epoch)
     return stats

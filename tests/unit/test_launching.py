@@ -206,7 +206,7 @@ _s3prl_sb; printf '%s\\n' "${COMPREPLY[@]}"
     assert found.stdout.splitlines()[-1] == "--total_steps", found.stderr
 
 
-@pytest.mark.parametrize("shell", completion.SHELLS)
+@pytest.mark.parametrize("shell", completion.SCRIPTS)
 def test_every_shell_has_a_script(shell, capsys):
     assert main(["completion", shell]) == 0
     text = capsys.readouterr().out

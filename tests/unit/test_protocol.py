@@ -257,7 +257,7 @@ def test_the_rate_that_was_chosen_is_the_one_that_counts(tmp_path):
     chosen = brain(tmp_path, "lr_search: [0.1, 0.003]")
     for lr, followed in ((0.1, True), (0.003, False)):
         chosen.hparams.lr = lr  # as train_and_test does
-        found = results.about_settings(chosen)
+        found = results.describe_settings(chosen)
         assert found["settings"]["lr"] == lr
         assert found["settings"]["lr_search"] == [0.1, 0.003]
         assert found["protocol"]["followed"] is followed
@@ -274,7 +274,7 @@ def test_weights_are_known_by_their_hash(tmp_path):
 def test_a_source_is_told():
     upstream = load("hubert_base", source=None)
     upstream.arguments["source"] = "https://example.org/a.pt"
-    assert results.about_upstream(upstream)["source"] == "https://example.org/a.pt"
+    assert results.describe_upstream(upstream)["source"] == "https://example.org/a.pt"
 
 
 # ------------------------------------------------------------------------ folds

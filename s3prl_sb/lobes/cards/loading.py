@@ -72,7 +72,9 @@ def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     with trusting(trust):
         entries = {"upstream": card(name, **overrides)}
         dotted_name = entries["upstream"].tag.value.partition(":")[2]
-        with constructors.telling(lambda argument: _place(name, argument), dotted_name):
+        with constructors.errors_at(
+            lambda argument: _place(name, argument), dotted_name
+        ):
             if _is_plain(entries):
                 try:
                     return Document(entries, KINDS).build("upstream")
