@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import few_shot, manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 
 
@@ -36,10 +36,10 @@ def read_splits(hparams, key=None):
     if key is None:
         # A single class.
         marked = {name: {"all": True} for name in records["train"]}
-        kept = manifest.subset(marked, key="all", **few)
+        kept = few_shot.subset(marked, key="all", **few)
         records["train"] = {name: records["train"][name] for name in kept}
     else:
-        records["train"] = manifest.subset(records["train"], key=key, **few)
+        records["train"] = few_shot.subset(records["train"], key=key, **few)
     return records
 
 

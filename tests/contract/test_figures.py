@@ -23,12 +23,12 @@ def test_is_of_one_concept(module):
 
 def test_functions_are_short():
     functions = figures.long_functions(MODULES)
-    assert len(functions) <= 5, functions
+    assert len(functions) <= 3, functions
 
 
 def test_modules_are_not_in_a_circle():
     assert not figures.circles(figures.module_imports(MODULES, lazy=False))
-    assert len(figures.circles(figures.module_imports(MODULES, lazy=True))) <= 2
+    assert not figures.circles(figures.module_imports(MODULES, lazy=True))
 
 
 def test_rooms_import_downward():
@@ -57,12 +57,12 @@ def test_public_names_are_documented():
 
 
 def test_examples_do_not_become_fewer():
-    assert len(figures.examples(MODULES)) >= 427
+    assert len(figures.examples(MODULES)) >= 450
 
 
 def test_code_does_not_grow_unseen():
     """Raise the limit in the change that adds the feature, not by accident."""
-    assert sum(module.code_lines for module in MODULES) <= 27_192
+    assert sum(module.code_lines for module in MODULES) <= 26_950
 
 
 # ------------------------------------------------------------ the figures themselves

@@ -285,5 +285,5 @@ def spell_out_options(cls: type) -> None:
             raise TypeError(f"{cls.__name__}.__init__() {error}") from None
         init(**arguments)
 
-    by_name.__signature__ = signature
-    cls.__init__ = by_name
+    vars(by_name)["__signature__"] = signature
+    setattr(cls, "__init__", by_name)
