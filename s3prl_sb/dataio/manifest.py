@@ -269,7 +269,7 @@ def _fault(record, keys, required):
     return None, None
 
 
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Returns whether a value is a finite number; a boolean is none."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value)
