@@ -102,7 +102,7 @@ def warm_up():
         plots.layer_weights(Path(folder, "fonts.png"), [0, 1], [0.5, 0.5])
 
 
-def _await(pid, seconds=90):
+def _await(pid, seconds=300):  # many times what one takes, on a busy machine too
     """The exit code of a recipe; one that hangs is killed, and named so."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
