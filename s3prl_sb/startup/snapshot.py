@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import importlib.metadata
 import platform
 import shutil
@@ -54,11 +55,7 @@ def environment() -> str:
     """
     import torch
 
-    packages = {
-        package.name: package.version
-        for package in importlib.metadata.distributions()
-        if package.name
-    }
+    packages = _packages()
     lines = [
         f"Python {platform.python_version()} ({sys.executable})",
         f"System {platform.platform()}",
@@ -66,3 +63,10 @@ def environment() -> str:
     ]
     lines += [f"{name}=={packages[name]}" for name in sorted(packages, key=str.lower)]
     return "\n".join(lines) + "\n"
+
+
+@functools.cache
+def _packages():
+    """Returns the versions of the installed packages by name."""
+    packages = [each.metadata for each in importlib.metadata.distributions()]
+    return {each["Name"]: each["Version"] for each in packages if each["Name"]}

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 import soundfile
@@ -50,7 +49,7 @@ def fails(argv, message, capsys):
 
 # -------------------------------------------------------------------- start-up
 def test_help_is_immediate():
-    """No heavy import; the clock is checked where the machine is not busy."""
+    """No heavy import, and little work: other processes may keep the machine busy."""
     code = """
 import sys
 from s3prl_sb.cli import main
@@ -61,18 +60,13 @@ except SystemExit as stop:
     heavy = (heavy | {"ctypes", "socket", "inspect"}) & set(sys.modules)
     sys.exit(f"imported {heavy}" if heavy else stop.code)
 """
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True
-        )
-        seconds.append(time.perf_counter() - started)
-        assert done.returncode == 0, done.stderr
-        assert all(re.search(rf"^ +{verb}\b", done.stdout, re.M) for verb in VERBS)
-        if seconds[-1] < 0.5:
-            return
-    assert min(seconds) < 0.5
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    assert all(re.search(rf"^ +{verb}\b", done.stdout, re.M) for verb in VERBS)
+    user = after.children_user - before.children_user
+    assert user + after.children_system - before.children_system < 0.5
 
 
 def test_import_is_light():
