@@ -15,7 +15,7 @@ SMALL = {"hidden_size": 8, "num_layers": 1}
 
 @pytest.fixture
 def checkpoint():
-    """What the training script saves."""
+    """A checkpoint as the training script saves it."""
     trained = load(CARD, config=SMALL, seed=1)
     model = {f"module.{n}": w for n, w in trained.network.state_dict().items()}
     model["head.weight"] = torch.zeros(8, 8)
