@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import importlib.util
 import io
 import keyword
@@ -29,7 +30,7 @@ class NewError(UserError, ValueError):
 
 
 class Kind(NamedTuple):
-    """What a template consists of.
+    """Files of a template, and the next steps with them.
 
     Arguments
     ---------
@@ -39,7 +40,7 @@ class Kind(NamedTuple):
     in_checkout : dict
         Texts to what they are in a checkout.
     edit : str
-        What to change first.
+        First things to change.
     steps : tuple of str
         Commands to run next in the folder; ``{folder}`` is its path from here.
     steps_in_checkout : tuple of str
@@ -355,7 +356,13 @@ def _write(texts):
     for path in texts:
         if path.exists():
             raise NewError(f"{path} exists, and is left as it is")
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError:  # half of them would be in the way of the next attempt
+        for path in texts:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
     return list(texts)
