@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import importlib.util
 import io
 import keyword
@@ -74,9 +75,9 @@ KINDS = {
         steps_in_checkout=(
             "s3prl-sb check my_upstream",
             "python -m pytest tests/unit/test_my_upstream.py "
-            "s3prl_sb/lobes/upstreams/my_upstream.py",
-            "python -m pytest tests/unit/test_catalogue.py",
-            "python -m pytest tests/contract tests/unit/test_docs.py -k my_upstream",
+            "s3prl_sb/lobes/upstreams/my_upstream.py tests/unit/test_catalogue.py "
+            "tests/unit/test_docs.py tests/contract "
+            "-k 'my_upstream or test_catalogue'",
             "s3prl-sb run SUPERB/KS --upstream my_upstream --data_folder DIR",
         ),
     ),
@@ -97,8 +98,8 @@ KINDS = {
         ),
         steps_in_checkout=(
             "python -m pytest tests/unit/test_my_corpus.py "
-            "s3prl_sb/corpora/my_corpus.py",
-            "python -m pytest tests/contract tests/unit/test_docs.py -k my_corpus",
+            "s3prl_sb/corpora/my_corpus.py tests/unit/test_docs.py tests/contract "
+            "-k my_corpus",
             "s3prl-sb toy my_corpus toy",
             "s3prl-sb download my_corpus DIR",
         ),
@@ -350,7 +351,13 @@ def _write(texts):
     for path in texts:
         if path.exists():
             raise NewError(f"{path} exists, and is left as it is")
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError:  # half of them would be in the way of the next attempt
+        for path in texts:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
     return list(texts)

@@ -70,6 +70,14 @@ def test_nothing_is_overwritten(kind, checkout, monkeypatch, capsys):
     assert files == {p: p.read_text() for p in checkout.rglob("*") if p.is_file()}
 
 
+def test_a_place_that_cannot_be_written(checkout):
+    """The next attempt meets no half of this one."""
+    (checkout / "tests/unit").write_text("")
+    with pytest.raises(OSError, match="tests/unit"):
+        add("upstream", "birds", checkout)
+    assert not [path for path in checkout.rglob("*birds*") if path.is_file()]
+
+
 def test_a_test_of_the_same_name(checkout):
     """Pytest refuses two files of one name in two folders."""
     (checkout / "tests/parity").mkdir()
