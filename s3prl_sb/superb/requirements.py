@@ -12,8 +12,8 @@ from s3prl_sb.corpora import (
     iemocap,
     librispeech,
     speech_commands,
-    voxceleb1,
 )
+from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup import readiness
@@ -124,6 +124,10 @@ def _by_folder(find):
     return lambda keys: find(keys["data_folder"])
 
 
+def _voxceleb1(keys):
+    check_folder(keys["data_folder"], "of VoxCeleb1")
+
+
 def _folder(keys):
     if not keys.get("data_folder"):
         raise PlanError("data_folder is not set: give the folder of the corpus.")
@@ -134,11 +138,11 @@ CORPORA = {
     "PR": _phones,
     "KS": _speech_commands,
     "IC": _by_folder(fluent_speech_commands.find_corpus),
-    "SID": _by_folder(voxceleb1.check_folder),
+    "SID": _voxceleb1,
     "ER": _by_folder(iemocap.find_corpus),
     "ASR": _librispeech,
     "QbE": _folder,
     "SF": _by_folder(audio_snips.find_corpus),
-    "ASV": _by_folder(voxceleb1.check_folder),
+    "ASV": _voxceleb1,
     "SD": _folder,
 }
