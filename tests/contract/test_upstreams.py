@@ -17,6 +17,7 @@ import pydoc
 import pytest
 import torch
 
+from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.cards.check import check_upstream
@@ -43,16 +44,35 @@ def merged(base, changes):
     return result
 
 
-def build(name, **options):
-    """The upstream of a card, small."""
+def shrunk(name):
+    """The arguments that make a card small."""
     small = {}
     for changes in matching(FAMILIES[card_file(name)].get("shrunk", {}), name):
         small = merged(small, changes)
-    return load(name, **merged(small, options))
+    return small
+
+
+def build(name, **options):
+    """The upstream of a card, small."""
+    return load(name, **merged(shrunk(name), options))
+
+
+def module_of(name):
+    """What a small card builds: its class and arguments, as text."""
+    node = card(name, **shrunk(name))
+    return f"{node.tag.value} {sorted(plain(node).items())}"
+
+
+#: One card of each small module: many cards differ in nothing but their source.
+MODULES = sorted({module_of(name): name for name in reversed(names())}.values())
 
 
 def every_card(function):
     return pytest.mark.parametrize("name", names())(function)
+
+
+def every_module(function):
+    return pytest.mark.parametrize("name", MODULES)(function)
 
 
 def every_kind(function):
@@ -79,14 +99,14 @@ def difference(states, others):
     )
 
 
-# ------------------------------------------------------------------- every card
-@every_card
+# ----------------------------------------------------- every card, every module
+@every_module
 def test_contract(name):
     lines = check_upstream(build(name))
     assert {"bad audio: refused by name"} < set(lines)
 
 
-@every_card
+@every_module
 def test_round_trips(name):
     """state_dict, deepcopy and pickle give the same features again."""
     upstream, wavs = build(name), ragged()
@@ -120,7 +140,7 @@ def test_the_default_type_of_torch_changes_nothing(name):
         torch.set_default_dtype(torch.float32)
 
 
-@every_card
+@every_module
 def test_shapes_and_lens(name):
     upstream = build(name)
     for wavs, lens in (ragged(), (noise(32000).view(2, -1), None)):
