@@ -24,7 +24,9 @@ def pytest_collection_modifyitems(items):
     """Marks tests by their folder; in parallel, the long ones begin first."""
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(item.path.relative_to(HERE).parts[0])
+            *folders, _ = item.path.relative_to(HERE).parts
+            for folder in folders[:1]:  # none: an Example of a script beside the folders
+                item.add_marker(folder)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
 
