@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             *folders, _ = item.path.relative_to(HERE).parts
-            for folder in folders[:1]:  # none: an Example of a script beside the folders
+            for folder in folders[:1]:  # none for scripts beside the folders
                 item.add_marker(folder)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
