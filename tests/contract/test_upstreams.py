@@ -58,7 +58,7 @@ def build(name, **options):
 
 
 def module_of(name):
-    """What a small card builds: its class and arguments, as text."""
+    """Returns the class and the arguments of a small card, as text."""
     node = card(name, **shrunk(name))
     return f"{node.tag.value} {sorted(plain(node).items())}"
 
