@@ -42,7 +42,7 @@ test: lint types wheel
 	$(PYTEST)
 
 quick: lint types
-	$(PYTEST) tests/unit s3prl_sb
+	$(PYTEST) tests/unit s3prl_sb -m "not slow"
 
 lint: .venv/ready
 	$(BIN)/ruff check .

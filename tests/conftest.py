@@ -1,5 +1,7 @@
 """Fixtures: real speech and S3PRL's outputs, where they are at hand."""
 
+import functools
+import inspect
 import itertools
 import logging
 import os
@@ -12,12 +14,20 @@ import torch
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1] / "shared"
+#: Words in the code of tests that start programs, which takes seconds each.
+STARTS = ("subprocess", "sys.executable", "multiprocessing", "kill_9", "torchrun")
 
 
 def pytest_configure(config):
     """Makes tests independent of how they were started."""
     started_processes.restore_default_signals()
     started_processes.adopt_orphans()
+
+
+@functools.lru_cache(maxsize=None)
+def starts_programs(function):
+    """Returns whether the code of a test itself starts programs."""
+    return any(word in inspect.getsource(function) for word in STARTS)
 
 
 def pytest_collection_modifyitems(items):
@@ -27,6 +37,8 @@ def pytest_collection_modifyitems(items):
             *folders, _ = item.path.relative_to(HERE).parts
             for folder in folders[:1]:  # none for scripts beside the folders
                 item.add_marker(folder)
+            if starts_programs(getattr(item, "function", item.runtest)):
+                item.add_marker("slow")
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: HERE / "integration" not in item.path.parents)
 
