@@ -1,6 +1,6 @@
 # make demo     the main job, on a corpus that the machine speaks itself
 # make test     all checks and all tests
-# make quick    lint, format, types, unit tests, examples of the documentation
+# make quick    lint, format, types, examples, unit tests that start no programs
 # make docs     docs/upstreams.md, from the cards
 # make figures  lengths, circles, documentation: the numbers that tests hold
 # make parity   the fixtures of tests/parity, made again by S3PRL and compared
