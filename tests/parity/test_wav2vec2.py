@@ -3,29 +3,21 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from transformer_checkpoint_files import (
+    BASE,
+    HF_LAYER,
+    LARGE,
+    error,
+    noise,
+    randomized,
+)
 
 from s3prl_sb.lobes.networks import encoder, front_end
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS, Wav2Vec2
 
-CONV_LAYERS = [[16, 10, 5], [16, 3, 2], [24, 2, 2]]
-BASE = {
-    "conv_layers": CONV_LAYERS,
-    "hidden_size": 32,
-    "ffn_size": 48,
-    "num_layers": 3,
-    "num_heads": 4,
-    "position_kernel": 16,
-    "position_groups": 4,
-}
-LARGE = {
-    **BASE,
-    "conv_norm": "layer",
-    "conv_bias": True,
-    "norm_first": True,
-    "normalize_wav": True,
-}
+CONV_LAYERS = BASE["conv_layers"]
 CONFIGS = {
     "base": BASE,
     "large": LARGE,
@@ -35,40 +27,6 @@ CONFIGS = {
     "no projection": {**BASE, "conv_layers": [*CONV_LAYERS[:2], [32, 2, 2]]},
     "group norm, biases": {**BASE, "conv_bias": True, "normalize_wav": True},
 }
-#: torchaudio's names of what an encoder layer consists of.
-HF_LAYER = {
-    "query": "attention.q_proj",
-    "key": "attention.k_proj",
-    "value": "attention.v_proj",
-    "output": "attention.out_proj",
-    "attention_norm": "layer_norm",
-    "expand": "feed_forward.intermediate_dense",
-    "contract": "feed_forward.output_dense",
-    "ffn_norm": "final_layer_norm",
-}
-
-
-def noise(samples, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return 0.1 * torch.randn(samples, generator=generator)
-
-
-def error(result, expected):
-    """Largest difference, relative to the largest value."""
-    assert result.shape == expected.shape
-    return ((result - expected).abs().max() / expected.abs().max()).item()
-
-
-def randomized(config, kind=Hubert, **options):
-    """A network in which every parameter matters."""
-    upstream = kind(config=config, **options)
-    generator = torch.Generator().manual_seed(7)
-    for name, parameter in upstream.named_parameters():
-        fan_in = parameter[0].numel() if parameter.dim() > 1 else 25
-        parameter.data.normal_(std=fan_in**-0.5, generator=generator)
-        if "norm" in name and name.endswith("weight"):
-            parameter.data += 1
-    return upstream
 
 
 def assert_batch_equals_alone(upstream, wavs):
