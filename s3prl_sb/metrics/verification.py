@@ -79,7 +79,7 @@ def equal_error_rate(scores, labels):
     rate : float
         Between 0 and 1.
     threshold : float
-        Threshold with this rate.
+        Threshold with this rate, the middle of those that have it exactly.
 
     Raises
     ------
@@ -90,9 +90,10 @@ def equal_error_rate(scores, labels):
     ----
     Between two points of the curve both rates are interpolated linearly, as
     S3PRL and SUPERB do, which gives the same rate. The threshold is interpolated
-    between the two scores with the same weight, so it is always finite. S3PRL's
-    differs slightly: it leaves out points of the curve before it interpolates, and
-    it can be infinite.
+    between the two scores with the same weight, so it is always finite. Where both
+    rates are equal at a point of the curve, it lies midway to the next score below, so
+    that a decision does not hang on the last bit of a score. S3PRL's differs slightly:
+    it leaves out points of the curve before it interpolates, and it can be infinite.
 
     Example
     -------
@@ -111,8 +112,12 @@ def equal_error_rate(scores, labels):
     def between(values):
         return (values[right] + weight * (values[left] - values[right])).item()
 
-    # The point left of the highest score is infinite and cannot be interpolated.
-    threshold = between(thresholds) if left > 0 else thresholds[right].item()
+    if weight == 0:  # at `right` itself, which is never the last point
+        threshold = ((thresholds[right] + thresholds[right + 1]) / 2).item()
+    elif left > 0:
+        threshold = between(thresholds)
+    else:  # The point left of the highest score is infinite.
+        threshold = thresholds[right].item()
     return between(false_acceptance), threshold
 
 

@@ -95,7 +95,7 @@ def test_equal_error_rate_against_counting(few):
     scores, labels = few
     levels = [math.inf, *sorted(set(scores.tolist()), reverse=True)]
     points = [(*rates_at(level, scores, labels), level) for level in levels]
-    for left, right in zip(points, points[1:]):
+    for left, right, after in zip(points, points[1:], [*points[2:], None]):
         if right[1] <= right[0]:
             break
     low, high = 0.0, 1.0
@@ -106,7 +106,10 @@ def test_equal_error_rate_against_counting(few):
         low, high = (low, middle) if rejection <= acceptance else (middle, high)
     rate, threshold = equal_error_rate(scores, labels)
     assert rate == pytest.approx(acceptance, abs=1e-9)
-    if left[2] == math.inf:
+    if right[0] == right[1]:
+        assert threshold == pytest.approx((right[2] + after[2]) / 2, abs=1e-9)
+        assert rates_at(threshold, scores, labels) == right[:2]
+    elif left[2] == math.inf:
         assert threshold == right[2]
     else:
         expected = left[2] + middle * (right[2] - left[2])
@@ -137,10 +140,19 @@ def test_minimum_detection_cost_against_counting(few, p_target, c_miss, c_fa):
 def test_perfect_and_inverted():
     labels = torch.tensor([1, 1, 0, 0, 0])
     scores = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
-    assert equal_error_rate(scores, labels) == (0.0, 4.0)
+    assert equal_error_rate(scores, labels) == (0.0, 3.5)
     assert minimum_detection_cost(scores, labels) == (0.0, 4.0)
     assert equal_error_rate(-scores, labels)[0] == 1.0
     assert minimum_detection_cost(-scores, labels) == (1.0, math.inf)
+
+
+def test_a_gap_between_the_speakers_is_halved():
+    """The decision on a trial stands when its score is computed in another precision."""
+    labels = torch.tensor([1, 1, 0, 0])
+    scores = torch.tensor([0.9, 0.812345678, 0.3, 0.1], dtype=torch.float64)
+    _, threshold = equal_error_rate(scores, labels)
+    assert threshold == pytest.approx((0.812345678 + 0.3) / 2)
+    assert ((scores.half() >= threshold) == labels.bool()).all()
 
 
 def test_one_score_for_all():
