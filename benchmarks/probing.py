@@ -99,7 +99,7 @@ def prepare(checkpoint, manifest, cache, folder, batches):
     from s3prl_sb.dataio.dataset import ManifestDataset
     from s3prl_sb.dataio.pipes import EncodeCategory, LoadAudio
     from s3prl_sb.lobes.featurizer import Featurizer
-    from s3prl_sb.lobes.heads import UtteranceClassifier
+    from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
     from s3prl_sb.lobes.upstreams.hubert import Hubert
 
     upstream = Hubert(source=checkpoint)

@@ -77,7 +77,7 @@ def fit(kind, rates, steps, data, device):
     from s3prl_sb.brains.classification import ClassificationBrain
     from s3prl_sb.brains.sweep import Sweep
     from s3prl_sb.lobes.featurizer import Featurizer
-    from s3prl_sb.lobes.heads import UtteranceClassifier
+    from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 
     pooled = kind == "pooled"
     batch_size = KINDS[kind][1]

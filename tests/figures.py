@@ -33,6 +33,7 @@ ROOMS = (
     ("lobes.checkpoints",),
     ("lobes.cards",),
     ("lobes.upstreams",),
+    ("lobes.heads",),
     ("lobes",),
     ("dataio",),
     ("corpora", "metrics"),

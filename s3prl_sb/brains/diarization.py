@@ -15,8 +15,8 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.corpora.rttm import write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
+from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
-from s3prl_sb.lobes.pooling import frame_mask
 from s3prl_sb.metrics.diarization import corpus_errors
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv

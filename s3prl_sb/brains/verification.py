@@ -19,7 +19,7 @@ from s3prl_sb.brains.det_plot import det_plot
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.labels import category_pipe, training_values
 from s3prl_sb.dataio.splits import make_splits, read_splits
-from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.metrics.score_normalization import as_norm
 from s3prl_sb.metrics.verification import (
     det_curve,

@@ -48,7 +48,7 @@ UPSTREAM = Kind(
     "s3prl_sb.lobes.upstreams",
     "s3prl_sb.lobes.upstreams.base.Upstream",
 )
-LOBE = Kind("a lobe", "s3prl_sb.lobes", "torch.nn.Module")
+LOBE = Kind("a lobe", "s3prl_sb.lobes.heads", "torch.nn.Module")
 HEAD = LOBE._replace(what="a head", inner=LOBE)
 FEATURIZER = LOBE._replace(what="a featurizer", package="s3prl_sb.lobes.featurizer")
 #: Only numbers: with a path, an untrusted file could choose the files to read.
@@ -92,7 +92,7 @@ def find_class(name, kind):
 
     Example
     -------
-    >>> find_class("s3prl_sb.lobes.heads.UtteranceClassifier", HEAD).__name__
+    >>> find_class("s3prl_sb.lobes.heads.utterance.UtteranceClassifier", HEAD).__name__
     'UtteranceClassifier'
     >>> find_class("torch.nn.Linear", HEAD), find_class("this.x", UPSTREAM)
     (None, None)

@@ -57,7 +57,7 @@ class Featurizer(torch.nn.Module):
     @property
     def linear(self) -> bool:
         """True if the features are linear in the hidden states, so that a mean over
-        time may come before; see :class:`~s3prl_sb.lobes.pooling.Poolable`."""
+        time may come before; see :class:`~s3prl_sb.lobes.heads.pooling.Poolable`."""
         return not self.normalize
 
     @property

@@ -9,7 +9,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask
 
 
 def permutation_invariant_bce(logits, labels, lens):

@@ -7,7 +7,7 @@ Authors
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask
 
 
 class SpecAugment(torch.nn.Module):

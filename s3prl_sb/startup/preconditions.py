@@ -8,7 +8,7 @@ Authors
 
 import math
 
-from s3prl_sb.lobes.pooling import is_poolable
+from s3prl_sb.lobes.heads.pooling import is_poolable
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.startup.configuration import RecipeError
 

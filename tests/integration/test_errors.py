@@ -15,7 +15,7 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read
 from s3prl_sb.lobes.featurizer import Featurizer
-from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 from s3prl_sb.lobes.upstreams import load
 
 SPLITS = ("train", "valid", "test")

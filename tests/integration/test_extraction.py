@@ -15,7 +15,7 @@ from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import AddNoise, LoadAudio, RandomCrop
 from s3prl_sb.lobes.featurizer import Featurizer
-from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.base import Upstream
 

@@ -19,11 +19,11 @@ fbank: !new:s3prl_sb.lobes.upstreams.features.KaldiFeatures
     deltas: 2
     cmvn: True
 """
-HEAD = """head: !name:s3prl_sb.lobes.frame_heads.FrameClassifier
+HEAD = """head: !name:s3prl_sb.lobes.heads.frames.FrameClassifier
     input_size: !ref <upstream_model.output_size>
     hidden_size: 256
 """
-BLSTM = """head: !name:s3prl_sb.lobes.rnn.BLSTMHead
+BLSTM = """head: !name:s3prl_sb.lobes.heads.blstm.BLSTMHead
     input_size: !ref <upstream_model.output_size>
     projection_size: 128
     hidden_size: 128

@@ -14,7 +14,7 @@ from conftest import KS, TINY, assert_same_outcome, command, run
 
 HEAD = """
 import torch
-from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 
 class DropoutClassifier(UtteranceClassifier):
     def forward(self, features, lens):
@@ -61,7 +61,8 @@ def recipes(corpus, tmp_path_factory):
     noisy = folder / "noisy.yaml"
     noisy.write_text(
         text.replace(
-            "s3prl_sb.lobes.heads.UtteranceClassifier", "dropout_head.DropoutClassifier"
+            "s3prl_sb.lobes.heads.utterance.UtteranceClassifier",
+            "dropout_head.DropoutClassifier",
         )
     )
     common = {

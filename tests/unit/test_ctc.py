@@ -9,7 +9,7 @@ from speechbrain.dataio.batch import PaddedBatch
 
 from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.dataio.tokenizers import CharacterTokenizer
-from s3prl_sb.lobes.rnn import BLSTMHead
+from s3prl_sb.lobes.heads.blstm import BLSTMHead
 
 SIZE = 5
 TOKENIZER = CharacterTokenizer(characters="|AB", specials=["<s>"], end=["|"])

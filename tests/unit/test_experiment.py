@@ -233,7 +233,8 @@ def test_modules_beside_ones_own_yaml(tmp_path):
         (folder / "s3prl_sb" / "lobes.py").write_text("raise SystemExit")
         yaml = folder / "mine.yaml"
         yaml.write_text(
-            "head: !name:my_head.Head\nmel: !name:s3prl_sb.lobes.rnn.BLSTMHead\n"
+            "head: !name:my_head.Head\n"
+            "mel: !name:s3prl_sb.lobes.heads.blstm.BLSTMHead\n"
         )
         found.append(load_recipe(yaml)["head"])
     assert [head.size for head in found] == [1, 2]

@@ -32,10 +32,10 @@ upstream: &up !new:s3prl_sb.lobes.upstreams.features.StftFeatures
 featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer
     num_layers: !ref <upstream.num_layers>
     layers: all
-head: !new:s3prl_sb.lobes.heads.UtteranceClassifier
+head: !new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier
     input_size: !apply:getattr [*up, output_size]
     num_classes: 3
-    pooling: !new:s3prl_sb.lobes.pooling.MeanPooling
+    pooling: !new:s3prl_sb.lobes.heads.pooling.MeanPooling
 pipes:
     - !new:s3prl_sb.dataio.pipes.LoadAudio {sample_rate: !ref <rate>}
     - !new:s3prl_sb.dataio.pipes.UnfoldChunks {seconds: 1.5}
@@ -67,22 +67,22 @@ def test_built_as_by_hyperpyyaml():
 
 
 WRONG = [
-    ("upstream", "head", "!new:s3prl_sb.lobes.heads.UtteranceClassifier {}"),
+    ("upstream", "head", "!new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier {}"),
     ("head", "upstream", "!new:s3prl_sb.lobes.upstreams.features.StftFeatures {}"),
-    ("featurizer", "head", "!new:s3prl_sb.lobes.heads.UtteranceClassifier {}"),
+    ("featurizer", "head", "!new:s3prl_sb.lobes.heads.frames.FrameClassifier {}"),
     ("pipes", "featurizer", "[!new:s3prl_sb.lobes.featurizer.Featurizer {}]"),
     ("head", "torch", "!new:torch.nn.Linear {in_features: 1, out_features: 1}"),
-    ("head", "path", "!new:s3prl_sb.lobes.heads.torch.nn.Linear {}"),
-    ("rate", "plain", "!new:s3prl_sb.lobes.heads.UtteranceClassifier {}"),
+    ("head", "path", "!new:s3prl_sb.lobes.heads.utterance.torch.nn.Linear {}"),
+    ("rate", "plain", "!new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier {}"),
     ("pipes", "text", "[!new:s3prl_sb.dataio.pipes.EncodeCategory {key: a}]"),
     ("upstream", "base", "!new:s3prl_sb.lobes.upstreams.base.Upstream {}"),
     ("upstream", "list", "!new:s3prl_sb.lobes.upstreams.features.StftFeatures [mel]"),
     ("upstream", "text", "!new:s3prl_sb.lobes.upstreams.features.StftFeatures mel"),
     ("upstream", "inner", "!new:s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2\n"
-     "    config: !new:s3prl_sb.lobes.pooling.MeanPooling"),
-    ("head", "deep", "!new:s3prl_sb.lobes.heads.UtteranceClassifier\n"
-     "    pooling: !new:s3prl_sb.lobes.heads.UtteranceClassifier\n"
-     "        pooling: !new:s3prl_sb.lobes.pooling.MeanPooling"),
+     "    config: !new:s3prl_sb.lobes.heads.pooling.MeanPooling"),
+    ("head", "deep", "!new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier\n"
+     "    pooling: !new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier\n"
+     "        pooling: !new:s3prl_sb.lobes.heads.pooling.MeanPooling"),
     ("rate", "getattr", "!apply:getattr [!ref <upstream>, forward]"),
     ("rate", "set", "!!set {a}"),
     ("rate", "key", "{[1, 2]: 3}"),

@@ -24,9 +24,9 @@ from s3prl_sb.dataio.pipes import AddNoise
 from s3prl_sb.dataio.statistics import Moments
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.heads.xvector import statistics
 from s3prl_sb.lobes.margin_losses import AAMSoftmaxLoss, AMSoftmaxLoss
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
-from s3prl_sb.lobes.xvector import statistics
 from s3prl_sb.metrics.query_trials import standardize
 from s3prl_sb.metrics.score_normalization import as_norm
 

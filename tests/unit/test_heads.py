@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from s3prl_sb.lobes.heads import UtteranceClassifier
-from s3prl_sb.lobes.pooling import MeanPooling, frame_mask, is_poolable
+from s3prl_sb.lobes.heads.pooling import MeanPooling, frame_mask, is_poolable
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 
 
 def batch(frames=(7, 3, 1), size=6, fill=0.0):

@@ -21,7 +21,7 @@ from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.inference import Classifier, ExportError, export, load
 from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 from s3prl_sb.lobes.featurizer import Featurizer
-from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
 CONFIG = """{hidden_size: 16, ffn_size: 16, num_layers: 2, num_heads: 2,
@@ -35,7 +35,7 @@ upstream_model: &model !new:s3prl_sb.lobes.upstreams.hubert.Hubert
 featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer
     num_layers: !apply:getattr [*model, num_layers]
     layers: all
-head: !name:s3prl_sb.lobes.heads.UtteranceClassifier
+head: !name:s3prl_sb.lobes.heads.utterance.UtteranceClassifier
     input_size: !apply:getattr [*model, output_size]
     hidden_size: 8
 eval_pipes:
@@ -178,7 +178,8 @@ def test_weights_that_have_changed_under_the_same_path(make_run, tmp_path, monke
         "upstream_model: !new:stored_upstream.Stored\n"
         f"    source: {weights}\n"
         "featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer {num_layers: 3}\n"
-        "head: !name:s3prl_sb.lobes.heads.UtteranceClassifier {input_size: 16}\n"
+        "head: !name:s3prl_sb.lobes.heads.utterance.UtteranceClassifier\n"
+        "    input_size: 16\n"
         "eval_pipes: []\n"
     )
     first = torch.nn.Module()

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.diarization_heads import RecurrentDiarizer
+from s3prl_sb.lobes.heads.diarization import RecurrentDiarizer
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 
 

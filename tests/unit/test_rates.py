@@ -77,8 +77,8 @@ def test_a_recipe_that_is_written_again_has_the_rate(recipe, card):
 def test_a_comment_behind_a_reference_to_an_attribute(tmp_path):
     recipe = tmp_path / "train.yaml"
     recipe.write_text(
-        "model: !new:s3prl_sb.lobes.heads.UtteranceClassifier {input_size: 4, "
-        "num_classes: 2}\n"
+        "model: !new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier\n"
+        "    {input_size: 4, num_classes: 2}\n"
         "training: !ref <model.training>  # whether\n"
         "inside: {flag: !ref <training>}\n"
         "last: 1  # the end\n"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from s3prl_sb.lobes import recurrent
-from s3prl_sb.lobes.recurrent import RaggedLSTM
+from s3prl_sb.lobes.heads import recurrent
+from s3prl_sb.lobes.heads.recurrent import RaggedLSTM
 
 LENGTHS = (9, 12, 1, 7)
 LENS = torch.tensor(LENGTHS) / 12

@@ -224,7 +224,7 @@ def test_what_the_benchmark_makes_is_known_by_its_place(tmp_path):
     [
         ("s3prl_sb.lobes.upstreams.base", True),  # of the upstream
         ("s3prl_sb.dataio.audio", True),  # of a pipe that the recipe names
-        ("s3prl_sb.lobes.pooling", True),  # of its head
+        ("s3prl_sb.lobes.heads.pooling", True),  # of its head
         ("s3prl_sb.cli", False),
         ("s3prl_sb.lobes.upstreams.pase", False),
     ],

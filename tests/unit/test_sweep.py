@@ -16,7 +16,7 @@ from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.learner import Learner, SweepState
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.lobes.featurizer import Featurizer
-from s3prl_sb.lobes.heads import UtteranceClassifier
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 from s3prl_sb.schema.declarations import KeysError
 from s3prl_sb.startup.configuration import RECIPE
 from s3prl_sb.storage.files import read_json

@@ -532,7 +532,7 @@ upstream_model: &model !new:s3prl_sb.lobes.upstreams.features.StftFeatures
     n_mels: 8
 featurizer: !new:s3prl_sb.lobes.featurizer.Featurizer
     num_layers: !apply:getattr [*model, num_layers]
-head: !name:s3prl_sb.lobes.heads.UtteranceClassifier
+head: !name:s3prl_sb.lobes.heads.utterance.UtteranceClassifier
     input_size: !apply:getattr [*model, output_size]
     hidden_size: 4
 eval_pipes:
@@ -547,7 +547,7 @@ def make_run(tmp_path):
 
     def make_run(change=lambda text: text, name="run"):
         from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-        from s3prl_sb.lobes.heads import UtteranceClassifier
+        from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 
         folder = tmp_path / name
         (folder / "save").mkdir(parents=True)
@@ -575,11 +575,17 @@ EXPORTS = {
     "argument of the head": ("hidden_size: 4", f"hidden_size: !apply:{SYSTEM}"),
     "argument of the upstream": ("n_mels: 8", f"n_mels: !apply:{SYSTEM}"),
     "argument of the featurizer": ("layers: 9", f"layers: !apply:{SYSTEM}"),
-    "a head": ("!new:s3prl_sb.lobes.heads.UtteranceClassifier", "!new:my_head.Head"),
+    "a head": (
+        "!new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier",
+        "!new:my_head.Head",
+    ),
     "an upstream": (MEL, "!new:my_head.Upstream"),
     "a featurizer": ("!new:s3prl_sb.lobes.featurizer.Featurizer", "!new:my_head.F"),
     "a pipe": ("!new:s3prl_sb.dataio.pipes.LoadAudio", "!new:my_head.Pipe"),
-    "an upstream as a head": ("!new:s3prl_sb.lobes.heads.UtteranceClassifier", MEL),
+    "an upstream as a head": (
+        "!new:s3prl_sb.lobes.heads.utterance.UtteranceClassifier",
+        MEL,
+    ),
     "another pipe": ("sample_rate: 16000", "!apply:os.system x"),
     "interface": (
         "!name:s3prl_sb.inference.classifier.Classifier",
@@ -772,7 +778,10 @@ class Head(torch.nn.Module):
 
 def own_run(make_run, name, scale):
     """A run with a head of its own, as a recipe leaves it."""
-    change = "!name:s3prl_sb.lobes.heads.UtteranceClassifier", "!name:my_head.Head"
+    change = (
+        "!name:s3prl_sb.lobes.heads.utterance.UtteranceClassifier",
+        "!name:my_head.Head",
+    )
     run = make_run(lambda text: text.replace(*change), name)
     (run / "my_head.py").write_text(HEAD)
     (run / "sizes.py").write_text(f"SCALE = {scale}\n")

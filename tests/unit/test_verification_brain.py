@@ -15,9 +15,9 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.trials import Trial
 from s3prl_sb.inference.verifier import SpeakerVerifier
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.heads.xvector import XVector
 from s3prl_sb.lobes.margin_losses import AMSoftmaxLoss
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.lobes.xvector import XVector
 from s3prl_sb.metrics.verification import equal_error_rate
 
 TRIALS = [

@@ -147,7 +147,7 @@ def test_perfect_and_inverted():
 
 
 def test_a_gap_between_the_speakers_is_halved():
-    """The decision on a trial stands when its score is computed in another precision."""
+    """A decision stands when its score is computed in another precision."""
     labels = torch.tensor([1, 1, 0, 0])
     scores = torch.tensor([0.9, 0.812345678, 0.3, 0.1], dtype=torch.float64)
     _, threshold = equal_error_rate(scores, labels)

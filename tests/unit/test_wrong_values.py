@@ -106,7 +106,7 @@ def message(argv, tmp_path, monkeypatch):
         ("--eval_pipes '{a: 1}'", "--eval_pipes is a list of objects made by !new:"),
         (
             "--head '{hidden_sizee: 3}'",
-            "--head: s3prl_sb.lobes.heads.UtteranceClassifi",
+            "--head: s3prl_sb.lobes.heads.utterance.UtteranceClassifi",
         ),
         ("--head !name:nowhere.Head", "no module 'nowhere' can be imported"),
         ("--head x", "--head is a class or a function named by !name:"),
@@ -227,7 +227,7 @@ def test_no_recipe_at_all(tmp_path, monkeypatch):
         (
             "hidden_size: 256",
             "hidden_sizes: 256",
-            "head: s3prl_sb.lobes.heads.Utteranc",
+            "head: s3prl_sb.lobes.heads.utterance.Utteranc",
         ),
         (
             "labels: superb",
@@ -310,7 +310,9 @@ def test_a_key_that_the_yaml_lacks(tmp_path, monkeypatch):
 
 def test_what_a_recipe_calls_later_names_its_key_too(tmp_path):
     hparams = load_recipe(KS, "upstream: mel\nhead: {input_size: null}")
-    with pytest.raises(UserError, match="^--head: s3prl_sb.lobes.heads.Utterance"):
+    with pytest.raises(
+        UserError, match="^--head: s3prl_sb.lobes.heads.utterance.Utterance"
+    ):
         hparams["head"](num_classes=3)
     hparams = load_recipe(KS, "upstream: mel\nopt_class: {betas: [7, 8]}")
     with pytest.raises(UserError, match="^--opt_class: torch.optim.*: Invalid beta"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.xvector import XVector, statistics
+from s3prl_sb.lobes.heads.xvector import XVector, statistics
 
 
 def small(**kwargs):

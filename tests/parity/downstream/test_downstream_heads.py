@@ -19,11 +19,11 @@ from s3prl_sb.brains.intents import IntentBrain
 from s3prl_sb.brains.verification import VerificationBrain
 from s3prl_sb.dataio.tokenizers import CharacterTokenizer, SymbolTokenizer
 from s3prl_sb.lobes import margin_losses
-from s3prl_sb.lobes.diarization_heads import RecurrentDiarizer
-from s3prl_sb.lobes.frame_heads import FrameClassifier
-from s3prl_sb.lobes.heads import UtteranceClassifier
-from s3prl_sb.lobes.rnn import BLSTMHead
-from s3prl_sb.lobes.xvector import XVector, statistics
+from s3prl_sb.lobes.heads.blstm import BLSTMHead
+from s3prl_sb.lobes.heads.diarization import RecurrentDiarizer
+from s3prl_sb.lobes.heads.frames import FrameClassifier
+from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
+from s3prl_sb.lobes.heads.xvector import XVector, statistics
 
 SIZE, LIMIT, RECURRENT, CTC_GRADIENT = 12, 2e-6, 2e-5, 1e-4
 TRAIN = sb.Stage.TRAIN

@@ -8,7 +8,7 @@ from peer_values import Values
 from s3prl_sb.brains import layer_scores
 from s3prl_sb.dataio.speaker_activity import decide, segments
 from s3prl_sb.lobes import dtw
-from s3prl_sb.lobes.diarization_heads import RecurrentDiarizer
+from s3prl_sb.lobes.heads.diarization import RecurrentDiarizer
 from s3prl_sb.metrics import classification, slots
 from s3prl_sb.metrics.diarization import frame_errors
 from s3prl_sb.metrics.query_trials import DETECTED, standardize

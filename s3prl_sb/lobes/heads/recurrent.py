@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask
 
 
 class RaggedLSTM(torch.nn.LSTM):

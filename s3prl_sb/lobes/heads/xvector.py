@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask
 
 
 class XVector(torch.nn.Module):

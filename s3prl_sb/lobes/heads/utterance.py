@@ -6,15 +6,15 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.pooling import MeanPooling, Pooling, is_poolable
+from s3prl_sb.lobes.heads.pooling import MeanPooling, Pooling, is_poolable
 
 
 class UtteranceClassifier(torch.nn.Module):
     """SUPERB's probe for whole utterances: project, pool, classify.
 
     There is no non-linearity between the layers, so with mean pooling the head is
-    :class:`~s3prl_sb.lobes.pooling.Poolable`: the feature cache may keep one vector
-    per hidden state instead of all frames.
+    :class:`~s3prl_sb.lobes.heads.pooling.Poolable`: the feature cache may keep one
+    vector per hidden state instead of all frames.
 
     Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
 
@@ -27,7 +27,7 @@ class UtteranceClassifier(torch.nn.Module):
     hidden_size : int
         Size of the projection.
     pooling : torch.nn.Module, optional
-        A :class:`~s3prl_sb.lobes.pooling.Pooling`; default mean over true frames.
+        A :class:`~s3prl_sb.lobes.heads.pooling.Pooling`; default mean over true frames.
 
     Example
     -------

@@ -6,7 +6,7 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.recurrent import RaggedLSTM
+from s3prl_sb.lobes.heads.recurrent import RaggedLSTM
 
 
 class RecurrentDiarizer(torch.nn.Module):

@@ -1,0 +1,1 @@
+"""Heads, and the encoders and pooling that they are composed of."""
