@@ -13,9 +13,11 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from s3prl_sb.dataio.manifest import Records
+from s3prl_sb.dataio.time_map import TimeMap, unknown_times
 from s3prl_sb.errors import ManifestError
 
-COMPUTED = ("draw", "sig", "feats")  # items that are computed in every task
+#: Items that are computed in every task.
+COMPUTED = ("draw", "sig", "feats", "time_map")
 
 
 def generator(seed: int | str, utterance: str, draw: int) -> torch.Generator:
@@ -67,10 +69,19 @@ class Pipe:
     """Base class of pipes; by default a deterministic one."""
 
     audio = False  #: whether the waveform depends on this pipe
+    #: Whether the item ``time_map`` is right after this pipe: it moves no sample in
+    #: time, or refines the item. Of interest for pipes with ``audio`` only.
+    timed = False
+    #: Setting that makes an unlimited number of forms finite, for messages.
+    finite = ""
 
     def variants(self, record: Mapping[str, Any]) -> int | None:
         """Returns the number of forms of an utterance; None means unlimited."""
         return 1
+
+    def form_seconds(self, seconds: float, draw: int) -> float:
+        """Returns the duration of a form, from that of the form before this pipe."""
+        return seconds
 
     def __call__(self, dataset: "ManifestDataset") -> None:
         raise NotImplementedError
@@ -79,6 +90,11 @@ class Pipe:
 def changes_audio(pipe: DataPipe) -> bool:
     """Returns whether the waveform depends on a pipe; plain functions may change it."""
     return pipe.audio if isinstance(pipe, Pipe) else getattr(pipe, "audio", True)
+
+
+def loses_times(pipe: DataPipe) -> bool:
+    """Returns whether a pipe may move samples in time without saying where to."""
+    return changes_audio(pipe) and not getattr(pipe, "timed", False)
 
 
 class ManifestDataset(DynamicItemDataset):
@@ -126,6 +142,8 @@ class ManifestDataset(DynamicItemDataset):
         for name in COMPUTED:
             self._check_column(name)
         self.pipeline.add_static_keys(["draw"])
+        known = ["duration"] if "duration" in self.columns else []
+        super().add_dynamic_item(TimeMap.whole, known, "time_map")
         self.pipes: list[DataPipe] = []
         for pipe in pipes:
             self.add_pipe(pipe)
@@ -173,6 +191,8 @@ class ManifestDataset(DynamicItemDataset):
         """
         pipe(self)
         self.pipes.append(pipe)
+        if loses_times(pipe):
+            self.add_dynamic_item(unknown_times, [], "time_map")
 
     def keep(self, ids: Iterable[str]) -> None:
         """Drops all utterances except the given ones.
@@ -205,15 +225,55 @@ class ManifestDataset(DynamicItemDataset):
         int or None
             None means unlimited.
         """
+        forms = self.form_seconds(index)
+        return None if forms is None else len(forms)
+
+    def form_seconds(
+        self, index: int, unlimited: int | None = None
+    ) -> list[float | None] | None:
+        """Returns the duration of each form of an utterance.
+
+        Arguments
+        ---------
+        index : int
+            Position of the utterance.
+        unlimited : int, optional
+            Number of forms to assume for a pipe with an unlimited number of them.
+
+        Returns
+        -------
+        list of float or None
+            Seconds of each form, by ``draw``; None if the record has no duration. None
+            instead of the list if the number of forms is unlimited.
+
+        Example
+        -------
+        >>> from s3prl_sb.dataio.pipes import ChangeSpeed, RandomCrop
+        >>> pipes = [ChangeSpeed([0.8, 1.0]), RandomCrop(3.0, crops=1)]
+        >>> ManifestDataset({"a": {"duration": 2.5}}, pipes).form_seconds(0)
+        [3.0, 2.5]
+        """
         record = self.data[self.data_ids[index]]
-        total = 1
+        forms: list[float | None] = [record.get("duration")]
         for pipe in self.pipes:
+            if forms[0] is not None:  # those of a crop depend on it
+                record = {**record, "duration": max(forms)}  # type: ignore[type-var]
             # A plain function may be random.
             count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
+            count = unlimited if count is None else count
             if count is None:
                 return None
-            total = math.lcm(total, count)
-        return total
+            forms = [
+                _form_seconds(pipe, forms[draw % len(forms)], draw)
+                for draw in range(math.lcm(len(forms), count))
+            ]
+        return forms
+
+    def longest_forms(self) -> list[float]:
+        """Returns the duration of the longest form of each utterance, seconds; 0 for
+        records without a duration."""
+        forms = (self.form_seconds(i, unlimited=1) for i in range(len(self)))
+        return [max(seconds or 0.0 for seconds in each or ()) for each in forms]
 
     def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
         position, draw = index if isinstance(index, tuple) else (index, 0)
@@ -221,3 +281,8 @@ class ManifestDataset(DynamicItemDataset):
         return self.pipeline.compute_outputs(
             {"id": data_id, "draw": draw, **self.data[data_id]}
         )
+
+
+def _form_seconds(pipe, seconds, draw):
+    changes = isinstance(pipe, Pipe) and seconds is not None
+    return pipe.form_seconds(seconds, draw) if changes else seconds
