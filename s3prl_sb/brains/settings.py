@@ -164,10 +164,9 @@ def check_test(brain, splits=None):
 
 def _score(brain, folder, now, only_conditions):
     """Returns the command that scores a finished run on the test set of a Brain."""
-    options = "" if now and only_conditions else _list_of(brain)
-    return " ".join(
-        filter(None, ["s3prl-sb score", str(folder), options, _options(now)])
-    )
+    tested = "" if now and only_conditions else _list_of(brain)
+    words = ["s3prl-sb score", str(folder), tested, _options(now)]
+    return " ".join(filter(None, words))
 
 
 def _list_of(brain):
