@@ -244,7 +244,7 @@ class Frames:
 
 
 def heard(sig, factor, name):
-    """Whether the tone of a speaker is in each frame of a waveform."""
+    """Tells in which frames of a waveform the tone of a speaker is."""
     frames = sig[: len(sig) // 160 * 160].view(-1, 160)
     turns = 2 * torch.pi * SPEAKERS[name][0] * factor * torch.arange(160) / RATE
     level = (frames * torch.exp(-1j * turns)).mean(1).abs()
