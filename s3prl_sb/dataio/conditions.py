@@ -68,7 +68,7 @@ def train_pipes(hparams: Mapping[str, Any]) -> list[Pipe]:
     if (seconds := hparams.get("crop_seconds")) is not None:
         crops = hparams.get("crops")
         pipes.append(_make("crop_seconds", RandomCrop, seconds, crops, **seeded))
-    return [*pipes, *_room(hparams, "", seeded)]
+    return [*pipes, *_room("", hparams.get("reverb"), hparams.get("noise"), **seeded)]
 
 
 def test_pipes(hparams: Mapping[str, Any]) -> list[Pipe]:
@@ -98,7 +98,8 @@ def test_pipes(hparams: Mapping[str, Any]) -> list[Pipe]:
     rate, pipes = _rate(hparams), []
     if (factor := hparams.get("test_speed")) is not None:
         pipes.append(_make("test_speed", ChangeSpeed, [factor], rate))
-    return [*pipes, *_room(hparams, "test_", {"sample_rate": rate, "draws": 1})]
+    reverb, noise = hparams.get("test_reverb"), hparams.get("test_noise")
+    return [*pipes, *_room("test_", reverb, noise, sample_rate=rate, draws=1)]
 
 
 def train_identity(hparams: Mapping[str, Any]) -> dict[str, list[Pipe]]:
@@ -163,12 +164,12 @@ def tested_under(hparams: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _room(hparams, prefix, options):
-    """Returns the pipes of ``reverb`` and ``noise``."""
+def _room(prefix, reverb, noise, **options):
+    """Returns the pipes of reverberation and noise, which are mappings or None."""
     pipes = []
-    if (reverb := hparams.get(f"{prefix}reverb")) is not None:
+    if reverb is not None:
         pipes.append(_make(f"{prefix}reverb", AddReverb, **{**options, **reverb}))
-    if (noise := hparams.get(f"{prefix}noise")) is not None:
+    if noise is not None:
         noise = {**options, **noise}
         files = noise.pop("folder", None)
         pipes.append(_make(f"{prefix}noise", AddNoise, files=files, **noise))

@@ -12,6 +12,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.brains.retrieval_sets import conditioned
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
@@ -195,6 +196,8 @@ def read_by(key, choice, tmp_path):
     elif key == "corpus":
         source = (RECIPES["SUPERB/SD"] / "train.py").read_text("utf-8")
         assert f'"{choice}": prepare_' in source
+    elif key == "test_conditions_of":
+        assert conditioned({"test_noise": {"snr": 5}, key: choice})
     elif key == "score_normalization":
         verification._cohort({}, {key: choice, "cohort_size": 1})
     else:
