@@ -46,21 +46,6 @@ class NamedHead(NamedTuple):
         return [kind for kind in ("utterances", "frames") if getattr(self, kind)]
 
 
-class NamedPart(NamedTuple):
-    """Entry of an encoder or a pooling in ``hparams/heads.yaml``.
-
-    Arguments
-    ---------
-    about : str
-        One line about it.
-    cls : str
-        Dotted name of its class.
-    """
-
-    about: str
-    cls: str
-
-
 def named_heads(labels: str | None = None) -> dict[str, NamedHead]:
     """Returns the downstream networks that have a name.
 
@@ -142,43 +127,36 @@ def node(name: str, labels: str | None = None) -> tuple[str, dict]:
     return getattr(head, kind), copy.deepcopy(head.arguments)
 
 
-def poolings() -> dict[str, NamedPart]:
+def poolings() -> dict[str, str]:
     """Returns the poolings that have a name.
 
     Returns
     -------
     dict
-        Names to :class:`NamedPart`.
+        Names to one line about each.
 
     Example
     -------
     >>> list(poolings())[:3]
     ['mean', 'statistics', 'attentive']
     """
-    return _parts("poolings")
+    return dict(_file()["poolings"])
 
 
-def encoders() -> dict[str, NamedPart]:
+def encoders() -> dict[str, str]:
     """Returns the encoders over frames that have a name.
 
     Returns
     -------
     dict
-        Names to :class:`NamedPart`.
+        Names to one line about each.
 
     Example
     -------
     >>> list(encoders())
     ['linear', 'mlp', 'rnn', 'transformer', 'conformer']
     """
-    return _parts("encoders")
-
-
-def _parts(kind):
-    return {
-        name: NamedPart(entry["about"], entry["class"])
-        for name, entry in _file()[kind].items()
-    }
+    return dict(_file()["encoders"])
 
 
 @functools.lru_cache(maxsize=1)

@@ -6,7 +6,9 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.heads.parts import Part, made_encoder, made_pooling, output_size
+from s3prl_sb.lobes.heads.named_encoders import made_encoder
+from s3prl_sb.lobes.heads.named_poolings import made_pooling
+from s3prl_sb.lobes.heads.parts import Part, output_size
 from s3prl_sb.lobes.heads.pooling import is_poolable
 
 

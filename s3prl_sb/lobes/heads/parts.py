@@ -1,4 +1,4 @@
-"""Parts of heads: encoders and poolings, by name or as modules.
+"""Parts of heads: an encoder or a pooling is made by its name or of a module.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -7,13 +7,11 @@ Authors
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from pkgutil import resolve_name
 from typing import Any
 
 import torch
 
 from s3prl_sb.lobes.heads.contract import HeadError, Sized
-from s3prl_sb.schema import named_heads
 from s3prl_sb.terminal.messages import near
 
 #: Description of a part: its name in hparams/heads.yaml; a mapping with the name and
@@ -22,22 +20,31 @@ from s3prl_sb.terminal.messages import near
 Part = str | Mapping[str, Any] | Callable[..., torch.nn.Module] | torch.nn.Module
 
 
-def made_encoder(encoder: Part, input_size: int, **options) -> torch.nn.Module:
-    """Returns a new encoder over frames.
+def made(
+    what: str,
+    classes: Mapping[str, Callable[..., torch.nn.Module]],
+    part: Part,
+    input_size: int,
+    options: Mapping[str, Any],
+) -> torch.nn.Module:
+    """Returns a new part of a head.
 
     Arguments
     ---------
-    encoder : str, dict, callable or torch.nn.Module
+    what : str
+        Word for the part, for errors.
+    classes : dict
+        Names to classes.
+    part : str, dict, callable or torch.nn.Module
         See :data:`Part`.
     input_size : int
-        Size of the features.
-    **options
+        Size of its input.
+    options : dict
         Further arguments of its class.
 
     Returns
     -------
     torch.nn.Module
-        An :class:`~s3prl_sb.lobes.heads.contract.Encoder`.
 
     Raises
     ------
@@ -46,44 +53,33 @@ def made_encoder(encoder: Part, input_size: int, **options) -> torch.nn.Module:
 
     Example
     -------
-    >>> made_encoder("mlp", 24, hidden_size=8).output_size
-    8
-    >>> made_encoder("mlp", 24, cell="gru")
-    Traceback (most recent call last):
-    ...
-    s3prl_sb.lobes.heads.contract.HeadError: encoder 'mlp' has no cell. There are: …
+    >>> made("layer", {"linear": torch.nn.Linear}, "linear", 3, {"out_features": 2})
+    Linear(in_features=3, out_features=2, bias=True)
     """
-    return _made("encoder", named_heads.encoders(), encoder, input_size, options)
-
-
-def made_pooling(pooling: Part, input_size: int, **options) -> torch.nn.Module:
-    """Returns a new pooling.
-
-    Arguments
-    ---------
-    pooling : str, dict, callable or torch.nn.Module
-        See :data:`Part`.
-    input_size : int
-        Size of the frames.
-    **options
-        Further arguments of its class.
-
-    Returns
-    -------
-    torch.nn.Module
-        A :class:`~s3prl_sb.lobes.heads.pooling.Pooling`.
-
-    Raises
-    ------
-    HeadError
-        For an unknown name or option; lists those that there are.
-
-    Example
-    -------
-    >>> made_pooling("statistics", 24).output_size
-    48
-    """
-    return _made("pooling", named_heads.poolings(), pooling, input_size, options)
+    if isinstance(part, Mapping):
+        options = {**part, **options}
+        part = options.pop("name", None)
+    if isinstance(part, torch.nn.Module):
+        if options:
+            raise HeadError(
+                f"{what}: {type(part).__name__} is made already, so it takes no "
+                f"{', '.join(options)}."
+            )
+        return copy.deepcopy(part)
+    if not callable(part):
+        if part not in classes:
+            raise HeadError(
+                f"{what}: there is none called '{part}'. {near(str(part), classes)}"
+            )
+        names = list(inspect.signature(classes[part]).parameters)[1:]
+        unknown = [key for key in options if key not in names]
+        if unknown:
+            raise HeadError(
+                f"{what} '{part}' takes no {', '.join(unknown)}. "
+                f"{near(unknown[0], names)}"
+            )
+        part = classes[part]
+    return part(input_size, **options)
 
 
 def output_size(part: torch.nn.Module, input_size: int) -> int:
@@ -107,29 +103,3 @@ def output_size(part: torch.nn.Module, input_size: int) -> int:
     """
     declared = part.output_size if isinstance(part, Sized) else None
     return declared or input_size
-
-
-def _made(what, named, part, input_size, options):
-    if isinstance(part, Mapping):
-        options = {**part, **options}
-        part = options.pop("name", None)
-    if isinstance(part, torch.nn.Module):
-        if options:
-            raise HeadError(
-                f"{what}: {type(part).__name__} is made already, so it takes no "
-                f"{', '.join(options)}."
-            )
-        return copy.deepcopy(part)
-    if not callable(part):
-        if part not in named:
-            hint = near(str(part), list(named))
-            raise HeadError(f"{what}: there is none called '{part}'. {hint}")
-        part, name = resolve_name(named[part].cls), part
-        names = list(inspect.signature(part).parameters)[1:]
-        unknown = [key for key in options if key not in names]
-        if unknown:
-            raise HeadError(
-                f"{what} '{name}' has no {', '.join(unknown)}. "
-                f"{near(unknown[0], names)}"
-            )
-    return part(input_size, **options)

@@ -6,7 +6,8 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.heads.parts import Part, made_pooling, output_size
+from s3prl_sb.lobes.heads.named_poolings import made_pooling
+from s3prl_sb.lobes.heads.parts import Part, output_size
 from s3prl_sb.lobes.heads.pooling import is_poolable
 
 
@@ -53,7 +54,8 @@ class UtteranceClassifier(torch.nn.Module):
     ):
         super().__init__()
         self.projection = torch.nn.Linear(input_size, hidden_size)
-        self.pooling = made_pooling(pooling or "mean", hidden_size)
+        pooling = "mean" if pooling is None else pooling
+        self.pooling = made_pooling(pooling, hidden_size)
         pooled_size = output_size(self.pooling, hidden_size)
         self.classifier = torch.nn.Linear(pooled_size, num_classes)
 
