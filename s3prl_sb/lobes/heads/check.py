@@ -13,7 +13,14 @@ from torch.func import functional_call, stack_module_state, vmap
 from s3prl_sb.lobes.heads.pooling import frame_mask, is_poolable
 
 KINDS = ("utterances", "frames")
-FRAMES = (40, 7, 40, 23, 1, 2)  # of the test batch: two are equal, one is a single frame
+FRAMES = (
+    40,
+    7,
+    40,
+    23,
+    1,
+    2,
+)  # of the test batch: two are equal, one is a single frame
 GARBAGE = 1e4  # in the padding
 TOLERANCE = 1e-4  # relative to the largest output
 COARSE = 0.1  # the same, between bfloat16 and float32

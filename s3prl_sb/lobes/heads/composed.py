@@ -101,7 +101,7 @@ class FrameHead(torch.nn.Module):
 
     Example
     -------
-    >>> head = FrameHead(24, 5, "transformer", hidden_size=8, num_layers=1)
+    >>> head = FrameHead(24, 5, "rnn", hidden_size=8)
     >>> head(torch.randn(4, 50, 24), torch.tensor([1, 1, 0.5, 0.02])).shape
     torch.Size([4, 50, 5])
     """
