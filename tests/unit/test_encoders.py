@@ -26,7 +26,7 @@ def x():
 def test_projection_and_mlp(x):
     projection, mlp = Projection(6, 5), MLP(6, 5, num_layers=2)
     torch.testing.assert_close(
-        projection(x, LENS), x @ projection.weight.T + projection.bias
+        projection(x, LENS), x @ projection.layer.weight.T + projection.layer.bias
     )
     hidden = x
     for layer in mlp.layers:

@@ -126,7 +126,7 @@ def test_a_linear_composition_is_the_probe():
     probe = UtteranceClassifier(6, 3, hidden_size=5)
     state = composed.state_dict().items()
     probe.load_state_dict(
-        {name.replace("encoder.", "projection."): value for name, value in state}
+        {name.replace("encoder.layer", "projection"): value for name, value in state}
     )
     x, lens, _ = batch()
     assert composed.linear

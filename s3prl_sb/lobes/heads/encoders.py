@@ -14,7 +14,7 @@ from s3prl_sb.lobes.heads.recurrent import RaggedGRU, RaggedLSTM
 CELLS = {"lstm": RaggedLSTM, "gru": RaggedGRU}
 
 
-class Projection(torch.nn.Linear):
+class Projection(torch.nn.Module):
     """Linear layer over frames.
 
     It is :class:`~s3prl_sb.lobes.heads.pooling.Poolable`.
@@ -35,12 +35,13 @@ class Projection(torch.nn.Linear):
     linear = True
 
     def __init__(self, input_size: int, hidden_size: int = 256):
-        super().__init__(input_size, hidden_size)
+        super().__init__()
+        self.layer = torch.nn.Linear(input_size, hidden_size)
         self.output_size = hidden_size
 
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Maps [batch, frames, input_size] to [batch, frames, hidden_size]."""
-        return super().forward(x)
+        return self.layer(x)
 
 
 class MLP(torch.nn.Module):

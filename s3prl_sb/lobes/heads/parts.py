@@ -66,20 +66,17 @@ def made(
                 f"{', '.join(options)}."
             )
         return copy.deepcopy(part)
-    if not callable(part):
-        if part not in classes:
-            raise HeadError(
-                f"{what}: there is none called '{part}'. {near(str(part), classes)}"
-            )
-        names = list(inspect.signature(classes[part]).parameters)[1:]
-        unknown = [key for key in options if key not in names]
-        if unknown:
-            raise HeadError(
-                f"{what} '{part}' takes no {', '.join(unknown)}. "
-                f"{near(unknown[0], names)}"
-            )
-        part = classes[part]
-    return part(input_size, **options)
+    if callable(part):
+        return part(input_size, **options)
+    name = str(part)
+    if name not in classes:
+        raise HeadError(f"{what}: there is none called '{name}'. {near(name, classes)}")
+    names = list(inspect.signature(classes[name]).parameters)[1:]
+    unknown = [key for key in options if key not in names]
+    if unknown:
+        hint = near(unknown[0], names)
+        raise HeadError(f"{what} '{name}' takes no {', '.join(unknown)}. {hint}")
+    return classes[name](input_size, **options)
 
 
 def output_size(part: torch.nn.Module, input_size: int) -> int:

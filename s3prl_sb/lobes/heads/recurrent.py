@@ -13,11 +13,20 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from s3prl_sb.lobes.heads.pooling import frame_mask
 
 
-class _Ragged:
-    """Mixin for a recurrent layer of torch: true lengths, on a CPU and on a GPU."""
+class _Ragged(torch.nn.RNNBase):
+    """Base class of recurrent layers that are computed over true lengths."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, batch_first=True, **kwargs)
+
+    @staticmethod
+    def has_kernel(dtype: torch.dtype) -> bool:
+        """Returns whether this CPU computes it under autocast to ``dtype``."""
+        raise NotImplementedError
+
+    def _scan(self, x, weights):
+        """Runs one layer in one direction."""
+        raise NotImplementedError
 
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Returns hidden states.
@@ -99,7 +108,6 @@ class RaggedLSTM(_Ragged, torch.nn.LSTM):
         return _onednn_has_lstm(dtype)
 
     def _scan(self, x, weights):
-        """Runs one layer in one direction."""
         state = x.new_zeros(1, len(x), self.hidden_size)
         return torch.lstm(
             x, (state, state), weights, self.bias, 1, 0.0, self.training, False, True
