@@ -5,6 +5,7 @@ import torch
 from speechbrain.lobes.models import ECAPA_TDNN
 
 from s3prl_sb.lobes.heads.attentive_pooling import AttentiveStatisticsPooling
+from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.named_poolings import POOLINGS, made_pooling
 
 FRAMES = (7, 3, 1, 2)
@@ -82,3 +83,10 @@ def test_batch_norm_counts_true_frames_alone(batch):
     hidden = pooling.tdnn.activation(pooling.tdnn.conv(frames.T[None]))[0]
     norm = pooling.tdnn.norm.norm
     torch.testing.assert_close(norm.running_mean, norm.momentum * hidden.mean(1))
+
+
+def test_wrong_options():
+    with pytest.raises(HeadError, match="activation: relu or tanh, not 'gelu'"):
+        made_pooling("attentive", 6, activation="gelu")
+    with pytest.raises(HeadError, match="'mean' takes no hidden_size"):
+        made_pooling("mean", 6, hidden_size=4)

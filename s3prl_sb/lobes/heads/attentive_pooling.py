@@ -7,7 +7,10 @@ Authors
 import torch
 from speechbrain.lobes.models import ECAPA_TDNN
 
+from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.pooling import frame_mask
+
+ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
 
 
 class AttentivePooling(torch.nn.Module):
@@ -23,6 +26,11 @@ class AttentivePooling(torch.nn.Module):
         Size of the layer that scores; default: ``input_size``.
     activation : str
         "relu" or "tanh".
+
+    Raises
+    ------
+    HeadError
+        If there is no such activation.
 
     Note
     ----
@@ -41,9 +49,12 @@ class AttentivePooling(torch.nn.Module):
         self, input_size: int, hidden_size: int | None = None, activation: str = "relu"
     ):
         super().__init__()
+        if activation not in ACTIVATIONS:
+            choices = " or ".join(ACTIVATIONS)
+            raise HeadError(f"activation: {choices}, not '{activation}'.")
         hidden_size = hidden_size or input_size
         self.project = torch.nn.Linear(input_size, hidden_size)
-        self.activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[activation]()
+        self.activation = ACTIVATIONS[activation]()
         self.score = torch.nn.Linear(hidden_size, 1, bias=False)
         self.output_size = input_size
 

@@ -101,14 +101,13 @@ class ECAPA(ECAPA_TDNN):
         self.asp_bn.train(self.training and len(features) > 1)
         if self.training:
             return self._encode(features, frames, features.shape[1])
-        outputs = features.new_empty(0)
-        for length in frames.unique().tolist():
-            alike = (frames == length).nonzero()[:, 0]
-            output = self._encode(features[alike], frames[alike], length)
-            if not len(outputs):
-                outputs = output.new_empty(len(features), output.shape[1])
-            outputs = outputs.index_copy(0, alike, output)
-        return outputs
+        lengths = frames.unique().tolist()
+        groups = [(frames == length).nonzero()[:, 0] for length in lengths]
+        outputs = [
+            self._encode(features[group], frames[group], length)
+            for group, length in zip(groups, lengths)
+        ]
+        return torch.cat(outputs)[torch.cat(groups).argsort()]
 
     def _encode(self, features, frames, length):
         """Runs the network on utterances whose frames repeat up to a length."""

@@ -101,8 +101,8 @@ class XVector(torch.nn.Module):
         return F.relu(self.last(x)) if self.training else x
 
     def embed(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Returns the output of the first affine layer, [batch, output_size]; for the
-        arguments see :meth:`forward`."""
+        """Returns embeddings, [batch, output_size], in training too; for the arguments
+        see :meth:`forward`."""
         frames = frame_mask(features, lens).sum(1)
         features, frames = self._extended(features, frames)
         x = self.projection(features).transpose(1, 2)
