@@ -12,11 +12,12 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from s3prl_sb.errors import UserError
 
+class HeadError(ValueError):
+    """Arguments of a head that do not go together; names them and the choices.
 
-class HeadError(UserError, ValueError):
-    """Arguments of a head that do not go together; names them and the choices."""
+    A recipe adds the place of the key, see :mod:`s3prl_sb.schema.constructors`.
+    """
 
 
 class Head(Protocol):
