@@ -16,11 +16,13 @@ from typing import NamedTuple
 from s3prl_sb import __version__
 from s3prl_sb.commands import (
     check,
+    check_head,
     completion,
     convert,
     download,
     export,
     extract,
+    heads,
     new,
     predict,
     run,
@@ -85,6 +87,16 @@ VERBS = {
         "what its YAML calls run only if its folder, or one around it, is trusted.",
     ),
     "check": Verb(check, "check that an upstream keeps the contract", has_trust=True),
+    "heads": Verb(
+        heads,
+        "list the downstream networks that have a name",
+        "For --head NAME of any recipe that they fit, and --pooling NAME.",
+    ),
+    "check-head": Verb(
+        check_head,
+        "check that a downstream network keeps the contract",
+        "Makes it several times and runs it on a random batch, on the CPU.",
+    ),
     "extract": Verb(
         extract,
         "write the features of a list of audio files",

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hyperpyyaml import load_hyperpyyaml
 
 from s3prl_sb import cli, resources
 from s3prl_sb.commands.run import find
@@ -44,7 +45,7 @@ def options(verb):
 
 @documents()
 def test_verbs_and_their_options(path):
-    for verb, rest in re.findall(r"s3prl-sb ([a-z]+)\b([^\n`|#]*)", code(path)):
+    for verb, rest in re.findall(r"s3prl-sb ([a-z][a-z-]*)\b([^\n`|#]*)", code(path)):
         assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
         if verb not in ("run", "score"):  # whose options are the recipe's
             used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
@@ -179,3 +180,14 @@ def test_templates_say_at_once_that_their_code_needs_trust(card):
 
 def test_there_are_such_templates():
     assert CARDS
+
+
+def test_heads_in_a_project_of_speechbrain():
+    """The blocks of docs/heads.md run, one after the other."""
+    text = (ROOT / "docs/heads.md").read_text("utf-8")
+    [yaml] = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    names = {"hparams": load_hyperpyyaml(yaml)}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 3 and names["logits"].shape == (4, 12)

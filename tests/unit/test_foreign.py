@@ -141,3 +141,18 @@ def test_only_our_classes_are_looked_up():
 def test_names_in_tags():
     text = "a: !new:x.Y {b: [!name:z.f , !apply:getattr [1, b]]}\nc: !ref <a>\n"
     assert sorted(own_names(yaml_of(text))) == ["getattr", "x.Y", "z.f"]
+
+
+def test_composed_heads_are_data():
+    """Names of encoders and poolings are plain values: an export needs no trust."""
+    text = """
+head: !new:s3prl_sb.lobes.heads.composed.UtteranceHead
+    input_size: 6
+    num_classes: 3
+    encoder: {name: rnn, cell: gru}
+    pooling: attentive_statistics
+    hidden_size: 4
+"""
+    ours = document(text)
+    assert ours.foreign() == []
+    assert str(ours.build("head")) == str(load_hyperpyyaml(text)["head"])

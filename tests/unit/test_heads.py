@@ -1,8 +1,16 @@
 """Heads and pooling: formulas, masks, and what commutes with a mean."""
 
+import functools
+
 import pytest
 import torch
+from hyperpyyaml import load_hyperpyyaml
 
+from s3prl_sb.lobes.heads.attentive_pooling import AttentivePooling
+from s3prl_sb.lobes.heads.composed import FrameHead, UtteranceHead
+from s3prl_sb.lobes.heads.contract import HeadError
+from s3prl_sb.lobes.heads.encoders import MLP
+from s3prl_sb.lobes.heads.named_poolings import POOLINGS
 from s3prl_sb.lobes.heads.pooling import MeanPooling, frame_mask, is_poolable
 from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
 
@@ -91,3 +99,81 @@ def test_sizes_and_defaults():
         "classifier.weight": (12, 256),
         "classifier.bias": (12,),
     }
+
+
+# ------------------------------------------------------------------ composed of parts
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_poolings_by_name(pooling):
+    head = UtteranceClassifier(6, 3, hidden_size=4, pooling=pooling).eval()
+    assert head.linear is (pooling == "mean")
+    assert head.classifier.in_features == head.pooling.output_size
+    x, lens, pieces = batch(fill=50.0)
+    alone = [head(piece[None], torch.ones(1))[0] for piece in pieces]
+    torch.testing.assert_close(head(x, lens), torch.stack(alone))
+
+
+def test_default_pooling_has_the_same_weights():
+    heads = []
+    for options in ({}, {"pooling": "mean"}, {"pooling": MeanPooling()}):
+        torch.manual_seed(0)
+        heads.append(UtteranceClassifier(6, 3, **options).state_dict())
+    for other in heads[1:]:
+        assert all(torch.equal(other[name], value) for name, value in heads[0].items())
+
+
+def test_a_linear_composition_is_the_probe():
+    composed = UtteranceHead(6, 3, encoder="linear", hidden_size=5)
+    probe = UtteranceClassifier(6, 3, hidden_size=5)
+    state = composed.state_dict().items()
+    probe.load_state_dict(
+        {name.replace("encoder.layer", "projection"): value for name, value in state}
+    )
+    x, lens, _ = batch()
+    assert composed.linear
+    torch.testing.assert_close(composed(x, lens), probe(x, lens))
+
+
+@pytest.mark.parametrize(
+    "encoder, options",
+    [
+        ("mlp", {"hidden_size": 4, "num_layers": 1}),
+        ({"name": "mlp", "num_layers": 1}, {"hidden_size": 4}),
+        (functools.partial(MLP, hidden_size=4), {"num_layers": 1}),
+        (MLP(6, 4, num_layers=1), {}),
+    ],
+)
+def test_an_encoder_by_name_mapping_class_and_module(encoder, options):
+    head = FrameHead(6, 3, encoder, **options)
+    assert [tuple(p.shape) for p in head.parameters()] == [(4, 6), (4,), (3, 4), (3,)]
+
+
+def test_heads_of_one_node_do_not_share_a_module():
+    """A search of learning rates makes several heads of one node."""
+    make = functools.partial(UtteranceHead, 6, 3, MLP(6, 4), AttentivePooling(4))
+    first, second = make(), make()
+    assert not {id(p) for p in first.parameters()} & {
+        id(p) for p in second.parameters()
+    }
+
+
+def test_a_made_module_takes_no_options():
+    with pytest.raises(HeadError, match="MLP is made already, so it takes no dropout"):
+        FrameHead(6, 3, MLP(6, 4), dropout=0.1)
+    with pytest.raises(HeadError, match="pooling: there is none called 'max'"):
+        UtteranceHead(6, 3, pooling="max")
+
+
+def test_in_a_yaml():
+    """As a recipe, or a SpeechBrain project, writes it."""
+    text = """
+head: !new:s3prl_sb.lobes.heads.composed.UtteranceHead
+    input_size: 6
+    num_classes: 3
+    encoder: {name: rnn, cell: gru, hidden_size: 4}
+    pooling: !name:s3prl_sb.lobes.heads.attentive_pooling.AttentivePooling
+        hidden_size: 5
+"""
+    head = load_hyperpyyaml(text)["head"]
+    assert head.pooling.project.weight.shape == (5, 8)
+    x, lens, _ = batch()
+    assert head(x, lens).shape == (3, 3)

@@ -1,10 +1,10 @@
-"""An LSTM for which padding is nothing, on either of its two ways."""
+"""An LSTM and a GRU for which padding is nothing, on either of their two ways."""
 
 import pytest
 import torch
 
 from s3prl_sb.lobes.heads import recurrent
-from s3prl_sb.lobes.heads.recurrent import RaggedLSTM
+from s3prl_sb.lobes.heads.recurrent import RaggedGRU, RaggedLSTM
 
 LENGTHS = (9, 12, 1, 7)
 LENS = torch.tensor(LENGTHS) / 12
@@ -17,9 +17,10 @@ def x():
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("bias", [True, False])
-def test_turned_is_packed(layers, bias, x):
+@pytest.mark.parametrize("kind", [RaggedLSTM, RaggedGRU])
+def test_turned_is_packed(layers, bias, kind, x):
     """Values and gradients: what a CPU computes is what a GPU does."""
-    lstm = RaggedLSTM(3, 5, layers, bidirectional=True, bias=bias)
+    lstm = kind(3, 5, layers, bidirectional=True, bias=bias)
     found = []
     for way in (lstm._packed, lstm._padded):
         lstm.zero_grad()
@@ -57,9 +58,10 @@ def test_dropout_between_layers_in_training_alone(x):
 
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast_works_on_every_cpu(bidirectional, dtype, x):
+@pytest.mark.parametrize("kind", [RaggedLSTM, RaggedGRU])
+def test_autocast_works_on_every_cpu(kind, bidirectional, dtype, x):
     """Values and gradients, also where oneDNN has no LSTM of this precision."""
-    lstm = RaggedLSTM(3, 5, 2, bidirectional=bidirectional)
+    lstm = kind(3, 5, 2, bidirectional=bidirectional)
     expected = lstm(x, LENS)
     with torch.autocast("cpu", dtype):
         hidden = lstm(x.to(dtype), LENS)

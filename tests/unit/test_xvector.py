@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.heads.xvector import XVector, statistics
+from s3prl_sb.lobes.heads.statistics_pooling import statistics
+from s3prl_sb.lobes.heads.xvector import XVector
 
 
 def small(**kwargs):

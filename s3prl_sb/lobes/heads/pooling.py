@@ -20,7 +20,11 @@ class Poolable(Protocol):
 
 
 class Pooling(Protocol):
-    """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
+    """Maps [batch, frames, size] and relative lengths [batch] to [batch, output_size].
+
+    A pooling by name is made with the size of the frames. One that is not
+    :class:`~s3prl_sb.lobes.heads.contract.Sized` keeps the size.
+    """
 
     def __call__(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Pools over the true frames."""
@@ -76,6 +80,11 @@ class MeanPooling(torch.nn.Module):
 
     It is :class:`Poolable`: a mean over time may come before it.
 
+    Arguments
+    ---------
+    input_size : int, optional
+        Size of the frames, and ``output_size``; it need not be given.
+
     Example
     -------
     >>> x = torch.tensor([[[1.0], [3.0]], [[5.0], [99.0]]])
@@ -84,6 +93,10 @@ class MeanPooling(torch.nn.Module):
     """
 
     linear = True
+
+    def __init__(self, input_size: int | None = None):
+        super().__init__()
+        self.output_size = input_size
 
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""

@@ -1,4 +1,4 @@
-"""LSTM over utterances of unequal lengths.
+"""LSTM and GRU over utterances of unequal lengths.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,30 +13,20 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from s3prl_sb.lobes.heads.pooling import frame_mask
 
 
-class RaggedLSTM(torch.nn.LSTM):
-    """LSTM whose output does not depend on padding or on the rest of the batch.
-
-    On a GPU, bidirectional sequences are packed. On a CPU, packed sequences train
-    dozens of times slower than padded ones; there, each utterance is reversed within
-    its length for the backward direction, which gives the same result. Under autocast,
-    a CPU whose oneDNN has no LSTM of that precision computes it in float32.
-
-    Arguments
-    ---------
-    *args, **kwargs
-        See ``torch.nn.LSTM``; ``batch_first`` is always True.
-
-    Example
-    -------
-    >>> lstm = RaggedLSTM(8, 4, bidirectional=True)
-    >>> x, lens = torch.randn(2, 10, 8), torch.tensor([1.0, 0.5])
-    >>> alone = lstm(x[1:, :5], torch.ones(1))
-    >>> torch.allclose(lstm(x, lens)[1:, :5], alone, atol=1e-6)
-    True
-    """
+class _Ragged(torch.nn.RNNBase):
+    """Base class of recurrent layers that are computed over true lengths."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, batch_first=True, **kwargs)
+
+    @staticmethod
+    def has_kernel(dtype: torch.dtype) -> bool:
+        """Returns whether this CPU computes it under autocast to ``dtype``."""
+        raise NotImplementedError
+
+    def _scan(self, x, weights):
+        """Runs one layer in one direction."""
+        raise NotImplementedError
 
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Returns hidden states.
@@ -55,7 +45,7 @@ class RaggedLSTM(torch.nn.LSTM):
             zero.
         """
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            if not _onednn_has_lstm(torch.get_autocast_dtype("cpu")):
+            if not self.has_kernel(torch.get_autocast_dtype("cpu")):
                 with torch.autocast("cpu", enabled=False):
                     return self(x.float(), lens)
         if not self.bidirectional:  # no frame depends on the padding after it
@@ -89,11 +79,67 @@ class RaggedLSTM(torch.nn.LSTM):
                 x = F.dropout(x, self.dropout, self.training)
         return x
 
+
+class RaggedLSTM(_Ragged, torch.nn.LSTM):
+    """LSTM whose output does not depend on padding or on the rest of the batch.
+
+    On a GPU, bidirectional sequences are packed. On a CPU, packed sequences train
+    dozens of times slower than padded ones; there, each utterance is reversed within
+    its length for the backward direction, which gives the same result. Under autocast,
+    a CPU whose oneDNN has no LSTM of that precision computes it in float32.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        See ``torch.nn.LSTM``; ``batch_first`` is always True.
+
+    Example
+    -------
+    >>> lstm = RaggedLSTM(8, 4, bidirectional=True)
+    >>> x, lens = torch.randn(2, 10, 8), torch.tensor([1.0, 0.5])
+    >>> alone = lstm(x[1:, :5], torch.ones(1))
+    >>> torch.allclose(lstm(x, lens)[1:, :5], alone, atol=1e-6)
+    True
+    """
+
+    @staticmethod
+    def has_kernel(dtype: torch.dtype) -> bool:
+        """Returns whether this CPU computes an LSTM under autocast to ``dtype``."""
+        return _onednn_has_lstm(dtype)
+
     def _scan(self, x, weights):
-        """Runs one layer in one direction."""
         state = x.new_zeros(1, len(x), self.hidden_size)
         return torch.lstm(
             x, (state, state), weights, self.bias, 1, 0.0, self.training, False, True
+        )[0]
+
+
+class RaggedGRU(_Ragged, torch.nn.GRU):
+    """GRU whose output does not depend on padding or on the rest of the batch.
+
+    See :class:`RaggedLSTM`. Under autocast a CPU computes it in float32.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        See ``torch.nn.GRU``; ``batch_first`` is always True.
+
+    Example
+    -------
+    >>> gru = RaggedGRU(8, 4, bidirectional=True)
+    >>> gru(torch.randn(2, 10, 8), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 10, 8])
+    """
+
+    @staticmethod
+    def has_kernel(dtype: torch.dtype) -> bool:
+        """Returns False: oneDNN has no GRU of a lower precision."""
+        return False
+
+    def _scan(self, x, weights):
+        state = x.new_zeros(1, len(x), self.hidden_size)
+        return torch.gru(
+            x, state, weights, self.bias, 1, 0.0, self.training, False, True
         )[0]
 
 

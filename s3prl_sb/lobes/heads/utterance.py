@@ -6,7 +6,9 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.heads.pooling import MeanPooling, Pooling, is_poolable
+from s3prl_sb.lobes.heads.named_poolings import made_pooling
+from s3prl_sb.lobes.heads.parts import Part, output_size
+from s3prl_sb.lobes.heads.pooling import is_poolable
 
 
 class UtteranceClassifier(torch.nn.Module):
@@ -26,8 +28,15 @@ class UtteranceClassifier(torch.nn.Module):
         Number of classes.
     hidden_size : int
         Size of the projection.
-    pooling : torch.nn.Module, optional
-        A :class:`~s3prl_sb.lobes.heads.pooling.Pooling`; default mean over true frames.
+    pooling : str, dict, callable or torch.nn.Module, optional
+        A :class:`~s3prl_sb.lobes.heads.pooling.Pooling`: its name (``s3prl-sb heads``
+        lists them), or see :data:`~s3prl_sb.lobes.heads.parts.Part`; default: mean over
+        true frames.
+
+    Raises
+    ------
+    HeadError
+        If there is no such pooling.
 
     Example
     -------
@@ -41,12 +50,14 @@ class UtteranceClassifier(torch.nn.Module):
         input_size: int,
         num_classes: int,
         hidden_size: int = 256,
-        pooling: Pooling | None = None,
+        pooling: Part | None = None,
     ):
         super().__init__()
         self.projection = torch.nn.Linear(input_size, hidden_size)
-        self.pooling = pooling or MeanPooling()
-        self.classifier = torch.nn.Linear(hidden_size, num_classes)
+        pooling = "mean" if pooling is None else pooling
+        self.pooling = made_pooling(pooling, hidden_size)
+        pooled_size = output_size(self.pooling, hidden_size)
+        self.classifier = torch.nn.Linear(pooled_size, num_classes)
 
     @property
     def linear(self) -> bool:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.heads.pooling import frame_mask
+from s3prl_sb.lobes.heads.statistics_pooling import statistics
 
 
 class XVector(torch.nn.Module):
@@ -96,13 +97,18 @@ class XVector(torch.nn.Module):
         torch.Tensor
             [batch, output_size].
         """
+        x = self.embed(features, lens)
+        return F.relu(self.last(x)) if self.training else x
+
+    def embed(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns embeddings, [batch, output_size], in training too; for the arguments
+        see :meth:`forward`."""
         frames = frame_mask(features, lens).sum(1)
         features, frames = self._extended(features, frames)
         x = self.projection(features).transpose(1, 2)
         for convolution in self.convolutions:
             x = F.relu(convolution(x))
-        x = F.relu(self.embedding(statistics(x, frames - self.context + 1)))
-        return F.relu(self.last(x)) if self.training else x
+        return F.relu(self.embedding(statistics(x, frames - self.context + 1)))
 
     def _extended(self, features, frames):
         """Repeats the last frame of utterances shorter than the context."""
@@ -115,38 +121,51 @@ class XVector(torch.nn.Module):
         return features, frames.clamp_min(self.context)
 
 
-def statistics(x, frames):
-    """Returns mean and standard deviation over the true frames.
+class XVectorClassifier(XVector):
+    """X-vectors and a linear classifier.
+
+    :class:`XVector` returns embeddings, for tasks that compare them; this network
+    returns logits, in training and in evaluation.
 
     Arguments
     ---------
-    x : torch.Tensor
-        [batch, size, frames].
-    frames : torch.Tensor
-        [batch], the number of true frames, at least 1. A single frame has a standard
-        deviation of 0, whose gradient is 0 too.
-
-    Returns
-    -------
-    torch.Tensor
-        [batch, 2 * size].
+    input_size : int
+        Size of the features.
+    num_classes : int
+        Number of classes, or the size of an embedding.
+    embedding_size : int
+        Size of the layer before the classifier.
+    hidden_size, pooled_size, kernel_sizes, dilations
+        See :class:`XVector`.
 
     Example
     -------
-    >>> x = torch.tensor([[[1.0, 3.0, 99.0]]])
-    >>> [round(value, 3) for value in statistics(x, torch.tensor([2]))[0].tolist()]
-    [2.0, 1.414]
+    >>> head = XVectorClassifier(input_size=24, num_classes=12)
+    >>> head(torch.randn(2, 50, 24), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 12])
     """
-    x = x.float()  # bfloat16 cannot represent a count such as 1501
-    mask = torch.arange(x.shape[-1], device=x.device) < frames[:, None]
-    mask, frames = mask[:, None], frames[:, None].to(x.dtype)
-    mean = (x * mask).sum(-1) / frames
-    centred = (x - mean[..., None]) * mask
-    # The sum of `centred` is the rounding error of the mean.
-    squares = centred.square().sum(-1) - centred.sum(-1).square() / frames
-    variance = squares / (frames - 1).clamp_min(1)
-    # The square root has no gradient at zero. Everything above zero is kept: almost
-    # silent channels have deviations down to 1e-8 and learn from them.
-    varies = variance > 0
-    deviation = variance.where(varies, 1.0).sqrt().where(varies, 0.0)
-    return torch.cat([mean, deviation], dim=-1)
+
+    def __init__(
+        self,
+        input_size: int,
+        num_classes: int,
+        embedding_size: int = 512,
+        hidden_size: int = 512,
+        pooled_size: int = 1500,
+        kernel_sizes: Sequence[int] = (5, 3, 3, 1, 1),
+        dilations: Sequence[int] = (1, 2, 3, 1, 1),
+    ):
+        super().__init__(
+            input_size,
+            hidden_size,
+            pooled_size,
+            embedding_size,
+            kernel_sizes,
+            dilations,
+        )
+        self.last = torch.nn.Linear(embedding_size, num_classes)
+
+    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns logits, [batch, num_classes]; for the arguments see
+        :class:`XVector`."""
+        return self.last(self.embed(features, lens))

@@ -22,8 +22,9 @@ from s3prl_sb.lobes import margin_losses
 from s3prl_sb.lobes.heads.blstm import BLSTMHead
 from s3prl_sb.lobes.heads.diarization import RecurrentDiarizer
 from s3prl_sb.lobes.heads.frames import FrameClassifier
+from s3prl_sb.lobes.heads.statistics_pooling import statistics
 from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
-from s3prl_sb.lobes.heads.xvector import XVector, statistics
+from s3prl_sb.lobes.heads.xvector import XVector
 
 SIZE, LIMIT, RECURRENT, CTC_GRADIENT = 12, 2e-6, 2e-5, 1e-4
 TRAIN = sb.Stage.TRAIN
