@@ -233,12 +233,14 @@ def course_of(brain):
         Display that is shown by one of several processes.
     """
     (total, epoch), step = planned(brain), brain.optimizer_step
-    has_ended = step >= total or brain.stopping.is_due()
+    stopping = getattr(brain, "stopping", None)
+    has_stopped = stopping is not None and stopping.is_due()
+    has_ended = step >= total or has_stopped
     if step:
         done = "has trained already" if has_ended else "goes on"
         logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
-        if brain.stopping.step is not None:
-            logger.info("It has stopped at %s", brain.stopping)
+        if has_stopped:
+            logger.info("It has stopped at %s", stopping)
     recorders = loggers_with(brain, "log_step") if if_main_process() else []
     for recorder in recorders:
         recorder.resume(step)

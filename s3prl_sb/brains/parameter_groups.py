@@ -38,8 +38,9 @@ def grouped(parameters, decay_on="all", **options):
 
     Example
     -------
-    >>> linear = torch.nn.Linear(2, 3)
-    >>> [group.get("weight_decay") for group in grouped(linear.parameters(), "matrices")]
+    >>> import torch
+    >>> groups = grouped(torch.nn.Linear(2, 3).parameters(), "matrices")
+    >>> [group.get("weight_decay") for group in groups]
     [None, 0.0]
     """
     parameters = list(parameters)
@@ -127,6 +128,7 @@ def set_rates(optimizers, share):
 
     Example
     -------
+    >>> import torch
     >>> adam = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=0.1)
     >>> for share in (0.5, 0.25):
     ...     set_rates([adam], share)

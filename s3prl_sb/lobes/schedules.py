@@ -96,11 +96,10 @@ class Schedule:
         )
 
     def __str__(self):
-        """Describes the schedule in a word or two."""
-        warmup = f"warm-up of {self.warmup:,}" if self.warmup else ""
-        return ", ".join(
-            filter(None, [warmup, f"then {self.name}" * bool(warmup) or self.name])
-        )
+        """Describes the schedule in a few words."""
+        if not self.warmup:
+            return self.name
+        return f"{self.name} after a warm-up of {self.warmup:,}"
 
     @property
     def needs_total(self) -> bool:
@@ -275,8 +274,8 @@ def _check(schedule):
     name, warmup, total = schedule.name, schedule.warmup, schedule.total
     if warmup and warmup >= total:
         raise KeysError(
-            f"warmup_steps {warmup} leaves no update of total_steps {total} at the full "
-            "rate: lower it, or give a share such as 0.1."
+            f"warmup_steps {warmup} leaves no update of total_steps {total} after it: "
+            "lower it, or give a share such as 0.1."
         )
     options = {**SHAPES[name].options, **schedule.options}
     if name == "tri_stage":
