@@ -289,8 +289,10 @@ def describe_stop(brain):
         ``step`` after which it stopped, and ``patience``, the number of validations
         without a better one; None if it did not stop.
     """
-    step = brain.stopping and brain.stopping.step
-    return step and {"step": step, "patience": brain.hparams.patience}
+    stopping = getattr(brain, "stopping", None)  # missing if nothing is trained
+    if stopping is None or stopping.step is None:
+        return None
+    return {"step": stopping.step, "patience": stopping.patience}
 
 
 def describe_settings(brain):
