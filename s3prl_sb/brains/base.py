@@ -6,6 +6,7 @@ Authors
 
 import functools
 import logging
+import math
 import time
 from typing import Any
 
@@ -15,11 +16,26 @@ from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.distributed import if_main_process
 
-from s3prl_sb.brains import caching, distributed, memory, opening, results, settings
+from s3prl_sb.brains import (
+    caching,
+    distributed,
+    memory,
+    opening,
+    parameter_groups,
+    results,
+    settings,
+)
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
-from s3prl_sb.brains.course import Evaluating, Silent, course_of, planned
+from s3prl_sb.brains.course import (
+    Evaluating,
+    Silent,
+    course_of,
+    learning_rates,
+    planned,
+)
 from s3prl_sb.brains.evaluation import Evaluation
 from s3prl_sb.brains.learner import Diverged, Learner, learned
+from s3prl_sb.brains.stopping import Stopping
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
@@ -27,6 +43,7 @@ from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.processes import children
 from s3prl_sb.startup import acceptance
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.preconditions import check_optimization
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
@@ -42,7 +59,9 @@ class SSLBrain(Evaluation):
 
     A training that is killed at any moment and run again ends bit-identical (on a
     CPU): the batches are a function of the epoch, the random numbers of a step
-    (dropout) a function of the step.
+    (dropout) and the learning rate functions of the step, the end by ``patience`` one
+    of the checkpoints. Steps are updates; one that is skipped, because its gradient is
+    not finite, counts.
 
     A task type overrides ``compute_forward`` and ``compute_objectives``, as in
     SpeechBrain, and :meth:`start_stage`, :meth:`stage_stats`,
@@ -56,7 +75,9 @@ class SSLBrain(Evaluation):
     hparams : dict
         Settings of the recipe. Needs ``upstream_model``, ``upstream_name``, ``seed``,
         ``opt_class``, ``total_steps``, ``steps_per_epoch``, ``batch_size``,
-        ``output_folder``; with an unfrozen upstream ``lr_upstream``.
+        ``output_folder``; with an unfrozen upstream ``lr_upstream``. May have
+        ``scheduler``, ``warmup_steps``, ``weight_decay_on``, ``layer_decay``,
+        ``unfreeze_after`` and ``patience``.
     run_opts : dict
         Options of SpeechBrain.
     checkpointer : AtomicCheckpointer
@@ -73,6 +94,7 @@ class SSLBrain(Evaluation):
     optimizer_step = learned("optimizer_step")
     nonfinite_count = learned("nonfinite_count")
     best = learned("best")  #: stats of the chosen checkpoint, in evaluation
+    stopping: Stopping | None = None  #: epochs of the training, and its early end
 
     def __init__(
         self,
@@ -82,6 +104,7 @@ class SSLBrain(Evaluation):
         checkpointer: AtomicCheckpointer | None = None,
     ):
         self.upstream = hparams["upstream_model"]
+        self.schedule = check_optimization(hparams)
         modules = dict(modules)
         if not self.upstream.freeze:
             modules["upstream"] = self.upstream
@@ -185,13 +208,16 @@ class SSLBrain(Evaluation):
     def init_optimizers(self):
         """Makes one optimizer for the new modules, another for an unfrozen upstream."""
         new = [m for name, m in self.modules.items() if name != "upstream"]
-        self.optimizer = self.opt_class([p for m in new for p in m.parameters()])
+        decay_on = getattr(self.hparams, "weight_decay_on", "all")
+        self.optimizer = self.opt_class(
+            parameter_groups.grouped((p for m in new for p in m.parameters()), decay_on)
+        )
         self.optimizers_dict = {"optimizer": self.optimizer}
         if not self.upstream.freeze:
-            trained = [p for p in self.upstream.parameters() if p.requires_grad]
-            self.optimizers_dict["optimizer_upstream"] = self.opt_class(
-                trained, lr=self.hparams.lr_upstream
-            )
+            rate = self.hparams.lr_upstream
+            factor = getattr(self.hparams, "layer_decay", None)
+            groups = parameter_groups.of_upstream(self.upstream, rate, factor, decay_on)
+            self.optimizers_dict["optimizer_upstream"] = self.opt_class(groups, lr=rate)
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables(self.optimizers_dict)
 
@@ -205,14 +231,18 @@ class SSLBrain(Evaluation):
                 acceptance.accept()
         super().on_fit_start()
         if hasattr(self, "longest"):
-            memory.rehearse(self, self.longest())
+            memory.rehearse(self, self.longest())  # with the gradient of the upstream
+        self.unfreeze_after = getattr(self.hparams, "unfreeze_after", 0)
+        if self.debug:  # a few updates, some of which train the upstream
+            self.unfreeze_after = min(self.unfreeze_after, planned(self)[0] // 2)
         self.course = course_of(self)
 
     def fit(self, epoch_counter, train_set, valid_set=None, progressbar=None, **kwargs):
         """Trains as SpeechBrain does, with :mod:`~s3prl_sb.brains.course` instead of
-        its progress bars."""
+        its progress bars, and until :mod:`~s3prl_sb.brains.stopping` ends it."""
+        self.stopping = Stopping(self, epoch_counter)
         try:
-            super().fit(epoch_counter, train_set, valid_set, False, **kwargs)
+            super().fit(self.stopping, train_set, valid_set, False, **kwargs)
         finally:
             self.course.close()
             self.course = Silent()
@@ -238,7 +268,8 @@ class SSLBrain(Evaluation):
 
     def optimizers_step(self):
         """Clips the gradient of all trained weights together, as S3PRL does, and
-        updates them."""
+        updates them at the rate of the schedule."""
+        self.set_rates()
         optimizers = self.freeze_optimizers(self.optimizers_dict).values()
         for optimizer in optimizers:
             self.scaler.unscale_(optimizer)
@@ -259,6 +290,24 @@ class SSLBrain(Evaluation):
             optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
 
+    def set_rates(self):
+        """Sets the learning rates of the next update, if there is a schedule."""
+        if self.schedule is not None:
+            share = self.schedule.share(self.optimizer_step)
+            parameter_groups.set_rates(self.optimizers_dict.values(), share)
+
+    def freeze_optimizers(self, optimizers):
+        """Returns the optimizers without that of an upstream that waits."""
+        if not self.upstream_waits:
+            return optimizers
+        return {k: v for k, v in optimizers.items() if k != "optimizer_upstream"}
+
+    def best_epoch(self) -> int:
+        """Returns the epoch of the best validation so far; 0 without one."""
+        best = self.checkpointer.find_best(self.metric, self.higher_is_better)
+        valid = best is not None and math.isfinite(best.meta[self.metric])
+        return best.meta["epoch"] if valid else 0
+
     def fit_batch(self, batch: PaddedBatch) -> torch.Tensor:
         """Trains on a batch as SpeechBrain does, and names one that is too large."""
         self.learner.batch_ids = list(batch.id)
@@ -278,7 +327,7 @@ class SSLBrain(Evaluation):
         if self.nonfinite_count > self.nonfinite_patience:
             raise Diverged(
                 f"{where}. The last checkpoint is intact: lower lr (now "
-                f"{self.optimizer.param_groups[0]['lr']}) or max_grad_norm, "
+                f"{parameter_groups.initial_rate(self.optimizer)}) or max_grad_norm, "
                 "and look at these files."
             )
         logger.warning("%s; the step is skipped", where)
@@ -311,8 +360,9 @@ class SSLBrain(Evaluation):
             self.course.save()
             self.save_best(stats, epoch)
             steps = epoch * planned(self)[1]
+            rates = learning_rates(self) if self.schedule is not None else {}
             self._log(
-                {"epoch": epoch, "steps": steps},
+                {"epoch": epoch, "steps": steps, **rates},
                 train_stats={"loss": self.train_loss},
                 valid_stats=stats,
             )

@@ -5,6 +5,7 @@ Authors
 """
 
 import logging
+import math
 import os
 import shutil
 from pathlib import Path
@@ -371,13 +372,14 @@ def ranking(metric, highest=True):
     Returns
     -------
     callable
-        Maps a checkpoint to its key.
+        Maps a checkpoint to its key; NaN is the worst value.
     """
     sign = 1 if highest else -1
 
     def key(checkpoint):
         value = checkpoint.meta.get(metric)
-        score = float("-inf") if value is None else sign * value
+        valid = value is not None and not math.isnan(value)
+        score = sign * value if valid else float("-inf")
         return score, -checkpoint.meta.get("epoch", 0)
 
     return key

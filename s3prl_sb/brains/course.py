@@ -233,9 +233,14 @@ def course_of(brain):
         Display that is shown by one of several processes.
     """
     (total, epoch), step = planned(brain), brain.optimizer_step
+    stopping = getattr(brain, "stopping", None)
+    has_stopped = stopping is not None and stopping.is_due()
+    has_ended = step >= total or has_stopped
     if step:
-        done = "has trained already" if step >= total else "goes on"
+        done = "has trained already" if has_ended else "goes on"
         logger.info("The run %s: step %s of %s", done, f"{step:,}", f"{total:,}")
+        if has_stopped:
+            logger.info("It has stopped at %s", stopping)
     recorders = loggers_with(brain, "log_step") if if_main_process() else []
     for recorder in recorders:
         recorder.resume(step)
@@ -245,7 +250,7 @@ def course_of(brain):
         step,
         epoch,
         recorders,
-        is_shown=if_main_process() and step < total,
+        is_shown=if_main_process() and not has_ended,
         batches=getattr(brain, "batches", None),
     )
 

@@ -35,6 +35,7 @@ class Evaluation(sb.Brain):
     tested_seconds: float | None = None  #: duration of the test set
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch
+    unfreeze_after = 0  #: updates before an unfrozen upstream is trained
 
     def compute_features(self, batch: PaddedBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the features of a batch, cached or computed.
@@ -79,6 +80,8 @@ class Evaluation(sb.Brain):
         """
         sig, lens = batch.sig
         try:
+            if self.upstream_waits and torch.is_grad_enabled():
+                return self._waiting_states(sig, lens)
             if not self.upstream.freeze:  # wrapped, under DDP
                 return self.modules["upstream"](sig, lens)
             with full_precision():
@@ -87,6 +90,19 @@ class Evaluation(sb.Brain):
             raise AudioFileError(
                 f"utterance '{batch.id[error.index]}' {error.reason}"
             ) from error
+
+    @property
+    def upstream_waits(self) -> bool:
+        """True while an unfrozen upstream is not trained yet (``unfreeze_after``)."""
+        return self.optimizer_step < self.unfreeze_after
+
+    def _waiting_states(self, sig, lens):
+        """Runs an unfrozen upstream as a frozen one: without gradient and dropout."""
+        training, _ = self.upstream.training, self.upstream.eval()
+        with torch.no_grad(), full_precision():
+            states = self.upstream(sig, lens)
+        self.upstream.train(training)
+        return states
 
     def compute_forward(self, batch: PaddedBatch, stage: sb.Stage) -> Any:
         """Computes the predictions for a batch; here the output of ``head``.

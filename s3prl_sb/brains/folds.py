@@ -157,10 +157,10 @@ def summary(folder, folds, inner=""):
     -------
     dict
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
-        deviations over the folds; ``best_step`` and the counts of ``utterances`` are
-        lists with one number per fold; ``layer_weights`` are means, ``seconds`` a sum;
-        ``lr`` and the parts of ``identity`` are null where folds differ; ``settings``
-        are those that all share; ``protocol`` judges all folds together; ``folds`` has
+        deviations over the folds; ``best_step``, ``stopped`` and the counts of
+        ``utterances`` are lists with one entry per fold; ``layer_weights`` are means,
+        ``seconds`` a sum; ``lr`` and the parts of ``identity`` are null where folds
+        differ; ``settings`` are those that all share; ``protocol`` judges all folds together; ``folds`` has
         the essentials of each.
 
     Raises
@@ -194,6 +194,7 @@ def _summary(folds, results, inner):
         "lr": _shared([each["lr"] for each in results]),
         **_provenance(results, together),
         "best_step": [each["best_step"] for each in results],
+        "stopped": [each.get("stopped") for each in results],
         "layer_weights": [statistics.fmean(column) for column in columns],
         "seconds": round(sum(each["seconds"] for each in results), 1),
         "peak_memory_gb": max(each["peak_memory_gb"] for each in results),

@@ -58,6 +58,11 @@ class Learner:
         self.batch_ids = []
         self.best, self.diverged_at = {}, None
 
+    @property
+    def best_epoch(self):
+        """Epoch of the best validation so far; 0 without one."""
+        return self.best.get("epoch", 0)
+
     def follow(self, leader, batch):
         """Takes over the position of the training that provides the batches.
 

@@ -135,6 +135,8 @@ def training(brain):
     words = [f"{total:,} updates of {batch}"]
     if isinstance(getattr(hparams, "lr", None), (int, float)):
         words.append(f"lr {hparams.lr:g}")
+    if getattr(brain, "schedule", None):
+        words.append(str(brain.schedule))
     words.append(f"a validation every {epoch:,}")
     if brain.metric:
         best = "highest" if brain.higher_is_better else "lowest"

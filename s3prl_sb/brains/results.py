@@ -81,6 +81,7 @@ def write(brain, metrics):
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
+        "stopped": describe_stop(brain),
         "lr": getattr(brain.hparams, "lr", None),
         "layers": layers,
         "layer_weights": weights,
@@ -291,6 +292,26 @@ def describe_training(brain):
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
         **{name: getattr(brain.hparams, name, None) for name in names},
     }
+
+
+def describe_stop(brain):
+    """Describes why a training ended before ``total_steps``.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        An evaluated Brain.
+
+    Returns
+    -------
+    dict or None
+        ``step`` after which it stopped, and ``patience``, the number of validations
+        without a better one; None if it did not stop.
+    """
+    stopping = getattr(brain, "stopping", None)  # missing if nothing is trained
+    if stopping is None or stopping.step is None:
+        return None
+    return {"step": stopping.step, "patience": stopping.patience}
 
 
 def describe_settings(brain):

@@ -16,7 +16,9 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.identity import FORMAT, differences
 from s3prl_sb.identity.data import digests, parts_identity
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.lobes.schedules import schedule_of
 from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.schema.defaults import default_values
 from s3prl_sb.schema.keys import KeysError, Schema, shared
 from s3prl_sb.schema.kinds import WrongKind
 from s3prl_sb.startup.configuration import RECIPE, SCHEMA
@@ -241,6 +243,9 @@ def current(hparams, upstream, data):
         JSON values.
     """
     now = {key: hparams[key] for key in kept() if key in hparams}
+    schedule = schedule_of(hparams)
+    if schedule is not None and schedule.needs_total:  # otherwise it is free
+        now["total_steps"] = hparams["total_steps"]
     now[IDENTITY] = {
         "format": FORMAT,
         "upstream": first_identity(upstream),
@@ -276,7 +281,11 @@ def _compare_with(before, now, partial, path):
             "trained with cannot be compared. Choose another output_folder, delete "
             "this one, or go on with the version of s3prl_sb that began it."
         )
+    # A run from before a key existed had its default.
+    before = {**{k: v for k, v in default_values().items() if k in now}, **before}
     optional = {RECIPE, IDENTITY, "modules"}
+    if not {*before} & {*now} & {"total_steps"}:  # the schedules differ, and say so
+        optional.add("total_steps")
     keys = (now.keys() if partial else before.keys() | now.keys()) - optional
     changed = [words for key in sorted(keys) for words in _change(key, before, now)]
     # Keys that another version of the recipe has added or removed do not count.
@@ -291,6 +300,8 @@ def _compare_with(before, now, partial, path):
     for name in sorted(old.keys() | new.keys() if not partial else ()):
         changed += _change(name, old, new)
     if changed:
+        follows = " (scheduler and warmup_steps depend on it)"
+        changed = [w + follows * w.startswith("total_steps ") for w in changed]
         raise SettingsError(
             f"'{path.parent}' holds checkpoints of another experiment: with "
             f"{'; '.join(changed[:6])}. Choose another output_folder (--name NAME "

@@ -116,6 +116,7 @@ class Stack:
                 continue
             for name, parameter in self.owned[i].items():
                 parameter.grad = trained[name].grad[i] if name in trained else None
+            self.copies[i].set_rates()
             for optimizer in self.copies[i].learner.optimizers.values():
                 optimizer.step()
         for weight in self.weights.values():

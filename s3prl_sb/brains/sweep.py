@@ -167,12 +167,27 @@ class Sweep(SSLBrain):
             checkpointer.add_recoverable("standing", self.state)
         self.stack = Stack(copies) if Stack.is_possible(copies) else None
         self.stack_is_verified = False
+        self.validated = 0  # epoch of the last validation
 
     @property
     def active(self):
-        """Numbers and Brains of the copies that have not diverged."""
-        copies = enumerate(self.copies)
-        return [(i, brain) for i, brain in copies if brain.learner.diverged_at is None]
+        """Numbers and Brains of the copies that are still trained."""
+        return [
+            (i, brain)
+            for i, brain in enumerate(self.copies)
+            if brain.learner.diverged_at is None
+            and self.validated - brain.learner.best_epoch < self.patience
+        ]
+
+    @property
+    def patience(self):
+        """Number of validations without a better one after which a copy stops."""
+        return getattr(self.hparams, "patience", None) or math.inf
+
+    def best_epoch(self):
+        """Returns the latest epoch at which a copy was at its best."""
+        left = [each for each in self.learners if each.diverged_at is None]
+        return max((learner.best_epoch for learner in left), default=0)
 
     # ------------------------------------------------------------- training
     def init_optimizers(self):
@@ -211,7 +226,7 @@ class Sweep(SSLBrain):
             self._verify_stack(batch)
         fit = self._fit_in_turns if self.stack is None else self._fit_stack
         losses = fit(batch, should_step)
-        if not self.active:
+        if all(learner.diverged_at is not None for learner in self.learners):
             raise RecipeError(_NONE_LEFT)
         self.optimizer_step += should_step
         losses = [loss for loss in losses if math.isfinite(loss)]
@@ -275,10 +290,11 @@ class Sweep(SSLBrain):
             self.means[i] = brain.update_average(loss, self.means[i])
             self.batch_weight = brain.batch_weight
             losses.append(float(loss))
-        return torch.tensor(sum(losses) / len(losses))
+        return torch.tensor(sum(losses) / len(losses) if losses else math.nan)
 
     def on_stage_start(self, stage, epoch=None):
         """Resets what the stage collects."""
+        self.validated = epoch - 1  # also where it has resumed
         self.means, self.evaluated = [0.0] * len(self.copies), 0
         if stage == sb.Stage.TRAIN and self.step == 0:  # otherwise resumed
             for learner in self.learners:
@@ -297,6 +313,8 @@ class Sweep(SSLBrain):
                 score, self.means[i], epoch, self.higher_is_better
             )
             scores.append(f"lr {self.rates[i]:g}: {measure(self.metric, score)}")
+            if self._stop_of(brain.learner):
+                scores[-1] += " (stops)"
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
         words = epoch * course.planned(self)[1], self.metric, ", ".join(scores)
         logger.info("Step %d, valid %s: %s", *words)
@@ -320,6 +338,7 @@ class Sweep(SSLBrain):
                 "loss": best.get("loss"),
                 "epoch": best.get("epoch"),
                 "diverged_at_step": learner.diverged_at,
+                "stopped_at_step": self._stop_of(learner),
             }
             if best and learner.diverged_at is None:
                 ranked.append((sign * best["score"], -best["loss"], -rate))
@@ -329,6 +348,12 @@ class Sweep(SSLBrain):
             "rates": rates,
             "best": -max(ranked)[2] if ranked else None,
         }
+
+    def _stop_of(self, learner):
+        """Returns the step after which a copy stopped early; None if it did not."""
+        epoch = learner.best_epoch + self.patience
+        stopped = learner.diverged_at is None and epoch <= self.counter.current
+        return epoch * course.planned(self)[1] if stopped else None
 
 
 def _settings(hparams, run_opts, rates, data):

@@ -44,6 +44,12 @@ def check_together(values: dict):
     if values.get("batch_size", 1) is None and not values.get("batch_seconds"):
         count = dataclasses.replace(shared()["batch_size"], optional=False).words()
         raise KeysError(f"batch_size is {count}, not None, without batch_seconds.")
+    waits = values.get("unfreeze_after") or 0
+    if waits and waits >= total:
+        raise KeysError(
+            f"unfreeze_after {waits} leaves no update of total_steps {total} to train "
+            "the upstream: lower it, or give freeze: True."
+        )
     trained = values.get("freeze") is False
     if trained and values.get("cache") in ("pooled", "frames"):
         raise KeysError(

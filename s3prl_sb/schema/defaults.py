@@ -99,6 +99,27 @@ def default_files(names: str | list[str], where: str = "") -> list[Path]:
 
 
 @functools.lru_cache(maxsize=None)
+def default_values() -> dict:
+    """Returns the defaults of all recipes that are plain values.
+
+    Returns
+    -------
+    dict
+        Keys to texts, numbers, flags or None.
+
+    Example
+    -------
+    >>> default_values()["scheduler"], "checkpointer" in default_values()
+    ('constant', False)
+    """
+    kinds = (str, int, float, type(None))
+    values: dict = {}
+    for path in default_files(["run", "training"]):
+        values |= {str(k): v for k, v in _read(path).items() if isinstance(v, kinds)}
+    return values
+
+
+@functools.lru_cache(maxsize=None)
 def _read(path):
     return read_yaml(path, "defaults of recipes", kind=dict)
 

@@ -1,4 +1,4 @@
-"""Conditions of a cache and of a search that a run checks before it looks at data.
+"""Conditions of a cache, a search and a schedule, checked before data are read.
 
 :mod:`s3prl_sb.startup.readiness` checks them early, and the Brains apply them.
 
@@ -9,6 +9,7 @@ Authors
 import math
 
 from s3prl_sb.lobes.heads.pooling import is_poolable
+from s3prl_sb.lobes.schedules import schedule_of
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -40,6 +41,37 @@ def can_pool(wanted, featurizer, head):
             "over time is something that is not linear. Use cache: frames."
         )
     return linear
+
+
+def check_optimization(hparams):
+    """Returns the schedule of the learning rate if the optimization is possible.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe, with ``upstream_model``.
+
+    Returns
+    -------
+    s3prl_sb.lobes.schedules.Schedule or None
+        None if the learning rate never changes.
+
+    Raises
+    ------
+    s3prl_sb.schema.declarations.KeysError
+        For an impossible schedule.
+    RecipeError
+        For settings of a trained upstream while it is frozen.
+    """
+    # The upstream decides whether it is trained, whatever the key `freeze` says.
+    if hparams["upstream_model"].freeze:
+        for key in ("layer_decay", "unfreeze_after"):
+            if hparams.get(key):
+                raise RecipeError(
+                    f"{key} {hparams[key]} is for a trained upstream, and this one is "
+                    f"frozen: give freeze: False too, or leave out {key}."
+                )
+    return schedule_of(hparams)
 
 
 def check_search(hparams, run_opts=None):

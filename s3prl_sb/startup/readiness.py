@@ -14,7 +14,7 @@ from pathlib import Path
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.startup.configuration import RecipeError
-from s3prl_sb.startup.preconditions import can_pool, check_search
+from s3prl_sb.startup.preconditions import can_pool, check_optimization, check_search
 from s3prl_sb.storage.files import naming
 
 
@@ -48,6 +48,8 @@ def check(hparams: dict, run_opts: dict):
             for fault in absent(key, hparams.get(key)):
                 raise RecipeError(f"{fault}: correct the path.")
         check_decoder()
+    if hparams.get("upstream_model") is not None:
+        check_optimization(hparams)
     if hparams.get("lr_search"):
         check_search(hparams, run_opts)
     if hparams.get("head") is not None:

@@ -13,6 +13,7 @@ A card file says under ``_test`` what the tests build:
 import copy
 import pickle
 import pydoc
+import re
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.cards.finding import matching, notes, published, read_cards
+from s3prl_sb.lobes.gradients import depths
 from s3prl_sb.lobes.upstreams import card, card_file, load, names
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
 from s3prl_sb.lobes.upstreams.wav2vec2 import SELECTIONS
@@ -325,3 +327,24 @@ def test_notes(file):
     assert FAMILIES[file].keys() <= {"shrunk", "kinds", "parity"}
     for pattern in FAMILIES[file].get("shrunk", {}):
         assert any(matching({pattern: True}, name) for name in cards), pattern
+
+
+@every_module
+def test_every_weight_has_a_depth(name):
+    """Deeper layers are never lower, the front end is at the bottom."""
+    upstream = build(name, freeze=False)
+    before = torch.get_rng_state()
+    found = depths(upstream)
+    assert torch.equal(before, torch.get_rng_state()) and upstream.training
+    trained = [n for n, p in upstream.named_parameters() if p.requires_grad]
+    assert list(found) == trained
+    lists = {}  # depths of the layers of a list of modules
+    for weight, depth in found.items():
+        for match in re.finditer(r"(?<=layers)\.(\d+)\.", weight):
+            key = weight[: match.start()]
+            lists.setdefault(key, {}).setdefault(int(match[1]), []).append(depth)
+    for layers in lists.values():
+        numbers = sorted(layers)
+        for lower, upper in zip(numbers, numbers[1:]):
+            assert max(layers[lower]) <= max(layers[upper])
+            assert min(layers[lower]) <= min(layers[upper])

@@ -44,6 +44,7 @@ SCHEMA = {
     "seed": int,
     "total_steps": int,
     "best_step": int,
+    "stopped": type(None),
     "layers": list,
     "layer_weights": list,
     "seconds": float,
@@ -488,6 +489,30 @@ def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     alone = tmp_path / "alone"
     assert launcher.run(arguments(name, alone, **given, lr=found["best"])) == 0
     assert_same_outcome(searched, alone)
+
+
+@with_key("scheduler")
+def test_a_schedule_while_fine_tuning(name, on_tables, launcher, tmp_path):
+    """All keys of the optimization together, killed and resumed, to the last bit."""
+    options = {
+        "freeze": False,
+        "lr_upstream": 0.001,
+        "scheduler": "cosine",
+        "warmup_steps": 0.5,
+        "weight_decay_on": "matrices",
+        "layer_decay": 0.5,
+        "unfreeze_after": 1,
+        "patience": 1,
+    }
+    given = {**on_tables(name)[1], **options}
+    whole = arguments(name, tmp_path / "whole", **given)
+    assert launcher.run(whole) == 0
+    argv = arguments(name, tmp_path / "out", **given)
+    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
+    assert launcher.run(argv, kill={**kill, "call": 3}) == -9
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", tmp_path / "whole")
+    assert results(tmp_path / "out")["upstream_model"]["trained"] == "fine-tuned"
 
 
 @with_key("batch_seconds")

@@ -1,6 +1,7 @@
 """A run resumes only with the settings it began with."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -113,6 +114,43 @@ def test_another_experiment(overrides, message, begun, monkeypatch):
 def test_the_same_experiment(overrides, begun, monkeypatch):
     for check in both(begun(overrides), monkeypatch):
         check()
+
+
+@pytest.mark.parametrize(
+    "scheduler, warmup, is_free",
+    [
+        ("constant", 3, True),
+        ("noam", 3, True),
+        ("constant", 0.3, False),
+        ("cosine", 0, False),
+        ("{name: tri_stage, hold: 1}", 0, False),
+    ],
+)
+def test_more_steps_are_free_if_the_schedule_stays(
+    scheduler, warmup, is_free, begun, tmp_path, monkeypatch
+):
+    keys = f"scheduler: {scheduler}\nwarmup_steps: {warmup}\n"
+    (tmp_path / "train.yaml").write_text(YAML + keys)
+    shutil.rmtree(tmp_path / "save")
+    brain = begun()
+    settings.check(brain)
+    brain.checkpointer.save_checkpoint()
+    settings.check(begun())
+    message = "total_steps 10, not 20 .scheduler and warmup_steps depend on it"
+    for check in both(begun("total_steps: 20"), monkeypatch):
+        if is_free:
+            check()
+            continue
+        with pytest.raises(settings.SettingsError, match=message):
+            check()
+
+
+def test_another_schedule_is_one_change(begun, tmp_path):
+    (tmp_path / "train.yaml").write_text(f"{YAML}\nscheduler: cosine\npatience: 2")
+    with pytest.raises(settings.SettingsError) as error:
+        settings.check(begun())
+    # A run from before there were such keys had their defaults.
+    assert "with patience null, not 2. Choose" in str(error.value)
 
 
 def test_a_learning_rate_to_be_searched_is_compared_later(begun, monkeypatch):

@@ -441,3 +441,78 @@ def test_it_chooses_by_what_the_run_chooses_by(experiment, tmp_path):
     found = json.loads((tmp_path / "out/lr_search.json").read_text())
     assert found["metric"] == "balanced_accuracy"
     assert all("balanced_accuracy" in rate for rate in found["rates"].values())
+
+
+OPTIMIZATION = {
+    "scheduler": {"name": "cosine", "min_lr": 0.1},
+    "warmup_steps": 0.25,
+    "weight_decay_on": "matrices",
+    "opt_class": functools.partial(torch.optim.AdamW, lr=1.0, weight_decay=0.1),
+}
+PATIENT = {"patience": 2, "total_steps": 32, "epoch_counter": EpochCounter(8)}
+
+
+@pytest.mark.parametrize("head", ("linear", "recurrent"))
+def test_each_follows_the_schedule_as_alone(head, experiment):
+    together, _ = make(experiment(head, **OPTIMIZATION))
+    constant, _ = make(experiment(head, "constant"))
+    for rate, brain, other in zip(RATES, together.copies, constant.copies):
+        single, _ = alone(experiment(head, **OPTIMIZATION), rate)
+        for name, weight in weights(single).items():
+            moved = (weight - weights(brain)[name]).abs().max().item()
+            assert moved < 1e-5, (rate, name)
+            assert not torch.allclose(weight, weights(other)[name], atol=1e-4)
+        rates = [
+            [(group["lr"], group["weight_decay"]) for group in each.param_groups]
+            for each in (brain.optimizers_dict["optimizer"], single.optimizer)
+        ]
+        assert rates[0] == rates[1] and len(rates[0]) == 2
+
+
+@pytest.mark.parametrize("head", ("linear", "recurrent"))
+def test_each_stops_where_it_would_alone(head, experiment):
+    changes = {**PATIENT, **OPTIMIZATION}
+    together, best = make(experiment(head, **changes))
+    stops = []
+    for rate, brain in zip(RATES, together.copies):
+        single, meta = alone(experiment(head, **changes), rate)
+        found = together.result()["rates"][f"{rate:g}"]
+        stops.append(found["stopped_at_step"])
+        assert stops[-1] == single.stopping.step
+        assert (found["accuracy"], found["epoch"]) == (meta["accuracy"], meta["epoch"])
+        for name, weight in weights(single).items():
+            assert torch.allclose(weight, weights(brain)[name], atol=1e-5)
+    assert len(set(stops)) > 1 and any(stop is not None for stop in stops), stops
+    assert together.step == 0  # it has ended at a validation
+    last = max(stop or 32 for stop in stops)
+    assert together.optimizer_step == last
+
+
+@pytest.mark.parametrize("step", (4, 29))
+def test_killed_and_resumed_it_stops_at_the_same_steps(step, experiment, monkeypatch):
+    changes = {**PATIENT, **OPTIMIZATION}
+    whole, best = make(experiment(folder="whole", **changes))
+    original, count = sweep.Sweep.fit_batch, []
+
+    def dying(self, batch):
+        count.append(1)
+        if len(count) == step:
+            raise Killed
+        return original(self, batch)
+
+    killed = {"folder": "killed", "ckpt_interval_steps": 2, **changes}
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep.Sweep, "fit_batch", dying)
+        with pytest.raises(Killed):
+            sweep.search(**experiment(**killed))
+    resumed, same = make(experiment(**killed))
+    assert (best, whole.result()) == (same, resumed.result())
+    for one, other in zip(whole.copies, resumed.copies):
+        pairs = zip(weights(one).values(), weights(other).values())
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_another_patience_is_another_search(experiment):
+    make(experiment(**PATIENT))
+    assert make(experiment(**PATIENT))[0] is None
+    assert make(experiment(**{**PATIENT, "patience": 3}))[0] is not None
