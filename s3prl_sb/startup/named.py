@@ -293,7 +293,7 @@ def _check_pooling(pooling, made, labels, where):
         )
 
 
-def check(key: str, value: Any, schema: Schema, source: str, where: str) -> Any:
+def check(key: str, value: Any, schema: Schema, source: str | Path, where: str) -> Any:
     """Checks a name in a file that is data, such as a budget of the benchmark.
 
     Arguments
