@@ -178,8 +178,8 @@ def assignments(parts: list[str]) -> dict:
     """
     pairs = []
     for part in parts:
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
+        key, _, value = part.partition("=")
+        if not key.strip() or not value.strip():
             raise ArgumentError(
                 f"'{part}' sets no key: give key=value, such as noise.snr=[0,15]."
             )
