@@ -150,7 +150,7 @@ def _split(value):
 
 
 def _optimizer(name, arguments, before, where):
-    made = OPTIMIZERS.get(name)
+    made = OPTIMIZERS.get(name.lower())
     if made is None:
         raise KeysError(
             f"{where}{OPTIMIZER}: there is no optimizer '{name}'. "
@@ -164,17 +164,20 @@ def _optimizer(name, arguments, before, where):
 
 def _head(name, arguments, tree, folder, where):
     labels = labels_of(tree)
-    code = _class_of_file(name, folder) if is_code(name) else None
-    if code is None:
+    sizes = {"input_size": _reference("upstream_model.output_size")}
+    if "size" in labels:
+        sizes["num_classes"] = _reference(labels["size"])
+    if is_code(name):
+        code, fixed = _class_of_file(name, folder), {}
+        made = located(code)  # complete() follows if it is beside the YAML
+        taken = takes(made) if made is not None else []
+        sizes = {k: v for k, v in sizes.items() if taken is None or k in taken}
+    else:
         try:
             code, fixed = node(name, labels.get("are"))
         except KeysError as error:
             raise KeysError(f"{where}{error}") from None
-        sizes = {"input_size": _reference("upstream_model.output_size")}
-        if "size" in labels:
-            sizes["num_classes"] = _reference(labels["size"])
-        arguments = {**sizes, **fixed, **arguments}
-    return _named(code, arguments)
+    return _named(code, {**sizes, **fixed, **arguments})
 
 
 def is_code(name: str) -> bool:

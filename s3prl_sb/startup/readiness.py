@@ -165,7 +165,7 @@ def _check_head(hparams):
     names = takes(getattr(head, "func", head))
     if names is None and "are" not in labels:
         return  # its signature is not known
-    is_sized = "size" in labels if names is None else "num_classes" not in names
+    is_sized = "size" in labels or names is not None and "num_classes" not in names
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # the run's numbers stay
         size = _check_features(hparams, labels)
         made = head(**({} if is_sized else {"num_classes": CLASSES}))
