@@ -169,7 +169,7 @@ def assignments(parts: list[str]) -> dict:
     Raises
     ------
     ArgumentError
-        For a text that is no assignment, or two assignments to the same key.
+        For a text without a key or a value, or two values of one key.
 
     Example
     -------

@@ -144,7 +144,11 @@ def _split(value):
     """Returns a name and the arguments beside it; None and the value otherwise."""
     if isinstance(value, str) and not tag(value):
         return str(value), {}
-    if isinstance(value, dict) and not tag(value) and isinstance(value.get("name"), str):
+    if (
+        isinstance(value, dict)
+        and not tag(value)
+        and isinstance(value.get("name"), str)
+    ):
         return str(value["name"]), {k: v for k, v in value.items() if k != "name"}
     return None, value
 
@@ -202,7 +206,7 @@ def _class_of_file(name, folder):
     if module is None or name.startswith("s3prl_sb."):
         return name  # an installed one, or one beside the YAML
     own.attribute(folder, name)
-    return f"{own.module(folder, module).__name__}{name[len(module):]}"
+    return f"{own.module(folder, module).__name__}{name[len(module) :]}"
 
 
 def _named(name, arguments):

@@ -159,8 +159,14 @@ def test_entries_that_are_wrong(argv, words):
     [
         ("--noise.snrr=1", "no key 'noise.snrr'. Did you mean noise.snr?"),
         ("--noise={snrr: 1}", "no key 'noise.snrr'. Did you mean noise.snr?"),
-        ("--noise.snr=loud", "--noise.snr is a number or a list of numbers, not 'loud'"),
-        ("--test_reverb.snr=1", "no key 'test_reverb.snr'. There are: test_reverb.fold"),
+        (
+            "--noise.snr=loud",
+            "--noise.snr is a number or a list of numbers, not 'loud'",
+        ),
+        (
+            "--test_reverb.snr=1",
+            "no key 'test_reverb.snr'. There are: test_reverb.fold",
+        ),
         ("--lr.x=1", "--lr is a number above 0"),
         ("--head.hidden_sizes=1", "Did you mean hidden_size"),
     ],

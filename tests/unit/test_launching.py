@@ -147,6 +147,15 @@ def test_what_is_offered():
     assert offered("superb", "--upstream", "mel", "--tasks", "KS", "Q") == ["QbE"]
     assert offered("superb", "--tasks", "KS", "--se") == ["--seeds", "--seed"]
     assert offered("check", "--random", "fbank_") == ["fbank_no_cmvn"]
+    assert offered("run", "KS", "--head", "ec") == ["ecapa"]
+    assert offered("run", "PR", "--head", "ec") == []
+    assert offered("run", "KS", "--opt_class", "adamw") == ["adamw"]
+    assert offered("run", "KS", "--pooling", "me") == ["mean"]
+    assert offered("run", "PR", "--pooling", "me") == []
+    assert offered("run", "KS", "--cache", "o") == ["off"]
+    assert offered("run", "KS", "--data_folder", "") == []  # files
+    assert offered("run", "KS", "--noise.s") == ["--noise.snr"]
+    assert offered("run", "KS", "--nois.s") == []
     assert offered("fly", "") == offered("predict", "a.w") == []
 
 

@@ -111,9 +111,9 @@ def test_the_recipes_own_head():
 def test_every_name_that_fits_a_task(task):
     labels = labels_of(Schema.of(file_of(task)).tree)
     for name in named_heads(labels["are"]):
-        head = Configuration(
-            file_of(task), f"{{upstream: mel, head: {name}}}"
-        ).written["head"]
+        head = Configuration(file_of(task), f"{{upstream: mel, head: {name}}}").written[
+            "head"
+        ]
         assert head["input_size"].value == "<upstream_model.output_size>"
         size = labels.get("size")
         assert ("num_classes" in head) == (size is not None)
@@ -124,7 +124,9 @@ def test_every_name_that_fits_a_task(task):
 def test_heads_that_do_not_fit(task):
     with pytest.raises(UserError) as error:
         loaded(task, "head: ecapa")
-    assert str(error.value).startswith("--head: 'ecapa' returns one vector an utterance")
+    assert str(error.value).startswith(
+        "--head: 'ecapa' returns one vector an utterance"
+    )
     fitting = ", ".join(named_heads("tokens"))
     assert fitting in str(error.value) and "ecapa," not in fitting
 
@@ -158,7 +160,9 @@ def test_a_name_in_a_copy_of_the_recipe(tmp_path):
         found = load_recipe(mine, "upstream: mel\nhead: {hidden_size: 9}")
         assert found[RECIPE]["head"] == {**SIZE, "hidden_size": 9}
     mine.write_text(f"{text[:start]}head: linea\n\n{text[end:]}", "utf-8")
-    with pytest.raises(UserError, match=r"mine.yaml', line \d+: head: there is no .*lin"):
+    with pytest.raises(
+        UserError, match=r"mine.yaml', line \d+: head: there is no .*lin"
+    ):
         load_recipe(mine, "upstream: mel")
     mine.write_text(f"{text[:start]}head: default\n\n{text[end:]}", "utf-8")
     with pytest.raises(UserError, match=r"line \d+: head: .*'default'"):
@@ -192,7 +196,11 @@ def test_sizes_are_filled_in():
 @pytest.mark.parametrize(
     "task, argv, words",
     [
-        ("KS", ["--head.input_size=81"], "--head: its input_size is 81, and the features"),
+        (
+            "KS",
+            ["--head.input_size=81"],
+            "--head: its input_size is 81, and the features",
+        ),
         (
             "KS",
             ["--head", f"{HEAD} {{input_size: 768}}"],
@@ -203,15 +211,27 @@ def test_sizes_are_filled_in():
         (
             "KS",
             ["--head", "!name:s3prl_sb.lobes.heads.frames.FrameClassifier"],
-            "[2, 50, 2] for features [2, 50, 80], and classes need [2, 2]: a vector for",
+            "[2, 50, 2] for features [2, 50, 80], and classes need [2, 2]: a vector",
         ),
-        ("ASV", ["--head.output_size=7"], "[2, 7] for features [2, 50, 80], and classes"),
-        ("KS", ["--head=my_heads.py:Broken"], "--head: my_heads.Broken fails on features"),
+        (
+            "ASV",
+            ["--head.output_size=7"],
+            "[2, 7] for features [2, 50, 80], and classes",
+        ),
+        (
+            "KS",
+            ["--head=my_heads.py:Broken"],
+            "--head: my_heads.Broken fails on features",
+        ),
         ("PR", ["--head=my_heads.py:Mine"], "my_heads.Mine returns [2, 2]"),
         ("KS", ["--head=my_heads.Frames"], "my_heads.Frames returns [2, 50, 2]"),
         ("KS", ["--head=my_heads.Any"], "my_heads.Any returns [2, 3] for"),
         ("KS", ["--head=my_heads.py:Absent"], "has no 'Absent'. It has: Mine, Frames"),
-        ("KS", ["--head={name: my_heads.Mine, widt: 3}"], "takes no 'widt'. Did you mean"),
+        (
+            "KS",
+            ["--head={name: my_heads.Mine, widt: 3}"],
+            "takes no 'widt'. Did you mean",
+        ),
         ("KS", ["--head=my_heads.Mine"], None),
         ("KS", ["--head={name: my_heads.py:Mine, width: 3}"], None),
         ("SD", ["--head=my_heads.Frames"], None),
@@ -248,7 +268,9 @@ def test_a_recipe_that_declares_no_labels_is_not_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text(text, "utf-8")
     found = load_recipe(tmp_path / "mine.yaml", "upstream: mel\npooling: mean")
     assert found["head"].keywords["pooling"] == "mean"
-    with pytest.raises(UserError, match="for utterances and for frames. Declare the lab"):
+    with pytest.raises(
+        UserError, match="for utterances and for frames. Declare the lab"
+    ):
         load_recipe(tmp_path / "mine.yaml", "upstream: mel\nhead: mlp")
 
 
@@ -281,7 +303,9 @@ def test_a_path_in_a_copy_starts_at_its_folder(tmp_path, monkeypatch):
     start = text.index("head: !name:")
     end = text.index("# ------", start)
     mine = tmp_path / "mine.yaml"
-    mine.write_text(f"{text[:start]}head: code/my_heads.py:Mine\n\n{text[end:]}", "utf-8")
+    mine.write_text(
+        f"{text[:start]}head: code/my_heads.py:Mine\n\n{text[end:]}", "utf-8"
+    )
     assert load_recipe(mine, "upstream: mel")["head"](num_classes=2)
 
 
@@ -323,8 +347,16 @@ def test_budgets_take_names(task, keys):
 @pytest.mark.parametrize(
     "task, keys, words",
     [
-        ("ASR", {"head": "ecapa"}, "budget.yaml: ASR: head: 'ecapa' returns one vector"),
-        ("KS", {"head": "ecap"}, "budget.yaml: KS: head: there is no .*Did you mean ecapa"),
+        (
+            "ASR",
+            {"head": "ecapa"},
+            "budget.yaml: ASR: head: 'ecapa' returns one vector",
+        ),
+        (
+            "KS",
+            {"head": "ecap"},
+            "budget.yaml: KS: head: there is no .*Did you mean ecapa",
+        ),
         ("KS", {"head": {"name": "linear", "a": 1}}, "KS: head: .*takes no 'a'"),
         ("KS", {"head": {"name": "default", "a": 1}}, "KS: head: .*takes no 'a'"),
         ("KS", {"opt_class": "adamm"}, "KS: opt_class: there is no optimizer 'adamm'"),
@@ -342,7 +374,9 @@ def test_tags_in_a_budget_say_how_to_write_it():
     from s3prl_sb.storage.yaml_texts import yaml_of
 
     keys = yaml_of("train_pipes: [!new:s3prl_sb.dataio.pipes.AddNoise {snr: [3, 6]}]")
-    with pytest.raises(UserError, match=r"train_pipes: !new:.*noise: \{snr: \[3, 6\]\}"):
+    with pytest.raises(
+        UserError, match=r"train_pipes: !new:.*noise: \{snr: \[3, 6\]\}"
+    ):
         check_keys("KS", keys, "budget.yaml")
 
 
@@ -356,7 +390,11 @@ def test_a_pooling_goes_to_the_head():
 @pytest.mark.parametrize(
     "task, changes, words",
     [
-        ("KS", "pooling: men", "--pooling: there is no pooling 'men'. Did you mean mean"),
+        (
+            "KS",
+            "pooling: men",
+            "--pooling: there is no pooling 'men'. Did you mean mean",
+        ),
         ("PR", "pooling: mean", "--pooling: the labels are tokens, so a head returns"),
         ("SD", "pooling: mean", "--pooling: the labels are segments"),
         ("ASV", "pooling: mean", "--pooling: .*XVector has no pooling to .*: linear"),
@@ -405,8 +443,14 @@ def test_options_of_an_optimizer():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ("opt_class: adamm", "--opt_class: there is no optimizer 'adamm'. Did you mean ad"),
-        ("opt_class: {name: sgd, betas: 3}", "--opt_class: torch.optim.SGD takes no 'bet"),
+        (
+            "opt_class: adamm",
+            "--opt_class: there is no optimizer 'adamm'. Did you mean ad",
+        ),
+        (
+            "opt_class: {name: sgd, betas: 3}",
+            "--opt_class: torch.optim.SGD takes no 'bet",
+        ),
         ("opt_class: module.Adam", "Another class is !name:module.Class"),
     ],
 )
