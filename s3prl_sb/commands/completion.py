@@ -120,13 +120,13 @@ def _of_option(verb, action):
 def _of_key(recipe, key):
     """Lists the values of a key of a recipe: names, or the choices of its declaration.
     Any value may follow a key without them."""
+    if key == "upstream":
+        return upstreams()
     from s3prl_sb.commands.run import locate
     from s3prl_sb.errors import UserError
     from s3prl_sb.schema.declarations import shared
     from s3prl_sb.startup import named
 
-    if key == "upstream":
-        return upstreams()
     try:
         text = _text(locate(recipe)[1])
     except UserError:

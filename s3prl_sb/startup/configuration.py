@@ -117,6 +117,9 @@ class Configuration:
 
     def __init__(self, hparams_file: str | Path, overrides: str = ""):
         self.schema = Schema.of(hparams_file)
+        recipe = copy.deepcopy(self.schema.tree)
+        self._expand(recipe, recipe, self.schema.file.parent, is_recipe=True)
+        self.schema.tree = recipe
         self.changes = read_overrides(overrides)
         tree = self._with_own_modules(self._merged())
         named.complete(tree, self.prefix)
@@ -178,7 +181,6 @@ class Configuration:
 
     def _merged(self):
         tree = copy.deepcopy(self.schema.tree)
-        self._expand(tree, tree, self.schema.file.parent, is_recipe=True)
         self._expand(self.changes, tree, Path.cwd())
         for key, value in self.changes.items():
             _check_key(key, value, tree, "", self.schema[key].inside)

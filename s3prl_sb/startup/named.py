@@ -286,7 +286,7 @@ def _check_pooling(pooling, made, labels, where):
         have = [
             name
             for name, head in named_heads("classes").items()
-            if POOLING in (takes(located(head.utterances)) or ())
+            if POOLING in parameters(located(head.utterances))
         ]
         raise KeysError(
             f"{where}{POOLING}: {own.plain_name(made)} has no pooling to choose. "

@@ -190,6 +190,18 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     assert "hubert_base" in done.stdout.split()
 
 
+def test_completion_of_names_imports_no_torch():
+    code = """
+import sys
+from s3prl_sb.cli import main
+main(["completion", "words", "run", "KS", "--head", "ec"])
+heavy = {"torch", "numpy", "speechbrain", "hyperpyyaml"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["ecapa"], done.stderr
+
+
 def test_bash_completes(tmp_path):
     """The script itself, in the shell."""
     program = tmp_path / "s3prl-sb"

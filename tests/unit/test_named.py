@@ -397,7 +397,11 @@ def test_a_pooling_goes_to_the_head():
         ),
         ("PR", "pooling: mean", "--pooling: the labels are tokens, so a head returns"),
         ("SD", "pooling: mean", "--pooling: the labels are segments"),
-        ("ASV", "pooling: mean", "--pooling: .*XVector has no pooling to .*: linear"),
+        (
+            "ASV",
+            "pooling: mean",
+            "--pooling: .*XVector has no pooling to .*: linear, mlp",
+        ),
         ("KS", "pooling: mean\nhead: {pooling: statistics}", "pooling already"),
     ],
 )
