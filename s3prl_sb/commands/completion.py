@@ -20,6 +20,7 @@ OF_EVERY_RECIPE = ("--help", "--name", "--debug", "--device", "--precision")
 OF_EVERY_RECIPE += ("--noprogressbar", "--trust")
 KEY = re.compile(r"^([A-Za-z]\w*):", re.M)
 DEFAULTS = re.compile(r"^__defaults: \[(.*)\]$", re.M)
+LABELS = re.compile(r"^__labels:\n +are: (\w+)", re.M)
 BASH = """\
 # s3prl-sb completion bash >> ~/.bashrc
 _s3prl_sb() {
@@ -88,7 +89,8 @@ def _candidates(before, now, verbs):
     if verb not in verbs:
         return []
     if verb == "run":
-        return upstreams() if last == "--upstream" else _of_recipe(rest, now)
+        is_value = len(rest) > 1 and last.startswith("--") and not now.startswith("-")
+        return _of_key(rest[0], last[2:]) if is_value else _of_recipe(rest, now)
     actions = verbs[verb]._actions
     if now.startswith("-"):
         return [option for a in actions for option in a.option_strings]
@@ -115,6 +117,26 @@ def _of_option(verb, action):
     return [str(choice) for choice in action.choices or ()]
 
 
+def _of_key(recipe, key):
+    """Lists the values of a key of a recipe: names, or the choices of its declaration.
+    Any value may follow a key without them."""
+    if key == "upstream":
+        return upstreams()
+    from s3prl_sb.commands.run import locate
+    from s3prl_sb.errors import UserError
+    from s3prl_sb.schema.declarations import shared
+    from s3prl_sb.startup import named
+
+    try:
+        text = _text(locate(recipe)[1])
+    except UserError:
+        return []
+    labels = LABELS.search(text)
+    declaration = shared().get(key)
+    choices = declaration.choices if declaration else ()
+    return named.names(key, labels and labels[1]) or list(map(str, choices))
+
+
 def _of_recipe(rest, now):
     if not rest:
         if now.startswith("-"):
@@ -131,7 +153,14 @@ def _of_recipe(rest, now):
         _, folder = locate(rest[0])
     except UserError:
         return list(OF_EVERY_RECIPE)
-    return [*(f"--{key}" for key in keys(folder)), *OF_EVERY_RECIPE]
+    names = keys(folder)
+    if "." in now:
+        from s3prl_sb.schema.declarations import shared
+
+        key = now[2:].partition(".")[0]
+        inside = shared()[key].inside if key in names and key in shared() else ()
+        return [f"--{key}.{entry}" for entry in inside]
+    return [*(f"--{key}" for key in names), *OF_EVERY_RECIPE]
 
 
 def keys(folder):
@@ -153,11 +182,15 @@ def keys(folder):
     """
     from s3prl_sb.schema.defaults import default_files
 
-    text = (folder / "hparams" / "train.yaml").read_text("utf-8")
+    text = _text(folder)
     names = DEFAULTS.findall(text)
     files = default_files(names[0].split(", ")) if names else []
     texts = [text, *(file.read_text("utf-8") for file in files)]
     return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
+
+
+def _text(folder):
+    return (folder / "hparams" / "train.yaml").read_text("utf-8")
 
 
 def upstreams():

@@ -9,6 +9,7 @@ import textwrap
 
 from s3prl_sb.hyperyaml.nodes import plain, tag
 from s3prl_sb.schema.keys import Schema
+from s3prl_sb.startup import named
 
 WIDTH = 88
 INDENT = "      "
@@ -61,11 +62,37 @@ def _entry(key, schema, comment, width):
     """Returns the lines of one key."""
     node, indents = schema.tree[key], {"initial_indent": INDENT}
     notes = f"{_words(schema[key], comment)}{comment}".strip()
+    indents["subsequent_indent"] = INDENT
     return [
         f"  --{key} {_default(node, width - len(key) - 6)}".rstrip(),
-        *textwrap.wrap(notes, width, **indents, subsequent_indent=INDENT),
+        *textwrap.wrap(notes, width, **indents),
         *_arguments(node, width),
+        *textwrap.wrap(_names(key, schema), width, **indents),
+        *_entries(key, schema, width),
     ]
+
+
+def _names(key, schema):
+    """Lists the names that a key takes."""
+    names = named.names(key, named.labels_of(schema.tree).get("are"))
+    if not names or not (schema[key].is_made or key == named.POOLING):
+        return ""
+    other = {named.HEAD: ", FILE.py:Class, or", named.OPTIMIZER: ", or"}.get(key, "")
+    more = f"{other} {{name: NAME, argument: value}}" if other else ""
+    return f"names: {', '.join(names)}{more}"
+
+
+def _entries(key, schema, width):
+    """Describes the entries of a mapping that is not set, a line each."""
+    if schema.tree[key] is not None:
+        return []
+    entries = []
+    for name, declaration in schema[key].inside.items():
+        line = f"--{key}.{name} [{declaration.words()}]"
+        entries += textwrap.wrap(
+            line, width, initial_indent=INDENT, subsequent_indent=f"{INDENT}  "
+        )
+    return entries
 
 
 def remarks(lines):

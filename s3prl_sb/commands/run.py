@@ -15,7 +15,8 @@ from s3prl_sb.errors import UserError
 
 HELP = """s3prl-sb run {name} --key value …
 The keys, their defaults, and what they take; arguments in braces are given as
---head '{{hidden_size: 64}}'. Or write a YAML file of your own, which begins as
+--head '{{hidden_size: 64}}' or --head.hidden_size 64. Or write a YAML file of your own,
+which begins as
 {path}
 and comes first: s3prl-sb run {name} mine.yaml …
 

@@ -29,7 +29,7 @@ from s3prl_sb.terminal import quantities
 DECODING = ("lm", "lexicon", "lm_decoding")
 #: Keys of the run that do not apply to a score.
 OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
-OF_THE_RUN += ("skip_prep", "cache", "cache_folder", *DECODING)
+OF_THE_RUN += ("skip_prep", "cache", "cache_folder", "pooling", *DECODING)
 #: Keys of score normalization, which needs speakers of the training set.
 COHORT = ("score_normalization", "cohort_size", "top_n")
 FOLD = "fold"  # set by the command, but determines the test set of a run

@@ -1,7 +1,8 @@
 """Command line of a recipe: its keys, with text taken literally.
 
 SpeechBrain writes ``--key value`` as a line of YAML, which would cut a path such as
-``/a #1/b`` or ``/a=b``. Text is therefore quoted first.
+``/a #1/b`` or ``/a=b``. It therefore only gets its own options. ``--noise.snr 10`` is
+the entry of a mapping, or the argument of an object: ``--noise '{snr: 10}'``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,15 +17,20 @@ from pathlib import Path
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.schema.declarations import Declaration, shared
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.startup import run_name
-from s3prl_sb.startup.configuration import read_overrides, text
+from s3prl_sb.startup.configuration import text
 from s3prl_sb.storage.yaml_texts import check_aliases, yaml_parser
 from s3prl_sb.terminal.messages import near, reason
 
 #: A value that begins with one of these is meant as YAML.
 YAML = ("{", "[", "!", "'", '"')
 NULL = ("", "null", "Null", "NULL", "~")
+#: A text in quotes, or a tag without arguments before the end of an item.
+_BARE_TAG = re.compile(
+    r"""("(?:\\.|[^"\\])*"|'(?:''|[^'])*')|(!(?:new|name|apply|applyref):[\w.]+)(?=[],}])"""
+)
 
 
 class ArgumentError(UserError, ValueError):
@@ -65,8 +71,9 @@ def parse(argv: list[str]) -> tuple[str, dict, str]:
             )
     hparams_file, run_opts, _ = _parsed(argv)
     schema = Schema.of(hparams_file)
-    _, run_opts, overrides = _parsed(quoted(argv, schema, vars(run_opts)))
-    changes = read_overrides(overrides)
+    pairs, options = split(argv, schema, vars(run_opts))
+    run_opts = _parsed(options)[1]
+    changes = _assembled(pairs, schema, "--")
     # SpeechBrain keeps keys that are also options of its own, such as max_grad_norm
     changes.update({k: run_opts[k] for k in run_opts.overridden_args if k in schema})
     if name is not None:
@@ -75,6 +82,9 @@ def parse(argv: list[str]) -> tuple[str, dict, str]:
         value = changes.get(key, schema.tree[key])
         if schema.is_path(key) and expanded(value) != value:
             changes[key] = expanded(value)
+        for inner, declaration in schema[key].inside.items():
+            if declaration.is_path and inner in (changes.get(key) or ()):
+                changes[key][inner] = expanded(changes[key][inner])
     return hparams_file, run_opts, text(changes)
 
 
@@ -141,8 +151,46 @@ def expanded(value: object) -> object:
     return value
 
 
-def quoted(argv: list[str], schema: Schema, options: dict) -> list[str]:
-    """Quotes the text on a command line for SpeechBrain, which parses it as YAML.
+def assignments(parts: list[str]) -> dict:
+    """Parses assignments to keys of any recipe, such as those of a benchmark.
+
+    Arguments
+    ---------
+    parts : list of str
+        One ``key=value`` or ``key.entry=value`` each, with values as on the command
+        line of a recipe.
+
+    Returns
+    -------
+    dict
+        Keys and values; entries of one key are one mapping. Whether a recipe has the
+        keys is not checked.
+
+    Raises
+    ------
+    ArgumentError
+        For a text without a key or a value, or two values of one key.
+
+    Example
+    -------
+    >>> assignments(["noise.snr=[0, 15]", "noise.draws=4", "head=ecapa"])
+    {'noise': {'snr': [0, 15], 'draws': 4}, 'head': 'ecapa'}
+    """
+    pairs = []
+    for part in parts:
+        key, _, value = part.partition("=")
+        if not key.strip() or not value.strip():
+            raise ArgumentError(
+                f"'{part}' sets no key: give key=value, such as noise.snr=[0,15]."
+            )
+        pairs.append((key.strip(), value))
+    return _assembled(pairs, shared(), "")
+
+
+def split(
+    argv: list[str], schema: Schema, options: dict
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Splits a command line into keys of the recipe and options of SpeechBrain.
 
     Arguments
     ---------
@@ -156,85 +204,131 @@ def quoted(argv: list[str], schema: Schema, options: dict) -> list[str]:
 
     Returns
     -------
-    list of str
+    pairs : list of (str, str)
+        Keys, or entries of keys such as "noise.snr", and their texts.
+    argv : list of str
+        The rest, with keys that are options of SpeechBrain too.
 
     Raises
     ------
     ArgumentError
         For a name that is neither a key nor an option (argparse accepts prefixes of
-        options, and SpeechBrain would then ignore the value), a value without a key, a
-        key without a value, and text that looks like a reference of the YAML.
+        options, and SpeechBrain would then ignore the value), a value without a key,
+        and a key without a value.
 
     Example
     -------
     >>> schema = Schema.of_recipe("SUPERB/KS")
-    >>> argv = ["a.yaml", "--data_folder", "/x #1", "--lr=0.1"]
-    >>> quoted(argv, schema, {"param_file": "a.yaml"})
-    ['a.yaml', '--data_folder', '"/x #1"', '--lr=0.1']
+    >>> argv = ["a.yaml", "--data_folder", "/x #1", "--noise.snr=3", "--debug"]
+    >>> split(argv, schema, {"param_file": "a.yaml", "debug": False})
+    ([('data_folder', '/x #1'), ('noise.snr', '3')], ['a.yaml', '--debug'])
     """
-    parts, key, files = [], None, [options["param_file"]]
+    pairs, rest, key, files = [], [], None, [options["param_file"]]
+
+    def take(value, parts):
+        if not value.strip():  # an unset variable of the shell
+            raise ArgumentError(_missing_value(key, schema))
+        if key in options or not _is_key(key, schema):
+            rest.extend(parts)
+        else:
+            pairs.append((key, value))
+
     for argument in [*argv, "--"]:
         if argument.startswith("--"):
-            if key in schema:
+            if _is_key(key, schema):
                 raise ArgumentError(_missing_value(key, schema))
             key, equals, value = argument[2:].partition("=")
-            if key and key not in schema and key not in options:
+            if key and key not in options and not _is_key(key, schema):
                 names = list({**dict.fromkeys(schema), **options})
                 raise ArgumentError(f"There is no key '{key}'. {near(key, names)}")
-            if equals and key in schema:
-                argument = f"--{key}={_literal(key, value, schema)}"
+            if equals and _is_key(key, schema):
+                take(value, [argument])
+            elif not _is_key(key, schema):
+                rest.append(argument)
             if equals or isinstance(options.get(key), bool):
                 key = None
         elif key:
-            if key in schema:
-                argument = _literal(key, argument, schema)
+            if _is_key(key, schema):
+                take(argument, [f"--{key}", argument])
+            else:
+                rest.append(argument)
             if not isinstance(options.get(key), list):  # which takes several
                 key = None
         elif argument in files:
             files.remove(argument)
+            rest.append(argument)
         else:
             raise ArgumentError(
                 f"'{argument}' belongs to no key: give --key value. Quote what has "
                 "spaces, and lists: --key '[a, b]'."
             )
-        parts.append(argument)
-    return parts[:-1]
+    return pairs, rest[:-1]
 
 
-def _missing_value(key, schema):
-    return f"--{key} has no value. It is {schema[key].words()}."
+def _is_key(name, schema):
+    """Returns whether a name is a key, or an entry of one."""
+    return bool(name) and (name in schema or name.partition(".")[0] in schema)
 
 
-def _literal(key, text, schema):
-    """Returns a value as YAML, quoted if it is text that YAML would change."""
+def _missing_value(name, schema):
+    return f"--{name} has no value. It is {_declaration(name, schema).words()}."
+
+
+def _declaration(name, declarations):
+    """Returns the declaration of a key, or of an entry of one."""
+    key, *inner = [name] if name in declarations else name.split(".")
+    declaration = declarations[key] if key in declarations else None
+    for part in inner:
+        declaration = declaration and declaration.inside.get(part)
+    return declaration or Declaration(name, kind="any")
+
+
+def _assembled(pairs, declarations, dashes):
+    """Returns keys and values; the entries of a mapping are put together."""
+    changes, names = {}, []
+    for name, value in pairs:
+        for other in names:
+            if other == name:
+                raise ArgumentError(f"{dashes}{name} is given twice: keep one.")
+            if f"{name}.".startswith(f"{other}.") or f"{other}.".startswith(f"{name}."):
+                raise ArgumentError(
+                    f"{dashes}{other} and {dashes}{name} set the same key: give all "
+                    "in one of them."
+                )
+        names.append(name)
+        *outer, last = [name] if name in declarations else name.split(".")
+        place = changes
+        for part in outer:
+            place = place.setdefault(part, {})
+        place[last] = _value(f"{dashes}{name}", value, _declaration(name, declarations))
+    return changes
+
+
+def _value(name, text, declaration):
+    """Returns the node of YAML that a text on the command line stands for."""
     import ruamel.yaml
 
-    if not text.strip():  # an unset variable of the shell
-        raise ArgumentError(_missing_value(key, schema))
     is_yaml, value = text.startswith(YAML), ...
+    if is_yaml:
+        text = _BARE_TAG.sub(lambda match: match[1] or f"{match[2]} ", text)
     try:
         check_aliases(text)
-        value = yaml_parser("safe").load(text)
+        node = yaml_parser().load(text)
+        value = yaml_parser("safe").load(text) if not is_yaml else ...
     except ValueError as error:
-        raise ArgumentError(f"--{key}: {error}.") from error
+        raise ArgumentError(f"{name}: {error}.") from error
     except ruamel.yaml.YAMLError as error:
-        is_tag = isinstance(error, ruamel.yaml.constructor.ConstructorError)
-        if is_yaml and not is_tag:
+        if is_yaml:
             problem = reason(error)
-            raise ArgumentError(f"--{key} {text} is no YAML: {problem}.") from error
+            raise ArgumentError(f"{name} {text} is no YAML: {problem}.") from error
     if is_yaml:
-        return _escaped(value) if "=" in text and value is not ... else text
+        return node
     if text in NULL:
-        return text
-    if isinstance(value, (bool, int, float)) and not schema[key].is_literal:
-        return text
+        return None
+    if isinstance(value, (bool, int, float)) and not declaration.is_literal:
+        return node
     if re.search("<[^>]*>", text):
         raise ArgumentError(
-            f"--{key} {text}: <…> is a reference in a recipe. Give a value without it."
+            f"{name} {text}: <…> is a reference in a recipe. Give a value without it."
         )
-    return text if value == text and "=" not in text else _escaped(text)
-
-
-def _escaped(value):
-    """Returns JSON, which is YAML, without ``=``, at which SpeechBrain splits."""
-    return json.dumps(value, ensure_ascii=False, default=str).replace("=", "\\x3d")
+    return text

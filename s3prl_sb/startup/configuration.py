@@ -22,6 +22,7 @@ from s3prl_sb.hyperyaml.nodes import plain, shown, tag, walk
 from s3prl_sb.schema import constructors
 from s3prl_sb.schema.combinations import LABELS, check_together
 from s3prl_sb.schema.keys import Schema
+from s3prl_sb.startup import named
 from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import near, reason
 
@@ -116,9 +117,14 @@ class Configuration:
 
     def __init__(self, hparams_file: str | Path, overrides: str = ""):
         self.schema = Schema.of(hparams_file)
+        recipe = copy.deepcopy(self.schema.tree)
+        self._expand(recipe, recipe, self.schema.file.parent, is_recipe=True)
+        self.schema.tree = recipe
         self.changes = read_overrides(overrides)
-        #: YAML with the overrides and unresolved references.
-        self.written = self._checked(self._with_own_modules(self._merged()))
+        tree = self._with_own_modules(self._merged())
+        named.complete(tree, self.prefix)
+        #: YAML with the overrides, without names, and with unresolved references.
+        self.written = self._checked(tree)
         #: The same with resolved references; no object is made yet.
         self.resolved = self._checked(self._without_references())
         values = {key: self.resolved[key] for key in (*self.schema, *self._labels())}
@@ -179,8 +185,9 @@ class Configuration:
 
     def _merged(self):
         tree = copy.deepcopy(self.schema.tree)
+        self._expand(self.changes, tree, Path.cwd())
         for key, value in self.changes.items():
-            _check_key(key, value, tree, prefix="")
+            _check_key(key, value, tree, "", self.schema[key].inside)
         _merge(tree, self.changes)
         for key in self.schema:
             if tag(tree[key]) == "!PLACEHOLDER":
@@ -188,6 +195,15 @@ class Configuration:
         for key in tree:
             _check_references(tree[key], tree, f"{self.prefix(key)}{key}: ")
         return tree
+
+    def _expand(self, values, tree, folder, is_recipe=False):
+        """Replaces names such as ``head: ecapa`` by the nodes they stand for."""
+        for key in (named.HEAD, named.OPTIMIZER):
+            if key in values and key in tree and self.schema[key].is_made:
+                where = f"{self.schema.place(key)}: " if is_recipe else "--"
+                values[key] = named.expand(
+                    values[key], key, tree, folder, where, again=not is_recipe
+                )
 
     def _with_own_modules(self, tree):
         """Loads user-defined modules from the folder of the YAML, which is the user's
@@ -276,7 +292,11 @@ def text(changes: dict) -> str:
     return _dumped(changes).getvalue() if changes else ""
 
 
-def _check_key(key, value, nodes, prefix):
+def _check_key(key, value, nodes, prefix, inside):
+    """Checks that a recipe has a key, and the entries of a mapping.
+
+    ``inside`` are the declared entries, which a mapping may have beside its own.
+    """
     if key not in nodes or not prefix and str(key).startswith("__"):
         names = [str(name) for name in nodes if str(name)[:2] != "__"]
         raise RecipeError(
@@ -292,9 +312,12 @@ def _check_key(key, value, nodes, prefix):
             f"{dict(value)} cannot be given to it. Change it in a copy of the YAML."
         )
     # The arguments of a constructor are checked against its signature.
-    if isinstance(value, dict) and isinstance(node, dict) and not tag(node):
+    is_mapping = isinstance(node, dict) or node is None and inside
+    if isinstance(value, dict) and is_mapping and not tag(node):
+        entries = {**dict.fromkeys(inside), **(node or {})}
         for inner, inner_value in value.items():
-            _check_key(inner, inner_value, node, f"{prefix}{key}.")
+            declared = inside[inner].inside if inner in inside else {}
+            _check_key(inner, inner_value, entries, f"{prefix}{key}.", declared)
 
 
 def _merge(node, changes):
@@ -308,16 +331,15 @@ def _merge(node, changes):
 
 
 def _write_out(tree):
-    """Sets block style for ``[!new:a.B {c: 1}]``: ruamel.yaml loses tags in brackets.
+    """Sets block style where tags are in brackets, which ruamel.yaml loses there.
 
     Removes the comment of a reference to an attribute, which has become a list with a
     tag: ruamel.yaml may write the first item into the line of the comment.
     """
     for node in walk(tree):
-        if isinstance(node, list) and any(tag(item) for item in node):
-            for part in [node, *node]:
-                if hasattr(part, "fa"):
-                    part.fa.set_block_style()
+        if isinstance(node, (dict, list)) and hasattr(node, "fa"):
+            if any(tag(inner) for inner in walk(node)):
+                node.fa.set_block_style()
         for key in node if isinstance(node, dict) else ():
             if isinstance(node[key], list) and tag(node[key]) and hasattr(node, "ca"):
                 node.ca.items.pop(key, None)

@@ -142,6 +142,8 @@ def report(schema, recipe, utterances, options=None):
     for keys in (settings, departs):
         if "freeze" in keys:  # the recipe passes it on to the upstream
             keys.pop("upstream_model.freeze", None)
+        if "pooling" in keys:  # and to the head
+            keys.pop("head.pooling", None)
     protocol = published(schema)
     place = recipe.get(protocol["corpus"]) if protocol else None
     return {

@@ -11,11 +11,17 @@ Authors
 import os
 from pathlib import Path
 
+from s3prl_sb import own
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.schema.constructors import takes
-from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.configuration import SCHEMA, RecipeError
+from s3prl_sb.startup.named import labels_of
 from s3prl_sb.startup.preconditions import can_pool, check_optimization, check_search
 from s3prl_sb.storage.files import naming
+from s3prl_sb.terminal.messages import reason
+
+#: Size of the batch that a head is tried on: a second of most upstreams.
+FRAMES, CLASSES = 50, 2
 
 
 def check(hparams: dict, run_opts: dict):
@@ -156,14 +162,72 @@ def check_decoder():
 
 
 def _check_head(hparams):
-    """Makes the head once with another size, so that its errors are raised now."""
+    """Makes the head once, and checks it on features of an upstream of this size."""
     import torch
 
     head = hparams["head"]
+    labels = labels_of(hparams[SCHEMA].tree) if SCHEMA in hparams else {}
     names = takes(getattr(head, "func", head))
-    if names is None:  # its signature is not known
-        return
-    sizes = {"num_classes": 2} if "num_classes" in names else {}
-    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay
-        made = head(**sizes)
-    can_pool(hparams.get("cache"), hparams.get("featurizer"), made)
+    if names is None and "are" not in labels:
+        return  # its signature is not known
+    is_sized = "size" in labels or names is not None and "num_classes" not in names
+    with torch.random.fork_rng(devices=[]), torch.no_grad():  # the run's numbers stay
+        size = _check_features(hparams, labels)
+        made = head(**({} if is_sized else {"num_classes": CLASSES}))
+        can_pool(hparams.get("cache"), hparams.get("featurizer"), made)
+        if size is not None:
+            _check_output(made.eval(), size, labels, hparams)
+
+
+def _check_features(hparams, labels):
+    """Returns the size of the features, which the head's ``input_size`` must be; None
+    if the recipe does not declare what its head returns."""
+    import torch
+
+    upstream, featurizer = hparams.get("upstream_model"), hparams.get("featurizer")
+    if upstream is None or featurizer is None or "are" not in labels:
+        return None
+    states = [torch.zeros(2, 1, size) for size in upstream.output_sizes]
+    try:
+        size = featurizer(states).shape[-1]
+    except ValueError as error:
+        raise RecipeError(f"featurizer: {reason(error)}.") from error
+    given = getattr(hparams["head"], "keywords", {}).get("input_size", size)
+    if isinstance(given, int) and given != size:
+        raise RecipeError(
+            f"{_place(hparams)}: its input_size is {given}, and the features of "
+            f"{hparams.get('upstream_name', 'the upstream')} have the size {size}. "
+            f"Leave input_size out, or give {size}."
+        )
+    return size
+
+
+def _check_output(head, size, labels, hparams):
+    """Checks the shape of a head's output against what the labels need."""
+    import torch
+
+    features, lens = torch.randn(2, FRAMES, size), torch.tensor([1.0, 0.6])
+    name = own.plain_name(type(head))
+    try:
+        shape = list(head(features, lens).shape)
+    except Exception as error:  # the network of a user may raise anything
+        raise RecipeError(
+            f"{_place(hparams)}: {name} fails on features [2, {FRAMES}, {size}] and "
+            f"relative lengths [2]: {reason(error)}."
+        ) from error
+    wanted = [2, hparams.get(labels.get("size"), CLASSES)]
+    if labels["are"] != "classes":
+        wanted.insert(1, FRAMES)
+        if labels["are"] == "tokens" and len(shape) == 3:  # CTC allows fewer frames
+            wanted[1] = min(shape[1], FRAMES)
+    if shape != wanted:
+        raise RecipeError(
+            f"{_place(hparams)}: {name} returns {shape} for features [2, {FRAMES}, "
+            f"{size}], and {labels['are']} need {wanted}: a vector for each "
+            f"{'utterance' if labels['are'] == 'classes' else 'frame'}."
+        )
+
+
+def _place(hparams):
+    """Returns the place of the head in errors: an option, or a file and a line."""
+    return getattr(hparams["head"], "place", "") or "head"

@@ -8,11 +8,12 @@ import functools
 
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
-from s3prl_sb.hyperyaml.nodes import line_of, plain, tag
+from s3prl_sb.hyperyaml.nodes import line_of, plain, tag, walk
 from s3prl_sb.runs.tasks import TASKS, recipe, unknown
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.schema.constructors import CALLS, flags, located, parameters, takes
 from s3prl_sb.schema.keys import KeysError, Schema
+from s3prl_sb.startup import named
 
 
 class PlanError(UserError, ValueError):
@@ -94,7 +95,8 @@ def check_keys(task, overrides, where, lines=None):
     overrides : dict
         Keys and values.
     where : str
-        Their file, for messages.
+        Their file, for messages. Code that they name, such as ``head: FILE.py:Class``,
+        is only accepted if the file is trusted.
     lines : dict, optional
         The mapping of ruamel.yaml that has the lines, if it is not ``overrides``.
 
@@ -107,6 +109,8 @@ def check_keys(task, overrides, where, lines=None):
     ------
     PlanError, s3prl_sb.schema.keys.KeysError
         For an unknown key or an invalid value; names similar keys or valid values.
+    s3prl_sb.foreign.trust.TrustError
+        For code in a file that is not trusted.
     """
     declared, values = schema(task), {}
     for key, value in overrides.items():
@@ -117,14 +121,24 @@ def check_keys(task, overrides, where, lines=None):
         if declared[key].by:
             more = ", which runs all folds" if key == "fold" else ""
             raise PlanError(f"{place}'{key}' is set by the command itself{more}")
-        if tag(value):
+        code = next(filter(None, map(tag, walk(value))), "")
+        if code:
             raise PlanError(
-                f"{place}{key}: {tag(value)} belongs into a recipe's YAML. Give the "
-                "arguments alone, such as {hidden_size: 8}."
+                f"{place}{key}: {code} belongs into a recipe's YAML. Give a name or "
+                "the arguments alone, such as {hidden_size: 8}; conditions have keys: "
+                "noise: {snr: [3, 6]}."
             )
+        name = named.check(key, value, declared, where, place)
+        if name is not None:
+            values[key] = name
+            continue
         if isinstance(value, dict):
-            _check_inside(declared.tree[key], value, place, f"{key}.")
+            inside = declared[key].inside
+            _check_inside(declared.tree[key], value, place, f"{key}.", inside)
         values[key] = plain(declared.check(key, value, place))
+    line = line_of(overrides if lines is None else lines, named.POOLING)
+    place = f"{where}:{line}: {task}: " if line else f"{where}: {task}: "
+    named.check_pooling(values, declared, where, place)
     return values
 
 
@@ -149,11 +163,16 @@ def check_combination(task, keys):
         raise PlanError(f"{task}: {error}") from error
 
 
-def _check_inside(node, values, where, prefix):
-    """Checks that a mapping of a recipe, or the object it declares, has these keys."""
+def _check_inside(node, values, where, prefix, inside):
+    """Checks that a mapping of a recipe, or the object it declares, has these keys.
+
+    ``inside`` are the declared entries, which a mapping may have beside its own.
+    """
+    if node is None and inside:
+        node = {}
     if not isinstance(node, dict):
         return  # the recipe itself reports the error
-    keys = set(map(str, node))
+    keys = {*map(str, node), *inside}
     if tag(node):
         called = tag(node).startswith(CALLS)
         made = located(tag(node).partition(":")[2]) if called else None
@@ -167,4 +186,5 @@ def _check_inside(node, values, where, prefix):
         if str(key) not in keys:
             raise PlanError(f"{where}{unknown('key', f'{prefix}{key}', names)}")
         if isinstance(value, dict) and key in node:
-            _check_inside(node[key], value, where, f"{prefix}{key}.")
+            declared = inside[key].inside if key in inside else {}
+            _check_inside(node[key], value, where, f"{prefix}{key}.", declared)

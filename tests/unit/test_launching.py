@@ -147,6 +147,15 @@ def test_what_is_offered():
     assert offered("superb", "--upstream", "mel", "--tasks", "KS", "Q") == ["QbE"]
     assert offered("superb", "--tasks", "KS", "--se") == ["--seeds", "--seed"]
     assert offered("check", "--random", "fbank_") == ["fbank_no_cmvn"]
+    assert offered("run", "KS", "--head", "ec") == ["ecapa"]
+    assert offered("run", "PR", "--head", "ec") == []
+    assert offered("run", "KS", "--opt_class", "adamw") == ["adamw"]
+    assert offered("run", "KS", "--pooling", "me") == ["mean"]
+    assert offered("run", "PR", "--pooling", "me") == []
+    assert offered("run", "KS", "--cache", "o") == ["off"]
+    assert offered("run", "KS", "--data_folder", "") == []  # files
+    assert offered("run", "KS", "--noise.s") == ["--noise.snr"]
+    assert offered("run", "KS", "--nois.s") == []
     assert offered("fly", "") == offered("predict", "a.w") == []
 
 
@@ -179,6 +188,18 @@ sys.exit(f"imported {heavy}" if heavy else 0)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "hubert_base" in done.stdout.split()
+
+
+def test_completion_of_names_imports_no_torch():
+    code = """
+import sys
+from s3prl_sb.cli import main
+main(["completion", "words", "run", "KS", "--head", "ec"])
+heavy = {"torch", "numpy", "speechbrain", "hyperpyyaml"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split() == ["ecapa"], done.stderr
 
 
 def test_bash_completes(tmp_path):

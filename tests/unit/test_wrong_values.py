@@ -109,7 +109,8 @@ def message(argv, tmp_path, monkeypatch):
             "--head: s3prl_sb.lobes.heads.utterance.UtteranceClassifi",
         ),
         ("--head !name:nowhere.Head", "no module 'nowhere' can be imported"),
-        ("--head x", "--head is a class or a function named by !name:"),
+        ("--head x", "--head: there is no head called 'x'. There are: linear"),
+        ("--head 3", "--head is a class or a function named by !name:"),
         ("--opt_class '{lrr: 3}'", "torch.optim.Adam takes no 'lrr'. Did you mean lr?"),
         (
             "--opt_class !name:torch.nn.Linear",
@@ -386,7 +387,7 @@ HOME = resources.folder("recipes") / "SUPERB"
         ("PR", "--train_fraction 0.1 --batch_seconds 5", None),
         ("KS", "--batch_seconds 5", "batch_seconds and balance exclude each other"),
         ("KS", "--train_fraction 0.5 --train_per_class 2", "0.5 and train_per_class 2"),
-        ("PR", "--cache pooled --head.dropout 1", "no key"),
+        ("PR", "--cache pooled --head.dropout 1", "FrameClassifier takes no 'dropout'"),
         ("ASV", "--cache pooled", "cache: pooled would not be exact"),
         ("ASR", "--cache pooled", "cache: pooled would not be exact"),
         ("KS", "--cache_folder /proc/none", "Choose another cache_folder"),
