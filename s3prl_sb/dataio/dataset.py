@@ -13,6 +13,7 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from s3prl_sb.dataio.manifest import Records
+from s3prl_sb.dataio.records import completed
 from s3prl_sb.errors import ManifestError
 
 COMPUTED = ("draw", "sig", "feats")  # items that are computed in every task
@@ -51,7 +52,7 @@ def generator(seed: int | str, utterance: str, draw: int) -> torch.Generator:
 class DataPipe(Protocol):
     """Anything that adds dynamic items to a dataset: a function, or a :class:`Pipe`."""
 
-    def __call__(self, dataset: "ManifestDataset") -> None: ...
+    def __call__(self, dataset: "ManifestDataset", /) -> object: ...
 
 
 @runtime_checkable
@@ -64,7 +65,13 @@ class CountsVariants(Protocol):
 
 
 class Pipe:
-    """Base class of pipes; by default a deterministic one."""
+    """Base class of pipes; by default a deterministic one.
+
+    A pipe defines :meth:`add_to`. It is called with a dataset, or with a dictionary of
+    records, and returns the dataset, so that pipes compose:
+    ``AddNoise(snr=[3, 6])(LoadAudio()(records))``. See also
+    :class:`~s3prl_sb.dataio.sequential.SequentialPipe`.
+    """
 
     audio = False  #: whether the waveform depends on this pipe
 
@@ -72,8 +79,87 @@ class Pipe:
         """Returns the number of forms of an utterance; None means unlimited."""
         return 1
 
-    def __call__(self, dataset: "ManifestDataset") -> None:
+    def add_to(self, dataset: "ManifestDataset") -> None:
+        """Adds the items of this pipe to a dataset.
+
+        Arguments
+        ---------
+        dataset : ManifestDataset
+            Dataset that gets the items.
+        """
         raise NotImplementedError
+
+    def __call__(self, data: "ManifestDataset | Records") -> "ManifestDataset":
+        """Applies this pipe.
+
+        Arguments
+        ---------
+        data : ManifestDataset or dict
+            A dataset, which is changed; or ``{id: record}``, of which a dataset is
+            made, see :func:`~s3prl_sb.dataio.records.completed`.
+
+        Returns
+        -------
+        ManifestDataset
+            The dataset with the items of this pipe.
+        """
+        dataset = as_dataset(data)
+        self.add_to(dataset)
+        dataset.pipes.append(self)
+        return dataset
+
+
+def as_dataset(data: "ManifestDataset | Records") -> "ManifestDataset":
+    """Returns a dataset as it is, and makes one of a dictionary of records.
+
+    Arguments
+    ---------
+    data : ManifestDataset or dict
+        A dataset, or ``{id: record}``, see
+        :func:`~s3prl_sb.dataio.records.completed`.
+
+    Returns
+    -------
+    ManifestDataset
+
+    Example
+    -------
+    >>> dataset = as_dataset({"a": {"text": "no"}})
+    >>> len(dataset), as_dataset(dataset) is dataset
+    (1, True)
+    """
+    return (
+        data if isinstance(data, ManifestDataset) else ManifestDataset(completed(data))
+    )
+
+
+def variants_of(pipes: Iterable[DataPipe], record: Mapping[str, Any]) -> int | None:
+    """Returns the number of forms that pipes make of an utterance together.
+
+    Arguments
+    ---------
+    pipes : list of callable
+        Pipes; a plain function may be random.
+    record : dict
+        Record of the utterance.
+
+    Returns
+    -------
+    int or None
+        None means unlimited.
+
+    Example
+    -------
+    >>> variants_of([Pipe(), Pipe()], {})
+    1
+    """
+    total = 1
+    for pipe in pipes:
+        count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
+        if count is None:
+            return None
+        total = math.lcm(total, count)
+    return total
 
 
 def changes_audio(pipe: DataPipe) -> bool:
@@ -94,8 +180,9 @@ class ManifestDataset(DynamicItemDataset):
         :mod:`s3prl_sb.dataio.manifest`.
     pipes : list of callable
         Pipes that add dynamic items, see :mod:`s3prl_sb.dataio.pipes`.
-    output_keys : list of str
-        Items of an example.
+    output_keys : list of str, optional
+        Items of an example. Default: ``id`` and every item that pipes provide, until
+        :meth:`set_output_keys` is called.
 
     Raises
     ------
@@ -117,7 +204,7 @@ class ManifestDataset(DynamicItemDataset):
         self,
         records: Records,
         pipes: Iterable[DataPipe] = (),
-        output_keys: Iterable[str] = (),
+        output_keys: Iterable[str] | None = None,
     ):
         if not records:
             raise ValueError("a dataset without utterances")
@@ -126,10 +213,13 @@ class ManifestDataset(DynamicItemDataset):
         for name in COMPUTED:
             self._check_column(name)
         self.pipeline.add_static_keys(["draw"])
+        self.provided: list[str] = []
+        self.returns_all = True
         self.pipes: list[DataPipe] = []
         for pipe in pipes:
             self.add_pipe(pipe)
-        self.set_output_keys(list(output_keys))
+        if output_keys is not None:
+            self.set_output_keys(list(output_keys))
 
     def _check_column(self, name):
         if name in self.columns:
@@ -155,13 +245,32 @@ class ManifestDataset(DynamicItemDataset):
         provides : str or list of str
             Name of the item; an item that exists already is refined.
         """
-        if provides is None:  # a DynamicItem, which has the name itself
-            names = func.provides  # type: ignore[attr-defined]
+        if provides is None:  # a DynamicItem, which has the names itself
+            needs, names = func.takes, func.provides  # type: ignore[attr-defined]
         else:
-            names = [provides] if isinstance(provides, str) else provides
+            needs, names = _listed(takes), _listed(provides)
         for name in names:
             self._check_column(name)
+            if name in needs and name not in self.provided:
+                raise ManifestError(_unmade(func, name))
         super().add_dynamic_item(func, takes, provides)
+        self._provide(names)
+
+    def _provide(self, names):
+        self.provided += [name for name in names if name not in self.provided]
+        if self.returns_all:
+            self.pipeline.set_output_keys(["id", *self.provided])
+
+    def set_output_keys(self, keys: Iterable[str] | Mapping[str, str]) -> None:
+        """Chooses the items of an example, see SpeechBrain's dataset.
+
+        Arguments
+        ---------
+        keys : list of str or dict
+            Names of items, or names in an example to names of items.
+        """
+        self.returns_all = False
+        super().set_output_keys(keys)
 
     def add_pipe(self, pipe: DataPipe) -> None:
         """Applies a pipe to this dataset.
@@ -171,8 +280,10 @@ class ManifestDataset(DynamicItemDataset):
         pipe : callable
             Called with the dataset.
         """
+        before = len(self.pipes)
         pipe(self)
-        self.pipes.append(pipe)
+        if not isinstance(pipe, Pipe) or len(self.pipes) == before:
+            self.pipes.append(pipe)
 
     def keep(self, ids: Iterable[str]) -> None:
         """Drops all utterances except the given ones.
@@ -189,8 +300,29 @@ class ManifestDataset(DynamicItemDataset):
         >>> len(dataset), dataset[0]
         (1, {'x': 2})
         """
-        self.data = {name: self.data[name] for name in ids}
-        self.data_ids = list(self.data)
+        self.replace({name: self.data[name] for name in ids})
+
+    def replace(self, records: Records, items: Iterable[str] = ()) -> None:
+        """Replaces all utterances, as by the chunks that they are cut into.
+
+        Arguments
+        ---------
+        records : dict
+            ``{id: record}``, with the keys of the records before.
+        items : list of str
+            Additional keys of the records.
+
+        Example
+        -------
+        >>> dataset = ManifestDataset({"a": {"x": 1}})
+        >>> dataset.replace({"a-0": {"x": 1, "y": 0}, "a-1": {"x": 1, "y": 1}}, ["y"])
+        >>> len(dataset), dataset[1]
+        (2, {'id': 'a-1', 'y': 1})
+        """
+        self.data, self.data_ids = dict(records), list(records)
+        if items:
+            self.pipeline.add_static_keys(list(items))
+            self._provide(items)
 
     def variants(self, index: int) -> int | None:
         """Returns the number of forms of an utterance, one for each ``draw``.
@@ -205,15 +337,7 @@ class ManifestDataset(DynamicItemDataset):
         int or None
             None means unlimited.
         """
-        record = self.data[self.data_ids[index]]
-        total = 1
-        for pipe in self.pipes:
-            # A plain function may be random.
-            count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
-            if count is None:
-                return None
-            total = math.lcm(total, count)
-        return total
+        return variants_of(self.pipes, self.data[self.data_ids[index]])
 
     def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
         position, draw = index if isinstance(index, tuple) else (index, 0)
@@ -221,3 +345,17 @@ class ManifestDataset(DynamicItemDataset):
         return self.pipeline.compute_outputs(
             {"id": data_id, "draw": draw, **self.data[data_id]}
         )
+
+
+def _listed(names):
+    """Returns names in a list."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _unmade(func, name):
+    """Returns the message about a pipe that refines an item that no pipe makes."""
+    pipe = type(getattr(func, "__self__", func)).__name__
+    loads = "LoadAudio" if name == "sig" else "the pipe that makes it"
+    return (
+        f"{pipe} changes '{name}', which no pipe makes before it. Apply {loads} first."
+    )
