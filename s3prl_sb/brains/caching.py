@@ -15,15 +15,18 @@ import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.forms import CountsVariants
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.startup.preconditions import can_pool
+from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "off", "pooled", "frames")
 EXACT = "float32"  # the upstream's precision
+DRAWS = 4  # fixed forms of an utterance, as in the settings that messages suggest
 GB = 1e9
 
 
@@ -89,6 +92,8 @@ def kind(brain, dataset, name="train"):
         obstacle = "the upstream is trained"
     elif any(dataset.variants(i) is None for i in range(len(dataset))):
         obstacle = "its audio is another one each time it is loaded"
+        if name == "train" and wanted == "auto":
+            obstacle += endless_cost(vars(brain.hparams), dataset)
     if obstacle:
         if wanted != "auto":
             raise RecipeError(f"cache: {wanted} is impossible, {obstacle}.")
@@ -108,6 +113,45 @@ def kind(brain, dataset, name="train"):
         return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
     how = "exact" if chosen == EXACT else "rounded"
     return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within cache_budget"
+
+
+def endless_cost(hparams, dataset):
+    """Describes what a training set costs whose audio is never the same.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe: numbers of steps, and sizes of batches.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        The training set.
+
+    Returns
+    -------
+    str
+        Hours of audio that the upstream runs over in the whole training, and over a few
+        fixed forms of each utterance instead, with the settings that fix them; empty if
+        durations are unknown.
+    """
+    forms = [dataset.form_seconds(i, unlimited=DRAWS) for i in range(len(dataset))]
+    if any(None in seconds for seconds in forms):
+        return ""
+    batch = hparams.get("batch_seconds")
+    if batch is None:
+        mean = sum(sum(each) / len(each) for each in forms) / len(forms)
+        batch = mean * hparams.get("batch_size", 1)
+    batches = hparams.get("total_steps", 1) * hparams.get("grad_accumulation_factor", 1)
+    endless = [p for p in dataset.pipes if _is_endless(p, dataset)]
+    ways = dict.fromkeys(getattr(pipe, "finite", "") for pipe in endless)
+    text = f": the upstream runs over {quantities.audio(batches * batch)} in training"
+    if "" in ways or not ways:  # a user-defined pipe, or a plain function
+        return text
+    once = quantities.audio(sum(map(sum, forms)))
+    return f"{text}; with {', '.join(ways)} it runs over {once}, once"
+
+
+def _is_endless(pipe, dataset):
+    counts = isinstance(pipe, CountsVariants)
+    return not counts or None in map(pipe.variants, dataset.data.values())
 
 
 def dtype(brain, name, kind):

@@ -74,8 +74,7 @@ def longest(dataset, sampler, loader):
     callable
         Takes no arguments, returns the batch.
     """
-    durations = [record.get("duration", 0) for record in dataset.data.values()]
-    indices = sampler.longest(durations)
+    indices = sampler.longest(dataset.longest_forms())
 
     def make():
         return loader.collate_fn([dataset[index, 0] for index in indices])

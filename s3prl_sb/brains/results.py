@@ -22,6 +22,7 @@ import torch
 import s3prl_sb
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.course import loggers_with
+from s3prl_sb.dataio import conditions
 from s3prl_sb.identity import data as identity
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
@@ -186,8 +187,9 @@ def describe_test(brain):
     -------
     dict
         ``name`` of the list or the corpus, and ``source``, its path; ``sha256`` of
-        the content of audio files and records; ``utterances``; ``hours``, null if
-        durations are unknown.
+        the content of audio files and records, and of the conditions;
+        ``conditions``, keys to values, null for a clean test; ``utterances``;
+        ``hours``, null if durations are unknown.
     """
     table = getattr(brain.hparams, "test_csv", None)
     source = table or getattr(brain.hparams, "data_folder", None)
@@ -197,10 +199,27 @@ def describe_test(brain):
     return {
         "name": " ".join(filter(None, [name, split])) or None,
         "source": source and str(Path(str(source)).absolute()),
-        "sha256": digest(brain.tested_on()),
+        "sha256": test_digest(brain),
+        "conditions": conditions.tested_under(vars(brain.hparams)) or None,
         "utterances": brain.splits.get("test"),
         "hours": None if seconds is None else round(seconds / 3600, 4),
     }
+
+
+def test_digest(brain):
+    """Returns the digest of what a Brain is tested on, and under which conditions.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Brain whose ``data`` have the digests of its sets.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits. Recordings of noise count by their content.
+    """
+    return digest([*brain.tested_on(), *conditions.test_identity(vars(brain.hparams))])
 
 
 def describe_upstream(upstream):
@@ -312,5 +331,6 @@ def run_identity(brain):
     dict
         See :func:`s3prl_sb.identity.data.run_identity`.
     """
-    data = getattr(brain, "data", {})
-    return identity.run_identity(brain.upstream, data, vars(brain.hparams))
+    data, hparams = getattr(brain, "data", {}), vars(brain.hparams)
+    hparams = {**hparams, **conditions.train_identity(hparams)}
+    return identity.run_identity(brain.upstream, data, hparams)

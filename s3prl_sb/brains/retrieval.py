@@ -19,8 +19,12 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from s3prl_sb.brains import distributed, layer_scores, opening, plots, results, settings
 from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
-from s3prl_sb.dataio import extraction, manifest
-from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.brains.retrieval_sets import (
+    conditioned,
+    make_sets,
+    searches,
+)
+from s3prl_sb.dataio import conditions, extraction, manifest
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import digests, seconds_of
 from s3prl_sb.identity.upstreams import first_identity
@@ -98,10 +102,10 @@ class RetrievalBrain(sb.Brain):
             records = few_queries(records, trials, self.debug_batches)
             self.layers = self.layers[: self.debug_batches]
         self.splits = {name: len(utterances) for name, utterances in records.items()}
-        pipes = self.hparams.eval_pipes
-        sets = {n: ManifestDataset(r, pipes, ["id", "sig"]) for n, r in records.items()}
-        opening.say(self, sets)
-        self.data, self.trials = digests(sets, if_main_process()), trials
+        sets = make_sets(vars(self.hparams), records)
+        originals = {name: sets[name] for name in records}
+        opening.say(self, originals)
+        self.data, self.trials = digests(originals, if_main_process()), trials
         self.tested_seconds = seconds_of(sets["test"])
         if not self.debug:
             settings.check_test(self)
@@ -116,7 +120,8 @@ class RetrievalBrain(sb.Brain):
     def tested_on(self):
         """Returns digests of queries and documents, and the true occurrences."""
         sets = [self.data["documents"], self.data["test"]]
-        return [*sets, self.trials["documents"], self.trials["test"]]
+        trials = [self.trials["documents"], self.trials["test"]]
+        return [*sets, *trials, *conditioned(vars(self.hparams))]
 
     # --------------------------------------------------------------- scoring
     def _score(self, sets):
@@ -166,7 +171,10 @@ class RetrievalBrain(sb.Brain):
         settings = [getattr(self.hparams, name) for name in SETTINGS]
         parts = ("format", "fingerprint", "dtype", "audio", "audio_code")
         features = [one[name] for name in parts]
-        return json.dumps([VERSION, settings, features, keys], sort_keys=True)
+        under = conditioned(vars(self.hparams))
+        under += conditions.test_identity(vars(self.hparams))
+        description = [VERSION, settings, features, keys, *under]
+        return json.dumps(description, sort_keys=True)
 
     def _groups(self, sets):
         """Groups layers whose features are on the disk at the same time: (layers,
@@ -211,8 +219,9 @@ class RetrievalBrain(sb.Brain):
 
     def _extract(self, sets, layers, home, part):
         """Extracts features; ``{set: (cache of [frames, layers, size], keys)}``."""
-        for dataset in sets.values():
-            cache = extraction.extract(
+        caches = {}
+        for name, dataset in sets.items():
+            caches[name] = extraction.extract(
                 self.upstream,
                 dataset,
                 home,
@@ -226,23 +235,25 @@ class RetrievalBrain(sb.Brain):
                 identity=self.identity,
             )
         ddp_barrier()
-        cache.refresh()  # adds what the other processes have extracted
-        return {name: (cache, _keys(dataset)) for name, dataset in sets.items()}
+        for cache in caches.values():
+            cache.refresh()  # adds what the other processes have extracted
+        return {name: (caches[name], _keys(dataset)) for name, dataset in sets.items()}
 
     def _search_layer(self, layer, states):
+        parts = searches(states)
         bar = progress.bar(
             desc=f"Searching in layer {layer}",
-            total=(len(states) - 1) * len(states["documents"]),
+            total=sum((len(part) - 1) * len(part["documents"]) for part in parts),
             unit="document",
             disable=not if_main_process(),
         )
+        options = [getattr(self.hparams, name) for name in SETTINGS]
         with bar:
-            return layer_scores.search(
-                states,
-                *(getattr(self.hparams, name) for name in SETTINGS),
-                self.device,
-                bar.update,
-            )
+            results = {}
+            for part in parts:
+                found = layer_scores.search(part, *options, self.device, bar.update)
+                results.update(found)
+            return results
 
     # ------------------------------------------------------------- measuring
     def _choose(self, scores, sets, trials):
@@ -291,15 +302,17 @@ class RetrievalBrain(sb.Brain):
         write_csv(Path(self.hparams.output_folder) / "predictions.csv", columns, rows)
 
     def interface(self):
-        """Returns a searcher with the chosen layer and the moments of the features."""
+        """Returns a searcher with the chosen layer and the moments of the features,
+        which are those of clean audio."""
+        clean = "valid" if conditioned(vars(self.hparams)) else "test"
         return {
             "class": "s3prl_sb.inference.searcher.Searcher",
             "head": {},
             "hparams": {
                 "layer": self.layer,
                 **{name: getattr(self.hparams, name) for name in SETTINGS},
-                "mean": self.moments["test_mean"],
-                "deviation": self.moments["test_deviation"],
+                "mean": self.moments[f"{clean}_mean"],
+                "deviation": self.moments[f"{clean}_deviation"],
             },
         }
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.brains.results import test_digest
+from s3prl_sb.dataio import conditions
 from s3prl_sb.errors import UserError
-from s3prl_sb.identity import FORMAT, differences, digest
+from s3prl_sb.identity import FORMAT, differences
 from s3prl_sb.identity.data import digests, parts_identity
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.schema.combinations import check_together
@@ -149,12 +151,22 @@ def check_test(brain, splits=None):
         return  # written by an older version
     if splits is not None:
         brain.data = digests(splits)
-    if tested["sha256"] != digest(brain.tested_on()):
+    if tested["sha256"] != test_digest(brain):
+        now = conditions.tested_under(vars(brain.hparams))
+        before = tested.get("conditions") or {}
+        other = "a test under other conditions" if now != before else "another test set"
         raise SettingsError(
-            f"'{folder / 'results.json'}' is of another test set ({tested['name']}): "
-            "it stays as it is. To test the finished run on this one: s3prl-sb score "
-            f"{folder} {_list_of(brain)}"
+            f"'{folder / 'results.json'}' is of {other} "
+            f"({_readable(before or tested['name'])}): it stays as it is. To test the "
+            f"finished run on this one: {_score(brain, folder, now, now != before)}"
         )
+
+
+def _score(brain, folder, now, only_conditions):
+    """Returns the command that scores a finished run on the test set of a Brain."""
+    tested = "" if now and only_conditions else _list_of(brain)
+    words = ["s3prl-sb score", str(folder), tested, _options(now)]
+    return " ".join(filter(None, words))
 
 
 def _list_of(brain):
@@ -163,7 +175,13 @@ def _list_of(brain):
     options = {name: getattr(brain.hparams, name, None) for name in names}
     if options["test_csv"]:
         options["data_folder"] = options["test_split"] = None
-    return " ".join(f"--{k} {shlex.quote(str(v))}" for k, v in options.items() if v)
+    return _options({k: v for k, v in options.items() if v})
+
+
+def _options(values):
+    """Returns options of a command line, quoted for a shell."""
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+    return " ".join(f"--{k} {shlex.quote(text)}" for k, text in texts.items())
 
 
 def described(hparams):
@@ -226,7 +244,7 @@ def current(hparams, upstream, data):
         "format": FORMAT,
         "upstream": first_identity(upstream),
         "data": {name: data[name] for name in LEARNED_FROM if name in data},
-        **parts_identity(hparams),
+        **parts_identity({**hparams, **conditions.train_identity(hparams)}),
     }
     recipe = described(hparams)
     if recipe is not None:
@@ -265,6 +283,8 @@ def _compare_with(before, now, partial, path):
     for key in sorted(old.keys() & new.keys()):
         changed += _changes(key, old, new)
     named = {words.split()[0].partition(".")[0] for words in changed}
+    if named & set(conditions.TRAIN):
+        named.add("train_conditions")
     changed += differences.named(before[IDENTITY], now[IDENTITY], named)
     old, new = before.get("modules", {}), now.get("modules", {})
     for name in sorted(old.keys() | new.keys() if not partial else ()):

@@ -40,7 +40,7 @@ class LoadAudio(Pipe):
     torch.Size([8000])
     """
 
-    audio = True
+    audio = timed = True
 
     def __init__(self, sample_rate: int = 16000, channel: str | int = "mean"):
         if channel != "mean" and not isinstance(channel, int):

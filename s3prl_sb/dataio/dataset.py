@@ -5,18 +5,22 @@ Authors
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
+from s3prl_sb.dataio.forms import seconds_of_forms
 from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.records import completed
+from s3prl_sb.dataio.time_map import TimeMap, unknown_times
 from s3prl_sb.errors import ManifestError
 
-COMPUTED = ("draw", "sig", "feats")  # items that are computed in every task
+#: Items that are computed in every task.
+COMPUTED = ("draw", "sig", "feats", "time_map")
+#: Items of every dataset, which no pipe needs to make.
+OWN = ("time_map",)
 
 
 def generator(seed: int | str, utterance: str, draw: int) -> torch.Generator:
@@ -55,15 +59,6 @@ class DataPipe(Protocol):
     def __call__(self, dataset: "ManifestDataset", /) -> object: ...
 
 
-@runtime_checkable
-class CountsVariants(Protocol):
-    """A pipe that says how many forms it makes of an utterance."""
-
-    def variants(self, record: Mapping[str, Any]) -> int | None:
-        """Returns the number of forms of an utterance; None means unlimited."""
-        ...
-
-
 class Pipe:
     """Base class of pipes; by default a deterministic one.
 
@@ -74,10 +69,19 @@ class Pipe:
     """
 
     audio = False  #: whether the waveform depends on this pipe
+    #: Whether the item ``time_map`` is right after this pipe: it moves no sample in
+    #: time, or refines the item. Of interest for pipes with ``audio`` only.
+    timed = False
+    #: Setting that makes an unlimited number of forms finite, for messages.
+    finite = ""
 
     def variants(self, record: Mapping[str, Any]) -> int | None:
         """Returns the number of forms of an utterance; None means unlimited."""
         return 1
+
+    def form_seconds(self, seconds: float, draw: int) -> float:
+        """Returns the duration of a form, from that of the form before this pipe."""
+        return seconds
 
     def add_to(self, dataset: "ManifestDataset") -> None:
         """Adds the items of this pipe to a dataset.
@@ -105,7 +109,7 @@ class Pipe:
         """
         dataset = as_dataset(data)
         self.add_to(dataset)
-        dataset.pipes.append(self)
+        dataset.register(self)
         return dataset
 
 
@@ -133,38 +137,14 @@ def as_dataset(data: "ManifestDataset | Records") -> "ManifestDataset":
     )
 
 
-def variants_of(pipes: Iterable[DataPipe], record: Mapping[str, Any]) -> int | None:
-    """Returns the number of forms that pipes make of an utterance together.
-
-    Arguments
-    ---------
-    pipes : list of callable
-        Pipes; a plain function may be random.
-    record : dict
-        Record of the utterance.
-
-    Returns
-    -------
-    int or None
-        None means unlimited.
-
-    Example
-    -------
-    >>> variants_of([Pipe(), Pipe()], {})
-    1
-    """
-    total = 1
-    for pipe in pipes:
-        count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
-        if count is None:
-            return None
-        total = math.lcm(total, count)
-    return total
-
-
 def changes_audio(pipe: DataPipe) -> bool:
     """Returns whether the waveform depends on a pipe; plain functions may change it."""
     return pipe.audio if isinstance(pipe, Pipe) else getattr(pipe, "audio", True)
+
+
+def loses_times(pipe: DataPipe) -> bool:
+    """Returns whether a pipe may move samples in time without saying where to."""
+    return changes_audio(pipe) and not getattr(pipe, "timed", False)
 
 
 class ManifestDataset(DynamicItemDataset):
@@ -213,6 +193,8 @@ class ManifestDataset(DynamicItemDataset):
         for name in COMPUTED:
             self._check_column(name)
         self.pipeline.add_static_keys(["draw"])
+        known = ["duration"] if "duration" in self.columns else []
+        super().add_dynamic_item(TimeMap.whole, known, "time_map")
         self.provided: list[str] = []
         self.returns_all = True
         self.pipes: list[DataPipe] = []
@@ -251,13 +233,13 @@ class ManifestDataset(DynamicItemDataset):
             needs, names = _listed(takes), _listed(provides)
         for name in names:
             self._check_column(name)
-            if name in needs and name not in self.provided:
+            if name in needs and name not in (*self.provided, *OWN):
                 raise ManifestError(_unmade(func, name))
         super().add_dynamic_item(func, takes, provides)
         self._provide(names)
 
     def _provide(self, names):
-        self.provided += [name for name in names if name not in self.provided]
+        self.provided += [n for n in names if n not in (*self.provided, *OWN)]
         if self.returns_all:
             self.pipeline.set_output_keys(["id", *self.provided])
 
@@ -283,7 +265,19 @@ class ManifestDataset(DynamicItemDataset):
         before = len(self.pipes)
         pipe(self)
         if not isinstance(pipe, Pipe) or len(self.pipes) == before:
-            self.pipes.append(pipe)
+            self.register(pipe)
+
+    def register(self, pipe: DataPipe) -> None:
+        """Notes a pipe that has added its items to this dataset.
+
+        Arguments
+        ---------
+        pipe : callable
+            The pipe, whose forms count from now on.
+        """
+        self.pipes.append(pipe)
+        if loses_times(pipe):
+            self.add_dynamic_item(unknown_times, [], "time_map")
 
     def keep(self, ids: Iterable[str]) -> None:
         """Drops all utterances except the given ones.
@@ -337,7 +331,42 @@ class ManifestDataset(DynamicItemDataset):
         int or None
             None means unlimited.
         """
-        return variants_of(self.pipes, self.data[self.data_ids[index]])
+        forms = self.form_seconds(index)
+        return None if forms is None else len(forms)
+
+    def form_seconds(
+        self, index: int, unlimited: int | None = None
+    ) -> list[float | None] | None:
+        """Returns the duration of each form of an utterance.
+
+        Arguments
+        ---------
+        index : int
+            Position of the utterance.
+        unlimited : int, optional
+            Number of forms to assume for a pipe with an unlimited number of them.
+
+        Returns
+        -------
+        list of float or None
+            Seconds of each form, by ``draw``; None if the record has no duration. None
+            instead of the list if the number of forms is unlimited.
+
+        Example
+        -------
+        >>> from s3prl_sb.dataio.pipes import ChangeSpeed, LoadAudio
+        >>> pipes = [LoadAudio(), ChangeSpeed([0.8, 1.0])]
+        >>> ManifestDataset({"a": {"duration": 4.0}}, pipes).form_seconds(0)
+        [5.0, 4.0]
+        """
+        record = self.data[self.data_ids[index]]
+        return seconds_of_forms(self.pipes, record, unlimited)
+
+    def longest_forms(self) -> list[float]:
+        """Returns the duration of the longest form of each utterance, seconds; 0 for
+        records without a duration."""
+        forms = (self.form_seconds(i, unlimited=1) for i in range(len(self)))
+        return [max(seconds or 0.0 for seconds in each or ()) for each in forms]
 
     def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
         position, draw = index if isinstance(index, tuple) else (index, 0)

@@ -82,10 +82,10 @@ def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
         Bytes.
     """
     total = 0
-    for i, utterance in enumerate(dataset.data_ids):
-        duration = dataset.data[utterance]["duration"]
-        frames = upstream.frames(round(duration * upstream.sample_rate))
-        total += (dataset.variants(i) or 1) * (1 if kind == "pooled" else frames)
+    for i in range(len(dataset)):
+        forms = dataset.form_seconds(i, unlimited=1)
+        samples = [round(seconds * upstream.sample_rate) for seconds in forms]
+        total += len(forms) if kind == "pooled" else sum(map(upstream.frames, samples))
     per_frame = sum(_sizes(upstream, layers))
     return total * per_frame * DTYPES[dtype].itemsize
 

@@ -166,8 +166,8 @@ def audio_keys(dataset, progressbar=False, again=True):
         if variants is None:
             raise CacheError(
                 f"utterance '{utterance}' is another one each time it is "
-                "loaded (a random crop without `crops`, noise): its features "
-                "cannot be cached. Set cache: off."
+                "loaded (a random crop without `crops`, noise without `draws`): its "
+                "features cannot be cached. Set cache: off."
             )
         content = hashes.get(record["wav"])
         if content is None:
@@ -209,23 +209,23 @@ def _shards(dataset, progressbar=False):
     shards, seconds = [], 0.0
     keys = audio_keys(dataset, progressbar)
     for index, utterance in enumerate(dataset.data_ids):
-        record = dataset.data[utterance]
-        for draw, key in enumerate(keys[utterance]):
+        forms = zip(keys[utterance], dataset.form_seconds(index))
+        for draw, (key, duration) in enumerate(forms):
             if (
                 not shards
-                or seconds + record["duration"] > SHARD_SECONDS
+                or seconds + duration > SHARD_SECONDS
                 or len(shards[-1]) == SHARD_UTTERANCES
             ):
                 shards.append([])
                 seconds = 0.0
-            seconds += record["duration"]
+            seconds += duration
             shards[-1].append(
                 {
                     "key": key,
                     "id": utterance,
-                    "wav": record["wav"],
+                    "wav": dataset.data[utterance]["wav"],
                     "index": (index, draw),
-                    "seconds": record["duration"],
+                    "seconds": duration,
                 }
             )
     return shards

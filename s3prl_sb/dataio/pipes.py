@@ -12,17 +12,18 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from speechbrain.dataio.encoder import CategoricalEncoder
 
-from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
-from s3prl_sb.dataio.dataset import ManifestDataset, Pipe, generator
+from s3prl_sb.dataio.cropping import RandomCrop
+from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
+from s3prl_sb.dataio.noise import AddNoise
+from s3prl_sb.dataio.reverb import AddReverb
+from s3prl_sb.dataio.speed import ChangeSpeed
 from s3prl_sb.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -30,151 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddNoise",
+    "AddReverb",
     "AudioFileError",
+    "ChangeSpeed",
     "EncodeCategory",
     "EncodeTokens",
     "LoadAudio",
     "RandomCrop",
     "UnfoldChunks",
 ]
-
-
-class RandomCrop(Pipe):
-    """Crops long waveforms at a random position: refines ``sig``.
-
-    Arguments
-    ---------
-    seconds : float
-        Length of the crop; shorter waveforms stay whole.
-    crops : int, optional
-        Number of fixed positions in each utterance to choose from, the same for all
-        seeds, so that features can be cached and shared. Default: a new position at
-        each use.
-    sample_rate : int
-        Hz of ``sig``.
-    seed : int
-        Seed of the positions without ``crops``.
-
-    Example
-    -------
-    >>> crop = RandomCrop(seconds=1, sample_rate=4)
-    >>> crop.cut(torch.arange(40), "a", draw=3).shape
-    torch.Size([4])
-    """
-
-    audio = True
-
-    def __init__(
-        self,
-        seconds: float,
-        crops: int | None = None,
-        sample_rate: int = 16000,
-        seed: int = 0,
-    ):
-        self.seconds, self.samples = seconds, round(seconds * sample_rate)
-        self.sample_rate = sample_rate
-        self.crops, self.seed = crops, None if crops else seed
-
-    def variants(self, record: Mapping[str, Any]) -> int | None:
-        """Returns 1 for short utterances, otherwise the number of positions."""
-        return 1 if record["duration"] <= self.seconds else self.crops
-
-    def add_to(self, dataset: ManifestDataset) -> None:
-        """Refines ``sig``."""
-        dataset.add_dynamic_item(self.cut, ["sig", "id", "draw"], "sig")
-
-    def cut(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
-        """Crops [samples] to at most ``seconds``."""
-        spare = len(sig) - self.samples
-        if spare <= 0:
-            return sig
-        if self.crops:
-            draw %= self.crops
-        random = generator(f"{self.seed}|crop", utterance, draw)
-        start = int(torch.randint(spare + 1, (1,), generator=random))
-        return sig[start : start + self.samples]
-
-
-class AddNoise(Pipe):
-    """Adds noise at a random signal-to-noise ratio: refines ``sig``.
-
-    Arguments
-    ---------
-    snr : list of float
-        Lowest and highest ratio, dB.
-    files : str, optional
-        Folder of noise recordings, searched recursively. Default: white noise.
-    probability : float
-        Probability that an utterance gets noise.
-    sample_rate : int
-        Hz of ``sig``.
-    seed : int
-        Seed of the random choices.
-
-    Example
-    -------
-    >>> noisy = AddNoise(snr=[20, 20]).add(torch.ones(16000), "a", draw=0)
-    >>> noise = noisy - 1
-    >>> round(-10 * noise.pow(2).mean().log10().item())
-    20
-    """
-
-    audio = True
-
-    def __init__(
-        self,
-        snr: Sequence[float],
-        files: str | None = None,
-        probability: float = 1.0,
-        sample_rate: int = 16000,
-        seed: int = 0,
-    ):
-        self.low, self.high = map(float, snr)
-        if self.low > self.high:
-            raise ValueError(f"snr: the lowest comes first, not {list(snr)}")
-        self.files: list[str] | None = None
-        self.probability, self.seed = probability, seed
-        self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
-        if files is not None:
-            paths = sorted(Path(files).expanduser().rglob("[!.]*"))
-            self.files = [str(path) for path in only_audio(paths, files)]
-            if not self.files:
-                raise ValueError(f"no noise recordings under '{files}'")
-
-    def variants(self, record: Mapping[str, Any]) -> int | None:
-        """Returns None: the number of forms is unlimited."""
-        return None
-
-    def add_to(self, dataset: ManifestDataset) -> None:
-        """Refines ``sig``."""
-        dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
-
-    def add(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
-        """Adds noise to [samples]."""
-        random = generator(f"{self.seed}|noise", utterance, draw)
-        if torch.rand(1, generator=random) >= self.probability:
-            return sig
-        ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
-        noise = self._noise(len(sig), random)
-        loudness = noise.double().pow(2).mean()
-        if loudness == 0:  # the ratio to digital silence is undefined
-            return sig
-        power = sig.double().pow(2).mean() / loudness
-        return sig + noise * (power * 10 ** (-ratio / 10)).sqrt().to(sig.dtype)
-
-    def _noise(self, samples, random):
-        if self.files is None:
-            return torch.randn(samples, generator=random)
-        path = self.files[int(torch.randint(len(self.files), (1,), generator=random))]
-        noise = _cached_noise(self.loader, path)
-        start = int(torch.randint(len(noise), (1,), generator=random))
-        repeats = -(-(start + samples) // len(noise))
-        return noise.repeat(repeats)[start : start + samples]
-
-
-@functools.lru_cache(maxsize=16)
-def _cached_noise(loader, path):
-    return loader.load(f"noise {path}", path)
 
 
 class UnfoldChunks(Pipe):

@@ -45,7 +45,7 @@ def make_sampler(dataset, batch_size, steps, batch_seconds=None, balance=None, s
     """
     check_batches(batch_seconds, balance)
     if batch_seconds:
-        return SecondsSampler(_values(dataset, "duration"), batch_seconds, steps, seed)
+        return SecondsSampler(dataset.longest_forms(), batch_seconds, steps, seed)
     labels = _values(dataset, balance) if balance else None
     return StepSampler(len(dataset), batch_size, steps, labels, seed)
 

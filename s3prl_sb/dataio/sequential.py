@@ -13,8 +13,9 @@ from s3prl_sb.dataio.dataset import (
     Pipe,
     as_dataset,
     changes_audio,
-    variants_of,
+    loses_times,
 )
+from s3prl_sb.dataio.forms import seconds_after, seconds_of_forms
 from s3prl_sb.dataio.manifest import Records
 
 
@@ -75,10 +76,18 @@ class SequentialPipe(Pipe):
     def __init__(self, *pipes: DataPipe):
         self.pipes = pipes
         self.audio = any(map(changes_audio, pipes))
+        self.timed = not any(map(loses_times, pipes))
 
     def variants(self, record: Mapping[str, Any]) -> int | None:
         """Returns the number of forms that all pipes make; None means unlimited."""
-        return variants_of(self.pipes, record)
+        forms = seconds_of_forms(self.pipes, record)
+        return None if forms is None else len(forms)
+
+    def form_seconds(self, seconds: float, draw: int) -> float:
+        """Returns the duration of a form after all pipes."""
+        for pipe in self.pipes:
+            seconds = seconds_after(pipe, seconds, draw)
+        return seconds
 
     def __call__(self, data: ManifestDataset | Records) -> ManifestDataset:
         """Applies each pipe to a dataset, or to ``{id: record}``; see `Pipe`."""

@@ -10,8 +10,9 @@ Authors
 import numpy as np
 import torch
 
-from s3prl_sb.dataio.dataset import Pipe
-from s3prl_sb.dataio.pipes import UnfoldChunks
+from s3prl_sb.dataio.dataset import Pipe, loses_times
+from s3prl_sb.dataio.pipes import ChangeSpeed, RandomCrop, UnfoldChunks
+from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.errors import ManifestError, UserError
 
 UNKNOWN = -1.0  # label of an unannotated frame
@@ -44,7 +45,8 @@ class SpeakerActivity(Pipe):
     Frames outside the annotated ``regions`` are -1. Records have the format of
     :mod:`s3prl_sb.corpora.recordings`; they may be the chunks of
     :class:`~s3prl_sb.dataio.pipes.UnfoldChunks`, with the segments of the recording.
-    A speaker has the same column in all chunks of a recording.
+    A speaker has the same column in all chunks of a recording. Labels follow crops and
+    changes of speed, see :class:`~s3prl_sb.dataio.time_map.TimeMap`.
 
     Arguments
     ---------
@@ -85,29 +87,47 @@ class SpeakerActivity(Pipe):
                     f"set num_speakers, now {self.num_speakers}, to the most that a "
                     "recording has."
                 )
+        _check_times(dataset.pipes)
         # SpeechBrain needs the names of all keys
-        keys = ["duration", "start", "segments", "speakers", "regions"]
+        keys = ["duration", "start", "segments", "speakers", "regions", "time_map"]
         dataset.add_dynamic_item(self.label, keys, "activity")
 
-    def label(self, duration, start, segments, speakers, regions):
-        """Returns the labels of a recording, or of its chunk at ``start``."""
-        frames = self.frames(max(1, round(duration * self.sample_rate)))
+    def label(self, duration, start, segments, speakers, regions, time_map=None):
+        """Returns the labels of a recording, or of its chunk at ``start``, or of what
+        pipes have made of it, as ``time_map`` says."""
+        time_map = time_map or TimeMap.whole(duration)
+        frames = self.frames(max(1, round(time_map.duration * self.sample_rate)))
         start = start or 0.0
         labels = torch.zeros(frames, self.num_speakers)
-        for speaker, first, last in segments:
-            labels[self._span(first, last, start), speakers.index(speaker)] = 1
+        for speaker, *limits in segments:
+            span = self._span(limits, start, time_map)
+            labels[span, speakers.index(speaker)] = 1
         if regions is not None:
             annotated = torch.zeros(frames, dtype=torch.bool)
-            for first, last in regions:
-                annotated[self._span(first, last, start)] = True
+            for limits in regions:
+                annotated[self._span(limits, start, time_map)] = True
             labels[~annotated] = UNKNOWN
         return labels
 
-    def _span(self, first, last, start):
+    def _span(self, limits, start, time_map):
         # In whole samples first: times are decimals, and half a frame is a tie
-        samples = (round((t - start) * self.sample_rate) for t in (first, last))
+        times = (time_map.heard(limit - start) for limit in limits)
+        samples = (round(time * self.sample_rate) for time in times)
         first, last = (round(sample / self.stride) for sample in samples)
         return slice(max(first, 0), max(last, 0))
+
+
+def _check_times(pipes):
+    """Checks that labels can follow what the pipes do to the time."""
+    moving = [pipe for pipe in pipes if isinstance(pipe, (RandomCrop, ChangeSpeed))]
+    losing = [pipe for pipe in pipes if loses_times(pipe)]
+    if moving and losing:
+        name = getattr(losing[0], "__name__", type(losing[0]).__name__)
+        raise ManifestError(
+            f"The labels cannot follow {type(moving[0]).__name__} in time, since the "
+            f"pipe {name} may move samples too: set its attribute `timed` to True if "
+            "it does not, or leave out one of the two."
+        )
 
 
 class MedianError(UserError, ValueError):

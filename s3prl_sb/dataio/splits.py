@@ -6,7 +6,7 @@ Authors
 
 import logging
 
-from s3prl_sb.dataio import few_shot, manifest
+from s3prl_sb.dataio import conditions, few_shot, manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.schema.combinations import AMOUNTS
 
@@ -49,7 +49,8 @@ def make_splits(hparams, records, pipes, output_keys):
     Arguments
     ---------
     hparams : dict
-        ``train_pipes`` and ``eval_pipes``, which make the waveforms.
+        ``train_pipes`` and ``eval_pipes``, which make the waveforms, and the keys of
+        the conditions, see :mod:`s3prl_sb.dataio.conditions`.
     records : dict
         Result of :func:`read_splits`.
     pipes : list of callable
@@ -71,6 +72,10 @@ def make_splits(hparams, records, pipes, output_keys):
     """
     splits = {}
     for split, utterances in records.items():
-        first = hparams["train_pipes" if split == "train" else "eval_pipes"]
+        first = [*hparams["train_pipes" if split == "train" else "eval_pipes"]]
+        if split == "train":
+            first += conditions.train_pipes(hparams)
+        elif split == "test":
+            first += conditions.test_pipes(hparams)
         splits[split] = ManifestDataset(utterances, [*first, *pipes], output_keys)
     return splits

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
 
 #: Keys of a recipe with the modules that compute besides the upstream.
-PARTS = ("train_pipes", "eval_pipes", "featurizer", "head")
+PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
 
 def audio_hashes(

@@ -7,7 +7,10 @@ Authors
 import dataclasses
 import math
 
+from s3prl_sb.schema.condition_keys import LABELS, check_conditions
 from s3prl_sb.schema.declarations import KeysError, shared
+
+__all__ = ["AMOUNTS", "LABELS", "check_together"]
 
 #: Keys for the amount of training data.
 AMOUNTS = ("train_fraction", "train_per_class", "train_hours")
@@ -19,7 +22,8 @@ def check_together(values: dict):
     Arguments
     ---------
     values : dict
-        Keys of a recipe and their values. Missing keys are not checked.
+        Keys of a recipe and their values, and :data:`LABELS`, which decides the
+        conditions that fit. Missing keys are not checked.
 
     Raises
     ------
@@ -52,6 +56,7 @@ def check_together(values: dict):
     few = [f"{key} {values[key]}" for key in AMOUNTS if values.get(key) is not None]
     if len(few) > 1:
         raise KeysError(f"{' and '.join(few)} exclude each other: give one of them.")
+    check_conditions(values)
     rates = values.get("lr_search") or ()
     if rates and values.get("valid_speakers") == 0 and not values.get("train_csv"):
         raise KeysError(

@@ -20,7 +20,7 @@ from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain, shown, tag, walk
 from s3prl_sb.schema import constructors
-from s3prl_sb.schema.combinations import check_together
+from s3prl_sb.schema.combinations import LABELS, check_together
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.storage.yaml_texts import yaml_parser
 from s3prl_sb.terminal.messages import near, reason
@@ -121,7 +121,11 @@ class Configuration:
         self.written = self._checked(self._with_own_modules(self._merged()))
         #: The same with resolved references; no object is made yet.
         self.resolved = self._checked(self._without_references())
-        check_together({key: self.resolved[key] for key in self.schema})
+        values = {key: self.resolved[key] for key in (*self.schema, *self._labels())}
+        check_together(values)
+
+    def _labels(self):
+        return [LABELS] if LABELS in self.resolved else []
 
     def prefix(self, key: str) -> str:
         """Returns the prefix of a key in errors: ``--``, or the file and the line.

@@ -33,9 +33,12 @@ def check(hparams: dict, run_opts: dict):
     s3prl_sb.errors.UserError
         For a setting that cannot work; it names the key.
     """
+    from s3prl_sb.dataio import conditions
     from s3prl_sb.dataio.sampler import check_batches
 
     check_tables(hparams)
+    for pipes_of in (conditions.train_pipes, conditions.test_pipes):
+        pipes_of(hparams)  # made once, so that their errors are raised now
     if hparams.get("cache_folder") and hparams.get("cache") != "off":
         check_writable(hparams["cache_folder"], "cache_folder")
     balance = (hparams.get("train_dataloader_opts") or {}).get("balance")

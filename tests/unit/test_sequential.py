@@ -1,6 +1,8 @@
 """Pipes on dictionaries of records, in any order that makes sense."""
 
+import importlib
 import itertools
+from pkgutil import iter_modules
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import torch
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.encoder import CategoricalEncoder
 
+from s3prl_sb import dataio
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
 from s3prl_sb.dataio.pipes import (
     AddNoise,
+    ChangeSpeed,
     EncodeCategory,
     EncodeTokens,
     LoadAudio,
@@ -121,7 +125,20 @@ def test_pipes_of_a_composition_are_those_of_the_dataset(data):
     assert dataset.variants(1) == whole.variants(record) == 4
     assert whole.audio and not SequentialPipe(text_pipe()).audio
     assert SequentialPipe(whole, noise_pipe()).variants(record) is None
+    speed = SequentialPipe(inner, ChangeSpeed([0.5, 2.0]))
+    assert speed.variants(record) == 4 and speed.timed
+    assert [speed.form_seconds(9.0, draw) for draw in range(3)] == [2.0, 0.5, 2.0]
+    assert ManifestDataset(completed(data), [speed]).form_seconds(1) == [2, 0.5] * 2
     assert noise_pipe()(dataset).variants(1) is None
+
+
+def test_every_pipe_is_called_in_the_same_way():
+    for module in iter_modules(dataio.__path__):
+        importlib.import_module(f"s3prl_sb.dataio.{module.name}")
+    pipes = [kind for kind in Pipe.__subclasses__() if "dataio" in kind.__module__]
+    assert {LoadAudio, AddNoise, ChangeSpeed, SequentialPipe} <= set(pipes)
+    for kind in set(pipes) - {SequentialPipe}:
+        assert "add_to" in vars(kind) and "__call__" not in vars(kind), kind
 
 
 def test_a_pipe_is_registered_once(data):

@@ -1,0 +1,96 @@
+"""The pipe that adds noise.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from s3prl_sb.dataio.audio import LoadAudio
+from s3prl_sb.dataio.dataset import ManifestDataset, Pipe, generator
+from s3prl_sb.dataio.recordings import random_recording, recordings_in
+
+
+class AddNoise(Pipe):
+    """Adds noise at a random signal-to-noise ratio: refines ``sig``.
+
+    Arguments
+    ---------
+    snr : float or list of float
+        Ratio, or lowest and highest ratio, dB.
+    files : str, optional
+        Folder of noise recordings, searched recursively. Default: white noise.
+    probability : float
+        Probability that an utterance gets noise.
+    sample_rate : int
+        Hz of ``sig``.
+    seed : int
+        Seed of the random choices without ``draws``.
+    draws : int, optional
+        Number of fixed noisy forms of each utterance, the same for all seeds, so that
+        features can be cached and shared. Default: new noise at each use.
+
+    Example
+    -------
+    >>> noisy = AddNoise(snr=20).add(torch.ones(16000), "a", draw=0)
+    >>> noise = noisy - 1
+    >>> round(-10 * noise.pow(2).mean().log10().item())
+    20
+    """
+
+    audio = timed = True
+    finite = "noise: {draws: 4}"
+
+    def __init__(
+        self,
+        snr: float | Sequence[float],
+        files: str | None = None,
+        probability: float = 1.0,
+        sample_rate: int = 16000,
+        seed: int = 0,
+        draws: int | None = None,
+    ):
+        limits = [snr, snr] if isinstance(snr, (int, float)) else snr
+        self.low, self.high = map(float, limits)
+        if self.low > self.high:
+            raise ValueError(f"snr: the lowest comes first, not {list(limits)}")
+        self.probability = probability
+        self.draws, self.seed = draws, None if draws else seed
+        self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
+        self.files: list[str] | None = None
+        if files is not None:
+            self.files = recordings_in(files, "noise recordings")
+
+    def variants(self, record: Mapping[str, Any]) -> int | None:
+        """Returns the number of noisy forms; None for an unlimited number."""
+        return self.draws
+
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Refines ``sig``."""
+        dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
+
+    def add(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:
+        """Adds noise to [samples]."""
+        if self.draws:
+            draw %= self.draws
+        random = generator(f"{self.seed}|noise", utterance, draw)
+        if torch.rand(1, generator=random) >= self.probability:
+            return sig
+        ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
+        noise = self._noise(len(sig), random)
+        loudness = noise.double().pow(2).mean()
+        if loudness == 0:  # the ratio to digital silence is undefined
+            return sig
+        power = sig.double().pow(2).mean() / loudness
+        return sig + noise * (power * 10 ** (-ratio / 10)).sqrt().to(sig.dtype)
+
+    def _noise(self, samples, random):
+        if self.files is None:
+            return torch.randn(samples, generator=random)
+        noise = random_recording(self.files, self.loader, random)
+        start = int(torch.randint(len(noise), (1,), generator=random))
+        repeats = -(-(start + samples) // len(noise))
+        return noise.repeat(repeats)[start : start + samples]

@@ -1,0 +1,68 @@
+"""Recordings of a folder that pipes mix into waveforms: noise, impulse responses.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import functools
+from pathlib import Path
+
+import torch
+
+from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.dataio.audio import LoadAudio
+
+
+def recordings_in(folder: str | Path, kind: str) -> list[str]:
+    """Returns the audio files of a folder, searched recursively.
+
+    Arguments
+    ---------
+    folder : str
+        Folder of recordings.
+    kind : str
+        Kind of recordings, for the error.
+
+    Returns
+    -------
+    list of str
+        Sorted absolute paths, so that they count by content in an identity.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    paths = sorted(Path(folder).expanduser().absolute().rglob("[!.]*"))
+    files = [str(path) for path in only_audio(paths, folder)]
+    if not files:
+        raise ValueError(f"no {kind} under '{folder}'")
+    return files
+
+
+def random_recording(
+    files: list[str], loader: LoadAudio, generator: torch.Generator
+) -> torch.Tensor:
+    """Loads one of several recordings; the last ones stay in memory.
+
+    Arguments
+    ---------
+    files : list of str
+        Paths of the recordings.
+    loader : s3prl_sb.dataio.audio.LoadAudio
+        Pipe that loads them.
+    generator : torch.Generator
+        Generator of the choice.
+
+    Returns
+    -------
+    torch.Tensor
+        [samples].
+    """
+    path = files[int(torch.randint(len(files), (1,), generator=generator))]
+    return _loaded(loader, path)
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(loader, path):
+    return loader.load(f"recording {path}", path)
