@@ -109,10 +109,9 @@ def test_a_table_of_ratios(run, tmp_path, capsys):
         "noise-snr-0",
         "noise-snr-20",
     ]
-    assert main(["results", f"{clean}-scores", "--format", "json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert {row["test_noise.snr"] for row in rows} == {0, 20}
-    found = {row["test_noise.snr"]: row["accuracy"] for row in rows}
+    assert main(["results", f"{clean}-scores", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    found = {int(r["test_noise.snr"]): float(r["accuracy [%]"]) for r in rows}
     assert found == {
         snr: pytest.approx(100 * metrics["accuracy"], abs=0.01)
         for snr, metrics in expected.items()
