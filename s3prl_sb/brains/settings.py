@@ -154,10 +154,11 @@ def check_test(brain, splits=None):
     if tested["sha256"] != test_digest(brain):
         now = conditions.tested_under(vars(brain.hparams))
         before = tested.get("conditions") or {}
-        other = "a test under other conditions" if now != before else "another test set"
+        what = f"another test set ({tested['name']})"
+        if now != before:
+            what = f"a test under other conditions ({_readable(before or 'none')})"
         raise SettingsError(
-            f"'{folder / 'results.json'}' is of {other} "
-            f"({_readable(before or tested['name'])}): it stays as it is. To test the "
+            f"'{folder / 'results.json'}' is of {what}: it stays as it is. To test the "
             f"finished run on this one: {_score(brain, folder, now, now != before)}"
         )
 

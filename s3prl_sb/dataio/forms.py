@@ -1,4 +1,4 @@
-"""Forms of an utterance: how many pipes make of it, and how long they are.
+"""Forms of an utterance that pipes make: their number and their durations.
 
 Authors
  * The s3prl_sb developers, 2026

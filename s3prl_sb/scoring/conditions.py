@@ -181,13 +181,14 @@ def folder_name(values):
     Example
     -------
     >>> folder_name({"test_noise": {"snr": 10, "folder": "/noises/street"}})
-    'noise-snr-10-noise-folder-street'
+    'noise_snr_10_noise_folder_street'
     """
     words = []
     for key, value in flat(values).items():
-        value = Path(value).name if isinstance(value, str) else value
-        words.append(f"{key.removeprefix('test_').replace('.', '-')}-{value}")
-    return re.sub(r"[^\w.+-]+", "-", "-".join(words))[:NAME_LENGTH].strip("-.")
+        words.append(key.removeprefix("test_").replace(".", "_"))
+        numbers = value if isinstance(value, list) else [value]
+        words += [Path(str(number)).name for number in numbers]
+    return re.sub(r"[^\w.+-]+", "-", "_".join(words))[:NAME_LENGTH].strip("-.")
 
 
 def _file(task):

@@ -54,7 +54,7 @@ def place(folder, options, asked=None):
     >>> place(Path("/models/ks"), {"test_csv": "/lists/noisy.csv"}).as_posix()[:24]
     '/models/ks-scores/noisy-'
     >>> place(Path("/models/ks"), {}, {"test_noise": {"snr": 5}}).as_posix()[:30]
-    '/models/ks-scores/noise-snr-5-'
+    '/models/ks-scores/noise_snr_5-'
     """
     parts, names = [], []
     if listed := options.get("test_csv") or options.get("data_folder"):

@@ -118,13 +118,16 @@ def test_an_endless_draw_says_its_cost(run):
     assert "Cache of the test set: pooled" in log
 
 
-@pytest.mark.parametrize("cache", ["frames", "off"])
-def test_diarization_follows_crops_and_speed(cache, run):
-    found, log = run(
-        "SD", cache=cache, crop_seconds=0.6, crops=2, speed="[0.9, 1.0, 1.1]"
-    )
-    assert f"Cache of the train set: {cache}" in log
-    assert 0 <= found["metrics"]["frame_accuracy"] <= 1
+def test_diarization_follows_crops_and_speed(run):
+    moved = {"crop_seconds": 0.6, "crops": 2, "speed": "[0.9, 1.0, 1.1]"}
+    found = {}
+    for cache in ("frames", "off"):
+        keys = {**moved, "cache_dtype": "float32", "cache": cache}
+        found[cache], log = run("SD", cache, **keys)
+        assert f"Cache of the train set: {cache}" in log
+    assert found["frames"]["valid"] == pytest.approx(found["off"]["valid"], abs=1e-5)
+    still, _ = run("SD", "still", cache="off")
+    assert still["valid"]["loss"] != pytest.approx(found["off"]["valid"]["loss"])
 
 
 def test_a_test_under_conditions_is_another_test(run, refused, noises):
@@ -142,7 +145,8 @@ def test_a_test_under_conditions_is_another_test(run, refused, noises):
     error = refused("KS", "noisy", test_noise="{snr: 5}")
     assert "is of a test under other conditions ({'test_noise': {'snr': 0" in error
     assert "s3prl-sb score" in error and "--test_noise '{\"snr\": 5}'" in error
-    assert "under other conditions" in refused("KS", "clean", test_noise=noise)
+    error = refused("KS", "clean", test_noise=noise)
+    assert "under other conditions (none): it stays" in error
 
 
 def test_the_content_of_a_folder_of_noise_counts(run, refused, tmp_path):

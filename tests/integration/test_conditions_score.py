@@ -106,8 +106,8 @@ def test_a_table_of_ratios(run, tmp_path, capsys):
         expected[snr] = at_snr(clean, snr, device="cpu")["metrics"]
     folders = sorted(path.name for path in Path(f"{clean}-scores").iterdir())
     assert [name.rpartition("-")[0] for name in folders] == [
-        "noise-snr-0",
-        "noise-snr-20",
+        "noise_snr_0",
+        "noise_snr_20",
     ]
     assert main(["results", f"{clean}-scores", "--format", "csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
@@ -121,7 +121,7 @@ def test_a_table_of_ratios(run, tmp_path, capsys):
 
 
 def test_of_a_noisy_run(run, tmp_path, capsys):
-    """What the command does not say is clean, and another list is scored in noise."""
+    """A condition that the command does not name is off; another list may have it."""
     noisy = run("KS", test_noise="{snr: -10}", test_speed=1.1)
     table = results(run("KS"))["test"]["source"]
     found = score(noisy, tmp_path / "clean", "--test_csv", table)

@@ -201,17 +201,17 @@ def test_a_condition_names_the_folder(tmp_path):
     places = {
         settings.place(tmp_path / "run", options, asked)
         for options in ({}, {"test_csv": "/a/test.csv"})
-        for asked in (NOISE, {"test_noise": {"snr": 5}}, {"test_speed": 0.9})
+        for asked in (NOISE, {"test_noise": {"snr": -10}}, {"test_speed": 0.9})
     }
     names = sorted(place.name.rpartition("-")[0] for place in places)
-    assert names[:3] == ["noise-snr-10", "noise-snr-5", "speed-0.9"]
-    assert names[3:] == ["test-noise-snr-10", "test-noise-snr-5", "test-speed-0.9"]
+    assert names[:3] == ["noise_snr_-10", "noise_snr_10", "speed_0.9"]
+    assert names[3:] == [f"test-{name}" for name in names[:3]]
     listed = {"test_csv": "/a/test.csv"}  # as before without a condition
     plain = settings.place(tmp_path / "run", listed)
     assert plain == settings.place(tmp_path / "run", listed, {})
     odd = {"test_noise": {"snr": [0, 5], "folder": "/n/" + "street, day " * 9}}
     name = settings.place(tmp_path, {}, odd).name
-    assert name.startswith("noise-snr-0-5-noise-folder-street-day-") and len(name) < 70
+    assert name.startswith("noise_snr_0_5_noise_folder_street-day-") and len(name) < 70
 
 
 def test_the_list_of_a_run(tmp_path):
