@@ -15,7 +15,7 @@ import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.dataio import extraction
-from s3prl_sb.dataio.dataset import CountsVariants
+from s3prl_sb.dataio.forms import CountsVariants
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.startup.configuration import RecipeError

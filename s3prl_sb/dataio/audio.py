@@ -47,7 +47,8 @@ class LoadAudio(Pipe):
             raise ValueError(f"channel must be 'mean' or an index, not {channel!r}")
         self.sample_rate, self.channel = sample_rate, channel
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Adds the item ``sig``."""
         dataset.add_dynamic_item(self.load, ["id", "wav", "start", "stop"], "sig")
 
     def load(

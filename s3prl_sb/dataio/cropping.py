@@ -62,7 +62,8 @@ class RandomCrop(Pipe):
         """Returns the duration of a crop."""
         return min(seconds, self.seconds)
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Refines ``sig`` and ``time_map``."""
         dataset.add_dynamic_item(self.cut, ["sig", "id", "draw", "time_map"], "sig")
         dataset.add_dynamic_item(self.follow, ["time_map", "id", "draw"], "time_map")
 

@@ -5,19 +5,22 @@ Authors
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 
+from s3prl_sb.dataio.forms import seconds_of_forms
 from s3prl_sb.dataio.manifest import Records
+from s3prl_sb.dataio.records import completed
 from s3prl_sb.dataio.time_map import TimeMap, unknown_times
 from s3prl_sb.errors import ManifestError
 
 #: Items that are computed in every task.
 COMPUTED = ("draw", "sig", "feats", "time_map")
+#: Items of every dataset, which no pipe needs to make.
+OWN = ("time_map",)
 
 
 def generator(seed: int | str, utterance: str, draw: int) -> torch.Generator:
@@ -53,20 +56,17 @@ def generator(seed: int | str, utterance: str, draw: int) -> torch.Generator:
 class DataPipe(Protocol):
     """Anything that adds dynamic items to a dataset: a function, or a :class:`Pipe`."""
 
-    def __call__(self, dataset: "ManifestDataset") -> None: ...
-
-
-@runtime_checkable
-class CountsVariants(Protocol):
-    """A pipe that says how many forms it makes of an utterance."""
-
-    def variants(self, record: Mapping[str, Any]) -> int | None:
-        """Returns the number of forms of an utterance; None means unlimited."""
-        ...
+    def __call__(self, dataset: "ManifestDataset", /) -> object: ...
 
 
 class Pipe:
-    """Base class of pipes; by default a deterministic one."""
+    """Base class of pipes; by default a deterministic one.
+
+    A pipe defines :meth:`add_to`. It is called with a dataset, or with a dictionary of
+    records, and returns the dataset, so that pipes compose:
+    ``AddNoise(snr=[3, 6])(LoadAudio()(records))``. See also
+    :class:`~s3prl_sb.dataio.sequential.SequentialPipe`.
+    """
 
     audio = False  #: whether the waveform depends on this pipe
     #: Whether the item ``time_map`` is right after this pipe: it moves no sample in
@@ -83,8 +83,58 @@ class Pipe:
         """Returns the duration of a form, from that of the form before this pipe."""
         return seconds
 
-    def __call__(self, dataset: "ManifestDataset") -> None:
+    def add_to(self, dataset: "ManifestDataset") -> None:
+        """Adds the items of this pipe to a dataset.
+
+        Arguments
+        ---------
+        dataset : ManifestDataset
+            Dataset that gets the items.
+        """
         raise NotImplementedError
+
+    def __call__(self, data: "ManifestDataset | Records") -> "ManifestDataset":
+        """Applies this pipe.
+
+        Arguments
+        ---------
+        data : ManifestDataset or dict
+            A dataset, which is changed; or ``{id: record}``, of which a dataset is
+            made, see :func:`~s3prl_sb.dataio.records.completed`.
+
+        Returns
+        -------
+        ManifestDataset
+            The dataset with the items of this pipe.
+        """
+        dataset = as_dataset(data)
+        self.add_to(dataset)
+        dataset.register(self)
+        return dataset
+
+
+def as_dataset(data: "ManifestDataset | Records") -> "ManifestDataset":
+    """Returns a dataset as it is, and makes one of a dictionary of records.
+
+    Arguments
+    ---------
+    data : ManifestDataset or dict
+        A dataset, or ``{id: record}``, see
+        :func:`~s3prl_sb.dataio.records.completed`.
+
+    Returns
+    -------
+    ManifestDataset
+
+    Example
+    -------
+    >>> dataset = as_dataset({"a": {"text": "no"}})
+    >>> len(dataset), as_dataset(dataset) is dataset
+    (1, True)
+    """
+    return (
+        data if isinstance(data, ManifestDataset) else ManifestDataset(completed(data))
+    )
 
 
 def changes_audio(pipe: DataPipe) -> bool:
@@ -110,8 +160,9 @@ class ManifestDataset(DynamicItemDataset):
         :mod:`s3prl_sb.dataio.manifest`.
     pipes : list of callable
         Pipes that add dynamic items, see :mod:`s3prl_sb.dataio.pipes`.
-    output_keys : list of str
-        Items of an example.
+    output_keys : list of str, optional
+        Items of an example. Default: ``id`` and every item that pipes provide, until
+        :meth:`set_output_keys` is called.
 
     Raises
     ------
@@ -133,7 +184,7 @@ class ManifestDataset(DynamicItemDataset):
         self,
         records: Records,
         pipes: Iterable[DataPipe] = (),
-        output_keys: Iterable[str] = (),
+        output_keys: Iterable[str] | None = None,
     ):
         if not records:
             raise ValueError("a dataset without utterances")
@@ -144,10 +195,13 @@ class ManifestDataset(DynamicItemDataset):
         self.pipeline.add_static_keys(["draw"])
         known = ["duration"] if "duration" in self.columns else []
         super().add_dynamic_item(TimeMap.whole, known, "time_map")
+        self.provided: list[str] = []
+        self.returns_all = True
         self.pipes: list[DataPipe] = []
         for pipe in pipes:
             self.add_pipe(pipe)
-        self.set_output_keys(list(output_keys))
+        if output_keys is not None:
+            self.set_output_keys(list(output_keys))
 
     def _check_column(self, name):
         if name in self.columns:
@@ -173,13 +227,32 @@ class ManifestDataset(DynamicItemDataset):
         provides : str or list of str
             Name of the item; an item that exists already is refined.
         """
-        if provides is None:  # a DynamicItem, which has the name itself
-            names = func.provides  # type: ignore[attr-defined]
+        if provides is None:  # a DynamicItem, which has the names itself
+            needs, names = func.takes, func.provides  # type: ignore[attr-defined]
         else:
-            names = [provides] if isinstance(provides, str) else provides
+            needs, names = _listed(takes), _listed(provides)
         for name in names:
             self._check_column(name)
+            if name in needs and name not in (*self.provided, *OWN):
+                raise ManifestError(_unmade(func, name))
         super().add_dynamic_item(func, takes, provides)
+        self._provide(names)
+
+    def _provide(self, names):
+        self.provided += [n for n in names if n not in (*self.provided, *OWN)]
+        if self.returns_all:
+            self.pipeline.set_output_keys(["id", *self.provided])
+
+    def set_output_keys(self, keys: Iterable[str] | Mapping[str, str]) -> None:
+        """Chooses the items of an example, see SpeechBrain's dataset.
+
+        Arguments
+        ---------
+        keys : list of str or dict
+            Names of items, or names in an example to names of items.
+        """
+        self.returns_all = False
+        super().set_output_keys(keys)
 
     def add_pipe(self, pipe: DataPipe) -> None:
         """Applies a pipe to this dataset.
@@ -189,7 +262,19 @@ class ManifestDataset(DynamicItemDataset):
         pipe : callable
             Called with the dataset.
         """
+        before = len(self.pipes)
         pipe(self)
+        if not isinstance(pipe, Pipe) or len(self.pipes) == before:
+            self.register(pipe)
+
+    def register(self, pipe: DataPipe) -> None:
+        """Notes a pipe that has added its items to this dataset.
+
+        Arguments
+        ---------
+        pipe : callable
+            The pipe, whose forms count from now on.
+        """
         self.pipes.append(pipe)
         if loses_times(pipe):
             self.add_dynamic_item(unknown_times, [], "time_map")
@@ -209,8 +294,29 @@ class ManifestDataset(DynamicItemDataset):
         >>> len(dataset), dataset[0]
         (1, {'x': 2})
         """
-        self.data = {name: self.data[name] for name in ids}
-        self.data_ids = list(self.data)
+        self.replace({name: self.data[name] for name in ids})
+
+    def replace(self, records: Records, items: Iterable[str] = ()) -> None:
+        """Replaces all utterances, as by the chunks that they are cut into.
+
+        Arguments
+        ---------
+        records : dict
+            ``{id: record}``, with the keys of the records before.
+        items : list of str
+            Additional keys of the records.
+
+        Example
+        -------
+        >>> dataset = ManifestDataset({"a": {"x": 1}})
+        >>> dataset.replace({"a-0": {"x": 1, "y": 0}, "a-1": {"x": 1, "y": 1}}, ["y"])
+        >>> len(dataset), dataset[1]
+        (2, {'id': 'a-1', 'y': 1})
+        """
+        self.data, self.data_ids = dict(records), list(records)
+        if items:
+            self.pipeline.add_static_keys(list(items))
+            self._provide(items)
 
     def variants(self, index: int) -> int | None:
         """Returns the number of forms of an utterance, one for each ``draw``.
@@ -248,26 +354,13 @@ class ManifestDataset(DynamicItemDataset):
 
         Example
         -------
-        >>> from s3prl_sb.dataio.pipes import ChangeSpeed, RandomCrop
-        >>> pipes = [ChangeSpeed([0.8, 1.0]), RandomCrop(3.0, crops=1)]
-        >>> ManifestDataset({"a": {"duration": 2.5}}, pipes).form_seconds(0)
-        [3.0, 2.5]
+        >>> from s3prl_sb.dataio.pipes import ChangeSpeed, LoadAudio
+        >>> pipes = [LoadAudio(), ChangeSpeed([0.8, 1.0])]
+        >>> ManifestDataset({"a": {"duration": 4.0}}, pipes).form_seconds(0)
+        [5.0, 4.0]
         """
         record = self.data[self.data_ids[index]]
-        forms: list[float | None] = [record.get("duration")]
-        for pipe in self.pipes:
-            if forms[0] is not None:  # those of a crop depend on it
-                record = {**record, "duration": max(forms)}  # type: ignore[type-var]
-            # A plain function may be random.
-            count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
-            count = unlimited if count is None else count
-            if count is None:
-                return None
-            forms = [
-                _form_seconds(pipe, forms[draw % len(forms)], draw)
-                for draw in range(math.lcm(len(forms), count))
-            ]
-        return forms
+        return seconds_of_forms(self.pipes, record, unlimited)
 
     def longest_forms(self) -> list[float]:
         """Returns the duration of the longest form of each utterance, seconds; 0 for
@@ -283,6 +376,15 @@ class ManifestDataset(DynamicItemDataset):
         )
 
 
-def _form_seconds(pipe, seconds, draw):
-    changes = isinstance(pipe, Pipe) and seconds is not None
-    return pipe.form_seconds(seconds, draw) if changes else seconds
+def _listed(names):
+    """Returns names in a list."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _unmade(func, name):
+    """Returns the message about a pipe that refines an item that no pipe makes."""
+    pipe = type(getattr(func, "__self__", func)).__name__
+    loads = "LoadAudio" if name == "sig" else "the pipe that makes it"
+    return (
+        f"{pipe} changes '{name}', which no pipe makes before it. Apply {loads} first."
+    )

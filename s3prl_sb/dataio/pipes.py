@@ -1,10 +1,12 @@
 """Data pipes: small callables that add items to a dataset, composed in YAML.
 
-A pipe is called with a :class:`~s3prl_sb.dataio.dataset.ManifestDataset`. It refines
-an item if it provides one that exists already: ``LoadAudio``, then ``RandomCrop``, then
-``AddNoise`` all provide ``sig``. ``variants(record)`` is the number of forms of an
-utterance, None for unlimited; ``draw`` k gives form k. Features can only be cached if
-this number is finite.
+A pipe is called with a :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, or with a
+dictionary of records, and returns the dataset; pipes compose, also by
+:class:`~s3prl_sb.dataio.sequential.SequentialPipe`. A pipe refines an item if it
+provides one that exists already: ``LoadAudio``, then ``RandomCrop``, then ``AddNoise``
+all provide ``sig``. ``variants(record)`` is the number of forms of an utterance, None
+for unlimited; ``draw`` k gives form k. Features can only be cached if this number is
+finite.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -73,9 +75,12 @@ class UnfoldChunks(Pipe):
         if not (self.seconds > 0 and self.step > 0):
             raise ValueError(f"chunks of {seconds} s every {step} s: not positive")
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Replaces the utterances by their chunks."""
         chunks: dict[str, Mapping[str, Any]] = {}
         for key, record in dataset.data.items():
+            if record.get("duration") is None:
+                raise ManifestError(f"'{key}' has no duration, so no chunks: no 'wav'?")
             first = record["start"] or 0.0
             end = record["stop"] or first + record["duration"]
             starts = [first]
@@ -93,8 +98,7 @@ class UnfoldChunks(Pipe):
                     "unchunked_id": key,
                     "chunk": number,
                 }
-        dataset.data, dataset.data_ids = chunks, list(chunks)
-        dataset.pipeline.add_static_keys(["unchunked_id", "chunk"])
+        dataset.replace(chunks, ["unchunked_id", "chunk"])
 
 
 class EncodeCategory(Pipe):
@@ -123,7 +127,8 @@ class EncodeCategory(Pipe):
     def __init__(self, encoder: CategoricalEncoder, key: str = "label"):
         self.encoder, self.key = encoder, key
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Adds the number of the label."""
         dataset.add_dynamic_item(self.encode, [self.key], f"{self.key}_encoded")
 
     def encode(self, label: str) -> int:
@@ -166,7 +171,8 @@ class EncodeTokens(Pipe):
     def __init__(self, tokenizer: "Tokenizer", key: str = "text"):
         self.tokenizer, self.key = tokenizer, key
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Checks all texts, and adds the items."""
         faults = []
         for name, record in dataset.data.items():
             try:

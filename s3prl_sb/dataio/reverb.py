@@ -75,7 +75,8 @@ class AddReverb(Pipe):
         """Returns the number of reverberant forms; None for an unlimited number."""
         return self.draws
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Refines ``sig``."""
         dataset.add_dynamic_item(self.add, ["sig", "id", "draw"], "sig")
 
     def add(self, sig: torch.Tensor, utterance: str, draw: int) -> torch.Tensor:

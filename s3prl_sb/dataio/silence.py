@@ -55,7 +55,8 @@ class TrimSilence(Pipe):
         self.threshold, self.seconds, self.window = threshold, seconds, window
         self.sample_rate = sample_rate
 
-    def __call__(self, dataset):
+    def add_to(self, dataset):
+        """Refines ``sig``."""
         dataset.add_dynamic_item(self.trim, ["sig"], "sig")
 
     def trim(self, sig):

@@ -77,7 +77,8 @@ class SpeakerActivity(Pipe):
         self.stride = upstream.stride
         self.num_speakers = num_speakers
 
-    def __call__(self, dataset):
+    def add_to(self, dataset):
+        """Adds the item ``activity``."""
         for name, record in dataset.data.items():
             count = len(record["speakers"])
             if count > self.num_speakers:

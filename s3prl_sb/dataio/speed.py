@@ -61,7 +61,8 @@ class ChangeSpeed(Pipe):
         """Returns the duration of a form of an utterance of ``seconds``."""
         return seconds * self.sample_rate / self._rate(draw)
 
-    def __call__(self, dataset: ManifestDataset) -> None:
+    def add_to(self, dataset: ManifestDataset) -> None:
+        """Refines ``sig`` and ``time_map``."""
         dataset.add_dynamic_item(self.change, ["sig", "draw"], "sig")
         dataset.add_dynamic_item(self.follow, ["time_map", "draw"], "time_map")
 

@@ -4,8 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
+
 from s3prl_sb.dataio import conditions, few_shot, manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.schema.combinations import AMOUNTS
+
+logger = logging.getLogger(__name__)
 
 
 def read_splits(hparams, key=None):
@@ -15,11 +20,11 @@ def read_splits(hparams, key=None):
     ---------
     hparams : dict
         ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
-        ``train_fraction``, and for classes ``train_per_class``, for few-shot
-        training; ``seed``.
+        ``train_fraction``, ``train_per_class`` (for classes) or ``train_hours`` for
+        few-shot training; ``seed``.
     key : str, optional
-        Label that holds the class, for few-shot training per class. Default: no
-        classes.
+        Label that holds the class: a few-shot training set has every class. Default:
+        no classes.
 
     Returns
     -------
@@ -28,18 +33,13 @@ def read_splits(hparams, key=None):
     """
     paths = manifest.paths_in(hparams["save_folder"])
     records = {split: manifest.read(path) for split, path in paths.items()}
-    few = {
-        "fraction": hparams.get("train_fraction"),
-        "per_class": hparams.get("train_per_class"),
-        "seed": hparams["seed"],
-    }
-    if key is None:
-        # A single class.
-        marked = {name: {"all": True} for name in records["train"]}
-        kept = few_shot.subset(marked, key="all", **few)
-        records["train"] = {name: records["train"][name] for name in kept}
-    else:
-        records["train"] = few_shot.subset(records["train"], key=key, **few)
+    # An argument of subset is named like its key.
+    amount = {name.removeprefix("train_"): hparams.get(name) for name in AMOUNTS}
+    if set(amount.values()) != {None}:
+        whole = records["train"]
+        part = few_shot.subset(whole, **amount, seed=hparams["seed"], key=key)
+        logger.info("Training set: %s", few_shot.described(part, whole))
+        records["train"] = part
     return records
 
 

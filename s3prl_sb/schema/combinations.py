@@ -10,7 +10,10 @@ import math
 from s3prl_sb.schema.condition_keys import LABELS, check_conditions
 from s3prl_sb.schema.declarations import KeysError, shared
 
-__all__ = ["LABELS", "check_together"]
+__all__ = ["AMOUNTS", "LABELS", "check_together"]
+
+#: Keys for the amount of training data.
+AMOUNTS = ("train_fraction", "train_per_class", "train_hours")
 
 
 def check_together(values: dict):
@@ -56,12 +59,9 @@ def check_together(values: dict):
             f"cache: {values['cache']} is impossible, the upstream is trained (freeze: "
             "False): give cache: auto or off."
         )
-    few = [values.get(key) for key in ("train_fraction", "train_per_class")]
-    if None not in few:
-        raise KeysError(
-            f"train_fraction {few[0]} and train_per_class {few[1]} exclude each "
-            "other: give one of them."
-        )
+    few = [f"{key} {values[key]}" for key in AMOUNTS if values.get(key) is not None]
+    if len(few) > 1:
+        raise KeysError(f"{' and '.join(few)} exclude each other: give one of them.")
     check_conditions(values)
     rates = values.get("lr_search") or ()
     if rates and values.get("valid_speakers") == 0 and not values.get("train_csv"):

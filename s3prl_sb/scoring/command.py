@@ -26,7 +26,9 @@ def add_arguments(parser):
     """
     parser.add_argument("model", help="an export, or the output folder of a run")
     parser.add_argument(
-        "--test_csv", help="a list of your own, with the columns of the task"
+        "--test_csv",
+        help="a list of your own, with the columns of the task (default: the list of "
+        "the run, if a condition such as --test_noise follows)",
     )
     parser.add_argument(
         "--data_folder", help="or the corpus, whose test set the recipe finds"
@@ -52,13 +54,13 @@ def main(arguments, rest=()):
     arguments : argparse.Namespace
         Values of the arguments of :func:`add_arguments`.
     rest : list of str
-        ``--key value`` for other keys of the recipe, such as ``--lm``.
+        ``--key value`` for other keys of the recipe, such as ``--test_noise``.
     """
     print(score(arguments.model, vars(arguments), rest))
 
 
 def score(folder, options, rest=()):
-    """Scores an export or a run on a list.
+    """Scores an export or a run on a list, or on its own list under other conditions.
 
     Arguments
     ---------
@@ -67,7 +69,8 @@ def score(folder, options, rest=()):
     options : dict
         ``test_csv``, ``data_folder``, ``documents_csv``, ``output``, ``device``.
     rest : list of str
-        ``--key value`` for other keys of the recipe.
+        ``--key value`` for other keys of the recipe, such as ``--test_noise
+        "{snr: 10}"``. With a key of the test among them, no list is needed.
 
     Returns
     -------
@@ -79,41 +82,82 @@ def score(folder, options, rest=()):
     s3prl_sb.errors.UserError
         If it cannot be scored.
     """
+    from s3prl_sb.scoring.settings import as_text
+
+    return as_text(*scored(folder, options, rest))
+
+
+def scored(folder, options, rest=()):
+    """Scores an export or a run.
+
+    Arguments
+    ---------
+    folder, options, rest
+        See :func:`score`.
+
+    Returns
+    -------
+    results : dict
+        Content of the ``results.json`` of the score.
+    output : pathlib.Path
+        Its folder.
+    """
     from s3prl_sb import inference
-    from s3prl_sb.scoring import lists, measuring, settings
+    from s3prl_sb.dataio.conditions import test_pipes
+    from s3prl_sb.scoring import conditions, lists, measuring, settings
     from s3prl_sb.startup import devices
-    from s3prl_sb.startup.configuration import RecipeError
     from s3prl_sb.storage.files import read_json, write_json
 
-    started = time.time()
-    folder = Path(folder)
-    if not any(options.get(name) for name in LISTS[:2]):
-        raise RecipeError(
-            "There is nothing to score: give --test_csv FILE, a list of your own, or "
-            "--data_folder DIR, the corpus."
-        )
-    if options.get("test_csv") and options.get("data_folder"):
-        raise RecipeError("Give --test_csv or --data_folder, not both.")
+    started, folder = time.time(), Path(folder)
+    _check_lists(options, rest)
     device = devices.chosen(options.get("device") or devices.AUTO)
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
     brain_class = measuring.brain_of(results.get("task"))
-    output = options.get("output") or settings.place(folder, options)
+    asked = conditions.asked(brain_class.task, rest)
+    output = options.get("output") or settings.place(folder, options, asked)
     settings.check_place(output)
-    if settings.cohort_warning(results):
-        logger.warning("%s", settings.cohort_warning(results))
     sources = {name: options[name] for name in LISTS if options.get(name)}
+    is_own = not sources
+    under = conditions.of_the_test(brain_class.task, asked)
+    if not sources.keys() & set(LISTS[:2]):
+        if not under:
+            raise _nothing()
+        sources.update(conditions.own_list(results, sources))
     changes = settings.changes(brain_class.task, results, sources, rest)
-    if settings.decoding_warning(results, changes):
-        logger.warning("%s", settings.decoding_warning(results, changes))
+    for warning in settings.warnings(results, changes):
+        logger.warning("%s", warning)
     overrides = {key: changes[key] for key in settings.DECODING if key in changes}
     model = inference.load(folder, overrides=overrides, run_opts={"device": device})
     hparams = settings.keys(brain_class.task, changes, model, results, output)
+    test_pipes(hparams)  # made once, so that their errors are raised now
     output.mkdir(parents=True, exist_ok=True)
     (output / RESULTS).unlink(missing_ok=True)  # from an earlier score
     records, truth = lists.read(model, brain_class, hparams)
     run_opts = {"device": device, "noprogressbar": not sys.stderr.isatty()}
     brain = measuring.measure(model, brain_class, hparams, run_opts, records, truth)
     seconds = time.time() - started
-    scores = settings.score_results(brain, results, folder, seconds, overrides)
+    under.update({key: asked[key] for key in overrides if key in asked})
+    scores = settings.score_results(brain, results, folder, seconds, under, is_own)
     write_json(output / RESULTS, scores)
-    return settings.as_text(scores, output)
+    return scores, output
+
+
+def _check_lists(options, rest):
+    """Checks that the command names at most one list, and that it says anything."""
+    from s3prl_sb.startup.configuration import RecipeError
+
+    if options.get("test_csv") and options.get("data_folder"):
+        raise RecipeError("Give --test_csv or --data_folder, not both.")
+    if not rest and not any(options.get(name) for name in LISTS[:2]):
+        raise _nothing()
+
+
+def _nothing():
+    """Returns the error of a command that names neither a list nor a condition."""
+    from s3prl_sb.startup.configuration import RecipeError
+
+    return RecipeError(
+        "There is nothing to score: give --test_csv FILE, a list of your own, "
+        "--data_folder DIR, the corpus, or a condition of the test of the run, such as "
+        "--test_noise '{snr: 10}'."
+    )

@@ -11,6 +11,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
+from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
@@ -98,9 +99,8 @@ def measure(model, brain_class, hparams, run_opts, records, truth):
     if issubclass(brain_class, RetrievalBrain):
         return _search(model, brain_class, hparams, run_opts, records, truth)
     pipes, keys, options, best = _of_task(model, hparams, records, truth)
-    dataset = ManifestDataset(
-        records["test"], [*model.hparams.audio_pipes, *pipes], keys
-    )
+    heard = [*model.hparams.audio_pipes, *conditions.test_pipes(hparams)]
+    dataset = ManifestDataset(records["test"], [*heard, *pipes], keys)
     made = type(brain_class.__name__, (Measured, brain_class), {})
     names = [name for name in ("featurizer", "head") if name in model.mods]
     modules = {name: model.mods[name] for name in names}

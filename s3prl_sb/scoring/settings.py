@@ -9,19 +9,15 @@ from pathlib import Path
 import s3prl_sb
 from s3prl_sb import resources
 from s3prl_sb.brains.results import VERSION, describe_test
+from s3prl_sb.dataio.conditions import TEST as CONDITIONS
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import digest
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.runs.results import main_metrics
 from s3prl_sb.schema.keys import Schema
-from s3prl_sb.startup.arguments import parse
-from s3prl_sb.startup.configuration import (
-    Configuration,
-    RecipeError,
-    Settings,
-    read_overrides,
-    text,
-)
+from s3prl_sb.scoring import conditions
+from s3prl_sb.startup.configuration import Configuration, RecipeError, Settings, text
+from s3prl_sb.startup.protocol import flat
 from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.terminal import quantities
 
@@ -29,14 +25,15 @@ from s3prl_sb.terminal import quantities
 DECODING = ("lm", "lexicon", "lm_decoding")
 #: Keys of the run that do not apply to a score.
 OF_THE_RUN = ("train_csv", "valid_csv", "test_csv", "documents_csv", "data_folder")
-OF_THE_RUN += ("skip_prep", "cache", "cache_folder", "pooling", *DECODING)
+OF_THE_RUN += ("skip_prep", "cache", "cache_folder", "pooling")
+OF_THE_RUN += (*DECODING, *CONDITIONS)
 #: Keys of score normalization, which needs speakers of the training set.
 COHORT = ("score_normalization", "cohort_size", "top_n")
 FOLD = "fold"  # set by the command, but determines the test set of a run
 BATCHES = "test_dataloader_opts"
 
 
-def place(folder, options):
+def place(folder, options, asked=None):
     """Returns the default folder of a score, next to the model.
 
     Arguments
@@ -45,6 +42,9 @@ def place(folder, options):
         Folder of the model.
     options : dict
         ``test_csv`` or ``data_folder``, which gives the name.
+    asked : dict, optional
+        Other keys that the command gives, such as ``test_noise``, which are part of
+        the name.
 
     Returns
     -------
@@ -54,12 +54,20 @@ def place(folder, options):
     -------
     >>> place(Path("/models/ks"), {"test_csv": "/lists/noisy.csv"}).as_posix()[:24]
     '/models/ks-scores/noisy-'
+    >>> place(Path("/models/ks"), {}, {"test_noise": {"snr": 5}}).as_posix()[:30]
+    '/models/ks-scores/noise_snr_5-'
     """
-    listed = Path(options.get("test_csv") or options["data_folder"]).expanduser()
-    mark = digest([str(listed.absolute()), str(options.get("documents_csv"))])[:6]
+    parts, names = [], []
+    if listed := options.get("test_csv") or options.get("data_folder"):
+        path = Path(listed).expanduser()
+        names.append(path.stem if options.get("test_csv") else path.name)
+        parts += [str(path.absolute()), str(options.get("documents_csv"))]
+    if asked:
+        names.append(conditions.folder_name(asked))
+        parts.append(asked)
     folder = folder.absolute()
-    name = listed.stem if options.get("test_csv") else listed.name
-    return folder.parent / f"{folder.name}-scores" / f"{name}-{mark}"
+    name = "-".join([*names, digest(parts)[:6]])
+    return folder.parent / f"{folder.name}-scores" / name
 
 
 def check_place(output):
@@ -128,13 +136,13 @@ def changes(task, results, sources, rest):
     for key in sources:
         if key not in schema:
             raise RecipeError(f"--{key}: the recipe {task} has no such key.")
-    more = read_overrides(parse([str(file), *rest])[2]) if rest else {}
+    more = conditions.asked(task, rest)
     if more.get(COHORT[0]):
         raise RecipeError(
             f"{COHORT[0]}: an export has no cohort, its scores are cosines. To have "
             "them normalized, run the recipe on the list."
         )
-    return {**values, **{key: plain(value) for key, value in more.items()}, **sources}
+    return {**values, **more, **sources}
 
 
 def cohort_warning(results):
@@ -201,6 +209,24 @@ def decoding_warning(results, changed):
     )
 
 
+def warnings(results, changed):
+    """Returns the warnings about a score that lacks something that the run had.
+
+    Arguments
+    ---------
+    results : dict
+        Results of the run.
+    changed : dict
+        Keys of the score.
+
+    Returns
+    -------
+    list of str
+    """
+    both = (cohort_warning(results), decoding_warning(results, changed))
+    return [warning for warning in both if warning]
+
+
 def keys(task, changed, model, results, output):
     """Returns all hyperparameters that a score needs.
 
@@ -231,12 +257,13 @@ def keys(task, changed, model, results, output):
     hparams = Settings()
     for key in configuration.schema:
         declared = configuration.schema[key]
-        if declared.is_plain or key == BATCHES:
+        if declared.is_plain or key in (BATCHES, *CONDITIONS):
             hparams[key] = plain(configuration.resolved[key])
     upstream = model.mods.upstream
     hparams.update(
         upstream_model=upstream,
         upstream_name=results.get("upstream"),
+        sample_rate=upstream.sample_rate,
         freeze=upstream.freeze,
         eval_pipes=model.hparams.audio_pipes,
         opt_class=None,
@@ -251,7 +278,7 @@ def keys(task, changed, model, results, output):
     return hparams
 
 
-def score_results(brain, results, folder, seconds, decoding=None):
+def score_results(brain, results, folder, seconds, under=None, is_own=False):
     """Returns the content of the ``results.json`` of a score.
 
     Arguments
@@ -264,8 +291,10 @@ def score_results(brain, results, folder, seconds, decoding=None):
         Folder of the model.
     seconds : float
         Duration of the score.
-    decoding : dict, optional
-        Values of the keys in :data:`DECODING`.
+    under : dict, optional
+        Keys of the test that the command gives, such as ``test_noise`` and ``lm``.
+    is_own : bool
+        Whether the list is that of the run.
 
     Returns
     -------
@@ -273,19 +302,9 @@ def score_results(brain, results, folder, seconds, decoding=None):
         Results of the run, with ``metrics``, ``utterances`` and ``test`` of the list,
         and ``scored``, which names the model.
     """
-    test = describe_test(brain)
+    test, under = describe_test(brain), under or {}
     versions = {**(results.get("versions") or {}), "s3prl_sb": s3prl_sb.__version__}
-    before = results.get("protocol") or {}
-    without = (*COHORT, *DECODING[::2])
-    settings = results.get("settings") or {}
-    settings = {k: v for k, v in settings.items() if k not in without}
-    settings.update(decoding or {})
-    departs = before.get("settings") or {}
-    lost = [f"{k} {v}" for k, v in departs.items() if k in without]
-    departs = {k: v for k, v in departs.items() if k not in without}
-    lost += [before.get("data")]
-    differs = [x for x in before.get("differs") or () if x not in lost]
-    identity = {**(results.get("identity") or {}), "data": brain.data}
+    settings = {**_without_test(results.get("settings")), **flat(under)}
     return {
         **results,
         "version": VERSION,
@@ -294,19 +313,45 @@ def score_results(brain, results, folder, seconds, decoding=None):
         "metrics": brain.measured,
         "utterances": brain.splits,
         "test": test,
-        "scored": {"model": str(folder.absolute()), "run": results.get("metrics")},
+        "scored": {
+            "model": str(folder.absolute()),
+            "run": results.get("metrics"),
+            "under": under or None,
+        },
         "seconds": round(seconds, 1),
         "device": str(brain.device),
-        "protocol": {
-            **before,
-            "settings": departs,
-            "followed": False,
-            "corpus": test["source"],
-            "data": "another list",
-            "differs": [f"scored on {test['name']}", *differs],
-        },
-        "identity": identity,
+        "protocol": _protocol(results, test, under, is_own),
+        "identity": {**(results.get("identity") or {}), "data": brain.data},
         "versions": versions,
+    }
+
+
+def _without_test(values):
+    """Returns settings of a run without those of its test."""
+    without = (*COHORT, *DECODING[::2], *CONDITIONS)
+    return {k: v for k, v in (values or {}).items() if _key(k) not in without}
+
+
+def _key(name):
+    return name.split()[0].partition(".")[0] if name else name
+
+
+def _protocol(results, test, under, is_own):
+    """Returns the departures of a score from the protocol."""
+    before = results.get("protocol") or {}
+    departs = conditions.departures(results.get("task"), under)
+    differs = dict.fromkeys(before.get("differs") or ())
+    if not is_own:
+        differs.pop(before.get("data"), None)
+    differs = _without_test(differs)
+    where = [] if is_own else [f"scored on {test['name']}"]
+    data = {"corpus": test["source"], "data": "another list"}
+    return {
+        **before,
+        **({} if is_own else data),
+        "settings": {**_without_test(before.get("settings")), **departs},
+        "followed": False,
+        "differs": [*where, *conditions.in_words(departs), *differs],
     }
 
 
@@ -328,6 +373,8 @@ def as_text(scores, output):
     hours = test["hours"]
     length = "" if hours is None else f", {quantities.audio(3600 * hours)}"
     head = f"{scores['task']} with {scores['upstream']} on {test['name']}"
+    if under := scores["scored"]["under"]:
+        head += f", {', '.join(conditions.in_words(under))}"
     lines = [f"{head}: {test['utterances']} utterances{length}"]
     first = []
     for name, value, _, digits, unit in main_metrics(scores):

@@ -244,7 +244,7 @@ class Taps(Pipe):
     def __init__(self, taps):
         self.taps = taps
 
-    def __call__(self, dataset):
+    def add_to(self, dataset):
         """Refines sig."""
 
 

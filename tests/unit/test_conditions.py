@@ -154,7 +154,8 @@ def test_a_number_of_noisy_forms():
 
 
 def test_forms_of_all_pipes_and_their_durations():
-    pipes = [ChangeSpeed([0.8, 1.0]), RandomCrop(3.0, crops=3), AddNoise(5, draws=4)]
+    pipes = [LoadAudio(), ChangeSpeed([0.8, 1.0])]
+    pipes += [RandomCrop(3.0, crops=3), AddNoise(5, draws=4)]
     records = {"a": {"duration": 2.5}, "b": {"duration": 2.0}}
     dataset = ManifestDataset(records, pipes)
     assert dataset.variants(0) == 12 and dataset.variants(1) == 4
@@ -163,14 +164,15 @@ def test_forms_of_all_pipes_and_their_durations():
     endless = ManifestDataset(records, [*pipes, AddNoise(5)])
     assert endless.variants(0) is None and endless.form_seconds(0) is None
     assert endless.form_seconds(0, unlimited=1) == [3.0, 2.5] * 6
-    assert ManifestDataset({"a": {"x": 1}}, [AddNoise(5, draws=2)]).variants(0) == 2
+    pipes = [LoadAudio(), AddNoise(5, draws=2)]
+    assert ManifestDataset({"a": {"x": 1}}, pipes).variants(0) == 2
 
 
 def test_estimates_and_batches_count_the_forms():
     upstream, records = load("fbank"), {"a": {"duration": 2.0}, "b": {"duration": 1.0}}
     plain = ManifestDataset(records)
-    slow = ManifestDataset(records, [ChangeSpeed([0.5])])
-    both = ManifestDataset(records, [ChangeSpeed([0.5, 1.0])])
+    slow = ManifestDataset(records, [LoadAudio(), ChangeSpeed([0.5])])
+    both = ManifestDataset(records, [LoadAudio(), ChangeSpeed([0.5, 1.0])])
     sizes = [estimate(upstream, each, "frames") for each in (plain, slow, both)]
     assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.02)
     assert sizes[2] == sizes[0] + sizes[1]
@@ -323,7 +325,7 @@ def test_crops_after_trimming_are_of_what_is_left():
     class Halve(Pipe):
         audio = True
 
-        def __call__(self, dataset):
+        def add_to(self, dataset):
             dataset.add_dynamic_item(lambda sig: sig[: len(sig) // 2], ["sig"], "sig")
 
     class Sig(LoadAudio):
@@ -425,7 +427,9 @@ def test_an_old_recipe_crops_twice_without_effect(speech):
         assert torch.equal(old[index, draw]["sig"], new[index, draw]["sig"])
     assert old.variants(1) == new.variants(1) == 1
     fixed = RandomCrop(0.5, crops=4)
-    twice = ManifestDataset(records["train"], [fixed, RandomCrop(0.5, crops=4)])
+    twice = ManifestDataset(
+        records["train"], [LoadAudio(), fixed, RandomCrop(0.5, crops=4)]
+    )
     assert twice.variants(0) == 4
 
 

@@ -77,6 +77,22 @@ def test_from_a_wav_to_features(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == block.strip().rpartition("# ")[2]
 
 
+def test_data_pipes(tmp_path, monkeypatch, capsys):
+    """The code of docs/data_pipes.md prints what its comments say."""
+    import numpy
+    import soundfile
+
+    text = (ROOT / "docs/data_pipes.md").read_text("utf-8")
+    block = re.search(r"^```python\n(.*?)^```", text, re.M | re.S)[1]
+    for name, seconds in (("1.wav", 3), ("2.wav", 10)):
+        samples = 0.1 * numpy.ones(seconds * 16000)
+        soundfile.write(tmp_path / name, samples, 16000)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    said = re.findall(r"^# (.*)$", block, re.M)
+    assert capsys.readouterr().out.splitlines() == said and len(said) == 3
+
+
 def test_flags_of_s3prl_are_keys_here():
     """The README's equivalents of S3PRL's flags exist."""
     text = (ROOT / "README.md").read_text("utf-8")

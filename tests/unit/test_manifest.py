@@ -1,4 +1,4 @@
-"""The manifest: round trips, every error's place and way out, few-shot subsets."""
+"""The manifest: round trips, every error's place and way out."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from s3prl_sb.dataio import few_shot, manifest
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 
 
@@ -188,55 +188,6 @@ def test_a_millisecond_beyond_the_end_is_rounding(tmp_path):
     found = records(tmp_path)
     found["u0"].update(start=0.0, stop=1.0005)
     assert manifest.validate(found, "m.json") is found
-
-
-# ---- few-shot subsets ---------------------------------------------------------------
-
-
-def many(count=100):
-    return {f"u{n}": {"label": "common" if n % 10 else "rare"} for n in range(count)}
-
-
-def test_subsets_are_nested_and_stratified():
-    full, last = many(), {}
-    for fraction in (0.01, 0.1, 0.25, 0.5, 1):
-        part = few_shot.subset(full, fraction=fraction)
-        labels = [record["label"] for record in part.values()]
-        assert set(last) <= set(part)
-        assert labels.count("rare") == max(1, int(10 * fraction + 0.5))
-        assert labels.count("common") == max(1, int(90 * fraction + 0.5))
-        assert list(part) == [name for name in full if name in part]  # their order
-        last = part
-    assert last == full
-    assert set(few_shot.subset(full, per_class=2)) < set(
-        few_shot.subset(full, per_class=5)
-    )
-
-
-def test_subsets_are_deterministic():
-    full = many()
-    part = few_shot.subset(full, fraction=0.3)
-    assert part == few_shot.subset(dict(reversed(full.items())), fraction=0.3)
-    assert set(part) != set(few_shot.subset(full, fraction=0.3, seed=1))
-    # ranks do not depend on the rest: what stays in the pool stays chosen
-    pool = {n: r for n, r in full.items() if n in part or r["label"] == "rare"}
-    few = few_shot.subset(full, per_class=3)
-    assert set(few) <= set(few_shot.subset({**pool, **few}, per_class=3))
-    assert few_shot.subset(full) == full and few_shot.subset(full) is not full
-
-
-def test_subset_errors():
-    for fraction in (0, -0.1, 1.01, float("nan"), "0.5"):
-        with fails(f"fraction {fraction!r} is outside (0, 1]"):
-            few_shot.subset(many(), fraction=fraction)
-    with fails("per_class 0 is not a positive"):
-        few_shot.subset(many(), per_class=0)
-    with fails("not both"):
-        few_shot.subset(many(), fraction=0.5, per_class=1)
-    with fails("class 'rare' has only 10", "at most 10 per class, not 11"):
-        few_shot.subset(many(), per_class=11)
-    with fails("'u0' has no 'speaker'"):
-        few_shot.subset(many(), per_class=1, key="speaker")
 
 
 # ---- finished preparations ----------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from s3prl_sb.cli import main
 from s3prl_sb.errors import UserError
-from s3prl_sb.scoring import settings
+from s3prl_sb.scoring import conditions, settings
 
 RESULTS = {
     "task": "SUPERB/ASR",
@@ -191,3 +191,90 @@ def test_a_score_does_not_say_that_it_was_normalized(tmp_path):
     assert found["protocol"]["settings"] == {}
     assert found["protocol"]["differs"] == ["scored on my.csv", "lr 0.1"]
     assert found["scored"]["run"] == NORMED["metrics"]
+
+
+# ------------------------------------------------- the run's own list, in noise
+NOISE = {"test_noise": {"snr": 10}}
+
+
+def test_a_condition_names_the_folder(tmp_path):
+    places = {
+        settings.place(tmp_path / "run", options, asked)
+        for options in ({}, {"test_csv": "/a/test.csv"})
+        for asked in (NOISE, {"test_noise": {"snr": -10}}, {"test_speed": 0.9})
+    }
+    names = sorted(place.name.rpartition("-")[0] for place in places)
+    assert names[:3] == ["noise_snr_-10", "noise_snr_10", "speed_0.9"]
+    assert names[3:] == [f"test-{name}" for name in names[:3]]
+    listed = {"test_csv": "/a/test.csv"}  # as before without a condition
+    plain = settings.place(tmp_path / "run", listed)
+    assert plain == settings.place(tmp_path / "run", listed, {})
+    odd = {"test_noise": {"snr": [0, 5], "folder": "/n/" + "street, day " * 9}}
+    name = settings.place(tmp_path, {}, odd).name
+    assert name.startswith("noise_snr_0_5_noise_folder_street-day-") and len(name) < 70
+
+
+def test_the_list_of_a_run(tmp_path):
+    table, documents = tmp_path / "test.csv", tmp_path / "documents.csv"
+    run = {"task": "SUPERB/QbE", "test": {"source": str(table)}}
+    run["settings"] = {"test_csv": "test.csv", "documents_csv": str(documents)}
+    with pytest.raises(UserError, match="test_csv '.*test.csv', which is not there"):
+        conditions.own_list(run)
+    table.write_text("")
+    with pytest.raises(UserError, match="documents_csv '.*'.* Give --test_csv FILE"):
+        conditions.own_list(run)
+    assert conditions.own_list(run, ["documents_csv"]) == {"test_csv": str(table)}
+    documents.write_text("")
+    expected = {"test_csv": str(table), "documents_csv": str(documents)}
+    assert conditions.own_list(run) == expected
+    corpus = {"task": "SUPERB/KS", "test": {"source": str(tmp_path)}, "settings": {}}
+    assert conditions.own_list(corpus) == {"data_folder": str(tmp_path)}
+    for test in (None, {}, {"source": None}):
+        with pytest.raises(UserError, match="do not say what was tested"):
+            conditions.own_list({**corpus, "test": test})
+    # Phones are made with the lexicon; an ASR run's is of its language model.
+    for task, keys in (("PR", {"test_csv", "lexicon"}), ("ASR", {"test_csv"})):
+        lexicon = {"test_csv": "x", "lexicon": [str(documents)]}
+        one = {**run, "task": f"SUPERB/{task}", "settings": lexicon}
+        assert set(conditions.own_list(one)) == keys
+
+
+def test_conditions_of_the_run_are_not_those_of_a_score():
+    """A score is clean unless its command says otherwise."""
+    run = {"settings": {"test_noise.snr": 5, "test_speed": 0.9, "train_hours": 2}}
+    found = settings.changes("SUPERB/KS", run, {"test_csv": "/x"}, [])
+    assert found == {"train_hours": 2, "test_csv": "/x"}
+    rest = ["--test_noise", "{snr: 10}"]
+    found = settings.changes("SUPERB/KS", run, {"test_csv": "/x"}, rest)
+    assert found == {"train_hours": 2, "test_csv": "/x", **NOISE}
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_score_says_its_conditions(is_own, tmp_path):
+    hparams = types.SimpleNamespace(test_csv=f"{tmp_path}/mine.csv", **NOISE)
+    brain = types.SimpleNamespace(
+        hparams=hparams,
+        splits={"test": 3},
+        data={"test": "1" * 32},
+        tested_seconds=36.0,
+        tested_on=lambda: ["1" * 32],
+        measured={"accuracy": 0.5},
+        device="cpu",
+    )
+    run = {"task": "SUPERB/KS", "upstream": "mel", "metrics": {"accuracy": 0.9}}
+    run |= {"chosen_by": {"metric": "accuracy", "highest": True}}
+    run["settings"] = {"test_speed": 0.9, "lr": 0.1}
+    differs = ["toy data", "test_speed 0.9", "lr 0.1"]
+    run["protocol"] = {"corpus": "/toy", "data": "toy data", "differs": differs}
+    run["protocol"]["settings"] = run["settings"]
+    found = settings.score_results(brain, run, Path("model"), 1.0, NOISE, is_own)
+    assert found["settings"] == {"lr": 0.1, "test_noise.snr": 10}
+    assert found["scored"]["under"] == found["test"]["conditions"] == NOISE
+    protocol = found["protocol"]
+    assert protocol["settings"] == found["settings"] and protocol["followed"] is False
+    first = [] if is_own else ["scored on mine.csv"]
+    data = ["toy data"] if is_own else []
+    assert protocol["differs"] == [*first, "test_noise.snr 10", *data, "lr 0.1"]
+    assert protocol["corpus"] == ("/toy" if is_own else f"{tmp_path}/mine.csv")
+    head = settings.as_text(found, tmp_path).split("\n")[0]
+    assert "mel on mine.csv, test_noise.snr 10: 3 utterances" in head
