@@ -114,7 +114,8 @@ def finished(on_tables, launcher):
         if name not in done:
             folder, given = on_tables(name)
             done[name] = folder / "out"
-            assert launcher.run(arguments(name, done[name], **given)) == 0
+            argv = arguments(name, done[name], **given)
+            assert launcher.run(argv, plots=True) == 0
         return done[name]
 
     return finished
@@ -189,6 +190,7 @@ def test_what_a_run_leaves(name, finished):
     if results(finished(name))["total_steps"]:
         expected.add("train_log.txt")
     assert {*expected, "log.txt", "env.log"} <= left
+    assert any(file.endswith(".png") for file in left)
     assert not [file for file in left if file.startswith(".")]
 
 
