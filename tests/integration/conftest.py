@@ -298,9 +298,7 @@ class Launcher:
         assert line, self.log.read_text(errors="replace")[-4000:]
         return json.loads(line)
 
-    def _start(
-        self, argv, kill=None, prelude="", log=None, plots=False, **environment
-    ):
+    def _start(self, argv, kill=None, prelude="", log=None, plots=False, **environment):
         return self._ask(
             argv=argv,
             log=str(log or self.log),
