@@ -3,6 +3,7 @@
 import functools
 import inspect
 import itertools
+import linecache
 import logging
 import os
 import sys
@@ -27,7 +28,18 @@ def pytest_configure(config):
 @functools.lru_cache(maxsize=None)
 def starts_programs(function):
     """Returns whether the code of a test itself starts programs."""
-    return any(word in inspect.getsource(function) for word in STARTS)
+    code = inspect.unwrap(function).__code__
+    end = max(line for line in _lines(code) if line)
+    source = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 : end]
+    return any(word in line for line in source for word in STARTS)
+
+
+def _lines(code):
+    """Returns the line numbers of a function; inspect would parse its file for them."""
+    inner = (const for const in code.co_consts if inspect.iscode(const))
+    yield from (line for _, _, line in code.co_lines())
+    for each in inner:
+        yield from _lines(each)
 
 
 def pytest_collection_modifyitems(items):

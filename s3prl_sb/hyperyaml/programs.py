@@ -18,6 +18,10 @@ from s3prl_sb.storage.yaml_texts import yaml_of, yaml_parser
 class Loader(ruamel.yaml.Loader):
     """Loader of all tags that makes tuples of plain values only."""
 
+    def construct_object(self, node, deep=True):
+        """Constructs an object after its arguments."""
+        return super().construct_object(node, deep=True)
+
     @classmethod
     def add_constructor(cls, tag, constructor):
         """Registers a constructor; that of tuples is replaced."""
@@ -46,6 +50,35 @@ def load(stream, overrides=None, loader=Loader):
     {'a': (1, 2), 'b': '(1, 2)'}
     """
     return _hyperpyyaml().load_hyperpyyaml(stream, overrides, loader=loader)
+
+
+def construct(stream, loader=Loader):
+    """Makes the objects of a YAML text that has no references left.
+
+    HyperPyYAML parses and writes the text once more to resolve them, which takes longer
+    than this. See :func:`load` for the arguments.
+
+    Arguments
+    ---------
+    stream : str or file
+        YAML without ``!ref``, ``!copy``, ``!applyref`` and ``!include``.
+    loader : type
+        Subclass of :class:`Loader`.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> construct("a: !new:datetime.date [2026, 1, 2]\\nb: '(1, 2)'")
+    {'a': datetime.date(2026, 1, 2), 'b': '(1, 2)'}
+    """
+    import yaml
+
+    load("{}", loader=loader)  # HyperPyYAML adds its tags to the class
+    made = yaml.load(stream, Loader=loader)
+    return {key: made[key] for key in made if not key.startswith("__")}
 
 
 def resolve(stream, overrides=None):

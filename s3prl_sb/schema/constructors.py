@@ -71,7 +71,7 @@ def make(tree: dict, place: Callable[[str], str]) -> dict:
     class Loader(_Loader):
         place_of = staticmethod(place)
 
-    made = programs.load(stream, loader=Loader)
+    made = programs.construct(stream, loader=Loader)
     return {
         key: _Named(value).at(place(key)) if type(value) is functools.partial else value
         for key, value in made.items()

@@ -13,6 +13,10 @@ COMPUTES = False
 #: Limit of values in a text: with aliases, a few lines can expand to billions.
 MOST_VALUES = 1_000_000
 
+#: Brackets that open in a row. Python cannot parse as many, and ruamel.yaml needs
+#: seconds to find out.
+DEEP = re.compile(r"(?:[\[{]\s*){1000}")
+
 
 def yaml_of(text, typ="rt"):
     """Parses a YAML text, and refuses aliases that expand to too many values.
@@ -32,6 +36,8 @@ def yaml_of(text, typ="rt"):
     ------
     ValueError
         If it contains itself, or more than :data:`MOST_VALUES` values.
+    RecursionError
+        If it is nested too deeply.
 
     Example
     -------
@@ -45,6 +51,8 @@ def yaml_of(text, typ="rt"):
     """
     import ruamel.yaml
 
+    if DEEP.search(text):
+        raise RecursionError("it is nested too deeply")
     check_aliases(text)
     loader = yaml_parser(typ)
     try:

@@ -48,10 +48,13 @@ STARTS = {
 }
 
 
+CLASSES = dir(transformers)  # takes a second
+
+
 def tasks_of(start):
     """Heads that transformers has a class for; ForMaskedLM is an alias of 2020."""
     pattern = re.compile(rf"{start}((?:Model|For[A-Z])\w*)")
-    found = filter(None, map(pattern.fullmatch, dir(transformers)))
+    found = filter(None, map(pattern.fullmatch, CLASSES))
     return sorted({match[1] for match in found} - {"ForMaskedLM"})
 
 
