@@ -238,3 +238,48 @@ def _literal(key, text, schema):
 def _escaped(value):
     """Returns JSON, which is YAML, without ``=``, at which SpeechBrain splits."""
     return json.dumps(value, ensure_ascii=False, default=str).replace("=", "\\x3d")
+
+
+def assignments(texts: list[str]) -> dict:
+    """Reads assignments of keys, such as ``noise.snr=[0, 15]``.
+
+    Arguments
+    ---------
+    texts : list of str
+        Each ``key=value``, with dots for an entry of a mapping.
+
+    Returns
+    -------
+    dict
+        Keys to values; several entries of a mapping are merged.
+
+    Raises
+    ------
+    ArgumentError
+        For a text without ``=``, an invalid value, or a key that is set twice.
+
+    Example
+    -------
+    >>> assignments(["noise.snr=[0,15]", "noise.draws=4", "head=ecapa"])
+    {'noise': {'snr': [0, 15], 'draws': 4}, 'head': 'ecapa'}
+    """
+    import ruamel.yaml
+
+    values: dict = {}
+    for text_ in texts:
+        name, equals, value = text_.partition("=")
+        *outer, last = name.split(".")
+        if not equals or not all([*outer, last]):
+            raise ArgumentError(f"'{text_}' is no assignment: write key=value.")
+        place = values
+        for part in outer:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ArgumentError(f"{name} is set twice.")
+        if last in place:
+            raise ArgumentError(f"{name} is set twice.")
+        try:
+            place[last] = plain(yaml_parser("safe").load(value))
+        except ruamel.yaml.YAMLError as error:
+            raise ArgumentError(f"{text_}: no YAML: {reason(error)}.") from error
+    return values
