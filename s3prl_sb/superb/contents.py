@@ -17,7 +17,9 @@ from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
 from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.storage.files import naming
-from s3prl_sb.superb.keys import schema, settings
+from s3prl_sb.superb.keys import HEAD, head_class, is_named, schema, settings
+
+SUFFIX = ".py:"  # FILE.py:Class
 
 
 def of_card(name):
@@ -50,13 +52,15 @@ def of_card(name):
     return {"class": kind, **arguments, "files": files, "code": code}
 
 
-def of_recipe(task):
+def of_recipe(task, overrides=None):
     """Returns the identity of a recipe's script and of the classes in its YAML.
 
     Arguments
     ---------
     task : str
         Name such as "KS".
+    overrides : dict, optional
+        Keys of the run, whose ``head`` may name another class.
 
     Returns
     -------
@@ -64,8 +68,17 @@ def of_recipe(task):
         ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`.
     """
     place = resources.recipes()[recipe(task)]
-    code = code_of(_tag_names(settings(task)), place)
-    return {"script": hash_file(str(place / "train.py")), **code}
+    names, head, own_code = _tag_names(settings(task)), (overrides or {}).get(HEAD), {}
+    if is_named(head):
+        name = head_class(task, head)
+        file, suffix, kind = name.partition(SUFFIX)
+        if suffix:
+            own_file = Path(file)
+            own_code = {HEAD: code_of([f"{own_file.name}.{kind}"], own_file.parent)}
+        else:
+            names.add(name)
+    code = code_of(names, place)
+    return {"script": hash_file(str(place / "train.py")), **code, **own_code}
 
 
 def split(task, overrides, output):
@@ -97,7 +110,7 @@ def split(task, overrides, output):
         elif isinstance(value, dict):
             kept[key] = _without_places(plain(value), key, Path.cwd(), data)
         else:
-            kept[key] = value
+            kept[key] = _without_folder(value)
     return kept, data
 
 
@@ -157,6 +170,8 @@ def _without_places(value, name, folder, files):
         return [_without_places(inner, name, folder, files) for inner in value]
     if not isinstance(value, str):
         return value
+    if SUFFIX in value:
+        return _without_folder(value)
     place = value.partition("#sha256=")[0]
     path = folder / Path(place).expanduser()  # an absolute path stays unchanged
     for path in (Path(place).expanduser(), path):
@@ -164,6 +179,13 @@ def _without_places(value, name, folder, files):
             content = hash_folder(path) if path.is_dir() else hash_file(str(path))
             files.setdefault(name, []).append(content)
             return "a file"
+    return value
+
+
+def _without_folder(value):
+    """Returns a class of a user-defined file without the folder; its code counts."""
+    if isinstance(value, str) and SUFFIX in value:
+        return os.path.basename(value)
     return value
 
 

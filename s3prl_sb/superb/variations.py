@@ -1,0 +1,182 @@
+"""Variations of a benchmark: changed keys, heads, and amounts of training data.
+
+A command has one variation for each head and each amount. All of its tasks have the
+changed keys if their recipes do. A task that a variation does not fit has no run of it.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.startup.arguments import assignments
+from s3prl_sb.superb.data import absolute
+from s3prl_sb.superb.keys import (
+    HEAD,
+    PlanError,
+    check_combination,
+    check_keys,
+    check_names,
+    fitting,
+    merged,
+    schema,
+    settings,
+)
+from s3prl_sb.superb.row_names import AMOUNTS
+
+DEFAULT = "default"  # the head of each recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Variation:
+    """Change of all tasks.
+
+    Arguments
+    ---------
+    changes : dict
+        Task to changed keys of its recipe.
+    refused : dict
+        Task that gets no run to the reason.
+    without : dict
+        Changed key, to the tasks whose recipes lack it, which run without it.
+    """
+
+    changes: dict = dataclasses.field(default_factory=dict)
+    refused: dict = dataclasses.field(default_factory=dict)
+    without: dict = dataclasses.field(default_factory=dict)
+
+
+def add_arguments(parser):
+    """Adds the arguments that vary a benchmark.
+
+    Arguments
+    ---------
+    parser : argparse.ArgumentParser
+        Parser of the verb.
+    """
+    group = parser.add_argument_group("one thing changed for all tasks")
+    group.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        metavar="KEY=VALUE",
+        help="keys of all recipes that have them, such as noise.snr=[0,15] "
+        "scheduler=cosine, or of one: KS.lr=0.01",
+    )
+    group.add_argument(
+        "--heads",
+        nargs="+",
+        metavar="HEAD",
+        help="a row for each: names from `s3prl-sb heads`, your own FILE.py:CLASS, or "
+        "default, the head of each recipe",
+    )
+    amounts = {
+        "train_hours": (float, "HOURS", "this many hours of the training set"),
+        "train_fraction": (float, "SHARE", "this share of it, such as 0.1"),
+        "train_per_class": (int, "NUMBER", "this many utterances of each class"),
+    }
+    for name, (kind, metavar, what) in amounts.items():
+        group.add_argument(
+            f"--{name}", nargs="+", type=kind, metavar=metavar, help=f"a row for {what}"
+        )
+
+
+def read(arguments, budget, data):
+    """Returns the variations that a command requests.
+
+    Arguments
+    ---------
+    arguments : argparse.Namespace
+        Values of the arguments of :func:`add_arguments`.
+    budget, data : dict
+        Task to keys of its recipe, which the variations change.
+
+    Returns
+    -------
+    list of Variation
+        One for each head and amount; a single empty one if nothing is varied.
+
+    Raises
+    ------
+    s3prl_sb.errors.UserError
+        For an unknown key or an invalid value, and for keys that fit no task.
+    """
+    common, specific = _assigned(arguments.set or [])
+    heads = [
+        {} if text == DEFAULT else assignments([f"{HEAD}={text}"])
+        for text in _unique(arguments.heads or [DEFAULT], "heads")
+    ]
+    amounts = [
+        {name: value}
+        for name in AMOUNTS
+        for value in _unique(getattr(arguments, name) or [], name)
+    ]
+    varied = ([HEAD] if arguments.heads else []) + [k for each in amounts for k in each]
+    for name in varied:
+        if any(name in keys for keys in (common, *specific.values())):
+            raise PlanError(f"{name} is set twice: by --set, and by its own option")
+    others = {task: {**budget.get(task, {}), **data.get(task, {})} for task in TASKS}
+    for task, keys in specific.items():
+        others[task] = merged(others[task], check_keys(task, keys, "--set"))
+        check_combination(task, {**settings(task), **others[task]})
+    return [
+        _variation(common, {**head, **amount}, specific, others)
+        for head, amount in itertools.product(heads, amounts or [{}])
+    ]
+
+
+def _assigned(texts):
+    """Splits assignments into keys of all tasks, and tasks to their keys."""
+    by_task = {}
+    for text in texts:
+        task, dot, rest = text.partition(".")
+        task = task if dot and task in TASKS else None
+        by_task.setdefault(task, []).append(rest if task else text)
+    specific = {task: assignments(texts) for task, texts in by_task.items()}
+    common = specific.pop(None, {})
+    check_names(common, "--set")
+    return common, specific
+
+
+def _unique(values, name):
+    if len(set(values)) < len(values):
+        raise PlanError(f"--{name} {' '.join(map(str, values))}: give different values")
+    return values
+
+
+def _variation(common, varied, specific, others):
+    """Returns one variation; a task without a varied key gets no run."""
+    shared, where = {**common, **varied}, "--set"
+    if varied:
+        options = {HEAD: "--heads"}
+        names = ["--set"] * bool(common) + [options.get(k, f"--{k}") for k in varied]
+        where = " ".join(names)
+    chosen = {
+        task: {
+            key: merged(keys, {key: shared[key]})[key]
+            for key in shared
+            if key in schema(task)
+        }
+        for task, keys in others.items()
+    }
+    applied, refused = fitting(chosen, others, where)
+    for task in TASKS:
+        for key in varied:
+            if key not in schema(task):
+                refused[task] = f"its recipe has no {key}"
+    changes = {
+        task: absolute(task, {**_changed(specific, others, task), **keys}, Path.cwd())
+        for task, keys in applied.items()
+        if task not in refused
+    }
+    lacking = {key: [t for t in TASKS if key not in schema(t)] for key in common}
+    without = {key: tasks for key, tasks in lacking.items() if tasks}
+    return Variation(changes, refused, without)
+
+
+def _changed(specific, others, task):
+    """Returns the keys that are set for one task, merged into its others."""
+    return {key: others[task][key] for key in specific.get(task, {})}
