@@ -74,15 +74,16 @@ class RowConfiguration:
             In the form of :func:`keys_of`; None if there are no data for the task, or
             the configuration does not fit it.
         """
-        if task not in self.data or task in self.refused:
+        requested = self.requested(task)
+        if task not in self.data or requested is None:
             return None
-        keys = {**self.changed(task), **self.data[task]}
+        keys = {**requested, **self.data[task]}
         if self.output is None:  # derived from runs
             return plain(keys)
         kept, data = contents.split(task, keys, self.output)
         return {**plain(kept), **data}
 
-    def changed(self, task):
+    def requested(self, task):
         """Returns the keys of a task's recipe that it sets, without those of the data.
 
         Arguments
@@ -92,8 +93,11 @@ class RowConfiguration:
 
         Returns
         -------
-        dict
+        dict or None
+            None if it does not fit the task.
         """
+        if task in self.refused:
+            return None
         return {**self.budget.get(task, {}), **self.changes.get(task, {})}
 
     def value(self, key):
@@ -109,7 +113,7 @@ class RowConfiguration:
         object
             None if they do not, or the key is not set.
         """
-        chosen = [self.changed(task) for task in TASKS if task not in self.refused]
+        chosen = [self.requested(task) or {} for task in TASKS]
         values = [keys[key] for keys in chosen if key in keys]
         return values[0] if values and all(v == values[0] for v in values) else None
 
@@ -154,6 +158,24 @@ class RowConfiguration:
         if self.keys(task) != keys:
             return False
         return search == self.search or not is_trained(task)
+
+    def equals(self, other):
+        """Returns whether another configuration requests the same runs.
+
+        Arguments
+        ---------
+        other : RowConfiguration
+            Another configuration.
+
+        Returns
+        -------
+        bool
+        """
+        one, two = (
+            [each.data, plain(each.budget), plain(each.changes), each.search]
+            for each in (self, other)
+        )
+        return one == two
 
     @property
     def search(self):
@@ -288,20 +310,24 @@ def _schema_and_mini(task):
     return schema, schema.counting(plain(read_budget("mini")[task]))
 
 
-def remember(output, configuration):
-    """Stores a configuration next to the runs, the last one first.
+def remember(output, requested):
+    """Stores configurations next to the runs, the last ones first.
 
     Arguments
     ---------
     output : pathlib.Path
         Folder of the benchmark.
-    configuration : RowConfiguration
-        Configuration of the command.
+    requested : list of RowConfiguration
+        Configurations of the command.
     """
-    others = [other for other in recall(output) if not _same(other, configuration)]
+    others = [
+        other
+        for other in recall(output)
+        if not any(other.equals(each) for each in requested)
+    ]
     values = [
         {k: v for k, v in dataclasses.asdict(each).items() if k != "output"}
-        for each in [configuration, *others]
+        for each in [*requested, *others]
     ]
     write_json(Path(output) / RECORD, plain(values))
 
@@ -327,11 +353,3 @@ def recall(output):
         return [RowConfiguration(**each, output=Path(output)) for each in entries]
     except (FileError, TypeError):  # only the names of rows are lost
         return []
-
-
-def _same(one, other):
-    keys = [
-        (each.data, plain(each.budget), plain(each.changes), each.search)
-        for each in (one, other)
-    ]
-    return keys[0] == keys[1]

@@ -10,7 +10,6 @@ Authors
 import math
 import statistics
 import sys
-from pathlib import Path
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
@@ -27,37 +26,13 @@ WHITE = "white noise"
 KEY = "test_noise"
 
 
-def add_arguments(parser):
-    """Adds the arguments of tests in noise.
-
-    Arguments
-    ---------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
-    group = parser.add_argument_group("robustness")
-    group.add_argument(
-        "--test_snr",
-        nargs="+",
-        type=float,
-        metavar="DB",
-        help="test each run also in noise, at these signal-to-noise ratios: 20 10 5 0",
-    )
-    group.add_argument(
-        "--test_noise_folder",
-        type=Path,
-        metavar="DIR",
-        help="recordings of the noise (default: white noise)",
-    )
-
-
 def conditions(arguments):
     """Returns the conditions of the tests that a command requests.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        Values of the arguments of :func:`add_arguments`.
+        Values of the arguments of :mod:`s3prl_sb.superb.arguments`.
 
     Returns
     -------

@@ -104,6 +104,29 @@ def titles(configurations):
     return [" · ".join(_joined(name)) for name in names]
 
 
+def titles_of(configurations):
+    """Returns names of configurations, the same for equal ones.
+
+    Arguments
+    ---------
+    configurations : list of s3prl_sb.superb.configurations.RowConfiguration
+        Configurations, some of them equal.
+
+    Returns
+    -------
+    list of str
+    """
+    unique = []
+    for each in configurations:
+        if not any(each.equals(other) for other in unique):
+            unique.append(each)
+    names = titles(unique)
+    return [
+        next(name for other, name in zip(unique, names) if each.equals(other))
+        for each in configurations
+    ]
+
+
 def _joined(words):
     """Joins the words about the search in a name."""
     joined = []

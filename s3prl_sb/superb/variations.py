@@ -49,48 +49,13 @@ class Variation:
     without: dict = dataclasses.field(default_factory=dict)
 
 
-def add_arguments(parser):
-    """Adds the arguments that vary a benchmark.
-
-    Arguments
-    ---------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
-    group = parser.add_argument_group("one thing changed for all tasks")
-    group.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        metavar="KEY=VALUE",
-        help="keys of all recipes that have them, such as noise.snr=[0,15] "
-        "scheduler=cosine, or of one: KS.lr=0.01",
-    )
-    group.add_argument(
-        "--heads",
-        nargs="+",
-        metavar="HEAD",
-        help="a row for each: names from `s3prl-sb heads`, your own FILE.py:CLASS, or "
-        "default, the head of each recipe",
-    )
-    amounts = {
-        "train_hours": (float, "HOURS", "this many hours of the training set"),
-        "train_fraction": (float, "SHARE", "this share of it, such as 0.1"),
-        "train_per_class": (int, "NUMBER", "this many utterances of each class"),
-    }
-    for name, (kind, metavar, what) in amounts.items():
-        group.add_argument(
-            f"--{name}", nargs="+", type=kind, metavar=metavar, help=f"a row for {what}"
-        )
-
-
 def read(arguments, budget, data):
     """Returns the variations that a command requests.
 
     Arguments
     ---------
     arguments : argparse.Namespace
-        Values of the arguments of :func:`add_arguments`.
+        Values of the arguments of :mod:`s3prl_sb.superb.arguments`.
     budget, data : dict
         Task to keys of its recipe, which the variations change.
 
