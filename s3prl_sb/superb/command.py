@@ -115,10 +115,12 @@ def benchmark(arguments, output):
     jobs = plan.jobs(runs, toys)
     jobs += robustness.jobs(runs, tested)
 
-    def write():
+    def write(with_curves=False):
         try:
             values = table.gather(runs, tasks, missing, output, rows)
             table.write(values, output)
+            if with_curves:
+                table.write_curves(values, output)
         except OSError as error:  # a full disk does not stop the jobs
             print(f"the table could not be written: {error}", file=sys.stderr)
             return False
@@ -131,8 +133,7 @@ def benchmark(arguments, output):
         raise
     values = table.gather(runs, tasks, missing, requested=rows)
     show(values, arguments.format, arguments.published)
-    written = write()
-    table.plot(output)
+    written = write(with_curves=True)
     failed = [job for job in jobs if job.state in ("failed", "skipped")]
     for job in failed:
         print(f"{job.state}: {job.name}, see {job.folder}", file=sys.stderr)

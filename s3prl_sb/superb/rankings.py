@@ -82,7 +82,7 @@ def spearman(one, two):
 
 
 def _pairs(task, cells, others):
-    """Returns the main metrics of upstreams in both settings, higher for better ones."""
+    """Returns the main metrics of upstreams in both settings; higher is better."""
     metric, pairs = TASKS[task][0], {}
     for upstream in cells:
         both = [each.get(upstream, {}).get(task) for each in (cells, others)]

@@ -10,7 +10,6 @@ Authors
 import statistics
 from pathlib import Path
 
-from s3prl_sb.identity import digest
 from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json, write_text
@@ -18,16 +17,14 @@ from s3prl_sb.superb import (
     configurations,
     curves,
     layout,
+    plots,
     published,
     rankings,
-    robustness,
     row_names,
+    run_entries,
 )
-from s3prl_sb.superb.plan import RESULTS, STAMP, read_stamp
 
 TABLE = "table.json"
-#: Keys of a configuration in which the seeds of a cell may differ.
-OF_A_RUN = ("seed", "lr_search", "lr_searched_by")
 
 
 def gather(runs, tasks, missing=(), output=None, requested=()):
@@ -54,12 +51,12 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
         (``upstream``), ``about`` (its parts), ``cells`` by task, and ``published``
         numbers. ``rankings``: see :func:`s3prl_sb.superb.rankings.compare`.
     """
-    planned = [_planned(run) for run in runs]
+    planned = [run_entries.planned(run) for run in runs]
     folders = {entry["run"]["folder"] for entry in planned}
-    others = finished(output) if output is not None else []
+    others = run_entries.finished(output) if output is not None else []
     entries = planned + [e for e in others if e["run"]["folder"] not in folders]
     tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in entries)]
-    _add_searches(entries)
+    run_entries.add_searches(entries)
     requests = list(requested)
     requests += configurations.recall(output) if output is not None else []
     left = [e for e in entries if not any(c.asks_for(*_request(e)) for c in requests)]
@@ -229,93 +226,6 @@ def _reasons(runs, configuration):
     return list(reasons)
 
 
-def finished(output):
-    """Returns the finished runs of all commands in the folder of a benchmark.
-
-    Arguments
-    ---------
-    output : pathlib.Path
-        The folder.
-
-    Returns
-    -------
-    list of dict
-        The runs with readable results, the last one first.
-    """
-    entries = []
-    for path in Path(output).glob(f"*/*/*/{STAMP}"):
-        folder = path.parent
-        configuration, origin = read_stamp(folder)
-        task = (configuration or {}).get("task")
-        if task not in TASKS or not (folder / RESULTS).is_file():
-            continue
-        title = folder.parents[1].name
-        entry = _entry(title, origin.get("upstream", title), configuration)
-        entry["run"] = _run_entry(folder, configuration.get("seed"), "done")
-        entry["time"] = (folder / RESULTS).stat().st_mtime
-        if entry["run"]["state"] == "done":
-            entries.append(entry)
-    return sorted(entries, key=lambda entry: -entry["time"])
-
-
-def _planned(run):
-    state = "done" if run.is_done() else "missing"
-    ended = run.job.state if run.job is not None else None
-    if state == "missing" and ended in ("failed", "skipped"):
-        state = ended
-    entry = _entry(run.title, run.upstream, run.configuration)
-    return {**entry, "run": _run_entry(run.folder, run.seed, state)}
-
-
-def _entry(title, upstream, configuration):
-    """Describes a run by its configuration."""
-    kept = {k: v for k, v in configuration.items() if k not in OF_A_RUN}
-    return {
-        "title": title,
-        "upstream": upstream,
-        "task": configuration["task"],
-        "keys": configurations.keys_of(configuration),
-        "card": digest(configuration.get("upstream")),
-        "settings": digest(kept),
-        "configuration": configuration,
-    }
-
-
-def _add_searches(entries):
-    """Adds to each run the searched learning rates, and the seed that searched."""
-    searches = {}
-    for entry in entries:
-        configuration = entry["configuration"]
-        rates = configuration.get("lr_search")
-        entry["search"] = (tuple(rates), configuration["seed"]) if rates else None
-        searches[digest(configuration)] = entry["search"]
-    for entry in entries:
-        by = entry.pop("configuration").get("lr_searched_by")
-        if by:  # the run that searched may be deleted
-            entry["search"] = searches.get(by) or ((), by[:8])
-
-
-def _run_entry(folder, seed, state):
-    entry = {"seed": seed, "state": state, "folder": str(folder)}
-    if state != "done":
-        return entry
-    try:
-        again = "Delete it, and run the benchmark again."
-        results = read_json(folder / RESULTS, "the results of a run", again, dict)
-        with naming(folder / RESULTS, "the results of a run", again):
-            for value in results["metrics"].values():
-                float(value)  # it must be a number
-    except FileError as error:
-        return {**entry, "state": "failed", "error": str(error)}
-    entry.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
-    if entry["lr"] is None:  # folds have chosen different ones
-        entry["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None
-    entry["protocol"] = results.get("protocol")
-    entry["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
-    entry["noisy"] = robustness.results(folder)
-    return entry
-
-
 def _done(cell):
     return [run for run in cell["runs"] if run["state"] == "done"]
 
@@ -372,17 +282,17 @@ def write(table, output):
     write_text(Path(output) / "table.md", layout.as_markdown(table) + "\n")
 
 
-def plot(output):
-    """Writes the curves of the table in a folder as CSV, and as plots.
+def write_curves(table, output):
+    """Writes the curves of a table as CSV and PNG, such as ``robustness.png``.
 
     Arguments
     ---------
+    table : dict
+        Output of :func:`gather`.
     output : pathlib.Path
         Folder of the benchmark.
     """
-    from s3prl_sb.superb import plots  # matplotlib is slow
-
-    for each in curves.of_table(read(output)):
+    for each in curves.of_table(table):
         header = [name.format(each.key) for name in curves.COLUMNS]
         write_csv(Path(output) / f"{each.name}.csv", header, each.records())
         plots.plot(each, Path(output) / f"{each.name}.png")
