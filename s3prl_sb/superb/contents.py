@@ -16,8 +16,10 @@ from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
 from s3prl_sb.runs.tasks import recipe
+from s3prl_sb.schema.named_heads import node
+from s3prl_sb.startup import named
 from s3prl_sb.storage.files import naming
-from s3prl_sb.superb.keys import HEAD, head_class, is_named, schema, settings
+from s3prl_sb.superb.keys import schema, settings
 
 SUFFIX = ".py:"  # FILE.py:Class
 
@@ -68,17 +70,24 @@ def of_recipe(task, overrides=None):
         ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`.
     """
     place = resources.recipes()[recipe(task)]
-    names, head, own_code = _tag_names(settings(task)), (overrides or {}).get(HEAD), {}
-    if is_named(head):
-        name = head_class(task, head)
-        file, suffix, kind = name.partition(SUFFIX)
-        if suffix:
-            own_file = Path(file)
-            own_code = {HEAD: code_of([f"{own_file.name}.{kind}"], own_file.parent)}
-        else:
-            names.add(name)
+    names, head = _tag_names(settings(task)), _head_of(overrides or {})
+    own_code = {}
+    if head is not None and named.is_code(head):
+        file, suffix, kind = head.partition(SUFFIX)
+        folder = Path(file).parent if suffix else Path.cwd()
+        kind = f"{Path(file).name}.{kind}" if suffix else head
+        own_code = {named.HEAD: code_of([kind], folder)}
+    elif head is not None:
+        names.add(node(head, named.labels_of(schema(task).tree).get("are"))[0])
     code = code_of(names, place)
     return {"script": hash_file(str(place / "train.py")), **code, **own_code}
+
+
+def _head_of(overrides):
+    """Returns the name of the head, None for that of the recipe."""
+    head = overrides.get(named.HEAD)
+    name = head.get("name") if isinstance(head, dict) else head
+    return None if name == named.DEFAULT else name
 
 
 def split(task, overrides, output):

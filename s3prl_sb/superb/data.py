@@ -12,14 +12,8 @@ from s3prl_sb.hyperyaml.nodes import line_of, written
 from s3prl_sb.runs.tasks import TASKS, unknown
 from s3prl_sb.storage.files import read_yaml
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.keys import (
-    ALL,
-    PlanError,
-    check_keys,
-    check_names,
-    fitting,
-    schema,
-)
+from s3prl_sb.superb.keys import PlanError, check_keys, schema
+from s3prl_sb.superb.shared_keys import ALL, check_names, fitting
 
 TOY = "toy"
 
@@ -173,8 +167,6 @@ def absolute(task, values, folder):
 
 
 def _with_paths(values, declared, folder):
-    bases = (folder, Path.cwd())
-
     def absolute(declaration, value):
         if isinstance(value, dict):
             return _with_paths(value, getattr(declaration, "inside", {}), folder)
@@ -182,12 +174,9 @@ def _with_paths(values, declared, folder):
             return [absolute(declaration, item) for item in value]
         if not isinstance(value, str):
             return value
-        file, suffix, name = value.partition(".py:")  # a class by the path of its file
-        if suffix:
-            places = [place / Path(f"{file}.py").expanduser() for place in bases]
-            there = [place for place in places if place.is_file()]
-            return f"{there[0].resolve()}:{name}" if there else value
-        beside, here = (place / Path(value).expanduser() for place in bases)
+        beside, here = (
+            place / Path(value).expanduser() for place in (folder, Path.cwd())
+        )
         if declaration is None and not (beside.is_file() or here.is_file()):
             return value  # arguments name files only if these exist
         if declaration is not None and not declaration.is_path:

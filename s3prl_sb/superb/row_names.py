@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections import Counter
+
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup.protocol import flat
 from s3prl_sb.superb.keys import settings
@@ -38,17 +40,21 @@ def words_of_changes(changes, tasks):
     ['noise.snr=[0, 15]', '1 h']
     >>> words_of_changes({"KS": {"lr": 0.1}, "PR": {"head": "mlp"}}, ["KS", "PR"])
     ['KS.lr=0.1', 'PR.head=mlp']
+    >>> rates = {"KS": {"lr": 0.1}, "PR": {"lr": 1}, "SD": {"lr": 1}}
+    >>> words_of_changes(rates, rates)
+    ['KS.lr=0.1, lr=1']
     """
     groups = {}
     for key in dict.fromkeys(key for keys in changes.values() for key in keys):
         among = [t for t in dict.fromkeys(tasks) if t in changes and key in settings(t)]
         values = {t: plain(changes[t][key]) for t in among if key in changes[t]}
-        first, *others = values.values()
-        is_shared = len(values) == len(among) and all(v == first for v in others)
-        group = key if key in LAST else ""
-        for task in list(values)[:1] if is_shared else values:
-            prefix = "" if is_shared else f"{task}."
-            groups.setdefault(group, {}).update(_words(prefix, key, values[task]))
+        words = groups.setdefault(key if key in LAST else "", {})
+        # The value that most tasks share has no task, if all of them have one.
+        [(most, count)] = Counter(map(str, values.values())).most_common(1)
+        is_shared = len(values) == len(among) and count > len(values) / 2
+        for task, value in values.items():
+            is_most = is_shared and str(value) == most
+            words.update(_words("" if is_most else f"{task}.", key, value))
     ordered = ["", *LAST]
     return [", ".join(groups[name]) for name in ordered if name in groups]
 

@@ -11,23 +11,20 @@ import dataclasses
 import itertools
 from pathlib import Path
 
+from s3prl_sb.foreign import trust
 from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.startup.arguments import assignments
+from s3prl_sb.startup.named import DEFAULT, HEAD
 from s3prl_sb.superb.data import absolute
 from s3prl_sb.superb.keys import (
-    HEAD,
     PlanError,
     check_combination,
     check_keys,
-    check_names,
-    fitting,
-    merged,
     schema,
     settings,
 )
 from s3prl_sb.superb.row_names import AMOUNTS
-
-DEFAULT = "default"  # the head of each recipe
+from s3prl_sb.superb.shared_keys import check_names, fitting, merged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +72,7 @@ def read(arguments, budget, data):
         for text in _unique(arguments.heads or [DEFAULT], "heads")
     ]
     amounts = [
-        {name: value}
+        {name: int(value) if value == int(value) else value}
         for name in AMOUNTS
         for value in _unique(getattr(arguments, name) or [], name)
     ]
@@ -83,14 +80,18 @@ def read(arguments, budget, data):
     for name in varied:
         if any(name in keys for keys in (common, *specific.values())):
             raise PlanError(f"{name} is set twice: by --set, and by its own option")
-    others = {task: {**budget.get(task, {}), **data.get(task, {})} for task in TASKS}
-    for task, keys in specific.items():
-        others[task] = merged(others[task], check_keys(task, keys, "--set"))
-        check_combination(task, {**settings(task), **others[task]})
-    return [
-        _variation(common, {**head, **amount}, specific, others)
-        for head, amount in itertools.product(heads, amounts or [{}])
-    ]
+    heads_of_budget = [keys[HEAD] for keys in budget.values() if HEAD in keys]
+    if arguments.heads and any(_is_named(head) for head in heads_of_budget):
+        raise PlanError("the head is set twice: by --budget, and by --heads")
+    before = {task: {**budget.get(task, {}), **data.get(task, {})} for task in TASKS}
+    with trust.trusting(True):  # the user has typed them
+        for task, keys in specific.items():
+            alone = merged(before[task], check_keys(task, keys, "--set"))
+            check_combination(task, {**settings(task), **alone})
+        return [
+            _variation(common, {**head, **amount}, specific, before)
+            for head, amount in itertools.product(heads, amounts or [{}])
+        ]
 
 
 def _assigned(texts):
@@ -106,42 +107,37 @@ def _assigned(texts):
     return common, specific
 
 
+def _is_named(head):
+    return isinstance(head, str) or "name" in head
+
+
 def _unique(values, name):
     if len(set(values)) < len(values):
         raise PlanError(f"--{name} {' '.join(map(str, values))}: give different values")
     return values
 
 
-def _variation(common, varied, specific, others):
+def _variation(common, varied, specific, before):
     """Returns one variation; a task without a varied key gets no run."""
     shared, where = {**common, **varied}, "--set"
     if varied:
         options = {HEAD: "--heads"}
         names = ["--set"] * bool(common) + [options.get(k, f"--{k}") for k in varied]
         where = " ".join(names)
-    chosen = {
-        task: {
-            key: merged(keys, {key: shared[key]})[key]
-            for key in shared
-            if key in schema(task)
-        }
-        for task, keys in others.items()
-    }
-    applied, refused = fitting(chosen, others, where)
-    for task in TASKS:
-        for key in varied:
-            if key not in schema(task):
-                refused[task] = f"its recipe has no {key}"
+    chosen = {}
+    for task, keys in before.items():
+        mine = {key: shared[key] for key in shared if key in schema(task)}
+        wanted = merged(merged(keys, mine), specific.get(task, {}))
+        chosen[task] = {key: wanted[key] for key in (*mine, *specific.get(task, {}))}
+    applied, refused = fitting(chosen, before, where)
+    for task, key in itertools.product(TASKS, varied):
+        if key not in schema(task):
+            refused[task] = f"its recipe has no {key}"
     changes = {
-        task: absolute(task, {**_changed(specific, others, task), **keys}, Path.cwd())
+        task: absolute(task, keys, Path.cwd())
         for task, keys in applied.items()
         if task not in refused
     }
     lacking = {key: [t for t in TASKS if key not in schema(t)] for key in common}
     without = {key: tasks for key, tasks in lacking.items() if tasks}
     return Variation(changes, refused, without)
-
-
-def _changed(specific, others, task):
-    """Returns the keys that are set for one task, merged into its others."""
-    return {key: others[task][key] for key in specific.get(task, {})}
