@@ -24,6 +24,7 @@ from s3prl_sb.superb.keys import schema, settings
 SUFFIX = ".py:"  # FILE.py:Class
 
 
+@functools.lru_cache(maxsize=None)  # the runs of a plan share it
 def of_card(name):
     """Returns the identity of an upstream from its card, without loading it.
 
@@ -67,11 +68,17 @@ def of_recipe(task, overrides=None):
     Returns
     -------
     dict
-        ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`.
+        ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`;
+        ``head``, the same of a head that is not in this package.
     """
-    place = resources.recipes()[recipe(task)]
-    names, head = _tag_names(settings(task)), _head_of(overrides or {})
-    own_code = {}
+    head = (overrides or {}).get(named.HEAD)
+    head = head.get("name") if isinstance(head, dict) else head
+    return _of_recipe(task, None if head == named.DEFAULT else head)
+
+
+@functools.lru_cache(maxsize=None)
+def _of_recipe(task, head):
+    names, own_code = _tag_names(settings(task)), {}
     if head is not None and named.is_code(head):
         file, suffix, kind = head.partition(SUFFIX)
         folder = Path(file).parent if suffix else Path.cwd()
@@ -79,15 +86,9 @@ def of_recipe(task, overrides=None):
         own_code = {named.HEAD: code_of([kind], folder)}
     elif head is not None:
         names.add(node(head, named.labels_of(schema(task).tree).get("are"))[0])
-    code = code_of(names, place)
-    return {"script": hash_file(str(place / "train.py")), **code, **own_code}
-
-
-def _head_of(overrides):
-    """Returns the name of the head, None for that of the recipe."""
-    head = overrides.get(named.HEAD)
-    name = head.get("name") if isinstance(head, dict) else head
-    return None if name == named.DEFAULT else name
+    place = resources.recipes()[recipe(task)]
+    script = hash_file(str(place / "train.py"))
+    return {"script": script, **code_of(names, place), **own_code}
 
 
 def split(task, overrides, output):
@@ -124,8 +125,9 @@ def split(task, overrides, output):
 
 
 def forget():
-    """Clears the cache of hashes of data."""
-    _content.cache_clear()
+    """Clears the caches of identities, as files may have changed."""
+    for cached in (_content, of_card, _of_recipe):
+        cached.cache_clear()
 
 
 def _is_there(place, output):

@@ -138,13 +138,15 @@ def _job(run, model, condition):
     )
 
 
-def results(folder):
+def results(folder, folds=()):
     """Reads the results of a run in noise.
 
     Arguments
     ---------
     folder : pathlib.Path
         Folder of the run.
+    folds : sequence of str
+        Folders of its folds in it, if it is a cross-validation.
 
     Returns
     -------
@@ -152,27 +154,26 @@ def results(folder):
         For each condition ``noise``, ``content``, ``snr`` and ``metrics``, means over
         folds. Conditions that a fold lacks are left out.
     """
-    folds = sorted(folder.glob(f"fold*/{RESULTS}"))
-    found = {}
-    for model in [path.parent for path in folds] or [folder]:
+    models = [folder / fold for fold in folds] or [folder]
+    groups = {}
+    for model in models:
         for path in model.glob(f"{FOLDER}/*/{CONDITION}"):
-            metrics = _metrics(path.parent)
-            condition = _condition(path)
+            metrics, condition = _metrics(path.parent), _condition(path)
             if metrics is not None and condition is not None:
-                key = digest(condition)
-                found.setdefault(key, (condition, []))[1].append(metrics)
+                group = groups.setdefault(digest(condition), (condition, []))
+                group[1].append(metrics)
     return [
         {**condition, "metrics": _means(metrics)}
-        for condition, metrics in found.values()
-        if len(metrics) == max(len(folds), 1)
+        for condition, metrics in groups.values()
+        if len(metrics) == len(models)
     ]
 
 
 def _condition(path):
     try:
         values = read_json(path, kind=dict)
-        names = ("noise", "content")
-        return {"snr": float(values["snr"]), **{name: values[name] for name in names}}
+        noise, content = values["noise"], values["content"]
+        return {"snr": float(values["snr"]), "noise": noise, "content": content}
     except (UserError, KeyError, TypeError, ValueError):
         return None
 

@@ -116,5 +116,6 @@ def _run_entry(folder, seed, state):
         entry["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None
     entry["protocol"] = results.get("protocol")
     entry["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
-    entry["noisy"] = robustness.results(folder)
+    folds = [fold["folder"] for fold in results.get("folds") or () if "folder" in fold]
+    entry["noisy"] = robustness.results(folder, folds)
     return entry

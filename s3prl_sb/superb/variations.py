@@ -132,7 +132,7 @@ def _variation(common, varied, specific, before):
     applied, refused = fitting(chosen, before, where)
     for task, key in itertools.product(TASKS, varied):
         if key not in schema(task):
-            refused[task] = f"its recipe has no {key}"
+            refused.setdefault(task, f"its recipe has no {key}")
     changes = {
         task: absolute(task, keys, Path.cwd())
         for task, keys in applied.items()
