@@ -73,12 +73,18 @@ def spearman(one, two):
     (1.0, -1.0)
     >>> spearman([1, 2, 3], [5, 5, 5])
     """
-    from scipy import stats
-
     if len(set(one)) < 2 or len(set(two)) < 2:
         return None
-    ranks = [stats.rankdata(values).tolist() for values in (one, two)]
-    return statistics.correlation(*ranks)
+    return statistics.correlation(_ranks(one), _ranks(two))
+
+
+def _ranks(values):
+    """Returns ranks from 1 on, equal values with the mean of theirs."""
+    return [
+        sum(other < value for other in values)
+        + (1 + sum(other == value for other in values)) / 2
+        for value in values
+    ]
 
 
 def _pairs(task, cells, others):
@@ -104,8 +110,6 @@ def _are_same(cell, other):
 
 def _overall(pairs):
     """Compares mean ranks over tasks."""
-    from scipy import stats
-
     common = set.intersection(*(set(values) for values in pairs.values()))
     upstreams = [
         upstream for upstream in next(iter(pairs.values())) if upstream in common
@@ -115,7 +119,7 @@ def _overall(pairs):
     means = []
     for side in (0, 1):
         ranks = [
-            stats.rankdata([values[upstream][side] for upstream in upstreams])
+            _ranks([values[upstream][side] for upstream in upstreams])
             for values in pairs.values()
         ]
         means.append([statistics.fmean(column) for column in zip(*ranks)])

@@ -343,7 +343,6 @@ def bench(tmp_path, monkeypatch, capsys):
     (tmp_path / "data.yaml").write_text("\n".join(lines))
 
     def run(self, jobs, ended=None):
-        self.made = []
         for job in jobs:
             if job.is_done():
                 continue
@@ -359,8 +358,12 @@ def bench(tmp_path, monkeypatch, capsys):
             stamp, _ = plan.read_stamp(job.folder)
             (job.folder / "results.json").write_text(json.dumps(outcome(stamp)))
 
+    def plot(each, path):
+        path.touch()
+
     made = []
     monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(plots, "plot", plot)
     monkeypatch.setattr(requirements, "check", lambda runs, toys: None)  # no corpora
 
     def start(line):
@@ -454,6 +457,7 @@ def test_robustness(bench, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["snr"] for row in rows if row["task"] == "KS"] == ["", "20.0", "0.0"]
     assert float(rows[0]["mean"]) == pytest.approx(clean)
+    assert (tmp_path / "out/robustness.png").exists()
     # Of one seed more, some seeds are no mean.
     bench("--tasks KS --seeds 3")
     assert not table.read(tmp_path / "out")["rows"][0]["cells"]["KS"]["noisy"]
