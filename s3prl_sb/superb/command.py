@@ -171,14 +171,15 @@ def _tell(rows, tasks):
     from s3prl_sb.superb import layout, row_names
     from s3prl_sb.terminal import columns
 
-    changes = [
-        (
-            name,
-            {task: why for task, why in row.refused.items() if task in tasks},
-            {key: [t for t in lack if t in tasks] for key, lack in row.without.items()},
-        )
-        for name, row in zip(row_names.titles_of(rows), rows)
-    ]
+    changes = []
+    for name, row in zip(row_names.titles_of(rows), rows):
+        refused = {task: row.refused[task] for task in tasks if task in row.refused}
+        left = [task for task in tasks if task not in refused]
+        without = {
+            key: [task for task in lacking if task in left]
+            for key, lacking in row.without.items()
+        }
+        changes.append((name, refused, without))
     for text in layout.notes_on_changes(changes):
         print(columns.visible(text), file=sys.stderr)
 

@@ -12,10 +12,10 @@ from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
-PART, VERSUS = " · ", "/"  # in names of rows, and between two settings
+PART, VERSUS = " · ", "and"  # in names of rows, and between two settings
 RANKINGS = (
-    "Spearman's rho between the rankings of upstreams in two settings, and the number "
-    "of upstreams; overall: of mean ranks"
+    "Spearman's rho between the rankings of n upstreams in two settings; overall: of "
+    "their mean ranks"
 )
 REMARK = "*"  # after a published number with a remark
 NOTES = {
@@ -138,7 +138,8 @@ def in_blocks(lines, width=None):
     ---------
     lines : list of list of str
         A header, and lines whose first cell is a name. A name that begins with two
-        spaces belongs to the line above, and is left out of blocks without cells.
+        spaces belongs to the line above, and is left out of blocks without cells. A
+        name alone is a heading of the lines below.
     width : int, optional
         Characters in a line; default: all columns in one block.
 
@@ -147,8 +148,11 @@ def in_blocks(lines, width=None):
     list of str
         An empty text after each block.
     """
-    names = [_folded(line[0], width // 2 if width else None) for line in lines]
-    first = max(columns.printed(part) for name in names for part in name)
+    heads = [not any(line[1:]) for line in lines]  # a name above its lines
+    rooms = [width if is_head or not width else width // 2 for is_head in heads]
+    names = [_folded(line[0], room) for line, room in zip(lines, rooms)]
+    parts = [part for n, is_head in zip(names, heads) if not is_head for part in n]
+    first = max(map(columns.printed, parts))
     widths = [first] + [
         max(columns.printed(line[i]) for line in lines) for i in range(1, len(lines[0]))
     ]
@@ -161,8 +165,11 @@ def in_blocks(lines, width=None):
         room += 2 + widths[i]
     text = []
     for block in blocks:
-        for line, (name, *rest) in zip(lines, names):
+        for line, is_head, (name, *rest) in zip(lines, heads, names):
             if line[0].startswith("  ") and not any(line[i] for i in block):
+                continue
+            if is_head:
+                text += [name, *rest]
                 continue
             cells = [columns.padded(name, first)]
             cells += [columns.padded(line[i], widths[i], right=True) for i in block]
@@ -224,7 +231,7 @@ def sections(table):
     """
     tables = []
     for curves in curves_of(table):
-        header = [curves.axis, *map(curves.point_name, curves.points)]
+        header = ["", *map(curves.point_name, curves.points)]
         lines = [header]
         for name, panels in curves.lines.items():
             lines.append([columns.visible(name)] + [""] * len(curves.points))
@@ -234,24 +241,25 @@ def sections(table):
                     title = f"  {task} {metric.title} {'↑' if metric.higher else '↓'}"
                     cells = [_summary(points.get(p), metric) for p in curves.points]
                     lines.append([title, *cells])
-        tables.append((curves.title, lines))
+        tables.append((f"{curves.title}: {curves.axis}", lines))
     if table.get("rankings"):
         tables.append((RANKINGS, _rankings(table)))
     return tables
 
 
 def _rankings(table):
-    """Returns a line for each pair of settings."""
+    """Returns a heading and a line for each pair of settings."""
     tasks = [
         task
         for task in table["tasks"]
         if any(task in pair["tasks"] for pair in table["rankings"])
     ]
-    lines = [["settings", *tasks, "overall"]]
+    lines = [["", *tasks, "overall"]]
     for pair in table["rankings"]:
         found = [*map(pair["tasks"].get, tasks), pair["overall"]]
         name = columns.visible(f" {VERSUS} ".join(pair["settings"]))
-        lines.append([name, *map(_rho, found)])
+        lines.append([name] + [""] * len(found))
+        lines.append(["  rho (n)", *map(_rho, found)])
     return lines
 
 
@@ -343,10 +351,13 @@ def notes_on_changes(changes):
             refused.setdefault(key, []).append(task)
         for key, tasks in lacking.items():
             without.setdefault(key, {}).update(dict.fromkeys(tasks))
-    texts = [
-        NOTES["refused"].format(", ".join(tasks), setting, reason)
-        for (setting, reason), tasks in refused.items()
-    ]
+    settings = {}
+    for (setting, reason), tasks in refused.items():
+        settings.setdefault((", ".join(tasks), reason), []).append(setting)
+    texts = []
+    for (tasks, reason), names in settings.items():
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        texts.append(NOTES["refused"].format(tasks, names[0] + more, reason))
     return texts + [
         NOTES["without"].format(key, ", ".join(tasks))
         for key, tasks in without.items()
