@@ -124,8 +124,8 @@ def check_keys(task, overrides, where, lines=None):
         code = next(filter(None, map(tag, walk(value))), "")
         if code:
             raise PlanError(
-                f"{place}{key}: {code} belongs into a recipe's YAML. Give a name or the "
-                "arguments alone, such as {hidden_size: 8}; conditions have keys: "
+                f"{place}{key}: {code} belongs into a recipe's YAML. Give a name or "
+                "the arguments alone, such as {hidden_size: 8}; conditions have keys: "
                 "noise: {snr: [3, 6]}."
             )
         name = named.check(key, value, declared, where, place)
