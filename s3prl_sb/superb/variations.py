@@ -12,9 +12,10 @@ import itertools
 from pathlib import Path
 
 from s3prl_sb.foreign import trust
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.tasks import TASKS, unknown
+from s3prl_sb.schema.named_heads import named_heads
 from s3prl_sb.startup.arguments import assignments
-from s3prl_sb.startup.named import DEFAULT, HEAD
+from s3prl_sb.startup.named import DEFAULT, HEAD, is_code
 from s3prl_sb.superb.data import absolute
 from s3prl_sb.superb.keys import (
     PlanError,
@@ -67,10 +68,7 @@ def read(arguments, budget, data):
         For an unknown key or an invalid value, and for keys that fit no task.
     """
     common, specific = _assigned(arguments.set or [])
-    heads = [
-        {} if text == DEFAULT else assignments([f"{HEAD}={text}"])
-        for text in _unique(arguments.heads or [DEFAULT], "heads")
-    ]
+    heads = list(map(_head, _unique(arguments.heads or [DEFAULT], "heads")))
     amounts = [
         {name: int(value) if value == int(value) else value}
         for name in AMOUNTS
@@ -105,6 +103,20 @@ def _assigned(texts):
     common = specific.pop(None, {})
     check_names(common, "--set")
     return common, specific
+
+
+def _head(text):
+    """Returns the keys for a head, none for that of each recipe."""
+    if text == DEFAULT:
+        return {}
+    keys = assignments([f"{HEAD}={text}"])
+    head = keys[HEAD]
+    name = head.get("name") if isinstance(head, dict) else head
+    if not isinstance(name, str):
+        raise PlanError(f"--heads {text} names none: give such as '{{name: mlp}}'")
+    if not is_code(name) and name not in named_heads():
+        raise PlanError(f"--heads: {unknown('head', name, [*named_heads(), DEFAULT])}")
+    return keys
 
 
 def _is_named(head):
