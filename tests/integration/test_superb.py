@@ -158,7 +158,7 @@ def test_killed_it_leaves_no_orphans_and_goes_on(how, folder, tmp_path):
 
 
 def test_one_thing_changed_for_all_tasks(folder, tmp_path):
-    """Needs what reads noise, amounts of data and names of heads, and scores in noise."""
+    """Needs the branches that read noise, amounts and heads, and score in noise."""
     small("SUPERB/SD").corpus(tmp_path / "sd")
     (tmp_path / "data.yaml").write_text(
         f"KS: {{data_folder: {folder}/gsc}}\nSD: {{data_folder: {tmp_path}/sd}}\n"
