@@ -73,15 +73,8 @@ def benchmark(arguments, output):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.runs.tasks import TASKS, find_tasks
-    from s3prl_sb.superb import (
-        configurations,
-        data,
-        plan,
-        requirements,
-        robustness,
-        table,
-    )
+    from s3prl_sb.runs.tasks import find_tasks
+    from s3prl_sb.superb import configurations, data, table
     from s3prl_sb.superb.jobs import Runner
 
     tasks = find_tasks(arguments.tasks)
@@ -91,29 +84,13 @@ def benchmark(arguments, output):
             f"{arguments.data} has no data for {', '.join(tasks)}. Write "
             f"{tasks[0]}: {{data_folder: DIR}}."
         )
-    rates = arguments.lr_search
-    rates = None if rates is None else list(rates or plan.GRID)
-    rows = _row_configurations(arguments, output, rates)
-    tested = robustness.conditions(arguments)
-    runs = plan.make(
-        arguments.upstream,
-        tasks,
-        places,
-        [{t: row.requested(t) for t in TASKS} for row in rows],
-        output,
-        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
-        rates=rates,
-    )
-    requirements.check(runs, toys)
-    if tested:
-        robustness.check(runs)
+    rows = _row_configurations(arguments, output)
+    runs, jobs = _plan(arguments, output, places, toys, rows)
     _tell(rows, [task for task in tasks if task in places])
     configurations.remember(output, rows)
     missing = [task for task in tasks if task not in places]
     devices = gpus()
     parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
-    jobs = plan.jobs(runs, toys)
-    jobs += robustness.jobs(runs, tested)
 
     def write(with_curves=False):
         try:
@@ -140,11 +117,13 @@ def benchmark(arguments, output):
     return 1 if failed or not written else 0
 
 
-def _row_configurations(arguments, output, rates):
+def _row_configurations(arguments, output):
     """Returns the configurations of the rows that a command requests."""
     from s3prl_sb.runs.tasks import TASKS
-    from s3prl_sb.superb import configurations, data, variations
+    from s3prl_sb.superb import configurations, data, plan, variations
 
+    rates = arguments.lr_search
+    rates = None if rates is None else list(rates or plan.GRID)
     misfits = {}
     budget = data.read_budget(arguments.budget, misfits)
     # For all tasks: those that another command runs belong to the same rows.
@@ -164,6 +143,30 @@ def _row_configurations(arguments, output, rates):
         )
         for each in variations.read(arguments, budget, places)
     ]
+
+
+def _plan(arguments, output, places, toys, rows):
+    """Returns the runs of the rows, and the jobs that do them and test them in noise.
+
+    Raises an error if they cannot be done.
+    """
+    from s3prl_sb.runs.tasks import TASKS
+    from s3prl_sb.superb import plan, requirements, robustness
+
+    tested = robustness.conditions(arguments)
+    runs = plan.make(
+        arguments.upstream,
+        [task for task in TASKS if task in places],
+        places,
+        [{task: row.requested(task) for task in TASKS} for row in rows],
+        output,
+        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
+        rates=rows[0].rates,
+    )
+    requirements.check(runs, toys)
+    if tested:
+        robustness.check(runs)
+    return runs, [*plan.jobs(runs, toys), *robustness.jobs(runs, tested)]
 
 
 def _tell(rows, tasks):
