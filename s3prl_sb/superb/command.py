@@ -9,75 +9,11 @@ import os
 import sys
 from pathlib import Path
 
+from s3prl_sb.superb.arguments import add_arguments
+
+__all__ = ["add_arguments", "main"]
+
 LOCK = "superb.lock"
-
-
-def add_arguments(parser):
-    """Adds the arguments of the verb.
-
-    Arguments
-    ---------
-    parser : argparse.ArgumentParser
-        Parser of the verb.
-    """
-    parser.add_argument(
-        "--upstream",
-        nargs="+",
-        action="extend",
-        help="names from `s3prl-sb upstreams`, or your own card.yaml",
-    )
-    parser.add_argument(
-        "--tasks", nargs="+", default=["all"], help="such as KS SID (default: all)"
-    )
-    parser.add_argument(
-        "--data",
-        help="a YAML file: for each task keys of its recipe, `KS: {data_folder: DIR}`; "
-        "or `toy`, for small corpora made on the spot",
-    )
-    parser.add_argument("--output", type=Path, help="folder to make or complete")
-    parser.add_argument(
-        "--budget",
-        default="full",
-        help="full (SUPERB's protocol), mini (a laptop's), or a YAML file of keys of "
-        "the recipes by task (default: full)",
-    )
-    parser.add_argument(
-        "--lr_search",
-        nargs="*",
-        type=float,
-        metavar="LR",
-        help="choose the learning rate on the validation set, from 1e-1, 1e-2, … "
-        "1e-5 unless others are given",
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=1, help="runs of each task (default: 1)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1986, help="the first of them (default: 1986)"
-    )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        help="at a time (default: the number of GPUs, or of cores, up to 4)",
-    )
-    parser.add_argument(
-        "--table",
-        metavar="OUTPUT",
-        type=Path,
-        help="only print the table of all that was run there",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("text", "markdown", "json"),
-        default="text",
-        help="of the table that is printed (default: text)",
-    )
-    parser.add_argument(
-        "--published",
-        action="store_true",
-        help="show published numbers also beside runs that do not compare with them: "
-        "of another protocol, or of toys",
-    )
 
 
 def main(arguments):
@@ -138,7 +74,7 @@ def benchmark(arguments, output):
         1 if a run has failed.
     """
     from s3prl_sb.runs.tasks import find_tasks
-    from s3prl_sb.superb import configurations, data, plan, requirements, table
+    from s3prl_sb.superb import configurations, data, table
     from s3prl_sb.superb.jobs import Runner
 
     tasks = find_tasks(arguments.tasks)
@@ -148,30 +84,20 @@ def benchmark(arguments, output):
             f"{arguments.data} has no data for {', '.join(tasks)}. Write "
             f"{tasks[0]}: {{data_folder: DIR}}."
         )
-    rates = arguments.lr_search
-    rates = None if rates is None else list(rates or plan.GRID)
-    budget = data.read_budget(arguments.budget)
-    runs = plan.make(
-        arguments.upstream,
-        tasks,
-        places,
-        budget,
-        output,
-        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
-        rates=rates,
-    )
-    requirements.check(runs, toys)
-    configuration = _row_configuration(arguments, output, budget, rates)
-    configurations.remember(output, configuration)
+    rows = _row_configurations(arguments, output)
+    runs, jobs = _plan(arguments, output, places, toys, rows)
+    _tell(rows, [task for task in tasks if task in places])
+    configurations.remember(output, rows)
     missing = [task for task in tasks if task not in places]
     devices = gpus()
     parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
-    jobs = plan.jobs(runs, toys)
 
-    def write():
+    def write(with_curves=False):
         try:
-            values = table.gather(runs, tasks, missing, output, configuration)
+            values = table.gather(runs, tasks, missing, output, rows)
             table.write(values, output)
+            if with_curves:
+                table.write_curves(values, output)
         except OSError as error:  # a full disk does not stop the jobs
             print(f"the table could not be written: {error}", file=sys.stderr)
             return False
@@ -182,29 +108,83 @@ def benchmark(arguments, output):
     except BaseException:
         write()
         raise
-    values = table.gather(runs, tasks, missing, configuration=configuration)
+    values = table.gather(runs, tasks, missing, requested=rows)
     show(values, arguments.format, arguments.published)
-    written = write()
+    written = write(with_curves=True)
     failed = [job for job in jobs if job.state in ("failed", "skipped")]
     for job in failed:
         print(f"{job.state}: {job.name}, see {job.folder}", file=sys.stderr)
     return 1 if failed or not written else 0
 
 
-def _row_configuration(arguments, output, budget, rates):
+def _row_configurations(arguments, output):
+    """Returns the configurations of the rows that a command requests."""
     from s3prl_sb.runs.tasks import TASKS
-    from s3prl_sb.superb import configurations, data
+    from s3prl_sb.superb import configurations, data, plan, variations
 
-    return configurations.RowConfiguration(
-        # For all tasks: those that another command runs belong to the same rows.
-        data=data.read_data(arguments.data, output, list(TASKS))[0],
-        budget=budget,
-        rates=rates,
-        first=arguments.seed if rates else None,
-        data_name=Path(arguments.data).stem,
-        budget_name=Path(arguments.budget).stem,
-        output=output,
+    rates = arguments.lr_search
+    rates = None if rates is None else list(rates or plan.GRID)
+    misfits = {}
+    budget = data.read_budget(arguments.budget, misfits)
+    # For all tasks: those that another command runs belong to the same rows.
+    places = data.read_data(arguments.data, output, list(TASKS))[0]
+    return [
+        configurations.RowConfiguration(
+            data=places,
+            budget=budget,
+            rates=rates,
+            first=arguments.seed if rates else None,
+            data_name=Path(arguments.data).stem,
+            budget_name=Path(arguments.budget).stem,
+            changes=each.changes,
+            refused={**misfits, **each.refused},
+            without=each.without,
+            output=output,
+        )
+        for each in variations.read(arguments, budget, places)
+    ]
+
+
+def _plan(arguments, output, places, toys, rows):
+    """Returns the runs of the rows, and the jobs that do them and test them in noise.
+
+    Raises an error if they cannot be done.
+    """
+    from s3prl_sb.runs.tasks import TASKS
+    from s3prl_sb.superb import plan, requirements, robustness
+
+    tested = robustness.conditions(arguments)
+    runs = plan.make(
+        arguments.upstream,
+        [task for task in TASKS if task in places],
+        places,
+        [{task: row.requested(task) for task in TASKS} for row in rows],
+        output,
+        seeds=range(arguments.seed, arguments.seed + arguments.seeds),
+        rates=rows[0].rates,
     )
+    requirements.check(runs, toys)
+    if tested:
+        robustness.check(runs)
+    return runs, [*plan.jobs(runs, toys), *robustness.jobs(runs, tested)]
+
+
+def _tell(rows, tasks):
+    """Prints which changes do not apply to which tasks."""
+    from s3prl_sb.superb import layout, row_names
+    from s3prl_sb.terminal import columns
+
+    changes = []
+    for name, row in zip(row_names.titles_of(rows), rows):
+        refused = {task: row.refused[task] for task in tasks if task in row.refused}
+        left = [task for task in tasks if task not in refused]
+        without = {
+            key: [task for task in lacking if task in left]
+            for key, lacking in row.without.items()
+        }
+        changes.append((name, refused, without))
+    for text in layout.notes_on_changes(changes):
+        print(columns.visible(text), file=sys.stderr)
 
 
 def check_rates(rates):

@@ -15,13 +15,14 @@ import functools
 from pathlib import Path
 
 from s3prl_sb.hyperyaml.nodes import plain
-from s3prl_sb.runs.tasks import recipe
+from s3prl_sb.runs.tasks import TASKS, recipe
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.startup.protocol import flat
 from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.superb import contents
 from s3prl_sb.superb.data import read_budget
 from s3prl_sb.superb.keys import is_trained, settings
+from s3prl_sb.superb.row_names import words_of_changes
 
 RECORD = "configurations.json"
 WHAT = "the configurations of a benchmark"
@@ -42,6 +43,8 @@ class RowConfiguration:
         Seed of the run that searches them for the others.
     data_name, budget_name : str
         Names on the command line: "toy", "full", "mini", or the stem of a file.
+    changes, refused, without : dict
+        See :class:`s3prl_sb.superb.variations.Variation`.
     output : pathlib.Path, optional
         Folder of the benchmark. None if ``data`` has digests instead of paths.
     """
@@ -52,6 +55,9 @@ class RowConfiguration:
     first: int | None = None
     data_name: str = ""
     budget_name: str = FULL
+    changes: dict = dataclasses.field(default_factory=dict)
+    refused: dict = dataclasses.field(default_factory=dict)
+    without: dict = dataclasses.field(default_factory=dict)
     output: Path | None = None  # data inside it are identified by their path
 
     def keys(self, task):
@@ -65,15 +71,73 @@ class RowConfiguration:
         Returns
         -------
         dict or None
-            In the form of :func:`keys_of`; None if there are no data for the task.
+            In the form of :func:`keys_of`; None if there are no data for the task, or
+            the configuration does not fit it.
         """
-        if task not in self.data:
+        requested = self.requested(task)
+        if task not in self.data or requested is None:
             return None
-        keys = {**self.budget.get(task, {}), **self.data[task]}
+        keys = {**requested, **self.data[task]}
         if self.output is None:  # derived from runs
             return plain(keys)
         kept, data = contents.split(task, keys, self.output)
         return {**plain(kept), **data}
+
+    def requested(self, task):
+        """Returns the keys of a task's recipe that it sets, without those of the data.
+
+        Arguments
+        ---------
+        task : str
+            Name such as "KS".
+
+        Returns
+        -------
+        dict or None
+            None if it does not fit the task.
+        """
+        if task in self.refused:
+            return None
+        return {**self.budget.get(task, {}), **self.changes.get(task, {})}
+
+    def value(self, key):
+        """Returns the value of a key, if all tasks that have the key share it.
+
+        Arguments
+        ---------
+        key : str
+            Key of recipes.
+
+        Returns
+        -------
+        object
+            None if they do not, or the key is not set.
+        """
+        chosen = [self.requested(task) or {} for task in TASKS]
+        values = [keys[key] for keys in chosen if key in keys]
+        return values[0] if values and all(v == values[0] for v in values) else None
+
+    def leaving_out(self, *keys):
+        """Returns the configuration without some keys of its tasks.
+
+        Arguments
+        ---------
+        *keys : str
+            Keys of recipes.
+
+        Returns
+        -------
+        RowConfiguration
+        """
+
+        def left(by_task):
+            return {
+                task: {k: v for k, v in values.items() if k not in keys}
+                for task, values in by_task.items()
+            }
+
+        budget, changes = left(self.budget), left(self.changes)
+        return dataclasses.replace(self, budget=budget, changes=changes, refused={})
 
     def asks_for(self, task, keys, search):
         """Returns whether a run belongs to this configuration.
@@ -94,6 +158,24 @@ class RowConfiguration:
         if self.keys(task) != keys:
             return False
         return search == self.search or not is_trained(task)
+
+    def equals(self, other):
+        """Returns whether another configuration requests the same runs.
+
+        Arguments
+        ---------
+        other : RowConfiguration
+            Another configuration.
+
+        Returns
+        -------
+        bool
+        """
+        one, two = (
+            [each.data, plain(each.budget), plain(each.changes), each.search]
+            for each in (self, other)
+        )
+        return one == two
 
     @property
     def search(self):
@@ -117,6 +199,7 @@ class RowConfiguration:
         words = [TOY] if self.data_name == TOY else []
         if any(self.budget.values()):
             words.append(self._budget())
+        words += words_of_changes(self.changes, [*self.data, *self.changes])
         return words + (["lr searched"] if self.rates else [])
 
     def _budget(self):
@@ -227,20 +310,24 @@ def _schema_and_mini(task):
     return schema, schema.counting(plain(read_budget("mini")[task]))
 
 
-def remember(output, configuration):
-    """Stores a configuration next to the runs, the last one first.
+def remember(output, requested):
+    """Stores configurations next to the runs, the last ones first.
 
     Arguments
     ---------
     output : pathlib.Path
         Folder of the benchmark.
-    configuration : RowConfiguration
-        Configuration of the command.
+    requested : list of RowConfiguration
+        Configurations of the command.
     """
-    others = [other for other in recall(output) if not _same(other, configuration)]
+    others = [
+        other
+        for other in recall(output)
+        if not any(other.equals(each) for each in requested)
+    ]
     values = [
         {k: v for k, v in dataclasses.asdict(each).items() if k != "output"}
-        for each in [configuration, *others]
+        for each in [*requested, *others]
     ]
     write_json(Path(output) / RECORD, plain(values))
 
@@ -266,54 +353,3 @@ def recall(output):
         return [RowConfiguration(**each, output=Path(output)) for each in entries]
     except (FileError, TypeError):  # only the names of rows are lost
         return []
-
-
-def _same(one, other):
-    keys = [(each.data, plain(each.budget), each.search) for each in (one, other)]
-    return keys[0] == keys[1]
-
-
-def titles(configurations):
-    """Returns distinct names of configurations.
-
-    Arguments
-    ---------
-    configurations : list of RowConfiguration
-        Configurations of one upstream.
-
-    Returns
-    -------
-    list of str
-
-    Example
-    -------
-    >>> one = RowConfiguration({}, {}, [0.1], 1)
-    >>> titles([one, dataclasses.replace(one, first=2), RowConfiguration({}, {})])
-    ['lr searched, by seed 1', 'lr searched, by seed 2', '']
-    """
-    names = [each.name() for each in configurations]
-    groups = {}
-    for i, name in enumerate(names):
-        groups.setdefault(tuple(name), []).append(i)
-    for group in groups.values():
-        facets = [configurations[i].facets() for i in group]
-        for key in dict.fromkeys(key for each in facets for key in each):
-            values = [each.get(key) for each in facets]
-            distinct = {tuple(names[i]) for i in group}
-            if len(distinct) == len(group):
-                break
-            if any(value != values[0] for value in values):
-                for i, value in zip(group, values):
-                    names[i] = [*names[i], value or f"no {key}"]
-    return [" · ".join(_joined(name)) for name in names]
-
-
-def _joined(words):
-    """Joins the words about the search in a name."""
-    joined = []
-    for word in words:
-        if joined and word.startswith(("from ", "by seed ")):
-            joined[-1] += f", {word}"
-        else:
-            joined.append(word)
-    return joined

@@ -16,10 +16,15 @@ from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.content import hash_file, hash_files, hash_folder
 from s3prl_sb.runs.tasks import recipe
+from s3prl_sb.schema.named_heads import node
+from s3prl_sb.startup import named
 from s3prl_sb.storage.files import naming
 from s3prl_sb.superb.keys import schema, settings
 
+SUFFIX = ".py:"  # FILE.py:Class
 
+
+@functools.lru_cache(maxsize=None)  # the runs of a plan share it
 def of_card(name):
     """Returns the identity of an upstream from its card, without loading it.
 
@@ -50,22 +55,40 @@ def of_card(name):
     return {"class": kind, **arguments, "files": files, "code": code}
 
 
-def of_recipe(task):
+def of_recipe(task, overrides=None):
     """Returns the identity of a recipe's script and of the classes in its YAML.
 
     Arguments
     ---------
     task : str
         Name such as "KS".
+    overrides : dict, optional
+        Keys of the run, whose ``head`` may name another class.
 
     Returns
     -------
     dict
-        ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`.
+        ``script``, a hash, and the keys of :func:`~s3prl_sb.identity.code.code_of`;
+        ``head``, the same of a head that is not in this package.
     """
+    head = (overrides or {}).get(named.HEAD)
+    head = head.get("name") if isinstance(head, dict) else head
+    return _of_recipe(task, None if head == named.DEFAULT else head)
+
+
+@functools.lru_cache(maxsize=None)
+def _of_recipe(task, head):
+    names, own_code = _tag_names(settings(task)), {}
+    if head is not None and named.is_code(head):
+        file, suffix, kind = head.partition(SUFFIX)
+        folder = Path(file).parent if suffix else Path.cwd()
+        kind = f"{Path(file).name}.{kind}" if suffix else head
+        own_code = {named.HEAD: code_of([kind], folder)}
+    elif head is not None:
+        names.add(node(head, named.labels_of(schema(task).tree).get("are"))[0])
     place = resources.recipes()[recipe(task)]
-    code = code_of(_tag_names(settings(task)), place)
-    return {"script": hash_file(str(place / "train.py")), **code}
+    script = hash_file(str(place / "train.py"))
+    return {"script": script, **code_of(names, place), **own_code}
 
 
 def split(task, overrides, output):
@@ -97,13 +120,14 @@ def split(task, overrides, output):
         elif isinstance(value, dict):
             kept[key] = _without_places(plain(value), key, Path.cwd(), data)
         else:
-            kept[key] = value
+            kept[key] = _without_folder(value)
     return kept, data
 
 
 def forget():
-    """Clears the cache of hashes of data."""
-    _content.cache_clear()
+    """Clears the caches of identities, as files may have changed."""
+    for cached in (_content, of_card, _of_recipe):
+        cached.cache_clear()
 
 
 def _is_there(place, output):
@@ -157,6 +181,8 @@ def _without_places(value, name, folder, files):
         return [_without_places(inner, name, folder, files) for inner in value]
     if not isinstance(value, str):
         return value
+    if SUFFIX in value:
+        return _without_folder(value)
     place = value.partition("#sha256=")[0]
     path = folder / Path(place).expanduser()  # an absolute path stays unchanged
     for path in (Path(place).expanduser(), path):
@@ -164,6 +190,13 @@ def _without_places(value, name, folder, files):
             content = hash_folder(path) if path.is_dir() else hash_file(str(path))
             files.setdefault(name, []).append(content)
             return "a file"
+    return value
+
+
+def _without_folder(value):
+    """Returns a class of a user-defined file without the folder; its code counts."""
+    if isinstance(value, str) and SUFFIX in value:
+        return os.path.basename(value)
     return value
 
 

@@ -12,10 +12,10 @@ from s3prl_sb.hyperyaml.nodes import line_of, written
 from s3prl_sb.runs.tasks import TASKS, unknown
 from s3prl_sb.storage.files import read_yaml
 from s3prl_sb.superb.jobs import Job
-from s3prl_sb.superb.keys import PlanError, check_keys, is_reserved, schema
+from s3prl_sb.superb.keys import PlanError, check_keys, schema
+from s3prl_sb.superb.shared_keys import ALL, check_names, fitting
 
 TOY = "toy"
-ALL = "all"  # a section of a budget for all tasks
 
 
 def read_data(source, output, tasks):
@@ -61,11 +61,11 @@ def read_data(source, output, tasks):
                 f"{task}: {{data_folder: DIR}}, or {task}: toy."
             )
         keys = check_keys(task, keys, source)
-        data[task] = _absolute(task, keys, Path(source).parent.resolve())
+        data[task] = absolute(task, keys, Path(source).parent.resolve())
     return data, before
 
 
-def read_budget(source):
+def read_budget(source, refused=None):
     """Reads the keys of recipes that say how much is trained.
 
     Arguments
@@ -73,6 +73,9 @@ def read_budget(source):
     source : str
         "full" (SUPERB's protocol), "mini" (a laptop's), or a YAML file: for each
         task keys of its recipe. Keys under ``all`` apply to all tasks that have them.
+    refused : dict, optional
+        Gets the tasks that the keys under ``all`` do not fit, with the reasons.
+        Default: that is an error.
 
     Returns
     -------
@@ -102,20 +105,25 @@ def read_budget(source):
                 f"{task}: {{total_steps: 1000}}."
             )
     common = entries.pop(ALL, None) or {}
-    names = sorted({key for task in TASKS for key in schema(task)})
-    for key in common:
-        place = f"{source}:{line_of(common, key)}: {ALL}"
-        if is_reserved(key):
-            raise PlanError(f"{place}: '{key}' is set by the command itself")
-        if key not in names:
-            raise PlanError(f"{place}: {unknown('key', key, names)}")
-    budget = {}
-    for task in TASKS:
-        shared = {key: value for key, value in common.items() if key in schema(task)}
-        specific = check_keys(task, entries.get(task) or {}, source)
-        keys = {**check_keys(task, shared, source, common), **specific}
-        budget[task] = _absolute(task, keys, file.parent.resolve())
-    return budget
+    check_names(common, source, common)
+    specific = {
+        task: check_keys(task, entries.get(task) or {}, source) for task in TASKS
+    }
+    shared = {
+        task: {k: common[k] for k in common if k in schema(task) and k not in keys}
+        for task, keys in specific.items()
+    }
+    shared, misfits = fitting(shared, specific, source, common)
+    if refused is None:
+        for task, why in misfits.items():
+            raise PlanError(f"{source}: {ALL}: {task}: {why}")
+    else:
+        refused.update(misfits)
+    folder = file.parent.resolve()
+    return {
+        task: absolute(task, {**shared.get(task, {}), **specific[task]}, folder)
+        for task in TASKS
+    }
 
 
 def _toy(task, folder, made):
@@ -139,8 +147,22 @@ def _read(path):
     return read_yaml(path, "keys of recipes by task", example, kind=dict)
 
 
-def _absolute(task, values, folder):
-    """Makes paths absolute, so that they stay valid in another current folder."""
+def absolute(task, values, folder):
+    """Makes paths absolute, so that they stay valid in another current folder.
+
+    Arguments
+    ---------
+    task : str
+        Name such as "KS".
+    values : dict
+        Keys of its recipe and values.
+    folder : pathlib.Path
+        Folder that relative paths start at; else they start at the current one.
+
+    Returns
+    -------
+    dict
+    """
     return _with_paths(values, schema(task).declarations, folder)
 
 

@@ -157,8 +157,11 @@ def check_combination(task, keys):
     PlanError
         If they are not; names valid values.
     """
+    tree = schema(task).tree
+    labels = {key: tree[key] for key in (named.LABELS,) if key in tree}
+    together = {key: value for key, value in keys.items() if not tag(value)}
     try:
-        check_together({key: value for key, value in keys.items() if not tag(value)})
+        check_together({**together, **plain(labels)})
     except KeysError as error:
         raise PlanError(f"{task}: {error}") from error
 

@@ -4,11 +4,19 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import textwrap
+
 from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.superb.curves import of_table as curves_of
 from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
+PART, VERSUS = " · ", "and"  # in names of rows, and between two settings
+RANKINGS = (
+    "Spearman's rho between the rankings of n upstreams in two settings; overall: of "
+    "their mean ranks"
+)
 REMARK = "*"  # after a published number with a remark
 NOTES = {
     "published": "published: as reported; the address of each is in table.json",
@@ -19,6 +27,8 @@ NOTES = {
     "parts": "card, version: with another card, recipe or code than the last runs; see "
     "superb.json in their folders, which are in table.json",
     "doubtful": "{}: not comparable: {}",
+    "refused": "–: no {} with {}: {}",
+    "without": "{}: not of {}, which ran without it",
     "remark": REMARK + ": {}, {}: {}",
 }
 
@@ -83,17 +93,13 @@ def _any(table, task, metric):
 
 
 def _cell(cell, metric, with_rate=False):
-    if cell is None or cell["state"] == "missing":
+    if cell is None or cell["state"] in ("missing", "refused"):
         return "–"
     if cell["state"] != "done":
         return cell["state"]
     summary = cell["metrics"].get(metric.key)
-    if summary is None:
-        return "–"
-    text = _number(summary["mean"], metric)
-    if summary["spread"] is not None:
-        text += f" ± {summary['spread']:.{metric.digits}f}"
-    if with_rate and cell.get("lr"):
+    text = _summary(summary, metric)
+    if summary and with_rate and cell.get("lr"):
         text += " @" + "/".join(f"{rate:g}" for rate in cell["lr"])
     return text
 
@@ -119,28 +125,70 @@ def as_text(table, width=None, published=False):
     -------
     str
     """
-    lines = grid(table, published)
-    widths = [
-        max(columns.printed(line[i]) for line in lines) for i in range(len(lines[0]))
+    text = in_blocks(grid(table, published), width)
+    for title, lines in sections(table):
+        text += [*textwrap.wrap(title, width or 1000), *in_blocks(lines, width)]
+    return "\n".join(text + notes(table, published))
+
+
+def in_blocks(lines, width=None):
+    """Aligns columns, in several blocks if they are too wide.
+
+    Arguments
+    ---------
+    lines : list of list of str
+        A header, and lines whose first cell is a name. A name that begins with two
+        spaces belongs to the line above, and is left out of blocks without cells. A
+        name alone is a heading of the lines below.
+    width : int, optional
+        Characters in a line; default: all columns in one block.
+
+    Returns
+    -------
+    list of str
+        An empty text after each block.
+    """
+    heads = [not any(line[1:]) for line in lines]  # a name above its lines
+    rooms = [width if is_head or not width else width // 2 for is_head in heads]
+    names = [_folded(line[0], room) for line, room in zip(lines, rooms)]
+    parts = [part for n, is_head in zip(names, heads) if not is_head for part in n]
+    first = max(map(columns.printed, parts))
+    widths = [first] + [
+        max(columns.printed(line[i]) for line in lines) for i in range(1, len(lines[0]))
     ]
-    blocks, room = [[]], 0
+    blocks, room = [[]], first
     for i in range(1, len(widths)):
-        room = room or widths[0]
         if width and blocks[-1] and room + 2 + widths[i] > width:
             blocks.append([])
-            room = widths[0]
+            room = first
         blocks[-1].append(i)
         room += 2 + widths[i]
     text = []
     for block in blocks:
-        for line in lines:
+        for line, is_head, (name, *rest) in zip(lines, heads, names):
             if line[0].startswith("  ") and not any(line[i] for i in block):
                 continue
-            cells = [columns.padded(line[0], widths[0])]
+            if is_head:
+                text += [name, *rest]
+                continue
+            cells = [columns.padded(name, first)]
             cells += [columns.padded(line[i], widths[i], right=True) for i in block]
-            text.append("  ".join(cells).rstrip())
+            text += ["  ".join(cells).rstrip(), *rest]
         text.append("")
-    return "\n".join(text + notes(table, published))
+    return text
+
+
+def _folded(name, room):
+    """Returns the lines of the name of a row, at most ``room`` wide if possible."""
+    first, *parts = name.split(PART)
+    lines = [first]
+    for part in parts:
+        longer = f"{lines[-1]}{PART}{part}"
+        if room is None or columns.printed(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(f" {PART}{part}")
+    return lines
 
 
 def as_markdown(table, published=False):
@@ -157,10 +205,79 @@ def as_markdown(table, published=False):
     -------
     str
     """
-    rows = grid(table, published)
-    text = columns.as_markdown(rows, right=range(1, len(rows[0])))
+    text = [_markdown(grid(table, published)), ""]
+    for title, lines in sections(table):
+        text += [f"### {columns.visible(title)}", "", _markdown(lines), ""]
     below = (f"{note}  " for note in notes(table, published))
-    return "\n".join([text, "", *below])
+    return "\n".join([*text, *below])
+
+
+def _markdown(lines):
+    return columns.as_markdown(lines, right=range(1, len(lines[0])))
+
+
+def sections(table):
+    """Returns the tables below the main one: curves, and rankings.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`s3prl_sb.superb.table.gather`.
+
+    Returns
+    -------
+    list of tuple
+        Title, and lines of text cells with a header.
+    """
+    tables = []
+    for curves in curves_of(table):
+        header = ["", *map(curves.point_name, curves.points)]
+        lines = [header]
+        for name, panels in curves.lines.items():
+            lines.append([columns.visible(name)] + [""] * len(curves.points))
+            for task, metric in curves.panels:
+                points = panels.get((task, metric.key))
+                if points:
+                    title = f"  {task} {metric.title} {'↑' if metric.higher else '↓'}"
+                    cells = [_summary(points.get(p), metric) for p in curves.points]
+                    lines.append([title, *cells])
+        tables.append((f"{curves.title}: {curves.axis}", lines))
+    if table.get("rankings"):
+        tables.append((RANKINGS, _rankings(table)))
+    return tables
+
+
+def _rankings(table):
+    """Returns a heading and a line for each pair of settings."""
+    tasks = [
+        task
+        for task in table["tasks"]
+        if any(task in pair["tasks"] for pair in table["rankings"])
+    ]
+    lines = [["", *tasks, "overall"]]
+    for pair in table["rankings"]:
+        found = [*map(pair["tasks"].get, tasks), pair["overall"]]
+        name = columns.visible(f" {VERSUS} ".join(pair["settings"]))
+        lines.append([name] + [""] * len(found))
+        lines.append(["  rho (n)", *map(_rho, found)])
+    return lines
+
+
+def _rho(found):
+    if not found:
+        return "–"
+    rho = "undefined" if found["rho"] is None else f"{found['rho']:.2f}"
+    return f"{rho} ({found['n']})"
+
+
+def _summary(summary, metric):
+    """Returns mean and spread of a metric."""
+    if summary is None:
+        return "–"
+    text = _number(summary["mean"], metric)
+    if summary["spread"] is not None:
+        text += f" ± {summary['spread']:.{metric.digits}f}"
+    return text
 
 
 def notes(table, published=False):
@@ -196,6 +313,7 @@ def notes(table, published=False):
         reasons = _reasons(row)
         if reasons:
             texts.append(NOTES["doubtful"].format(row["upstream"], reasons))
+    texts += notes_on_changes(_of_changes(table))
     if any(row["version"] for row in table["rows"]):
         texts.append(NOTES["parts"])
     runs = [
@@ -211,6 +329,52 @@ def notes(table, published=False):
     if len(versions) > 1:
         texts.append(NOTES["versions"].format(", ".join(sorted(versions))))
     return [columns.visible(text) for text in texts]
+
+
+def notes_on_changes(changes):
+    """Returns notes on tasks that a change of all tasks does not fit, or lacks.
+
+    Arguments
+    ---------
+    changes : iterable of tuple
+        Name of a setting; task to the reason why it has no run; key to tasks without
+        it.
+
+    Returns
+    -------
+    list of str
+    """
+    refused, without = {}, {}
+    for setting, reasons, lacking in changes:
+        for task, reason in reasons.items():
+            key = setting, " ".join(reason.split())
+            refused.setdefault(key, []).append(task)
+        for key, tasks in lacking.items():
+            without.setdefault(key, {}).update(dict.fromkeys(tasks))
+    settings = {}
+    for (setting, reason), tasks in refused.items():
+        settings.setdefault((", ".join(tasks), reason), []).append(setting)
+    texts = []
+    for (tasks, reason), names in settings.items():
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        texts.append(NOTES["refused"].format(tasks, names[0] + more, reason))
+    return texts + [
+        NOTES["without"].format(key, ", ".join(tasks))
+        for key, tasks in without.items()
+        if tasks
+    ]
+
+
+def _of_changes(table):
+    """Returns the changes of the rows of a table, each setting once."""
+    reasons, lacking = {}, {}
+    for row in table["rows"]:
+        setting = (row.get("about") or {}).get("setting", row["upstream"])
+        lacking.setdefault(setting, {}).update(row.get("without") or {})
+        for task, cell in row["cells"].items():
+            if cell["state"] == "refused":
+                reasons.setdefault(setting, {})[task] = cell["reason"]
+    return [(name, reasons.get(name, {}), keys) for name, keys in lacking.items()]
 
 
 def _remarks(table, row, published):

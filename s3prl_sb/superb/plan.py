@@ -10,6 +10,7 @@ Authors
 
 import dataclasses
 import functools
+import itertools
 import logging
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 from s3prl_sb.superb import contents
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import check_combination, is_trained, schema, settings
+from s3prl_sb.superb.row_names import words_of_changes
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class Run:
             "upstream": contents.of_card(_absolute(self.upstream)),
             "seed": self.seed,
             "recipe": schema(self.task).counting(plain(settings(self.task))),
-            "code": contents.of_recipe(self.task),
+            "code": contents.of_recipe(self.task, self.overrides),
             "overrides": plain(settings_),
             "data": data,
             "lr_search": self.rates,
@@ -174,8 +176,9 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
         Tasks; those without data get no run.
     data : dict
         Task to the recipe's keys with the paths of its corpus.
-    budget : dict
-        Task to other keys.
+    budget : dict or list of dict
+        Task to other keys, for each row of the table. Rows share the runs of equal
+        keys. A task that is None has no run.
     output : pathlib.Path
         Folder of the benchmark.
     seeds : list of int
@@ -199,15 +202,19 @@ def make(upstreams, tasks, data, budget, output, seeds=(1986,), rates=None):
                 f"'{other}' and '{upstream}' are both called {title(upstream)}: "
                 "give one of the cards another name"
             )
-    runs = []
+    runs, budgets = [], budget if isinstance(budget, list) else [budget]
     for task in tasks:
         if task not in data:
             continue
         trains = is_trained(task)
-        overrides = {**budget.get(task, {}), **data[task]}
         search = {"lr_search": rates} if trains else {}
-        check_combination(task, {**settings(task), **overrides, **search})
-        for name, upstream in titles.items():
+        unique = []
+        for keys in (each.get(task, {}) for each in budgets):
+            overrides = None if keys is None else {**keys, **data[task]}
+            if overrides is not None and overrides not in unique:
+                check_combination(task, {**settings(task), **overrides, **search})
+                unique.append(overrides)
+        for overrides, (name, upstream) in itertools.product(unique, titles.items()):
             first = None
             for seed in seeds if trains else seeds[:1]:
                 run = Run(
@@ -241,12 +248,12 @@ def jobs(runs, before=()):
     """
     before = dict(before)
     _warn_of_older(runs)
-    for run in runs:
+    for run, name in zip(runs, _names(runs)):
         after = [run.searched_by.job] if run.searched_by else []
         after += [before[run.task]] if run.task in before else []
         corpus = run.overrides.get("data_folder") or run.overrides.get("train_csv")
         run.job = Job(
-            name=f"{run.title} {run.task} {run.seed}",
+            name=name,
             folder=run.folder,
             command=run.command,
             is_done=run.is_done,
@@ -256,6 +263,25 @@ def jobs(runs, before=()):
         )
     unique = {id(job): job for job in before.values()}  # tasks may share a job
     return [*unique.values(), *(run.job for run in runs)]
+
+
+def _names(runs):
+    """Returns names of the jobs of runs, with the keys in which alike runs differ."""
+    groups = {}
+    for run in runs:
+        groups.setdefault((run.title, run.task, run.seed), []).append(run.overrides)
+    names = []
+    for run in runs:
+        alike = groups[run.title, run.task, run.seed]
+        differ = {
+            key: value
+            for key, value in run.overrides.items()
+            if any(other.get(key, ...) != value for other in alike)
+        }
+        words = ", ".join(words_of_changes({run.task: differ}, [run.task]))
+        name = f"{run.title} {run.task} {run.seed}"
+        names.append(f"{name} ({words})" if words else name)
+    return names
 
 
 def _warn_of_older(runs):

@@ -54,6 +54,8 @@ def check(runs, toys=()):
             continue
         keys = {**_plain(task), **task_runs[0].overrides}
         messages = [] if task in toys else missing(task, keys)
+        for run in task_runs:
+            messages += _missing_inside(task, run.overrides)
         if keys.get("lm"):
             messages += _errors(readiness.check_decoder)
         faults += [f"{task}: {fault}" for fault in dict.fromkeys(messages)]
@@ -87,6 +89,16 @@ def missing(task, keys):
     if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return messages
     return _errors(lambda: CORPORA[task](keys))
+
+
+def _missing_inside(task, overrides):
+    """Lists the missing folders of noise and the like."""
+    messages = []
+    for key, value in overrides.items():
+        for inner, declared in schema(task)[key].inside.items():
+            if isinstance(value, dict) and declared.is_path:
+                messages += readiness.absent(f"{key}.{inner}", value.get(inner))
+    return messages
 
 
 def _plain(task):

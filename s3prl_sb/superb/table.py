@@ -10,18 +10,24 @@ Authors
 import statistics
 from pathlib import Path
 
-from s3prl_sb.identity import digest
 from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json, write_text
-from s3prl_sb.superb import configurations, layout, published
-from s3prl_sb.superb.plan import RESULTS, STAMP, read_stamp
+from s3prl_sb.superb import (
+    configurations,
+    curves,
+    layout,
+    plots,
+    published,
+    rankings,
+    row_names,
+    run_entries,
+)
 
 TABLE = "table.json"
-#: Keys of a configuration in which the seeds of a cell may differ.
-OF_A_RUN = ("seed", "lr_search", "lr_searched_by")
 
 
-def gather(runs, tasks, missing=(), output=None, configuration=None):
+def gather(runs, tasks, missing=(), output=None, requested=()):
     """Collects the results of runs.
 
     Arguments
@@ -35,22 +41,23 @@ def gather(runs, tasks, missing=(), output=None, configuration=None):
     output : pathlib.Path, optional
         Folder of a benchmark, to include the runs that earlier commands have finished
         there, in the rows of their own configurations.
-    configuration : s3prl_sb.superb.configurations.RowConfiguration, optional
-        Configuration of the runs; default: derived from the runs.
+    requested : list of s3prl_sb.superb.configurations.RowConfiguration
+        Configurations of the runs; default: derived from the runs.
 
     Returns
     -------
     dict
         ``tasks`` and ``rows``: for each upstream and configuration a name
-        (``upstream``), ``cells`` by task, and ``published`` numbers.
+        (``upstream``), ``about`` (its parts), ``cells`` by task, and ``published``
+        numbers. ``rankings``: see :func:`s3prl_sb.superb.rankings.compare`.
     """
-    planned = [_planned(run) for run in runs]
+    planned = [run_entries.planned(run) for run in runs]
     folders = {entry["run"]["folder"] for entry in planned}
-    others = finished(output) if output is not None else []
+    others = run_entries.finished(output) if output is not None else []
     entries = planned + [e for e in others if e["run"]["folder"] not in folders]
     tasks = [t for t in TASKS if t in tasks or any(e["task"] == t for e in entries)]
-    _add_searches(entries)
-    requests = [configuration] if configuration else []
+    run_entries.add_searches(entries)
+    requests = list(requested)
     requests += configurations.recall(output) if output is not None else []
     left = [e for e in entries if not any(c.asks_for(*_request(e)) for c in requests)]
     requests += configurations.of_entries(map(_request, left))
@@ -58,23 +65,29 @@ def gather(runs, tasks, missing=(), output=None, configuration=None):
     for title in dict.fromkeys(entry["title"] for entry in entries):
         group = [entry for entry in entries if entry["title"] == title]
         is_planned = any(entry["title"] == title for entry in planned)
-        rows += _rows_of(title, group, requests, missing if is_planned else ())
+        lacking = missing if is_planned else ()
+        rows += _rows_of(title, group, requests, max(len(requested), 1), lacking)
+    _describe(rows, tasks)
     for row in rows:
         row["published"] = _public(row.pop("card"), numbers)
-    return {"tasks": list(tasks), "rows": rows}
+    return {"tasks": list(tasks), "rows": rows, "rankings": rankings.compare(rows)}
 
 
 def _request(entry):
     return entry["task"], entry["keys"], entry["search"]
 
 
-def _rows_of(title, entries, requests, missing):
-    """Returns the rows of one upstream, those of the command first."""
+def _rows_of(title, entries, requests, first, missing):
+    """Returns the rows of one upstream, those of the command first.
+
+    The first ``first`` of the requests are the command's, whose rows lack the tasks
+    without data.
+    """
     rows = []
-    for configuration in requests:
+    for number, configuration in enumerate(requests):
         mine = [e for e in entries if configuration.asks_for(*_request(e))]
         for version, group in _versions(mine, entries[0]["card"]):
-            rows.append((configuration, version, group))
+            rows.append((number < first, configuration, version, group))
     # Rows whose runs are all in a larger row are not shown.
     sets = [frozenset(entry["run"]["folder"] for entry in group) for *_, group in rows]
     kept = [
@@ -82,12 +95,58 @@ def _rows_of(title, entries, requests, missing):
         for i, row in enumerate(rows)
         if not any(s > sets[i] or (s == sets[i] and j < i) for j, s in enumerate(sets))
     ]
-    shown = list({id(c): c for c, *_ in kept}.values())
-    names = {id(c): n for c, n in zip(shown, configurations.titles(shown))}
     return [
-        _row([title, names[id(c)], version], c, group, missing if i == 0 else ())
-        for i, (c, version, group) in enumerate(kept)
+        _row([title, version], c, group, missing if is_of_command else ())
+        for is_of_command, c, version, group in kept
     ]
+
+
+def _describe(rows, tasks):
+    """Names the rows by what distinguishes their configurations, and their parts.
+
+    ``setting`` is the configuration, ``series`` the row without the amount of data.
+    """
+    for row in rows:
+        configuration = row["configuration"]
+        row["amount"] = _amount(configuration)
+        row["without"] = {
+            key: [task for task in lacking if task in tasks and task in row["cells"]]
+            for key, lacking in configuration.without.items()
+        }
+        for task, why in configuration.refused.items():
+            if task in tasks and task in configuration.data:
+                row["cells"][task] = {"state": "refused", "runs": [], "metrics": {}}
+                row["cells"][task]["reason"] = why
+    shown = [row["configuration"] for row in rows]
+    settings = row_names.titles_of(shown)
+    series = row_names.titles_of([c.leaving_out(*row_names.AMOUNTS) for c in shown])
+    for title in dict.fromkeys(row["title"] for row in rows):
+        mine = [i for i, row in enumerate(rows) if row["title"] == title]
+        names = row_names.titles_of([shown[i] for i in mine])
+        for i, name in zip(mine, names):
+            version = rows[i]["version"]
+            rows[i]["upstream"] = _joined(title, name, version)
+            rows[i]["about"] = {
+                "upstream": title,
+                "setting": _joined(settings[i], version),
+                "series": _joined(title, series[i], version),
+                "amount": rows[i].pop("amount"),
+            }
+    for row in rows:
+        del row["configuration"], row["title"]
+
+
+def _joined(*words):
+    return " · ".join(filter(None, words))
+
+
+def _amount(configuration):
+    """Returns the key and the value of the amount of training data, or None."""
+    for key in row_names.AMOUNTS:
+        value = configuration.value(key)
+        if value is not None:
+            return [key, value]
+    return None
 
 
 def _versions(entries, card):
@@ -119,16 +178,19 @@ def _row(name, configuration, entries, missing):
             cell["state"] = "failed"
         elif "missing" in states:
             cell["state"] = "missing"
-        cell["metrics"] = {m.key: _summary(cell["runs"], m) for m in TASKS[task]}
+        cell["metrics"] = _summaries(task, [run["metrics"] for run in _done(cell)])
+        cell["noisy"] = _noisy(task, cell)
         cell["lr"] = _rates(cell["runs"])
         cell["not_comparable"] = _reasons(cell["runs"], configuration)
         if "upstream_model" in configuration.keys(task):
             cell["not_comparable"].append("another upstream_model")
     for task in missing:
         cells.setdefault(task, {"state": "no data", "runs": [], "metrics": {}})
-    *_, version = name
+    title, version = name
     return {
-        "upstream": " · ".join(filter(None, name)),
+        "upstream": title,  # until all rows are named
+        "title": title,
+        "configuration": configuration,
         "version": version,
         "lr_searched": bool(configuration.rates),
         "cells": cells,
@@ -164,102 +226,36 @@ def _reasons(runs, configuration):
     return list(reasons)
 
 
-def finished(output):
-    """Returns the finished runs of all commands in the folder of a benchmark.
-
-    Arguments
-    ---------
-    output : pathlib.Path
-        The folder.
-
-    Returns
-    -------
-    list of dict
-        The runs with readable results, the last one first.
-    """
-    entries = []
-    for path in Path(output).glob(f"*/*/*/{STAMP}"):
-        folder = path.parent
-        configuration, origin = read_stamp(folder)
-        task = (configuration or {}).get("task")
-        if task not in TASKS or not (folder / RESULTS).is_file():
-            continue
-        title = folder.parents[1].name
-        entry = _entry(title, origin.get("upstream", title), configuration)
-        entry["run"] = _run_entry(folder, configuration.get("seed"), "done")
-        entry["time"] = (folder / RESULTS).stat().st_mtime
-        if entry["run"]["state"] == "done":
-            entries.append(entry)
-    return sorted(entries, key=lambda entry: -entry["time"])
+def _done(cell):
+    return [run for run in cell["runs"] if run["state"] == "done"]
 
 
-def _planned(run):
-    state = "done" if run.is_done() else "missing"
-    ended = run.job.state if run.job is not None else None
-    if state == "missing" and ended in ("failed", "skipped"):
-        state = ended
-    entry = _entry(run.title, run.upstream, run.configuration)
-    return {**entry, "run": _run_entry(run.folder, run.seed, state)}
+def _summaries(task, metrics):
+    """Returns mean and spread over seeds of each metric of a task."""
+    summaries = {}
+    for metric in TASKS[task]:
+        values = [m[metric.key] * metric.scale for m in metrics if metric.key in m]
+        summaries[metric.key] = None
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            mean, seeds = statistics.fmean(values), len(values)
+            summaries[metric.key] = {"mean": mean, "spread": spread, "seeds": seeds}
+    return summaries
 
 
-def _entry(title, upstream, configuration):
-    """Describes a run by its configuration."""
-    kept = {k: v for k, v in configuration.items() if k not in OF_A_RUN}
-    return {
-        "title": title,
-        "upstream": upstream,
-        "task": configuration["task"],
-        "keys": configurations.keys_of(configuration),
-        "card": digest(configuration.get("upstream")),
-        "settings": digest(kept),
-        "configuration": configuration,
-    }
-
-
-def _add_searches(entries):
-    """Adds to each run the searched learning rates, and the seed that searched."""
-    searches = {}
-    for entry in entries:
-        configuration = entry["configuration"]
-        rates = configuration.get("lr_search")
-        entry["search"] = (tuple(rates), configuration["seed"]) if rates else None
-        searches[digest(configuration)] = entry["search"]
-    for entry in entries:
-        by = entry.pop("configuration").get("lr_searched_by")
-        if by:  # the run that searched may be deleted
-            entry["search"] = searches.get(by) or ((), by[:8])
-
-
-def _run_entry(folder, seed, state):
-    entry = {"seed": seed, "state": state, "folder": str(folder)}
-    if state != "done":
-        return entry
-    try:
-        again = "Delete it, and run the benchmark again."
-        results = read_json(folder / RESULTS, "the results of a run", again, dict)
-        with naming(folder / RESULTS, "the results of a run", again):
-            for value in results["metrics"].values():
-                float(value)  # it must be a number
-    except FileError as error:
-        return {**entry, "state": "failed", "error": str(error)}
-    entry.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
-    if entry["lr"] is None:  # folds have chosen different ones
-        entry["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None
-    entry["protocol"] = results.get("protocol")
-    entry["s3prl_sb"] = read_stamp(folder)[1].get("s3prl_sb")
-    return entry
-
-
-def _summary(runs, metric):
-    values = [
-        run["metrics"][metric.key] * metric.scale
-        for run in runs
-        if run["state"] == "done" and metric.key in run["metrics"]
+def _noisy(task, cell):
+    """Returns the results in noise; those of some seeds only are left out."""
+    groups = {}
+    for run in _done(cell):
+        for test in run["noisy"]:
+            key = test["noise"], test["content"], test["snr"]
+            groups.setdefault(key, []).append(test["metrics"])
+    return [
+        {"noise": noise, "content": content, "snr": snr, "metrics": summaries}
+        for (noise, content, snr), metrics in groups.items()
+        if len(metrics) == len(cell["runs"])
+        for summaries in [_summaries(task, metrics)]
     ]
-    if not values:
-        return None
-    spread = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "spread": spread, "seeds": len(values)}
 
 
 def _public(card, numbers):
@@ -284,6 +280,22 @@ def write(table, output):
     """
     write_json(Path(output) / TABLE, table)
     write_text(Path(output) / "table.md", layout.as_markdown(table) + "\n")
+
+
+def write_curves(table, output):
+    """Writes the curves of a table as CSV and PNG, such as ``robustness.png``.
+
+    Arguments
+    ---------
+    table : dict
+        Output of :func:`gather`.
+    output : pathlib.Path
+        Folder of the benchmark.
+    """
+    for each in curves.of_table(table):
+        header = [name.format(each.key) for name in curves.COLUMNS]
+        write_csv(Path(output) / f"{each.name}.csv", header, each.records())
+        plots.plot(each, Path(output) / f"{each.name}.png")
 
 
 def read(output):

@@ -1,5 +1,6 @@
 """s3prl-sb superb as its users run it: tables out of runs, kills, no orphans."""
 
+import csv
 import json
 import os
 import signal
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import REPOSITORY, TINY
+
+sys.path.append(str(REPOSITORY / "tests/contract/small"))
+from tasks import small  # noqa: E402
 
 COMMAND = """
 import argparse, sys
@@ -151,3 +155,45 @@ def test_killed_it_leaves_no_orphans_and_goes_on(how, folder, tmp_path):
     second = start(folder, output)  # the lock is free; another budget, other folders
     _, said = second.communicate(timeout=240)
     assert second.returncode == 0, said
+
+
+def test_one_thing_changed_for_all_tasks(folder, tmp_path):
+    """Needs the branches that read noise, amounts and heads, and score in noise."""
+    small("SUPERB/SD").corpus(tmp_path / "sd")
+    (tmp_path / "data.yaml").write_text(
+        f"KS: {{data_folder: {folder}/gsc}}\nSD: {{data_folder: {tmp_path}/sd}}\n"
+    )
+    (tmp_path / "budget.yaml").write_text(
+        BUDGET + "SD: {head: {hidden_size: 8}, chunk_frames: 130}\n"
+    )
+    output, tasks = tmp_path / "bench", ("KS", "SD")
+    options = ["--data", str(tmp_path / "data.yaml"), "--budget"]
+    options += [str(tmp_path / "budget.yaml"), "--heads", "default", "mlp"]
+    options += ["--set", "noise.snr=[0, 15]", "--test_snr", "10", "0"]
+    several = ("--train_per_class", "2")
+    bench = start(folder, output, *options, *several, tasks=tasks)
+    printed, said = bench.communicate(timeout=300)
+    assert bench.returncode == 0, said
+    assert "–: no SD with " in said and "2 per class" in said
+    rows = json.loads((output / "table.json").read_text())["rows"]
+    assert [row["cells"]["SD"]["state"] for row in rows] == ["refused"] * 2
+    for row in rows:
+        assert row["cells"]["KS"]["state"] == "done"
+        noisy = row["cells"]["KS"]["noisy"]
+        assert sorted(test["snr"] for test in noisy) == [0, 10]
+        [run] = row["cells"]["KS"]["runs"]
+        settings = json.loads(open(f"{run['folder']}/results.json").read())["settings"]
+        assert settings["train_per_class"] == 2
+    assert "Robustness to white noise" in printed
+
+    # All data: SD too, with another head; then nothing is left to do.
+    bench = start(folder, output, *options, tasks=tasks)
+    printed, said = bench.communicate(timeout=300)
+    assert bench.returncode == 0, said
+    with open(output / "robustness.csv") as file:
+        lines = [line for line in csv.DictReader(file) if line["task"] == "SD"]
+    assert len({line["row"] for line in lines}) == 2 and len(lines) == 2 * 3
+    assert (output / "robustness.png").is_file()
+    bench = start(folder, output, *options, tasks=tasks)
+    again, said = bench.communicate(timeout=120)
+    assert again == printed and "12 of them done" in said and "started" not in said

@@ -6,7 +6,15 @@ import shutil
 
 import pytest
 
-from s3prl_sb.superb import command, configurations, layout, plan, requirements, table
+from s3prl_sb.superb import (
+    command,
+    configurations,
+    layout,
+    plan,
+    requirements,
+    run_entries,
+    table,
+)
 from s3prl_sb.superb.jobs import Runner
 
 FULL = {"followed": True, "settings": {}, "data": None, "differs": []}
@@ -190,7 +198,7 @@ def test_rates_of_folds(tmp_path):
     folds = [{"lr": 0.1}, {"lr": 0.01}, {"lr": 0.1}]
     results = {"metrics": {}, "lr": None, "folds": folds}
     (tmp_path / "results.json").write_text(json.dumps(results))
-    run = table._run_entry(tmp_path, 1, "done")
+    run = run_entries._run_entry(tmp_path, 1, "done")
     assert table._rates([run]) == [0.1, 0.01]
 
 
