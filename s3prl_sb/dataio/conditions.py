@@ -23,6 +23,7 @@ from s3prl_sb.dataio.pipes import (
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.objects import identity_of
 
+__test__: dict[str, str] = {}  # for pytest: test_pipes and kin are no tests
 #: Keys of the training set and of the test, each in the order of the pipes.
 TRAIN = ("chunk_seconds", "speed", "crop_seconds", "crops", "reverb", "noise")
 TEST = ("test_speed", "test_reverb", "test_noise")
