@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb import own
-from s3prl_sb.errors import MissingExtra
+from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.startup.configuration import SCHEMA, RecipeError
 from s3prl_sb.startup.named import labels_of
@@ -173,7 +173,12 @@ def _check_head(hparams):
     is_sized = "size" in labels or names is not None and "num_classes" not in names
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # the run's numbers stay
         size = _check_features(hparams, labels)
-        made = head(**({} if is_sized else {"num_classes": CLASSES}))
+        try:
+            made = head(**({} if is_sized else {"num_classes": CLASSES}))
+        except UserError as error:  # of a part, which does not know the key
+            place = _place(hparams)
+            said = str(error).removeprefix(f"{place}: ")
+            raise RecipeError(f"{place}: {said}") from error
         can_pool(hparams.get("cache"), hparams.get("featurizer"), made)
         if size is not None:
             _check_output(made.eval(), size, labels, hparams)
