@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from speechbrain.utils.run_opts import RunOptions
 
 from s3prl_sb import resources
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.brains.parameter_groups import grouped
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
@@ -22,6 +24,7 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.schedules import SHAPES
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
 from s3prl_sb.schema.keys import Schema, shared
 from s3prl_sb.startup.configuration import Configuration, load_recipe
@@ -178,6 +181,7 @@ READ_BY = {
     "fold": ("all", *SESSIONS),
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
+    "scheduler": tuple(SHAPES),
 }
 
 
@@ -195,6 +199,8 @@ def read_by(key, choice, tmp_path):
     elif key == "corpus":
         source = (RECIPES["SUPERB/SD"] / "train.py").read_text("utf-8")
         assert f'"{choice}": prepare_' in source
+    elif key == "weight_decay_on":
+        assert len(grouped(torch.nn.Linear(1, 1).parameters(), choice)) == 2
     elif key == "score_normalization":
         verification._cohort({}, {key: choice, "cohort_size": 1})
     else:
