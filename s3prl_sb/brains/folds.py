@@ -160,8 +160,8 @@ def summary(folder, folds, inner=""):
         deviations over the folds; ``best_step``, ``stopped`` and the counts of
         ``utterances`` are lists with one entry per fold; ``layer_weights`` are means,
         ``seconds`` a sum; ``lr`` and the parts of ``identity`` are null where folds
-        differ; ``settings`` are those that all share; ``protocol`` judges all folds together; ``folds`` has
-        the essentials of each.
+        differ; ``settings`` are those that all share; ``protocol`` judges all folds
+        together; ``folds`` has the essentials of each.
 
     Raises
     ------

@@ -203,12 +203,12 @@ def updates(amount: float, total: int) -> int:
     return math.ceil(round(amount * total, 6)) if amount < 1 else int(amount)
 
 
-def schedule_of(values: Mapping[str, Any]) -> Schedule | None:
+def schedule_of(hparams: Mapping[str, Any]) -> Schedule | None:
     """Returns the schedule that the keys of a recipe describe.
 
     Arguments
     ---------
-    values : dict
+    hparams : dict
         ``scheduler``, a name or ``{name: cosine, min_lr: 0.1}``; ``warmup_steps`` and
         ``total_steps``.
 
@@ -228,7 +228,8 @@ def schedule_of(values: Mapping[str, Any]) -> Schedule | None:
     >>> schedule_of(keys)
     Schedule(name='cosine', warmup=100, total=1000, options={}, is_share=True)
     """
-    scheduler, total = values.get("scheduler") or CONSTANT, values.get("total_steps", 0)
+    scheduler = hparams.get("scheduler") or CONSTANT
+    total = hparams.get("total_steps", 0)
     options = dict(scheduler) if isinstance(scheduler, Mapping) else {"name": scheduler}
     name = options.pop("name", None)
     if name not in SHAPES:
@@ -236,7 +237,7 @@ def schedule_of(values: Mapping[str, Any]) -> Schedule | None:
             f"scheduler: there is no '{name}'. {near(str(name), [*SHAPES])}"
         )
     options = {key: _option(name, key, value) for key, value in options.items()}
-    amount = values.get("warmup_steps") or 0
+    amount = hparams.get("warmup_steps") or 0
     if amount >= 1 and amount != int(amount):
         raise KeysError(
             f"warmup_steps {amount} is neither a whole number of updates nor a share "

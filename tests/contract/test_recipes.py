@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from speechbrain.utils.run_opts import RunOptions
 
 from s3prl_sb import resources
 from s3prl_sb.brains import verification
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.brains.parameter_groups import grouped
 from s3prl_sb.brains.retrieval_sets import conditioned
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
@@ -23,7 +25,9 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.schedules import SHAPES
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.schema.combinations import AMOUNTS
 from s3prl_sb.schema.keys import Schema, shared
 from s3prl_sb.startup import named
 from s3prl_sb.startup.configuration import Configuration, load_recipe
@@ -181,6 +185,7 @@ READ_BY = {
     "fold": ("all", *SESSIONS),
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
+    "scheduler": tuple(SHAPES),
 }
 
 
@@ -200,6 +205,8 @@ def read_by(key, choice, tmp_path):
         assert f'"{choice}": prepare_' in source
     elif key == "test_conditions_of":
         assert conditioned({"test_noise": {"snr": 5}, key: choice})
+    elif key == "weight_decay_on":
+        assert len(grouped(torch.nn.Linear(1, 1).parameters(), choice)) == 2
     elif key == "score_normalization":
         verification._cohort({}, {key: choice, "cohort_size": 1})
     else:
