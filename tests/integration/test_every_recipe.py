@@ -455,14 +455,16 @@ def test_two_processes(name, finished, on_tables, launcher, tmp_path):
         assert launcher.run(arguments(name, one, **given)) == 0
     one = one or finished(name)
     assert launcher.run_distributed(arguments(name, output, **given)) == 0
+    assert_close_outcome(output, one)
+
+
+def assert_close_outcome(output, one):
+    """The same utterances and metrics, and weights that are the same but for sums."""
     found, expected = results(output), results(one)
     assert found["utterances"] == expected["utterances"]
     assert found["metrics"].keys() == expected["metrics"].keys()
-    ids = [
-        [line.split(",")[0] for line in (folder / "predictions.csv").open()]
-        for folder in (output, one)
-    ]
-    assert sorted(ids[0]) == sorted(ids[1])
+    texts = [(folder / "predictions.csv").read_text() for folder in (output, one)]
+    assert sorted(ids(texts[0])) == sorted(ids(texts[1]))
     weights, others = trained(output), trained(one)
     assert weights.keys() == others.keys()
     for key, value in others.items():
@@ -512,3 +514,120 @@ def test_two_processes_train_an_upstream_of_which_layers_are_used(
     argv = arguments("SUPERB/SID", tmp_path / "out", **given)
     assert launcher.run_distributed(argv) == 0
     assert results(tmp_path / "out")["layers"] == [1]
+
+
+# ------------------------------------------------- one thing changed for all tasks
+#: Another head by its name; noise, of which an utterance has two forms that are cached.
+VARIED = {
+    "head": "mlp",
+    "noise": "{snr: [0, 15], draws: 2}",
+    "test_noise": "{snr: 10}",
+    "cache": "auto",
+    "cache_dtype": "float32",
+}
+CROPPED = {"crop_seconds": 0.3, "crops": 2}
+FINETUNED = {
+    "freeze": False,
+    "lr_upstream": 0.001,
+    "scheduler": "cosine",
+    "warmup_steps": 1,
+    "layer_decay": 0.9,
+    "unfreeze_after": 1,
+}
+
+
+def labels(name):
+    """Returns what the labels of a recipe are; None if it does not say."""
+    return (Schema.of(hparams_file(name)).tree.get("__labels") or {}).get("are")
+
+
+@pytest.fixture(scope="module")
+def varied(on_tables, launcher):
+    """``varied(name)``: a whole run of :data:`VARIED`, and its options."""
+    done = {}
+
+    def varied(name):
+        if name not in done:
+            folder, given = on_tables(name)
+            given = {**given, **VARIED, "cache_folder": folder / "varied-cache"}
+            if labels(name) != "tokens":
+                given.update(CROPPED)
+            if "spec_augment" in Schema.of(hparams_file(name)):
+                given["spec_augment"] = "null"  # two processes draw other masks
+            done[name] = folder / "varied", given
+            assert launcher.run(arguments(name, done[name][0], **given)) == 0
+        return done[name]
+
+    return varied
+
+
+@with_key("noise")
+def test_varied_killed_and_resumed(name, varied, launcher, tmp_path):
+    expected, given = varied(name)
+    log = (expected / "log.txt").read_text()
+    assert re.search(r"Cache of the train set: (pooled|frames)", log), log
+    argv = arguments(name, tmp_path / "out", **given)
+    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
+    assert launcher.run(argv, kill={**kill, "call": 3}) == -9
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", expected)
+
+
+@with_key("noise")
+def test_varied_in_two_processes(name, varied, launcher, tmp_path):
+    expected, given = varied(name)
+    argv = arguments(name, tmp_path / "out", **given)
+    assert launcher.run_distributed(argv) == 0
+    assert_close_outcome(tmp_path / "out", expected)
+
+
+@with_key("noise")
+def test_varied_without_a_cache(name, varied, launcher, tmp_path):
+    """Cached draws are those that training would make itself."""
+    expected, given = varied(name)
+    output = tmp_path / "out"
+    assert launcher.run(arguments(name, output, **{**given, "cache": "off"})) == 0
+    assert_close_outcome(output, expected)
+    for part in ("valid", "metrics"):
+        numbers = results(expected)[part]
+        assert results(output)[part] == pytest.approx(numbers, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if labels(n) == "tokens"])
+def test_crops_of_texts_are_refused(name, on_tables, launcher, tmp_path):
+    given = {**on_tables(name)[1], **CROPPED}
+    words = launcher.failure(arguments(name, tmp_path / "out", **given))
+    assert "crop_seconds 0.3 does not fit this task" in words
+    assert "a part of the audio does not have the whole text" in words
+
+
+@with_key("scheduler")
+def test_fine_tuned_by_a_schedule(name, on_tables, launcher, tmp_path):
+    """Killed and resumed, it ends bit-identical."""
+    given = {**on_tables(name)[1], **FINETUNED}
+    whole = tmp_path / "whole"
+    assert launcher.run(arguments(name, whole, **given)) == 0
+    assert results(whole)["upstream_model"]["trained"] != "frozen"
+    argv = arguments(name, tmp_path / "out", **given)
+    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
+    assert launcher.run(argv, kill={**kill, "call": 3}) == -9
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", whole)
+
+
+def test_searched_in_noise(finished, on_tables, launcher, tmp_path):
+    """Noise of a test is a function of the utterance: twice the same."""
+    name = "SUPERB/QbE"
+    given = {**on_tables(name)[1], "test_noise": "{snr: 0}"}
+    outputs = tmp_path / "a", tmp_path / "b"
+    for output in outputs:
+        assert launcher.run(arguments(name, output, **given)) == 0
+    assert_same_outcome(*outputs)
+    noisy, clean = results(outputs[0]), results(finished(name))
+    assert noisy["valid"] == clean["valid"] and noisy["layers"] == clean["layers"]
+    predictions = [
+        (folder / "predictions.csv").read_text()
+        for folder in (outputs[0], finished(name))
+    ]
+    assert predictions[0] != predictions[1]
+    assert noisy["test"]["conditions"]["test_noise"] == {"snr": 0}
