@@ -22,6 +22,7 @@ from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
 from s3prl_sb.dataio.features import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -82,6 +83,18 @@ def test_yaml_loads(file, tmp_path):
         assert hparams["eval_pipes"]
         for pipes in (hparams.get("train_pipes", ()), hparams["eval_pipes"]):
             assert all(callable(pipe) for pipe in pipes)
+
+
+@every_yaml
+def test_objects_are_those_of_hyperpyyaml(file):
+    """HyperPyYAML resolves references once more, of which none is left."""
+    text = Configuration(file, "upstream: mel").text()
+    made, expected = programs.construct(text), programs.load(text)
+    assert list(made) == list(expected)
+    for key, value in expected.items():
+        assert type(made[key]) is type(value)
+        if isinstance(value, (str, int, float, type(None))):
+            assert made[key] == value
 
 
 @every_yaml
