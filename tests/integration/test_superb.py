@@ -196,4 +196,8 @@ def test_one_thing_changed_for_all_tasks(folder, tmp_path):
     assert (output / "robustness.png").is_file()
     bench = start(folder, output, *options, tasks=tasks)
     again, said = bench.communicate(timeout=120)
-    assert again == printed and "12 jobs, 12 of them done" in said and "started" not in said
+    assert (
+        again == printed
+        and "12 jobs, 12 of them done" in said
+        and "started" not in said
+    )
