@@ -64,10 +64,15 @@ def check_together(values: dict):
         raise KeysError(f"{' and '.join(few)} exclude each other: give one of them.")
     check_conditions(values)
     rates = values.get("lr_search") or ()
-    if rates and values.get("valid_speakers") == 0 and not values.get("train_csv"):
+    if rates and _is_not_validated(values):
         raise KeysError(
             "lr_search chooses in validation, for which no speakers are held out: set "
             "valid_speakers, or lr_search: null."
+        )
+    if values.get("patience") and _is_not_validated(values):
+        raise KeysError(
+            "patience counts validations without a better one, for which no speakers "
+            "are held out: set valid_speakers, or patience: null."
         )
     if trained and rates:
         raise KeysError(
@@ -79,3 +84,8 @@ def check_together(values: dict):
             "lr_search is a list of different learning rates, such as [0.1, 0.01], not "
             f"{rates}."
         )
+
+
+def _is_not_validated(values):
+    """Returns whether verification trains on all speakers of a corpus."""
+    return values.get("valid_speakers") == 0 and not values.get("train_csv")

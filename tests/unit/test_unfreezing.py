@@ -112,3 +112,10 @@ def test_refused_if_it_would_never_be_trained():
     check_together({"unfreeze_after": 9, "total_steps": 10})
     with pytest.raises(KeysError, match="unfreeze_after 10 leaves no update"):
         check_together({"unfreeze_after": 10, "total_steps": 10})
+
+
+def test_patience_needs_a_validation():
+    check_together({"patience": 3, "valid_speakers": 40})
+    check_together({"patience": 3, "valid_speakers": 0, "train_csv": "a.csv"})
+    with pytest.raises(KeysError, match="patience counts validations"):
+        check_together({"patience": 3, "valid_speakers": 0})
