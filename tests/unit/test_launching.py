@@ -145,7 +145,7 @@ def test_what_is_offered():
     assert offered("superb", "--upstream", "fbank", "fba") == ["fbank_no_cmvn"]
     assert offered("superb", "--tasks", "SID", "S") == ["SF", "SD"]
     assert offered("superb", "--upstream", "mel", "--tasks", "KS", "Q") == ["QbE"]
-    assert offered("superb", "--tasks", "KS", "--se") == ["--seeds", "--seed"]
+    assert offered("superb", "--tasks", "KS", "--se") == ["--seeds", "--seed", "--set"]
     assert offered("check", "--random", "fbank_") == ["fbank_no_cmvn"]
     assert offered("run", "KS", "--head", "ec") == ["ecapa"]
     assert offered("run", "PR", "--head", "ec") == []

@@ -232,7 +232,7 @@ def test_sizes_are_filled_in():
             ["--head={name: my_heads.Mine, widt: 3}"],
             "takes no 'widt'. Did you mean",
         ),
-        ("KS", ["--head={name: mlp, hiden_size: 3}"], "--head: encoder 'mlp' takes no"),
+        ("KS", ["--head={name: mlp, hiden_size: 3}"], "encoder 'mlp' takes no"),
         ("KS", ["--head=my_heads.Mine"], None),
         ("KS", ["--head={name: my_heads.py:Mine, width: 3}"], None),
         ("SD", ["--head=my_heads.Frames"], None),
