@@ -53,6 +53,15 @@ def test_sizes_and_gradients(name, batch):
         assert row[:frames].any() and not row[frames:].any()
 
 
+@pytest.mark.parametrize("name", POOLINGS)
+def test_float64_is_kept(name):
+    pooling = made_pooling(name, 3).double().eval()
+    x = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    lens = torch.tensor([1.0, 0.6])
+    assert pooling(x, lens).dtype == torch.float64
+    assert torch.autograd.gradcheck(lambda x: pooling(x, lens), x)
+
+
 @pytest.mark.parametrize("context", [True, False])
 @pytest.mark.parametrize("training", [True, False])
 def test_attentive_statistics_are_speechbrains(context, training):

@@ -8,7 +8,7 @@ import torch
 from speechbrain.lobes.models import ECAPA_TDNN
 
 from s3prl_sb.lobes.heads.contract import HeadError
-from s3prl_sb.lobes.heads.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask, precise
 
 ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
 
@@ -61,7 +61,7 @@ class AttentivePooling(torch.nn.Module):
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
         padding = ~frame_mask(x, lens)[..., None]
-        scores = self.score(self.activation(self.project(x))).float()
+        scores = precise(self.score(self.activation(self.project(x))))
         weights = scores.masked_fill(padding, -torch.inf).softmax(1)
         return (x.masked_fill(padding, 0.0) * weights).sum(1)
 
@@ -132,16 +132,16 @@ class AttentiveStatisticsPooling(ECAPA_TDNN.AttentiveStatisticsPooling):
         """Maps [batch, frames, size] and relative lengths [batch] to
         [batch, 2 * size]."""
         mask = frame_mask(x, lens)
-        x = x.float().masked_fill(~mask[..., None], 0.0)
+        x = precise(x).masked_fill(~mask[..., None], 0.0)
         frames = x[mask]  # [true frames of the batch, size]
         if self.global_context:
-            uniform = mask[..., None] / mask.sum(1)[:, None, None]
+            uniform = mask[..., None].to(x) / mask.sum(1)[:, None, None]
             mean, deviation = self._moments(x, uniform)
             row = mask.nonzero()[:, 0]
             frames = torch.cat([frames, mean[row], deviation[row]], dim=-1)
         scores = self.conv(self.tanh(self.tdnn(frames.T[None])))[0].T
         weights = torch.full_like(x, -torch.inf)
-        weights = weights.masked_scatter(mask[..., None], scores.float()).softmax(1)
+        weights = weights.masked_scatter(mask[..., None], scores.to(x)).softmax(1)
         return torch.cat(self._moments(x, weights), dim=-1)
 
     def _moments(self, x, weights):

@@ -75,6 +75,28 @@ def frame_mask(x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
     return torch.arange(x.shape[1], device=x.device) < frames.to(x.device)[:, None]
 
 
+def precise(x: torch.Tensor) -> torch.Tensor:
+    """Returns a tensor in float32, or in float64 if it has that precision.
+
+    A sum over frames needs it: bfloat16 cannot represent a count such as 1501.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        Any shape.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Example
+    -------
+    >>> [precise(torch.zeros(1).to(t)).dtype for t in (torch.bfloat16, torch.float64)]
+    [torch.float32, torch.float64]
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class MeanPooling(torch.nn.Module):
     """Mean over the true frames of each utterance.
 

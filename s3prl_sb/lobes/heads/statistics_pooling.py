@@ -6,7 +6,7 @@ Authors
 
 import torch
 
-from s3prl_sb.lobes.heads.pooling import frame_mask
+from s3prl_sb.lobes.heads.pooling import frame_mask, precise
 
 
 class StatisticsPooling(torch.nn.Module):
@@ -65,7 +65,7 @@ def statistics(x, frames):
     >>> [round(value, 3) for value in statistics(x, torch.tensor([2]))[0].tolist()]
     [2.0, 1.414]
     """
-    x = x.float()  # bfloat16 cannot represent a count such as 1501
+    x = precise(x)
     mask = torch.arange(x.shape[-1], device=x.device) < frames[:, None]
     mask, frames = mask[:, None], frames[:, None].to(x.dtype)
     mean = (x * mask).sum(-1) / frames
