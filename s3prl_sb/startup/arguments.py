@@ -2,7 +2,8 @@
 
 SpeechBrain writes ``--key value`` as a line of YAML, which would cut a path such as
 ``/a #1/b`` or ``/a=b``. It therefore only gets its own options. ``--noise.snr 10`` is
-the entry of a mapping, or the argument of an object: ``--noise '{snr: 10}'``.
+the entry of a mapping, or the argument of an object: ``--noise '{snr: 10}'``. Beside a
+name, ``--head mlp --head.hidden_size 8`` is ``--head '{name: mlp, hidden_size: 8}'``.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,7 +20,7 @@ from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.schema.declarations import Declaration, shared
 from s3prl_sb.schema.keys import Schema
-from s3prl_sb.startup import run_name
+from s3prl_sb.startup import named, run_name
 from s3prl_sb.startup.configuration import text
 from s3prl_sb.storage.yaml_texts import check_aliases, yaml_parser
 from s3prl_sb.terminal.messages import near, reason
@@ -286,7 +287,10 @@ def _declaration(name, declarations):
 def _assembled(pairs, declarations, dashes):
     """Returns keys and values; the entries of a mapping are put together."""
     changes, names = {}, []
+    outers = {name.partition(".")[0] for name, _ in pairs if name not in declarations}
     for name, value in pairs:
+        if name in outers and _is_name(name, value, declarations):
+            name = f"{name}.name"  # --head mlp --head.hidden_size 8
         for other in names:
             if other == name:
                 raise ArgumentError(f"{dashes}{name} is given twice: keep one.")
@@ -302,6 +306,13 @@ def _assembled(pairs, declarations, dashes):
             place = place.setdefault(part, {})
         place[last] = _value(f"{dashes}{name}", value, _declaration(name, declarations))
     return changes
+
+
+def _is_name(key, text, declarations):
+    """Returns whether a text is a name beside which a mapping has options."""
+    named_inside = key in declarations and "name" in declarations[key].inside
+    takes_names = key in (named.HEAD, named.OPTIMIZER) or named_inside
+    return takes_names and not text.startswith(YAML) and text not in NULL
 
 
 def _value(name, text, declaration):

@@ -128,6 +128,18 @@ def test_the_pipes_of_the_issue():
             ["--upstream_model.adapter.kind", "lora"],
             {"upstream_model": {"adapter": {"kind": "lora"}}},
         ),
+        (
+            ["--head", "mlp", "--head.hidden_size=8", "--head.dropout", "0.5"],
+            {"head": {"name": "mlp", "hidden_size": 8, "dropout": 0.5}},
+        ),
+        (
+            ["--opt_class.weight_decay=0.1", "--opt_class=adamw"],
+            {"opt_class": {"weight_decay": 0.1, "name": "adamw"}},
+        ),
+        (
+            ["--scheduler=cosine", "--scheduler.min_lr=0.1"],
+            {"scheduler": {"name": "cosine", "min_lr": 0.1}},
+        ),
         (["--noise.folder", "null"], {"noise": {"folder": None}}),
     ],
 )
@@ -141,6 +153,10 @@ def test_an_entry_is_a_mapping(argv, changes):
         (["--noise.snr=1", "--noise={snr: 2}"], "--noise.snr and --noise set the same"),
         (["--noise={snr: 2}", "--noise.snr=1"], "--noise and --noise.snr set the same"),
         (["--noise.snr=1", "--noise.snr=2"], "--noise.snr is given twice"),
+        (["--noise=3", "--noise.snr=2"], "--noise and --noise.snr set the same"),
+        (["--head=mlp", "--head.name=rnn"], "--head.name is given twice"),
+        (["--head={name: mlp}", "--head.dropout=0"], "--head and --head.dropout set"),
+        (["--head=null", "--head.dropout=0"], "--head and --head.dropout set"),
         (["--noise.snr="], "--noise.snr has no value. It is a number or a list of num"),
         (["--noise.snr"], "--noise.snr has no value"),
         (["--noise.snr", "--lr", "1"], "--noise.snr has no value"),
@@ -202,6 +218,8 @@ def test_assignments():
         "mine": "a, b",
         "upstream": "off",
     }
+    parts = ["head=mlp", "head.hidden_size=8"]
+    assert assignments(parts) == {"head": {"name": "mlp", "hidden_size": 8}}
     assert assignments([]) == {}
 
 
