@@ -66,16 +66,14 @@ def _class(text):
     from pkgutil import resolve_name
 
     from s3prl_sb import own
+    from s3prl_sb.errors import UserError
     from s3prl_sb.schema.declarations import KeysError
 
-    file, colon, name = text.rpartition(":")
-    if colon:
-        path = Path(file)
-        own.load(path)  # raises, if the file cannot be loaded
-        return own.attribute(path.parent.resolve(), f"{path.stem}.{name}")
     try:
-        return own.attribute(Path.cwd(), text) or resolve_name(text)
+        return resolve_name(own.class_name(text, Path.cwd()))
     except (ImportError, AttributeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
         raise KeysError(
             f"'{text}' is no class: {error}. Give module.Class or FILE.py:Class."
         ) from error

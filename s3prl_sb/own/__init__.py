@@ -22,9 +22,11 @@ Authors
 from s3prl_sb.own.closure import closure, find
 from s3prl_sb.own.keeping import copy, keep
 from s3prl_sb.own.modules import (
+    FILE_AND_CLASS,
     PREFIX,
     OwnCodeError,
     attribute,
+    class_name,
     load,
     module,
     place,
@@ -33,9 +35,11 @@ from s3prl_sb.own.modules import (
 )
 
 __all__ = [
+    "FILE_AND_CLASS",
     "PREFIX",
     "OwnCodeError",
     "attribute",
+    "class_name",
     "closure",
     "copy",
     "find",

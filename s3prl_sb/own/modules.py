@@ -19,6 +19,8 @@ from s3prl_sb.own.closure import closure, find, relative
 PREFIX = __name__.rpartition(".")[0]
 _LABEL = re.compile(r"f([0-9a-f]+)_([0-9a-f]{16})")
 _NAME = re.compile(re.escape(PREFIX) + r"\.f[0-9a-f]+_[0-9a-f]{16}\.")
+#: Text that gives a class by its file: "my_heads.py:MyHead".
+FILE_AND_CLASS = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)")
 #: Labels of packages to their folder and files.
 _PACKAGES = {}
 
@@ -161,6 +163,42 @@ def place(folder, name):
         if find(folder, ".".join(parts[:length])):
             return ".".join(parts[:length])
     return None
+
+
+def class_name(text, folder):
+    """Returns the importable name of a class, whose file is loaded if it has one.
+
+    Arguments
+    ---------
+    text : str
+        ``FILE.py:Class``, or ``module.Class`` of the folder or an installed one.
+    folder : str or pathlib.Path
+        Folder that relative paths and modules are in.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    OwnCodeError
+        If the file cannot be loaded or has no such class.
+
+    Example
+    -------
+    >>> class_name("torch.nn.Linear", ".")
+    'torch.nn.Linear'
+    """
+    file = FILE_AND_CLASS.fullmatch(text)
+    if file:
+        path = Path(folder, Path(file[1]).expanduser())
+        load(path)
+        folder, text = path.parent, f"{path.stem}.{file[2]}"
+    name = place(folder, text)
+    if name is None or text.startswith("s3prl_sb."):
+        return text
+    attribute(folder, text)
+    return f"{module(folder, name).__name__}{text[len(name) :]}"
 
 
 def plain_name(kind):

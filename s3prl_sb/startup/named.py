@@ -36,7 +36,6 @@ OPTIMIZERS = {
         *("NAdam", "RAdam", "RMSprop", "Rprop", "SGD"),
     )
 }
-_FILE = re.compile(r"(.+\.py):([A-Za-z_][\w.]*)")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
@@ -171,8 +170,10 @@ def _head(name, arguments, tree, folder, where):
     sizes = {"input_size": _reference("upstream_model.output_size")}
     if "size" in labels:
         sizes["num_classes"] = _reference(labels["size"])
+    if name.endswith(".py"):
+        raise KeysError(f"{where}{HEAD}: '{name}' is a file: give {name}:Class.")
     if is_code(name):
-        code, fixed = _class_of_file(name, folder), {}
+        code, fixed = own.class_name(name, folder), {}
         made = located(code)  # complete() follows if it is beside the YAML
         taken = takes(made) if made is not None else []
         sizes = {k: v for k, v in sizes.items() if taken is None or k in taken}
@@ -192,21 +193,7 @@ def is_code(name: str) -> bool:
     >>> is_code("heads.py:Mine"), is_code("heads.Mine"), is_code("ecapa")
     (True, True, False)
     """
-    return bool(_FILE.fullmatch(name) or _DOTTED.fullmatch(name))
-
-
-def _class_of_file(name, folder):
-    """Returns the importable name of a class, whose file is loaded if it has one."""
-    file = _FILE.fullmatch(name)
-    if file:
-        path = Path(folder, Path(file[1]).expanduser())
-        own.load(path)
-        folder, name = path.parent, f"{path.stem}.{file[2]}"
-    module = own.place(folder, name)
-    if module is None or name.startswith("s3prl_sb."):
-        return name  # an installed one, or one beside the YAML
-    own.attribute(folder, name)
-    return f"{own.module(folder, module).__name__}{name[len(module) :]}"
+    return bool(own.FILE_AND_CLASS.fullmatch(name) or _DOTTED.fullmatch(name))
 
 
 def _named(name, arguments):
@@ -256,7 +243,12 @@ def complete(tree: dict, where: Callable[[str], str]) -> None:
         if name in wanted and wanted[name].default is wanted[name].empty and source:
             if name not in (head if isinstance(head, dict) else ()):
                 head = tree[HEAD] = _with(head, name, _reference(source))
-    if pooling is not None and not tag(pooling):
+    if pooling is not None:
+        if not isinstance(pooling, str) and tag(pooling) != "!ref":
+            raise KeysError(
+                f"{where(POOLING)}{POOLING} is a name: {', '.join(poolings())}. One "
+                "with options is an argument: --head.pooling '{name: NAME, option: …}'."
+            )
         _check_pooling(pooling, made, labels_of(tree), where(POOLING))
         if isinstance(head, dict) and head.get(POOLING, pooling) != pooling:
             raise KeysError(
@@ -293,7 +285,7 @@ def _check_pooling(pooling, made, labels, where):
             f"Give a --head that has: {', '.join(have)}."
         )
     ours = made is not None and made.__module__.startswith("s3prl_sb.lobes.")
-    if ours and pooling not in poolings():
+    if ours and not tag(pooling) and pooling not in poolings():
         raise KeysError(
             f"{where}{POOLING}: there is no pooling '{pooling}'. "
             f"{near(str(pooling), list(poolings()))}"
@@ -344,7 +336,7 @@ def check(key: str, value: Any, schema: Schema, source: str | Path, where: str) 
     folder = Path(source).parent
     if key == HEAD and is_code(name):
         trust.require(source, [f"{name} ({HEAD})"])
-        file = _FILE.fullmatch(name)
+        file = own.FILE_AND_CLASS.fullmatch(name)
         if file:
             name = f"{Path(folder, Path(file[1]).expanduser()).resolve()}:{file[2]}"
     expanded = expand(value, key, schema.tree, folder, where)

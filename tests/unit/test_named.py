@@ -139,6 +139,7 @@ def test_heads_that_do_not_fit(task):
         ("head: {name: linear, hiden_size: 3}", "--head: .*takes no 'hiden_size'. Did"),
         ("head: {name: 3}", "--head: .*takes no 'name'"),
         ("head: nowhere.Head", "--head: there is no 'nowhere.Head': no module"),
+        ("head: nowhere.py", "--head: 'nowhere.py' is a file: give nowhere.py:Cl"),
         ("head: nowhere.py:Head", "There is no file '.*nowhere.py'"),
         ("head: {name: default, hidden: 1}", "--head: .*takes no 'hidden'"),
     ],
@@ -388,6 +389,14 @@ def test_a_pooling_goes_to_the_head():
     assert "pooling" not in loaded("KS", "")[RECIPE]["head"]
 
 
+def test_a_pooling_that_is_a_reference(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    added = "my_pooling: statistics\npooling: !ref <my_pooling>\n"
+    mine.write_text(file_of("KS").read_text("utf-8") + added, "utf-8")
+    head = Configuration(mine, "upstream: mel").resolved["head"]
+    assert head["pooling"] == "statistics"
+
+
 @pytest.mark.parametrize(
     "task, changes, words",
     [
@@ -396,6 +405,9 @@ def test_a_pooling_goes_to_the_head():
             "pooling: men",
             "--pooling: there is no pooling 'men'. Did you mean mean",
         ),
+        ("KS", "pooling: {name: mean}", "--pooling is a name: mean, .*--head.pooling"),
+        ("KS", "pooling: [mean]", "--pooling is a name"),
+        ("KS", "pooling: !name:a.B", "--pooling is a name"),
         ("PR", "pooling: mean", "--pooling: the labels are tokens, so a head returns"),
         ("SD", "pooling: mean", "--pooling: the labels are segments"),
         (
