@@ -233,16 +233,16 @@ def schedule_of(hparams: Mapping[str, Any]) -> Schedule | None:
     options = dict(scheduler) if isinstance(scheduler, Mapping) else {"name": scheduler}
     name = options.pop("name", None)
     if name not in SHAPES:
-        raise KeysError(
-            f"scheduler: there is no '{name}'. {near(str(name), [*SHAPES])}"
-        )
+        lacks = "no name is given" if name is None else f"there is no '{name}'"
+        raise KeysError(f"scheduler: {lacks}. {near(str(name or ''), [*SHAPES])}")
     options = {key: _option(name, key, value) for key, value in options.items()}
     amount = hparams.get("warmup_steps") or 0
-    if amount >= 1 and amount != int(amount):
-        raise KeysError(
-            f"warmup_steps {amount} is neither a whole number of updates nor a share "
-            "below 1."
-        )
+    for key, number in {"warmup_steps": amount, "hold": options.get("hold", 0)}.items():
+        if number >= 1 and number != int(number):
+            raise KeysError(
+                f"{key} {number} is neither a whole number of updates nor a share "
+                "below 1."
+            )
     schedule = Schedule(name, updates(amount, total), total, options, 0 < amount < 1)
     _check(schedule)
     return None if name == CONSTANT and not schedule.warmup else schedule

@@ -152,7 +152,7 @@ COSINE, RESTARTS, STAGES = "cosine", "cosine_with_restarts", "tri_stage"
     "scheduler, warmup, message",
     [
         ("cosin", 0, "there is no 'cosin'. Did you mean cosine"),
-        ({"min_lr": 0.1}, 0, "there is no 'None'"),
+        ({"min_lr": 0.1}, 0, "no name is given. There are: constant, linear"),
         ({"name": "linear", "power": 2}, 0, "linear has no option 'power'"),
         ({"name": "noam", "power": 2}, 0, "Options: none"),
         ({"name": COSINE, "min_lr": 2}, 0, "min_lr is a number from 0 to 1"),
@@ -162,6 +162,7 @@ COSINE, RESTARTS, STAGES = "cosine", "cosine_with_restarts", "tri_stage"
         ("inverse_sqrt", 0, "inverse_sqrt falls from the end"),
         ("constant", 40, "warmup_steps 40 leaves no update of total_steps 40"),
         ("constant", 2.5, "warmup_steps 2.5 is neither a whole number"),
+        ({"name": STAGES, "hold": 1.5}, 0, "hold 1.5 is neither a whole number"),
         (STAGES, 0.6, "24 of warmup_steps and 16 of"),
     ],
 )
