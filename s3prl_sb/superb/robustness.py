@@ -46,9 +46,11 @@ def conditions(arguments):
         For ratios that are not finite or occur twice, or without recordings.
     """
     ratios, folder = arguments.test_snr or [], arguments.test_noise_folder
-    if not all(map(math.isfinite, ratios)) or len(set(ratios)) < len(ratios):
-        shown = " ".join(f"{ratio:g}" for ratio in ratios)
-        raise PlanError(f"--test_snr {shown}: give different numbers, such as 20 10 0")
+    shown = [f"{ratio:g}" for ratio in ratios]  # as in the names of folders
+    if not all(map(math.isfinite, ratios)) or len(set(shown)) < len(ratios):
+        raise PlanError(
+            f"--test_snr {' '.join(shown)}: give different numbers, such as 20 10 0"
+        )
     if folder is None:
         place, name, content = {}, WHITE, None
     elif not ratios:

@@ -7,6 +7,7 @@ Authors
 from collections import Counter
 
 from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.runs.results import NULL
 from s3prl_sb.startup.protocol import flat
 from s3prl_sb.superb.keys import settings
 
@@ -68,8 +69,8 @@ def _words(prefix, key, value):
 
 
 def _short(value):
-    """Returns a value as text, a class of a file without its folder."""
-    text = str(value)
+    """Returns a value as it is written, a class of a file without its folder."""
+    text = NULL if value is None else str(value)
     return text.rpartition("/")[2] if ".py:" in text else text
 
 
