@@ -17,6 +17,7 @@ AMOUNTS = {
     "train_fraction": lambda share: f"{100 * share:g} %",
     "train_per_class": lambda number: f"{number} per class",
 }
+PART = " · "  # between the parts of a name
 LAST = ("head", *AMOUNTS)  # words at the end of a name, each by itself
 
 
@@ -108,7 +109,7 @@ def titles(configurations):
             if any(value != values[0] for value in values):
                 for i, value in zip(group, values):
                     names[i] = [*names[i], value or f"no {key}"]
-    return [" · ".join(_joined(name)) for name in names]
+    return [PART.join(_joined(name)) for name in names]
 
 
 def titles_of(configurations):

@@ -549,6 +549,14 @@ def test_no_two_lines_look_alike():
     assert len(set(looks)) == 60
 
 
+def test_a_legend_says_once_what_all_lines_share():
+    names = ["mel · toy · lr=1", "mel · toy · lr=1 · head=mlp", "fbank · toy · lr=1"]
+    short = ["mel", "mel · head=mlp", "fbank"]
+    assert plots._without_shared(names) == (short, "all with toy · lr=1")
+    assert plots._without_shared(names[:1]) == (names[:1], None)
+    assert plots._without_shared(["mel", "fbank"]) == (["mel", "fbank"], None)
+
+
 def test_the_clean_point_is_beside_the_others():
     places = plots._places(made_curves())
     assert places[0] < places[20] < places[None]
