@@ -15,13 +15,14 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.content import hash_folder
+from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import PlanError, settings
+from s3prl_sb.superb.requirements import without_recordings
 
 FOLDER, CONDITION, SCORE = "noisy", "condition.json", "score"
-RESULTS = "results.json"
 WHITE = "white noise"
 KEY = "test_noise"
 
@@ -58,6 +59,8 @@ def conditions(arguments):
     elif not folder.expanduser().is_dir():
         raise PlanError(f"--test_noise_folder: '{folder}' is no folder")
     else:
+        for fault in without_recordings("--test_noise_folder", folder):
+            raise PlanError(f"{fault}: give .wav or .flac files")
         folder = folder.expanduser().resolve()
         place, name, content = {"folder": str(folder)}, folder.name, hash_folder(folder)
     return [

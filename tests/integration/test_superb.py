@@ -195,7 +195,7 @@ def test_one_thing_changed_for_all_tasks(folder, tmp_path):
 
 
 def ended(bench):
-    """What a benchmark without failures has printed, and said of its progress."""
+    """The table and the progress that a benchmark without failures has printed."""
     printed, said = bench.communicate(timeout=300)
     assert bench.returncode == 0, said
     return printed, said

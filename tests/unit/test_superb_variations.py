@@ -240,6 +240,8 @@ def test_noise_is_known_by_content_and_missed_early(tmp_path):
     with pytest.raises(UserError, match=f"noise.folder: '{folder}' is not there"):
         requirements.check([run])
     folder.mkdir()
+    with pytest.raises(UserError, match=f"noise.folder: no recordings .*{folder}'"):
+        requirements.check([run])
     folders = []
     for content in ("a", "b"):
         (folder / "rain.wav").write_text(content)
@@ -261,6 +263,13 @@ def test_noise_is_known_by_content_and_missed_early(tmp_path):
 )
 def test_wrong_tests_in_noise(line, message):
     with pytest.raises(UserError, match=message):
+        robustness.conditions(parsed(line))
+
+
+def test_noise_without_recordings_is_missed_early(tmp_path):
+    (tmp_path / "readme.txt").write_text("rain")
+    line = f"--test_snr 5 --test_noise_folder {tmp_path}"
+    with pytest.raises(UserError, match="--test_noise_folder: no recordings under"):
         robustness.conditions(parsed(line))
 
 
