@@ -15,7 +15,7 @@ import functools
 from pathlib import Path
 
 from s3prl_sb.hyperyaml.nodes import plain
-from s3prl_sb.runs.tasks import TASKS, recipe
+from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.startup.protocol import flat
 from s3prl_sb.storage.files import FileError, read_json, write_json
@@ -101,7 +101,7 @@ class RowConfiguration:
         return {**self.budget.get(task, {}), **self.changes.get(task, {})}
 
     def value(self, key):
-        """Returns the value of a key, if all tasks that have the key share it.
+        """Returns the value of a key, if all tasks with data that have it share it.
 
         Arguments
         ---------
@@ -113,8 +113,8 @@ class RowConfiguration:
         object
             None if they do not, or the key is not set.
         """
-        chosen = [self.requested(task) or {} for task in TASKS]
-        values = [keys[key] for keys in chosen if key in keys]
+        chosen = [self.requested(t) for t in self.data if key in settings(t)]
+        values = [keys.get(key) for keys in chosen if keys is not None]
         return values[0] if values and all(v == values[0] for v in values) else None
 
     def leaving_out(self, *keys):

@@ -8,11 +8,12 @@ import textwrap
 
 from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.superb.curves import of_table as curves_of
+from s3prl_sb.superb.row_names import PART
 from s3prl_sb.terminal import columns
 
 PUBLISHED = "  published"
 DOUBTFUL = "  published, not comparable"
-PART, VERSUS = " · ", "and"  # in names of rows, and between two settings
+VERSUS = "and"  # between two settings
 RANKINGS = (
     "Spearman's rho between the rankings of n upstreams in two settings; overall: of "
     "their mean ranks"

@@ -20,6 +20,7 @@ from s3prl_sb import resources
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import FORMAT, digest
+from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 STAMP = "superb.json"
 ORIGIN = "about"  # key in it with information outside the configuration
-RESULTS = "results.json"
 SEARCH = "lr_search.json"
 #: Learning rates to search: the powers of ten of SUPERB's recipes.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)

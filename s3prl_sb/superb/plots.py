@@ -8,6 +8,7 @@ import math
 
 from s3prl_sb.brains.plots import finish, log_once
 from s3prl_sb.errors import printable
+from s3prl_sb.superb.row_names import PART
 
 #: Okabe and Ito's colours, which the colour-blind can distinguish, without yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -150,6 +151,7 @@ def _legend(figure, names, title):
     """Adds the names of the lines below all panels, and the title above them."""
     from matplotlib.lines import Line2D
 
+    names, shared = _without_shared(names)
     handles = [
         Line2D([], [], markersize=4.5, linewidth=1.4, label=printable(name), **style)
         for name, style in zip(names, map(_style, range(len(names))))
@@ -161,6 +163,9 @@ def _legend(figure, names, title):
         bbox_to_anchor=(LEFT / width, -BELOW / height),
         frameon=False,
         fontsize=8,
+        title=shared and printable(shared),
+        title_fontsize=8,
+        alignment="left",
         handlelength=3.2,
         ncols=1 if len(figure.axes) < 3 or max(map(len, names)) > 60 else 2,
     )
@@ -173,3 +178,13 @@ def _legend(figure, names, title):
         ha="left",
         va="bottom",
     )
+
+
+def _without_shared(names):
+    """Returns the names of lines without what all share, and a line that says it."""
+    lines = [name.split(PART) for name in names]
+    shared = [part for part in lines[0][1:] if all(part in line for line in lines)]
+    if len(lines) < 2 or not shared:
+        return names, None
+    short = [PART.join(p for p in line if p not in shared) for line in lines]
+    return short, f"all with {PART.join(shared)}"

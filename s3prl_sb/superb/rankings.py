@@ -10,6 +10,7 @@ Authors
 """
 
 import itertools
+import math
 import statistics
 
 from s3prl_sb.runs.tasks import TASKS
@@ -100,7 +101,7 @@ def _pairs(task, cells, others):
 
 def _mean(cell, metric):
     summary = cell and cell["state"] == "done" and cell["metrics"].get(metric.key)
-    return summary["mean"] if summary else None
+    return summary["mean"] if summary and math.isfinite(summary["mean"]) else None
 
 
 def _are_same(cell, other):

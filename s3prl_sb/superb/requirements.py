@@ -14,6 +14,7 @@ from s3prl_sb.corpora import (
     speech_commands,
 )
 from s3prl_sb.corpora.completeness import check_folder
+from s3prl_sb.dataio.recordings import recordings_in
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup import readiness
@@ -92,13 +93,37 @@ def missing(task, keys):
 
 
 def _missing_inside(task, overrides):
-    """Lists the missing folders of noise and the like."""
+    """Lists the folders of noise and the like that are missing or empty."""
     messages = []
     for key, value in overrides.items():
         for inner, declared in schema(task)[key].inside.items():
-            if isinstance(value, dict) and declared.is_path:
-                messages += readiness.absent(f"{key}.{inner}", value.get(inner))
+            if isinstance(value, dict) and declared.is_path and value.get(inner):
+                name, folder = f"{key}.{inner}", value[inner]
+                faults = readiness.absent(name, folder)
+                messages += faults or without_recordings(name, folder)
     return messages
+
+
+def without_recordings(name, folder):
+    """Says that a folder has no recordings, if it has none.
+
+    Arguments
+    ---------
+    name : str
+        Key or option that has the folder.
+    folder : str or pathlib.Path
+        A folder.
+
+    Returns
+    -------
+    list of str
+        One message, or none.
+    """
+    try:
+        recordings_in(folder, "recordings")
+    except ValueError as error:
+        return [f"{name}: {error}"]
+    return []
 
 
 def _plain(task):

@@ -15,13 +15,14 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.content import hash_folder
+from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import PlanError, settings
+from s3prl_sb.superb.requirements import without_recordings
 
 FOLDER, CONDITION, SCORE = "noisy", "condition.json", "score"
-RESULTS = "results.json"
 WHITE = "white noise"
 KEY = "test_noise"
 
@@ -46,9 +47,11 @@ def conditions(arguments):
         For ratios that are not finite or occur twice, or without recordings.
     """
     ratios, folder = arguments.test_snr or [], arguments.test_noise_folder
-    if not all(map(math.isfinite, ratios)) or len(set(ratios)) < len(ratios):
-        shown = " ".join(f"{ratio:g}" for ratio in ratios)
-        raise PlanError(f"--test_snr {shown}: give different numbers, such as 20 10 0")
+    shown = [f"{ratio:g}" for ratio in ratios]  # as in the names of folders
+    if not all(map(math.isfinite, ratios)) or len(set(shown)) < len(ratios):
+        raise PlanError(
+            f"--test_snr {' '.join(shown)}: give different numbers, such as 20 10 0"
+        )
     if folder is None:
         place, name, content = {}, WHITE, None
     elif not ratios:
@@ -56,6 +59,8 @@ def conditions(arguments):
     elif not folder.expanduser().is_dir():
         raise PlanError(f"--test_noise_folder: '{folder}' is no folder")
     else:
+        for fault in without_recordings("--test_noise_folder", folder):
+            raise PlanError(f"{fault}: give .wav or .flac files")
         folder = folder.expanduser().resolve()
         place, name, content = {"folder": str(folder)}, folder.name, hash_folder(folder)
     return [

@@ -7,6 +7,7 @@ Authors
 from collections import Counter
 
 from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.runs.results import NULL
 from s3prl_sb.startup.protocol import flat
 from s3prl_sb.superb.keys import settings
 
@@ -16,6 +17,7 @@ AMOUNTS = {
     "train_fraction": lambda share: f"{100 * share:g} %",
     "train_per_class": lambda number: f"{number} per class",
 }
+PART = " · "  # between the parts of a name
 LAST = ("head", *AMOUNTS)  # words at the end of a name, each by itself
 
 
@@ -68,8 +70,8 @@ def _words(prefix, key, value):
 
 
 def _short(value):
-    """Returns a value as text, a class of a file without its folder."""
-    text = str(value)
+    """Returns a value as it is written, a class of a file without its folder."""
+    text = NULL if value is None else str(value)
     return text.rpartition("/")[2] if ".py:" in text else text
 
 
@@ -107,7 +109,7 @@ def titles(configurations):
             if any(value != values[0] for value in values):
                 for i, value in zip(group, values):
                     names[i] = [*names[i], value or f"no {key}"]
-    return [" · ".join(_joined(name)) for name in names]
+    return [PART.join(_joined(name)) for name in names]
 
 
 def titles_of(configurations):

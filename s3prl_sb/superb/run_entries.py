@@ -7,10 +7,11 @@ Authors
 from pathlib import Path
 
 from s3prl_sb.identity import digest
+from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.storage.files import FileError, naming, read_json
 from s3prl_sb.superb import configurations, robustness
-from s3prl_sb.superb.plan import RESULTS, STAMP, read_stamp
+from s3prl_sb.superb.plan import STAMP, read_stamp
 
 #: Keys of a configuration in which the seeds of a cell may differ.
 OF_A_RUN = ("seed", "lr_search", "lr_searched_by")

@@ -137,7 +137,7 @@ def _describe(rows, tasks):
 
 
 def _joined(*words):
-    return " · ".join(filter(None, words))
+    return row_names.PART.join(filter(None, words))
 
 
 def _amount(configuration):

@@ -68,9 +68,12 @@ def read(arguments, budget, data):
         For an unknown key or an invalid value, and for keys that fit no task.
     """
     common, specific = _assigned(arguments.set or [])
-    heads = list(map(_head, _unique(arguments.heads or [DEFAULT], "heads")))
+    names = arguments.heads or [DEFAULT]
+    heads = list(map(_head, names))
+    if any(head in heads[:i] for i, head in enumerate(heads)):
+        raise _alike("heads", names)
     amounts = [
-        {name: int(value) if value == int(value) else value}
+        {name: int(value) if float(value).is_integer() else value}
         for name in AMOUNTS
         for value in _unique(getattr(arguments, name) or [], name)
     ]
@@ -95,9 +98,10 @@ def read(arguments, budget, data):
 def _assigned(texts):
     """Splits assignments into keys of all tasks, and tasks to their keys."""
     by_task = {}
+    tasks = {task.lower(): task for task in TASKS}
     for text in texts:
         task, dot, rest = text.partition(".")
-        task = task if dot and task in TASKS else None
+        task = tasks.get(task.lower()) if dot else None
         by_task.setdefault(task, []).append(rest if task else text)
     specific = {task: assignments(texts) for task, texts in by_task.items()}
     common = specific.pop(None, {})
@@ -116,7 +120,7 @@ def _head(text):
         raise PlanError(f"--heads {text} names none: give such as '{{name: mlp}}'")
     if not is_code(name) and name not in named_heads():
         raise PlanError(f"--heads: {unknown('head', name, [*named_heads(), DEFAULT])}")
-    return keys
+    return {HEAD: name} if head == {"name": name} else keys
 
 
 def _is_named(head):
@@ -125,8 +129,12 @@ def _is_named(head):
 
 def _unique(values, name):
     if len(set(values)) < len(values):
-        raise PlanError(f"--{name} {' '.join(map(str, values))}: give different values")
+        raise _alike(name, values)
     return values
+
+
+def _alike(name, values):
+    return PlanError(f"--{name} {' '.join(map(str, values))}: give different values")
 
 
 def _variation(common, varied, specific, before):

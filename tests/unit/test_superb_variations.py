@@ -73,6 +73,18 @@ def test_keys_of_one_task_come_before_those_of_all():
     assert name == "lr=1, KS.lr=0.1, SID.crops=2"
 
 
+def test_tasks_are_named_in_lower_case_too():
+    assert (
+        varied("--set ks.lr=1 qbe.distance=cosine")[1]
+        == varied("--set KS.lr=1 QbE.distance=cosine")[1]
+    )
+
+
+def test_null_is_named_as_it_is_written():
+    _, [name] = varied("--set noise.snr=[0,15] KS.noise=null")
+    assert name == "noise.snr=[0, 15], KS.noise=null"
+
+
 def test_entries_are_merged_into_those_of_the_budget():
     budget = {"KS": {"noise": {"draws": 4}, "head": {"hidden_size": 8}}}
     [each], _ = varied("--set noise.snr=5 head=mlp", budget)
@@ -121,10 +133,13 @@ def test_a_combination_that_does_not_fit_is_no_failure():
         ("--heads ecpa", "--heads: there is no head 'ecpa'. Did you mean ecapa"),
         ("--heads '{hidden_size: 8}'", "names none: give such as '{name: mlp}'"),
         ("--heads mlp mlp", "--heads mlp mlp: give different values"),
+        ("--heads mlp '{name: mlp}'", "--heads mlp {name: mlp}: give different values"),
         ("--heads mlp --set head=rnn", "head is set twice"),
         ("--train_hours 1 --set KS.train_hours=2", "train_hours is set twice"),
         ("--train_hours 1 1", "--train_hours 1.0 1.0: give different values"),
         ("--train_hours 0", "--train_hours: PR: train_hours is a number above 0"),
+        ("--train_hours nan", "--train_hours: PR: train_hours is a number above 0"),
+        ("--train_hours inf", "--train_hours: PR: train_hours is a number above 0"),
         ("--train_fraction 2", "train_fraction is a number above 0, up to 1"),
     ],
 )
@@ -225,6 +240,8 @@ def test_noise_is_known_by_content_and_missed_early(tmp_path):
     with pytest.raises(UserError, match=f"noise.folder: '{folder}' is not there"):
         requirements.check([run])
     folder.mkdir()
+    with pytest.raises(UserError, match=f"noise.folder: no recordings .*{folder}'"):
+        requirements.check([run])
     folders = []
     for content in ("a", "b"):
         (folder / "rain.wav").write_text(content)
@@ -238,6 +255,7 @@ def test_noise_is_known_by_content_and_missed_early(tmp_path):
     "line, message",
     [
         ("--test_snr 10 10", "--test_snr 10 10: give different numbers"),
+        ("--test_snr 10 10.0000001", "give different numbers"),
         ("--test_snr nan", "--test_snr nan: give different numbers"),
         ("--test_noise_folder .", "--test_noise_folder needs --test_snr"),
         ("--test_snr 5 --test_noise_folder /nowhere", "'/nowhere' is no folder"),
@@ -245,6 +263,13 @@ def test_noise_is_known_by_content_and_missed_early(tmp_path):
 )
 def test_wrong_tests_in_noise(line, message):
     with pytest.raises(UserError, match=message):
+        robustness.conditions(parsed(line))
+
+
+def test_noise_without_recordings_is_missed_early(tmp_path):
+    (tmp_path / "readme.txt").write_text("rain")
+    line = f"--test_snr 5 --test_noise_folder {tmp_path}"
+    with pytest.raises(UserError, match="--test_noise_folder: no recordings under"):
         robustness.conditions(parsed(line))
 
 
@@ -483,6 +508,13 @@ def test_amounts(bench, tmp_path):
     assert len(rows) == 2 * 2 * 2
 
 
+def test_the_amount_of_one_task_is_not_that_of_others(bench):
+    bench("--tasks KS SID --set KS.train_hours=1")
+    found, *_ = bench("--tasks KS SID --set KS.train_hours=10")
+    assert [row["about"]["amount"] for row in found["rows"]] == [None, None]
+    assert not curves.of_table(found)
+
+
 def test_one_amount_is_no_curve(bench):
     found, printed, _ = bench("--tasks KS --train_per_class 5")
     assert not curves.of_table(found) and "Amount" not in printed
@@ -524,6 +556,14 @@ def test_plots(key, spread, tmp_path):
 def test_no_two_lines_look_alike():
     looks = [tuple(plots._style(number).values()) for number in range(60)]
     assert len(set(looks)) == 60
+
+
+def test_a_legend_says_once_what_all_lines_share():
+    names = ["mel · toy · lr=1", "mel · toy · lr=1 · head=mlp", "fbank · toy · lr=1"]
+    short = ["mel", "mel · head=mlp", "fbank"]
+    assert plots._without_shared(names) == (short, "all with toy · lr=1")
+    assert plots._without_shared(names[:1]) == (names[:1], None)
+    assert plots._without_shared(["mel", "fbank"]) == (["mel", "fbank"], None)
 
 
 def test_the_clean_point_is_beside_the_others():
@@ -608,6 +648,13 @@ def test_no_rho_of_two_upstreams_or_of_the_same_runs():
     for each in rows:
         each["cells"]["KS"]["runs"][0]["folder"] = each["about"]["upstream"]
     assert rankings.compare(rows) == []
+
+
+def test_an_upstream_without_a_number_has_no_rank():
+    values = {"": [1, 2, 3, float("nan")], "head=mlp": [1, 2, 3, 4]}
+    rows = rows_of({s: {"KS": ("accuracy", v)} for s, v in values.items()})
+    [pair] = rankings.compare(rows)
+    assert pair["tasks"]["KS"] == {"rho": 1.0, "n": 3}
 
 
 def test_rankings_are_printed_with_their_numbers(bench):
