@@ -93,6 +93,6 @@ class AddNoise(Pipe):
         noise = noise.roll(-start)
         if not noise[
             :samples
-        ].any():  # digital silence has no ratio: the sound after it
+        ].any():  # a pause: the sound after it
             noise = noise.roll(-int(noise.nonzero()[0]))
         return noise.repeat(-(-samples // len(noise)))[:samples]
