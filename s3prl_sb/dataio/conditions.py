@@ -62,11 +62,12 @@ def train_pipes(hparams: Mapping[str, Any]) -> list[Pipe]:
     seeded = {"sample_rate": rate, "seed": hparams.get("seed", 0)}
     pipes: list[Pipe] = []
     if (seconds := hparams.get("chunk_seconds")) is not None:
-        shortest = _shortest(hparams, rate)
-        pipes.append(_make("chunk_seconds", UnfoldChunks, seconds, None, shortest))
+        least = _check_frame("chunk_seconds", seconds, hparams, rate)
+        pipes.append(_make("chunk_seconds", UnfoldChunks, seconds, None, least))
     if (factors := hparams.get("speed")) is not None:
         pipes.append(_make("speed", ChangeSpeed, factors, rate))
     if (seconds := hparams.get("crop_seconds")) is not None:
+        _check_frame("crop_seconds", seconds, hparams, rate)
         crops = hparams.get("crops")
         pipes.append(_make("crop_seconds", RandomCrop, seconds, crops, **seeded))
     return [*pipes, *_room("", hparams.get("reverb"), hparams.get("noise"), **seeded)]
@@ -182,11 +183,14 @@ def _rate(hparams):
     return hparams.get("sample_rate") or getattr(upstream, "sample_rate", 16000)
 
 
-def _shortest(hparams, rate):
-    """Returns the seconds that a chunk needs for a frame at every speed."""
+def _check_frame(key, seconds, hparams, rate):
+    """Returns the seconds that a frame needs at every speed, which a part has."""
     upstream = hparams.get("upstream_model")
     samples = getattr(upstream, "min_samples", 1)
-    return samples / rate * max([1.0, *(hparams.get("speed") or ())])
+    least = samples / rate * max([1.0, *(hparams.get("speed") or ())])
+    if seconds < least:
+        raise ConditionError(f"{key} {seconds}: a frame takes {least:.2g} s. Raise it.")
+    return least
 
 
 def _make(key, pipe, *values, **options):

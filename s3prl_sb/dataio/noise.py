@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,10 +54,10 @@ class AddNoise(Pipe):
         seed: int = 0,
         draws: int | None = None,
     ):
-        limits = [snr, snr] if isinstance(snr, (int, float)) else snr
-        self.low, self.high = map(float, limits)
-        if self.low > self.high:
-            raise ValueError(f"snr: the lowest comes first, not {list(limits)}")
+        limits = [snr, snr] if isinstance(snr, (int, float)) else list(snr)
+        self.low, self.high = map(float, limits if len(limits) == 2 else [1, 0])
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ValueError(f"snr: [lowest, highest] in dB, not {limits}")
         self.probability = probability
         self.draws, self.seed = draws, None if draws else seed
         self.loader, self.sample_rate = LoadAudio(sample_rate), sample_rate
@@ -81,10 +82,7 @@ class AddNoise(Pipe):
             return sig
         ratio = self.low + (self.high - self.low) * torch.rand(1, generator=random)
         noise = self._noise(len(sig), random)
-        loudness = noise.double().pow(2).mean()
-        if loudness == 0:  # the ratio to digital silence is undefined
-            return sig
-        power = sig.double().pow(2).mean() / loudness
+        power = sig.double().pow(2).mean() / noise.double().pow(2).mean()
         return sig + noise * (power * 10 ** (-ratio / 10)).sqrt().to(sig.dtype)
 
     def _noise(self, samples, random):
@@ -92,5 +90,9 @@ class AddNoise(Pipe):
             return torch.randn(samples, generator=random)
         noise = random_recording(self.files, self.loader, random)
         start = int(torch.randint(len(noise), (1,), generator=random))
-        repeats = -(-(start + samples) // len(noise))
-        return noise.repeat(repeats)[start : start + samples]
+        noise = noise.roll(-start)
+        if not noise[
+            :samples
+        ].any():  # a pause: the sound after it
+            noise = noise.roll(-int(noise.nonzero()[0]))
+        return noise.repeat(-(-samples // len(noise)))[:samples]

@@ -5,12 +5,13 @@ Authors
 """
 
 import functools
+import itertools
 from pathlib import Path
 
 import torch
 
 from s3prl_sb.audio.audio_names import only_audio
-from s3prl_sb.dataio.audio import LoadAudio
+from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 
 
 def recordings_in(folder: str | Path, kind: str) -> list[str]:
@@ -43,7 +44,9 @@ def recordings_in(folder: str | Path, kind: str) -> list[str]:
 def random_recording(
     files: list[str], loader: LoadAudio, generator: torch.Generator
 ) -> torch.Tensor:
-    """Loads one of several recordings; the last ones stay in memory.
+    """Loads one of several recordings, or the next one that is not silent.
+
+    The last ones stay in memory.
 
     Arguments
     ---------
@@ -58,9 +61,19 @@ def random_recording(
     -------
     torch.Tensor
         [samples].
+
+    Raises
+    ------
+    AudioFileError
+        If all recordings are silent.
     """
-    path = files[int(torch.randint(len(files), (1,), generator=generator))]
-    return _loaded(loader, path)
+    first = int(torch.randint(len(files), (1,), generator=generator))
+    for path in itertools.chain(files[first:], files[:first]):
+        recording = _loaded(loader, path)
+        if recording.any():
+            return recording
+    folder = Path(files[0]).parent
+    raise AudioFileError(f"'{folder}' has only silent recordings: give another folder.")
 
 
 @functools.lru_cache(maxsize=16)

@@ -447,13 +447,14 @@ def test_leftovers_that_are_too_short_are_no_chunks():
 
 def test_impossible_conditions_name_their_key(tmp_path):
     for hparams, words in (
-        ({"noise": {"snr": [0], "folder": None}}, "noise: not enough values"),
+        ({"noise": {"snr": [0], "folder": None}}, "noise: snr: .lowest, highest"),
         (
             {"test_noise": {"snr": 1, "folder": str(tmp_path)}},
             "test_noise: no noise rec",
         ),
         ({"test_speed": 0.001}, "test_speed: factors such as 0.9"),
-        ({"chunk_seconds": 0}, "chunk_seconds: chunks of 0"),
+        ({"chunk_seconds": 0}, "chunk_seconds 0: a frame takes"),
+        ({"crop_seconds": 0.01, "upstream_model": load("fbank")}, "takes 0.025 s"),
     ):
         with pytest.raises(UserError, match=words):
             conditions.train_pipes(hparams), conditions.test_pipes(hparams)

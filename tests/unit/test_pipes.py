@@ -226,11 +226,37 @@ def test_noise_probability_and_edges():
     assert AddNoise([0, 0]).variants({"duration": 1}) is None
 
 
+def test_pauses_of_a_recording_are_no_noise(tmp_path):
+    """Sound libraries fill short sounds up with digital silence, as ESC-50 does."""
+    paused, silent = np.zeros(80000), np.zeros(8000)
+    paused[60000:60400] = 0.1 * np.random.default_rng(0).normal(size=400)
+    for name, samples in {"a": silent, "b": paused, "c": silent}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16000)
+    pipe, clean = AddNoise(10, files=str(tmp_path)), torch.ones(16000)
+    for draw in range(20):
+        noisy = pipe.add(clean, "a", draw)
+        assert decibels(clean, noisy) == pytest.approx(10, abs=0.01)
+    (tmp_path / "b.wav").unlink()
+    silence = AddNoise(10, files=str(tmp_path))
+    with pytest.raises(AudioFileError, match="only silent recordings"):
+        silence.add(clean, "a", 0)
+
+
 @pytest.mark.parametrize(
-    "options", [{"snr": [20, 0]}, {"snr": [0, 1], "files": "nowhere"}]
+    "options",
+    [
+        {"snr": [20, 0]},
+        {"snr": [0, 5, 10]},
+        {"snr": [5]},
+        {"snr": float("nan")},
+        {"snr": [0, float("inf")]},
+        {"snr": [0, 1], "files": "nowhere"},
+    ],
 )
 def test_bad_noise(options):
-    with pytest.raises(ValueError, match="snr|no noise recordings under 'nowhere'"):
+    with pytest.raises(
+        ValueError, match="snr: .lowest|under 'nowhere'"
+    ):
         AddNoise(**options)
 
 
