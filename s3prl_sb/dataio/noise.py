@@ -91,8 +91,6 @@ class AddNoise(Pipe):
         noise = random_recording(self.files, self.loader, random)
         start = int(torch.randint(len(noise), (1,), generator=random))
         noise = noise.roll(-start)
-        if not noise[
-            :samples
-        ].any():  # a pause: the sound after it
+        if not noise[:samples].any():  # a pause: the sound after it
             noise = noise.roll(-int(noise.nonzero()[0]))
         return noise.repeat(-(-samples // len(noise)))[:samples]

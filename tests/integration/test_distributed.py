@@ -1,4 +1,4 @@
-"""Several processes: the same optimisation as one, each utterance counted once."""
+"""Several processes: the same optimization as one, each utterance counted once."""
 
 import csv
 from pathlib import Path

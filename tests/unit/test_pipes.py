@@ -254,9 +254,7 @@ def test_pauses_of_a_recording_are_no_noise(tmp_path):
     ],
 )
 def test_bad_noise(options):
-    with pytest.raises(
-        ValueError, match="snr: .lowest|under 'nowhere'"
-    ):
+    with pytest.raises(ValueError, match="snr: .lowest|under 'nowhere'"):
         AddNoise(**options)
 
 

@@ -13,7 +13,7 @@ STEPS = {"total_steps": 24, "steps_per_epoch": 3}
 @pytest.fixture(scope="module")
 def argv(corpus, tmp_path_factory):
     """``argv(output, …)``: the arguments of a fine-tuning with everything."""
-    folder = tmp_path_factory.mktemp("optimisation")
+    folder = tmp_path_factory.mktemp("optimization")
     (folder / "tiny.yaml").write_text(TINY)
     still = TINY + "".join(f"        {name}: 0.0\n" for name in STILL)
     (folder / "still.yaml").write_text(still)
