@@ -20,7 +20,7 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.dataio.pipes import AddNoise
+from s3prl_sb.dataio.pipes import AddNoise, AudioFileError
 from s3prl_sb.dataio.statistics import Moments
 from s3prl_sb.lobes import dtw
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -232,5 +232,6 @@ def test_quiet_recordings_of_noise(scale, tmp_path):
 
 def test_silence_is_no_noise(tmp_path):
     soundfile.write(tmp_path / "noise.wav", np.zeros(8000), 16000)
-    sig = normal(100)
-    assert torch.equal(AddNoise(snr=[10, 10], files=tmp_path).add(sig, "a", 0), sig)
+    noisy = AddNoise(snr=[10, 10], files=tmp_path)
+    with pytest.raises(AudioFileError, match="has only silent recordings"):
+        noisy.add(normal(100), "a", 0)
