@@ -73,7 +73,7 @@ def predictions(folder):
 
 @pytest.mark.parametrize("name", ["KS", "PR", "ASV", "SD", "QbE"])
 def test_as_if_tested_in_it_from_the_beginning(name, run, tmp_path, capsys):
-    """Of a run and of its export; the list is the run's own."""
+    """A run and its export; the list is the run's own."""
     clean = run(name)
     exported = export(clean, tmp_path / "exported")
     quiet = 20 if name == "KS" else -10  # a ratio is not a matter of the task
