@@ -70,6 +70,22 @@ def with_key(key):
     return pytest.mark.parametrize("name", names)
 
 
+def labels(name):
+    """Returns what the labels of a recipe are; None if it does not say."""
+    return (Schema.of(hparams_file(name)).tree.get("__labels") or {}).get("are")
+
+
+def one_of_a_kind(function):
+    """Parametrizes a test over recipes of other labels or heads, one of each."""
+    trees = {name: Schema.of(hparams_file(name)).tree for name in RECIPES}
+    kinds = {
+        str(tree.get("__labels")): name
+        for name, tree in trees.items()
+        if "noise" in tree
+    }
+    return pytest.mark.parametrize("name", kinds.values())(function)
+
+
 def hparams_file(name):
     return RECIPES[name] / "hparams" / "train.yaml"
 
@@ -120,6 +136,21 @@ def finished(on_tables, launcher):
         return done[name]
 
     return finished
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    """``exported(name)``: the export of that run, moved after it was made."""
+    done = {}
+
+    def exported(name):
+        if name not in done:
+            folder = tmp_path_factory.mktemp("exported")
+            made = export(finished(name), folder / "made")
+            done[name] = made.rename(folder / "moved")
+        return done[name]
+
+    return exported
 
 
 @every_recipe
@@ -196,11 +227,9 @@ def test_what_a_run_leaves(name, finished):
 
 
 @every_recipe
-def test_predictions_are_those_of_the_export(name, finished, on_tables, tmp_path):
+def test_predictions_are_those_of_the_export(name, finished, exported, on_tables):
     folder, _ = on_tables(name)
-    exported = export(finished(name), tmp_path / "exported")
-    moved = exported.rename(tmp_path / "moved")
-    for model in (load(moved), load(finished(name))):
+    for model in (load(exported(name)), load(finished(name))):
         small(name).check(finished(name), model, folder)
 
 
@@ -218,12 +247,13 @@ def everything(folder):
 
 
 @every_recipe
-def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
+def test_score_of_its_own_test_set(
+    name, finished, exported, on_tables, tmp_path, capsys
+):
     """Gives the run's numbers and predictions, and leaves the run alone."""
     run, given = finished(name), on_tables(name)[1]
     before = everything(run)
-    exported = export(run, tmp_path / "exported")
-    for model, output in ((exported, "a"), (run, "b")):
+    for model, output in ((exported(name), "a"), (run, "b")):
         argv = ["score", str(model), "--output", str(tmp_path / output)]
         argv += ["--device", "cpu", *on_test(given)]
         assert main(argv) == 0, capsys.readouterr().err
@@ -253,8 +283,25 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     assert "scored on" in capsys.readouterr().out
 
 
+def shortened(table):
+    """Writes a test list without its last entry beside it; gives its path."""
+    text = table.read_text()
+    if table.suffix == ".json":
+        rows = json.loads(text)
+        text = json.dumps(
+            dict(list(rows.items())[:-1]) if isinstance(rows, dict) else rows[:-1]
+        )
+    else:
+        text = "".join(text.splitlines(keepends=True)[:-1])
+    other = table.with_name(f"other{table.suffix}")
+    other.write_text(text)
+    return other
+
+
 @every_recipe
-def test_a_refused_test_list_leaves_no_trace(name, finished, on_tables, launcher):
+def test_another_test_list_is_refused_and_leaves_no_trace(
+    name, finished, on_tables, launcher
+):
     """Not even where it could not say good-bye; and the run's own command goes on."""
     run, given = finished(name), on_tables(name)[1]
     anew = ("log.txt", "run.lock", "tensorboard")  # of each command
@@ -267,9 +314,12 @@ def test_a_refused_test_list_leaves_no_trace(name, finished, on_tables, launcher
         }
 
     before = left()
-    other = {**given, "test_csv": given["valid_csv"]}
+    other = {**given, "test_csv": shortened(Path(given["test_csv"]))}
     words = launcher.failure(arguments(name, run, **other))
     assert "is of another test set" in words
+    assert f"s3prl-sb score {run}" in words  # the answer: it would overwrite
+    for kept in ("results.json", "predictions.csv"):
+        assert left()[kept] == before[kept]
     assert launcher.run(arguments(name, run, **given)) == 0
     assert left() == before
 
@@ -395,28 +445,6 @@ def test_score_of_a_corpus(name, finished, tmp_path, capsys):
 
 
 @every_recipe
-def test_another_test_list_is_refused(name, finished, on_tables, launcher):
-    """It would overwrite what was found before; the answer is to score it."""
-    run, given = finished(name), on_tables(name)[1]
-    before = everything(run)
-    table = Path(given["test_csv"])
-    if table.suffix == ".json":
-        rows = json.loads(table.read_text())
-        text = json.dumps(
-            dict(list(rows.items())[:-1]) if isinstance(rows, dict) else rows[:-1]
-        )
-    else:
-        text = "".join(table.read_text().splitlines(keepends=True)[:-1])
-    other = table.with_name(f"other{table.suffix}")
-    other.write_text(text)
-    argv = arguments(name, run, **{**given, "test_csv": other})
-    assert f"s3prl-sb score {run}" in launcher.failure(argv)
-    kept = everything(run)
-    for left in ("results.json", "predictions.csv"):
-        assert kept[left] == before[left]
-
-
-@every_recipe
 def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
     """Scores equal the predictions of run and export, although training is rounded."""
     folder, given = on_tables(name)
@@ -480,7 +508,7 @@ def test_batches_by_seconds_are_rehearsed_and_learn(on_tables, launcher, tmp_pat
     assert "The largest batch fits" in (tmp_path / "out/log.txt").read_text()
 
 
-@with_key("lr_search")
+@one_of_a_kind
 def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     """The chosen one is then an ordinary run's, to the last bit."""
     given = on_tables(name)[1]
@@ -493,30 +521,6 @@ def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     alone = tmp_path / "alone"
     assert launcher.run(arguments(name, alone, **given, lr=found["best"])) == 0
     assert_same_outcome(searched, alone)
-
-
-@with_key("scheduler")
-def test_a_schedule_while_fine_tuning(name, on_tables, launcher, tmp_path):
-    """All keys of the optimization together, killed and resumed, to the last bit."""
-    options = {
-        "freeze": False,
-        "lr_upstream": 0.001,
-        "scheduler": "cosine",
-        "warmup_steps": 0.5,
-        "weight_decay_on": "matrices",
-        "layer_decay": 0.5,
-        "unfreeze_after": 1,
-        "patience": 1,
-    }
-    given = {**on_tables(name)[1], **options}
-    whole = arguments(name, tmp_path / "whole", **given)
-    assert launcher.run(whole) == 0
-    argv = arguments(name, tmp_path / "out", **given)
-    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
-    assert launcher.run(argv, kill={**kill, "call": 3}) == -9
-    assert launcher.run(argv) == 0
-    assert_same_outcome(tmp_path / "out", tmp_path / "whole")
-    assert results(tmp_path / "out")["upstream_model"]["trained"] == "fine-tuned"
 
 
 @with_key("batch_seconds")
@@ -547,23 +551,25 @@ VARIED = {
     "head": "mlp",
     "noise": "{snr: [0, 15], draws: 2}",
     "test_noise": "{snr: 10}",
-    "cache": "auto",
-    "cache_dtype": "float32",
 }
+CACHED = {"cache": "auto", "cache_dtype": "float32"}
 CROPPED = {"crop_seconds": 0.3, "crops": 2}
+#: All keys of the optimization together.
 FINETUNED = {
     "freeze": False,
     "lr_upstream": 0.001,
     "scheduler": "cosine",
-    "warmup_steps": 1,
-    "layer_decay": 0.9,
+    "warmup_steps": 0.5,
+    "weight_decay_on": "matrices",
+    "layer_decay": 0.5,
     "unfreeze_after": 1,
+    "patience": 1,
 }
 
 
-def labels(name):
-    """Returns what the labels of a recipe are; None if it does not say."""
-    return (Schema.of(hparams_file(name)).tree.get("__labels") or {}).get("are")
+def variation(name):
+    """Returns the keys that vary a recipe."""
+    return VARIED if labels(name) == "tokens" else {**VARIED, **CROPPED}
 
 
 @pytest.fixture(scope="module")
@@ -574,9 +580,8 @@ def varied(on_tables, launcher):
     def varied(name):
         if name not in done:
             folder, given = on_tables(name)
-            given = {**given, **VARIED, "cache_folder": folder / "varied-cache"}
-            if labels(name) != "tokens":
-                given.update(CROPPED)
+            given = {**given, **variation(name), **CACHED}
+            given["cache_folder"] = folder / "varied-cache"
             if "spec_augment" in Schema.of(hparams_file(name)):
                 given["spec_augment"] = "null"  # two processes draw other masks
             done[name] = folder / "varied", given
@@ -587,6 +592,14 @@ def varied(on_tables, launcher):
 
 
 @with_key("noise")
+def test_varied_in_two_processes(name, varied, launcher, tmp_path):
+    expected, given = varied(name)
+    argv = arguments(name, tmp_path / "out", **given)
+    assert launcher.run_distributed(argv) == 0
+    assert_close_outcome(tmp_path / "out", expected)
+
+
+@one_of_a_kind
 def test_varied_killed_and_resumed(name, varied, launcher, tmp_path):
     expected, given = varied(name)
     log = (expected / "log.txt").read_text()
@@ -598,15 +611,7 @@ def test_varied_killed_and_resumed(name, varied, launcher, tmp_path):
     assert_same_outcome(tmp_path / "out", expected)
 
 
-@with_key("noise")
-def test_varied_in_two_processes(name, varied, launcher, tmp_path):
-    expected, given = varied(name)
-    argv = arguments(name, tmp_path / "out", **given)
-    assert launcher.run_distributed(argv) == 0
-    assert_close_outcome(tmp_path / "out", expected)
-
-
-@with_key("noise")
+@one_of_a_kind
 def test_varied_without_a_cache(name, varied, launcher, tmp_path):
     """Cached draws are those that training would make itself."""
     expected, given = varied(name)
@@ -627,17 +632,17 @@ def test_crops_of_texts_are_refused(name, on_tables, launcher, tmp_path):
 
 
 @with_key("scheduler")
-def test_fine_tuned_by_a_schedule(name, on_tables, launcher, tmp_path):
-    """Killed and resumed, it ends bit-identical."""
-    given = {**on_tables(name)[1], **FINETUNED}
+def test_varied_and_fine_tuned_by_a_schedule(name, on_tables, launcher, tmp_path):
+    """Killed and resumed, to the last bit."""
+    given = {**on_tables(name)[1], **variation(name), **FINETUNED}
     whole = tmp_path / "whole"
     assert launcher.run(arguments(name, whole, **given)) == 0
-    assert results(whole)["upstream_model"]["trained"] != "frozen"
     argv = arguments(name, tmp_path / "out", **given)
     kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
     assert launcher.run(argv, kill={**kill, "call": 3}) == -9
     assert launcher.run(argv) == 0
     assert_same_outcome(tmp_path / "out", whole)
+    assert results(whole)["upstream_model"]["trained"] == "fine-tuned"
 
 
 def test_searched_in_noise(finished, on_tables, launcher, tmp_path):

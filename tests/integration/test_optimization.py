@@ -80,9 +80,9 @@ def test_it_stops_and_says_so(argv, whole, launcher):
 @pytest.mark.parametrize(
     "point, how, calls",
     [
-        ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after", (5, 2, 9, 4, 3)),
-        ("torch.save", "half", (4, 9, 14)),
-        ("os.replace", "after", (3, 8, 13)),
+        ("s3prl_sb.brains.base.SSLBrain.fit_batch", "after", (5, 2, 9)),
+        ("torch.save", "half", (9, 14)),
+        ("os.replace", "after", (8,)),
         # Right after the validation that ends it
         ("s3prl_sb.brains.stopping.Stopping.is_due", "before", (2, 2, 2)),
     ],
