@@ -110,7 +110,9 @@ def test_the_recipes_own_head():
 @pytest.mark.parametrize("task", [task for task in RECIPES if task != "QbE"])
 def test_every_name_that_fits_a_task(task):
     labels = labels_of(Schema.of(file_of(task)).tree)
-    for name in named_heads(labels["are"]):
+    found = named_heads(labels["are"])
+    # All where the labels or the key of the size differ, one elsewhere.
+    for name in found if task in ("KS", "ASV", "PR", "SD") else [*found][:1]:
         head = Configuration(file_of(task), f"{{upstream: mel, head: {name}}}").written[
             "head"
         ]

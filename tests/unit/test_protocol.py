@@ -1,5 +1,6 @@
 """Whether a run is one of SUPERB's protocol, on SUPERB's data."""
 
+import functools
 import types
 
 import pytest
@@ -24,6 +25,7 @@ tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
 """
 
 
+@functools.lru_cache(maxsize=None)
 def counts(task):
     """The sizes of the real corpus' sets."""
     found = {}
@@ -40,9 +42,15 @@ def told(task, overrides="", utterances=None, folder="/corpus", file=None):
     file = file or resources.recipes()[task] / "hparams" / "train.yaml"
     data = f"data_folder: {folder}\n" if folder else ""
     upstream = "" if "upstream:" in overrides else "upstream: fbank_no_cmvn\n"
-    hparams = load_recipe(str(file), f"{data}{upstream}{overrides}")
-    schema = protocol.schema_of(task, hparams[SCHEMA])
-    return protocol.report(schema, hparams[RECIPE], utterances or counts(task))
+    schema, settings = loaded(task, str(file), f"{data}{upstream}{overrides}")
+    return protocol.report(schema, settings, utterances or counts(task))
+
+
+@functools.lru_cache(maxsize=None)
+def loaded(task, file, overrides):
+    """Returns the schema of a recipe and its settings, which a report only reads."""
+    hparams = load_recipe(file, overrides)
+    return protocol.schema_of(task, hparams[SCHEMA]), hparams[RECIPE]
 
 
 @pytest.mark.parametrize("task", map(recipe, TASKS))
