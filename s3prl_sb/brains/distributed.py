@@ -6,6 +6,7 @@ Authors
 
 import atexit
 import sys
+import time
 
 import torch
 
@@ -25,6 +26,9 @@ def _leave():
     failed = getattr(sys, "last_value", None) is not None
     if torch.distributed.is_initialized() and not failed:
         torch.distributed.destroy_process_group()
+        # A thread of gloo may still release the last collective, for which it needs
+        # the interpreter: one that has ended by then aborts the process.
+        time.sleep(0.2)
 
 
 def share(loss, count):
