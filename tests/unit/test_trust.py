@@ -499,7 +499,8 @@ def test_metadata_imports_nothing(name, tmp_path, monkeypatch, capsys):
     (tmp_path / "my_upstream.py").write_text("open('canary', 'w')")
     about = json.dumps({"class": name, "config": {"args": ["touch", "canary"]}})
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", {"s3prl_sb": about})
-    sys.modules.pop("this", None)
+    for module in ("this", "my_upstream"):  # of an earlier test in this process
+        sys.modules.pop(module, None)
     for trusted in ([], ["--trust"]):  # a class is chosen by a card, never by a file
         assert main(["convert", "a.safetensors", "out", *trusted]) == 1
         assert "no published card" in capsys.readouterr().err
