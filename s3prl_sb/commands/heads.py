@@ -58,10 +58,11 @@ def _task(name):
     from s3prl_sb.schema.declarations import KeysError
     from s3prl_sb.schema.keys import Schema
     from s3prl_sb.schema.named_heads import KINDS
+    from s3prl_sb.startup.named import labels_of
 
     recipe = find(name, resources.recipes())
     tree = Schema.of_recipe(recipe).tree
-    labels = tree.get("__labels") or {}
+    labels = labels_of(tree)
     if labels.get("are") not in KINDS:
         raise KeysError(f"{recipe} has no head: nothing is trained on the features.")
     return labels["are"], tree.get(labels.get("size"))

@@ -13,6 +13,20 @@ LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
 EXAMPLES = {"snr": "{snr: [0, 15]}, dB", "folder": "{folder: DIR}"}
+NO_CLASSES = "there are no classes. Give train_hours instead, or train_fraction"
+#: Labels to the keys that do not fit them, with the reasons.
+REFUSED = {
+    "tokens": {
+        "crop_seconds": "a part of the audio does not have the whole text",
+        "chunk_seconds": "a part of the audio does not have the whole text",
+        "train_per_class": NO_CLASSES,
+    },
+    "segments": {
+        "chunk_seconds": "the recipe has chunks already, of chunk_frames",
+        "test_speed": "the true segments of the test stay where they are",
+        "train_per_class": NO_CLASSES,
+    },
+}
 
 
 def check_conditions(values: dict):
@@ -72,20 +86,6 @@ def _check_mapping(key, values):
 
 def _check_labels(values, labels):
     """Checks that the conditions fit what is learned."""
-    refused = {
-        "tokens": {
-            "crop_seconds": "a part of the audio does not have the whole text",
-            "chunk_seconds": "a part of the audio does not have the whole text",
-            "train_per_class": "there are no classes. Give train_hours instead, or "
-            "train_fraction",
-        },
-        "segments": {
-            "chunk_seconds": "the recipe has chunks already, of chunk_frames",
-            "test_speed": "the true segments of the test stay where they are",
-            "train_per_class": "there are no classes. Give train_hours instead, or "
-            "train_fraction",
-        },
-    }
-    for key, reason in refused.get(labels, {}).items():
+    for key, reason in REFUSED.get(labels, {}).items():
         if values.get(key) is not None:
             raise KeysError(f"{key} {values[key]} does not fit this task: {reason}.")

@@ -17,6 +17,7 @@ from s3prl_sb import own
 from s3prl_sb.foreign import trust
 from s3prl_sb.foreign.tags import set_tag
 from s3prl_sb.hyperyaml.nodes import plain, tag
+from s3prl_sb.schema.combinations import LABELS
 from s3prl_sb.schema.constructors import check as check_arguments
 from s3prl_sb.schema.constructors import located, parameters, takes
 from s3prl_sb.schema.declarations import KeysError
@@ -25,7 +26,6 @@ from s3prl_sb.schema.named_heads import KINDS, named_heads, node, poolings
 from s3prl_sb.terminal.messages import near
 
 HEAD, OPTIMIZER, POOLING = "head", "opt_class", "pooling"
-LABELS = "__labels"  #: key of a recipe: what is learned, see CONTRIBUTING.md
 #: Name of the object that the recipe itself has.
 DEFAULT = "default"
 #: Classes of torch by their names in lower case: those that step on gradients alone.
