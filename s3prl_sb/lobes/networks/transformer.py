@@ -196,6 +196,10 @@ class SpeechTransformer(nn.Module):
             [total_frames, hidden_size].
         """
         x, frames = self.front(wavs)
+        yield from self.encode(x, frames, selection, window)
+
+    def encode(self, x, frames, selection="inputs", window=None):
+        """Yields the hidden states of the result of :meth:`front`."""
         if selection == "projected":
             yield x
             selection = "outputs"
@@ -216,11 +220,20 @@ class SpeechTransformer(nn.Module):
         frames : list of int
             Number of frames of each utterance.
         """
+        x, frames = self.local(wavs)
+        return self.embed(x), frames
+
+    def local(self, wavs):
+        """Returns the output of the convolutions, [total_frames, channels], and the
+        number of frames of each utterance."""
         if self.config.normalize_wav:
             eps = self.config.normalize_eps
             wavs = [F.layer_norm(wav, wav.shape, eps=eps) for wav in wavs]
         features = self.front_end(wavs)
-        frames = [len(piece) for piece in features]
-        features = torch.cat(features)  # replaces, and so releases, the pieces
-        x = self.projection(self.front_end_norm(features))
-        return F.dropout(x, self.config.input_dropout, self.training), frames
+        return torch.cat(features), [len(piece) for piece in features]
+
+    def embed(self, x):
+        """Normalizes and projects the output of the convolutions: [total_frames,
+        channels] -> [total_frames, hidden_size]."""
+        x = self.projection(self.front_end_norm(x))
+        return F.dropout(x, self.config.input_dropout, self.training)

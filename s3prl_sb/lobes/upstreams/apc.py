@@ -19,6 +19,7 @@ from s3prl_sb.lobes.networks.quantizer import Quantizer, utterance_codes
 from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import FeatureStages
 
 
 @dataclasses.dataclass
@@ -104,7 +105,7 @@ def read_apc(path):
     return read_s3prl(path, "APC", "rnn_layers.")
 
 
-class Apc(PretrainedUpstream):
+class Apc(FeatureStages, PretrainedUpstream):
     """APC, and VQ-APC.
 
     Its hidden states are the outputs of the layers; the last one of VQ-APC is
@@ -139,7 +140,6 @@ class Apc(PretrainedUpstream):
     """
 
     Config = ApcConfig
-    packed = True
     read = staticmethod(read_apc)
     codes = utterance_codes
 

@@ -220,9 +220,15 @@ class DistilHubert(TransformerUpstream):
         layers = self.num_layers - heads
         return [self.config.hidden_size] * layers + [self.config.target_size] * heads
 
-    def encode_packed(self, wavs):
-        """See :meth:`Upstream.encode_packed`; with the outputs of the heads."""
-        for x in super().encode_packed(wavs):
+    @property
+    def predicted_layers(self):
+        """Layers of the teacher that the last hidden states predict."""
+        return self.config.targets
+
+    def contextualize(self, x, frames):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`; with the
+        outputs of the heads."""
+        for x in super().contextualize(x, frames):
             yield x
         if self.config.norm_first:
             x = self.network.encoder.norm(x)

@@ -28,6 +28,7 @@ from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.features import from_s3prl
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import FeatureStages
 
 #: S3PRL's names of the weights, and ours. Applied from first to last.
 NAMES = {
@@ -134,7 +135,7 @@ class FeatureTransformer(nn.Module):
                 module.reset_parameters()
 
     def forward(self, x, sizes):
-        """Yields the hidden states.
+        """Returns an iterator over the hidden states.
 
         Arguments
         ---------
@@ -143,12 +144,17 @@ class FeatureTransformer(nn.Module):
         sizes : list of int
             Number of frames of each chunk.
 
-        Yields
-        ------
-        torch.Tensor
+        Returns
+        -------
+        iterator of torch.Tensor
             [total_frames, hidden_size].
         """
-        x = self.norm(self.projection(x) + self._positions(sizes))
+        return self.encode(self.projection(x), sizes)
+
+    def encode(self, x, sizes):
+        """Yields the hidden states of projected features [total_frames,
+        hidden_size]."""
+        x = self.norm(x + self._positions(sizes))
         x = F.dropout(x, self.config.hidden_dropout_prob, self.training)
         pre, shared = self.config.pre_layer_norm, self.config.share_layer
         for i in range(self.config.num_hidden_layers):
@@ -220,7 +226,7 @@ def _converted(weights, transformer, path):
     return converted
 
 
-class Mockingjay(PretrainedUpstream):
+class Mockingjay(FeatureStages, PretrainedUpstream):
     """Mockingjay.
 
     Its hidden states are the input of the first layer and the output of each layer:
@@ -251,7 +257,6 @@ class Mockingjay(PretrainedUpstream):
     (4, torch.Size([2, 101, 32]))
     """
 
-    packed = True
     read = staticmethod(read_mockingjay)
     #: all blocks of the base model
     defaults = {
@@ -297,15 +302,29 @@ class Mockingjay(PretrainedUpstream):
         architecture = Architecture(**{name: block[name] for name in names})
         return FeatureTransformer(architecture, self.features.output_size)
 
-    def encode_packed(self, wavs):
-        """See :meth:`Upstream.encode_packed`."""
-        chunks = []
-        for wav in wavs:
-            x = self.input_features(wav)
-            longest = self.sequence_length if self.sequence_length > 0 else len(x)
-            chunks += x.chunk(math.ceil(len(x) / longest))
-        x = torch.cat(chunks).to(self.network.projection.weight.dtype)
-        return self.network(x, [len(chunk) for chunk in chunks])
+    @property
+    def embedded_size(self):
+        """Size of the projected features."""
+        return self.output_size
+
+    def embed(self, x):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.embed`."""
+        return self.network.projection(x)
+
+    def contextualize(self, x, frames):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`."""
+        return self.network.encode(x, self._chunks(frames))
+
+    def _chunks(self, frames):
+        """Returns the frames of the chunks that long audio is cut into."""
+        longest, sizes = self.sequence_length, []
+        for count in frames:
+            chunks = math.ceil(count / longest) if longest > 0 else 1
+            size = math.ceil(count / chunks)
+            while count > 0:
+                sizes.append(min(size, count))
+                count -= size
+        return sizes
 
     def input_features(self, wav):
         """Returns the features of one waveform at the level of pre-training."""

@@ -22,6 +22,7 @@ from s3prl_sb.lobes.networks.packing import along_time
 from s3prl_sb.lobes.networks.quantizer import Quantizer, utterance_codes
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import FeatureStages
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 #: S3PRL's names of the weights, and ours.
@@ -271,7 +272,7 @@ def read_npc(path):
     return config, weights
 
 
-class Npc(PretrainedUpstream):
+class Npc(FeatureStages, PretrainedUpstream):
     """NPC.
 
     Its hidden states are the output of each block and that of its masked
@@ -305,7 +306,6 @@ class Npc(PretrainedUpstream):
     """
 
     Config = NpcConfig
-    packed = True
     read = staticmethod(read_npc)
     codes = utterance_codes
 

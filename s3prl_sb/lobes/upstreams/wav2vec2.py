@@ -12,6 +12,7 @@ from s3prl_sb.lobes.checkpoints import language_adapters, sample_rates
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import read_transformer
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import Stages
 
 #: S3PRL's names of ``feature_selection``, and ours.
 SELECTIONS = {
@@ -21,7 +22,7 @@ SELECTIONS = {
 }
 
 
-class TransformerUpstream(PretrainedUpstream):
+class TransformerUpstream(Stages, PretrainedUpstream):
     """Base class of upstreams with a :class:`SpeechTransformer`.
 
     Arguments
@@ -53,7 +54,6 @@ class TransformerUpstream(PretrainedUpstream):
     Config, Network = TransformerConfig, SpeechTransformer
     #: hidden states, see :class:`~s3prl_sb.lobes.networks.encoder.Encoder`
     selection = "inputs"
-    packed = True
     unknown_entry = "Unknown in config"
     read = staticmethod(read_transformer)
 
@@ -97,9 +97,31 @@ class TransformerUpstream(PretrainedUpstream):
         rate = sample_rates.agreed(self.asked_rate, rate, source)
         return {**entries, "sample_rate": rate}, weights
 
-    def encode_packed(self, wavs):
-        """See :meth:`Upstream.encode_packed`."""
-        return self.network(wavs, self.selection, self.window)
+    @property
+    def local_size(self):
+        """Number of channels of the last convolution."""
+        return self.config.conv_layers[-1][0]
+
+    @property
+    def embedded_size(self):
+        """Size of the projected frames."""
+        return self.config.hidden_size
+
+    def local(self, wavs):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.local`."""
+        return self.network.local(wavs)
+
+    def normed(self, x):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.normed`."""
+        return self.network.front_end_norm(x)
+
+    def embed(self, x):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.embed`."""
+        return self.network.embed(x)
+
+    def contextualize(self, x, frames):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`."""
+        return self.network.encode(x, frames, self.selection, self.window)
 
     def _window(self, chunk_seconds, overlap_seconds):
         """Returns the sizes of chunk and overlap in frames, or None."""

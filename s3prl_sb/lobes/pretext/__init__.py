@@ -1,0 +1,1 @@
+"""Parts of pre-training objectives: alterations, quantizers, prediction heads."""

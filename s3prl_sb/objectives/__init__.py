@@ -1,0 +1,1 @@
+"""Objectives of pre-training, each over any network of the contract's second half."""

@@ -1,0 +1,137 @@
+"""What an objective of pre-training is.
+
+An objective is a module over a network: an upstream whose encoding has steps
+(:class:`~s3prl_sb.lobes.upstreams.stages.Stages`). It maps waveforms to the sum of a
+loss, and to the number of things that the loss is summed over. The division comes
+last, once for an update: thus neither the number of processes nor that of batches an
+update changes the result.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from s3prl_sb.lobes.pretext.draws import Draws
+
+
+class Outcome(NamedTuple):
+    """What an objective returns for a batch."""
+
+    loss: torch.Tensor  #: scalar, summed over what is predicted
+    count: torch.Tensor  #: number of what is predicted, such as frames; a scalar
+    #: sums, without gradient, of which :meth:`Objective.measures` makes the log:
+    #: scalars or vectors; those of several batches and processes are added
+    sums: dict[str, torch.Tensor]
+
+
+class Picture(NamedTuple):
+    """An utterance before and after, for people; each [frames, size]."""
+
+    target: torch.Tensor  #: what should be predicted
+    altered: torch.Tensor  #: what the network saw
+    predicted: torch.Tensor  #: what it predicts
+
+
+class Objective(torch.nn.Module):
+    """Base class of all objectives.
+
+    Arguments
+    ---------
+    network : s3prl_sb.lobes.upstreams.base.Upstream
+        Network to pre-train: an unfrozen upstream with
+        :class:`~s3prl_sb.lobes.upstreams.stages.Stages`.
+    """
+
+    #: whether batches have ``codes``, the units of a corpus
+    needs_codes = False
+
+    def __init__(self, network: Any):
+        super().__init__()
+        self.network = network
+        network.begin_pretraining()
+
+    def forward(
+        self,
+        wavs: Sequence[torch.Tensor],
+        draws: Draws,
+        codes: Sequence[torch.Tensor] | None = None,
+    ) -> Outcome:
+        """Returns the loss of a batch.
+
+        Arguments
+        ---------
+        wavs : list of torch.Tensor
+            Waveforms [samples_i] at the network's ``sample_rate``, without padding,
+            none shorter than ``network.min_samples``.
+        draws : Draws
+            Random numbers of the examples.
+        codes : list of torch.Tensor, optional
+            Units [units_i] of each waveform, for an objective that ``needs_codes``.
+
+        Returns
+        -------
+        Outcome
+        """
+        raise NotImplementedError
+
+    def set_step(self, step: int, total: int) -> None:
+        """Sets what changes over a training, such as a temperature.
+
+        Arguments
+        ---------
+        step : int
+            Updates so far.
+        total : int
+            Updates of the whole training.
+        """
+
+    def measures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Returns what is logged, of the sums over one or more batches.
+
+        Arguments
+        ---------
+        sums : dict
+            Sums of :class:`Outcome`; and ``loss`` and ``count``, its two others.
+
+        Returns
+        -------
+        dict
+            Names to numbers; ``loss``, the mean, is the one that chooses the
+            checkpoint. ``chance`` is the loss of guessing, where it is known.
+        """
+        return {"loss": float(sums["loss"] / sums["count"].clamp_min(1))}
+
+    def alarms(self, measures: dict[str, float]) -> list[str]:
+        """Returns what is wrong with a training, in sentences with the fix.
+
+        Arguments
+        ---------
+        measures : dict
+            Result of :meth:`measures`.
+
+        Returns
+        -------
+        list of str
+            Empty for a training that looks healthy.
+        """
+        return []
+
+    def picture(self, wav: torch.Tensor, draws: Draws) -> Picture | None:
+        """Returns an utterance before and after, for objectives that reconstruct.
+
+        Arguments
+        ---------
+        wav : torch.Tensor
+            [samples].
+        draws : Draws
+            Random numbers of this one example.
+
+        Returns
+        -------
+        Picture or None
+        """
+        return None

@@ -1,0 +1,1 @@
+"""Units: k-means over features, codes of a corpus, their quality."""

@@ -1,0 +1,1 @@
+"""Audio without labels, any amount of it: lists, scans, batches."""
