@@ -13,6 +13,7 @@ from typing import Any
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from torch.utils.data import DataLoader
 
 from s3prl_sb.brains import (
     distributed,
@@ -31,6 +32,8 @@ from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.objectives.base import Outcome
 from s3prl_sb.startup.configuration import SCHEMA
 from s3prl_sb.startup.preconditions import batches_of_a_process
+from s3prl_sb.terminal import quantities
+from s3prl_sb.unlabelled.sampler import HeldOutSampler, PoolSampler
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +106,7 @@ class PretrainingBrain(TrainingBrain):
         self.standing.rows = self.splits["train"]
         self.standing.share = getattr(self.hparams, "unreadable_share", 0.01)
         sizes = [
-            f"{name} {len(dataset):,} utterances, {dataset.hours:.4g} h"
+            f"{name} {len(dataset):,} utterances, {quantities.audio(dataset.seconds)}"
             for name, dataset in splits.items()
         ]
         if if_main_process():
@@ -130,16 +133,20 @@ class PretrainingBrain(TrainingBrain):
             Arguments of the DataLoader.
         """
         kwargs = self.loader_options({**kwargs, "collate_fn": dataset.collate})
-        seconds = self.hparams.batch_seconds
+        samples = self.hparams.batch_seconds * dataset.sample_rate
         if stage != sb.Stage.TRAIN:
-            sampler = dataset.valid_batches(seconds)
-            loader = torch.utils.data.DataLoader(
-                dataset, batch_sampler=sampler, **kwargs
-            )
+            held_out = HeldOutSampler(dataset.lengths, samples)
+            loader = DataLoader(dataset, batch_sampler=held_out, **kwargs)
             self.batches = len(loader)
             return loader
-        steps = self.hparams.steps_per_epoch * self.grad_accumulation_factor
-        self.train_sampler = dataset.train_batches(seconds, steps, self.hparams.seed)
+        batches = self.grad_accumulation_factor * self.processes
+        self.train_sampler = PoolSampler(
+            dataset.lengths,
+            samples,
+            steps=self.hparams.steps_per_epoch * batches,
+            seed=self.hparams.seed,
+            shares=dataset.index.shares,
+        )
         return self.train_loader(dataset, ckpt_prefix + stage.name, **kwargs)
 
     def init_optimizers(self):
@@ -208,9 +215,7 @@ class PretrainingBrain(TrainingBrain):
 
     def seed_of_batch(self) -> int:
         """Returns a seed that does not depend on the number of processes."""
-        sampler = self.train_sampler
-        number = sampler.epoch * len(sampler) + self.step
-        number = number * self.processes + getattr(self, "rank", 0)
+        number = self.train_sampler.position(self.step - 1)
         return self.hparams.seed * 1_000_003 + number
 
     def scale_gradient(self, parameters: list[torch.nn.Parameter]) -> None:

@@ -1,8 +1,10 @@
 """A tiny objective and tones without files: parts of a pre-training to test a Brain."""
 
+from types import SimpleNamespace
+
+import numpy
 import torch
 
-from s3prl_sb.dataio.sampler import EpochSampler
 from s3prl_sb.objectives.base import Objective, Outcome, Picture
 
 RATE, ROWS = 16000, 12
@@ -75,22 +77,11 @@ class Batch:
         return len(self.wavs)
 
 
-class Pool(EpochSampler):
-    """Global batches of three rows; a process takes every W-th."""
-
-    def __iter__(self):
-        for step in range((self.epoch - 1) * self.steps, self.epoch * self.steps):
-            number = step * self.processes + self.rank
-            turn = 1 + number * 3 // ROWS
-            order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(turn))
-            first = number * 3 % ROWS
-            yield [(int(row), turn) for row in order[first : first + 3]]
-
-
 class Tones(torch.utils.data.Dataset):
     """Tones of unequal lengths."""
 
-    hours = ROWS / 3600
+    seconds, sample_rate, index = ROWS, RATE, SimpleNamespace(shares=None)
+    lengths = 3000 + 400 * numpy.arange(ROWS)
 
     def __init__(self, first=0):
         self.first, self.digest = first, f"tones from {first}"
@@ -100,7 +91,7 @@ class Tones(torch.utils.data.Dataset):
 
     def __getitem__(self, key):
         row, epoch = key
-        time = torch.arange(3000 + 400 * row) / RATE
+        time = torch.arange(int(self.lengths[row])) / RATE
         return (
             row,
             epoch,
@@ -109,11 +100,3 @@ class Tones(torch.utils.data.Dataset):
 
     def collate(self, items):
         return Batch(items)
-
-    def train_batches(self, seconds, steps, seed):
-        return Pool(steps, seed)
-
-    def valid_batches(self, seconds):
-        pool = Pool(1, 0)
-        rows = [[(row, 0), (row + 1, 0)] for row in range(0, ROWS, 2)]
-        return rows[pool.rank :: pool.processes]

@@ -173,7 +173,8 @@ def test_corpora_are_those_that_can_be_fetched():
 def test_keys_are_those_of_the_recipe(name):
     from s3prl_sb.schema.keys import Schema
 
-    assert completion.keys(resources.recipe_files()[name]) == list(Schema.of_recipe(name))
+    file = resources.recipe_files()[name]
+    assert completion.keys(file) == list(Schema.of_recipe(name))
 
 
 def test_completion_imports_nothing_heavy():
