@@ -78,6 +78,18 @@ class Objective(torch.nn.Module):
         """
         raise NotImplementedError
 
+    def prepare_codes(self, classes: int, stride: int) -> None:
+        """Makes the weights that depend on the units, for an objective that
+        ``needs_codes``; called once, before there is an optimizer.
+
+        Arguments
+        ---------
+        classes : int
+            Number of different units.
+        stride : int
+            Samples from one unit to the next, at the network's ``sample_rate``.
+        """
+
     def set_step(self, step: int, total: int) -> None:
         """Sets what changes over a training, such as a temperature.
 

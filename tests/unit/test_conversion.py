@@ -17,6 +17,7 @@ from s3prl_sb.cli import main
 from s3prl_sb.lobes.cards import conversion
 from s3prl_sb.lobes.cards.conversion import ConversionError, convert
 from s3prl_sb.lobes.cards.sources import SourceError, classes
+from s3prl_sb.lobes.cards.writing import write_network
 from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.upstreams import card, load, names
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay, Tera
@@ -263,12 +264,13 @@ def test_names_of_cards(source, name):
 def test_shared_and_sliced_weights(tmp_path):
     """safetensors takes no tensor that is a part of another's memory."""
     whole = torch.arange(12.0)
-    network = torch.nn.Module()
+    network, upstream = torch.nn.Module(), torch.nn.Module()
     network.a = torch.nn.Parameter(whole[:6].view(2, 3).t())
     network.b = torch.nn.Parameter(whole[6:])
     network.c = network.b
     network.register_buffer("empty", torch.empty(0, 2))
-    conversion._save(network, {}, tmp_path / "a.safetensors")
+    upstream.network, upstream.config = network, {}
+    write_network(tmp_path / "a.safetensors", upstream)
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         assert torch.equal(file.get_tensor("a"), network.a)
         assert torch.equal(file.get_tensor("b"), file.get_tensor("c"))
@@ -390,7 +392,7 @@ def test_into_an_empty_folder(checkpoint, tmp_path, monkeypatch):
 
 KILLED = """
 import os, sys, time
-from s3prl_sb.lobes.cards import conversion
+from s3prl_sb.lobes.cards import conversion, writing
 moment, checkpoint, out, force = sys.argv[1:]
 
 def wait(*args):
@@ -398,14 +400,14 @@ def wait(*args):
     time.sleep(60)
 
 if moment == "writing":
-    save = conversion.write_safetensors
+    save = writing.write_safetensors
     def half(path, weights, about):
         save(path, weights, about)
         os.truncate(path, os.path.getsize(path) // 2)
         wait()
-    conversion.write_safetensors = half
+    writing.write_safetensors = half
 elif moment == "verifying":
-    conversion._features = wait
+    conversion.noise_features = wait
 else:
     from s3prl_sb.storage import parts
     name = "_exchanged" if force else "_sync"  # the last one before it is published

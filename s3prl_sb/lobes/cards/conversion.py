@@ -10,10 +10,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import copy
-import dataclasses
-import io
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,15 +19,20 @@ import torch
 from s3prl_sb import own
 from s3prl_sb.errors import printable
 from s3prl_sb.foreign import beside, trust
-from s3prl_sb.foreign.tags import set_tag
 from s3prl_sb.lobes.cards.finding import card_file
 from s3prl_sb.lobes.cards.finding import title as title_of
 from s3prl_sb.lobes.cards.loading import card, load
-from s3prl_sb.lobes.cards.sources import SourceError, is_card, of_checkpoint
+from s3prl_sb.lobes.cards.sources import is_card, of_checkpoint
+from s3prl_sb.lobes.cards.writing import (
+    ConversionError,
+    card_text,
+    class_of,
+    new_node,
+    noise_features,
+    write_network,
+)
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.storage.parts import Part, recover
-from s3prl_sb.storage.tensor_files import write_safetensors
-from s3prl_sb.storage.yaml_texts import yaml_parser
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 MODEL, CARD = "model.safetensors", "card.yaml"
 #: Arguments of an upstream that is converted: the weights stay as in the checkpoint.
 AS_IT_IS = {"freeze": True, "precision": "fp32", "adapter": None}
-
-
-class ConversionError(SourceError):
-    """Error of a checkpoint that cannot be converted, with the reason."""
 
 
 def convert(
@@ -54,7 +51,8 @@ def convert(
     ---------
     source : str
         The checkpoint: a file, a folder, an address or an id of Hugging Face.
-        Or the name or the file of a card, for its own checkpoint.
+        Or the name or the file of a card, or a folder with ``card.yaml``, for the
+        card's own checkpoint.
     destination : str
         Folder to make. It appears when it is complete.
     upstream : str, optional
@@ -90,6 +88,7 @@ def convert(
     ...     sorted(path.name for path in card.parent.iterdir())
     ['card.yaml', 'model.safetensors']
     """
+    source = with_card(source)
     destination = Path(destination).expanduser().resolve()
     recover(destination)
     _check_destination(destination, force)
@@ -103,15 +102,36 @@ def convert(
     with Part(destination) as part:
         _check_destination(destination, force)  # another process may be faster
         part.path.mkdir()
-        metadata = {"class": _tag(node), "config": _config(model)}
-        _save(network, metadata, part.path / MODEL)
-        is_custom = _copy_module(_tag(node), file, part.path)
-        text = f"# Written by s3prl-sb convert {_public(source)}\n{_yaml(name, node)}"
+        write_network(part.path / MODEL, model, class_of(node))
+        is_custom = _copy_module(class_of(node), file, part.path)
+        text = f"# Written by s3prl-sb convert {_public(source)}\n"
+        text += card_text(name, node, MODEL)
         write_text(part.path / CARD, text)
         with trust.trusting(is_custom):  # the original has already run
             converted = _verified(part.path / CARD, model)
         part.publish()
     return destination / CARD, converted
+
+
+def with_card(source: str) -> str:
+    """Returns the card of a folder that has one, such as a run of pre-training; any
+    other source as it is.
+
+    Arguments
+    ---------
+    source : str
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> with_card("tera")
+    'tera'
+    """
+    file = Path(source).expanduser() / CARD
+    return str(file) if file.is_file() else str(source)
 
 
 def _loaded(source, upstream):
@@ -126,24 +146,13 @@ def _loaded(source, upstream):
         model = load(upstream, **options, **fixed)
         return node, title_of(upstream), model, card_file(upstream)
     model = of_checkpoint(source)
-    return _node(f"!new:{own.plain_name(type(model))}"), _name(source), model, None
+    return new_node(f"!new:{own.plain_name(type(model))}"), _name(source), model, None
 
 
 def _resolved(source):
     """Returns a source with its full path: paths in a card are relative to the card."""
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source
-
-
-def _node(tag):
-    from ruamel.yaml.comments import CommentedMap
-
-    return set_tag(CommentedMap(), tag)
-
-
-def _tag(node):
-    """Returns the class of a card, as its author writes it."""
-    return own.plain_names(node.tag.value.removeprefix("!new:"))
 
 
 def _name(source):
@@ -158,55 +167,6 @@ def _public(source):
     text = str(source).split("?")[0]
     text = text if "://" in text else text.rstrip("/").rsplit("/", 1)[-1]
     return printable(text)
-
-
-def _config(model):
-    config = getattr(model, "config", None)
-    config = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
-    try:
-        return json.loads(json.dumps(config))
-    except (TypeError, ValueError) as error:
-        raise ConversionError(
-            f"The configuration of {type(model).__name__} does not fit into JSON: "
-            f"{error}"
-        ) from error
-
-
-def _save(network, metadata, path):
-    """Writes the weights, each tensor with its own storage."""
-    weights, storages = {}, set()
-    for name, tensor in network.state_dict().items():
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage()
-        if storage.nbytes() != tensor.nbytes or storage.data_ptr() in storages:
-            tensor = tensor.clone()
-        storages.add(tensor.untyped_storage().data_ptr())
-        weights[name] = tensor
-    write_safetensors(path, weights, metadata)
-
-
-def _yaml(name, node):
-    """Returns the text of the card of a conversion."""
-    result = _node(f"!new:{_tag(node)}")
-    result["source"] = MODEL
-    for key, value in node.items():
-        # The network already has the content of other files, such as a dictionary.
-        if key != "source" and not _is_file(value):
-            result[key] = value
-    stream = io.StringIO()
-    yaml = yaml_parser()
-    yaml.indent(mapping=4, sequence=4, offset=2)
-    yaml.dump({name: result}, stream)
-    return stream.getvalue()
-
-
-def _is_file(value):
-    values = value if isinstance(value, list) else [value]
-    return any(
-        isinstance(v, str)
-        and (re.match("https?://", v) or (v and Path(v).expanduser().is_file()))
-        for v in values
-    )
 
 
 def _copy_module(tag, file, folder):
@@ -229,7 +189,7 @@ def _verified(path, model):
             "written. Does it read its source through building.read_source? "
             f"{error}"
         ) from error
-    for one, other in zip(_features(model), _features(converted)):
+    for one, other in zip(noise_features(model), noise_features(converted)):
         # NaN equals NaN here.
         if not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True):
             raise ConversionError(
@@ -238,16 +198,6 @@ def _verified(path, model):
                 "all that it takes."
             )
     return converted
-
-
-def _features(upstream):
-    """Computes the hidden states of noise."""
-    # Rounding depends on the memory layout of the weights: copies have the same one.
-    upstream = copy.deepcopy(upstream)
-    samples, lens = int(1.3 * upstream.sample_rate), torch.tensor([1.0, 0.4])
-    random = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        return upstream(0.1 * torch.randn(2, samples, generator=random), lens)[0]
 
 
 # ------------------------------------------------------------------ destination

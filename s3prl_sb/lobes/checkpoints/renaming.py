@@ -145,6 +145,33 @@ def layer_rules(prefix, table):
     ]
 
 
+def ruled_name(name, table):
+    """Converts the name of a weight to ours by the first rule that fits.
+
+    Arguments
+    ---------
+    name : str
+        Name in another project.
+    table : list of (str, str)
+        See :func:`renamed`.
+
+    Returns
+    -------
+    str
+        The name as it is, if no rule fits.
+
+    Example
+    -------
+    >>> ruled_name("encoder.a.bias", [(r"encoder\\.", "layers."), ("enc", "e")])
+    'layers.a.bias'
+    """
+    for pattern, ours in table:
+        new, count = re.subn("^" + pattern, ours, name)
+        if count:
+            return new
+    return name
+
+
 def renamed(weights, table, training_only):
     """Converts weights to our names and shapes.
 
@@ -171,11 +198,7 @@ def renamed(weights, table, training_only):
         for new, old in NORMS.items():
             if name.endswith(new):
                 name = name.removesuffix(new) + old
-        for pattern, ours in table:
-            new, count = re.subn("^" + pattern, ours, name)
-            if count:
-                name = new
-                break
+        name = ruled_name(name, table)
         if name.endswith((".enter.weight", ".leave.weight")) and tensor.dim() == 3:
             tensor = tensor[:, :, 0]  # a convolution of one frame
         if name.endswith((".content_bias", ".position_bias", ".gate_scale")):

@@ -236,7 +236,22 @@ def fairseq_weights(weights, config):
     unused = FAIRSEQ_TRAINING.pattern
     if config["layer"] == "conformer":  # built, but never run
         unused += r"|encoder\.pos_conv\.|.*\.rotary_emb\.inv_freq$"
-    last = "norm." if config["layer"] == "conformer" else "ffn_norm."
-    layer = [*FAIRSEQ_LAYER, (r"final_layer_norm\.", last)]
-    rules = [*layer_rules(r"encoder\.layers\.", layer), *FAIRSEQ_NAMES]
-    return renamed(weights, rules, re.compile(unused))
+    return renamed(weights, fairseq_rules(config["layer"]), re.compile(unused))
+
+
+def fairseq_rules(layer):
+    """Returns the rules from fairseq's names to ours.
+
+    Arguments
+    ---------
+    layer : str
+        "transformer" or "conformer".
+
+    Returns
+    -------
+    list of (str, str)
+        See :func:`~s3prl_sb.lobes.checkpoints.renaming.renamed`.
+    """
+    last = "norm." if layer == "conformer" else "ffn_norm."
+    names = [*FAIRSEQ_LAYER, (r"final_layer_norm\.", last)]
+    return [*layer_rules(r"encoder\.layers\.", names), *FAIRSEQ_NAMES]

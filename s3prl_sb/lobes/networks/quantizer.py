@@ -5,6 +5,7 @@ Authors
 """
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -44,6 +45,59 @@ class Quantizer(nn.Module):
         """[…, size] -> codes […, parts]."""
         parts = zip(self.logits, x.split(self.code_dim, -1))
         return torch.stack([logits(part).argmax(-1) for logits, part in parts], -1)
+
+    @property
+    def codebook_sizes(self):
+        """Number of codes for each part."""
+        return [codebook.num_embeddings for codebook in self.codebooks]
+
+    def quantized(self, x, noise=None, temperature=1.0):
+        """Returns the vectors of codes, through which gradients reach the logits.
+
+        The forward pass takes the vector of one code, the backward pass the gradient
+        of the soft-max over all codes (hard Gumbel soft-max, straight-through).
+
+        Arguments
+        ---------
+        x : torch.Tensor
+            [frames, size].
+        noise : torch.Tensor, optional
+            [frames, codes of all parts], Gumbel noise, which is added to the logits.
+            None: the most likely code.
+        temperature : float
+            Divisor of logits and noise in the soft-max.
+
+        Returns
+        -------
+        vectors : torch.Tensor
+            [frames, size].
+        codes : torch.Tensor
+            [frames, parts], whole numbers.
+
+        Example
+        -------
+        >>> quantizer = Quantizer([64, 64], size=32)
+        >>> x = torch.randn(10, 32, requires_grad=True)
+        >>> vectors, codes = quantizer.quantized(x)
+        >>> torch.equal(codes, quantizer(x)), vectors.shape
+        (True, torch.Size([10, 32]))
+        >>> vectors.sum().backward()
+        >>> bool((x.grad != 0).all())
+        True
+        """
+        pieces = x.split(self.code_dim, -1)
+        noises = [0.0] * len(pieces)
+        if noise is not None:
+            noises = noise.split(self.codebook_sizes, -1)
+        vectors, codes = [], []
+        layers = zip(self.logits, self.codebooks, pieces, noises)
+        for logits, codebook, piece, noise in layers:
+            soft = ((logits(piece).float() + noise) / temperature).softmax(-1)
+            codes.append(soft.argmax(-1))
+            hard = F.one_hot(codes[-1], soft.shape[-1]).to(soft.dtype)
+            choice = hard - soft.detach() + soft
+            vectors.append(F.linear(choice, codebook.weight.T))
+        return torch.cat(vectors, -1), torch.stack(codes, -1)
 
 
 def utterance_codes(upstream, wavs, wav_lens=None):

@@ -1,0 +1,99 @@
+"""Prediction of a class by the cosine between a vector and each class's embedding.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def cosine_logits(
+    x: torch.Tensor, embeddings: torch.Tensor, temperature: float = 0.1
+) -> torch.Tensor:
+    """Returns the cosines between vectors and embeddings, over a temperature.
+
+    It is one product of normalized matrices, in single precision also under autocast.
+
+    Paper: Hsu et al., "HuBERT", https://arxiv.org/abs/2106.07447, equation 3.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        Vectors [rows, size].
+    embeddings : torch.Tensor
+        One vector per class, [classes, size].
+    temperature : float
+        Divisor of the cosines.
+
+    Returns
+    -------
+    torch.Tensor
+        [rows, classes], float32.
+
+    Note
+    ----
+    fairseq and torchaudio make a column of the true class and one of each class, and
+    set the second column of the true class to minus infinity. The cross-entropy is the
+    same as that of these logits.
+
+    Example
+    -------
+    >>> logits = cosine_logits(torch.eye(3)[:2], torch.eye(3), temperature=0.5)
+    >>> logits.tolist()
+    [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x, embeddings = x.float(), embeddings.float()
+        cosines = F.normalize(x, dim=-1) @ F.normalize(embeddings, dim=-1).T
+        return cosines / temperature
+
+
+def occurrences(classes: torch.Tensor, total: int) -> torch.Tensor:
+    """Returns how often each class occurs; on a GPU, without waiting for it.
+
+    Arguments
+    ---------
+    classes : torch.Tensor
+        Classes [rows], int64.
+    total : int
+        Number of classes.
+
+    Returns
+    -------
+    torch.Tensor
+        [total], int64.
+
+    Example
+    -------
+    >>> occurrences(torch.tensor([2, 0, 2]), 4).tolist()
+    [1, 0, 2, 0]
+    """
+    counts = classes.new_zeros(total)
+    return counts.scatter_add_(0, classes, torch.ones_like(classes))
+
+
+def perplexity(counts: torch.Tensor) -> float:
+    """Returns the perplexity of classes: their effective number.
+
+    Arguments
+    ---------
+    counts : torch.Tensor
+        Occurrences of each class, [classes].
+
+    Returns
+    -------
+    float
+        1 if a single class occurs, the number of classes if all occur equally often;
+        0 if none occurs.
+
+    Example
+    -------
+    >>> round(perplexity(torch.tensor([5, 5, 0])), 4)
+    2.0
+    """
+    total = float(counts.sum())
+    if not total:
+        return 0.0
+    shares = counts.double() / total
+    return float(torch.special.entr(shares).sum().exp())

@@ -1,0 +1,121 @@
+"""Masks of spans of frames.
+
+Each mask is a function of a number of frames and of a generator: it depends neither on
+the other utterances of a batch nor on their padding.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import numpy
+
+
+class SpanMask:
+    """Spans of equal length at random places, as many as fit the utterance.
+
+    An utterance of T frames gets floor(probability * T / length + u) spans, u uniform
+    in [0, 1), at distinct places. Spans may overlap: in a long utterance the masked
+    share is 1 - (1 - probability / length) ** length, 0.49 with the defaults.
+
+    Paper: Baevski et al., https://arxiv.org/abs/2006.11477; also the masks of HuBERT,
+    with the probability 0.8.
+
+    Arguments
+    ---------
+    probability : float
+        Share of the frames that spans would cover if they did not overlap.
+    length : int
+        Frames of a span. In an utterance of less than two spans they have half its
+        frames.
+    min_masks : int
+        Fewest spans of an utterance.
+
+    Note
+    ----
+    fairseq's spans never reach the last frame, and it removes masked frames until all
+    utterances of a batch have as many as the shortest one. Here the last frame is
+    masked as often as the first one, and nothing is removed, except that one frame at
+    least stays: an utterance of one frame is not masked.
+
+    Example
+    -------
+    >>> mask = SpanMask(probability=0.65, length=10)
+    >>> masked = mask(1000, numpy.random.default_rng(0))
+    >>> masked.dtype, masked.shape, bool(0.4 < masked.mean() < 0.6)
+    (dtype('bool'), (1000,), True)
+    """
+
+    def __init__(self, probability: float = 0.65, length: int = 10, min_masks: int = 2):
+        if probability < 0 or length < 1 or min_masks < 0:
+            raise ValueError(
+                f"A SpanMask has probability >= 0, length >= 1 and min_masks >= 0, "
+                f"not {probability}, {length} and {min_masks}."
+            )
+        self.probability, self.length = probability, length
+        self.min_masks = min_masks
+
+    def __call__(self, frames: int, generator: numpy.random.Generator) -> numpy.ndarray:
+        """Returns the mask of an utterance.
+
+        Arguments
+        ---------
+        frames : int
+            Number of frames.
+        generator : numpy.random.Generator
+            Source of the random numbers.
+
+        Returns
+        -------
+        numpy.ndarray
+            [frames], bool, True where a frame is masked.
+        """
+        length = min(self.length, max(1, frames // 2))
+        places = frames - length + 1
+        count = int(self.probability * frames / length + generator.random())
+        count = min(max(count, self.min_masks), places)
+        starts = generator.choice(places, count, replace=False)
+        masked = numpy.zeros(frames, bool)
+        masked[(starts[:, None] + numpy.arange(length)).ravel()] = True
+        if masked.all():
+            masked[generator.integers(frames)] = False
+        return masked
+
+
+class BernoulliSpanMask:
+    """Spans that start at each frame with the same probability.
+
+    Spans may overlap, and the last ones are cut at the end. The masked share is
+    1 - (1 - probability) ** length, 0.33 with the defaults; the first frames are masked
+    less, and a short utterance may have no mask.
+
+    Paper: Chiu et al., "Self-supervised Learning with Random-projection Quantizer for
+    Speech Recognition", ICML 2022, https://arxiv.org/abs/2202.01855.
+
+    Arguments
+    ---------
+    probability : float
+        Probability that a span starts at a frame.
+    length : int
+        Frames of a span; 40 frames of 10 ms are the paper's.
+
+    Example
+    -------
+    >>> masked = BernoulliSpanMask()(10000, numpy.random.default_rng(0))
+    >>> bool(0.25 < masked.mean() < 0.4)
+    True
+    """
+
+    def __init__(self, probability: float = 0.01, length: int = 40):
+        if not 0 <= probability <= 1 or length < 1:
+            raise ValueError(
+                "A BernoulliSpanMask has a probability from 0 to 1 and length >= 1, "
+                f"not {probability} and {length}."
+            )
+        self.probability, self.length = probability, length
+
+    def __call__(self, frames: int, generator: numpy.random.Generator) -> numpy.ndarray:
+        """Returns the mask of an utterance, see :meth:`SpanMask.__call__`."""
+        starts = numpy.flatnonzero(generator.random(frames) < self.probability)
+        masked = numpy.zeros(frames + self.length, bool)
+        masked[(starts[:, None] + numpy.arange(self.length)).ravel()] = True
+        return masked[:frames]

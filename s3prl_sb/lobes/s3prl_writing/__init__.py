@@ -1,0 +1,1 @@
+"""Checkpoints in S3PRL's own formats, written from our networks."""
