@@ -45,7 +45,7 @@ def test_frames_are_stacked_and_the_rest_is_dropped(stack, kind):
     assert upstream.stride == 160 * stack
     shortest = upstream.min_samples
     assert upstream.local([wav[:shortest]])[1] == [upstream.frames(shortest)]
-    assert upstream.frames(1) == 1
+    assert upstream.frames(1) == upstream.frames(shortest) <= 2
 
 
 @pytest.mark.parametrize(
