@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import inspect
 import json
 from pathlib import Path
@@ -80,12 +81,9 @@ def plain_arguments(instance: Any) -> dict[str, Any]:
     arguments = {}
     for name in inspect.signature(type(instance).__init__).parameters:
         value = vars(instance).get(name)
-        try:
-            arguments[name] = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError):
-            continue
-        if value is None:
-            del arguments[name]
+        if value is not None:
+            with contextlib.suppress(TypeError, ValueError):
+                arguments[name] = json.loads(json.dumps(value, allow_nan=False))
     return arguments
 
 

@@ -230,7 +230,7 @@ def _checkpoint(upstream, model, heads, size, temperature):
         paras["vq"] = {
             "codebook_size": sizes,
             "code_dim": dims or list(upstream.network.quantizer.code_dim),
-            "gumbel_temperature": temperature,
+            "gumbel_temperature": heads.arguments.get("temperature", temperature),
         }
     if not paras.get("dim_bottleneck", True):
         del paras["dim_bottleneck"]
