@@ -12,20 +12,10 @@ Authors
 
 import sys
 
+from s3prl_sb.brains.pretraining_data import prepare, splits
 from s3prl_sb.brains.pretraining_run import pretrain
 from s3prl_sb.startup.experiment import start
-from s3prl_sb.unlabelled import preparing
-
-
-def prepare(hparams):
-    """Lists the audio, and fits units if the objective predicts them."""
-    preparing.prepare(hparams)
-    if hparams["units"]:
-        from s3prl_sb.units.recipe import prepare_units
-
-        prepare_units(hparams)
-
 
 if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
-    pretrain(hparams, run_opts, preparing.splits(hparams))
+    pretrain(hparams, run_opts, splits(hparams))

@@ -25,6 +25,7 @@ from s3prl_sb.brains import (
 )
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import learning_rates, planned
+from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.brains.pretraining_standing import Standing
 from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, measured
 from s3prl_sb.brains.training import TrainingBrain
@@ -102,7 +103,7 @@ class PretrainingBrain(TrainingBrain):
             :class:`~s3prl_sb.unlabelled.dataset.UnlabelledDataset`.
         """
         self.splits = {name: len(dataset) for name, dataset in splits.items()}
-        self.data = {name: dataset.digest for name, dataset in splits.items()}
+        self.data = digests(splits)
         self.standing.rows = self.splits["train"]
         self.standing.share = getattr(self.hparams, "unreadable_share", 0.01)
         sizes = [

@@ -9,7 +9,10 @@ from typing import Any
 
 from s3prl_sb.brains import settings
 from s3prl_sb.brains.pretraining import PretrainingBrain
+from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.lobes.cards.initializing import initialize_from
+from s3prl_sb.lobes.networks.recomputation import recompute_layers
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +51,10 @@ def pretrain(
     is_debug = bool((run_opts or {}).get("debug"))
     resumes = settings.resumes(checkpointer) and not is_debug
     if resumes:
-        data = {name: dataset.digest for name, dataset in splits.items()}
-        settings.begin_with(hparams, data)
+        settings.begin_with(hparams, digests(splits))
     if hparams.get("init") and not resumes:
-        from s3prl_sb.lobes.cards.initializing import initialize_from
-
         initialize_from(network, hparams["init"])
     if hparams.get("activation_checkpointing"):
-        from s3prl_sb.lobes.networks.recomputation import recompute_layers
-
         recompute_layers(network)
     brain = PretrainingBrain(hparams, run_opts, checkpointer)
     brain.use(splits)

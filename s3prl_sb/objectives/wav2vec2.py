@@ -30,7 +30,7 @@ from s3prl_sb.objectives.receptive_field import last_state
 
 #: Share of the training after which ``temperature_decay: auto`` reaches the end.
 COOL = 0.7
-#: Largest share of predictions without a valid distractor that is no alarm.
+#: Share of predictions without a valid distractor above which there is an alarm.
 ALONE = 0.01
 
 

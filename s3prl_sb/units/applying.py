@@ -171,7 +171,9 @@ def _finish(model, folder, plan):
     limits = offsets[index.NAME_OFFSETS]
     hashes = numpy.array(
         [
-            index.name_hash(names[start:stop].tobytes().decode("utf-8", "surrogatepass"))
+            index.name_hash(
+                names[start:stop].tobytes().decode("utf-8", "surrogatepass")
+            )
             for start, stop in zip(limits[:-1], limits[1:])
         ],
         dtype=numpy.uint64,

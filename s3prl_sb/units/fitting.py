@@ -120,6 +120,7 @@ def fit(
         if (folder / DESCRIPTION).exists():
             model = UnitsModel.load(folder)
             check_plan(folder, model.about["plan"], plan)
+            shutil.rmtree(folder / WORK, ignore_errors=True)
             return model
         check_extra()
         rows = chosen_rows(speech, share, seed)

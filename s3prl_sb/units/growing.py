@@ -79,9 +79,7 @@ class GrowingFiles:
     (1, [1, 2])
     """
 
-    def __init__(
-        self, folder: Path, files: Mapping[str, str], plan: Mapping[str, Any]
-    ):
+    def __init__(self, folder: Path, files: Mapping[str, str], plan: Mapping[str, Any]):
         self.folder, self.plan = Path(folder), dict(plan)
         self.dtypes = {name: numpy.dtype(dtype) for name, dtype in files.items()}
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -54,9 +54,10 @@ class UnitsIndex:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
-        if not (self.folder / DESCRIPTION).exists() and (
-            self.folder / PROGRESS
-        ).exists():
+        if (
+            not (self.folder / DESCRIPTION).exists()
+            and (self.folder / PROGRESS).exists()
+        ):
             raise UnitsError(
                 f"'{folder}' is unfinished. Run the same `s3prl-sb units apply` again."
             )

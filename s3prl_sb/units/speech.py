@@ -8,8 +8,8 @@ Authors
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -20,6 +20,9 @@ from s3prl_sb.dataio.records import completed
 from s3prl_sb.dataio.tables import load_table
 from s3prl_sb.identity import digest
 from s3prl_sb.units.errors import UnitsError
+
+if TYPE_CHECKING:
+    from s3prl_sb.unlabelled.index import AudioIndex
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +102,38 @@ class ManifestSpeech:
         name = self.names[row]
         limits = (self.records[name][key] for key in ("wav", "start", "stop"))
         return load_waveform(name, *limits, sample_rate=sample_rate)
+
+
+class ListedSpeech:
+    """Utterances of a memory-mapped list.
+
+    Arguments
+    ---------
+    index : s3prl_sb.unlabelled.index.AudioIndex
+        The list.
+    read : callable
+        Called with a row and a sample rate in Hz; returns the waveform [samples].
+    """
+
+    def __init__(self, index: "AudioIndex", read: Callable[[int, int], torch.Tensor]):
+        self.index, self.load = index, read
+
+    @property
+    def digest(self) -> str:
+        """See :class:`Speech`."""
+        return self.index.digest
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def name(self, row: int) -> str:
+        """See :class:`Speech`."""
+        return self.index.name(row)
+
+    def seconds(self, row: int) -> float:
+        """See :class:`Speech`."""
+        location = self.index.location(row)
+        return location.samples / location.rate
 
 
 class JoinedSpeech:
@@ -202,7 +237,9 @@ def _audio_below(path):
     if os.path.isfile(path):
         yield as_id(os.path.basename(path)), path
         return
-    files = [os.path.join(top, name) for top, _, names in os.walk(path) for name in names]
+    files = [
+        os.path.join(top, name) for top, _, names in os.walk(path) for name in names
+    ]
     for file in only_audio(sorted(files), path):
         yield as_id(os.path.relpath(file, path).replace(os.sep, "/")), file
 

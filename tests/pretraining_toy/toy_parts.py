@@ -81,6 +81,7 @@ class Tones(torch.utils.data.Dataset):
     """Tones of unequal lengths."""
 
     seconds, sample_rate, index = ROWS, RATE, SimpleNamespace(shares=None)
+    codes = None
     lengths = 3000 + 400 * numpy.arange(ROWS)
 
     def __init__(self, first=0):

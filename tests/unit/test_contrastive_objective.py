@@ -171,7 +171,7 @@ def test_collapsed_codes_are_an_alarm():
 
 
 def test_it_learns_where_there_is_something_to_learn():
-    """Tones that change every tenth of a second are told from their surroundings."""
+    """The distractors of a tone are other tones, in random order."""
     torch.manual_seed(0)
     module = objective(mask=SpanMask(0.3, 3), negatives="all", penalty_weight=0.0)
     time = torch.arange(1600) / 16000

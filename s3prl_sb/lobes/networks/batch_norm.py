@@ -41,7 +41,8 @@ class FixedBatchNorm1d(nn.BatchNorm1d):
         """[frames, size] -> the same."""
         if self.counts or not self.training:
             return super().forward(x)
-        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        thrown_away = self.running_mean.clone(), self.running_var.clone()
+        return F.batch_norm(x, *thrown_away, self.weight, self.bias, True, eps=self.eps)
 
 
 class FixedBatchNorm2d(nn.BatchNorm2d):

@@ -132,7 +132,7 @@ def hubert_state(upstream: Any, heads: HeadWeights) -> dict[str, Any]:
         "untie_final_proj": False,
         "_name": "hubert",
     }
-    task = {"_name": "hubert_pretraining", "labels": ["km"], "label_rate": rate}
+    task = {"_name": "hubert_pretraining", "label_rate": rate}
     return {
         "task_cfg": {**task, **audio_options(config)},
         "model_cfg": model,

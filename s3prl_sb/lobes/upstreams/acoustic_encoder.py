@@ -21,7 +21,7 @@ from s3prl_sb.lobes.upstreams.stages import EncoderStages
 
 #: Features of ``kind``: those of the STFT, and Kaldi's.
 KINDS = (*STFT, *(f"kaldi_{feature}" for feature in KALDI))
-FIXED = {"feature", "freeze", "precision"}  # arguments that are not entries
+FIXED = {"self", "feature", "freeze", "precision"}  # arguments that are no entries
 
 
 @dataclasses.dataclass
@@ -67,7 +67,7 @@ class AcousticConfig(EncoderConfig):
         kind = options.pop("kind")
         if kind.startswith("kaldi_"):  # it checks its options itself
             return KaldiFeatures(kind.removeprefix("kaldi_"), **options)
-        names = inspect.signature(StftFeatures).parameters.keys() - FIXED
+        names = inspect.signature(StftFeatures.__init__).parameters.keys() - FIXED
         unknown = sorted(map(str, options.keys() - names))
         if unknown:
             raise ValueError(
