@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from s3prl_sb.lobes.checkpoints.reading import read
-from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.pretext.alterations import (
     FrequencyMask,
     LongTimeMask,
@@ -171,9 +170,6 @@ def test_predictive_losses_and_gradients(name, same_codes, tmp_path):
     check_gradients(objective, named, theirs)
 
 
-@pytest.mark.skipif(
-    not hasattr(FixedBatchNorm1d, "learn"), reason="batch norms that learn are missing"
-)
 def test_batch_norms_of_npc_learn_from_true_frames(same_codes):
     theirs, objective = fixture("npc"), predictive("npc")
     same_codes(theirs)

@@ -10,6 +10,7 @@ from s3prl_sb.lobes.networks.quantizer import Quantizer
 from s3prl_sb.lobes.pretext.alterations import FrequencyMask, MagnitudeNoise, TimeMask
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.lobes.upstreams.acoustic_encoder import AcousticEncoder
 from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
 from s3prl_sb.lobes.upstreams.mockingjay import AudioAlbert, Mockingjay, Tera
@@ -43,6 +44,18 @@ def tera(cls=Tera, **options):
     return MaskedReconstruction(cls(config=config, freeze=False), **options)
 
 
+def acoustic(**config):
+    """A network of other layers over stacked features."""
+    sizes = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
+    return AcousticEncoder(config={**sizes, "stack": 2, **config}, freeze=False)
+
+
+def conformer():
+    """TERA's objective on a conformer."""
+    network = acoustic(layer="conformer")
+    return MaskedReconstruction(network, [TimeMask(span=3), FrequencyMask()])
+
+
 def waveform():
     """TERA's objective on a network over the waveform."""
     network = load("hubert_small_random", freeze=False)
@@ -61,7 +74,9 @@ OBJECTIVES = {
     "tera": tera,
     "mockingjay": lambda: tera(Mockingjay, loss="mse", target=StftFeatures("linear")),
     "audio_albert": lambda: tera(AudioAlbert, alterations=[TimeMask()]),
+    "conformer": conformer,
     "waveform": waveform,
+    "causal_transformer": lambda: APC(acoustic(causal=True), n_future=3),
     "apc": apc,
     "vq_apc": lambda: apc(codebook_size=[16]),
     "npc": npc,
@@ -222,6 +237,7 @@ def test_frames_of_a_target_are_stacked_to_the_stride():
     [
         (lambda: APC(tera().network), "sees them.*causal: True"),
         (lambda: APC(npc().network), "later frames"),
+        (lambda: APC(acoustic()), "AcousticEncoder sees them"),
         (lambda: APC(waveform().network), "learns its frames from the waveform"),
         (lambda: NPC(apc().network), "sees the frame itself"),
         (lambda: NPC(tera().network), "upstreams.npc.Npc"),
