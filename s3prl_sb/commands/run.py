@@ -173,7 +173,8 @@ def descriptions() -> list[str]:
     Returns
     -------
     list of str
-        The first line of ``train.py``, or of a YAML that is not ``train.yaml``.
+        The first line of ``train.py``, or the first sentence of a YAML that is not
+        ``train.yaml``.
 
     Example
     -------
@@ -190,7 +191,8 @@ def descriptions() -> list[str]:
 def _summary(name, file):
     """Returns the first line of a recipe, without its name."""
     if file.name != "train.yaml":
-        return file.read_text("utf-8").partition("\n")[0].lstrip("# ").rstrip(".")
+        line = file.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        return line.partition(". ")[0].rstrip(".")
     text = (file.parents[1] / "train.py").read_text("utf-8").partition('"""')[2]
     summary = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
     return summary.removeprefix(name.partition("/")[0]).strip()

@@ -57,7 +57,7 @@ def test_the_list_says_what_each_is(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == descriptions() and len(lines) == len(resources.recipe_files())
     assert [line.split()[0] for line in lines] == list(resources.recipe_files())
-    assert all(len(line.split()) > 3 and len(line) < 90 for line in lines)
+    assert all(len(line.split()) > 3 and len(line) < 100 for line in lines)
     assert main(["run"]) == 1
     assert "run --list" in capsys.readouterr().err
 
