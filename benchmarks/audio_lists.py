@@ -114,9 +114,8 @@ def scans(folder, files):
         path = data / f"{number // 500:04}" / f"{number:06}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         if number:
-            os.link(first, path)
+            os.link(data / "0000" / "000000.wav", path)
         else:
-            first = path
             soundfile.write(path, numpy.zeros(1600), 16000)
     os.environ["S3PRL_SB_CACHE"] = str(Path(folder, "cache"))
     for turn in ("first", "second"):

@@ -208,6 +208,21 @@ def test_segments_and_members(tmp_path):
     assert torch.equal(example.wav, whole[start:][:16000])
 
 
+def test_urls(tmp_path):
+    """A crop behind a URL is that of the local file."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    path = noise(tmp_path / "a.flac", 2)
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        tar.add(path, "a.flac")
+    try:
+        for name in ("a.flac", "s.tar"):
+            memory.pipe_file(f"/crop/{name}", (tmp_path / name).read_bytes())
+            here = dataset(tmp_path / name)[0, 1].wav
+            assert torch.equal(dataset(f"memory://crop/{name}")[0, 1].wav, here)
+    finally:
+        memory.rm("/crop", recursive=True)
+
+
 def test_streamed_header(tmp_path):
     """A wav whose header has no length is read to its end, in a shard too."""
     content = io.BytesIO()

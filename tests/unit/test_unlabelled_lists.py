@@ -15,7 +15,7 @@ import numpy
 import pytest
 import soundfile
 
-from s3prl_sb.errors import ManifestError, UserError
+from s3prl_sb.errors import ManifestError, MissingExtra, UserError
 from s3prl_sb.unlabelled import headers, scanning, sources
 from s3prl_sb.unlabelled.holding_out import held_out
 from s3prl_sb.unlabelled.index import AudioIndex, Place
@@ -357,6 +357,38 @@ def test_held_out_share_is_close():
     assert (held_out(elsewhere, 0.1) == chosen).all()
 
 
+def test_held_out_of_each_source(tmp_path):
+    """A folder of few folders is not held out as a whole beside one of many."""
+    corpus(tmp_path / "many", 20, 3)
+    corpus(tmp_path / "few" / "TRAIN", 10, 3)
+    corpus(tmp_path / "few" / "TEST", 3, 3)
+    audio = scan([str(tmp_path / "many"), str(tmp_path / "few")]).audio
+    chosen = held_out(audio, 0.1)
+    speakers = {os.path.dirname(audio.name(row)) for row in numpy.flatnonzero(chosen)}
+    assert sorted(name.split("/")[0] for name in speakers) == ["few", "many", "many"]
+    assert chosen.sum() == 9
+    single = [str(wave(tmp_path / f"{name}" / "a.wav")) for name in "xy"]
+    assert held_out(scan(single).audio, 0.01).sum() == 1
+
+
+def test_held_out_segments(tmp_path):
+    """Segments of a file stay together; a table may be moved with its audio."""
+    rows = [
+        f"{s}-{n},{s}.wav,{n / 10},{n / 10 + 0.1}" for s in "abcd" for n in range(9)
+    ]
+    digests = []
+    for folder in ("here", "there"):
+        for speaker in "abcd":
+            wave(tmp_path / folder / f"{speaker}.wav", 1)
+        table = tmp_path / folder / "my.csv"
+        table.write_text("\n".join(["id,wav,start,stop", *rows]))
+        audio = scan(str(table)).audio
+        chosen = held_out(audio, 0.2).reshape(4, 9)
+        assert (chosen.all(1) == chosen.any(1)).all() and chosen.sum() == 9
+        digests.append(audio.digest)
+    assert digests[0] == digests[1]
+
+
 def test_prepare_names_what_is_wrong(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(DataError, match="no audio in"):
@@ -391,7 +423,14 @@ def test_urls(tmp_path):
         table = tmp_path / "t.csv"
         table.write_text("id,wav\none,memory://unl/c.wav\n")
         assert scan(str(table)).audio.lengths(8000).tolist() == [12000]
-        with pytest.raises(UserError, match="memory://nothing"):
+        with pytest.raises(UserError, match="memory://nothing/here.wav: no such file"):
             scan("memory://nothing/here.wav")
     finally:
         memory.rm("/unl", recursive=True)
+
+
+def test_urls_without_fsspec(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(MissingExtra, match=r'pip install "s3prl_sb\[remote\]"'):
+        scan("s3://bucket/audio")
