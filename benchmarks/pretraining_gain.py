@@ -32,6 +32,7 @@ def parse():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     known = yaml.safe_load(OPTIONS.read_text())
+    known = {name: keys for name, keys in known.items() if name[0] != "_"}
     parser.add_argument("--data", type=Path, required=True, help="see linear_probes.py")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--objectives", nargs="+", choices=list(known), default=None)
@@ -58,7 +59,8 @@ def run(arguments, objective, seed):
     command = [sys.executable, "-m", "s3prl_sb.cli", "run", f"pretraining/{objective}"]
     for key, value in options.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        command += [f"--{key}", text.replace("OUTPUT", str(arguments.output))]
+        text = text.replace("OUTPUT", str(arguments.output)).replace("SEED", str(seed))
+        command += [f"--{key}", text]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started, log = time.monotonic(), folder.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
