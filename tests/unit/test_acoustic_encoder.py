@@ -14,7 +14,7 @@ from s3prl_sb.lobes.networks.attention import (
 )
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.acoustic_encoder import AcousticEncoder
-from s3prl_sb.lobes.upstreams.causality import is_causal
+from s3prl_sb.lobes.causality import is_causal
 
 TINY = {
     "hidden_size": 32,

@@ -21,7 +21,7 @@ from s3prl_sb.lobes.upstreams.stages import EncoderStages
 
 #: Features of ``kind``: those of the STFT, and Kaldi's.
 KINDS = (*STFT, *(f"kaldi_{feature}" for feature in KALDI))
-FIXED = {"self", "feature", "freeze", "precision"}  # arguments that are no entries
+FIXED = {"self", "feature", "freeze", "precision"}  # of the classes, not of a card
 
 
 @dataclasses.dataclass
