@@ -132,12 +132,10 @@ class AudioIndex:
         """
         if self._digest is None:
             sha256 = hashlib.sha256()
-            for key in (*TEXTS, *NUMBERS, "starts", "byte_sizes"):
-                column = self.columns.get(key)
-                arrays = [column] if key not in TEXTS else []
-                if column is not None and key in TEXTS:
-                    arrays = [column.blob, column.offsets]
-                for array in arrays if column is not None else ():
+            texts = self.columns.get("names", self.columns["paths"])
+            others = (self.columns.get(k) for k in (*NUMBERS, "starts", "byte_sizes"))
+            for array in (texts.blob, texts.offsets, *others):
+                if array is not None:
                     sha256.update(numpy.ascontiguousarray(array).data)
             weights = [(s.name, s.weight, s.stop) for s in self.shares]
             prefixes = [place.prefix for place in self.places]
@@ -149,8 +147,15 @@ class AudioIndex:
         """Returns the name of a row, which no other row has."""
         if "names" in self.columns:
             return as_id(self.columns["names"][row])
+        return as_id(self.path(row))
+
+    def path(self, row: int) -> str:
+        """Returns the path of a row, which does not depend on where the data are.
+
+        Rows of a table may share a file, and have the same path.
+        """
         prefix = self.places[self.columns["places"][row]].prefix
-        return as_id(prefix + self.columns["paths"][row])
+        return prefix + self.columns["paths"][row]
 
     def location(self, row: int) -> Location:
         """Returns the place of the audio of a row."""

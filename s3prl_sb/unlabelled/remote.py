@@ -108,7 +108,14 @@ def opened(url: str) -> BinaryIO:
     """
     system, path = file_system(url)
     with naming(url):
-        return system.open(path, "rb")
+        file = system.open(path, "rb")
+    if not file.seekable():
+        file.close()
+        raise RemoteError(
+            f"{url}: the server does not serve parts of files. Write simplecache::{url}, "
+            "which keeps copies of whole files here."
+        )
+    return file
 
 
 def state(url: str) -> tuple[int, int]:

@@ -75,7 +75,8 @@ def read_table(path: str, prefix: str = "") -> tuple[AudioIndex, list]:
     wavs = sorted({row.wav for row in table}, key=os.fsencode)
     listing = walking.Listing()
     for wav in wavs:
-        listing.add(wav, *walking.state(wav))
+        is_url = remote.is_url(wav)
+        listing.add(wav, *walking.state(wav if is_url else os.path.join(folder, wav)))
     headers = scan(folder, listing, ["table", walking.identity(path)])
     numbers = {wav: number for number, wav in enumerate(wavs)}
     chosen, faults = [], []
@@ -145,7 +146,8 @@ def _is_wav(key):
 def _path(wav, folder):
     if remote.is_url(wav):
         return wav
-    return os.path.normpath(os.path.join(folder, in_folder(wav, folder)))
+    path = os.path.normpath(os.path.join(folder, in_folder(wav, folder)))
+    return path.removeprefix(f"{folder}/")
 
 
 def _segment(row, times: dict[str, Column], samples, rate):
