@@ -73,13 +73,14 @@ def _add_upstream(parser, required):
 
 def _add_audio(parser):
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--manifest", help="CSV or JSON: id, wav, …")
+    source.add_argument(
+        "--manifest", help="CSV, TSV or JSON: wav, and optionally id, start, stop, …"
+    )
     source.add_argument(
         "--data",
         nargs="+",
         metavar="PATH",
-        help="folders of audio, searched recursively, and files; an utterance is "
-        "called by its path below the folder",
+        help="folders, audio files, tar shards or URLs, as in a recipe's train_data",
     )
     parser.add_argument("--output", required=True, help="folder to make or complete")
 
@@ -125,11 +126,11 @@ def main(arguments):
 
 
 def _speech(arguments):
-    from s3prl_sb.units import speech
+    from s3prl_sb.units.speech import from_paths
 
     if arguments.manifest:
-        return speech.from_table(arguments.manifest)
-    return speech.from_paths(arguments.data)
+        return from_paths([arguments.manifest], "--manifest")
+    return from_paths(arguments.data)
 
 
 def _load(name, arguments):

@@ -87,6 +87,7 @@ def apply(
             check_plan(folder, made.about["plan"], plan)
         else:
             model.check_upstream(upstream)
+            _check_names(speech)
             upstream.to(device)
             _compute(model, upstream, speech, folder, plan, device, progressbar)
             _finish(model, folder, plan)
@@ -122,6 +123,18 @@ def write_text(made: UnitsIndex, path: Path) -> None:
                     )
                 file.write(f"{name}\t{' '.join(map(str, codes))}\n")
         part.publish()
+
+
+def _check_names(speech):
+    """Raises an error if two utterances, of lists that were joined, have one name."""
+    seen = set()
+    for name in speech.names():
+        if name in seen:
+            raise UnitsError(
+                f"Two utterances are called '{name}', and units are found by name. "
+                "Rename a folder, or give the folder above both."
+            )
+        seen.add(name)
 
 
 def _compute(model, upstream, speech, folder, plan, device, progressbar):

@@ -18,7 +18,8 @@ from s3prl_sb.units.applying import apply
 from s3prl_sb.units.errors import UnitsError
 from s3prl_sb.units.fitting import fit, summary
 from s3prl_sb.units.index import UnitsIndex
-from s3prl_sb.units.speech import JoinedSpeech, Speech
+from s3prl_sb.units.speech import Speech
+from s3prl_sb.unlabelled.index import HEADER, AudioIndex
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +27,9 @@ NEEDED, OPTIONAL = ("upstream", "clusters"), ("layer", "seed", "share", "source"
 EXAMPLE = "{upstream: mfcc_hubert, clusters: 100}"
 
 
-def prepare_units(
-    hparams: Mapping[str, Any], speech: Mapping[str, Speech]
-) -> UnitsIndex | None:
-    """Makes the units of a recipe, unless they are there.
+def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
+    """Makes the units of a recipe, unless they are there; run it after
+    :func:`s3prl_sb.unlabelled.preparing.prepare`, which writes the lists.
 
     One k-means is fitted on the training data and applied to all data: with two of
     them, the units of validation would be other ones. A preparation that was killed
@@ -41,8 +41,6 @@ def prepare_units(
         Keys of the recipe. ``units``: None; a folder made by ``s3prl-sb units apply``;
         or a mapping with ``upstream`` and ``clusters``, and optionally ``layer``,
         ``share``, ``seed`` and ``source``. Also ``save_folder`` and ``seed``.
-    speech : dict
-        "train" and other lists of utterances, which must have different names.
 
     Returns
     -------
@@ -57,12 +55,19 @@ def prepare_units(
     settings = _settings(hparams)
     if settings is None:
         return None
+    if isinstance(settings, str):
+        open_units(hparams)  # before the lists, which may be long
+    folder = Path(hparams["save_folder"])
+    lists = [
+        AudioIndex.open(folder / name)
+        for name in ("train", "valid")
+        if name == "train" or (folder / name / HEADER).is_file()
+    ]
     if isinstance(settings, Mapping):
-        _make(hparams, settings, speech)
+        _make(hparams, settings, lists)
     made = open_units(hparams)
     if isinstance(settings, str):  # of a list that may be another one
-        for part in speech.values():
-            made.check(map(part.name, range(len(part))))
+        made.check(name for each in lists for name in Speech(each).names())
     return made
 
 
@@ -122,7 +127,7 @@ def _settings(hparams):
     return dict(value)
 
 
-def _make(hparams, settings, speech):
+def _make(hparams, settings, lists):
     name, folder = str(settings["upstream"]), _folder(hparams)
     overrides = {"source": settings["source"]} if settings.get("source") else {}
     upstream = load(name, freeze=True, **overrides)
@@ -132,7 +137,7 @@ def _make(hparams, settings, speech):
     }
     model = fit(
         upstream,
-        speech["train"],
+        Speech(lists[0]),
         folder.with_name("model"),
         clusters=settings["clusters"],
         layer=settings.get("layer"),
@@ -142,4 +147,4 @@ def _make(hparams, settings, speech):
         **shown,
     )
     logger.info("%s", summary(model))
-    apply(model, upstream, JoinedSpeech(list(speech.values())), folder, **shown)
+    apply(model, upstream, Speech(AudioIndex.joined(lists)), folder, **shown)

@@ -1,28 +1,19 @@
-"""Lists of utterances that units are fitted on and applied to.
-
-Any object with the methods of :class:`Speech` will do.
+"""Utterances that units are fitted on and applied to: a list of unlabelled audio.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
-from s3prl_sb.audio.audio_names import as_id, only_audio
-from s3prl_sb.audio.loading import AudioFileError, load_waveform
-from s3prl_sb.audio.waveforms import AudioError
-from s3prl_sb.dataio.records import completed
-from s3prl_sb.dataio.tables import load_table
-from s3prl_sb.identity import digest
 from s3prl_sb.units.errors import UnitsError
-
-if TYPE_CHECKING:
-    from s3prl_sb.unlabelled.index import AudioIndex
+from s3prl_sb.unlabelled.index import AudioIndex
+from s3prl_sb.unlabelled.reading import UnreadableError, read_piece
+from s3prl_sb.unlabelled.scanning import scan
+from s3prl_sb.unlabelled.sources import sources
 
 logger = logging.getLogger(__name__)
 
@@ -30,218 +21,102 @@ logger = logging.getLogger(__name__)
 UNREADABLE = 0.01
 
 
-class Speech(Protocol):
-    """List of utterances with unique names."""
-
-    @property
-    def digest(self) -> str:
-        """Hash of the list: names and lengths, in order."""
-
-    def __len__(self) -> int:
-        """Returns the number of utterances."""
-
-    def name(self, row: int) -> str:
-        """Returns the name of an utterance."""
-
-    def seconds(self, row: int) -> float:
-        """Returns the length of an utterance in seconds."""
-
-    def load(self, row: int, sample_rate: int) -> torch.Tensor:
-        """Returns a waveform [samples] at a sample rate in Hz.
-
-        Raises
-        ------
-        s3prl_sb.audio.loading.AudioFileError
-            For audio that cannot be read.
-        """
-
-
-class ManifestSpeech:
-    """Utterances of a manifest.
+class Speech:
+    """Whole utterances of a list of audio.
 
     Arguments
     ---------
-    records : dict
-        ``{id: {"wav": …, "start": …, "stop": …}}``, see
-        :func:`s3prl_sb.dataio.records.completed`.
+    index : s3prl_sb.unlabelled.index.AudioIndex
+        The list.
 
     Example
     -------
     >>> import tempfile, numpy, soundfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     soundfile.write(folder + "/a.wav", numpy.zeros(8000), 16000)
-    ...     speech = ManifestSpeech({"a": {"wav": folder + "/a.wav"}})
-    ...     speech.name(0), speech.seconds(0), len(speech.load(0, 8000))
-    ('a', 0.5, 4000)
+    ...     speech = from_paths([folder + "/*.wav"])
+    ...     len(speech), speech.seconds(0), len(speech.load(0, 8000))
+    (1, 0.5, 4000)
     """
 
-    def __init__(self, records: Mapping[str, Mapping[str, Any]]):
-        self.records = completed(records)
-        self.names = list(self.records)
+    def __init__(self, index: AudioIndex):
+        self.index = index
 
     @property
     def digest(self) -> str:
-        """Hash of the ids, limits and lengths, in order."""
-        keys = ("start", "stop", "duration")
-        rows = [[n, *(r[key] for key in keys)] for n, r in self.records.items()]
-        return digest(rows)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def name(self, row: int) -> str:
-        """See :class:`Speech`."""
-        return self.names[row]
-
-    def seconds(self, row: int) -> float:
-        """See :class:`Speech`."""
-        return self.records[self.names[row]]["duration"]
-
-    def load(self, row: int, sample_rate: int) -> torch.Tensor:
-        """See :class:`Speech`."""
-        name = self.names[row]
-        limits = (self.records[name][key] for key in ("wav", "start", "stop"))
-        return load_waveform(name, *limits, sample_rate=sample_rate)
-
-
-class ListedSpeech:
-    """Utterances of a memory-mapped list.
-
-    Arguments
-    ---------
-    index : s3prl_sb.unlabelled.index.AudioIndex
-        The list.
-    read : callable
-        Called with a row and a sample rate in Hz; returns the waveform [samples].
-    """
-
-    def __init__(self, index: "AudioIndex", read: Callable[[int, int], torch.Tensor]):
-        self.index, self.load = index, read
-
-    @property
-    def digest(self) -> str:
-        """See :class:`Speech`."""
+        """Digest of the list: names and lengths, in order."""
         return self.index.digest
 
     def __len__(self) -> int:
         return len(self.index)
 
     def name(self, row: int) -> str:
-        """See :class:`Speech`."""
+        """Returns the name of an utterance."""
         return self.index.name(row)
 
-    def seconds(self, row: int) -> float:
-        """See :class:`Speech`."""
-        location = self.index.location(row)
-        return location.samples / location.rate
-
-
-class JoinedSpeech:
-    """Several lists as one. An utterance with the same name in two lists is an error.
-
-    Arguments
-    ---------
-    lists : list of Speech
-        Lists, in order.
-    """
-
-    def __init__(self, lists: Sequence[Speech]):
-        self.lists = list(lists)
-        self._rows = [(part, row) for part in self.lists for row in range(len(part))]
-        seen: set[str] = set()
-        for row in range(len(self)):
-            if self.name(row) in seen:
-                raise UnitsError(
-                    f"Two utterances are called '{self.name(row)}'. Units are found by "
-                    "the names of utterances: give each its own, or apply the units "
-                    "to the lists one by one."
-                )
-            seen.add(self.name(row))
-
-    @property
-    def digest(self) -> str:
-        """See :class:`Speech`."""
-        return digest([part.digest for part in self.lists])
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def name(self, row: int) -> str:
-        """See :class:`Speech`."""
-        part, row = self._rows[row]
-        return part.name(row)
+    def names(self) -> Iterator[str]:
+        """Yields the names of all utterances, in order."""
+        return map(self.name, range(len(self)))
 
     def seconds(self, row: int) -> float:
-        """See :class:`Speech`."""
-        part, row = self._rows[row]
-        return part.seconds(row)
+        """Returns the length of an utterance in seconds."""
+        columns = self.index.columns
+        return float(columns["samples"][row] / columns["rates"][row])
 
     def load(self, row: int, sample_rate: int) -> torch.Tensor:
-        """See :class:`Speech`."""
-        part, row = self._rows[row]
-        return part.load(row, sample_rate)
+        """Returns a waveform.
+
+        Arguments
+        ---------
+        row : int
+            Row of the utterance.
+        sample_rate : int
+            Sample rate in Hz.
+
+        Returns
+        -------
+        torch.Tensor
+            [samples].
+
+        Raises
+        ------
+        s3prl_sb.unlabelled.reading.UnreadableError
+            For audio that cannot be read.
+        """
+        location = self.index.location(row)
+        samples = -(-location.samples * sample_rate // location.rate)
+        return read_piece(location, 0, samples, sample_rate)
 
 
-def from_table(path: str) -> ManifestSpeech:
-    """Returns the utterances of a CSV, TSV or JSON file.
-
-    Arguments
-    ---------
-    path : str
-        File in the format of :mod:`s3prl_sb.dataio.tables`.
-
-    Returns
-    -------
-    ManifestSpeech
-    """
-    return ManifestSpeech(load_table(path, required=()))
-
-
-def from_paths(paths: Sequence[str]) -> ManifestSpeech:
-    """Returns the audio files of folders, recursively, and single files.
+def from_paths(paths: Sequence[str], key: str = "--data") -> Speech:
+    """Returns the utterances of folders, tables, manifests, shards, files and URLs.
 
     Arguments
     ---------
     paths : list of str
-        Folders and audio files.
+        Sources, see :mod:`s3prl_sb.unlabelled.sources`.
+    key : str
+        Name of the option, for errors.
 
     Returns
     -------
-    ManifestSpeech
-        The name of an utterance is its path below the folder, such as
-        "dev/a.wav"; utterances are sorted by name.
+    Speech
+        Utterances have the names that they have in pre-training.
 
     Raises
     ------
+    s3prl_sb.unlabelled.sources.SourceError
+        If a source does not exist, or is not audio.
     UnitsError
-        If a path does not exist, holds no audio, or two files have the same name.
+        If there is no audio, or too much of it has broken headers.
     """
-    records: dict[str, dict[str, str]] = {}
-    for path in paths:
-        found = dict(_audio_below(path))
-        if not found:
-            reason = "has no audio" if os.path.exists(path) else "does not exist"
-            raise UnitsError(f"'{path}' {reason}. Give folders or files of audio.")
-        for name, wav in found.items():
-            if name in records:
-                raise UnitsError(
-                    f"'{records[name]['wav']}' and '{wav}' are both called '{name}'. "
-                    "Give the folder above both, or a manifest with ids."
-                )
-            records[name] = {"wav": wav}
-    return ManifestSpeech(dict(sorted(records.items())))
-
-
-def _audio_below(path):
-    """Yields (name, path) of the audio files in a folder, or of a file."""
-    if os.path.isfile(path):
-        yield as_id(os.path.basename(path)), path
-        return
-    files = [
-        os.path.join(top, name) for top, _, names in os.walk(path) for name in names
-    ]
-    for file in only_audio(sorted(files), path):
-        yield as_id(os.path.relpath(file, path).replace(os.sep, "/")), file
+    index, faults = scan(sources(list(paths), key))
+    unreadable = Unreadable(len(index) + len(faults))
+    for name, reason in faults:
+        unreadable.skip(name, reason)
+    if not len(index):
+        raise UnitsError(f"{key}: there is no audio in {', '.join(map(str, paths))}.")
+    return Speech(index)
 
 
 class Unreadable:
@@ -258,15 +133,15 @@ class Unreadable:
     def __init__(self, total: int, failed: int = 0):
         self.total, self.failed = total, failed
 
-    def skip(self, name: str, error: Exception) -> None:
+    def skip(self, name: str, reason: object) -> None:
         """Logs an utterance, and raises an error if there are too many."""
         self.failed += 1
         if self.failed > max(1, UNREADABLE * self.total):
             raise UnitsError(
                 f"{self.failed} of {self.total} utterances cannot be used, more than "
-                f"{UNREADABLE:.0%}; the last: {error}"
-            ) from error
-        logger.warning("'%s' is left out: %s", name, error)
+                f"{UNREADABLE:.0%}; the last: '{name}' {reason}"
+            )
+        logger.warning("'%s' is left out: it %s", name, reason)
 
 
 def waveforms(
@@ -287,7 +162,8 @@ def waveforms(
     """
     for row in rows:
         try:
-            yield row, speech.load(row, sample_rate)
-        except (AudioFileError, AudioError) as error:
+            wav = speech.load(row, sample_rate)
+        except UnreadableError as error:
             unreadable.skip(speech.name(row), error)
-            yield row, None
+            wav = None
+        yield row, wav

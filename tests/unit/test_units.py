@@ -25,7 +25,9 @@ from s3prl_sb.units.frames import chosen_rows
 from s3prl_sb.units.index import UnitsIndex
 from s3prl_sb.units.model import UnitsModel
 from s3prl_sb.units.recipe import open_units, prepare_units
-from s3prl_sb.units.speech import JoinedSpeech, ManifestSpeech, from_paths, from_table
+from s3prl_sb.units.speech import Speech, from_paths
+from s3prl_sb.unlabelled import preparing
+from s3prl_sb.unlabelled.index import AudioIndex
 
 QUIET = {"progressbar": False}
 
@@ -46,7 +48,7 @@ def audio(tmp_path):
 
 @pytest.fixture
 def speech(audio):
-    return from_paths([audio])
+    return from_paths([str(audio)])
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,7 @@ def test_finished_work_is_not_done_again(mfcc, speech, tmp_path, monkeypatch):
     assert apply(same, mfcc, speech, tmp_path / "units").digest == made.digest
     with pytest.raises(UnitsError, match="begun with clusters 6, not 7"):
         fitted(mfcc, speech, tmp_path / "model", clusters=7)
-    less = ManifestSpeech(dict(list(speech.records.items())[:3]))
+    less = Speech(speech.index.select(numpy.arange(8) < 3))
     with pytest.raises(UnitsError, match="begun with speech"):
         apply(same, mfcc, less, tmp_path / "units")
 
@@ -178,7 +180,7 @@ def deadly(function):
 module, name = {"features": (frames, "compute"), "k-means": (clustering, "update"),
                 "tables": (applying, "_write")}[moment]
 setattr(module, name, deadly(getattr(module, name)))
-mfcc, speech = load("mfcc_hubert"), from_paths([audio])
+mfcc, speech = load("mfcc_hubert"), from_paths([str(audio)])
 model = fit(mfcc, speech, output + "/model", 6, name="mfcc_hubert", progressbar=False)
 applying.apply(model, mfcc, speech, output + "/units", progressbar=False)
 """
@@ -246,7 +248,7 @@ def test_the_choice_of_utterances(speech):
     assert (
         len(half) == 4 and half == sorted(half) and half != chosen_rows(speech, 0.5, 1)
     )
-    speech.records = {n: {**r, "duration": 864000} for n, r in speech.records.items()}
+    speech.index.columns["samples"] = numpy.full(8, 864000 * 16000)
     assert len(chosen_rows(speech, None, 0)) == 1  # of 1920 hours
     with pytest.raises(UnitsError, match="share"):
         chosen_rows(speech, 1.5, 0)
@@ -279,14 +281,16 @@ def test_without_scikit_learn(mfcc, speech, tmp_path, monkeypatch):
 
 
 def test_unreadable_audio_is_left_out_up_to_a_share(mfcc, audio, tmp_path, caplog):
-    speech = from_paths([audio])  # the headers are intact
+    speech = from_paths([str(audio)])  # the headers are intact
     model = fitted(mfcc, speech, tmp_path / "model")
     broken = audio / "speaker1" / "3.wav"
     soundfile.write(broken, numpy.full(5600, numpy.nan), 16000, subtype="FLOAT")
     made = apply(model, mfcc, speech, tmp_path / "units", **QUIET)
-    assert len(made) == 7 and "'speaker1/3.wav' is left out" in caplog.text
-    with pytest.raises(UnitsError, match="of 1 of 1 utterances, such as 'speaker1/3"):
-        made.of("speaker1/3.wav")
+    assert (
+        len(made) == 7 and "'audio/speaker1/3.wav' is left out: it holds" in caplog.text
+    )
+    with pytest.raises(UnitsError, match="of 1 of 1 utterances, such as 'audio/sp"):
+        made.of("audio/speaker1/3.wav")
     (audio / "speaker1" / "5.wav").write_bytes(b"RIFF")
     with pytest.raises(UnitsError, match="2 of 8 utterances cannot be used"):
         apply(model, mfcc, speech, tmp_path / "more", **QUIET)
@@ -303,7 +307,7 @@ def test_units_that_are_all_the_same_are_refused(mfcc, tmp_path):
     about = {"upstream": "x", "layer": 0, "stride": 160, "sample_rate": 16000}
     centres = torch.stack([torch.zeros(39), torch.full((39,), 1e6)])
     model = UnitsModel(centres, about | {"identity": fitting.first_identity(mfcc)})
-    speech = from_paths([tmp_path / "silence.wav"])
+    speech = from_paths([str(tmp_path / "silence.wav")])
     for _ in range(2):
         with pytest.raises(UnitsError, match="Only 1 of 2 units occur"):
             apply(model, mfcc, speech, tmp_path / "units", **QUIET)
@@ -331,12 +335,12 @@ def made(mfcc, speech, tmp_path):
 
 
 def test_names_are_found(made, speech):
-    assert list(made.names()) == speech.names and "speaker0/2.wav" in made
-    made.check(speech.names)
+    assert list(made.names()) == list(speech.names()) and "audio/speaker0/2.wav" in made
+    made.check(speech.names())
     with pytest.raises(
-        UnitsError, match="2 of 3 .* 'speaker0/9.wav'. Did you mean 'sp"
+        UnitsError, match="2 of 3 .* '.*0/9.wav'. Did you mean 'audio/sp"
     ):
-        made.check(["speaker0/9.wav", "speaker0/0.wav", "x"])
+        made.check(["audio/speaker0/9.wav", "audio/speaker0/0.wav", "x"])
 
 
 def test_names_with_equal_hashes(mfcc, speech, tmp_path, monkeypatch):
@@ -345,7 +349,7 @@ def test_names_with_equal_hashes(mfcc, speech, tmp_path, monkeypatch):
     made = apply(model, mfcc, speech, tmp_path / "units", **QUIET)
     for name, codes in made.items():
         assert made.of(name).tolist() == codes.tolist()
-    assert "speaker0/9.wav" not in made and "" not in made
+    assert "audio/speaker0/9.wav" not in made and "" not in made
 
 
 def test_workers_open_it_again(made, speech):
@@ -372,62 +376,63 @@ def test_many_classes_are_kept(tmp_path, mfcc, speech, monkeypatch):
 
 
 # ---------------------------------------------------------------------- speech
-def test_names_of_files_in_folders(audio, tmp_path):
-    speech = from_paths([audio / "speaker0", audio / "speaker1" / "1.wav"])
-    assert speech.names == ["0.wav", "1.wav", "2.wav", "4.wav", "6.wav"]
-    with pytest.raises(UnitsError, match="both called '1.wav'"):
-        from_paths([audio / "speaker1", audio / "speaker1" / "1.wav"])
-    with pytest.raises(UnitsError, match="does not exist"):
-        from_paths([tmp_path / "absent"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UnitsError, match="has no audio"):
-        from_paths([tmp_path / "empty"])
-
-
-def test_segments_of_a_table(audio, mfcc, tmp_path):
+def test_segments_of_a_manifest(audio, mfcc, tmp_path):
     rows = ["id,wav,start,stop"]
     rows += [f"{n},speaker1/7.wav,{n / 10},{n / 10 + 0.2}" for n in range(3)]
     (audio / "list.csv").write_text("\n".join(rows))
-    speech = from_table(str(audio / "list.csv"))
+    speech = from_paths([str(audio / "list.csv")])
     model = fitted(mfcc, speech, tmp_path / "model", clusters=2)
     made = apply(model, mfcc, speech, tmp_path / "units", **QUIET)
     assert len(made.of("1")) == 18
 
 
-def test_lists_are_joined(speech):
-    with pytest.raises(UnitsError, match="called 'speaker0/0.wav'"):
-        JoinedSpeech([speech, speech])
-    names = speech.names
-    halves = [
-        ManifestSpeech({n: speech.records[n] for n in part})
-        for part in (names[:3], names[3:])
-    ]
-    joined = JoinedSpeech(halves)
-    assert [joined.name(row) for row in range(len(joined))] == names
-    assert torch.equal(joined.load(5, 16000), speech.load(5, 16000))
+def test_equal_names_are_refused(mfcc, speech, tmp_path):
+    model = fitted(mfcc, speech, tmp_path / "model")
+    twice = Speech(AudioIndex.joined([speech.index, speech.index]))
+    with pytest.raises(UnitsError, match="called 'audio/speaker0/0.wav'"):
+        apply(model, mfcc, twice, tmp_path / "units", **QUIET)
+
+
+def test_no_audio(tmp_path):
+    with pytest.raises(UnitsError, match="--data: there is no audio in"):
+        from_paths([str(tmp_path)])
+    for name in "abc":
+        (tmp_path / f"{name}.wav").write_bytes(b"RIFF")
+    with pytest.raises(UnitsError, match="2 of 3 utterances cannot be used"):
+        from_paths([str(tmp_path)])
 
 
 # ---------------------------------------------------------------------- recipes
 def test_a_recipe_makes_its_units(speech, audio, tmp_path, mfcc):
-    names = speech.names
-    train, valid = (
-        ManifestSpeech({n: speech.records[n] for n in part})
-        for part in (names[:6], names[6:])
-    )
-    hparams = {"units": None, "save_folder": str(tmp_path / "save"), "seed": 3}
-    hparams |= {"noprogressbar": True, "upstream_model": mfcc}
-    assert prepare_units(hparams, {"train": train}) is None
+    hparams = {
+        "train_data": str(audio / "speaker0"),
+        "save_folder": str(tmp_path / "s"),
+    }
+    hparams |= {"valid_data": str(audio / "speaker1"), "seed": 3, "units": None}
+    hparams |= {"noprogressbar": True, "upstream_model": mfcc, "sequence_seconds": 0.3}
+    preparing.prepare(hparams)
+    assert prepare_units(hparams) is None
     hparams["units"] = {"upstream": "mfcc_hubert", "clusters": 5}
-    made = prepare_units(hparams, {"train": train, "valid": valid})
+    made = prepare_units(hparams)
     assert len(made) == 8 and made.classes == 5
     assert open_units(hparams).digest == made.digest
-    model = UnitsModel.load(tmp_path / "save" / "units" / "model")
-    assert model.about["utterances"] == 6 and model.about["plan"]["seed"] == 3
+    model = UnitsModel.load(tmp_path / "s" / "units" / "model")
+    assert model.about["utterances"] == 4 and model.about["plan"]["seed"] == 3
     hparams["units"] = str(made.folder)
-    assert prepare_units(hparams, {"train": train}).digest == made.digest
-    more = ManifestSpeech({"new": speech.records[names[0]]})
-    with pytest.raises(UnitsError, match="no units of 1 of 1"):
-        prepare_units(hparams, {"train": more})
+    assert prepare_units(hparams).digest == made.digest
+    crops = preparing.splits(hparams, 16000, codes=made)["valid"]
+    for row in range(4):
+        wav, codes = (getattr(crops[row, 2], key) for key in ("wav", "codes"))
+        states, _ = mfcc(wav[None])
+        frames = torch.cdist(states[0][0], model.centres).argmin(1)
+        inside = slice(4, -4)  # the deltas see the edges of a crop
+        assert codes[: len(frames)][inside].tolist() == frames[inside].tolist()
+    hparams["units"] = str(tmp_path / "other")
+    apply(
+        model, mfcc, from_paths([str(audio / "speaker0")]), tmp_path / "other", **QUIET
+    )
+    with pytest.raises(UnitsError, match="no units of 4 of 8 utterances"):
+        prepare_units(hparams)
 
 
 @pytest.mark.parametrize(
@@ -441,7 +446,7 @@ def test_a_recipe_makes_its_units(speech, audio, tmp_path, mfcc):
 )
 def test_wrong_values_of_the_key(units, message, tmp_path):
     with pytest.raises((UnitsError, FileError), match=message):
-        prepare_units({"units": units, "save_folder": str(tmp_path)}, {})
+        prepare_units({"units": units, "save_folder": str(tmp_path)})
 
 
 def test_units_at_another_rate(made, tmp_path):

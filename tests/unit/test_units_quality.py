@@ -151,7 +151,7 @@ def test_on_real_speech(data_folder, tmp_path):
     timit = data_folder / "TIMIT"
     if not timit.is_dir():
         pytest.skip("no TIMIT")
-    mfcc, speech = load("mfcc_hubert"), from_paths([timit / "TEST"])
+    mfcc, speech = load("mfcc_hubert"), from_paths([str(timit / "TEST")])
     results = []
     for clusters in (10, 100):
         options = {"passes": 10, "progressbar": False, "name": "mfcc_hubert"}
