@@ -29,8 +29,8 @@ CONVOLUTIONS = (
 )
 WAVEFORM = f"{{config: {{{TRANSFORMER}, {CONVOLUTIONS}}}}}"
 MASKED = (
-    "{config: {hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, "
-    "intermediate_size: 32}}"
+    "{config: {transformer: {hidden_size: 16, num_hidden_layers: 2, "
+    "num_attention_heads: 2, intermediate_size: 32}}}"
 )
 RECURRENT = "{config: {hidden_size: 16, num_layers: 2}}"
 #: Keys of one objective besides.
@@ -40,8 +40,14 @@ OWN = {
     "audio_albert": {"upstream_model": MASKED},
     "spec_augment": {"upstream_model": MASKED},
     "apc": {"upstream_model": RECURRENT},
-    "vq_apc": {"upstream_model": RECURRENT},
-    "npc": {"upstream_model": "{config: {hidden_size: 16, n_blocks: 2}}"},
+    "vq_apc": {
+        "upstream_model": "{config: {hidden_size: 16, num_layers: 2, "
+        "codebook_size: [8], code_dim: [16]}}"
+    },
+    "npc": {
+        "upstream_model": "{config: {hidden_size: 16, n_blocks: 2, "
+        "codebook_size: [4, 4], code_dim: [8, 8]}}"
+    },
     "hubert": {
         "upstream_model": WAVEFORM,
         "units": "{upstream: mfcc_hubert, layer: 0, clusters: 4}",
