@@ -24,18 +24,37 @@ COMMON = {
 }
 TRANSFORMER = "hidden_size: 16, ffn_size: 32, num_layers: 2, num_heads: 2"
 CONVOLUTIONS = (
-    f"{TRANSFORMER}, position_kernel: 8, position_groups: 2, "
-    "conv_layers: [[8, 10, 5], [8, 8, 4], [8, 4, 4], [8, 2, 2], [8, 2, 2]]"
+    "conv_layers: [[8, 10, 5], [8, 3, 2], [8, 3, 2], [8, 3, 2], [8, 3, 2], "
+    "[8, 2, 2], [8, 2, 2]], position_kernel: 8, position_groups: 2"
 )
+WAVEFORM = f"{{config: {{{TRANSFORMER}, {CONVOLUTIONS}}}}}"
+MASKED = (
+    "{config: {transformer: {hidden_size: 16, num_hidden_layers: 2, "
+    "num_attention_heads: 2, intermediate_size: 32}}}"
+)
+RECURRENT = "{config: {hidden_size: 16, num_layers: 2}}"
 #: Keys of one objective besides.
 OWN = {
+    "mockingjay": {"upstream_model": MASKED},
+    "tera": {"upstream_model": MASKED},
+    "audio_albert": {"upstream_model": MASKED},
+    "spec_augment": {"upstream_model": MASKED},
+    "apc": {"upstream_model": RECURRENT},
+    "vq_apc": {
+        "upstream_model": "{config: {hidden_size: 16, num_layers: 2, "
+        "codebook_size: [8], code_dim: [16]}}"
+    },
+    "npc": {
+        "upstream_model": "{config: {hidden_size: 16, n_blocks: 2, "
+        "codebook_size: [4, 4], code_dim: [8, 8]}}"
+    },
     "hubert": {
-        "upstream_model": f"{{config: {{{CONVOLUTIONS}}}}}",
+        "upstream_model": WAVEFORM,
         "units": "{upstream: mfcc_hubert, layer: 0, clusters: 4}",
         "objective": "{final_dim: 8}",
     },
     "wav2vec2": {
-        "upstream_model": f"{{config: {{{CONVOLUTIONS}}}}}",
+        "upstream_model": WAVEFORM,
         "objective": "{entries: 4, code_size: 8, final_size: 8, num_negatives: 5}",
     },
     "best_rq": {
@@ -44,8 +63,8 @@ OWN = {
     },
     "distilhubert": {
         "teacher": "hubert_small_random",
-        "upstream_model": "{config: {hidden_size: 192, ffn_size: 32, num_heads: 2, "
-        "targets: [1, 2], target_size: 192, inner_size: 16}}",
+        "upstream_model": "{config: {hidden_size: 16, ffn_size: 32, num_heads: 2, "
+        f"targets: [1, 2], target_size: 192, inner_size: 16, {CONVOLUTIONS}}}}}",
         "objective": "{init_from_teacher: False}",
     },
 }

@@ -276,10 +276,12 @@ class PretrainingBrain(TrainingBrain):
         standing.failed = distributed.merged(standing.failed)
         point = {"step": steps, "train": self.trained, "valid": stats}
         standing.history.append(point)
-        alarms = self.objective.alarms(stats)
+        alarms = standing.sound(self.objective.alarms(stats))
         for alarm in self.objective.alarms(self.trained) if self.trained else ():
             if alarm not in alarms:
                 logger.warning("In training: %s", alarm)
+        for hint in self.objective.hints(stats):
+            logger.warning("%s", hint)
         self.save_best(stats, epoch)  # first: what is logged has been saved
         rates = learning_rates(self) if self.schedule is not None else {}
         about = {"epoch": epoch, "steps": steps, **rates}
@@ -290,7 +292,8 @@ class PretrainingBrain(TrainingBrain):
             standing.write_failed(Path(self.hparams.save_folder) / UNREADABLE)
             if is_best:
                 pretrained_card.card_of_run(self, self.facts(stats))
-        standing.sound(alarms, getattr(self.hparams, "stop_on_collapse", True))
+        if getattr(self.hparams, "stop_on_collapse", True):
+            standing.check_collapse(alarms)
 
     def hours(self) -> float:
         """Returns the hours of audio learned from until the last validation."""

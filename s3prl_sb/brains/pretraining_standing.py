@@ -119,25 +119,37 @@ class Standing:
             lines = [f"{name}\t{why}\n" for name, why in sorted(self.failed.items())]
             write_text(path, "".join(lines))
 
-    def sound(self, alarms: list[str], stops: bool) -> None:
-        """Counts validations with alarms, and ends a training that has collapsed.
+    def sound(self, alarms: list[str]) -> list[str]:
+        """Logs the alarms of a validation, and counts validations with alarms.
 
         Arguments
         ---------
         alarms : list of str
-            Alarms of a validation.
-        stops : bool
-            Whether a collapse is an error.
+            Alarms, which are returned.
 
-        Raises
-        ------
-        Collapsed
-            At the third validation in a row with an alarm.
+        Returns
+        -------
+        list of str
         """
         for alarm in alarms:
             logger.warning("%s", alarm)
         self.alarms = self.alarms + 1 if alarms else 0
-        if stops and self.alarms >= COLLAPSED:
+        return alarms
+
+    def check_collapse(self, alarms: list[str]) -> None:
+        """Ends a training that has collapsed.
+
+        Arguments
+        ---------
+        alarms : list of str
+            Alarms of the last validation.
+
+        Raises
+        ------
+        Collapsed
+            From the third validation in a row with an alarm on.
+        """
+        if self.alarms >= COLLAPSED:
             raise Collapsed(
                 f"The training has collapsed: {self.alarms} validations in a row "
                 f"raised an alarm. {' '.join(alarms)} To train on nevertheless: "

@@ -188,20 +188,23 @@ class BestRq(Objective):
         -------
         dict
             ``loss``, the cross-entropy in nats; ``chance``, that of a model that knows
-            no more than how frequent the codes of these frames are; ``uniform``,
-            that of guessing among all codes; ``accuracy``; ``codes_used``;
-            ``perplexity`` of the codes; ``masked``, the share of frames;
+            no more than how frequent the codes are (entropy with Miller and Madow's
+            correction); ``uniform``, that of guessing among all codes; ``accuracy``;
+            ``codes_used``; ``perplexity`` of the codes; ``masked``, a share of frames;
             ``predictions``, their number.
         """
         count = sums["count"].clamp_min(1)
         shares = sums["codes"].double() / count
         entropy = float(-torch.xlogy(shares, shares).sum())
+        used, uniform = float((shares > 0).sum()), math.log(len(shares))
+        # The entropy of a sample is too small, by this much on average.
+        chance = entropy + max(0.0, used - 1) / (2 * float(count))
         return {
             "loss": float(sums["loss"] / count),
-            "chance": entropy,
-            "uniform": math.log(len(shares)),
+            "chance": min(chance, uniform),
+            "uniform": uniform,
             "accuracy": float(sums["correct"] / count),
-            "codes_used": float((shares > 0).sum()),
+            "codes_used": used,
             "perplexity": math.exp(entropy),
             "masked": float(sums["count"] / sums["frames"]),
             "predictions": float(sums["count"]),

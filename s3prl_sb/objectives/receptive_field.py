@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from s3prl_sb.errors import UserError
-from s3prl_sb.lobes.upstreams.causality import is_causal
+from s3prl_sb.lobes.causality import is_causal
 
 FRAMES = 47  #: frames of the check; more than a convolution of NPC spans
 TOLERANCE = 1e-5  #: relative; above the noise of sums in another order

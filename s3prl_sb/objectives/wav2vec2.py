@@ -30,8 +30,8 @@ from s3prl_sb.objectives.receptive_field import last_state
 
 #: Share of the training after which ``temperature_decay: auto`` reaches the end.
 COOL = 0.7
-#: Share of predictions without a valid distractor above which there is an alarm.
-ALONE = 0.01
+#: Shares of predictions without a valid distractor: above, a hint, and an alarm.
+ALONE, LOST = 0.01, 0.5
 
 
 class Wav2Vec2Objective(Objective):
@@ -263,15 +263,25 @@ class Wav2Vec2Objective(Objective):
                 f"of {groups * self.quantizer.entries}. A lower lr, more audio an "
                 "update, or a higher diversity_weight of the objective prevents it."
             )
-        if measures["alone"] > ALONE:
-            alarms.append(
-                f"{measures['alone']:.1%} of the masked frames have no distractor with "
-                "another code, and learn nothing. Longer sequence_seconds, negatives: "
-                "all or a higher diversity_weight of the objective gives them one."
-            )
+        if measures["alone"] > LOST:
+            alarms.append(_alone(measures))
         if measures["accuracy"] > 0.999 and measures["loss"] < 0.001:
             alarms.append(
                 "The loss is 0 and the accuracy 1: this is a collapse of the codes, "
                 "and no success. Start again with a lower lr or more audio an update."
             )
         return alarms
+
+    def hints(self, measures: dict[str, float]) -> list[str]:
+        """Names masked frames that learn nothing, if they are more than a few."""
+        is_hint = ALONE < measures["alone"] <= LOST
+        return [_alone(measures)] if is_hint else []
+
+
+def _alone(measures):
+    """Describes the masked frames without a distractor."""
+    return (
+        f"{measures['alone']:.1%} of the masked frames have no distractor with "
+        "another code, and learn nothing. Longer sequence_seconds, negatives: "
+        "all or a higher diversity_weight of the objective gives them one."
+    )

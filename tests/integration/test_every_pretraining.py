@@ -1,4 +1,4 @@
-"""Every YAML of pre-training at a small size: killed, resumed, loaded as an upstream."""
+"""Every YAML of pre-training at a small size: killed, resumed, then an upstream."""
 
 import sys
 

@@ -153,7 +153,6 @@ def test_measures_are_beside_the_lines_of_chance():
     result = measured(module, module(*batch()))
     assert result["uniform"] == pytest.approx(math.log(CODES))
     assert 0 < result["chance"] < result["uniform"]
-    assert result["perplexity"] == pytest.approx(math.exp(result["chance"]))
     assert result["perplexity"] <= result["codes_used"] <= CODES
     assert 0.2 < result["masked"] < 0.5 and 0 <= result["accuracy"] <= 1
 
@@ -184,3 +183,19 @@ def test_networks_that_do_not_fit_are_refused():
         BestRq(network)
     with pytest.raises(UnfitNetwork, match="no multiple of the 240 samples"):
         BestRq(network, target=KaldiFeatures("fbank", frame_shift=15.0))
+
+
+def test_chance_is_the_entropy_of_the_codes_in_small_samples_too():
+    module, random = over_features(), torch.Generator().manual_seed(0)
+    true = torch.softmax(torch.randn(CODES, generator=random), 0)
+    entropy = -(true * true.log()).sum().item()
+    chances, perplexities = [], []
+    for _ in range(100):
+        drawn = torch.multinomial(true, 200, replacement=True, generator=random)
+        ones = torch.tensor(200.0)
+        sums = dict.fromkeys(["loss", "count", "correct", "frames"], ones)
+        result = module.measures({**sums, "codes": drawn.bincount(minlength=CODES)})
+        chances.append(result["chance"])
+        perplexities.append(result["perplexity"])
+    assert numpy.mean(chances) == pytest.approx(entropy, abs=0.06)
+    assert numpy.log(perplexities).mean() < entropy - 0.12
