@@ -7,6 +7,7 @@ import torch
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.cards.conversion import convert
+from s3prl_sb.lobes.causality import is_causal
 from s3prl_sb.lobes.networks.attention import (
     RotaryAttention,
     SelfAttention,
@@ -14,7 +15,6 @@ from s3prl_sb.lobes.networks.attention import (
 )
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.acoustic_encoder import AcousticEncoder
-from s3prl_sb.lobes.causality import is_causal
 
 TINY = {
     "hidden_size": 32,
