@@ -103,8 +103,13 @@ def _candidates(before, now, verbs):
             return [v for v in _of_option(verb, action) if v not in before]
     if not rest and verb in ("toy", "download"):
         return TOYS if verb == "toy" else downloads.names()
+    if verb in ("completion", "new", "units") and not rest:
+        return list(actions[1].choices)
     if verb in ("completion", "new"):
-        return [] if rest else list(actions[1].choices)
+        return []
+    if verb == "units":  # whose options belong to its actions
+        verb, *rest = rest
+        return _candidates([verb, *rest], now, actions[1].choices)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 
