@@ -65,7 +65,7 @@ class WaveBatch:
         """Seconds of audio."""
         return sum(map(len, self.wavs)) / self.sample_rate
 
-    def to(self, device, non_blocking: bool = False) -> "WaveBatch":
+    def to(self, device: str | torch.device, non_blocking: bool = False) -> "WaveBatch":
         """Returns the batch on another device."""
         move = {"device": device, "non_blocking": non_blocking}
         return self._with(lambda tensor: tensor.to(**move))

@@ -62,6 +62,11 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         Crops start at multiples of this number of samples; with ``codes`` at least at
         multiples of its stride, so that unit and sample agree.
 
+    Note
+    ----
+    S3PRL normalises the level of the whole utterance. Here it is that of the crop,
+    because the rest of the file is not read.
+
     Example
     -------
     >>> import tempfile, soundfile

@@ -89,7 +89,7 @@ def _ordered(names, members, seconds):
 
 def _numbered(texts):
     """Returns the distinct texts, and the number of each text."""
-    numbers: dict[str, int] = {}
+    numbers = {}
     members = [numbers.setdefault(text, len(numbers)) for text in texts]
     return list(numbers), numpy.array(members)
 

@@ -17,6 +17,8 @@ from s3prl_sb.unlabelled.index import Location
 #: Blocks of resampling that are read on either side of a piece: the filter reaches six
 #: periods of the lower rate.
 REACH = 8
+#: Bytes that are read ahead behind a URL: the examples of a batch are not neighbours.
+BLOCK = 1 << 18
 #: Lossy files may lack the last of the samples that their header promises.
 SHORTEST = 0.9
 
@@ -87,13 +89,12 @@ def _mono(location, first, stop):
     rate = location.rate
     limits = (location.start + first) / rate, (location.start + stop) / rate
     try:
-        if location.size:
-            file = shards.opened(location.path)
-            with shards.Window(file, location.offset, location.size) as window:
-                samples, actual = sound_files.read(window, *limits)
-        elif remote.is_url(location.path):
-            with remote.opened(location.path) as file:
-                samples, actual = sound_files.read(file, *limits)
+        if location.size or remote.is_url(location.path):
+            with shards.opened(location.path, BLOCK) as file:
+                part = file
+                if location.size:
+                    part = shards.Window(file, location.offset, location.size)
+                samples, actual = sound_files.read(part, *limits)
         else:
             samples, actual = sound_files.read(location.path, *limits)
     except Exception as error:  # the codec libraries raise many kinds

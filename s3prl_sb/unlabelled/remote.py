@@ -88,13 +88,15 @@ def file_system(url: str) -> tuple[Any, str]:
         return fsspec.core.url_to_fs(url)
 
 
-def opened(url: str) -> BinaryIO:
+def opened(url: str, block: int | None = None) -> BinaryIO:
     """Opens a file behind a URL for reading by ranges.
 
     Arguments
     ---------
     url : str
         URL of the file.
+    block : int, optional
+        Bytes that are read ahead. Default: that of the protocol, megabytes.
 
     Returns
     -------
@@ -108,12 +110,12 @@ def opened(url: str) -> BinaryIO:
     """
     system, path = file_system(url)
     with naming(url):
-        file = system.open(path, "rb")
+        file = system.open(path, "rb", block_size=block)
     if not file.seekable():
         file.close()
         raise RemoteError(
-            f"{url}: the server does not serve parts of files. Write simplecache::{url}, "
-            "which keeps copies of whole files here."
+            f"{url}: the server does not serve parts of files. simplecache::{url} "
+            "keeps a copy of the whole file here."
         )
     return file
 

@@ -176,9 +176,8 @@ def _scan_shard(path):
     with shards.opened(path) as file:
         # A member of the same name replaces an earlier one, as when it is unpacked.
         members = {member.name: member for member in shards.members(path, file)}
-    for name, member in members.items():
-        window = shards.Window(shards.opened(path), member.offset, member.size)
-        with window:
+        for name, member in members.items():
+            window = shards.Window(file, member.offset, member.size)
             rows[name] = headers.measured(name, window)
     texts = Texts.of(members)
     reasons = [(row, r[2]) for row, r in enumerate(rows.values()) if r[2]]

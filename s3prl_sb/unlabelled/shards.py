@@ -52,13 +52,15 @@ def is_shard(path: str) -> bool:
     return name.endswith((".tar", *PACKED_ENDINGS)) and not name.startswith(".")
 
 
-def opened(path: str) -> BinaryIO:
+def opened(path: str, block: int | None = None) -> BinaryIO:
     """Opens a local file, or one behind a URL.
 
     Arguments
     ---------
     path : str
         Path or URL.
+    block : int, optional
+        See :func:`s3prl_sb.unlabelled.remote.opened`.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def opened(path: str) -> BinaryIO:
         Seekable.
     """
     if remote.is_url(path):
-        return remote.opened(path)
+        return remote.opened(path, block)
     return open(os.fsencode(path), "rb")
 
 
@@ -135,7 +137,7 @@ class Window(io.RawIOBase):
     Arguments
     ---------
     file : file object
-        The whole file, seekable. It is closed with the window.
+        The whole file, seekable. It stays open.
     offset, size : int
         First byte of the part, and its bytes.
 
@@ -176,8 +178,3 @@ class Window(io.RawIOBase):
         view[: len(data)] = data
         self.place += len(data)
         return len(data)
-
-    def close(self) -> None:
-        """Closes the file too."""
-        self.file.close()
-        super().close()

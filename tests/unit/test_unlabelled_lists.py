@@ -90,7 +90,7 @@ def test_odd_folders(tmp_path):
 
 
 def test_second_scan_reads_no_header(tmp_path, monkeypatch):
-    """Only files that have changed are opened again."""
+    """Files that have not changed are not opened again."""
     for name in "abc":
         wave(tmp_path / "data" / f"{name}.wav")
     first = scan(str(tmp_path / "data")).audio
