@@ -1,5 +1,6 @@
 """Commands, files and names in the documents exist."""
 
+import argparse
 import importlib
 import re
 from pathlib import Path
@@ -40,7 +41,16 @@ def code(path):
 
 def options(verb):
     parser = cli.parser()._subparsers._group_actions[0].choices[verb]
-    return {option for action in parser._actions for option in action.option_strings}
+    return set(_options(parser))
+
+
+def _options(parser):
+    """Yields the options of a parser, and of those below it."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
 
 
 @documents()
