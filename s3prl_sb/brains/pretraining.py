@@ -160,8 +160,8 @@ class PretrainingBrain(TrainingBrain):
             self.checkpointer.add_recoverables(self.optimizers_dict)
 
     def _wrap_distributed(self):
-        # SpeechBrain would replace batch norms by synchronized ones: a batch would no
-        # longer be what one process makes of it, and they do not run on CPUs.
+        # SpeechBrain would synchronize batch norms, which does not work on CPUs; and a
+        # batch would no longer have the same result in one process and in several.
         if self.distributed_launch:
             devices = [self.device] if self.device_type == "cuda" else None
             self.modules["objective"] = DistributedDataParallel(
