@@ -13,6 +13,7 @@ from typing import Any
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from s3prl_sb.brains import (
@@ -84,7 +85,6 @@ class PretrainingBrain(TrainingBrain):
             self.task = f"pretraining/{hparams[SCHEMA].file.stem}"
         self.processes = int(os.environ.get("WORLD_SIZE", 1))
         self.grad_accumulation_factor = batches_of_a_process(hparams)
-        self.find_unused_parameters = True  # nothing may be masked in a batch
         self.unit = frames_of_a_batch(hparams, self.upstream)
         self.count: torch.Tensor | float = 0.0  # predicted in this update so far
         self.outcome: Outcome | None = None
@@ -158,6 +158,15 @@ class PretrainingBrain(TrainingBrain):
         self.optimizers_dict = {"optimizer": self.optimizer}
         if self.checkpointer is not None:
             self.checkpointer.add_recoverables(self.optimizers_dict)
+
+    def _wrap_distributed(self):
+        # SpeechBrain would synchronize batch norms, which does not work on CPUs; and a
+        # batch would no longer have the same result in one process and in several.
+        if self.distributed_launch:
+            devices = [self.device] if self.device_type == "cuda" else None
+            self.modules["objective"] = DistributedDataParallel(
+                self.objective, device_ids=devices, find_unused_parameters=True
+            )
 
     def compute_forward(self, batch, stage):
         """Returns the objective's outcome for a batch.

@@ -4,18 +4,13 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from s3prl_sb.audio.loading import AudioFileError
 from s3prl_sb.identity import digest
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.unlabelled import preparing
 from s3prl_sb.unlabelled.dataset import UnlabelledDataset
-from s3prl_sb.unlabelled.index import AudioIndex
-from s3prl_sb.unlabelled.reading import UnreadableError, read_piece
 
 
 def prepare(hparams: Mapping[str, Any]) -> None:
@@ -42,12 +37,8 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     preparing.prepare(hparams)
     if needs:
         from s3prl_sb.units.recipe import prepare_units
-        from s3prl_sb.units.speech import ListedSpeech
 
-        sets = preparing.splits(hparams, hparams["upstream_model"].sample_rate)
-        indexes = {name: dataset.index for name, dataset in sets.items()}
-        speech = {name: ListedSpeech(i, whole(i)) for name, i in indexes.items()}
-        prepare_units(hparams, speech)
+        prepare_units(hparams)
 
 
 def splits(hparams: Mapping[str, Any]) -> dict[str, UnlabelledDataset]:
@@ -90,28 +81,3 @@ def digests(sets: Mapping[str, Any]) -> dict[str, str]:
         units = [] if dataset.codes is None else [dataset.codes.digest]
         found[name] = digest([dataset.digest, *units]) if units else dataset.digest
     return found
-
-
-def whole(index: AudioIndex) -> Callable[[int, int], torch.Tensor]:
-    """Returns a function that reads whole rows of a list.
-
-    Arguments
-    ---------
-    index : s3prl_sb.unlabelled.index.AudioIndex
-        The list.
-
-    Returns
-    -------
-    callable
-        Takes a row and a rate in Hz, returns a waveform [samples].
-    """
-
-    def read(row: int, sample_rate: int) -> torch.Tensor:
-        location = index.location(row)
-        samples = -(-location.samples * sample_rate // location.rate)
-        try:
-            return read_piece(location, 0, samples, sample_rate)
-        except UnreadableError as error:
-            raise AudioFileError(f"'{index.name(row)}' {error}") from error
-
-    return read

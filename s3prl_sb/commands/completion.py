@@ -92,6 +92,8 @@ def _candidates(before, now, verbs):
         is_value = len(rest) > 1 and last.startswith("--") and not now.startswith("-")
         return _of_key(rest[0], last[2:]) if is_value else _of_recipe(rest, now)
     actions = verbs[verb]._actions
+    if verb == "units" and rest:  # whose options belong to its actions
+        return _candidates(rest, now, actions[1].choices)
     if now.startswith("-"):
         return [option for a in actions for option in a.option_strings]
     options = [(i, word) for i, word in enumerate(rest) if word.startswith("-")]
@@ -103,13 +105,8 @@ def _candidates(before, now, verbs):
             return [v for v in _of_option(verb, action) if v not in before]
     if not rest and verb in ("toy", "download"):
         return TOYS if verb == "toy" else downloads.names()
-    if verb in ("completion", "new", "units") and not rest:
-        return list(actions[1].choices)
-    if verb in ("completion", "new"):
-        return []
-    if verb == "units":  # whose options belong to its actions
-        verb, *rest = rest
-        return _candidates([verb, *rest], now, actions[1].choices)
+    if verb in ("completion", "new", "units"):
+        return [] if rest else list(actions[1].choices)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 

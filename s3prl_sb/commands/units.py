@@ -133,11 +133,10 @@ def _speech(arguments):
     return from_paths(arguments.data)
 
 
-def _load(name, arguments):
+def _load(name, source):
     from s3prl_sb.lobes.upstreams import load
 
-    overrides = {"source": arguments.source} if arguments.source else {}
-    return load(name, freeze=True, **overrides)
+    return load(name, freeze=True, **({"source": source} if source else {}))
 
 
 def _fit(arguments):
@@ -145,12 +144,13 @@ def _fit(arguments):
     from s3prl_sb.units import fitting
 
     model = fitting.fit(
-        _load(arguments.upstream, arguments),
+        _load(arguments.upstream, arguments.source),
         _speech(arguments),
         arguments.output,
         clusters=arguments.clusters,
         layer=arguments.layer,
         name=arguments.upstream,
+        source=arguments.source,
         seed=arguments.seed,
         share=arguments.share,
         batch_frames=arguments.batch_frames,
@@ -167,9 +167,12 @@ def _apply(arguments):
     from s3prl_sb.units.model import UnitsModel
 
     model = UnitsModel.load(arguments.model)
+    name, source = arguments.upstream, arguments.source
+    if name is None:  # as it was fitted
+        name, source = model.about["upstream"], source or model.about.get("source")
     made = apply(
         model,
-        _load(arguments.upstream or model.about["upstream"], arguments),
+        _load(name, source),
         _speech(arguments),
         arguments.output,
         device=devices.chosen(arguments.device),

@@ -20,6 +20,8 @@ BEFORE = ".before"  # folder of the earlier manifests
 DONE = ".before-done"  # its name once it can be deleted
 #: Files of a run that has begun, in its folder or next to its checkpoints.
 OF_A_RUN = ("results.json", "settings.json")
+#: Folders of manifests too large for one file: the lists of a pre-training.
+LISTS = ("train", "valid")
 #: Files that training writes there and preparation does not.
 OF_A_TRAINING = (*OF_A_RUN, "interface.json", "lr_search.json")
 
@@ -61,8 +63,9 @@ def begin(output_folder, save_folder, then):
     save_folder.mkdir(parents=True, exist_ok=True)
     with Part(save_folder / BEFORE) as part:
         part.path.mkdir()
-        for file in _files(save_folder):
-            shutil.copy2(file, part.path)
+        for path in _manifests(save_folder):
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, part.path / path.name)
         part.publish()
     _pending[save_folder] = then
 
@@ -83,11 +86,12 @@ def refuse():
         _restore(_pending.popitem()[0])
 
 
-def _files(folder):
+def _manifests(folder):
     return [
         path
         for path in folder.iterdir()
-        if path.is_file() and path.name[0] != "." and path.name not in OF_A_TRAINING
+        if (path.is_file() and path.name[0] != "." and path.name not in OF_A_TRAINING)
+        or (path.is_dir() and path.name in LISTS)
     ]
 
 
@@ -96,6 +100,8 @@ def _restore(save_folder):
     shutil.rmtree(save_folder / DONE, ignore_errors=True)
     if not before.is_dir():
         return
-    for file in _files(before):
-        os.replace(file, save_folder / file.name)
+    for path in _manifests(before):
+        if path.is_dir():
+            shutil.rmtree(save_folder / path.name, ignore_errors=True)
+        os.replace(path, save_folder / path.name)
     shutil.rmtree(before)

@@ -45,6 +45,7 @@ def fit(
     clusters: int,
     layer: int | None = None,
     name: str = "the upstream",
+    source: str | None = None,
     seed: int = 0,
     share: float | None = None,
     batch_frames: int = 10_000,
@@ -74,6 +75,8 @@ def fit(
     name : str
         Name or file of its card, from which :func:`~s3prl_sb.units.applying.apply`
         loads it again.
+    source : str, optional
+        Checkpoint that replaces the card's.
     seed : int
         Seed of all random choices.
     share : float, optional
@@ -105,8 +108,8 @@ def fit(
     """
     folder = Path(folder)
     layer = layer_of(upstream, layer, name)
-    if clusters < 2:
-        raise UnitsError(f"--clusters {clusters}: there must be 2 units or more.")
+    if not isinstance(clusters, int) or clusters < 2:
+        raise UnitsError(f"--clusters {clusters}: give a number of units, 2 or more.")
     if not len(speech):
         raise UnitsError("There are no utterances to fit units on.")
     identity = first_identity(upstream)
@@ -139,7 +142,8 @@ def fit(
             )
         kmeans = MiniBatchKMeans(clusters, seed, batch_frames, n_init, passes, device)
         centres = kmeans.fit(frames, folder / WORK / STATE, progressbar)
-        about = _about(upstream, name, identity, plan)
+        about = _about(upstream, identity, plan)
+        about |= {"upstream": _absolute(name), "source": _absolute(source)}
         about |= {"utterances": len(rows), **measure(frames, centres)}
         model = UnitsModel(centres, about)
         model.save(folder)
@@ -147,9 +151,14 @@ def fit(
     return model
 
 
-def _about(upstream, name, identity, plan):
+def _absolute(name):
+    """Returns the name of a card as it is, and a path that works from any folder."""
+    is_path = name and (os.path.exists(name) or ".yaml" in name)
+    return os.path.abspath(name) if is_path else name
+
+
+def _about(upstream, identity, plan):
     return {
-        "upstream": name,
         "identity": identity,
         "layer": plan["layer"],
         "classes": plan["clusters"],

@@ -66,7 +66,7 @@ def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     if isinstance(settings, Mapping):
         _make(hparams, settings, lists)
     made = open_units(hparams)
-    if isinstance(settings, str):  # of a list that may be another one
+    if made is not None and isinstance(settings, str):  # of another list, perhaps
         made.check(name for each in lists for name in Speech(each).names())
     return made
 
@@ -142,6 +142,7 @@ def _make(hparams, settings, lists):
         clusters=settings["clusters"],
         layer=settings.get("layer"),
         name=name,
+        source=settings.get("source"),
         seed=settings.get("seed", hparams.get("seed", 0)),
         share=settings.get("share"),
         **shown,

@@ -81,3 +81,27 @@ def test_half_precision_trains(audio, launcher, tmp_path):
 def test_units_that_are_missing(audio, launcher, tmp_path):
     words = argv("hubert", tmp_path / "output", audio, units="null")
     assert "units are missing" in launcher.failure(words)
+
+
+@pytest.mark.parametrize("name", ["npc", "tera", "wav2vec2"])
+def test_two_processes_train_as_one(name, audio, launcher, tmp_path):
+    """SGD, because Adam makes a gradient of rounding errors as large as any other."""
+    keys = {"opt_class": "!name:torch.optim.SGD {lr: 0.01}"}
+    keys["grad_accumulation_factor"] = 2
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert launcher.run(argv(name, one, audio, **keys)) == 0
+    assert launcher.run_distributed(argv(name, two, audio, **keys)) == 0
+    ours, theirs = (load(str(o / "card.yaml")).network for o in (two, one))
+    for (key, weight), other in zip(ours.named_parameters(), theirs.parameters()):
+        torch.testing.assert_close(weight, other, atol=2e-5, rtol=1e-4, msg=key)
+
+
+def test_a_refused_command_leaves_the_run_as_it_is(audio, launcher, tmp_path):
+    """Its lists of audio too: the run continues with its own."""
+    other, output = tmp_path / "other", tmp_path / "output"
+    small.audio(other, utterances=5)
+    assert launcher.run(argv("apc", output, audio)) == 0
+    said = launcher.failure(argv("apc", output, other))
+    assert "another experiment" in said and "the train set" in said
+    assert launcher.run(argv("apc", output, audio, total_steps=6)) == 0
+    assert results(output)["utterances"] == {"train": 8, "valid": 4}

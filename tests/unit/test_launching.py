@@ -156,6 +156,9 @@ def test_what_is_offered():
     assert offered("run", "KS", "--data_folder", "") == []  # files
     assert offered("run", "KS", "--noise.s") == ["--noise.snr"]
     assert offered("run", "KS", "--nois.s") == []
+    assert offered("units", "") == ["fit", "apply", "quality"]
+    assert offered("units", "fit", "--c") == ["--clusters"]
+    assert offered("units", "fit", "--upstream", "fbank_") == ["fbank_no_cmvn"]
     assert offered("fly", "") == offered("predict", "a.w") == []
 
 

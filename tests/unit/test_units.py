@@ -123,6 +123,18 @@ def test_the_order_of_batches_covers_every_frame_once():
 
 
 # --------------------------------------------------------------- fit and apply
+def test_input_of_the_first_k_means(mfcc):
+    """As fairseq's dump_mfcc_feature.py calls torchaudio."""
+    kaldi = pytest.importorskip("torchaudio.compliance.kaldi")
+    deltas = pytest.importorskip("torchaudio.functional").compute_deltas
+    wav = 0.1 * torch.randn(8000)
+    frames = kaldi.mfcc(wav[None], sample_frequency=16000, use_energy=False).T
+    both = [frames, deltas(frames), deltas(deltas(frames))]
+    states, _ = mfcc(wav[None])
+    assert torch.allclose(states[0][0].T, torch.cat(both), rtol=1e-5, atol=1e-4)
+    assert mfcc.stride == 160 and mfcc.frames(8000) == (8000 - 400) // 160 + 1
+
+
 def test_from_audio_to_codes(mfcc, speech, tmp_path):
     model = fitted(mfcc, speech, tmp_path / "model")
     assert (model.classes, model.stride, model.about["used"]) == (6, 160, 6)
@@ -258,7 +270,8 @@ def test_the_choice_of_utterances(speech):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"clusters": 1}, "2 units or more"),
+        ({"clusters": 1}, "--clusters 1: give a number of units, 2 or more"),
+        ({"clusters": "100"}, "--clusters 100: give a number"),
         ({"clusters": 5000}, "frames cannot form 5000 clusters"),
         ({"layer": 3}, "layer 3 does not exist: mfcc_hubert has hidden state 0"),
     ],
@@ -272,6 +285,24 @@ def test_a_layer_must_be_chosen_where_there_are_several(speech, tmp_path):
     upstream = load("hubert_base", source=None, config={"num_layers": 1})
     with pytest.raises(UnitsError, match="hidden states 0 to 1"):
         fit(upstream, speech, tmp_path / "model", 4, **QUIET)
+
+
+def test_a_card_in_a_folder_is_found_from_another(
+    speech, audio, tmp_path, monkeypatch, capsys
+):
+    from s3prl_sb.cli import main
+
+    card = "mine: !new:s3prl_sb.lobes.upstreams.features.StftFeatures {feature: mel}\n"
+    (tmp_path / "card.yaml").write_text(card)
+    monkeypatch.chdir(tmp_path)
+    argv = ["--data", str(audio), "--output"]
+    fit = ["units", "fit", "--upstream", "card.yaml", "--clusters", "3", *argv, "m"]
+    assert main(fit) == 0
+    monkeypatch.chdir(audio)
+    assert (
+        main(["units", "apply", str(tmp_path / "m"), *argv, str(tmp_path / "u")]) == 0
+    )
+    assert f"3 units of {tmp_path / 'card.yaml'}," in capsys.readouterr().out
 
 
 def test_without_scikit_learn(mfcc, speech, tmp_path, monkeypatch):
