@@ -97,7 +97,7 @@ def published() -> list[Path]:
     Example
     -------
     >>> [file.name for file in published()][:2]
-    ['apc.yaml', 'ast.yaml']
+    ['acoustic_encoder.yaml', 'apc.yaml']
     """
     return sorted(_folder().glob("*.yaml"))
 
