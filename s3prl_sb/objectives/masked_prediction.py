@@ -238,9 +238,14 @@ class HubertObjective(Objective):
                 "there is nothing to learn. Look at them with 's3prl-sb units "
                 "quality', and fit them again."
             ]
+        return []
+
+    def hints(self, measures: dict[str, float]) -> list[str]:
+        """See :meth:`~s3prl_sb.objectives.base.Objective.hints`."""
         if self.progress > LEARNED and measures["guess_perplexity"] < 1.01:
             return [
-                "The network predicts the same unit for every masked frame. A lower "
-                "lr, or a longer warm-up (warmup_steps), avoids this."
+                "The network still predicts the same unit for every masked frame, the "
+                "stage in which HuBERT begins. It leaves it with more updates, more "
+                "audio an update (batch_seconds), or another lr."
             ]
         return []
