@@ -181,12 +181,8 @@ class Distillation(Objective):
             shared = [min(pair) for pair in zip(frames, its_frames)]
             predictions = [_first(x, frames, shared) for x in predictions]
             targets = [_first(x, its_frames, shared) for x in targets]
-        l1, cosines = [], []
-        for prediction, target in zip(predictions, targets, strict=True):
-            distance, cosine = distances(prediction, target)
-            l1.append(distance)
-            cosines.append(cosine)
-        l1, cosines = torch.stack(l1), torch.stack(cosines)  # [targets, frames]
+        parts = [distances(*pair) for pair in zip(predictions, targets, strict=True)]
+        l1, cosines = (torch.stack(part) for part in zip(*parts))  # [targets, frames]
         loss = (l1 - self.cosine_weight * F.logsigmoid(cosines)).mean(0).sum()
         count = torch.tensor(l1.shape[1], device=local.device)
         sums = {"l1": l1.detach().sum(1), "cosine": cosines.detach().sum(1)}

@@ -25,7 +25,7 @@ from s3prl_sb.objectives.base import Objective, Outcome
 
 #: Share of a training after which a healthy network predicts several units. Before it,
 #: the most frequent one everywhere is normal.
-LEARNED = 0.2
+LEARNED = 0.5
 
 
 class CodesError(UserError, ValueError):
@@ -206,14 +206,17 @@ class HubertObjective(Objective):
     def measures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         """See :meth:`~s3prl_sb.objectives.base.Objective.measures`.
 
-        ``chance`` is the entropy of the units of masked frames, the loss of the best
-        guess without the audio; ``chance_accuracy`` is the share of the largest unit.
+        ``chance`` is the loss of the best guess without the audio: the entropy of the
+        units of masked frames, with the correction of Miller and Madow, because that of
+        few frames is too small. ``chance_accuracy`` is the share of the largest unit.
         """
         frames = sums["units"].sum().clamp_min(1)
         spread = perplexity(sums["units"])
+        used = int((sums["units"] > 0).sum())
+        chance = math.log(max(spread, 1)) + max(0, used - 1) / (2 * float(frames))
         result = {
             "loss": float(sums["prediction"] / frames),
-            "chance": math.log(max(spread, 1)),
+            "chance": min(chance, math.log(len(sums["units"]))),
             "accuracy": float(sums["correct"] / frames),
             "chance_accuracy": float(sums["units"].max() / frames),
             "unit_perplexity": spread,
@@ -235,9 +238,14 @@ class HubertObjective(Objective):
                 "there is nothing to learn. Look at them with 's3prl-sb units "
                 "quality', and fit them again."
             ]
+        return []
+
+    def hints(self, measures: dict[str, float]) -> list[str]:
+        """See :meth:`~s3prl_sb.objectives.base.Objective.hints`."""
         if self.progress > LEARNED and measures["guess_perplexity"] < 1.01:
             return [
-                "The network predicts the same unit for every masked frame. A lower "
-                "lr, or a longer warm-up (warmup_steps), avoids this."
+                "The network still predicts the same unit for every masked frame, the "
+                "stage in which HuBERT begins. It leaves it with more updates, more "
+                "audio an update (batch_seconds), or another lr."
             ]
         return []
