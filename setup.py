@@ -16,7 +16,9 @@ EXTRAS = {
     "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
     # Beam search with an n-gram LM; it has no wheel for Python 3.13 yet.
     "lm": ["flashlight-text>=0.0.7; python_version < '3.13'"],
+    "remote": ["fsspec>=2023.5"],  # unlabelled audio by URL: s3://, gs://, https://
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
+    "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # The suite; independent references.
     "test": [
         "pytest>=8",

@@ -27,6 +27,7 @@ from s3prl_sb.commands import (
     predict,
     run,
     toy,
+    units,
     upstreams,
 )
 from s3prl_sb.foreign import trust
@@ -104,6 +105,13 @@ VERBS = {
         "Killed and run again, it goes on where it was. Read the result with "
         "s3prl_sb.dataio.cache.FeatureCache.",
         has_trust=True,
+    ),
+    "units": Verb(
+        units,
+        "turn speech into discrete units, by k-means: fit, apply, quality",
+        "Units are the targets of HuBERT's pre-training: "
+        "s3prl-sb units fit --upstream mfcc_hubert --clusters 100 --data DIR --output "
+        "MODEL, then s3prl-sb units apply MODEL --data DIR --output UNITS.",
     ),
     "convert": Verb(
         convert,

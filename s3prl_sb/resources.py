@@ -75,20 +75,52 @@ def folder(name: str) -> Path:
 
 
 def recipes() -> dict[str, Path]:
-    """Returns the folders of all recipes by name.
+    """Returns the folders of the tasks by name.
 
     Returns
     -------
     dict
-        Names such as "SUPERB/KS" to folders.
+        Names such as "SUPERB/KS" to folders with ``train.py`` and
+        ``hparams/train.yaml``.
 
     Example
     -------
-    >>> "SUPERB/KS" in recipes()
-    True
+    >>> "SUPERB/KS" in recipes(), "pretraining" in recipes()
+    (True, False)
     """
-    root = folder("recipes")
     return {
-        script.parent.relative_to(root).as_posix(): script.parent
-        for script in sorted([*root.glob("*/train.py"), *root.glob("*/*/train.py")])
+        name.as_posix(): folder
+        for name, folder in _scripts()
+        if (folder / "hparams" / "train.yaml").is_file()
     }
+
+
+def recipe_files() -> dict[str, Path]:
+    """Returns the YAML files of all recipes by name: tasks, then pre-training.
+
+    Returns
+    -------
+    dict
+        Names such as "SUPERB/KS" to ``hparams/train.yaml``, and "pretraining/tera" to
+        ``hparams/tera.yaml`` of a folder whose YAML files are recipes of their own.
+
+    Example
+    -------
+    >>> recipe_files()["SUPERB/KS"].name
+    'train.yaml'
+    """
+    files = {
+        name: place / "hparams" / "train.yaml" for name, place in recipes().items()
+    }
+    for name, place in _scripts():
+        if name.as_posix() not in files:
+            for file in sorted(place.glob("hparams/*.yaml")):
+                files[f"{name.as_posix()}/{file.stem}"] = file
+    return files
+
+
+def _scripts():
+    """Returns names and folders of all ``train.py``."""
+    root = folder("recipes")
+    scripts = sorted([*root.glob("*/train.py"), *root.glob("*/*/train.py")])
+    return [(script.parent.relative_to(root), script.parent) for script in scripts]

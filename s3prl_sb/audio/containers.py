@@ -34,8 +34,9 @@ def look(path):
 
     Arguments
     ---------
-    path : str
-        Any file; unknown formats give an empty result.
+    path : str or binary file
+        Any file, by its path or open and seekable; unknown formats give an empty
+        result.
 
     Returns
     -------
@@ -51,18 +52,24 @@ def look(path):
     ...     look(folder + "/a.ogg").fault, look(folder + "/two.ogg").fault[:26]
     (None, 'holds 2 streams one after ')
     """
+    if hasattr(path, "read"):
+        return _look(path)
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        start = _after_tag(file, 0)
-        file.seek(start)
-        head = file.read(40)
-        if head[:4] == b"fLaC":
-            return _flac(file, start, size)
-        if head[:4] == b"OggS":
-            return _ogg(file, start, size)
-        if head[:1] == b"\xff" and head[1:2] > b"\xe0":
-            return _mp3(file, start, size)
-        return look_at_pcm(file, start, size)
+        return _look(file)
+
+
+def _look(file):
+    size = file.seek(0, os.SEEK_END)
+    start = _after_tag(file, 0)
+    file.seek(start)
+    head = file.read(40)
+    if head[:4] == b"fLaC":
+        return _flac(file, start, size)
+    if head[:4] == b"OggS":
+        return _ogg(file, start, size)
+    if head[:1] == b"\xff" and head[1:2] > b"\xe0":
+        return _mp3(file, start, size)
+    return look_at_pcm(file, start, size)
 
 
 def _after_tag(file, start):

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 RATES = range(500, 1_000_001)
 
 
-def audio_info(path):
+def audio_info(path, file=None):
     """Reads the header of an audio file, not its samples.
 
     Arguments
@@ -27,6 +27,9 @@ def audio_info(path):
     path : str
         Any format of libsndfile: wav, flac, ogg, mp3, NIST sphere (PCM), …; also
         streamed files without a length in their header.
+    file : binary file, optional
+        Its content, open and seekable, if it is not a local file: the member of an
+        archive, for example.
 
     Returns
     -------
@@ -38,16 +41,16 @@ def audio_info(path):
     ManifestError
         If the file is missing, broken, truncated, empty or in an unsupported format.
     """
-    return _info(str(path))[:3]
+    return _info(str(path), file)[:3]
 
 
-def _info(path):
+def _info(path, file=None):
     """Returns the result of :func:`audio_info`, and the inspected container."""
-    if not os.path.isfile(path):
+    if file is None and not os.path.isfile(path):
         raise ManifestError(f"{path}: no such audio file{hint(path)}")
     try:
-        container = containers.look(path)
-        with sound_files.opened(path, container) as info:
+        container = containers.look(file or path)
+        with sound_files.opened(file or path, container) as info:
             rate, frames, channels = info.samplerate, info.frames, info.channels
     except sound_files.DamagedError as fault:
         raise ManifestError(

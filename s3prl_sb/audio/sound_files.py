@@ -31,8 +31,9 @@ def opened(path, container=None):
 
     Arguments
     ---------
-    path : str
-        A file that libsndfile reads; its name may have any bytes.
+    path : str or binary file
+        A file that libsndfile reads, by its path, which may have any bytes, or open
+        and seekable. An open file stays open.
     container : s3prl_sb.audio.containers.Container, optional
         Result of :func:`~s3prl_sb.audio.containers.look`, if it is available.
 
@@ -62,7 +63,11 @@ def opened(path, container=None):
         raise DamagedError(container.fault)
     if container.patches:
         return soundfile.SoundFile(_Patched(path, container.patches))
-    file = soundfile.SoundFile(os.fsencode(path))
+    if hasattr(path, "read"):
+        path.seek(0)
+        file = soundfile.SoundFile(path)
+    else:
+        file = soundfile.SoundFile(os.fsencode(path))
     guess, samples = file.frames, container.samples
     if samples is not None and abs(guess - samples) > LOSSY_FRAMES:
         file.close()
@@ -78,8 +83,8 @@ def read(path, start=None, stop=None):
 
     Arguments
     ---------
-    path : str
-        The file.
+    path : str or binary file
+        The file, see :func:`opened`.
     start, stop : float, optional
         Limits in seconds; ``stop`` may be after the end.
 
@@ -98,7 +103,8 @@ def read(path, start=None, stop=None):
         See :func:`opened`.
     """
     container = look(path)
-    if start is stop is None and container.fault is None:
+    is_open = hasattr(path, "read")
+    if start is stop is None and container.fault is None and not is_open:
         container.fault = second_flac(path)
     if container.doubt and path not in doubted:
         _doubtful.warn(path, container.doubt)
@@ -153,7 +159,10 @@ class _Patched(io.RawIOBase):
     """A file with a completed header."""
 
     def __init__(self, path, patches):
-        self.file, self.patches = open(os.fsencode(path), "rb"), patches
+        self.is_open = hasattr(path, "read")
+        self.file = path if self.is_open else open(os.fsencode(path), "rb")
+        self.patches = patches
+        self.file.seek(0)
 
     def seekable(self):
         return True
@@ -178,5 +187,6 @@ class _Patched(io.RawIOBase):
         return count
 
     def close(self):
-        self.file.close()
+        if not self.is_open:  # its owner closes it
+            self.file.close()
         super().close()

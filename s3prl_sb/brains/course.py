@@ -194,7 +194,9 @@ class Course(Silent):
         (then, before), done = self.marks[0], self.step
         rate = (done - before) / max(now - then, 1e-9)
         words = []
-        if self.count:
+        if measures := brain.measures_since("display"):
+            words.append(quantities.measures(measures))
+        elif self.count:
             words.append(f"loss {quantities.measure('loss', self.losses / self.count)}")
         rates = learning_rates(brain)
         if rates:
@@ -216,7 +218,8 @@ class Course(Silent):
     def _facts(self, loss, brain):
         norm = getattr(brain, "gradient_norm", None)
         facts = {} if norm is None else {"gradient_norm": float(norm)}
-        return {"loss": float(loss), **facts, **learning_rates(brain)}
+        measures = brain.measures_since("recorders")
+        return {"loss": float(loss), **facts, **learning_rates(brain), **measures}
 
 
 def course_of(brain):

@@ -92,3 +92,57 @@ class _Features(torch.nn.Module):
     def forward(self, wavs):
         hidden_states, _ = self.upstream(wavs)
         return self.featurizer(hidden_states)
+
+
+def summed(values):
+    """Returns sums over all processes, in the order of the processes.
+
+    Arguments
+    ---------
+    values : dict
+        Names to tensors of this process; a name may be missing.
+
+    Returns
+    -------
+    dict
+        Names to tensors on the CPU.
+
+    Example
+    -------
+    >>> summed({"loss": torch.tensor(2.0)})
+    {'loss': tensor(2.)}
+    """
+    total = {}
+    for part in _gathered({name: value.cpu() for name, value in values.items()}):
+        for name, value in part.items():
+            total[name] = total[name] + value if name in total else value
+    return total
+
+
+def merged(values):
+    """Returns the union of the mappings of all processes.
+
+    Arguments
+    ---------
+    values : dict
+        Mapping of this process.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> merged({"a.wav": "it is empty"})
+    {'a.wav': 'it is empty'}
+    """
+    return {name: value for part in _gathered(values) for name, value in part.items()}
+
+
+def _gathered(value):
+    """Returns a value of each process, in their order."""
+    if not torch.distributed.is_initialized():
+        return [value]
+    parts = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, value)
+    return parts

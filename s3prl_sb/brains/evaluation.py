@@ -12,26 +12,18 @@ from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains import memory, results
-from s3prl_sb.brains.checkpointer import ranking
 from s3prl_sb.brains.course import Silent
+from s3prl_sb.brains.training import TrainingBrain
 from s3prl_sb.dataio.audio import AudioFileError
 from s3prl_sb.lobes.networks.precision import full_precision
 from s3prl_sb.lobes.upstreams.base import AudioError, Upstream
-from s3prl_sb.startup.configuration import RecipeError
-
-NOT_STATS = ("epoch", "unixtime", "end-of-epoch")  # in the meta of a checkpoint
 
 
-class Evaluation(sb.Brain):
+class Evaluation(TrainingBrain):
     """Evaluation half of SSLBrain: features, mean loss, best checkpoint, results."""
 
-    task: str | None = None  #: name of the task in results.json
-    metric: str | None = None  #: validation metric that chooses the checkpoint
-    higher_is_better = True
     evaluation_loss = True  #: whether the loss is meaningful on new data
-    course = Silent()  #: progress display
     upstream: Upstream
-    data: dict  #: digests of the sets, by name
     tested_seconds: float | None = None  #: duration of the test set
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch
@@ -221,42 +213,6 @@ class Evaluation(sb.Brain):
             self.evaluated += self.batch_weight
             avg_loss += (float(loss) - avg_loss) * self.batch_weight / self.evaluated
         return avg_loss
-
-    def save_best(self, stats: dict[str, float], epoch: int) -> None:
-        """Saves a checkpoint at the end of an epoch; keeps the best and the last.
-
-        Arguments
-        ---------
-        stats : dict
-            Validation metrics, :attr:`metric` among them.
-        epoch : int
-            Number of the epoch.
-        """
-        self.checkpointer.save_and_keep_only(
-            meta={**{name: float(v) for name, v in stats.items()}, "epoch": epoch},
-            importance_keys=[ranking(self.metric, self.higher_is_better)],
-        )
-
-    def on_evaluate_start(
-        self, max_key: str | None = None, min_key: str | None = None
-    ) -> None:
-        """Loads the best checkpoint; there must be one with the metric."""
-        if self.checkpointer is None:
-            return
-        metric = max_key or min_key
-        checkpoint = self.checkpointer.find_best(metric, highest=max_key is not None)
-        if checkpoint is None:
-            names = {k for c in self.checkpointer.list_checkpoints() for k in c.meta}
-            have = (
-                f"They have: {', '.join(sorted(names))}." if names else "Train first."
-            )
-            raise RecipeError(
-                f"No checkpoint in '{self.checkpointer.checkpoints_dir}' has the "
-                f"metric '{metric}'. {have}"
-            )
-        self.checkpointer.load_checkpoint(checkpoint)
-        meta = checkpoint.meta.items()
-        self.best = {name: value for name, value in meta if name not in NOT_STATS}
 
     def evaluate(self, test_set, test_loader_kwargs: dict = {}, **kwargs) -> float:
         """Evaluates the checkpoint that is the best by :attr:`metric`."""

@@ -28,20 +28,29 @@ def say(brain, splits):
     splits : dict
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`.
     """
+    lines = [f"Upstream: {upstream(brain)}", f"Data: {data(splits)}"]
+    if getattr(brain.hparams, "total_steps", None) and getattr(brain, "trains", True):
+        lines.insert(1, f"Trained: {trained(brain)}")
+        lines.append(f"Training: {training(brain)}")
+    say_once(brain, lines)
+
+
+def say_once(brain, lines):
+    """Logs the first lines of a run, unless they have been logged before a search.
+
+    Arguments
+    ---------
+    brain : speechbrain.Brain
+        Brain with ``task`` and ``hparams``.
+    lines : list of str
+        Lines after the one with the task and the folder.
+    """
     folder = getattr(brain.hparams, "output_folder", None)
     if folder in _described:
-        return  # said before the search of learning rates
+        return
     _described.add(folder)
     place = f" in {folder}" if folder else ""
-    lines = [
-        f"{brain.task or type(brain).__name__}{place}",
-        f"Upstream: {upstream(brain)}",
-        f"Data: {data(splits)}",
-    ]
-    if getattr(brain.hparams, "total_steps", None) and getattr(brain, "trains", True):
-        lines.insert(2, f"Trained: {trained(brain)}")
-        lines.append(f"Training: {training(brain)}")
-    for line in lines:
+    for line in [f"{brain.task or type(brain).__name__}{place}", *lines]:
         logger.info("%s", line)
 
 
@@ -128,9 +137,10 @@ def training(brain):
     str
     """
     hparams = brain.hparams
-    batch = f"{hparams.batch_size} utterances"
     if getattr(hparams, "batch_seconds", None):
         batch = f"{hparams.batch_seconds:g} s of audio"
+    else:
+        batch = f"{hparams.batch_size} utterances"
     total, epoch = planned(brain)
     words = [f"{total:,} updates of {batch}"]
     if isinstance(getattr(hparams, "lr", None), (int, float)):

@@ -68,30 +68,53 @@ def write(brain, metrics):
     """
     folder = Path(brain.hparams.output_folder)
     layers, weights = layers_of(brain)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     results = {
+        **facts(brain, metrics),
+        "utterances": brain.splits,
+        "test": describe_test(brain),
+        "layers": layers,
+        "layer_weights": weights,
+        "identity": run_identity(brain),
+    }
+    if len(weights) > 1:
+        path, title = folder / "layer_weights.png", plots.heading(brain)
+        plots.layer_weights(path, layers, weights, title)
+    publish(brain, results, plots.heading(brain))
+
+
+def facts(brain, metrics):
+    """Returns the part of the results that any training has.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.training.TrainingBrain
+        Brain with the best checkpoint loaded.
+    metrics : dict
+        Names to numbers, which are the result.
+
+    Returns
+    -------
+    dict
+    """
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found = {
         "version": VERSION,
         "task": brain.task,
         "upstream": brain.hparams.upstream_name,
         "chosen_by": {"metric": brain.metric, "highest": brain.higher_is_better},
         "metrics": {name: float(value) for name, value in metrics.items()},
         "valid": {name: float(value) for name, value in brain.best.items()},
-        "utterances": brain.splits,
-        "test": describe_test(brain),
         "seed": brain.hparams.seed,
         "total_steps": brain.hparams.total_steps,
         "best_step": brain.optimizer_step,
         "stopped": describe_stop(brain),
         "lr": getattr(brain.hparams, "lr", None),
-        "layers": layers,
-        "layer_weights": weights,
         "seconds": round(time.time() - brain.started, 1),
         "peak_memory_gb": round(memory / GB, 2),
         "device": str(brain.device),
         "upstream_model": describe_upstream(brain.upstream),
         "training": describe_training(brain),
         **describe_settings(brain),
-        "identity": run_identity(brain),
         "versions": {
             "s3prl_sb": s3prl_sb.__version__,
             "speechbrain": speechbrain.__version__,
@@ -100,14 +123,29 @@ def write(brain, metrics):
     }
     if brain.device_type == "cuda":
         gpu_memory = torch.cuda.max_memory_allocated()
-        results["peak_gpu_memory_gb"] = round(gpu_memory / GB, 2)
-    if len(weights) > 1:
-        path, title = folder / "layer_weights.png", plots.heading(brain)
-        plots.layer_weights(path, layers, weights, title)
-    results = _with_costs_of_training(folder / "results.json", results)
-    write_json(folder / "results.json", results)
-    _to_tensorboard(brain, results)
-    logger.info("Results: %s, in %s", plots.heading(brain), folder / "results.json")
+        found["peak_gpu_memory_gb"] = round(gpu_memory / GB, 2)
+    return found
+
+
+def publish(brain, results, words, split="test"):
+    """Writes ``results.json``, and passes the results to the logs.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.training.TrainingBrain
+        Brain of the run.
+    results : dict
+        Content of the file.
+    words : str
+        Result in a few words.
+    split : str
+        Split of the metrics.
+    """
+    path = Path(brain.hparams.output_folder) / "results.json"
+    results = _with_costs_of_training(path, results)
+    write_json(path, results)
+    _to_tensorboard(brain, results, split)
+    logger.info("Results: %s, in %s", words, path)
 
 
 def _with_costs_of_training(path, results):
@@ -160,7 +198,7 @@ def log_weights(brain, step):
         each.log_weights(step, *layers_of(brain))
 
 
-def _to_tensorboard(brain, results):
+def _to_tensorboard(brain, results, split):
     """Logs the measures, the pictures and the settings."""
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
@@ -173,7 +211,8 @@ def _to_tensorboard(brain, results):
         **{name: results[name] for name in names},
     }
     for each in loggers_with(brain, "log_results"):
-        each.log_results(settings, results["metrics"], pictures, results["best_step"])
+        measures, step = results["metrics"], results["best_step"]
+        each.log_results(settings, measures, pictures, step, split)
 
 
 def describe_test(brain):

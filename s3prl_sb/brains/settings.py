@@ -87,9 +87,26 @@ def begin(hparams, splits):
     SettingsError
         If the folder holds checkpoints of other settings.
     """
-    if not _resumes(hparams["checkpointer"]):
-        return
-    now = current(hparams, hparams["upstream_model"], digests(splits))
+    if resumes(hparams["checkpointer"]):
+        begin_with(hparams, digests(splits))
+
+
+def begin_with(hparams, data):
+    """Checks the same as :func:`begin`, for data whose digests are known.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of a recipe, in whose folder are checkpoints.
+    data : dict
+        Names of sets to digests.
+
+    Raises
+    ------
+    SettingsError
+        If the checkpoints are of other settings.
+    """
+    now = current(hparams, hparams["upstream_model"], data)
     if hparams.get("lr_search"):
         now.pop("lr", None)  # not chosen yet
     _compare(hparams["checkpointer"], now, partial=True)
@@ -117,7 +134,7 @@ def check(brain):
     if hasattr(brain, "tokenizer"):
         now["tokenizer"] = brain.tokenizer.spec()
     now = json.loads(json.dumps(now, default=str))
-    if _resumes(brain.checkpointer):
+    if resumes(brain.checkpointer):
         _compare(brain.checkpointer, now)
     elif brain.checkpointer.list_checkpoints():
         raise SettingsError(
@@ -262,8 +279,18 @@ def _path(checkpointer):
     return Path(checkpointer.checkpoints_dir) / "settings.json"
 
 
-def _resumes(checkpointer):
-    """Returns whether there is a run to resume."""
+def resumes(checkpointer):
+    """Returns whether there is a run to resume.
+
+    Arguments
+    ---------
+    checkpointer : AtomicCheckpointer
+        Checkpointer of the run's folder.
+
+    Returns
+    -------
+    bool
+    """
     return _path(checkpointer).exists() and bool(checkpointer.list_checkpoints())
 
 

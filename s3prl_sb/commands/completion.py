@@ -103,8 +103,13 @@ def _candidates(before, now, verbs):
             return [v for v in _of_option(verb, action) if v not in before]
     if not rest and verb in ("toy", "download"):
         return TOYS if verb == "toy" else downloads.names()
+    if verb in ("completion", "new", "units") and not rest:
+        return list(actions[1].choices)
     if verb in ("completion", "new"):
-        return [] if rest else list(actions[1].choices)
+        return []
+    if verb == "units":  # whose options belong to its actions
+        verb, *rest = rest
+        return _candidates([verb, *rest], now, actions[1].choices)
     return upstreams() if verb in ("check", "convert", "upstreams") else []
 
 
@@ -128,7 +133,7 @@ def _of_key(recipe, key):
     from s3prl_sb.startup import named
 
     try:
-        text = _text(locate(recipe)[1])
+        text = locate(recipe)[1].read_text("utf-8")
     except UserError:
         return []
     labels = LABELS.search(text)
@@ -141,7 +146,7 @@ def _of_recipe(rest, now):
     if not rest:
         if now.startswith("-"):
             return ["--list", "--help"]
-        names = list(resources.recipes())
+        names = list(resources.recipe_files())
         short = [name.rpartition("/")[2] for name in names if "/" in name]
         return [*names, *short, *(name.lower() for name in short if now == now.lower())]
     if not now.startswith("-"):
@@ -150,10 +155,10 @@ def _of_recipe(rest, now):
     from s3prl_sb.errors import UserError
 
     try:
-        _, folder = locate(rest[0])
+        _, file = locate(rest[0])
     except UserError:
         return list(OF_EVERY_RECIPE)
-    names = keys(folder)
+    names = keys(file)
     if "." in now:
         from s3prl_sb.schema.declarations import shared
 
@@ -163,13 +168,13 @@ def _of_recipe(rest, now):
     return [*(f"--{key}" for key in names), *OF_EVERY_RECIPE]
 
 
-def keys(folder):
+def keys(file):
     """Lists the keys of a recipe without parsing its YAML.
 
     Arguments
     ---------
-    folder : pathlib.Path
-        Folder of the recipe.
+    file : pathlib.Path
+        YAML file of the recipe.
 
     Returns
     -------
@@ -177,20 +182,16 @@ def keys(folder):
 
     Example
     -------
-    >>> "total_steps" in keys(resources.recipes()["SUPERB/KS"])
+    >>> "total_steps" in keys(resources.recipe_files()["SUPERB/KS"])
     True
     """
     from s3prl_sb.schema.defaults import default_files
 
-    text = _text(folder)
+    text = file.read_text("utf-8")
     names = DEFAULTS.findall(text)
     files = default_files(names[0].split(", ")) if names else []
     texts = [text, *(file.read_text("utf-8") for file in files)]
     return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
-
-
-def _text(folder):
-    return (folder / "hparams" / "train.yaml").read_text("utf-8")
 
 
 def upstreams():

@@ -296,7 +296,9 @@ def check_name(kind: str, name: str):
             f"'{name}' is no name: use lower-case letters, digits and single "
             f"underscores, such as my_{kind}, {LONGEST} characters at most"
         )
-    recipes = {part.lower() for path in resources.recipes() for part in path.split("/")}
+    recipes = {
+        part.lower() for path in resources.recipe_files() for part in path.split("/")
+    }
     if kind == "task" and name in recipes:
         raise NewError(f"there is a recipe '{name}': give another name")
     if kind == "upstream":

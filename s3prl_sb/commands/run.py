@@ -31,7 +31,7 @@ S3PRL_SB_TRACEBACK=1 shows where an error comes from.
 
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
-    parser.epilog = "Recipes: " + ", ".join(resources.recipes())
+    parser.epilog = "Recipes: " + ", ".join(resources.recipe_files())
     parser.add_argument(
         "recipe", nargs="?", help="its name: SUPERB/KS, KS, ks; or your own folder"
     )
@@ -61,12 +61,12 @@ def run_recipe(name: str, rest: list[str]) -> int:
         Exit status if nothing is run.
     """
     try:
-        name, folder = locate(name)
+        name, file = locate(name)
     except UserError as error:
         print(f"s3prl-sb: {error}", file=sys.stderr)
         return 1
     if not rest or not rest[0].endswith((".yaml", ".yml")):
-        rest = [str(folder / "hparams" / "train.yaml"), *rest]
+        rest = [str(file), *rest]
     if {"-h", "--help"} & set(rest):
         from s3prl_sb.commands import recipe_help
 
@@ -77,7 +77,7 @@ def run_recipe(name: str, rest: list[str]) -> int:
             return 1
         print(HELP.format(name=name, path=rest[0], text=text), end="")
         return 0
-    script = str(folder / "train.py")
+    script = str(file.parents[1] / "train.py")
     command = [sys.executable, "-m", "s3prl_sb.startup.script", script, *rest]
     # Threads that wait for work should not burn a core meanwhile.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -90,7 +90,7 @@ class UnknownRecipe(UserError, ValueError):
 
 
 def locate(name: str) -> tuple[str, Path]:
-    """Returns the full name and the folder of a recipe.
+    """Returns the full name and the YAML file of a recipe.
 
     Arguments
     ---------
@@ -101,7 +101,8 @@ def locate(name: str) -> tuple[str, Path]:
     Returns
     -------
     name : str
-    folder : pathlib.Path
+    file : pathlib.Path
+        ``hparams/train.yaml``, or another one beside the ``train.py``.
 
     Raises
     ------
@@ -113,15 +114,15 @@ def locate(name: str) -> tuple[str, Path]:
     >>> locate("ks")[0]
     'SUPERB/KS'
     """
-    recipes = resources.recipes()
+    files = resources.recipe_files()
     try:
-        name = find(name, recipes)
+        name = find(name, files)
     except UnknownRecipe:
         folder = Path(name).expanduser().resolve()
         if not name or not (folder / "train.py").is_file():
             raise
-        return name, folder
-    return name, recipes[name]
+        return name, folder / "hparams" / "train.yaml"
+    return name, files[name]
 
 
 def find(name: str, names: Iterable[str]) -> str:
@@ -167,21 +168,31 @@ def find(name: str, names: Iterable[str]) -> str:
 
 
 def descriptions() -> list[str]:
-    """Lists all recipes with the first line of their train.py.
+    """Lists all recipes with a line that says what each is.
 
     Returns
     -------
     list of str
+        The first line of ``train.py``, or the first sentence of a YAML that is not
+        ``train.yaml``.
 
     Example
     -------
     >>> [line for line in descriptions() if line.startswith("SUPERB/KS")]
     ['SUPERB/KS   keyword spotting: which of twelve words a second of audio is']
     """
-    rows = {}
-    for name, folder in resources.recipes().items():
-        text = (folder / "train.py").read_text("utf-8").partition('"""')[2]
-        summary = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
-        rows[name] = summary.removeprefix(name.partition("/")[0]).strip()
+    rows = {
+        name: _summary(name, path) for name, path in resources.recipe_files().items()
+    }
     width = max(map(len, rows), default=0)
     return [f"{name:{width}}  {summary}" for name, summary in rows.items()]
+
+
+def _summary(name, file):
+    """Returns the first line of a recipe, without its name."""
+    if file.name != "train.yaml":
+        line = file.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        return line.partition(". ")[0].rstrip(".")
+    text = (file.parents[1] / "train.py").read_text("utf-8").partition('"""')[2]
+    summary = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
+    return summary.removeprefix(name.partition("/")[0]).strip()

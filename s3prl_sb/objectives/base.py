@@ -120,6 +120,8 @@ class Objective(torch.nn.Module):
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """Returns what is wrong with a training, in sentences with the fix.
 
+        Several validations in a row with an alarm are a collapse, which ends a run.
+
         Arguments
         ---------
         measures : dict
@@ -129,6 +131,20 @@ class Objective(torch.nn.Module):
         -------
         list of str
             Empty for a training that looks healthy.
+        """
+        return []
+
+    def hints(self, measures: dict[str, float]) -> list[str]:
+        """Returns what could be better, in sentences with the fix; no run ends by it.
+
+        Arguments
+        ---------
+        measures : dict
+            Result of :meth:`measures`.
+
+        Returns
+        -------
+        list of str
         """
         return []
 

@@ -23,8 +23,8 @@ from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.spans import SpanMask
 from s3prl_sb.objectives.base import Objective, Outcome
 
-#: Share of a training after which units are told apart. Before it, a healthy network
-#: may predict the most frequent one everywhere.
+#: Share of a training after which a healthy network predicts several units. Before it,
+#: the most frequent one everywhere is normal.
 LEARNED = 0.2
 
 
@@ -235,10 +235,7 @@ class HubertObjective(Objective):
                 "there is nothing to learn. Look at them with 's3prl-sb units "
                 "quality', and fit them again."
             ]
-        if (
-            measures["guess_perplexity"] < 1.01
-            and measures["loss"] > measures["chance"]
-        ):
+        if self.progress > LEARNED and measures["guess_perplexity"] < 1.01:
             return [
                 "The network predicts the same unit for every masked frame. A lower "
                 "lr, or a longer warm-up (warmup_steps), avoids this."

@@ -8,7 +8,6 @@ Authors
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,21 +15,23 @@ import numpy
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
 from s3prl_sb.lobes.pretext.contrastive import contrast, draw_negatives
 from s3prl_sb.lobes.pretext.draws import Draws
+from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
 from s3prl_sb.lobes.pretext.gumbel_quantizer import (
     GumbelQuantizer,
     Quantized,
-    gumbel_noise,
     perplexity,
 )
 from s3prl_sb.lobes.pretext.spans import SpanMask
 from s3prl_sb.objectives.base import Objective, Outcome
+from s3prl_sb.objectives.receptive_field import last_state
 
 #: Share of the training after which ``temperature_decay: auto`` reaches the end.
 COOL = 0.7
-#: Largest share of predictions without a valid distractor that is no alarm.
-ALONE = 0.01
+#: Shares of predictions without a valid distractor: above, a hint, and an alarm.
+ALONE, LOST = 0.01, 0.5
 
 
 class Wav2Vec2Objective(Objective):
@@ -75,6 +76,8 @@ class Wav2Vec2Objective(Objective):
         Factor of the gradient of the local frames.
     dropout_features : float
         Dropout of the frames that are quantized.
+    seed : int
+        Seed of the weights that the network does not have.
 
     Note
     ----
@@ -112,6 +115,7 @@ class Wav2Vec2Objective(Objective):
         penalty_weight: float = 10.0,
         feature_grad_mult: float = 0.1,
         dropout_features: float = 0.1,
+        seed: int = 0,
     ):
         super().__init__(network)
         if negatives not in ("masked", "all"):
@@ -123,11 +127,15 @@ class Wav2Vec2Objective(Objective):
         self.diversity_weight, self.penalty_weight = diversity_weight, penalty_weight
         self.feature_grad_mult = feature_grad_mult
         self.dropout_features = dropout_features
-        self.mask_vector = torch.nn.Parameter(torch.rand(network.embedded_size))
-        self.final_projection = torch.nn.Linear(network.output_size, final_size)
-        self.quantizer = GumbelQuantizer(network.local_size, groups, entries, code_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.mask_vector = torch.nn.Parameter(torch.rand(network.embedded_size))
+            self.final_projection = torch.nn.Linear(network.output_size, final_size)
+            self.quantizer = GumbelQuantizer(
+                network.local_size, groups, entries, code_size
+            )
+            self.quantized_projection = torch.nn.Linear(code_size, final_size)
         self.quantizer.temperature = temperature[0]
-        self.quantized_projection = torch.nn.Linear(code_size, final_size)
 
     def set_step(self, step: int, total: int) -> None:
         """Sets the temperature of the Gumbel soft-max."""
@@ -146,8 +154,7 @@ class Wav2Vec2Objective(Objective):
     ) -> Outcome:
         """See :meth:`~s3prl_sb.objectives.base.Objective.forward`."""
         local, frames = self.network.local(wavs)
-        if local.requires_grad and self.feature_grad_mult != 1:
-            local.register_hook(lambda gradient: gradient * self.feature_grad_mult)
+        local = scale_gradient(local, self.feature_grad_mult)
         penalty = local.float().pow(2).mean()
         masks = [self.mask(n, draws.of(i, "mask")) for i, n in enumerate(frames)]
         masked = torch.from_numpy(numpy.concatenate(masks)).to(local.device)
@@ -182,8 +189,7 @@ class Wav2Vec2Objective(Objective):
         """Returns the last hidden state at the masked frames."""
         x = self.network.embed(local)
         x = torch.where(masked[:, None], self.mask_vector.to(x.dtype), x)
-        last = deque(self.network.contextualize(x, frames), maxlen=1).pop()
-        return last[masked]
+        return last_state(self.network, x, frames)[masked]
 
     def _quantize(self, local, kept, draws) -> Quantized:
         """Returns the quantized frames that are kept."""
@@ -192,12 +198,11 @@ class Wav2Vec2Objective(Objective):
         x = x[torch.from_numpy(numpy.concatenate(kept)).to(x.device)]
         noise = None
         if self.training:
-            size = (self.quantizer.groups, self.quantizer.entries)
-            pieces = [
-                gumbel_noise((int(k.sum()), *size), draws.of(i, "gumbel"))
-                for i, k in enumerate(kept)
-            ]
-            noise = torch.cat(pieces).to(x.device)
+            groups, entries = self.quantizer.groups, self.quantizer.entries
+            generators = [draws.of(i, "gumbel") for i in range(len(draws))]
+            sizes = [int(k.sum()) for k in kept]
+            noise = gumbel_noise(generators, sizes, groups * entries, x.device)
+            noise = noise.view(-1, groups, entries)
         return self.quantizer(x, noise)
 
     def _contrast(self, predictions, candidates, codes, masks, kept, draws):
@@ -258,15 +263,25 @@ class Wav2Vec2Objective(Objective):
                 f"of {groups * self.quantizer.entries}. A lower lr, more audio an "
                 "update, or a higher diversity_weight of the objective prevents it."
             )
-        if measures["alone"] > ALONE:
-            alarms.append(
-                f"{measures['alone']:.1%} of the masked frames have no distractor with "
-                "another code, and learn nothing. Longer sequence_seconds, negatives: "
-                "all or a higher diversity_weight of the objective gives them one."
-            )
+        if measures["alone"] > LOST:
+            alarms.append(_alone(measures))
         if measures["accuracy"] > 0.999 and measures["loss"] < 0.001:
             alarms.append(
                 "The loss is 0 and the accuracy 1: this is a collapse of the codes, "
                 "and no success. Start again with a lower lr or more audio an update."
             )
         return alarms
+
+    def hints(self, measures: dict[str, float]) -> list[str]:
+        """Names masked frames that learn nothing, if they are more than a few."""
+        is_hint = ALONE < measures["alone"] <= LOST
+        return [_alone(measures)] if is_hint else []
+
+
+def _alone(measures):
+    """Describes the masked frames without a distractor."""
+    return (
+        f"{measures['alone']:.1%} of the masked frames have no distractor with "
+        "another code, and learn nothing. Longer sequence_seconds, negatives: "
+        "all or a higher diversity_weight of the objective gives them one."
+    )

@@ -114,9 +114,12 @@ def command(argv=None):
     if os.path.isabs(script):  # `s3prl-sb run` starts it by its absolute path
         from s3prl_sb import resources
 
-        for name, folder in resources.recipes().items():
-            if os.path.realpath(folder / "train.py") == os.path.realpath(script):
-                if rest[:1] == [str(folder / "hparams" / "train.yaml")]:
-                    rest = rest[1:]
+        for name, file in resources.recipe_files().items():
+            train = file.parents[1] / "train.py"
+            if os.path.realpath(train) != os.path.realpath(script):
+                continue
+            if rest[:1] == [str(file)]:
+                return ["s3prl-sb", "run", name, *rest[1:]]
+            if file.name == "train.yaml":
                 return ["s3prl-sb", "run", name, *rest]
     return ["python", script, *rest]

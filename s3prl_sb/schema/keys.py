@@ -100,7 +100,7 @@ class Schema:
         Arguments
         ---------
         name : str
-            Name such as "SUPERB/KS".
+            Name such as "SUPERB/KS" or "pretraining/tera".
 
         Returns
         -------
@@ -111,7 +111,7 @@ class Schema:
         KeyError
             If there is no such recipe.
         """
-        return cls.of(resources.recipes()[name] / "hparams" / "train.yaml")
+        return cls.of(resources.recipe_files()[name])
 
     def __iter__(self):
         return (str(key) for key in self.tree if not str(key).startswith("__"))

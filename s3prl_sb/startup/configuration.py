@@ -169,7 +169,7 @@ class Configuration:
             made[key] = self.schema.check_made(key, made[key], self.prefix(key))
         check_recipe(made)
         recipe = {key: plain(self.written[key]) for key in self.schema}
-        if "upstream_model" in recipe:
+        if tag(self.written.get("upstream_model")).startswith("!applyref:"):  # a card
             recipe["upstream_model"] = plain(self.resolved["upstream_model"])
         return Settings(made, **{RECIPE: recipe, SCHEMA: self.schema})
 

@@ -7,6 +7,7 @@ Authors
 """
 
 import math
+import os
 
 from s3prl_sb.lobes.heads.pooling import is_poolable
 from s3prl_sb.lobes.schedules import schedule_of
@@ -72,6 +73,41 @@ def check_optimization(hparams):
                     f"frozen: give freeze: False too, or leave out {key}."
                 )
     return schedule_of(hparams)
+
+
+def batches_of_a_process(hparams):
+    """Returns the number of batches of an update in each process of a pre-training.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe; ``grad_accumulation_factor`` counts the batches of an
+        update over all processes.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    RecipeError
+        If the processes cannot share the batches equally.
+
+    Example
+    -------
+    >>> batches_of_a_process({"grad_accumulation_factor": 4})
+    4
+    """
+    batches = hparams.get("grad_accumulation_factor") or 1
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if batches % processes:
+        raise RecipeError(
+            f"grad_accumulation_factor {batches} cannot be shared equally by "
+            f"{processes} processes: it counts the batches of an update over all of "
+            f"them. Give a multiple, such as {-(-batches // processes) * processes}, "
+            "and lower batch_seconds to keep the audio of an update."
+        )
+    return batches // processes
 
 
 def check_search(hparams, run_opts=None):

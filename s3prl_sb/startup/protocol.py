@@ -44,7 +44,7 @@ def schema_of(task, own=None):
         Schema of the installed recipe, whatever a copy of it says; ``own`` for a task
         without one.
     """
-    return Schema.of_recipe(task) if task in resources.recipes() else own
+    return Schema.of_recipe(task) if task in resources.recipe_files() else own
 
 
 def published(schema):

@@ -16,7 +16,12 @@ from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.startup.configuration import SCHEMA, RecipeError
 from s3prl_sb.startup.named import labels_of
-from s3prl_sb.startup.preconditions import can_pool, check_optimization, check_search
+from s3prl_sb.startup.preconditions import (
+    batches_of_a_process,
+    can_pool,
+    check_optimization,
+    check_search,
+)
 from s3prl_sb.storage.files import naming
 from s3prl_sb.terminal.messages import reason
 
@@ -60,6 +65,8 @@ def check(hparams: dict, run_opts: dict):
         check_search(hparams, run_opts)
     if hparams.get("head") is not None:
         _check_head(hparams)
+    if "train_data" in hparams:
+        _check_pretraining(hparams)
 
 
 def absent(key, value):
@@ -140,6 +147,21 @@ def check_writable(folder, key):
         place.mkdir(parents=True, exist_ok=True)
         if not os.access(place, os.W_OK | os.X_OK):
             raise PermissionError(13, os.strerror(13), str(place))
+
+
+def _check_pretraining(hparams):
+    """Checks what a pre-training needs besides: audio, and a network that learns."""
+    batches_of_a_process(hparams)
+    if not hparams["train_data"]:
+        raise RecipeError(
+            "--train_data is missing, the audio to learn from: a folder, a list of "
+            "files, tar shards, or several of them, [A, B]."
+        )
+    if hparams["upstream_model"].freeze:
+        raise RecipeError(
+            "upstream_model is frozen, and pre-training trains it: give "
+            "--upstream_model.freeze False."
+        )
 
 
 def check_decoder():

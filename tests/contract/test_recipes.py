@@ -159,7 +159,7 @@ def test_every_own_declaration_is_needed(schema):
 
 
 def test_every_shared_declaration_is_used():
-    schemas = [Schema.of_recipe(name) for name in resources.recipes()]
+    schemas = [Schema.of_recipe(name) for name in resources.recipe_files()]
     for key in shared():
         those = [schema for schema in schemas if key in schema]
         assert len(those) > 1, f"'{key}' is of {len(those)} recipe: declare it there"

@@ -41,6 +41,11 @@ DOORS = [
     "startup/arguments.py",
     "startup/configuration.py",
     "startup/experiment.py",
+    "unlabelled/batches.py",
+    "unlabelled/dataset.py",
+    "unlabelled/index.py",
+    "unlabelled/preparing.py",
+    "unlabelled/sampler.py",
 ]
 #: Methods of SpeechBrain's Brain, whose signatures are SpeechBrain's, and of torch.
 FOREIGN = {"compute_forward", "compute_objectives", "evaluate", "forward", "train"}

@@ -6,7 +6,7 @@ import torch
 
 from s3prl_sb.lobes.pretext.contrastive import draw_negatives
 from s3prl_sb.lobes.pretext.draws import Draws
-from s3prl_sb.lobes.pretext.gumbel_quantizer import gumbel_noise
+from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
 from s3prl_sb.lobes.pretext.spans import SpanMask
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 from s3prl_sb.objectives.wav2vec2 import Wav2Vec2Objective
@@ -195,8 +195,10 @@ def test_training(large, tmp_path, monkeypatch):
     mask, _ = drawn(objective, wavs, draws)
     noise = torch.zeros(*mask.shape, GROUPS, ENTRIES)
     for i, row in enumerate(mask):
-        shape = (int(row.sum()), GROUPS, ENTRIES)
-        noise[i, row] = gumbel_noise(shape, draws.of(i, "gumbel"))
+        drawn_noise = gumbel_noise(
+            [draws.of(i, "gumbel")], [int(row.sum())], GROUPS * ENTRIES
+        )
+        noise[i, row] = drawn_noise.view(-1, GROUPS, ENTRIES)
 
     def gumbel_softmax(logits, tau, hard):
         soft = ((logits + noise.view_as(logits)) / tau).softmax(-1)

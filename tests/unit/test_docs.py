@@ -1,5 +1,6 @@
 """Commands, files and names in the documents exist."""
 
+import argparse
 import importlib
 import re
 from pathlib import Path
@@ -40,7 +41,16 @@ def code(path):
 
 def options(verb):
     parser = cli.parser()._subparsers._group_actions[0].choices[verb]
-    return {option for action in parser._actions for option in action.option_strings}
+    return set(_options(parser))
+
+
+def _options(parser):
+    """Yields the options of a parser, and of those below it."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
 
 
 @documents()
@@ -56,7 +66,7 @@ def test_verbs_and_their_options(path):
 def test_recipes_and_upstreams(path):
     text = code(path)
     recipes = set(re.findall(r"s3prl-sb run ([A-Za-z]+/[\w-]+)", text))
-    assert recipes <= set(resources.recipes()), path.name
+    assert recipes <= set(resources.recipe_files()), path.name
     named = set(re.findall(r"--upstream[ =](?!my_)([a-z]\w+)(?![\w./])", text))
     assert named <= set(names()), f"{path.name}: {named - set(names())}"
 

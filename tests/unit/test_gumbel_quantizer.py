@@ -2,11 +2,8 @@ import numpy
 import pytest
 import torch
 
-from s3prl_sb.lobes.pretext.gumbel_quantizer import (
-    GumbelQuantizer,
-    gumbel_noise,
-    perplexity,
-)
+from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
+from s3prl_sb.lobes.pretext.gumbel_quantizer import GumbelQuantizer, perplexity
 
 FRAMES = 4000
 
@@ -17,7 +14,8 @@ def quantizer(**options):
 
 
 def noise(frames, seed=0):
-    return gumbel_noise((frames, 2, 5), numpy.random.default_rng(seed))
+    random = numpy.random.default_rng(seed)
+    return gumbel_noise([random], [frames], 10).view(frames, 2, 5)
 
 
 def test_evaluation_chooses_the_most_probable_codewords():
@@ -62,13 +60,6 @@ def test_codewords_have_a_gradient_where_they_are_chosen():
         len(set((result.codes % 5).tolist())),
         len(set((result.codes // 5).tolist())),
     ]
-
-
-def test_noise_is_finite_and_of_the_gumbel_distribution():
-    sample = gumbel_noise((400_000,), numpy.random.default_rng(1))
-    assert sample.dtype == torch.float32 and sample.isfinite().all()
-    assert sample.mean().item() == pytest.approx(0.5772, abs=0.01)
-    assert sample.std().item() == pytest.approx(torch.pi / 6**0.5, abs=0.01)
 
 
 def test_perplexity_of_equal_and_of_single_codewords():

@@ -156,3 +156,13 @@ def test_units_that_do_not_fit_are_refused():
         made(wavs, draws)
     with pytest.raises(CodesError, match="nothing to predict"):
         made.prepare_codes(1, 160)
+
+
+def test_half_precision_changes_the_loss_little():
+    made = objective(penalty=0.0)
+    wavs, codes, draws = example([8000, 6000])
+    exact = made(wavs, draws, codes).loss
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = made(wavs, draws, codes).loss
+    assert loss.dtype == torch.float32
+    assert torch.allclose(loss, exact, rtol=0.05)

@@ -55,9 +55,9 @@ def test_a_name_of_none_or_of_several(name, message):
 def test_the_list_says_what_each_is(capsys):
     assert main(["run", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == descriptions() and len(lines) == len(resources.recipes())
-    assert [line.split()[0] for line in lines] == list(resources.recipes())
-    assert all(len(line.split()) > 3 and len(line) < 90 for line in lines)
+    assert lines == descriptions() and len(lines) == len(resources.recipe_files())
+    assert [line.split()[0] for line in lines] == list(resources.recipe_files())
+    assert all(len(line.split()) > 3 and len(line) < 100 for line in lines)
     assert main(["run"]) == 1
     assert "run --list" in capsys.readouterr().err
 
@@ -169,11 +169,12 @@ def test_corpora_are_those_that_can_be_fetched():
     assert offered("download", "") == downloads.names()
 
 
-@pytest.mark.parametrize("name", resources.recipes())
+@pytest.mark.parametrize("name", resources.recipe_files())
 def test_keys_are_those_of_the_recipe(name):
     from s3prl_sb.schema.keys import Schema
 
-    assert completion.keys(resources.recipes()[name]) == list(Schema.of_recipe(name))
+    file = resources.recipe_files()[name]
+    assert completion.keys(file) == list(Schema.of_recipe(name))
 
 
 def test_completion_imports_nothing_heavy():

@@ -138,6 +138,9 @@ class Brain:
     optimizer_step = 0
     optimizers_dict = {"optimizer": torch.optim.SGD([torch.zeros(1)], lr=0.1)}
 
+    def measures_since(self, reader):
+        return {}
+
 
 def train(watching, clock, steps, each=1.0, loss=2.0, brain=None):
     brain = brain or Brain()

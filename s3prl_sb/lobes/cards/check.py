@@ -14,6 +14,7 @@ import torch
 from s3prl_sb.audio.waveforms import AudioError
 from s3prl_sb.foreign import UPSTREAM
 from s3prl_sb.identity.watching import watching
+from s3prl_sb.lobes.cards.check_stages import check_stages
 from s3prl_sb.lobes.checkpoints.finiteness import WeightsError
 
 if TYPE_CHECKING:
@@ -62,7 +63,16 @@ def check_upstream(upstream: "Upstream") -> list[str]:
             0.1 * torch.randn(int(s * upstream.sample_rate), generator=generator)
             for s in SECONDS
         ]
-        checks = (_shapes, _company, _lengths, _bad_audio, _frozen, _gradients, _files)
+        checks = (
+            _shapes,
+            _company,
+            _lengths,
+            _bad_audio,
+            _frozen,
+            _gradients,
+            _stages,
+            _files,
+        )
         for check in checks:
             try:
                 check(upstream, wavs, passed, failed)
@@ -153,8 +163,7 @@ def _company(upstream, wavs, passed, failed):
                 return
             error = ((a - b).abs().max() / a.abs().max().clamp_min(1e-8)).item()
             worst = max(worst, error)
-    limit = TOLERANCE if upstream.precision == "fp32" else 5e-2
-    if not worst <= limit:
+    if not worst <= _limit(upstream):
         failed.append(
             f"an utterance gets other features in a batch than alone (relative "
             f"difference {worst:.1e}): encode() must not mix utterances, nor "
@@ -162,6 +171,10 @@ def _company(upstream, wavs, passed, failed):
         )
     else:
         passed.append(f"same features in any company: within {worst:.1e}")
+
+
+def _limit(upstream):
+    return TOLERANCE if upstream.precision == "fp32" else 5e-2
 
 
 def _lengths(upstream, wavs, passed, failed):
@@ -245,6 +258,12 @@ def _gradients(upstream, wavs, passed, failed):
         )
     else:
         passed.append(f"unfrozen: gradients reach {len(trainable)} parameters")
+
+
+def _stages(upstream, wavs, passed, failed):
+    lines = check_stages(upstream, wavs, _batch(upstream, wavs), _limit(upstream))
+    passed.extend(lines[0])
+    failed.extend(lines[1])
 
 
 def _files(upstream, wavs, passed, failed):

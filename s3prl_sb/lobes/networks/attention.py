@@ -41,6 +41,8 @@ class SelfAttention(nn.Module):
     torch.Size([10, 32])
     """
 
+    causal = False  #: whether frames attend to earlier ones and themselves alone
+
     def __init__(self, size, num_heads, dropout=0.0):
         super().__init__()
         self.num_heads, self.dropout = num_heads, dropout
@@ -91,7 +93,9 @@ class SelfAttention(nn.Module):
             ).transpose(1, 2)
             for t in (q, k, v)
         )
-        x = F.scaled_dot_product_attention(*jagged, dropout_p=self._dropout)
+        x = F.scaled_dot_product_attention(
+            *jagged, dropout_p=self._dropout, is_causal=self.causal
+        )
         return x.transpose(1, 2).values().flatten(1)
 
     @property
@@ -103,8 +107,12 @@ class SelfAttention(nn.Module):
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
     def _kernel(self, q, k, v, bias=None):
-        """[batch, heads, frames, size of a head] each -> [batch, frames, size]."""
-        x = F.scaled_dot_product_attention(q, k, v, bias, dropout_p=self._dropout)
+        """[batch, heads, frames, size of a head] each -> [batch, frames, size]; a bias
+        has the mask of causal attention in it."""
+        causal = self.causal and bias is None
+        x = F.scaled_dot_product_attention(
+            q, k, v, bias, dropout_p=self._dropout, is_causal=causal
+        )
         return x.transpose(1, 2).flatten(2)
 
 
@@ -149,6 +157,10 @@ class RelativeAttention(SelfAttention):
             for i in range(0, count, rows):
                 q_block = q_i[:, :, i : i + rows]
                 bias = self.bias(x_i[i : i + rows], q_block[0], i, count)
+                if self.causal:
+                    queries = torch.arange(i, i + bias.shape[1], device=x.device)
+                    keys = torch.arange(count, device=x.device)
+                    bias = bias.masked_fill(keys > queries[:, None], float("-inf"))
                 pieces.append(self._kernel(q_block, k_i, v_i, bias[None])[0])
         return self.output(torch.cat(pieces))
 

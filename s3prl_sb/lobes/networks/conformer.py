@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
+from s3prl_sb.lobes.networks.causal_convolution import same_length
 from s3prl_sb.lobes.networks.packing import along_time
+from s3prl_sb.lobes.networks.recomputation import RecomputableLayer
 
 
 class FeedForward(nn.Module):
@@ -52,8 +54,8 @@ class ConvolutionModule(nn.Module):
         self.config = config
         self.norm = nn.LayerNorm(size)
         self.enter = nn.Linear(size, 2 * size, bias=False)
-        self.depthwise = nn.Conv1d(
-            size, size, kernel, padding=kernel // 2, groups=size, bias=False
+        self.depthwise, self.reach = same_length(
+            size, kernel, groups=size, causal=config.causal, bias=False
         )
         self.batch_norm = FixedBatchNorm1d(size)
         self.leave = nn.Linear(size, size, bias=False)
@@ -61,12 +63,12 @@ class ConvolutionModule(nn.Module):
     def forward(self, x, frames):
         """[total_frames, hidden_size] -> the same."""
         x = F.glu(self.enter(self.norm(x)), dim=-1)
-        x = along_time(self.depthwise, x, frames, self.config.convolution_kernel // 2)
+        x = along_time(self.depthwise, x, frames, self.reach)
         x = self.leave(F.silu(self.batch_norm(x)))
         return F.dropout(x, self.config.dropout, self.training)
 
 
-class ConformerLayer(nn.Module):
+class ConformerLayer(RecomputableLayer):
     """Half a feed-forward, attention, convolution, half a feed-forward, norm.
 
     Arguments

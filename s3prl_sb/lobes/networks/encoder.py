@@ -12,6 +12,7 @@ Authors
 """
 
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +24,13 @@ from s3prl_sb.lobes.networks.attention import (
     RotaryAttention,
     SelfAttention,
     TransformerXLAttention,
+    sines,
 )
+from s3prl_sb.lobes.networks.causal_convolution import same_length
 from s3prl_sb.lobes.networks.conformer import ConformerLayer
 from s3prl_sb.lobes.networks.front_end import gelu
 from s3prl_sb.lobes.networks.packing import along_time, windows
+from s3prl_sb.lobes.networks.recomputation import RecomputableLayer
 
 ACTIVATIONS = {"gelu": gelu, "relu": F.relu, "swish": F.silu}
 #: Number of frames that a feed-forward expands at a time without gradients: as fast
@@ -65,7 +69,7 @@ class LanguageAdapter(nn.Module):
         return self.expand(F.relu(self.contract(self.norm(x))))
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(RecomputableLayer):
     """Self-attention and feed-forward over packed frames.
 
     Arguments
@@ -149,20 +153,44 @@ class ConvolutionalPositions(nn.Module):
         super().__init__()
         size, groups = config.hidden_size, config.position_groups
         kernel, depth = config.position_kernel, config.position_depth
-        self.kernel = kernel = kernel if depth == 1 else max(3, kernel // depth)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(size, size, kernel, padding=kernel // 2, groups=groups)
-            for _ in range(depth)
-        )
+        kernel = kernel if depth == 1 else max(3, kernel // depth)
+        self.convolutions = nn.ModuleList()
+        for _ in range(depth):
+            convolution, self.reach = same_length(size, kernel, groups, config.causal)
+            self.convolutions.append(convolution)
+
+    def initialize(self, random):
+        """Sets random weights, of a scale that fits the length of the kernels."""
+        for module in self.convolutions:
+            std = math.sqrt(4 / (module.kernel_size[0] * module.out_channels))
+            nn.init.normal_(module.weight, std=std, generator=random)
 
     def forward(self, x, frames):
         """[total_frames, hidden_size] -> the same."""
         for convolution in self.convolutions:
-            x = along_time(convolution, x, frames, self.kernel // 2)
+            x = along_time(convolution, x, frames, self.reach)
             if len(self.convolutions) > 1:
                 x = F.layer_norm(x, x.shape[-1:])
             x = gelu(x)
         return x
+
+
+class SinusoidalPositions(nn.Module):
+    """Sines and cosines of the position of a frame in its utterance.
+
+    Example
+    -------
+    >>> SinusoidalPositions()(torch.zeros(5, 32), [3, 2]).shape
+    torch.Size([5, 32])
+    """
+
+    def initialize(self, random):
+        """Does nothing: there are no weights."""
+
+    def forward(self, x, frames):
+        """[total_frames, hidden_size] -> the same."""
+        table = sines(torch.arange(max(frames)), x.shape[1])[:, : x.shape[1]]
+        return torch.cat([table[:n] for n in frames]).to(x.device, x.dtype)
 
 
 class Encoder(nn.Module):
@@ -187,7 +215,11 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         conformer = config.layer == "conformer"
-        self.positions = None if conformer else ConvolutionalPositions(config)
+        self.positions = None
+        if config.positions == "convolutional":
+            self.positions = ConvolutionalPositions(config)
+        elif config.positions == "sinusoidal":
+            self.positions = SinusoidalPositions()
         self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
         layer = ConformerLayer if conformer else EncoderLayer
         attention = self._attention(config)
@@ -197,6 +229,22 @@ class Encoder(nn.Module):
         if config.adapter_size:
             for module in self.layers:
                 module.language_adapter = LanguageAdapter(config)
+        for module in self.layers:
+            module.attention.causal = config.causal
+
+    def initialize(self, random):
+        """Sets the random weights that need a scale of their own.
+
+        Arguments
+        ---------
+        random : torch.Generator
+            Source of random numbers.
+        """
+        for module in self.modules():
+            if isinstance(module, GatedRelativeAttention):
+                nn.init.ones_(module.gate_scale)
+        if self.positions is not None:
+            self.positions.initialize(random)
 
     @staticmethod
     def _attention(config):

@@ -15,28 +15,22 @@ Authors
 """
 
 import dataclasses
-import math
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.networks.attention import GatedRelativeAttention
-from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, Encoder
+from s3prl_sb.lobes.networks.encoder import Encoder
+from s3prl_sb.lobes.networks.encoder_config import EncoderConfig
 from s3prl_sb.lobes.networks.front_end import ConvolutionalFrontEnd
 from s3prl_sb.lobes.networks.initialization import initialize
 
-CHOICES = {
-    "conv_norm": ("group", "layer"),
-    "layer": ("transformer", "conformer"),
-    "attention": ("plain", "gated_relative", "transformer_xl", "rotary"),
-    "activation": tuple(ACTIVATIONS),
-}
 CONV_LAYERS = [[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2
 
 
 @dataclasses.dataclass
-class TransformerConfig:
+class TransformerConfig(EncoderConfig):
     """Sizes and options of a :class:`SpeechTransformer`; defaults: base.
 
     Arguments
@@ -48,25 +42,6 @@ class TransformerConfig:
         as in base models; "layer": layer norm after each, as in large ones.
     conv_bias : bool
         Bias in the convolutions.
-    hidden_size, ffn_size, num_layers, num_heads : int
-        Sizes of the encoder.
-    norm_first : bool
-        Layer norm before attention and feed-forward (large) or after (base).
-    layer : str
-        "transformer", or "conformer", which has no positional convolution.
-    attention : str
-        "plain"; "gated_relative" as in WavLM; "transformer_xl" or "rotary".
-    activation : str
-        Activation of a Transformer's feed-forward: "gelu", "relu", "swish".
-    norm_eps : float
-        Epsilon of the encoder's layer norms.
-    position_kernel, position_groups, position_depth : int
-        Sizes and number of the positional convolutions. Several convolutions have
-        a layer norm each and share the kernel's length.
-    num_buckets, max_distance : int
-        Buckets of gated relative attention.
-    convolution_kernel : int
-        Kernel size of a conformer's convolutions.
     adapter_size : int
         Size of the language adapters after each layer, as in MMS; needs
         ``norm_first``. 0: no adapters.
@@ -78,55 +53,25 @@ class TransformerConfig:
         Scale waveforms to zero mean and unit variance.
     normalize_eps : float
         Constant added to that variance: 1e-5 in fairseq, 1e-7 in Hugging Face.
-    dropout, attention_dropout, activation_dropout, input_dropout : float
-        Dropout probabilities, in training mode.
-    layerdrop : float
-        Probability to skip a layer in training mode.
+    **entries
+        See :class:`~s3prl_sb.lobes.networks.encoder_config.EncoderConfig`.
     """
+
+    choices: ClassVar = {**EncoderConfig.choices, "conv_norm": ("group", "layer")}
 
     conv_layers: list = dataclasses.field(
         default_factory=lambda: [list(layer) for layer in CONV_LAYERS]
     )
     conv_norm: str = "group"
     conv_bias: bool = False
-    hidden_size: int = 768
-    ffn_size: int = 3072
-    num_layers: int = 12
-    num_heads: int = 12
-    norm_first: bool = False
-    layer: str = "transformer"
-    attention: str = "plain"
-    activation: str = "gelu"
-    norm_eps: float = 1e-5
-    position_kernel: int = 128
-    position_groups: int = 16
-    position_depth: int = 1
-    num_buckets: int = 320
-    max_distance: int = 800
-    convolution_kernel: int = 31
     adapter_size: int = 0
     target_lang: str | None = None
     sample_rate: int = 16000
     normalize_wav: bool = False
     normalize_eps: float = 1e-5
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    activation_dropout: float = 0.0
-    input_dropout: float = 0.1
-    layerdrop: float = 0.0
 
     def __post_init__(self):
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(choices)}, not "
-                    f"'{getattr(self, name)}'"
-                )
-        if self.hidden_size % self.num_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is no multiple of "
-                f"num_heads {self.num_heads}"
-            )
+        super().__post_init__()
         if self.adapter_size and (self.layer != "transformer" or not self.norm_first):
             raise ValueError("adapter_size is for Transformer layers with norm_first")
 
@@ -169,15 +114,9 @@ class SpeechTransformer(nn.Module):
         """
         initialize(self, seed)
         random = torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, GatedRelativeAttention):
-                nn.init.ones_(module.gate_scale)
         for module in self.front_end.convolutions:
             nn.init.kaiming_normal_(module.weight, generator=random)
-        if self.encoder.positions is not None:
-            for module in self.encoder.positions.convolutions:
-                std = math.sqrt(4 / (module.kernel_size[0] * module.out_channels))
-                nn.init.normal_(module.weight, std=std, generator=random)
+        self.encoder.initialize(random)
 
     def forward(self, wavs, selection="inputs", window=None):
         """Yields the hidden states.

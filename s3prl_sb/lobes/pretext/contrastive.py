@@ -98,7 +98,7 @@ def contrast(
     Note
     ----
     Other implementations gather the vectors of all distractors. All cosines of an
-    utterance are one product of matrices, which is about 100 times faster; a distractor
+    utterance are one product of matrices, which is about 60 times faster; a distractor
     that is drawn m times has the weight m in the soft-max. The result is the same.
 
     Example

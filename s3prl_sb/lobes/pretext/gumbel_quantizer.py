@@ -10,7 +10,6 @@ Authors
 
 from typing import NamedTuple
 
-import numpy
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -46,7 +45,7 @@ class GumbelQuantizer(nn.Module):
     Example
     -------
     >>> quantizer = GumbelQuantizer(32, groups=2, entries=8, size=16)
-    >>> noise = gumbel_noise((5, 2, 8), numpy.random.default_rng(0))
+    >>> noise = torch.zeros(5, 2, 8)  # see s3prl_sb.lobes.pretext.gumbel
     >>> quantized = quantizer(torch.randn(5, 32), noise)
     >>> quantized.vectors.shape, quantized.probabilities.sum(-1).shape
     (torch.Size([5, 16]), torch.Size([5, 2]))
@@ -78,7 +77,8 @@ class GumbelQuantizer(nn.Module):
         x : torch.Tensor
             [frames, input_size].
         noise : torch.Tensor, optional
-            :func:`gumbel_noise` [frames, groups, entries], for training mode.
+            :func:`~s3prl_sb.lobes.pretext.gumbel.gumbel_noise`, [frames, groups,
+            entries], for training mode.
 
         Returns
         -------
@@ -103,34 +103,6 @@ class GumbelQuantizer(nn.Module):
         return Quantized(
             vectors.transpose(0, 1).flatten(1), (chosen * places).sum(-1), probabilities
         )
-
-
-def gumbel_noise(
-    shape: tuple[int, ...], generator: numpy.random.Generator
-) -> torch.Tensor:
-    """Returns random numbers of the standard Gumbel distribution, in fp32.
-
-    Arguments
-    ---------
-    shape : tuple of int
-        Shape of the result.
-    generator : numpy.random.Generator
-        Source of the random numbers.
-
-    Returns
-    -------
-    torch.Tensor
-        Finite numbers.
-
-    Example
-    -------
-    >>> noise = gumbel_noise((100, 100), numpy.random.default_rng(0))
-    >>> round(float(noise.mean()), 1)  # Euler's constant
-    0.6
-    """
-    exponential = generator.standard_exponential(shape, numpy.float32)
-    smallest = torch.finfo(torch.float32).tiny
-    return -torch.from_numpy(exponential).clamp_min(smallest).log()
 
 
 def perplexity(probabilities: torch.Tensor) -> torch.Tensor:

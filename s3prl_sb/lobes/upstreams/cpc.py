@@ -21,6 +21,7 @@ from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import Stages
 
 #: Kernel size, stride and padding of each convolution.
 CONVOLUTIONS = [(10, 5, 3), (8, 4, 2), (4, 2, 1), (4, 2, 1), (4, 2, 1)]
@@ -173,11 +174,18 @@ class CpcNetwork(nn.Module):
             [total_frames, size]: the output of the convolutions, then that of
             the recurrent layers.
         """
+        yield from self.contextualize(*self.local(wavs))
+
+    def local(self, wavs):
+        """Returns the output of the convolutions, [total_frames, size], and the number
+        of frames of each utterance."""
         pieces = [self._convolved(wav) for wav in wavs]
-        x = torch.cat(pieces)
+        return torch.cat(pieces), [len(piece) for piece in pieces]
+
+    def contextualize(self, x, frames):
+        """Yields the output of the convolutions and that of the recurrent layers."""
         yield x
         if self.recurrent is not None:
-            frames = [len(piece) for piece in pieces]
             order = TimeMajor(frames, x.device, self.backward_in_time)
             x = order.run(self.recurrent, x[order.rows])[order.back]
         yield x
@@ -237,7 +245,7 @@ def read_cpc(path):
     return config, converted
 
 
-class Cpc(PretrainedUpstream):
+class Cpc(Stages, PretrainedUpstream):
     """CPC.
 
     Its hidden states are the output of the convolutions and that of the
@@ -269,7 +277,6 @@ class Cpc(PretrainedUpstream):
     """
 
     Config, Network = CpcConfig, CpcNetwork
-    packed = True
     stride, num_layers = 160, 2
     min_samples = 159  #: the shortest audio that gives a frame
     read = staticmethod(read_cpc)
@@ -279,6 +286,15 @@ class Cpc(PretrainedUpstream):
         recurrent = self.network.recurrent is not None
         config = self.config
         self.output_size = config.hiddenGar if recurrent else config.hiddenEncoder
+        self.local_size = self.embedded_size = config.hiddenEncoder
+
+    def local(self, wavs):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.local`."""
+        return self.network.local(wavs)
+
+    def contextualize(self, x, frames):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`."""
+        return self.network.contextualize(x, frames)
 
     @property
     def output_sizes(self):

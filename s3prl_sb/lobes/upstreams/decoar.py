@@ -20,6 +20,7 @@ from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, contents
 from s3prl_sb.lobes.networks.time_major import TimeMajor
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import FeatureStages
 
 #: S3PRL's names of the weights, and ours.
 NAMES = {
@@ -140,7 +141,7 @@ def read_decoar(path):
     }, weights
 
 
-class Decoar(PretrainedUpstream):
+class Decoar(FeatureStages, PretrainedUpstream):
     """DeCoAR.
 
     Its hidden state is the output of the last layer in both directions.
@@ -171,7 +172,6 @@ class Decoar(PretrainedUpstream):
     """
 
     Config = DecoarConfig
-    packed = True
     read = staticmethod(read_decoar)
 
     def __init__(self, source=None, config=None, every_layer=False, **options):
@@ -188,8 +188,8 @@ class Decoar(PretrainedUpstream):
         """Returns the bidirectional network."""
         return BidirectionalNetwork(self.features.output_size, self.config)
 
-    def encode_packed(self, wavs):
-        """See :meth:`Upstream.encode_packed`."""
-        for layer, state in enumerate(super().encode_packed(wavs), start=1):
+    def contextualize(self, x, frames):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`."""
+        for layer, state in enumerate(self.network(x, frames), start=1):
             if self.every_layer or layer == self.config.num_layers:
                 yield state

@@ -9,22 +9,17 @@ Authors
 """
 
 import dataclasses
-import math
 import re
-
-import torch
-import torch.nn.functional as F
-from torch import nn
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.renaming import bare
 from s3prl_sb.lobes.checkpoints.s3prl_layout import AUDIO, contents
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
-from s3prl_sb.lobes.networks.encoder import Encoder
-from s3prl_sb.lobes.networks.initialization import initialize
-from s3prl_sb.lobes.networks.transformer import TransformerConfig
+from s3prl_sb.lobes.networks.encoder_config import EncoderConfig
+from s3prl_sb.lobes.networks.feature_encoder import FeatureEncoder
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
+from s3prl_sb.lobes.upstreams.stages import EncoderStages
 
 #: Weights of the network; those of quantizer and reconstruction are dropped.
 USED = re.compile(r"(post_extract_proj|encoder)\.")
@@ -37,7 +32,7 @@ class Decoar2Config:
     Arguments
     ---------
     hidden_size, ffn_size, num_layers, num_heads, position_kernel, position_groups
-        See :class:`TransformerConfig`.
+        See :class:`EncoderConfig`.
     audio : dict
         Arguments of :class:`~s3prl_sb.lobes.upstreams.features.KaldiFeatures`
         that differ from DeCoAR's.
@@ -56,68 +51,7 @@ class Decoar2Config:
 
     def transformer(self):
         """Returns the configuration of the encoder."""
-        return TransformerConfig(
-            **{k: v for k, v in vars(self).items() if k != "audio"}
-        )
-
-
-class FeatureEncoder(nn.Module):
-    """Network of DeCoAR 2.0: the encoder of wav2vec 2.0 over features.
-
-    Arguments
-    ---------
-    input_size : int
-        Size of the features.
-    config : TransformerConfig
-        Sizes of the encoder.
-
-    Example
-    -------
-    >>> config = TransformerConfig(hidden_size=32, ffn_size=64, num_layers=2,
-    ...     num_heads=4)
-    >>> network = FeatureEncoder(80, config).eval()
-    >>> [list(state.shape) for state in network(torch.randn(9, 80), [5, 4])]
-    [[9, 32], [9, 32], [9, 32]]
-    """
-
-    def __init__(self, input_size, config):
-        super().__init__()
-        self.config = config
-        self.projection = nn.Linear(input_size, config.hidden_size)
-        self.encoder = Encoder(config)
-
-    def reset_parameters(self, seed=0):
-        """Sets random weights for training from scratch.
-
-        Arguments
-        ---------
-        seed : int
-            Equal seeds give equal weights, in every process.
-        """
-        initialize(self, seed)
-        random = torch.Generator().manual_seed(seed)
-        for module in self.encoder.positions.convolutions:
-            std = math.sqrt(4 / (module.kernel_size[0] * module.out_channels))
-            nn.init.normal_(module.weight, std=std, generator=random)
-
-    def forward(self, x, frames):
-        """Yields the hidden states.
-
-        Arguments
-        ---------
-        x : torch.Tensor
-            Features [total_frames, input_size].
-        frames : list of int
-            Frames of each utterance.
-
-        Yields
-        ------
-        torch.Tensor
-            [total_frames, hidden_size]: the input of every layer, then the
-            output of the last.
-        """
-        x = F.dropout(self.projection(x), self.config.input_dropout, self.training)
-        yield from self.encoder(x, frames)
+        return EncoderConfig(**{k: v for k, v in vars(self).items() if k != "audio"})
 
 
 def read_decoar2(path):
@@ -166,7 +100,7 @@ def read_decoar2(path):
     }, weights
 
 
-class Decoar2(PretrainedUpstream):
+class Decoar2(EncoderStages, PretrainedUpstream):
     """DeCoAR 2.0.
 
     Its hidden states are the input of every Transformer layer and the output
@@ -191,6 +125,7 @@ class Decoar2(PretrainedUpstream):
 
     Example
     -------
+    >>> import torch
     >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
     >>> upstream = Decoar2(config=tiny)
     >>> hidden_states, lens = upstream(torch.randn(2, 16000))
@@ -199,7 +134,6 @@ class Decoar2(PretrainedUpstream):
     """
 
     Config = Decoar2Config
-    packed = True
     read = staticmethod(read_decoar2)
 
     def __init__(self, source=None, config=None, **options):

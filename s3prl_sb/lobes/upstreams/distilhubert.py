@@ -209,9 +209,11 @@ class DistilHubert(TransformerUpstream):
 
     def __init__(self, source=None, config=None, **options):
         super().__init__(source, config, **options)
-        self.network.encoder.norm.requires_grad_(True)  # the heads see it
         self.num_layers += len(self.config.targets)
         self.output_size = self.config.target_size
+
+    def _switch_off_unreached(self):
+        """Does nothing: the heads see the norm after the last layer."""
 
     @property
     def output_sizes(self):

@@ -315,6 +315,12 @@ class Mockingjay(FeatureStages, PretrainedUpstream):
         """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`."""
         return self.network.encode(x, self._chunks(frames))
 
+    def begin_pretraining(self):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.begin_pretraining`."""
+        super().begin_pretraining()
+        # The last hidden state has a norm of its own.
+        self.network.state_norms[:-1].requires_grad_(False)
+
     def _chunks(self, frames):
         """Returns the frames of the chunks that long audio is cut into."""
         longest, sizes = self.sequence_length, []

@@ -6,7 +6,7 @@ pre-trained therefore offers its encoding in steps, on packed frames
 [total_frames, size] of several utterances::
 
     x, frames = upstream.local(wavs)           # acoustic features, or convolutions
-    x = upstream.embed(x)                      # input of the encoder
+    x = upstream.embed(x)                       # input of the encoder
     states = upstream.contextualize(x, frames)  # the hidden states
 
 Together they are :meth:`~s3prl_sb.lobes.upstreams.base.Upstream.encode_packed`.
@@ -21,6 +21,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+
+from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
+
+
+class FrozenNetworkError(UserError, ValueError):
+    """Error of a network that cannot be pre-trained because it is frozen."""
 
 
 class Stages:
@@ -102,8 +109,28 @@ class Stages:
 
     def begin_pretraining(self) -> None:
         """Makes everything trainable that fine-tuning keeps as it is: convolutions
-        over the waveform, quantizers, the statistics of batch norms."""
-        self.requires_grad_(True)  # type: ignore[attr-defined]
+        over the waveform, quantizers, the statistics of batch norms.
+
+        Afterwards the last hidden state (or those of ``predicted_layers``) and the
+        ``quantizer`` depend on every weight that is trained; a family switches off
+        the others. The statistics are those of all true frames of a batch. A network
+        that is loaded again keeps them.
+
+        Raises
+        ------
+        FrozenNetworkError
+            If the upstream is frozen.
+        """
+        network: Any = self
+        if network.freeze:
+            raise FrozenNetworkError(
+                f"upstream_model: this {type(self).__name__} is frozen, where "
+                "pre-training changes it. Add freeze: False to its arguments."
+            )
+        network.requires_grad_(True)
+        for module in network.modules():
+            if isinstance(module, FixedBatchNorm1d):
+                module.learn()
 
 
 class FeatureStages(Stages):
@@ -147,3 +174,32 @@ class FeatureStages(Stages):
     ) -> Iterable[torch.Tensor]:
         """See :meth:`Stages.contextualize`."""
         return self.network(x, frames)
+
+
+class EncoderStages(FeatureStages):
+    """Steps of a family whose network is a
+    :class:`~s3prl_sb.lobes.networks.feature_encoder.FeatureEncoder`.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams.decoar2 import Decoar2
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
+    >>> upstream = Decoar2(config=tiny)
+    >>> upstream.local_size, upstream.embedded_size
+    (80, 32)
+    """
+
+    @property
+    def embedded_size(self) -> int:  # type: ignore[override]
+        """Size of the projected features."""
+        return self.network.config.hidden_size
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """See :meth:`Stages.embed`."""
+        return self.network.embed(x)
+
+    def contextualize(
+        self, x: torch.Tensor, frames: list[int]
+    ) -> Iterable[torch.Tensor]:
+        """See :meth:`Stages.contextualize`."""
+        return self.network.encoder(x, frames)

@@ -75,6 +75,14 @@ class TransformerUpstream(Stages, PretrainedUpstream):
         self.config.layerdrop = layerdrop
         if freeze_front_end:
             self.network.front_end.requires_grad_(False)
+        self._switch_off_unreached()
+        self.output_size = self.config.hidden_size
+        has_input = self.selection in ("inputs", "projected")
+        self.num_layers = self.config.num_layers + has_input
+        self.window = self._window(chunk_seconds, overlap_seconds)
+
+    def _switch_off_unreached(self):
+        """Keeps the weights that no hidden state depends on as they are."""
         encoder = self.network.encoder
         if self.selection != "inputs" and self.config.norm_first:
             encoder.norm.requires_grad_(False)  # after the last layer
@@ -84,10 +92,11 @@ class TransformerUpstream(Stages, PretrainedUpstream):
                 last.norm.requires_grad_(False)
             elif not self.config.norm_first:
                 last.ffn_norm.requires_grad_(False)
-        self.output_size = self.config.hidden_size
-        has_input = self.selection in ("inputs", "projected")
-        self.num_layers = self.config.num_layers + has_input
-        self.window = self._window(chunk_seconds, overlap_seconds)
+
+    def begin_pretraining(self):
+        """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.begin_pretraining`."""
+        super().begin_pretraining()
+        self._switch_off_unreached()
 
     def load_source(self, source, config):
         """Returns the entries of the configuration, with the sample rate, and the

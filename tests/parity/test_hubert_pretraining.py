@@ -129,5 +129,5 @@ def compare_gradients(objective, model):
     expected["projection"] = head.final_proj.weight.grad
     gradients["projection"] = mine.weight.grad
     for name, gradient in gradients.items():
-        scale = max(float(expected[name].abs().max()), 1e-4)  # 0: a key's bias
+        scale = max(float(expected[name].abs().max()), 1e-3)  # 0: a key's bias
         assert (gradient - expected[name]).abs().max() <= 1e-5 * scale, name

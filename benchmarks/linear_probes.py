@@ -1,0 +1,134 @@
+"""Linear probes of an upstream: phones of frames, words and speakers of utterances.
+
+Each hidden state is probed by itself with scikit-learn: frames by linear discriminant
+analysis, means over time by logistic regression, on standardized features. A probe
+takes seconds, so that networks can be compared over several seeds.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from s3prl_sb.corpora.speech_commands import prepare_speech_commands
+from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
+from s3prl_sb.storage.files import read_json
+
+#: TIMIT's 61 phones as the 39 of Lee and Hon (1989), where they differ; q is left out.
+FOLDED = {
+    "ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih",
+    "el": "l", "em": "m", "en": "n", "nx": "n", "eng": "ng", "zh": "sh", "ux": "uw",
+    **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
+}  # fmt: skip
+TASKS = ("phones", "words", "speakers")
+CORPORA = {
+    "phones": "TIMIT",
+    "words": "speech_commands_v0.02",
+    "speakers": "VoxCeleb1",
+}
+
+
+def probe(upstream, task, data):
+    """Returns the test accuracy of each hidden state, in percent.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Frozen upstream.
+    task : str
+        One of :data:`TASKS`.
+    data : pathlib.Path
+        Folder with the corpora of :data:`CORPORA`.
+
+    Returns
+    -------
+    list of float
+    """
+    corpus = data / CORPORA[task]
+    if task == "phones":
+        train, test = (timit(upstream, corpus / part) for part in ("TRAIN", "TEST"))
+        judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01)
+    else:
+        train, test = (utterances(upstream, *part) for part in splits(task, corpus))
+        judge = LogisticRegression(max_iter=300)
+    judge, scores = make_pipeline(StandardScaler(), judge), []
+    for (x, labels), (x_test, test_labels) in zip(train, test):
+        if task == "speakers":  # the test set is small: every utterance is tested once
+            x, labels = numpy.concatenate([x, x_test]), labels + test_labels
+            folds = StratifiedKFold(3, shuffle=True, random_state=0)
+            score = cross_val_score(judge, x, labels, cv=folds).mean()
+        else:
+            score = judge.fit(x, labels).score(x_test, test_labels)
+        scores.append(100 * float(score))
+    return scores
+
+
+def timit(upstream, folder):
+    """Returns frames [frames, size] and their phones for each hidden state."""
+    rate = upstream.sample_rate
+    pieces, labels = [], []
+    for path in sorted(folder.rglob("*.WAV")):
+        states = upstream.extract([str(path)])["hidden_states"]
+        phones, ends = [], []
+        for line in path.with_suffix(".PHN").read_text().splitlines():
+            _, end, phone = line.split()
+            ends.append(int(end) * rate / 16000)
+            phones.append(FOLDED.get(phone, phone))
+        centres = (numpy.arange(states[0].shape[1]) + 0.5) * upstream.stride
+        at = numpy.searchsorted(ends, centres, side="right")
+        kept = [i for i, n in enumerate(at) if n < len(ends) and phones[n] != "q"]
+        labels += [phones[at[i]] for i in kept]
+        pieces.append([state[0, kept].float().numpy() for state in states])
+    return [(numpy.concatenate(layer), labels) for layer in zip(*pieces)]
+
+
+def splits(task, corpus):
+    """Returns the recordings and labels of the training and of the test set."""
+    with tempfile.TemporaryDirectory() as folder:
+        if task == "words":
+            prepare_speech_commands(corpus, folder, labels="folders")
+        else:
+            prepare_voxceleb1_sid(corpus, folder)
+        for part in ("train", "test"):
+            records = read_json(Path(folder, f"{part}.json"), kind=dict).values()
+            yield [r["wav"] for r in records], [r["label"] for r in records]
+
+
+def utterances(upstream, paths, labels):
+    """Returns means over time [utterances, size] and labels for each hidden state."""
+    pooled = []
+    for path in paths:
+        states = upstream.extract([path])["hidden_states"]
+        pooled.append([state[0].float().mean(0).numpy() for state in states])
+    return [(numpy.stack(layer), labels) for layer in zip(*pooled)]
+
+
+def main():
+    """Prints the accuracies of the upstreams that are named."""
+    import argparse
+
+    from s3prl_sb.lobes.upstreams import load
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("upstream", nargs="+", help="names of cards, or their files")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.upstream:
+        for task in arguments.tasks:
+            scores = probe(load(name), task, arguments.data)
+            print(f"{name:30} {task:10}", *(f"{score:5.1f}" for score in scores))
+
+
+if __name__ == "__main__":
+    main()

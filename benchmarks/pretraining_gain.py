@@ -1,0 +1,154 @@
+"""Pre-training at a small size: does each objective beat its random network?
+
+Every objective pre-trains a small network on LibriSpeech and stops by its held-out
+loss. Then each hidden state is probed (``linear_probes.py``) beside that of the same
+network with the random weights that the training began with, over several seeds. It
+prints a Markdown table; what has been done already is not done again.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import yaml
+from linear_probes import TASKS, probe
+
+HERE = Path(__file__).resolve().parent
+OPTIONS = HERE / "pretraining_gain.yaml"
+
+
+def parse():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    known = yaml.safe_load(OPTIONS.read_text())
+    known = {name: keys for name, keys in known.items() if name[0] != "_"}
+    parser.add_argument("--data", type=Path, required=True, help="see linear_probes.py")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--objectives", nargs="+", choices=list(known), default=None)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side")
+    arguments = parser.parse_args()
+    arguments.objectives = arguments.objectives or list(known)
+    arguments.options = known
+    return arguments
+
+
+def run(arguments, objective, seed):
+    """Pre-trains, probes, and returns the facts of one run."""
+    folder = arguments.output / objective / str(seed)
+    facts = folder / "gain.json"
+    if facts.is_file():
+        return json.loads(facts.read_text())
+    options = {
+        "train_data": str(arguments.data / "LibriSpeech" / "train-clean-100"),
+        **arguments.options[objective],
+        "seed": seed,
+        "output_folder": str(folder),
+    }
+    command = [sys.executable, "-m", "s3prl_sb.cli", "run", f"pretraining/{objective}"]
+    for key, value in options.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        text = text.replace("OUTPUT", str(arguments.output)).replace("SEED", str(seed))
+        command += [f"--{key}", text]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    started, log = time.monotonic(), folder.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        code = subprocess.call(command, stdout=file, stderr=file, env=environment)
+    if code:
+        sys.exit(f"{' '.join(command)}\n{log.read_text()[-3000:]}")
+    seconds = time.monotonic() - started
+    scored = [sys.executable, __file__, "--probe", str(folder), str(arguments.data)]
+    scores = json.loads(subprocess.check_output(scored, env=environment))
+    results = json.loads((folder / "results.json").read_text())
+    row = {
+        "objective": objective,
+        "seed": seed,
+        "minutes": seconds / 60,
+        "best_step": results["best_step"],
+        "scores": scores,
+    }
+    facts.write_text(json.dumps(row, indent=1))
+    return row
+
+
+def probed(folder, data):
+    """Returns the accuracies of a run's network and of its random twin."""
+    from s3prl_sb.lobes.upstreams import load
+
+    torch.set_num_threads(1)
+    network = load(str(folder / "card.yaml"))
+    config = network.config
+    if dataclasses.is_dataclass(config):
+        config = dataclasses.asdict(config)
+    seed = json.loads((folder / "results.json").read_text())["seed"]
+    twin = type(network)(config=config, seed=seed)
+    networks = {"trained": network, "random": twin}
+    return {
+        task: {name: probe(each, task, data) for name, each in networks.items()}
+        for task in TASKS
+    }
+
+
+def table(rows):
+    """Returns the Markdown table: means over the hidden states and the seeds."""
+    words = {"phones": "phones of frames", "words": "words", "speakers": "speakers"}
+    lines = [
+        "| objective | best step | minutes | "
+        + " | ".join(f"{words[task]}: random → trained | gain" for task in TASKS)
+        + " |",
+        "| --- | --- | --- | " + " | ".join("--- | ---" for _ in TASKS) + " |",
+    ]
+    for objective in dict.fromkeys(row["objective"] for row in rows):
+        mine = [row for row in rows if row["objective"] == objective]
+        steps = ", ".join(str(row["best_step"]) for row in mine)
+        cells = [
+            objective,
+            steps,
+            f"{statistics.mean(row['minutes'] for row in mine):.1f}",
+        ]
+        for task in TASKS:
+            means = {
+                name: [statistics.mean(row["scores"][task][name]) for row in mine]
+                for name in ("random", "trained")
+            }
+            gains = [b - a for a, b in zip(means["random"], means["trained"])]
+            spread = statistics.stdev(gains) if len(gains) > 1 else 0.0
+            random, trained = (statistics.mean(means[name]) for name in means)
+            cells.append(f"{random:.1f} → {trained:.1f}")
+            cells.append(f"{statistics.mean(gains):+.1f} ± {spread:.1f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    """Runs what is missing and prints the table."""
+    if sys.argv[1:2] == ["--probe"]:
+        print(json.dumps(probed(Path(sys.argv[2]), Path(sys.argv[3]))))
+        return
+    arguments = parse()
+    # An objective may need the runs of an earlier one, such as a teacher.
+    rows = []
+    for objective in arguments.objectives:
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            jobs = [
+                pool.submit(run, arguments, objective, seed) for seed in arguments.seeds
+            ]
+            rows += [job.result() for job in jobs]
+        print(table(rows[-len(jobs) :]), flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""``results.json`` of a pre-training, see :mod:`s3prl_sb.brains.results`.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.brains import plots, results
+
+#: Held-out measures that are the result.
+SPLIT = "valid"
+
+
+def write(brain, course):
+    """Writes the results of a pre-training: the measures of its best checkpoint.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.pretraining.PretrainingBrain
+        Brain with the best checkpoint loaded.
+    course : dict
+        JSON values about the whole training: ``hours_learned_from``, ``unreadable``
+        (number of utterances) and ``history``, the measures of all validations.
+    """
+    content = {
+        **results.facts(brain, brain.best),
+        "utterances": brain.splits,
+        **course,
+        "identity": results.run_identity(brain),
+    }
+    words = plots.heading(brain, {brain.metric: brain.best[brain.metric]})
+    results.publish(brain, content, words, SPLIT)

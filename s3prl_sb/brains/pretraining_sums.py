@@ -1,0 +1,111 @@
+"""Sums of an objective over batches, of which measures are made.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from s3prl_sb.objectives.base import Outcome
+
+SECONDS = "audio_seconds"  #: name of the sum of the batches' durations
+
+
+class Sums:
+    """Sums over the batches of a stage, in double precision.
+
+    Several readers, such as two logs, each read what has been added since their last
+    reading.
+
+    Arguments
+    ---------
+    values : dict, optional
+        Names to sums, such as those of a checkpoint; lists of numbers will do.
+
+    Example
+    -------
+    >>> one = torch.tensor(1.0)
+    >>> sums = Sums()
+    >>> sums.add(Outcome(one, one, {"hits": one}))
+    >>> float(sums.since("log")["hits"]), sums.since("log")
+    (1.0, {})
+    """
+
+    def __init__(self, values: dict | None = None):
+        self.values = {
+            name: torch.as_tensor(value, dtype=torch.float64)
+            for name, value in (values or {}).items()
+        }
+        self._read: dict[str, dict[str, torch.Tensor]] = {}
+
+    def add(self, outcome: Outcome, seconds: float = 0.0) -> None:
+        """Adds the outcome of a batch.
+
+        Arguments
+        ---------
+        outcome : s3prl_sb.objectives.base.Outcome
+            Outcome; one whose loss is not finite does not count.
+        seconds : float
+            Duration of the batch.
+        """
+        if not torch.isfinite(outcome.loss):
+            return
+        found = {"loss": outcome.loss, "count": outcome.count, **outcome.sums}
+        found[SECONDS] = torch.tensor(seconds, dtype=torch.float64)
+        for name, value in found.items():
+            value = value.detach().to(torch.float64)
+            before = self.values.get(name)
+            # A new tensor, because readers hold the old one.
+            self.values[name] = value if before is None else before.to(value) + value
+
+    def since(self, reader: str) -> dict[str, torch.Tensor]:
+        """Returns what has been added since a reader's last reading.
+
+        Arguments
+        ---------
+        reader : str
+            Name of the reader.
+
+        Returns
+        -------
+        dict
+            Names to sums; empty if nothing has been added.
+        """
+        before = self._read.get(reader, {})
+        self._read[reader] = dict(self.values)
+        if self.values and all(before.get(k) is v for k, v in self.values.items()):
+            return {}
+        return {k: v - before[k] if k in before else v for k, v in self.values.items()}
+
+    def as_lists(self) -> dict[str, float | list]:
+        """Returns the sums as JSON values, which :class:`Sums` takes."""
+        return {name: value.tolist() for name, value in self.values.items()}
+
+
+def measured(
+    sums: dict[str, torch.Tensor],
+    measures: Callable[[dict[str, torch.Tensor]], dict[str, float]],
+) -> dict[str, float]:
+    """Returns the measures of sums.
+
+    Arguments
+    ---------
+    sums : dict
+        Names to sums.
+    measures : callable
+        :meth:`~s3prl_sb.objectives.base.Objective.measures` of the objective.
+
+    Returns
+    -------
+    dict
+        Names to numbers, ``loss`` first; empty without a batch.
+    """
+    sums = {name: value for name, value in sums.items() if name != SECONDS}
+    if not sums:
+        return {}
+    found = {name: float(value) for name, value in measures(sums).items()}
+    first = ("loss", "chance")  # the chance stands beside the loss
+    order = [name for name in first if name in found]
+    return {name: found[name] for name in dict.fromkeys([*order, *found])}

@@ -1,0 +1,191 @@
+"""Weights of another upstream as the start of a pre-training.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import dataclasses
+import logging
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.cards.sources import open_source
+
+if TYPE_CHECKING:
+    from s3prl_sb.lobes.upstreams.base import Upstream
+
+logger = logging.getLogger(__name__)
+
+#: Parts that predict something in pre-training; those of another pre-training do not
+#: fit, so they may stay random.
+PREDICTORS = ("heads.", "quantizer.")
+#: Entries of configurations that do not change what given weights compute, or that
+#: show in the shapes and the number of weights.
+FREE = re.compile(
+    r"dropout|layerdrop|num_layers|num_hidden_layers|targets|target_size|inner_size"
+    r"|codebook_size|code_dim|target_lang|normalize_eps|initializer_range"
+    r"|sequence_length"
+)
+#: Blocks of Mockingjay's configurations that say how to train, not what to compute.
+TRAINING = ("task", "dataloader", "optimizer", "runner", "hparams")
+SHOWN = 6  # names in a message
+
+
+class InitError(UserError, ValueError):
+    """Error of weights that do not fit a network."""
+
+
+class Initialization(NamedTuple):
+    """Result of :func:`initialize_from`: names of weights."""
+
+    copied: list[str]  #: the same in both
+    left_out: list[str]  #: of the source, which the network has no place for
+    random: list[str]  #: of the network, which keep the values that they had
+
+
+def initialize_from(network: "Upstream", source: "str | Upstream") -> Initialization:
+    """Copies the weights of an upstream into a network of the same architecture.
+
+    All weights are matched by name and shape. A network may have fewer layers than the
+    source, such as a student that starts from the first layers of its teacher; or more,
+    and then the further ones stay random. Heads and quantizers of pre-training may stay
+    random as well. The log lists what is left out and what stays random.
+
+    Arguments
+    ---------
+    network : s3prl_sb.lobes.upstreams.base.Upstream
+        Upstream to change.
+    source : str or s3prl_sb.lobes.upstreams.base.Upstream
+        Name or file of a card; or a checkpoint, see
+        :func:`~s3prl_sb.lobes.cards.sources.open_source`; or an upstream.
+
+    Returns
+    -------
+    Initialization
+
+    Raises
+    ------
+    InitError
+        If a weight has another shape, if the source lacks one, or if it was trained
+        with other options of the configuration.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams.hubert import Hubert
+    >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 4, "num_heads": 4,
+    ...     "conv_layers": [[16, 10, 5], [16, 8, 64]]}
+    >>> student, teacher = Hubert(config={**tiny, "num_layers": 1}), Hubert(config=tiny)
+    >>> result = initialize_from(student, teacher)
+    >>> len(result.left_out), result.random
+    (48, [])
+    """
+    name = source if isinstance(source, str) else type(source).__name__
+    config, weights = _content(source)
+    ours = network.network.state_dict()  # type: ignore[attr-defined]
+    random = sorted(ours.keys() - weights.keys())
+    _check_shapes(name, ours, weights)
+    _check_missing(name, random, _depths(weights))
+    _check_options(name, network.config, config)  # type: ignore[attr-defined]
+    copied = [key for key in ours if key in weights]
+    with torch.no_grad():
+        for key in copied:
+            ours[key].copy_(weights[key])
+    left_out = sorted(weights.keys() - ours.keys())
+    logger.info("init: %s: %d weights are copied.", name, len(copied))
+    if left_out:
+        logger.info("init: left out: %s", _shortened(left_out))
+    if random:
+        logger.warning("init: these stay random: %s", _shortened(random))
+    return Initialization(copied, left_out, random)
+
+
+def _content(source):
+    """Returns the configuration and the weights of a source."""
+    upstream = open_source(source) if isinstance(source, str) else source
+    if not isinstance(getattr(upstream, "network", None), torch.nn.Module):
+        raise InitError(
+            f"init: '{source}' is a {type(upstream).__name__}, which has no weights."
+        )
+    return upstream.config, upstream.network.state_dict()
+
+
+def _check_shapes(name, ours, weights):
+    wrong = [
+        f"{key} {list(weights[key].shape)} instead of {list(ours[key].shape)}"
+        for key in ours
+        if key in weights and weights[key].shape != ours[key].shape
+    ]
+    if wrong:
+        raise InitError(
+            f"init: '{name}' does not fit upstream_model; {len(wrong)} weights have "
+            f"other shapes: {'; '.join(wrong[:3])}. Give upstream_model the sizes of "
+            "the source in its config."
+        )
+
+
+def _check_missing(name, random, depths):
+    missing = [
+        key
+        for key in random
+        if not key.startswith(PREDICTORS) and not _is_further(key, depths)
+    ]
+    if missing:
+        raise InitError(
+            f"init: '{name}' is of another architecture than upstream_model: it lacks "
+            f"{len(missing)} weights, {_shortened(missing)}. Choose a source of the "
+            "same class, or remove init."
+        )
+
+
+def _check_options(name, ours, theirs):
+    ours, theirs = dict(_entries(ours)), dict(_entries(theirs))
+    other = [
+        f"{key}: {theirs[key]} instead of {value}"
+        for key, value in ours.items()
+        if key in theirs and theirs[key] != value and not FREE.search(key)
+    ]
+    if other:
+        raise InitError(
+            f"init: '{name}' was trained with {', '.join(other)}. The same weights "
+            "compute something else in upstream_model; give its config these values."
+        )
+
+
+def _entries(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields dotted names and values of a configuration."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = vars(config)
+    if not isinstance(config, dict):
+        yield prefix, list(config) if isinstance(config, tuple) else config
+        return
+    for key, value in config.items():
+        if key not in TRAINING:
+            yield from _entries(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _depths(weights):
+    """Returns the number of layers of each list of layers."""
+    depths: dict[str, int] = {}
+    for key in weights:
+        for part, number in _layers(key):
+            depths[part] = max(depths.get(part, 0), number + 1)
+    return depths
+
+
+def _is_further(key, depths):
+    return any(number >= depths.get(part, number + 1) for part, number in _layers(key))
+
+
+def _layers(key):
+    """Yields the lists of layers that a weight is in, and its number there."""
+    for match in re.finditer(r"(?<=layers)\.(\d+)\.", key):
+        yield key[: match.start()], int(match[1])
+
+
+def _shortened(names):
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

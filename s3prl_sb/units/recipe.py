@@ -1,0 +1,150 @@
+"""The key ``units`` of a recipe: units that exist, or that the recipe makes.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.terminal.messages import near
+from s3prl_sb.units.applying import apply
+from s3prl_sb.units.errors import UnitsError
+from s3prl_sb.units.fitting import fit, summary
+from s3prl_sb.units.index import UnitsIndex
+from s3prl_sb.units.speech import Speech
+from s3prl_sb.unlabelled.index import HEADER, AudioIndex
+
+logger = logging.getLogger(__name__)
+
+NEEDED, OPTIONAL = ("upstream", "clusters"), ("layer", "seed", "share", "source")
+EXAMPLE = "{upstream: mfcc_hubert, clusters: 100}"
+
+
+def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
+    """Makes the units of a recipe, unless they are there; run it after
+    :func:`s3prl_sb.unlabelled.preparing.prepare`, which writes the lists.
+
+    One k-means is fitted on the training data and applied to all data: with two of
+    them, the units of validation would be other ones. A preparation that was killed
+    continues.
+
+    Arguments
+    ---------
+    hparams : dict
+        Keys of the recipe. ``units``: None; a folder made by ``s3prl-sb units apply``;
+        or a mapping with ``upstream`` and ``clusters``, and optionally ``layer``,
+        ``share``, ``seed`` and ``source``. Also ``save_folder`` and ``seed``.
+
+    Returns
+    -------
+    UnitsIndex or None
+        None if ``units`` is.
+
+    Raises
+    ------
+    UnitsError
+        For other values of ``units``, and if an utterance has no units.
+    """
+    settings = _settings(hparams)
+    if settings is None:
+        return None
+    if isinstance(settings, str):
+        open_units(hparams)  # before the lists, which may be long
+    folder = Path(hparams["save_folder"])
+    lists = [
+        AudioIndex.open(folder / name)
+        for name in ("train", "valid")
+        if name == "train" or (folder / name / HEADER).is_file()
+    ]
+    if isinstance(settings, Mapping):
+        _make(hparams, settings, lists)
+    made = open_units(hparams)
+    if isinstance(settings, str):  # of a list that may be another one
+        made.check(name for each in lists for name in Speech(each).names())
+    return made
+
+
+def open_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
+    """Opens the units that :func:`prepare_units` has made or checked.
+
+    Arguments
+    ---------
+    hparams : dict
+        Keys of the recipe; the sample rate of ``upstream_model``, if there is one,
+        must be that of the units.
+
+    Returns
+    -------
+    UnitsIndex or None
+
+    Example
+    -------
+    >>> open_units({"units": None}) is None
+    True
+    """
+    settings = _settings(hparams)
+    if settings is None:
+        return None
+    made = UnitsIndex(settings if isinstance(settings, str) else _folder(hparams))
+    network = hparams.get("upstream_model")
+    if network is not None and network.sample_rate != made.sample_rate:
+        raise UnitsError(
+            f"units: '{made.folder}' is of audio at {made.sample_rate} Hz, and the "
+            f"network takes {network.sample_rate} Hz. Fit units on an upstream of the "
+            "same rate."
+        )
+    return made
+
+
+def _folder(hparams):
+    return Path(hparams["save_folder"]) / "units" / "index"
+
+
+def _settings(hparams):
+    """Returns the checked value of ``units``: None, a path, or a dict."""
+    value = hparams.get("units")
+    if value is None or isinstance(value, (str, os.PathLike)):
+        return value if value is None else os.fspath(value)
+    if not isinstance(value, Mapping):
+        raise UnitsError(
+            f"units: {value!r} is neither a folder of `s3prl-sb units apply` nor "
+            f"settings such as {EXAMPLE}."
+        )
+    for key in value:
+        if key not in NEEDED + OPTIONAL:
+            there = near(str(key), [*NEEDED, *OPTIONAL])
+            raise UnitsError(f"units: {key} is unknown. {there}")
+    missing = [key for key in NEEDED if value.get(key) is None]
+    if missing:
+        raise UnitsError(f"units: {missing[0]} is missing, as in {EXAMPLE}.")
+    return dict(value)
+
+
+def _make(hparams, settings, lists):
+    name, folder = str(settings["upstream"]), _folder(hparams)
+    overrides = {"source": settings["source"]} if settings.get("source") else {}
+    upstream = load(name, freeze=True, **overrides)
+    shown = {
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "progressbar": not hparams.get("noprogressbar", False),
+    }
+    model = fit(
+        upstream,
+        Speech(lists[0]),
+        folder.with_name("model"),
+        clusters=settings["clusters"],
+        layer=settings.get("layer"),
+        name=name,
+        seed=settings.get("seed", hparams.get("seed", 0)),
+        share=settings.get("share"),
+        **shown,
+    )
+    logger.info("%s", summary(model))
+    apply(model, upstream, Speech(AudioIndex.joined(lists)), folder, **shown)

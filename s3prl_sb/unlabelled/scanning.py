@@ -1,0 +1,196 @@
+"""From sources to lists: walks, headers, members of shards.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy
+
+from s3prl_sb.terminal import progress
+from s3prl_sb.unlabelled import headers, shards, walking
+from s3prl_sb.unlabelled.index import AudioIndex, Place, Share
+from s3prl_sb.unlabelled.sources import Files, Folder, Shard, Source, Table
+from s3prl_sb.unlabelled.tables import read_table
+from s3prl_sb.unlabelled.texts import Texts
+
+
+class Scanned(NamedTuple):
+    """A list, and what is not in it."""
+
+    audio: AudioIndex  #: the list
+    faults: list[tuple[str, str]]  #: names of unreadable files, and why
+
+
+def scan(sources: Iterable[Source]) -> Scanned:
+    """Makes the list of a mixture.
+
+    Arguments
+    ---------
+    sources : list of Source
+        Result of :func:`~s3prl_sb.unlabelled.sources.sources`.
+
+    Returns
+    -------
+    Scanned
+        Its list has one :class:`~s3prl_sb.unlabelled.index.Share` a source. Rows are
+        in the order of the sources, and by path in each folder.
+
+    Example
+    -------
+    >>> import tempfile, soundfile
+    >>> from s3prl_sb.unlabelled.sources import sources
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     soundfile.write(folder + "/a.wav", numpy.zeros(16000), 16000)
+    ...     scanned = scan(sources(folder + "/*.wav"))
+    >>> len(scanned.audio), scanned.faults
+    (1, [])
+    """
+    sources = list(sources)
+    inputs = [each for source in sources for each in source.inputs]
+    prefixes = iter(_prefixes(inputs))
+    indexes, faults, stops, shares = [], [], 0, []
+    for source in sources:
+        first = stops
+        for each in source.inputs:
+            index, lost = _scan_input(each, next(prefixes))
+            indexes.append(index)
+            faults.extend(lost)
+            stops += len(index)
+        shares.append(Share(source.name, source.weight, first, stops))
+    joined = AudioIndex.joined(indexes)
+    return Scanned(AudioIndex(joined.columns, joined.places, shares), faults)
+
+
+def _prefixes(inputs):
+    """Returns the beginnings of the names of each input, which differ.
+
+    Names do not depend on where the data are, and begin with the name of the folder
+    or the shard. Ids of a single table stay as they are.
+    """
+    tables = sum(isinstance(each, Table) for each in inputs)
+    counts, prefixes = Counter(), []
+    for each in inputs:
+        name = each.path.rstrip("/").rsplit("/", 1)[-1]
+        if isinstance(each, (Shard, Table)):
+            name = os.path.splitext(name)[0]
+        if isinstance(each, Table) and tables == 1:
+            prefixes.append("")
+            continue
+        counts[name] += 1
+        prefixes.append(f"{name}{f'~{counts[name]}' if counts[name] > 1 else ''}/")
+    return prefixes
+
+
+def _scan_input(each, prefix):
+    if isinstance(each, Table):
+        return read_table(each.path, prefix)
+    if isinstance(each, Shard):
+        return _scan_shards([Place(each.path, prefix, True)])
+    if isinstance(each, Files):
+        listing = walking.Listing()
+        for name in each.names:
+            listing.add(name, *walking.state(f"{each.path}/{name}"))
+        key = [
+            "files",
+            walking.identity(each.path),
+            [os.fsencode(n).hex() for n in each.names],
+        ]
+        return _scan_files(each.path, listing, prefix, key)
+    assert isinstance(each, Folder)
+    listing, tars = walking.walk(each.path)
+    key = ["folder", walking.identity(each.path)]
+    index, faults = _scan_files(each.path, listing, prefix, key)
+    if not tars:
+        return index, faults
+    places = [
+        Place(f"{each.path}/{tar}", f"{prefix}{os.path.splitext(tar)[0]}/", True)
+        for tar in tars
+    ]
+    others, lost = _scan_shards(places)
+    if not len(index):
+        return others, faults + lost
+    return AudioIndex.joined([index, others]), faults + lost
+
+
+def _scan_files(folder, listing, prefix, key):
+    result = headers.scan(folder, listing, key)
+    columns = {
+        "paths": result.paths,
+        "samples": result.samples,
+        "rates": result.rates,
+        "places": numpy.zeros(len(result.paths), numpy.int32),
+    }
+    return _readable(AudioIndex(columns, [Place(folder, prefix)]), result.reasons)
+
+
+def _readable(index, reasons):
+    """Divides rows by whether their audio has been read."""
+    faults = [(index.name(row), reason) for row, reason in sorted(reasons.items())]
+    if faults:
+        index = index.select(index.columns["samples"] > 0)
+    return index, faults
+
+
+def _scan_shards(places):
+    """Returns the members of shards, which are read in threads."""
+    bar = progress.bar(
+        desc="Reading tar shards",
+        total=len(places),
+        unit="shard",
+        disable=len(places) < 2,
+    )
+    results = []
+    with ThreadPoolExecutor(headers.THREADS) as pool, bar:
+        for arrays in pool.map(lambda place: _scan_shard(place.path), places):
+            results.append(arrays)
+            bar.update()
+    indexes, faults = [], []
+    for place, arrays in zip(places, results):
+        columns = {key: arrays[key] for key in ("samples", "rates")}
+        columns["paths"] = Texts(arrays["blob"], arrays["offsets"])
+        columns["byte_offsets"] = arrays["byte_offsets"]
+        columns["byte_sizes"] = arrays["byte_sizes"]
+        columns["places"] = numpy.zeros(len(columns["paths"]), numpy.int32)
+        reasons = dict(json.loads(arrays["reasons"].tobytes()))
+        index, lost = _readable(AudioIndex(columns, [place]), reasons)
+        indexes.append(index)
+        faults.extend(lost)
+    return AudioIndex.joined(indexes), faults
+
+
+def _scan_shard(path):
+    """Returns the arrays of a shard, from the last scan if it has not changed."""
+    size, stamp = walking.state(path)
+    kept = headers.kept("shard", walking.identity(path)).with_suffix(".npz")
+    arrays = headers.load(kept)
+    if arrays and arrays["state"].tolist() == [size, stamp]:
+        return arrays
+    rows = {}
+    with shards.opened(path) as file:
+        # A member of the same name replaces an earlier one, as when it is unpacked.
+        members = {member.name: member for member in shards.members(path, file)}
+        for name, member in members.items():
+            window = shards.Window(file, member.offset, member.size)
+            rows[name] = headers.measured(name, window)
+    texts = Texts.of(members)
+    reasons = [(row, r[2]) for row, r in enumerate(rows.values()) if r[2]]
+    arrays = {
+        "state": numpy.array([size, stamp], numpy.int64),
+        "blob": texts.blob,
+        "offsets": texts.offsets,
+        "samples": numpy.array([row[0] for row in rows.values()], numpy.int64),
+        "rates": numpy.array([row[1] for row in rows.values()], numpy.int32),
+        "byte_offsets": numpy.array([m.offset for m in members.values()], numpy.int64),
+        "byte_sizes": numpy.array([m.size for m in members.values()], numpy.int64),
+        "reasons": headers.as_bytes(reasons),
+    }
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    headers.save(kept, **arrays)
+    return arrays

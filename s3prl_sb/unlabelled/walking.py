@@ -1,0 +1,206 @@
+"""Files below a folder, in an order that does not depend on the file system.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import logging
+import os
+from array import array
+from collections import Counter
+
+import numpy
+
+from s3prl_sb.audio.audio_names import UNREADABLE, ending, is_audio
+from s3prl_sb.errors import UserError
+from s3prl_sb.unlabelled import remote
+from s3prl_sb.unlabelled.shards import is_shard
+from s3prl_sb.unlabelled.texts import Texts
+
+logger = logging.getLogger(__name__)
+
+
+class FolderError(UserError, OSError):
+    """A folder that cannot be listed; the message names it."""
+
+
+class Listing:
+    """Paths with the size and the time of the last change of each file.
+
+    Example
+    -------
+    >>> listing = Listing()
+    >>> listing.add("a.wav", 32044, 1)
+    >>> len(listing), listing.texts()[0], listing.sizes.tolist()
+    (1, 'a.wav', [32044])
+    """
+
+    def __init__(self):
+        self._blob, self._ends = bytearray(), array("q", [0])
+        self._sizes, self._stamps = array("q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def add(self, path: str, size: int, stamp: int) -> None:
+        """Adds a file.
+
+        Arguments
+        ---------
+        path : str
+            Path relative to a folder, or an absolute one.
+        size : int
+            Bytes; -1 for a file that does not exist.
+        stamp : int
+            Time of the last change in nanoseconds, or another number of the version.
+        """
+        self._blob += os.fsencode(path)
+        self._ends.append(len(self._blob))
+        self._sizes.append(size)
+        self._stamps.append(stamp)
+
+    def texts(self) -> Texts:
+        """Returns the paths."""
+        blob = numpy.frombuffer(bytes(self._blob), numpy.uint8)
+        return Texts(blob, numpy.array(self._ends, numpy.int64))
+
+    @property
+    def sizes(self) -> numpy.ndarray:
+        """[files], int64: bytes."""
+        return numpy.array(self._sizes, numpy.int64)
+
+    @property
+    def stamps(self) -> numpy.ndarray:
+        """[files], int64: versions."""
+        return numpy.array(self._stamps, numpy.int64)
+
+
+def state(path: str) -> tuple[int, int]:
+    """Returns the size of a file and the time of its last change in nanoseconds.
+
+    Arguments
+    ---------
+    path : str
+        Path or URL.
+
+    Returns
+    -------
+    tuple of int
+        (-1, 0) for a local file that does not exist.
+    """
+    if remote.is_url(path):
+        return remote.state(path)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def identity(path: str) -> str:
+    """Returns a text that identifies a path, which may hold bytes that are not UTF-8.
+
+    Arguments
+    ---------
+    path : str
+        Path or URL.
+
+    Returns
+    -------
+    str
+    """
+    real = path if remote.is_url(path) else os.path.realpath(path)
+    return os.fsencode(real).hex()
+
+
+def walk(folder: str) -> tuple[Listing, list[str]]:
+    """Finds the audio files and the shards below a folder.
+
+    Symbolic links are followed, except those to a folder that they are in. Files whose
+    names begin with a dot are left out.
+
+    Arguments
+    ---------
+    folder : str
+        Path or URL.
+
+    Returns
+    -------
+    files : Listing
+        Audio files, relative to the folder, sorted by the names at each level.
+    shards : list of str
+        Tars, relative to the folder, in the same order.
+
+    Raises
+    ------
+    FolderError
+        If a folder cannot be listed.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.flac", "a.tar", "notes.txt"):
+    ...         Path(folder, name).touch()
+    ...     files, shards = walk(folder)
+    ...     list(files.texts()), shards
+    (['b.flac'], ['a.tar'])
+    """
+    files, shards, skipped = Listing(), [], Counter()
+    entries = remote.below(folder) if remote.is_url(folder) else _below(folder)
+    for path, size, stamp in entries:
+        if is_audio(path):
+            files.add(path, size, stamp)
+        elif is_shard(path):
+            shards.append(path)
+        elif ending(path) in UNREADABLE:
+            skipped[ending(path)] += 1
+    if skipped:
+        kind = skipped.most_common(1)[0][0]
+        logger.warning(
+            "%s: %d files of sound cannot be read here and are left out (%s). Convert "
+            "them: ffmpeg -i in%s out.wav",
+            folder,
+            skipped.total(),
+            ", ".join(f"{count} {kind}" for kind, count in skipped.most_common()),
+            kind,
+        )
+    return files, shards
+
+
+def _below(root):
+    """Yields (relative path, size, time) of the files below a folder, sorted."""
+    status = os.stat(root)
+    stack = [_sorted(root, "", {(status.st_dev, status.st_ino)})]
+    while stack:
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+            continue
+        item, path, above = entry
+        try:
+            is_folder, status = item.is_dir(), item.stat()
+        except OSError:  # a broken link
+            yield path, -1, 0
+            continue
+        identity = status.st_dev, status.st_ino
+        if not is_folder:
+            yield path, status.st_size, status.st_mtime_ns
+        elif identity not in above:
+            stack.append(_sorted(item.path, path + "/", above | {identity}))
+
+
+def _sorted(folder, prefix, above):
+    """Yields (entry, relative path, folders above) of a folder, by their names."""
+    try:
+        with os.scandir(folder) as entries:
+            items = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        raise FolderError(
+            f"{folder} cannot be listed: {error.strerror}. Correct its permissions, or "
+            "leave it out."
+        ) from error
+    for item in items:
+        if not item.name.startswith("."):
+            yield item, prefix + item.name, above

@@ -1,0 +1,144 @@
+"""Every YAML of pre-training: its keys, its help, its commands."""
+
+import os
+import re
+import shlex
+import sys
+
+import pytest
+
+from s3prl_sb import resources
+from s3prl_sb.commands import recipe_help, run
+from s3prl_sb.hyperyaml.nodes import plain
+from s3prl_sb.lobes.upstreams.stages import Stages
+from s3prl_sb.objectives.base import Objective
+from s3prl_sb.schema.keys import Schema, shared
+from s3prl_sb.startup.arguments import parse
+from s3prl_sb.startup.configuration import Configuration, load_recipe
+
+FOLDER = resources.folder("recipes") / "pretraining"
+NAMES = sorted(path.stem for path in FOLDER.glob("hparams/*.yaml"))
+sys.path.append(str(FOLDER))
+import small  # noqa: E402
+
+
+def every_yaml(function):
+    return pytest.mark.parametrize("name", NAMES)(function)
+
+
+def yaml(name):
+    return FOLDER / "hparams" / f"{name}.yaml"
+
+
+def words(keys):
+    return [part for k, v in keys.items() for part in (f"--{k}", str(v))]
+
+
+def commands(name):
+    """The commands in the comment at the top of a YAML."""
+    lines = yaml(name).read_text("utf-8").split("\n\n__defaults")[0].splitlines()
+    text = "\n".join(line.lstrip("#").strip() for line in lines)
+    blocks = [" ".join(block.split()) for block in text.split("\n\n")]
+    return [shlex.split(b) for b in blocks if b.startswith("s3prl-sb run")]
+
+
+@every_yaml
+def test_it_makes_an_objective_over_an_unfrozen_network(name, tmp_path):
+    keys = {**small.keys(name), "output_folder": tmp_path, "train_data": tmp_path}
+    file, _, overrides = parse([str(yaml(name)), *words(keys)])
+    made = load_recipe(file, overrides)
+    assert isinstance(made["objective"], Objective)
+    network = made["upstream_model"]
+    assert isinstance(network, Stages) and not network.freeze
+    assert made["objective"].network is network
+    trained = [p for p in network.parameters() if p.requires_grad]
+    assert trained, "nothing is trained"
+
+
+@every_yaml
+def test_every_key_is_declared_and_read(name):
+    schema = Schema.of(yaml(name))
+    text = yaml(name).read_text("utf-8")
+    folders = ("brains", "unlabelled", "units", "startup", "lobes", "schema", "dataio")
+    package = resources.folder("recipes").parent / "s3prl_sb"
+    files = [path for part in folders for path in (package / part).rglob("*.py")]
+    code = "\n".join(path.read_text("utf-8") for path in files)
+    of_speechbrain = ("max_grad_norm", "ckpt_interval_steps")
+    for key in schema:
+        assert schema[key].declared, key
+        is_read = re.search(rf'"{key}"|hparams\.{key}\b', code)
+        used = re.search(rf"<{key}[\[.>]", text) or key in of_speechbrain
+        assert is_read or used, f"nothing reads '{key}'"
+    for key, declaration in schema.own.items():
+        assert key in schema and declaration != shared().get(key), key
+
+
+@every_yaml
+def test_defaults_are_values_of_their_keys(name):
+    schema = Schema.of(yaml(name))
+    for key in schema:
+        value = schema.check(key, schema.tree[key])
+        if schema[key].is_plain:
+            assert plain(value) == plain(schema.check(key, value))
+
+
+@every_yaml
+def test_help_and_list(name):
+    text = recipe_help.text(str(yaml(name)))
+    assert sorted(re.findall(r"^  --(\w+) ", text, re.M)) == sorted(
+        Schema.of(yaml(name))
+    )
+    assert max(map(len, text.splitlines())) <= 88
+    line = next(x for x in run.descriptions() if x.startswith(f"pretraining/{name} "))
+    assert len(line.split()) > 4 and len(line) < 100
+
+
+@every_yaml
+def test_its_commands_are_possible(name):
+    """The comment has one that fits a laptop; the keys and values of all are valid."""
+    found = commands(name)
+    assert found, "give a command that fits a laptop"
+    for command in found:
+        assert command[2] == f"pretraining/{name}"
+        rest = [word for word in command[3:] if word != "RUN/card.yaml"]
+        pairs = zip(command[3::2], command[4::2])
+        rest = [w for pair in pairs if "RUN" not in pair[1] for w in pair]
+        file, _, overrides = parse([str(yaml(name)), *rest])
+        Configuration(file, overrides)
+
+
+@every_yaml
+def test_run_starts_the_script(name, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "execv", lambda program, words: started.extend(words))
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    run.run_recipe(name, ["--train_data", "DIR"])
+    script = ["-m", "s3prl_sb.startup.script", str(FOLDER / "train.py")]
+    assert started[1:] == [*script, str(yaml(name)), "--train_data", "DIR"]
+
+
+def test_ctrl_c_names_the_recipe():
+    from s3prl_sb.processes.interruption import command
+
+    script = str(FOLDER / "train.py")
+    started = [script, str(yaml(NAMES[0])), "--lr", "1"]
+    assert command(started) == [
+        "s3prl-sb",
+        "run",
+        f"pretraining/{NAMES[0]}",
+        "--lr",
+        "1",
+    ]
+    mine = [script, "mine.yaml"]
+    assert command(mine) == ["python", *mine]
+
+
+def test_completion_and_a_similar_name():
+    from s3prl_sb.cli import parser
+    from s3prl_sb.commands.completion import candidates
+
+    name = f"pretraining/{NAMES[0]}"
+    assert name in candidates(["run", "pretr"], parser())
+    assert "--train_data" in candidates(["run", name, "--train"], parser())
+    with pytest.raises(run.UnknownRecipe, match=f"Did you mean {name}"):
+        run.locate(f"{NAMES[0]}x")

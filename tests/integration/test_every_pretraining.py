@@ -1,0 +1,83 @@
+"""Every YAML of pre-training at a small size: killed, resumed, then an upstream."""
+
+import sys
+
+import pytest
+import torch
+from conftest import REPOSITORY, assert_same_outcome, command, results
+
+from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.upstreams import load
+
+RECIPE = REPOSITORY / "recipes/pretraining"
+NAMES = sorted(path.stem for path in RECIPE.glob("hparams/*.yaml"))
+sys.path.append(str(RECIPE))
+import small  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    """A folder of tones."""
+    folder = tmp_path_factory.mktemp("tones") / "audio"
+    small.audio(folder)
+    return folder
+
+
+def argv(name, output, audio, **others):
+    keys = {**small.keys(name), "train_data": audio, **others}
+    words = command(RECIPE, output, hparams=RECIPE / f"hparams/{name}.yaml", **keys)
+    place = words.index("--cache_folder")  # nothing is cached
+    return words[:place] + words[place + 2 :]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_resumed_and_loaded(name, audio, launcher, tmp_path):
+    expected, output = tmp_path / "whole", tmp_path / "output"
+    assert launcher.run(argv(name, expected, audio)) == 0
+    kill = {"point": "s3prl_sb.brains.training.TrainingBrain.fit_batch"}
+    kill |= {"how": "after", "call": 3}
+    assert launcher.run(argv(name, output, audio), kill=kill) == -9
+    assert launcher.run(argv(name, output, audio)) == 0
+    assert_same_outcome(output, expected)
+    found = results(output)
+    assert found["task"] == f"pretraining/{name}" and len(found["history"]) == 2
+    assert found["metrics"]["loss"] > 0 and found["best_step"]
+    upstream = load(str(output / "card.yaml"))
+    assert check_upstream(upstream)
+    states, _ = upstream(torch.randn(1, 16000), torch.ones(1))
+    assert all(state.isfinite().all() for state in states)
+
+
+def test_a_continued_network_begins_with_the_weights_of_a_card(
+    audio, launcher, tmp_path
+):
+    name, first = NAMES[-1], tmp_path / "first"
+    assert launcher.run(argv(name, first, audio)) == 0
+    second = tmp_path / "second"
+    keys = {"init": first / "card.yaml", "total_steps": 2, "lr": 1e-12}
+    assert launcher.run(argv(name, second, audio, **keys)) == 0
+    theirs = load(str(first / "card.yaml")).network.state_dict()
+    for key, weight in load(str(second / "card.yaml")).network.state_dict().items():
+        torch.testing.assert_close(weight, theirs[key], atol=1e-6, rtol=0)
+
+
+def test_recomputed_layers_learn_the_same(audio, launcher, tmp_path):
+    weights = []
+    for again in (False, True):
+        output = tmp_path / str(again)
+        keys = {"activation_checkpointing": again}
+        assert launcher.run(argv("hubert", output, audio, **keys)) == 0
+        weights.append(load(str(output / "card.yaml")).network.state_dict())
+    for key, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][key], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_half_precision_trains(audio, launcher, tmp_path):
+    words = [*argv("hubert", tmp_path / "output", audio), "--precision", "bf16"]
+    assert launcher.run(words) == 0
+    assert results(tmp_path / "output")["training"]["precision"] == "bf16"
+
+
+def test_units_that_are_missing(audio, launcher, tmp_path):
+    words = argv("hubert", tmp_path / "output", audio, units="null")
+    assert "units are missing" in launcher.failure(words)
