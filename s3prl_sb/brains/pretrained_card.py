@@ -109,7 +109,7 @@ def card_of_run(brain: Any, facts: dict[str, Any]) -> Path:
         Its ``hparams`` have ``upstream_model``, ``upstream_name``, ``objective``,
         ``seed`` and ``output_folder``.
     facts : dict
-        What the training has counted: steps, hours of audio, held-out loss.
+        Facts that the training has counted: steps, hours of audio, held-out loss.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from s3prl_sb.brains.pretrained_card import card_of_run, write_card
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.cards.objective_files import read_objective
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.lobes.upstreams.acoustic_encoder import AcousticEncoder
 from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.lobes.upstreams.distilhubert import DistilHubert
 from s3prl_sb.lobes.upstreams.hubert import Hubert
@@ -27,6 +28,8 @@ WAVEFORM = {
     "position_kernel": 16,
     "position_groups": 4,
 }
+ACOUSTIC = {"hidden_size": 24, "ffn_size": 32, "num_layers": 2, "num_heads": 4,
+            "layer": "conformer", "stack": 4}  # fmt: skip
 FAMILIES = {
     "mockingjay": (Mockingjay, FEATURES),
     "tera": (Tera, FEATURES),
@@ -38,6 +41,7 @@ FAMILIES = {
     "wav2vec2": (Wav2Vec2, {**WAVEFORM, "norm_first": True, "conv_norm": "layer"}),
     "distilhubert": (DistilHubert, {**WAVEFORM, "targets": [4, 8]}),
     "conformer": (Wav2Vec2, {**WAVEFORM, "layer": "conformer"}),
+    "acoustic_encoder": (AcousticEncoder, ACOUSTIC),
 }
 
 

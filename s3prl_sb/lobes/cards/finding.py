@@ -57,13 +57,18 @@ def title(name) -> str:
     -------
     >>> title("hubert_base"), title("cards/mine.yaml"), title("cards/mine.yaml:big")
     ('hubert_base', 'mine', 'big')
-    >>> title("my_model/card.yaml")
-    'my_model'
+    >>> title("my_model/card.yaml"), title("pretraining/tera/1337/card.yaml")
+    ('my_model', 'tera_1337')
     """
     name = str(name)
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)  # s3prl-sb convert writes a folder with its card
-        return path.stem if path.stem != "card" else path.resolve().parent.name
+        path = Path(name)
+        if path.stem != "card":
+            return path.stem
+        # s3prl-sb convert writes a folder with its card, pre-training one for a seed.
+        folder = path.resolve().parent
+        is_seed = folder.name.isdigit() and folder.parent.name
+        return f"{folder.parent.name}_{folder.name}" if is_seed else folder.name
     return name.rpartition(".yaml:")[2]
 
 

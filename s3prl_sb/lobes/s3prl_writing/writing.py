@@ -122,7 +122,8 @@ def write_s3prl(
     _check_destination(path, force)
     source, saved = with_card(source), None
     if is_card(source):
-        fixed = {k: v for k, v in AS_IT_IS.items() if k in card(source)}
+        given = card(source)
+        fixed: dict[str, Any] = {k: v for k, v in AS_IT_IS.items() if k in given}
         upstream, saved = load(source, **fixed), read_objective(source)
     else:
         upstream = of_checkpoint(source)
