@@ -86,7 +86,7 @@ def load_waveform(
         raise AudioFileError(f"{where} holds no audio{part}.")
     if not torch.isfinite(sig).all():
         raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
-    _warn(wav, sig, channels if channel == "mean" else None)
+    warn_of_levels(wav, sig, channels if channel == "mean" else None)
     if rate == sample_rate:
         return sig
     try:
@@ -116,8 +116,20 @@ def _read(where, wav, start, stop):
     return torch.from_numpy(samples).T, rate
 
 
-def _warn(wav, sig, channels):
-    """Warns of audio that can be read but is probably not what was meant."""
+def warn_of_levels(
+    wav: str, sig: torch.Tensor, channels: torch.Tensor | None = None
+) -> None:
+    """Warns of audio that can be read but is probably not what was meant.
+
+    Arguments
+    ---------
+    wav : str
+        Path of the file.
+    sig : torch.Tensor
+        [samples], its waveform.
+    channels : torch.Tensor, optional
+        [channels, samples], if the waveform is their mean.
+    """
     lowest, highest = torch.aminmax(sig)
     loudest = float(max(-lowest, highest))
     if loudest > LOUD:

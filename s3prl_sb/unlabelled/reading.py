@@ -9,6 +9,7 @@ import math
 import torch
 
 from s3prl_sb.audio import sound_files
+from s3prl_sb.audio.loading import warn_of_levels
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
 from s3prl_sb.unlabelled import remote, shards
@@ -101,7 +102,10 @@ def _mono(location, first, stop):
         raise UnreadableError(sound_files.reason(error)) from error
     if actual != rate:
         raise UnreadableError(f"has {actual} Hz, and had {rate} Hz when it was scanned")
-    sig = torch.from_numpy(samples).mean(1)
+    channels = torch.from_numpy(samples).T
+    sig = channels.mean(0)
     if not torch.isfinite(sig).all():
         raise UnreadableError("holds samples that are NaN or infinite")
+    if len(sig):
+        warn_of_levels(f"{location.path} {location.member}".rstrip(), sig, channels)
     return sig
