@@ -122,14 +122,14 @@ def test_codes_and_noise_do_not_depend_on_the_scale_of_the_features():
     raw = Mockingjay(config={**TINY, "audio": audio}, freeze=False)
     outcomes, spreads = [], []
     for module in (over_features(), BestRq(raw, codes=CODES)):
-        wavs, draws = batch()
+        wavs, draws = batch([0])
         local, _ = module.network.local(wavs)
         inputs = watched(module, "embed")
         outcomes.append(module(wavs, draws))
         masked = (inputs[0][0] != local).all(1)
         spreads.append(inputs[0][0][masked].std(0) / local.std(0))
     assert torch.equal(outcomes[0].sums["codes"], outcomes[1].sums["codes"])
-    assert (outcomes[0].sums["codes"] > 0).sum() > CODES / 4
+    assert (outcomes[0].sums["codes"] > 0).sum() > 8
     torch.testing.assert_close(*spreads, rtol=0, atol=0.03)
 
 
