@@ -116,6 +116,23 @@ def test_targets_are_codes_of_normalized_features_by_brute_force():
     assert outcome.sums["correct"] == (logits.argmax(1) == expected).sum()
 
 
+def test_codes_and_noise_do_not_depend_on_the_scale_of_the_features():
+    """A network whose features are not normalized has the codes of one's whose are."""
+    audio = {"input": {"cmvn": False}}
+    raw = Mockingjay(config={**TINY, "audio": audio}, freeze=False)
+    outcomes, spreads = [], []
+    for module in (over_features(), BestRq(raw, codes=CODES)):
+        wavs, draws = batch([0])
+        local, _ = module.network.local(wavs)
+        inputs = watched(module, "embed")
+        outcomes.append(module(wavs, draws))
+        masked = (inputs[0][0] != local).all(1)
+        spreads.append(inputs[0][0][masked].std(0) / local.std(0))
+    assert torch.equal(outcomes[0].sums["codes"], outcomes[1].sums["codes"])
+    assert (outcomes[0].sums["codes"] > 0).sum() > 8
+    torch.testing.assert_close(*spreads, rtol=0, atol=0.03)
+
+
 def test_a_network_over_the_waveform_predicts_codes_of_stacked_features():
     module = over_waveforms()
     assert module.quantizer.projection.shape == (2 * 20, 16)
