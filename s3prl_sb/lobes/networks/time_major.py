@@ -43,4 +43,22 @@ class TimeMajor:
 
     def run(self, layer, x):
         """Runs a recurrent layer over sorted frames [total_frames, size]."""
-        return layer(PackedSequence(x, self.sizes))[0].data
+        if x.is_cuda:
+            return layer(PackedSequence(x, self.sizes))[0].data
+        # The gradient of a packed sequence costs torch a tensor of all frames in every
+        # time step. Steps with the same utterances therefore run as plain tensors.
+        counts, steps = torch.unique_consecutive(self.sizes, return_counts=True)
+        pieces = x.split((counts * steps).tolist())
+        outputs, state = [], None
+        for piece, count in zip(pieces, counts.tolist()):
+            y, state = layer(piece.unflatten(0, (-1, count)), _first(state, count))
+            outputs.append(y.flatten(0, 1))
+        return torch.cat(outputs)
+
+
+def _first(state, count):
+    """Returns the state [layers, utterances, size] of the first utterances; that of
+    an LSTM is a pair."""
+    if isinstance(state, tuple):
+        return tuple(_first(part, count) for part in state)
+    return None if state is None else state[:, :count].contiguous()
