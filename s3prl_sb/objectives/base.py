@@ -1,4 +1,4 @@
-"""What an objective of pre-training is.
+"""The base class of the objectives of pre-training.
 
 An objective is a module over a network: an upstream whose encoding has steps
 (:class:`~s3prl_sb.lobes.upstreams.stages.Stages`). It maps waveforms to the sum of a
@@ -19,7 +19,7 @@ from s3prl_sb.lobes.pretext.draws import Draws
 
 
 class Outcome(NamedTuple):
-    """What an objective returns for a batch."""
+    """The outcome of an objective for a batch."""
 
     loss: torch.Tensor  #: scalar, summed over what is predicted
     count: torch.Tensor  #: number of what is predicted, such as frames; a scalar

@@ -26,7 +26,7 @@ def generator(seed: int, epoch: int, row: int, purpose: str) -> numpy.random.Gen
     row : int
         Number of the example in its list.
     purpose : str
-        What the numbers are for, such as "mask": purposes are independent.
+        The use of the numbers, such as "mask"; purposes are independent.
 
     Returns
     -------
