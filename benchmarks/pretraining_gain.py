@@ -138,16 +138,18 @@ def main():
         print(json.dumps(probed(Path(sys.argv[2]), Path(sys.argv[3]))))
         return
     arguments = parse()
-    # An objective may need the runs of an earlier one, such as a teacher.
     rows = []
-    for objective in arguments.objectives:
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            jobs = [
-                pool.submit(run, arguments, objective, seed) for seed in arguments.seeds
-            ]
-            rows += [job.result() for job in jobs]
-        print(table(rows[-len(jobs) :]), flush=True)
-    print(table(rows))
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        # In this order: the teacher of DistilHuBERT is the run of HuBERT.
+        jobs = [
+            pool.submit(run, arguments, objective, seed)
+            for objective in arguments.objectives
+            for seed in arguments.seeds
+        ]
+        for job in jobs:
+            rows.append(job.result())
+            if rows[-1]["seed"] == arguments.seeds[-1]:
+                print(table(rows), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":
