@@ -1,8 +1,9 @@
 """Linear probes of an upstream: phones of frames, words and speakers of utterances.
 
 Each hidden state is probed by itself with scikit-learn: frames by linear discriminant
-analysis, means over time by logistic regression, on standardized features. A probe
-takes seconds, so that networks can be compared over several seeds.
+analysis, means over time by logistic regression, on standardized features. Words are
+learned from five examples each, ten times from others; speakers by cross-validation. A
+probe takes seconds, so that networks can be compared over several seeds.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -29,6 +30,7 @@ FOLDED = {
     "el": "l", "em": "m", "en": "n", "nx": "n", "eng": "ng", "zh": "sh", "ux": "uw",
     **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
 }  # fmt: skip
+SHOTS, DRAWS = 5, 10  # examples of a word, and how often they are drawn
 TASKS = ("phones", "words", "speakers")
 CORPORA = {
     "phones": "TIMIT",
@@ -60,16 +62,30 @@ def probe(upstream, task, data):
     else:
         train, test = (utterances(upstream, *part) for part in splits(task, corpus))
         judge = LogisticRegression(max_iter=300)
-    judge, scores = make_pipeline(StandardScaler(), judge), []
+    judge = make_pipeline(StandardScaler(), judge)
+    scores = []
     for (x, labels), (x_test, test_labels) in zip(train, test):
-        if task == "speakers":  # the test set is small: every utterance is tested once
+        if task == "phones":
+            score = judge.fit(x, labels).score(x_test, test_labels)
+        elif task == "words":
+            fits = (judge.fit(*few(x, labels, draw)) for draw in range(DRAWS))
+            score = numpy.mean([fit.score(x_test, test_labels) for fit in fits])
+        else:  # the test set is small: every utterance is tested once
             x, labels = numpy.concatenate([x, x_test]), labels + test_labels
             folds = StratifiedKFold(3, shuffle=True, random_state=0)
             score = cross_val_score(judge, x, labels, cv=folds).mean()
-        else:
-            score = judge.fit(x, labels).score(x_test, test_labels)
         scores.append(100 * float(score))
     return scores
+
+
+def few(x, labels, draw):
+    """Returns a few random examples of each class."""
+    order = numpy.random.default_rng(draw).permutation(len(labels))
+    chosen = {}
+    for index in order:
+        chosen.setdefault(labels[index], []).append(index)
+    rows = [index for rows in chosen.values() for index in rows[:SHOTS]]
+    return x[rows], [labels[row] for row in rows]
 
 
 def timit(upstream, folder):
@@ -98,8 +114,14 @@ def splits(task, corpus):
             prepare_speech_commands(corpus, folder, labels="folders")
         else:
             prepare_voxceleb1_sid(corpus, folder)
-        for part in ("train", "test"):
-            records = read_json(Path(folder, f"{part}.json"), kind=dict).values()
+        for parts in (["train"], ["valid", "test"]):
+            records = [
+                record
+                for part in parts
+                for record in read_json(
+                    Path(folder, f"{part}.json"), kind=dict
+                ).values()
+            ]
             yield [r["wav"] for r in records], [r["label"] for r in records]
 
 
