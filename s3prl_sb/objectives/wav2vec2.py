@@ -237,9 +237,10 @@ class Wav2Vec2Objective(Objective):
             ``loss``, the cross-entropy in nats, and ``chance``, that of guessing among
             the distractors of other codes: log 101 for a hundred of them, and less
             where codes collapse; ``total_loss``, with diversity and penalty;
-            ``accuracy``, among predictions with a valid distractor; ``perplexity`` of the codewords, summed over the
-            groups; ``alone``, the share of predictions without a valid distractor;
-            ``penalty``; ``masked``, the share of frames; ``temperature``.
+            ``accuracy``, among predictions with a valid distractor;
+            ``perplexity`` of the codewords, summed over the groups; ``alone``, the
+            share of predictions without a valid distractor; ``penalty``;
+            ``masked``, the share of frames; ``temperature``.
         """
         count = sums["count"].clamp_min(1)
         valid = (sums["count"] - sums["alone"]).clamp_min(1)
