@@ -28,7 +28,7 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import learning_rates, planned
 from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.brains.pretraining_standing import Standing
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, measured
+from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, judged, measured
 from s3prl_sb.brains.training import TrainingBrain
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.objectives.base import Outcome
@@ -267,8 +267,7 @@ class PretrainingBrain(TrainingBrain):
             self.trained = measured(total, self.objective.measures)
             return
         total = distributed.summed(self.valid_sums.values)
-        stats = measured(total, self.objective.measures) or {"loss": math.nan}
-        self.validated(stats, epoch)
+        self.validated(measured(total, self.objective.measures), epoch)
 
     def validated(self, stats: dict[str, float], epoch: int) -> None:
         """Saves and logs a validation.
@@ -276,20 +275,22 @@ class PretrainingBrain(TrainingBrain):
         Arguments
         ---------
         stats : dict
-            Names to measures of the held-out audio.
+            Names to measures of the held-out audio; empty if no loss is finite.
         epoch : int
             Number of the epoch.
         """
+        alarms, hints = judged(stats, self.objective)
+        stats = stats or {"loss": math.nan}
         standing, steps = self.standing, epoch * planned(self)[1]
         self.course.save()
         standing.failed = distributed.merged(standing.failed)
         point = {"step": steps, "train": self.trained, "valid": stats}
         standing.history.append(point)
-        alarms = standing.sound(self.objective.alarms(stats))
+        standing.sound(alarms)
         for alarm in self.objective.alarms(self.trained) if self.trained else ():
             if alarm not in alarms:
                 logger.warning("In training: %s", alarm)
-        for hint in self.objective.hints(stats):
+        for hint in hints:
             logger.warning("%s", hint)
         self.save_best(stats, epoch)  # first: what is logged has been saved
         rates = learning_rates(self) if self.schedule is not None else {}

@@ -4,13 +4,21 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 
-from s3prl_sb.objectives.base import Outcome
+from s3prl_sb.objectives.base import Objective, Outcome
 
 SECONDS = "audio_seconds"  #: name of the sum of the batches' durations
+
+#: alarms that no objective raises itself
+INFINITE = "No batch has a finite loss: lower lr, or start again from a checkpoint."
+UNPREDICTED = (
+    "Nothing is predicted in the held-out audio: its utterances are too short for the "
+    "objective. Raise min_seconds."
+)
 
 
 class Sums:
@@ -100,12 +108,37 @@ def measured(
     Returns
     -------
     dict
-        Names to numbers, ``loss`` first; empty without a batch.
+        Names to numbers, ``loss`` first; empty without a batch. The ``loss`` is NaN
+        where nothing was predicted: zero would be better than any that is learned.
     """
     sums = {name: value for name, value in sums.items() if name != SECONDS}
     if not sums:
         return {}
     found = {name: float(value) for name, value in measures(sums).items()}
+    if not sums["count"]:
+        found["loss"] = math.nan
     first = ("loss", "chance")  # the chance stands beside the loss
     order = [name for name in first if name in found]
     return {name: found[name] for name in dict.fromkeys([*order, *found])}
+
+
+def judged(stats: dict[str, float], objective: Objective) -> tuple[list, list]:
+    """Returns the alarms and the hints of a validation.
+
+    Arguments
+    ---------
+    stats : dict
+        Result of :func:`measured`.
+    objective : s3prl_sb.objectives.base.Objective
+        Objective, which judges measures only where there are any.
+
+    Returns
+    -------
+    alarms, hints : list of str
+    """
+    if not stats:
+        return [INFINITE], []
+    alarms, hints = objective.alarms(stats), objective.hints(stats)
+    if math.isnan(stats["loss"]) and not alarms:
+        alarms = [UNPREDICTED]
+    return alarms, hints

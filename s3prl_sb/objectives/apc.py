@@ -66,6 +66,8 @@ class APC(Reconstruction):
     ['loss', 'chance', 'code_perplexity', 'copied']
     """
 
+    trains_quantizer = True
+
     def __init__(
         self,
         network: Any,

@@ -48,11 +48,16 @@ class Objective(torch.nn.Module):
 
     #: whether batches have ``codes``, the units of a corpus
     needs_codes = False
+    #: whether predictions go through the network's ``quantizer``; otherwise nothing
+    #: depends on it, and it is not trained
+    trains_quantizer = False
 
     def __init__(self, network: Any):
         super().__init__()
         self.network = network
         network.begin_pretraining()
+        if network.quantizer is not None:
+            network.quantizer.requires_grad_(self.trains_quantizer)
 
     def forward(
         self,

@@ -96,8 +96,6 @@ class MaskedReconstruction(Reconstruction):
         self.alterations, self.target = list(alterations), target
         self.learned = learns_frames(network)
         self._check_target()
-        if network.quantizer is not None:  # it follows the last hidden state
-            network.quantizer.requires_grad_(False)
         size = network.local_size
         self.stacked = 1  # frames of the target for a frame of the network
         if target is not None:

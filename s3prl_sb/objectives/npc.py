@@ -54,6 +54,8 @@ class NPC(Reconstruction):
     True
     """
 
+    trains_quantizer = True
+
     def __init__(self, network: Any, temperature: float = 1.0, seed: int = 0):
         super().__init__(network, temperature=temperature)
         require_features(network, "NPC")

@@ -7,7 +7,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -163,7 +162,7 @@ class Wav2Vec2Objective(Objective):
         kept = masks if self.negatives == "masked" else [m | True for m in masks]
         quantized = self._quantize(local, kept, draws)
         candidates = self.quantized_projection(quantized.vectors)
-        loss, correct, alone = self._contrast(
+        loss, correct, alone, guessed = self._contrast(
             predictions, candidates, quantized.codes, masks, kept, draws
         )
         count = masked.sum()
@@ -178,6 +177,7 @@ class Wav2Vec2Objective(Objective):
             "contrastive": loss,
             "correct": correct,
             "alone": alone,
+            "guessed": guessed,
             "probabilities": summed,
             "penalty": penalty * count,
             "frames": torch.tensor(len(masked)),
@@ -234,17 +234,19 @@ class Wav2Vec2Objective(Objective):
         Returns
         -------
         dict
-            ``loss``, the cross-entropy in nats, and ``chance``, that of guessing;
-            ``total_loss``, with diversity and penalty; ``accuracy``, among predictions
-            with a valid distractor; ``perplexity`` of the codewords, summed over the
-            groups; ``alone``, the share of predictions without a valid distractor;
-            ``penalty``; ``masked``, the share of frames; ``temperature``.
+            ``loss``, the cross-entropy in nats, and ``chance``, that of guessing among
+            the distractors of other codes: log 101 for a hundred of them, and less
+            where codes collapse; ``total_loss``, with diversity and penalty;
+            ``accuracy``, among predictions with a valid distractor;
+            ``perplexity`` of the codewords, summed over the groups; ``alone``, the
+            share of predictions without a valid distractor; ``penalty``;
+            ``masked``, the share of frames; ``temperature``.
         """
         count = sums["count"].clamp_min(1)
         valid = (sums["count"] - sums["alone"]).clamp_min(1)
         return {
             "loss": float(sums["contrastive"] / count),
-            "chance": math.log(1 + self.num_negatives),
+            "chance": float(sums["guessed"] / count),
             "total_loss": float(sums["loss"] / count),
             "accuracy": float(sums["correct"] / valid),
             "perplexity": float(perplexity(sums["probabilities"] / count)),

@@ -135,6 +135,12 @@ def test_collapse_stops(launcher, tmp_path):
     assert launcher.run(toy(tmp_path / "output", **on)) == 0
 
 
+def test_a_held_out_loss_that_is_not_finite_stops(launcher, tmp_path):
+    infinite = {"objective": "{held_out: .inf}"}
+    said = launcher.failure(toy(tmp_path / "output", **infinite))
+    assert "collapsed: 3 validations in a row" in said and "finite loss" in said
+
+
 def test_unreadable_audio_is_an_error_above_a_share(launcher, tmp_path):
     said = launcher.failure(toy(tmp_path / "output", unreadable_share=0.05))
     assert "'bad.wav': it is empty" in said and "unreadable_share (now 0.05)" in said
@@ -151,7 +157,7 @@ def test_patience_is_of_the_held_out_loss(launcher, tmp_path):
     [
         ({"train_data": ""}, "--train_data"),
         ({"train_data": "null"}, "--train_data is missing"),
-        ({"upstream_model": "{freeze: True}"}, "upstream_model is frozen"),
+        ({"upstream_model": "{freeze: True}"}, "Apc is frozen"),
         ({"objective": "{share: no}"}, ""),
     ],
 )

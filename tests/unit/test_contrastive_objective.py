@@ -53,7 +53,14 @@ def test_an_utterance_is_the_same_alone_and_with_others(negatives, training):
     module = objective(negatives=negatives).train(training)
     together = module(*batch())
     alone = [module(*batch([row])) for row in range(3)]
-    for name in ("contrastive", "correct", "alone", "probabilities", "frames"):
+    for name in (
+        "contrastive",
+        "correct",
+        "alone",
+        "guessed",
+        "probabilities",
+        "frames",
+    ):
         total = sum(outcome.sums[name] for outcome in alone)
         torch.testing.assert_close(together.sums[name], total, rtol=1e-5, atol=1e-4)
     assert together.count == sum(outcome.count for outcome in alone)
@@ -153,11 +160,12 @@ def test_temperature_cools_down_over_the_training():
 def test_collapsed_codes_are_an_alarm():
     module = objective().eval()
     healthy = measured(module, module(*batch()))
-    assert healthy["chance"] == pytest.approx(math.log(10))
+    assert 0.8 * math.log(10) < healthy["chance"] <= math.log(10)
     module.quantizer.logits.weight.data.zero_()
     module.quantizer.logits.bias.data[[0, 8]] = 9.0
     collapsed = measured(module, module(*batch()))
     assert (collapsed["loss"], collapsed["accuracy"], collapsed["alone"]) == (0, 0, 1)
+    assert collapsed["chance"] == 0  # and so no success
     assert collapsed["perplexity"] == pytest.approx(2)
     alarms = " ".join(module.alarms(collapsed))
     assert "perplexity is 2.0 of 16" in alarms and "100.0% of the masked" in alarms

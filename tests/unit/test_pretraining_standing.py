@@ -1,12 +1,33 @@
 """Sums, alarms and unreadable audio of a pre-training, and what a checkpoint keeps."""
 
+import math
+
 import pytest
 import torch
 
 from s3prl_sb.brains import distributed
 from s3prl_sb.brains.pretraining_standing import Collapsed, Standing, Unreadable
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, measured
+from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, judged, measured
+from s3prl_sb.lobes.pretext.alterations import TimeMask
+from s3prl_sb.lobes.pretext.draws import Draws
+from s3prl_sb.lobes.upstreams.acoustic_encoder import AcousticEncoder
+from s3prl_sb.lobes.upstreams.apc import Apc
+from s3prl_sb.objectives.apc import APC
 from s3prl_sb.objectives.base import Outcome
+from s3prl_sb.objectives.best_rq import BestRq
+from s3prl_sb.objectives.masked_prediction import HubertObjective
+from s3prl_sb.objectives.masked_reconstruction import MaskedReconstruction
+from s3prl_sb.objectives.wav2vec2 import Wav2Vec2Objective
+
+#: an encoder whose shortest utterance has one frame
+KALDI = {
+    "features": {"kind": "kaldi_fbank"},
+    "hidden_size": 8,
+    "ffn_size": 8,
+    "num_layers": 1,
+    "num_heads": 2,
+    "position_groups": 2,
+}
 
 
 def outcome(loss, count=2.0, **sums):
@@ -41,9 +62,49 @@ def test_losses_that_are_not_finite_do_not_count():
 
 def test_chance_stands_beside_the_loss():
     found = measured(
-        {"loss": torch.tensor(1.0)}, lambda s: dict(accuracy=0, chance=2, loss=1)
+        {"loss": torch.tensor(1.0), "count": torch.tensor(1)},
+        lambda s: dict(accuracy=0, chance=2, loss=1),
     )
     assert list(found) == ["loss", "chance", "accuracy"]
+
+
+def short(make):
+    """Sums of an objective over an utterance that is too short for it."""
+    objective = make().eval()
+    wav = 0.1 * torch.randn(objective.network.min_samples)
+    codes = [torch.zeros(3, dtype=torch.long)] if objective.needs_codes else None
+    sums = Sums()
+    sums.add(objective([wav], Draws(0, [0], [0]), codes))
+    return objective, sums
+
+
+def hubert():
+    objective = HubertObjective(AcousticEncoder(config=KALDI, freeze=False))
+    objective.prepare_codes(4, 160)
+    return objective
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: APC(Apc(config={"hidden_size": 8}, freeze=False)),
+        lambda: MaskedReconstruction(
+            AcousticEncoder(config=KALDI, freeze=False), [TimeMask()]
+        ),
+        lambda: BestRq(AcousticEncoder(config=KALDI, freeze=False), codes=8),
+        lambda: Wav2Vec2Objective(AcousticEncoder(config=KALDI, freeze=False)),
+        hubert,
+    ],
+    ids=["apc", "reconstruction", "best_rq", "wav2vec2", "hubert"],
+)
+def test_nothing_predicted_is_an_alarm_and_no_perfect_loss(make):
+    objective, sums = short(make)
+    assert float(sums.values["count"]) == 0
+    stats = measured(sums.values, objective.measures)
+    assert math.isnan(stats["loss"])  # 0 would be the best of all checkpoints
+    alarms, _ = judged(stats, objective)
+    assert alarms
+    assert judged({}, objective)[0]  # of batches without a finite loss
 
 
 def test_a_checkpoint_keeps_all_of_it(tmp_path):

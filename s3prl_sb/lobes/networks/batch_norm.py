@@ -38,7 +38,10 @@ class FixedBatchNorm1d(nn.BatchNorm1d):
         return super().train(mode and self.learns)
 
     def forward(self, x):
-        """[frames, size] -> the same."""
+        """[frames, size] -> the same. A single frame has no statistics of its own."""
+        if self.training and len(x) == 1:
+            known = self.running_mean, self.running_var
+            return F.batch_norm(x, *known, self.weight, self.bias, eps=self.eps)
         if self.counts or not self.training:
             return super().forward(x)
         thrown_away = self.running_mean.clone(), self.running_var.clone()

@@ -60,6 +60,7 @@ class Contrast(NamedTuple):
     #: number of predictions without a distractor of another code; their loss is 0,
     #: and they are not among the correct ones
     alone: torch.Tensor
+    guessed: torch.Tensor  #: the loss of equal logits, summed over predictions
 
 
 def contrast(
@@ -111,7 +112,7 @@ def contrast(
     """
     if not len(predictions):
         nothing = predictions.sum() + candidates.sum()  # for gradients of zero
-        return Contrast(nothing, *nothing.detach().long().expand(2))
+        return Contrast(nothing, *nothing.detach().long().expand(2), nothing.detach())
     with torch.autocast(predictions.device.type, enabled=False):
         predictions = F.normalize(predictions.float(), dim=-1, eps=1e-8)
         candidates = F.normalize(candidates.float(), dim=-1, eps=1e-8)
@@ -123,9 +124,10 @@ def contrast(
         weights.masked_fill_(codes[positives][:, None] == codes, 0)
         alone = ~weights.any(1)
         weights.scatter_(1, positives[:, None], 1)
+        guessed = weights.sum(1).log().sum()
         loss = F.cross_entropy(
             cosines / temperature + weights.log(), positives, reduction="sum"
         )
         nearest = cosines.masked_fill(weights == 0, -2).argmax(1)
         correct = (nearest == positives) & ~alone
-    return Contrast(loss, correct.sum(), alone.sum())
+    return Contrast(loss, correct.sum(), alone.sum(), guessed)
