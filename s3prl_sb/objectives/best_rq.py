@@ -15,6 +15,7 @@ import numpy
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
 from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask
@@ -152,7 +153,7 @@ class BestRq(Objective):
         loss = F.cross_entropy(logits, targets, reduction="sum")
         sums = {
             "correct": (logits.argmax(-1) == targets).sum(),
-            "codes": torch.bincount(targets, minlength=logits.shape[-1]),
+            "codes": occurrences(targets, logits.shape[-1]),
             "frames": torch.tensor(len(masked), device=loss.device),
         }
         return Outcome(loss, masked.sum(), sums)
@@ -188,24 +189,18 @@ class BestRq(Objective):
         -------
         dict
             ``loss``, the cross-entropy in nats; ``chance``, that of a model that knows
-            no more than how frequent the codes are (entropy with Miller and Madow's
-            correction); ``uniform``, that of guessing among all codes; ``accuracy``;
-            ``codes_used``; ``perplexity`` of the codes; ``masked``, a share of frames;
-            ``predictions``, their number.
+            no more than how frequent the codes are; ``uniform``, that of guessing among
+            all codes; ``accuracy``; ``codes_used``; ``perplexity`` of the codes;
+            ``masked``, a share of frames; ``predictions``, their number.
         """
         count = sums["count"].clamp_min(1)
-        shares = sums["codes"].double() / count
-        entropy = float(-torch.xlogy(shares, shares).sum())
-        used, uniform = float((shares > 0).sum()), math.log(len(shares))
-        # The entropy of a sample is too small, by this much on average.
-        chance = entropy + max(0.0, used - 1) / (2 * float(count))
         return {
             "loss": float(sums["loss"] / count),
-            "chance": min(chance, uniform),
-            "uniform": uniform,
+            "chance": chance(sums["codes"]),
+            "uniform": math.log(len(sums["codes"])),
             "accuracy": float(sums["correct"] / count),
-            "codes_used": used,
-            "perplexity": math.exp(entropy),
+            "codes_used": float((sums["codes"] > 0).sum()),
+            "perplexity": perplexity(sums["codes"]),
             "masked": float(sums["count"] / sums["frames"]),
             "predictions": float(sums["count"]),
         }

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
+import torch
 
 from s3prl_sb.audio.waveforms import AudioError
+from s3prl_sb.lobes.pretext.class_counts import perplexity
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import progress
 from s3prl_sb.units import index
 from s3prl_sb.units.errors import UnitsError
-from s3prl_sb.units.fitting import LOCK, perplexity
+from s3prl_sb.units.fitting import LOCK
 from s3prl_sb.units.frames import BAR, features
 from s3prl_sb.units.growing import PROGRESS, GrowingFiles, check_plan
 from s3prl_sb.units.index import UnitsIndex
@@ -203,7 +205,7 @@ def _finish(model, folder, plan):
         "utterances": len(rows),
         "units": int(counts.sum()),
         "used": int((counts > 0).sum()),
-        "perplexity": perplexity(counts),
+        "perplexity": perplexity(torch.from_numpy(counts)),
         "dtype": _kind(model),
         "plan": plan,
         "digest": content,
