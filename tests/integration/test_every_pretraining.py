@@ -56,6 +56,8 @@ def test_a_continued_network_begins_with_the_weights_of_a_card(
     second = tmp_path / "second"
     keys = {"init": first / "card.yaml", "total_steps": 2, "lr": 1e-12}
     assert launcher.run(argv(name, second, audio, **keys)) == 0
+    begun = [results(run)["upstream_model"]["trained"] for run in (first, second)]
+    assert begun == ["from scratch", f"from {first / 'card.yaml'}"]
     theirs = load(str(first / "card.yaml")).network.state_dict()
     for key, weight in load(str(second / "card.yaml")).network.state_dict().items():
         torch.testing.assert_close(weight, theirs[key], atol=1e-6, rtol=0)
