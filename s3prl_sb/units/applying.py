@@ -58,7 +58,7 @@ def apply(
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
         The upstream that it was fitted on, frozen.
     speech : Speech
-        Utterances. Those that cannot be read are left out, up to 1 % of them.
+        Utterances. Those that cannot be read are left out, up to a share of them.
     folder : str
         Folder to make or complete. A finished index of the same model and list is
         opened.
@@ -146,7 +146,8 @@ def _compute(model, upstream, speech, folder, plan, device, progressbar):
     seconds = numpy.array([speech.seconds(row) for row in range(len(speech))])
     with GrowingFiles(folder, files, plan) as grown:
         done = grown.position
-        unreadable = Unreadable(len(speech), grown.facts.get("failed", 0))
+        failed = grown.facts.get("failed", 0)
+        unreadable = Unreadable(len(speech), speech.unreadable_share, failed)
         bar = progress.bar(
             desc="Computing units",
             total=math.ceil(seconds.sum()),

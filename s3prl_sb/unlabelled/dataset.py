@@ -32,6 +32,10 @@ class Codes(Protocol):
 
     stride: int  #: samples a unit
 
+    def __contains__(self, name: str) -> bool:
+        """Returns whether the row of a name has units."""
+        ...
+
     def of(self, name: str) -> numpy.ndarray:
         """Returns the units [units] of the whole row of a name."""
         ...
@@ -120,7 +124,8 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         return self.index.digest
 
     def __getitem__(self, item: tuple[int, int]) -> Example:
-        """Reads a crop; an unreadable row is replaced by the next one of its source.
+        """Reads a crop; an unreadable row, or one without units where there are codes,
+        is replaced by the next one of its source.
 
         Arguments
         ---------
@@ -153,6 +158,8 @@ class UnlabelledDataset(torch.utils.data.Dataset):
 
     def _example(self, row, epoch, failed):
         location, name = self.index.location(row), self.index.name(row)
+        if self.codes is not None and name not in self.codes:
+            raise UnreadableError("has no units")
         total = -(-location.samples * self.sample_rate // location.rate)
         samples = min(total, self.longest or total)
         places = (total - samples) // self.align + 1
