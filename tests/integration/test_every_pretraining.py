@@ -1,13 +1,18 @@
 """Every YAML of pre-training at a small size: killed, resumed, then an upstream."""
 
+import re
+import shlex
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import REPOSITORY, assert_same_outcome, command, results
 
+from s3prl_sb.brains.pretraining_data import prepare
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.startup.configuration import RecipeError
 
 RECIPE = REPOSITORY / "recipes/pretraining"
 NAMES = sorted(path.stem for path in RECIPE.glob("hparams/*.yaml"))
@@ -85,6 +90,13 @@ def test_units_that_are_missing(audio, launcher, tmp_path):
     assert "units are missing" in launcher.failure(words)
 
 
+def test_nothing_held_out(audio):
+    """Whatever the declaration of the key allows."""
+    hparams = {"objective": SimpleNamespace(needs_codes=False), "valid_share": 0}
+    with pytest.raises(RecipeError, match="Give one of them"):
+        prepare({**hparams, "train_data": audio, "valid_data": None})
+
+
 @pytest.mark.parametrize("name", ["npc", "tera", "wav2vec2"])
 def test_two_processes_train_as_one(name, audio, launcher, tmp_path):
     """SGD, because Adam makes a gradient of rounding errors as large as any other."""
@@ -96,6 +108,47 @@ def test_two_processes_train_as_one(name, audio, launcher, tmp_path):
     ours, theirs = (load(str(o / "card.yaml")).network for o in (two, one))
     for (key, weight), other in zip(ours.named_parameters(), theirs.parameters()):
         torch.testing.assert_close(weight, other, atol=2e-5, rtol=1e-4, msg=key)
+
+
+README = (RECIPE / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```", README, re.M | re.S)
+COMMANDS = [
+    words
+    for block in BLOCKS
+    for words in block.split("s3prl-sb run pretraining/")
+    if "AcousticEncoder" in words
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda text: text.split()[0])
+def test_any_network_by_the_commands_of_the_readme(words, audio, launcher, tmp_path):
+    name, *rest = shlex.split(words.replace("\\\n", " "))
+    keys = {k.removeprefix("--"): v for k, v in zip(rest[::2], rest[1::2])}
+    keys |= {**small.COMMON, "train_data": audio, "output_folder": tmp_path / "run"}
+    listed = [part for k, v in keys.items() for part in (f"--{k}", str(v))]
+    script, file = str(RECIPE / "train.py"), str(RECIPE / f"hparams/{name}.yaml")
+    assert launcher.run([script, file, "--noprogressbar", *listed]) == 0
+    assert results(tmp_path / "run")["upstream"] == keys["upstream_name"]
+    upstream = load(str(tmp_path / "run" / "card.yaml"))
+    assert type(upstream).__name__ == "AcousticEncoder" and check_upstream(upstream)
+
+
+def test_there_are_two_such_commands():
+    assert [words.split()[0] for words in COMMANDS] == ["tera", "apc"]
+
+
+def test_an_objective_of_ones_own(audio, launcher, tmp_path):
+    """The block of the README, beside a copy of TERA's YAML."""
+    [code] = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+    [key] = re.findall(r"^```yaml\n(.*?)^```", README, re.M | re.S)
+    (tmp_path / "my_objective.py").write_text(code)
+    text = (RECIPE / "hparams/tera.yaml").read_text("utf-8")
+    file = tmp_path / "my.yaml"
+    file.write_text(text[: text.index("objective: !new:")] + key)
+    words = argv("tera", tmp_path / "run", audio)
+    assert launcher.run([words[0], str(file), *words[2:]]) == 0
+    assert results(tmp_path / "run")["metrics"]["loss"] > 0
+    assert check_upstream(load(str(tmp_path / "run" / "card.yaml")))
 
 
 def test_a_refused_command_leaves_the_run_as_it_is(audio, launcher, tmp_path):
