@@ -20,11 +20,8 @@ from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
 from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask
 from s3prl_sb.objectives.base import Objective, Outcome
-from s3prl_sb.objectives.receptive_field import (
-    UnfitNetwork,
-    last_state,
-    learns_frames,
-)
+from s3prl_sb.objectives.receptive_field import last_state
+from s3prl_sb.objectives.targets import stacked
 
 #: Smallest share of the codes that a healthy perplexity is.
 USED = 0.01
@@ -99,12 +96,8 @@ class BestRq(Objective):
     ):
         super().__init__(network)
         self.mask = mask or BernoulliSpanMask(0.04, 10)
-        self.target, self.noise, self.stacked = target, noise, 1
-        self._check_target()
-        size = network.local_size
-        if target is not None:
-            self.stacked = network.stride // target.stride
-            size = self.stacked * target.output_size
+        self.target, self.noise = target, noise
+        self.stack, size = stacked(network, target, "given random codes")
         self.quantizer = RandomProjectionQuantizer(
             size, codes, code_size, codebook_seed
         )
@@ -113,21 +106,6 @@ class BestRq(Objective):
             self.head = torch.nn.Linear(network.output_size, codes)
             if target is not None:
                 self.mask_vector = torch.nn.Parameter(torch.rand(network.embedded_size))
-
-    def _check_target(self):
-        network, target = self.network, self.target
-        name = type(network).__name__
-        if target is None and learns_frames(network):
-            raise UnfitNetwork(
-                f"{name} learns its frames from the waveform, so that random codes of "
-                "them mean nothing. Set target: to acoustic features, such as "
-                "!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures."
-            )
-        if target is not None and network.stride % target.stride:
-            raise UnfitNetwork(
-                f"A frame of {name} is {network.stride} samples long, which is no "
-                f"multiple of the {target.stride} samples of target:. Change its hop."
-            )
 
     def forward(
         self,
@@ -172,9 +150,10 @@ class BestRq(Objective):
     @torch.no_grad()
     def _stacked(self, wav, frames):
         """Returns the features under each frame of the network, [frames, size]."""
-        x = self.target(wav[None])[0][-1][0]
+        *_, x = self.target.encode(wav[None])
+        x = x[0]
         # The last frame of the network may be the longer one.
-        places = torch.arange(frames * self.stacked, device=x.device)
+        places = torch.arange(frames * self.stack, device=x.device)
         return x[places.clamp_max(len(x) - 1)].view(frames, -1)
 
     def measures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
