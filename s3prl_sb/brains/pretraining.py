@@ -73,6 +73,7 @@ class PretrainingBrain(TrainingBrain):
     title = "Pre-training"
     metric = "loss"
     higher_is_better = False
+    outcome: Outcome  #: of the last batch
 
     def __init__(
         self,
@@ -88,7 +89,6 @@ class PretrainingBrain(TrainingBrain):
         self.grad_accumulation_factor = batches_of_a_process(hparams)
         self.unit = frames_of_a_batch(hparams, self.upstream)
         self.count: torch.Tensor | float = 0.0  # predicted in this update so far
-        self.outcome: Outcome | None = None
         self.valid_sums, self.example = Sums(), None
         self.standing = Standing()
         if checkpointer is not None:

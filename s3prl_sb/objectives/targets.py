@@ -19,7 +19,7 @@ def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
     target : s3prl_sb.lobes.upstreams.features.AcousticFeatures or None
         Features; None: those that the network sees.
     wish : str
-        What the objective does with them, for errors: "reconstructed".
+        Participle of the objective's use of them, for errors: "reconstructed".
 
     Returns
     -------
