@@ -21,6 +21,16 @@ OUT_OF_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+#: The fixes.
+OF_A_TASK = (
+    "Lower batch_size and raise grad_accumulation_factor by as much, or set "
+    "batch_seconds; in evaluation lower batch_size in valid_dataloader_opts and "
+    "test_dataloader_opts."
+)
+OF_PRETRAINING = (
+    "Lower batch_seconds and raise grad_accumulation_factor by as much; lower "
+    "sequence_seconds; or set activation_checkpointing: True."
+)
 
 
 class BatchTooLarge(UserError, MemoryError):
@@ -34,7 +44,8 @@ def named(batch):
     Arguments
     ---------
     batch : speechbrain.dataio.batch.PaddedBatch
-        Batch with ``id``, and ``sig`` or ``feats``.
+        Batch with ``id``, and ``sig`` or ``feats``; or one of pre-training, with
+        ``seconds``.
 
     Raises
     ------
@@ -46,14 +57,15 @@ def named(batch):
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
-        inputs = [name for name in ("sig", "feats") if hasattr(batch, name)]
-        shapes = [f", {x} {list(getattr(batch, x).data.shape)}" for x in inputs[:1]]
+        if hasattr(batch, "seconds"):
+            size, fix = f", {batch.seconds:.0f} s of audio", OF_PRETRAINING
+        else:
+            inputs = [name for name in ("sig", "feats") if hasattr(batch, name)]
+            shapes = [f", {x} {list(getattr(batch, x).data.shape)}" for x in inputs[:1]]
+            size, fix = "".join(shapes), OF_A_TASK
         raise BatchTooLarge(
-            f"Out of memory on a batch of {len(batch.id)} utterances{''.join(shapes)}: "
-            f"{few(map(str, batch.id), SHOWN)}. Lower batch_size and raise "
-            "grad_accumulation_factor by as much, or set batch_seconds; in "
-            "evaluation lower batch_size in valid_dataloader_opts and "
-            f"test_dataloader_opts. ({str(error).splitlines()[0]})"
+            f"Out of memory on a batch of {len(batch.id)} utterances{size}: "
+            f"{few(map(str, batch.id), SHOWN)}. {fix} ({str(error).splitlines()[0]})"
         ) from error
 
 
@@ -89,10 +101,10 @@ def rehearse(brain, batch):
 
     Arguments
     ---------
-    brain : s3prl_sb.brains.base.SSLBrain
+    brain : s3prl_sb.brains.training.TrainingBrain
         Brain to train.
-    batch : speechbrain.dataio.batch.PaddedBatch
-        Batch from :func:`longest`.
+    batch : speechbrain.dataio.batch.PaddedBatch or WaveBatch
+        Largest batch, see :func:`longest`.
 
     Raises
     ------

@@ -54,20 +54,22 @@ def say_once(brain, lines):
         logger.info("%s", line)
 
 
-def upstream(brain):
+def upstream(brain, how=None):
     """Describes an upstream: its name, its size, and whether it is frozen.
 
     Arguments
     ---------
     brain : speechbrain.Brain
         See :func:`say`.
+    how : str, optional
+        How it is trained. Default: see :func:`~s3prl_sb.brains.results.how_trained`.
 
     Returns
     -------
     str
     """
     model = brain.upstream
-    how = how_trained(model)
+    how = how or how_trained(model)
     if getattr(model, "adapter", None):
         how = f"adapted by {how}"
     name, kind = getattr(brain.hparams, "upstream_name", None), type(model).__name__

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from s3prl_sb.brains import (
     distributed,
+    memory,
     opening,
     parameter_groups,
     pretrained_card,
@@ -39,7 +40,7 @@ from s3prl_sb.unlabelled.sampler import HeldOutSampler, PoolSampler
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = "unreadable.txt"  #: file, in the save folder, of utterances left out
+UNREADABLE = "unreadable.tsv"  #: file, in the save folder, of utterances left out
 
 
 class PretrainingBrain(TrainingBrain):
@@ -72,6 +73,7 @@ class PretrainingBrain(TrainingBrain):
     title = "Pre-training"
     metric = "loss"
     higher_is_better = False
+    outcome: Outcome  #: of the last batch
 
     def __init__(
         self,
@@ -87,11 +89,15 @@ class PretrainingBrain(TrainingBrain):
         self.grad_accumulation_factor = batches_of_a_process(hparams)
         self.unit = frames_of_a_batch(hparams, self.upstream)
         self.count: torch.Tensor | float = 0.0  # predicted in this update so far
-        self.outcome: Outcome | None = None
         self.valid_sums, self.example = Sums(), None
         self.standing = Standing()
         if checkpointer is not None:
             checkpointer.add_recoverable("standing", self.standing)
+
+    @property
+    def begins(self) -> str:
+        """The weights that the training begins with, for people."""
+        return f"from {getattr(self.hparams, 'init', None) or 'scratch'}"
 
     def use(self, splits: dict[str, Any]) -> None:
         """Takes over the data, before the training.
@@ -111,7 +117,8 @@ class PretrainingBrain(TrainingBrain):
             for name, dataset in splits.items()
         ]
         if if_main_process():
-            network = f"Network: {opening.upstream(self)}"
+            how = f"trained {self.begins}"
+            network = f"Network: {opening.upstream(self, how)}"
             objective = f"Objective: {opening.trained(self)}"
             data = f"Data: {'; '.join(sizes)}"
             training = f"Training: {opening.training(self)}"
@@ -148,7 +155,18 @@ class PretrainingBrain(TrainingBrain):
             seed=self.hparams.seed,
             shares=dataset.index.shares,
         )
+        self.train_set = dataset
         return self.train_loader(dataset, ckpt_prefix + stage.name, **kwargs)
+
+    def rehearse(self) -> None:
+        """Checks on a GPU that the batch with the most audio fits into its memory."""
+        if self.device_type != "cuda":
+            return
+        rows = self.train_sampler.longest()
+        batch = self.train_set.collate([self.train_set[row, 1] for row in rows])
+        standing, self.standing = self.standing, Standing(share=1)  # not counted
+        memory.rehearse(self, batch)
+        self.standing, self.count = standing, 0.0
 
     def init_optimizers(self):
         """Makes the optimizer of the objective and its network."""

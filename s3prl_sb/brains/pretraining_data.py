@@ -25,7 +25,7 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     Raises
     ------
     RecipeError
-        If the objective predicts units and there are none.
+        If the objective predicts units and there are none, or no audio is held out.
     """
     needs = hparams["objective"].needs_codes
     if needs and not hparams.get("units"):
@@ -33,6 +33,11 @@ def prepare(hparams: Mapping[str, Any]) -> None:
             "units are missing, which this objective predicts: give --units FOLDER "
             "from `s3prl-sb units apply`, or settings such as --units "
             '"{upstream: mfcc_hubert, clusters: 100}".'
+        )
+    if not (hparams.get("valid_data") or hparams.get("valid_share")):
+        raise RecipeError(
+            "valid_share is 0 and there is no valid_data, but the loss on held-out "
+            "audio chooses the checkpoint. Give one of them."
         )
     preparing.prepare(hparams)
     if needs:

@@ -27,5 +27,6 @@ def write(brain, course):
         **course,
         "identity": results.run_identity(brain),
     }
+    content["upstream_model"]["trained"] = brain.begins
     words = plots.heading(brain, {brain.metric: brain.best[brain.metric]})
     results.publish(brain, content, words, SPLIT)

@@ -22,7 +22,8 @@ class Outcome(NamedTuple):
     """The outcome of an objective for a batch."""
 
     loss: torch.Tensor  #: scalar, summed over what is predicted
-    count: torch.Tensor  #: number of what is predicted, such as frames; a scalar
+    #: number of what is predicted, such as frames; a scalar
+    count: torch.Tensor  # type: ignore[assignment]  # a method of tuples, not needed
     #: sums, without gradient, of which :meth:`Objective.measures` makes the log:
     #: scalars or vectors; those of several batches and processes are added
     sums: dict[str, torch.Tensor]

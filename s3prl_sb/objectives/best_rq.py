@@ -15,15 +15,13 @@ import numpy
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
 from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask
 from s3prl_sb.objectives.base import Objective, Outcome
-from s3prl_sb.objectives.receptive_field import (
-    UnfitNetwork,
-    last_state,
-    learns_frames,
-)
+from s3prl_sb.objectives.receptive_field import last_state
+from s3prl_sb.objectives.targets import stacked
 
 #: Smallest share of the codes that a healthy perplexity is.
 USED = 0.01
@@ -98,12 +96,8 @@ class BestRq(Objective):
     ):
         super().__init__(network)
         self.mask = mask or BernoulliSpanMask(0.04, 10)
-        self.target, self.noise, self.stacked = target, noise, 1
-        self._check_target()
-        size = network.local_size
-        if target is not None:
-            self.stacked = network.stride // target.stride
-            size = self.stacked * target.output_size
+        self.target, self.noise = target, noise
+        self.stack, size = stacked(network, target, "given random codes")
         self.quantizer = RandomProjectionQuantizer(
             size, codes, code_size, codebook_seed
         )
@@ -112,21 +106,6 @@ class BestRq(Objective):
             self.head = torch.nn.Linear(network.output_size, codes)
             if target is not None:
                 self.mask_vector = torch.nn.Parameter(torch.rand(network.embedded_size))
-
-    def _check_target(self):
-        network, target = self.network, self.target
-        name = type(network).__name__
-        if target is None and learns_frames(network):
-            raise UnfitNetwork(
-                f"{name} learns its frames from the waveform, so that random codes of "
-                "them mean nothing. Set target: to acoustic features, such as "
-                "!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures."
-            )
-        if target is not None and network.stride % target.stride:
-            raise UnfitNetwork(
-                f"A frame of {name} is {network.stride} samples long, which is no "
-                f"multiple of the {target.stride} samples of target:. Change its hop."
-            )
 
     def forward(
         self,
@@ -152,7 +131,7 @@ class BestRq(Objective):
         loss = F.cross_entropy(logits, targets, reduction="sum")
         sums = {
             "correct": (logits.argmax(-1) == targets).sum(),
-            "codes": torch.bincount(targets, minlength=logits.shape[-1]),
+            "codes": occurrences(targets, logits.shape[-1]),
             "frames": torch.tensor(len(masked), device=loss.device),
         }
         return Outcome(loss, masked.sum(), sums)
@@ -171,9 +150,10 @@ class BestRq(Objective):
     @torch.no_grad()
     def _stacked(self, wav, frames):
         """Returns the features under each frame of the network, [frames, size]."""
-        x = self.target(wav[None])[0][-1][0]
+        *_, x = self.target.encode(wav[None])
+        x = x[0]
         # The last frame of the network may be the longer one.
-        places = torch.arange(frames * self.stacked, device=x.device)
+        places = torch.arange(frames * self.stack, device=x.device)
         return x[places.clamp_max(len(x) - 1)].view(frames, -1)
 
     def measures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -188,24 +168,18 @@ class BestRq(Objective):
         -------
         dict
             ``loss``, the cross-entropy in nats; ``chance``, that of a model that knows
-            no more than how frequent the codes are (entropy with Miller and Madow's
-            correction); ``uniform``, that of guessing among all codes; ``accuracy``;
-            ``codes_used``; ``perplexity`` of the codes; ``masked``, a share of frames;
-            ``predictions``, their number.
+            no more than how frequent the codes are; ``uniform``, that of guessing among
+            all codes; ``accuracy``; ``codes_used``; ``perplexity`` of the codes;
+            ``masked``, a share of frames; ``predictions``, their number.
         """
         count = sums["count"].clamp_min(1)
-        shares = sums["codes"].double() / count
-        entropy = float(-torch.xlogy(shares, shares).sum())
-        used, uniform = float((shares > 0).sum()), math.log(len(shares))
-        # The entropy of a sample is too small, by this much on average.
-        chance = entropy + max(0.0, used - 1) / (2 * float(count))
         return {
             "loss": float(sums["loss"] / count),
-            "chance": min(chance, uniform),
-            "uniform": uniform,
+            "chance": chance(sums["codes"]),
+            "uniform": math.log(len(sums["codes"])),
             "accuracy": float(sums["correct"] / count),
-            "codes_used": used,
-            "perplexity": math.exp(entropy),
+            "codes_used": float((sums["codes"] > 0).sum()),
+            "perplexity": perplexity(sums["codes"]),
             "masked": float(sums["count"] / sums["frames"]),
             "predictions": float(sums["count"]),
         }

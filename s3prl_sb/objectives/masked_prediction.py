@@ -4,7 +4,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +13,8 @@ import torch.nn.functional as F
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
-from s3prl_sb.lobes.pretext.cosine_prediction import (
-    cosine_logits,
-    occurrences,
-    perplexity,
-)
+from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
+from s3prl_sb.lobes.pretext.cosine_prediction import cosine_logits
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.spans import SpanMask
 from s3prl_sb.objectives.base import Objective, Outcome
@@ -206,20 +202,17 @@ class HubertObjective(Objective):
     def measures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
         """See :meth:`~s3prl_sb.objectives.base.Objective.measures`.
 
-        ``chance`` is the loss of the best guess without the audio: the entropy of the
-        units of masked frames, with the correction of Miller and Madow, because that of
-        few frames is too small. ``chance_accuracy`` is the share of the largest unit.
+        ``chance`` is that of the units of masked frames, see
+        :func:`~s3prl_sb.lobes.pretext.class_counts.chance`, and ``chance_accuracy`` the
+        share of the most frequent one.
         """
         frames = sums["units"].sum().clamp_min(1)
-        spread = perplexity(sums["units"])
-        used = int((sums["units"] > 0).sum())
-        chance = math.log(max(spread, 1)) + max(0, used - 1) / (2 * float(frames))
         result = {
             "loss": float(sums["prediction"] / frames),
-            "chance": min(chance, math.log(len(sums["units"]))),
+            "chance": chance(sums["units"]),
             "accuracy": float(sums["correct"] / frames),
             "chance_accuracy": float(sums["units"].max() / frames),
-            "unit_perplexity": spread,
+            "unit_perplexity": perplexity(sums["units"]),
             "guess_perplexity": perplexity(sums["guesses"]),
             "penalty": float(sums["penalty"] / sums["count"].clamp_min(1)),
         }

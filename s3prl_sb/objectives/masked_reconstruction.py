@@ -20,12 +20,9 @@ from s3prl_sb.lobes.pretext.alterations import Alteration, altered
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import SpecHead
 from s3prl_sb.objectives.base import Outcome, Picture
-from s3prl_sb.objectives.receptive_field import (
-    UnfitNetwork,
-    last_state,
-    learns_frames,
-)
+from s3prl_sb.objectives.receptive_field import last_state, learns_frames
 from s3prl_sb.objectives.reconstruction import Reconstruction
+from s3prl_sb.objectives.targets import stacked
 
 
 class MaskedReconstruction(Reconstruction):
@@ -95,12 +92,7 @@ class MaskedReconstruction(Reconstruction):
         super().__init__(network, loss)
         self.alterations, self.target = list(alterations), target
         self.learned = learns_frames(network)
-        self._check_target()
-        size = network.local_size
-        self.stacked = 1  # frames of the target for a frame of the network
-        if target is not None:
-            self.stacked = network.stride // target.stride
-            size = target.output_size * self.stacked
+        self.stack, size = stacked(network, target, "reconstructed")
         self.head = SpecHead(network.output_size, size, head_size, seed)
 
     def forward(
@@ -171,20 +163,5 @@ class MaskedReconstruction(Reconstruction):
         """Returns the target of an utterance, [frames, size], stacked."""
         wav = F.pad(wav, (0, max(0, self.target.min_samples - len(wav))))
         *_, x = self.target.encode(wav[None])
-        whole = x.shape[1] // self.stacked
-        return x[0, : whole * self.stacked].reshape(whole, -1)
-
-    def _check_target(self):
-        network, target = self.network, self.target
-        name = type(network).__name__
-        if target is None and self.learned:
-            raise UnfitNetwork(
-                f"{name} learns its frames from the waveform, so that they cannot be "
-                "reconstructed. Set target: to acoustic features, such as "
-                "!new:s3prl_sb.lobes.upstreams.features.StftFeatures."
-            )
-        if target is not None and network.stride % target.stride:
-            raise UnfitNetwork(
-                f"A frame of {name} is {network.stride} samples long, which is no "
-                f"multiple of the {target.stride} samples of target:. Change its hop."
-            )
+        whole = x.shape[1] // self.stack
+        return x[0, : whole * self.stack].reshape(whole, -1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import torch
 
+from s3prl_sb.lobes.pretext.class_counts import occurrences, perplexity
 from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
 from s3prl_sb.objectives.base import Objective, Outcome
 
@@ -117,7 +118,7 @@ class Reconstruction(Objective):
             noise = gumbel_noise(generators, frames, sum(sizes), state.device)
         vectors, codes = quantizer.quantized(state, noise, self.temperature)
         parts = zip(codes.unbind(-1), sizes)
-        counts = [torch.bincount(part, minlength=size) for part, size in parts]
+        counts = [occurrences(part, size) for part, size in parts]
         return self.head(vectors), {"codes": torch.cat(counts)}
 
     def measures(self, sums: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -130,9 +131,9 @@ class Reconstruction(Objective):
         count = sums["count"].clamp_min(1)
         measures["chance"] = float(sums["guessed"] / count)
         if "codes" in sums:
-            counts = sums["codes"].double().split(self.network.quantizer.codebook_sizes)
-            perplexities = torch.stack([perplexity(part) for part in counts])
-            measures["code_perplexity"] = float(perplexities.mean())
+            counts = sums["codes"].split(self.network.quantizer.codebook_sizes)
+            perplexities = [perplexity(part) for part in counts]
+            measures["code_perplexity"] = sum(perplexities) / len(perplexities)
         return measures
 
     def alarms(self, measures: dict[str, float]) -> list[str]:
@@ -157,15 +158,3 @@ def utterance_means(x: torch.Tensor, frames: Sequence[int]) -> torch.Tensor:
     pieces = x.split(list(frames)) if frames else ()
     means = [piece.mean(0, keepdim=True).expand_as(piece) for piece in pieces]
     return torch.cat([x[:0], *means])
-
-
-def perplexity(counts: torch.Tensor) -> torch.Tensor:
-    """Returns the exponential of the entropy of counts.
-
-    Example
-    -------
-    >>> round(perplexity(torch.tensor([5.0, 5.0, 0.0])).item(), 3)
-    2.0
-    """
-    share = counts / counts.sum().clamp_min(1)
-    return torch.special.entr(share).sum().exp()

@@ -150,17 +150,12 @@ def check_writable(folder, key):
 
 
 def _check_pretraining(hparams):
-    """Checks what a pre-training needs besides: audio, and a network that learns."""
+    """Checks what a pre-training needs besides: audio, and batches to share."""
     batches_of_a_process(hparams)
     if not hparams["train_data"]:
         raise RecipeError(
             "--train_data is missing, the audio to learn from: a folder, a list of "
             "files, tar shards, or several of them, [A, B]."
-        )
-    if hparams["upstream_model"].freeze:
-        raise RecipeError(
-            "upstream_model is frozen, and pre-training trains it: give "
-            "--upstream_model.freeze False."
         )
 
 

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
+import torch
 
 from s3prl_sb.audio.waveforms import AudioError
+from s3prl_sb.lobes.pretext.class_counts import perplexity
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import progress
 from s3prl_sb.units import index
 from s3prl_sb.units.errors import UnitsError
-from s3prl_sb.units.fitting import LOCK, perplexity
+from s3prl_sb.units.fitting import LOCK
 from s3prl_sb.units.frames import BAR, features
 from s3prl_sb.units.growing import PROGRESS, GrowingFiles, check_plan
 from s3prl_sb.units.index import UnitsIndex
@@ -56,7 +58,7 @@ def apply(
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
         The upstream that it was fitted on, frozen.
     speech : Speech
-        Utterances. Those that cannot be read are left out, up to 1 % of them.
+        Utterances. Those that cannot be read are left out, up to a share of them.
     folder : str
         Folder to make or complete. A finished index of the same model and list is
         opened.
@@ -144,7 +146,8 @@ def _compute(model, upstream, speech, folder, plan, device, progressbar):
     seconds = numpy.array([speech.seconds(row) for row in range(len(speech))])
     with GrowingFiles(folder, files, plan) as grown:
         done = grown.position
-        unreadable = Unreadable(len(speech), grown.facts.get("failed", 0))
+        failed = grown.facts.get("failed", 0)
+        unreadable = Unreadable(len(speech), speech.unreadable_share, failed)
         bar = progress.bar(
             desc="Computing units",
             total=math.ceil(seconds.sum()),
@@ -203,7 +206,7 @@ def _finish(model, folder, plan):
         "utterances": len(rows),
         "units": int(counts.sum()),
         "used": int((counts > 0).sum()),
-        "perplexity": perplexity(counts),
+        "perplexity": perplexity(torch.from_numpy(counts)),
         "dtype": _kind(model),
         "plan": plan,
         "digest": content,

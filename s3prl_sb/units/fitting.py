@@ -20,6 +20,7 @@ import torch
 from s3prl_sb import __version__
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.lobes.pretext.class_counts import perplexity
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.terminal import quantities
 from s3prl_sb.units.clustering import MiniBatchKMeans, assign, check_extra
@@ -200,20 +201,8 @@ def measure(frames: numpy.ndarray, centres: torch.Tensor) -> dict[str, Any]:
         "frames": len(frames),
         "inertia": total / len(frames),
         "used": int((counts > 0).sum()),
-        "perplexity": perplexity(counts),
+        "perplexity": perplexity(torch.from_numpy(counts)),
     }
-
-
-def perplexity(counts: numpy.ndarray) -> float:
-    """Returns the perplexity of a distribution, given as counts.
-
-    Example
-    -------
-    >>> perplexity(numpy.array([5, 5, 0]))
-    2.0
-    """
-    shares = counts[counts > 0] / max(counts.sum(), 1)
-    return float(round(numpy.exp(-(shares * numpy.log(shares)).sum()), 12))
 
 
 def summary(model: UnitsModel) -> str:

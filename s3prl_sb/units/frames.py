@@ -162,7 +162,8 @@ def gather(
     size = upstream.output_sizes[layer]
     seconds = list(map(speech.seconds, rows))
     with GrowingFiles(folder, {FILE: DTYPE}, plan) as files:
-        unreadable = Unreadable(len(rows), files.facts.get("failed", 0))
+        failed = files.facts.get("failed", 0)
+        unreadable = Unreadable(len(rows), speech.unreadable_share, failed)
         done = files.position
         frames = sum(seconds[done:]) * upstream.sample_rate / upstream.stride
         _check_disk(folder, int(frames * size * 2))

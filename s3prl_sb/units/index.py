@@ -124,13 +124,16 @@ class UnitsIndex:
         start, stop = self._offsets[row : row + 2]
         return self._codes[start:stop].astype(numpy.int64)
 
-    def check(self, names: Iterable[str]) -> None:
+    def check(self, names: Iterable[str], share: float = 0.0) -> None:
         """Checks that utterances have units.
 
         Arguments
         ---------
         names : iterable of str
             Names of utterances.
+        share : float
+            Share of them that may have none, as those that could not be read; unless
+            it is 0, one always may.
 
         Raises
         ------
@@ -143,7 +146,7 @@ class UnitsIndex:
             total += 1
             if self._row(name) is None:
                 missing.append(name)
-        if missing:
+        if missing and not (share and len(missing) <= max(1, share * total)):
             there = [name for name, _ in zip(self.names(), range(NEAR))]
             near = difflib.get_close_matches(missing[0], there, n=1, cutoff=0.5)
             hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy
+import torch
 
+from s3prl_sb.lobes.pretext.class_counts import perplexity
 from s3prl_sb.units.alignments import Alignment, Alignments
 from s3prl_sb.units.errors import UnitsError
-from s3prl_sb.units.fitting import perplexity
 from s3prl_sb.units.index import UnitsIndex
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ def measure(
     by_unit = counts.sum(0)
     return Quality(
         *purities(counts),
-        perplexity=perplexity(by_unit),
+        perplexity=perplexity(torch.from_numpy(by_unit)),
         active=int((by_unit > 0).sum()),
         segment_ms=1000 * seconds_per_unit * units / runs,
         phones=len(rows),

@@ -18,7 +18,7 @@ from s3prl_sb.units.applying import apply
 from s3prl_sb.units.errors import UnitsError
 from s3prl_sb.units.fitting import fit, summary
 from s3prl_sb.units.index import UnitsIndex
-from s3prl_sb.units.speech import Speech
+from s3prl_sb.units.speech import UNREADABLE_SHARE, Speech
 from s3prl_sb.unlabelled.index import HEADER, AudioIndex
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     hparams : dict
         Keys of the recipe. ``units``: None; a folder made by ``s3prl-sb units apply``;
         or a mapping with ``upstream`` and ``clusters``, and optionally ``layer``,
-        ``share``, ``seed`` and ``source``. Also ``save_folder`` and ``seed``.
+        ``share``, ``seed`` and ``source``. Also ``save_folder``, ``seed`` and
+        ``unreadable_share``, of the utterances that may have no units.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     Raises
     ------
     UnitsError
-        For other values of ``units``, and if an utterance has no units.
+        For other values of ``units``, and if too many utterances have no units.
     """
     settings = _settings(hparams)
     if settings is None:
@@ -63,11 +64,13 @@ def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
         for name in ("train", "valid")
         if name == "train" or (folder / name / HEADER).is_file()
     ]
+    share = hparams.get("unreadable_share", UNREADABLE_SHARE)
     if isinstance(settings, Mapping):
-        _make(hparams, settings, lists)
+        _make(hparams, settings, lists, share)
     made = open_units(hparams)
     if made is not None and isinstance(settings, str):  # of another list, perhaps
-        made.check(name for each in lists for name in Speech(each).names())
+        names = (name for each in lists for name in Speech(each).names())
+        made.check(names, share)
     return made
 
 
@@ -127,7 +130,7 @@ def _settings(hparams):
     return dict(value)
 
 
-def _make(hparams, settings, lists):
+def _make(hparams, settings, lists, share):
     name, folder = str(settings["upstream"]), _folder(hparams)
     overrides = {"source": settings["source"]} if settings.get("source") else {}
     upstream = load(name, freeze=True, **overrides)
@@ -137,7 +140,7 @@ def _make(hparams, settings, lists):
     }
     model = fit(
         upstream,
-        Speech(lists[0]),
+        Speech(lists[0], share),
         folder.with_name("model"),
         clusters=settings["clusters"],
         layer=settings.get("layer"),
@@ -148,4 +151,4 @@ def _make(hparams, settings, lists):
         **shown,
     )
     logger.info("%s", summary(model))
-    apply(model, upstream, Speech(AudioIndex.joined(lists)), folder, **shown)
+    apply(model, upstream, Speech(AudioIndex.joined(lists), share), folder, **shown)

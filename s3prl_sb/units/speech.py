@@ -17,8 +17,8 @@ from s3prl_sb.unlabelled.sources import sources
 
 logger = logging.getLogger(__name__)
 
-#: Largest share of utterances that may be unreadable.
-UNREADABLE = 0.01
+#: Share of utterances that may be unreadable, where a recipe does not say.
+UNREADABLE_SHARE = 0.01
 
 
 class Speech:
@@ -28,6 +28,8 @@ class Speech:
     ---------
     index : s3prl_sb.unlabelled.index.AudioIndex
         The list.
+    unreadable_share : float
+        Share of the utterances that may be unreadable; one always may.
 
     Example
     -------
@@ -39,8 +41,8 @@ class Speech:
     (1, 0.5, 4000)
     """
 
-    def __init__(self, index: AudioIndex):
-        self.index = index
+    def __init__(self, index: AudioIndex, unreadable_share: float = UNREADABLE_SHARE):
+        self.index, self.unreadable_share = index, unreadable_share
 
     @property
     def digest(self) -> str:
@@ -111,7 +113,7 @@ def from_paths(paths: Sequence[str], key: str = "--data") -> Speech:
         If there is no audio, or too much of it has broken headers.
     """
     index, faults = scan(sources(list(paths), key))
-    unreadable = Unreadable(len(index) + len(faults))
+    unreadable = Unreadable(len(index) + len(faults), UNREADABLE_SHARE)
     for name, reason in faults:
         unreadable.skip(name, reason)
     if not len(index):
@@ -126,20 +128,22 @@ class Unreadable:
     ---------
     total : int
         Number of utterances that will be read.
+    share : float
+        Share of them that may fail; one always may.
     failed : int
         Number of those that failed before an interruption.
     """
 
-    def __init__(self, total: int, failed: int = 0):
-        self.total, self.failed = total, failed
+    def __init__(self, total: int, share: float, failed: int = 0):
+        self.total, self.share, self.failed = total, share, failed
 
     def skip(self, name: str, reason: object) -> None:
         """Logs an utterance, and raises an error if there are too many."""
         self.failed += 1
-        if self.failed > max(1, UNREADABLE * self.total):
+        if self.failed > max(1, self.share * self.total):
             raise UnitsError(
                 f"{self.failed} of {self.total} utterances cannot be used, more than "
-                f"{UNREADABLE:.0%}; the last: '{name}' {reason}"
+                f"{self.share:.0%}; the last: '{name}' {reason}"
             )
         logger.warning("'%s' is left out: it %s", name, reason)
 

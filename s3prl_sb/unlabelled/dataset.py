@@ -32,6 +32,10 @@ class Codes(Protocol):
 
     stride: int  #: samples a unit
 
+    def __contains__(self, name: str) -> bool:
+        """Returns whether the row of a name has units."""
+        ...
+
     def of(self, name: str) -> numpy.ndarray:
         """Returns the units [units] of the whole row of a name."""
         ...
@@ -57,10 +61,8 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         Root mean square of each crop in dB of full scale, as TERA's -25; None: as
         recorded.
     codes : Codes, optional
-        Units of the rows.
-    align : int
-        Crops start at multiples of this number of samples; with ``codes`` at least at
-        multiples of its stride, so that unit and sample agree.
+        Units of the rows. Crops then start at multiples of the stride, so that unit
+        and sample agree.
 
     Note
     ----
@@ -89,14 +91,13 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         seed: int,
         level: float | None = None,
         codes: Codes | None = None,
-        align: int = 1,
     ):
         self.index, self.sample_rate, self.seed = index, sample_rate, seed
         self.longest = None
         if sequence_seconds is not None:
             self.longest = max(round(sequence_seconds * sample_rate), 1)
         self.level, self.codes = level, codes
-        self.align = align if codes is None else math.lcm(align, codes.stride)
+        self.grid = 1 if codes is None else codes.stride  # of the starts of crops
 
     def __len__(self) -> int:
         return len(self.index)
@@ -120,7 +121,8 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         return self.index.digest
 
     def __getitem__(self, item: tuple[int, int]) -> Example:
-        """Reads a crop; an unreadable row is replaced by the next one of its source.
+        """Reads a crop; an unreadable row, or one without units where there are codes,
+        is replaced by the next one of its source.
 
         Arguments
         ---------
@@ -153,13 +155,15 @@ class UnlabelledDataset(torch.utils.data.Dataset):
 
     def _example(self, row, epoch, failed):
         location, name = self.index.location(row), self.index.name(row)
+        if self.codes is not None and name not in self.codes:
+            raise UnreadableError("has no units")
         total = -(-location.samples * self.sample_rate // location.rate)
         samples = min(total, self.longest or total)
-        places = (total - samples) // self.align + 1
+        places = (total - samples) // self.grid + 1
         start = 0
         if places > 1:
             random = generator(self.seed, epoch, row, "crop")
-            start = int(random.integers(places)) * self.align
+            start = int(random.integers(places)) * self.grid
         wav = read_piece(location, start, samples, self.sample_rate)
         if self.level is not None:
             wav = normalised(wav, self.level)

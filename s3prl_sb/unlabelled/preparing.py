@@ -37,7 +37,7 @@ def prepare(hparams: Mapping[str, Any]) -> None:
 
     The lists of an interrupted run are kept as they are: nothing is searched again.
     With ``skip_prep`` they must exist. Names of unreadable files go to
-    ``unreadable.tsv``.
+    ``train_data.unreadable.tsv`` and ``valid_data.unreadable.tsv``.
 
     Arguments
     ---------
@@ -191,8 +191,7 @@ def _divided(index, share):
         raise DataError(f"valid_share {share} is not a share. Give one such as 0.02.")
     if len(index) < 2:
         raise DataError(
-            "train_data has one file, so that none can be held out. Give valid_data, "
-            "or valid_share: 0."
+            "train_data has one file, so that none can be held out. Give valid_data."
         )
     chosen = held_out(index, share)
     train = index.select(~chosen)

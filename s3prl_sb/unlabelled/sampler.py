@@ -137,13 +137,8 @@ class PoolSampler(EpochSampler):
         before = self._before(block)[chosen] + int((drawn[:place] == chosen).sum())
         return self.sources[chosen].batch(int(before))
 
-    def longest(self, durations: Sequence[float] | None = None) -> list[int]:
+    def longest(self) -> list[int]:
         """Returns the rows of the batch of the first pass with the most audio.
-
-        Arguments
-        ---------
-        durations : list of float, optional
-            Ignored: the lengths are known.
 
         Returns
         -------

@@ -117,6 +117,20 @@ def test_run_starts_the_script(name, monkeypatch):
     assert started[1:] == [*script, str(yaml(name)), "--train_data", "DIR"]
 
 
+@every_yaml
+def test_the_table_of_objectives_has_its_numbers(name):
+    text = (FOLDER / "README.md").read_text("utf-8")
+    [row] = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+    tree = Schema.of(yaml(name)).tree
+    batches = tree["grad_accumulation_factor"]
+    minutes = tree["batch_seconds"] * batches / 60
+    assert f"| {tree['total_steps']:,} updates of {minutes:.0f} min |" in row
+    papers = set(re.findall(r"https://arxiv.org/abs/[\d.]+", row))
+    assert papers and papers <= set(
+        re.findall(r"https://arxiv.org/abs/[\d.]+\d", yaml(name).read_text("utf-8"))
+    )
+
+
 def test_ctrl_c_names_the_recipe():
     from s3prl_sb.processes.interruption import command
 

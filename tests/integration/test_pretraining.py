@@ -96,7 +96,9 @@ def test_the_outcome(whole):
     best = min(found["history"], key=lambda point: point["valid"]["loss"])
     assert found["best_step"] == best["step"]
     assert found["metrics"] == pytest.approx(best["valid"])
-    assert "bad.wav\tit is empty\n" in (whole / "save/unreadable.txt").read_text()
+    said = (whole / "log.txt").read_text()
+    assert "Network: tiny (Apc)" in said and ", trained from scratch; " in said
+    assert "bad.wav\tit is empty\n" in (whole / "save/unreadable.tsv").read_text()
     log = (whole / "train_log.txt").read_text().splitlines()
     assert len(log) == 3 and all("valid chance" in line for line in log)
 
@@ -158,7 +160,7 @@ def test_patience_is_of_the_held_out_loss(launcher, tmp_path):
         ({"train_data": ""}, "--train_data"),
         ({"train_data": "null"}, "--train_data is missing"),
         ({"upstream_model": "{freeze: True}"}, "Apc is frozen"),
-        ({"objective": "{share: no}"}, ""),
+        ({"objective": "{shares: 1}"}, "shares"),
     ],
 )
 def test_refused_before_the_data_are_read(overrides, message, launcher, tmp_path):

@@ -120,8 +120,8 @@ def test_a_checkpoint_keeps_all_of_it(tmp_path):
         assert getattr(again, name) == getattr(standing, name)
     for name, value in standing.sums.values.items():
         assert torch.equal(again.sums.values[name], value.double())
-    again.write_failed(tmp_path / "unreadable.txt")
-    assert (tmp_path / "unreadable.txt").read_text("utf-8").endswith("\tit is empty\n")
+    again.write_failed(tmp_path / "unreadable.tsv")
+    assert (tmp_path / "unreadable.tsv").read_text("utf-8").endswith("\tit is empty\n")
 
 
 def test_an_alarm_must_persist():

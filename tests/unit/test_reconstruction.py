@@ -221,7 +221,7 @@ def test_frames_of_a_target_are_stacked_to_the_stride():
     network = load("hubert_small_random", freeze=False)
     target = KaldiFeatures("fbank", num_mel_bins=40, deltas=0)
     objective = MaskedReconstruction(network, [TimeMask(span=4)], target=target)
-    assert objective.stacked == 2 and objective.head.output.out_features == 80
+    assert objective.stack == 2 and objective.head.output.out_features == 80
     wav = wavs()[0]
     features = target.encode(wav[None])[0][0]  # 48 frames; the network has 24
     _, _, predicted, true, frames = objective._reconstructed([wav], draws([0]))

@@ -27,6 +27,7 @@ from s3prl_sb.units.model import UnitsModel
 from s3prl_sb.units.recipe import open_units, prepare_units
 from s3prl_sb.units.speech import Speech, from_paths
 from s3prl_sb.unlabelled import preparing
+from s3prl_sb.unlabelled.dataset import NothingReadable, UnlabelledDataset
 from s3prl_sb.unlabelled.index import AudioIndex
 
 QUIET = {"progressbar": False}
@@ -172,13 +173,13 @@ def test_finished_work_is_not_done_again(mfcc, speech, tmp_path, monkeypatch):
 
 
 KILLED = """
-import os, signal, sys, torch
+import os, signal, sys, torch, sklearn.cluster
 torch.set_num_threads(1)
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.units import applying, clustering, frames, growing
 from s3prl_sb.units.fitting import fit
 from s3prl_sb.units.speech import from_paths
-audio, output, moment = sys.argv[1:]
+audio, output = sys.argv[1:]
 growing.COMMIT_SECONDS = clustering.SAVE_SECONDS = 0
 calls = 0
 def deadly(function):
@@ -189,21 +190,26 @@ def deadly(function):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*arguments)
     return call
-module, name = {"features": (frames, "compute"), "k-means": (clustering, "update"),
-                "tables": (applying, "_write")}[moment]
-setattr(module, name, deadly(getattr(module, name)))
-mfcc, speech = load("mfcc_hubert"), from_paths([str(audio)])
-model = fit(mfcc, speech, output + "/model", 6, name="mfcc_hubert", progressbar=False)
-applying.apply(model, mfcc, speech, output + "/units", progressbar=False)
+def work(module, name):
+    setattr(module, name, deadly(getattr(module, name)))
+    mfcc, speech = load("mfcc_hubert"), from_paths([str(audio)])
+    quiet = {"progressbar": False}
+    model = fit(mfcc, speech, output + "/model", 6, name="mfcc_hubert", **quiet)
+    applying.apply(model, mfcc, speech, output + "/units", **quiet)
+for moment in ((frames, "compute"), (clustering, "update"), (applying, "_write")):
+    child = os.fork()  # nothing has to be imported again
+    if not child:
+        work(*moment)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 def test_killed_and_continued(mfcc, speech, audio, tmp_path):
     """The same bits as without a kill -9, in three moments one after the other."""
-    for moment in ("features", "k-means", "tables"):
-        argv = [sys.executable, "-c", KILLED, audio, tmp_path / "killed", moment]
-        killed = subprocess.run(argv, capture_output=True, text=True)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    argv = [sys.executable, "-c", KILLED, audio, tmp_path / "killed"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.stdout.split() == 3 * [str(-signal.SIGKILL)], done.stderr
     for name in ("whole", "killed"):
         model = fitted(mfcc, speech, tmp_path / name / "model")
         apply(model, mfcc, speech, tmp_path / name / "units", **QUIET)
@@ -464,6 +470,30 @@ def test_a_recipe_makes_its_units(speech, audio, tmp_path, mfcc):
     )
     with pytest.raises(UnitsError, match="no units of 4 of 8 utterances"):
         prepare_units(hparams)
+    hparams["unreadable_share"] = 0.5  # those that `apply` has left out, perhaps
+    made = prepare_units(hparams)
+    with pytest.raises(NothingReadable, match="has no units"):
+        preparing.splits(hparams, 16000, codes=made)["valid"][0, 1]
+
+
+def test_an_utterance_without_units_is_replaced(made, speech):
+    """It could not be read as a whole, but the crop of an epoch can."""
+    name, of = speech.name(3), made.of
+
+    class Left:
+        stride = made.stride
+
+        def __contains__(self, other):
+            return other != name
+
+        def of(self, other):
+            assert other != name
+            return of(other)
+
+    crops = UnlabelledDataset(speech.index, 16000, None, seed=0, codes=Left())
+    example = crops[3, 1]
+    assert example.row == 4 and example.failed == ((name, "has no units"),)
+    assert example.codes.tolist() == of(speech.name(4)).tolist()
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,9 @@ class Counting:
 
     stride = 320
 
+    def __contains__(self, name):
+        return True
+
     def of(self, name):
         return numpy.arange(500, dtype=numpy.uint16)
 
@@ -262,7 +265,7 @@ def test_codes_of_a_crop(tmp_path):
     """The units of a crop begin where it begins, at a multiple of the stride."""
     path = noise(tmp_path / "a.wav", 10)
     whole = load_waveform("a", path)
-    data = dataset(path, 1.01, codes=Counting(), align=160)
+    data = dataset(path, 1.01, codes=Counting())
     for epoch in range(1, 5):
         example = data[0, epoch]
         first = int(example.codes[0])

@@ -1,0 +1,59 @@
+"""Acoustic features that an objective predicts instead of those of its network.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from typing import Any
+
+from s3prl_sb.objectives.receptive_field import UnfitNetwork, learns_frames
+
+
+def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
+    """Returns how frames of the target are stacked to the stride of a network.
+
+    Arguments
+    ---------
+    network : s3prl_sb.lobes.upstreams.stages.Stages
+        Network.
+    target : s3prl_sb.lobes.upstreams.features.AcousticFeatures or None
+        Features; None: those that the network sees.
+    wish : str
+        Participle of the objective's use of them, for errors: "reconstructed".
+
+    Returns
+    -------
+    stack : int
+        Number of frames of the target for a frame of the network.
+    size : int
+        Size of that many frames together.
+
+    Raises
+    ------
+    UnfitNetwork
+        If the network learns its frames and there is no target, or if its stride is no
+        multiple of the target's.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> network = load("hubert_small_random", freeze=False)  # a stride of 20 ms
+    >>> stacked(network, load("fbank_no_cmvn"), "reconstructed")
+    (2, 480)
+    """
+    name = type(network).__name__
+    if target is None and learns_frames(network):
+        raise UnfitNetwork(
+            f"{name} learns its frames from the waveform, so that they cannot be "
+            f"{wish}. Set target: to acoustic features, such as "
+            "!new:s3prl_sb.lobes.upstreams.features.StftFeatures."
+        )
+    if target is None:
+        return 1, network.local_size
+    if network.stride % target.stride:
+        raise UnfitNetwork(
+            f"A frame of {name} is {network.stride} samples long, which is no multiple "
+            f"of the {target.stride} samples of target:. Change its hop."
+        )
+    stack = network.stride // target.stride
+    return stack, stack * target.output_size
