@@ -21,7 +21,7 @@ from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
 from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask
 from s3prl_sb.objectives.base import Objective, Outcome
 from s3prl_sb.objectives.receptive_field import last_state
-from s3prl_sb.objectives.targets import stacked
+from s3prl_sb.objectives.targets import frames_of, stacked
 
 #: Smallest share of the codes that a healthy perplexity is.
 USED = 0.01
@@ -147,11 +147,9 @@ class BestRq(Objective):
             altered.append((noise * std + mean).to(piece.dtype))
         return torch.where(masked[:, None], torch.cat(altered), torch.cat(pieces))
 
-    @torch.no_grad()
     def _stacked(self, wav, frames):
         """Returns the features under each frame of the network, [frames, size]."""
-        *_, x = self.target.encode(wav[None])
-        x = x[0]
+        x = frames_of(self.target, wav)
         # The last frame of the network may be the longer one.
         places = torch.arange(frames * self.stack, device=x.device)
         return x[places.clamp_max(len(x) - 1)].view(frames, -1)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from s3prl_sb.lobes.pretext.alterations import Alteration, altered
 from s3prl_sb.lobes.pretext.draws import Draws
@@ -22,7 +21,7 @@ from s3prl_sb.lobes.pretext.prediction_heads import SpecHead
 from s3prl_sb.objectives.base import Outcome, Picture
 from s3prl_sb.objectives.receptive_field import last_state, learns_frames
 from s3prl_sb.objectives.reconstruction import Reconstruction
-from s3prl_sb.objectives.targets import stacked
+from s3prl_sb.objectives.targets import frames_of, stacked
 
 
 class MaskedReconstruction(Reconstruction):
@@ -158,10 +157,8 @@ class MaskedReconstruction(Reconstruction):
         )
         return x, label.expand_as(target), predicted, target, shorter
 
-    @torch.no_grad()
     def _target_frames(self, wav):
         """Returns the target of an utterance, [frames, size], stacked."""
-        wav = F.pad(wav, (0, max(0, self.target.min_samples - len(wav))))
-        *_, x = self.target.encode(wav[None])
-        whole = x.shape[1] // self.stack
-        return x[0, : whole * self.stack].reshape(whole, -1)
+        x = frames_of(self.target, wav)
+        whole = len(x) // self.stack
+        return x[: whole * self.stack].reshape(whole, -1)

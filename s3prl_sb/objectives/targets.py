@@ -6,6 +6,8 @@ Authors
 
 from typing import Any
 
+import torch
+
 from s3prl_sb.objectives.receptive_field import UnfitNetwork, learns_frames
 
 
@@ -57,3 +59,29 @@ def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
         )
     stack = network.stride // target.stride
     return stack, stack * target.output_size
+
+
+@torch.no_grad()
+def frames_of(target: Any, wav: torch.Tensor) -> torch.Tensor:
+    """Returns the features of a waveform, one frame of them at least.
+
+    Arguments
+    ---------
+    target : s3prl_sb.lobes.upstreams.features.AcousticFeatures
+        Features.
+    wav : torch.Tensor
+        [samples].
+
+    Returns
+    -------
+    torch.Tensor
+        [frames, size].
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> frames_of(load("fbank_no_cmvn"), torch.randn(100)).shape
+    torch.Size([1, 240])
+    """
+    hidden_states, _ = target(wav[None])
+    return hidden_states[-1][0]
