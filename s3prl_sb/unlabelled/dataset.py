@@ -19,6 +19,8 @@ from s3prl_sb.unlabelled.reading import UnreadableError, read_piece
 
 #: Rows in a row that may be unreadable.
 MOST_TRIES = 10
+#: Longest crop: lengths are int32.
+MOST_SAMPLES = (1 << 31) - 1
 #: Smallest level that is normalised: silence stays silence.
 SILENT = 1e-6
 
@@ -94,7 +96,8 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         self.index, self.sample_rate, self.seed = index, sample_rate, seed
         self.longest = None
         if sequence_seconds is not None:
-            self.longest = max(round(sequence_seconds * sample_rate), 1)
+            longest = min(round(sequence_seconds * sample_rate), MOST_SAMPLES)
+            self.longest = max(longest, 1)
         self.level, self.codes = level, codes
         self.align = align if codes is None else math.lcm(align, codes.stride)
 

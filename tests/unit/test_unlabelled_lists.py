@@ -434,3 +434,61 @@ def test_urls_without_fsspec(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(MissingExtra, match=r'pip install "s3prl_sb\[remote\]"'):
         scan("s3://bucket/audio")
+
+
+def test_no_folder_is_visited_twice(tmp_path):
+    """Links to folders that the walk comes to anyway add nothing, in any number."""
+    root = tmp_path / "data"
+    for number in range(6):
+        wave(root / f"s{number}" / "a.wav", 0.1)
+        for other in range(6):
+            (root / f"s{number}" / f"to{other}").symlink_to(root / f"s{other}")
+    wave(root / ".store" / "b.wav", 0.1)  # hidden: a link is the only way
+    (root / "seen").symlink_to(root / ".store")
+    (root / "seen again").symlink_to(root / ".store")
+    wave(tmp_path / "outside" / "deep" / "c.wav", 0.1)
+    (root / "out").symlink_to(tmp_path / "outside" / "deep")
+    (root / "out above").symlink_to(tmp_path / "outside")
+    (root / "up").symlink_to(tmp_path)
+    found = [name.rpartition("/")[2] for name in names(scan(str(root)).audio)]
+    assert sorted(found) == ["a.wav"] * 6 + ["b.wav", "c.wav"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "broken link"])
+def test_names_of_audio_that_are_no_files(tmp_path, kind):
+    """A pipe is not opened, where reading would wait for ever."""
+    wave(tmp_path / "data" / "a.wav")
+    make = os.mkfifo if kind == "pipe" else lambda p: os.symlink(tmp_path / "no", p)
+    make(tmp_path / "data" / "b.wav")
+    audio, faults = scan(str(tmp_path / "data"))
+    assert names(audio) == ["data/a.wav"]
+    assert faults == [("data/b.wav", "no such audio file")]
+    make(tmp_path / "data" / "c.tar")
+    with pytest.raises(ShardError, match=r"c\.tar (cannot be opened: No such|is not a)"):
+        scan(str(tmp_path / "data"))
+
+
+def test_mended_files_are_read_again(tmp_path, monkeypatch):
+    """Permissions and networks get mended without a change of size or time."""
+    for name in "ab":
+        wave(tmp_path / "data" / f"{name}.wav")
+    measured = headers.measured
+
+    def forbidden(path, file=None):
+        is_bad = path.endswith("a.wav")
+        return (0, 0, "Permission denied") if is_bad else measured(path, file)
+
+    monkeypatch.setattr(headers, "measured", forbidden)
+    assert len(scan(str(tmp_path / "data")).faults) == 1
+    monkeypatch.setattr(headers, "measured", measured)
+    assert not scan(str(tmp_path / "data")).faults
+
+
+def test_sparse_shards(tmp_path):
+    """A member with holes does not lie in the tar byte for byte."""
+    with open(wave(tmp_path / "a.wav"), "r+b") as file:
+        file.truncate(10_000_000)
+    tar = ["tar", "-S", "-C", str(tmp_path), "-cf", str(tmp_path / "s.tar"), "a.wav"]
+    subprocess.run(tar, check=True)
+    with pytest.raises(ShardError, match="with holes"):
+        scan(str(tmp_path / "s.tar"))
