@@ -110,6 +110,10 @@ def fit(
     layer = layer_of(upstream, layer, name)
     if not isinstance(clusters, int) or clusters < 2:
         raise UnitsError(f"--clusters {clusters}: give a number of units, 2 or more.")
+    counts = {"batch_frames": batch_frames, "n_init": n_init, "passes": passes}
+    for option, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise UnitsError(f"--{option} {count}: give a number, 1 or more.")
     if not len(speech):
         raise UnitsError("There are no utterances to fit units on.")
     identity = first_identity(upstream)

@@ -79,7 +79,7 @@ def measured(path: str, file: Any = None) -> tuple[int, int, str]:
     """
     try:
         if file is None and remote.is_url(path):
-            with remote.opened(path) as file:
+            with remote.naming(path), remote.opened(path) as file:
                 rate, samples, _ = audio_info(path, file)
         else:
             rate, samples, _ = audio_info(path, file)

@@ -31,12 +31,14 @@ def distinct(index: AudioIndex, beside: AudioIndex | None = None) -> AudioIndex:
     Example
     -------
     >>> from s3prl_sb.unlabelled.index import Place
-    >>> columns = {"paths": Texts.of(["a.wav"] * 2), "places": [0, 0]}
+    >>> columns = {"paths": Texts.of(["a.wav"] * 2), "places": [0, 1]}
     >>> columns |= {"samples": [1, 1], "rates": [8000, 8000]}
-    >>> index = distinct(AudioIndex(columns, [Place("/data", "data/")]))
+    >>> index = distinct(AudioIndex(columns, [Place("/data", "data/")] * 2))
     >>> [index.name(row) for row in range(2)]
     ['data/a.wav', 'data/a.wav~2']
     """
+    if beside is None and _is_folder(index):
+        return index
     lists = [each for each in (beside, index) if each is not None]
     hashes = numpy.fromiter((hash(n) for n in _names(lists)), numpy.int64)
     if len(numpy.unique(hashes)) == len(hashes):  # without a million texts in memory
@@ -51,6 +53,12 @@ def distinct(index: AudioIndex, beside: AudioIndex | None = None) -> AudioIndex:
         names.append(new)
     columns = {**index.columns, "names": Texts.of(names[len(names) - len(index) :])}
     return AudioIndex(columns, index.places, index.shares)
+
+
+def _is_folder(index):
+    """Returns whether the rows are files below one folder, with names in ASCII."""
+    is_one = "names" not in index.columns and len(index.places) == 1
+    return is_one and index.columns["paths"].blob.max(initial=0) < 128
 
 
 def _names(lists):

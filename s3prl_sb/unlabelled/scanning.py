@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy
 
 from s3prl_sb.terminal import progress
-from s3prl_sb.unlabelled import headers, shards, walking
+from s3prl_sb.unlabelled import headers, remote, shards, walking
 from s3prl_sb.unlabelled.index import AudioIndex, Place, Share
 from s3prl_sb.unlabelled.names import distinct
 from s3prl_sb.unlabelled.sources import Files, Folder, Shard, Source, Table
@@ -183,7 +183,7 @@ def _scan_shard(path):
     if arrays and arrays["state"].tolist() == [size, stamp]:
         return arrays
     rows = {}
-    with shards.opened(path) as file:
+    with remote.naming(path), shards.opened(path) as file:
         # A member of the same name replaces an earlier one, as when it is unpacked.
         members = {member.name: member for member in shards.members(path, file)}
         for name, member in members.items():

@@ -608,3 +608,31 @@ def test_names_are_those_of_both_parts_together(tmp_path, kind):
     prepare(hparams(tmp_path, train_data=train, valid_data=valid))
     parts = splits(hparams(tmp_path), 16000).values()
     assert [name for part in parts for name in names(part.index)] == names(together)
+
+
+class Breaking(io.BytesIO):
+    """A file behind a URL, the connection to which breaks."""
+
+    def readinto(self, buffer):
+        raise LookupError("payload is not completed")  # no OSError, as aiohttp's
+
+    def read(self, size=-1):
+        return self.readinto(size)
+
+
+def test_connections_that_break(monkeypatch):
+    """Errors of a protocol's library name the URL; a broken shard is not kept."""
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(headers.remote, "opened", lambda url, block=None: Breaking())
+    monkeypatch.setattr(headers.remote, "state", lambda url: (9, 9))
+    _, faults = scan("memory://unl/a.wav")
+    assert "payload is not completed" in faults[0][1]
+    for _ in range(2):
+        with pytest.raises(UserError, match="memory://unl/s.tar cannot be read: pay"):
+            scan("memory://unl/s.tar")
+
+
+def test_servers_without_ranges():
+    with pytest.raises(UserError, match="https://h/a.tar: .*simplecache::https://h/a"):
+        with headers.remote.naming("https://h/a.tar"):
+            raise ValueError("The server doesn't support range requests. Open with 0")
