@@ -581,7 +581,7 @@ def test_parts_of_a_recording_may_be_on_both_sides(tmp_path):
 
 
 def test_names_differ(tmp_path):
-    """Of a shard and the folder it was unpacked into, of tables, of odd bytes."""
+    """A shard lies beside its unpacked folder; tables share an id; bytes are odd."""
     wave(tmp_path / "data" / "x" / "a.flac")
     shard(tmp_path / "data" / "x.tar", ["a"])
     wave(tmp_path / "data" / "\\xe9.wav")
