@@ -109,8 +109,8 @@ def fit(
     """
     folder = Path(folder)
     layer = layer_of(upstream, layer, name)
-    if not isinstance(clusters, int) or clusters < 2:
-        raise UnitsError(f"--clusters {clusters}: give a number of units, 2 or more.")
+    _check(2, clusters=clusters)
+    _check(1, batch_frames=batch_frames, n_init=n_init, passes=passes)
     if not len(speech):
         raise UnitsError("There are no utterances to fit units on.")
     identity = first_identity(upstream)
@@ -150,6 +150,13 @@ def fit(
         model.save(folder)
         shutil.rmtree(folder / WORK)
     return model
+
+
+def _check(least, **counts):
+    """Raises an error for a setting that is not a number or is too small."""
+    for option, count in counts.items():
+        if not isinstance(count, int) or count < least:
+            raise UnitsError(f"--{option} {count}: give a number, {least} or more.")
 
 
 def _absolute(name):

@@ -19,6 +19,8 @@ from s3prl_sb.unlabelled.reading import UnreadableError, read_piece
 
 #: Rows in a row that may be unreadable.
 MOST_TRIES = 10
+#: Longest crop: lengths are int32.
+MOST_SAMPLES = (1 << 31) - 1
 #: Smallest level that is normalised: silence stays silence.
 SILENT = 1e-6
 
@@ -95,7 +97,8 @@ class UnlabelledDataset(torch.utils.data.Dataset):
         self.index, self.sample_rate, self.seed = index, sample_rate, seed
         self.longest = None
         if sequence_seconds is not None:
-            self.longest = max(round(sequence_seconds * sample_rate), 1)
+            longest = min(round(sequence_seconds * sample_rate), MOST_SAMPLES)
+            self.longest = max(longest, 1)
         self.level, self.codes = level, codes
         self.grid = 1 if codes is None else codes.stride  # of the starts of crops
 

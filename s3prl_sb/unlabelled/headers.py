@@ -79,7 +79,7 @@ def measured(path: str, file: Any = None) -> tuple[int, int, str]:
     """
     try:
         if file is None and remote.is_url(path):
-            with remote.opened(path) as file:
+            with remote.naming(path), remote.opened(path) as file:
                 rate, samples, _ = audio_info(path, file)
         else:
             rate, samples, _ = audio_info(path, file)
@@ -112,7 +112,7 @@ def scan(place: str, listing: Listing, key: Sequence[Any]) -> Headers:
     with Lock(base.with_suffix(".lock")):
         paths, sizes, stamps = listing.texts(), listing.sizes, listing.stamps
         old = load(state)
-        if old and _are_same(old, paths, sizes, stamps):
+        if old and not _reasons(old) and _are_same(old, paths, sizes, stamps):
             return Headers(paths, old["samples"], old["rates"], _reasons(old))
         samples = numpy.zeros(len(paths), numpy.int64)
         rates = numpy.zeros(len(paths), numpy.int32)
@@ -192,7 +192,8 @@ def _recall(headers, sizes, stamps, old, entries):
     missing = []
     for row in range(len(headers.paths)):
         entry = entries.get(headers.paths.encoded(row))
-        if entry and entry[:2] == [sizes[row], stamps[row]]:
+        is_same = entry and entry[:2] == [sizes[row], stamps[row]]
+        if is_same and not entry[4]:  # permissions and networks get mended
             _keep(headers, row, entry[2:])
         else:
             missing.append(row)

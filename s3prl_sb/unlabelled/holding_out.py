@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import hashlib
 import logging
 import os
@@ -11,6 +12,7 @@ import os
 import numpy
 
 from s3prl_sb.unlabelled.index import AudioIndex
+from s3prl_sb.unlabelled.remote import is_url
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,51 @@ def held_out(index: AudioIndex, share: float) -> numpy.ndarray:
         100 * seconds[chosen].sum() / seconds.sum(),
     )
     return chosen
+
+
+def apart(index: AudioIndex, other: AudioIndex) -> numpy.ndarray:
+    """Chooses the rows of a list that share no audio with another list.
+
+    Files are compared by their paths, members of shards by their names, and segments
+    by their limits.
+
+    Arguments
+    ---------
+    index : AudioIndex
+        The list to choose from.
+    other : AudioIndex
+        The other list.
+
+    Returns
+    -------
+    numpy.ndarray
+        [rows], bool.
+    """
+    spans: dict[str, list] = {}
+    for key, start, stop in _spans(other):
+        spans.setdefault(key, []).append((start, stop))
+    chosen = numpy.ones(len(index), bool)
+    for row, (key, start, stop) in enumerate(_spans(index)):
+        others = spans.get(key, ())
+        if any(start < last and first < stop for first, last in others):
+            chosen[row] = False
+    return chosen
+
+
+def _spans(index):
+    """Yields (file, first sample, end) of each row, with links to folders resolved."""
+    columns = index.columns
+    starts = columns.get("starts")
+    real = functools.lru_cache(1 << 12)(os.path.realpath)
+    for row, number in enumerate(columns["places"]):
+        place, path = index.places[number], columns["paths"][row]
+        if not (os.path.isabs(path) or is_url(path)):
+            path = f"{place.path}/{path}"
+        if not is_url(path) and not place.is_shard:
+            folder, name = os.path.split(path)
+            path = f"{real(folder)}/{name}"
+        start = int(starts[row]) if starts is not None else 0
+        yield path, start, start + int(columns["samples"][row])
 
 
 def _groups(index, rows, seconds):

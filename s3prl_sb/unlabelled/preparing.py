@@ -5,22 +5,25 @@ Authors
 """
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import UserError, printable
 from s3prl_sb.storage.files import FileError, read_json, write_json, write_text
 from s3prl_sb.terminal import quantities
 from s3prl_sb.unlabelled.dataset import Codes, UnlabelledDataset
-from s3prl_sb.unlabelled.holding_out import held_out
+from s3prl_sb.unlabelled.holding_out import apart, held_out
 from s3prl_sb.unlabelled.index import HEADER, AudioIndex
+from s3prl_sb.unlabelled.names import distinct
 from s3prl_sb.unlabelled.scanning import scan
 from s3prl_sb.unlabelled.sources import sources
 
 logger = logging.getLogger(__name__)
 
 STAMP = "lists.json"
+SPLITS = ("train", "valid")
 UNREADABLE = "unreadable.tsv"
 #: Keys that the lists depend on.
 KEYS = ("train_data", "valid_data", "valid_share", "min_seconds")
@@ -71,12 +74,19 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     if wanted["train_data"] is None:
         raise DataError("train_data is not set: --train_data FOLDER.")
     (folder / STAMP).unlink(missing_ok=True)
+    for name in SPLITS:  # of other settings
+        if (folder / name).exists():
+            shutil.rmtree(folder / name)
     train = _scanned(hparams, "train_data", folder)
     if wanted["valid_data"] is not None:
-        valid = _scanned(hparams, "valid_data", folder)
+        valid = _scanned(hparams, "valid_data", folder, beside=train)
+        train = _apart(train, valid)
+        valid = distinct(valid, train)
     else:
         train, valid = _divided(train, hparams.get("valid_share"))
-    for name, index in (("train", train), ("valid", valid)):
+        if valid is not None and len(train.places) > 1:  # one folder in another
+            train = _apart(train, valid)
+    for name, index in zip(SPLITS, (train, valid)):
         if index is not None:
             index.write(folder / name)
             _say(name, index)
@@ -113,7 +123,7 @@ def splits(
             level=hparams.get("level"),
             codes=codes,
         )
-        for name in ("train", "valid")
+        for name in SPLITS
         if name == "train" or (folder / name / HEADER).is_file()
     }
 
@@ -133,18 +143,21 @@ def _is_prepared(folder, wanted):
     if not (folder / STAMP).is_file():
         return False
     try:
-        AudioIndex.open(folder / "train")
+        for name in SPLITS:
+            if name == "train" or (folder / name).exists():
+                AudioIndex.open(folder / name)
         return read_json(folder / STAMP, kind=dict) == wanted
     except FileError:
         return False
 
 
-def _scanned(hparams, key, folder):
+def _scanned(hparams, key, folder, beside=None):
     """Returns the list of a key without short rows."""
-    index, faults = scan(sources(hparams[key], key))
+    index, faults = scan(sources(hparams[key], key), beside)
     total = len(index) + len(faults)
+    (folder / f"{key}.{UNREADABLE}").unlink(missing_ok=True)
     if faults:
-        lines = [f"{name}\t{reason}\n" for name, reason in faults]
+        lines = [f"{printable(n)}\t{printable(why)}\n" for n, why in faults]
         path = folder / f"{key}.{UNREADABLE}"
         write_text(path, "".join(lines))
         most = hparams.get("unreadable_share")
@@ -202,6 +215,29 @@ def _divided(index, share):
                 "valid_data, or a smaller valid_share."
             )
     return train, index.select(chosen)
+
+
+def _apart(train, valid):
+    """Returns the list to train on without audio of the list to validate on."""
+    chosen = apart(train, valid)
+    if chosen.all():
+        return train
+    count = int((~chosen).sum())
+    left = train.select(chosen)
+    for share in left.shares:
+        if share.first == share.stop:
+            raise DataError(
+                f"train_data: {share.name}: all of it is also in the audio to validate "
+                "on. Give other valid_data, or valid_share instead of it."
+            )
+    logger.warning(
+        "%d of %d rows of train_data are left out, because their audio is also what "
+        "is validated on, such as %s",
+        count,
+        len(train),
+        train.name(int(chosen.argmin())),
+    )
+    return left
 
 
 def _say(name, index):

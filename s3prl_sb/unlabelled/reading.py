@@ -91,7 +91,8 @@ def _mono(location, first, stop):
     limits = (location.start + first) / rate, (location.start + stop) / rate
     try:
         if location.size or remote.is_url(location.path):
-            with shards.opened(location.path, BLOCK) as file:
+            path = location.path
+            with remote.naming(path), shards.opened(path, BLOCK) as file:
                 part = file
                 if location.size:
                     part = shards.Window(file, location.offset, location.size)

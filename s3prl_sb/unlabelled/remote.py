@@ -15,6 +15,11 @@ from typing import Any, BinaryIO
 
 from s3prl_sb.errors import MissingExtra, UserError
 
+NO_PARTS = (
+    "the server does not serve parts of files. simplecache::{} keeps a copy of the "
+    "whole file here."
+)
+
 
 class RemoteError(UserError, OSError):
     """A URL that cannot be read; the message names it."""
@@ -38,13 +43,16 @@ def naming(url: str) -> Iterator[None]:
     Arguments
     ---------
     url : str
-        The URL that is read.
+        The URL that is read. The errors of a local path are left as they are.
 
     Raises
     ------
     RemoteError
         For any other exception than a :class:`~s3prl_sb.errors.UserError`.
     """
+    if not is_url(url):
+        yield
+        return
     try:
         yield
     except UserError:
@@ -58,6 +66,8 @@ def naming(url: str) -> Iterator[None]:
         raise RemoteError(f"{url}: no such file or folder.") from error
     except Exception as error:  # each file system has its own kinds
         reason = str(error) or type(error).__name__
+        if "range requests" in reason:
+            raise RemoteError(f"{url}: {NO_PARTS.format(url)}") from error
         raise RemoteError(f"{url} cannot be read: {reason}.") from error
 
 
@@ -113,10 +123,7 @@ def opened(url: str, block: int | None = None) -> BinaryIO:
         file = system.open(path, "rb", block_size=block)
     if not file.seekable():
         file.close()
-        raise RemoteError(
-            f"{url}: the server does not serve parts of files. simplecache::{url} "
-            "keeps a copy of the whole file here."
-        )
+        raise RemoteError(f"{url}: {NO_PARTS.format(url)}")
     return file
 
 

@@ -4,9 +4,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy
 
 from s3prl_sb.terminal import progress
-from s3prl_sb.unlabelled import headers, shards, walking
+from s3prl_sb.unlabelled import headers, remote, shards, walking
 from s3prl_sb.unlabelled.index import AudioIndex, Place, Share
+from s3prl_sb.unlabelled.names import distinct
 from s3prl_sb.unlabelled.sources import Files, Folder, Shard, Source, Table
 from s3prl_sb.unlabelled.tables import read_table
 from s3prl_sb.unlabelled.texts import Texts
@@ -28,13 +29,19 @@ class Scanned(NamedTuple):
     faults: list[tuple[str, str]]  #: names of unreadable files, and why
 
 
-def scan(sources: Iterable[Source]) -> Scanned:
+def scan(sources: Iterable[Source], beside: AudioIndex | None = None) -> Scanned:
     """Makes the list of a mixture.
+
+    Names of rows begin with the name of their folder or shard, and ids of tables stay
+    as they are. Where two are alike, the later one gets a number.
 
     Arguments
     ---------
     sources : list of Source
         Result of :func:`~s3prl_sb.unlabelled.sources.sources`.
+    beside : AudioIndex, optional
+        List whose folders must have other names: that of the training, for
+        validation. Equal folders have equal names.
 
     Returns
     -------
@@ -54,7 +61,8 @@ def scan(sources: Iterable[Source]) -> Scanned:
     """
     sources = list(sources)
     inputs = [each for source in sources for each in source.inputs]
-    prefixes = iter(_prefixes(inputs))
+    before = [] if beside is None else beside.places
+    prefixes = iter(_prefixes(inputs, before))
     indexes, faults, stops, shares = [], [], 0, []
     for source in sources:
         first = stops
@@ -64,27 +72,29 @@ def scan(sources: Iterable[Source]) -> Scanned:
             faults.extend(lost)
             stops += len(index)
         shares.append(Share(source.name, source.weight, first, stops))
-    joined = AudioIndex.joined(indexes)
+    joined = distinct(AudioIndex.joined(indexes))
     return Scanned(AudioIndex(joined.columns, joined.places, shares), faults)
 
 
-def _prefixes(inputs):
+def _prefixes(inputs, before):
     """Returns the beginnings of the names of each input, which differ.
 
     Names do not depend on where the data are, and begin with the name of the folder
-    or the shard. Ids of a single table stay as they are.
+    or the shard. A folder that is in the other list has the same names there.
     """
-    tables = sum(isinstance(each, Table) for each in inputs)
-    counts, prefixes = Counter(), []
+    known = {place.path: place.prefix for place in before}
+    taken, prefixes = set(known.values()), []
     for each in inputs:
-        name = each.path.rstrip("/").rsplit("/", 1)[-1]
-        if isinstance(each, (Shard, Table)):
-            name = os.path.splitext(name)[0]
-        if isinstance(each, Table) and tables == 1:
+        if isinstance(each, Table):
             prefixes.append("")
             continue
-        counts[name] += 1
-        prefixes.append(f"{name}{f'~{counts[name]}' if counts[name] > 1 else ''}/")
+        name = each.path.rstrip("/").rsplit("/", 1)[-1]
+        if isinstance(each, Shard):
+            name = os.path.splitext(name)[0]
+        numbered = (f"{name}{f'~{n}' if n > 1 else ''}/" for n in itertools.count(1))
+        prefix = next(each for each in numbered if each not in taken)
+        prefixes.append(known.pop(each.path, prefix))
+        taken.add(prefixes[-1])
     return prefixes
 
 
@@ -173,7 +183,7 @@ def _scan_shard(path):
     if arrays and arrays["state"].tolist() == [size, stamp]:
         return arrays
     rows = {}
-    with shards.opened(path) as file:
+    with remote.naming(path), shards.opened(path) as file:
         # A member of the same name replaces an earlier one, as when it is unpacked.
         members = {member.name: member for member in shards.members(path, file)}
         for name, member in members.items():

@@ -66,10 +66,23 @@ def opened(path: str, block: int | None = None) -> BinaryIO:
     -------
     file object
         Seekable.
+
+    Raises
+    ------
+    ShardError
+        If it is no file, or its permissions forbid to read it.
     """
     if remote.is_url(path):
         return remote.opened(path, block)
-    return open(os.fsencode(path), "rb")
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe never ends
+        raise ShardError(f"{path} is not a file. Leave it out.")
+    try:
+        return open(os.fsencode(path), "rb")
+    except OSError as error:
+        raise ShardError(
+            f"{path} cannot be opened: {error.strerror}. Correct the link or the "
+            "permissions, or leave it out."
+        ) from error
 
 
 def members(path: str, file: BinaryIO) -> Iterator[Member]:
@@ -118,7 +131,12 @@ def members(path: str, file: BinaryIO) -> Iterator[Member]:
             for info in tar:
                 if not info.isreg() or not is_audio(info.name):
                     continue
-                if info.issparse() or info.offset_data + info.size > total:
+                if info.issparse():
+                    raise ShardError(
+                        f"{path}: {info.name} is stored with holes (tar --sparse), so "
+                        "that it cannot be read in place. Pack it without --sparse."
+                    )
+                if info.offset_data + info.size > total:
                     raise ShardError(
                         f"{path} is cut off at byte {total}, within {info.name}. Get "
                         "a sound copy of it."

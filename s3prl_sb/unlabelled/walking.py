@@ -4,8 +4,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import logging
 import os
+import stat
 from array import array
 from collections import Counter
 
@@ -86,13 +88,15 @@ def state(path: str) -> tuple[int, int]:
     Returns
     -------
     tuple of int
-        (-1, 0) for a local file that does not exist.
+        (-1, 0) for a local file that does not exist, or is no regular one.
     """
     if remote.is_url(path):
         return remote.state(path)
     try:
         status = os.stat(path)
     except OSError:
+        return -1, 0
+    if not stat.S_ISREG(status.st_mode):
         return -1, 0
     return status.st_size, status.st_mtime_ns
 
@@ -116,8 +120,8 @@ def identity(path: str) -> str:
 def walk(folder: str) -> tuple[Listing, list[str]]:
     """Finds the audio files and the shards below a folder.
 
-    Symbolic links are followed, except those to a folder that they are in. Files whose
-    names begin with a dot are left out.
+    Symbolic links are followed, but no folder is visited twice. Names that begin with
+    a dot are left out. A broken link, a pipe and a device have size -1.
 
     Arguments
     ---------
@@ -171,28 +175,62 @@ def walk(folder: str) -> tuple[Listing, list[str]]:
 
 def _below(root):
     """Yields (relative path, size, time) of the files below a folder, sorted."""
-    status = os.stat(root)
-    stack = [_sorted(root, "", {(status.st_dev, status.st_ino)})]
+    visited = _Visited(root)
+    stack = [_sorted(root, "")]
     while stack:
         entry = next(stack[-1], None)
         if entry is None:
             stack.pop()
             continue
-        item, path, above = entry
+        item, path = entry
         try:
             is_folder, status = item.is_dir(), item.stat()
         except OSError:  # a broken link
             yield path, -1, 0
             continue
-        identity = status.st_dev, status.st_ino
-        if not is_folder:
+        if is_folder:
+            if visited.is_new(item, status):
+                stack.append(_sorted(item.path, path + "/"))
+        elif stat.S_ISREG(status.st_mode):
             yield path, status.st_size, status.st_mtime_ns
-        elif identity not in above:
-            stack.append(_sorted(item.path, path + "/", above | {identity}))
+        else:  # a pipe or a device, which may never end
+            yield path, -1, 0
 
 
-def _sorted(folder, prefix, above):
-    """Yields (entry, relative path, folders above) of a folder, by their names."""
+class _Visited:
+    """Tells which folders a walk has not come to, and will not come to, otherwise.
+
+    Only links lead to a folder twice. Their targets are remembered, and not the
+    folders, of which there may be millions.
+    """
+
+    def __init__(self, root):
+        self.roots = [os.path.realpath(root)]  # of the walk, and targets of links
+        status = os.stat(root)
+        self.identities = {(status.st_dev, status.st_ino)}
+
+    def is_new(self, item, status):
+        """Returns whether to visit a folder."""
+        identity = status.st_dev, status.st_ino
+        if identity in self.identities:
+            return False
+        if item.is_symlink():
+            real = os.path.realpath(item.path)
+            if any(map(functools.partial(_is_on_the_way, real), self.roots)):
+                return False
+            self.roots.append(real)
+            self.identities.add(identity)
+        return True
+
+
+def _is_on_the_way(path, root):
+    """Returns whether a walk of a folder comes to a path; hidden ones are left out."""
+    inside = path.removeprefix(root.rstrip("/") + "/")
+    return inside != path and "/." not in "/" + inside
+
+
+def _sorted(folder, prefix):
+    """Yields (entry, relative path) of a folder, by their names."""
     try:
         with os.scandir(folder) as entries:
             items = sorted(entries, key=lambda entry: os.fsencode(entry.name))
@@ -203,4 +241,4 @@ def _sorted(folder, prefix, above):
         ) from error
     for item in items:
         if not item.name.startswith("."):
-            yield item, prefix + item.name, above
+            yield item, prefix + item.name

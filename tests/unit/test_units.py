@@ -276,9 +276,12 @@ def test_the_choice_of_utterances(speech):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"clusters": 1}, "--clusters 1: give a number of units, 2 or more"),
+        ({"clusters": 1}, "--clusters 1: give a number, 2 or more"),
         ({"clusters": "100"}, "--clusters 100: give a number"),
         ({"clusters": 5000}, "frames cannot form 5000 clusters"),
+        ({"n_init": 0}, "--n_init 0: give a number, 1 or more"),
+        ({"batch_frames": 0}, "--batch_frames 0: give a number"),
+        ({"passes": 0}, "--passes 0: give a number"),
         ({"layer": 3}, "layer 3 does not exist: mfcc_hubert has hidden state 0"),
     ],
 )

@@ -434,3 +434,205 @@ def test_urls_without_fsspec(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(MissingExtra, match=r'pip install "s3prl_sb\[remote\]"'):
         scan("s3://bucket/audio")
+
+
+def test_no_folder_is_visited_twice(tmp_path):
+    """Links to folders that the walk comes to anyway add nothing, in any number."""
+    root = tmp_path / "data"
+    for number in range(6):
+        wave(root / f"s{number}" / "a.wav", 0.1)
+        for other in range(6):
+            (root / f"s{number}" / f"to{other}").symlink_to(root / f"s{other}")
+    wave(root / ".store" / "b.wav", 0.1)  # hidden: a link is the only way
+    (root / "seen").symlink_to(root / ".store")
+    (root / "seen again").symlink_to(root / ".store")
+    wave(tmp_path / "outside" / "deep" / "c.wav", 0.1)
+    (root / "out").symlink_to(tmp_path / "outside" / "deep")
+    (root / "out above").symlink_to(tmp_path / "outside")
+    (root / "up").symlink_to(tmp_path)
+    found = [name.rpartition("/")[2] for name in names(scan(str(root)).audio)]
+    assert sorted(found) == ["a.wav"] * 6 + ["b.wav", "c.wav"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "broken link"])
+def test_names_of_audio_that_are_no_files(tmp_path, kind):
+    """A pipe is not opened, where reading would wait for ever."""
+    wave(tmp_path / "data" / "a.wav")
+    make = os.mkfifo if kind == "pipe" else lambda p: os.symlink(tmp_path / "no", p)
+    make(tmp_path / "data" / "b.wav")
+    audio, faults = scan(str(tmp_path / "data"))
+    assert names(audio) == ["data/a.wav"]
+    assert faults == [("data/b.wav", "no such audio file")]
+    make(tmp_path / "data" / "c.tar")
+    with pytest.raises(
+        ShardError, match=r"c\.tar (cannot be opened: No such|is not a)"
+    ):
+        scan(str(tmp_path / "data"))
+
+
+def test_mended_files_are_read_again(tmp_path, monkeypatch):
+    """Permissions and networks get mended without a change of size or time."""
+    for name in "ab":
+        wave(tmp_path / "data" / f"{name}.wav")
+    measured = headers.measured
+
+    def forbidden(path, file=None):
+        is_bad = path.endswith("a.wav")
+        return (0, 0, "Permission denied") if is_bad else measured(path, file)
+
+    monkeypatch.setattr(headers, "measured", forbidden)
+    assert len(scan(str(tmp_path / "data")).faults) == 1
+    monkeypatch.setattr(headers, "measured", measured)
+    assert not scan(str(tmp_path / "data")).faults
+
+
+def test_sparse_shards(tmp_path):
+    """A member with holes does not lie in the tar byte for byte."""
+    with open(wave(tmp_path / "a.wav"), "r+b") as file:
+        file.truncate(10_000_000)
+    tar = ["tar", "-S", "-C", str(tmp_path), "-cf", str(tmp_path / "s.tar"), "a.wav"]
+    subprocess.run(tar, check=True)
+    with pytest.raises(ShardError, match="with holes"):
+        scan(str(tmp_path / "s.tar"))
+
+
+@pytest.mark.parametrize("change", [{"valid_share": 0}, {"valid_share": None}])
+def test_no_part_remains_of_other_settings(tmp_path, change):
+    """A list that was held out before is not validated on while it is learned from."""
+    corpus(tmp_path / "data", 12, 1)
+    prepare(hparams(tmp_path))
+    (tmp_path / "data" / "spk1" / "bad.wav").write_text("bad")
+    changed = hparams(tmp_path, unreadable_share=0.5, **change)
+    prepare(changed)
+    assert {k: len(v) for k, v in splits(changed, 16000).items()} == {"train": 12}
+    os.remove(tmp_path / "data" / "spk1" / "bad.wav")
+    prepare(hparams(tmp_path))
+    assert not list((tmp_path / "save").glob("*.tsv"))
+
+
+def test_a_damaged_held_out_list_is_made_again(tmp_path):
+    corpus(tmp_path / "data", 12, 1)
+    prepare(hparams(tmp_path))
+    os.remove(tmp_path / "save" / "valid" / "index.json")
+    prepare(hparams(tmp_path))
+    assert len(splits(hparams(tmp_path), 16000)["valid"]) == 1
+
+
+def files(dataset):
+    locations = map(dataset.index.location, range(len(dataset)))
+    return {(os.path.realpath(each.path), each.start) for each in locations}
+
+
+@pytest.mark.parametrize(
+    "train, valid",
+    [
+        ("data", "data/spk3"),
+        ("data", "link/spk3"),
+        ("data", "data/spk3/*.wav"),
+        ("data", "data/valid.csv"),
+        ("data/all.csv", "data/valid.csv"),
+        (["data", "data/spk3"], "data/spk3"),
+    ],
+)
+def test_what_is_validated_on_is_not_learned_from(tmp_path, caplog, train, valid):
+    """However a file is named in the two lists."""
+    corpus(tmp_path / "data", 6, 4)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    some = [f"{tmp_path}/data/spk3/{n}.wav" for n in range(4)]
+    (tmp_path / "data" / "valid.csv").write_text("\n".join(["wav", *some]))
+    every = [f"spk{s}/{n}.wav,0.0,0.1" for s in range(6) for n in range(4)]
+    every.append("spk3/3.wav,0.1,0.2")
+    (tmp_path / "data" / "all.csv").write_text("\n".join(["wav,start,stop", *every]))
+    paths = [f"{tmp_path}/{each}" for each in numpy.atleast_1d(train)]
+    settings = hparams(
+        tmp_path, train_data=paths, valid_data=f"{tmp_path}/{valid}", min_seconds=0.05
+    )
+    prepare(settings)
+    datasets = splits(settings, 16000)
+    assert files(datasets["train"]).isdisjoint(files(datasets["valid"]))
+    assert len(datasets["train"]) == 20 and len(datasets["valid"]) == 4
+    assert "rows of train_data are left out" in caplog.text
+
+
+def test_sources_within_each_other_and_a_share(tmp_path):
+    """A file that comes twice is not on both sides."""
+    corpus(tmp_path / "data", 12, 2)
+    data = [str(tmp_path / "data"), str(tmp_path / "data" / "*" / "0.wav")]
+    prepare(hparams(tmp_path, train_data=data, valid_share=0.3))
+    datasets = splits(hparams(tmp_path), 16000)
+    assert files(datasets["train"]).isdisjoint(files(datasets["valid"]))
+
+
+def test_all_data_to_validate_on(tmp_path):
+    corpus(tmp_path / "data", 2, 2)
+    with pytest.raises(DataError, match="train_data: data: all of it is also"):
+        prepare(hparams(tmp_path, valid_data=str(tmp_path / "data")))
+
+
+def test_parts_of_a_recording_may_be_on_both_sides(tmp_path):
+    """The user has divided it: only segments that overlap are taken out."""
+    wave(tmp_path / "a.wav", 4)
+    (tmp_path / "t.csv").write_text("wav,start,stop\na.wav,0,1\na.wav,1,3\na.wav,3,4\n")
+    (tmp_path / "v.csv").write_text("wav,start,stop\na.wav,2,3\n")
+    tables = {f"{n}_data": str(tmp_path / f"{n[0]}.csv") for n in ("train", "valid")}
+    prepare(hparams(tmp_path, **tables))
+    train = splits(hparams(tmp_path), 16000)["train"]
+    assert [start for _, start in sorted(files(train))] == [0, 48000]
+
+
+def test_names_differ(tmp_path):
+    """A shard lies beside its unpacked folder; tables share an id; bytes are odd."""
+    wave(tmp_path / "data" / "x" / "a.flac")
+    shard(tmp_path / "data" / "x.tar", ["a"])
+    wave(tmp_path / "data" / "\\xe9.wav")
+    wave(os.fsencode(tmp_path) + b"/data/\xe9.wav")
+    for name in "pq":
+        (tmp_path / f"{name}.csv").write_text(
+            f"id,wav\none,data/x/a.flac\n{name},data/x/a.flac\n"
+        )
+    data = [str(tmp_path / each) for each in ("data", "p.csv", "q.csv")]
+    found = names(scan(data).audio)
+    assert len(set(found)) == len(found) == 8
+    assert found[4:] == ["one", "p", "one~2", "q"]
+
+
+@pytest.mark.parametrize("kind", ["folders", "tables"])
+def test_names_are_those_of_both_parts_together(tmp_path, kind):
+    """Units are applied to training and validation at once, and found by name."""
+    for number, part in enumerate(("train", "valid")):
+        wave(tmp_path / part / "wav" / "0.wav", 1 + number)
+        (tmp_path / f"{part}.csv").write_text(f"id,wav\n{part}0,{part}/wav/0.wav\n")
+    form = "{}/wav" if kind == "folders" else "{}.csv"
+    train, valid = (str(tmp_path / form.format(part)) for part in ("train", "valid"))
+    together = scan([train, valid]).audio
+    prepare(hparams(tmp_path, train_data=train, valid_data=valid))
+    parts = splits(hparams(tmp_path), 16000).values()
+    assert [name for part in parts for name in names(part.index)] == names(together)
+
+
+class Breaking(io.BytesIO):
+    """A file behind a URL, the connection to which breaks."""
+
+    def readinto(self, buffer):
+        raise LookupError("payload is not completed")  # no OSError, as aiohttp's
+
+    def read(self, size=-1):
+        return self.readinto(size)
+
+
+def test_connections_that_break(monkeypatch):
+    """Errors of a protocol's library name the URL; a broken shard is not kept."""
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(headers.remote, "opened", lambda url, block=None: Breaking())
+    monkeypatch.setattr(headers.remote, "state", lambda url: (9, 9))
+    _, faults = scan("memory://unl/a.wav")
+    assert "payload is not completed" in faults[0][1]
+    for _ in range(2):
+        with pytest.raises(UserError, match="memory://unl/s.tar cannot be read: pay"):
+            scan("memory://unl/s.tar")
+
+
+def test_servers_without_ranges():
+    with pytest.raises(UserError, match="https://h/a.tar: .*simplecache::https://h/a"):
+        with headers.remote.naming("https://h/a.tar"):
+            raise ValueError("The server doesn't support range requests. Open with 0")
