@@ -191,7 +191,11 @@ class PretrainingBrain(TrainingBrain):
                 batch.wavs[0],
                 Draws(self.hparams.seed, batch.epochs[:1], batch.rows[:1]),
             )
-        return self.modules["objective"](batch.wavs, draws, batch.codes)
+        # A wrapper for several processes waits for the others in each batch; they may
+        # have fewer to validate on.
+        is_train = stage == sb.Stage.TRAIN
+        objective = self.modules["objective"] if is_train else self.objective
+        return objective(batch.wavs, draws, batch.codes)
 
     def compute_objectives(self, outcome, batch, stage):
         """Adds an outcome to the sums, and returns its loss.
@@ -258,6 +262,7 @@ class PretrainingBrain(TrainingBrain):
                 self.standing.sums = Sums()
         else:
             self.valid_sums, self.example = Sums(), None
+            distributed.share_buffers(self.objective)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Measures the stage; after a validation saves, logs and looks for alarms."""
