@@ -34,11 +34,14 @@ def prepare(hparams: Mapping[str, Any]) -> None:
             "from `s3prl-sb units apply`, or settings such as --units "
             '"{upstream: mfcc_hubert, clusters: 100}".'
         )
-    preparing.prepare(hparams)
-    if needs:
-        from s3prl_sb.units.recipe import prepare_units
+    if not needs:
+        preparing.prepare(hparams)
+        return
+    from s3prl_sb.units.recipe import check_units, prepare_units
 
-        prepare_units(hparams)
+    check_units(hparams)  # first: the audio may take hours to list
+    preparing.prepare(hparams)
+    prepare_units(hparams)
 
 
 def splits(hparams: Mapping[str, Any]) -> dict[str, UnlabelledDataset]:
