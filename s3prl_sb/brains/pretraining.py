@@ -219,7 +219,8 @@ class PretrainingBrain(TrainingBrain):
             self.valid_sums.add(outcome)
             return outcome.loss / self.unit
         self.standing.sums.add(outcome, float(batch.seconds))
-        self.standing.read(len(batch) + len(batch.failed), batch.failed)
+        tried = self.processes * (len(batch) + len(batch.failed))
+        self.standing.read(tried, batch.failed)
         self.count = self.count + outcome.count.detach()
         loss = outcome.loss / self.unit
         if not loss.requires_grad:  # nothing is predicted, and no weight was used
@@ -244,6 +245,10 @@ class PretrainingBrain(TrainingBrain):
         if gradients:
             torch._foreach_mul_(gradients, float(factor))
         self.count = 0.0
+
+    def _save_intra_epoch_ckpt(self):
+        self.standing.gather()
+        super()._save_intra_epoch_ckpt()
 
     def update_average(self, loss: torch.Tensor, avg_loss: float) -> float:
         """Passes the mean loss of a batch to the display."""
@@ -287,7 +292,7 @@ class PretrainingBrain(TrainingBrain):
         """
         standing, steps = self.standing, epoch * planned(self)[1]
         self.course.save()
-        standing.failed = distributed.merged(standing.failed)
+        standing.gather()
         point = {"step": steps, "train": self.trained, "valid": stats}
         standing.history.append(point)
         alarms = standing.sound(self.objective.alarms(stats))

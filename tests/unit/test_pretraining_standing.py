@@ -1,91 +1,59 @@
-"""Sums, alarms and unreadable audio of a pre-training, and what a checkpoint keeps."""
+"""Standing of a pre-training: what several processes have counted survives a kill."""
 
 import pytest
 import torch
+from speechbrain.utils.checkpoints import Checkpointer
 
 from s3prl_sb.brains import distributed
-from s3prl_sb.brains.pretraining_standing import Collapsed, Standing, Unreadable
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, measured
+from s3prl_sb.brains.pretraining_standing import (
+    OtherProcesses,
+    Standing,
+    Unreadable,
+)
 from s3prl_sb.objectives.base import Outcome
 
-
-def outcome(loss, count=2.0, **sums):
-    made = {name: torch.tensor(value) for name, value in sums.items()}
-    return Outcome(torch.tensor(loss), torch.tensor(count), made)
+ONE = torch.tensor(1.0)
 
 
-def test_each_reader_gets_what_is_new_to_it():
-    sums = Sums()
-    sums.add(outcome(1.0, hits=[1.0, 2.0]), seconds=3.0)
-    assert sums.since("display")["hits"].tolist() == [1, 2]
-    sums.add(outcome(4.0, hits=[1.0, 0.0]), seconds=1.0)
-    assert sums.since("display")["hits"].tolist() == [1, 0]
-    assert float(sums.since("recorders")["loss"]) == 5
-    assert sums.since("display") == sums.since("recorders") == {}
-    assert float(sums.values[SECONDS]) == 4
+def counted(name):
+    standing = Standing(rows=100, share=0.5)
+    standing.sums.add(Outcome(ONE, ONE, {}), seconds=3.0)
+    standing.read(tried=4, failed=[(name, "it is empty")])
+    return standing
 
 
-def test_sums_are_exact_over_many_batches():
-    sums = Sums()
-    for _ in range(3):
-        sums.add(outcome(2.0**24), seconds=0.0)
-        sums.add(outcome(1.0), seconds=0.0)
-    assert float(sums.values["loss"]) == 3 * (2**24 + 1)  # not in single precision
+def test_a_checkpoint_has_what_all_processes_have_counted(monkeypatch, tmp_path):
+    first, second = counted("a.wav"), counted("b.wav")
+    parts = [[first.sums.values, second.sums.values], [first.failed, second.failed]]
+    monkeypatch.setattr(distributed, "_gathered", lambda value: parts.pop(0))
+    first.gather()
+    saved = Checkpointer(tmp_path, {"standing": first}).save_checkpoint()
+    resumed = Standing(rows=100, share=0.5)
+    Checkpointer(tmp_path, {"standing": resumed}).load_checkpoint(saved)
+    assert {k: float(v) for k, v in resumed.sums.values.items()} == {
+        "loss": 2.0,
+        "count": 2.0,
+        "audio_seconds": 6.0,
+    }
+    assert sorted(resumed.failed) == ["a.wav", "b.wav"]
+    assert float(first.sums.values["audio_seconds"]) == 3.0  # goes on with its own
 
 
-def test_losses_that_are_not_finite_do_not_count():
-    sums = Sums()
-    sums.add(outcome(float("nan")))
-    assert sums.values == {} and measured(sums.values, lambda found: {}) == {}
+def test_the_share_of_unreadable_audio_is_of_all_that_was_opened():
+    standing = Standing(rows=10, share=0.2)
+    standing.read(tried=2, failed=[("a.wav", "it is empty"), ("b.wav", "it is empty")])
+    with pytest.raises(Unreadable, match="3 of 4"):
+        standing.read(tried=2, failed=[("c.wav", "it is empty")])
 
 
-def test_chance_stands_beside_the_loss():
-    found = measured(
-        {"loss": torch.tensor(1.0)}, lambda s: dict(accuracy=0, chance=2, loss=1)
-    )
-    assert list(found) == ["loss", "chance", "accuracy"]
-
-
-def test_a_checkpoint_keeps_all_of_it(tmp_path):
-    standing = Standing(rows=2000)
-    standing.sums.add(outcome(1 / 3, hits=[0.1, 0.7]), seconds=0.3)
-    standing.read(10, [("a\udce4.wav", "it is empty")])
-    standing.sound(["Look out."])
-    standing.history.append({"step": 1, "train": {}, "valid": {"loss": 1 / 3}})
-    standing._save(tmp_path / "standing.ckpt")
-    again = Standing(rows=2000)
-    again._load(tmp_path / "standing.ckpt", end_of_epoch=True)
-    for name in ("seconds", "alarms", "tried", "history", "failed"):
-        assert getattr(again, name) == getattr(standing, name)
-    for name, value in standing.sums.values.items():
-        assert torch.equal(again.sums.values[name], value.double())
-    again.write_failed(tmp_path / "unreadable.txt")
-    assert (tmp_path / "unreadable.txt").read_text("utf-8").endswith("\tit is empty\n")
-
-
-def test_an_alarm_must_persist():
-    standing = Standing()
-    for alarms in (["Bad."], ["Bad."], [], ["Bad."], ["Bad."]):
-        standing.check_collapse(standing.sound(alarms))
-    with pytest.raises(Collapsed, match="3 validations in a row.*Bad"):
-        standing.check_collapse(standing.sound(["Bad."]))
-
-
-@pytest.mark.parametrize(
-    "rows, share, failures, fails",
-    [(20, 0.01, 1, True), (5000, 0.01, 10, False), (5000, 0.01, 11, True)],
-)
-def test_share_of_unreadable_audio(rows, share, failures, fails):
-    standing = Standing(rows, share)
-    failed = [(f"{number}.wav", "it is empty") for number in range(failures)]
-    if not fails:
-        standing.read(20, failed)
-        standing.read(20, failed)  # named once, counted once
-        assert len(standing.failed) == failures
-        return
-    with pytest.raises(Unreadable, match=f"{failures} of 20 utterances"):
-        standing.read(20, failed)
-
-
-def test_one_process_is_its_own_sum():
-    assert distributed.summed({"a": torch.tensor(1.0)}) == {"a": torch.tensor(1.0)}
+def test_another_number_of_processes_goes_on_after_a_validation_only(
+    monkeypatch, tmp_path
+):
+    first = Checkpointer(tmp_path, {"standing": Standing()})
+    within = first.save_checkpoint(end_of_epoch=False)
+    after = first.save_checkpoint()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    second = Checkpointer(tmp_path, {"standing": Standing()})
+    second.load_checkpoint(after)
+    with pytest.raises(OtherProcesses, match="1 processes"):
+        second.load_checkpoint(within)
