@@ -184,9 +184,9 @@ class Standing:
         sums, begun = state.pop("sums"), state.pop("processes", self.processes)
         if begun != self.processes and not end_of_epoch:
             raise OtherProcesses(
-                f"'{Path(path).parent}' is of a training in {begun} processes, within "
-                f"an epoch, and this one has {self.processes}: the position counts the "
-                f"batches of a process. Go on with {begun} until the next validation."
+                f"'{Path(path).parent}' is within an epoch, and the number of "
+                f"processes was {begun}, not {self.processes}. Train with {begun} "
+                "until the next validation, or delete this checkpoint."
             )
         # They are of all processes, and are added up again.
         self.sums = Sums(sums if if_main_process() else None)

@@ -36,7 +36,7 @@ def test_a_checkpoint_has_what_all_processes_have_counted(monkeypatch, tmp_path)
         "audio_seconds": 6.0,
     }
     assert sorted(resumed.failed) == ["a.wav", "b.wav"]
-    assert float(first.sums.values["audio_seconds"]) == 3.0  # goes on with its own
+    assert float(first.sums.values["audio_seconds"]) == 3.0
 
 
 def test_the_share_of_unreadable_audio_is_of_all_that_was_opened():
@@ -55,5 +55,5 @@ def test_another_number_of_processes_goes_on_after_a_validation_only(
     monkeypatch.setenv("WORLD_SIZE", "2")
     second = Checkpointer(tmp_path, {"standing": Standing()})
     second.load_checkpoint(after)
-    with pytest.raises(OtherProcesses, match="1 processes"):
+    with pytest.raises(OtherProcesses, match="was 1, not 2"):
         second.load_checkpoint(within)
