@@ -139,6 +139,19 @@ def merged(values):
     return {name: value for part in _gathered(values) for name, value in part.items()}
 
 
+def share_buffers(module):
+    """Gives all processes the buffers of the first one, such as means of batch norms.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Module, changed in place.
+    """
+    if torch.distributed.is_initialized():
+        for buffer in module.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
 def _gathered(value):
     """Returns a value of each process, in their order."""
     if not torch.distributed.is_initialized():

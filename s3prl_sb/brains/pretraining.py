@@ -209,7 +209,11 @@ class PretrainingBrain(TrainingBrain):
                 batch.wavs[0],
                 Draws(self.hparams.seed, batch.epochs[:1], batch.rows[:1]),
             )
-        return self.modules["objective"](batch.wavs, draws, batch.codes)
+        # A wrapper for several processes waits for the others in each batch; they may
+        # have fewer to validate on.
+        is_train = stage == sb.Stage.TRAIN
+        objective = self.modules["objective"] if is_train else self.objective
+        return objective(batch.wavs, draws, batch.codes)
 
     def compute_objectives(self, outcome, batch, stage):
         """Adds an outcome to the sums, and returns its loss.
@@ -233,7 +237,8 @@ class PretrainingBrain(TrainingBrain):
             self.valid_sums.add(outcome)
             return outcome.loss / self.unit
         self.standing.sums.add(outcome, float(batch.seconds))
-        self.standing.read(len(batch) + len(batch.failed), batch.failed)
+        tried = self.processes * (len(batch) + len(batch.failed))
+        self.standing.read(tried, batch.failed)
         self.count = self.count + outcome.count.detach()
         loss = outcome.loss / self.unit
         if not loss.requires_grad:  # nothing is predicted, and no weight was used
@@ -259,6 +264,10 @@ class PretrainingBrain(TrainingBrain):
             torch._foreach_mul_(gradients, float(factor))
         self.count = 0.0
 
+    def _save_intra_epoch_ckpt(self):
+        self.standing.gather()
+        super()._save_intra_epoch_ckpt()
+
     def update_average(self, loss: torch.Tensor, avg_loss: float) -> float:
         """Passes the mean loss of a batch to the display."""
         if torch.is_grad_enabled():
@@ -276,6 +285,7 @@ class PretrainingBrain(TrainingBrain):
                 self.standing.sums = Sums()
         else:
             self.valid_sums, self.example = Sums(), None
+            distributed.share_buffers(self.objective)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Measures the stage; after a validation saves, logs and looks for alarms."""
@@ -301,7 +311,7 @@ class PretrainingBrain(TrainingBrain):
         stats = stats or {"loss": math.nan}
         standing, steps = self.standing, epoch * planned(self)[1]
         self.course.save()
-        standing.failed = distributed.merged(standing.failed)
+        standing.gather()
         point = {"step": steps, "train": self.trained, "valid": stats}
         standing.history.append(point)
         standing.sound(alarms)

@@ -39,11 +39,14 @@ def prepare(hparams: Mapping[str, Any]) -> None:
             "valid_share is 0 and there is no valid_data, but the loss on held-out "
             "audio chooses the checkpoint. Give one of them."
         )
-    preparing.prepare(hparams)
-    if needs:
-        from s3prl_sb.units.recipe import prepare_units
+    if not needs:
+        preparing.prepare(hparams)
+        return
+    from s3prl_sb.units.recipe import check_units, prepare_units
 
-        prepare_units(hparams)
+    check_units(hparams)  # first: the audio may take hours to list
+    preparing.prepare(hparams)
+    prepare_units(hparams)
 
 
 def splits(hparams: Mapping[str, Any]) -> dict[str, UnlabelledDataset]:

@@ -66,7 +66,7 @@ def curves(path: Path, history: list[dict[str, Any]]) -> None:
         (p["step"], p["valid"]["chance"]) for p in history if "chance" in p["valid"]
     ]
     if chance:
-        axes.plot(*zip(*chance), color=GREY, linestyle=":", label="chance")
+        axes.plot(*zip(*chance), color=GREY, linestyle=":", label="chance (held out)")
     axes.set_xlabel("updates")
     axes.set_ylabel("loss")
     axes.grid(linewidth=0.5, alpha=0.5)

@@ -6,6 +6,7 @@ Authors
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.brains import distributed
 from s3prl_sb.brains.pretraining_sums import Sums
 from s3prl_sb.errors import UserError, printable
 from s3prl_sb.storage.files import read_json, write_text
@@ -30,6 +32,10 @@ FIRST = 1000
 
 class Unreadable(UserError):
     """More audio than tolerated that cannot be read."""
+
+
+class OtherProcesses(UserError):
+    """A checkpoint within an epoch, of another number of processes."""
 
 
 class Collapsed(UserError):
@@ -72,10 +78,19 @@ class Standing:
 
     def __init__(self, rows: int = 0, share: float = 0.01):
         self.rows, self.share = rows, share
+        self.processes = int(os.environ.get("WORLD_SIZE", 1))
         self.seconds, self.alarms, self.tried = 0.0, 0, 0
         self.history: list[dict[str, Any]] = []
         self.failed: dict[str, str] = {}
-        self.sums = Sums()
+        self.sums = self._saved = Sums()
+
+    def gather(self) -> None:
+        """Takes over what the other processes have counted, for the next checkpoint.
+
+        All processes call it together.
+        """
+        self._saved = Sums(distributed.summed(self.sums.values))
+        self.failed = distributed.merged(self.failed)
 
     def read(self, tried: int, failed: list[tuple[str, str]]) -> None:
         """Counts the utterances of a batch, and names each unreadable one once.
@@ -83,7 +98,7 @@ class Standing:
         Arguments
         ---------
         tried : int
-            Number of utterances that were opened.
+            Number of utterances that all processes have opened.
         failed : list of tuple
             Names of those that cannot be read, and reasons.
 
@@ -158,16 +173,22 @@ class Standing:
 
     @mark_as_saver
     def _save(self, path):
-        names = ("seconds", "alarms", "tried", "history", "failed")
+        names = ("seconds", "alarms", "tried", "history", "failed", "processes")
         state = {name: getattr(self, name) for name in names}
-        text = json.dumps({**state, "sums": self.sums.as_lists()})
+        text = json.dumps({**state, "sums": self._saved.as_lists()})
         Path(path).write_text(text, encoding="utf-8")
 
     @mark_as_loader
     def _load(self, path, end_of_epoch):
         state = read_json(path, "the standing of a pre-training", kind=dict)
-        sums = state.pop("sums")
-        # The sums of the other processes are lost: they are only logged.
+        sums, begun = state.pop("sums"), state.pop("processes", self.processes)
+        if begun != self.processes and not end_of_epoch:
+            raise OtherProcesses(
+                f"'{Path(path).parent}' is within an epoch, and the number of "
+                f"processes was {begun}, not {self.processes}. Train with {begun} "
+                "until the next validation, or delete this checkpoint."
+            )
+        # They are of all processes, and are added up again.
         self.sums = Sums(sums if if_main_process() else None)
         for name, value in state.items():
             setattr(self, name, value)

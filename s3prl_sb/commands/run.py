@@ -121,8 +121,18 @@ def locate(name: str) -> tuple[str, Path]:
         folder = Path(name).expanduser().resolve()
         if not name or not (folder / "train.py").is_file():
             raise
-        return name, folder / "hparams" / "train.yaml"
+        return name, _only_recipe(folder, name, files)
     return name, files[name]
+
+
+def _only_recipe(folder, name, files):
+    """Returns the YAML of a folder; one of several recipes must be named instead."""
+    there = [n for n, file in files.items() if file.parents[1] == folder]
+    if len(there) > 1:
+        raise UnknownRecipe(
+            f"'{name}' holds several recipes: give one, {', '.join(there)}."
+        )
+    return folder / "hparams" / "train.yaml"
 
 
 def find(name: str, names: Iterable[str]) -> str:

@@ -41,6 +41,8 @@ def heed():
 
 def _terminate(number, frame):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one has no effect
+    if hasattr(signal, "SIGCHLD"):  # a batch system also ends the workers of a loader,
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # which is no error of theirs
     raise Terminated
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from s3prl_sb import own
 from s3prl_sb.errors import MissingExtra, UserError
+from s3prl_sb.lobes.cards.initializing import check_init
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.startup.configuration import SCHEMA, RecipeError
 from s3prl_sb.startup.named import labels_of
@@ -157,6 +158,8 @@ def _check_pretraining(hparams):
             "--train_data is missing, the audio to learn from: a folder, a list of "
             "files, tar shards, or several of them, [A, B]."
         )
+    if hparams.get("init") and not hparams["checkpointer"].list_checkpoints():
+        check_init(hparams["upstream_model"], hparams["init"])
 
 
 def check_decoder():

@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 
+from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.terminal.messages import near
 from s3prl_sb.units.applying import apply
 from s3prl_sb.units.errors import UnitsError
 from s3prl_sb.units.fitting import fit, summary
+from s3prl_sb.units.frames import layer_of
 from s3prl_sb.units.index import UnitsIndex
 from s3prl_sb.units.speech import UNREADABLE_SHARE, Speech
 from s3prl_sb.unlabelled.index import HEADER, AudioIndex
@@ -25,6 +27,39 @@ logger = logging.getLogger(__name__)
 
 NEEDED, OPTIONAL = ("upstream", "clusters"), ("layer", "seed", "share", "source")
 EXAMPLE = "{upstream: mfcc_hubert, clusters: 100}"
+
+
+def check_units(hparams: Mapping[str, Any]) -> None:
+    """Checks the key ``units`` before any audio is read.
+
+    Arguments
+    ---------
+    hparams : dict
+        Keys of the recipe, see :func:`prepare_units`.
+
+    Raises
+    ------
+    UnitsError
+        For units, an upstream or a layer that cannot be predicted by the network.
+
+    Example
+    -------
+    >>> check_units({"units": {"upstream": "mfcc", "clusters": 9, "layer": 3}})
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.units.errors.UnitsError: units: layer 3 does not exist: mfcc has hidden …
+    """
+    settings = _settings(hparams)
+    if not isinstance(settings, Mapping):
+        open_units(hparams)
+        return
+    name = str(settings["upstream"])
+    try:
+        upstream = _upstream(settings)
+        layer_of(upstream, settings.get("layer"), name)
+    except UserError as error:
+        raise UnitsError(f"units: {str(error).removeprefix('--')}") from error
+    _check_rate(name, upstream.sample_rate, hparams)
 
 
 def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
@@ -96,14 +131,22 @@ def open_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     if settings is None:
         return None
     made = UnitsIndex(settings if isinstance(settings, str) else _folder(hparams))
-    network = hparams.get("upstream_model")
-    if network is not None and network.sample_rate != made.sample_rate:
-        raise UnitsError(
-            f"units: '{made.folder}' is of audio at {made.sample_rate} Hz, and the "
-            f"network takes {network.sample_rate} Hz. Fit units on an upstream of the "
-            "same rate."
-        )
+    _check_rate(made.folder, made.sample_rate, hparams)
     return made
+
+
+def _check_rate(what, rate, hparams):
+    network = hparams.get("upstream_model")
+    if network is not None and network.sample_rate != rate:
+        raise UnitsError(
+            f"units: '{what}' is of audio at {rate} Hz, and the network takes "
+            f"{network.sample_rate} Hz. Fit units on an upstream of the same rate."
+        )
+
+
+def _upstream(settings):
+    overrides = {"source": settings["source"]} if settings.get("source") else {}
+    return load(str(settings["upstream"]), freeze=True, **overrides)
 
 
 def _folder(hparams):
@@ -132,8 +175,7 @@ def _settings(hparams):
 
 def _make(hparams, settings, lists, share):
     name, folder = str(settings["upstream"]), _folder(hparams)
-    overrides = {"source": settings["source"]} if settings.get("source") else {}
-    upstream = load(name, freeze=True, **overrides)
+    upstream = _upstream(settings)
     shown = {
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "progressbar": not hparams.get("noprogressbar", False),

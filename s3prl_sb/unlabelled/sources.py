@@ -204,4 +204,5 @@ def _near(path):
     while not os.path.isdir(folder):
         folder, name = os.path.split(folder)
     names = sorted(entry for entry in os.listdir(folder) if entry[0] != ".")
-    return f"In {folder}: {near(name, names)}"
+    text = near(name, names)
+    return f"In {folder}{text[5:] if text.startswith('There ') else f': {text}'}"

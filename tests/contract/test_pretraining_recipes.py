@@ -156,3 +156,8 @@ def test_completion_and_a_similar_name():
     assert "--train_data" in candidates(["run", name, "--train"], parser())
     with pytest.raises(run.UnknownRecipe, match=f"Did you mean {name}"):
         run.locate(f"{NAMES[0]}x")
+
+
+def test_a_folder_of_several_recipes_asks_for_one():
+    with pytest.raises(run.UnknownRecipe, match="several recipes.*pretraining/tera"):
+        run.locate(str(resources.folder("recipes") / "pretraining"))

@@ -160,3 +160,35 @@ def test_a_refused_command_leaves_the_run_as_it_is(audio, launcher, tmp_path):
     assert "another experiment" in said and "the train set" in said
     assert launcher.run(argv("apc", output, audio, total_steps=6)) == 0
     assert results(output)["utterances"] == {"train": 8, "valid": 4}
+
+
+@pytest.mark.parametrize(
+    "name, overrides, message",
+    [
+        ("apc", {"init": "huber_base"}, "init: No checkpoint at 'huber_base'"),
+        ("apc", {"init": "hubert_small_random"}, "is of another architecture"),
+        ("hubert", {"units": "{upstream: mel1, clusters: 2}"}, "units: Unknown"),
+        (
+            "hubert",
+            {"units": "{upstream: mfcc_hubert, layer: 3, clusters: 2}"},
+            "units: layer 3 does not exist",
+        ),
+    ],
+)
+def test_other_models_are_tried_before_the_data(
+    name, overrides, message, launcher, tmp_path
+):
+    """The folder of audio does not exist either, and would be looked for next."""
+    nowhere = tmp_path / "nowhere"
+    said = launcher.failure(argv(name, tmp_path / "output", nowhere, **overrides))
+    assert message in said
+
+
+def test_a_process_may_have_nothing_to_validate_on(audio, launcher, tmp_path):
+    keys = {"valid_share": 0.01, "grad_accumulation_factor": 2}
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert launcher.run(argv("apc", one, audio, **keys)) == 0
+    assert launcher.run_distributed(argv("apc", two, audio, **keys)) == 0
+    first, second = results(one), results(two)
+    assert first["utterances"]["valid"] == 1
+    assert second["metrics"] == pytest.approx(first["metrics"], rel=1e-3)

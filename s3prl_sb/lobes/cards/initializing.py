@@ -84,12 +84,8 @@ def initialize_from(network: "Upstream", source: "str | Upstream") -> Initializa
     (48, [])
     """
     name = source if isinstance(source, str) else type(source).__name__
-    config, weights = _content(source)
-    ours = network.network.state_dict()  # type: ignore[attr-defined]
+    ours, weights = _matched(network, source, name)
     random = sorted(ours.keys() - weights.keys())
-    _check_shapes(name, ours, weights)
-    _check_missing(name, random, _depths(weights))
-    _check_options(name, network.config, config)  # type: ignore[attr-defined]
     copied = [key for key in ours if key in weights]
     with torch.no_grad():
         for key in copied:
@@ -103,9 +99,43 @@ def initialize_from(network: "Upstream", source: "str | Upstream") -> Initializa
     return Initialization(copied, left_out, random)
 
 
+def check_init(network: "Upstream", source: str) -> None:
+    """Checks that :func:`initialize_from` will work; nothing is changed.
+
+    Arguments
+    ---------
+    network : s3prl_sb.lobes.upstreams.base.Upstream
+        Upstream to begin with the weights.
+    source : str
+        See :func:`initialize_from`, also for the errors.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams.apc import Apc
+    >>> check_init(Apc(config={"hidden_size": 16}), "hubert_small_random")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.lobes.cards.initializing.InitError: init: 'hubert_small_random' is of …
+    """
+    _matched(network, source, source)
+
+
+def _matched(network, source, name):
+    """Returns the weights of a network, and those of a source that fits it."""
+    config, weights = _content(source)
+    ours = network.network.state_dict()
+    _check_shapes(name, ours, weights)
+    _check_missing(name, sorted(ours.keys() - weights.keys()), _depths(weights))
+    _check_options(name, network.config, config)
+    return ours, weights
+
+
 def _content(source):
     """Returns the configuration and the weights of a source."""
-    upstream = open_source(source) if isinstance(source, str) else source
+    try:
+        upstream = open_source(source) if isinstance(source, str) else source
+    except (UserError, FileNotFoundError) as error:
+        raise InitError(f"init: {error}") from error
     if not isinstance(getattr(upstream, "network", None), torch.nn.Module):
         raise InitError(
             f"init: '{source}' is a {type(upstream).__name__}, which has no weights."

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.cards.finding import UnknownUpstream, names, published
 from s3prl_sb.lobes.cards.loading import card, load
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 TRANSFORMERS = ("ast", "huggingface")
 
 
-class SourceError(ValueError):
+class SourceError(UserError, ValueError):
     """Error of a source that no family can read, with the reasons."""
 
 
