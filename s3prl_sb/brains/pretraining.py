@@ -326,7 +326,8 @@ class PretrainingBrain(TrainingBrain):
         self.log(about, train_stats=self.trained, valid_stats=stats)
         is_best = self.best_epoch() == epoch
         if if_main_process():
-            self.write_pictures()
+            folder, history = Path(self.hparams.output_folder), standing.history
+            pretraining_plots.draw(folder, history, self.objective, self.example)
             standing.write_failed(Path(self.hparams.save_folder) / UNREADABLE)
             if is_best:
                 pretrained_card.card_of_run(self, self.facts(stats))
@@ -352,17 +353,6 @@ class PretrainingBrain(TrainingBrain):
         """
         numbers = {"steps": self.optimizer_step, "hours": self.hours()}
         return {"task": self.task, **numbers, "held_out": stats}
-
-    def write_pictures(self) -> None:
-        """Draws the curves of the losses, and a reconstruction if there is one."""
-        folder = Path(self.hparams.output_folder)
-        pretraining_plots.curves(folder / "training.png", self.standing.history)
-        if self.example is None:
-            return
-        with torch.no_grad():
-            picture = self.objective.picture(*self.example)
-        if picture is not None:
-            pretraining_plots.reconstruction(folder / "reconstruction.png", picture)
 
     def measures_since(self, reader: str) -> dict[str, float]:
         """See :meth:`TrainingBrain.measures_since`; of this process' batches."""

@@ -7,6 +7,8 @@ Authors
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from s3prl_sb.brains.plots import BLUE, GREY, RED, axes_of_size, finish, legend
 from s3prl_sb.objectives.base import Picture
 
@@ -72,3 +74,31 @@ def curves(path: Path, history: list[dict[str, Any]]) -> None:
     axes.grid(linewidth=0.5, alpha=0.5)
     legend(axes)
     finish(axes, path, "Loss")
+
+
+def draw(
+    folder: Path,
+    history: list[dict[str, Any]],
+    objective: Any,
+    example: tuple | None = None,
+) -> None:
+    """Draws the curves of the losses, and a reconstruction if there is one.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder of the run.
+    history : list of dict
+        Measures of the validations, see :func:`curves`.
+    objective : s3prl_sb.objectives.base.Objective
+        Objective that is trained.
+    example : tuple, optional
+        Waveform and draws of the held-out utterance to reconstruct.
+    """
+    curves(folder / "training.png", history)
+    if example is None:
+        return
+    with torch.no_grad():
+        picture = objective.picture(*example)
+    if picture is not None:
+        reconstruction(folder / "reconstruction.png", picture)
