@@ -1,4 +1,5 @@
-# make demo     the main job, on a corpus that the machine speaks itself
+# make demo     the main job, on a corpus that the machine speaks itself: probing, then
+#               pre-training
 # make test     all checks and all tests
 # make quick    lint, format, types, examples, unit tests that start no programs
 # make docs     docs/upstreams.md, from the cards
@@ -14,6 +15,10 @@ BIN := .venv/bin
 STEPS ?= 3000
 DEMO := demo
 CORPUS := $(DEMO)/speech_commands
+PROBE := --data_folder $(CORPUS) --cache_folder $(DEMO)/cache \
+  --total_steps $(STEPS) --steps_per_epoch 500 --lr 0.0003
+PRETRAINED := $(DEMO)/pretraining
+NETWORK := config: {hidden_size: 128}
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= \
   $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -26,9 +31,7 @@ demo: .venv/ready
 	  echo; \
 	  echo "--- s3prl-sb run SUPERB/KS --upstream $$upstream"; \
 	  $(BIN)/s3prl-sb run SUPERB/KS --upstream $$upstream \
-	    --data_folder $(CORPUS) --output_folder $(DEMO)/KS/$$upstream \
-	    --cache_folder $(DEMO)/cache \
-	    --total_steps $(STEPS) --steps_per_epoch 500 --lr 0.0003 || exit 1; \
+	    --output_folder $(DEMO)/KS/$$upstream $(PROBE) || exit 1; \
 	done
 	@echo
 	@echo "--- s3prl-sb results $(DEMO)/KS"
@@ -37,6 +40,25 @@ demo: .venv/ready
 	@echo "--- s3prl-sb predict $(DEMO)/KS/fbank_no_cmvn, of a \"yes\""
 	@$(BIN)/s3prl-sb predict $(DEMO)/KS/fbank_no_cmvn \
 	  "$$(ls $(CORPUS)/speech_commands_test_set_v0.01/yes/*.wav | head -n 1)"
+	@echo
+	@echo "--- s3prl-sb run pretraining/apc, on the same audio without labels or test set"
+	@$(BIN)/s3prl-sb run pretraining/apc --train_data $(CORPUS)/speech_commands_v0.01 \
+	  --output_folder $(PRETRAINED)/apc --upstream_model "{$(NETWORK)}" \
+	  --total_steps 150 --steps_per_epoch 25 --batch_seconds 60 \
+	  --lr 0.002 --scheduler linear --warmup_steps 0.1
+	@echo
+	@echo "--- s3prl-sb run SUPERB/KS --upstream $(PRETRAINED)/apc/card.yaml"
+	@$(BIN)/s3prl-sb run SUPERB/KS --upstream $(PRETRAINED)/apc/card.yaml \
+	  --output_folder $(PRETRAINED)/KS/apc $(PROBE)
+	@echo
+	@echo "--- The same with the random weights that its pre-training began with"
+	@$(BIN)/s3prl-sb run SUPERB/KS --upstream apc --upstream_name apc_random \
+	  --upstream_model "{source: null, seed: 1986, $(NETWORK)}" \
+	  --output_folder $(PRETRAINED)/KS/apc_random $(PROBE)
+	@echo
+	@echo "--- s3prl-sb results $(DEMO)/KS/fbank_no_cmvn $(PRETRAINED)/KS"
+	@$(BIN)/s3prl-sb results $(DEMO)/KS/fbank_no_cmvn $(PRETRAINED)/KS
+	@echo "Figures: $(PRETRAINED)/apc/training.png and reconstruction.png"
 
 test: lint types wheel
 	$(PYTEST)
