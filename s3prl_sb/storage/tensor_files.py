@@ -83,6 +83,31 @@ def read_safetensors(
         return tensors
 
 
+def read_metadata(path: PathLike, what: str = "a safetensors file") -> dict:
+    """Reads the metadata that :func:`write_safetensors` has written with the tensors.
+
+    Arguments
+    ---------
+    path, what
+        See :func:`~s3prl_sb.storage.files.naming`. :func:`read_safetensors` verifies
+        their checksum.
+
+    Returns
+    -------
+    dict
+        JSON values.
+
+    Raises
+    ------
+    s3prl_sb.storage.files.FileError
+        If it cannot be read.
+    """
+    from safetensors import safe_open
+
+    with naming(path, what), safe_open(path, "pt") as file:
+        return json.loads(file.metadata()[METADATA])
+
+
 def write_safetensors(
     path: PathLike, tensors: "dict[str, torch.Tensor]", metadata: dict
 ) -> None:

@@ -41,3 +41,16 @@ def test_what_is_left_to_torch(calls):
             linear.float()(x[:0])
             linear.to("meta")(x.to("meta"))
     assert linear(x.to("meta")).shape == (7, 5) and calls == [None] * 4
+
+
+@pytest.mark.parametrize("channels, groups, kernel", [(8, 1, 20), (64, 16, 16)])
+def test_convolutions_of_few_channels_in_half_precision(channels, groups, kernel):
+    """oneDNN's are wrong on processors with AMX."""
+    convolution = torch.nn.Conv1d(channels, channels, kernel, groups=groups)
+    x = torch.randn(1, channels, 60)
+    with torch.no_grad():
+        expected = convolution(x)
+        with Products():
+            found = convolution.bfloat16()(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert torch.allclose(found.float(), expected, atol=0.03)

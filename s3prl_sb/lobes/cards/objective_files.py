@@ -19,8 +19,11 @@ import torch
 from s3prl_sb import own
 from s3prl_sb.lobes.cards.loading import card
 from s3prl_sb.lobes.cards.writing import separate
-from s3prl_sb.storage.files import naming
-from s3prl_sb.storage.tensor_files import METADATA, read_safetensors, write_safetensors
+from s3prl_sb.storage.tensor_files import (
+    read_metadata,
+    read_safetensors,
+    write_safetensors,
+)
 
 #: Ending of the file, in place of the network's ``.safetensors``.
 ENDING = ".objective.safetensors"
@@ -127,8 +130,6 @@ def read_objective(name: str) -> ObjectiveFile | None:
     >>> read_objective("tera") is None
     True
     """
-    from safetensors import safe_open
-
     source = card(name).get("source")
     if not isinstance(source, str) or not source.endswith(".safetensors"):
         return None
@@ -137,6 +138,5 @@ def read_objective(name: str) -> ObjectiveFile | None:
         return None
     what = "an objective's weights"
     weights = read_safetensors(path, what, signed=True)
-    with naming(path, what), safe_open(path, "pt") as file:
-        metadata = json.loads(file.metadata()[METADATA])
-        return ObjectiveFile(metadata["objective"], metadata["arguments"], weights)
+    metadata = read_metadata(path, what)
+    return ObjectiveFile(metadata["objective"], metadata["arguments"], weights)

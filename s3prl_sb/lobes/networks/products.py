@@ -1,8 +1,11 @@
-"""Matrix products of features and weights by oneDNN.
+"""Matrix products of features and weights by oneDNN, and its convolutions.
 
 On a CPU torch uses MKL for float32. On processors of other makers than Intel, MKL
 leaves half of the units idle, and for the few frames of a short utterance it spends
 much time on reordering the weights. oneDNN, which torch includes, does neither.
+
+On processors with AMX, oneDNN's convolutions in bfloat16 are wrong, by as much as their
+values, if a group has a few channels (torch 2.11). They are computed in float32.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -16,10 +19,15 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 _AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
+_CONVOLUTIONS = (torch.conv1d, torch.conv2d)
+#: Channels of a group below which oneDNN's bfloat16 is not used. Over a waveform, of one
+#: channel, it is right.
+FEW = 32
 
 
 class Products(TorchFunctionMode):
-    """Context in which oneDNN computes linear layers, if it can and nothing is trained.
+    """Context in which oneDNN computes linear layers, if it can and nothing is trained,
+    and no convolution that it would compute wrongly.
 
     Example
     -------
@@ -35,6 +43,9 @@ class Products(TorchFunctionMode):
             product = _linear(*args, **(kwargs or {}))
             if product is not None:
                 return product
+        if func in _CONVOLUTIONS and _is_risky(*args[:2]):
+            args = [x.float() if isinstance(x, torch.Tensor) else x for x in args]
+            return func(*args, **(kwargs or {})).bfloat16()
         return func(*args, **(kwargs or {}))
 
 
@@ -55,3 +66,14 @@ def _linear(input, weight, bias=None):
     ):
         return None
     return torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
+
+
+def _is_risky(input, weight=None, *_):
+    """Returns whether a convolution is in bfloat16, on a CPU, of a few channels."""
+    return (
+        type(weight) in _PLAIN
+        and weight.dtype == torch.bfloat16
+        and weight.device.type == "cpu"
+        and (weight.shape[1] > 1 or weight.dim() > 3)
+        and weight.shape[1] < FEW
+    )
