@@ -20,8 +20,8 @@ _AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
 _CONVOLUTIONS = (torch.conv1d, torch.conv2d)
-#: Channels of a group below which oneDNN's bfloat16 is not used. Over a waveform, of one
-#: channel, it is right.
+#: Channels of a group below which oneDNN is not used in bfloat16. Over a waveform, of
+#: one channel, it is right.
 FEW = 32
 
 
