@@ -23,13 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
 from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
 from s3prl_sb.storage.files import read_json
+from s3prl_sb.units.alignments import FOLDED
 
-#: TIMIT's 61 phones as the 39 of Lee and Hon (1989), where they differ; q is left out.
-FOLDED = {
-    "ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "hv": "hh", "ix": "ih",
-    "el": "l", "em": "m", "en": "n", "nx": "n", "eng": "ng", "zh": "sh", "ux": "uw",
-    **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
-}  # fmt: skip
 SHOTS, DRAWS = 5, 10  # examples of a word, and how often they are drawn
 TASKS = ("phones", "words", "speakers")
 CORPORA = {
@@ -101,7 +96,7 @@ def timit(upstream, folder):
             phones.append(FOLDED.get(phone, phone))
         centres = (numpy.arange(states[0].shape[1]) + 0.5) * upstream.stride
         at = numpy.searchsorted(ends, centres, side="right")
-        kept = [i for i, n in enumerate(at) if n < len(ends) and phones[n] != "q"]
+        kept = [i for i, n in enumerate(at) if n < len(ends) and phones[n]]
         labels += [phones[at[i]] for i in kept]
         pieces.append([state[0, kept].float().numpy() for state in states])
     return [(numpy.concatenate(layer), labels) for layer in zip(*pieces)]
