@@ -341,7 +341,10 @@ def test_published_sizes(name, num_layers, size, million):
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({"layers": 2}, "Unknown entry of config: layers. Known: adapter_size, hidden_size"),
+        (
+            {"layers": 2},
+            "Unknown entry of config: layers. Known: adapter_size, hidden_size",
+        ),
         ({"num_layers": [1, 1]}, "1 ratios are of 3 encoders"),
         ({"ratios": [[2, 3]], "plain_resampling": True}, r"for ratios \[1, n\]"),
     ],
