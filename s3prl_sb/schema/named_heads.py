@@ -17,7 +17,12 @@ from s3prl_sb.terminal.messages import near
 
 FILE = "heads.yaml"  # in the folder of the cards
 #: Labels of a task (``__labels: {are: …}`` in its YAML) to the kind of its heads.
-KINDS = {"classes": "utterances", "tokens": "frames", "segments": "frames"}
+KINDS = {
+    "classes": "utterances",
+    "tokens": "frames",
+    "segments": "frames",
+    "frames": "frames",
+}
 
 
 class NamedHead(NamedTuple):
@@ -115,7 +120,7 @@ def node(name: str, labels: str | None = None) -> tuple[str, dict]:
     if labels is None and len(head.kinds) > 1:
         raise KeysError(
             f"head: '{name}' is for utterances and for frames. Declare the labels in "
-            "the recipe's YAML: __labels: {are: classes}, or tokens, or segments."
+            f"the recipe's YAML, __labels: {{are: …}}: {', '.join(KINDS)}."
         )
     kind = head.kinds[0] if labels is None else KINDS[labels]
     if kind not in head.kinds:
