@@ -29,7 +29,7 @@ from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import behind_a_form
-from s3prl_sb.dataio import label_files, manifest
+from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.phones import FOLDED
 from s3prl_sb.dataio.tables import skipped
@@ -43,6 +43,7 @@ download_timit = behind_a_form(
     "it is licensed by the Linguistic Data Consortium. Unpack it so that data_folder "
     "holds TRAIN and TEST.",
 )
+RATE = 16000  # Hz, of the audio and of the sample numbers
 VERSION = "timit/1"  # a change makes finished preparations stale
 #: Speakers of the core test set, from the documentation of the corpus (TESTSET.DOC).
 CORE = tuple(
@@ -193,7 +194,7 @@ def _sentences(folder, folded):
         for sentence, kinds in sorted(files.items()):
             if sentence.startswith("SA") or not {".phn", "audio"} & set(kinds):
                 continue
-            if lacking := {".phn": ".PHN", "audio": "audio"}.keys() - kinds.keys():
+            if lacking := {".phn", "audio"} - set(kinds):
                 what = "audio file" if "audio" in lacking else "file of phones (.PHN)"
                 missing.append(f"{place / sentence}: its {what} is missing")
                 continue
@@ -230,10 +231,19 @@ def _files(place) -> Mapping[str, dict[str, Path]]:
 
 def _phones(path, folded):
     """Returns the segments of a sentence as lists of phone, start and stop (s)."""
-    (segments,) = label_files.read(path).values()
-    if folded:
-        segments = [(FOLDED.get(p, p), start, stop) for p, start, stop in segments]
-    return [list(segment) for segment in segments if segment[0]]
+    segments = []
+    for place, line in manifest.lines(path):
+        words = line.split()
+        if len(words) != 3 or not (words[0] + words[1]).isdigit():
+            raise ManifestError(
+                f"{place}: malformed line {line[:40]!r}. Expected the first sample, the "
+                "last sample and the phone: '0 2260 h#'"
+            )
+        phone = FOLDED.get(words[2], words[2]) if folded else words[2]
+        start, stop = (int(word) / RATE for word in words[:2])
+        if phone and stop > start:  # a few files have an empty first phone
+            segments.append([phone, start, stop])
+    return segments
 
 
 def _text(path):
