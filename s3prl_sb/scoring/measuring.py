@@ -34,7 +34,7 @@ def brain_of(task):
     Arguments
     ---------
     task : str
-        Name such as "SUPERB/KS".
+        Name such as "SUPERB/KS", or that of a variant: "TIMIT/phones/concat".
 
     Returns
     -------
@@ -45,10 +45,11 @@ def brain_of(task):
     RecipeError
         For a task that no installed recipe has.
     """
-    recipes = resources.recipes()
-    if task not in recipes:
+    recipes, name = resources.recipes(), task
+    task = resources.task_of(name)
+    if task is None:
         raise RecipeError(
-            f"'{task}' is no recipe of this program, so nothing is known of how it is "
+            f"'{name}' is no recipe of this program, so nothing is known of how it is "
             f"scored. There are: {', '.join(recipes)}."
         )
     script = runpy.run_path(str(recipes[task] / "train.py"), run_name="a_recipe")

@@ -12,30 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from s3prl_sb.dataio.phones import FOLDED
 from s3prl_sb.storage.files import naming, read_json, read_text
 from s3prl_sb.units.errors import UnitsError
 
 KEYS = ("phones", "segments")
 TIMIT_RATE = 16000  # Hz, of the sample numbers in .PHN files
-#: TIMIT's 61 phones as the usual 39 classes: Lee & Hon, "Speaker-independent phone
-#: recognition using hidden Markov models" (1989). The glottal stop counts as no phone.
-FOLDED = {
-    "ao": "aa",
-    "ax": "ah",
-    "ax-h": "ah",
-    "axr": "er",
-    "hv": "hh",
-    "ix": "ih",
-    "el": "l",
-    "em": "m",
-    "en": "n",
-    "nx": "n",
-    "eng": "ng",
-    "zh": "sh",
-    "ux": "uw",
-    **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
-    "q": "",
-}
 EXAMPLE = '{"id": {"phones": [[0.0, 0.12, "SIL"], [0.12, 0.2, "AH"]]}}'
 
 

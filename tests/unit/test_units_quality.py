@@ -7,6 +7,7 @@ from collections import Counter
 import numpy
 import pytest
 
+from s3prl_sb.dataio.phones import FOLDED
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.storage.files import FileError
 from s3prl_sb.units import alignments, quality
@@ -119,7 +120,7 @@ def test_folding_gives_39_phones():
     timit = """iy ih eh ey ae aa aw ay ah ao oy ow uh uw ux er ax ix axr ax-h b d g p
     t k dx q jh ch s sh z zh f th v dh m n ng em en eng nx l r w y hh hv el bcl dcl gcl
     pcl tcl kcl epi pau h#"""
-    folded = {alignments.FOLDED.get(phone, phone) for phone in timit.split()}
+    folded = {FOLDED.get(phone, phone) for phone in timit.split()}
     assert len(timit.split()) == 61 and len(folded - {""}) == 39
 
 
