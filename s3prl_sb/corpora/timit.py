@@ -29,7 +29,7 @@ from s3prl_sb.audio import headers
 from s3prl_sb.audio.audio_names import is_audio
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import behind_a_form
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import label_files, manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.phones import FOLDED
 from s3prl_sb.dataio.tables import skipped
@@ -43,14 +43,13 @@ download_timit = behind_a_form(
     "it is licensed by the Linguistic Data Consortium. Unpack it so that data_folder "
     "holds TRAIN and TEST.",
 )
-RATE = 16000  # Hz, of the audio and of the sample numbers
 VERSION = "timit/1"  # a change makes finished preparations stale
 #: Speakers of the core test set, from the documentation of the corpus (TESTSET.DOC).
 CORE = tuple(
     """MDAB0 MWBT0 FELC0 MTAS1 MWEW0 FPAS0 MJMP0 MLNT0 FPKT0 MLLL0 MTLS0 FJLM0 MBPM0
     MKLT0 FNLP0 MCMJ0 MJDH0 FMGD0 MGRT0 MNJM0 FDHC0 MJLN0 MPAM0 FMLD0""".split()
 )
-SENTENCES = {"train": 3696, "valid": 1152, "test": 192}  # published, without SA
+SENTENCES = 3696 + 1152 + 192  # published: train, valid, test, without SA
 
 
 def prepare_timit(
@@ -127,8 +126,8 @@ def prepare_timit(
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths
-    for split, published in SENTENCES.items():
-        warn_if_short(corpus, len(splits[split]), published, f"sentences for {split}")
+    count = sum(map(len, splits.values()))
+    warn_if_short(corpus, count, SENTENCES, "sentences besides SA")
     headers.add_durations(
         [record for records in splits.values() for record in records.values()]
     )
@@ -210,8 +209,8 @@ def _sentences(folder, folded):
         raise ManifestError.listing(missing, way_out, len(records) + len(missing))
     if not records:
         raise ManifestError(
-            f"{folder}: no sentences <dialect>/<speaker>/*.PHN in it. Unpack the corpus "
-            "anew."
+            f"{folder}: no sentences <dialect>/<speaker>/*.PHN in it. Unpack the "
+            "corpus anew."
         )
     return records
 
@@ -232,17 +231,9 @@ def _files(place) -> Mapping[str, dict[str, Path]]:
 def _phones(path, folded):
     """Returns the segments of a sentence as lists of phone, start and stop (s)."""
     segments = []
-    for place, line in manifest.lines(path):
-        words = line.split()
-        if len(words) != 3 or not (words[0] + words[1]).isdigit():
-            raise ManifestError(
-                f"{place}: malformed line {line[:40]!r}. Expected the first sample, the "
-                "last sample and the phone: '0 2260 h#'"
-            )
-        phone = FOLDED.get(words[2], words[2]) if folded else words[2]
-        start, stop = (int(word) / RATE for word in words[:2])
-        if phone and stop > start:  # a few files have an empty first phone
-            segments.append([phone, start, stop])
+    for phone, start, stop in label_files.read(path).get(path.stem, []):
+        phone = FOLDED.get(phone, phone) if folded else phone
+        segments += [[phone, start, stop]] if phone else []
     return segments
 
 

@@ -64,7 +64,17 @@ def merged_with_defaults(tree: dict, file: str | Path) -> tuple[dict, dict]:
                 tree[key] = defaults[key]
                 origins[key] = (path, line_of(defaults, key))
                 _copy_comment(key, defaults, tree)
+        if path.parent == Path(file).parent:
+            _order(tree, defaults)
     return tree, origins
+
+
+def _order(tree, defaults):
+    """Puts the keys of a variant into the order of the recipe that it varies, since a
+    made object must come before references to it."""
+    first = [key for key in defaults if key in tree]
+    for key in [*first, *(key for key in list(tree) if key not in first)]:
+        tree[key] = tree.pop(key)
 
 
 def default_files(

@@ -117,7 +117,8 @@ def test_keys_are_no_run_options(file):
 @every_yaml
 def test_every_key_is_used(file):
     """By another key, by train.py, by the package or by SpeechBrain's Brain."""
-    yaml = file.read_text("utf-8")
+    yamls = dict.fromkeys([file, *(f for f, _ in Schema.of(file).origins.values())])
+    yaml = "\n".join(path.read_text("utf-8") for path in yamls)
     sources = [file.parents[1] / "train.py", *(ROOT / "s3prl_sb").rglob("*.py")]
     code = "\n".join(path.read_text("utf-8") for path in sources)
     options = run_options()
@@ -134,7 +135,11 @@ TEMPLATE = ROOT / "templates" / "new_task" / "hparams" / "train.yaml"
 
 
 def every_schema(function):
-    files = {n: f / "hparams" / "train.yaml" for n, f in RECIPES.items()}
+    files = {
+        f"{name}/{file.stem}".removesuffix("/train"): file
+        for name, folder in RECIPES.items()
+        for file in sorted(folder.glob("hparams/*.yaml"))
+    }
     files = {**files, "template": TEMPLATE} if TEMPLATE.is_file() else files
     return pytest.mark.parametrize(
         "schema", map(Schema.of, files.values()), ids=list(files)
