@@ -113,7 +113,9 @@ def test_a_variant_says_only_what_differs(variant):
     assert schema.origins["seed"][0] == variant.with_name("train.yaml")
     assert "size" not in schema.origins and "__defaults" not in schema.tree
     hparams = load_recipe(variant)
-    assert hparams["size"] == "large-mel" and hparams["save_folder"] == "results/base/save"
+    assert (
+        hparams["size"] == "large-mel" and hparams["save_folder"] == "results/base/save"
+    )
     assert load_recipe(variant.with_name("train.yaml"))["size"] == "small-mel"
     text = recipe_help.text(variant)
     assert "of all" in text and "one more" in text
