@@ -87,7 +87,7 @@ def test_the_split_is_that_of_s3prl(count, tmp_path):
         (
             TEST_LIST,
             "19-100-0011\n",
-            "test_split.txt:1: missing audio file .*0011.flac",
+            "split.txt:1: missing audio file .*0011.flac",
         ),
         (ALIGNMENTS, "19-100-0000 1 2 x\n", f"{ALIGNMENTS}:1: malformed line"),
         (ALIGNMENTS, "19-100-0000 1 2\n", "train_split.txt:2: 19-100-0002"),
