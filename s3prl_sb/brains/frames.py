@@ -14,7 +14,7 @@ from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.labels import category_pipe
-from s3prl_sb.brains.timeline_plot import timeline
+from s3prl_sb.brains.timeline_plot import label_timeline
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import write_ctm
 from s3prl_sb.dataio.frame_labels import (
@@ -206,7 +206,7 @@ class FrameBrain(SSLBrain):
         (folder / "timelines").mkdir(exist_ok=True)
         heading = plots.heading(self, {})
         for name in sorted(rates, key=lambda n: (rates[n], n))[:TIMELINES]:
-            timeline(
+            label_timeline(
                 folder / "timelines" / f"{name.replace('/', '--')}.png",
                 segments_of["ref"][name],
                 segments_of["hyp"][name],

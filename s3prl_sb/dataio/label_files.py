@@ -70,7 +70,8 @@ def read(
     dict
         ``{recording: [(label, start, stop), …]}``, seconds, sorted by start. Where a
         file has one recording, its id is the name of the file without suffix, in a
-        folder the path from there. Segments without duration are left out.
+        folder the path from there. A recording without labels has an empty list.
+        Segments without duration are left out.
 
     Raises
     ------
@@ -107,8 +108,8 @@ def _files(folder: Path, kind: str | None) -> list[Path]:
     kinds = [each for each in found if each != ".txt"] or list(found)
     if len(kinds) > 1:
         raise ManifestError(
-            f"'{folder}' has files of several kinds: {', '.join(sorted(kinds))}. Choose "
-            "one, kind=…, or move the others."
+            f"'{folder}' has files of several kinds: {', '.join(sorted(kinds))}. "
+            "Choose one, kind=…, or move the others."
         )
     return found[kinds[0]] if kinds else []
 
@@ -157,11 +158,18 @@ def _ctm(path, name, tier, rate) -> Iterator[Row]:
 
 
 def _textgrid(path, name, tier, rate) -> Iterator[Row]:
-    rows = textgrid_rows(path, tier)
-    return ((name, *row, f"{path}:{line}") for *row, line in rows)
+    yield _silent(name, path)
+    for *row, line in textgrid_rows(path, tier):
+        yield name, *row, f"{path}:{line}"
+
+
+def _silent(name, place) -> Row:
+    """Returns a row without duration, for a recording that may have no other."""
+    return name, "", 0.0, 0.0, f"{place}"
 
 
 def _timit(path, name, tier, rate) -> Iterator[Row]:
+    yield _silent(name, path)
     for place, line in manifest.lines(path):
         words = line.split()
         if len(words) != 3 or not (words[0] + words[1]).isdigit():
@@ -173,6 +181,7 @@ def _timit(path, name, tier, rate) -> Iterator[Row]:
 
 
 def _audacity(path, name, tier, rate) -> Iterator[Row]:
+    yield _silent(name, path)
     for place, line in manifest.lines(path):
         if line.startswith("\\"):  # frequencies of the label before
             continue
@@ -215,6 +224,7 @@ def _of_record(name, record, tier, place) -> Iterator[Row]:
             f"{', '.join(map(str, record)) or 'nothing'}. Give it a list of [label, "
             "start, stop]."
         )
+    yield _silent(name, place)
     for segment in record[key]:
         try:
             first, second, third = segment
@@ -246,7 +256,8 @@ def _of_row(record, names, rate, place) -> Iterator[Row]:
         for column in (times["start"], last)
     )
     if start is None and stop is None and not record[label]:
-        return  # of a recording without labels
+        yield _silent(str(record[recording]), place)
+        return
     if start is None or stop is None:
         raise ManifestError(f"{place}: a segment without times. Fill them in.")
     scale = [rate if c.unit == "samples" else 1 for c in (times["start"], last)]

@@ -52,29 +52,3 @@ class FrameClassifier(torch.nn.Module):
             [batch, frames, num_classes].
         """
         return self.classifier(self.projection(features))
-
-
-class SingleLinear(torch.nn.Module):
-    """Linear layer over frames, the simplest probe.
-
-    Arguments
-    ---------
-    input_size : int
-        Size of the features.
-    num_classes : int
-        Number of classes.
-
-    Example
-    -------
-    >>> head = SingleLinear(input_size=768, num_classes=41)
-    >>> head(torch.randn(4, 50, 768), torch.ones(4)).shape
-    torch.Size([4, 50, 41])
-    """
-
-    def __init__(self, input_size: int, num_classes: int):
-        super().__init__()
-        self.classifier = torch.nn.Linear(input_size, num_classes)
-
-    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Maps [batch, frames, input_size] to logits [batch, frames, num_classes]."""
-        return self.classifier(features)

@@ -80,38 +80,3 @@ class UtteranceClassifier(torch.nn.Module):
             [batch, num_classes].
         """
         return self.classifier(self.pooling(self.projection(features), lens))
-
-
-class SingleLinear(torch.nn.Module):
-    """Linear layer over pooled frames, the simplest probe of utterances.
-
-    Arguments
-    ---------
-    input_size : int
-        Size of the features.
-    num_classes : int
-        Number of classes.
-    pooling : str, dict, callable or torch.nn.Module, optional
-        See :class:`UtteranceClassifier`.
-
-    Example
-    -------
-    >>> head = SingleLinear(input_size=768, num_classes=251)
-    >>> head(torch.randn(4, 50, 768), torch.ones(4)).shape
-    torch.Size([4, 251])
-    """
-
-    def __init__(self, input_size: int, num_classes: int, pooling: Part | None = None):
-        super().__init__()
-        self.pooling = made_pooling("mean" if pooling is None else pooling, input_size)
-        size = output_size(self.pooling, input_size)
-        self.classifier = torch.nn.Linear(size, num_classes)
-
-    @property
-    def linear(self) -> bool:
-        """True if features may be averaged over time before the head."""
-        return is_poolable(self.pooling)
-
-    def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
-        """Maps [batch, frames, input_size] to logits [batch, num_classes]."""
-        return self.classifier(self.pooling(features, lens))

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 
 from s3prl_sb.lobes.heads.composed import FrameHead
-from s3prl_sb.lobes.heads.frames import SingleLinear
+from s3prl_sb.lobes.heads.frames import FrameClassifier
 from s3prl_sb.lobes.time_alignment import align
 
 SIZE, CLASSES, LIMIT = 6, 5, 2e-6
@@ -22,7 +22,7 @@ def composed(encoder, **options):
 
 
 PROBES = {
-    "phone_linear": SingleLinear(SIZE, CLASSES),
+    "phone_linear": FrameClassifier(SIZE, CLASSES, hidden_size=None),
     "phone_1hidden": composed("mlp", hidden_size=8, num_layers=1),
     "phone_linear_concat": composed("concat", window=9),
     "timit_phone": composed("conv_bank", **BANK),
