@@ -18,7 +18,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy
 import torch
 from sklearn.linear_model import LogisticRegression
 
@@ -137,7 +136,7 @@ def agreement(task, upstream, options, seed, judgement=None):
 
 
 def main():
-    """Prints a table: upstreams by seeds."""
+    """Prints a table with a row for each upstream and seed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("task", choices=RECIPES)
     parser.add_argument("upstream", nargs="+", help="names of cards, or their files")
@@ -146,18 +145,18 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     options = dict(item.split("=", 1) for item in arguments.set)
-    print("| upstream | recipe, % | scikit-learn, % | trained on | tested on |")
+    print("| upstream | seed | recipe, % | scikit-learn, % | trained on | tested on |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for upstream in arguments.upstream:
-        ours, judgement = [], None
+        judgement = None
         for seed in range(arguments.seeds):
             accuracy, judgement = agreement(
                 arguments.task, upstream, options, seed, judgement
             )
-            ours.append(100 * accuracy)
-        theirs, trained, tested, *_ = judgement
-        recipe = f"{numpy.mean(ours):.2f} ± {numpy.std(ours):.2f}"
-        row = [upstream, recipe, f"{100 * theirs:.2f}", trained, tested]
-        print("|", " | ".join(map(str, row)), "|", flush=True)
+            theirs, trained, tested, *_ = judgement
+            percents = f"{100 * accuracy:.2f} | {100 * theirs:.2f}"
+            row = f"| {upstream} | {seed} | {percents} | {trained} | {tested} |"
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Probes of frames and speakers on real speech: TIMIT, and LibriSpeech with lists."""
 
-import csv
 import random
 
 from conftest import REPOSITORY, assert_same_outcome, command, results
 
-from s3prl_sb.corpora.timit import prepare_timit
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.ctm import ctm_lines
 from s3prl_sb.inference import export, load
@@ -43,32 +41,6 @@ def test_timit(data_folder, launcher, tmp_path):
     mine = [line for line in lines if line.startswith("DR3-FALK0-SI456 ")]
     segments = model.label_file(record["wav"])
     assert list(ctm_lines("DR3-FALK0-SI456", segments)) == mine
-
-
-def test_overfits_timit(data_folder, launcher, tmp_path):
-    """Three sentences, learned by heart: the labels, their times and the loss fit."""
-    prepare_timit(data_folder / "TIMIT", tmp_path / "all")
-    records = manifest.read(tmp_path / "all/train.json")
-    names = sorted(records, key=lambda name: records[name]["duration"])[:3]
-    with open(tmp_path / "few.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["record_id", "wav", "label", "start", "stop"])
-        for name in names:
-            for segment in records[name]["segments"]:
-                writer.writerow([name, records[name]["wav"], *segment])
-    recipe = REPOSITORY / "recipes/TIMIT/phones"
-    table = tmp_path / "few.csv"
-    argv = command(
-        recipe,
-        tmp_path / "run",
-        hparams=recipe / "hparams/concat.yaml",
-        **{**FEW, "total_steps": 600, "steps_per_epoch": 300},
-        **{f"{split}_csv": table for split in ("train", "valid", "test")},
-        upstream="fbank",
-        lr=0.005,
-    )
-    assert launcher.run(argv) == 0
-    assert results(tmp_path / "run")["metrics"]["frame_accuracy"] > 0.99
 
 
 def librispeech(data_folder, folder):
