@@ -68,8 +68,8 @@ class Standardized(torch.nn.Module):
 
     @property
     def linear(self):
-        """True: the mean over time may come first."""
-        return True
+        """True if the features may be averaged over time before."""
+        return self.mean_over_time
 
     def forward(self, features, lens):
         """Returns logits of frames or, with a mean over time, of utterances."""
