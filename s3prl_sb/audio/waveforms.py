@@ -13,9 +13,11 @@ import os
 
 import torch
 
+from s3prl_sb.audio.ark_features import load_features
 from s3prl_sb.audio.loading import LOUD, load_waveform
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity import ark_names
 
 # Audio that is cached or trained on is read by LoadAudio, not here.
 COMPUTES = False
@@ -107,6 +109,42 @@ def waveforms(audio, wanted, sample_rate=None):
             "batch goes into upstream(wavs, wav_lens).",
         )
     return [_waveform(audio, wanted, rate)]
+
+
+def features(items, rate):
+    """Converts entries of arks and matrices to tensors.
+
+    Arguments
+    ---------
+    items : str, array or tensor, or a list of them
+        Entries of arks, or matrices [frames, size].
+    rate : int
+        Frames a second, of entries.
+
+    Returns
+    -------
+    list of torch.Tensor
+        [frames_i, size], float32.
+
+    Raises
+    ------
+    AudioError
+        For an object of another kind.
+    """
+    items = items if isinstance(items, (list, tuple)) else [items]
+    matrices = []
+    for index, item in enumerate(items):
+        if isinstance(item, (str, os.PathLike)):
+            if not ark_names.is_entry(os.fspath(item)):
+                raise AudioError(
+                    index, f"is '{item}', which is no entry PATH.ark:OFFSET of an ark."
+                )
+            matrices.append(load_features(os.fspath(item), None, None, rate))
+        elif hasattr(item, "shape") and len(item.shape) in (1, 2):
+            matrices.append(torch.as_tensor(item).float())
+        else:
+            raise AudioError(index, "is no matrix of features [frames, size].")
+    return matrices
 
 
 def padded(wavs):
