@@ -96,9 +96,9 @@ def load_features(name, start, stop, rate):
     actual = frame_rate(name)
     if actual != rate:
         raise ManifestError(
-            f"features at {actual} frames a second, where the upstream takes "
-            f"{rate} {'samples' if rate > 500 else 'frames'}. Features need an upstream "
-            f'such as features_from_ark with "{{frame_shift: {1 / actual:g}}}".'
+            f"features at {actual} frames a second, where the upstream takes {rate} "
+            f"{'samples' if rate > 500 else 'frames'}. Features need an upstream such as "
+            f'features_from_ark with "{{frame_shift: {1 / actual:g}}}".'
         )
     matrix = arks.read(name)
     first = round((start or 0.0) * rate)

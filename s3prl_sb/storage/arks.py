@@ -47,7 +47,7 @@ def matio():
         from kaldiio import matio
     except ImportError as error:
         raise MissingExtra(
-            'Kaldi\'s arks are read and written by kaldiio: pip install "s3prl_sb[kaldi]"'
+            'kaldiio reads and writes Kaldi\'s arks: pip install "s3prl_sb[kaldi]"'
         ) from error
     return matio
 

@@ -281,7 +281,8 @@ class Mockingjay(FeatureStages, PretrainedUpstream):
         super().__init__(source, config, **options)
         audio = self.config["audio"]
         # Only the input of the STFT is rescaled.
-        self.target_level = audio.get("target_level") if "input" in audio else None
+        rescaled = not {"ark", "kaldi"} & audio.keys()
+        self.target_level = audio["target_level"] if rescaled else None
         # Of features from elsewhere the input are frames, not samples.
         self.sample_rate = self.features.sample_rate
         self.input_size = self.features.input_size
