@@ -56,8 +56,8 @@ def frame_rate(name):
     rate = round(1 / seconds)
     if abs(rate * seconds - 1) > 1e-3:
         raise ManifestError(
-            f"{name}: a frame every {seconds} s. The frames of a second must be a whole "
-            "number: 0.01 or 0.02, for example."
+            f"{name}: a frame every {seconds} s. A second must have a whole number "
+            "of frames: 0.01 or 0.02, for example."
         )
     return rate
 
@@ -97,8 +97,8 @@ def load_features(name, start, stop, rate):
     if actual != rate:
         raise ManifestError(
             f"features at {actual} frames a second, where the upstream takes {rate} "
-            f"{'samples' if rate > 500 else 'frames'}. Features need an upstream such as "
-            f'features_from_ark with "{{frame_shift: {1 / actual:g}}}".'
+            f"{'samples' if rate > 500 else 'frames'}. Features need an upstream "
+            f'such as features_from_ark with "{{frame_shift: {1 / actual:g}}}".'
         )
     matrix = arks.read(name)
     first = round((start or 0.0) * rate)

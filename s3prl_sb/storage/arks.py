@@ -11,9 +11,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +161,8 @@ def _matrix(file, name):
             return reader.read_ascii_mat(file)
     except (AssertionError, ValueError, RuntimeError, struct.error) as error:
         raise ArkError(
-            f"{name}: damaged or cut off ({str(error) or 'wrong marker'}). Make the ark "
-            "again."
+            f"{name}: damaged or cut off ({str(error) or 'wrong marker'}). Make "
+            "the ark again."
         ) from error
     raise ArkError(
         f"{name}: neither a matrix nor a vector begins there. Does the scp belong to "
@@ -220,19 +221,34 @@ def read_scp(path: str | Path) -> dict[str, str]:
             raise ManifestError(f"{place}: '{key}' again. Keep one of them.")
         ark, offset = ark_names.split(name)
         if ark not in roots:
-            roots[ark] = _located(ark, Path(path).absolute().parent)
+            roots[ark] = located(ark, Path(path).absolute().parent)
         names[key] = f"{roots[ark]}:{offset}"
     if not names:
         raise ManifestError(f"{path}: names no features. Get a sound copy of it.")
     return names
 
 
-def _located(path, folder):
-    """Returns the absolute path of a file of a list."""
+def located(name: str, folder: Path) -> str:
+    """Returns the absolute path of a file, or name of an entry, in a list.
+
+    Arguments
+    ---------
+    name : str
+        Absolute, or relative to the folder or to one around it.
+    folder : pathlib.Path
+        Folder of the list, absolute.
+
+    Returns
+    -------
+    str
+        In the folder, if there is no such file anywhere.
+    """
+    file, offset = ark_names.split(name)
+    ending = "" if offset is None else f":{offset}"
     for root in (folder, *folder.parents):
-        if (root / path).is_file():
-            return os.path.normpath(root / path)
-    return os.path.normpath(folder / path)
+        if (root / file).is_file():
+            return os.path.normpath(root / file) + ending
+    return os.path.normpath(folder / file) + ending
 
 
 def frame_seconds(path: str) -> float:
@@ -261,6 +277,73 @@ def frame_seconds(path: str) -> float:
     return seconds
 
 
+class Arks:
+    """Arks that are written together, utterance by utterance; a context manager.
+
+    They get their names at the end of the context, if it ends without an error.
+
+    Arguments
+    ---------
+    paths : list of str
+        The arks.
+    text : bool
+        Whether to write text, for people.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Arks([folder + "/a.ark"]) as writer:
+    ...         writer.write("utterance", [np.ones((3, 2), np.float32)])
+    ...     read(writer.names[0]["utterance"]).shape
+    (3, 2)
+    """
+
+    def __init__(self, paths: Sequence[str | Path], text: bool = False):
+        self.writer, self.text = matio(), text
+        self.paths = [Path(os.path.abspath(path)) for path in paths]
+        #: ``{key: "path.ark:offset"}`` of each ark
+        self.names: list[dict[str, str]] = [{} for _ in self.paths]
+
+    def __enter__(self) -> "Arks":
+        with contextlib.ExitStack() as stack:
+            self.parts = [stack.enter_context(Part(path)) for path in self.paths]
+            self.files = [
+                stack.enter_context(open(part.path, "wb")) for part in self.parts
+            ]
+            self._stack = stack.pop_all()
+        return self
+
+    def write(self, key: str, matrices: Sequence[np.ndarray]) -> None:
+        """Adds an utterance.
+
+        Arguments
+        ---------
+        key : str
+            Id without white space.
+        matrices : list of numpy.ndarray
+            [rows, columns] or [values], one for each ark.
+
+        Raises
+        ------
+        ArkError
+            For a key that Kaldi cannot hold.
+        """
+        check_key(key)
+        for path, file, names, matrix in zip(
+            self.paths, self.files, self.names, matrices, strict=True
+        ):
+            names[key] = f"{path}:{file.tell() + len(key.encode()) + 1}"
+            self.writer.save_ark(file, {key: matrix}, text=self.text)
+
+    def __exit__(self, kind, *error) -> None:
+        with self._stack:
+            for file, part in zip(self.files, self.parts):
+                file.close()
+                if kind is None:
+                    part.publish()
+
+
 def write(
     path: str | Path, matrices: Iterable[tuple[str, np.ndarray]], text: bool = False
 ) -> dict[str, str]:
@@ -286,17 +369,11 @@ def write(
     ArkError
         For a key that Kaldi cannot hold.
     """
-    writer, path = matio(), Path(os.path.abspath(path))
-    names = {}
-    with Part(path) as part:
-        with open(part.path, "wb") as file:
-            for key, matrix in matrices:
-                check_key(key)
-                names[key] = f"{path}:{file.tell() + len(key.encode()) + 1}"
-                writer.save_ark(file, {key: matrix}, text=text)
-        part.publish()
-    write_scp(path.with_suffix(".scp"), names)
-    return names
+    with Arks([path], text) as writer:
+        for key, matrix in matrices:
+            writer.write(key, [matrix])
+    write_scp(Path(path).with_suffix(".scp"), writer.names[0])
+    return writer.names[0]
 
 
 def write_scp(path: str | Path, names: dict[str, str]) -> None:

@@ -70,8 +70,8 @@ def _check_shape(wavs, input_size):
     if input_size:
         raise ValueError(
             f"wavs must be features, a float tensor [batch, frames, {input_size}], got "
-            f"{wavs.dtype} {shape}. Give entries of an ark in place of audio files, and "
-            "the upstream the size of their frames."
+            f"{wavs.dtype} {shape}. Give entries of an ark in place of audio "
+            "files, and the upstream the size of their frames."
         )
     message = f"wavs must be a float tensor [batch, samples], got {wavs.dtype} {shape}"
     if wavs.dim() == 3:
