@@ -19,9 +19,9 @@ import os
 
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import TO_THE_END, make_records
-from s3prl_sb.corpora.rttm import rttm_rows, seconds
 from s3prl_sb.dataio.kaldi_folders import ENDS, check_no_command, table
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rttm import rttm_rows, seconds
 
 
 def read_kaldi(folder, roots=()):

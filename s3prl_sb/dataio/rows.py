@@ -67,13 +67,12 @@ def in_folder(wav, folder):
 
 
 def suffix(path):
-    """Returns ``.csv``, ``.tsv``, ``.json`` or ``.scp``; any other extension is an error."""
+    """Returns ``.csv``, ``.tsv``, ``.json`` or ``.scp``; any other one is an error."""
     if not os.path.isfile(path):
         raise ManifestError(f"{path}: no such file")
     ending = os.path.splitext(path)[1].lower()
     if ending not in (*DELIMITERS, ".json", kaldi_folders.ENDING):
-
-        raise ManifestError(f"{path}: {message}")
+        raise ManifestError(f"{path}: not a .csv, .tsv or .json file. Save it as one.")
     return ending
 
 
