@@ -179,7 +179,8 @@ def batched(audio, lens, rate):
     Arguments
     ---------
     audio : torch.Tensor or list
-        [batch, samples] on any device, or other input.
+        [batch, samples] on any device, or [batch, frames, size] for an upstream over
+        features; or other input.
     lens : torch.Tensor or None
         [batch], relative lengths of a batch.
     rate : int
@@ -202,7 +203,7 @@ def batched(audio, lens, rate):
     >>> batched([torch.ones(4), torch.ones(2)], None, 16000)[1].tolist()
     [1.0, 0.5]
     """
-    if isinstance(audio, torch.Tensor) and audio.dim() == 2:
+    if isinstance(audio, torch.Tensor) and audio.dim() in (2, 3):
         return audio, lens
     if lens is not None:
         raise AudioError(None, "has wav_lens, and is no padded batch [batch, samples].")

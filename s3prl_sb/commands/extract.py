@@ -124,6 +124,13 @@ def _part(text):
 
 def _model(arguments):
     """Returns the upstream, or the classifier as one."""
+    if arguments.posteriors:
+        from s3prl_sb.inference.posteriors import load_posteriors
+        from s3prl_sb.startup import devices
+
+        device = devices.chosen(arguments.device)
+        priors = arguments.priors
+        return load_posteriors(arguments.posteriors, priors, device=device)
     from s3prl_sb.lobes.upstreams import load
     from s3prl_sb.storage.yaml_texts import yaml_of
 

@@ -16,6 +16,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -122,17 +123,21 @@ def shape(name: str) -> tuple[int, int]:
     return sizes
 
 
-def entries(path: str) -> Iterator[tuple[str, np.ndarray]]:
+def entries(
+    path: str, file: BinaryIO | None = None
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the (key, matrix or vector) of each entry of an ark, in order.
 
     Arguments
     ---------
     path : str
         The ark, binary or text.
+    file : binary file, optional
+        Its content, if it is not in the file itself: unzipped, for example.
     """
-    with _opened(path, path) as file:
-        while key := _key(file):
-            yield key, _matrix(file, f"{path}: '{key}'")
+    with file or _opened(path, path) as opened:
+        while key := _key(opened):
+            yield key, _matrix(opened, f"{path}: '{key}'")
 
 
 def _key(file):
