@@ -63,7 +63,7 @@ class Processing(NamedTuple):
 
     @property
     def has_second_pass(self) -> bool:
-        """Whether all features are needed before one can be normalized."""
+        """True if all features are needed before one can be normalized."""
         return self.cmvn in ("speaker", "global")
 
     def group(self, name: str, record: dict) -> str:
@@ -114,7 +114,7 @@ def write_features(
     dtype : str
         "float32" or "float16".
     processing : Processing
-        What is done with the hidden states.
+        Post-processing of the hidden states.
     progressbar : bool
         Whether to show progress.
     **options

@@ -57,8 +57,8 @@ class Posteriors(Upstream):
         is_labeller = isinstance(model, FrameLabeller)
         if not is_labeller or model.hparams.threshold is not None:
             raise PosteriorsError(
-                "Only a classifier with one label per frame has posteriors, such as one "
-                "of TIMIT/phones."
+                "Only a classifier with one label per frame has posteriors: one of "
+                "TIMIT/phones, for example."
             )
         upstream, labels = model.mods.upstream, list(model.hparams.labels)
         self.model, self.frame_labels = model, model.frame_labels

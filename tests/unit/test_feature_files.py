@@ -65,7 +65,7 @@ def write(upstream, corpus, folder, format="npy", **options):
 
 
 def readers(folder):
-    """How other programs read each format."""
+    """Readers of each format, as other programs use them."""
 
     def hdf5(name):
         with h5py.File(folder / "features.h5") as file:
