@@ -73,8 +73,7 @@ class Pipe:
     #: Whether the item ``time_map`` is right after this pipe: it moves no sample in
     #: time, or refines the item. Of interest for pipes with ``audio`` only.
     timed = False
-    #: Whether it takes features [frames, size] of arks too; for pipes with ``audio``.
-    takes_features = False
+    takes_features = False  #: whether ``sig`` may be features of arks, [frames, size]
     #: Setting that makes an unlimited number of forms finite, for messages.
     finite = ""
 
@@ -287,8 +286,8 @@ class ManifestDataset(DynamicItemDataset):
     def _check_waveforms(self, pipe):
         wavs = (str(record.get("wav")) for record in self.data.values())
         for wav in filter(is_entry, wavs):
-            name = type(pipe).__name__
-            raise ManifestError(f"{name} changes waveforms. Leave it out for {wav}.")
+            kind = type(pipe).__name__
+            raise ManifestError(f"{kind} changes waveforms. Leave it out for {wav}.")
 
     def keep(self, ids: Iterable[str]) -> None:
         """Drops all utterances except the given ones.

@@ -153,13 +153,9 @@ def write_features(
     about = describe(model, dataset, "frames", layers, dtype)
     given = processing.statistics and Statistics.load(processing.statistics)
     if processing.has_second_pass:
-        for name, record in records.items():
+        for name, record in records.items():  # errors before anything is computed
             processing.group(name, record)
-    settings = {
-        "features": about,
-        "format": format,
-        **processing._replace(statistics=given and given.digest())._asdict(),
-    }
+    settings = _settings(about, format, processing, given)
     writer = FORMATS[format](
         folder,
         about["layers"],
@@ -178,25 +174,24 @@ def write_features(
         entries = {"settings": settings, "of": digest(settings)}
         write_json(folder / FEATURES, {**entries, "keys": {n: keys[n] for n in done}})
         dataset.keep(missing)
-        cache = extract(
-            model,
-            dataset,
-            folder / UNFINISHED,
-            layers=layers,
-            dtype=dtype,
-            progressbar=progressbar,
-            **options,
-        )
+        options = {**options, "layers": layers, "dtype": dtype}
+        place = folder / UNFINISHED
+        cache = extract(model, dataset, place, progressbar=progressbar, **options)
         features = _Features(cache, {n: keys[n] for n in missing}, records, processing)
         if processing.has_second_pass and not given:
             given = measure(features.by_group(progressbar))
-        if given and not processing.statistics:
             given.save(folder / STATISTICS)
         everything = {name: records[name] for name in keys}
         writer.write(features.finished(given, progressbar), everything)
         write_json(folder / FEATURES, {**entries, "keys": keys})
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)
+
+
+def _settings(about, format, processing, statistics):
+    """Returns all that the numbers in the files depend on, besides the audio."""
+    entries = processing._replace(statistics=statistics and statistics.digest())
+    return {"features": about, "format": format, **entries._asdict()}
 
 
 def _kept(path, settings):
