@@ -61,6 +61,11 @@ def add_arguments(parser):
         default="frames",
         help="pooled is --pooling mean",
     )
+    _add_outputs(parser)
+
+
+def _add_outputs(parser):
+    """Adds the arguments about files and processes."""
     files = parser.add_argument_group("files")
     files.add_argument(
         "--format",

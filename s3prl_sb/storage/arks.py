@@ -294,14 +294,7 @@ class Arks:
     text : bool
         Whether to write text, for people.
 
-    Example
-    -------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with Arks([folder + "/a.ark"]) as writer:
-    ...         writer.write("utterance", [np.ones((3, 2), np.float32)])
-    ...     read(writer.names[0]["utterance"]).shape
-    (3, 2)
+    See :func:`write` for a single ark.
     """
 
     def __init__(self, paths: Sequence[str | Path], text: bool = False):
