@@ -93,8 +93,8 @@ def _block_means(distances, offsets, widths, rows, columns):
         place = (places[above] + diagonal).clamp_(max=len(distances) - 1)
         local = distances.index_select(0, place.flatten()).view(place.shape)
         beside = torch.minimum(before[same], before[above])
-        steps = _either(before[same] <= before[above], shorter[same], shorter[above])
-        steps = _either(long_before[above] <= beside, shortest[above], steps)
+        steps = _either(before[same], before[above], shorter[same], shorter[above])
+        steps = _either(long_before[above], beside, shortest[above], steps)
         torch.add(steps, 1, out=length[same])
         torch.add(torch.minimum(long_before[above], beside), local, out=here[same])
         if diagonal == 0:
@@ -106,6 +106,10 @@ def _block_means(distances, offsets, widths, rows, columns):
     return means
 
 
-def _either(condition, one, other):
-    """Returns `torch.where` of whole numbers, ten times as fast on a CPU."""
-    return torch.addcmul(other, condition.to(other.dtype), one - other)
+def _either(cost, other_cost, one, other):
+    """Returns `one` where `cost <= other_cost`, else `other`, which are whole numbers.
+
+    On a CPU this is ten times as fast as `torch.where`.
+    """
+    first = torch.le(cost, other_cost, out=torch.empty_like(one))
+    return torch.addcmul(other, first, one - other)
