@@ -17,7 +17,7 @@ import torch
 
 from s3prl_sb.analysis.errors import AnalysisError
 from s3prl_sb.analysis.items import Item
-from s3prl_sb.analysis.triples import TASKS, Triples
+from s3prl_sb.analysis.triples import MOST_ITEMS, MOST_SPEAKERS, TASKS, Triples
 from s3prl_sb.analysis.utterances import HiddenStates
 from s3prl_sb.analysis.warping import path_means
 from s3prl_sb.lobes.dtw import frame_distances
@@ -38,6 +38,8 @@ def errors(
     by_context: bool = True,
     distance: str = "angular",
     seed: int = 0,
+    most_items: int = MOST_ITEMS,
+    most_speakers: int = MOST_SPEAKERS,
     device: str = "cpu",
     progressbar: bool = True,
 ) -> list[dict[str, float]]:
@@ -56,8 +58,8 @@ def errors(
     distance : str
         Distance of frames: "angular", the angle over pi; "euclidean"; or "kl", the
         symmetric Kullback-Leibler divergence of posteriors.
-    seed : int
-        Seed of the choice of items and speakers.
+    seed, most_items, most_speakers
+        See :class:`~s3prl_sb.analysis.triples.Triples`.
     device : str
         Device of the computation.
     progressbar : bool
@@ -95,8 +97,9 @@ def errors(
         there = ", ".join(DISTANCES)
         raise AnalysisError(f"There is no distance '{distance}'. There are: {there}.")
     pieces = _Pieces(states, items)
+    limits = {"most_items": most_items, "most_speakers": most_speakers}
     triples = {
-        task: Triples(pieces.items, task, by_context, seed=seed) for task in tasks
+        task: Triples(pieces.items, task, by_context, seed, **limits) for task in tasks
     }
     for task, each in triples.items():
         logger.info(
@@ -161,9 +164,9 @@ class _Pieces:
 
 
 def _frames_of(item, stride_seconds, count):
-    """Returns the first frame of an item and the one after its last, as libri-light.
+    """Returns the first frame of an item and the one after its last.
 
-    Frame i has its centre at (i + 0.5) strides.
+    As in libri-light, the last frame whose centre lies in the item is left out.
     """
     rate = 1 / stride_seconds
     first = max(0, math.ceil(rate * item.start - 0.5))

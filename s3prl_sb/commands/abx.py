@@ -55,6 +55,18 @@ def add_arguments(parser):
         default="angular",
         help="of frames; kl is symmetric, for posteriors (default: angular)",
     )
+    parser.add_argument(
+        "--most_items",
+        type=int,
+        default=10,
+        help="of a phone, context and speaker, drawn if there are more (default: 10)",
+    )
+    parser.add_argument(
+        "--most_speakers",
+        type=int,
+        default=5,
+        help="other speakers of X, drawn if there are more (default: 5)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
 
 
@@ -90,6 +102,8 @@ def main(arguments):
         by_context=arguments.context == "triphone",
         distance=arguments.distance,
         seed=arguments.seed,
+        most_items=arguments.most_items,
+        most_speakers=arguments.most_speakers,
         device=device,
     )
     output = Path(arguments.output)
@@ -101,7 +115,7 @@ def main(arguments):
     ]
     write_csv(output / "abx.csv", header, rows)
     lines = {task: [result[task] for result in results] for task in tasks}
-    options = ("context", "distance", "seed")
+    options = ("context", "distance", "seed", "most_items", "most_speakers")
     about = {name: getattr(arguments, name) for name in options}
     about |= {"upstream": states.name, "layers": states.layers, "items": len(items)}
     write_json(
