@@ -130,10 +130,10 @@ def _of_key(recipe, key):
     from s3prl_sb.startup import named
 
     try:
-        text = locate(recipe)[1].read_text("utf-8")
+        texts = _texts(locate(recipe)[1])
     except UserError:
         return []
-    labels = LABELS.search(text)
+    labels = next(filter(None, map(LABELS.search, texts)), None)
     declaration = shared().get(key)
     choices = declaration.choices if declaration else ()
     return named.names(key, labels and labels[1]) or list(map(str, choices))
@@ -182,13 +182,17 @@ def keys(file):
     >>> "total_steps" in keys(resources.recipe_files()["SUPERB/KS"])
     True
     """
+    return list(dict.fromkeys(key for t in _texts(file) for key in KEY.findall(t)))
+
+
+def _texts(file):
+    """Returns the text of a recipe, then those of its defaults."""
     from s3prl_sb.schema.defaults import default_files
 
     text = file.read_text("utf-8")
     names = DEFAULTS.findall(text)
-    files = default_files(names[0].split(", ")) if names else []
-    texts = [text, *(file.read_text("utf-8") for file in files)]
-    return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
+    files = default_files(names[0].split(", "), beside=file) if names else []
+    return [text, *(file.read_text("utf-8") for file in files)]
 
 
 def upstreams():

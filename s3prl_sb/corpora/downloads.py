@@ -52,10 +52,10 @@ def downloader(name: str) -> Callable[[str], Path]:
 
     Example
     -------
-    >>> downloader("timit")
+    >>> downloader("switchboard")
     Traceback (most recent call last):
     ...
-    ValueError: no download of 'timit'. There are: ami, audio_snips, ...
+    ValueError: no download of 'switchboard'. There are: ami, audio_snips, ...
     """
     if name not in names():
         raise ValueError(f"no download of '{name}'. There are: {', '.join(names())}")

@@ -20,9 +20,9 @@ import re
 
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import TO_THE_END, make_records
-from s3prl_sb.corpora.rttm import rttm_rows, seconds
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rttm import rttm_rows, seconds
 
 ENDS = re.compile(r"-1(\.0*)?")
 

@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.corpora.rttm import rttm_lines
+from s3prl_sb.dataio.rttm import rttm_lines
 from s3prl_sb.dataio.speaker_activity import decide, segments
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids

@@ -79,8 +79,8 @@ def labels_of(tree: dict) -> dict:
     Returns
     -------
     dict
-        ``are``: classes, tokens, segments or occurrences; ``size``: key of the output
-        size of a head, if it is set in the YAML. Empty if nothing is declared.
+        ``are``: classes, tokens, segments, frames or occurrences; ``size``: key of the
+        output size of a head, if it is set in the YAML. Empty if nothing is declared.
 
     Example
     -------

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from s3prl_sb.corpora.rttm import (
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rttm import (
     read_rttm,
     read_uem,
     rttm_lines,
     write_rttm,
     write_uem,
 )
-from s3prl_sb.dataio.manifest import ManifestError
 
 
 def written(path, text):

@@ -57,7 +57,7 @@ def read_rttm(path):
 def rttm_rows(path):
     """Returns the (recording, speaker, start, stop, line) of each segment of a file."""
     rows, ninths = [], {}
-    for number, fields in _lines(path):
+    for number, fields in numbered(path):
         if fields[0] in OTHERS:
             continue
         if fields[0] == "SPEAKER" and len(fields) > 10:
@@ -119,8 +119,8 @@ def rttm_lines(recording, segments):
     for speaker, start, stop in segments:
         first, last = round(start, 3), round(stop, 3)
         lines.append(
-            f"SPEAKER {_field(recording)} 1 {first:.3f} {last - first:.3f} <NA> <NA> "
-            f"{_field(speaker)} <NA> <NA>"
+            f"SPEAKER {field(recording)} 1 {first:.3f} {last - first:.3f} <NA> <NA> "
+            f"{field(speaker)} <NA> <NA>"
         )
     return lines
 
@@ -147,7 +147,7 @@ def read_uem(path):
     {'a': [(0.0, 30.0)]}
     """
     regions = {}
-    for number, fields in _lines(path):
+    for number, fields in numbered(path):
         place = f"{path}:{number}"
         if len(fields) != 4:
             raise ManifestError(
@@ -165,7 +165,7 @@ def read_uem(path):
 def write_uem(recordings, path):
     """Writes ``{recording: [(start, stop), ...]}``, to the millisecond."""
     lines = [
-        f"{_field(recording)} 1 {start:.3f} {stop:.3f}\n"
+        f"{field(recording)} 1 {start:.3f} {stop:.3f}\n"
         for recording, regions in recordings.items()
         for start, stop in regions
     ]
@@ -185,7 +185,7 @@ def seconds(text, name, place):
     return value
 
 
-def _lines(path):
+def numbered(path):
     """Yields the (number, fields) of each line that is neither empty nor a comment."""
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if line.strip() and not line.lstrip().startswith(";;"):
@@ -199,11 +199,12 @@ def _is_confidence(field):
         return False
 
 
-def _field(name):
+def field(name):
+    """Returns a name as a field; raises an error if it is empty or has a space."""
     name = str(name)
     if not name or name.split() != [name]:
         raise ValueError(
-            f"{name!r} cannot stand in an RTTM or UEM file, whose fields are separated "
-            "by spaces: rename it."
+            f"{name!r} cannot stand in an RTTM, UEM or CTM file, whose fields are "
+            "separated by spaces: rename it."
         )
     return name
