@@ -52,7 +52,7 @@ def similarity(
     first : HiddenStates
         Hidden states of an upstream.
     second : HiddenStates, optional
-        Those of another one, of the same utterances. Its frames may have another
+        Hidden states of another one, of the same utterances. Its frames may have another
         rate: both are brought to the lower one, where the faster upstream gives the
         frame at the centre. Default: the first one.
     debiased : bool

@@ -60,7 +60,7 @@ def read_items(path: str | os.PathLike, records: Records) -> list[Item]:
     Returns
     -------
     list of Item
-        Those of the utterances in ``records``, in the order of the file.
+        Items of the utterances in ``records``, in the order of the file.
 
     Raises
     ------

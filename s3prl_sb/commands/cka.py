@@ -79,17 +79,12 @@ def states_of(arguments, name, source, layers, records, device):
 
 def main(arguments):
     """Compares hidden states, and writes a table, a figure and JSON."""
-    import sys
     from pathlib import Path
 
-    from s3prl_sb.analysis import figures
     from s3prl_sb.analysis.cka import similarity
     from s3prl_sb.analysis.errors import AnalysisError
     from s3prl_sb.analysis.utterances import read_records
     from s3prl_sb.startup import devices
-    from s3prl_sb.storage.csv_files import write_csv
-    from s3prl_sb.storage.files import write_json
-    from s3prl_sb.terminal import columns
 
     if not arguments.other and (arguments.with_source or arguments.with_layers):
         raise AnalysisError(
@@ -118,7 +113,19 @@ def main(arguments):
     values = similarity(
         first, second or None, arguments.debiased, arguments.memory, device
     )
-    second, output = second or first, Path(arguments.output)
+    _write(Path(arguments.output), values, (first, second or first), arguments.debiased)
+
+
+def _write(output, values, upstreams, debiased):
+    """Writes the similarities of the hidden states of two upstreams, and prints them."""
+    import sys
+
+    from s3prl_sb.analysis import figures
+    from s3prl_sb.storage.csv_files import write_csv
+    from s3prl_sb.storage.files import write_json
+    from s3prl_sb.terminal import columns
+
+    first, second = upstreams
     output.mkdir(parents=True, exist_ok=True)
     header = ["hidden state", *map(str, second.layers)]
     rows = [
@@ -131,12 +138,12 @@ def main(arguments):
         {
             "upstreams": [first.name, second.name],
             "layers": [first.layers, second.layers],
-            "debiased": arguments.debiased,
+            "debiased": debiased,
             "utterances": len(first),
             "cka": values.tolist(),
         },
     )
-    kind = "debiased linear CKA" if arguments.debiased else "linear CKA"
+    kind = "debiased linear CKA" if debiased else "linear CKA"
     names = (first.name, second.name)
     title = f"{kind} · {' and '.join(dict.fromkeys(names))}"
     figures.similarities(
