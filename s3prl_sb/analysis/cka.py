@@ -52,8 +52,8 @@ def similarity(
     first : HiddenStates
         Hidden states of an upstream.
     second : HiddenStates, optional
-        Hidden states of another one, of the same utterances. Its frames may have another
-        rate: both are brought to the lower one, where the faster upstream gives the
+        Hidden states of another one, of the same utterances. The rates of frames may
+        differ: both are brought to the lower one, where the faster upstream gives the
         frame at the centre. Default: the first one.
     debiased : bool
         Whether to use the unbiased estimate of HSIC.

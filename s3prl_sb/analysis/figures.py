@@ -92,7 +92,7 @@ def errors(
             label=f"{task} speakers, best {min(percent):.1f} %",
         )
     axes.set_xticks(range(len(layers)), layers)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 108 * max(max(values) for values in lines.values()) or 1)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     axes.set_xlabel("hidden state (0: the input of the first layer)")
     axes.set_ylabel("ABX error, % (50: chance)")

@@ -117,7 +117,7 @@ def main(arguments):
 
 
 def _write(output, values, upstreams, debiased):
-    """Writes the similarities of the hidden states of two upstreams, and prints them."""
+    """Writes and prints the similarities of two upstreams' hidden states."""
     import sys
 
     from s3prl_sb.analysis import figures
