@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 from s3prl_sb import __version__
 from s3prl_sb.commands import (
+    abx,
     check,
     check_head,
+    cka,
     completion,
     convert,
     download,
@@ -123,6 +125,20 @@ VERBS = {
         "Units are the targets of HuBERT's pre-training: "
         "s3prl-sb units fit --upstream mfcc_hubert --clusters 100 --data DIR --output "
         "MODEL, then s3prl-sb units apply MODEL --data DIR --output UNITS.",
+    ),
+    "cka": Verb(
+        cka,
+        "compare the hidden states of one or two upstreams",
+        "Linear centred kernel alignment of every pair of hidden states, over the "
+        "frames of a folder or a list of audio.",
+        has_trust=True,
+    ),
+    "abx": Verb(
+        abx,
+        "measure how well hidden states discriminate phones",
+        "The ABX error of every hidden state, within and across speakers: "
+        "s3prl-sb abx --upstream NAME --manifest DIR --items FILE --output OUT.",
+        has_trust=True,
     ),
     "convert": Verb(
         convert,

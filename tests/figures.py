@@ -45,7 +45,7 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
-    ("scoring", "superb"),
+    ("analysis", "scoring", "superb"),
     ("commands",),
     ("cli",),
 )
