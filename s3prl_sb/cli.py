@@ -25,6 +25,7 @@ from s3prl_sb.commands import (
     export,
     extract,
     heads,
+    layers,
     new,
     predict,
     run,
@@ -70,6 +71,16 @@ VERBS = {
         "any key of it, --name NAME for a second setting beside the default folder, "
         "and SpeechBrain's options. s3prl-sb run KS --help prints all keys, and where "
         "their YAML file is.",
+    ),
+    "layers": Verb(
+        layers,
+        "probe every hidden state of an upstream alone, in one training",
+        "Trains the probe of a recipe on each hidden state of a frozen upstream, and "
+        "on their weighted sum: a table, layers.csv, layers.json and a figure of the "
+        "scores beside the weights. Each probe learns what it would in a run of its "
+        "own (--featurizer.layers N). Any key of the recipe may follow its name: "
+        "s3prl-sb run KS --help prints them. Killed and run again, it goes on where "
+        "it was.",
     ),
     "superb": Verb(
         superb,
@@ -209,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(completion.candidates(argv[2:], top)))
         return 0
     arguments, rest = top.parse_known_args(argv)
-    if rest and arguments.verb is not _score:
+    if rest and arguments.verb not in (_score, layers.main):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     logs.to_console("stderr")

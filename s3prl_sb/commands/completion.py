@@ -88,10 +88,13 @@ def _candidates(before, now, verbs):
     last = rest[-1] if rest else ""
     if verb not in verbs:
         return []
-    if verb == "run":
-        is_value = len(rest) > 1 and last.startswith("--") and not now.startswith("-")
-        return _of_key(rest[0], last[2:]) if is_value else _of_recipe(rest, now)
     actions = verbs[verb]._actions
+    if verb in ("run", "layers"):
+        is_value = len(rest) > 1 and last.startswith("--") and not now.startswith("-")
+        if now.startswith("-") and rest and verb == "layers":
+            own = [option for a in actions for option in a.option_strings]
+            return [*own, *_of_recipe(rest, now)]
+        return _of_key(rest[0], last[2:]) if is_value else _of_recipe(rest, now)
     if verb == "units" and rest:  # whose options belong to its actions
         return _candidates(rest, now, actions[1].choices)
     if now.startswith("-"):

@@ -20,6 +20,7 @@ from s3prl_sb.startup.named import labels_of
 from s3prl_sb.startup.preconditions import (
     batches_of_a_process,
     can_pool,
+    check_layers,
     check_optimization,
     check_search,
 )
@@ -64,6 +65,8 @@ def check(hparams: dict, run_opts: dict):
         check_optimization(hparams)
     if hparams.get("lr_search"):
         check_search(hparams, run_opts)
+    if hparams.get("probe_layers"):
+        check_layers(hparams, run_opts)
     if hparams.get("head") is not None:
         _check_head(hparams)
     if "train_data" in hparams:
