@@ -52,7 +52,8 @@ class Windows(NamedTuple):
         torch.Tensor
             [batch]; 0 for an utterance without a window in ``there``.
         """
-        table = values.new_zeros(there.shape).masked_scatter(there, values)
+        table = values.new_zeros(there.shape)
+        table[there] = values
         return table.sum(1) / there.sum(1).clamp_min(1)
 
 
