@@ -164,7 +164,9 @@ class RegressionBrain(SSLBrain):
         folder = Path(self.hparams.output_folder)
         predicted, true = self.joined()
         single = len(self.values) == 1
-        names = [name for value in self.values for name in (value, f"predicted_{value}")]
+        names = [
+            name for value in self.values for name in (value, f"predicted_{value}")
+        ]
         names = ["value", "prediction"] if single else names
         sides = [self._cells(p, t) for p, t in zip(predicted, true)]
         extra = [[system] for system in self.systems] or [[]] * len(self.ids)

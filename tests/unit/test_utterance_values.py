@@ -82,9 +82,10 @@ def test_judges_of_several_numbers(table):
 
 
 def test_prepared_tables(table, tmp_path):
+    rows = {"train": "a.wav,1", "valid": "b.wav,2", "test": "b.wav,3"}
     files = [
-        table(f"id,wav,value\n{split},{wav}.wav,{number}\n", name=split)
-        for split, wav, number in (("train", "a", 1), ("valid", "b", 2), ("test", "b", 3))
+        table(f"id,wav,value\n{split},{row}\n", name=split)
+        for split, row in rows.items()
     ]
     paths = prepare_value_tables(*files, tmp_path / "save")
     assert manifest.read(paths["test"])["test"]["value"] == 3.0

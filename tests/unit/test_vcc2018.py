@@ -68,7 +68,7 @@ def test_faults(corpus, tmp_path, file, old, new, words):
 
 def test_missing_lists_say_where_they_are(corpus, tmp_path):
     (corpus / "valid_judge.csv").unlink()
-    with pytest.raises(ManifestError, match="valid_judge.csv: no such file. Copy S3PRL"):
+    with pytest.raises(ManifestError, match="valid_judge.csv: no such file. Copy"):
         vcc2018.prepare_vcc2018(str(corpus), tmp_path / "save")
 
 
