@@ -67,22 +67,20 @@ class OpinionScoreBrain(RegressionBrain):
             Mean over the utterances of the mean over their judges, a scalar.
         """
         judges, lens = batch.judges
-        values = batch.judgement_values.data
         counts = (lens * judges.shape[1]).round().to(judges.device)
-        there = torch.arange(judges.shape[1], device=judges.device) < counts[:, None]
-        owners, total = windows.there.nonzero()[:, 0], 0.0
-        for column in range(judges.shape[1]):  # of the first judge of each, and so on
-            has = there[:, column]
-            some = has[owners]
-            bias = self.modules["judges"](
-                windows.frames[some],
-                windows.mask[some],
-                judges[owners[some], column],
-            )
-            scores = (windows.scores[some] + bias).float()
-            scores = windows.means(scores, windows.there & has[:, None])
-            total = total + (scores - values[:, column]).square() * has
-        return (total / counts).mean()
+        has = torch.arange(judges.shape[1], device=judges.device) < counts[:, None]
+        # All judges of all windows in one call, as distributed training needs
+        there = has[:, :, None] & windows.there[:, None]
+        utterance, judge, place = there.nonzero().T
+        numbers = windows.there.flatten().cumsum(0).view_as(windows.there) - 1
+        which = numbers[utterance, place]
+        bias = self.modules["judges"](
+            windows.frames[which], windows.mask[which], judges[utterance, judge]
+        )
+        scores = (windows.scores[which] + bias).float()
+        scores = windows.means(scores, there.flatten(0, 1)).view_as(has)
+        errors = (scores - batch.judgement_values.data).square() * has
+        return (errors.sum(1) / counts).mean()
 
 
 def opinion_score_splits(hparams):

@@ -68,6 +68,4 @@ def check(run_folder, model, folder):
     mean = sum(errors) / len(errors)
     assert results["metrics"]["mse"] == pytest.approx(mean, abs=1e-4)
     systems = {row["system"]: row for row in read_table(run_folder / "systems.csv")}
-    assert (
-        systems["good"]["utterances"] == "2" and (run_folder / "scatter.png").exists()
-    )
+    assert systems["good"]["utterances"] == "2"

@@ -69,7 +69,7 @@ def test_loss_and_scores_are_s3prls(pooling):
         gradient = modules.get_parameter(ours(name)).grad
         expected = VALUES[f"{pooling}/gradient/{name}"]
         if name.endswith("pooling.W.bias"):  # it cancels in the softmax
-            assert max(gradient.abs(), expected.abs()) < 1e-7
+            assert max(gradient.abs(), expected.abs()) < 1e-6  # rounding
         else:
             assert error(gradient, expected) < 1e-5, name
     single = head(cut[1], torch.ones(1))  # an utterance of one window
