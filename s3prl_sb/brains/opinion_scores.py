@@ -30,11 +30,12 @@ class OpinionScoreBrain(RegressionBrain):
 
     def compute_forward(self, batch, stage):
         """Returns scores [batch, 1]; in training the windows of a MosHead."""
-        in_windows = isinstance(self.raw_modules["head"], MosHead)
+        head = self.modules["head"]
+        in_windows = isinstance(getattr(head, "module", head), MosHead)  # under DDP
         if stage != sb.Stage.TRAIN or not in_windows:
             return super().compute_forward(batch, stage)
         features, lens = self.compute_features(batch.to(self.device))
-        return self.modules["head"](features, lens, in_windows=True)
+        return head(features, lens, in_windows=True)
 
     def compute_objectives(self, predictions, batch, stage):
         """Returns the loss; in evaluation, collects the predictions."""
