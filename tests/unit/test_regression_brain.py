@@ -151,6 +151,23 @@ def test_loss_of_opinion_scores_by_hand(tmp_path):
     assert torch.allclose(alone, torch.stack(losses), atol=1e-5)
 
 
+def test_a_wrapped_head_is_asked_for_its_windows_too(tmp_path):
+    """DistributedDataParallel hides the head behind its own class."""
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, *inputs, **options):
+            return self.module(*inputs, **options)
+
+    made, few = opinion(tmp_path), examples(judges=3)
+    expected = run(made, few, sb.Stage.TRAIN)
+    made.modules["head"] = Wrapped(made.modules["head"])
+    assert torch.equal(run(made, few, sb.Stage.TRAIN), expected)
+
+
 def test_an_evaluation_needs_no_judges(tmp_path):
     """Its loss is that of the utterances."""
     made, few = opinion(tmp_path), examples()
