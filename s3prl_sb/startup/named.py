@@ -63,7 +63,7 @@ def names(key: str, labels: str | None = None) -> list[str]:
         return [*named_heads(labels), DEFAULT]
     if key == OPTIMIZER:
         return [*OPTIMIZERS, DEFAULT]
-    if key == POOLING and labels in (None, "classes"):
+    if key == POOLING and (labels is None or KINDS.get(labels) == "utterances"):
         return list(poolings())
     return []
 

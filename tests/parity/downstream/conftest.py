@@ -6,6 +6,7 @@ import toys
 collect_ignore = [
     "make.py",
     "make_poolings.py",
+    "make_mos.py",
     "make_probes.py",
     "targets.py",
     "peer_search.py",
