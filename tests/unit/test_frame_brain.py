@@ -11,8 +11,10 @@ from speechbrain.dataio.batch import PaddedBatch
 
 from s3prl_sb.brains.frames import FrameBrain, frame_splits
 from s3prl_sb.brains.multi_label_frames import MultiLabelFrameBrain
+from s3prl_sb.brains.stacking import Stack
 from s3prl_sb.dataio import label_files, manifest
 from s3prl_sb.dataio.frame_labels import UNKNOWN
+from s3prl_sb.lobes.heads.composed import FrameHead
 from s3prl_sb.lobes.heads.frames import FrameClassifier
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.metrics.multi_label import macro_f1
@@ -22,15 +24,23 @@ LABELS = ["ah", "sil", "t"]
 SIZE, STRIDE = 4, 0.02
 
 
-def brain(tmp_path, cls=FrameBrain, frame_seconds=0.01, **hparams):
+class First(torch.nn.Module):
+    """Featurizer of one hidden state."""
+
+    def forward(self, states):
+        return states[0]
+
+
+def brain(tmp_path, cls=FrameBrain, frame_seconds=0.01, head=None, **hparams):
     """One without an upstream, whose head is a single layer."""
     made = cls.__new__(cls)
     made.hparams = SimpleNamespace(output_folder=str(tmp_path), **hparams)
     made.labels, made.device, made.best = LABELS, "cpu", {}
     made.stride, made.frame_seconds = STRIDE, frame_seconds
-    torch.manual_seed(0)
-    head = FrameClassifier(SIZE, len(LABELS), hidden_size=None)
-    made.modules = {"featurizer": lambda states: states[0], "head": head}
+    if head is None:
+        torch.manual_seed(0)
+        head = FrameClassifier(SIZE, len(LABELS), hidden_size=None)
+    made.modules = torch.nn.ModuleDict({"featurizer": First(), "head": head})
     made.hidden_states = lambda batch: ([batch.states.data], batch.states.lengths)
     made.threshold = 0.5
     made.start_stage(sb.Stage.VALID)
@@ -109,6 +119,17 @@ def test_audio_that_has_changed(tmp_path):
     few[0]["frame_labels"] = few[0]["frame_labels"][:-15]
     with pytest.raises(RecipeError, match="'u0' has 1.00 s of features.*manifest 0.72"):
         run(made, few)
+
+
+@pytest.mark.parametrize("encoder", ["linear", "mlp", "concat", "conv_bank"])
+def test_searches_of_learning_rates_are_stacked(encoder, tmp_path):
+    """Several copies run at once through alignment, head and loss."""
+    heads = [FrameHead(SIZE, len(LABELS), encoder) for _ in range(3)]
+    stack = Stack([brain(tmp_path, head=head) for head in heads])
+    batch = PaddedBatch(examples())
+    assert stack.is_right(batch, lambda: torch.manual_seed(1))
+    stack.losses(batch).sum().backward()
+    assert all(weight.grad.flatten(1).any(1).all() for weight in stack.weights.values())
 
 
 def test_metrics_and_files(tmp_path):

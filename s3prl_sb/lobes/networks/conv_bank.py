@@ -72,10 +72,14 @@ class ConvBank(nn.Module):
             [batch, frames, output_size].
         """
         frames = x.shape[1]
-        x = F.dropout(self.enter(x).relu(), self.dropout, self.training)
+        x = self._dropped(self.enter(x))
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)
         # An even kernel returns one frame too many.
         parts = [c(x.transpose(1, 2))[..., :frames] for c in self.convolutions]
-        x = torch.cat(parts, 1).transpose(1, 2)
-        return F.dropout(x.relu(), self.dropout, self.training)
+        return self._dropped(torch.cat(parts, 1).transpose(1, 2))
+
+    def _dropped(self, x):
+        # The order in memory decides which values are dropped: the same in every copy
+        # of a stacked search of learning rates
+        return F.dropout(x.relu().contiguous(), self.dropout, self.training)
