@@ -45,7 +45,7 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
-    ("scoring", "superb"),
+    ("plotting", "scoring", "superb"),
     ("commands",),
     ("cli",),
 )
