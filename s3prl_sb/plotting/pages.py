@@ -30,7 +30,8 @@ body {{ margin: 0 auto; max-width: 1400px; font: 15px sans-serif; background: #f
 header {{ position: sticky; top: 0; z-index: 1; background: #fff; padding: 8px;
   border-bottom: 1px solid #ccc }}
 audio {{ width: 100% }}
-.page {{ position: relative; margin: 12px 0; cursor: pointer; scroll-margin-top: 110px }}
+.page {{ position: relative; margin: 12px 0; cursor: pointer;
+  scroll-margin-top: 110px }}
 .page img {{ width: 100%; display: block }}
 .cursor {{ position: absolute; top: 0; bottom: 0; width: 2px; background: #b04a3a;
   display: none; pointer-events: none }}

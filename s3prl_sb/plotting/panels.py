@@ -373,4 +373,4 @@ def labels(axes, segments, start, stop):
             axes.text(middle, lane, name, fontsize=7, color=RED, **place)
     axes.set_ylim(max(lanes, default=0) + 0.5, -0.5)
     axes.set_yticks([])
-    axes.set_ylabel("labels", fontsize=8)
+    axes.set_ylabel("labels", fontsize=8, rotation=0, ha="right", va="center")

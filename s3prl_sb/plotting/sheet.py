@@ -13,8 +13,8 @@ from s3prl_sb.errors import MissingExtra
 
 WIDTH = 9.0  # inches of the time axis
 GAP = 0.26  # inches between two panels, for a title
-SIDE = 2.3  # inches of a square
-BESIDE, BELOW = 1.05, 0.65  # inches between two squares, for bars and ticks
+SIDE = 2.1  # inches of a square
+BESIDE, BELOW = 1.35, 0.65  # inches between two squares, for bars and ticks
 ACROSS = 3  # squares in a row
 PADDING = 0.2  # inches around the picture, see finish()
 
