@@ -40,7 +40,7 @@ ROOMS = (
     ("dataio",),
     ("corpora", "metrics"),
     ("unlabelled",),
-    ("units",),
+    ("units", "feature_files"),
     ("runs",),
     ("startup",),
     ("brains",),

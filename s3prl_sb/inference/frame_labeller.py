@@ -29,10 +29,11 @@ class FrameLabeller(SpeechModel):
     @property
     def frame_seconds(self):
         """Length of a frame of the labels, seconds."""
-        return self._frames.frame_seconds
+        return self.frame_labels.frame_seconds
 
     @property
-    def _frames(self):
+    def frame_labels(self):
+        """Data pipe that counts the frames of the labels."""
         upstream, learned = self.mods.upstream, self.hparams
         return FrameLabels(upstream, learned.labels, learned.frame_seconds)
 
@@ -108,7 +109,7 @@ class FrameLabeller(SpeechModel):
         torch.Tensor
             [batch, frames, labels].
         """
-        upstream, labels = self.mods.upstream, self._frames
+        upstream, labels = self.mods.upstream, self.frame_labels
         if wav_lens is None:
             wav_lens = torch.ones(len(wavs))
         features, lens = self.features(wavs, wav_lens)
