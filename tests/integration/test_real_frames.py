@@ -1,45 +1,31 @@
-"""Phones of real speech by frames: learned by heart, at the rate of the labels."""
+"""Phones of real speech by frames: learned by heart."""
 
 from conftest import REPOSITORY, command, results
 
-from s3prl_sb.dataio import label_files, manifest
+from s3prl_sb.dataio import manifest
+from s3prl_sb.units import alignments
 
-CARD = """
-fbank: !new:s3prl_sb.lobes.upstreams.features.KaldiFeatures
-    feature: fbank
-    num_mel_bins: 80
-    frame_length: 25.0
-    frame_shift: 20.0
-    deltas: 2
-    cmvn: True
-"""
 SMALL = {
-    "total_steps": 60,
-    "steps_per_epoch": 60,
+    "total_steps": 50,
+    "steps_per_epoch": 50,
     **{f"{split}_dataloader_opts": "{num_workers: 0}" for split in
        ("train", "valid", "test")},
 }  # fmt: skip
 
 
 def test_overfits_real_phones(data_folder, launcher, tmp_path):
-    """Three sentences of TIMIT; what it predicts for a file is what it has scored."""
-    timit = data_folder / "TIMIT"
-    phones = label_files.read(timit / "TRAIN/DR7/MADD0", kind=".phn")
-    chosen = sorted(phones, key=lambda name: phones[name][-1][2])[:3]
-    records = {
-        name: {
-            "wav": str(timit / f"TRAIN/DR7/MADD0/{name}.WAV"),
-            "duration": phones[name][-1][2],  # the last label ends near the end
-            "segments": [list(segment) for segment in phones[name]],
+    """Three sentences of TIMIT in 39 phones, every 10 ms."""
+    folder, records = data_folder / "TIMIT/TRAIN/DR1/FVMH0", {}
+    for name, each in sorted(alignments.read(folder).exact.items())[:3]:
+        rows = zip(each.phones, each.starts.tolist(), each.stops.tolist())
+        records[name] = {
+            "wav": str(folder / f"{name}.WAV"),
+            "duration": each.stops[-1].item(),  # the last phone ends near the end
+            "segments": [list(row) for row in rows if row[0]],
         }
-        for name in chosen
-    }
     for path in manifest.paths_in(tmp_path).values():
         manifest.write(records, path)
-    (tmp_path / "fbank.yaml").write_text(CARD)
-    run = tmp_path / "run"
-    overrides = {"data_folder": tmp_path, "upstream": tmp_path / "fbank.yaml"}
-    argv = command(REPOSITORY / "tests/frames_toy", run, **SMALL, **overrides)
+    recipe, run = REPOSITORY / "tests/frames_toy", tmp_path / "run"
+    argv = command(recipe, run, **SMALL, data_folder=tmp_path)
     assert launcher.run(argv) == 0
-    # Features every 20 ms and labels every 10: two labels may share a frame
-    assert results(run)["metrics"]["frame_accuracy"] > 0.96
+    assert results(run)["metrics"]["frame_accuracy"] > 0.99
