@@ -8,7 +8,7 @@ from s3prl_sb.schema.declarations import KeysError, shared
 from s3prl_sb.terminal.messages import near
 
 #: Key of a recipe's YAML that says what is learned: ``{are: classes}``, or tokens,
-#: segments, frames or occurrences.
+#: segments, frames, values or occurrences.
 LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
@@ -26,6 +26,7 @@ REFUSED = {
         "test_speed": "the true segments of the test stay where they are",
         "train_per_class": NO_CLASSES,
     },
+    "values": {"train_per_class": NO_CLASSES},
 }
 
 

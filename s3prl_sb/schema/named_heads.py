@@ -22,6 +22,7 @@ KINDS = {
     "tokens": "frames",
     "segments": "frames",
     "frames": "frames",
+    "values": "utterances",
 }
 
 

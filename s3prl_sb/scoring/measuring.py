@@ -11,6 +11,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
+from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
@@ -19,9 +20,11 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
+from s3prl_sb.dataio.utterance_values import UtteranceValues
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -132,6 +135,9 @@ def _of_task(model, hparams, records, truth):
         return [activity], ["id", "sig", "activity"], options, best
     if isinstance(model, FrameLabeller):
         return _of_frames(learned, hparams, records)
+    if isinstance(model, Regressor):
+        values, keys = list(learned.values), value_keys(records["test"])
+        return [UtteranceValues(values)], keys, {"values": values}, {}
     if isinstance(model, IntentClassifier):
         slots = {slot: list(values) for slot, values in learned.slots.items()}
         pipes = [_category(records, slot, values) for slot, values in slots.items()]
