@@ -10,8 +10,15 @@ import soundfile
 import torch
 
 from s3prl_sb.cli import main
+from s3prl_sb.dataio.pipes import LoadAudio
+from s3prl_sb.dataio.tokenizers import CharacterTokenizer
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.inference.pretrained import Probabilities
+from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.frame_labeller import FrameLabeller
+from s3prl_sb.inference.pretrained import NoProbabilities, Probabilities
+from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.verifier import SpeakerVerifier
+from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.networks.attention_maps import AttentionError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.hubert import Hubert
@@ -210,3 +217,49 @@ def test_long_audio_is_no_png(wav, tmp_path, monkeypatch):
         Picture(wav).save(tmp_path / "a.png")
     with pytest.raises(ManifestError, match="no such audio file"):
         Picture(tmp_path / "b.wav")
+
+
+class Head(torch.nn.Module):
+    """Three classes, from the first features."""
+
+    def forward(self, features, lens):
+        return features[..., :3]
+
+
+@pytest.mark.parametrize("kind", [Diarizer, Transcriber, FrameLabeller])
+def test_models_with_frames_say_what_they_predict(kind, wav):
+    """The probabilities of their own method, with the length of a frame."""
+    upstream = load("fbank_no_cmvn")
+    hparams = {"audio_pipes": [LoadAudio(RATE)], "threshold": None, "median": 1}
+    hparams |= {"labels": ["a", "b", "c"], "frame_seconds": 0.02}
+    tokens = CharacterTokenizer("ab", specials=["<pad>"], end=[])
+    hparams |= {"utterance_labels": False, "tokenizer": tokens.spec()}
+    modules = {"upstream": upstream, "featurizer": Featurizer(1), "head": Head()}
+    model = kind(modules=modules, hparams=hparams, run_opts={"device": "cpu"})
+    sig = model.load_file(wav, 0.5, 1.5)
+    found = model.probabilities_file(wav, 0.5, 1.5)
+    expected, names, seconds = {
+        Diarizer: lambda: (
+            model.diarize_batch(sig[None])[0],
+            ["speaker1", "speaker2", "speaker3"],
+            0.01,
+        ),
+        Transcriber: lambda: (
+            model.log_probs(sig[None])[0][0].exp(),
+            model.tokenizer.tokens,
+            0.01,
+        ),
+        FrameLabeller: lambda: (
+            model.label_batch(sig[None])[0],
+            ["a", "b", "c"],
+            0.02,
+        ),
+    }[kind]()
+    torch.testing.assert_close(found.values, expected)
+    assert found.names == names
+    assert found.seconds == pytest.approx(seconds)
+
+
+def test_other_models_are_refused(wav):
+    with pytest.raises(NoProbabilities, match="A SpeakerVerifier predicts no probabilities"):
+        SpeakerVerifier.__new__(SpeakerVerifier).probabilities_file(wav)
