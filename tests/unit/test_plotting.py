@@ -261,5 +261,5 @@ def test_models_with_frames_say_what_they_predict(kind, wav):
 
 
 def test_other_models_are_refused(wav):
-    with pytest.raises(NoProbabilities, match="A SpeakerVerifier predicts no probabilities"):
+    with pytest.raises(NoProbabilities, match="A SpeakerVerifier predicts no"):
         SpeakerVerifier.__new__(SpeakerVerifier).probabilities_file(wav)
