@@ -27,6 +27,7 @@ from s3prl_sb.commands import (
     heads,
     layers,
     new,
+    plot,
     predict,
     run,
     toy,
@@ -160,6 +161,14 @@ VERBS = {
         "A line a file. Of verification and query by example the first "
         "file is compared with, or searched in, the others. A file that cannot be read "
         "is named, and the others are labelled.",
+        has_trust=True,
+    ),
+    "plot": Verb(
+        plot,
+        "draw audio: its spectrogram, hidden states, attention, prediction",
+        "Of an audio file: waveform, spectrogram, with --upstream the hidden states, "
+        "with --run the prediction over time. Of a run: the learned weights of the "
+        "hidden states.",
         has_trust=True,
     ),
     "score": Verb(

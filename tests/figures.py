@@ -45,7 +45,7 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
-    ("analysis", "scoring", "superb"),
+    ("analysis", "plotting", "scoring", "superb"),
     ("commands",),
     ("cli",),
 )

@@ -8,7 +8,7 @@ import torch
 
 from s3prl_sb.dataio.ctm import ctm_lines
 from s3prl_sb.dataio.frame_labels import FrameLabels, frame_segments
-from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 from s3prl_sb.lobes.time_alignment import align
 
@@ -87,6 +87,12 @@ class FrameLabeller(SpeechModel):
         """
         wav = self.load_file(path, start, stop)
         return self.label_batch(wav[None])[0].cpu()
+
+    def probabilities_file(self, path, start=None, stop=None):
+        """Returns the probabilities of the labels over time, see
+        :meth:`SpeechModel.probabilities_file`."""
+        values = self.posteriors_file(path, start, stop)
+        return Probabilities(values, list(self.hparams.labels), self.frame_seconds)
 
     def label_batch(self, wavs, wav_lens=None):
         """Returns the probabilities of all labels in each frame.
