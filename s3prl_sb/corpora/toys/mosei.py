@@ -55,7 +55,7 @@ def mosei(destination, videos=30, segments=7, seed=0):
         for index in range(segments):
             sentiment = (index + number) % 7 - 3
             kinds = NEGATIVE if sentiment < 0 else POSITIVE
-            emotion = kinds[(index + 3 * number) % len(kinds)]
+            emotion = kinds[(sentiment + number) % len(kinds)]
             name = f"{video}_{index}"
             path = f"Audio/{CUT}/{FOLDERS[split]}/{name}.wav"
             jobs.append((path, voice, sentiment, emotion))
