@@ -23,6 +23,7 @@ def corpus(folder):
             name = f"{split}{number}"
             write(folder / split / f"{name}.wav", number % 2, 10 * place + number)
             lines.append(f"{name} BOS to boston EOS\tO O B-to O {intent}\n")
-        lines.append("absent BOS to boston EOS\tO O B-to O atis_flight\n")
+        if split == "train":  # has no recording
+            lines.append("absent BOS to boston EOS\tO O B-to O atis_flight\n")
         (folder / "nlu_iob" / f"iob.{split}").write_text("".join(lines))
     return {}
