@@ -24,7 +24,6 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short, with_audio
@@ -167,8 +166,8 @@ def _find_table(corpus, labels_csv):
 
 def _read(table, corpus, is_cut, column, names):
     """Returns ``{split: {id: record}}``, and ``{id: "file:line"}``."""
-    splits: dict[str, dict[str, Any]] = {name: {} for name in SPLITS}
-    places: dict[str, str] = {}
+    splits = {name: {} for name in SPLITS}
+    places = {}
     needed = ("file", "index", "start", "end", column, "split")
     for line, row in csv_cells(str(table), needed, aliases={}):
         name, place = f"{row['file']}_{row['index']}", f"{table}:{line}"

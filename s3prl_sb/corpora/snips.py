@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from s3prl_sb.audio import headers
 from s3prl_sb.corpora import audio_snips
@@ -107,8 +106,8 @@ def prepare_snips(
 
 def _as_published(folder, speakers):
     """Returns ``{split: {id: record}}``, and ``{id: "file:line"}``."""
-    splits: dict[str, dict[str, Any]] = {}
-    places: dict[str, str] = {}
+    splits = {}
+    places = {}
     for split in SPLITS:
         path, records = folder / TABLES / split, {}
         for line, name, intent in _rows(path):
@@ -131,7 +130,7 @@ def _rows(path):
     """Yields the line, the name and the intent of each row of a table."""
     if not path.is_file():
         raise ManifestError(f"{path}: no such file. Unpack the tables of SNIPS there.")
-    names: list[str] = []
+    names = []
     # A quote is part of a request, so this is no CSV
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         cells = [cell.strip() for cell in line.split("\t")]
