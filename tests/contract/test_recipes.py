@@ -21,6 +21,7 @@ from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
+from s3prl_sb.corpora.mosei import CLASSES
 from s3prl_sb.dataio.features import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.hyperyaml import programs
@@ -203,6 +204,7 @@ READ_BY = {
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),
+    "classes": tuple(CLASSES),
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),

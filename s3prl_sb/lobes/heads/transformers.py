@@ -15,7 +15,6 @@ from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.networks.attention import sines
 
-
 ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU}
 
 

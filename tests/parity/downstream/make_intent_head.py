@@ -1,8 +1,9 @@
 """Makes fixtures/intent_head.safetensors from S3PRL 0.4.18, in its environment.
 
-    PYTHONPATH=benchmarks s3prl-env/bin/python tests/parity/downstream/make_intent_head.py
+    cd tests/parity/downstream
+    PYTHONPATH=../../../benchmarks s3prl-env/bin/python make_intent_head.py
 
-It has three utterances, and for the network of S3PRL's ``atis``, in a small size, its
+It has three utterances, and for S3PRL's network of ``atis``, in a small size, its
 weights, its logits and the gradients of the mean of their squares. All classes are
 S3PRL's own, run on one utterance at a time: the mask does not remove padding.
 """
@@ -29,6 +30,7 @@ HPARAMS = {
     "pre_layer_norm": False,
 }
 
+torch.set_default_dtype(torch.float64)  # what cancels in a softmax is mostly rounding
 torch.manual_seed(0)
 connector = torch.nn.Linear(SIZE, HIDDEN)
 config = {"module": "TransformerEncoder", "hparams": HPARAMS}
