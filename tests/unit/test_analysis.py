@@ -101,7 +101,7 @@ def test_distances_of_frames():
 
 @pytest.mark.parametrize("name", ["mel", "wav2vec2_large_lv60_cv_swbd_fsh"])
 def test_names_of_a_small_heat_map_do_not_collide(tmp_path, monkeypatch, name):
-    pytest.importorskip("matplotlib")
+    backend = pytest.importorskip("matplotlib.backends.backend_agg")
     drawn, finish = [], figures.finish
 
     def kept(axes, *options, **others):
@@ -112,5 +112,6 @@ def test_names_of_a_small_heat_map_do_not_collide(tmp_path, monkeypatch, name):
     path, values = tmp_path / "cka.png", numpy.ones((1, 1))
     figures.similarities(path, values, [0], [0], (name, name), "linear CKA")
     (axes,) = drawn
+    backend.FigureCanvasAgg(axes.figure).draw()
     across, up = (a.label.get_window_extent() for a in (axes.xaxis, axes.yaxis))
     assert across.x0 > up.x1 and not across.overlaps(up)
