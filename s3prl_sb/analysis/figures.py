@@ -14,8 +14,6 @@ from s3prl_sb.brains.plots import BLUE, GREY, RED, axes_of_size, finish, legend
 
 CELL = 0.34  # inches
 LETTER = 0.07  # inches of a label; long names must not meet in the corner
-    0.07  # inches of a label; the names of long upstreams must not meet in the corner
-)
 WRITTEN = 16  # hidden states up to which the numbers are in the cells
 
 
