@@ -13,6 +13,7 @@ import numpy
 from s3prl_sb.brains.plots import BLUE, GREY, RED, axes_of_size, finish, legend
 
 CELL = 0.34  # inches
+LETTER = 0.07  # inches of a label; long names must not meet in the corner
 WRITTEN = 16  # hidden states up to which the numbers are in the cells
 
 
@@ -39,7 +40,11 @@ def similarities(
     title : str
         Title of the figure.
     """
-    width, height = (max(1.6, CELL * n) for n in (len(columns), len(rows)))
+    labels = [f"hidden state of {name}" for name in names]
+    height, width = (
+        max(1.6, CELL * len(states), LETTER * len(label))
+        for states, label in zip((rows, columns), labels)
+    )
     axes = axes_of_size(width, height)
     if axes is None:
         return
@@ -55,8 +60,8 @@ def similarities(
             text = f"{value:.2f}".replace("0.", ".", 1)
             place = {"ha": "center", "va": "center"}
             axes.text(column, row, text, fontsize=6.5, color=color, **place)
-    axes.set_ylabel(f"hidden state of {names[0]}")
-    axes.set_xlabel(f"hidden state of {names[1]}")
+    axes.set_ylabel(labels[0], fontsize=9)
+    axes.set_xlabel(labels[1], fontsize=9)
     finish(axes, Path(path), title, bare=False)
 
 

@@ -6,20 +6,18 @@ Authors
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from s3prl_sb.analysis.errors import AnalysisError
-from s3prl_sb.audio.audio_names import as_id, only_audio
 from s3prl_sb.dataio.cache import FeatureCache
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.extraction import audio_keys, extract
-from s3prl_sb.dataio.manifest import Records, whole_file
+from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.dataio.records import completed
-from s3prl_sb.dataio.tables import load_table
+from s3prl_sb.feature_files.sources import records_of
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
@@ -31,8 +29,8 @@ def read_records(path: str | os.PathLike) -> Records:
     Arguments
     ---------
     path : str
-        A CSV, TSV or JSON file in the format of :mod:`s3prl_sb.dataio.tables`, or a
-        folder. The id of a file in a folder is its path without the extension.
+        See :func:`s3prl_sb.feature_files.sources.records_of`: a table, a folder of
+        audio, or a data folder of Kaldi.
 
     Returns
     -------
@@ -41,10 +39,8 @@ def read_records(path: str | os.PathLike) -> Records:
 
     Raises
     ------
-    AnalysisError
-        If the folder has no audio.
     s3prl_sb.errors.ManifestError
-        For a fault in the list, with the line.
+        If there is no audio, or for a fault in the list, with the line.
 
     Example
     -------
@@ -54,25 +50,7 @@ def read_records(path: str | os.PathLike) -> Records:
     ...     read_records(folder)["a"]["duration"]
     0.5
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        return load_table(str(path))
-    files = only_audio(sorted(folder.rglob("[!.]*")), str(folder))
-    if not files:
-        raise AnalysisError(
-            f"'{folder}' has no audio files. Give another folder, or a list: a CSV, "
-            "TSV or JSON file with the column wav."
-        )
-    records = {}
-    for file in files:
-        name = as_id(file.relative_to(folder).with_suffix("").as_posix())
-        if name in records:
-            raise AnalysisError(
-                f"'{file}' and '{records[name]['wav']}' differ only in the extension. "
-                "Keep one of them, or give a list."
-            )
-        records[name] = whole_file(str(file))
-    return completed(records)
+    return completed(records_of(str(path)))
 
 
 class HiddenStates:

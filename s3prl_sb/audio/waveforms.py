@@ -173,23 +173,25 @@ def padded(wavs):
     return batch, samples / max(batch.shape[1], 1)
 
 
-def batched(audio, lens, rate):
+def batched(audio, lens, rate, input_size=0):
     """Returns a batch unchanged, and pads other input of :func:`waveforms` to a batch.
 
     Arguments
     ---------
     audio : torch.Tensor or list
-        [batch, samples] on any device, or [batch, frames, size] for an upstream over
-        features; or other input.
+        [batch, samples] on any device, or other input. For an upstream over features
+        [batch, frames, input_size], or other input of :func:`features`.
     lens : torch.Tensor or None
         [batch], relative lengths of a batch.
     rate : int
         Sample rate of the batch, Hz; other input is converted to it.
+    input_size : int
+        Size of the features that an upstream takes; 0 for waveforms.
 
     Returns
     -------
     wavs : torch.Tensor
-        [batch, samples].
+        [batch, samples], or [batch, frames, input_size].
     lens : torch.Tensor or None
         [batch], relative lengths.
 
@@ -203,11 +205,13 @@ def batched(audio, lens, rate):
     >>> batched([torch.ones(4), torch.ones(2)], None, 16000)[1].tolist()
     [1.0, 0.5]
     """
-    if isinstance(audio, torch.Tensor) and audio.dim() in (2, 3):
+    dimensions = 3 if input_size else 2
+    if isinstance(audio, torch.Tensor) and audio.dim() == dimensions:
         return audio, lens
     if lens is not None:
-        raise AudioError(None, "has wav_lens, and is no padded batch [batch, samples].")
-    return padded(waveforms(audio, rate))
+        batch = f"[batch, frames, {input_size}]" if input_size else "[batch, samples]"
+        raise AudioError(None, f"has wav_lens, and is no padded batch {batch}.")
+    return padded(features(audio, rate) if input_size else waveforms(audio, rate))
 
 
 def _rate(sample_rate, wanted):

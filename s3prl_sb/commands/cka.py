@@ -66,6 +66,7 @@ def add_audio(parser):
 def states_of(arguments, name, source, layers, records, device):
     """Returns the hidden states of an upstream, see `analysis.utterances`."""
     import os
+    from pathlib import Path
 
     from s3prl_sb.analysis.utterances import hidden_states
     from s3prl_sb.lobes.upstreams import load
@@ -73,7 +74,7 @@ def states_of(arguments, name, source, layers, records, device):
     upstream = load(name, freeze=True, **({"source": source} if source else {}))
     folder = arguments.cache_folder or os.path.join(arguments.output, "features")
     options = {"layers": layers, "dtype": arguments.dtype, "device": device}
-    title = os.path.splitext(os.path.basename(name))[0] if os.sep in name else name
+    title = Path(name).stem if os.path.isfile(name) else name
     return hidden_states(upstream, records, folder, title, **options)
 
 

@@ -18,7 +18,12 @@ def add_arguments(parser):
         "folder of Kaldi",
     )
     parser.add_argument("--manifest", help="the same as AUDIO")
-    parser.add_argument("--output", required=True, help="folder to make or complete")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="folder to make or complete. Of files, not of a cache, it needs twice the "
+        "room until all are written: features are kept in .features there meanwhile",
+    )
     model = parser.add_argument_group("model")
     model.add_argument("--upstream", help="a card's name or file")
     model.add_argument("--source", help="a checkpoint, instead of the card's")

@@ -47,6 +47,9 @@ class Writer(Protocol):
     def check(self, records: dict[str, dict]) -> None:
         """Raises FormatError for ids that the format cannot hold."""
 
+    def existing(self, records: dict[str, dict]) -> Path | None:
+        """Returns a file that writing these utterances would replace, if any."""
+
     def has(self, utterance: str) -> bool:
         """Returns whether the files of an utterance are there."""
 
@@ -79,6 +82,10 @@ class OneFileEach:
                     f"'{name}' ({record['wav']}): this id is a path out of "
                     f"{self.folder}. Give it another one."
                 )
+
+    def existing(self, records):
+        """See :class:`Writer`."""
+        return _first_file(map(self.path, records))
 
     def has(self, utterance):
         """See :class:`Writer`."""
@@ -155,12 +162,16 @@ class Hdf5:
                     )
                 above = above.rpartition("/")[0]
 
+    def existing(self, records):
+        """See :class:`Writer`."""
+        return _first_file([self.path])
+
     def has(self, utterance):
         """See :class:`Writer`."""
         if self._names is None:
             self._names = set()
             if self.path.is_file():
-                with self.library().File(self.path) as file:
+                with self._opened() as file:
                     dataset = self.library().Dataset
                     file.visititems(
                         lambda name, item: (
@@ -168,6 +179,15 @@ class Hdf5:
                         )
                     )
         return utterance in self._names
+
+    def _opened(self):
+        try:
+            return self.library().File(self.path)
+        except OSError as error:
+            raise FormatError(
+                f"{self.path}: cannot be read as HDF5 ({error}). Delete it; its "
+                "features are computed again."
+            ) from error
 
     def write(self, items, records):
         """See :class:`Writer`."""
@@ -179,7 +199,7 @@ class Hdf5:
                 for utterance, features in items:
                     file.create_dataset(utterance, data=arranged(features, self.pooled))
                 if self.path.is_file():  # those of an earlier extraction
-                    with h5py.File(self.path) as old:
+                    with self._opened() as old:
                         for name in records:
                             if name in old and name not in file:
                                 old.copy(name, file, name)
@@ -209,6 +229,10 @@ class Kaldi:
         arks.matio()
         for name, record in records.items():
             arks.check_key(name, record["wav"])
+
+    def existing(self, records):
+        """See :class:`Writer`."""
+        return _first_file(place / "feats.scp" for place in self.folders)
 
     def has(self, utterance):
         """See :class:`Writer`."""
@@ -256,6 +280,10 @@ class Kaldi:
 
 #: Names of formats to their writers; "cache" is the feature cache itself.
 FORMATS = {"npy": Npy, "pt": Pt, "hdf5": Hdf5, "kaldi": Kaldi}
+
+
+def _first_file(paths):
+    return next((path for path in paths if path.is_file()), None)
 
 
 def arranged(features: np.ndarray, pooled: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ Authors
 """
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.dataio.description import describe
+from s3prl_sb.dataio.description import describe, estimate
 from s3prl_sb.dataio.extraction import audio_keys, extract
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.errors import UserError
@@ -27,7 +28,9 @@ from s3prl_sb.feature_files.formats import FORMATS
 from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import read_json, write_json
-from s3prl_sb.terminal import progress
+from s3prl_sb.terminal import progress, quantities
+
+logger = logging.getLogger(__name__)
 
 FEATURES = "features.json"  # what the files of a folder are
 STATISTICS = "cmvn_stats.npz"
@@ -128,7 +131,8 @@ def write_features(
     Raises
     ------
     ExtractionError
-        If the folder has features of other settings.
+        If the folder has features of other settings or files of other programs, or
+        the disk is too small.
     s3prl_sb.audio.loading.AudioFileError
         For an unusable audio file.
 
@@ -163,6 +167,12 @@ def write_features(
         processing.pooling is not None,
     )
     writer.check(records)
+    replaced = writer.existing(records)
+    if replaced and not (folder / FEATURES).exists():
+        raise ExtractionError(
+            f"{replaced}: exists, and no {FEATURES} in {folder} says that it is of an "
+            "extraction. It is not replaced: choose another --output."
+        )
     keys = {name: key for name, (key,) in audio_keys(dataset, progressbar).items()}
     kept = _kept(folder / FEATURES, settings)
     done = {name for name, key in keys.items() if kept.get(name) == key}
@@ -176,6 +186,7 @@ def write_features(
         dataset.keep(missing)
         options = {**options, "layers": layers, "dtype": dtype}
         place = folder / UNFINISHED
+        _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
         cache = extract(model, dataset, place, progressbar=progressbar, **options)
         features = _Features(cache, {n: keys[n] for n in missing}, records, processing)
         if processing.has_second_pass and not given:
@@ -186,6 +197,26 @@ def write_features(
         write_json(folder / FEATURES, {**entries, "keys": keys})
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)
+
+
+def _check_room(folder, size):
+    """Logs what files of `size` bytes take on the disk, and raises ExtractionError if
+    they do not fit beside the features that are kept until all are written."""
+    text = quantities.count(size, "B")
+    logger.info(
+        "Files of %s in %s; until all are written, the features take %s more",
+        text,
+        folder,
+        text,
+    )
+    kept = sum(p.stat().st_size for p in (folder / UNFINISHED).rglob("*.safetensors"))
+    free = shutil.disk_usage(folder).free
+    if 2 * size - kept > free:
+        raise ExtractionError(
+            f"{folder}: the files take {text}, the features that are kept until all "
+            f"are written {text} more, and {quantities.count(free, 'B')} are left. "
+            "Choose another --output, fewer --layers, --dtype float16 or --pooling."
+        )
 
 
 def _settings(about, format, processing, statistics):

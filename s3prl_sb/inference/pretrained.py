@@ -198,7 +198,9 @@ class SpeechModel(Pretrained):
             If they are not finite, for example in half precision.
         """
         upstream = self.mods.upstream
-        batch, batch_lens = batched(wavs, wav_lens, upstream.sample_rate)
+        batch, batch_lens = batched(
+            wavs, wav_lens, upstream.sample_rate, upstream.input_size
+        )
         with self.as_tested():
             states, lens = upstream(batch.to(self.device), batch_lens)
             if not upstream.freeze:  # a frozen one checks them itself

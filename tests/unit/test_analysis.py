@@ -9,10 +9,11 @@ import soundfile
 import torch
 
 from s3prl_sb import cli
-from s3prl_sb.analysis import abx
+from s3prl_sb.analysis import abx, figures
 from s3prl_sb.analysis.errors import AnalysisError
 from s3prl_sb.analysis.items import COLUMNS
 from s3prl_sb.analysis.utterances import read_records
+from s3prl_sb.errors import ManifestError
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +70,11 @@ def test_wrong_options_are_named(noise, tmp_path, capsys, words, reason):
 
 def test_a_folder_needs_audio_of_distinct_names(noise, tmp_path):
     assert list(read_records(noise)) == ["u0", "u1", "u2", "u3"]
-    with pytest.raises(AnalysisError, match="no audio files"):
+    with pytest.raises(ManifestError, match="no audio under"):
         read_records(tmp_path)
     for kind in ("wav", "flac"):
         soundfile.write(tmp_path / f"a.{kind}", numpy.zeros(800), 16000)
-    with pytest.raises(AnalysisError, match="differ only in the extension"):
+    with pytest.raises(ManifestError, match="the same name as"):
         read_records(tmp_path)
 
 
@@ -96,3 +97,21 @@ def test_distances_of_frames():
     assert between("kl")[0, 2] == pytest.approx(divergence.item(), abs=1e-5)
     with pytest.raises(AnalysisError, match="not negative"):
         abx._Between(-frames, "kl")
+
+
+@pytest.mark.parametrize("name", ["mel", "wav2vec2_large_lv60_cv_swbd_fsh"])
+def test_names_of_a_small_heat_map_do_not_collide(tmp_path, monkeypatch, name):
+    backend = pytest.importorskip("matplotlib.backends.backend_agg")
+    drawn, finish = [], figures.finish
+
+    def kept(axes, *options, **others):
+        drawn.append(axes)
+        return finish(axes, *options, **others)
+
+    monkeypatch.setattr(figures, "finish", kept)
+    path, values = tmp_path / "cka.png", numpy.ones((1, 1))
+    figures.similarities(path, values, [0], [0], (name, name), "linear CKA")
+    (axes,) = drawn
+    backend.FigureCanvasAgg(axes.figure).draw()
+    across, up = (a.label.get_window_extent() for a in (axes.xaxis, axes.yaxis))
+    assert across.x0 > up.x1 and not across.overlaps(up)

@@ -131,6 +131,19 @@ def test_an_interruption_costs_no_features(tmp_path, corpus, two, format, monkey
         assert np.array_equal(features, expected(two, corpus, name)), name
 
 
+def test_the_room_on_the_disk_is_twice_the_files(tmp_path, corpus, two, monkeypatch):
+    """The features are kept until all files are written."""
+    size = sum(load("mel").frames(int(16000 * s)) for s in SECONDS.values()) * 2 * 8 * 4
+    free = 2 * size - 1
+    monkeypatch.setattr(
+        writing.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, free)
+    )
+    with pytest.raises(ExtractionError, match=r"take 7.87 kB, .* 7.87 kB more"):
+        write(two, corpus, tmp_path / "out")
+    free += 1
+    assert write(two, corpus, tmp_path / "out") == (3, 3)
+
+
 def test_other_settings_are_not_mixed(tmp_path, corpus, two):
     write(two, corpus, tmp_path / "out")
     with pytest.raises(ExtractionError, match=r"other settings \(features\)"):
@@ -138,6 +151,26 @@ def test_other_settings_are_not_mixed(tmp_path, corpus, two):
     with pytest.raises(ExtractionError, match=r"other settings \(features, pooling\)"):
         pooling = Processing(pooling="mean")
         write(two, corpus, tmp_path / "out", processing=pooling, layers=[0])
+
+
+@pytest.mark.parametrize(
+    "format, name",
+    [("npy", "ann/a1.npy"), ("hdf5", "features.h5"), ("kaldi", "layer0/feats.scp")],
+)
+def test_files_of_other_programs_are_not_replaced(tmp_path, corpus, two, format, name):
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine /mine.ark:5\n")
+    with pytest.raises(ExtractionError, match=f"{name}: exists, and no features.json"):
+        write(two, corpus, tmp_path / "out", format)
+    assert path.read_text() == "mine /mine.ark:5\n"
+
+
+def test_a_damaged_hdf5_is_named(tmp_path, corpus, two):
+    write(two, corpus, tmp_path / "out", "hdf5")
+    (tmp_path / "out/features.h5").write_text("cut off")
+    with pytest.raises(FormatError, match="features.h5: cannot be read as HDF5"):
+        write(two, corpus, tmp_path / "out", "hdf5")
 
 
 # ------------------------------------------------------------------ post-processing
@@ -279,8 +312,10 @@ def test_faults_in_data_folders_are_named(tmp_path, corpus, changes, what):
         records_of(str(kaldi_folder(corpus, tmp_path / "data", **changes)))
 
 
-def test_sources(tmp_path, corpus):
-    assert list(records_of(str(corpus))) == sorted(SECONDS)
+def test_sources(tmp_path, corpus, caplog):
+    with caplog.at_level("INFO"):
+        assert list(records_of(str(corpus))) == sorted(SECONDS)
+    assert "left out" not in caplog.text  # the folders of the audio
     assert list(records_of(str(corpus / "ann/a1.wav"))) == ["a1"]
     shutil.copy(corpus / "ann/a1.wav", corpus / "ann/a1.flac")
     with pytest.raises(ManifestError, match="a1.wav: the same name as.*a1.flac"):
