@@ -1,10 +1,11 @@
 """Probes of frames and speakers on real speech: TIMIT, and LibriSpeech with lists."""
 
+import csv
 import random
 
 from conftest import REPOSITORY, assert_same_outcome, command, results
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import label_files, manifest
 from s3prl_sb.dataio.ctm import ctm_lines
 from s3prl_sb.inference import export, load
 
@@ -41,6 +42,23 @@ def test_timit(data_folder, launcher, tmp_path):
     mine = [line for line in lines if line.startswith("DR3-FALK0-SI456 ")]
     segments = model.label_file(record["wav"])
     assert list(ctm_lines("DR3-FALK0-SI456", segments)) == mine
+
+
+def test_phones_are_learned(data_folder, launcher, tmp_path):
+    """Three sentences in a table, which are also the validation and the test set."""
+    folder, table = data_folder / "TIMIT/TRAIN/DR1/FVMH0", tmp_path / "phones.csv"
+    with open(table, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["record_id", "wav", "label", "start", "stop"])
+        for sentence in ("SI1466", "SI2096", "SI836"):
+            phones = label_files.read(folder / f"{sentence}.PHN")[sentence]
+            rows.writerows([sentence, folder / f"{sentence}.WAV", *p] for p in phones)
+    given = {"upstream": "fbank", **FEW, "total_steps": 50, "steps_per_epoch": 50}
+    given.update({f"{split}_csv": table for split in manifest.SPLITS}, lr=0.01)
+    recipe, run = REPOSITORY / "recipes/TIMIT/phones", tmp_path / "run"
+    argv = command(recipe, run, hparams=recipe / "hparams/one_hidden.yaml", **given)
+    assert launcher.run(argv) == 0
+    assert results(run)["metrics"]["frame_accuracy"] > 0.99
 
 
 def librispeech(data_folder, folder):

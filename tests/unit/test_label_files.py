@@ -174,4 +174,5 @@ def test_ctm_is_read_as_written(tmp_path):
     written["b"] = [("x", 0.001, 0.032)]  # to the millisecond
     assert label_files.read(tmp_path / "a.ctm") == written
     write_ctm({"my talk": [("two words", 0, 1)]}, tmp_path / "b.ctm")
-    assert label_files.read(tmp_path / "b.ctm") == {"my%20talk": [("two%20words", 0, 1)]}
+    found = {"my%20talk": [("two%20words", 0, 1)]}
+    assert label_files.read(tmp_path / "b.ctm") == found
