@@ -27,7 +27,6 @@ from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.time_alignment import align
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
-from s3prl_sb.schema.condition_keys import NO_CLASSES
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 
@@ -100,6 +99,7 @@ class FrameBrain(SSLBrain):
         self.counted = int(counted)
         probabilities = self.probabilities(logits)
         for row, frames in enumerate(mask.sum(1).tolist()):
+            self.seconds[batch.id[row]] = batch.time_map[row].duration
             self.collect(batch, row, probabilities[row, :frames], true[row, :frames])
         return loss
 
@@ -156,7 +156,7 @@ class FrameBrain(SSLBrain):
 
     def start_stage(self, stage):
         """Starts collecting predictions."""
-        self.true, self.predicted, self.utterances = {}, {}, {}
+        self.true, self.predicted, self.utterances, self.seconds = {}, {}, {}, {}
 
     def joined(self):
         """Returns the predictions and the truth of all frames that count."""
@@ -201,7 +201,7 @@ class FrameBrain(SSLBrain):
         )
         segments_of = {}
         for kind, labels in (("ref", self.true), ("hyp", self.predicted)):
-            segments_of[kind] = {name: self._segments(labels[name]) for name in rates}
+            segments_of[kind] = {name: self._segments(name, labels) for name in rates}
             write_ctm(segments_of[kind], folder / f"{kind}.ctm")
         (folder / "timelines").mkdir(exist_ok=True)
         heading = plots.heading(self, {})
@@ -210,7 +210,7 @@ class FrameBrain(SSLBrain):
                 folder / "timelines" / f"{name.replace('/', '--')}.png",
                 segments_of["ref"][name],
                 segments_of["hyp"][name],
-                len(self.true[name]) * self.frame_seconds,
+                self.seconds[name],
                 title=f"{heading} · {name}, accuracy {100 * rates[name]:.1f} %",
             )
         self.plot_confusions(folder / "confusion_matrix.png")
@@ -235,8 +235,9 @@ class FrameBrain(SSLBrain):
             row += [self.labels[label], self.labels[best], f"{score:.6f}"]
         return row
 
-    def _segments(self, labels):
-        return frame_segments(self.active(labels), self.frame_seconds, self.labels)
+    def _segments(self, name, labels):
+        active, seconds = self.active(labels[name]), self.seconds[name]
+        return frame_segments(active, self.frame_seconds, self.labels, seconds)
 
     def interface(self):
         """Returns a labeller of frames."""
@@ -271,7 +272,8 @@ def frame_splits(hparams, multi_label=False):
     splits : dict
         "train", "valid", "test" to
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have ``id``,
-        ``sig`` and ``frame_labels``, and ``label_encoded`` if utterances have a label.
+        ``sig``, ``frame_labels`` and ``time_map``, and ``label_encoded`` if utterances
+        have a label.
     labels : list of str
         Sorted labels of the training set.
     """
@@ -279,8 +281,6 @@ def frame_splits(hparams, multi_label=False):
     whole = manifest.read(Path(folder) / "train.json")
     labels = sorted(labels_of(whole))
     has_segments = all("segments" in record for record in whole.values())
-    if has_segments and hparams.get("train_per_class") is not None:
-        raise RecipeError(f"train_per_class does not fit segments: {NO_CLASSES}.")
     records = read_splits(hparams, key=None if has_segments else "label")
     check_labels(folder, records, labels)
     pipes, keys = frame_pipes(hparams, records, labels, multi_label)
@@ -308,7 +308,7 @@ def frame_pipes(hparams, records, labels, multi_label=False):
     frame_seconds = hparams.get("frame_seconds")
     upstream = hparams["upstream_model"]
     pipes = [FrameLabels(upstream, labels, frame_seconds, multi_label)]
-    keys = ["id", "sig", "frame_labels"]
+    keys = ["id", "sig", "frame_labels", "time_map"]
     if any("segments" not in r for each in records.values() for r in each.values()):
         return [*pipes, category_pipe(labels)], [*keys, "label_encoded"]
     return pipes, keys

@@ -239,7 +239,7 @@ def _find_audio(splits, corpus, places):
                 missing.append(text)
             record["wav"] = path
     if missing:
-        way_out = f"Unpack the archive of {PART} anew, or remove these lines."
+        way_out = f"Unpack the archive of {PART} again, or remove these lines."
         raise ManifestError.listing(missing, way_out, len(places))
 
 

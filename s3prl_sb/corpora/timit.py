@@ -205,12 +205,12 @@ def _sentences(folder, folded):
                 text=_text(kinds.get(".txt")),
             )
     if missing:
-        way_out = "Unpack the corpus anew, or remove what is left of these sentences."
+        way_out = "Unpack the corpus again, or remove what is left of these sentences."
         raise ManifestError.listing(missing, way_out, len(records) + len(missing))
     if not records:
         raise ManifestError(
             f"{folder}: no sentences <dialect>/<speaker>/*.PHN in it. Unpack the "
-            "corpus anew."
+            "corpus again."
         )
     return records
 

@@ -57,7 +57,7 @@ def ctm_lines(recording: str, segments: Segments) -> list[str]:
     Arguments
     ---------
     recording : str
-        Its id, without spaces.
+        Its id; spaces in it and in labels are written as ``%20``.
     segments : list
         (label, start, stop), in seconds.
 

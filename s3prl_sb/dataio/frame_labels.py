@@ -202,7 +202,7 @@ def labels_of(records: Mapping[str, Mapping[str, Any]]) -> set[str]:
 
 
 def frame_segments(
-    active: torch.Tensor, frame_seconds: float, labels: Sequence[str]
+    active: torch.Tensor, frame_seconds: float, labels: Sequence[str], seconds: float
 ) -> list[tuple[str, float, float]]:
     """Returns the segments of labels that hold in frames.
 
@@ -214,17 +214,18 @@ def frame_segments(
         Length of a frame.
     labels : list of str
         Names of the labels.
+    seconds : float
+        Duration of the audio, which may end within the last frame.
 
     Returns
     -------
     list of (str, float, float)
-        Label, start and stop in seconds, sorted by start. The last frame has the length
-        of all others, though the audio may end before.
+        Label, start and stop in seconds, sorted by start.
 
     Example
     -------
-    >>> frame_segments(torch.eye(2).bool(), 0.01, ["ah", "t"])
-    [('ah', 0.0, 0.01), ('t', 0.01, 0.02)]
+    >>> frame_segments(torch.eye(2).bool(), 0.01, ["ah", "t"], seconds=0.018)
+    [('ah', 0.0, 0.01), ('t', 0.01, 0.018)]
     """
-    duration = len(active) * frame_seconds
+    duration = min(len(active) * frame_seconds, seconds)
     return segments(active.numpy(), frame_seconds, duration, list(labels))

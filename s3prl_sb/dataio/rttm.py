@@ -10,6 +10,8 @@ Authors
 """
 
 import math
+import re
+from urllib.parse import quote
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -102,7 +104,7 @@ def rttm_lines(recording, segments):
     Arguments
     ---------
     recording : str
-        Its id, without spaces.
+        Its id, see :func:`field`.
     segments : list
         (speaker, start, stop), in seconds.
 
@@ -200,11 +202,15 @@ def _is_confidence(field):
 
 
 def field(name):
-    """Returns a name as a field; raises an error if it is empty or has a space."""
-    name = str(name)
-    if not name or name.split() != [name]:
-        raise ValueError(
-            f"{name!r} cannot stand in an RTTM, UEM or CTM file, whose fields are "
-            "separated by spaces: rename it."
-        )
-    return name
+    """Returns a name as one field of an RTTM, UEM or CTM file.
+
+    Fields are separated by spaces. A space in a name is written as in an address, and
+    an empty name as NIST writes a field without a value.
+
+    Example
+    -------
+    >>> field("my talk"), field("ann"), field("")
+    ('my%20talk', 'ann', '<NA>')
+    """
+    # Results are written after hours of training, so no name may be an error here
+    return re.sub(r"\s", lambda space: quote(space[0]), str(name)) or "<NA>"

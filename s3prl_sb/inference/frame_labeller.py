@@ -53,7 +53,7 @@ class FrameLabeller(SpeechModel):
             Label, start and stop in seconds relative to ``start``, sorted by start.
             Segments overlap only in multi-label tasks.
         """
-        return self._segments(self.posteriors_file(path, start, stop))
+        return self._segments(*self._listened(path, start, stop))
 
     def classify_file(self, path, start=None, stop=None):
         """Returns the label with the highest mean probability over an audio file.
@@ -85,8 +85,13 @@ class FrameLabeller(SpeechModel):
         torch.Tensor
             [frames, labels], on the CPU.
         """
+        return self._listened(path, start, stop)[0]
+
+    def _listened(self, path, start=None, stop=None):
+        """Returns the probabilities of an audio file, and its duration in seconds."""
         wav = self.load_file(path, start, stop)
-        return self.label_batch(wav[None])[0].cpu()
+        seconds = len(wav) / self.mods.upstream.sample_rate
+        return self.label_batch(wav[None])[0].cpu(), seconds
 
     def probabilities_file(self, path, start=None, stop=None):
         """Returns the probabilities of the labels over time, see
@@ -125,14 +130,15 @@ class FrameLabeller(SpeechModel):
 
     forward = label_batch
 
-    def _segments(self, posteriors):
+    def _segments(self, posteriors, seconds):
         threshold = self.hparams.threshold
         if threshold is None:
             best = posteriors.argmax(-1)[:, None]
             active = best == torch.arange(posteriors.shape[1])
         else:
             active = posteriors > threshold
-        return frame_segments(active, self.frame_seconds, self.hparams.labels)
+        labels = self.hparams.labels
+        return frame_segments(active, self.frame_seconds, labels, seconds)
 
     def _label(self, posteriors):
         score, best = posteriors.mean(0).max(-1)
@@ -144,13 +150,13 @@ class FrameLabeller(SpeechModel):
         start and stop) of each file; instead of them ``label`` and ``score`` if the
         task has one label per utterance."""
         ids = recording_ids(paths)
-        for path, posteriors in self.each(ids, self.posteriors_file, failed):
+        for path, (posteriors, seconds) in self.each(ids, self._listened, failed):
             record = {"wav": str(path), "recording": ids[path]}
             if self.hparams.utterance_labels:
                 label, score = self._label(posteriors)
                 yield {**record, "label": label, "score": score}
             else:
-                found = map(list, self._segments(posteriors))
+                found = map(list, self._segments(posteriors, seconds))
                 yield {**record, "segments": list(found)}
 
     def line(self, record):

@@ -179,7 +179,7 @@ def check_known(key, labels, values):
     labels : set of str
         Labels of the test set.
     values : list of str
-        Those that the model knows.
+        Labels that the model knows.
 
     Raises
     ------

@@ -80,7 +80,8 @@ def labels_of(tree: dict) -> dict:
     -------
     dict
         ``are``: classes, tokens, segments, frames or occurrences; ``size``: key of the
-        output size of a head, if it is set in the YAML. Empty if nothing is declared.
+        output size of a head, if it is set in the YAML; ``one_per``: "utterance" if
+        all frames of one have the same label. Empty if nothing is declared.
 
     Example
     -------

@@ -14,6 +14,7 @@ from s3prl_sb.brains.multi_label_frames import MultiLabelFrameBrain
 from s3prl_sb.brains.stacking import Stack
 from s3prl_sb.dataio import label_files, manifest
 from s3prl_sb.dataio.frame_labels import UNKNOWN
+from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.lobes.heads.composed import FrameHead
 from s3prl_sb.lobes.heads.frames import FrameClassifier
 from s3prl_sb.lobes.upstreams import load
@@ -54,7 +55,8 @@ def examples(seed=0, frames=(6, 4, 1), per_frame=2):
     for number, count in enumerate(frames):
         labels = torch.randint(-1, 3, (round(per_frame * count),), generator=random)
         states = torch.randn(count, SIZE, generator=random)
-        made.append({"id": f"u{number}", "states": states, "frame_labels": labels})
+        example = {"id": f"u{number}", "states": states, "frame_labels": labels}
+        made.append({**example, "time_map": TimeMap(count * STRIDE)})
     return made
 
 
@@ -171,6 +173,19 @@ def test_metrics_and_files(tmp_path):
     }
 
 
+def test_names_with_spaces_lose_nothing(tmp_path):
+    """Neither at the end of a training; and labels end where the audio ends."""
+    made, (example, *_) = brain(tmp_path), examples()
+    made.task, made.tested, made.labels = "frames", {}, ["a h", "sil", "t"]
+    example.update(id="my talk/1", time_map=TimeMap(0.116))
+    example["frame_labels"][:] = 0
+    run(made, [example])
+    made.write_predictions()
+    found = label_files.read(tmp_path / "ref.ctm")
+    assert found == {"my%20talk/1": [("a%20h", 0.0, 0.116)]}
+    assert "my talk/1" in (tmp_path / "predictions.csv").read_text()
+
+
 def test_utterances_with_one_label(tmp_path):
     """Measured by frames, and by the mean probability over the frames."""
     made, few = brain(tmp_path), examples(frames=(6, 4, 9))
@@ -233,8 +248,6 @@ def test_splits_of_segments(tmp_path):
     assert labels == ["ah", "t"] and "label_encoded" not in splits["test"].provided
     splits["test"].set_output_keys(["frame_labels"])
     assert splits["test"][0]["frame_labels"].tolist() == [1, 1, 0, 0, 0]
-    with pytest.raises(RecipeError, match="train_per_class does not fit segments"):
-        frame_splits({**hparams, "train_per_class": 1})
     other = {"wav": "a.wav", "duration": 0.1, "segments": [["uh", 0, 0.05]]}
     manifest.write({"x": other}, tmp_path / "test.json")
     with pytest.raises(RecipeError, match="test.json has labels that do not.*: uh"):

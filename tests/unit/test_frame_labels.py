@@ -101,7 +101,14 @@ def test_segments_of_frames_are_the_segments(fbank):
     made = labels(fbank, frame_seconds=0.01)
     active = made[:, None] == torch.arange(3)
     rounded = [("sil", 0.0, 0.2), ("ah", 0.2, 0.47), ("t", 0.61, 0.8)]
-    assert frame_segments(active, 0.01, LABELS) == rounded
+    assert frame_segments(active, 0.01, LABELS, 1.0) == rounded
+
+
+def test_segments_end_with_the_utterance():
+    """Its last frame may be longer; what follows the last frame has no label."""
+    active = torch.tensor([[True], [True], [True]])
+    assert frame_segments(active, 0.01, ["ah"], 0.026) == [("ah", 0.0, 0.026)]
+    assert frame_segments(active, 0.01, ["ah"], 0.04) == [("ah", 0.0, 0.03)]
 
 
 # ------------------------------------------------------------------------ alignment
