@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import linear_head
 from s3prl_sb.objectives.base import Outcome, Picture
@@ -75,9 +76,9 @@ class APC(Reconstruction):
         temperature: float = 0.5,
         seed: int = 0,
     ):
+        require("whole", low=1, n_future=n_future)
+        require("whole", low=0, seed=seed)
         super().__init__(network, temperature=temperature)
-        if n_future < 1:
-            raise ValueError(f"n_future must be 1 or more, not {n_future}")
         require_features(network, "APC")
         require_past_only(network)
         self.n_future = n_future

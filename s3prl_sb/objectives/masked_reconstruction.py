@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from s3prl_sb.lobes.pretext.alterations import Alteration, altered
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import SpecHead
 from s3prl_sb.objectives.base import Outcome, Picture
@@ -88,6 +89,9 @@ class MaskedReconstruction(Reconstruction):
         target: Any = None,
         seed: int = 0,
     ):
+        require("whole", low=0, seed=seed)
+        if head_size is not None:
+            require("whole", low=1, head_size=head_size)
         super().__init__(network, loss)
         self.alterations, self.target = list(alterations), target
         self.learned = learns_frames(network)

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import linear_head
 from s3prl_sb.objectives.base import Outcome, Picture
@@ -57,6 +58,7 @@ class NPC(Reconstruction):
     trains_quantizer = True
 
     def __init__(self, network: Any, temperature: float = 1.0, seed: int = 0):
+        require("whole", low=0, seed=seed)
         super().__init__(network, temperature=temperature)
         require_features(network, "NPC")
         require_hidden_frame(network)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import occurrences, perplexity
 from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
 from s3prl_sb.objectives.base import Objective, Outcome
@@ -36,11 +37,10 @@ class Reconstruction(Objective):
     head: torch.nn.Module  #: predicts frames from the last hidden state
 
     def __init__(self, network: Any, loss: str = "l1", temperature: float = 1.0):
-        super().__init__(network)
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not '{loss}'")
-        if temperature <= 0:
-            raise ValueError(f"temperature must be above 0, not {temperature}")
+        require("number", above=0, temperature=temperature)
+        super().__init__(network)
         self.loss, self.temperature = loss, temperature
 
     def difference(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

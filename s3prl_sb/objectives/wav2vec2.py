@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require
 from s3prl_sb.lobes.pretext.contrastive import contrast, draw_negatives
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
@@ -116,9 +117,20 @@ class Wav2Vec2Objective(Objective):
         dropout_features: float = 0.1,
         seed: int = 0,
     ):
-        super().__init__(network)
         if negatives not in ("masked", "all"):
             raise ValueError(f"negatives must be masked or all, not '{negatives}'.")
+        require("whole", low=2, entries=entries)
+        require("whole", low=1, final_size=final_size, num_negatives=num_negatives)
+        require("whole", low=0, seed=seed)
+        require("number", above=0, logit_temperature=logit_temperature)
+        weights = {
+            "diversity_weight": diversity_weight,
+            "penalty_weight": penalty_weight,
+        }
+        require("number", low=0, **weights, feature_grad_mult=feature_grad_mult)
+        require("number", low=0, high=1, dropout_features=dropout_features)
+        _check_cooling(temperature, temperature_decay)
+        super().__init__(network)
         self.mask = mask or SpanMask()
         self.num_negatives, self.negatives = num_negatives, negatives
         self.logit_temperature = logit_temperature
@@ -278,6 +290,20 @@ class Wav2Vec2Objective(Objective):
         """Names masked frames that learn nothing, if they are more than a few."""
         is_hint = ALONE < measures["alone"] <= LOST
         return [_alone(measures)] if is_hint else []
+
+
+def _check_cooling(temperature, decay):
+    """Raises ArgumentError for temperatures that do not fall from one to another."""
+    if not isinstance(temperature, Sequence) or len(temperature) != 2:
+        raise ArgumentError(
+            f"temperature is a list of the first and the last one, such as [2.0, 0.5], "
+            f"not {temperature!r}."
+        )
+    first, last = temperature
+    require("number", above=0, temperature=last)
+    require("number", low=last, temperature=first)
+    if decay != "auto":
+        require("number", above=0, high=1, temperature_decay=decay)
 
 
 def _alone(measures):

@@ -91,7 +91,7 @@ def hubert():
         lambda: MaskedReconstruction(
             AcousticEncoder(config=KALDI, freeze=False), [TimeMask()]
         ),
-        lambda: BestRq(AcousticEncoder(config=KALDI, freeze=False), codes=8),
+        lambda: BestRq(AcousticEncoder(config=KALDI, freeze=False), entries=8),
         lambda: Wav2Vec2Objective(AcousticEncoder(config=KALDI, freeze=False)),
         hubert,
     ],
