@@ -30,6 +30,8 @@ from s3prl_sb.terminal.messages import near, reason
 RECIPE = "recipe_settings"
 #: Key of the loaded settings: the :class:`~s3prl_sb.schema.keys.Schema` of the recipe.
 SCHEMA = "recipe_schema"
+#: Key of the settings of a started run: SpeechBrain's options, such as the device.
+RUN_OPTS = "run_opts"
 
 
 class RecipeError(UserError, ValueError):

@@ -33,9 +33,7 @@ SMALL = {"transformer": {"hidden_size": 16, "num_hidden_layers": 1,
 #: Arguments without a default, by class; all others of a class have their default.
 NEEDED = {
     "APC": lambda: {"network": Apc(config={"hidden_size": 16}, freeze=False)},
-    "NPC": lambda: {
-        "network": Npc(config=FRAMES, freeze=False)
-    },
+    "NPC": lambda: {"network": Npc(config=FRAMES, freeze=False)},
     "BestRq": lambda: {"network": Tera(config=SMALL, freeze=False)},
     "MaskedReconstruction": lambda: {
         "network": Tera(config=SMALL, freeze=False),
