@@ -23,6 +23,7 @@ def write(brain, course):
     """
     content = {
         **results.facts(brain, brain.best),
+        "split": SPLIT,
         "utterances": brain.splits,
         **course,
         "identity": results.run_identity(brain),
