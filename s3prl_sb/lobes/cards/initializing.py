@@ -7,7 +7,8 @@ Authors
 import dataclasses
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -60,7 +61,7 @@ def initialize_from(network: "Upstream", source: "str | Upstream") -> Initializa
     network : s3prl_sb.lobes.upstreams.base.Upstream
         Upstream to change.
     source : str or s3prl_sb.lobes.upstreams.base.Upstream
-        Name or file of a card; or a checkpoint, see
+        Name or file of a card; the folder of a run of pre-training; a checkpoint, see
         :func:`~s3prl_sb.lobes.cards.sources.open_source`; or an upstream.
 
     Returns
@@ -93,9 +94,9 @@ def initialize_from(network: "Upstream", source: "str | Upstream") -> Initializa
     left_out = sorted(weights.keys() - ours.keys())
     logger.info("init: %s: %d weights are copied.", name, len(copied))
     if left_out:
-        logger.info("init: left out: %s", _shortened(left_out))
+        logger.info("init: left out: %s", shortened(left_out))
     if random:
-        logger.warning("init: these stay random: %s", _shortened(random))
+        logger.warning("init: these stay random: %s", shortened(random))
     return Initialization(copied, left_out, random)
 
 
@@ -133,7 +134,8 @@ def _matched(network, source, name):
 def _content(source):
     """Returns the configuration and the weights of a source."""
     try:
-        upstream = open_source(source) if isinstance(source, str) else source
+        is_text = isinstance(source, str)
+        upstream = open_source(card_of_run(source)) if is_text else source
     except (UserError, FileNotFoundError) as error:
         raise InitError(f"init: {error}") from error
     if not isinstance(getattr(upstream, "network", None), torch.nn.Module):
@@ -166,7 +168,7 @@ def _check_missing(name, random, depths):
     if missing:
         raise InitError(
             f"init: '{name}' is of another architecture than upstream_model: it lacks "
-            f"{len(missing)} weights, {_shortened(missing)}. Choose a source of the "
+            f"{len(missing)} weights, {shortened(missing)}. Choose a source of the "
             "same class, or remove init."
         )
 
@@ -216,6 +218,23 @@ def _layers(key):
         yield key[: match.start()], int(match[1])
 
 
-def _shortened(names):
+def card_of_run(source: str) -> str:
+    """Returns the card in the folder of a run; any other source as it is.
+
+    Arguments
+    ---------
+    source : str
+        See :func:`initialize_from`.
+
+    Returns
+    -------
+    str
+    """
+    card = Path(source).expanduser() / "card.yaml"
+    return str(card) if card.is_file() else source
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Joins the first names, with the number of the others."""
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
