@@ -52,6 +52,11 @@ def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
         )
     if target is None:
         return 1, network.local_size
+    if not isinstance(target, torch.nn.Module):
+        raise UnfitNetwork(
+            f"target: {target!r} is no object with features. Give one, such as "
+            "!new:s3prl_sb.lobes.upstreams.features.StftFeatures."
+        )
     if network.stride % target.stride:
         raise UnfitNetwork(
             f"A frame of {name} is {network.stride} samples long, which is no multiple "

@@ -223,12 +223,22 @@ class Configuration:
                 tree[key] = value
         return tree
 
+    def _naming(self, key):
+        """Returns the key with the name of a card, for a key that is made of it."""
+        node = self.written.get(key)
+        name = node.get("name") if isinstance(node, dict) else None
+        named_by = re.fullmatch(r"<(\w+)>", str(getattr(name, "value", "")))
+        return named_by[1] if named_by else key
+
     def _without_references(self):
         stream = _dumped(self.written)
         stream.name = str(self.schema.file)  # base of the paths of !include:
         try:
             resolved = yaml_parser().load(programs.resolve(stream))
-        except UserError:
+        except UserError as error:  # such as that of a card
+            key = self._naming(_key_of(error))
+            if key in self.schema:
+                error.args = (f"{self.prefix(key)}{key}: {error}",)
             raise
         except Exception as error:  # what !applyref calls may raise anything
             key = _key_of(error)

@@ -12,6 +12,7 @@ from typing import Any
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.storage.files import FileError
 from s3prl_sb.terminal.messages import near
 from s3prl_sb.units.applying import apply
 from s3prl_sb.units.errors import UnitsError
@@ -134,7 +135,10 @@ def open_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     settings = _settings(hparams)
     if settings is None:
         return None
-    made = UnitsIndex(settings if isinstance(settings, str) else _folder(hparams))
+    try:
+        made = UnitsIndex(settings if isinstance(settings, str) else _folder(hparams))
+    except FileError as error:
+        raise UnitsError(f"units: {error}") from error
     _check_rate(made.folder, made.sample_rate, hparams)
     return made
 

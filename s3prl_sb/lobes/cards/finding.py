@@ -151,11 +151,15 @@ def locate(name):
     if entry or name.endswith((".yaml", ".yml")):
         file = Path(path + ".yaml" if entry else name).expanduser()
         if not file.is_file():
-            raise UnknownUpstream(f"There is no card file '{file}'.")
+            raise UnknownUpstream(
+                f"There is no card file '{file}'. Give the path of one, or a name from "
+                "`s3prl-sb upstreams`."
+            )
         return file, entry or None
     index = _index()
     if name not in index:
         near = difflib.get_close_matches(name.lower(), index, n=5, cutoff=0.5)
+        near = [name + "/card.yaml"] if Path(name, "card.yaml").is_file() else near
         hint = f"Did you mean {', '.join(near)}? " if near else ""
         raise UnknownUpstream(
             f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "

@@ -6,6 +6,8 @@ Authors
 
 import copy
 import os
+import re
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from s3prl_sb.lobes.cards.finding import (
     only_entry,
     read_cards,
 )
+from s3prl_sb.storage.files import MissingFile
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -126,7 +129,10 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
         )
     node = entries[entry]
     if not is_card_node(node):
-        raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
+        raise UnknownUpstream(
+            f"'{entry}' in '{file}' is not a !new: node. Cards "
+            "are written `name: !new:Class`."
+        )
     if isinstance(node, list) or getattr(node, "value", None):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     with trusting(trust):  # before the overrides, which the user wrote
@@ -194,6 +200,11 @@ def _absolute(source, folder):
     path, mark, sha256 = str(source or "").partition("#sha256=")
     if path and (folder / path).exists():  # published with its card
         return str((folder / path).resolve()) + mark + sha256
+    if re.fullmatch(r"[^/]+\.safetensors", path) and not Path(path).exists():
+        raise MissingFile(
+            f"'{path}' is not in '{folder}', where the card is that names it. Move the "
+            "card and its weights together, or give another card."
+        )
     return source
 
 
