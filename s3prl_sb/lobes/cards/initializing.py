@@ -31,6 +31,8 @@ FREE = re.compile(
     r"|codebook_size|code_dim|target_lang|normalize_eps|initializer_range"
     r"|sequence_length"
 )
+#: Entries that show in the number of weights, not in their shapes.
+DEPTH = re.compile(r"num_layers|num_hidden_layers")
 #: Blocks of Mockingjay's configurations that say how to train, not what to compute.
 TRAINING = ("task", "dataloader", "optimizer", "runner", "hparams")
 SHOWN = 6  # names in a message
@@ -125,9 +127,10 @@ def _matched(network, source, name):
     """Returns the weights of a network, and those of a source that fits it."""
     config, weights = _content(source)
     ours = network.network.state_dict()
-    _check_shapes(name, ours, weights)
+    other = _differences(network.config, config)
+    _check_shapes(name, ours, weights, other)
     _check_missing(name, sorted(ours.keys() - weights.keys()), _depths(weights))
-    _check_options(name, network.config, config)
+    _check_options(name, other)
     return ours, weights
 
 
@@ -145,17 +148,22 @@ def _content(source):
     return upstream.config, upstream.network.state_dict()
 
 
-def _check_shapes(name, ours, weights):
+def _check_shapes(name, ours, weights, other):
     wrong = [
         f"{key} {list(weights[key].shape)} instead of {list(ours[key].shape)}"
         for key in ours
         if key in weights and weights[key].shape != ours[key].shape
     ]
     if wrong:
+        sizes = [
+            f"{key}: {theirs}"
+            for key, (_, theirs) in other.items()
+            if isinstance(theirs, int | list) and not DEPTH.search(key)
+        ]
         raise InitError(
             f"init: '{name}' does not fit upstream_model; {len(wrong)} weights have "
             f"other shapes: {'; '.join(wrong[:3])}. Give upstream_model the sizes of "
-            "the source in its config."
+            f"the source in its config: {', '.join(sizes)}."
         )
 
 
@@ -173,18 +181,27 @@ def _check_missing(name, random, depths):
         )
 
 
-def _check_options(name, ours, theirs):
-    ours, theirs = dict(_entries(ours)), dict(_entries(theirs))
-    other = [
-        f"{key}: {theirs[key]} instead of {value}"
-        for key, value in ours.items()
-        if key in theirs and theirs[key] != value and not FREE.search(key)
+def _check_options(name, other):
+    wrong = [
+        f"{key}: {theirs} instead of {ours}"
+        for key, (ours, theirs) in other.items()
+        if not FREE.search(key)
     ]
-    if other:
+    if wrong:
         raise InitError(
-            f"init: '{name}' was trained with {', '.join(other)}. The same weights "
+            f"init: '{name}' was trained with {', '.join(wrong)}. The same weights "
             "compute something else in upstream_model; give its config these values."
         )
+
+
+def _differences(ours, theirs):
+    """Returns the entries that two configurations have with different values."""
+    ours, theirs = dict(_entries(ours)), dict(_entries(theirs))
+    return {
+        key: (value, theirs[key])
+        for key, value in ours.items()
+        if key in theirs and theirs[key] != value
+    }
 
 
 def _entries(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
