@@ -13,8 +13,8 @@ from s3prl_sb.dataio.silence import TrimSilence
 from s3prl_sb.inference import load
 
 ASV = REPOSITORY / "recipes/SUPERB/ASV"
-#: SUPERB's five convolutions are not fitted after 500 updates: the verdict would hang
-#: on rounding. Two, and a loss that saturates late, separate the speakers in 200.
+#: With SUPERB's five convolutions, a processor's rounding decides whether 500 updates
+#: are enough. Two, and a loss that saturates late, separate the speakers in 200.
 SMALL = {
     "upstream": "fbank_no_cmvn",
     "embedding_size": 64,
