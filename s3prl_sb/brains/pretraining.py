@@ -24,12 +24,13 @@ from s3prl_sb.brains import (
     pretrained_card,
     pretraining_plots,
     pretraining_results,
+    pretraining_sums,
 )
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import learning_rates, planned
 from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.brains.pretraining_standing import Standing
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, judged, measured
+from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, valued, worded
 from s3prl_sb.brains.training import TrainingBrain
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.objectives.base import Outcome
@@ -271,8 +272,7 @@ class PretrainingBrain(TrainingBrain):
     def update_average(self, loss: torch.Tensor, avg_loss: float) -> float:
         """Passes the mean loss of a batch to the display."""
         if torch.is_grad_enabled():
-            mean = self.outcome.loss.detach() / self.outcome.count.clamp_min(1)
-            self.course.train(mean, self)
+            self.course.train(self.outcome.loss.detach() / self.outcome.count, self)
         else:
             self.course.evaluate()
         return avg_loss
@@ -292,10 +292,10 @@ class PretrainingBrain(TrainingBrain):
         if stage == sb.Stage.TRAIN:
             total = distributed.summed(self.standing.sums.values)
             self.standing.seconds += float(total.get(SECONDS, 0.0))
-            self.trained = measured(total, self.objective.measures)
+            self.trained = pretraining_sums.measured(total, self.objective.measures)
             return
         total = distributed.summed(self.valid_sums.values)
-        self.validated(measured(total, self.objective.measures), epoch)
+        self.validated(pretraining_sums.measured(total, self.objective.measures), epoch)
 
     def validated(self, stats: dict[str, float], epoch: int) -> None:
         """Saves and logs a validation.
@@ -303,34 +303,34 @@ class PretrainingBrain(TrainingBrain):
         Arguments
         ---------
         stats : dict
-            Names to measures of the held-out audio; empty if no loss is finite.
+            Result of :func:`measured`; empty if no loss is finite.
         epoch : int
             Number of the epoch.
         """
-        alarms, hints = judged(stats, self.objective)
-        stats = stats or {"loss": math.nan}
+        alarms, hints = pretraining_sums.judged(stats, self.objective)
         standing, steps = self.standing, epoch * planned(self)[1]
         self.course.save()
         standing.gather()
-        point = {"step": steps, "train": self.trained, "valid": stats}
-        standing.history.append(point)
+        trained, valid = valued(self.trained), valued(stats)
+        standing.history.append({"step": steps, "train": trained, "valid": valid})
         standing.sound(alarms)
         for alarm in self.objective.alarms(self.trained) if self.trained else ():
             if alarm not in alarms:
                 logger.warning("In training: %s", alarm)
         for hint in hints:
             logger.warning("%s", hint)
-        self.save_best(stats, epoch)  # first: what is logged has been saved
+        # First, because what is logged has been saved; NaN is the worst loss.
+        self.save_best({"loss": math.nan, **valid}, epoch)
         rates = learning_rates(self) if self.schedule is not None else {}
         about = {"epoch": epoch, "steps": steps, **rates}
-        self.log(about, train_stats=self.trained, valid_stats=stats)
+        self.log(about, train_stats=worded(self.trained), valid_stats=worded(stats))
         is_best = self.best_epoch() == epoch
         if if_main_process():
             folder, history = Path(self.hparams.output_folder), standing.history
             pretraining_plots.draw(folder, history, self.objective, self.example)
             standing.write_failed(Path(self.hparams.save_folder) / UNREADABLE)
             if is_best:
-                pretrained_card.card_of_run(self, self.facts(stats))
+                pretrained_card.card_of_run(self, self.facts(valid))
         if getattr(self.hparams, "stop_on_collapse", True):
             standing.check_collapse(alarms)
 
@@ -354,10 +354,10 @@ class PretrainingBrain(TrainingBrain):
         numbers = {"steps": self.optimizer_step, "hours": self.hours()}
         return {"task": self.task, **numbers, "held_out": stats}
 
-    def measures_since(self, reader: str) -> dict[str, float]:
+    def measures_since(self, reader: str) -> dict[str, Any]:
         """See :meth:`TrainingBrain.measures_since`; of this process' batches."""
         sums = self.standing.sums.since(reader)
-        return measured(sums, self.objective.measures)
+        return worded(self._measured(sums)) if sums else {}
 
     def finish(self) -> None:
         """Loads the best checkpoint, and writes its card and the results."""

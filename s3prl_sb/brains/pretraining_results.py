@@ -5,6 +5,7 @@ Authors
 """
 
 from s3prl_sb.brains import plots, results
+from s3prl_sb.brains.pretraining_sums import worded
 
 #: Held-out measures that are the result.
 SPLIT = "valid"
@@ -29,5 +30,5 @@ def write(brain, course):
         "identity": results.run_identity(brain),
     }
     content["upstream_model"]["trained"] = brain.begins
-    words = plots.heading(brain, {brain.metric: brain.best[brain.metric]})
+    words = plots.heading(brain, {brain.metric: worded(brain.best)[brain.metric]})
     results.publish(brain, content, words, SPLIT)

@@ -8,7 +8,7 @@ Authors
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -19,7 +19,8 @@ from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
-from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask, Mask, checked_mask
 from s3prl_sb.objectives.base import Objective, Outcome
 from s3prl_sb.objectives.receptive_field import last_state
 from s3prl_sb.objectives.targets import frames_of, stacked
@@ -87,7 +88,7 @@ class BestRq(Objective):
     def __init__(
         self,
         network: Any,
-        mask: Callable[[int, numpy.random.Generator], numpy.ndarray] | None = None,
+        mask: Mask | None = None,
         target: Any = None,
         entries: int = 8192,
         code_size: int = 16,
@@ -100,7 +101,7 @@ class BestRq(Objective):
         require("whole", low=0, seed=seed, codebook_seed=codebook_seed)
         require("number", low=0, noise_std=noise_std)
         super().__init__(network)
-        self.mask = mask or BernoulliSpanMask(0.04, 10)
+        self.mask = checked_mask(BernoulliSpanMask(0.04, 10) if mask is None else mask)
         self.target, self.noise_std = target, noise_std
         self.stack, size = stacked(network, target, "given random codes")
         self.quantizer = RandomProjectionQuantizer(
@@ -175,16 +176,16 @@ class BestRq(Objective):
             all codes; ``accuracy``; ``codes_used``; ``perplexity`` of the codes;
             ``masked``, a share of frames; ``predictions``, their number.
         """
-        count = sums["count"].clamp_min(1)
+        count = sums["count"]
         return {
-            "loss": float(sums["loss"] / count),
+            "loss": ratio(sums["loss"], count),
             "chance": chance(sums["codes"]),
             "uniform": math.log(len(sums["codes"])),
-            "accuracy": float(sums["correct"] / count),
+            "accuracy": ratio(sums["correct"], count),
             "codes_used": float((sums["codes"] > 0).sum()),
             "perplexity": perplexity(sums["codes"]),
-            "masked": float(sums["count"] / sums["frames"]),
-            "predictions": float(sums["count"]),
+            "masked": ratio(count, sums["frames"]),
+            "predictions": float(count),
         }
 
     def alarms(self, measures: dict[str, float]) -> list[str]:

@@ -15,9 +15,11 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.cards.initializing import initialize_from
 from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
 from s3prl_sb.lobes.networks.initialization import initialize
-from s3prl_sb.lobes.pretext.arguments import require
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require, require_object
 from s3prl_sb.lobes.pretext.distillation_loss import distances
 from s3prl_sb.lobes.pretext.draws import Draws
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.objectives.base import Objective, Outcome
 
 
@@ -102,6 +104,12 @@ class Distillation(Objective):
         weights = {"cosine_weight": cosine_weight, "penalty_weight": penalty_weight}
         require("number", low=0, **weights, feature_grad_mult=feature_grad_mult)
         require("whole", low=0, seed=seed)
+        example = "s3prl_sb.lobes.upstreams.hubert.Hubert"
+        require_object(Upstream, example, teacher=teacher)
+        if targets is not None and not isinstance(targets, list | tuple):
+            raise ArgumentError(
+                f"targets is a list of hidden states, such as [4, 8], not {targets!r}."
+            )
         for target in targets or ():
             require("whole", low=0, targets=target)
         super().__init__(network)
@@ -217,7 +225,7 @@ class Distillation(Objective):
         """See :meth:`~s3prl_sb.objectives.base.Objective.measures`."""
         result = super().measures(sums)
         for name in ("l1", "cosine"):
-            means = (sums[name] / sums["count"].clamp_min(1)).tolist()
+            means = [ratio(total, sums["count"]) for total in sums[name]]
             result |= {f"{name}_{t}": x for t, x in zip(self.targets, means)}
         return result
 

@@ -17,7 +17,8 @@ from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
 from s3prl_sb.lobes.pretext.cosine_prediction import cosine_logits
 from s3prl_sb.lobes.pretext.draws import Draws
-from s3prl_sb.lobes.pretext.spans import SpanMask
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.pretext.spans import Mask, SpanMask, checked_mask
 from s3prl_sb.objectives.base import Objective, Outcome
 
 #: Share of a training after which a healthy network predicts several units. Before it,
@@ -87,7 +88,7 @@ class HubertObjective(Objective):
     def __init__(
         self,
         network: Any,
-        mask: Any = None,
+        mask: Mask | None = None,
         final_size: int = 256,
         logit_temperature: float = 0.1,
         unmasked_weight: float = 0.0,
@@ -101,7 +102,7 @@ class HubertObjective(Objective):
         weights = {"unmasked_weight": unmasked_weight, "penalty_weight": penalty_weight}
         require("number", low=0, **weights, feature_grad_mult=feature_grad_mult)
         super().__init__(network)
-        self.mask = SpanMask(0.8) if mask is None else mask
+        self.mask = checked_mask(SpanMask(0.8) if mask is None else mask)
         self.logit_temperature, self.unmasked_weight = (
             logit_temperature,
             unmasked_weight,
@@ -215,20 +216,20 @@ class HubertObjective(Objective):
         :func:`~s3prl_sb.lobes.pretext.class_counts.chance`, and ``chance_accuracy`` the
         share of the most frequent one.
         """
-        frames = sums["units"].sum().clamp_min(1)
+        frames = sums["units"].sum()
         result = {
-            "loss": float(sums["prediction"] / frames),
+            "loss": ratio(sums["prediction"], frames),
             "chance": chance(sums["units"]),
-            "accuracy": float(sums["correct"] / frames),
-            "chance_accuracy": float(sums["units"].max() / frames),
+            "accuracy": ratio(sums["correct"], frames),
+            "chance_accuracy": ratio(sums["units"].max(), frames),
             "unit_perplexity": perplexity(sums["units"]),
             "guess_perplexity": perplexity(sums["guesses"]),
-            "penalty": float(sums["penalty"] / sums["count"].clamp_min(1)),
+            "penalty": ratio(sums["penalty"], sums["count"]),
         }
         if "unmasked_units" in sums:
-            frames = sums["unmasked_units"].sum().clamp_min(1)
-            result["unmasked_loss"] = float(sums["unmasked_prediction"] / frames)
-            result["unmasked_accuracy"] = float(sums["unmasked_correct"] / frames)
+            frames = sums["unmasked_units"].sum()
+            result["unmasked_loss"] = ratio(sums["unmasked_prediction"], frames)
+            result["unmasked_accuracy"] = ratio(sums["unmasked_correct"], frames)
         return result
 
     def alarms(self, measures: dict[str, float]) -> list[str]:

@@ -22,6 +22,7 @@ from s3prl_sb.objectives.receptive_field import (
     require_hidden_frame,
 )
 from s3prl_sb.objectives.reconstruction import Reconstruction
+from s3prl_sb.objectives.targets import unit_of
 
 
 class NPC(Reconstruction):
@@ -78,7 +79,7 @@ class NPC(Reconstruction):
     def picture(self, wav: torch.Tensor, draws: Draws) -> Picture:
         """See :class:`~s3prl_sb.objectives.base.Objective`."""
         predicted, target, *_ = self._predicted([wav], draws)
-        return Picture(target, target, predicted)
+        return Picture(target, target, predicted, unit_of(self.network.features))
 
     def _predicted(self, wavs, draws):
         """Returns predicted and target frames, the number of them in each utterance,

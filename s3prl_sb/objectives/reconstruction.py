@@ -13,6 +13,7 @@ import torch
 from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import occurrences, perplexity
 from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
+from s3prl_sb.lobes.pretext.ratios import ratio
 from s3prl_sb.objectives.base import Objective, Outcome
 
 LOSSES = ("l1", "mse")
@@ -128,8 +129,7 @@ class Reconstruction(Objective):
         ``code_perplexity`` the perplexity of codes, the mean over the parts of a frame.
         """
         measures = super().measures(sums)
-        count = sums["count"].clamp_min(1)
-        measures["chance"] = float(sums["guessed"] / count)
+        measures["chance"] = ratio(sums["guessed"], sums["count"])
         if "codes" in sums:
             counts = sums["codes"].split(self.network.quantizer.codebook_sizes)
             perplexities = [perplexity(part) for part in counts]

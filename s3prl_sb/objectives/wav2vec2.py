@@ -7,7 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -24,7 +24,8 @@ from s3prl_sb.lobes.pretext.gumbel_quantizer import (
     Quantized,
     perplexity,
 )
-from s3prl_sb.lobes.pretext.spans import SpanMask
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.pretext.spans import Mask, SpanMask, checked_mask
 from s3prl_sb.objectives.base import Objective, Outcome
 from s3prl_sb.objectives.receptive_field import last_state
 
@@ -101,7 +102,7 @@ class Wav2Vec2Objective(Objective):
     def __init__(
         self,
         network: Any,
-        mask: Callable[[int, numpy.random.Generator], numpy.ndarray] | None = None,
+        mask: Mask | None = None,
         groups: int = 2,
         entries: int = 320,
         code_size: int = 256,
@@ -131,7 +132,7 @@ class Wav2Vec2Objective(Objective):
         require("number", low=0, high=1, dropout_features=dropout_features)
         _check_cooling(temperature, temperature_decay)
         super().__init__(network)
-        self.mask = mask or SpanMask()
+        self.mask = checked_mask(SpanMask() if mask is None else mask)
         self.num_negatives, self.negatives = num_negatives, negatives
         self.logit_temperature = logit_temperature
         self.temperature, self.temperature_decay = temperature, temperature_decay
@@ -254,17 +255,16 @@ class Wav2Vec2Objective(Objective):
             share of predictions without a valid distractor; ``penalty``;
             ``masked``, the share of frames; ``temperature``.
         """
-        count = sums["count"].clamp_min(1)
-        valid = (sums["count"] - sums["alone"]).clamp_min(1)
+        count = sums["count"]
         return {
-            "loss": float(sums["contrastive"] / count),
-            "chance": float(sums["guessed"] / count),
-            "total_loss": float(sums["loss"] / count),
-            "accuracy": float(sums["correct"] / valid),
+            "loss": ratio(sums["contrastive"], count),
+            "chance": ratio(sums["guessed"], count),
+            "total_loss": ratio(sums["loss"], count),
+            "accuracy": ratio(sums["correct"], count - sums["alone"]),
             "perplexity": float(perplexity(sums["probabilities"] / count)),
-            "alone": float(sums["alone"] / count),
-            "penalty": float(sums["penalty"] / count),
-            "masked": float(sums["count"] / sums["frames"]),
+            "alone": ratio(sums["alone"], count),
+            "penalty": ratio(sums["penalty"], count),
+            "masked": ratio(count, sums["frames"]),
             "temperature": self.quantizer.temperature,
         }
 

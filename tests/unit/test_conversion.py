@@ -16,7 +16,7 @@ from safetensors import safe_open
 from s3prl_sb.cli import main
 from s3prl_sb.lobes.cards import conversion
 from s3prl_sb.lobes.cards.conversion import ConversionError, convert
-from s3prl_sb.lobes.cards.sources import SourceError, classes
+from s3prl_sb.lobes.cards.families import SourceError, classes
 from s3prl_sb.lobes.cards.writing import write_network
 from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.upstreams import card, load, names

@@ -9,7 +9,8 @@ import logging
 import torch
 
 from s3prl_sb import own
-from s3prl_sb.lobes.cards.initializing import card_of_run, shortened
+from s3prl_sb.lobes.cards.finding import card_of_run
+from s3prl_sb.lobes.cards.initializing import shortened
 from s3prl_sb.lobes.cards.objective_files import NETWORK, ObjectiveFile, read_objective
 from s3prl_sb.lobes.cards.sources import is_card
 

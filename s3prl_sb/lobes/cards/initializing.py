@@ -8,12 +8,12 @@ import dataclasses
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.cards.finding import card_of_run
 from s3prl_sb.lobes.cards.sources import open_source
 
 if TYPE_CHECKING:
@@ -233,22 +233,6 @@ def _layers(key):
     """Yields the lists of layers that a weight is in, and its number there."""
     for match in re.finditer(r"(?<=layers)\.(\d+)\.", key):
         yield key[: match.start()], int(match[1])
-
-
-def card_of_run(source: str) -> str:
-    """Returns the card in the folder of a run; any other source as it is.
-
-    Arguments
-    ---------
-    source : str
-        See :func:`initialize_from`.
-
-    Returns
-    -------
-    str
-    """
-    card = Path(source).expanduser() / "card.yaml"
-    return str(card) if card.is_file() else source
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from s3prl_sb.lobes.cards.finding import (
     locate,
     only_entry,
     read_cards,
+    without_card,
 )
 from s3prl_sb.storage.files import MissingFile
 
@@ -40,8 +41,9 @@ def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     Arguments
     ---------
     name : str
-        Name of a card, or path of a user-defined card file (``mine.yaml``, or
-        ``mine.yaml:entry`` if it has several).
+        Name of a card; path of a user-defined card file (``mine.yaml``, or
+        ``mine.yaml:entry`` if it has several); folder of a run of pre-training; or a
+        checkpoint: a file, a folder, an address or an id of Hugging Face.
     trust : bool
         Whether code that comes with a user-defined card may run: Python files
         next to it, and anything HyperPyYAML can call.
@@ -119,6 +121,12 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
     >>> card("fbank", freeze=True).tag.value
     '!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures'
     """
+    checkpoint = without_card(name)
+    if checkpoint is not None:
+        from s3prl_sb.lobes.cards.families import class_of  # reads checkpoints
+
+        node = _merged({"source": checkpoint}, overrides)
+        return set_tag(node, f"!new:{class_of(node['source'])}")
     file, entry = locate(name)
     entries = read_cards(file)
     if entry is None:
@@ -146,6 +154,8 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
 
 def _place(name, argument=None):
     """Returns how errors name a card or an argument: its name, or file, line, entry."""
+    if without_card(name) is not None:
+        return f"'{name}'"
     file, entry = locate(name)
     if is_published(file):
         return entry

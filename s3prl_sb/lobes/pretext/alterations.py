@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy
 import torch
 
-from s3prl_sb.lobes.pretext.arguments import ArgumentError, require
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require, trying
 
 #: Altered frames [frames, size]; and their label [frames, size], bool. None: the
 #: alteration says nothing about what should be reconstructed.
@@ -233,6 +233,46 @@ class MagnitudeNoise(Alteration):
             return x, None
         noise = generator.standard_normal(x.shape, numpy.float32)
         return x + self.std * torch.from_numpy(noise).to(x), None
+
+
+def checked_alterations(alterations: Sequence[Alteration]) -> list[Alteration]:
+    """Returns a list of alterations after a trial on a few frames.
+
+    Arguments
+    ---------
+    alterations : list of Alteration
+        Alterations.
+
+    Returns
+    -------
+    list of Alteration
+
+    Raises
+    ------
+    ArgumentError
+        If it is no list, or one of them does not alter frames.
+
+    Example
+    -------
+    >>> checked_alterations([TimeMask(), 3])
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.lobes.pretext.arguments.ArgumentError: alterations: 'int' object is not …
+    """
+    example = f"{__name__}.TimeMask"
+    if isinstance(alterations, str) or not isinstance(alterations, Sequence):
+        raise ArgumentError(
+            f"alterations is a list of objects such as !new:{example}, not "
+            f"{alterations!r}."
+        )
+    random = numpy.random.default_rng(0)
+    for alteration in alterations:
+        trying(
+            lambda a: altered(torch.ones(8, 8), [a], random),
+            example,
+            alterations=alteration,
+        )
+    return list(alterations)
 
 
 def altered(

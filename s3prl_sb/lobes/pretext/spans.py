@@ -7,9 +7,52 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Callable
+
 import numpy
 
-from s3prl_sb.lobes.pretext.arguments import require
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require, trying
+
+FRAMES = 50  #: frames of the utterance that a mask is tried on
+Mask = Callable[[int, numpy.random.Generator], numpy.ndarray]
+
+
+def checked_mask(mask: Mask) -> Mask:
+    """Returns a mask after a trial.
+
+    Arguments
+    ---------
+    mask : callable
+        Function of a number of frames and of a generator.
+
+    Returns
+    -------
+    callable
+        The same.
+
+    Raises
+    ------
+    ArgumentError
+        If it returns anything but [frames], bool.
+
+    Example
+    -------
+    >>> checked_mask(3)
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.lobes.pretext.arguments.ArgumentError: mask: 'int' object is not callable…
+    """
+    example = f"{__name__}.SpanMask"
+    random = numpy.random.default_rng(0)
+    tried = trying(lambda mask: mask(FRAMES, random), example, mask=mask)
+    is_array = isinstance(tried, numpy.ndarray)
+    if not is_array or tried.shape != (FRAMES,) or tried.dtype != bool:
+        found = f"{tried.dtype} {list(tried.shape)}" if is_array else repr(tried)
+        raise ArgumentError(
+            f"mask: it returns {found} for {FRAMES} frames, and not bool [{FRAMES}]. "
+            f"Give an object such as !new:{example}."
+        )
+    return mask
 
 
 class SpanMask:
