@@ -24,13 +24,20 @@ from s3prl_sb.brains import (
     pretrained_card,
     pretraining_plots,
     pretraining_results,
-    pretraining_sums,
 )
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import learning_rates, planned
 from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.brains.pretraining_standing import Standing
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, valued, worded
+from s3prl_sb.brains.pretraining_sums import (
+    SECONDS,
+    Sums,
+    frames_of_a_batch,
+    judged,
+    measured,
+    valued,
+    worded,
+)
 from s3prl_sb.brains.training import TrainingBrain
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.objectives.base import Outcome
@@ -292,10 +299,13 @@ class PretrainingBrain(TrainingBrain):
         if stage == sb.Stage.TRAIN:
             total = distributed.summed(self.standing.sums.values)
             self.standing.seconds += float(total.get(SECONDS, 0.0))
-            self.trained = pretraining_sums.measured(total, self.objective.measures)
+            self.trained = self._measured(total)
             return
         total = distributed.summed(self.valid_sums.values)
-        self.validated(pretraining_sums.measured(total, self.objective.measures), epoch)
+        self.validated(self._measured(total), epoch)
+
+    def _measured(self, sums):
+        return measured(sums, self.objective.measures)
 
     def validated(self, stats: dict[str, float], epoch: int) -> None:
         """Saves and logs a validation.
@@ -307,7 +317,7 @@ class PretrainingBrain(TrainingBrain):
         epoch : int
             Number of the epoch.
         """
-        alarms, hints = pretraining_sums.judged(stats, self.objective)
+        alarms, hints = judged(stats, self.objective)
         standing, steps = self.standing, epoch * planned(self)[1]
         self.course.save()
         standing.gather()
@@ -371,30 +381,3 @@ class PretrainingBrain(TrainingBrain):
             pretrained_card.card_of_run(self, self.facts(self.best))
             pretraining_results.write(self, course)
         ddp_barrier()  # torchrun ends all processes when the first one leaves
-
-
-def frames_of_a_batch(hparams: dict[str, Any], network: Any) -> float:
-    """Returns the usual number of frames of a batch, as a power of two.
-
-    A loss is divided by it before the backward pass, and the gradient multiplied by it
-    after, both exactly: sums over a batch would overflow half precision.
-
-    Arguments
-    ---------
-    hparams : dict
-        Settings with ``batch_seconds``.
-    network : s3prl_sb.lobes.upstreams.base.Upstream
-        Network to train.
-
-    Returns
-    -------
-    float
-
-    Example
-    -------
-    >>> from s3prl_sb.lobes.upstreams import load
-    >>> frames_of_a_batch({"batch_seconds": 10}, load("mel"))
-    1024.0
-    """
-    frames = hparams["batch_seconds"] * network.sample_rate / network.stride
-    return 2.0 ** max(0, round(math.log2(frames)))

@@ -72,7 +72,7 @@ def curves(path: Path, history: list[dict[str, Any]]) -> None:
     if chance:
         axes.plot(*zip(*chance), color=GREY, linestyle=":", label="chance (held out)")
     axes.set_xlabel("updates")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_ylabel("loss")
     axes.grid(linewidth=0.5, alpha=0.5)
     legend(axes)

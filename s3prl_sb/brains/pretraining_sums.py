@@ -189,3 +189,30 @@ def judged(stats: dict[str, float], objective: Objective) -> tuple[list, list]:
     if math.isnan(stats["loss"]) and not alarms:
         alarms = [UNPREDICTED]
     return alarms, hints
+
+
+def frames_of_a_batch(hparams: dict[str, Any], network: Any) -> float:
+    """Returns the usual number of frames of a batch, as a power of two.
+
+    A loss is divided by it before the backward pass, and the gradient multiplied by it
+    after, both exactly: sums over a batch would overflow half precision.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings with ``batch_seconds``.
+    network : s3prl_sb.lobes.upstreams.base.Upstream
+        Network to train.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> frames_of_a_batch({"batch_seconds": 10}, load("mel"))
+    1024.0
+    """
+    frames = hparams["batch_seconds"] * network.sample_rate / network.stride
+    return 2.0 ** max(0, round(math.log2(frames)))

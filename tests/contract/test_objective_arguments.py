@@ -119,9 +119,35 @@ def test_nonsense_is_refused_in_words(kind, parameter):
             kind(**{**needed(kind.__name__), parameter.name: value})
 
 
+def objects_of():
+    """Pairs of a class and an argument that is an object, or a list of them."""
+    for name, kind in CLASSES.items():
+        if name in ELSEWHERE or "__init__" not in vars(kind):
+            continue
+        for argument, parameter in inspect.signature(kind).parameters.items():
+            annotation = str(parameter.annotation)
+            is_plain = re.search(r"\b(int|float|str|bool)\b", annotation)
+            if argument != "self" and (not is_plain or "Callable" in annotation):
+                yield pytest.param(kind, parameter, id=f"{name}.{argument}")
+
+
+@pytest.mark.parametrize("kind, parameter", objects_of())
+def test_other_things_than_objects_are_refused_in_words(kind, parameter):
+    for value in (3, "many", True, [3], {"a": 3}, object(), int, len):
+        with pytest.raises(ValueError, match=rf"\b{parameter.name}\b"):
+            kind(**{**needed(kind.__name__), parameter.name: value})
+
+
+def test_every_argument_that_is_an_object_is_tried():
+    found = {param.id.partition(".")[2] for param in objects_of()}
+    assert found == {"network", "mask", "alterations", "target", "teacher"}
+
+
 @pytest.mark.parametrize(
     "name, argument, value",
     [
+        ("Distillation", "targets", 3),
+        ("Wav2Vec2Objective", "mask", lambda frames, random: [True] * frames),
         ("Wav2Vec2Objective", "num_negatives", 0),
         ("Wav2Vec2Objective", "entries", 1),
         ("Wav2Vec2Objective", "groups", 0),

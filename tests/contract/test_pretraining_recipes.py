@@ -146,13 +146,13 @@ FILES = {
 }
 REFERENCES = {
     "absent.yaml": r"no card file '.*absent.yaml'. Give the path",
-    "absent": "Unknown upstream '.*absent'. .*give the path of its .yaml",
-    "a.txt": "Unknown upstream '.*a.txt'. .*give the path of its .yaml",
+    "absent": "Unknown upstream '.*absent'. .*give the path of its card",
+    "a.txt": "No family can read '.*a.txt'.* it is not a checkpoint",
     "notes.yaml": "'a' in '.*notes.yaml' is not a !new: node. Cards are written",
     "broken.yaml": "broken.yaml' is not valid YAML: line",
     "gone.yaml": "'a-12.safetensors' is not in '.*'.* Move the card and its weights",
     "linear.yaml": "linear.yaml' would run !new:torch.nn.Linear .line 1.. Read it",
-    "run": "Unknown upstream '.*run'. Did you mean .*run/card.yaml",
+    "run": "'a' in '.*run/card.yaml' is not a !new: node. Cards are written",
 }
 UNITS = {
     "absent": "absent/index.json' cannot be read: No such .* `s3prl-sb units apply`",
@@ -171,7 +171,7 @@ UNITS = {
             ("hubert", "units", f"{{upstream: FOLDER/{value}, clusters: 4}}", message)
             for value, message in REFERENCES.items()
         ],
-        *[("hubert", "init", v, m) for v, m in REFERENCES.items() if "yaml" in v],
+        *[("hubert", "init", value, message) for value, message in REFERENCES.items()],
         *[("hubert", "units", value, message) for value, message in UNITS.items()],
     ],
 )

@@ -293,6 +293,17 @@ def test_unusable_settings(options, message, mfcc, speech, tmp_path):
         fitted(mfcc, speech, tmp_path / "model", **options)
 
 
+def test_too_many_clusters_are_refused_before_the_features(
+    mfcc, speech, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fitting, "gather", None)
+    frames = sum(mfcc.frames(3200 + 800 * number) for number in range(8))
+    with pytest.raises(UnitsError, match=f"^{frames} frames cannot form {frames + 1} "):
+        fitted(mfcc, speech, tmp_path / "model", clusters=frames + 1)
+    with pytest.raises(TypeError):  # as many are possible, by the list
+        fitted(mfcc, speech, tmp_path / "model", clusters=frames)
+
+
 def test_a_layer_must_be_chosen_where_there_are_several(speech, tmp_path):
     upstream = load("hubert_base", source=None, config={"num_layers": 1})
     with pytest.raises(UnitsError, match="hidden states 0 to 1"):
