@@ -16,8 +16,7 @@ from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.storage.files import FileError, read_yaml
 from s3prl_sb.storage.yaml_texts import yaml_of
 
-#: What looks like a checkpoint that can be downloaded: an address, or an id of Hugging
-#: Face.
+#: An address, or an id of Hugging Face.
 ADDRESS = re.compile(r"https?://.+|[\w.-]+/[\w.-]+")
 _IS_FILE = re.compile(r"\.ya?ml(:\w+)?$")
 WEIGHTS = re.compile(r"\.(pt|pth|ckpt|bin|safetensors)$")
@@ -215,10 +214,6 @@ def card_of_run(source: str) -> str:
     ---------
     source : str
         Name or path of an upstream.
-
-    Returns
-    -------
-    str
 
     Example
     -------
