@@ -14,7 +14,7 @@ from s3prl_sb.objectives.base import Objective, Outcome
 
 SECONDS = "audio_seconds"  #: name of the sum of the batches' durations
 
-#: words in the place of a loss that has no value
+#: words instead of a loss that has no value
 NOTHING, NOT_FINITE = "nothing predicted", "not finite"
 #: alarms that no objective raises itself
 INFINITE = "No batch has a finite loss: lower lr, or start again from a checkpoint."
