@@ -166,7 +166,7 @@ def test_extraction_in_processes_leaves_none(how, corpus, tmp_path):
         text=True,
     )
     try:
-        until(lambda: list((tmp_path / "features").rglob("*.safetensors")), 120)
+        until(lambda: list((tmp_path / "features").rglob("*.safetensors")), 300)
         workers = children(process.pid)
         assert len(workers) >= 2
         process.send_signal(how)
