@@ -67,10 +67,11 @@ def title(name) -> str:
     >>> title("facebook/hubert-base-ls960"), title("https://a.org/b.pt")
     ('hubert-base-ls960', 'b')
     """
-    checkpoint = without_card(name)
-    if checkpoint is not None:
+    if str(name) in _index():
+        return str(name)
+    if (checkpoint := without_card(name)) is not None:
         return WEIGHTS.sub("", Path(checkpoint).name)
-    name = _card_of_run(str(name))
+    name = card_of_run(str(name))
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
         if path.stem != "card":
@@ -371,11 +372,8 @@ def matching(patterns, name):
     >>> matching({"*": 1, "fbank*": 2, "hubert*": 3}, "fbank_no_cmvn")
     [1, 2]
     """
-    return [
-        value
-        for pattern, value in patterns.items()
-        if fnmatch.fnmatchcase(title(name), pattern)
-    ]
+    short, fits = title(name), fnmatch.fnmatchcase
+    return [value for pattern, value in patterns.items() if fits(short, pattern)]
 
 
 @functools.lru_cache(maxsize=128)
@@ -391,7 +389,12 @@ def _folder():
 def _index():
     """Returns a dict from the name of every published card to its file."""
     return {
-        match: file
+        name: file
         for file in published()
-        for match in re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)
+        for name in _names_in(file, file.stat().st_mtime_ns)
     }
+
+
+@functools.lru_cache(maxsize=128)
+def _names_in(file, changed):
+    return re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)
