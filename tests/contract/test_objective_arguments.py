@@ -50,7 +50,7 @@ NEEDED = {
     "RandomProjectionQuantizer": lambda: {"input_size": 8},
     "SpecHead": lambda: {"input_size": 8, "output_size": 4},
 }
-#: Numbers that are no range of an argument: of the batch, or of a base class.
+#: Classes whose numbers come from the batch or belong to a base class.
 ELSEWHERE = {"Draws", "Objective", "Reconstruction"}
 #: Words that begin the description of an argument, and its name.
 NAMES = {

@@ -134,7 +134,7 @@ def test_the_table_of_objectives_has_its_numbers(name):
     )
 
 
-#: Files that are no cards, beside a card without its weights.
+#: Files of other kinds, and a card without its weights.
 FILES = {
     "a.txt": "text",
     "notes.yaml": "a: 1",

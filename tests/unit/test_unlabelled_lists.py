@@ -280,7 +280,7 @@ def test_faulty_shards(tmp_path):
 
 
 def test_a_damaged_shard_counts_as_many_as_the_others(tmp_path, caplog):
-    """Of one source: a folder, or a pattern."""
+    """The others of the same source, which is a folder or a pattern."""
     for number in range(4):
         shard(tmp_path / "data" / f"{number}.tar", [f"{number}-{i}" for i in range(5)])
     (tmp_path / "data" / "4.tar").write_bytes(b"text" * 999)
