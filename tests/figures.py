@@ -54,7 +54,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Module:
-    """One source file, parsed.
+    """One source file.
 
     Arguments
     ---------
@@ -70,7 +70,11 @@ class Module:
         self.name = ".".join((PACKAGE, *parts))
         self.path = path.relative_to(root.parent)
         self.text = path.read_text("utf-8")
-        self.tree = ast.parse(self.text)
+
+    @cached_property
+    def tree(self):
+        """The source, parsed when it is needed: pytest collects more than it runs."""
+        return ast.parse(self.text)
 
     @property
     def room(self):

@@ -51,7 +51,7 @@ OWN = {
     "hubert": {
         "upstream_model": WAVEFORM,
         "units": "{upstream: mfcc_hubert, layer: 0, clusters: 4}",
-        "objective": "{final_dim: 8}",
+        "objective": "{final_size: 8}",
     },
     "wav2vec2": {
         "upstream_model": WAVEFORM,
@@ -59,7 +59,7 @@ OWN = {
     },
     "best_rq": {
         "upstream_model": f"{{config: {{{TRANSFORMER}}}}}",
-        "objective": "{codes: 16}",
+        "objective": "{entries: 16}",
     },
     "distilhubert": {
         "teacher": "hubert_small_random",

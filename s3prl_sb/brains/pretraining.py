@@ -29,7 +29,15 @@ from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import learning_rates, planned
 from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.brains.pretraining_standing import Standing
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, judged, measured
+from s3prl_sb.brains.pretraining_sums import (
+    SECONDS,
+    Sums,
+    frames_of_a_batch,
+    judged,
+    measured,
+    valued,
+    worded,
+)
 from s3prl_sb.brains.training import TrainingBrain
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.objectives.base import Outcome
@@ -271,8 +279,7 @@ class PretrainingBrain(TrainingBrain):
     def update_average(self, loss: torch.Tensor, avg_loss: float) -> float:
         """Passes the mean loss of a batch to the display."""
         if torch.is_grad_enabled():
-            mean = self.outcome.loss.detach() / self.outcome.count.clamp_min(1)
-            self.course.train(mean, self)
+            self.course.train(self.outcome.loss.detach() / self.outcome.count, self)
         else:
             self.course.evaluate()
         return avg_loss
@@ -292,10 +299,13 @@ class PretrainingBrain(TrainingBrain):
         if stage == sb.Stage.TRAIN:
             total = distributed.summed(self.standing.sums.values)
             self.standing.seconds += float(total.get(SECONDS, 0.0))
-            self.trained = measured(total, self.objective.measures)
+            self.trained = self._measured(total)
             return
         total = distributed.summed(self.valid_sums.values)
-        self.validated(measured(total, self.objective.measures), epoch)
+        self.validated(self._measured(total), epoch)
+
+    def _measured(self, sums):
+        return measured(sums, self.objective.measures)
 
     def validated(self, stats: dict[str, float], epoch: int) -> None:
         """Saves and logs a validation.
@@ -303,34 +313,34 @@ class PretrainingBrain(TrainingBrain):
         Arguments
         ---------
         stats : dict
-            Names to measures of the held-out audio; empty if no loss is finite.
+            Result of :func:`measured`; empty if no loss is finite.
         epoch : int
             Number of the epoch.
         """
         alarms, hints = judged(stats, self.objective)
-        stats = stats or {"loss": math.nan}
         standing, steps = self.standing, epoch * planned(self)[1]
         self.course.save()
         standing.gather()
-        point = {"step": steps, "train": self.trained, "valid": stats}
-        standing.history.append(point)
+        trained, valid = valued(self.trained), valued(stats)
+        standing.history.append({"step": steps, "train": trained, "valid": valid})
         standing.sound(alarms)
         for alarm in self.objective.alarms(self.trained) if self.trained else ():
             if alarm not in alarms:
                 logger.warning("In training: %s", alarm)
         for hint in hints:
             logger.warning("%s", hint)
-        self.save_best(stats, epoch)  # first: what is logged has been saved
+        # First, because what is logged has been saved; NaN is the worst loss.
+        self.save_best({"loss": math.nan, **valid}, epoch)
         rates = learning_rates(self) if self.schedule is not None else {}
         about = {"epoch": epoch, "steps": steps, **rates}
-        self.log(about, train_stats=self.trained, valid_stats=stats)
+        self.log(about, train_stats=worded(self.trained), valid_stats=worded(stats))
         is_best = self.best_epoch() == epoch
         if if_main_process():
             folder, history = Path(self.hparams.output_folder), standing.history
             pretraining_plots.draw(folder, history, self.objective, self.example)
             standing.write_failed(Path(self.hparams.save_folder) / UNREADABLE)
             if is_best:
-                pretrained_card.card_of_run(self, self.facts(stats))
+                pretrained_card.card_of_run(self, self.facts(valid))
         if getattr(self.hparams, "stop_on_collapse", True):
             standing.check_collapse(alarms)
 
@@ -354,10 +364,10 @@ class PretrainingBrain(TrainingBrain):
         numbers = {"steps": self.optimizer_step, "hours": self.hours()}
         return {"task": self.task, **numbers, "held_out": stats}
 
-    def measures_since(self, reader: str) -> dict[str, float]:
+    def measures_since(self, reader: str) -> dict[str, Any]:
         """See :meth:`TrainingBrain.measures_since`; of this process' batches."""
         sums = self.standing.sums.since(reader)
-        return measured(sums, self.objective.measures)
+        return worded(self._measured(sums)) if sums else {}
 
     def finish(self) -> None:
         """Loads the best checkpoint, and writes its card and the results."""
@@ -371,30 +381,3 @@ class PretrainingBrain(TrainingBrain):
             pretrained_card.card_of_run(self, self.facts(self.best))
             pretraining_results.write(self, course)
         ddp_barrier()  # torchrun ends all processes when the first one leaves
-
-
-def frames_of_a_batch(hparams: dict[str, Any], network: Any) -> float:
-    """Returns the usual number of frames of a batch, as a power of two.
-
-    A loss is divided by it before the backward pass, and the gradient multiplied by it
-    after, both exactly: sums over a batch would overflow half precision.
-
-    Arguments
-    ---------
-    hparams : dict
-        Settings with ``batch_seconds``.
-    network : s3prl_sb.lobes.upstreams.base.Upstream
-        Network to train.
-
-    Returns
-    -------
-    float
-
-    Example
-    -------
-    >>> from s3prl_sb.lobes.upstreams import load
-    >>> frames_of_a_batch({"batch_seconds": 10}, load("mel"))
-    1024.0
-    """
-    frames = hparams["batch_seconds"] * network.sample_rate / network.stride
-    return 2.0 ** max(0, round(math.log2(frames)))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3prl_sb.identity import digest
-from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup import devices
+from s3prl_sb.startup.configuration import RUN_OPTS, RecipeError
 from s3prl_sb.unlabelled import preparing
 from s3prl_sb.unlabelled.dataset import UnlabelledDataset
 
@@ -20,7 +21,8 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     ---------
     hparams : dict
         Settings of the recipe, see :func:`s3prl_sb.unlabelled.preparing.prepare` and
-        :func:`s3prl_sb.units.recipe.prepare_units`.
+        :func:`s3prl_sb.units.recipe.prepare_units`; and the options of the run, whose
+        device computes the units.
 
     Raises
     ------
@@ -46,7 +48,9 @@ def prepare(hparams: Mapping[str, Any]) -> None:
 
     check_units(hparams)  # first: the audio may take hours to list
     preparing.prepare(hparams)
-    prepare_units(hparams)
+    options = hparams[RUN_OPTS]
+    device = devices.chosen(options["device"] or devices.AUTO)
+    prepare_units(hparams, device, progressbar=not options["noprogressbar"])
 
 
 def splits(hparams: Mapping[str, Any]) -> dict[str, UnlabelledDataset]:

@@ -37,10 +37,12 @@ def reconstruction(path: Path, picture: Picture) -> None:
         options: dict[str, Any] = {"aspect": "auto", "origin": "lower"}
         if values.shape[-1] == target.shape[-1]:  # otherwise of another scale
             options.update(vmin=low, vmax=high)
-        axes.imshow(image, cmap="magma", **options)
+        drawn = axes.imshow(image, cmap="magma", **options)
         axes.set_xlabel("frame")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=10)
     columns[0].set_ylabel("feature")
+    bar = axes.inset_axes([1 + 0.15 / WIDTH, 0, 0.18 / WIDTH, 1])
+    axes.figure.colorbar(drawn, cax=bar, label=picture.unit, extend="both")
     finish(columns[0], path, titles[0], bare=False)
 
 
@@ -61,7 +63,7 @@ def curves(path: Path, history: list[dict[str, Any]]) -> None:
         ("train", BLUE, "training"),
         ("valid", RED, "held out"),
     ):
-        points = [(p["step"], p[split]["loss"]) for p in history if p[split]]
+        points = [(p["step"], p[split]["loss"]) for p in history if "loss" in p[split]]
         if points:
             axes.plot(*zip(*points), color=color, label=label, marker=".")
     chance = [
@@ -70,6 +72,7 @@ def curves(path: Path, history: list[dict[str, Any]]) -> None:
     if chance:
         axes.plot(*zip(*chance), color=GREY, linestyle=":", label="chance (held out)")
     axes.set_xlabel("updates")
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_ylabel("loss")
     axes.grid(linewidth=0.5, alpha=0.5)
     legend(axes)

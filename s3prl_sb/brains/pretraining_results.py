@@ -5,6 +5,7 @@ Authors
 """
 
 from s3prl_sb.brains import plots, results
+from s3prl_sb.brains.pretraining_sums import worded
 
 #: Held-out measures that are the result.
 SPLIT = "valid"
@@ -23,10 +24,11 @@ def write(brain, course):
     """
     content = {
         **results.facts(brain, brain.best),
+        "split": SPLIT,
         "utterances": brain.splits,
         **course,
         "identity": results.run_identity(brain),
     }
     content["upstream_model"]["trained"] = brain.begins
-    words = plots.heading(brain, {brain.metric: brain.best[brain.metric]})
+    words = plots.heading(brain, {brain.metric: worded(brain.best)[brain.metric]})
     results.publish(brain, content, words, SPLIT)

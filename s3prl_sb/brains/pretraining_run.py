@@ -11,6 +11,7 @@ from s3prl_sb.brains import settings
 from s3prl_sb.brains.pretraining import PretrainingBrain
 from s3prl_sb.brains.pretraining_data import digests
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.lobes.cards.continuing import continue_objective
 from s3prl_sb.lobes.cards.initializing import initialize_from
 from s3prl_sb.lobes.networks.recomputation import recompute_layers
 
@@ -27,8 +28,8 @@ def pretrain(
     hparams : dict
         Settings of the recipe: ``upstream_model``, ``objective``, ``checkpointer``,
         ``epoch_counter``, the ``<split>_dataloader_opts`` and so on. ``init`` names an
-        upstream whose weights the network begins with; a run that goes on has them in
-        its checkpoints.
+        upstream whose weights the network begins with, and the objective too unless
+        ``init_objective`` is False; a run that goes on has them in its checkpoints.
     run_opts : dict
         SpeechBrain's options.
     splits : dict
@@ -54,6 +55,8 @@ def pretrain(
         settings.begin_with(hparams, digests(splits))
     if hparams.get("init") and not resumes:
         initialize_from(network, hparams["init"])
+        wanted = hparams.get("init_objective", True)
+        continue_objective(hparams["objective"], hparams["init"], wanted)
     if hparams.get("activation_checkpointing"):
         recompute_layers(network)
     brain = PretrainingBrain(hparams, run_opts, checkpointer)

@@ -6,6 +6,7 @@ Authors
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -13,6 +14,8 @@ from s3prl_sb.objectives.base import Objective, Outcome
 
 SECONDS = "audio_seconds"  #: name of the sum of the batches' durations
 
+#: words instead of a loss that has no value
+NOTHING, NOT_FINITE = "nothing predicted", "not finite"
 #: alarms that no objective raises itself
 INFINITE = "No batch has a finite loss: lower lr, or start again from a checkpoint."
 UNPREDICTED = (
@@ -108,8 +111,9 @@ def measured(
     Returns
     -------
     dict
-        Names to numbers, ``loss`` first; empty without a batch. The ``loss`` is NaN
-        where nothing was predicted: zero would be better than any that is learned.
+        Names to numbers, ``loss`` first; empty without a batch. Those without a value,
+        such as the ``loss`` where nothing was predicted, are NaN: zero would be better
+        than any that is learned.
     """
     sums = {name: value for name, value in sums.items() if name != SECONDS}
     if not sums:
@@ -120,6 +124,49 @@ def measured(
     first = ("loss", "chance")  # the chance stands beside the loss
     order = [name for name in first if name in found]
     return {name: found[name] for name in dict.fromkeys([*order, *found])}
+
+
+def valued(stats: dict[str, float]) -> dict[str, float]:
+    """Returns the measures that have a value.
+
+    Arguments
+    ---------
+    stats : dict
+        Result of :func:`measured`.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> valued({"loss": math.nan, "predictions": 0.0})
+    {'predictions': 0.0}
+    """
+    return {name: value for name, value in stats.items() if not math.isnan(value)}
+
+
+def worded(stats: dict[str, float]) -> dict[str, Any]:
+    """Returns measures for people: a loss without a value is said in words.
+
+    Arguments
+    ---------
+    stats : dict
+        Result of :func:`measured`.
+
+    Returns
+    -------
+    dict
+        Names to numbers or words, ``loss`` first.
+
+    Example
+    -------
+    >>> worded({"loss": math.nan, "accuracy": math.nan, "predictions": 0.0})
+    {'loss': 'nothing predicted', 'predictions': 0.0}
+    >>> worded({})
+    {'loss': 'not finite'}
+    """
+    return {"loss": NOTHING if stats else NOT_FINITE, **valued(stats)}
 
 
 def judged(stats: dict[str, float], objective: Objective) -> tuple[list, list]:
@@ -142,3 +189,30 @@ def judged(stats: dict[str, float], objective: Objective) -> tuple[list, list]:
     if math.isnan(stats["loss"]) and not alarms:
         alarms = [UNPREDICTED]
     return alarms, hints
+
+
+def frames_of_a_batch(hparams: dict[str, Any], network: Any) -> float:
+    """Returns the usual number of frames of a batch, as a power of two.
+
+    A loss is divided by it before the backward pass, and the gradient multiplied by it
+    after, both exactly: sums over a batch would overflow half precision.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings with ``batch_seconds``.
+    network : s3prl_sb.lobes.upstreams.base.Upstream
+        Network to train.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> frames_of_a_batch({"batch_seconds": 10}, load("mel"))
+    1024.0
+    """
+    frames = hparams["batch_seconds"] * network.sample_rate / network.stride
+    return 2.0 ** max(0, round(math.log2(frames)))

@@ -69,10 +69,10 @@ class TensorboardLogger(TrainLogger):
         step : int
             Number of the update.
         facts : dict
-            Names to numbers.
+            Names to numbers, or to words, which no curve has.
         """
         if writer := self._writer():
-            for name, value in facts.items():
+            for name, value in _numbers(facts):
                 writer.add_scalar(f"{name}/step", value, step)
 
     @main_process_only
@@ -92,7 +92,7 @@ class TensorboardLogger(TrainLogger):
         if "steps" not in stats_meta or not self._writer():
             return
         for split, stats in (("train", train_stats), ("valid", valid_stats)):
-            for name, value in (stats or {}).items():
+            for name, value in _numbers(stats or {}):
                 self.writer.add_scalar(f"{name}/{split}", value, stats_meta["steps"])
         self.writer.flush()
 
@@ -167,6 +167,10 @@ class TensorboardLogger(TrainLogger):
         if self.writer:
             self.writer.close()
         self.writer = None
+
+
+def _numbers(facts):
+    return [(k, value) for k, value in facts.items() if not isinstance(value, str)]
 
 
 def _writer(folder, **options):

@@ -61,6 +61,8 @@ def code_of(
     >>> "s3prl_sb.cli" in code["modules"], list(code["versions"])[-1]
     (False, 'torch')
     """
+    for cache in (_file, _says_not):  # files may change between two calls
+        cache.cache_clear()
     left, libraries = [], set()
     for item in classes:
         module = _module(item, folder)
@@ -73,7 +75,7 @@ def code_of(
         root, name = left.pop()
         if (root, name) in hashes:
             continue
-        file = module_file(root, name)
+        file = _file(root, name)
         if file is None or root == _ROOT and not _computes(name):
             continue
         key = name if root == _ROOT else file.relative_to(root).as_posix()
@@ -135,11 +137,14 @@ def module_file(root: Path, name: str) -> Path | None:
     pathlib.Path or None
         ``a/b/__init__.py`` or ``a/b.py`` for "a.b"; None if there is no such file.
     """
-    path = root.joinpath(*name.split("."))
-    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-        if file.is_file():
-            return file
+    path = os.path.join(root, *name.split("."))
+    for file in (os.path.join(path, "__init__.py"), f"{path}.py"):
+        if os.path.isfile(file):
+            return Path(file)
     return None
+
+
+_file = functools.lru_cache(maxsize=None)(module_file)  # during a call of code_of
 
 
 def _module(item, folder):
@@ -197,8 +202,13 @@ def _computes(name):
     """Returns whether neither a module nor a package around it says otherwise."""
     parts = name.split(".")
     around = (".".join(parts[:count]) for count in range(2, len(parts) + 1))
-    files = (module_file(_ROOT, name) for name in around)
-    return not any(_SAYS_NOT in file.read_bytes() for file in files if file)
+    return not any(map(_says_not, around))
+
+
+@functools.lru_cache(maxsize=None)  # during a call of code_of
+def _says_not(name):
+    file = _file(_ROOT, name)
+    return file is not None and _SAYS_NOT in file.read_bytes()
 
 
 def _read(file):
@@ -248,10 +258,10 @@ def _resolve(root, name, is_package, level, base, names):
         inside = [
             (place, inner)
             for inner in (f"{base}.{n}".lstrip(".") for n in names)
-            if module_file(place, inner)
+            if _file(place, inner)
         ]
         # The package itself counts if a name is not a module of it.
-        if len(inside) < max(1, len(names)) and base and module_file(place, base):
+        if len(inside) < max(1, len(names)) and base and _file(place, base):
             inside.append((place, base))
         if inside:
             return inside + _parents(place, inside), set()
@@ -265,7 +275,7 @@ def _parents(root, inside):
         return []
     parts = [name.split(".") for _, name in inside]
     packages = {".".join(p[:n]) for p in parts for n in range(1, len(p))}
-    return [(root, name) for name in sorted(packages) if module_file(root, name)]
+    return [(root, name) for name in sorted(packages) if _file(root, name)]
 
 
 @functools.lru_cache(maxsize=None)

@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import linear_head
+from s3prl_sb.lobes.pretext.ratios import ratio
 from s3prl_sb.objectives.base import Outcome, Picture
 from s3prl_sb.objectives.receptive_field import (
     last_state,
@@ -22,6 +24,7 @@ from s3prl_sb.objectives.receptive_field import (
     require_past_only,
 )
 from s3prl_sb.objectives.reconstruction import Reconstruction
+from s3prl_sb.objectives.targets import unit_of
 
 
 class APC(Reconstruction):
@@ -75,9 +78,9 @@ class APC(Reconstruction):
         temperature: float = 0.5,
         seed: int = 0,
     ):
+        require("whole", low=1, n_future=n_future)
+        require("whole", low=0, seed=seed)
         super().__init__(network, temperature=temperature)
-        if n_future < 1:
-            raise ValueError(f"n_future must be 1 or more, not {n_future}")
         require_features(network, "APC")
         require_past_only(network)
         self.n_future = n_future
@@ -103,14 +106,14 @@ class APC(Reconstruction):
 
         ``copied`` is the loss of predicting the present frame.
         """
-        copied = float(sums["copied"] / sums["count"].clamp_min(1))
+        copied = ratio(sums["copied"], sums["count"])
         return super().measures(sums) | {"copied": copied}
 
     @torch.no_grad()
     def picture(self, wav: torch.Tensor, draws: Draws) -> Picture:
         """See :class:`~s3prl_sb.objectives.base.Objective`."""
         past, predicted, target, *_ = self._predicted([wav], draws)
-        return Picture(target, past, predicted)
+        return Picture(target, past, predicted, unit_of(self.network.features))
 
     def _predicted(self, wavs, draws):
         """Returns past, predicted and target frames, the number of them in each

@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require_object
 from s3prl_sb.lobes.pretext.draws import Draws
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.upstreams.stages import Stages
 
 
 class Outcome(NamedTuple):
@@ -35,6 +38,7 @@ class Picture(NamedTuple):
     target: torch.Tensor  #: what should be predicted
     altered: torch.Tensor  #: what the network saw
     predicted: torch.Tensor  #: what it predicts
+    unit: str = ""  #: unit of the target and of the prediction
 
 
 class Objective(torch.nn.Module):
@@ -55,6 +59,8 @@ class Objective(torch.nn.Module):
 
     def __init__(self, network: Any):
         super().__init__()
+        example = "s3prl_sb.lobes.upstreams.hubert.Hubert"
+        require_object(Stages, example, network=network)
         self.network = network
         network.begin_pretraining()
         if network.quantizer is not None:
@@ -119,9 +125,10 @@ class Objective(torch.nn.Module):
         -------
         dict
             Names to numbers; ``loss``, the mean, is the one that chooses the
-            checkpoint. ``chance`` is the loss of guessing, where it is known.
+            checkpoint. ``chance`` is the loss of guessing, where it is known. NaN, a
+            :func:`~s3prl_sb.lobes.pretext.ratios.ratio` of nothing, is not logged.
         """
-        return {"loss": float(sums["loss"] / sums["count"].clamp_min(1))}
+        return {"loss": ratio(sums["loss"], sums["count"])}
 
     def alarms(self, measures: dict[str, float]) -> list[str]:
         """Returns what is wrong with a training, in sentences with the fix.

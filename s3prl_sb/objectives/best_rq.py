@@ -8,17 +8,19 @@ Authors
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
-from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.pretext.spans import BernoulliSpanMask, Mask, checked_mask
 from s3prl_sb.objectives.base import Objective, Outcome
 from s3prl_sb.objectives.receptive_field import last_state
 from s3prl_sb.objectives.targets import frames_of, stacked
@@ -50,13 +52,13 @@ class BestRq(Objective):
     target : s3prl_sb.lobes.upstreams.features.AcousticFeatures, optional
         Features that have the codes; they are stacked to the network's stride. None:
         those that the network sees.
-    codes : int
-        Number of codes. With less than an hour of audio 512 to 1024 are better.
+    entries : int
+        Number of codewords. With less than an hour of audio 512 to 1024 are better.
     code_size : int
         Size of the projected frames.
     codebook_seed : int
         Seed of projection and codebook.
-    noise : float
+    noise_std : float
         Standard deviation of the noise, in standard deviations of each feature in the
         utterance.
     seed : int
@@ -77,7 +79,7 @@ class BestRq(Objective):
     -------
     >>> from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay
     >>> tiny = {"transformer": {"hidden_size": 32, "num_attention_heads": 4}}
-    >>> objective = BestRq(Mockingjay(config=tiny, freeze=False), codes=512)
+    >>> objective = BestRq(Mockingjay(config=tiny, freeze=False), entries=512)
     >>> outcome = objective([torch.randn(16000)], Draws(0, epochs=[1], rows=[0]))
     >>> outcome.loss.shape, outcome.sums["codes"].shape
     (torch.Size([]), torch.Size([512]))
@@ -86,24 +88,28 @@ class BestRq(Objective):
     def __init__(
         self,
         network: Any,
-        mask: Callable[[int, numpy.random.Generator], numpy.ndarray] | None = None,
+        mask: Mask | None = None,
         target: Any = None,
-        codes: int = 8192,
+        entries: int = 8192,
         code_size: int = 16,
         codebook_seed: int = 0,
-        noise: float = 0.1,
+        noise_std: float = 0.1,
         seed: int = 0,
     ):
+        require("whole", low=2, entries=entries)
+        require("whole", low=1, code_size=code_size)
+        require("whole", low=0, seed=seed, codebook_seed=codebook_seed)
+        require("number", low=0, noise_std=noise_std)
         super().__init__(network)
-        self.mask = mask or BernoulliSpanMask(0.04, 10)
-        self.target, self.noise = target, noise
+        self.mask = checked_mask(BernoulliSpanMask(0.04, 10) if mask is None else mask)
+        self.target, self.noise_std = target, noise_std
         self.stack, size = stacked(network, target, "given random codes")
         self.quantizer = RandomProjectionQuantizer(
-            size, codes, code_size, codebook_seed
+            size, entries, code_size, codebook_seed
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = torch.nn.Linear(network.output_size, codes)
+            self.head = torch.nn.Linear(network.output_size, entries)
             if target is not None:
                 self.mask_vector = torch.nn.Parameter(torch.rand(network.embedded_size))
 
@@ -143,7 +149,7 @@ class BestRq(Objective):
             shape = tuple(piece.shape)
             noise = draws.of(i, "noise").standard_normal(shape, numpy.float32)
             std, mean = _moments(piece)
-            noise = torch.from_numpy(noise).to(piece.device) * self.noise
+            noise = torch.from_numpy(noise).to(piece.device) * self.noise_std
             altered.append((noise * std + mean).to(piece.dtype))
         return torch.where(masked[:, None], torch.cat(altered), torch.cat(pieces))
 
@@ -170,16 +176,16 @@ class BestRq(Objective):
             all codes; ``accuracy``; ``codes_used``; ``perplexity`` of the codes;
             ``masked``, a share of frames; ``predictions``, their number.
         """
-        count = sums["count"].clamp_min(1)
+        count = sums["count"]
         return {
-            "loss": float(sums["loss"] / count),
+            "loss": ratio(sums["loss"], count),
             "chance": chance(sums["codes"]),
             "uniform": math.log(len(sums["codes"])),
-            "accuracy": float(sums["correct"] / count),
+            "accuracy": ratio(sums["correct"], count),
             "codes_used": float((sums["codes"] > 0).sum()),
             "perplexity": perplexity(sums["codes"]),
-            "masked": float(sums["count"] / sums["frames"]),
-            "predictions": float(sums["count"]),
+            "masked": ratio(count, sums["frames"]),
+            "predictions": float(count),
         }
 
     def alarms(self, measures: dict[str, float]) -> list[str]:
@@ -196,7 +202,7 @@ class BestRq(Objective):
         return [
             f"The frames have few of the {codes} codes (perplexity {spread:.1f}), as "
             "without normalization. Check that the audio is speech and not silence; "
-            "with little audio set fewer codes of the objective, such as 512."
+            "with little audio set fewer entries of the objective, such as 512."
         ]
 
 

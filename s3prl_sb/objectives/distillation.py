@@ -15,8 +15,11 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.cards.initializing import initialize_from
 from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
 from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require, require_object
 from s3prl_sb.lobes.pretext.distillation_loss import distances
 from s3prl_sb.lobes.pretext.draws import Draws
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.objectives.base import Objective, Outcome
 
 
@@ -47,7 +50,7 @@ class Distillation(Objective):
         Hidden states of the teacher, from 0. None: the network's ``predicted_layers``.
     cosine_weight : float
         Weight of -log sigmoid(cosine similarity).
-    penalty : float
+    penalty_weight : float
         Weight of the mean square of the local frames.
     feature_grad_mult : float
         Factor of the gradient of the local frames.
@@ -93,14 +96,25 @@ class Distillation(Objective):
         teacher: Any,
         targets: Sequence[int] | None = None,
         cosine_weight: float = 1.0,
-        penalty: float = 0.0,
+        penalty_weight: float = 0.0,
         feature_grad_mult: float = 0.1,
         init_from_teacher: bool = True,
         seed: int = 0,
     ):
+        weights = {"cosine_weight": cosine_weight, "penalty_weight": penalty_weight}
+        require("number", low=0, **weights, feature_grad_mult=feature_grad_mult)
+        require("whole", low=0, seed=seed)
+        example = "s3prl_sb.lobes.upstreams.hubert.Hubert"
+        require_object(Upstream, example, teacher=teacher)
+        if targets is not None and not isinstance(targets, list | tuple):
+            raise ArgumentError(
+                f"targets is a list of hidden states, such as [4, 8], not {targets!r}."
+            )
+        for target in targets or ():
+            require("whole", low=0, targets=target)
         super().__init__(network)
         self.targets = list(targets or network.predicted_layers)
-        self.cosine_weight, self.penalty = cosine_weight, penalty
+        self.cosine_weight, self.penalty_weight = cosine_weight, penalty_weight
         self.feature_grad_mult = feature_grad_mult
         self._unregistered = (teacher,)  # a tuple's modules are not submodules
         self._check(network, teacher)
@@ -186,8 +200,8 @@ class Distillation(Objective):
         loss = (l1 - self.cosine_weight * F.logsigmoid(cosines)).mean(0).sum()
         count = torch.tensor(l1.shape[1], device=local.device)
         sums = {"l1": l1.detach().sum(1), "cosine": cosines.detach().sum(1)}
-        if self.penalty:
-            loss = loss + self.penalty * count * local.float().pow(2).mean()
+        if self.penalty_weight:
+            loss = loss + self.penalty_weight * count * local.float().pow(2).mean()
         return Outcome(loss, count, sums)
 
     def _taught(self, wavs):
@@ -211,7 +225,7 @@ class Distillation(Objective):
         """See :meth:`~s3prl_sb.objectives.base.Objective.measures`."""
         result = super().measures(sums)
         for name in ("l1", "cosine"):
-            means = (sums[name] / sums["count"].clamp_min(1)).tolist()
+            means = [ratio(total, sums["count"]) for total in sums[name]]
             result |= {f"{name}_{t}": x for t, x in zip(self.targets, means)}
         return result
 

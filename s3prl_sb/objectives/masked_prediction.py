@@ -13,10 +13,12 @@ import torch.nn.functional as F
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import chance, occurrences, perplexity
 from s3prl_sb.lobes.pretext.cosine_prediction import cosine_logits
 from s3prl_sb.lobes.pretext.draws import Draws
-from s3prl_sb.lobes.pretext.spans import SpanMask
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.pretext.spans import Mask, SpanMask, checked_mask
 from s3prl_sb.objectives.base import Objective, Outcome
 
 #: Share of a training after which a healthy network predicts several units. Before it,
@@ -45,14 +47,14 @@ class HubertObjective(Objective):
         See :class:`~s3prl_sb.objectives.base.Objective`.
     mask : callable, optional
         Maps a number of frames and a generator to a bool array [frames]. None: HuBERT's
-        :class:`~s3prl_sb.lobes.pretext.spans.SpanMask`, with the probability 0.8.
-    final_dim : int
+        :class:`~s3prl_sb.lobes.pretext.spans.SpanMask`, with the share 0.8.
+    final_size : int
         Size of the projection and of the units' embeddings.
-    temperature : float
+    logit_temperature : float
         Divisor of the cosines.
     unmasked_weight : float
         Weight of the loss of frames that are not masked; that of the others is 1.
-    penalty : float
+    penalty_weight : float
         Weight of the mean square of the local frames.
     feature_grad_mult : float
         Factor of the gradient of the local frames.
@@ -72,7 +74,7 @@ class HubertObjective(Objective):
     >>> from s3prl_sb.lobes.upstreams.hubert import Hubert
     >>> network = Hubert(freeze=False, config={"hidden_size": 32, "ffn_size": 64,
     ...     "num_layers": 2, "num_heads": 4, "conv_layers": [[16, 10, 5], [16, 8, 64]]})
-    >>> objective = HubertObjective(network, final_dim=16)
+    >>> objective = HubertObjective(network, final_size=16)
     >>> objective.prepare_codes(classes=5, stride=160)  # samples from unit to unit
     >>> wavs = [torch.randn(8000), torch.randn(6000)]
     >>> codes = [torch.randint(5, (50,)), torch.randint(5, (37,))]
@@ -86,24 +88,32 @@ class HubertObjective(Objective):
     def __init__(
         self,
         network: Any,
-        mask: Any = None,
-        final_dim: int = 256,
-        temperature: float = 0.1,
+        mask: Mask | None = None,
+        final_size: int = 256,
+        logit_temperature: float = 0.1,
         unmasked_weight: float = 0.0,
-        penalty: float = 10.0,
+        penalty_weight: float = 10.0,
         feature_grad_mult: float = 0.1,
         seed: int = 0,
     ):
+        require("whole", low=1, final_size=final_size)
+        require("whole", low=0, seed=seed)
+        require("number", above=0, logit_temperature=logit_temperature)
+        weights = {"unmasked_weight": unmasked_weight, "penalty_weight": penalty_weight}
+        require("number", low=0, **weights, feature_grad_mult=feature_grad_mult)
         super().__init__(network)
-        self.mask = SpanMask(0.8) if mask is None else mask
-        self.temperature, self.unmasked_weight = temperature, unmasked_weight
-        self.penalty, self.feature_grad_mult = penalty, feature_grad_mult
+        self.mask = checked_mask(SpanMask(0.8) if mask is None else mask)
+        self.logit_temperature, self.unmasked_weight = (
+            logit_temperature,
+            unmasked_weight,
+        )
+        self.penalty_weight, self.feature_grad_mult = penalty_weight, feature_grad_mult
         self.seed, self.unit_stride, self.progress = seed, 0, 0.0
         random = torch.Generator().manual_seed(seed)
         vector = torch.rand(network.embedded_size, generator=random)
         self.mask_vector = torch.nn.Parameter(vector)
         size = network.output_sizes[-1]
-        self.final_projection = torch.nn.Linear(size, final_dim)
+        self.final_projection = torch.nn.Linear(size, final_size)
         for parameter in self.final_projection.parameters():
             torch.nn.init.uniform_(parameter, -(size**-0.5), size**-0.5, random)
         self.register_parameter("label_embeddings", None)
@@ -151,7 +161,7 @@ class HubertObjective(Objective):
                 count = count + others["units"].sum()
         penalty = count * local.float().pow(2).mean()
         sums["penalty"] = penalty.detach()
-        return Outcome(loss + self.penalty * penalty, count, sums)
+        return Outcome(loss + self.penalty_weight * penalty, count, sums)
 
     def _masked(self, x, frames, draws):
         """Puts the mask vector in; returns the frames and the mask, which is on the
@@ -184,7 +194,7 @@ class HubertObjective(Objective):
         """Returns the summed cross-entropy of some rows, and sums for the log."""
         targets, classes = targets.to(x.device), len(self.label_embeddings)
         x = self.final_projection(x[rows.to(x.device)])
-        logits = cosine_logits(x, self.label_embeddings, self.temperature)
+        logits = cosine_logits(x, self.label_embeddings, self.logit_temperature)
         loss = F.cross_entropy(logits, targets, reduction="sum")
         guesses = logits.detach().argmax(1)
         sums = {
@@ -206,20 +216,20 @@ class HubertObjective(Objective):
         :func:`~s3prl_sb.lobes.pretext.class_counts.chance`, and ``chance_accuracy`` the
         share of the most frequent one.
         """
-        frames = sums["units"].sum().clamp_min(1)
+        frames = sums["units"].sum()
         result = {
-            "loss": float(sums["prediction"] / frames),
+            "loss": ratio(sums["prediction"], frames),
             "chance": chance(sums["units"]),
-            "accuracy": float(sums["correct"] / frames),
-            "chance_accuracy": float(sums["units"].max() / frames),
+            "accuracy": ratio(sums["correct"], frames),
+            "chance_accuracy": ratio(sums["units"].max(), frames),
             "unit_perplexity": perplexity(sums["units"]),
             "guess_perplexity": perplexity(sums["guesses"]),
-            "penalty": float(sums["penalty"] / sums["count"].clamp_min(1)),
+            "penalty": ratio(sums["penalty"], sums["count"]),
         }
         if "unmasked_units" in sums:
-            frames = sums["unmasked_units"].sum().clamp_min(1)
-            result["unmasked_loss"] = float(sums["unmasked_prediction"] / frames)
-            result["unmasked_accuracy"] = float(sums["unmasked_correct"] / frames)
+            frames = sums["unmasked_units"].sum()
+            result["unmasked_loss"] = ratio(sums["unmasked_prediction"], frames)
+            result["unmasked_accuracy"] = ratio(sums["unmasked_correct"], frames)
         return result
 
     def alarms(self, measures: dict[str, float]) -> list[str]:

@@ -15,13 +15,15 @@ from typing import Any
 
 import torch
 
-from s3prl_sb.lobes.pretext.alterations import Alteration, altered
+from s3prl_sb.lobes.pretext.alterations import Alteration, altered, checked_alterations
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import SpecHead
+from s3prl_sb.lobes.pretext.ratios import ratio
 from s3prl_sb.objectives.base import Outcome, Picture
 from s3prl_sb.objectives.receptive_field import last_state, learns_frames
 from s3prl_sb.objectives.reconstruction import Reconstruction
-from s3prl_sb.objectives.targets import frames_of, stacked
+from s3prl_sb.objectives.targets import frames_of, stacked, unit_of
 
 
 class MaskedReconstruction(Reconstruction):
@@ -88,8 +90,11 @@ class MaskedReconstruction(Reconstruction):
         target: Any = None,
         seed: int = 0,
     ):
+        require("whole", low=0, seed=seed)
+        if head_size is not None:
+            require("whole", low=1, head_size=head_size)
         super().__init__(network, loss)
-        self.alterations, self.target = list(alterations), target
+        self.alterations, self.target = checked_alterations(alterations), target
         self.learned = learns_frames(network)
         self.stack, size = stacked(network, target, "reconstructed")
         self.head = SpecHead(network.output_size, size, head_size, seed)
@@ -110,10 +115,10 @@ class MaskedReconstruction(Reconstruction):
         ``loss_all`` is the loss of all elements, ``altered`` the share of those in
         ``loss``.
         """
-        elements = sums["elements"].clamp_min(1)
+        elements = sums["elements"]
         return super().measures(sums) | {
-            "loss_all": float(sums["all"] / elements),
-            "altered": float(sums["count"] / elements),
+            "loss_all": ratio(sums["all"], elements),
+            "altered": ratio(sums["count"], elements),
         }
 
     def alarms(self, measures: dict[str, float]) -> list[str]:
@@ -131,7 +136,8 @@ class MaskedReconstruction(Reconstruction):
         x, label, predicted, target, _ = self._reconstructed([wav], draws)
         if self.target is not None:  # the input may have no picture
             x = target.masked_fill(label, 0)
-        return Picture(target, x, predicted)
+        unit = unit_of(self.network.features if self.target is None else self.target)
+        return Picture(target, x, predicted, unit)
 
     def _reconstructed(self, wavs, draws):
         """Returns altered frames, label, predicted and target frames, and the number

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.prediction_heads import linear_head
 from s3prl_sb.objectives.base import Outcome, Picture
@@ -21,6 +22,7 @@ from s3prl_sb.objectives.receptive_field import (
     require_hidden_frame,
 )
 from s3prl_sb.objectives.reconstruction import Reconstruction
+from s3prl_sb.objectives.targets import unit_of
 
 
 class NPC(Reconstruction):
@@ -57,6 +59,7 @@ class NPC(Reconstruction):
     trains_quantizer = True
 
     def __init__(self, network: Any, temperature: float = 1.0, seed: int = 0):
+        require("whole", low=0, seed=seed)
         super().__init__(network, temperature=temperature)
         require_features(network, "NPC")
         require_hidden_frame(network)
@@ -76,7 +79,7 @@ class NPC(Reconstruction):
     def picture(self, wav: torch.Tensor, draws: Draws) -> Picture:
         """See :class:`~s3prl_sb.objectives.base.Objective`."""
         predicted, target, *_ = self._predicted([wav], draws)
-        return Picture(target, target, predicted)
+        return Picture(target, target, predicted, unit_of(self.network.features))
 
     def _predicted(self, wavs, draws):
         """Returns predicted and target frames, the number of them in each utterance,

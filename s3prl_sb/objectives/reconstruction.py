@@ -10,8 +10,10 @@ from typing import Any
 import numpy
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require
 from s3prl_sb.lobes.pretext.class_counts import occurrences, perplexity
 from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
+from s3prl_sb.lobes.pretext.ratios import ratio
 from s3prl_sb.objectives.base import Objective, Outcome
 
 LOSSES = ("l1", "mse")
@@ -36,11 +38,10 @@ class Reconstruction(Objective):
     head: torch.nn.Module  #: predicts frames from the last hidden state
 
     def __init__(self, network: Any, loss: str = "l1", temperature: float = 1.0):
-        super().__init__(network)
         if loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not '{loss}'")
-        if temperature <= 0:
-            raise ValueError(f"temperature must be above 0, not {temperature}")
+        require("number", above=0, temperature=temperature)
+        super().__init__(network)
         self.loss, self.temperature = loss, temperature
 
     def difference(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -128,8 +129,7 @@ class Reconstruction(Objective):
         ``code_perplexity`` the perplexity of codes, the mean over the parts of a frame.
         """
         measures = super().measures(sums)
-        count = sums["count"].clamp_min(1)
-        measures["chance"] = float(sums["guessed"] / count)
+        measures["chance"] = ratio(sums["guessed"], sums["count"])
         if "codes" in sums:
             counts = sums["codes"].split(self.network.quantizer.codebook_sizes)
             perplexities = [perplexity(part) for part in counts]

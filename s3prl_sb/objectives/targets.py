@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import require_object
+from s3prl_sb.lobes.upstreams.features import AcousticFeatures, StftFeatures
 from s3prl_sb.objectives.receptive_field import UnfitNetwork, learns_frames
 
 
@@ -32,6 +34,8 @@ def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
 
     Raises
     ------
+    ArgumentError
+        If ``target`` is no such object.
     UnfitNetwork
         If the network learns its frames and there is no target, or if its stride is no
         multiple of the target's.
@@ -52,6 +56,8 @@ def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
         )
     if target is None:
         return 1, network.local_size
+    example = "s3prl_sb.lobes.upstreams.features.StftFeatures"
+    require_object(AcousticFeatures, example, target=target)
     if network.stride % target.stride:
         raise UnfitNetwork(
             f"A frame of {name} is {network.stride} samples long, which is no multiple "
@@ -59,6 +65,34 @@ def stacked(network: Any, target: Any, wish: str) -> tuple[int, int]:
         )
     stack = network.stride // target.stride
     return stack, stack * target.output_size
+
+
+def unit_of(features: Any) -> str:
+    """Returns the unit of acoustic features, for plots.
+
+    Arguments
+    ---------
+    features : s3prl_sb.lobes.upstreams.features.AcousticFeatures
+        Features.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> unit_of(load("fbank")), unit_of(load("fbank_no_cmvn"))
+    ('standard deviations', 'natural logarithm of the power')
+    """
+    if features.cmvn:
+        return "standard deviations"
+    if features.feature == "mfcc":
+        return "cepstral coefficient"
+    quantity = "magnitude" if features.feature == "magnitude" else "power"
+    if isinstance(features, StftFeatures) and not features.log:
+        return quantity
+    return f"natural logarithm of the {quantity}"
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.networks.gradient_scale import scale_gradient
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require
 from s3prl_sb.lobes.pretext.contrastive import contrast, draw_negatives
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.gumbel import gumbel_noise
@@ -23,7 +24,8 @@ from s3prl_sb.lobes.pretext.gumbel_quantizer import (
     Quantized,
     perplexity,
 )
-from s3prl_sb.lobes.pretext.spans import SpanMask
+from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.pretext.spans import Mask, SpanMask, checked_mask
 from s3prl_sb.objectives.base import Objective, Outcome
 from s3prl_sb.objectives.receptive_field import last_state
 
@@ -100,7 +102,7 @@ class Wav2Vec2Objective(Objective):
     def __init__(
         self,
         network: Any,
-        mask: Callable[[int, numpy.random.Generator], numpy.ndarray] | None = None,
+        mask: Mask | None = None,
         groups: int = 2,
         entries: int = 320,
         code_size: int = 256,
@@ -116,10 +118,21 @@ class Wav2Vec2Objective(Objective):
         dropout_features: float = 0.1,
         seed: int = 0,
     ):
-        super().__init__(network)
         if negatives not in ("masked", "all"):
             raise ValueError(f"negatives must be masked or all, not '{negatives}'.")
-        self.mask = mask or SpanMask()
+        require("whole", low=2, entries=entries)
+        require("whole", low=1, final_size=final_size, num_negatives=num_negatives)
+        require("whole", low=0, seed=seed)
+        require("number", above=0, logit_temperature=logit_temperature)
+        weights = {
+            "diversity_weight": diversity_weight,
+            "penalty_weight": penalty_weight,
+        }
+        require("number", low=0, **weights, feature_grad_mult=feature_grad_mult)
+        require("number", low=0, high=1, dropout_features=dropout_features)
+        _check_cooling(temperature, temperature_decay)
+        super().__init__(network)
+        self.mask = checked_mask(SpanMask() if mask is None else mask)
         self.num_negatives, self.negatives = num_negatives, negatives
         self.logit_temperature = logit_temperature
         self.temperature, self.temperature_decay = temperature, temperature_decay
@@ -242,17 +255,16 @@ class Wav2Vec2Objective(Objective):
             share of predictions without a valid distractor; ``penalty``;
             ``masked``, the share of frames; ``temperature``.
         """
-        count = sums["count"].clamp_min(1)
-        valid = (sums["count"] - sums["alone"]).clamp_min(1)
+        count = sums["count"]
         return {
-            "loss": float(sums["contrastive"] / count),
-            "chance": float(sums["guessed"] / count),
-            "total_loss": float(sums["loss"] / count),
-            "accuracy": float(sums["correct"] / valid),
+            "loss": ratio(sums["contrastive"], count),
+            "chance": ratio(sums["guessed"], count),
+            "total_loss": ratio(sums["loss"], count),
+            "accuracy": ratio(sums["correct"], count - sums["alone"]),
             "perplexity": float(perplexity(sums["probabilities"] / count)),
-            "alone": float(sums["alone"] / count),
-            "penalty": float(sums["penalty"] / count),
-            "masked": float(sums["count"] / sums["frames"]),
+            "alone": ratio(sums["alone"], count),
+            "penalty": ratio(sums["penalty"], count),
+            "masked": ratio(count, sums["frames"]),
             "temperature": self.quantizer.temperature,
         }
 
@@ -278,6 +290,20 @@ class Wav2Vec2Objective(Objective):
         """Names masked frames that learn nothing, if they are more than a few."""
         is_hint = ALONE < measures["alone"] <= LOST
         return [_alone(measures)] if is_hint else []
+
+
+def _check_cooling(temperature, decay):
+    """Raises ArgumentError for temperatures that do not fall from one to another."""
+    if not isinstance(temperature, Sequence) or len(temperature) != 2:
+        raise ArgumentError(
+            f"temperature is a list of the first and the last one, such as [2.0, 0.5], "
+            f"not {temperature!r}."
+        )
+    first, last = temperature
+    require("number", above=0, temperature=last)
+    require("number", low=last, temperature=first)
+    if decay != "auto":
+        require("number", above=0, high=1, temperature_decay=decay)
 
 
 def _alone(measures):

@@ -22,6 +22,8 @@ FACTS = {"trained": "upstream_model", "precision": "training", "processes": "tra
 SECTIONS = "metrics settings defaults protocol identity upstream_model training".split()
 #: Parts of an identity, and the properties of the upstream that always change them.
 GOES_WITH = {"upstream": ("trained", "adapter"), "weights": ("adapter",)}
+#: Sets that metrics may be of, as "split" of results.json, and their columns.
+COLUMN_OF = {"test": "test", "valid": "held-out"}
 NULL = "null"  # the value null, whereas None means that there is no value
 #: Properties that every row shows, or one of FACTS.
 SHOWN = ("upstream", "seed", "lr", "total_steps", "freeze", "upstream_model.freeze")
@@ -81,6 +83,8 @@ def _read(path):
     with naming(path, WHAT):
         if "chosen_by" not in run:
             raise ValueError("it is not of a recipe")
+        if run.get("split", "test") not in list(COLUMN_OF):
+            raise ValueError("its 'split' is neither test nor valid")
         for name in SECTIONS:
             if not isinstance(run.get(name) or {}, dict):
                 raise ValueError(f"its '{name}' is no mapping")
@@ -99,7 +103,7 @@ def _read(path):
 
 
 def main_metrics(run):
-    """Returns the main metrics of the test set of a run.
+    """Returns the main metrics of a run, of the set that :func:`judged_on` names.
 
     Arguments
     ---------
@@ -129,6 +133,27 @@ def main_metrics(run):
         return metrics
     key = run["chosen_by"]["metric"]  # a user-defined task has no unit
     return [(key, numbers[key], numbers.get(f"{key}_std"), 4, "")]
+
+
+def judged_on(run):
+    """Returns the column of the set that the metrics of a run are of.
+
+    Arguments
+    ---------
+    run : dict
+        Output of :func:`find_runs`.
+
+    Returns
+    -------
+    str
+        "test"; of a pre-training "held-out", the audio that chooses its checkpoint.
+
+    Example
+    -------
+    >>> judged_on({"split": "valid"}), judged_on({})
+    ('held-out', 'test')
+    """
+    return COLUMN_OF[run.get("split", "test")]
 
 
 def goodness(run):
@@ -175,7 +200,7 @@ def summary(run):
         "upstream": run["upstream"] or "",
         "seed": run["seed"],
         "steps": run["total_steps"],
-        "test": ", ".join(texts) + (f" ({folds} folds)" if folds else ""),
+        judged_on(run): ", ".join(texts) + (f" ({folds} folds)" if folds else ""),
         "protocol": _protocol(run),
         "time": quantities.duration(run["seconds"]),
         "folder": run["folder"],

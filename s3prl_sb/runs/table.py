@@ -8,10 +8,12 @@ import json
 import sys
 
 from s3prl_sb.runs.results import (
+    COLUMN_OF,
     RESULTS,
     differences,
     find_runs,
     goodness,
+    judged_on,
     main_metrics,
     summary,
 )
@@ -21,7 +23,16 @@ from s3prl_sb.storage.files import FileError, json_text
 from s3prl_sb.terminal import columns
 
 #: Columns, the most important first; those of differences come after "upstream".
-COLUMNS = ["task", "upstream", "test", "seed", "steps", "folder", "protocol", "time"]
+COLUMNS = [
+    "task",
+    "upstream",
+    *COLUMN_OF.values(),
+    "seed",
+    "steps",
+    "folder",
+    "protocol",
+    "time",
+]
 
 
 def add_arguments(parser):
@@ -79,11 +90,13 @@ def main(arguments):
     if arguments.format == "csv":
         print(as_csv(runs), end="")
     elif arguments.format == "markdown":
-        print(columns.as_markdown([header, *rows], right=[header.index("test")]))
+        right = [header.index(name) for name in COLUMN_OF.values() if name in header]
+        print(columns.as_markdown([header, *rows], right=right))
     else:
         width = columns.terminal_width(sys.stdout)
         others = [name for name in header if name not in COLUMNS]
-        importance = [*COLUMNS[:2], *others, *COLUMNS[2:]]
+        present = [name for name in COLUMNS if name in header]
+        importance = [*present[:2], *others, *present[2:]]
         print(columns.as_text([header, *rows], width, importance if width else None))
     return 0
 
@@ -102,12 +115,13 @@ def table(runs):
         The header, and a row for each run.
     """
     extra, rows = differences(runs), [summary(run) for run in runs]
-    header = ["task", "upstream", *extra, "seed", "steps", "test"]
+    judged = [n for n in COLUMN_OF.values() if any(n in row for row in rows)]
+    header = ["task", "upstream", *extra, "seed", "steps", *judged]
     header += [name for name in COLUMNS if name in ("protocol", "time")] + ["folder"]
     lines = [header]
     for i, row in enumerate(rows):
         cells = {**{name: column[i] for name, column in extra.items()}, **row}
-        lines.append([_text(cells[name]) for name in header])
+        lines.append([_text(cells.get(name)) for name in header])
     return lines
 
 
@@ -132,9 +146,13 @@ def as_csv(runs):
     header, *lines = table(runs)
     rows, metrics = [], {}
     for run, line in zip(runs, lines):
-        row = {k: v for k, v in zip(header, line) if k not in ("test", "time")}
+        row = {
+            k: v for k, v in zip(header, line) if k not in (*COLUMN_OF.values(), "time")
+        }
         for name, value, spread, _, unit in main_metrics(run):
             title = _text(f"{name} [{unit}]" if unit else name)
+            if judged_on(run) != "test":
+                title = f"{judged_on(run)} {title}"
             row[title] = metrics[title] = value
             if spread is not None:
                 row[f"{title} std"] = metrics[f"{title} std"] = spread
@@ -142,7 +160,8 @@ def as_csv(runs):
         if judged.get("followed") is False:
             row["protocol"] = _text(", ".join(judged["differs"]))  # not shortened
         rows.append({**row, "seconds": run["seconds"]})
-    names = [name for name in header if name not in ("test", "time", "folder")]
+    shown = (*COLUMN_OF.values(), "time", "folder")
+    names = [name for name in header if name not in shown]
     names += [*metrics, "seconds", "folder"]
     return csv_text(names, ([row.get(name, "") for name in names] for row in rows))
 
@@ -168,7 +187,8 @@ def ordered(runs, key):
         For an unknown key; lists the keys.
     """
     rows = [summary(run) for run in runs]
-    values = {name: [row[name] for row in rows] for name in rows[0] if name != "test"}
+    plain = [name for name in rows[0] if name not in COLUMN_OF.values()]
+    values = {name: [row[name] for row in rows] for name in plain}
     values["time"] = [run["seconds"] for run in runs]
     for name in {key: None for run in runs for key in run}:
         column = [run.get(name) for run in runs]
@@ -179,7 +199,7 @@ def ordered(runs, key):
     for name in {k: None for run in runs for k in run.get("settings") or ()}:
         values.setdefault(name, [_setting(run, name, runs) for run in runs])
     values.update(differences(runs))
-    if key in ("metric", "test"):
+    if key in ("metric", *COLUMN_OF.values()):
         places = [(run["task"] or "", goodness(run)) for run in runs]
     elif key in values:
         places = [_place(value) for value in values[key]]

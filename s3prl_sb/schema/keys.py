@@ -301,7 +301,7 @@ class Schema:
         return {k: resolved[k] for k in made if values.get(k) != as_written[k]}
 
 
-@functools.lru_cache(maxsize=16)  # a start asks several times
+@functools.lru_cache(maxsize=64)  # a start asks several times, a benchmark for all
 def _read(file, path, state):
     return merged_with_defaults(read_yaml(file, "a recipe", kind=dict), file)
 

@@ -30,6 +30,8 @@ from s3prl_sb.terminal.messages import near, reason
 RECIPE = "recipe_settings"
 #: Key of the loaded settings: the :class:`~s3prl_sb.schema.keys.Schema` of the recipe.
 SCHEMA = "recipe_schema"
+#: Key of the settings of a started run: SpeechBrain's options, such as the device.
+RUN_OPTS = "run_opts"
 
 
 class RecipeError(UserError, ValueError):
@@ -221,12 +223,22 @@ class Configuration:
                 tree[key] = value
         return tree
 
+    def _naming(self, key):
+        """Returns the key with the name of a card, for a key that is made of it."""
+        node = self.written.get(key)
+        name = node.get("name") if isinstance(node, dict) else None
+        named_by = re.fullmatch(r"<(\w+)>", str(getattr(name, "value", "")))
+        return named_by[1] if named_by else key
+
     def _without_references(self):
         stream = _dumped(self.written)
         stream.name = str(self.schema.file)  # base of the paths of !include:
         try:
             resolved = yaml_parser().load(programs.resolve(stream))
-        except UserError:
+        except UserError as error:  # such as that of a card
+            key = self._naming(_key_of(error))
+            if key in self.schema:
+                error.args = (f"{self.prefix(key)}{key}: {error}",)
             raise
         except Exception as error:  # what !applyref calls may raise anything
             key = _key_of(error)

@@ -13,7 +13,7 @@ from s3prl_sb.foreign import trust
 from s3prl_sb.processes import occupation
 from s3prl_sb.startup import acceptance, devices, excepthook, readiness, snapshot
 from s3prl_sb.startup.arguments import parse
-from s3prl_sb.startup.configuration import Configuration
+from s3prl_sb.startup.configuration import RUN_OPTS, Configuration
 from s3prl_sb.startup.debugging import debug_overrides
 from s3prl_sb.storage.files import naming
 from s3prl_sb.terminal import columns, logs
@@ -36,7 +36,9 @@ def start(argv: list[str], prepare: Callable[[dict], None]) -> tuple[dict, dict]
     Returns
     -------
     hparams : dict
-        Settings, see :func:`~s3prl_sb.startup.configuration.load_recipe`.
+        Settings, see :func:`~s3prl_sb.startup.configuration.load_recipe`. Under
+        :data:`~s3prl_sb.startup.configuration.RUN_OPTS` SpeechBrain's options, for
+        ``prepare``.
     run_opts : dict
         SpeechBrain's options.
 
@@ -80,5 +82,6 @@ def _start(argv, prepare):
     run_on_main(acceptance.begin, args=[folder, save_folder, save])
     if run_opts["debug"]:
         run_on_main(acceptance.accept)  # it starts from scratch each time
+    hparams[RUN_OPTS] = run_opts
     run_on_main(prepare, args=[hparams])
     return hparams, run_opts

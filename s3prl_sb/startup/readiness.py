@@ -13,6 +13,7 @@ from pathlib import Path
 
 from s3prl_sb import own
 from s3prl_sb.errors import MissingExtra, UserError
+from s3prl_sb.lobes.cards.continuing import saved_objective
 from s3prl_sb.lobes.cards.initializing import check_init
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.schema.named_heads import KINDS
@@ -164,6 +165,8 @@ def _check_pretraining(hparams):
         )
     if hparams.get("init") and not hparams["checkpointer"].list_checkpoints():
         check_init(hparams["upstream_model"], hparams["init"])
+        if hparams.get("init_objective"):
+            saved_objective(hparams["init"])
 
 
 def check_decoder():

@@ -45,9 +45,11 @@ def of_card(name):
     >>> fbank["class"].rpartition(".")[2], "s3prl_sb.cli" in fbank["code"]["modules"]
     ('KaldiFeatures', False)
     """
+    from s3prl_sb.lobes.cards.finding import without_card
     from s3prl_sb.lobes.upstreams import card, card_file
 
-    node, folder = card(name), card_file(name).parent
+    node = card(name)
+    folder = Path() if without_card(name) else card_file(name).parent
     files = {}
     arguments = _without_places(plain(dict(node)), "", folder, files)
     kind = own.plain_names(node.tag.value).partition(":")[2]

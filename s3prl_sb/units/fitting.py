@@ -25,7 +25,7 @@ from s3prl_sb.storage.locks import Lock
 from s3prl_sb.terminal import quantities
 from s3prl_sb.units.clustering import MiniBatchKMeans, assign, check_extra
 from s3prl_sb.units.errors import UnitsError
-from s3prl_sb.units.frames import chosen_rows, gather, layer_of
+from s3prl_sb.units.frames import chosen_rows, gather, layer_of, most_frames
 from s3prl_sb.units.growing import check_plan
 from s3prl_sb.units.model import DESCRIPTION, UnitsModel
 from s3prl_sb.units.speech import Speech
@@ -133,14 +133,11 @@ def fit(
             return model
         check_extra()
         rows = chosen_rows(speech, share, seed)
+        _check_frames(most_frames(upstream, speech, rows), clusters)
         upstream.to(device)
         work = (rows, folder / WORK, plan, device, progressbar)
         frames = gather(upstream, layer, speech, *work)
-        if len(frames) < clusters:
-            raise UnitsError(
-                f"{len(frames)} frames cannot form {clusters} clusters. Give more "
-                "audio, or fewer --clusters."
-            )
+        _check_frames(len(frames), clusters)  # without utterances that are left out
         kmeans = MiniBatchKMeans(clusters, seed, batch_frames, n_init, passes, device)
         centres = kmeans.fit(frames, folder / WORK / STATE, progressbar)
         about = _about(upstream, identity, plan)
@@ -157,6 +154,14 @@ def _check(least, **counts):
     for option, count in counts.items():
         if not isinstance(count, int) or count < least:
             raise UnitsError(f"--{option} {count}: give a number, {least} or more.")
+
+
+def _check_frames(frames, clusters):
+    if frames < clusters:
+        raise UnitsError(
+            f"{frames} frames cannot form {clusters} clusters. Give more audio, or "
+            "fewer --clusters."
+        )
 
 
 def _absolute(name):

@@ -121,6 +121,28 @@ def chosen_rows(speech: Speech, share: float | None, seed: int) -> list[int]:
     return sorted(order[: math.ceil(share * len(speech))].tolist())
 
 
+def most_frames(upstream: "Upstream", speech: Speech, rows: list[int]) -> int:
+    """Returns the number of frames of some utterances, by their lengths in the list.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        The upstream.
+    speech : Speech
+        The list.
+    rows : list of int
+        Rows of the utterances.
+
+    Returns
+    -------
+    int
+        There are fewer if some of them cannot be read.
+    """
+    rate = upstream.sample_rate
+    lengths = (math.ceil(speech.seconds(row) * rate) for row in rows)
+    return sum(map(upstream.frames, lengths))
+
+
 def gather(
     upstream: "Upstream",
     layer: int,

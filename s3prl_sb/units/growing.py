@@ -17,6 +17,12 @@ from s3prl_sb.units.errors import UnitsError
 
 PROGRESS = "progress.json"
 COMMIT_SECONDS = 15.0  # seconds of work that a kill may cost
+#: Entries of a plan that are digests, which say nothing to people.
+OTHER = {
+    "upstream": "another upstream",
+    "speech": "other audio",
+    "model": "other units",
+}
 
 
 def check_plan(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -43,10 +49,10 @@ def check_plan(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
     """
     for key in now:
         if before.get(key) != now[key]:
-            sides = [str(side)[:60] for side in (before.get(key), now[key])]
+            sides = f"{key} {before.get(key)}, not {now[key]}"
             raise UnitsError(
-                f"'{folder}' was begun with {key} {sides[0]}, not {sides[1]}. Choose "
-                "another --output, or delete that folder."
+                f"'{folder}' was begun with {OTHER.get(key, sides)}. Choose another "
+                "output folder, or delete that folder."
             )
 
 

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.storage.files import FileError
 from s3prl_sb.terminal.messages import near
 from s3prl_sb.units.applying import apply
 from s3prl_sb.units.errors import UnitsError
@@ -62,7 +61,9 @@ def check_units(hparams: Mapping[str, Any]) -> None:
     _check_rate(name, upstream.sample_rate, hparams)
 
 
-def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
+def prepare_units(
+    hparams: Mapping[str, Any], device: str = "cpu", progressbar: bool = True
+) -> UnitsIndex | None:
     """Makes the units of a recipe, unless they are there; run it after
     :func:`s3prl_sb.unlabelled.preparing.prepare`, which writes the lists.
 
@@ -77,6 +78,10 @@ def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
         or a mapping with ``upstream`` and ``clusters``, and optionally ``layer``,
         ``share``, ``seed`` and ``source``. Also ``save_folder``, ``seed`` and
         ``unreadable_share``, of the utterances that may have no units.
+    device : str
+        Device of the upstream and of k-means.
+    progressbar : bool
+        Whether to show bars.
 
     Returns
     -------
@@ -101,7 +106,7 @@ def prepare_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     ]
     share = hparams.get("unreadable_share", UNREADABLE_SHARE)
     if isinstance(settings, Mapping):
-        _make(hparams, settings, lists, share)
+        _make(hparams, settings, lists, share, device, progressbar)
     made = open_units(hparams)
     if made is not None and isinstance(settings, str):  # of another list, perhaps
         names = (name for each in lists for name in Speech(each).names())
@@ -130,7 +135,10 @@ def open_units(hparams: Mapping[str, Any]) -> UnitsIndex | None:
     settings = _settings(hparams)
     if settings is None:
         return None
-    made = UnitsIndex(settings if isinstance(settings, str) else _folder(hparams))
+    try:
+        made = UnitsIndex(settings if isinstance(settings, str) else _folder(hparams))
+    except FileError as error:
+        raise UnitsError(f"units: {error}") from error
     _check_rate(made.folder, made.sample_rate, hparams)
     return made
 
@@ -173,13 +181,10 @@ def _settings(hparams):
     return dict(value)
 
 
-def _make(hparams, settings, lists, share):
+def _make(hparams, settings, lists, share, device, progressbar):
     name, folder = str(settings["upstream"]), _folder(hparams)
     upstream = _upstream(settings)
-    shown = {
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "progressbar": not hparams.get("noprogressbar", False),
-    }
+    shown = {"device": device, "progressbar": progressbar}
     model = fit(
         upstream,
         Speech(lists[0], share),

@@ -113,9 +113,10 @@ def from_paths(paths: Sequence[str], key: str = "--data") -> Speech:
         If there is no audio, or too much of it has broken headers.
     """
     index, faults = scan(sources(list(paths), key))
-    unreadable = Unreadable(len(index) + len(faults), UNREADABLE_SHARE)
-    for name, reason in faults:
-        unreadable.skip(name, reason)
+    total = len(index) + sum(fault.utterances for fault in faults)
+    unreadable = Unreadable(total, UNREADABLE_SHARE)
+    for fault in faults:
+        unreadable.skip(fault.name, fault.reason, fault.utterances)
     if not len(index):
         raise UnitsError(f"{key}: there is no audio in {', '.join(map(str, paths))}.")
     return Speech(index)
@@ -137,9 +138,10 @@ class Unreadable:
     def __init__(self, total: int, share: float, failed: int = 0):
         self.total, self.share, self.failed = total, share, failed
 
-    def skip(self, name: str, reason: object) -> None:
-        """Logs an utterance, and raises an error if there are too many."""
-        self.failed += 1
+    def skip(self, name: str, reason: object, utterances: int = 1) -> None:
+        """Logs an utterance, or a shard or a folder of some, and raises an error if
+        there are too many."""
+        self.failed += utterances
         if self.failed > max(1, self.share * self.total):
             raise UnitsError(
                 f"{self.failed} of {self.total} utterances cannot be used, more than "

@@ -154,18 +154,21 @@ def _is_prepared(folder, wanted):
 def _scanned(hparams, key, folder, beside=None):
     """Returns the list of a key without short rows."""
     index, faults = scan(sources(hparams[key], key), beside)
-    total = len(index) + len(faults)
+    lost = sum(fault.utterances for fault in faults)
+    total = len(index) + lost
     (folder / f"{key}.{UNREADABLE}").unlink(missing_ok=True)
     if faults:
-        lines = [f"{printable(n)}\t{printable(why)}\n" for n, why in faults]
+        lines = [f"{printable(n)}\t{printable(why)}\n" for n, why, _ in faults]
         path = folder / f"{key}.{UNREADABLE}"
         write_text(path, "".join(lines))
         most = hparams.get("unreadable_share")
         most = UNREADABLE_SHARE if most is None else most
-        name, reason = faults[0]
-        message = f"{key}: {len(faults)} of {total} files cannot be read, such as "
-        message += f"{name}: {reason.rstrip('.')}. All of them: {path}"
-        if not len(index) or len(faults) > most * total:
+        # Those of whole shards and folders are an estimate.
+        about = "" if lost == len(faults) else "about "
+        worst = max(faults, key=lambda fault: fault.utterances)
+        message = f"{key}: {about}{lost} of {total} files cannot be read, such as "
+        message += f"{worst.name}: {worst.reason.rstrip('.')}. All of them: {path}"
+        if not len(index) or lost > most * total:
             raise DataError(
                 f"{message}\nThey are more than unreadable_share {most:g}. Get sound "
                 "copies, or raise it."

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy
 
+from s3prl_sb.audio.audio_names import as_id
+from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.terminal import progress
 from s3prl_sb.unlabelled import headers, remote, shards, walking
 from s3prl_sb.unlabelled.index import AudioIndex, Place, Share
@@ -22,11 +24,21 @@ from s3prl_sb.unlabelled.tables import read_table
 from s3prl_sb.unlabelled.texts import Texts
 
 
+class Fault(NamedTuple):
+    """A file, a shard or a folder that cannot be read."""
+
+    name: str
+    reason: str
+    #: number of utterances in it; of a shard or a folder, which nobody knows, as many
+    #: as the others of its source hold on average
+    utterances: int = 1
+
+
 class Scanned(NamedTuple):
     """A list, and what is not in it."""
 
     audio: AudioIndex  #: the list
-    faults: list[tuple[str, str]]  #: names of unreadable files, and why
+    faults: list[Fault]  #: what cannot be read, and why
 
 
 def scan(sources: Iterable[Source], beside: AudioIndex | None = None) -> Scanned:
@@ -65,12 +77,12 @@ def scan(sources: Iterable[Source], beside: AudioIndex | None = None) -> Scanned
     prefixes = iter(_prefixes(inputs, before))
     indexes, faults, stops, shares = [], [], 0, []
     for source in sources:
-        first = stops
-        for each in source.inputs:
-            index, lost = _scan_input(each, next(prefixes))
+        first, scans = stops, [_scan_input(e, next(prefixes)) for e in source.inputs]
+        for index, files, whole in scans:
             indexes.append(index)
-            faults.extend(lost)
+            faults += [Fault(*each) for each in files]
             stops += len(index)
+        faults += _estimated(scans)
         shares.append(Share(source.name, source.weight, first, stops))
     joined = distinct(AudioIndex.joined(indexes))
     return Scanned(AudioIndex(joined.columns, joined.places, shares), faults)
@@ -98,9 +110,32 @@ def _prefixes(inputs, before):
     return prefixes
 
 
+def _estimated(scans):
+    """Returns the faults of whole shards and folders of a source."""
+    whole = [each for *_, some in scans for each in some]
+    if not whole:
+        return []
+    means = {False: 1, True: 1}
+    for is_shard in means:
+        rows, homes = 0, set()
+        for number, (index, *_) in enumerate(scans):
+            places = numpy.array([place.is_shard for place in index.places], bool)
+            chosen = numpy.flatnonzero(places[index.columns["places"]] == is_shard)
+            rows += len(chosen)
+            if is_shard:
+                found = numpy.unique(index.columns["places"][chosen]).tolist()
+            else:
+                found = {os.path.dirname(index.path(row)) for row in chosen}
+            homes |= {(number, home) for home in found}
+        means[is_shard] = max(1, round(rows / max(1, len(homes))))
+    return [Fault(n, why, means[not n.endswith("/")]) for n, why in whole]
+
+
 def _scan_input(each, prefix):
+    """Returns the list of an input, its files that cannot be read, and its shards and
+    folders that cannot be read, whose names end with a slash."""
     if isinstance(each, Table):
-        return read_table(each.path, prefix)
+        return *read_table(each.path, prefix), []
     if isinstance(each, Shard):
         return _scan_shards([Place(each.path, prefix, True)])
     if isinstance(each, Files):
@@ -112,21 +147,21 @@ def _scan_input(each, prefix):
             walking.identity(each.path),
             [os.fsencode(n).hex() for n in each.names],
         ]
-        return _scan_files(each.path, listing, prefix, key)
+        return *_scan_files(each.path, listing, prefix, key), []
     assert isinstance(each, Folder)
-    listing, tars = walking.walk(each.path)
+    listing, tars, unlisted = walking.walk(each.path)
     key = ["folder", walking.identity(each.path)]
     index, faults = _scan_files(each.path, listing, prefix, key)
+    whole = [(as_id(prefix + folder), why) for folder, why in unlisted]
     if not tars:
-        return index, faults
+        return index, faults, whole
     places = [
         Place(f"{each.path}/{tar}", f"{prefix}{os.path.splitext(tar)[0]}/", True)
         for tar in tars
     ]
-    others, lost = _scan_shards(places)
-    if not len(index):
-        return others, faults + lost
-    return AudioIndex.joined([index, others]), faults + lost
+    others, lost, damaged = _scan_shards(places)
+    indexes = [each for each in (index, others) if len(each)] or [index]
+    return AudioIndex.joined(indexes), faults + lost, whole + damaged
 
 
 def _scan_files(folder, listing, prefix, key):
@@ -149,7 +184,8 @@ def _readable(index, reasons):
 
 
 def _scan_shards(places):
-    """Returns the members of shards, which are read in threads."""
+    """Returns the members of shards, which are read in threads; see
+    :func:`_scan_input`."""
     bar = progress.bar(
         desc="Reading tar shards",
         total=len(places),
@@ -158,11 +194,14 @@ def _scan_shards(places):
     )
     results = []
     with ThreadPoolExecutor(headers.THREADS) as pool, bar:
-        for arrays in pool.map(lambda place: _scan_shard(place.path), places):
-            results.append(arrays)
+        for result in pool.map(lambda place: _scan_shard(place.path), places):
+            results.append(result)
             bar.update()
-    indexes, faults = [], []
-    for place, arrays in zip(places, results):
+    indexes, faults, damaged = [], [], []
+    for place, (arrays, reason) in zip(places, results):
+        if reason:
+            ending = os.path.splitext(place.path)[1]
+            damaged.append((as_id(place.prefix.rstrip("/") + ending), reason))
         columns = {key: arrays[key] for key in ("samples", "rates")}
         columns["paths"] = Texts(arrays["blob"], arrays["offsets"])
         columns["byte_offsets"] = arrays["byte_offsets"]
@@ -172,23 +211,27 @@ def _scan_shards(places):
         index, lost = _readable(AudioIndex(columns, [place]), reasons)
         indexes.append(index)
         faults.extend(lost)
-    return AudioIndex.joined(indexes), faults
+    indexes = [each for each in indexes if len(each)] or indexes[:1]
+    return AudioIndex.joined(indexes), faults, damaged
 
 
 def _scan_shard(path):
-    """Returns the arrays of a shard, from the last scan if it has not changed."""
-    size, stamp = walking.state(path)
+    """Returns the arrays of a shard, from the last scan if it has not changed, and the
+    reason if it cannot be read: then it has no rows."""
     kept = headers.kept("shard", walking.identity(path)).with_suffix(".npz")
-    arrays = headers.load(kept)
-    if arrays and arrays["state"].tolist() == [size, stamp]:
-        return arrays
-    rows = {}
-    with remote.naming(path), shards.opened(path) as file:
-        # A member of the same name replaces an earlier one, as when it is unpacked.
-        members = {member.name: member for member in shards.members(path, file)}
-        for name, member in members.items():
-            window = shards.Window(file, member.offset, member.size)
-            rows[name] = headers.measured(name, window)
+    rows, members, reason = {}, {}, ""
+    size, stamp = -1, 0
+    try:
+        size, stamp = walking.state(path)
+        arrays = headers.load(kept)
+        if arrays and arrays["state"].tolist() == [size, stamp]:
+            return arrays, ""
+        members, rows = _measured_members(path)
+    except MissingExtra:  # no other shard can be read either
+        raise
+    except (UserError, OSError) as error:
+        text = str(error) if isinstance(error, UserError) else error.strerror
+        reason = text.removeprefix(path).lstrip(": ")
     texts = Texts.of(members)
     reasons = [(row, r[2]) for row, r in enumerate(rows.values()) if r[2]]
     arrays = {
@@ -201,6 +244,19 @@ def _scan_shard(path):
         "byte_sizes": numpy.array([m.size for m in members.values()], numpy.int64),
         "reasons": headers.as_bytes(reasons),
     }
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    headers.save(kept, **arrays)
-    return arrays
+    if not reason:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        headers.save(kept, **arrays)
+    return arrays, reason
+
+
+def _measured_members(path):
+    """Returns the members of a shard, and their headers, by name."""
+    rows = {}
+    with remote.naming(path), shards.opened(path) as file:
+        # A member of the same name replaces an earlier one, as when it is unpacked.
+        members = {member.name: member for member in shards.members(path, file)}
+        for name, member in members.items():
+            window = shards.Window(file, member.offset, member.size)
+            rows[name] = headers.measured(name, window)
+    return members, rows

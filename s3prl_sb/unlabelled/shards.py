@@ -103,7 +103,7 @@ def members(path: str, file: BinaryIO) -> Iterator[Member]:
     Raises
     ------
     ShardError
-        If it is compressed, cut off or not a tar.
+        If it is compressed, cut off, damaged or not a tar.
 
     Example
     -------
@@ -142,6 +142,12 @@ def members(path: str, file: BinaryIO) -> Iterator[Member]:
                         "a sound copy of it."
                     )
                 yield Member(info.name, info.offset_data, info.size)
+            file.seek(tar.offset)  # tarfile takes a damaged header for the end
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise ShardError(
+                    f"{path} is damaged at byte {tar.offset}, where a member begins. "
+                    "Get a sound copy of it."
+                )
     except (tarfile.TarError, EOFError) as error:
         raise ShardError(
             f"{path} is not a tar, or damaged: {error}. Get a sound copy of it, or "

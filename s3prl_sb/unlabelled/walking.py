@@ -117,7 +117,7 @@ def identity(path: str) -> str:
     return os.fsencode(real).hex()
 
 
-def walk(folder: str) -> tuple[Listing, list[str]]:
+def walk(folder: str) -> tuple[Listing, list[str], list[tuple[str, str]]]:
     """Finds the audio files and the shards below a folder.
 
     Symbolic links are followed, but no folder is visited twice. Names that begin with
@@ -134,11 +134,14 @@ def walk(folder: str) -> tuple[Listing, list[str]]:
         Audio files, relative to the folder, sorted by the names at each level.
     shards : list of str
         Tars, relative to the folder, in the same order.
+    unlisted : list of tuple
+        Folders below that cannot be listed, relative and with a slash at the end, and
+        why: those without permission, and those that vanish in the meantime.
 
     Raises
     ------
     FolderError
-        If a folder cannot be listed.
+        If the folder itself cannot be listed.
 
     Example
     -------
@@ -147,12 +150,14 @@ def walk(folder: str) -> tuple[Listing, list[str]]:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("b.flac", "a.tar", "notes.txt"):
     ...         Path(folder, name).touch()
-    ...     files, shards = walk(folder)
+    ...     files, shards, _ = walk(folder)
     ...     list(files.texts()), shards
     (['b.flac'], ['a.tar'])
     """
     files, shards, skipped = Listing(), [], Counter()
-    entries = remote.below(folder) if remote.is_url(folder) else _below(folder)
+    unlisted: list[tuple[str, str]] = []
+    is_url = remote.is_url(folder)
+    entries = remote.below(folder) if is_url else _below(folder, unlisted)
     for path, size, stamp in entries:
         if is_audio(path):
             files.add(path, size, stamp)
@@ -170,28 +175,40 @@ def walk(folder: str) -> tuple[Listing, list[str]]:
             ", ".join(f"{count} {kind}" for kind, count in skipped.most_common()),
             kind,
         )
-    return files, shards
+    return files, shards, unlisted
 
 
-def _below(root):
-    """Yields (relative path, size, time) of the files below a folder, sorted."""
-    visited = _Visited(root)
-    stack = [_sorted(root, "")]
+def _below(root, unlisted):
+    """Yields (relative path, size, time) of the files below a folder, sorted, and adds
+    the folders that cannot be listed to a list, with the reason."""
+    try:
+        visited, stack = _Visited(root), [_sorted(root, "")]
+    except OSError as error:
+        raise FolderError(
+            f"{root} cannot be listed: {error.strerror}. Correct its permissions, or "
+            "leave it out."
+        ) from error
     while stack:
         entry = next(stack[-1], None)
         if entry is None:
             stack.pop()
             continue
         item, path = entry
+        is_folder = False
         try:
-            is_folder, status = item.is_dir(), item.stat()
-        except OSError:  # a broken link
-            yield path, -1, 0
+            is_folder = item.is_dir()
+            status = item.stat()
+            if is_folder and visited.is_new(item, status):
+                stack.append(_sorted(item.path, path + "/"))
+        except OSError as error:
+            if is_folder:
+                unlisted.append((path + "/", f"cannot be listed: {error.strerror}"))
+            else:  # a broken link
+                yield path, -1, 0
             continue
         if is_folder:
-            if visited.is_new(item, status):
-                stack.append(_sorted(item.path, path + "/"))
-        elif stat.S_ISREG(status.st_mode):
+            continue
+        if stat.S_ISREG(status.st_mode):
             yield path, status.st_size, status.st_mtime_ns
         else:  # a pipe or a device, which may never end
             yield path, -1, 0
@@ -230,15 +247,8 @@ def _is_on_the_way(path, root):
 
 
 def _sorted(folder, prefix):
-    """Yields (entry, relative path) of a folder, by their names."""
-    try:
-        with os.scandir(folder) as entries:
-            items = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-    except OSError as error:
-        raise FolderError(
-            f"{folder} cannot be listed: {error.strerror}. Correct its permissions, or "
-            "leave it out."
-        ) from error
-    for item in items:
-        if not item.name.startswith("."):
-            yield item, prefix + item.name
+    """Returns an iterator of (entry, relative path) of a folder, by their names."""
+    with os.scandir(folder) as entries:
+        items = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    shown = (item for item in items if not item.name.startswith("."))
+    return ((item, prefix + item.name) for item in shown)

@@ -66,6 +66,8 @@ PHRASES = {
     r"\bas a (whole|piece) of one\b": "",
     r"\bis about to\b": "will",
 }
+#: Any of them: nearly every text has none, which one search finds out.
+ANY_PHRASE = re.compile("|".join(f"(?:{pattern})" for pattern in PHRASES), re.I)
 
 
 class Finding(NamedTuple):
@@ -123,6 +125,8 @@ def check_entries(text):
 
 def check_phrases(text):
     """Yields (line offset, rule, text) for phrases of the dialect."""
+    if not ANY_PHRASE.search(text):
+        return
     for number, line in enumerate(text.split("\n")):
         if line.lstrip().startswith((">>>", "...")):
             continue

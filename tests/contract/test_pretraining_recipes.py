@@ -9,12 +9,15 @@ import pytest
 
 from s3prl_sb import resources
 from s3prl_sb.commands import recipe_help, run
+from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.upstreams.stages import Stages
 from s3prl_sb.objectives.base import Objective
 from s3prl_sb.schema.keys import Schema, shared
+from s3prl_sb.startup import readiness
 from s3prl_sb.startup.arguments import parse
 from s3prl_sb.startup.configuration import Configuration, load_recipe
+from s3prl_sb.units.recipe import check_units
 
 FOLDER = resources.folder("recipes") / "pretraining"
 NAMES = sorted(path.stem for path in FOLDER.glob("hparams/*.yaml"))
@@ -129,6 +132,63 @@ def test_the_table_of_objectives_has_its_numbers(name):
     assert papers and papers <= set(
         re.findall(r"https://arxiv.org/abs/[\d.]+\d", yaml(name).read_text("utf-8"))
     )
+
+
+#: Files of other kinds, and a card without its weights.
+FILES = {
+    "a.txt": "text",
+    "notes.yaml": "a: 1",
+    "broken.yaml": "a: [1",
+    "gone.yaml": "a: !new:s3prl_sb.lobes.upstreams.hubert.Hubert\n"
+    "    source: a-12.safetensors",
+    "linear.yaml": "a: !new:torch.nn.Linear {in_features: 3, out_features: 4}",
+    "run/card.yaml": "a: 1",
+}
+REFERENCES = {
+    "absent.yaml": r"no card file '.*absent.yaml'. Give the path",
+    "absent": "Unknown upstream '.*absent'. .*give the path of its card",
+    "a.txt": "No family can read '.*a.txt'.* it is not a checkpoint",
+    "notes.yaml": "'a' in '.*notes.yaml' is not a !new: node. Cards are written",
+    "broken.yaml": "broken.yaml' is not valid YAML: line",
+    "gone.yaml": "'a-12.safetensors' is not in '.*'.* Move the card and its weights",
+    "linear.yaml": "linear.yaml' would run !new:torch.nn.Linear .line 1.. Read it",
+    "run": "'a' in '.*run/card.yaml' is not a !new: node. Cards are written",
+}
+UNITS = {
+    "absent": "absent/index.json' cannot be read: No such .* `s3prl-sb units apply`",
+    "a.txt": "a.txt/index.json' cannot be read: Not a .* `s3prl-sb units apply`",
+    "{upstream: mfcc, layer: x, clusters: 2}": "layer is a whole number from 0 on",
+    "{upstream: mfcc, clusters: 1}": "clusters is a whole number from 2 on",
+    "{upstream: mfcc, clusters: 2, share: 7}": "share is a number above 0, up to 1",
+}
+
+
+@pytest.mark.parametrize(
+    "name, key, value, message",
+    [
+        *[("distilhubert", "teacher", value, m) for value, m in REFERENCES.items()],
+        *[
+            ("hubert", "units", f"{{upstream: FOLDER/{value}, clusters: 4}}", message)
+            for value, message in REFERENCES.items()
+        ],
+        *[("hubert", "init", value, message) for value, message in REFERENCES.items()],
+        *[("hubert", "units", value, message) for value, message in UNITS.items()],
+    ],
+)
+def test_wrong_references_name_the_key_the_file_and_the_fix(
+    name, key, value, message, tmp_path
+):
+    for file, text in FILES.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    is_mapping = value.startswith("{")
+    value = value.replace("FOLDER", str(tmp_path)) if is_mapping else tmp_path / value
+    keys = {**small.keys(name), "output_folder": tmp_path, "train_data": tmp_path}
+    with pytest.raises(UserError, match=rf"(?s)^(--)?{key}[:.].*{message}"):
+        file, options, overrides = parse([str(yaml(name)), *words(keys | {key: value})])
+        made = load_recipe(file, overrides)
+        readiness.check(made, options)
+        check_units(made)
 
 
 def test_ctrl_c_names_the_recipe():

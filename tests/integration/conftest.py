@@ -23,6 +23,7 @@ KS = REPOSITORY / "recipes/SUPERB/KS"
 SID = REPOSITORY / "recipes/SUPERB/SID"
 HEAVY = (
     "matplotlib.backends.backend_agg",
+    "multiprocessing.synchronize",
     "s3prl_sb.brains.classification",
     "s3prl_sb.brains.ctc",
     "s3prl_sb.brains.diarization",
@@ -36,18 +37,29 @@ HEAVY = (
     "s3prl_sb.corpora.librispeech",
     "s3prl_sb.corpora.speech_commands",
     "s3prl_sb.corpora.voxceleb1_asv",
+    "s3prl_sb.lobes.causality",
     "s3prl_sb.lobes.heads.diarization",
     "s3prl_sb.lobes.heads.utterance",
     "s3prl_sb.lobes.margin_losses",
     "s3prl_sb.lobes.heads.blstm",
     "s3prl_sb.lobes.upstreams.hubert",
     "s3prl_sb.lobes.heads.xvector",
+    "s3prl_sb.objectives.apc",
+    "s3prl_sb.objectives.best_rq",
+    "s3prl_sb.objectives.distillation",
+    "s3prl_sb.objectives.masked_prediction",
+    "s3prl_sb.objectives.masked_reconstruction",
+    "s3prl_sb.objectives.npc",
+    "s3prl_sb.objectives.wav2vec2",
     "s3prl_sb.startup.experiment",
+    "s3prl_sb.units.recipe",
     "safetensors.torch",
+    "sklearn.cluster",
     "speechbrain.nnet.losses",
     "speechbrain.utils.train_logger",
-    "tensorboard.plugins.hparams.api_pb2",
+    "tensorboard.plugins.hparams.metadata",
     "torch._dynamo",
+    "torch.utils.serialization.config",
     "torch.utils.tensorboard",
     "torchaudio.functional",
 )
@@ -101,7 +113,7 @@ def warm_up():
 
     environment()
     code_of([base.SSLBrain, Hubert])
-    for name in resources.recipes():
+    for name in resources.recipe_files():
         Schema.of_recipe(name)
     with tempfile.TemporaryDirectory() as folder:
         plots.layer_weights(Path(folder, "fonts.png"), [0, 1], [0.5, 0.5])

@@ -46,12 +46,12 @@ def git(*arguments, folder=ROOT):
     return done.stdout.splitlines()
 
 
-@pytest.fixture
-def checkout(tmp_path):
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
     """A copy of the tree, under version control."""
     if not shutil.which("git") or not (ROOT / ".git").exists():
         pytest.skip("no checkout under git")
-    copy = tmp_path / "checkout"
+    copy = tmp_path_factory.mktemp("copied") / "checkout"
     for name in git("ls-files", "--cached", "--others", "--exclude-standard"):
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,14 @@ def checkout(tmp_path):
     git("add", "--all", folder=copy)
     git("commit", "-q", "--message", "before", folder=copy)
     return copy
+
+
+@pytest.fixture
+def checkout(copied):
+    """The copy as it was committed; what Python has compiled is ignored and stays."""
+    yield copied
+    git("reset", "-q", "--hard", folder=copied)
+    git("clean", "-q", "-fd", folder=copied)
 
 
 def promised(kind):

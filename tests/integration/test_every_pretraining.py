@@ -11,6 +11,7 @@ from conftest import REPOSITORY, assert_same_outcome, command, results
 
 from s3prl_sb.brains.pretraining_data import prepare
 from s3prl_sb.lobes.cards.check import check_upstream
+from s3prl_sb.lobes.cards.objective_files import read_objective
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -66,6 +67,9 @@ def test_a_continued_network_begins_with_the_weights_of_a_card(
     theirs = load(str(first / "card.yaml")).network.state_dict()
     for key, weight in load(str(second / "card.yaml")).network.state_dict().items():
         torch.testing.assert_close(weight, theirs[key], atol=1e-6, rtol=0)
+    heads = [read_objective(str(run / "card.yaml")).weights for run in (first, second)]
+    for key, weight in heads[0].items():
+        torch.testing.assert_close(heads[1][key], weight, atol=1e-6, rtol=0)
 
 
 def test_recomputed_layers_learn_the_same(audio, launcher, tmp_path):

@@ -34,7 +34,7 @@ def objective(init_from_teacher):
     config |= {"targets": [1, 2, 3], **dict.fromkeys(kinds, 0.0)}
     network = DistilHubert.from_weights(config, weights, freeze=False)
     teacher = Hubert(str(FIXTURES / "hubert/ckpt.pt"))
-    options = {"penalty": PENALTY, "init_from_teacher": init_from_teacher}
+    options = {"penalty_weight": PENALTY, "init_from_teacher": init_from_teacher}
     return Distillation(network, teacher, **options).train()
 
 

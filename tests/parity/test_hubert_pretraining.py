@@ -64,7 +64,7 @@ def ours(model, **options):
     config |= {"num_heads": 4, "input_dropout": 0.0, "dropout": 0.0}
     config |= {"attention_dropout": 0.0, "normalize_wav": False}
     network = Hubert.from_weights(config, weights, freeze=False)
-    objective = HubertObjective(network, final_dim=FINAL, **options)
+    objective = HubertObjective(network, final_size=FINAL, **options)
     objective.prepare_codes(CLASSES, 160)
     state = model.logit_generator.state_dict()
     with torch.no_grad():
@@ -87,7 +87,7 @@ def ours(model, **options):
 def test_equals_torchaudio(mode, norm_first, samples):
     model = torchaudio_model(mode, norm_first)
     equal = len(set(samples)) == 1
-    objective = ours(model, penalty=10.0 if equal else 0.0)
+    objective = ours(model, penalty_weight=10.0 if equal else 0.0)
     random = torch.Generator().manual_seed(1)
     wavs = [torch.randn(n, generator=random) for n in samples]
     units = [torch.randint(CLASSES, (n // 160,), generator=random) for n in samples]

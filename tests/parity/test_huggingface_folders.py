@@ -11,7 +11,8 @@ from test_huggingface import CASES, LARGE, TINY, close, noise, their_states, the
 
 from s3prl_sb.identity.upstreams import upstream_identity
 from s3prl_sb.lobes.cards.conversion import convert
-from s3prl_sb.lobes.cards.sources import SourceError, classes, open_source
+from s3prl_sb.lobes.cards.families import SourceError, classes
+from s3prl_sb.lobes.cards.sources import open_source
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio

@@ -61,7 +61,7 @@ def test_time_mask_policy():
 
 def test_replaced_spans_are_spans_of_the_utterance():
     x = torch.arange(60.0)[:, None]
-    mask = TimeMask(0.1, span=6, zeroed=0, replaced=1)
+    mask = TimeMask(0.1, length=6, zeroed=0, replaced=1)
     for result, label in repeated(mask, x, 50):
         rows = label[:, 0].nonzero().flatten()
         copied = result[rows, 0]
@@ -69,14 +69,14 @@ def test_replaced_spans_are_spans_of_the_utterance():
 
 
 def test_spans_on_a_grid_do_not_overlap():
-    mask = TimeMask(0.5, span=5, overlap=False)
+    mask = TimeMask(0.5, length=5, overlap=False)
     for _, label in repeated(mask, torch.ones(100, 1), 50):
         assert label.sum() == 5 * round(100 * 0.5 / 5)
 
 
 @pytest.mark.parametrize(
     "alteration, axis",
-    [(TimeMask(0.7, span=3), 1), (LongTimeMask(9), 1), (FrequencyMask(0.4), 0)],
+    [(TimeMask(0.7, length=3), 1), (LongTimeMask(9), 1), (FrequencyMask(0.4), 0)],
     ids=["time", "long", "frequency"],
 )
 def test_every_place_can_be_masked(alteration, axis):
@@ -114,11 +114,11 @@ def test_labels_add_up():
 @pytest.mark.parametrize(
     "mistake, message",
     [
-        (lambda: TimeMask(share=15), "share is above 0 and at most 1"),
+        (lambda: TimeMask(share=15), "share is a number above 0, up to 1, not 15"),
         (lambda: TimeMask(zeroed=0.8, replaced=0.3), "together at most 1"),
-        (lambda: LongTimeMask(0), "longest and count are 1 or more"),
-        (lambda: FrequencyMask(0), "widest is above 0"),
-        (lambda: MagnitudeNoise(2), "probability is above 0"),
+        (lambda: LongTimeMask(0), "longest is a whole number from 1 on"),
+        (lambda: FrequencyMask(0), "widest is a number above 0"),
+        (lambda: MagnitudeNoise(2), "probability is a number above 0, up to 1"),
     ],
 )
 def test_mistakes(mistake, message):

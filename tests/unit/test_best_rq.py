@@ -39,13 +39,13 @@ CODES = 64
 
 def over_features(**options):
     network = Mockingjay(config=TINY, freeze=False)
-    return BestRq(network, **{"codes": CODES, **options})
+    return BestRq(network, **{"entries": CODES, **options})
 
 
 def over_waveforms():
     network = Wav2Vec2(config=WAVEFORM, freeze=False)
     target = KaldiFeatures("fbank", deltas=0, num_mel_bins=20)
-    return BestRq(network, target=target, codes=CODES)
+    return BestRq(network, target=target, entries=CODES)
 
 
 def batch(rows=(0, 1, 2), epoch=1):
@@ -121,7 +121,7 @@ def test_codes_and_noise_do_not_depend_on_the_scale_of_the_features():
     audio = {"input": {"cmvn": False}}
     raw = Mockingjay(config={**TINY, "audio": audio}, freeze=False)
     outcomes, spreads = [], []
-    for module in (over_features(), BestRq(raw, codes=CODES)):
+    for module in (over_features(), BestRq(raw, entries=CODES)):
         wavs, draws = batch([0])
         local, _ = module.network.local(wavs)
         inputs = watched(module, "embed")
@@ -175,7 +175,7 @@ def test_measures_are_beside_the_lines_of_chance():
 
 
 def test_alarm_where_all_frames_have_few_codes():
-    module = over_features(codes=2048)
+    module = over_features(entries=2048)
     result = measured(module, module(*batch()))
     assert not module.alarms(result)  # 70 frames cannot have many codes
     silence = [torch.zeros(n) for n in SAMPLES]

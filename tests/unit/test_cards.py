@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from s3prl_sb.brains.pretrained_card import write_card
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.cards import finding
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
-from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names
+from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names, title
+from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
@@ -229,6 +232,24 @@ def test_what_is_no_upstream(write):
 def test_what_cards_refer_to_is_no_card(write):
     path = write(f"size: 40\nmine: {STFT} {{feature: mel, n_mels: !ref <size>}}\n")
     assert load(path).output_size == load(path, trust=True).output_size == 40
+
+
+def test_checkpoints_and_folders_of_runs_are_named_like_cards(write, tmp_path):
+    """By every key: all of them load by this function."""
+    network = Apc(config={"hidden_size": 16})
+    run = tmp_path / "run" / "7"
+    run.mkdir(parents=True)
+    write_card(network, torch.nn.Module(), run, "apc", {})
+    [file] = run.glob("apc-????????????.safetensors")
+    for name in (run, run / "card.yaml", file):
+        made = load(str(name), freeze=True)
+        assert type(made) is Apc and made.output_size == 16 and made.freeze
+    assert title(run) == title(run / "card.yaml") == "run_7"
+    assert title(file) == file.stem
+    with pytest.raises(ValueError, match=f"'{file}'.*Apc takes no 'wrong'"):
+        load(str(file), wrong=3)
+    (tmp_path / "fbank").write_text("")  # the name of a card is a card
+    assert card("fbank").tag.value.endswith("KaldiFeatures")
 
 
 @pytest.mark.parametrize("name", ["absent.yaml", "absent.yaml:entry", "absent.yml"])

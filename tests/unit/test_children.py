@@ -57,7 +57,7 @@ def is_alive(pid):
         return False
 
 
-def assert_gone(pids, seconds=2):
+def assert_gone(pids, seconds=30):  # half of what they would sleep
     end = time.monotonic() + seconds
     while any(map(is_alive, pids)) and time.monotonic() < end:
         time.sleep(0.02)

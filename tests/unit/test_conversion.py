@@ -6,17 +6,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from started_processes import Fork
 
 from s3prl_sb.cli import main
 from s3prl_sb.lobes.cards import conversion
 from s3prl_sb.lobes.cards.conversion import ConversionError, convert
-from s3prl_sb.lobes.cards.sources import SourceError, classes
+from s3prl_sb.lobes.cards.families import SourceError, classes
 from s3prl_sb.lobes.cards.writing import write_network
 from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.upstreams import card, load, names
@@ -432,17 +432,9 @@ def test_kill_9(moment, force, checkpoint, tmp_path):
     out = tmp_path / "out"
     if force:
         convert(str(checkpoint), out, upstream="mockingjay")
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, moment, str(checkpoint), str(out), force],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    started = time.monotonic()
+    process = Fork(KILLED, moment, str(checkpoint), str(out), force)
     assert process.stdout.readline() == "now\n"
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL and time.monotonic() - started < 60
-    process.stdout.close()
+    assert process.kill() == -signal.SIGKILL
     if not force:
         assert not out.exists()
     else:  # the old one or the new one, whole

@@ -73,9 +73,9 @@ def test_broken_content(reader, content, tmp_path):
 def test_aliases(text, typ, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    started = time.monotonic()
+    started = time.process_time()
     fails(lambda path: files.read_yaml(path, typ=typ), path)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_honest_aliases(tmp_path):
@@ -96,10 +96,10 @@ def test_bombs_in_cards_recipes_and_budgets(tmp_path):
         lambda: load_recipe(path),
         lambda: read_data(path, tmp_path, ["KS"]),
     ):
-        started = time.monotonic()
+        started = time.process_time()
         with pytest.raises(ValueError, match="bomb.yaml.*more than 1000000 values"):
             read()
-        assert time.monotonic() - started < 5
+        assert time.process_time() - started < 5
 
 
 def test_kinds(tmp_path):

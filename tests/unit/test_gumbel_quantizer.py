@@ -10,7 +10,7 @@ FRAMES = 4000
 
 def quantizer(**options):
     torch.manual_seed(0)
-    return GumbelQuantizer(4, **{"groups": 2, "entries": 5, "size": 6, **options})
+    return GumbelQuantizer(4, **{"groups": 2, "entries": 5, "code_size": 6, **options})
 
 
 def noise(frames, seed=0):
@@ -78,4 +78,4 @@ def test_result_is_fp32_under_autocast():
 
 def test_size_is_a_multiple_of_the_groups():
     with pytest.raises(ValueError, match="multiple of 2 groups"):
-        quantizer(size=5)
+        quantizer(code_size=5)

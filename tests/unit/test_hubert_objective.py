@@ -22,7 +22,7 @@ CLASSES = 6
 
 def objective(stride=160, network=None, **options):
     network = network or Hubert(config=TINY, freeze=False)
-    made = HubertObjective(network, final_dim=16, **options)
+    made = HubertObjective(network, final_size=16, **options)
     made.prepare_codes(CLASSES, stride)
     return made
 
@@ -54,7 +54,7 @@ def test_logits_are_those_of_fairseq_without_its_second_column():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_is_the_sum_of_its_utterances(training):
-    made = objective(penalty=0.0).train(training)
+    made = objective(penalty_weight=0.0).train(training)
     wavs, codes, draws = example([9000, 4000, 700])
     loss, count, sums = made(wavs, draws, codes)
     pairs = enumerate(zip(wavs, codes))
@@ -90,7 +90,7 @@ def test_mask_hides_the_frames():
     config |= {"intermediate_size": 48, "hidden_dropout_prob": 0.0}
     config |= {"attention_probs_dropout_prob": 0.0}
     network = Mockingjay(config={"transformer": config}, freeze=False)
-    made = objective(network=network, mask=everything, penalty=0.0)
+    made = objective(network=network, mask=everything, penalty_weight=0.0)
     wavs, codes, draws = example([8000])
     losses = [made([wav], draws, codes).loss for wav in (wavs[0], torch.rand(8000))]
     assert torch.allclose(*losses)
@@ -138,7 +138,7 @@ def test_log_compares_with_a_guess():
     assert not made.hints(made.measures(sums))
     sums["units"] = torch.tensor([16, 0, 0, 0])
     assert "units quality" in made.alarms(made.measures(sums))[0]
-    assert perplexity(torch.zeros(3)) == 0
+    assert math.isnan(perplexity(torch.zeros(3)))  # of nothing
 
 
 def test_weights_depend_on_the_seed_alone():
@@ -163,7 +163,7 @@ def test_units_that_do_not_fit_are_refused():
 
 
 def test_half_precision_changes_the_loss_little():
-    made = objective(penalty=0.0)
+    made = objective(penalty_weight=0.0)
     wavs, codes, draws = example([8000, 6000])
     exact = made(wavs, draws, codes).loss
     with torch.autocast("cpu", torch.bfloat16):

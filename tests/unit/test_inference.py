@@ -5,13 +5,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
+import signal
 
 import pytest
 import soundfile
 import torch
 from safetensors.torch import save_file
+from started_processes import Fork
 
 from s3prl_sb.audio.waveforms import AudioError
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
@@ -160,6 +160,7 @@ def test_export_carries_a_local_checkpoint(make_run, wav, tmp_path, monkeypatch)
 STORED = """
 import torch
 from safetensors.torch import save_file
+from started_processes import Fork
 
 class Stored(torch.nn.Module):
     def __init__(self, source):
@@ -316,13 +317,9 @@ def test_kill_9(moment, is_there, make_run, tmp_path):
     if is_there:
         export(run, out)
         (run / "results.json").write_text(json.dumps({**RESULTS, "upstream": "newer"}))
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(run), str(out), moment],
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout.readline() == b"now\n"
-    process.kill()
-    process.communicate()
+    process = Fork(KILLED, str(run), str(out), moment)
+    assert process.stdout.readline() == "now\n"
+    assert process.kill() == -signal.SIGKILL
     is_new = moment == "published"
     if is_there or is_new:
         found = json.loads((out / "results.json").read_text())["upstream"]

@@ -96,6 +96,8 @@ def test_cards_and_files(tmp_path):
     "source, words",
     [
         (hubert(1, hidden_size=64), "other shapes: .*64"),
+        (hubert(1, hidden_size=64, num_heads=8), "hidden_size: 64, num_heads: 8[.]"),
+        (hubert(1, ffn_size=64, dropout=0.5, num_layers=5), "config: ffn_size: 64[.]"),
         (hubert(1, conv_norm="layer"), r"conv_norm: layer instead of group"),
         (hubert(1, num_heads=2), "num_heads: 2 instead of 4"),
         (hubert(1, normalize_wav=True), "normalize_wav: True instead of False"),

@@ -43,7 +43,7 @@ NETWORKS = {
 
 
 def hubert(network):
-    objective = HubertObjective(network, final_dim=8)
+    objective = HubertObjective(network, final_size=8)
     objective.prepare_codes(classes=4, stride=network.stride)
     return objective
 
@@ -62,7 +62,7 @@ OBJECTIVES = {
     "npc": NPC,
     "hubert": hubert,
     "wav2vec2": lambda n: Wav2Vec2Objective(n, entries=8, num_negatives=5),
-    "best_rq": lambda n: BestRq(n, codes=16, **target(n)),
+    "best_rq": lambda n: BestRq(n, entries=16, **target(n)),
     "distillation": lambda n: Distillation(
         n, Apc(config={"hidden_size": 8}), targets=[1], init_from_teacher=False
     ),

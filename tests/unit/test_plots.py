@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from s3prl_sb.brains import plots
+from s3prl_sb.brains import plots, pretraining_plots
 from s3prl_sb.brains.det_plot import det_plot
 from s3prl_sb.brains.timeline_plot import timeline
 from s3prl_sb.metrics.verification import det_curve
+from s3prl_sb.objectives.base import Picture
 
 pytest.importorskip("matplotlib")
 
@@ -132,6 +133,28 @@ def test_headings():
     assert plots.heading(Brain) == "digits · tera · error 12.50 %"
     Brain.task, Brain.tested = None, {}
     assert plots.heading(Brain) == "tera"
+
+
+@pytest.mark.parametrize("steps", [[1], [2, 4], [1, 2, 3, 4, 5], [1000, 2000]])
+def test_updates_are_whole_numbers(steps, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        pretraining_plots, "finish", lambda axes, *_: drawn.append(axes)
+    )
+    points = [{"step": s, "train": {}, "valid": {"loss": 1 / s}} for s in steps]
+    pretraining_plots.curves(tmp_path / "a.png", points)
+    assert all(tick == int(tick) for tick in drawn[0].get_xticks())
+    assert len(drawn[0].lines) == 1  # nothing was predicted in training
+
+
+def test_a_reconstruction_says_what_its_colours_are(tmp_path):
+    picture = Picture(*torch.randn(3, 50, 80), "standard deviations")
+    pretraining_plots.reconstruction(tmp_path / "a.png", picture)
+    assert_whole(tmp_path / "a.png")
+    bare = Picture(*torch.randn(3, 50, 80), "")
+    pretraining_plots.reconstruction(tmp_path / "b.png", bare)
+    widths = [pixels(tmp_path / name).shape[1] for name in ("a.png", "b.png")]
+    assert widths[0] > widths[1]
 
 
 def test_without_matplotlib(tmp_path):

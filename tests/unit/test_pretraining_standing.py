@@ -7,7 +7,15 @@ import torch
 
 from s3prl_sb.brains import distributed
 from s3prl_sb.brains.pretraining_standing import Collapsed, Standing, Unreadable
-from s3prl_sb.brains.pretraining_sums import SECONDS, Sums, judged, measured
+from s3prl_sb.brains.pretraining_sums import (
+    NOTHING,
+    SECONDS,
+    Sums,
+    judged,
+    measured,
+    valued,
+    worded,
+)
 from s3prl_sb.lobes.pretext.alterations import TimeMask
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.upstreams.acoustic_encoder import AcousticEncoder
@@ -91,7 +99,7 @@ def hubert():
         lambda: MaskedReconstruction(
             AcousticEncoder(config=KALDI, freeze=False), [TimeMask()]
         ),
-        lambda: BestRq(AcousticEncoder(config=KALDI, freeze=False), codes=8),
+        lambda: BestRq(AcousticEncoder(config=KALDI, freeze=False), entries=8),
         lambda: Wav2Vec2Objective(AcousticEncoder(config=KALDI, freeze=False)),
         hubert,
     ],
@@ -105,6 +113,11 @@ def test_nothing_predicted_is_an_alarm_and_no_perfect_loss(make):
     alarms, _ = judged(stats, objective)
     assert alarms
     assert judged({}, objective)[0]  # of batches without a finite loss
+    # No share or mean of nothing is logged; a number of nothing may be.
+    assert worded(stats)["loss"] == NOTHING
+    ratios = {"loss", "chance", "accuracy", "perplexity", "chance_accuracy", "penalty"}
+    assert not ratios & valued(stats).keys()
+    assert not any(map(math.isnan, valued(stats).values()))
 
 
 def test_a_checkpoint_keeps_all_of_it(tmp_path):

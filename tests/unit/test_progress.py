@@ -200,8 +200,8 @@ def test_a_course_is_cheap():
     import time
 
     watching, brain, loss = course.Course("", 10**9), Brain(), torch.tensor(1.0)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(2000):
         brain.optimizer_step += 1
         watching.train(loss, brain)
-    assert (time.perf_counter() - began) / 2000 < 1e-4
+    assert (time.process_time() - began) / 2000 < 1e-4

@@ -6,7 +6,7 @@ from s3prl_sb.lobes.pretext.random_projection import RandomProjectionQuantizer
 
 
 def test_code_is_the_nearest_by_brute_force():
-    quantizer, x = RandomProjectionQuantizer(12, codes=300), torch.randn(50, 12)
+    quantizer, x = RandomProjectionQuantizer(12, entries=300), torch.randn(50, 12)
     projected = x.numpy().astype("float64") @ quantizer.projection.numpy()
     projected /= numpy.linalg.norm(projected, axis=1, keepdims=True)
     gaps = projected[:, None] - quantizer.codebook.numpy()[None]
@@ -16,7 +16,7 @@ def test_code_is_the_nearest_by_brute_force():
 
 
 def test_codes_are_those_of_speechbrain():
-    ours = RandomProjectionQuantizer(12, codes=300)
+    ours = RandomProjectionQuantizer(12, entries=300)
     theirs = quantisers.RandomProjectionQuantizer(12, 16, 300)
     theirs.load_state_dict({"P": ours.projection, "CB": ours.codebook})
     x = torch.randn(1, 50, 12)
@@ -24,7 +24,7 @@ def test_codes_are_those_of_speechbrain():
 
 
 def test_initialization():
-    quantizer = RandomProjectionQuantizer(320, codes=8192)
+    quantizer = RandomProjectionQuantizer(320, entries=8192)
     limit = (6 / (320 + 16)) ** 0.5
     assert 0.99 * limit < quantizer.projection.abs().max() <= limit
     torch.testing.assert_close(quantizer.codebook.norm(dim=1), torch.ones(8192))
@@ -33,9 +33,9 @@ def test_initialization():
 
 def test_seed_alone_decides_and_checkpoints_contain_it():
     torch.manual_seed(1)
-    first = RandomProjectionQuantizer(12, codes=8, seed=3)
+    first = RandomProjectionQuantizer(12, entries=8, seed=3)
     torch.manual_seed(2)
-    again, other = (RandomProjectionQuantizer(12, codes=8, seed=s) for s in (3, 4))
+    again, other = (RandomProjectionQuantizer(12, entries=8, seed=s) for s in (3, 4))
     assert torch.equal(first.projection, again.projection)
     assert not torch.equal(first.codebook, other.codebook)
     assert not list(first.parameters())
@@ -44,7 +44,7 @@ def test_seed_alone_decides_and_checkpoints_contain_it():
 
 
 def test_mixed_precision_changes_no_code():
-    quantizer, x = RandomProjectionQuantizer(12, codes=300), torch.randn(200, 12)
+    quantizer, x = RandomProjectionQuantizer(12, entries=300), torch.randn(200, 12)
     expected = quantizer(x)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(quantizer(x), expected)

@@ -53,13 +53,13 @@ def acoustic(**config):
 def conformer():
     """TERA's objective on a conformer."""
     network = acoustic(layer="conformer")
-    return MaskedReconstruction(network, [TimeMask(span=3), FrequencyMask()])
+    return MaskedReconstruction(network, [TimeMask(length=3), FrequencyMask()])
 
 
 def waveform():
     """TERA's objective on a network over the waveform."""
     network = load("hubert_small_random", freeze=False)
-    return MaskedReconstruction(network, [TimeMask(span=4)], target=StftFeatures())
+    return MaskedReconstruction(network, [TimeMask(length=4)], target=StftFeatures())
 
 
 def apc(**config):
@@ -220,7 +220,7 @@ def test_too_short_for_apc():
 def test_frames_of_a_target_are_stacked_to_the_stride():
     network = load("hubert_small_random", freeze=False)
     target = KaldiFeatures("fbank", num_mel_bins=40, deltas=0)
-    objective = MaskedReconstruction(network, [TimeMask(span=4)], target=target)
+    objective = MaskedReconstruction(network, [TimeMask(length=4)], target=target)
     assert objective.stack == 2 and objective.head.output.out_features == 80
     wav = wavs()[0]
     features = target.encode(wav[None])[0][0]  # 48 frames; the network has 24
@@ -274,9 +274,9 @@ def test_reconstruction_of_a_causal_network():
 def test_wrong_options():
     with pytest.raises(ValueError, match="loss must be one of l1, mse, not 'L3'"):
         tera(loss="L3")
-    with pytest.raises(ValueError, match="temperature must be above 0"):
+    with pytest.raises(ValueError, match="temperature is a number above 0"):
         APC(apc().network, temperature=0)
-    with pytest.raises(ValueError, match="n_future must be 1 or more"):
+    with pytest.raises(ValueError, match="n_future is a whole number from 1 on"):
         APC(apc().network, n_future=0)
 
 

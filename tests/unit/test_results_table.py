@@ -255,6 +255,27 @@ def test_csv_is_of_numbers(show):
     assert float(rows[0]["seconds"]) == 61.4 and rows[1]["folder"].endswith('b, "c"')
 
 
+def test_the_held_out_loss_of_a_pretraining_is_no_test(show):
+    """It has a column of its own, beside that of runs with a test set."""
+    pretrained = result("pretraining/tera", "loss", 0.4567, split="valid")
+    lines = show({"a": pretrained}).splitlines()
+    assert "held-out" in lines[0].split() and "test" not in lines[0].split()
+    assert "loss 0.4567" in lines[-1]
+    both = {"a": pretrained, "b": result(value=0.5)}
+    rows = show(both, "--format", "markdown").splitlines()
+    header, _, first, second = ([c.strip() for c in r.split("|")] for r in rows)
+    assert first[header.index("held-out")] == "loss 0.4567"
+    assert first[header.index("test")] == "" == second[header.index("held-out")]
+    [one, other] = table(show(both, "--format", "csv"))
+    assert one["held-out loss"] == "0.4567" and other["held-out loss"] == ""
+    assert folders(table(show(both, "--format", "csv", "--sort", "metric"))) == [
+        "b",
+        "a",
+    ]
+    show({"c": result(split=["test"])})
+    assert "neither test nor valid" in show.said.err
+
+
 RUNS = {
     "a": result(value=0.5, lr=0.1, seconds=9.0),
     "b": result(value=0.9, lr=0.01, seconds=100.0, settings={"total_steps": 20}),

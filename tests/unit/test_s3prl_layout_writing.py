@@ -146,7 +146,7 @@ def test_apc_has_its_head(tmp_path):
 
 
 def test_hubert_has_its_units(tmp_path):
-    objective = HubertObjective(Hubert(config=TINY, freeze=False), final_dim=6)
+    objective = HubertObjective(Hubert(config=TINY, freeze=False), final_size=6)
     objective.prepare_codes(classes=5, stride=160)
     run_of(objective, tmp_path / "run")
     path, _, random = write_s3prl(str(tmp_path / "run"), str(tmp_path / "hubert.pt"))

@@ -15,7 +15,7 @@ from hyperpyyaml import load_hyperpyyaml
 
 from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.lobes.cards.conversion import convert
-from s3prl_sb.lobes.cards.sources import SourceError
+from s3prl_sb.lobes.cards.families import SourceError
 from s3prl_sb.lobes.checkpoints.fetch import FetchError
 from s3prl_sb.lobes.ssl import SSL, SSLError
 from s3prl_sb.lobes.upstreams import load

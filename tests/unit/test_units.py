@@ -7,16 +7,19 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy
 import pytest
 import soundfile
 import torch
 
+from s3prl_sb.brains import pretraining_data
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.lobes.upstreams import load
+from s3prl_sb.startup.configuration import RUN_OPTS
 from s3prl_sb.storage.files import FileError
-from s3prl_sb.units import applying, clustering, fitting, growing, index
+from s3prl_sb.units import applying, clustering, fitting, growing, index, recipe
 from s3prl_sb.units.applying import apply
 from s3prl_sb.units.clustering import MiniBatchKMeans, assign, update
 from s3prl_sb.units.errors import UnitsError
@@ -168,7 +171,7 @@ def test_finished_work_is_not_done_again(mfcc, speech, tmp_path, monkeypatch):
     with pytest.raises(UnitsError, match="begun with clusters 6, not 7"):
         fitted(mfcc, speech, tmp_path / "model", clusters=7)
     less = Speech(speech.index.select(numpy.arange(8) < 3))
-    with pytest.raises(UnitsError, match="begun with speech"):
+    with pytest.raises(UnitsError, match="with other audio. Choose another output"):
         apply(same, mfcc, less, tmp_path / "units")
 
 
@@ -288,6 +291,17 @@ def test_the_choice_of_utterances(speech):
 def test_unusable_settings(options, message, mfcc, speech, tmp_path):
     with pytest.raises(UnitsError, match=message):
         fitted(mfcc, speech, tmp_path / "model", **options)
+
+
+def test_too_many_clusters_are_refused_before_the_features(
+    mfcc, speech, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fitting, "gather", None)
+    frames = sum(mfcc.frames(3200 + 800 * number) for number in range(8))
+    with pytest.raises(UnitsError, match=f"^{frames} frames cannot form {frames + 1} "):
+        fitted(mfcc, speech, tmp_path / "model", clusters=frames + 1)
+    with pytest.raises(TypeError):  # as many are possible, by the list
+        fitted(mfcc, speech, tmp_path / "model", clusters=frames)
 
 
 def test_a_layer_must_be_chosen_where_there_are_several(speech, tmp_path):
@@ -449,11 +463,11 @@ def test_a_recipe_makes_its_units(speech, audio, tmp_path, mfcc):
         "save_folder": str(tmp_path / "s"),
     }
     hparams |= {"valid_data": str(audio / "speaker1"), "seed": 3, "units": None}
-    hparams |= {"noprogressbar": True, "upstream_model": mfcc, "sequence_seconds": 0.3}
+    hparams |= {"upstream_model": mfcc, "sequence_seconds": 0.3}
     preparing.prepare(hparams)
     assert prepare_units(hparams) is None
     hparams["units"] = {"upstream": "mfcc_hubert", "clusters": 5}
-    made = prepare_units(hparams)
+    made = prepare_units(hparams, progressbar=False)
     assert len(made) == 8 and made.classes == 5
     assert open_units(hparams).digest == made.digest
     model = UnitsModel.load(tmp_path / "s" / "units" / "model")
@@ -477,6 +491,28 @@ def test_a_recipe_makes_its_units(speech, audio, tmp_path, mfcc):
     made = prepare_units(hparams)
     with pytest.raises(NothingReadable, match="has no units"):
         preparing.splits(hparams, 16000, codes=made)["valid"][0, 1]
+
+
+def test_a_run_makes_its_units_on_its_device(audio, tmp_path, mfcc, monkeypatch):
+    """Also where a GPU is available, and --device names another device."""
+    used = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(recipe, "fit", lambda *args, **options: used.append(options))
+    monkeypatch.setattr(recipe, "summary", str)
+    monkeypatch.setattr(recipe, "apply", lambda *args, **options: used.append(options))
+    monkeypatch.setattr(recipe, "open_units", lambda hparams: None)
+    hparams = {
+        "objective": SimpleNamespace(needs_codes=True),
+        "train_data": str(audio),
+        "valid_share": 0.3,
+        "save_folder": str(tmp_path),
+        "units": {"upstream": "mfcc_hubert", "clusters": 5},
+        "upstream_model": mfcc,
+        RUN_OPTS: {"device": "cpu", "noprogressbar": True},
+    }
+    pretraining_data.prepare(hparams)
+    assert [each["device"] for each in used] == ["cpu", "cpu"]
+    assert not any(each["progressbar"] for each in used)
 
 
 def test_an_utterance_without_units_is_replaced(made, speech):

@@ -336,7 +336,7 @@ def test_odd_audio(tmp_path, monkeypatch):
     outcomes = {}
     for source in ("odd", "odd.tar"):
         audio, faults = scan(sources(str(tmp_path / source)))
-        outcome = {name.split("/")[-1]: None for name, _ in faults}
+        outcome = {name.split("/")[-1]: None for name, *_ in faults}
         data = UnlabelledDataset(audio, 16000, None, 0)
         for row in range(len(data)):
             example = data[row, 0]

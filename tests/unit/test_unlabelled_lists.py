@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -16,11 +17,10 @@ import pytest
 import soundfile
 
 from s3prl_sb.errors import ManifestError, MissingExtra, UserError
-from s3prl_sb.unlabelled import headers, scanning, sources
+from s3prl_sb.unlabelled import headers, scanning, sources, walking
 from s3prl_sb.unlabelled.holding_out import held_out
 from s3prl_sb.unlabelled.index import AudioIndex, Place
 from s3prl_sb.unlabelled.preparing import DataError, prepare, splits
-from s3prl_sb.unlabelled.shards import ShardError
 from s3prl_sb.unlabelled.texts import Texts
 
 
@@ -42,6 +42,7 @@ def wave(path, seconds=1.0, rate=16000, channels=1, seed=0):
 
 def shard(path, names, **options):
     """Writes a tar with a FLAC and a label of each name."""
+    path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, options.pop("mode", "w"), **options) as tar:
         for number, name in enumerate(names):
             file = io.BytesIO()
@@ -84,7 +85,7 @@ def test_odd_folders(tmp_path):
         "my data/b.flac",
     ]
     assert audio.lengths(16000).tolist() == [16000, 16000, 16000, 32000]
-    reasons = {name.rpartition("/")[2]: reason for name, reason in faults}
+    reasons = {name.rpartition("/")[2]: reason for name, reason, _ in faults}
     assert set(reasons) == {"zero.wav", "text.wav", "broken.wav", "cut.wav"}
     assert "no such audio file" in reasons["broken.wav"]
 
@@ -248,20 +249,125 @@ def test_shards(tmp_path):
 
 
 def test_faulty_shards(tmp_path):
-    shard(tmp_path / "a.tar.gz", ["a"], mode="w:gz")
-    with pytest.raises(ShardError, match=r"compressed.*gunzip -k 'a.tar.gz'"):
-        scan(str(tmp_path / "a.tar.gz"))
-    os.rename(tmp_path / "a.tar.gz", tmp_path / "named.tar")
-    with pytest.raises(ShardError, match="compressed"):
-        scan(str(tmp_path))
-    shard(tmp_path / "named.tar", ["a"])
-    content = (tmp_path / "named.tar").read_bytes()
-    (tmp_path / "named.tar").write_bytes(content[:4096])
-    with pytest.raises(ShardError, match="cut off at byte 4096, within a.flac"):
-        scan(str(tmp_path / "named.tar"))
-    (tmp_path / "named.tar").write_bytes(b"text" * 999)
-    with pytest.raises(ShardError, match="not a tar"):
-        scan(str(tmp_path / "named.tar"))
+    """They are left out with the reason, and read when they are sound again."""
+    data = tmp_path / "data"
+    wave(data / "a.wav")
+    shard(data / "s.tar.gz", ["a"], mode="w:gz")
+    shard(data / "t.tar", ["a", "b"])
+    content = (data / "t.tar").read_bytes()
+
+    def reason_of(name):
+        audio, faults = scan(str(data))
+        assert "data/a.wav" in names(audio)
+        return {fault.name: fault.reason for fault in faults}[f"data/{name}"]
+
+    assert re.match(r"is compressed.*gunzip -k 's.tar.gz'", reason_of("s.tar.gz"))
+    os.rename(data / "s.tar.gz", data / "s.tar")
+    assert "is compressed" in reason_of("s.tar")
+    (data / "s.tar").unlink()
+    (data / "t.tar").write_bytes(content[:4096])
+    assert reason_of("t.tar").startswith("is cut off at byte 4096, within a.flac")
+    second = content.index(b"b.flac")
+    torn = content[:second] + b"\1" * 512 + content[second + 512 :]
+    (data / "t.tar").write_bytes(torn)
+    assert f"is damaged at byte {second}" in reason_of("t.tar")
+    (data / "t.tar").write_bytes(b"text" * 999)
+    assert "is not a tar, or damaged" in reason_of("t.tar")
+    assert scan([str(data / "t.tar"), str(data / "a.wav")]).faults[0].name == "t.tar"
+    (data / "t.tar").write_bytes(content)
+    audio, faults = scan(str(data))
+    assert len(audio) == 3 and not faults
+
+
+def test_a_damaged_shard_counts_as_many_as_the_others(tmp_path, caplog):
+    """The others of the same source, which is a folder or a pattern."""
+    for number in range(4):
+        shard(tmp_path / "data" / f"{number}.tar", [f"{number}-{i}" for i in range(5)])
+    (tmp_path / "data" / "4.tar").write_bytes(b"text" * 999)
+    for data in (str(tmp_path / "data"), str(tmp_path / "data" / "*.tar")):
+        audio, [fault] = scan(data)
+        assert len(audio) == 20 and fault.utterances == 5
+    keys = hparams(tmp_path, unreadable_share=0.19)
+    with pytest.raises(DataError, match=r"(?s)about 5 of 25 .*4\.tar: is not .*0\.19"):
+        prepare(keys)
+    prepare({**keys, "unreadable_share": 0.2})
+    assert "about 5 of 25 files cannot be read, such as data/4.tar" in caplog.text
+    listed = (tmp_path / "save" / "train_data.unreadable.tsv").read_text()
+    assert listed.startswith("data/4.tar\tis not a tar")
+    for number in range(4):
+        (tmp_path / "data" / f"{number}.tar").unlink()
+    with pytest.raises(DataError, match="1 of 1 files cannot be read.*is not a tar"):
+        prepare({**keys, "unreadable_share": 1, "min_seconds": 0.1})
+
+
+def refusing(name, error):
+    """An `os.scandir` that cannot list the folders of a name."""
+    scandir = os.scandir
+
+    def listed(folder):
+        if os.fspath(folder).endswith(f"/{name}"):
+            raise error
+        return scandir(folder)
+
+    return listed
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (FileNotFoundError(2, "No such file or directory"), "No such file"),
+    ],
+)
+def test_a_folder_that_cannot_be_listed(tmp_path, error, reason, monkeypatch):
+    """Or that vanishes: it counts as many as other folders hold on average."""
+    corpus(tmp_path / "data", 5, 4)
+    lost = sorted(path.name for path in (tmp_path / "data").iterdir())[2]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refusing(lost, error))
+        audio, [fault] = scan(str(tmp_path / "data"))
+        assert fault.name == f"data/{lost}/" and fault.utterances == 4
+        assert reason in fault.reason and len(audio) == 16
+        with pytest.raises(DataError, match="about 4 of 20 files"):
+            prepare(hparams(tmp_path, unreadable_share=0.1))
+        prepare(hparams(tmp_path, unreadable_share=0.2))
+        patch.setattr(os, "scandir", refusing("data", error))
+        with pytest.raises(UserError, match="data cannot be listed"):
+            scan(str(tmp_path / "data"))
+    assert len(scan(str(tmp_path / "data")).audio) == 20
+
+
+def test_a_folder_that_vanishes_before_it_is_opened(tmp_path, monkeypatch):
+    corpus(tmp_path / "data", 3, 2)
+    lost = tmp_path / "data" / "gone"
+    lost.mkdir()
+    sort = walking._sorted
+
+    def removing(folder, prefix):
+        entries = list(sort(folder, prefix))
+        if lost.exists():
+            lost.rmdir()
+        return iter(entries)
+
+    monkeypatch.setattr(walking, "_sorted", removing)
+    audio, [fault] = scan(str(tmp_path / "data"))
+    assert len(audio) == 6 and fault.name == "data/gone/"
+
+
+def test_a_shard_that_vanishes(tmp_path, monkeypatch):
+    shard(tmp_path / "data" / "a.tar", ["a"])
+    shard(tmp_path / "data" / "b.tar", ["b"])
+    walk = walking.walk
+
+    def removing(folder):
+        found = walk(folder)
+        (tmp_path / "data" / "b.tar").unlink()
+        return found
+
+    monkeypatch.setattr(walking, "walk", removing)
+    audio, [fault] = scan(str(tmp_path / "data"))
+    assert len(audio) == 1 and fault.name == "data/b.tar"
+    assert "cannot be opened: No such file" in fault.reason
 
 
 def test_union_and_mixture(tmp_path):
@@ -462,12 +568,11 @@ def test_names_of_audio_that_are_no_files(tmp_path, kind):
     make(tmp_path / "data" / "b.wav")
     audio, faults = scan(str(tmp_path / "data"))
     assert names(audio) == ["data/a.wav"]
-    assert faults == [("data/b.wav", "no such audio file")]
+    assert faults == [("data/b.wav", "no such audio file", 1)]
     make(tmp_path / "data" / "c.tar")
-    with pytest.raises(
-        ShardError, match=r"c\.tar (cannot be opened: No such|is not a)"
-    ):
-        scan(str(tmp_path / "data"))
+    _, (_, fault) = scan(str(tmp_path / "data"))
+    assert fault.name == "data/c.tar"
+    assert re.match("cannot be opened: No such|is not a file", fault.reason)
 
 
 def test_mended_files_are_read_again(tmp_path, monkeypatch):
@@ -492,8 +597,7 @@ def test_sparse_shards(tmp_path):
         file.truncate(10_000_000)
     tar = ["tar", "-S", "-C", str(tmp_path), "-cf", str(tmp_path / "s.tar"), "a.wav"]
     subprocess.run(tar, check=True)
-    with pytest.raises(ShardError, match="with holes"):
-        scan(str(tmp_path / "s.tar"))
+    assert "with holes" in scan(str(tmp_path / "s.tar")).faults[0].reason
 
 
 @pytest.mark.parametrize("change", [{"valid_share": 0}, {"valid_share": None}])
@@ -628,8 +732,8 @@ def test_connections_that_break(monkeypatch):
     _, faults = scan("memory://unl/a.wav")
     assert "payload is not completed" in faults[0][1]
     for _ in range(2):
-        with pytest.raises(UserError, match="memory://unl/s.tar cannot be read: pay"):
-            scan("memory://unl/s.tar")
+        _, faults = scan("memory://unl/s.tar")
+        assert faults[0].reason.startswith("cannot be read: payload")
 
 
 def test_servers_without_ranges():

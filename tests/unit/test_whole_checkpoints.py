@@ -151,9 +151,9 @@ def test_pickles_that_promise_more_than_the_file_has(count, tmp_path):
     assert content.count(number) >= 1
     changed = content.replace(number, b"\x8a\x08" + struct.pack("<q", count), 1)
     path.write_bytes(changed)
-    started = time.monotonic()
+    started = time.process_time()
     fails(path)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_old_pickles_cut_anywhere(tmp_path):
@@ -254,18 +254,18 @@ def test_more_layers_than_weights(folder):
     for number in (10**6, 10**12):
         about["config"]["num_layers"] = number
         save_file(load_file(model), model, {"s3prl_sb": json.dumps(about)})
-        started = time.monotonic()
+        started = time.process_time()
         with pytest.raises(CheckpointError, match=f"safetensors.*num_layers.*{number}"):
             Hubert(source=str(model))
-        assert time.monotonic() - started < 10
+        assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("key", ["num_layers", "hidden_size", "ffn_size"])
 def test_random_networks_fit_into_the_machine(key):
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(CheckpointError, match=key):
         Hubert(config={key: 12 * 10**6 if key != "num_layers" else 10**6})
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_folders_of_hugging_face(tmp_path):
@@ -285,10 +285,10 @@ def test_folders_of_hugging_face(tmp_path):
         broken = text.replace(sound, f'"num_hidden_layers": {number}')
         (tmp_path / "config.json").write_text(broken)
         for family in (Hubert, HuggingFace):
-            started = time.monotonic()
+            started = time.process_time()
             with pytest.raises(CheckpointError, match=f"{tmp_path}.*num_\\w*layers"):
                 family(source=str(tmp_path))
-            assert time.monotonic() - started < 15
+            assert time.process_time() - started < 15
 
 
 def test_options_too_large_are_named():
@@ -387,7 +387,7 @@ def test_configurations_of_wrong_types(value, folder):
 def test_spectral_features_fit_into_the_machine(key):
     from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(CheckpointError, match="there may be 10000, and 10 s"):
         KaldiFeatures(**{key: 10**6})
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2

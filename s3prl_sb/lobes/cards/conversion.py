@@ -19,10 +19,11 @@ import torch
 from s3prl_sb import own
 from s3prl_sb.errors import printable
 from s3prl_sb.foreign import beside, trust
+from s3prl_sb.lobes.cards.families import of_checkpoint
 from s3prl_sb.lobes.cards.finding import card_file
 from s3prl_sb.lobes.cards.finding import title as title_of
 from s3prl_sb.lobes.cards.loading import card, load
-from s3prl_sb.lobes.cards.sources import is_card, of_checkpoint
+from s3prl_sb.lobes.cards.sources import is_card
 from s3prl_sb.lobes.cards.writing import (
     ConversionError,
     card_text,
@@ -58,7 +59,7 @@ def convert(
     upstream : str, optional
         Name or file of a card of the checkpoint's family, whose other arguments are
         kept. Default: the first class that can read the checkpoint, see
-        :func:`~s3prl_sb.lobes.cards.sources.classes`.
+        :func:`~s3prl_sb.lobes.cards.families.classes`.
     force : bool
         Replaces an earlier conversion in the folder.
 

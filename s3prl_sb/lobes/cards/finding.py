@@ -16,6 +16,11 @@ from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.storage.files import FileError, read_yaml
 from s3prl_sb.storage.yaml_texts import yaml_of
 
+#: An address, or an id of Hugging Face.
+ADDRESS = re.compile(r"https?://.+|[\w.-]+/[\w.-]+")
+_IS_FILE = re.compile(r"\.ya?ml(:\w+)?$")
+WEIGHTS = re.compile(r"\.(pt|pth|ckpt|bin|safetensors)$")
+
 
 class UnknownUpstream(UserError, ValueError):
     """A name that no card has."""
@@ -47,7 +52,7 @@ def title(name) -> str:
     Arguments
     ---------
     name : str
-        Name or file of a card, see :func:`~s3prl_sb.lobes.cards.loading.load`.
+        See :func:`~s3prl_sb.lobes.cards.loading.load`.
 
     Returns
     -------
@@ -59,8 +64,14 @@ def title(name) -> str:
     ('hubert_base', 'mine', 'big')
     >>> title("my_model/card.yaml"), title("pretraining/tera/1337/card.yaml")
     ('my_model', 'tera_1337')
+    >>> title("facebook/hubert-base-ls960"), title("https://a.org/b.pt")
+    ('hubert-base-ls960', 'b')
     """
-    name = str(name)
+    if str(name) in _index():
+        return str(name)
+    if (checkpoint := without_card(name)) is not None:
+        return WEIGHTS.sub("", Path(checkpoint).name)
+    name = card_of_run(str(name))
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
         if path.stem != "card":
@@ -146,12 +157,15 @@ def locate(name):
     >>> locate("fbank")[1]
     'fbank'
     """
-    name = str(name)
+    name = _card_of_run(str(name))
     path, _, entry = name.partition(".yaml:")
     if entry or name.endswith((".yaml", ".yml")):
         file = Path(path + ".yaml" if entry else name).expanduser()
         if not file.is_file():
-            raise UnknownUpstream(f"There is no card file '{file}'.")
+            raise UnknownUpstream(
+                f"There is no card file '{file}'. Give the path of one, or a name from "
+                "`s3prl-sb upstreams`."
+            )
         return file, entry or None
     index = _index()
     if name not in index:
@@ -159,9 +173,61 @@ def locate(name):
         hint = f"Did you mean {', '.join(near)}? " if near else ""
         raise UnknownUpstream(
             f"Unknown upstream '{name}'. {hint}All of them: `s3prl-sb "
-            "upstreams`. For a card of your own, give the path of its .yaml."
+            "upstreams`. For your own, give the path of its card, of the folder of its "
+            "pre-training, or of its checkpoint."
         )
     return index[name], name
+
+
+def without_card(name) -> str | None:
+    """Returns what names a checkpoint that has no card.
+
+    Arguments
+    ---------
+    name : str
+        See :func:`~s3prl_sb.lobes.cards.loading.load`.
+
+    Returns
+    -------
+    str or None
+        Absolute path, address or id; None for a card, or for what is not there.
+
+    Example
+    -------
+    >>> without_card("fbank"), without_card("mine.yaml"), without_card("absent.pt")
+    (None, None, None)
+    >>> without_card("https://a.org/b.pt")
+    'https://a.org/b.pt'
+    """
+    name = str(name)
+    if name in _index() or _IS_FILE.search(_card_of_run(name)):
+        return None
+    path = Path(name).expanduser()
+    if path.exists():
+        return str(path.absolute())
+    return name if ADDRESS.fullmatch(name) else None
+
+
+def card_of_run(source: str) -> str:
+    """Returns the card in the folder of a run; any other source as it is.
+
+    Arguments
+    ---------
+    source : str
+        Name or path of an upstream.
+
+    Example
+    -------
+    >>> card_of_run("hubert_base")
+    'hubert_base'
+    """
+    card = Path(source).expanduser() / "card.yaml"
+    return str(card) if card.is_file() else source
+
+
+def _card_of_run(name):
+    """Returns the card of a run, unless a published card has the name."""
+    return name if name in _index() else card_of_run(name)
 
 
 def read_cards(file):
@@ -306,11 +372,8 @@ def matching(patterns, name):
     >>> matching({"*": 1, "fbank*": 2, "hubert*": 3}, "fbank_no_cmvn")
     [1, 2]
     """
-    return [
-        value
-        for pattern, value in patterns.items()
-        if fnmatch.fnmatchcase(title(name), pattern)
-    ]
+    short, fits = title(name), fnmatch.fnmatchcase
+    return [value for pattern, value in patterns.items() if fits(short, pattern)]
 
 
 @functools.lru_cache(maxsize=128)
@@ -326,7 +389,12 @@ def _folder():
 def _index():
     """Returns a dict from the name of every published card to its file."""
     return {
-        match: file
+        name: file
         for file in published()
-        for match in re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)
+        for name in _names_in(file, file.stat().st_mtime_ns)
     }
+
+
+@functools.lru_cache(maxsize=128)
+def _names_in(file, changed):
+    return re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)

@@ -7,12 +7,13 @@ Authors
 import dataclasses
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.cards.finding import card_of_run
 from s3prl_sb.lobes.cards.sources import open_source
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ FREE = re.compile(
     r"|codebook_size|code_dim|target_lang|normalize_eps|initializer_range"
     r"|sequence_length"
 )
+#: Entries that show in the number of weights, not in their shapes.
+DEPTH = re.compile(r"num_layers|num_hidden_layers")
 #: Blocks of Mockingjay's configurations that say how to train, not what to compute.
 TRAINING = ("task", "dataloader", "optimizer", "runner", "hparams")
 SHOWN = 6  # names in a message
@@ -60,7 +63,7 @@ def initialize_from(network: "Upstream", source: "str | Upstream") -> Initializa
     network : s3prl_sb.lobes.upstreams.base.Upstream
         Upstream to change.
     source : str or s3prl_sb.lobes.upstreams.base.Upstream
-        Name or file of a card; or a checkpoint, see
+        Name or file of a card; the folder of a run of pre-training; a checkpoint, see
         :func:`~s3prl_sb.lobes.cards.sources.open_source`; or an upstream.
 
     Returns
@@ -93,9 +96,9 @@ def initialize_from(network: "Upstream", source: "str | Upstream") -> Initializa
     left_out = sorted(weights.keys() - ours.keys())
     logger.info("init: %s: %d weights are copied.", name, len(copied))
     if left_out:
-        logger.info("init: left out: %s", _shortened(left_out))
+        logger.info("init: left out: %s", shortened(left_out))
     if random:
-        logger.warning("init: these stay random: %s", _shortened(random))
+        logger.warning("init: these stay random: %s", shortened(random))
     return Initialization(copied, left_out, random)
 
 
@@ -124,16 +127,18 @@ def _matched(network, source, name):
     """Returns the weights of a network, and those of a source that fits it."""
     config, weights = _content(source)
     ours = network.network.state_dict()
-    _check_shapes(name, ours, weights)
+    other = _differences(network.config, config)
+    _check_shapes(name, ours, weights, other)
     _check_missing(name, sorted(ours.keys() - weights.keys()), _depths(weights))
-    _check_options(name, network.config, config)
+    _check_options(name, other)
     return ours, weights
 
 
 def _content(source):
     """Returns the configuration and the weights of a source."""
     try:
-        upstream = open_source(source) if isinstance(source, str) else source
+        is_text = isinstance(source, str)
+        upstream = open_source(card_of_run(source)) if is_text else source
     except (UserError, FileNotFoundError) as error:
         raise InitError(f"init: {error}") from error
     if not isinstance(getattr(upstream, "network", None), torch.nn.Module):
@@ -143,17 +148,22 @@ def _content(source):
     return upstream.config, upstream.network.state_dict()
 
 
-def _check_shapes(name, ours, weights):
+def _check_shapes(name, ours, weights, other):
     wrong = [
         f"{key} {list(weights[key].shape)} instead of {list(ours[key].shape)}"
         for key in ours
         if key in weights and weights[key].shape != ours[key].shape
     ]
     if wrong:
+        sizes = [
+            f"{key}: {theirs}"
+            for key, (_, theirs) in other.items()
+            if isinstance(theirs, int | list) and not DEPTH.search(key)
+        ]
         raise InitError(
             f"init: '{name}' does not fit upstream_model; {len(wrong)} weights have "
             f"other shapes: {'; '.join(wrong[:3])}. Give upstream_model the sizes of "
-            "the source in its config."
+            f"the source in its config: {', '.join(sizes)}."
         )
 
 
@@ -166,23 +176,32 @@ def _check_missing(name, random, depths):
     if missing:
         raise InitError(
             f"init: '{name}' is of another architecture than upstream_model: it lacks "
-            f"{len(missing)} weights, {_shortened(missing)}. Choose a source of the "
+            f"{len(missing)} weights, {shortened(missing)}. Choose a source of the "
             "same class, or remove init."
         )
 
 
-def _check_options(name, ours, theirs):
-    ours, theirs = dict(_entries(ours)), dict(_entries(theirs))
-    other = [
-        f"{key}: {theirs[key]} instead of {value}"
-        for key, value in ours.items()
-        if key in theirs and theirs[key] != value and not FREE.search(key)
+def _check_options(name, other):
+    wrong = [
+        f"{key}: {theirs} instead of {ours}"
+        for key, (ours, theirs) in other.items()
+        if not FREE.search(key)
     ]
-    if other:
+    if wrong:
         raise InitError(
-            f"init: '{name}' was trained with {', '.join(other)}. The same weights "
+            f"init: '{name}' was trained with {', '.join(wrong)}. The same weights "
             "compute something else in upstream_model; give its config these values."
         )
+
+
+def _differences(ours, theirs):
+    """Returns the entries that two configurations have with different values."""
+    ours, theirs = dict(_entries(ours)), dict(_entries(theirs))
+    return {
+        key: (value, theirs[key])
+        for key, value in ours.items()
+        if key in theirs and theirs[key] != value
+    }
 
 
 def _entries(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -216,6 +235,7 @@ def _layers(key):
         yield key[: match.start()], int(match[1])
 
 
-def _shortened(names):
+def shortened(names: Sequence[str]) -> str:
+    """Joins the first names, with the number of the others."""
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

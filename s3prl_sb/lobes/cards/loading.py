@@ -6,6 +6,8 @@ Authors
 
 import copy
 import os
+import re
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,9 @@ from s3prl_sb.lobes.cards.finding import (
     locate,
     only_entry,
     read_cards,
+    without_card,
 )
+from s3prl_sb.storage.files import MissingFile
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -37,8 +41,9 @@ def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     Arguments
     ---------
     name : str
-        Name of a card, or path of a user-defined card file (``mine.yaml``, or
-        ``mine.yaml:entry`` if it has several).
+        Name of a card; path of a user-defined card file (``mine.yaml``, or
+        ``mine.yaml:entry`` if it has several); folder of a run of pre-training; or a
+        checkpoint: a file, a folder, an address or an id of Hugging Face.
     trust : bool
         Whether code that comes with a user-defined card may run: Python files
         next to it, and anything HyperPyYAML can call.
@@ -116,6 +121,12 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
     >>> card("fbank", freeze=True).tag.value
     '!new:s3prl_sb.lobes.upstreams.features.KaldiFeatures'
     """
+    checkpoint = without_card(name)
+    if checkpoint is not None:
+        from s3prl_sb.lobes.cards.families import class_of  # reads checkpoints
+
+        node = _merged({"source": checkpoint}, overrides)
+        return set_tag(node, f"!new:{class_of(node['source'])}")
     file, entry = locate(name)
     entries = read_cards(file)
     if entry is None:
@@ -126,7 +137,10 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
         )
     node = entries[entry]
     if not is_card_node(node):
-        raise UnknownUpstream(f"'{entry}' in '{file}' is not a !new: node.")
+        raise UnknownUpstream(
+            f"'{entry}' in '{file}' is not a !new: node. Cards "
+            "are written `name: !new:Class`."
+        )
     if isinstance(node, list) or getattr(node, "value", None):
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     with trusting(trust):  # before the overrides, which the user wrote
@@ -140,6 +154,8 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
 
 def _place(name, argument=None):
     """Returns how errors name a card or an argument: its name, or file, line, entry."""
+    if without_card(name) is not None:
+        return f"'{name}'"
     file, entry = locate(name)
     if is_published(file):
         return entry
@@ -194,6 +210,11 @@ def _absolute(source, folder):
     path, mark, sha256 = str(source or "").partition("#sha256=")
     if path and (folder / path).exists():  # published with its card
         return str((folder / path).resolve()) + mark + sha256
+    if re.fullmatch(r"[^/]+\.safetensors", path) and not Path(path).exists():
+        raise MissingFile(
+            f"'{path}' is not in '{folder}', where the card is that names it. Move the "
+            "card and its weights together, or give another card."
+        )
     return source
 
 

@@ -21,7 +21,7 @@ import torch
 
 from s3prl_sb import own
 from s3prl_sb.foreign.tags import set_tag
-from s3prl_sb.lobes.cards.sources import SourceError
+from s3prl_sb.lobes.cards.families import SourceError
 from s3prl_sb.storage.tensor_files import write_safetensors
 from s3prl_sb.storage.yaml_texts import yaml_parser
 

@@ -12,12 +12,14 @@ import contextlib
 import contextvars
 import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.fetch import fetch
@@ -28,6 +30,25 @@ from s3prl_sb.storage.tensor_files import METADATA
 #: Key of the configuration in the metadata of a converted checkpoint.
 CONVERTED = METADATA
 _SIZES_ONLY = contextvars.ContextVar("sizes_only", default=False)
+#: Functions that set the values of a tensor, and return it.
+_FILLING = {
+    *(getattr(nn.init, name) for name in dir(nn.init) if re.match("[a-z].*_$", name)),
+    *(getattr(torch.Tensor, f"{name}_") for name in ("fill", "normal", "uniform")),
+    torch.Tensor.zero_,
+}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out the initialization of parameters on the "meta" device.
+
+    They have no values there, but torch goes the whole way for each of them: most of
+    the time that the layers of a Transformer take to build.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in _FILLING:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs or {})
 
 
 @contextlib.contextmanager
@@ -167,7 +188,7 @@ def build(
     if options is None:
         options = dict(inspect.getclosurevars(make).nonlocals)
     with values.bounded(options, weights, source, _SIZES_ONLY.get()):
-        with torch.device("meta"):
+        with torch.device("meta"), _Unfilled():
             network = make()
     if weights is not None:
         load_weights(network, weights, source)

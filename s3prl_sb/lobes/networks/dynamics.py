@@ -72,8 +72,11 @@ def normalize(x):
     # Minus the first frame, a constant is exactly zero. Otherwise the rounding
     # error of its mean would be divided by an epsilon of 1e-10.
     x = x - x[:, :1]
-    std = x.std(1, correction=int(x.shape[1] > 1), keepdim=True)
-    return (x - x.mean(1, keepdim=True)) / (std + EPSILON)
+    # The rounding error of a mean grows with its size, which an unusual first frame
+    # makes large. It remains in every frame, and is subtracted with a second mean.
+    x = x - x.mean(1, keepdim=True)
+    x = x - x.mean(1, keepdim=True)
+    return x / (x.std(1, correction=int(x.shape[1] > 1), keepdim=True) + EPSILON)
 
 
 def gathered(pieces, frames, deltas):

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 import numpy
 import torch
 
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require, trying
+
 #: Altered frames [frames, size]; and their label [frames, size], bool. None: the
 #: alteration says nothing about what should be reconstructed.
 Altered = tuple[torch.Tensor, torch.Tensor | None]
@@ -59,7 +61,7 @@ class TimeMask(Alteration):
     ---------
     share : float
         Share of the frames in spans, before overlaps.
-    span : int
+    length : int
         Number of frames of a span.
     zeroed : float
         Probability of zeros.
@@ -71,7 +73,7 @@ class TimeMask(Alteration):
 
     Example
     -------
-    >>> mask = TimeMask(share=0.5, span=2, zeroed=1, replaced=0, overlap=False)
+    >>> mask = TimeMask(share=0.5, length=2, zeroed=1, replaced=0, overlap=False)
     >>> altered, label = mask(torch.ones(12, 1), numpy.random.default_rng(0))
     >>> altered[:, 0].tolist()
     [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0]
@@ -82,42 +84,40 @@ class TimeMask(Alteration):
     def __init__(
         self,
         share: float = 0.15,
-        span: int = 7,
+        length: int = 7,
         zeroed: float = 0.8,
         replaced: float = 0.1,
         overlap: bool = True,
     ):
-        if not (0 < share <= 1 and span >= 1):
-            raise ValueError(
-                f"share is above 0 and at most 1, span is 1 or more; got {share} "
-                f"and {span}"
-            )
-        if min(zeroed, replaced) < 0 or zeroed + replaced > 1:
-            raise ValueError(
+        require("number", above=0, high=1, share=share)
+        require("whole", low=1, length=length)
+        require("number", low=0, high=1, zeroed=zeroed, replaced=replaced)
+        if zeroed + replaced > 1:
+            raise ArgumentError(
                 "zeroed and replaced are probabilities, together at most 1; got "
                 f"{zeroed} and {replaced}"
             )
-        self.share, self.span, self.overlap = share, span, overlap
+        self.share, self.length, self.overlap = share, length, overlap
         self.zeroed, self.replaced = zeroed, replaced
 
     def __call__(self, x: torch.Tensor, generator: numpy.random.Generator) -> Altered:
         """See :class:`Alteration`."""
         frames = len(x)
-        span = min(self.span, frames)
-        count = round(frames * self.share / self.span)
-        last = frames - span  # last place of a span
+        length = min(self.length, frames)
+        count = round(frames * self.share / self.length)
+        last = frames - length  # last place of a span
         if self.overlap:
             starts = generator.permutation(last + 1)[:count]
         else:
-            offset = generator.integers(0, min(span, last), endpoint=True)
-            grid = numpy.arange(offset, last + 1, round(span * 1.5))
+            offset = generator.integers(0, min(length, last), endpoint=True)
+            grid = numpy.arange(offset, last + 1, round(length * 1.5))
             starts = generator.permutation(grid)[:count]
-        rows = within(starts, span)
+        rows = within(starts, length)
         dice = generator.random()
         source = numpy.arange(frames)
         if self.zeroed <= dice < self.zeroed + self.replaced:
             others = generator.permutation(last + 1)[: len(starts)]
-            source[rows] = within(others, span)
+            source[rows] = within(others, length)
             x = x[torch.from_numpy(source).to(x.device)]
         label = marked(frames, rows).to(x.device)[:, None]
         if dice < self.zeroed:
@@ -151,10 +151,7 @@ class LongTimeMask(Alteration):
     """
 
     def __init__(self, longest: int = 100, count: int = 2):
-        if longest < 1 or count < 1:
-            raise ValueError(
-                f"longest and count are 1 or more; got {longest} and {count}"
-            )
+        require("whole", low=1, longest=longest, count=count)
         self.longest, self.count = longest, count
 
     def __call__(self, x: torch.Tensor, generator: numpy.random.Generator) -> Altered:
@@ -186,10 +183,8 @@ class FrequencyMask(Alteration):
     """
 
     def __init__(self, widest: float = 0.2, count: int = 1):
-        if widest <= 0 or count < 1:
-            raise ValueError(
-                f"widest is above 0 and count 1 or more; got {widest} and {count}"
-            )
+        require("number", above=0, widest=widest)
+        require("whole", low=1, count=count)
         self.widest, self.count = widest, count
 
     def __call__(self, x: torch.Tensor, generator: numpy.random.Generator) -> Altered:
@@ -228,11 +223,8 @@ class MagnitudeNoise(Alteration):
     """
 
     def __init__(self, probability: float = 0.15, std: float = 0.2):
-        if not (0 < probability <= 1 and std > 0):
-            raise ValueError(
-                "probability is above 0 and at most 1, std above 0; got "
-                f"{probability} and {std}"
-            )
+        require("number", above=0, high=1, probability=probability)
+        require("number", above=0, std=std)
         self.probability, self.std = probability, std
 
     def __call__(self, x: torch.Tensor, generator: numpy.random.Generator) -> Altered:
@@ -241,6 +233,46 @@ class MagnitudeNoise(Alteration):
             return x, None
         noise = generator.standard_normal(x.shape, numpy.float32)
         return x + self.std * torch.from_numpy(noise).to(x), None
+
+
+def checked_alterations(alterations: Sequence[Alteration]) -> list[Alteration]:
+    """Returns a list of alterations after a trial on a few frames.
+
+    Arguments
+    ---------
+    alterations : list of Alteration
+        Alterations.
+
+    Returns
+    -------
+    list of Alteration
+
+    Raises
+    ------
+    ArgumentError
+        If it is no list, or one of them does not alter frames.
+
+    Example
+    -------
+    >>> checked_alterations([TimeMask(), 3])
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.lobes.pretext.arguments.ArgumentError: alterations: 'int' object is not …
+    """
+    example = f"{__name__}.TimeMask"
+    if isinstance(alterations, str) or not isinstance(alterations, Sequence):
+        raise ArgumentError(
+            f"alterations is a list of objects such as !new:{example}, not "
+            f"{alterations!r}."
+        )
+    random = numpy.random.default_rng(0)
+    for alteration in alterations:
+        trying(
+            lambda a: altered(torch.ones(8, 8), [a], random),
+            example,
+            alterations=alteration,
+        )
+    return list(alterations)
 
 
 def altered(
@@ -269,7 +301,7 @@ def altered(
 
     Example
     -------
-    >>> masks = [TimeMask(share=0.5, span=2), FrequencyMask(widest=1)]
+    >>> masks = [TimeMask(share=0.5, length=2), FrequencyMask(widest=1)]
     >>> _, label = altered(torch.ones(8, 4), masks, numpy.random.default_rng(0))
     >>> label.sum(1).tolist()
     [0, 0, 4, 4, 4, 4, 0, 0]
@@ -283,14 +315,14 @@ def altered(
     return x, torch.stack(labels).any(0)
 
 
-def within(starts: numpy.ndarray, span: int) -> numpy.ndarray:
+def within(starts: numpy.ndarray, length: int) -> numpy.ndarray:
     """Returns the numbers of all frames in spans that start at these frames.
 
     Arguments
     ---------
     starts : numpy.ndarray
         [spans].
-    span : int
+    length : int
         Number of frames of each.
 
     Example
@@ -298,7 +330,7 @@ def within(starts: numpy.ndarray, span: int) -> numpy.ndarray:
     >>> within(numpy.array([7, 2]), 3).tolist()
     [7, 8, 9, 2, 3, 4]
     """
-    return (starts[:, None] + numpy.arange(span)).reshape(-1)
+    return (starts[:, None] + numpy.arange(length)).reshape(-1)
 
 
 def marked(frames: int, rows: numpy.ndarray) -> torch.Tensor:

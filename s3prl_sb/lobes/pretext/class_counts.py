@@ -45,14 +45,14 @@ def perplexity(counts: torch.Tensor) -> float:
     -------
     float
         1 if a single class occurs, the number of classes if all occur equally often;
-        0 if none occurs.
+        NaN if none occurs.
 
     Example
     -------
     >>> perplexity(torch.tensor([5, 5, 0]))
     2.0
     """
-    return round(math.exp(_entropy(counts)), 12) if bool(counts.any()) else 0.0
+    return round(math.exp(_entropy(counts)), 12) if bool(counts.any()) else math.nan
 
 
 def chance(counts: torch.Tensor) -> float:
@@ -70,14 +70,16 @@ def chance(counts: torch.Tensor) -> float:
     Returns
     -------
     float
-        In nats.
+        In nats; NaN if no class occurs.
 
     Example
     -------
     >>> round(chance(torch.tensor([500, 500, 0])), 4)  # log 2 and 1 / 2000
     0.6936
     """
-    used, total = int((counts > 0).sum()), max(1, int(counts.sum()))
+    used, total = int((counts > 0).sum()), int(counts.sum())
+    if not total:
+        return math.nan
     corrected = _entropy(counts) + max(0, used - 1) / (2 * total)
     return min(corrected, math.log(len(counts)))
 

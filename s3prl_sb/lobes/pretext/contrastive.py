@@ -17,7 +17,7 @@ import torch.nn.functional as F
 def draw_negatives(
     positives: numpy.ndarray,
     candidates: int,
-    number: int,
+    num_negatives: int,
     generator: numpy.random.Generator,
 ) -> numpy.ndarray:
     """Draws distractors, uniformly among all candidates but the true one.
@@ -28,7 +28,7 @@ def draw_negatives(
         [predictions], index of the true candidate of each prediction.
     candidates : int
         Number of candidates.
-    number : int
+    num_negatives : int
         Number of distractors of each prediction, drawn with replacement.
     generator : numpy.random.Generator
         Source of the random numbers.
@@ -36,8 +36,8 @@ def draw_negatives(
     Returns
     -------
     numpy.ndarray
-        [predictions, number], indices of candidates; [predictions, 0] if there is
-        only one candidate.
+        [predictions, num_negatives], indices of candidates; [predictions, 0] if
+        there is only one candidate.
 
     Example
     -------
@@ -48,7 +48,7 @@ def draw_negatives(
     """
     if candidates < 2:
         return numpy.empty((len(positives), 0), numpy.int64)
-    drawn = generator.integers(0, candidates - 1, (len(positives), number))
+    drawn = generator.integers(0, candidates - 1, (len(positives), num_negatives))
     return drawn + (drawn >= positives[:, None])
 
 
@@ -69,7 +69,7 @@ def contrast(
     codes: torch.Tensor,
     positives: torch.Tensor,
     negatives: torch.Tensor,
-    temperature: float = 0.1,
+    logit_temperature: float = 0.1,
 ) -> Contrast:
     """Returns the contrastive loss of an utterance.
 
@@ -87,8 +87,8 @@ def contrast(
     positives : torch.Tensor
         [predictions], index of the true candidate of each prediction.
     negatives : torch.Tensor
-        [predictions, number], indices of distractors.
-    temperature : float
+        [predictions, num_negatives], indices of distractors.
+    logit_temperature : float
         Divisor of the cosines.
 
     Returns
@@ -126,7 +126,7 @@ def contrast(
         weights.scatter_(1, positives[:, None], 1)
         guessed = weights.sum(1).log().sum()
         loss = F.cross_entropy(
-            cosines / temperature + weights.log(), positives, reduction="sum"
+            cosines / logit_temperature + weights.log(), positives, reduction="sum"
         )
         nearest = cosines.masked_fill(weights == 0, -2).argmax(1)
         correct = (nearest == positives) & ~alone

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 
 def cosine_logits(
-    x: torch.Tensor, embeddings: torch.Tensor, temperature: float = 0.1
+    x: torch.Tensor, embeddings: torch.Tensor, logit_temperature: float = 0.1
 ) -> torch.Tensor:
     """Returns the cosines between vectors and embeddings, over a temperature.
 
@@ -23,7 +23,7 @@ def cosine_logits(
         Vectors [rows, size].
     embeddings : torch.Tensor
         One vector per class, [classes, size].
-    temperature : float
+    logit_temperature : float
         Divisor of the cosines.
 
     Returns
@@ -39,11 +39,11 @@ def cosine_logits(
 
     Example
     -------
-    >>> logits = cosine_logits(torch.eye(3)[:2], torch.eye(3), temperature=0.5)
+    >>> logits = cosine_logits(torch.eye(3)[:2], torch.eye(3), logit_temperature=0.5)
     >>> logits.tolist()
     [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
     """
     with torch.autocast(x.device.type, enabled=False):
         x, embeddings = x.float(), embeddings.float()
         cosines = F.normalize(x, dim=-1) @ F.normalize(embeddings, dim=-1).T
-        return cosines / temperature
+        return cosines / logit_temperature

@@ -14,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s3prl_sb.lobes.pretext.arguments import require
+
 
 class Quantized(NamedTuple):
     """Frames after quantization."""
 
-    vectors: torch.Tensor  #: codewords of all groups, [frames, size]
+    vectors: torch.Tensor  #: codewords of all groups, [frames, code_size]
     codes: torch.Tensor  #: one number for a combination of codewords, [frames]
     #: distribution over the codewords, of each frame, [frames, groups, entries]; in
     #: evaluation of the chosen ones only
@@ -39,12 +41,12 @@ class GumbelQuantizer(nn.Module):
         Number of codebooks.
     entries : int
         Number of codewords of a codebook.
-    size : int
+    code_size : int
         Size of the result: of the codewords of all groups together.
 
     Example
     -------
-    >>> quantizer = GumbelQuantizer(32, groups=2, entries=8, size=16)
+    >>> quantizer = GumbelQuantizer(32, groups=2, entries=8, code_size=16)
     >>> noise = torch.zeros(5, 2, 8)  # see s3prl_sb.lobes.pretext.gumbel
     >>> quantized = quantizer(torch.randn(5, 32), noise)
     >>> quantized.vectors.shape, quantized.probabilities.sum(-1).shape
@@ -52,15 +54,20 @@ class GumbelQuantizer(nn.Module):
     """
 
     def __init__(
-        self, input_size: int, groups: int = 2, entries: int = 320, size: int = 256
+        self, input_size: int, groups: int = 2, entries: int = 320, code_size: int = 256
     ):
+        require("whole", low=1, input_size=input_size, groups=groups)
+        require("whole", low=2, entries=entries)
+        require("whole", low=1, code_size=code_size)
         super().__init__()
-        if size % groups:
-            raise ValueError(f"The size {size} must be a multiple of {groups} groups.")
+        if code_size % groups:
+            raise ValueError(
+                f"The code_size {code_size} must be a multiple of {groups} groups."
+            )
         self.groups, self.entries = groups, entries
         self.temperature = 1.0  # changes in training
         self.logits = nn.Linear(input_size, groups * entries)
-        self.codewords = nn.Parameter(torch.empty(groups, entries, size // groups))
+        self.codewords = nn.Parameter(torch.empty(groups, entries, code_size // groups))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.pretext.arguments import require
 
 
 class SpecHead(nn.Module):
@@ -40,8 +41,12 @@ class SpecHead(nn.Module):
         hidden_size: int | None = None,
         seed: int = 0,
     ):
+        if hidden_size is None:
+            hidden_size = input_size
+        sizes = {"input_size": input_size, "output_size": output_size}
+        require("whole", low=1, **sizes, hidden_size=hidden_size)
+        require("whole", low=0, seed=seed)
         super().__init__()
-        hidden_size = hidden_size or input_size
         self.dense = nn.Linear(input_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size, eps=1e-12)
         self.output = nn.Linear(hidden_size, output_size)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks.precision import KeepsPrecision, full_precision
+from s3prl_sb.lobes.pretext.arguments import require
 
 
 class RandomProjectionQuantizer(KeepsPrecision, nn.Module):
@@ -26,16 +27,16 @@ class RandomProjectionQuantizer(KeepsPrecision, nn.Module):
     ---------
     input_size : int
         Size of the frames.
-    codes : int
-        Number of codes.
-    size : int
+    entries : int
+        Number of codewords, the vectors of the codebook.
+    code_size : int
         Size of the projected frames.
     seed : int
         Seed of projection and codebook.
 
     Example
     -------
-    >>> quantizer = RandomProjectionQuantizer(80, codes=512)
+    >>> quantizer = RandomProjectionQuantizer(80, entries=512)
     >>> quantizer(torch.randn(7, 80)).shape
     torch.Size([7])
     """
@@ -44,13 +45,16 @@ class RandomProjectionQuantizer(KeepsPrecision, nn.Module):
     codebook: torch.Tensor
 
     def __init__(
-        self, input_size: int, codes: int = 8192, size: int = 16, seed: int = 0
+        self, input_size: int, entries: int = 8192, code_size: int = 16, seed: int = 0
     ):
+        require("whole", low=1, input_size=input_size, code_size=code_size)
+        require("whole", low=2, entries=entries)
+        require("whole", low=0, seed=seed)
         super().__init__()
         random = torch.Generator().manual_seed(seed)
-        projection = torch.empty(input_size, size)
+        projection = torch.empty(input_size, code_size)
         nn.init.xavier_uniform_(projection, generator=random)
-        codebook = F.normalize(torch.randn(codes, size, generator=random))
+        codebook = F.normalize(torch.randn(entries, code_size, generator=random))
         self.register_buffer("projection", projection)
         self.register_buffer("codebook", codebook)
 

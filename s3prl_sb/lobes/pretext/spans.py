@@ -7,22 +7,67 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Callable
+
 import numpy
+
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require, trying
+
+FRAMES = 50  #: frames of the utterance that a mask is tried on
+Mask = Callable[[int, numpy.random.Generator], numpy.ndarray]
+
+
+def checked_mask(mask: Mask) -> Mask:
+    """Returns a mask after a trial.
+
+    Arguments
+    ---------
+    mask : callable
+        Function of a number of frames and of a generator.
+
+    Returns
+    -------
+    callable
+        The same.
+
+    Raises
+    ------
+    ArgumentError
+        If it returns anything but [frames], bool.
+
+    Example
+    -------
+    >>> checked_mask(3)
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.lobes.pretext.arguments.ArgumentError: mask: 'int' object is not callable…
+    """
+    example = f"{__name__}.SpanMask"
+    random = numpy.random.default_rng(0)
+    tried = trying(lambda mask: mask(FRAMES, random), example, mask=mask)
+    is_array = isinstance(tried, numpy.ndarray)
+    if not is_array or tried.shape != (FRAMES,) or tried.dtype != bool:
+        found = f"{tried.dtype} {list(tried.shape)}" if is_array else repr(tried)
+        raise ArgumentError(
+            f"mask: it returns {found} for {FRAMES} frames, and not bool [{FRAMES}]. "
+            f"Give an object such as !new:{example}."
+        )
+    return mask
 
 
 class SpanMask:
     """Spans of equal length at random places, as many as fit the utterance.
 
-    An utterance of T frames gets floor(probability * T / length + u) spans, u uniform
+    An utterance of T frames gets floor(share * T / length + u) spans, u uniform
     in [0, 1), at distinct places. Spans may overlap: in a long utterance the masked
-    share is 1 - (1 - probability / length) ** length, 0.49 with the defaults.
+    part is 1 - (1 - share / length) ** length, 0.49 with the defaults.
 
     Paper: Baevski et al., https://arxiv.org/abs/2006.11477; also the masks of HuBERT,
-    with the probability 0.8.
+    with the share 0.8.
 
     Arguments
     ---------
-    probability : float
+    share : float
         Share of the frames that spans would cover if they did not overlap.
     length : int
         Frames of a span. In an utterance of less than two spans they have half its
@@ -39,19 +84,17 @@ class SpanMask:
 
     Example
     -------
-    >>> mask = SpanMask(probability=0.65, length=10)
+    >>> mask = SpanMask(share=0.65, length=10)
     >>> masked = mask(1000, numpy.random.default_rng(0))
     >>> masked.dtype, masked.shape, bool(0.4 < masked.mean() < 0.6)
     (dtype('bool'), (1000,), True)
     """
 
-    def __init__(self, probability: float = 0.65, length: int = 10, min_masks: int = 2):
-        if probability < 0 or length < 1 or min_masks < 0:
-            raise ValueError(
-                f"A SpanMask has probability >= 0, length >= 1 and min_masks >= 0, "
-                f"not {probability}, {length} and {min_masks}."
-            )
-        self.probability, self.length = probability, length
+    def __init__(self, share: float = 0.65, length: int = 10, min_masks: int = 2):
+        require("number", low=0, high=1, share=share)
+        require("whole", low=1, length=length)
+        require("whole", low=0, min_masks=min_masks)
+        self.share, self.length = share, length
         self.min_masks = min_masks
 
     def __call__(self, frames: int, generator: numpy.random.Generator) -> numpy.ndarray:
@@ -71,7 +114,7 @@ class SpanMask:
         """
         length = min(self.length, max(1, frames // 2))
         places = frames - length + 1
-        count = int(self.probability * frames / length + generator.random())
+        count = int(self.share * frames / length + generator.random())
         count = min(max(count, self.min_masks), places)
         starts = generator.choice(places, count, replace=False)
         masked = numpy.zeros(frames, bool)
@@ -106,11 +149,8 @@ class BernoulliSpanMask:
     """
 
     def __init__(self, probability: float = 0.01, length: int = 40):
-        if not 0 <= probability <= 1 or length < 1:
-            raise ValueError(
-                "A BernoulliSpanMask has a probability from 0 to 1 and length >= 1, "
-                f"not {probability} and {length}."
-            )
+        require("number", low=0, high=1, probability=probability)
+        require("whole", low=1, length=length)
         self.probability, self.length = probability, length
 
     def __call__(self, frames: int, generator: numpy.random.Generator) -> numpy.ndarray:

@@ -13,7 +13,7 @@ more, and these are the defaults:
 * ``DROPOUT``: True if the head has dropout, so that two processes draw other random
   numbers than one;
 * ``KILLS``: triples of a function, a number of its calls and "before", "after" or
-  "half", where a run is killed.
+  "half", where a run is killed; of the default ones, each recipe takes one in turn.
 """
 
 import importlib.util
