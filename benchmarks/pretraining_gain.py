@@ -3,7 +3,8 @@
 Every objective pre-trains a small network on LibriSpeech and stops by its held-out
 loss. Then each hidden state is probed (``linear_probes.py``) beside that of the same
 network with the random weights that the training began with, over several seeds. It
-prints a Markdown table; what has been done already is not done again.
+prints a Markdown table and draws the held-out losses, ``gain.png``; what has been done
+already is not done again.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -23,6 +24,7 @@ from pathlib import Path
 import torch
 import yaml
 from linear_probes import TASKS, probe
+from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
 OPTIONS = HERE / "pretraining_gain.yaml"
@@ -132,8 +134,32 @@ def table(rows):
     return "\n".join(lines)
 
 
+def curves(output, rows):
+    """Draws the held-out loss of each run over that of guessing, where it has one."""
+    objectives = list(dict.fromkeys(row["objective"] for row in rows))
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for row in rows:
+        number = objectives.index(row["objective"])
+        results = output / row["objective"] / str(row["seed"]) / "results.json"
+        history = json.loads(results.read_text())["history"]
+        if "chance" not in history[0]["valid"]:  # of DistilHuBERT
+            continue
+        axes.plot(
+            [each["step"] for each in history],
+            [each["valid"]["loss"] / each["valid"]["chance"] for each in history],
+            color=f"C{number % 10}",
+            linestyle="--" if number >= 10 else "-",
+            label=row["objective"] if row["seed"] == rows[0]["seed"] else None,
+        )
+    axes.axhline(1, color="black", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="updates", ylabel="held-out loss / loss of guessing")
+    axes.legend(fontsize=8, ncols=2)
+    figure.savefig(output / "gain.png", dpi=120)
+
+
 def main():
-    """Runs what is missing and prints the table."""
+    """Runs what is missing, prints the table and draws the curves."""
     if sys.argv[1:2] == ["--probe"]:
         print(json.dumps(probed(Path(sys.argv[2]), Path(sys.argv[3]))))
         return
@@ -150,6 +176,7 @@ def main():
             rows.append(job.result())
             if rows[-1]["seed"] == arguments.seeds[-1]:
                 print(table(rows), end="\n\n", flush=True)
+    curves(arguments.output, rows)
 
 
 if __name__ == "__main__":
