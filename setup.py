@@ -13,7 +13,9 @@ VERSION = re.search(
 # What each extra is for. `all` is everything.
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
+    "hdf5": ["h5py>=3.8"],  # s3prl-sb extract --format hdf5
     "hf": ["transformers>=4.57,<6"],  # the upstreams hf_*, of any id
+    "kaldi": ["kaldiio>=2.17"],  # Kaldi's arks: features in and out
     # Beam search with an n-gram LM; it has no wheel for Python 3.13 yet.
     "lm": ["flashlight-text>=0.0.7; python_version < '3.13'"],
     "remote": ["fsspec>=2023.5"],  # unlabelled audio by URL: s3://, gs://, https://
@@ -25,7 +27,9 @@ EXTRAS = {
         "pytest-xdist>=3.5",  # in two processes
         "dtw-python>=1.5",
         "flashlight-text>=0.0.7; python_version < '3.13'",
+        "h5py>=3.8",
         "jiwer>=3",
+        "kaldiio>=2.17",
         "pyannote.metrics>=4",
         "scikit-learn>=1.3",
         "transformers>=4.57,<6",

@@ -22,8 +22,8 @@ from sklearn.preprocessing import StandardScaler
 
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
 from s3prl_sb.corpora.voxceleb1 import prepare_voxceleb1_sid
+from s3prl_sb.dataio.phones import FOLDED
 from s3prl_sb.storage.files import read_json
-from s3prl_sb.units.alignments import FOLDED
 
 SHOTS, DRAWS = 5, 10  # examples of a word, and how often they are drawn
 TASKS = ("phones", "words", "speakers")

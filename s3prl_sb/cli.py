@@ -15,15 +15,19 @@ from typing import NamedTuple
 
 from s3prl_sb import __version__
 from s3prl_sb.commands import (
+    abx,
     check,
     check_head,
+    cka,
     completion,
     convert,
     download,
     export,
     extract,
     heads,
+    layers,
     new,
+    plot,
     predict,
     run,
     toy,
@@ -69,6 +73,16 @@ VERBS = {
         "and SpeechBrain's options. s3prl-sb run KS --help prints all keys, and where "
         "their YAML file is.",
     ),
+    "layers": Verb(
+        layers,
+        "probe every hidden state of an upstream alone, in one training",
+        "Trains the probe of a recipe on each hidden state of a frozen upstream, and "
+        "on their weighted sum: a table, layers.csv, layers.json and a figure of the "
+        "scores beside the weights. Each probe learns what it would in a run of its "
+        "own (--featurizer.layers N). Any key of the recipe may follow its name: "
+        "s3prl-sb run KS --help prints them. Killed and run again, it goes on where "
+        "it was.",
+    ),
     "superb": Verb(
         superb,
         "run the benchmark: all tasks of some upstreams, and its table",
@@ -113,6 +127,20 @@ VERBS = {
         "s3prl-sb units fit --upstream mfcc_hubert --clusters 100 --data DIR --output "
         "MODEL, then s3prl-sb units apply MODEL --data DIR --output UNITS.",
     ),
+    "cka": Verb(
+        cka,
+        "compare the hidden states of one or two upstreams",
+        "Linear centred kernel alignment of every pair of hidden states, over the "
+        "frames of a folder or a list of audio.",
+        has_trust=True,
+    ),
+    "abx": Verb(
+        abx,
+        "measure how well hidden states discriminate phones",
+        "The ABX error of every hidden state, within and across speakers: "
+        "s3prl-sb abx --upstream NAME --manifest DIR --items FILE --output OUT.",
+        has_trust=True,
+    ),
     "convert": Verb(
         convert,
         "write a checkpoint as safetensors, with a card",
@@ -133,6 +161,14 @@ VERBS = {
         "A line a file. Of verification and query by example the first "
         "file is compared with, or searched in, the others. A file that cannot be read "
         "is named, and the others are labelled.",
+        has_trust=True,
+    ),
+    "plot": Verb(
+        plot,
+        "draw audio: its spectrogram, hidden states, attention, prediction",
+        "Of an audio file: waveform, spectrogram, with --upstream the hidden states, "
+        "with --run the prediction over time. Of a run: the learned weights of the "
+        "hidden states.",
         has_trust=True,
     ),
     "score": Verb(
@@ -193,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(completion.candidates(argv[2:], top)))
         return 0
     arguments, rest = top.parse_known_args(argv)
-    if rest and arguments.verb is not _score:
+    if rest and arguments.verb not in (_score, layers.main):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     logs.to_console("stderr")

@@ -101,22 +101,71 @@ def recipe_files() -> dict[str, Path]:
     Returns
     -------
     dict
-        Names such as "SUPERB/KS" to ``hparams/train.yaml``, and "pretraining/tera" to
-        ``hparams/tera.yaml`` of a folder whose YAML files are recipes of their own.
+        Names such as "SUPERB/KS" to ``hparams/train.yaml``, and "TIMIT/phones/concat"
+        or "pretraining/tera" to the other YAML files of a folder.
 
     Example
     -------
     >>> recipe_files()["SUPERB/KS"].name
     'train.yaml'
     """
-    files = {
-        name: place / "hparams" / "train.yaml" for name, place in recipes().items()
-    }
+    files = {}
     for name, place in _scripts():
-        if name.as_posix() not in files:
-            for file in sorted(place.glob("hparams/*.yaml")):
-                files[f"{name.as_posix()}/{file.stem}"] = file
+        yamls = sorted(place.glob("hparams/*.yaml"))
+        for file in sorted(yamls, key=lambda file: file.stem != "train"):
+            files[(name if file.stem == "train" else name / file.stem).as_posix()] = (
+                file
+            )
     return files
+
+
+def task_of(recipe: str) -> str | None:
+    """Returns the task of a recipe, by whose name its ``train.py`` goes.
+
+    Arguments
+    ---------
+    recipe : str
+        Name in :func:`recipe_files`, or any other.
+
+    Returns
+    -------
+    str or None
+        Name in :func:`recipes`; None for pre-training, and for no recipe.
+
+    Example
+    -------
+    >>> task_of("SUPERB/KS"), task_of("pretraining/tera"), task_of("mine")
+    ('SUPERB/KS', None, None)
+    """
+    file = recipe_files().get(recipe)
+    places = {place: name for name, place in recipes().items()}
+    return places.get(file.parents[1]) if file else None
+
+
+def recipe_of(task: str, file: str | Path) -> str:
+    """Returns the name of the recipe that a YAML file is.
+
+    Arguments
+    ---------
+    task : str
+        Name of the task.
+    file : str or pathlib.Path
+        YAML file of a run.
+
+    Returns
+    -------
+    str
+        Name such as "TIMIT/phones/concat"; the task for any other file.
+
+    Example
+    -------
+    >>> recipe_of("SUPERB/KS", "mine.yaml")
+    'SUPERB/KS'
+    """
+    name = f"{task}/{Path(file).stem}"
+    installed = recipe_files().get(name)
+    is_this = installed and os.path.realpath(installed) == os.path.realpath(file)
+    return name if is_this else task
 
 
 def _scripts():

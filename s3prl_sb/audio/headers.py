@@ -9,8 +9,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from s3prl_sb.audio import containers, sound_files
+from s3prl_sb.audio.ark_features import ark_info
 from s3prl_sb.audio.audio_names import READABLE, ending, hint
+from s3prl_sb.audio.pcm_containers import Container
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.ark_names import is_entry
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,8 @@ def audio_info(path, file=None):
     ---------
     path : str
         Any format of libsndfile: wav, flac, ogg, mp3, NIST sphere (PCM), …; also
-        streamed files without a length in their header.
+        streamed files without a length in their header. Or an entry of an ark, whose
+        samples are frames.
     file : binary file, optional
         Its content, open and seekable, if it is not a local file: the member of an
         archive, for example.
@@ -46,6 +50,8 @@ def audio_info(path, file=None):
 
 def _info(path, file=None):
     """Returns the result of :func:`audio_info`, and the inspected container."""
+    if file is None and is_entry(path):
+        return (*ark_info(path), Container())
     if file is None and not os.path.isfile(path):
         raise ManifestError(f"{path}: no such audio file{hint(path)}")
     try:

@@ -9,9 +9,11 @@ import os
 import torch
 
 from s3prl_sb.audio import sound_files
+from s3prl_sb.audio.ark_features import load_features
 from s3prl_sb.audio.audio_names import UNREADABLE, ending
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.ark_names import is_entry
 from s3prl_sb.terminal.messages import Counted
 
 #: Floats are within [-1, 1], a little above after processing; larger ones are suspect.
@@ -51,7 +53,8 @@ def load_waveform(
     utterance : str
         Id of the utterance, for errors.
     wav : str
-        Path of the file.
+        Path of the file, or the name of an entry of an ark, whose frames take the
+        place of samples.
     start, stop : float, optional
         Limits of the segment in seconds; None: those of the file.
     sample_rate : int
@@ -62,7 +65,7 @@ def load_waveform(
     Returns
     -------
     torch.Tensor
-        [samples], float32.
+        [samples], float32; [frames, size] for an entry of an ark.
 
     Raises
     ------
@@ -71,6 +74,11 @@ def load_waveform(
         without the channel, or holds NaN.
     """
     where = f"utterance '{utterance}' ({wav})"
+    if is_entry(wav):
+        try:
+            return load_features(wav, start, stop, sample_rate)
+        except (UserError, OSError) as error:
+            raise AudioFileError(f"{where}: {error}") from error
     channels, rate = _read(where, wav, start, stop)
     if channel == "mean":  # one channel is not copied, it may last hours
         sig = channels.mean(0) if len(channels) > 1 else channels[0]

@@ -80,7 +80,12 @@ def look_at_pcm(file, start, size):
     if mark == b".snd":
         return _au(file, start, size)
     if head[:8] == b"NIST_1A\n":
-        wanted = _nist(file, start)
+        wanted, coding = _nist(file, start)
+        if "embedded" in coding:
+            return Container(
+                fault=f"is a SPHERE file that is compressed ({coding}): convert it "
+                "with sph2pipe -f wav"
+            )
     elif mark == b"FORM":
         length = int.from_bytes(head[4:8], "big")
         wanted = length + 8 if length else 0
@@ -118,11 +123,11 @@ def _compared(file, start, wanted, size):
 
 
 def _nist(file, start):
-    """Returns the size of a SPHERE file by its header; 0 if it is compressed."""
+    """Returns the size of a SPHERE file by its header, 0 if unknown; and its coding."""
     file.seek(start + 8)
     length = file.read(8).strip()
     if not length.isdigit():
-        return 0
+        return 0, ""
     file.seek(start)
     lines = file.read(min(int(length), 1 << 16)).decode("latin-1").splitlines()
     fields = [line.split() for line in lines]
@@ -131,9 +136,9 @@ def _nist(file, start):
     counts = [header.get(key, "") for key in ("sample_count", "sample_n_bytes")]
     counts.append(header.get("channel_count", "1"))
     if coding not in ("pcm", "ulaw", "alaw") or not all(map(str.isdigit, counts)):
-        return 0
+        return 0, coding
     samples, width, channels = map(int, counts)
-    return int(length) + samples * width * channels if samples else 0
+    return int(length) + samples * width * channels if samples else 0, coding
 
 
 def _au(file, start, size):

@@ -13,9 +13,11 @@ import os
 
 import torch
 
+from s3prl_sb.audio.ark_features import load_features
 from s3prl_sb.audio.loading import LOUD, load_waveform
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity import ark_names
 
 # Audio that is cached or trained on is read by LoadAudio, not here.
 COMPUTES = False
@@ -109,6 +111,42 @@ def waveforms(audio, wanted, sample_rate=None):
     return [_waveform(audio, wanted, rate)]
 
 
+def features(items, rate):
+    """Converts entries of arks and matrices to tensors.
+
+    Arguments
+    ---------
+    items : str, array or tensor, or a list of them
+        Entries of arks, or matrices [frames, size].
+    rate : int
+        Frames a second, of entries.
+
+    Returns
+    -------
+    list of torch.Tensor
+        [frames_i, size], float32.
+
+    Raises
+    ------
+    AudioError
+        For an object of another kind.
+    """
+    items = items if isinstance(items, (list, tuple)) else [items]
+    matrices = []
+    for index, item in enumerate(items):
+        if isinstance(item, (str, os.PathLike)):
+            if not ark_names.is_entry(os.fspath(item)):
+                raise AudioError(
+                    index, f"is '{item}', which is no entry PATH.ark:OFFSET of an ark."
+                )
+            matrices.append(load_features(os.fspath(item), None, None, rate))
+        elif hasattr(item, "shape") and len(item.shape) in (1, 2):
+            matrices.append(torch.as_tensor(item).float())
+        else:
+            raise AudioError(index, "is no matrix of features [frames, size].")
+    return matrices
+
+
 def padded(wavs):
     """Pads waveforms to a batch.
 
@@ -135,22 +173,25 @@ def padded(wavs):
     return batch, samples / max(batch.shape[1], 1)
 
 
-def batched(audio, lens, rate):
+def batched(audio, lens, rate, input_size=0):
     """Returns a batch unchanged, and pads other input of :func:`waveforms` to a batch.
 
     Arguments
     ---------
     audio : torch.Tensor or list
-        [batch, samples] on any device, or other input.
+        [batch, samples] on any device, or other input. For an upstream over features
+        [batch, frames, input_size], or other input of :func:`features`.
     lens : torch.Tensor or None
         [batch], relative lengths of a batch.
     rate : int
         Sample rate of the batch, Hz; other input is converted to it.
+    input_size : int
+        Size of the features that an upstream takes; 0 for waveforms.
 
     Returns
     -------
     wavs : torch.Tensor
-        [batch, samples].
+        [batch, samples], or [batch, frames, input_size].
     lens : torch.Tensor or None
         [batch], relative lengths.
 
@@ -164,11 +205,13 @@ def batched(audio, lens, rate):
     >>> batched([torch.ones(4), torch.ones(2)], None, 16000)[1].tolist()
     [1.0, 0.5]
     """
-    if isinstance(audio, torch.Tensor) and audio.dim() == 2:
+    dimensions = 3 if input_size else 2
+    if isinstance(audio, torch.Tensor) and audio.dim() == dimensions:
         return audio, lens
     if lens is not None:
-        raise AudioError(None, "has wav_lens, and is no padded batch [batch, samples].")
-    return padded(waveforms(audio, rate))
+        batch = f"[batch, frames, {input_size}]" if input_size else "[batch, samples]"
+        raise AudioError(None, f"has wav_lens, and is no padded batch {batch}.")
+    return padded(features(audio, rate) if input_size else waveforms(audio, rate))
 
 
 def _rate(sample_rate, wanted):

@@ -11,6 +11,7 @@ import torch
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb import resources
 from s3prl_sb.brains import (
     caching,
     distributed,
@@ -26,6 +27,7 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.identity.data import digests, seconds_of
+from s3prl_sb.startup.configuration import SCHEMA
 
 
 class SSLBrain(Evaluation):
@@ -65,6 +67,8 @@ class SSLBrain(Evaluation):
         checkpointer: AtomicCheckpointer | None = None,
     ):
         upstream = hparams["upstream_model"]
+        if self.task and SCHEMA in hparams:  # a variant has results of its own
+            self.task = resources.recipe_of(self.task, hparams[SCHEMA].file)
         modules = dict(modules)
         if not upstream.freeze:
             modules["upstream"] = upstream

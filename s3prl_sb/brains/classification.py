@@ -22,6 +22,7 @@ from s3prl_sb.metrics.classification import (
     accuracy,
     balanced_accuracy,
     confusion_matrix,
+    macro_f1,
 )
 from s3prl_sb.storage.csv_files import write_csv
 
@@ -34,9 +35,9 @@ class ClassificationBrain(LabelBrain):
     labels : list of str
         All labels, in the order of their indices.
     choose_by : str, optional
-        Validation metric that chooses checkpoint and learning rate: "accuracy", or
-        "balanced_accuracy" if the test set has other class frequencies than the
-        validation set. Both are measured. Default: that of the class.
+        Validation metric that chooses checkpoint and learning rate: "accuracy";
+        "macro_f1"; or "balanced_accuracy" if the test set has other class frequencies
+        than the validation set. All are measured. Default: that of the class.
     **kwargs
         See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps
         features and relative lengths to [batch, labels].
@@ -72,11 +73,12 @@ class ClassificationBrain(LabelBrain):
         return F.cross_entropy(predictions, true)
 
     def stage_stats(self, stage):
-        """Returns the accuracy over utterances, and the mean over classes."""
+        """Returns the accuracy over utterances, and means over classes."""
         self.join()
         return {
             "accuracy": accuracy(self.predicted, self.true),
             "balanced_accuracy": balanced_accuracy(self.predicted, self.true),
+            "macro_f1": macro_f1(self.predicted, self.true),
         }
 
     def write_predictions(self):
@@ -102,7 +104,7 @@ class ClassificationBrain(LabelBrain):
         }
 
 
-def classification_splits(hparams):
+def classification_splits(hparams, unseen=False):
     """Returns the three datasets of a classification recipe, and the labels.
 
     Arguments
@@ -111,6 +113,9 @@ def classification_splits(hparams):
         Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
         ``train_pipes`` and ``eval_pipes``; ``train_fraction`` and
         ``train_per_class`` for few-shot training.
+    unseen : bool
+        Whether labels of validation and test that do not occur in training are classes
+        as well. Their utterances count as errors; otherwise they are an error.
 
     Returns
     -------
@@ -119,11 +124,19 @@ def classification_splits(hparams):
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have
         ``id``, ``sig`` and ``label_encoded``.
     labels : list of str
-        Sorted labels of the training set.
+        Sorted labels of the training set; with ``unseen``, of all sets.
+
+    Raises
+    ------
+    RecipeError
+        For a label that does not occur in training, without ``unseen``.
     """
     records = read_splits(hparams, key="label")
     folder = hparams["save_folder"]
     values = training_values(folder, ["label"])
+    if unseen:
+        others = (r["label"] for each in records.values() for r in each.values())
+        values["label"] = sorted({*values["label"], *others})
     check_values(folder, records, values)
     pipes, keys = [category_pipe(values["label"])], ["id", "sig", "label_encoded"]
     return make_splits(hparams, records, pipes, keys), values["label"]

@@ -13,7 +13,7 @@ from s3prl_sb.brains import plots
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.timeline_plot import timeline
-from s3prl_sb.corpora.rttm import write_rttm, write_uem
+from s3prl_sb.dataio.rttm import write_rttm, write_uem
 from s3prl_sb.dataio.speaker_activity import UNKNOWN, decide, segments
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce

@@ -8,6 +8,7 @@ import logging
 import statistics
 from pathlib import Path
 
+from s3prl_sb.brains import layer_results
 from s3prl_sb.brains.course import to_follow
 from s3prl_sb.foreign import trust
 from s3prl_sb.identity import digest
@@ -53,7 +54,8 @@ def cross_validate(argv, train, folds):
     )
 
     excepthook.install()
-    settings = read_settings(argv, ("fold", "output_folder", "train_csv"))
+    keys = ("fold", "output_folder", "train_csv", "probe_layers")
+    settings = read_settings(argv, keys)
     if settings["train_csv"]:
         if settings["fold"] != "all":
             raise RecipeError("fold: your own tables have none. Leave it out.")
@@ -79,7 +81,10 @@ def cross_validate(argv, train, folds):
             train(override(argv, fold=fold, output_folder=folder / f"fold{fold}"))
         finally:
             to_follow.reset(token)
-    if wanted == "all" and if_main_process():
+    if wanted == "all" and settings["probe_layers"]:
+        of_folds = layer_summary(folder, folds, inner)
+        layer_results.publish(folder / inner, of_folds)
+    elif wanted == "all" and if_main_process():
         path = folder / inner / "results.json"
         results = summary(folder, folds, inner)
         write_json(path, results)
@@ -98,7 +103,7 @@ def read_settings(argv, keys):
     argv : list of str
         See :func:`s3prl_sb.startup.experiment.start`.
     keys : tuple of str
-        Keys of the YAML with plain values.
+        Keys of the YAML with plain values. One that it lacks is None.
 
     Returns
     -------
@@ -107,7 +112,7 @@ def read_settings(argv, keys):
     hparams_file, _, overrides = parse(argv)
     with trust.trusting(trust.taken(argv)[1]):
         settings = Configuration(hparams_file, overrides).resolved
-    return {key: settings[key] for key in keys}
+    return {key: settings.get(key) for key in keys}
 
 
 def override(argv, **settings):
@@ -168,13 +173,71 @@ def summary(folder, folds, inner=""):
     s3prl_sb.storage.files.FileError
         If the results of a fold cannot be read; names them.
     """
-    results = []
-    for fold in folds:
-        path = folder / f"fold{fold}" / inner / "results.json"
-        again = f"Run fold {fold} again: delete this file first."
-        results.append(read_json(path, "the results of a fold", again, kind=dict))
+    results = _read(folder, folds, inner, "results.json")
     with naming(folder, "a folder with the results of all folds"):
         return _summary(folds, results, inner)
+
+
+def layer_summary(folder, folds, inner=""):
+    """Merges the probes of all layers in all folds into the format of a single run.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder with ``fold<k>/layers.json``.
+    folds, inner
+        See :func:`summary`.
+
+    Returns
+    -------
+    dict
+        Content of ``layers.json``: for each hidden state means and standard deviations
+        over the folds, or nulls if its probe diverged in one.
+    """
+    results = _read(folder, folds, inner, layer_results.FILE)
+    with naming(folder, "a folder with the results of all folds"):
+        rows = zip(*(each["layers"] for each in results))
+        summed = [each["weighted_sum"] for each in results]
+        weights = [each["weights"] for each in results]
+        together = weights[0]
+        if together and together["of"] == "weighted sum":
+            columns = zip(*(each["weights"] for each in weights))
+            means = [statistics.fmean(column) for column in columns]
+            together = {**together, "weights": means}
+        return {
+            **results[0],
+            "layers": [_layer(row) for row in rows],
+            "weighted_sum": _layer(summed) if all(summed) else None,
+            "weights": together,
+            "utterances": [each["utterances"] for each in results],
+            "test": _test_sets([each["test"] for each in results]),
+            "seconds": round(sum(each["seconds"] for each in results), 1),
+            "folds": [f"fold{fold}" for fold in folds],
+        }
+
+
+def _layer(rows):
+    """Merges the probes of one hidden state in all folds."""
+    learned = all(row["valid"] and row["test"] for row in rows)
+    return {
+        "layer": rows[0]["layer"],
+        "lr": _shared([row["lr"] for row in rows]),
+        "valid": _spread([row["valid"] for row in rows]) if learned else None,
+        "test": _spread([row["test"] for row in rows]) if learned else None,
+        "best_step": [row["best_step"] for row in rows],
+        "stopped_at_step": [row["stopped_at_step"] for row in rows],
+        "diverged_at_step": [row["diverged_at_step"] for row in rows],
+    }
+
+
+def _read(folder, folds, inner, name):
+    """Reads a file of each fold."""
+    results = []
+    for fold in folds:
+        path = folder / f"fold{fold}" / inner / name
+        again = f"Run fold {fold} again: delete this file first."
+        results.append(read_json(path, "the results of a fold", again, kind=dict))
+    return results
 
 
 def _summary(folds, results, inner):

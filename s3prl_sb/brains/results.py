@@ -9,7 +9,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import json
 import logging
 import os
 import resource
@@ -21,6 +20,7 @@ import torch
 
 import s3prl_sb
 from s3prl_sb.brains import plots
+from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.dataio import conditions
 from s3prl_sb.identity import data as identity
@@ -28,14 +28,12 @@ from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.startup import protocol
 from s3prl_sb.startup.configuration import RECIPE, SCHEMA
-from s3prl_sb.storage.files import FileError, json_text, read_json, write_json
+from s3prl_sb.storage.files import write_json
 
 logger = logging.getLogger(__name__)
 
 GB = 1e9
 VERSION = 2  # of the file format: 1 lacked settings, identity and protocol
-#: Costs of a run, which differ each time.
-COSTS = ("seconds", "peak_memory_gb", "peak_gpu_memory_gb")
 #: Path, in the folder of a run, of what :mod:`s3prl_sb.inference` needs.
 INTERFACE = "save/interface.json"
 
@@ -142,25 +140,10 @@ def publish(brain, results, words, split="test"):
         Split of the metrics.
     """
     path = Path(brain.hparams.output_folder) / "results.json"
-    results = _with_costs_of_training(path, results)
+    results = with_costs_of_training(path, results)
     write_json(path, results)
     _to_tensorboard(brain, results, split)
     logger.info("Results: %s, in %s", words, path)
-
-
-def _with_costs_of_training(path, results):
-    """Returns the results in the file if they differ only in the costs.
-
-    The command that trained knows the costs; a later one that finds everything done
-    does not.
-    """
-    try:
-        before = read_json(path, kind=dict)
-    except FileError:
-        return results
-    costs = [key for key in before if key in COSTS]
-    now = {**json.loads(json_text(results)), **{key: before[key] for key in costs}}
-    return before if now == before else results
 
 
 def layers_of(brain):

@@ -7,7 +7,7 @@ Authors
 import functools
 import logging
 
-from s3prl_sb.brains import settings, sweep
+from s3prl_sb.brains import layer_probes, settings, sweep
 from s3prl_sb.brains.debugging import keep_few
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
         Settings of the recipe: ``featurizer``, ``checkpointer``, ``epoch_counter``,
         ``train_dataloader_opts`` and so on. With ``lr_search``, a list of learning
         rates, a sweep first finds the one that is best on the validation set; see
-        :mod:`s3prl_sb.brains.sweep`.
+        :mod:`s3prl_sb.brains.sweep`. With ``probe_layers`` each hidden state is probed
+        alone instead; see :mod:`s3prl_sb.brains.layer_probes`.
     run_opts : dict
         SpeechBrain's options.
     splits : dict
@@ -38,6 +39,7 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
     Returns
     -------
     s3prl_sb.brains.base.SSLBrain
+        The evaluated Brain; with ``probe_layers`` that of the weighted sum.
 
     Raises
     ------
@@ -51,6 +53,10 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
     else:
         settings.begin(hparams, splits)
     modules = {"featurizer": hparams["featurizer"], **modules}
+    if hparams.get("probe_layers"):
+        return layer_probes.probe(
+            brain_class, hparams, run_opts, splits, modules, **kwargs
+        )
     if hparams.get("lr_search"):
         lr = sweep.search(brain_class, hparams, run_opts, splits, modules, **kwargs)
         logger.info("The learning rate is %g", lr)

@@ -1,10 +1,10 @@
-"""Timelines of a diarization: reference and hypothesis.
+"""Timelines of segments: reference and hypothesis.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.brains.plots import GREY, axes_of_size, finish, legend, shown
+from s3prl_sb.brains.plots import BLUE, GREY, RED, axes_of_size, finish, legend, shown
 
 COLORS = "#4472a8", "#d1733c", "#589a5a", "#a85a96", "#8a6f4d", "#5f9ea0"
 
@@ -63,3 +63,40 @@ def _gaps(regions, duration):
             gaps.append((last, start))
         last = max(last, stop)
     return [*gaps, (last, duration)] if last < duration else gaps
+
+
+def label_timeline(path, reference, hypothesis, duration, title=""):
+    """Plots the segments of labels with a row for every label: the reference in the
+    upper half of a row, the hypothesis in the lower half.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        PNG file to write.
+    reference, hypothesis : list
+        (label, start, stop), in seconds.
+    duration : float
+        Seconds of the utterance.
+    title : str
+        Title of the plot.
+    """
+    labels = sorted({label for label, _, _ in [*reference, *hypothesis]})
+    axes = axes_of_size(9.0, 0.25 * max(len(labels), 4))
+    if axes is None:
+        return
+    kinds = (("reference", reference, -0.4, BLUE), ("hypothesis", hypothesis, 0.0, RED))
+    for kind, segments, top, color in kinds:
+        for number, label in enumerate(labels):
+            spans = [
+                (start, stop - start) for name, start, stop in segments if name == label
+            ]
+            named = kind if number == 0 else None
+            axes.broken_barh(spans, (number + top, 0.4), color=color, label=named)
+    axes.set_yticks(range(len(labels)), shown(labels), fontsize=8)
+    axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)  # the first at the top
+    axes.set_xlim(0, duration)
+    axes.set_xlabel("seconds")
+    axes.grid(axis="y", linewidth=0.3)
+    axes.set_axisbelow(True)
+    legend(axes)
+    finish(axes, path, title)

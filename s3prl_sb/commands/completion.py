@@ -88,10 +88,13 @@ def _candidates(before, now, verbs):
     last = rest[-1] if rest else ""
     if verb not in verbs:
         return []
-    if verb == "run":
-        is_value = len(rest) > 1 and last.startswith("--") and not now.startswith("-")
-        return _of_key(rest[0], last[2:]) if is_value else _of_recipe(rest, now)
     actions = verbs[verb]._actions
+    if verb in ("run", "layers"):
+        is_value = len(rest) > 1 and last.startswith("--") and not now.startswith("-")
+        if now.startswith("-") and rest and verb == "layers":
+            own = [option for a in actions for option in a.option_strings]
+            return [*own, *_of_recipe(rest, now)]
+        return _of_key(rest[0], last[2:]) if is_value else _of_recipe(rest, now)
     if verb == "units" and rest:  # whose options belong to its actions
         return _candidates(rest, now, actions[1].choices)
     if now.startswith("-"):
@@ -130,10 +133,10 @@ def _of_key(recipe, key):
     from s3prl_sb.startup import named
 
     try:
-        text = locate(recipe)[1].read_text("utf-8")
+        texts = _texts(locate(recipe)[1])
     except UserError:
         return []
-    labels = LABELS.search(text)
+    labels = next(filter(None, map(LABELS.search, texts)), None)
     declaration = shared().get(key)
     choices = declaration.choices if declaration else ()
     return named.names(key, labels and labels[1]) or list(map(str, choices))
@@ -182,13 +185,17 @@ def keys(file):
     >>> "total_steps" in keys(resources.recipe_files()["SUPERB/KS"])
     True
     """
+    return list(dict.fromkeys(key for t in _texts(file) for key in KEY.findall(t)))
+
+
+def _texts(file):
+    """Returns the text of a recipe, then those of its defaults."""
     from s3prl_sb.schema.defaults import default_files
 
     text = file.read_text("utf-8")
     names = DEFAULTS.findall(text)
-    files = default_files(names[0].split(", ")) if names else []
-    texts = [text, *(file.read_text("utf-8") for file in files)]
-    return list(dict.fromkeys(key for text in texts for key in KEY.findall(text)))
+    files = default_files(names[0].split(", "), beside=file) if names else []
+    return [text, *(file.read_text("utf-8") for file in files)]
 
 
 def upstreams():

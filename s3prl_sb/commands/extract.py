@@ -1,74 +1,207 @@
-"""``s3prl-sb extract``: features of a list of audio files, written to a folder.
+"""``s3prl-sb extract``: features of audio, written to files.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
+#: The formats; the modules that write them are heavy to import.
+FORMATS = ("cache", "npy", "pt", "hdf5", "kaldi")
+POOLINGS = ("mean", "std", "mean_std", "min", "max")
+
 
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
-    parser.add_argument("--upstream", required=True, help="a card's name or file")
-    parser.add_argument("--source", help="a checkpoint, instead of the card's")
-    parser.add_argument("--manifest", required=True, help="CSV or JSON: id, wav, …")
-    parser.add_argument("--output", required=True, help="folder to make or complete")
     parser.add_argument(
+        "audio",
+        nargs="?",
+        help="a folder of audio, an audio file, a table (CSV, TSV, JSON), or a data "
+        "folder of Kaldi",
+    )
+    parser.add_argument("--manifest", help="the same as AUDIO")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help="folder to make or complete. Of files, not of a cache, it needs twice the "
+        "room until all are written: features are kept in .features there meanwhile",
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument("--upstream", help="a card's name or file")
+    model.add_argument("--source", help="a checkpoint, instead of the card's")
+    model.add_argument(
+        "--upstream_model", help='changes of the card, such as "{size: 13}"'
+    )
+    model.add_argument(
+        "--posteriors",
+        metavar="RUN",
+        help="instead of an upstream: log posteriors of the frame classifier of a run "
+        "or an export",
+    )
+    model.add_argument(
+        "--priors",
+        metavar="FILE",
+        help="subtract the log of the labels' shares in FILE from the posteriors: "
+        "lines of a label and its count of frames",
+    )
+    what = parser.add_argument_group("features")
+    what.add_argument("--layers", type=int, nargs="+", help="hidden states (all)")
+    what.add_argument(
+        "--deltas", type=int, choices=(0, 1, 2), default=0, help="orders to append (0)"
+    )
+    what.add_argument(
+        "--cmvn",
+        choices=("utterance", "speaker", "global"),
+        help="normalize mean and variance, after the deltas",
+    )
+    what.add_argument(
+        "--cmvn_stats",
+        metavar="FILE",
+        help="apply the cmvn_stats.npz of an earlier extraction, instead of measuring",
+    )
+    what.add_argument(
+        "--pooling", choices=POOLINGS, help="a statistic over time instead of frames"
+    )
+    what.add_argument(
         "--kind",
         choices=("frames", "pooled"),
         default="frames",
-        help="all frames, or their mean over time (default: frames)",
+        help="pooled is --pooling mean",
     )
-    parser.add_argument(
-        "--layers", type=int, nargs="+", help="hidden states (default: all)"
+    _add_outputs(parser)
+
+
+def _add_outputs(parser):
+    """Adds the arguments about files and processes."""
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="cache",
+        help="npy and pt: a file each, in the folders of the audio; hdf5: features.h5; "
+        "kaldi: arks and feats.scp (default: cache, our feature cache)",
     )
-    parser.add_argument(
+    files.add_argument(
         "--dtype",
         choices=("float16", "float32"),
-        default="float16",
-        help="of the numbers on the disk (default: float16)",
+        help="of the numbers on the disk (float16 in a cache, float32 in files)",
     )
-    parser.add_argument(
+    work = parser.add_argument_group("work")
+    work.add_argument(
         "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
     )
-    parser.add_argument(
+    work.add_argument(
         "--processes", type=int, default=1, help="on this machine (default: 1)"
     )
-    parser.add_argument(
+    work.add_argument(
         "--part",
         default="0/1",
-        help="i/n: the i-th of n parts, for n machines (default: 0/1)",
+        help="i/n: the i-th of n parts, for n machines that fill one cache (0/1)",
     )
 
 
 def main(arguments):
-    """Fills a feature cache."""
-    from s3prl_sb.dataio.dataset import ManifestDataset
-    from s3prl_sb.dataio.extraction import extract
-    from s3prl_sb.dataio.pipes import LoadAudio
-    from s3prl_sb.dataio.tables import load_table
-    from s3prl_sb.lobes.upstreams import load
-    from s3prl_sb.startup import devices
+    """Writes features."""
+    from s3prl_sb.errors import UserError
 
+    part = _part(arguments.part)
+    sources = [s for s in (arguments.audio, arguments.manifest) if s]
+    if len(sources) != 1:
+        raise UserError("Give the audio once: s3prl-sb extract AUDIO --output DIR …")
+    if bool(arguments.upstream) == bool(arguments.posteriors):
+        raise UserError("Give --upstream NAME or --posteriors RUN.")
+    if arguments.kind == "pooled":
+        arguments.pooling = arguments.pooling or "mean"
+    upstream = _model(arguments)
+    if arguments.format == "cache":
+        _fill_cache(upstream, sources[0], arguments, part)
+    elif part != (0, 1):
+        raise UserError(
+            "--part is for --format cache: machines share a cache, not a file."
+        )
+    else:
+        _write_files(upstream, sources[0], arguments)
+
+
+def _part(text):
     try:
-        part = tuple(map(int, arguments.part.split("/")))
+        part = tuple(map(int, text.split("/")))
         valid = len(part) == 2 and 0 <= part[0] < part[1]
     except ValueError:
         valid = False
     if not valid:
-        raise ValueError(f"--part is i/n with 0 <= i < n, not '{arguments.part}'")
-    device = devices.chosen(arguments.device)
+        raise ValueError(f"--part is i/n with 0 <= i < n, not '{text}'")
+    return part
+
+
+def _model(arguments):
+    """Returns the upstream, or the classifier as one."""
+    if arguments.posteriors:
+        from s3prl_sb.inference.posteriors import load_posteriors
+        from s3prl_sb.startup import devices
+
+        device = devices.chosen(arguments.device)
+        priors = arguments.priors
+        return load_posteriors(arguments.posteriors, priors, device=device)
+    from s3prl_sb.lobes.upstreams import load
+    from s3prl_sb.storage.yaml_texts import yaml_of
+
     overrides = {"source": arguments.source} if arguments.source else {}
-    upstream = load(arguments.upstream, freeze=True, **overrides)
-    records = load_table(arguments.manifest)
-    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
+    if arguments.upstream_model:
+        overrides.update(yaml_of(arguments.upstream_model))
+    return load(arguments.upstream, freeze=True, **overrides)
+
+
+def _fill_cache(upstream, source, arguments, part):
+    from s3prl_sb.dataio.dataset import ManifestDataset
+    from s3prl_sb.dataio.extraction import extract
+    from s3prl_sb.dataio.pipes import LoadAudio
+    from s3prl_sb.errors import UserError
+    from s3prl_sb.feature_files.sources import records_of
+    from s3prl_sb.feature_files.writing import Processing
+    from s3prl_sb.startup import devices
+
+    cmvn, pooling = arguments.cmvn, arguments.pooling
+    processing = Processing(arguments.deltas, cmvn, None, pooling)
+    if processing.has_second_pass or arguments.cmvn_stats:
+        raise UserError(
+            "A cache holds what an utterance gives alone. Choose another --format for "
+            "--cmvn speaker and global."
+        )
+    kind = "frames"
+    if pooling == "mean" and not (arguments.deltas or cmvn):
+        kind, processing = "pooled", Processing()
+    records = records_of(source, upstream.input_size)
     cache = extract(
-        upstream,
-        dataset,
+        processing.upstream(upstream),
+        ManifestDataset(records, [LoadAudio(upstream.sample_rate)]),
         arguments.output,
-        kind=arguments.kind,
+        kind=kind,
         layers=arguments.layers,
-        dtype=arguments.dtype,
-        device=device,
+        dtype=arguments.dtype or "float16",
+        device=devices.chosen(arguments.device),
         num_processes=arguments.processes,
         part=part,
     )
     print(f"{len(cache)} utterances, {cache.bytes() / 1e6:.1f} MB in {cache.folder}")
+
+
+def _write_files(upstream, source, arguments):
+    from s3prl_sb.errors import UserError
+    from s3prl_sb.feature_files.sources import records_of
+    from s3prl_sb.feature_files.writing import Processing, write_features
+    from s3prl_sb.startup import devices
+
+    cmvn = arguments.cmvn
+    if arguments.cmvn_stats and cmvn not in ("speaker", "global"):
+        raise UserError("--cmvn_stats needs --cmvn global or --cmvn speaker.")
+    total, computed = write_features(
+        upstream,
+        records_of(source, upstream.input_size),
+        arguments.output,
+        arguments.format,
+        arguments.layers,
+        arguments.dtype or "float32",
+        Processing(arguments.deltas, cmvn, arguments.cmvn_stats, arguments.pooling),
+        device=devices.chosen(arguments.device),
+        num_processes=arguments.processes,
+    )
+    print(f"{total} utterances in {arguments.output}, of which {computed} are new")

@@ -126,13 +126,14 @@ def locate(name: str) -> tuple[str, Path]:
 
 
 def _only_recipe(folder, name, files):
-    """Returns the YAML of a folder; one of several recipes must be named instead."""
+    """Returns the train.yaml of a folder; without one, a recipe must be named."""
     there = [n for n, file in files.items() if file.parents[1] == folder]
-    if len(there) > 1:
+    file = folder / "hparams" / "train.yaml"
+    if len(there) > 1 and not file.is_file():
         raise UnknownRecipe(
             f"'{name}' holds several recipes: give one, {', '.join(there)}."
         )
-    return folder / "hparams" / "train.yaml"
+    return file
 
 
 def find(name: str, names: Iterable[str]) -> str:

@@ -24,9 +24,9 @@ from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.corpora.downloading import DownloadError, Published, download
 from s3prl_sb.corpora.recordings import TOLERANCE, check_speech, make_records
-from s3prl_sb.corpora.rttm import read_uem, rttm_rows
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rttm import read_uem, rttm_rows
 from s3prl_sb.identity.content import hash_files
 
 VERSION = "ami_sd/2"  # a change makes finished preparations stale

@@ -106,12 +106,7 @@ def prepare_audio_snips(
         return skipped(manifest.paths_in(save_folder))
     folder = find_corpus(data_folder)
     speakers = dict(zip(SPLITS, (train_speakers, valid_speakers, test_speakers)))
-    for split, names in speakers.items():
-        if isinstance(names, str) or not names:
-            raise ManifestError(
-                f"{split}_speakers: {names!r} is no list of voices. Give some, such as "
-                f"[{', '.join(SPEAKERS[split][:2])}]."
-            )
+    check_speakers(speakers)
     text_file = folder / TEXT_FILE
     arguments = {
         "version": VERSION,
@@ -122,11 +117,42 @@ def prepare_audio_snips(
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths
-    wavs = {split: _find_audio(folder, split, speakers[split]) for split in SPLITS}
-    splits = _read_texts(text_file, wavs, speakers, characters)
-    _report(splits, wavs, speakers, text_file)
+    splits = requests(folder, speakers, characters)
     headers.add_durations([r for split in splits.values() for r in split.values()])
     return manifest.finish(splits, save_folder, arguments, ("text", "iob"))
+
+
+def check_speakers(speakers):
+    """Raises an error if the voices of a split, ``{split: names}``, are no list."""
+    for split, names in speakers.items():
+        if isinstance(names, str) or not names:
+            raise ManifestError(
+                f"{split}_speakers: {names!r} is no list of voices. Give some, such as "
+                f"[{', '.join(SPEAKERS[split][:2])}]."
+            )
+
+
+def requests(folder, speakers, characters=CHARACTERS):
+    """Reads the requests of the chosen voices.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder of the corpus, see :func:`find_corpus`.
+    speakers : dict
+        Splits to the names of their voices.
+    characters : str
+        See :func:`prepare_audio_snips`.
+
+    Returns
+    -------
+    dict
+        ``{split: {id: record}}``, without durations.
+    """
+    wavs = {split: _find_audio(folder, split, speakers[split]) for split in SPLITS}
+    splits = _read_texts(folder / TEXT_FILE, wavs, speakers, characters)
+    _report(splits, wavs, speakers, folder / TEXT_FILE)
+    return splits
 
 
 def find_corpus(data_folder):

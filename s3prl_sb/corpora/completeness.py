@@ -8,6 +8,7 @@ import logging
 import os
 from pathlib import Path
 
+from s3prl_sb.audio.audio_names import Listed, hint
 from s3prl_sb.dataio.manifest import SPLITS
 from s3prl_sb.errors import ManifestError
 
@@ -82,3 +83,51 @@ def warn_if_short(folder, count, published, what):
     if count < published and not toy:
         message = "%s: %d %s, and %d are published. Is the corpus unpacked whole?"
         logger.warning(message, folder, count, what, published)
+
+
+def with_audio(records, split, source):
+    """Returns the records whose audio file exists, also if it has been converted.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}`` with the published paths in ``wav``.
+    split : str
+        Name of the split, for messages.
+    source : str
+        File that lists the records, for messages.
+
+    Returns
+    -------
+    dict
+        ``{id: record}`` with the paths of the files. The number of the others is
+        logged.
+
+    Raises
+    ------
+    ManifestError
+        If there is no audio at all; names the first path.
+
+    Example
+    -------
+    >>> with_audio({"a": {"wav": "nowhere/a.wav"}}, "test", "list.txt")
+    Traceback (most recent call last):
+    ...
+    s3prl_sb.errors.ManifestError: list.txt: none of the 1 recordings of test is …
+    """
+    listed, kept, missing = Listed(), {}, []
+    for name, record in records.items():
+        if path := listed.find(record["wav"]):
+            kept[name] = {**record, "wav": path}
+        else:
+            missing.append(record["wav"])
+    if not kept:
+        first = f", such as {missing[0]}{hint(missing[0])}" if missing else ""
+        raise ManifestError(
+            f"{source}: none of the {len(records)} recordings of {split} is there"
+            f"{first}. Set data_folder to the folder that holds them."
+        )
+    if missing:
+        message = "%s: %d of %d recordings in %s are not there and are left out, as %s"
+        logger.warning(message, split, len(missing), len(records), source, missing[0])
+    return kept

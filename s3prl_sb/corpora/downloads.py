@@ -23,7 +23,7 @@ def names() -> list[str]:
     Example
     -------
     >>> names()[:2]
-    ['ami', 'audio_snips']
+    ['ami', 'atis']
     """
     declared = (
         (file.stem, rf"^(def )?download_{file.stem}\b")
@@ -52,10 +52,10 @@ def downloader(name: str) -> Callable[[str], Path]:
 
     Example
     -------
-    >>> downloader("timit")
+    >>> downloader("switchboard")
     Traceback (most recent call last):
     ...
-    ValueError: no download of 'timit'. There are: ami, audio_snips, ...
+    ValueError: no download of 'switchboard'. There are: ami, atis, ...
     """
     if name not in names():
         raise ValueError(f"no download of '{name}'. There are: {', '.join(names())}")

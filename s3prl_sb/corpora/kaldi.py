@@ -16,15 +16,12 @@ Authors
 """
 
 import os
-import re
 
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import TO_THE_END, make_records
-from s3prl_sb.corpora.rttm import rttm_rows, seconds
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.kaldi_folders import ENDS, check_no_command, table
 from s3prl_sb.dataio.manifest import ManifestError
-
-ENDS = re.compile(r"-1(\.0*)?")
+from s3prl_sb.dataio.rttm import rttm_rows, seconds
 
 
 def read_kaldi(folder, roots=()):
@@ -71,12 +68,8 @@ def read_kaldi(folder, roots=()):
             f"{folder}: neither 'segments' nor 'rttm', so nothing says who speaks when."
         )
     audio, scp, moved = {}, os.path.join(folder, "wav.scp"), Moved([*roots, folder])
-    for name, (path, place) in _table(scp, 2).items():
-        if path.endswith("|"):
-            raise ManifestError(
-                f"{place}: '{name}' is the output of a command, {path!r}. Run it, and "
-                "name the file that it makes."
-            )
+    for name, (path, place) in table(scp, 2).items():
+        check_no_command(name, path, place)
         audio[name] = moved.find(path), place
     if not audio:
         raise ManifestError(f"{scp}: names no recording. Get a sound copy of it.")
@@ -86,9 +79,9 @@ def read_kaldi(folder, roots=()):
 
 def _segments(folder):
     path = os.path.join(folder, "segments")
-    speakers = _table(os.path.join(folder, "utt2spk"), 2)
+    speakers = table(os.path.join(folder, "utt2spk"), 2)
     segments = []
-    for utterance, (recording, start, stop, place) in _table(path, 4).items():
+    for utterance, (recording, start, stop, place) in table(path, 4).items():
         if utterance not in speakers:
             raise ManifestError(
                 f"{place}: the utterance '{utterance}' has no speaker: "
@@ -99,19 +92,3 @@ def _segments(folder):
         end = TO_THE_END if ENDS.fullmatch(stop) else seconds(stop, "stop", place)
         segments.append((recording, speaker, start, end, place))
     return segments
-
-
-def _table(path, columns):
-    """Returns ``{first field: (other fields..., "file:line")}``."""
-    rows = {}
-    for place, line in manifest.lines(path):
-        # The last field may hold spaces: a path
-        key, *fields = line.strip().split(None, columns - 1)
-        if len(fields) != columns - 1:
-            raise ManifestError(
-                f"{place}: {len(fields) + 1} fields in {line.strip()!r}, not {columns}"
-            )
-        if key in rows:
-            raise ManifestError(f"{place}: '{key}' again, first in {rows[key][-1]}")
-        rows[key] = (*fields, place)
-    return rows

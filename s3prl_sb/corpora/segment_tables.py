@@ -1,11 +1,12 @@
-"""User tables of recordings with several speakers: a row is a segment.
+"""User tables of recordings with labels in time, such as speakers: a row is a segment.
 
 ============================  ===================================================
 ``record_id``                 the recording's name, without spaces
 ``wav`` or ``wav_path``       its audio file; a relative path starts at the
                               table's folder
 ``speaker`` or ``spk``        speaker; empty, with empty times, in the row of a
-                              recording without speech
+                              recording without speech. Tasks of other labels in
+                              time, such as phones, have ``label`` instead
 ``start`` and ``stop``        seconds, in the recording; other names, and samples:
                               :mod:`s3prl_sb.dataio.segment_times`
 ``duration``                  of the segment, if there is no ``stop``; else not read
@@ -32,7 +33,7 @@ from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns
 from s3prl_sb.dataio.values import check_values
 
 VERSION = "segment_tables/3"  # a change makes finished preparations stale
-COLUMNS = ("record_id", "wav", "speaker")
+COLUMNS = ("record_id", "wav")
 
 
 def prepare_segment_tables(
@@ -41,6 +42,7 @@ def prepare_segment_tables(
     test_csv: str,
     save_folder: str,
     skip_prep: bool = False,
+    label: str = "speaker",
 ) -> dict[str, str]:
     """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
 
@@ -53,6 +55,8 @@ def prepare_segment_tables(
         the audio files have not changed since.
     skip_prep : bool
         Use the manifests in ``save_folder`` as they are.
+    label : str
+        Column of the labels.
 
     Returns
     -------
@@ -81,38 +85,39 @@ def prepare_segment_tables(
     if skip_prep:
         return tables.skipped(manifest.paths_in(save_folder))
     files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
-    arguments = {"version": VERSION, **tables.identity(files)}
+    arguments = {"version": VERSION, "label": label, **tables.identity(files)}
     if paths := tables.finished(save_folder, arguments):
         return paths
-    records = {name: load_segment_table(path) for name, path in files.items()}
+    records = {name: load_segment_table(path, label) for name, path in files.items()}
     check_speech(records, files)
     tables.warn_of_leaks(records, files)
     return manifest.finish(records, save_folder, arguments, required=())
 
 
-def load_segment_table(path):
-    """Reads a table as ``{recording: record}``."""
+def load_segment_table(path, label="speaker"):
+    """Reads a table with the column ``label`` as ``{recording: record}``."""
+    columns = (*COLUMNS, label)
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments, table, rates = {}, [], rows(path), {}
-    times = _times(table, path)
+    times = _times(table, path, columns)
     for _, line, row in table:
         place = f"{path}:{line}"
         if not isinstance(row, dict):
             raise ManifestError(f"{place}: {row!r} is not an object")
         row = {ALIASES.get(key, key): row[key] for key in row}
         row = {k: "" if value is None else str(value) for k, value in row.items()}
-        missing = [column for column in COLUMNS if column not in row]
+        missing = [column for column in columns if column not in row]
         missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
         if missing:
             raise ManifestError(
                 f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
-                f"Needed: {', '.join(COLUMNS)}, start, stop."
+                f"Needed: {', '.join(columns)}, start, stop."
             )
         check_values(row["record_id"], row, place)
-        name, wav, speaker = row["record_id"], row["wav"], row["speaker"]
+        name, wav, speaker = row["record_id"], row["wav"], row[label]
         if not name:
             raise ManifestError(f"{place}: no record_id")
-        for key, value in (("record_id", name), ("speaker", speaker)):
+        for key, value in (("record_id", name), (label, speaker)):
             if value and value.split() != [value]:
                 raise ManifestError(
                     f"{place}: {key} {value!r} has a space or a line "
@@ -135,7 +140,7 @@ def load_segment_table(path):
         if not speaker and start is stop is None:
             continue  # a recording without speech
         if not speaker:
-            raise ManifestError(f"{place}: '{name}': a segment without a speaker")
+            raise ManifestError(f"{place}: '{name}': a segment without a {label}")
         for column, value in zip(times.values(), (start, stop)):
             if value is None or not 0 <= value < math.inf:
                 raise ManifestError(
@@ -150,11 +155,11 @@ def load_segment_table(path):
     return make_records(audio, segments)
 
 
-def _times(table, path):
+def _times(table, path, columns):
     """Returns the columns of the start, and of the stop or else the duration."""
     dicts = [row for _, _, row in table if isinstance(row, dict)]
     times = time_columns({key: None for row in dicts for key in row}, f"{path}:1")
-    check_alike(dicts, times, (*COLUMNS, *ALIASES), f"{path}:1")
+    check_alike(dicts, times, (*columns, *ALIASES), f"{path}:1")
     last = "duration" if "duration" in times and "stop" not in times else "stop"
     return {key: times[key] for key in ("start", last) if key in times}
 

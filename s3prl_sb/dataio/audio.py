@@ -19,7 +19,9 @@ class LoadAudio(Pipe):
     file or the segment from ``start`` to ``stop`` seconds. A truncated file is an error
     that says how much is left; a lossy file may end up to 2304 samples away from the
     length in its header, because encoders pad. A mean over channels that is silent and
-    samples far beyond 1 cause a warning with a count.
+    samples far beyond 1 cause a warning with a count. If ``wav`` names an entry of an
+    ark, ``feats.ark:1234``, its features [frames, size] are ``sig``, see
+    :mod:`s3prl_sb.lobes.upstreams.features_from_ark`.
 
     Arguments
     ---------
@@ -40,7 +42,7 @@ class LoadAudio(Pipe):
     torch.Size([8000])
     """
 
-    audio = timed = True
+    audio = timed = takes_features = True
 
     def __init__(self, sample_rate: int = 16000, channel: str | int = "mean"):
         if channel != "mean" and not isinstance(channel, int):

@@ -40,7 +40,7 @@ class RandomCrop(Pipe):
     torch.Size([4])
     """
 
-    audio = timed = True
+    audio = timed = takes_features = True
     finite = "crops: 4"
 
     def __init__(

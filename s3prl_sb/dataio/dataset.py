@@ -16,6 +16,7 @@ from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.records import completed
 from s3prl_sb.dataio.time_map import TimeMap, unknown_times
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.ark_names import is_entry
 
 #: Items that are computed in every task.
 COMPUTED = ("draw", "sig", "feats", "time_map")
@@ -72,6 +73,7 @@ class Pipe:
     #: Whether the item ``time_map`` is right after this pipe: it moves no sample in
     #: time, or refines the item. Of interest for pipes with ``audio`` only.
     timed = False
+    takes_features = False  #: whether ``sig`` may be features of arks, [frames, size]
     #: Setting that makes an unlimited number of forms finite, for messages.
     finite = ""
 
@@ -275,9 +277,17 @@ class ManifestDataset(DynamicItemDataset):
         pipe : callable
             The pipe, whose forms count from now on.
         """
+        if isinstance(pipe, Pipe) and pipe.audio and not pipe.takes_features:
+            self._check_waveforms(pipe)
         self.pipes.append(pipe)
         if loses_times(pipe):
             self.add_dynamic_item(unknown_times, [], "time_map")
+
+    def _check_waveforms(self, pipe):
+        wavs = (str(record.get("wav")) for record in self.data.values())
+        for wav in filter(is_entry, wavs):
+            kind = type(pipe).__name__
+            raise ManifestError(f"{kind} changes waveforms. Leave it out for {wav}.")
 
     def keep(self, ids: Iterable[str]) -> None:
         """Drops all utterances except the given ones.

@@ -2,7 +2,8 @@
 
 A manifest is SpeechBrain's JSON, ``{id: {wav, duration, start, stop, labels...}}``:
 
-* ``wav``: path of the audio file;
+* ``wav``: path of the audio file, or the name ``feats.ark:1234`` of features, see
+  :mod:`s3prl_sb.lobes.upstreams.features_from_ark`;
 * ``duration``: length of the utterance (the segment, if only a segment is read), in
   seconds;
 * ``start``, ``stop``: limits of the segment in seconds, both null for the whole file.
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.ark_names import split
 from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -219,7 +221,7 @@ def validate(
         fault, way_out = _fault(record, keys, required)
         if audio and not fault:
             wav = record["wav"]
-            if not exists.setdefault(wav, os.path.isfile(wav)):
+            if not exists.setdefault(wav, os.path.isfile(split(wav)[0])):
                 fault = f"missing audio file {wav}"
                 way_out = "Correct the paths, or leave these files out."
         if fault:

@@ -1,4 +1,4 @@
-"""English phones: ARPAbet with stress.
+"""English phones: ARPAbet with stress, and TIMIT's.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -12,3 +12,22 @@ PHONES = ("SIL", "SPN") + tuple(
     for phone in ARPABET.split()
     for stress in ("012" if phone[0] in "AEIOU" else [""])  # of vowels
 )
+#: TIMIT's 61 phones as the usual 39 classes: Lee & Hon, "Speaker-independent phone
+#: recognition using hidden Markov models" (1989). The glottal stop is no phone.
+FOLDED = {
+    "ao": "aa",
+    "ax": "ah",
+    "ax-h": "ah",
+    "axr": "er",
+    "hv": "hh",
+    "ix": "ih",
+    "el": "l",
+    "em": "m",
+    "en": "n",
+    "nx": "n",
+    "eng": "ng",
+    "zh": "sh",
+    "ux": "uw",
+    **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
+    "q": "",
+}

@@ -46,7 +46,8 @@ class UnfoldChunks(Pipe):
     """Cuts every utterance into chunks of equal length.
 
     Afterwards the dataset consists of chunks with the ids ``<id>-0000``,
-    ``<id>-0001``, … and the items ``unchunked_id`` and ``chunk``.
+    ``<id>-0001``, … and the items ``unchunked_id``, ``chunk`` and ``chunk_start``, in
+    seconds from the start of the utterance.
 
     Arguments
     ---------
@@ -97,8 +98,9 @@ class UnfoldChunks(Pipe):
                     "duration": stop - start,
                     "unchunked_id": key,
                     "chunk": number,
+                    "chunk_start": start - first,
                 }
-        dataset.replace(chunks, ["unchunked_id", "chunk"])
+        dataset.replace(chunks, ["unchunked_id", "chunk", "chunk_start"])
 
 
 class EncodeCategory(Pipe):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from s3prl_sb.audio.audio_names import only_audio
+from s3prl_sb.audio.audio_names import is_audio, only_audio
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 
 
@@ -34,7 +34,9 @@ def recordings_in(folder: str | Path, kind: str) -> list[str]:
     ValueError
         If there are none.
     """
-    paths = sorted(Path(folder).expanduser().absolute().rglob("[!.]*"))
+    paths = Path(folder).expanduser().absolute().rglob("[!.]*")
+    # `only_audio` counts what it leaves out, and a folder is no file.
+    paths = sorted(path for path in paths if is_audio(path) or not path.is_dir())
     files = [str(path) for path in only_audio(paths, folder)]
     if not files:
         raise ValueError(f"no {kind} under '{folder}'")

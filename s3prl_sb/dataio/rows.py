@@ -1,4 +1,4 @@
-"""Rows of table files: CSV, TSV or JSON.
+"""Rows of table files: CSV, TSV, JSON, or the lists of Kaldi's data folders.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -9,7 +9,7 @@ import io
 import os
 import re
 
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import kaldi_folders, manifest
 from s3prl_sb.dataio.segment_times import time_columns
 from s3prl_sb.errors import ManifestError
 
@@ -25,7 +25,10 @@ ALIASES = {  # S3PRL's and SpeechBrain's column names
 
 def rows(path):
     """Returns the (id, line, record) of each record of a table, uninterpreted."""
-    if suffix(path) != ".json":
+    ending = suffix(path)
+    if ending == kaldi_folders.ENDING:
+        return kaldi_folders.rows(path)
+    if ending != ".json":
         return csv_rows(path)
     entries = manifest.json_rows(path)
     return [(name, line, _unfolded(r, f"{path}:{line}")) for name, line, r in entries]
@@ -46,7 +49,10 @@ def _unfolded(row, place):
 
 def records(path):
     """Returns the rows of a table as dicts, with any columns."""
-    if suffix(path) != ".json":
+    ending = suffix(path)
+    if ending == kaldi_folders.ENDING:
+        return [{"id": name, **row} for name, _, row in kaldi_folders.rows(path)]
+    if ending != ".json":
         return [record for _, record in csv_cells(path, needed=())]
     return [
         {"id": name, **(row if isinstance(row, dict) else {"": row})}
@@ -61,11 +67,11 @@ def in_folder(wav, folder):
 
 
 def suffix(path):
-    """Returns ``.csv``, ``.tsv`` or ``.json``; any other extension is an error."""
+    """Returns ``.csv``, ``.tsv``, ``.json`` or ``.scp``; any other one is an error."""
     if not os.path.isfile(path):
         raise ManifestError(f"{path}: no such file")
     ending = os.path.splitext(path)[1].lower()
-    if ending not in (*DELIMITERS, ".json"):
+    if ending not in (*DELIMITERS, ".json", kaldi_folders.ENDING):
         raise ManifestError(f"{path}: not a .csv, .tsv or .json file. Save it as one.")
     return ending
 

@@ -87,7 +87,7 @@ class SpeakerActivity(Pipe):
                     f"set num_speakers, now {self.num_speakers}, to the most that a "
                     "recording has."
                 )
-        _check_times(dataset.pipes)
+        check_times(dataset.pipes)
         # SpeechBrain needs the names of all keys
         keys = ["duration", "start", "segments", "speakers", "regions", "time_map"]
         dataset.add_dynamic_item(self.label, keys, "activity")
@@ -117,8 +117,19 @@ class SpeakerActivity(Pipe):
         return slice(max(first, 0), max(last, 0))
 
 
-def _check_times(pipes):
-    """Checks that labels can follow what the pipes do to the time."""
+def check_times(pipes):
+    """Checks that labels can follow what pipes do to the time.
+
+    Arguments
+    ---------
+    pipes : list of callable
+        Pipes of a dataset.
+
+    Raises
+    ------
+    ManifestError
+        If a crop or a change of speed meets a pipe with an unknown effect.
+    """
     moving = [pipe for pipe in pipes if isinstance(pipe, (RandomCrop, ChangeSpeed))]
     losing = [pipe for pipe in pipes if loses_times(pipe)]
     if moving and losing:
@@ -185,7 +196,7 @@ def decide(probabilities, threshold=0.5, median=1):
     return sums[median:] - sums[:-median] > half
 
 
-def segments(active, shift, duration):
+def segments(active, shift, duration, names=None):
     """Converts decisions to the segments of each speaker.
 
     Arguments
@@ -196,11 +207,13 @@ def segments(active, shift, duration):
         Frame shift in seconds.
     duration : float
         Length of the recording in seconds; the last frame ends there.
+    names : list of str, optional
+        Names of the columns. Default: "speaker1", "speaker2", …
 
     Returns
     -------
     list of (str, float, float)
-        Speaker ("speaker1", …), start, stop, sorted by start.
+        Name, start and stop, sorted by start.
 
     Example
     -------
@@ -209,11 +222,12 @@ def segments(active, shift, duration):
     [('speaker1', 0.0, 1.0), ('speaker2', 0.5, 2.2)]
     """
     result, frames = [], len(active)
-    for number, column in enumerate(active.T, 1):
+    names = names or [f"speaker{number}" for number in range(1, active.shape[1] + 1)]
+    for name, column in zip(names, active.T):
         edges = np.flatnonzero(np.diff(column, prepend=False, append=False))
         for first, last in edges.reshape(-1, 2).tolist():
             start = min(first * shift, duration)
             stop = duration if last == frames else min(last * shift, duration)
             if start < stop:
-                result.append((f"speaker{number}", round(start, 6), round(stop, 6)))
+                result.append((name, round(start, 6), round(stop, 6)))
     return sorted(result, key=lambda segment: (segment[1], segment[0]))

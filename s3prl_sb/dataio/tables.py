@@ -1,6 +1,8 @@
 """Custom data: conversion of CSV, TSV or JSON tables to manifests.
 
-Every recipe accepts tables instead of its corpus. Columns (CSV) or keys (JSON):
+Every recipe accepts tables instead of its corpus; the ``wav.scp`` or ``feats.scp`` of a
+data folder of Kaldi is one, see :mod:`s3prl_sb.dataio.kaldi_folders`. Columns (CSV) or
+keys (JSON):
 
 =============================  ==================================================
 ``wav`` or ``wav_path``        the audio file; relative paths start at the folder
@@ -27,7 +29,7 @@ import os
 from collections.abc import Sequence
 
 from s3prl_sb.audio.headers import audio_info, durations
-from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio import kaldi_folders, manifest
 from s3prl_sb.dataio.manifest import SPLITS
 from s3prl_sb.dataio.rows import (
     ALIASES,
@@ -47,6 +49,7 @@ from s3prl_sb.dataio.segment_times import (
 )
 from s3prl_sb.dataio.values import check_values, make_texts
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity import ark_names
 from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
@@ -160,8 +163,13 @@ def identity(tables):
     """Returns the paths and hashes of tables, for the stamp of a preparation."""
     return {
         "tables": {name: os.path.abspath(path) for name, path in tables.items()},
-        "sha256": {name: manifest.digest(path) for name, path in tables.items()},
+        "sha256": {name: _digest(path) for name, path in tables.items()},
     }
+
+
+def _digest(path):
+    is_list = os.path.splitext(path)[1] == kaldi_folders.ENDING
+    return kaldi_folders.digest(path) if is_list else manifest.digest(path)
 
 
 def skipped(outputs):
@@ -185,7 +193,7 @@ def finished(save_folder, arguments):
     records = [r for path in paths.values() for r in manifest.read(path).values()]
     for wav in {record["wav"]: None for record in records}:
         try:
-            changed = os.stat(wav).st_ctime > prepared
+            changed = os.stat(ark_names.split(wav)[0]).st_ctime > prepared
         except OSError:
             changed = True
         if changed:

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.identity import ark_names
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
@@ -72,21 +73,23 @@ def hash_files(paths: Iterable[str], progressbar: bool = False) -> dict[str, str
     Arguments
     ---------
     paths : iterable of str
-        The files.
+        The files; also entries of arks, see :mod:`s3prl_sb.identity.ark_names`.
     progressbar : bool
         Whether to show progress, if there is much to read.
 
     Returns
     -------
     dict
-        Each path, unchanged, to 64 hexadecimal digits.
+        Each path, unchanged, to 64 hexadecimal digits; for an entry of an ark to those
+        of the whole ark, and the offset.
 
     Raises
     ------
     OSError
         If a file cannot be read; it names the file.
     """
-    places = {path: os.path.abspath(path) for path in paths}
+    names = {path: ark_names.split(path) for path in paths}
+    places = {path: os.path.abspath(file) for path, (file, _) in names.items()}
     files = list(dict.fromkeys(places.values()))
     hashes, size = {}, 0
     for part in _slices(files):
@@ -97,7 +100,10 @@ def hash_files(paths: Iterable[str], progressbar: bool = False) -> dict[str, str
     missing = [path for path in files if path not in hashes]
     if missing:
         hashes.update(_read(missing, size, progressbar))
-    return {path: hashes[place] for path, place in places.items()}
+    return {
+        path: hashes[places[path]] + ("" if offset is None else f":{offset}")
+        for path, (_, offset) in names.items()
+    }
 
 
 def hash_folder(folder: str | Path, progressbar: bool = False) -> str:

@@ -4,7 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 
 
 class Classifier(SpeechModel):
@@ -56,6 +56,12 @@ class Classifier(SpeechModel):
         return self.head_output(wavs, wav_lens)[0].softmax(-1)
 
     forward = classify_batch
+
+    def probabilities_file(self, path, start=None, stop=None):
+        """Returns the probabilities of the labels, see
+        :meth:`SpeechModel.probabilities_file`."""
+        values = self.classify_batch(self.load_file(path, start, stop)[None])
+        return Probabilities(values.cpu(), list(self.hparams.labels))
 
     def records(self, paths, failed=None):
         """Yields ``wav``, ``label`` and ``score`` of each file."""

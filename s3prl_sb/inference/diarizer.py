@@ -4,9 +4,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.corpora.rttm import rttm_lines
+from s3prl_sb.dataio.rttm import rttm_lines
 from s3prl_sb.dataio.speaker_activity import decide, segments
-from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 
 
@@ -61,6 +61,14 @@ class Diarizer(SpeechModel):
         return self.head_output(wavs, wav_lens)[0].sigmoid()
 
     forward = diarize_batch
+
+    def probabilities_file(self, path, start=None, stop=None):
+        """Returns the probabilities that each speaker speaks over time, see
+        :meth:`SpeechModel.probabilities_file`."""
+        wav = self.load_file(path, start, stop)
+        values = self.diarize_batch(wav[None])[0].cpu()
+        names = [f"speaker{number}" for number in range(1, values.shape[1] + 1)]
+        return Probabilities(values, names, self.frame_length(wav, len(values)))
 
     def records(self, paths, failed=None):
         """Yields ``wav``, ``recording`` (an id, see

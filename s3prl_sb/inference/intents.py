@@ -4,8 +4,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import torch
+
 from s3prl_sb.brains.intents import split_slots
-from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 
 
 class IntentClassifier(SpeechModel):
@@ -64,6 +66,14 @@ class IntentClassifier(SpeechModel):
         return {slot: part.softmax(-1) for slot, part in zip(self.hparams.slots, parts)}
 
     forward = classify_batch
+
+    def probabilities_file(self, path, start=None, stop=None):
+        """Returns the probabilities of the values of all slots, see
+        :meth:`SpeechModel.probabilities_file`."""
+        slots = self.classify_batch(self.load_file(path, start, stop)[None])
+        values = torch.cat(list(slots.values()), dim=-1).cpu()
+        names = [f"{slot}={v}" for slot in slots for v in self.hparams.slots[slot]]
+        return Probabilities(values, names)
 
     def records(self, paths, failed=None):
         """Yields ``wav``, ``intent`` (slots to values) and ``score`` of each file."""

@@ -7,7 +7,7 @@ Authors
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
@@ -15,6 +15,7 @@ from speechbrain.utils.fetching import LocalStrategy
 
 from s3prl_sb.audio.waveforms import batched
 from s3prl_sb.dataio.dataset import ManifestDataset, changes_audio
+from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.checkpoints import finiteness
@@ -24,6 +25,28 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 OnError = Callable[[str, Exception], None] | None
+
+
+class Probabilities(NamedTuple):
+    """Probabilities of classes over an audio file.
+
+    Arguments
+    ---------
+    values : torch.Tensor
+        [frames, classes], on the CPU; of a whole utterance [1, classes].
+    names : list of str
+        Names of the classes.
+    seconds : float, optional
+        Length of a frame; None: the prediction is of the whole utterance.
+    """
+
+    values: torch.Tensor
+    names: list[str]
+    seconds: float | None = None
+
+
+class NoProbabilities(UserError, ValueError):
+    """A model whose prediction consists of no probabilities of classes."""
 
 
 class SpeechModel(Pretrained):
@@ -175,7 +198,9 @@ class SpeechModel(Pretrained):
             If they are not finite, for example in half precision.
         """
         upstream = self.mods.upstream
-        batch, batch_lens = batched(wavs, wav_lens, upstream.sample_rate)
+        batch, batch_lens = batched(
+            wavs, wav_lens, upstream.sample_rate, upstream.input_size
+        )
         with self.as_tested():
             states, lens = upstream(batch.to(self.device), batch_lens)
             if not upstream.freeze:  # a frozen one checks them itself
@@ -221,6 +246,49 @@ class SpeechModel(Pretrained):
                 failed(path, error)
             else:
                 yield path, result
+
+    def probabilities_file(
+        self, path: str | Path, start: float | None = None, stop: float | None = None
+    ) -> Probabilities:
+        """Returns the probabilities of all classes of an audio file: over time, if the
+        task has frames.
+
+        Arguments
+        ---------
+        path, start, stop
+            See :meth:`load_file`.
+
+        Returns
+        -------
+        Probabilities
+
+        Raises
+        ------
+        NoProbabilities
+            If the model predicts something else.
+        """
+        raise NoProbabilities(
+            f"A {type(self).__name__} predicts no probabilities of classes."
+        )
+
+    def frame_length(self, wav: torch.Tensor, frames: int) -> float:
+        """Returns the length of a frame of the head's output.
+
+        Arguments
+        ---------
+        wav : torch.Tensor
+            [samples].
+        frames : int
+            Number of frames of the output.
+
+        Returns
+        -------
+        float
+            Seconds.
+        """
+        upstream = self.mods.upstream
+        total = upstream.frames(len(wav)) * upstream.stride / upstream.sample_rate
+        return total / frames
 
     def records(self, paths: Iterable[str], failed: OnError = None) -> Iterable[dict]:
         """Returns the predictions for audio files.

@@ -5,7 +5,7 @@ Authors
 """
 
 from s3prl_sb.dataio.tokenizers import from_spec
-from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.pretrained import Probabilities, SpeechModel
 from s3prl_sb.lobes.ctc_decoding import LMDecoder, greedy
 
 
@@ -93,6 +93,14 @@ class Transcriber(SpeechModel):
         return logits.log_softmax(-1), lens
 
     forward = transcribe_batch
+
+    def probabilities_file(self, path, start=None, stop=None):
+        """Returns the probabilities of the tokens over time, see
+        :meth:`SpeechModel.probabilities_file`."""
+        wav = self.load_file(path, start, stop)
+        values = self.log_probs(wav[None])[0][0].exp().cpu()
+        seconds = self.frame_length(wav, len(values))
+        return Probabilities(values, self.tokenizer.tokens, seconds)
 
     def records(self, paths, failed=None):
         """Yields ``wav`` and ``text`` of each file."""

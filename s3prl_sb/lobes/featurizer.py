@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -66,6 +67,27 @@ class Featurizer(torch.nn.Module):
         if self.scalars is None:
             return torch.ones(1, dtype=torch.float32)
         return F.softmax(self.scalars.float(), dim=0)
+
+    def only(self, layer: int) -> "Featurizer":
+        """Returns a featurizer of one hidden state, with the other settings the same.
+
+        Arguments
+        ---------
+        layer : int
+            Index of the hidden state.
+
+        Returns
+        -------
+        Featurizer
+
+        Example
+        -------
+        >>> Featurizer(3).only(2).layers
+        [2]
+        """
+        one = copy.deepcopy(self)
+        one.layers, one.scalars = chosen_layers(self.num_layers, layer), None
+        return one
 
     def forward(self, hidden_states: list[torch.Tensor] | torch.Tensor) -> torch.Tensor:
         """Returns one feature stream.

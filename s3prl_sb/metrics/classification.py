@@ -1,4 +1,4 @@
-"""Accuracy, over utterances or over classes, and confusions.
+"""Accuracy, over utterances or over classes, F1 scores, and confusions.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -91,3 +91,38 @@ def balanced_accuracy(predicted, true):
     right = torch.bincount(true[predicted == true], minlength=len(utterances))
     there = utterances > 0
     return (right[there].double() / utterances[there]).mean().item()
+
+
+def macro_f1(predicted, true):
+    """Returns the mean F1 score of the classes, so that each class counts equally.
+
+    The F1 score of a class is the harmonic mean of its precision and its recall, and 0
+    if no utterance of it is found. Classes that are neither true nor predicted do not
+    count.
+
+    Arguments
+    ---------
+    predicted, true : torch.Tensor
+        [utterances], class indices.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If there are no utterances.
+
+    Example
+    -------
+    >>> import torch
+    >>> round(macro_f1(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])), 4)
+    0.6667
+    """
+    if len(true) == 0:
+        raise ValueError("the F1 score of no utterances is not defined")
+    total = torch.bincount(torch.cat([predicted, true]))
+    right = torch.bincount(true[predicted == true], minlength=len(total))
+    there = total > 0
+    return (2 * right[there].double() / total[there]).mean().item()

@@ -116,12 +116,16 @@ def command(argv=None):
     if os.path.isabs(script):  # `s3prl-sb run` starts it by its absolute path
         from s3prl_sb import resources
 
-        for name, file in resources.recipe_files().items():
-            train = file.parents[1] / "train.py"
-            if os.path.realpath(train) != os.path.realpath(script):
-                continue
-            if rest[:1] == [str(file)]:
-                return ["s3prl-sb", "run", name, *rest[1:]]
-            if file.name == "train.yaml":
+        files = resources.recipe_files().items()
+        real = os.path.realpath(script)
+        names = {
+            str(file): name
+            for name, file in files
+            if os.path.realpath(file.parents[1] / "train.py") == real
+        }
+        if rest and rest[0] in names:
+            return ["s3prl-sb", "run", names[rest[0]], *rest[1:]]
+        for file, name in names.items():
+            if os.path.basename(file) == "train.yaml":
                 return ["s3prl-sb", "run", name, *rest]
     return ["python", script, *rest]

@@ -79,6 +79,16 @@ def check_together(values: dict):
             "lr_search shares one frozen upstream between all learning rates: with "
             "freeze: False choose lr yourself."
         )
+    if trained and values.get("probe_layers"):
+        raise KeysError(
+            "probe_layers shares one frozen upstream between the probes of all hidden "
+            "states: give freeze: True, and no adapter."
+        )
+    if values.get("weights_of") and not values.get("probe_layers"):
+        raise KeysError(
+            "weights_of is drawn beside the scores of all hidden states: give "
+            "probe_layers: True."
+        )
     if len(set(rates)) < len(rates):
         raise KeysError(
             "lr_search is a list of different learning rates, such as [0.1, 0.01], not "

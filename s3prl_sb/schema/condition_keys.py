@@ -8,7 +8,8 @@ from s3prl_sb.schema.declarations import KeysError, shared
 from s3prl_sb.terminal.messages import near
 
 #: Key of a recipe's YAML that says what is learned: ``{are: classes}``, or tokens,
-#: segments or occurrences.
+#: segments, frames, values or occurrences; ``one_per: utterance`` if all frames of an
+#: utterance have the same label.
 LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
@@ -26,6 +27,8 @@ REFUSED = {
         "test_speed": "the true segments of the test stay where they are",
         "train_per_class": NO_CLASSES,
     },
+    "values": {"train_per_class": NO_CLASSES},
+    "frames": {"train_per_class": NO_CLASSES},
 }
 
 
@@ -59,7 +62,8 @@ def check_conditions(values: dict):
         )
     labels = values.get(LABELS)
     if isinstance(labels, dict):
-        _check_labels(values, str(labels.get("are")))
+        kind = labels.get("one_per", labels.get("are"))
+        _check_labels(values, str(kind))
 
 
 def _check_mapping(key, values):

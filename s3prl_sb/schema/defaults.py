@@ -5,6 +5,10 @@ recipe sets replaces the default as a whole::
 
     __defaults: [run, training]
 
+A variant of a recipe lies beside it, names it, and says only what differs::
+
+    __defaults: [train, run, training]
+
 Authors
  * The s3prl_sb developers, 2026
 """
@@ -52,17 +56,30 @@ def merged_with_defaults(tree: dict, file: str | Path) -> tuple[dict, dict]:
     """
     origins = {}
     line = line_of(tree, DEFAULTS)
-    for path in default_files(tree.pop(DEFAULTS, ()), f"{shown(file)}, line {line}: "):
+    names, where = tree.pop(DEFAULTS, ()), f"{shown(file)}, line {line}: "
+    for path in default_files(names, where, beside=Path(file)):
         defaults = _read(path)
         for key in defaults:
-            if key not in tree:
+            if key not in tree and key != DEFAULTS:  # each names all of its own
                 tree[key] = defaults[key]
                 origins[key] = (path, line_of(defaults, key))
                 _copy_comment(key, defaults, tree)
+        if path.parent == Path(file).parent:
+            _order(tree, defaults)
     return tree, origins
 
 
-def default_files(names: str | list[str], where: str = "") -> list[Path]:
+def _order(tree, defaults):
+    """Puts the keys of a variant into the order of the recipe that it varies, since a
+    made object must come before references to it."""
+    first = [key for key in defaults if key in tree]
+    for key in [*first, *(key for key in list(tree) if key not in first)]:
+        tree[key] = tree.pop(key)
+
+
+def default_files(
+    names: str | list[str], where: str = "", beside: Path | None = None
+) -> list[Path]:
     """Returns the files of the defaults that a recipe names.
 
     Arguments
@@ -71,6 +88,9 @@ def default_files(names: str | list[str], where: str = "") -> list[Path]:
         Value of ``__defaults``.
     where : str
         Beginning of an error.
+    beside : pathlib.Path, optional
+        File of the recipe. Other YAML files in its folder come before those of
+        ``recipes/defaults``, also if their names are the same.
 
     Returns
     -------
@@ -89,6 +109,9 @@ def default_files(names: str | list[str], where: str = "") -> list[Path]:
     """
     folder = resources.folder("recipes") / "defaults"
     files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    others = sorted(beside.parent.glob("*.yaml")) if beside is not None else []
+    neighbours = {path.stem: path for path in others if path.name != beside.name}
+    files = {**neighbours, **{n: p for n, p in files.items() if n not in neighbours}}
     names = list(map(str, names if isinstance(names, (list, tuple)) else [names]))
     for name in names:
         if name not in files:

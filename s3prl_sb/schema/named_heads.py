@@ -17,7 +17,13 @@ from s3prl_sb.terminal.messages import near
 
 FILE = "heads.yaml"  # in the folder of the cards
 #: Labels of a task (``__labels: {are: …}`` in its YAML) to the kind of its heads.
-KINDS = {"classes": "utterances", "tokens": "frames", "segments": "frames"}
+KINDS = {
+    "classes": "utterances",
+    "tokens": "frames",
+    "segments": "frames",
+    "frames": "frames",
+    "values": "utterances",
+}
 
 
 class NamedHead(NamedTuple):
@@ -61,8 +67,8 @@ def named_heads(labels: str | None = None) -> dict[str, NamedHead]:
 
     Example
     -------
-    >>> list(named_heads("tokens"))
-    ['linear', 'mlp', 'rnn', 'transformer', 'conformer', 'blstm']
+    >>> list(named_heads("tokens"))[:4]
+    ['linear', 'single_linear', 'mlp', 'concat']
     >>> named_heads()["ecapa"].kinds
     ['utterances']
     """
@@ -115,7 +121,7 @@ def node(name: str, labels: str | None = None) -> tuple[str, dict]:
     if labels is None and len(head.kinds) > 1:
         raise KeysError(
             f"head: '{name}' is for utterances and for frames. Declare the labels in "
-            "the recipe's YAML: __labels: {are: classes}, or tokens, or segments."
+            f"the recipe's YAML, __labels: {{are: …}}: {', '.join(KINDS)}."
         )
     kind = head.kinds[0] if labels is None else KINDS[labels]
     if kind not in head.kinds:
@@ -153,8 +159,8 @@ def encoders() -> dict[str, str]:
 
     Example
     -------
-    >>> list(encoders())
-    ['linear', 'mlp', 'rnn', 'transformer', 'conformer']
+    >>> list(encoders())[:3]
+    ['linear', 'mlp', 'concat']
     """
     return dict(_file()["encoders"])
 

@@ -112,23 +112,24 @@ def scored(folder, options, rest=()):
     _check_lists(options, rest)
     device = devices.chosen(options.get("device") or devices.AUTO)
     results = read_json(folder / RESULTS, "the results of a run", kind=dict)
-    brain_class = measuring.brain_of(results.get("task"))
-    asked = conditions.asked(brain_class.task, rest)
+    task = results.get("task")
+    brain_class = measuring.brain_of(task)
+    asked = conditions.asked(task, rest)
     output = options.get("output") or settings.place(folder, options, asked)
     settings.check_place(output)
     sources = {name: options[name] for name in LISTS if options.get(name)}
     is_own = not sources
-    under = conditions.of_the_test(brain_class.task, asked)
+    under = conditions.of_the_test(task, asked)
     if not sources.keys() & set(LISTS[:2]):
         if not under:
             raise _nothing()
         sources.update(conditions.own_list(results, sources))
-    changes = settings.changes(brain_class.task, results, sources, rest)
+    changes = settings.changes(task, results, sources, rest)
     for warning in settings.warnings(results, changes):
         logger.warning("%s", warning)
     overrides = {key: changes[key] for key in settings.DECODING if key in changes}
     model = inference.load(folder, overrides=overrides, run_opts={"device": device})
-    hparams = settings.keys(brain_class.task, changes, model, results, output)
+    hparams = settings.keys(task, changes, model, results, output)
     test_pipes(hparams)  # made once, so that their errors are raised now
     output.mkdir(parents=True, exist_ok=True)
     (output / RESULTS).unlink(missing_ok=True)  # from an earlier score

@@ -192,4 +192,4 @@ def folder_name(values):
 
 
 def _file(task):
-    return resources.recipes()[task] / "hparams" / "train.yaml"
+    return resources.recipe_files()[task]

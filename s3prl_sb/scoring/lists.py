@@ -17,9 +17,12 @@ from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
 from s3prl_sb.dataio.slots import check_tagged
 from s3prl_sb.dataio.tables import load_table
+from s3prl_sb.dataio.utterance_values import load_value_table
 from s3prl_sb.inference.classifier import Classifier
 from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.searcher import Searcher
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
@@ -73,6 +76,11 @@ def read(model, brain_class, hparams):
     elif isinstance(model, Diarizer):
         records = load_segment_table(table)
         check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, FrameLabeller) and not model.hparams.utterance_labels:
+        records = load_segment_table(table, "label")
+        check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, Regressor):
+        records = load_value_table(table, list(model.hparams.values))
     elif isinstance(model, IntentClassifier):
         records = load_intent_table(table, list(model.hparams.slots))
     elif isinstance(model, SlotFiller):
@@ -88,7 +96,7 @@ def read(model, brain_class, hparams):
         )[TEST]
     elif isinstance(model, Transcriber):
         records = load_table(table, ("text",))
-    elif isinstance(model, Classifier):
+    elif isinstance(model, (Classifier, FrameLabeller)):
         records = load_table(table, ("label",))
     else:
         raise RecipeError(f"nothing is known of how to score a {type(model).__name__}.")

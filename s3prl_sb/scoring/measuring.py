@@ -9,16 +9,22 @@ import runpy
 
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
+from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
+from s3prl_sb.dataio.utterance_values import UtteranceValues
 from s3prl_sb.inference.diarizer import Diarizer
+from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -34,7 +40,7 @@ def brain_of(task):
     Arguments
     ---------
     task : str
-        Name such as "SUPERB/KS".
+        Name such as "SUPERB/KS", or that of a variant: "TIMIT/phones/concat".
 
     Returns
     -------
@@ -45,10 +51,11 @@ def brain_of(task):
     RecipeError
         For a task that no installed recipe has.
     """
-    recipes = resources.recipes()
-    if task not in recipes:
+    recipes, name = resources.recipes(), task
+    task = resources.task_of(name)
+    if task is None:
         raise RecipeError(
-            f"'{task}' is no recipe of this program, so nothing is known of how it is "
+            f"'{name}' is no recipe of this program, so nothing is known of how it is "
             f"scored. There are: {', '.join(recipes)}."
         )
     script = runpy.run_path(str(recipes[task] / "train.py"), run_name="a_recipe")
@@ -126,6 +133,11 @@ def _of_task(model, hparams, records, truth):
         best = {"threshold": learned.threshold, "median": learned.median}
         options = {"references": {"test": records["test"]}}
         return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, FrameLabeller):
+        return _of_frames(learned, hparams, records)
+    if isinstance(model, Regressor):
+        values, keys = list(learned.values), value_keys(records["test"])
+        return [UtteranceValues(values)], keys, {"values": values}, {}
     if isinstance(model, IntentClassifier):
         slots = {slot: list(values) for slot, values in learned.slots.items()}
         pipes = [_category(records, slot, values) for slot, values in slots.items()]
@@ -142,16 +154,44 @@ def _of_task(model, hparams, records, truth):
     return pipes, ["id", "sig", "label_encoded"], {"labels": labels}, {}
 
 
+def _of_frames(learned, hparams, records):
+    """Returns what :func:`_of_task` does for labels of frames."""
+    labels, is_multi_label = list(learned.labels), learned.threshold is not None
+    check_known("label", labels_of(records["test"]), labels)
+    pipes, keys = frame_pipes(hparams, records, labels, is_multi_label)
+    best = {"threshold": learned.threshold} if is_multi_label else {}
+    return pipes, keys, {"labels": labels}, best
+
+
 def _category(records, key, values):
     """Returns a pipe that encodes the labels of the model."""
-    labels = {record[key] for record in records["test"].values()}
+    check_known(key, {record[key] for record in records["test"].values()}, values)
+    return category_pipe(values, key)
+
+
+def check_known(key, labels, values):
+    """Checks that the model knows the labels.
+
+    Arguments
+    ---------
+    key : str
+        Key of the labels, for the error.
+    labels : set of str
+        Labels of the test set.
+    values : list of str
+        Labels that the model knows.
+
+    Raises
+    ------
+    ManifestError
+        If it does not know one; names it.
+    """
     unknown = sorted(labels - set(values))
     if unknown:
         raise ManifestError(
             f"{key}: the model knows no {', '.join(map(repr, unknown[:10]))}. Drop "
             f"these utterances; it knows {', '.join(map(str, values[:20]))}."
         )
-    return category_pipe(values, key)
 
 
 def _marked(records, model, hparams):

@@ -121,7 +121,7 @@ def changes(task, results, sources, rest):
     s3prl_sb.errors.UserError
         For an unknown key.
     """
-    file = resources.recipes()[task] / "hparams" / "train.yaml"
+    file = resources.recipe_files()[task]
     schema, values = Schema.of(file), {}
     for key, value in (results.get("settings") or {}).items():
         first, *inner = key.split(".")
@@ -247,7 +247,7 @@ def keys(task, changed, model, results, output):
     -------
     dict
     """
-    file = resources.recipes()[task] / "hparams" / "train.yaml"
+    file = resources.recipe_files()[task]
     # The modules are those of the model, so the upstream here is a placeholder.
     fixed = {"upstream": "mel", "output_folder": str(output)}
     fixed["save_folder"] = str(output / "save")

@@ -63,7 +63,7 @@ def names(key: str, labels: str | None = None) -> list[str]:
         return [*named_heads(labels), DEFAULT]
     if key == OPTIMIZER:
         return [*OPTIMIZERS, DEFAULT]
-    if key == POOLING and labels in (None, "classes"):
+    if key == POOLING and (labels is None or KINDS.get(labels) == "utterances"):
         return list(poolings())
     return []
 
@@ -79,8 +79,9 @@ def labels_of(tree: dict) -> dict:
     Returns
     -------
     dict
-        ``are``: classes, tokens, segments or occurrences; ``size``: key of the output
-        size of a head, if it is set in the YAML. Empty if nothing is declared.
+        ``are``: classes, tokens, segments, frames or occurrences; ``size``: key of the
+        output size of a head, if it is set in the YAML; ``one_per``: "utterance" if
+        all frames of one have the same label. Empty if nothing is declared.
 
     Example
     -------

@@ -147,3 +147,29 @@ def check_search(hparams, run_opts=None):
     freeze = hparams["upstream_model"].freeze
     check_together({"lr_search": rates, "freeze": freeze})
     return rates
+
+
+def check_layers(hparams, run_opts=None):
+    """Checks that each hidden state can be probed alone (``probe_layers``).
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe, with ``upstream_model``.
+    run_opts : dict, optional
+        SpeechBrain's options.
+
+    Raises
+    ------
+    RecipeError
+        For more than one process.
+    s3prl_sb.schema.declarations.KeysError
+        For an upstream that is trained.
+    """
+    if (run_opts or {}).get("distributed_launch"):
+        raise RecipeError(
+            "probe_layers trains in one process: start it without torchrun."
+        )
+    # The upstream decides whether it is trained, whatever the key `freeze` says.
+    freeze = hparams["upstream_model"].freeze
+    check_together({"probe_layers": True, "freeze": freeze})

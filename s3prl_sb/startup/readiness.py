@@ -16,11 +16,13 @@ from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.lobes.cards.continuing import saved_objective
 from s3prl_sb.lobes.cards.initializing import check_init
 from s3prl_sb.schema.constructors import takes
+from s3prl_sb.schema.named_heads import KINDS
 from s3prl_sb.startup.configuration import SCHEMA, RecipeError
 from s3prl_sb.startup.named import labels_of
 from s3prl_sb.startup.preconditions import (
     batches_of_a_process,
     can_pool,
+    check_layers,
     check_optimization,
     check_search,
 )
@@ -65,6 +67,8 @@ def check(hparams: dict, run_opts: dict):
         check_optimization(hparams)
     if hparams.get("lr_search"):
         check_search(hparams, run_opts)
+    if hparams.get("probe_layers"):
+        check_layers(hparams, run_opts)
     if hparams.get("head") is not None:
         _check_head(hparams)
     if "train_data" in hparams:
@@ -197,7 +201,8 @@ def _check_head(hparams):
     with torch.random.fork_rng(devices=[]), torch.no_grad():  # the run's numbers stay
         size = _check_features(hparams, labels)
         try:
-            made = head(**({} if is_sized else {"num_classes": CLASSES}))
+            outputs = _outputs(labels, hparams)
+            made = head(**({} if is_sized else {"num_classes": outputs}))
         except UserError as error:  # of a part, which does not know the key
             place = _place(hparams)
             said = str(error).removeprefix(f"{place}: ")
@@ -243,8 +248,9 @@ def _check_output(head, size, labels, hparams):
             f"{_place(hparams)}: {name} fails on features [2, {FRAMES}, {size}] and "
             f"relative lengths [2]: {reason(error)}."
         ) from error
-    wanted = [2, hparams.get(labels.get("size"), CLASSES)]
-    if labels["are"] != "classes":
+    wanted = [2, _outputs(labels, hparams)]
+    unit = KINDS.get(labels["are"], "frames").removesuffix("s")
+    if unit == "frame":
         wanted.insert(1, FRAMES)
         if labels["are"] == "tokens" and len(shape) == 3:  # CTC allows fewer frames
             wanted[1] = min(shape[1], FRAMES)
@@ -252,8 +258,15 @@ def _check_output(head, size, labels, hparams):
         raise RecipeError(
             f"{_place(hparams)}: {name} returns {shape} for features [2, {FRAMES}, "
             f"{size}], and {labels['are']} need {wanted}: a vector for each "
-            f"{'utterance' if labels['are'] == 'classes' else 'frame'}."
+            f"{unit}."
         )
+
+
+def _outputs(labels, hparams):
+    """Returns the size of the vectors that a head returns in the check."""
+    if labels.get("are") == "values":  # their number is known before the data are
+        return len(hparams.get("values") or ["value"])
+    return hparams.get(labels.get("size"), CLASSES)
 
 
 def _place(hparams):

@@ -16,6 +16,26 @@ SHARES = re.compile(
 )
 
 
+def is_share(name):
+    """Returns whether a measure is a share, which people read in percent.
+
+    Arguments
+    ---------
+    name : str
+        Name in results.json.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> is_share("accuracy"), is_share("loss")
+    (True, False)
+    """
+    return SHARES.search(name) is not None
+
+
 def measure(name, value):
     """Formats a measure with its unit.
 
@@ -35,7 +55,7 @@ def measure(name, value):
     >>> measure("accuracy", 0.329), measure("loss", 1.23456), measure("lr", 0.0001)
     ('32.90 %', '1.235', '0.0001')
     """
-    if isinstance(value, float) and SHARES.search(name) and math.isfinite(value):
+    if isinstance(value, float) and is_share(name) and math.isfinite(value):
         return f"{100 * value:.2f} %"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -8,34 +8,16 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy
 
-from s3prl_sb.storage.files import naming, read_json, read_text
+from s3prl_sb.dataio import label_files
+from s3prl_sb.dataio.phones import FOLDED
+from s3prl_sb.storage.files import naming
 from s3prl_sb.units.errors import UnitsError
 
-KEYS = ("phones", "segments")
-TIMIT_RATE = 16000  # Hz, of the sample numbers in .PHN files
-#: TIMIT's 61 phones as the usual 39 classes: Lee & Hon, "Speaker-independent phone
-#: recognition using hidden Markov models" (1989). The glottal stop counts as no phone.
-FOLDED = {
-    "ao": "aa",
-    "ax": "ah",
-    "ax-h": "ah",
-    "axr": "er",
-    "hv": "hh",
-    "ix": "ih",
-    "el": "l",
-    "em": "m",
-    "en": "n",
-    "nx": "n",
-    "eng": "ng",
-    "zh": "sh",
-    "ux": "uw",
-    **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
-    "q": "",
-}
+PHN, TIER = ".phn", "phones"
 EXAMPLE = '{"id": {"phones": [[0.0, 0.12, "SIL"], [0.12, 0.2, "AH"]]}}'
 
 
@@ -134,8 +116,10 @@ def read(path: str | os.PathLike) -> Alignments:
     Arguments
     ---------
     path : str
-        A folder of TIMIT's .PHN files, whose phones are folded to 39; or a JSON file
-        ``{"id": {"phones": [[start, stop, phone], …]}}`` in seconds.
+        A folder of TIMIT's .PHN files, whose phones are folded to 39; or any file or
+        folder that :mod:`s3prl_sb.dataio.label_files` reads, such as a JSON file
+        ``{"id": {"phones": [[start, stop, phone], …]}}`` in seconds. Of TextGrid files
+        it takes the tier "phones".
 
     Returns
     -------
@@ -145,60 +129,19 @@ def read(path: str | os.PathLike) -> Alignments:
     ------
     UnitsError
         If there are none.
-    s3prl_sb.storage.files.FileError
+    s3prl_sb.errors.UserError
         For a file in another format, with the id or the line.
     """
     path = Path(path)
-    found = _timit(path) if path.is_dir() else _manifest(path)
+    files = (file.suffix.lower() for file in path.rglob("*"))
+    kind = PHN if path.is_dir() and PHN in files else None  # beside .WRD and .TXT
+    found, folded = {}, FOLDED if PHN in (kind, path.suffix.lower()) else {}
+    for name, segments in label_files.read(path, tier=TIER, kind=kind).items():
+        with naming(path, "a file of alignments", f"Correct '{name}'."):
+            found[name] = alignment_of((a, b, folded.get(p, p)) for p, a, b in segments)
     if not found:
         raise UnitsError(
             f"'{path}' has no alignments. Give a folder with .PHN files, or a JSON "
             f"file: {EXAMPLE}"
         )
     return Alignments(found)
-
-
-def _manifest(path):
-    found = {}
-    fix = f"Such a file is {EXAMPLE}."
-    for name, record in read_json(path, "a file of alignments", fix, dict).items():
-        with naming(path, "a file of alignments", fix):
-            found[name] = alignment_of(_segments(name, record))
-    return found
-
-
-def _segments(name, record: Any):
-    if isinstance(record, Mapping):
-        key = next((key for key in KEYS if key in record), None)
-        if key is None:
-            raise ValueError(f"'{name}' has no phones")
-        record = record[key]
-    try:
-        return [(start, stop, phone) for start, stop, phone in record]
-    except (TypeError, ValueError) as fault:
-        raise ValueError(
-            f"'{name}' has other segments than [start, stop, phone]"
-        ) from fault
-
-
-def _timit(folder):
-    files = [file for file in folder.rglob("*") if file.suffix.lower() == ".phn"]
-    return {
-        file.relative_to(folder).with_suffix("").as_posix(): _phn(file)
-        for file in sorted(files)
-    }
-
-
-def _phn(file):
-    segments = []
-    with naming(
-        file, "a .PHN file", "Its lines are: first sample, last sample, phone."
-    ):
-        for number, line in enumerate(read_text(file).splitlines(), 1):
-            words = line.split()
-            if len(words) != 3 or not (words[0] + words[1]).isdigit():
-                raise ValueError(f"line {number} is '{line[:40]}'")
-            start, stop = (int(word) / TIMIT_RATE for word in words[:2])
-            if stop > start:  # a few files have an empty first phone
-                segments.append((start, stop, FOLDED.get(words[2], words[2])))
-        return alignment_of(segments)

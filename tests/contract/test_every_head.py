@@ -15,6 +15,8 @@ from s3prl_sb.schema.named_heads import KINDS, encoders, named_heads, poolings
 SMALL = {
     "linear": {"hidden_size": 8},
     "mlp": {"hidden_size": 8},
+    "concat": {"window": 5},
+    "conv_bank": {"hidden_size": 8, "cnn_size": 6},
     "rnn": {"hidden_size": 8},
     "transformer": {"hidden_size": 8},
     "conformer": {"hidden_size": 8},
@@ -36,7 +38,7 @@ def test_named_heads(name, kind):
 @pytest.mark.parametrize("encoder", encoders())
 @pytest.mark.parametrize("pooling", poolings())
 def test_compositions(encoder, pooling):
-    parts = {"encoder": encoder, "pooling": pooling, "hidden_size": 8}
+    parts = {"encoder": encoder, "pooling": pooling, **SMALL[encoder]}
     lines = check_head(functools.partial(UtteranceHead, **parts), "utterances")
     linear = (encoder, pooling) == ("linear", "mean")
     assert ("linear: declared, and it is" in lines) is linear

@@ -14,12 +14,14 @@ from s3prl_sb.brains import verification
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.parameter_groups import grouped
+from s3prl_sb.brains.regression import METRICS, SYSTEM
 from s3prl_sb.brains.retrieval_sets import conditioned
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
+from s3prl_sb.corpora.mosei import CLASSES
 from s3prl_sb.dataio.features import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.hyperyaml import programs
@@ -117,7 +119,8 @@ def test_keys_are_no_run_options(file):
 @every_yaml
 def test_every_key_is_used(file):
     """By another key, by train.py, by the package or by SpeechBrain's Brain."""
-    yaml = file.read_text("utf-8")
+    yamls = dict.fromkeys([file, *(f for f, _ in Schema.of(file).origins.values())])
+    yaml = "\n".join(path.read_text("utf-8") for path in yamls)
     sources = [file.parents[1] / "train.py", *(ROOT / "s3prl_sb").rglob("*.py")]
     code = "\n".join(path.read_text("utf-8") for path in sources)
     options = run_options()
@@ -134,7 +137,11 @@ TEMPLATE = ROOT / "templates" / "new_task" / "hparams" / "train.yaml"
 
 
 def every_schema(function):
-    files = {n: f / "hparams" / "train.yaml" for n, f in RECIPES.items()}
+    files = {
+        f"{name}/{file.stem}".removesuffix("/train"): file
+        for name, folder in RECIPES.items()
+        for file in sorted(folder.glob("hparams/*.yaml"))
+    }
     files = {**files, "template": TEMPLATE} if TEMPLATE.is_file() else files
     return pytest.mark.parametrize(
         "schema", map(Schema.of, files.values()), ids=list(files)
@@ -197,6 +204,7 @@ READ_BY = {
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),
+    "classes": tuple(CLASSES),
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),
@@ -211,7 +219,8 @@ def read_by(key, choice, tmp_path):
         speech_commands.prepare_speech_commands(tmp_path, tmp_path, labels=choice)
     elif key == "choose_by":
         measured = inspect.getsource(ClassificationBrain.stage_stats)
-        assert choice == "auto" or f'"{choice}": ' in measured
+        number = choice.removeprefix(SYSTEM) in METRICS
+        assert choice == "auto" or number or f'"{choice}": ' in measured
     elif key == "layers":
         assert Featurizer(3, choice).layers
     elif key == "corpus":

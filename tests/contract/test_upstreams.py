@@ -179,7 +179,7 @@ def test_frames(name):
 @every_card
 def test_recorded_arguments(name):
     """They say all that it takes to build it again."""
-    node, upstream = card(name), build(name)
+    node, upstream = card(name, **shrunk(name)), build(name)
     recorded = {**upstream.arguments, **upstream.arguments.get("options", {})}
     assert set(node) <= set(recorded)
     for key in set(node) - {"source", "config"}:

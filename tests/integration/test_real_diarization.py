@@ -8,8 +8,8 @@ from conftest import REPOSITORY, command, results
 from s3prl_sb.brains.diarization import errors_of
 from s3prl_sb.corpora.ami import prepare_ami_sd
 from s3prl_sb.corpora.libri2mix import prepare_libri2mix_sd
-from s3prl_sb.corpora.rttm import read_rttm, read_uem, write_rttm
 from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.rttm import read_rttm, read_uem, write_rttm
 from s3prl_sb.inference import load
 
 CARD = """

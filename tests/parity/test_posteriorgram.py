@@ -11,7 +11,7 @@ from s3prl_sb.lobes.checkpoints.building import CONVERTED
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.mockingjay import Tera
-from s3prl_sb.lobes.upstreams.posteriorgram import ConvBank, Posteriorgram
+from s3prl_sb.lobes.upstreams.posteriorgram import ConvBankClassifier, Posteriorgram
 
 TERA = {"transformer": {"hidden_size": 32, "num_attention_heads": 4}}
 BANK = {"kernels": [3, 4, 5], "cnn_size": 6, "hidden_size": 10, "dropout": 0.5}
@@ -114,7 +114,11 @@ def test_dropout_only_in_training(tmp_path):
 
 
 def test_even_kernels_keep_the_frames():
-    assert ConvBank(8, kernels=[2, 4, 5])(torch.randn(2, 7, 8)).shape == (2, 7, 39)
+    assert ConvBankClassifier(8, kernels=[2, 4, 5])(torch.randn(2, 7, 8)).shape == (
+        2,
+        7,
+        39,
+    )
 
 
 def test_other_checkpoints_are_refused(tmp_path):

@@ -209,7 +209,7 @@ def test_toy(tmp_path):
 
 
 def test_toy_has_enough_requests():
-    from s3prl_sb.corpora.toys.audio_snips import _requests
+    from s3prl_sb.corpora.toys.audio_snips import requests
 
-    texts = [tuple(words) for _, words, _ in _requests(400, seed=3)]
+    texts = [tuple(words) for _, words, _ in requests(400, seed=3)]
     assert len(set(texts)) == 400

@@ -17,7 +17,7 @@ from s3prl_sb.dataio.cache import FeatureCache
 from s3prl_sb.lobes.upstreams import load, names
 
 VERBS = ("run", "upstreams", "check", "extract", "export", "predict", "results", "toy")
-VERBS += ("convert", "heads", "check-head", "units")
+VERBS += ("convert", "heads", "check-head", "units", "cka", "abx", "plot", "layers")
 RESULTS = """{"task": "SUPERB/KS", "upstream": "mel", "seed": 1, "total_steps": 7,
 "chosen_by": {"metric": "accuracy", "highest": true}, "metrics": {"accuracy": 0.98764},
 "seconds": 61.4}"""

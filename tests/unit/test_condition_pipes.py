@@ -484,6 +484,7 @@ def test_folders_count_by_content(rooms, tmp_path, monkeypatch):
         ({"__labels": {"are": "tokens"}, "crop_seconds": 3}, "the whole text"),
         ({"__labels": {"are": "tokens"}, "train_per_class": 3}, "no classes"),
         ({"__labels": {"are": "segments"}, "train_per_class": 3}, "no classes"),
+        ({"__labels": {"are": "frames"}, "train_per_class": 3}, "no classes"),
         ({"__labels": {"are": "segments"}, "chunk_seconds": 3}, "chunk_frames"),
         ({"__labels": {"are": "segments"}, "test_speed": 1.0}, "stay where they are"),
     ],
@@ -497,4 +498,6 @@ def test_compatible_keys():
     check_together({"noise": {"snr": 5, "draws": 2}, "reverb": None, "crops": 4})
     check_together({"__labels": {"are": "segments"}, "crop_seconds": 3, "speed": [1]})
     check_together({"__labels": {"are": "classes"}, "chunk_seconds": 3})
+    speakers = {"are": "frames", "one_per": "utterance"}
+    check_together({"__labels": speakers, "train_per_class": 3, "chunk_seconds": 3})
     check_together({"crop_seconds": 3, "train_per_class": 1, "test_speed": 0.9})

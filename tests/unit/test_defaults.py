@@ -4,7 +4,9 @@ import pytest
 from hyperpyyaml import load_hyperpyyaml
 
 from s3prl_sb import resources
-from s3prl_sb.commands import recipe_help
+from s3prl_sb.commands import completion, recipe_help
+from s3prl_sb.commands.run import locate
+from s3prl_sb.processes import interruption
 from s3prl_sb.schema.defaults import default_files
 from s3prl_sb.schema.keys import KeysError, Schema
 from s3prl_sb.startup.configuration import Configuration, RecipeError, load_recipe
@@ -79,3 +81,72 @@ def test_a_recipe_refers_to_its_own_keys_alone(name):
 def test_the_order_of_the_names_does_not_matter():
     """References to a later file would have been a circle."""
     assert default_files(["training", "run"]) == default_files(["run", "training"])
+
+
+# ------------------------------------------------------------------------- variants
+BASE = """
+seed: 1  # of all
+__defaults: [run]
+model: !applyref:s3prl_sb.lobes.upstreams.title
+    name: mel
+output_folder: results/base
+size: !ref small-<model>
+"""
+VARIANT = """
+__defaults: [train, run]
+size: !ref large-<model>  # one more
+steps: 5
+"""
+
+
+@pytest.fixture
+def variant(tmp_path):
+    (tmp_path / "train.yaml").write_text(BASE)
+    path = tmp_path / "larger.yaml"
+    path.write_text(VARIANT)
+    return path
+
+
+def test_a_variant_says_only_what_differs(variant):
+    schema = Schema.of(variant)
+    assert list(schema)[:5] == ["seed", "model", "output_folder", "size", "steps"]
+    assert schema.origins["seed"][0] == variant.with_name("train.yaml")
+    assert "size" not in schema.origins and "__defaults" not in schema.tree
+    hparams = load_recipe(variant)
+    assert (
+        hparams["size"] == "large-mel" and hparams["save_folder"] == "results/base/save"
+    )
+    assert load_recipe(variant.with_name("train.yaml"))["size"] == "small-mel"
+    text = recipe_help.text(variant)
+    assert "of all" in text and "one more" in text
+    assert set(completion.keys(variant)) == set(schema)
+
+
+def test_a_variant_that_was_moved_names_what_is_missing(variant, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    moved = variant.rename(tmp_path / "elsewhere" / "larger.yaml")
+    with pytest.raises(KeysError, match="larger.yaml', line 2: .*defaults 'train'"):
+        load_recipe(moved)
+
+
+def test_a_recipe_is_no_default_of_itself(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("__defaults: [run]\noutput_folder: a\n")
+    assert Schema.of(path).origins["cache"][0].parent.name == "defaults"
+
+
+def test_variants_of_installed_recipes():
+    files = resources.recipe_files()
+    assert files["TIMIT/phones"].name == "train.yaml"
+    assert files["TIMIT/phones/one_hidden"].name == "one_hidden.yaml"
+    assert "TIMIT/phones/one_hidden" not in resources.recipes()
+    assert resources.task_of("TIMIT/phones/one_hidden") == "TIMIT/phones"
+    file = files["TIMIT/phones/one_hidden"]
+    assert resources.recipe_of("TIMIT/phones", file) == "TIMIT/phones/one_hidden"
+    assert resources.recipe_of("TIMIT/phones", files["TIMIT/phones"]) == "TIMIT/phones"
+    assert locate("timit/phones/ONE_HIDDEN") == ("TIMIT/phones/one_hidden", file)
+    folder = file.parents[1]
+    assert locate(str(folder))[1] == folder / "hparams" / "train.yaml"
+    script = [str(folder / "train.py"), str(file), "--seed", "1"]
+    named = ["s3prl-sb", "run", "TIMIT/phones/one_hidden", "--seed", "1"]
+    assert interruption.command(script) == named

@@ -10,7 +10,7 @@ import torch
 
 from s3prl_sb.brains.diarization import DiarizationBrain, errors_of, fit_labels
 from s3prl_sb.brains.timeline_plot import _gaps, timeline
-from s3prl_sb.corpora.rttm import read_rttm, read_uem
+from s3prl_sb.dataio.rttm import read_rttm, read_uem
 
 SHIFT = 0.02
 

@@ -79,8 +79,29 @@ def conformer():
     return encoder, reference
 
 
-@pytest.mark.parametrize("made", [transformer, conformer])
-def test_attention_is_speechbrains(made, x):
+def post_norm():
+    """Without positions; the reference is torch's."""
+    options = {"norm_first": False, "positions": False, "activation": "gelu"}
+    encoder = TransformerEncoder(6, 8, num_heads=2, num_layers=1, **options).eval()
+    plain = torch.nn.TransformerEncoderLayer(
+        8, 2, 32, activation="gelu", layer_norm_eps=1e-6, batch_first=True
+    ).eval()
+    names = {
+        "self_att.att": "self_attn",
+        "pos_ffn.ffn.0": "linear1",
+        "pos_ffn.ffn.3": "linear2",
+        "norm1.norm": "norm1",
+        "norm2.norm": "norm2",
+    }
+    ours = encoder.layers.layers[0]
+    for mine, theirs in names.items():
+        weights = ours.get_submodule(mine).state_dict()
+        plain.get_submodule(theirs).load_state_dict(weights)
+    return encoder, lambda x: plain(encoder.projection(x))
+
+
+@pytest.mark.parametrize("made", [transformer, conformer, post_norm])
+def test_attention_is_the_librarys(made, x):
     encoder, reference = made()
     together = encoder(x, LENS)
     assert together.isfinite().all()

@@ -46,6 +46,17 @@ def test_audio_info_names_the_file_and_the_way_out(tmp_path):
         headers.audio_info(tone(tmp_path / "empty.wav", 0))
 
 
+@pytest.mark.parametrize("name", ["SA1.WAV", "a.sph"])
+def test_compressed_sphere(tmp_path, name):
+    soundfile.write(tmp_path / name, [0.0] * 1600, 16000, format="NIST")
+    plain = (tmp_path / name).read_bytes()
+    coding = b"sample_coding -s26 pcm,embedded-shorten-v2.00\nend_head"
+    header = plain[:1024].replace(b"end_head", coding, 1)[:1024]
+    (tmp_path / name).write_bytes(header + b"ajkg\x02" + bytes(500))
+    with fails(name, "SPHERE file that is compressed", "shorten", "sph2pipe -f wav"):
+        headers.audio_info(tmp_path / name)
+
+
 def test_audio_info_on_real_formats(data_folder):
     seen = set()
     for path in sorted((data_folder / "resample_cases").rglob("*.*")):

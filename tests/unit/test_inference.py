@@ -419,3 +419,18 @@ def test_features_that_are_not_finite_are_an_error(freeze, make_run, wav):
         next(model.mods.upstream.parameters()).fill_(float("inf"))
     with pytest.raises(WeightsError, match="weights of Hubert"):
         model.classify_file(wav)
+
+
+def test_learned_weights_and_prediction_are_drawn(make_run, wav, tmp_path, capsys):
+    """Of a run, by ``s3prl-sb plot``; and the probabilities that it draws."""
+    pytest.importorskip("matplotlib")
+    run, modules = make_run()
+    assert main(["plot", str(run), "--output", str(tmp_path / "weights.png")]) == 0
+    options = ["--run", str(run), "--show", "states"]
+    assert main(["plot", wav, *options, "--output", str(tmp_path / "a.png")]) == 0
+    for name in ("weights", "a"):
+        assert (tmp_path / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    model = load(run)
+    found = model.probabilities_file(wav)
+    assert (found.names, found.seconds) == (LABELS, None)
+    torch.testing.assert_close(found.values[0], expected(modules, model.load_file(wav)))

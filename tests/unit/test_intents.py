@@ -175,6 +175,9 @@ def test_a_loaded_model_says_the_same(hparams, tmp_path):
     path = splits["test"].data["test3b"]["wav"]
     values = "\t".join(f"{slot}={value}" for slot, value in intent.items())
     assert list(model.lines([path])) == [f"{path}\t{values}\t{score:.3f}"]
+    found = model.probabilities_file(path)
+    assert found.names[:2] == [f"action={value}" for value in VALUES["action"]]
+    torch.testing.assert_close(found.values[0, 2:5], logits[2:5].softmax(0))
 
 
 # ---- folds

@@ -273,6 +273,8 @@ def test_kinds_have_words():
         ({"freeze": False, "cache": "pooled"}, "cache: pooled is impossible"),
         ({"freeze": False, "lr_search": [0.1]}, "choose lr yourself"),
         ({"lr_search": [0.1, 0.1]}, "different learning rates"),
+        ({"freeze": False, "probe_layers": True}, "one frozen upstream between"),
+        ({"weights_of": "run"}, "give probe_layers: True"),
     ],
 )
 def test_keys_that_do_not_fit_to_each_other(values, message):

@@ -9,9 +9,9 @@ import soundfile
 
 from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.libri2mix import loud_spans, prepare_libri2mix_sd
-from s3prl_sb.corpora.rttm import read_rttm
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rttm import read_rttm
 
 SUBSETS = {"train": "train-100", "valid": "dev", "test": "test"}
 COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length\n"

@@ -7,6 +7,7 @@ from s3prl_sb.metrics.classification import (
     accuracy,
     balanced_accuracy,
     confusion_matrix,
+    macro_f1,
 )
 
 sklearn = pytest.importorskip("sklearn.metrics")
@@ -76,3 +77,17 @@ def test_balanced_accuracy_of_no_utterances():
     empty = torch.tensor([], dtype=torch.long)
     with pytest.raises(ValueError, match="no utterances"):
         balanced_accuracy(empty, empty)
+
+
+@pytest.mark.parametrize("count, classes", [(1, 5), (10, 2), (1000, 12), (2000, 1251)])
+def test_macro_f1_against_scikit_learn(count, classes):
+    predicted, true = labels(count, classes, seed=count)
+    true = (true * torch.rand(count)).long()  # some classes are only predicted
+    expected = sklearn.f1_score(true, predicted, average="macro")
+    assert macro_f1(predicted, true) == pytest.approx(expected)
+
+
+def test_macro_f1_of_no_utterances():
+    empty = torch.tensor([], dtype=torch.long)
+    with pytest.raises(ValueError, match="no utterances"):
+        macro_f1(empty, empty)

@@ -40,7 +40,7 @@ def test_a_name_is_a_class_of_the_package(name):
         (
             "what",
             "tokens",
-            "no head called 'what'. There are: linear, mlp, .*blstm",
+            "no head called 'what'. There are: linear, single_linear, .*blstm",
         ),
         (
             "ecapa",
@@ -50,7 +50,7 @@ def test_a_name_is_a_class_of_the_package(name):
         (
             "xvector",
             "tokens",
-            "These fit: linear, mlp, rnn, transformer, conf.*bl",
+            "These fit: linear, single_linear, mlp, .*conf.*bl",
         ),
         ("blstm", "classes", "one vector a frame, and .* needs one an utterance"),
         ("linear", "occurrences", "a task whose labels are occurrences has no head"),

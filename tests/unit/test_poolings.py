@@ -27,18 +27,29 @@ def by_hand(name, pooling, x):
     if name == "statistics":
         deviation = x.std(0) if len(x) > 1 else torch.zeros(x.shape[1])
         return torch.cat([x.mean(0), deviation])
+    if name == "linear_attentive":
+        scores = (x @ pooling.score.weight.T)[:, 0].exp()
+        return (scores / scores.sum()) @ x
     activation = {"attentive": torch.relu, "self_attentive": torch.tanh}[name]
     hidden = activation(x @ pooling.project.weight.T + pooling.project.bias)
     scores = (hidden @ pooling.score.weight.T)[:, 0].exp()
     return (scores / scores.sum()) @ x
 
 
-@pytest.mark.parametrize("name", ["mean", "statistics", "attentive", "self_attentive"])
+@pytest.mark.parametrize("name", [n for n in POOLINGS if n != "attentive_statistics"])
 def test_formula(name, batch):
     x, pieces = batch
     pooling = made_pooling(name, 6)
     expected = torch.stack([by_hand(name, pooling, piece) for piece in pieces])
     torch.testing.assert_close(pooling(x, LENS), expected)
+
+
+def test_frames_may_be_squashed_before_they_are_scored(batch):
+    x, _ = batch
+    pooling = made_pooling({"name": "linear_attentive", "activation": "tanh"}, 6)
+    plain = made_pooling("linear_attentive", 6)
+    plain.load_state_dict(pooling.state_dict())
+    torch.testing.assert_close(pooling(x, LENS), plain(x.tanh(), LENS))
 
 
 @pytest.mark.parametrize("name", POOLINGS)

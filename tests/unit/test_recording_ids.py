@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from s3prl_sb.corpora.rttm import rttm_lines
+from s3prl_sb.dataio.rttm import rttm_lines
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.recording_ids import recording_ids
 

@@ -4,14 +4,13 @@ import re
 
 import pytest
 
-from s3prl_sb.corpora.rttm import (
+from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.rttm import (
     read_rttm,
     read_uem,
-    rttm_lines,
     write_rttm,
     write_uem,
 )
-from s3prl_sb.dataio.manifest import ManifestError
 
 
 def written(path, text):
@@ -105,9 +104,17 @@ def test_other_faults(tmp_path):
     (tmp_path / "latin.rttm").write_bytes("M\xc9O".encode("latin-1"))
     with pytest.raises(ManifestError, match="not UTF-8"):
         read_rttm(tmp_path / "latin.rttm")
-    for recording, speaker in (("a b", "ann"), ("a", "ann b"), ("", "ann")):
-        with pytest.raises(ValueError, match="cannot stand in an RTTM"):
-            rttm_lines(recording, [(speaker, 0, 1)])
+
+
+def test_names_with_spaces_are_written(tmp_path):
+    """At the end of a run a name is no reason to lose the results."""
+    found = {"a b": [("ann\tb", 0, 1)], "c\u00a0d\n": [("", 0, 1)]}
+    write_rttm(found, tmp_path / "a.rttm")
+    write_uem({name: [(0, 1)] for name in found}, tmp_path / "a.uem")
+    names = ["a%20b", "c%C2%A0d%0A"]
+    read = read_rttm(tmp_path / "a.rttm")
+    assert read == {names[0]: [("ann%09b", 0, 1)], names[1]: [("<NA>", 0, 1)]}
+    assert list(read_uem(tmp_path / "a.uem")) == names
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from collections import Counter
 import numpy
 import pytest
 
+from s3prl_sb.dataio.phones import FOLDED
+from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.upstreams import load
-from s3prl_sb.storage.files import FileError
 from s3prl_sb.units import alignments, quality
 from s3prl_sb.units.alignments import Alignments, alignment_of
 from s3prl_sb.units.applying import apply
@@ -111,7 +112,7 @@ def test_timit(tmp_path):
     phones = alignments.read(tmp_path)
     assert phones.of("SA1") is None and len(phones.of("MCD0/SA1.wav").phones) == 1
     (other / "SA1.PHN").write_text("0 100 h#\n100 one t\n")
-    with pytest.raises(FileError, match="SA1.PHN.* line 2 is '100 one t'"):
+    with pytest.raises(UserError, match="SA1.PHN:2: line 2 is '100 one t'"):
         alignments.read(tmp_path)
 
 
@@ -119,7 +120,7 @@ def test_folding_gives_39_phones():
     timit = """iy ih eh ey ae aa aw ay ah ao oy ow uh uw ux er ax ix axr ax-h b d g p
     t k dx q jh ch s sh z zh f th v dh m n ng em en eng nx l r w y hh hv el bcl dcl gcl
     pcl tcl kcl epi pau h#"""
-    folded = {alignments.FOLDED.get(phone, phone) for phone in timit.split()}
+    folded = {FOLDED.get(phone, phone) for phone in timit.split()}
     assert len(timit.split()) == 61 and len(folded - {""}) == 39
 
 
@@ -127,9 +128,9 @@ def test_folding_gives_39_phones():
     "record, message",
     [
         ({"words": []}, "'a' has no phones"),
-        ({"phones": [[0, 1]]}, r"'a' has other segments than \[start, stop, phone\]"),
+        ({"phones": [[0, 1]]}, "'a' has other segments than"),
         ({"phones": [[0, 1, "x"], [0.5, 2, "y"]]}, "overlap"),
-        ({"phones": [[1, 0, "x"]]}, "overlap"),
+        ({"phones": [[1, 0, "x"]]}, "'x' from 1.0 to 0.0 s"),
         ({"phones": []}, "empty"),
         ({"phones": [["now", 1, "x"]]}, "now"),
     ],
@@ -137,7 +138,7 @@ def test_folding_gives_39_phones():
 def test_broken_manifests(record, message, tmp_path):
     path = tmp_path / "phones.json"
     path.write_text(json.dumps({"a": record}))
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(UserError, match=message):
         alignments.read(path)
 
 

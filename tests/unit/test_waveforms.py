@@ -178,6 +178,18 @@ def test_lengths_belong_to_a_batch(wav, upstream):
     assert batched(wav[None], lens, 16000)[1] is lens
 
 
+def test_a_batch_has_the_dimensions_of_its_kind(wav):
+    """Waveforms [batch, samples], and features [batch, frames, size]."""
+    for lens, what in ((None, "has the shape"), (torch.ones(2), "padded batch")):
+        with pytest.raises(AudioError, match=what):
+            batched(torch.zeros(2, 100, 13), lens, 16000)
+    assert batched(torch.zeros(2, 100, 13), None, 100, input_size=13)[0].dim() == 3
+    with pytest.raises(AudioError, match=r"\[batch, frames, 13\]"):
+        batched(torch.zeros(2, 100), torch.ones(2), 100, input_size=13)
+    batch, lens = batched([torch.ones(4, 2), torch.ones(3, 2)], None, 100, input_size=2)
+    assert batch.shape == (2, 4, 2) and lens.tolist() == [1, 0.75]
+
+
 def test_the_door_is_no_part_of_what_features_are_known_by():
     """Nothing that a cache holds goes through it."""
     modules = code_of(["s3prl_sb.lobes.upstreams.hubert.Hubert"])["modules"]

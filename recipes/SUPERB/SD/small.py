@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from clips import clip, read_table, write_table
 
-from s3prl_sb.corpora.rttm import read_rttm, read_uem, rttm_lines
+from s3prl_sb.dataio.rttm import read_rttm, read_uem, rttm_lines
 from s3prl_sb.metrics.diarization import corpus_errors
 
 BUDGET = {"head": "{hidden_size: 8}", "chunk_frames": 130}

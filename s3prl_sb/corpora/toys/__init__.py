@@ -47,10 +47,10 @@ def make(name, destination, **parameters):
 
     Example
     -------
-    >>> make("timit", "corpora/timit")
+    >>> make("switchboard", "corpora/switchboard")
     Traceback (most recent call last):
     ...
-    ValueError: no toy of 'timit'. There are: ..., speech_commands, voxceleb1
+    ValueError: no toy of 'switchboard'. There are: ..., timit, voxceleb1
     """
     if name not in TOYS:
         raise ValueError(f"no toy of '{name}'. There are: {', '.join(TOYS)}")

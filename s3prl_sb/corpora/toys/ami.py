@@ -7,9 +7,9 @@ Authors
 import numpy as np
 
 from s3prl_sb.corpora.espeak import SAMPLE_RATE
-from s3prl_sb.corpora.rttm import write_rttm
 from s3prl_sb.corpora.toys import making
 from s3prl_sb.corpora.toys.libri2mix import turns_of
+from s3prl_sb.dataio.rttm import write_rttm
 
 PEOPLE = 4  # in a meeting
 OVERLAP, SILENCE = 1.5, 2.0  # largest, in seconds, between two turns

@@ -92,11 +92,11 @@ def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
         raise ValueError("at least 1 request in each split, and at most 400 in all")
     if not 1 <= speakers <= 8:
         raise ValueError(f"there are 1 to 8 voices to train on, not {speakers}")
-    requests = _requests(sum(counts.values()), seed)
-    voices, jobs, lines, slots = _voices(seed), [], [], Counter()
+    made = requests(sum(counts.values()), seed)
+    voices, jobs, lines, slots = voices_by_name(seed), [], [], Counter()
     for split, count in counts.items():
         for number in range(count):
-            intent, words, tags = next(requests)
+            intent, words, tags = next(made)
             slots.update(tag for tag in tags if tag != "O")
             spoken_by = speakers if split == "train" else (speakers + 1) // 2
             for speaker in SPEAKERS[split][:spoken_by]:
@@ -118,7 +118,7 @@ def audio_snips(destination, train=160, valid=20, test=20, speakers=8, seed=0):
     making.write_lines(destination / SLOTS_FILE, ["O", *names])
 
 
-def _requests(count, seed):
+def requests(count, seed):
     """Yields different requests: intent, words, and a tag for each word."""
     rng, seen = making.random_generator(seed, "requests"), set()
     # Cycle through the requests, so that every split has as many slots as possible
@@ -138,7 +138,7 @@ def _requests(count, seed):
             yield intent, words, tags
 
 
-def _voices(seed):
+def voices_by_name(seed):
     """Returns a voice of the right gender for each name."""
     voices, chosen = list(making.plain_voices(60, seed)), {}
     for names in SPEAKERS.values():

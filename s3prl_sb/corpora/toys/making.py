@@ -233,6 +233,11 @@ def varied(voice, rng):
     return voice._replace(pitch=pitch, rate=voice.rate + int(rng.integers(-10, 11)))
 
 
+def shown(clips, total=None):
+    """Iterates with a progress bar over ``clips``, ``total`` in number."""
+    return progress.bar(clips, desc="Speaking", total=total, unit="clip", leave=False)
+
+
 def write_clips(folder, clips, total):
     """Writes audio, 16 bit at 16 kHz, with a progress bar.
 
@@ -241,8 +246,7 @@ def write_clips(folder, clips, total):
     """
     from speechbrain.dataio import audio_io
 
-    bar = progress.bar(clips, desc="Speaking", total=total, unit="clip", leave=False)
-    for name, samples in bar:
+    for name, samples in shown(clips, total):
         if np.abs(samples).max() > 1:
             raise ValueError(f"{name} would be clipped")
         path = folder / name

@@ -58,9 +58,10 @@ def check_upstream(upstream: "Upstream") -> list[str]:
     _attributes(upstream, passed, failed)
     if not failed:
         upstream = copy.deepcopy(upstream).eval()
-        generator = torch.Generator().manual_seed(0)
+        generator, rate = torch.Generator().manual_seed(0), upstream.sample_rate
+        values = [upstream.input_size] * (upstream.input_size > 1)
         wavs = [
-            0.1 * torch.randn(int(s * upstream.sample_rate), generator=generator)
+            0.1 * torch.randn(int(s * rate), *values, generator=generator)
             for s in SECONDS
         ]
         checks = (

@@ -49,21 +49,60 @@ class AttentivePooling(torch.nn.Module):
         self, input_size: int, hidden_size: int | None = None, activation: str = "relu"
     ):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            choices = " or ".join(ACTIVATIONS)
-            raise HeadError(f"activation: {choices}, not '{activation}'.")
         hidden_size = hidden_size or input_size
         self.project = torch.nn.Linear(input_size, hidden_size)
-        self.activation = ACTIVATIONS[activation]()
+        self.activation = _activation(activation)
         self.score = torch.nn.Linear(hidden_size, 1, bias=False)
         self.output_size = input_size
 
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
-        padding = ~frame_mask(x, lens)[..., None]
-        scores = precise(self.score(self.activation(self.project(x))))
-        weights = scores.masked_fill(padding, -torch.inf).softmax(1)
-        return (x.masked_fill(padding, 0.0) * weights).sum(1)
+        return _weighted(x, self.score(self.activation(self.project(x))), lens)
+
+
+class LinearAttentivePooling(torch.nn.Module):
+    """Weighted mean over the true frames, scored by a linear layer.
+
+    Paper: Safari et al., "Self-Attention Encoding and Pooling for Speaker Recognition",
+    Interspeech 2020, https://arxiv.org/abs/2008.01077.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the frames, and ``output_size``.
+    activation : str, optional
+        "relu" or "tanh", of the frames before they are scored and averaged; default:
+        none.
+
+    Raises
+    ------
+    HeadError
+        If there is no such activation.
+
+    Note
+    ----
+    With ``activation="tanh"`` it is the ``SAP`` of S3PRL's ``atis`` and
+    ``audio_snips``. A bias of ``score`` would cancel in the softmax, so there is none.
+
+    Example
+    -------
+    >>> pooling = LinearAttentivePooling(8, activation="tanh")
+    >>> pooling(torch.randn(2, 10, 8), torch.tensor([1.0, 0.5])).shape
+    torch.Size([2, 8])
+    """
+
+    def __init__(self, input_size: int, activation: str | None = None):
+        super().__init__()
+        self.activation: torch.nn.Module = torch.nn.Identity()
+        if activation is not None:
+            self.activation = _activation(activation)
+        self.score = torch.nn.Linear(input_size, 1, bias=False)
+        self.output_size = input_size
+
+    def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Maps [batch, frames, size] and relative lengths [batch] to [batch, size]."""
+        x = self.activation(x)
+        return _weighted(x, self.score(x), lens)
 
 
 class SelfAttentivePooling(AttentivePooling):
@@ -149,3 +188,18 @@ class AttentiveStatisticsPooling(ECAPA_TDNN.AttentiveStatisticsPooling):
         mean = (weights * x).sum(1)
         squares = (x - mean[:, None]).square()
         return mean, (weights * squares).sum(1).clamp_min(self.eps).sqrt()
+
+
+def _activation(name):
+    """Returns a new activation of a name."""
+    if name not in ACTIVATIONS:
+        choices = " or ".join(ACTIVATIONS)
+        raise HeadError(f"activation: {choices}, not '{name}'.")
+    return ACTIVATIONS[name]()
+
+
+def _weighted(x, scores, lens):
+    """Returns the mean of frames [batch, frames, size] by scores [batch, frames, 1]."""
+    padding = ~frame_mask(x, lens)[..., None]
+    weights = precise(scores).masked_fill(padding, -torch.inf).softmax(1)
+    return (x.masked_fill(padding, 0.0) * weights).sum(1)

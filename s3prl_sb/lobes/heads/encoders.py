@@ -58,6 +58,10 @@ class MLP(torch.nn.Module):
     dropout : float
         Dropout probability.
 
+    Note
+    ----
+    S3PRL's ``phone_1hidden`` drops values before the ReLU, with the same result.
+
     Example
     -------
     >>> MLP(24, 8)(torch.randn(2, 10, 24), torch.ones(2)).shape

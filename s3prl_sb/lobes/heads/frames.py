@@ -20,8 +20,8 @@ class FrameClassifier(torch.nn.Module):
         Size of the features.
     num_classes : int
         Number of classes.
-    hidden_size : int
-        Size of the projection.
+    hidden_size : int, optional
+        Size of the projection; None for a classifier of the features themselves.
 
     Example
     -------
@@ -30,10 +30,14 @@ class FrameClassifier(torch.nn.Module):
     torch.Size([4, 50, 74])
     """
 
-    def __init__(self, input_size: int, num_classes: int, hidden_size: int = 256):
+    def __init__(
+        self, input_size: int, num_classes: int, hidden_size: int | None = 256
+    ):
         super().__init__()
-        self.projection = torch.nn.Linear(input_size, hidden_size)
-        self.classifier = torch.nn.Linear(hidden_size, num_classes)
+        self.projection: torch.nn.Module = torch.nn.Identity()
+        if hidden_size is not None:
+            self.projection = torch.nn.Linear(input_size, hidden_size)
+        self.classifier = torch.nn.Linear(hidden_size or input_size, num_classes)
 
     def forward(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Returns logits.

@@ -7,6 +7,7 @@ Authors
 import torch
 
 from s3prl_sb.lobes.heads.encoders import MLP, Projection, RecurrentEncoder
+from s3prl_sb.lobes.heads.neighbours import ConvBankEncoder, FrameConcat
 from s3prl_sb.lobes.heads.parts import Part, made
 from s3prl_sb.lobes.heads.transformers import ConformerEncoder, TransformerEncoder
 
@@ -14,6 +15,8 @@ from s3prl_sb.lobes.heads.transformers import ConformerEncoder, TransformerEncod
 ENCODERS = {
     "linear": Projection,
     "mlp": MLP,
+    "concat": FrameConcat,
+    "conv_bank": ConvBankEncoder,
     "rnn": RecurrentEncoder,
     "transformer": TransformerEncoder,
     "conformer": ConformerEncoder,

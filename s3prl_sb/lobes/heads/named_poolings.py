@@ -9,6 +9,7 @@ import torch
 from s3prl_sb.lobes.heads.attentive_pooling import (
     AttentivePooling,
     AttentiveStatisticsPooling,
+    LinearAttentivePooling,
     SelfAttentivePooling,
 )
 from s3prl_sb.lobes.heads.parts import Part, made
@@ -20,6 +21,7 @@ POOLINGS = {
     "mean": MeanPooling,
     "statistics": StatisticsPooling,
     "attentive": AttentivePooling,
+    "linear_attentive": LinearAttentivePooling,
     "self_attentive": SelfAttentivePooling,
     "attentive_statistics": AttentiveStatisticsPooling,
 }

@@ -15,9 +15,11 @@ from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.lobes.networks.attention import sines
 
+ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU}
+
 
 class TransformerEncoder(torch.nn.Module):
-    """Projection, sinusoidal positions, and Transformer layers with the norm first.
+    """Projection, sinusoidal positions, and Transformer layers.
 
     Paper: Vaswani et al., "Attention Is All You Need",
     https://arxiv.org/abs/1706.03762.
@@ -31,16 +33,31 @@ class TransformerEncoder(torch.nn.Module):
     num_layers : int
         Number of layers.
     dropout : float
-        Dropout probability after the positions and in each layer.
+        Dropout probability after the positions, if there are any, and in each layer.
     num_heads : int
         Number of attention heads.
     ffn_size : int, optional
         Inner size of the feed-forward networks; default: 4 times ``hidden_size``.
+    norm_first : bool
+        Whether the layer norms come before attention and feed-forward, and another one
+        after the last layer; otherwise they come after them, as in BERT.
+    positions : bool
+        Whether sinusoidal positions are added to the projection.
+    activation : str
+        "relu" or "gelu", of the feed-forward networks.
 
     Raises
     ------
     HeadError
-        If the size does not suit the number of heads.
+        If the size does not suit the number of heads, or there is no such activation.
+
+    Note
+    ----
+    ``norm_first=False, positions=False, activation="gelu"`` is the network of S3PRL's
+    ``atis`` and ``audio_snips``, but for the epsilon of the norms (1e-12 there). In
+    training, theirs has no dropout within the feed-forward networks, and all its layers
+    begin with equal weights. In a batch of several utterances its mask does not remove
+    the padding.
 
     Example
     -------
@@ -57,19 +74,29 @@ class TransformerEncoder(torch.nn.Module):
         dropout: float = 0.1,
         num_heads: int = 4,
         ffn_size: int | None = None,
+        norm_first: bool = True,
+        positions: bool = True,
+        activation: str = "relu",
     ):
         super().__init__()
         _check(hidden_size, num_heads)
+        if activation not in ACTIVATIONS:
+            choices = " or ".join(ACTIVATIONS)
+            raise HeadError(f"activation: {choices}, not '{activation}'.")
         self.projection = torch.nn.Linear(input_size, hidden_size)
-        self.dropout = torch.nn.Dropout(dropout)
+        self.positions = positions
+        self.dropout = torch.nn.Dropout(dropout if positions else 0.0)
         self.layers = Transformer.TransformerEncoder(
             num_layers=num_layers,
             nhead=num_heads,
             d_ffn=ffn_size or 4 * hidden_size,
             d_model=hidden_size,
             dropout=dropout,
-            normalize_before=True,
+            activation=ACTIVATIONS[activation],
+            normalize_before=norm_first,
         )
+        if not norm_first:  # the last layer ends in a norm
+            self.layers.norm = torch.nn.Identity()
         self.output_size = hidden_size
 
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
@@ -77,7 +104,8 @@ class TransformerEncoder(torch.nn.Module):
         [batch, frames, hidden_size]."""
         padding = ~frame_mask(x, lens)
         x = self.projection(x.masked_fill(padding[..., None], 0.0))
-        x = x + sines(torch.arange(x.shape[1]), x.shape[2]).to(x)
+        if self.positions:
+            x = x + sines(torch.arange(x.shape[1]), x.shape[2]).to(x)
         return self.layers(self.dropout(x), src_key_padding_mask=padding)[0]
 
 

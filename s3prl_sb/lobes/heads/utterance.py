@@ -26,8 +26,8 @@ class UtteranceClassifier(torch.nn.Module):
         Size of the features.
     num_classes : int
         Number of classes.
-    hidden_size : int
-        Size of the projection.
+    hidden_size : int, optional
+        Size of the projection; None for a classifier of the features themselves.
     pooling : str, dict, callable or torch.nn.Module, optional
         A :class:`~s3prl_sb.lobes.heads.pooling.Pooling`: its name (``s3prl-sb heads``
         lists them), or see :data:`~s3prl_sb.lobes.heads.parts.Part`; default: mean over
@@ -49,11 +49,14 @@ class UtteranceClassifier(torch.nn.Module):
         self,
         input_size: int,
         num_classes: int,
-        hidden_size: int = 256,
+        hidden_size: int | None = 256,
         pooling: Part | None = None,
     ):
         super().__init__()
-        self.projection = torch.nn.Linear(input_size, hidden_size)
+        self.projection: torch.nn.Module = torch.nn.Identity()
+        if hidden_size is not None:
+            self.projection = torch.nn.Linear(input_size, hidden_size)
+        hidden_size = input_size if hidden_size is None else hidden_size
         pooling = "mean" if pooling is None else pooling
         self.pooling = made_pooling(pooling, hidden_size)
         pooled_size = output_size(self.pooling, hidden_size)

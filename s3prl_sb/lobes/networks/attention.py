@@ -73,12 +73,12 @@ class SelfAttention(nn.Module):
         """Packed queries, keys and values -> [total_frames, size]."""
         if len(set(frames)) == 1:
             qkv = (t.unflatten(0, (len(frames), -1)) for t in (q, k, v))
-            return self._kernel(*map(self._heads, qkv)).flatten(0, 1)
+            return self.kernel(*map(self._heads, qkv)).flatten(0, 1)
         if q.is_cuda:
             return self.attend_jagged(q, k, v, frames)
         pieces = zip(*(t.split(frames) for t in (q, k, v)))
         return torch.cat(
-            [self._kernel(*(self._heads(t[None]) for t in p))[0] for p in pieces]
+            [self.kernel(*(self._heads(t[None]) for t in p))[0] for p in pieces]
         )
 
     def attend_jagged(self, q, k, v, frames):
@@ -106,7 +106,7 @@ class SelfAttention(nn.Module):
         """[batch, frames, size] -> [batch, heads, frames, size of a head]."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-    def _kernel(self, q, k, v, bias=None):
+    def kernel(self, q, k, v, bias=None):
         """[batch, heads, frames, size of a head] each -> [batch, frames, size]; a bias
         has the mask of causal attention in it."""
         causal = self.causal and bias is None
@@ -161,7 +161,7 @@ class RelativeAttention(SelfAttention):
                     queries = torch.arange(i, i + bias.shape[1], device=x.device)
                     keys = torch.arange(count, device=x.device)
                     bias = bias.masked_fill(keys > queries[:, None], float("-inf"))
-                pieces.append(self._kernel(q_block, k_i, v_i, bias[None])[0])
+                pieces.append(self.kernel(q_block, k_i, v_i, bias[None])[0])
         return self.output(torch.cat(pieces))
 
     def prepare(self, q):

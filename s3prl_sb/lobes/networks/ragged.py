@@ -9,7 +9,9 @@ import torch
 from s3prl_sb.audio.waveforms import AudioError
 
 
-def true_lengths(wavs: torch.Tensor, wav_lens: torch.Tensor | None) -> list[int]:
+def true_lengths(
+    wavs: torch.Tensor, wav_lens: torch.Tensor | None, input_size: int = 0
+) -> list[int]:
     """Returns the lengths of the utterances of a padded batch.
 
     Arguments
@@ -18,6 +20,9 @@ def true_lengths(wavs: torch.Tensor, wav_lens: torch.Tensor | None) -> list[int]
         [batch, samples].
     wav_lens : torch.Tensor, optional
         [batch], relative lengths. None: there is no padding.
+    input_size : int
+        Values of a sample: of the frames [batch, frames, input_size] that an upstream
+        over features takes. 0: waveforms.
 
     Returns
     -------
@@ -36,11 +41,7 @@ def true_lengths(wavs: torch.Tensor, wav_lens: torch.Tensor | None) -> list[int]
     >>> true_lengths(torch.zeros(2, 160), torch.tensor([1, 0.5]))
     [160, 80]
     """
-    if wavs.dim() != 2 or not wavs.is_floating_point():
-        raise ValueError(
-            "wavs must be a float tensor [batch, samples], got "
-            f"{wavs.dtype} {list(wavs.shape)}"
-        )
+    _check_shape(wavs, input_size)
     lens = torch.as_tensor(torch.ones(len(wavs)) if wav_lens is None else wav_lens)
     if lens.shape != wavs.shape[:1]:
         raise ValueError(
@@ -52,11 +53,32 @@ def true_lengths(wavs: torch.Tensor, wav_lens: torch.Tensor | None) -> list[int]
         if not 0 < n <= wavs.shape[1]:
             reason = "is empty" if n == 0 else f"has length {n}"
             raise AudioError(i, f"{reason}, of {wavs.shape[1]} samples")
-    finite = torch.isfinite(wavs).all(1)
+    finite = torch.isfinite(wavs).flatten(1).all(1)
     if not finite.all():
         index = finite.tolist().index(False)
         raise AudioError(index, "holds samples that are NaN or infinite")
     return samples
+
+
+def _check_shape(wavs, input_size):
+    shape = list(wavs.shape)
+    # A waveform is a sequence of frames with one value each.
+    fits = wavs.dim() == 2 and input_size <= 1
+    fits = fits or (input_size > 0 and shape[2:] == [input_size])
+    if fits and wavs.is_floating_point():
+        return
+    if input_size:
+        raise ValueError(
+            f"wavs must be features, a float tensor [batch, frames, {input_size}], got "
+            f"{wavs.dtype} {shape}. Give entries of an ark in place of audio "
+            "files, and the upstream the size of their frames."
+        )
+    message = f"wavs must be a float tensor [batch, samples], got {wavs.dtype} {shape}"
+    if wavs.dim() == 3:
+        message += (
+            ". For features of an ark take an upstream such as features_from_ark."
+        )
+    raise ValueError(message)
 
 
 def groups(samples: list[int], most: int, packed: bool) -> list[list[int]]:

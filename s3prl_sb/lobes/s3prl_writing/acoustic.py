@@ -110,7 +110,9 @@ def _mockingjay_config(upstream: Any) -> dict[str, Any]:
     config["transformer"] = {"input_dim": -1, **architecture, **config["transformer"]}
     config["task"] = {"loss": "L1", "position_encoding_size": size, **config["task"]}
     audio = config["audio"]
-    if "kaldi" not in audio:
+    if "ark" in audio:  # features that were extracted before
+        config["transformer"]["input_dim"] = config.pop("audio")["ark"]["size"]
+    elif "kaldi" not in audio:
         audio.setdefault("n_mfcc", 13)
         audio["input"] = {"channel": 0, **audio["input"]}
         audio.setdefault("target", {**audio["input"], "channel": 1})

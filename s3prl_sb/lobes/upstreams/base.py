@@ -29,7 +29,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from s3prl_sb.audio.waveforms import AudioError, padded, waveforms
+from s3prl_sb.audio.waveforms import AudioError, features, padded, waveforms
 from s3prl_sb.identity import opened
 from s3prl_sb.lobes.checkpoints import finiteness, values
 from s3prl_sb.lobes.networks import adapters, ragged
@@ -124,6 +124,9 @@ class Upstream(torch.nn.Module, metaclass=_Built):
     stride: int  #: samples from one frame to the next
     num_layers: int  #: number of hidden states
     output_size: int  #: size of the hidden states
+    #: values of a sample; 0: waveforms. Upstreams over the features of other programs
+    #: take "waveforms" [batch, frames, input_size] at the rate of their frames.
+    input_size: int = 0
     packed: bool = False  #: whether encode_packed() takes unequal lengths
     #: maximum number of seconds of audio that run together, by device
     group_seconds: dict[str, int] = {"cpu": 64, "cuda": 600}
@@ -311,7 +314,10 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         torch.Size([1, 98, 240])
         """
         device = self._device()
-        wavs = waveforms(wavs, self.sample_rate, sample_rate)
+        if self.input_size:
+            wavs = features(wavs, self.sample_rate)
+        else:
+            wavs = waveforms(wavs, self.sample_rate, sample_rate)
         batch, lens = padded([wav.to(device) for wav in wavs])
         hidden_states, lens = self(batch, lens)
         return {
@@ -326,7 +332,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
 
     # -------------------------------------------------------------- ragged
     def _samples(self, wavs, wav_lens):
-        return ragged.true_lengths(wavs, wav_lens)
+        return ragged.true_lengths(wavs, wav_lens, self.input_size)
 
     def _groups(self, samples, device="cpu"):
         most = self.group_seconds.get(device, 64) * self.sample_rate
@@ -348,7 +354,7 @@ class Upstream(torch.nn.Module, metaclass=_Built):
         try:
             finiteness.check(self, hidden_states, wavs)
         except finiteness.Loud as error:
-            index = int(wavs.abs().amax(1).argmax())
+            index = int(wavs.abs().flatten(1).amax(1).argmax())
             raise AudioError(index, str(error)) from error
 
     def _device(self):

@@ -27,6 +27,7 @@ from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.networks.transformer import TransformerConfig
 from s3prl_sb.lobes.upstreams.features import from_s3prl
+from s3prl_sb.lobes.upstreams.features_from_ark import FeaturesFromArk
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 from s3prl_sb.lobes.upstreams.stages import FeatureStages
 
@@ -201,6 +202,10 @@ def read_mockingjay(path):
     # New files have the trainer's configuration under 'Config'.
     for key in ("Config", "Upstream_Config"):
         config = as_dict(plain(states.get(key)))
+        size = as_dict(config.get("transformer")).get("input_dim")
+        if "audio" not in config and isinstance(size, int) and size > 0:
+            # Pre-trained on features that were extracted before, such as fMLLR.
+            config["audio"] = {"ark": {"size": size}}
         has_blocks = {"transformer", "audio", "task"} <= config.keys()
         if "Transformer" in states and has_blocks:
             transformer = config["transformer"]
@@ -275,8 +280,12 @@ class Mockingjay(FeatureStages, PretrainedUpstream):
     def __init__(self, source=None, config=None, **options):
         super().__init__(source, config, **options)
         audio = self.config["audio"]
-        # Input of Kaldi's features is not rescaled.
-        self.target_level = None if "kaldi" in audio else audio["target_level"]
+        # Only the input of the STFT is rescaled.
+        rescaled = not {"ark", "kaldi"} & audio.keys()
+        self.target_level = audio["target_level"] if rescaled else None
+        # Of features from elsewhere the input are frames, not samples.
+        self.sample_rate = self.features.sample_rate
+        self.input_size = self.features.input_size
         self.sequence_length = int(self.config["task"]["sequence_length"])
         self.output_size = self.network.config.hidden_size
         self.num_layers = self.network.config.num_hidden_layers + 1
@@ -293,7 +302,8 @@ class Mockingjay(FeatureStages, PretrainedUpstream):
 
     def make_features(self):
         """Returns the features of the ``audio`` block."""
-        return from_s3prl(self.config["audio"])
+        audio = self.config["audio"]
+        return FeaturesFromArk(**audio["ark"]) if "ark" in audio else from_s3prl(audio)
 
     def make_network(self):
         """Returns the Transformer."""

@@ -9,6 +9,7 @@ Authors
 """
 
 import dataclasses
+import math
 import re
 
 import torch.nn.functional as F
@@ -90,11 +91,45 @@ class ScoreHead(nn.Module):
 
     def forward(self, x):
         """[segments, frames, input_size] -> [segments]."""
-        x = self.projection(x)
-        if self.attention is not None:
-            x = (x * self.attention(x).softmax(1)).sum(1, keepdim=True)
-        score = self.score(x).mean((1, 2))
+        return self.scores(self.projection(x))
+
+    def scores(self, x, mask=None):
+        """Scores projected frames, [segments, frames, projector_dim] -> [segments].
+
+        ``mask``, [segments, frames], is true for frames that count; default: all.
+        """
+        score = self.score(pooled(x, self.attention, mask))[:, 0]
         return 2 * score.tanh() + 3 if self.clipping else score
+
+
+def pooled(x, attention=None, mask=None):
+    """Pools the frames of segments.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        [segments, frames, size].
+    attention : torch.nn.Module, optional
+        Layer that scores each frame; default: the mean.
+    mask : torch.Tensor, optional
+        [segments, frames], true for frames that count, one or more in each segment.
+
+    Returns
+    -------
+    torch.Tensor
+        [segments, size].
+
+    Example
+    -------
+    >>> import torch
+    >>> pooled(torch.ones(2, 5, 3), torch.nn.Linear(3, 1)).shape
+    torch.Size([2, 3])
+    """
+    scores = x.new_zeros(*x.shape[:2], 1) if attention is None else attention(x)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[..., None], -math.inf)
+        x = x.masked_fill(~mask[..., None], 0.0)
+    return (x * scores.softmax(1)).sum(1)
 
 
 def read_mos(path):

@@ -12,8 +12,6 @@ Authors
 import contextlib
 import dataclasses
 
-import torch
-import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.checkpoints.building import build, sizes_only
@@ -24,6 +22,7 @@ from s3prl_sb.lobes.checkpoints.reading import (
     plain,
     read,
 )
+from s3prl_sb.lobes.networks.conv_bank import ConvBank
 from s3prl_sb.lobes.upstreams import card, load
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
@@ -104,7 +103,7 @@ class PosteriorgramConfig:
     upstream_config : dict, optional
         Entries that differ from its architecture.
     classes, kernels, cnn_size, hidden_size, dropout
-        Arguments of :class:`ConvBank`.
+        Arguments of :class:`ConvBankClassifier`.
     inner : dict, optional
         Complete configuration of the inner upstream, set when it is built.
     """
@@ -119,7 +118,7 @@ class PosteriorgramConfig:
     inner: dict | None = None
 
 
-class ConvBank(nn.Module):
+class ConvBankClassifier(ConvBank):
     """Classifier of frames, with parallel convolutions of several widths.
 
     Arguments
@@ -128,47 +127,22 @@ class ConvBank(nn.Module):
         Size of the frames.
     classes : int
         Number of classes.
-    kernels : list of int
-        Kernel sizes of the convolutions, in frames.
-    cnn_size : int
-        Channels of each convolution.
-    hidden_size : int
-        Size of the layer before them.
-    dropout : float
-        Dropout probability, in training mode.
+    **options
+        See :class:`~s3prl_sb.lobes.networks.conv_bank.ConvBank`.
 
     Example
     -------
-    >>> ConvBank(80)(torch.randn(2, 50, 80)).shape
+    >>> ConvBankClassifier(80)(torch.randn(2, 50, 80)).shape
     torch.Size([2, 50, 39])
     """
 
-    def __init__(
-        self,
-        input_size,
-        classes=39,
-        kernels=(3, 5, 7),
-        cnn_size=32,
-        hidden_size=64,
-        dropout=0.5,
-    ):
-        super().__init__()
-        self.dropout = dropout
-        self.enter = nn.Linear(input_size, hidden_size)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(hidden_size, cnn_size, kernel, padding=kernel // 2)
-            for kernel in kernels
-        )
-        self.leave = nn.Linear(cnn_size * len(kernels), classes)
+    def __init__(self, input_size, classes=39, **options):
+        super().__init__(input_size, **options)
+        self.leave = nn.Linear(self.output_size, classes)
 
     def forward(self, x):
         """[batch, frames, input_size] -> logits [batch, frames, classes]."""
-        frames = x.shape[1]
-        x = F.dropout(self.enter(x).relu(), self.dropout, self.training)
-        # An even kernel returns one frame too many.
-        parts = [c(x.transpose(1, 2))[..., :frames] for c in self.convolutions]
-        x = torch.cat(parts, 1).transpose(1, 2)
-        return self.leave(F.dropout(x.relu(), self.dropout, self.training))
+        return self.leave(super().forward(x))
 
 
 #: S3PRL's names of the weights, and ours.
@@ -251,7 +225,7 @@ class Posteriorgram(HeadedUpstream):
     (torch.Size([2, 98, 39]), True)
     """
 
-    Config, Head = PosteriorgramConfig, ConvBank
+    Config, Head = PosteriorgramConfig, ConvBankClassifier
     num_layers = 1
     read = staticmethod(read_posteriorgram)
 

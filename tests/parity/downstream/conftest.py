@@ -3,7 +3,15 @@
 import pytest
 import toys
 
-collect_ignore = ["make.py", "make_poolings.py", "targets.py", "peer_search.py"]
+collect_ignore = [
+    "make.py",
+    "make_intent_head.py",
+    "make_poolings.py",
+    "make_mos.py",
+    "make_probes.py",
+    "targets.py",
+    "peer_search.py",
+]
 
 
 @pytest.fixture(scope="module")

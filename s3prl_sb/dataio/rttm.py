@@ -10,6 +10,8 @@ Authors
 """
 
 import math
+import re
+from urllib.parse import quote
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
@@ -57,7 +59,7 @@ def read_rttm(path):
 def rttm_rows(path):
     """Returns the (recording, speaker, start, stop, line) of each segment of a file."""
     rows, ninths = [], {}
-    for number, fields in _lines(path):
+    for number, fields in numbered(path):
         if fields[0] in OTHERS:
             continue
         if fields[0] == "SPEAKER" and len(fields) > 10:
@@ -102,7 +104,7 @@ def rttm_lines(recording, segments):
     Arguments
     ---------
     recording : str
-        Its id, without spaces.
+        Its id, see :func:`field`.
     segments : list
         (speaker, start, stop), in seconds.
 
@@ -119,8 +121,8 @@ def rttm_lines(recording, segments):
     for speaker, start, stop in segments:
         first, last = round(start, 3), round(stop, 3)
         lines.append(
-            f"SPEAKER {_field(recording)} 1 {first:.3f} {last - first:.3f} <NA> <NA> "
-            f"{_field(speaker)} <NA> <NA>"
+            f"SPEAKER {field(recording)} 1 {first:.3f} {last - first:.3f} <NA> <NA> "
+            f"{field(speaker)} <NA> <NA>"
         )
     return lines
 
@@ -147,7 +149,7 @@ def read_uem(path):
     {'a': [(0.0, 30.0)]}
     """
     regions = {}
-    for number, fields in _lines(path):
+    for number, fields in numbered(path):
         place = f"{path}:{number}"
         if len(fields) != 4:
             raise ManifestError(
@@ -165,7 +167,7 @@ def read_uem(path):
 def write_uem(recordings, path):
     """Writes ``{recording: [(start, stop), ...]}``, to the millisecond."""
     lines = [
-        f"{_field(recording)} 1 {start:.3f} {stop:.3f}\n"
+        f"{field(recording)} 1 {start:.3f} {stop:.3f}\n"
         for recording, regions in recordings.items()
         for start, stop in regions
     ]
@@ -185,7 +187,7 @@ def seconds(text, name, place):
     return value
 
 
-def _lines(path):
+def numbered(path):
     """Yields the (number, fields) of each line that is neither empty nor a comment."""
     for number, line in enumerate(manifest.read_text(path).splitlines(), 1):
         if line.strip() and not line.lstrip().startswith(";;"):
@@ -199,11 +201,16 @@ def _is_confidence(field):
         return False
 
 
-def _field(name):
-    name = str(name)
-    if not name or name.split() != [name]:
-        raise ValueError(
-            f"{name!r} cannot stand in an RTTM or UEM file, whose fields are separated "
-            "by spaces: rename it."
-        )
-    return name
+def field(name):
+    """Returns a name as one field of an RTTM, UEM or CTM file.
+
+    Fields are separated by spaces. A space in a name is written as in an address, and
+    an empty name as NIST writes a field without a value.
+
+    Example
+    -------
+    >>> field("my talk"), field("ann"), field("")
+    ('my%20talk', 'ann', '<NA>')
+    """
+    # Results are written after hours of training, so no name may be an error here
+    return re.sub(r"\s", lambda space: quote(space[0]), str(name)) or "<NA>"

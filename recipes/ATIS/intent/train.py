@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""ATIS: the intent of a question about flights.
+
+> python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
+
+DIR holds nlu_iob, train, dev and test; see README.md for other data, budgets, and the
+numbers to expect.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import sys
+
+from s3prl_sb.brains.classification import ClassificationBrain, classification_splits
+from s3prl_sb.brains.running import train_and_test
+from s3prl_sb.corpora.atis import prepare_atis
+from s3prl_sb.dataio.tables import prepare_tables
+from s3prl_sb.startup.experiment import start
+
+
+class Intent(ClassificationBrain):
+    """Intents of questions; accuracy."""
+
+    task = "ATIS/intent"
+
+
+def prepare(hparams):
+    """Writes the manifests."""
+    if hparams["train_csv"]:
+        prepare_tables(
+            hparams["train_csv"],
+            hparams["valid_csv"],
+            hparams["test_csv"],
+            hparams["save_folder"],
+            skip_prep=hparams["skip_prep"],
+        )
+        return
+    prepare_atis(
+        hparams["data_folder"],
+        hparams["save_folder"],
+        skip_prep=hparams["skip_prep"],
+    )
+
+
+if __name__ == "__main__":
+    hparams, run_opts = start(sys.argv[1:], prepare)
+    splits, labels = classification_splits(hparams, unseen=not hparams["train_csv"])
+    modules = {"head": hparams["head"](num_classes=len(labels))}
+    train_and_test(Intent, hparams, run_opts, splits, modules, labels=labels)

@@ -1,0 +1,5 @@
+"""A small corpus for LibriSpeech/speaker_utterance."""
+
+from readings import corpus
+
+__all__ = ["corpus"]

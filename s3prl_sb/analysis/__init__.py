@@ -1,0 +1,1 @@
+"""Analyses of hidden states without training: similarity of layers, phones."""

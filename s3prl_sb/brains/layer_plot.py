@@ -1,0 +1,64 @@
+"""Figure of the probes of all hidden states: scores, beside the learned weights.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from s3prl_sb.brains import plots
+from s3prl_sb.terminal import quantities
+
+
+def write(path, found, metric, title=""):
+    """Draws the score of each hidden state, and its weight in the weighted sum.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        PNG file to write.
+    found : dict
+        Content of ``layers.json``.
+    metric : str
+        Name of the metric of the test set.
+    title : str
+        Title of the figure.
+    """
+    weights, summed = found["weights"], found["weighted_sum"]
+    number = len(found["layers"])
+    axes = plots.axes_of_size(max(3.4, 0.3 * number), 2.8, 2 if weights else 1)
+    if axes is None:
+        return
+    scores, *others = axes if weights else [axes]
+    scale, unit = (100, ", %") if quantities.is_share(metric) else (1, "")
+    chosen = found["chosen_by"]["metric"]
+    drawn = (("test", metric, plots.BLUE), ("valid", chosen, plots.RED))
+    for split, name, color in drawn:
+        if quantities.is_share(name) != quantities.is_share(metric):
+            continue  # such as the step, where nothing is validated
+        points = [
+            (row["layer"], scale * row[split][name])
+            for row in found["layers"]
+            if row[split] and name in row[split]
+        ]
+        label = split if name == metric else f"{split}, {name}"
+        scores.plot(*zip(*points), marker="o", color=color, label=label)
+    if summed and summed["test"]:
+        level = scale * summed["test"][metric]
+        style = {"color": plots.GREY, "linewidth": 1.2, "linestyle": ":"}
+        scores.axhline(level, label="test, weighted sum", **style)
+    scores.set_ylabel(f"{metric}{unit}")
+    # Below the axes, as the weights are beside them.
+    beneath = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 3}
+    plots.legend(scores, **beneath)
+    layers = [row["layer"] for row in found["layers"]]
+    for each in others:
+        values = [100 * weight for weight in weights["weights"]]
+        each.bar(weights["layers"], values, color=plots.BLUE)
+        equal = 100 / len(values)
+        style = {"color": plots.GREY, "linewidth": 1.2, "linestyle": ":"}
+        each.axhline(equal, label="all equal", **style)
+        each.set_ylabel("weight in the weighted sum, %")
+        plots.legend(each, **beneath)
+    for each in (scores, *others):
+        each.set_xticks(layers)
+        each.set_xlabel("hidden state (0: the input of the first layer)")
+    plots.finish(scores, path, title)

@@ -1,0 +1,96 @@
+"""CTM files: words, phones or other labels with times.
+
+A line is a segment, ``<recording> <channel> <start> <duration> <label>``, optionally
+with a confidence. Times are in seconds. The format is NIST's (SCTK, "ctm").
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from s3prl_sb.dataio.rttm import field, numbered, seconds
+from s3prl_sb.errors import ManifestError
+from s3prl_sb.storage.files import write_text
+
+EXAMPLE = "a 1 0.50 0.12 ah"
+
+Segments = Iterable[tuple[str, float, float]]
+
+
+def ctm_rows(path: str | os.PathLike) -> list[tuple[str, str, float, float, int]]:
+    """Returns the (recording, label, start, stop, line) of each segment of a file.
+
+    Arguments
+    ---------
+    path : str
+        CTM file, UTF-8.
+
+    Returns
+    -------
+    list of tuple
+
+    Raises
+    ------
+    ManifestError
+        With the file and the line.
+    """
+    rows = []
+    for number, fields in numbered(path):
+        place = f"{path}:{number}"
+        if len(fields) not in (5, 6):
+            raise ManifestError(
+                f"{place}: malformed line {' '.join(fields)!r}. Expected a recording, "
+                f"its channel, start, duration and label: '{EXAMPLE}'"
+            )
+        start = seconds(fields[2], "start", place)
+        duration = seconds(fields[3], "duration", place)
+        stop = round(start + duration, 6)  # sums of decimals are not exact
+        rows.append((fields[0], fields[4], start, stop, number))
+    return rows
+
+
+def ctm_lines(recording: str, segments: Segments) -> list[str]:
+    """Returns the lines of a recording, to the millisecond.
+
+    Arguments
+    ---------
+    recording : str
+        Its id; spaces in it and in labels are written as ``%20``.
+    segments : list
+        (label, start, stop), in seconds.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> ctm_lines("a", [("ah", 0.5, 0.62)])
+    ['a 1 0.500 0.120 ah']
+    """
+    lines = []
+    for label, start, stop in segments:
+        first, last = round(start, 3), round(stop, 3)
+        place = f"{field(recording)} 1 {first:.3f} {last - first:.3f}"
+        lines.append(f"{place} {field(label)}")
+    return lines
+
+
+def write_ctm(recordings: Mapping[str, Segments], path: str | os.PathLike) -> None:
+    """Writes ``{recording: [(label, start, stop), ...]}``, to the millisecond.
+
+    Arguments
+    ---------
+    recordings : dict
+        Segments of each recording.
+    path : str
+        File to write.
+    """
+    lines = [
+        line
+        for recording, segments in recordings.items()
+        for line in ctm_lines(recording, segments)
+    ]
+    write_text(path, "".join(f"{line}\n" for line in lines))

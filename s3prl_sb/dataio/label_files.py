@@ -1,0 +1,280 @@
+"""Files with labels in time, of any tool: one reader for all formats.
+
+==================  ================================================================
+``.rttm``           RTTM, see :mod:`s3prl_sb.dataio.rttm`
+``.ctm``            CTM, see :mod:`s3prl_sb.dataio.ctm`
+``.TextGrid``       Praat's text files, see :mod:`s3prl_sb.dataio.textgrid`
+``.txt``            Audacity's labels: start, stop and label between tabs
+``.phn``, ``.wrd``  TIMIT's: first sample, last sample, label
+``.csv``, ``.tsv``  a row a segment: columns of the recording (``record_id``,
+                    ``recording``, ``filename``, ``wav`` or ``id``), of the label
+                    (``label``, ``event_label``, ``phone``, ``word`` or ``speaker``) and
+                    of times, see :mod:`s3prl_sb.dataio.segment_times`
+``.json``           such rows, ``{"row": {…}}``; or a record a recording,
+                    ``{"id": {"segments": [[label, start, stop], …]}}``
+==================  ================================================================
+
+A file of another suffix is read by its content if it is RTTM or a TextGrid.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.ctm import ctm_rows
+from s3prl_sb.dataio.rows import csv_cells, suffix
+from s3prl_sb.dataio.rttm import rttm_rows
+from s3prl_sb.dataio.segment_times import read_time, time_columns
+from s3prl_sb.dataio.textgrid import textgrid_rows
+from s3prl_sb.errors import ManifestError
+
+TIMIT_RATE = 16000  # Hz, of the sample numbers in TIMIT's files
+RECORDINGS = ("record_id", "recording", "filename", "wav", "id")
+LABELS = ("label", "event_label", "phone", "word", "speaker")
+LISTS = ("segments", "phones", "words")  # keys of records of recordings
+
+#: (recording, label, start, stop, "file:line")
+Row = tuple[str, str, float, float, str]
+Segments = dict[str, list[tuple[str, float, float]]]
+
+
+def read(
+    path: str | os.PathLike,
+    tier: str | None = None,
+    rate: int = TIMIT_RATE,
+    kind: str | None = None,
+) -> Segments:
+    """Reads the labels of recordings, from a file or from all files of a folder.
+
+    Arguments
+    ---------
+    path : str
+        A file, see the top of this module; or a folder, searched with its subfolders.
+    tier : str, optional
+        Tier of TextGrid files, or key of the segments in a JSON file. Default: the only
+        tier; the first of "segments", "phones" and "words".
+    rate : int
+        Hz of the sample numbers in .phn and .wrd files, and of the columns of tables
+        that are in samples.
+    kind : str, optional
+        Suffix of the files in a folder, such as ".phn". Default: the only one, where
+        .txt counts if there is no other.
+
+    Returns
+    -------
+    dict
+        ``{recording: [(label, start, stop), …]}``, seconds, sorted by start. Where a
+        file has one recording, its id is the name of the file without suffix, in a
+        folder the path from there. A recording without labels has an empty list.
+        Segments without duration are left out.
+
+    Raises
+    ------
+    ManifestError
+        With the file, the line and the fix.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "SA1.PHN")
+    ...     _ = path.write_text("0 1600 h#\\n1600 3200 ix\\n")
+    ...     read(path), list(read(folder))
+    ({'SA1': [('h#', 0.0, 0.1), ('ix', 0.1, 0.2)]}, ['SA1'])
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return _sorted(_rows(path, path.stem, tier, rate))
+    rows: list[Row] = []
+    for file in _files(path, kind):
+        name = file.relative_to(path).with_suffix("").as_posix()
+        rows += _rows(file, name, tier, rate)
+    return _sorted(rows)
+
+
+def _files(folder: Path, kind: str | None) -> list[Path]:
+    """Returns the files of one kind in a folder."""
+    found: dict[str, list[Path]] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in READERS and file.is_file():
+            found.setdefault(file.suffix.lower(), []).append(file)
+    if kind is not None:
+        return found.get(kind.lower(), [])
+    kinds = [each for each in found if each != ".txt"] or list(found)
+    if len(kinds) > 1:
+        raise ManifestError(
+            f"'{folder}' has files of several kinds: {', '.join(sorted(kinds))}. "
+            "Choose one, kind=…, or move the others."
+        )
+    return found[kinds[0]] if kinds else []
+
+
+def _rows(path: Path, name: str, tier: str | None, rate: int) -> Iterable[Row]:
+    """Returns the rows of a file; ``name`` is the recording of a file that has one."""
+    ending = path.suffix.lower()
+    if ending not in READERS:
+        start = manifest.read_text(path)[:4096].lstrip()
+        if "ooTextFile" in start[:40]:
+            ending = ".textgrid"
+        elif start.startswith(("SPEAKER ", ";;")):
+            ending = ".rttm"
+        else:
+            raise ManifestError(
+                f"{path}: what kind of labels? Give it the suffix of its format: "
+                f"{', '.join(READERS)}."
+            )
+    return READERS[ending](path, name, tier, rate)
+
+
+def _sorted(rows: Iterable[Row]) -> Segments:
+    """Groups rows by recording, and checks their times."""
+    recordings: Segments = {}
+    for recording, label, start, stop, place in rows:
+        if not 0 <= start <= stop < float("inf"):
+            raise ManifestError(
+                f"{place}: a segment of '{label}' from {start} to {stop} s. Times are "
+                "0 <= start <= stop."
+            )
+        segments = recordings.setdefault(recording, [])
+        if start < stop:
+            segments.append((label, start, stop))
+    for segments in recordings.values():
+        segments.sort(key=lambda segment: (segment[1], segment[2], segment[0]))
+    return recordings
+
+
+# ------------------------------------------------------------------------- formats
+def _rttm(path, name, tier, rate) -> Iterator[Row]:
+    return ((*row, f"{path}:{line}") for *row, line in rttm_rows(path))
+
+
+def _ctm(path, name, tier, rate) -> Iterator[Row]:
+    return ((*row, f"{path}:{line}") for *row, line in ctm_rows(path))
+
+
+def _textgrid(path, name, tier, rate) -> Iterator[Row]:
+    yield _silent(name, path)
+    for *row, line in textgrid_rows(path, tier):
+        yield name, *row, f"{path}:{line}"
+
+
+def _silent(name, place) -> Row:
+    """Returns a row without duration, for a recording that may have no other."""
+    return name, "", 0.0, 0.0, f"{place}"
+
+
+def _timit(path, name, tier, rate) -> Iterator[Row]:
+    yield _silent(name, path)
+    for place, line in manifest.lines(path):
+        words = line.split()
+        if len(words) != 3 or not (words[0] + words[1]).isdigit():
+            raise ManifestError(
+                f"{place}: line {place.rpartition(':')[2]} is '{line[:40]}'. Its lines "
+                "are: first sample, last sample, label."
+            )
+        yield name, words[2], int(words[0]) / rate, int(words[1]) / rate, place
+
+
+def _audacity(path, name, tier, rate) -> Iterator[Row]:
+    yield _silent(name, path)
+    for place, line in manifest.lines(path):
+        if line.startswith("\\"):  # frequencies of the label before
+            continue
+        cells = line.split("\t")
+        try:
+            start, stop = float(cells[0]), float(cells[1])
+            label = cells[2].strip()
+        except (IndexError, ValueError):
+            raise ManifestError(
+                f"{place}: '{line[:40]}' is no label of Audacity: start, stop and "
+                "label between tabs, times in seconds. Export the labels again."
+            ) from None
+        if label:
+            yield name, label, start, stop, place
+
+
+def _table(path, name, tier, rate) -> Iterator[Row]:
+    if suffix(path) == ".json":
+        rows = manifest.json_rows(path)
+        for key, line, record in rows:
+            if not isinstance(record, Mapping):
+                record = {"segments": record}
+            if not set(RECORDINGS[:3]) & set(record):  # a record a recording
+                yield from _of_record(key, record, tier, f"{path}:{line}")
+                continue
+            yield from _of_row(record, list(record), rate, f"{path}:{line}")
+        return
+    cells = csv_cells(path, needed=())
+    for line, record in cells:
+        yield from _of_row(record, list(record), rate, f"{path}:{line}")
+
+
+def _of_record(name, record, tier, place) -> Iterator[Row]:
+    """Yields the segments of a record, [label, start, stop] or [start, stop, label]."""
+    keys = (tier, "segments") if tier else LISTS
+    key = next((key for key in keys if key in record), None)
+    if key is None:
+        raise ManifestError(
+            f"{place}: '{name}' has no {tier or 'segments'}; found "
+            f"{', '.join(map(str, record)) or 'nothing'}. Give it a list of [label, "
+            "start, stop]."
+        )
+    yield _silent(name, place)
+    for segment in record[key]:
+        try:
+            first, second, third = segment
+            is_first = isinstance(first, str) and not isinstance(third, str)
+            label, start, stop = segment if is_first else (third, first, second)
+            yield name, str(label), float(start), float(stop), place
+        except (TypeError, ValueError):
+            raise ManifestError(
+                f"{place}: '{name}' has other segments than [label, start, stop] or "
+                f"[start, stop, label], in seconds: {segment}."
+            ) from None
+
+
+def _of_row(record, names, rate, place) -> Iterator[Row]:
+    """Yields the segment of a row, if it has times."""
+    header = f"{place.rpartition(':')[0]}:1"
+    times = time_columns(names, header)
+    recording = next((key for key in RECORDINGS if key in record), None)
+    label = next((key for key in LABELS if key in record), None)
+    last = times.get("stop") or times.get("duration")
+    if None in (recording, label, last) or "start" not in times:
+        raise ManifestError(
+            f"{header}: needed are columns of the recording ({', '.join(RECORDINGS)}), "
+            f"the label ({', '.join(LABELS)}), start, and stop or duration; found "
+            f"{', '.join(map(str, names))}. Rename them."
+        )
+    start, stop = (
+        read_time(record[column.name], column, place)
+        for column in (times["start"], last)
+    )
+    if start is None and stop is None and not record[label]:
+        yield _silent(str(record[recording]), place)
+        return
+    if start is None or stop is None:
+        raise ManifestError(f"{place}: a segment without times. Fill them in.")
+    scale = [rate if c.unit == "samples" else 1 for c in (times["start"], last)]
+    start, stop = start / scale[0], stop / scale[1]
+    stop = round(start + stop, 6) if "stop" not in times else stop
+    yield str(record[recording]), str(record[label]), start, stop, place
+
+
+Reader = Callable[[Any, str, str | None, int], Iterable[Row]]
+READERS: dict[str, Reader] = {
+    ".rttm": _rttm,
+    ".ctm": _ctm,
+    ".textgrid": _textgrid,
+    ".txt": _audacity,
+    ".phn": _timit,
+    ".wrd": _timit,
+    ".csv": _table,
+    ".tsv": _table,
+    ".json": _table,
+}

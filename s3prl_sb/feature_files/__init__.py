@@ -1,0 +1,1 @@
+"""Features as files for other programs: sources, post-processing, formats."""

@@ -1,0 +1,91 @@
+"""Utterances to extract: a table, a data folder of Kaldi, a folder of audio, a file.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import os
+from pathlib import Path
+
+from s3prl_sb.audio.audio_names import as_id, is_audio
+from s3prl_sb.audio.headers import add_durations
+from s3prl_sb.dataio import kaldi_folders, manifest
+from s3prl_sb.dataio.recordings import recordings_in
+from s3prl_sb.dataio.tables import load_table
+from s3prl_sb.errors import ManifestError
+
+
+def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
+    """Returns the records of a source.
+
+    Arguments
+    ---------
+    source : str
+        A CSV, TSV or JSON table; a data folder of Kaldi, or a list of it; a folder of
+        audio, searched at any depth, whose ids are paths without the extension; or an
+        audio file.
+    input_size : int
+        That of the upstream: one over features reads ``feats.scp`` of a data folder,
+        others ``wav.scp``.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``, see :mod:`s3prl_sb.dataio.manifest`.
+
+    Raises
+    ------
+    ManifestError
+        If there is no audio; names the file and the fix.
+
+    Example
+    -------
+    >>> import tempfile, numpy, soundfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     os.mkdir(folder + "/ann")
+    ...     soundfile.write(folder + "/ann/a.wav", numpy.zeros(8000), 16000)
+    ...     records = records_of(folder)
+    >>> list(records), records["ann/a"]["duration"]
+    (['ann/a'], 0.5)
+    """
+    if not os.path.exists(source):
+        raise ManifestError(f"{source}: no such file or folder.")
+    if kaldi_folders.is_folder(source):
+        return load_table(str(Path(source) / _list(source, input_size)))
+    if os.path.isfile(source) and not is_audio(source):
+        return load_table(source)
+    root = Path(source).absolute()
+    paths = [str(root)]
+    if root.is_dir():
+        try:
+            paths = recordings_in(root, "audio")
+        except ValueError as error:
+            raise ManifestError(f"{error}. Give a folder of audio files.") from error
+    else:
+        root = root.parent
+    records: dict[str, dict] = {}
+    for path in paths:
+        name = as_id(os.path.splitext(os.path.relpath(path, root))[0])
+        if name in records:
+            raise ManifestError(
+                f"{path}: the same name as {records[name]['wav']}, but for the "
+                "extension. Rename one of them, or list both in a table with ids."
+            )
+        records[name] = manifest.whole_file(path)
+    add_durations(records.values())
+    return records
+
+
+def _list(folder, input_size):
+    wanted = "feats.scp" if input_size else "wav.scp"
+    if not (Path(folder) / wanted).is_file():
+        raise ManifestError(
+            f"{folder}: has no {wanted}. "
+            + (
+                "This upstream takes features from elsewhere."
+                if input_size
+                else "Its feats.scp is for upstreams over features, such as "
+                "features_from_ark."
+            )
+        )
+    return wanted

@@ -1,0 +1,1 @@
+"""Pictures of audio: its spectrogram, hidden states, attention, predictions."""

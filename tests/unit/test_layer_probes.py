@@ -1,0 +1,200 @@
+"""The verb, results and figure of the probes of all hidden states."""
+
+import functools
+import json
+import re
+import types
+
+import pytest
+import torch
+
+from s3prl_sb import cli, resources
+from s3prl_sb.brains import folds, layer_plot, layer_results
+from s3prl_sb.brains.layer_probes import LayerProbes, Probe
+from s3prl_sb.brains.settings import SettingsError
+from s3prl_sb.commands import completion, layers, run
+from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.schema.declarations import KeysError
+from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.preconditions import check_layers
+
+
+def row(layer, score, **more):
+    stats = {"accuracy": score, "loss": 1.0}
+    return {
+        "layer": layer,
+        "lr": 0.1,
+        "valid": stats,
+        "test": {**stats, "accuracy": score - 0.1},
+        "best_step": 4,
+        "stopped_at_step": None,
+        "diverged_at_step": None,
+        **more,
+    }
+
+
+def found(**more):
+    diverged = {"valid": None, "test": None, "best_step": None, "diverged_at_step": 3}
+    return {
+        "task": "SUPERB/KS",
+        "upstream": "tiny",
+        "chosen_by": {"metric": "accuracy", "highest": True},
+        "layers": [row(0, 0.5), row(2, 0.75), row(5, 0.0, **diverged)],
+        "weighted_sum": row(None, 0.875),
+        "weights": {
+            "of": "weighted sum",
+            "layers": [0, 2, 5],
+            "weights": [0.5, 0.5, 0],
+        },
+        "utterances": {"test": 3},
+        "test": None,
+        "seconds": 1.0,
+        **more,
+    }
+
+
+# ---------------------------------------------------------------------------- the verb
+@pytest.fixture
+def ran(monkeypatch):
+    """What the verb starts, as (recipe, rest)."""
+    calls = []
+    monkeypatch.setattr(run, "run_recipe", lambda *given: calls.append(given) or 0)
+    return calls
+
+
+def test_it_is_a_run_of_the_recipe(ran):
+    options = ["--upstream", "tera", "--lr=0.1"]
+    assert cli.main(["layers", "ks", *options, "--layers", "0 -1"]) == 0
+    more = ["--probe_layers=True", "--featurizer.layers=[0, -1]", "--name=layers"]
+    assert ran == [("ks", [*options, *more])]
+
+
+def test_its_folder_may_be_another(ran):
+    cli.main(["layers", "ks", "--name", "mine", "--weights", "run"])
+    assert ran == [
+        ("ks", ["--name", "mine", "--probe_layers=True", "--weights_of=run"])
+    ]
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["qbe"], "SUPERB/QbE has no probe.*s3prl-sb run SUPERB/QbE compares all"),
+        (["pretraining/tera"], "pretraining/tera has no probe of hidden states"),
+        (["ks", "--layers", "0 x"], "--layers '0 x': give numbers of hidden states"),
+        (["ks", "--layers", ""], "give numbers"),
+        (["kss"], "no recipe 'kss'. Did you mean"),
+    ],
+)
+def test_what_is_refused(argv, message, ran, capsys):
+    assert cli.main(["layers", *argv]) == 1 and not ran
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_every_recipe_that_trains_a_probe_has_layers():
+    names = [n for n in resources.recipe_files() if not n.startswith("pretraining")]
+    for name in names:
+        if name != "SUPERB/QbE":
+            layers.check_recipe(name, resources.recipe_files()[name])
+
+
+def test_it_is_completed():
+    words = functools.partial(completion.candidates, parser=cli.parser())
+    assert "SUPERB/KS" in words(["layers", ""])
+    assert {"--layers", "--total_steps"} <= set(words(["layers", "ks", "--"]))
+    assert "hubert_base" in words(["layers", "ks", "--upstream", "hubert_b"])
+
+
+def test_a_trained_upstream_and_several_processes_are_refused():
+    hparams = {"upstream_model": types.SimpleNamespace(freeze=False)}
+    with pytest.raises(KeysError, match="one frozen upstream.*freeze: True"):
+        check_layers(hparams)
+    hparams["upstream_model"].freeze = True
+    check_layers(hparams)
+    with pytest.raises(RecipeError, match="without torchrun"):
+        check_layers(hparams, {"distributed_launch": True})
+
+
+# ------------------------------------------------------------------------- the batches
+def test_a_copy_gets_its_hidden_state_in_the_layout_of_a_run():
+    whole = types.SimpleNamespace(
+        raw_modules={"featurizer": Featurizer(4, layers=[1, 3])}
+    )
+    states = torch.randn(2, 5, 2, 8)
+    batch = types.SimpleNamespace(feats=(states, torch.ones(2)), to=lambda device: None)
+    probes = [Probe((3,), 0.1), Probe((1, 3), 0.1)]
+    sweep = types.SimpleNamespace(probes=probes, rows={1: 0, 3: 1}, device="cpu")
+    one, lens = LayerProbes.batch_of(sweep, 0, batch).feats
+    assert torch.equal(one, states[:, :, 1:]) and one.is_contiguous()
+    assert LayerProbes.batch_of(sweep, 1, batch) is batch
+    feature = whole.raw_modules["featurizer"].only(3)(one)
+    assert torch.equal(feature, states[:, :, 1])
+
+
+# ------------------------------------------------------------------------- the results
+def test_the_table_and_the_files(tmp_path, caplog):
+    caplog.set_level("INFO")
+    layer_results.publish(tmp_path, found())
+    lines = (tmp_path / "layers.csv").read_text().splitlines()
+    assert lines[0] == "layer,valid accuracy,test accuracy,best step,lr,weight"
+    assert lines[1] == "0,0.5,0.4,4,0.1,0.5" and lines[3] == "5,,,,0.1,0"
+    assert lines[4].startswith("weighted sum,0.875,")
+    assert json.loads((tmp_path / "layers.json").read_text()) == found()
+    assert (tmp_path / "layers.png").stat().st_size > 1000
+    assert "2             75.00 %" in caplog.text
+
+
+def test_the_figure_without_weights_and_validation(tmp_path):
+    rows = [row(0, 0.5, valid={"step": 4.0})]
+    alone = found(layers=rows, weighted_sum=None, weights=None)
+    alone["chosen_by"] = {"metric": "step", "highest": True}
+    layer_plot.write(tmp_path / "a.png", alone, "accuracy")
+    assert (tmp_path / "a.png").exists()
+
+
+def test_weights_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(layer_results, "first_identity", lambda upstream: "tiny")
+    hparams = {"upstream_model": None, "weights_of": str(tmp_path)}
+    assert layer_results.weights_of_run({}) is None
+    with pytest.raises(Exception, match="results.json"):
+        layer_results.weights_of_run(hparams)
+
+    def write(**content):
+        content = {"layers": [0, 1], "layer_weights": [0.4, 0.6], **content}
+        (tmp_path / "results.json").write_text(json.dumps(content))
+        return layer_results.weights_of_run(hparams)
+
+    assert write()["weights"] == [0.4, 0.6]
+    with pytest.raises(RecipeError, match="of another upstream, mel"):
+        write(upstream="mel", identity={"upstream": "of another"})
+    with pytest.raises(RecipeError, match="no weights to draw"):
+        write(layers=[1], layer_weights=[1.0])
+
+
+def test_the_results_of_another_test_set_are_kept(tmp_path, monkeypatch):
+    brain = types.SimpleNamespace(
+        hparams=types.SimpleNamespace(output_folder=str(tmp_path))
+    )
+    monkeypatch.setattr(layer_results, "digests", lambda splits: splits)
+    monkeypatch.setattr(layer_results.results, "test_digest", lambda b: b.data["test"])
+    layer_results.check_test(brain, {"test": "a"})
+    (tmp_path / "layers.json").write_text(json.dumps({"test": {"sha256": "a"}}))
+    layer_results.check_test(brain, {"test": "a"})
+    with pytest.raises(SettingsError, match="of another test set: it stays"):
+        layer_results.check_test(brain, {"test": "b"})
+
+
+def test_folds_are_averaged(tmp_path):
+    test = {"name": "x", "source": "y", "sha256": "z", "utterances": 3, "hours": 1.0}
+    for fold, score in ((1, 0.5), (2, 0.75)):
+        content = found(test=test)
+        content["layers"][0] = row(0, score, lr=fold)
+        (tmp_path / f"fold{fold}").mkdir()
+        (tmp_path / f"fold{fold}/layers.json").write_text(json.dumps(content))
+    merged = folds.layer_summary(tmp_path, (1, 2))
+    first, _, diverged = merged["layers"]
+    assert first["valid"]["accuracy"] == 0.625 and first["lr"] is None
+    assert first["valid"]["accuracy_std"] == pytest.approx(0.176777, abs=1e-6)
+    assert diverged["test"] is None and merged["test"]["utterances"] == 6
+    assert merged["weighted_sum"]["valid"]["accuracy"] == 0.875
+    layer_results.publish(tmp_path, merged)
