@@ -100,7 +100,7 @@ def write_card(
     return folder / CARD
 
 
-def card_of_run(brain: Any, facts: dict[str, Any]) -> Path:
+def save_card(brain: Any, facts: dict[str, Any]) -> Path:
     """Writes the card of a run of pre-training into its folder.
 
     Arguments

@@ -340,7 +340,7 @@ class PretrainingBrain(TrainingBrain):
             pretraining_plots.draw(folder, history, self.objective, self.example)
             standing.write_failed(Path(self.hparams.save_folder) / UNREADABLE)
             if is_best:
-                pretrained_card.card_of_run(self, self.facts(valid))
+                pretrained_card.save_card(self, self.facts(valid))
         if getattr(self.hparams, "stop_on_collapse", True):
             standing.check_collapse(alarms)
 
@@ -378,6 +378,6 @@ class PretrainingBrain(TrainingBrain):
         }
         self.on_evaluate_start(min_key=self.metric)
         if if_main_process():
-            pretrained_card.card_of_run(self, self.facts(self.best))
+            pretrained_card.save_card(self, self.facts(self.best))
             pretraining_results.write(self, course)
         ddp_barrier()  # torchrun ends all processes when the first one leaves

@@ -15,7 +15,7 @@ POINTS = [
     ("torch.save", "half", 7),
     ("s3prl_sb.brains.training.TrainingBrain.fit_batch", "after", 9),
     ("speechbrain.Brain.evaluate_batch", "after", 2),
-    ("s3prl_sb.brains.pretrained_card.card_of_run", "before", 2),
+    ("s3prl_sb.brains.pretrained_card.save_card", "before", 2),
 ]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from s3prl_sb.brains import pretrained_card
-from s3prl_sb.brains.pretrained_card import card_of_run, write_card
+from s3prl_sb.brains.pretrained_card import save_card, write_card
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.cards.objective_files import read_objective
 from s3prl_sb.lobes.upstreams import load
@@ -175,7 +175,7 @@ def test_a_run(tmp_path):
             seed, output_folder = 3, str(tmp_path)
 
     Brain.hparams.objective = objective
-    path = card_of_run(Brain, {"steps": 2})
+    path = save_card(Brain, {"steps": 2})
     assert path == tmp_path / "card.yaml"
     about = read_yaml(path)["_pretraining"]
     assert about["seed"] == 3 and about["steps"] == 2
