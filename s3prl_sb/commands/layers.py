@@ -12,7 +12,7 @@ PLACES = ("--name", "--output_folder")
 
 
 class LayersError(UserError, ValueError):
-    """Layers that are no numbers, or a recipe that has none."""
+    """Invalid numbers of layers, or a recipe without layers."""
 
 
 def add_arguments(parser):

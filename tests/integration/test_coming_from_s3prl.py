@@ -24,9 +24,9 @@ COMMANDS = [
 ]
 #: Verbs whose commands take hours, or what others train: their arguments are checked.
 LONG = ("run", "superb", "convert")
-#: Options of every recipe that are no keys of it.
+#: Options of every recipe beside its keys.
 OPTIONS = {"name", "device", "precision"}
-#: Small models in the place of published ones.
+#: Small models instead of published ones.
 SMALL = {"hubert_base": "hubert_small_random", "mockingjay": "hubert_small_random"}
 FEW = {
     **{"total_steps": 2, "steps_per_epoch": 2, "upstream": "hubert_small_random"},
