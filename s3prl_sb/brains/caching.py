@@ -18,6 +18,7 @@ from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.forms import CountsVariants
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.lobes.upstreams.features import AcousticFeatures
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.startup.preconditions import can_pool
 from s3prl_sb.terminal import quantities
@@ -52,10 +53,38 @@ def use_cache(brain, splits):
             # Hashing the weights takes seconds: once for all sets.
             identity = identity or digest(first_identity(brain.upstream))
             _cache(brain, dataset, name, kinds[name], identity)
+    if "pooled" in kinds.values() and without_means(brain.upstream):
+        logger.warning(
+            "The upstream normalizes each utterance, so all means over time are zero, "
+            "and the head is linear up to that mean: it cannot learn from them. Take "
+            "features without CMVN, such as fbank_no_cmvn, or another head."
+        )
     if kinds.get("train") == "pooled" and brain.device == "cpu":
         # A step has so little work that a second thread slows it down, many times
         # over on busy cores.
         torch.set_num_threads(1)
+
+
+def without_means(upstream):
+    """Returns whether the mean over time of every feature is zero.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Any upstream.
+
+    Returns
+    -------
+    bool
+        True for acoustic features after CMVN of each utterance.
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> without_means(load("fbank")), without_means(load("fbank_no_cmvn"))
+    (True, False)
+    """
+    return isinstance(upstream, AcousticFeatures) and bool(upstream.cmvn)
 
 
 def kind(brain, dataset, name="train"):

@@ -189,13 +189,16 @@ def keys(file):
 
 
 def _texts(file):
-    """Returns the text of a recipe, then those of its defaults."""
+    """Returns the text of a recipe, that of the one that it varies before it, and
+    those of its defaults after it."""
     from s3prl_sb.schema.defaults import default_files
 
     text = file.read_text("utf-8")
     names = DEFAULTS.findall(text)
     files = default_files(names[0].split(", "), beside=file) if names else []
-    return [text, *(file.read_text("utf-8") for file in files)]
+    varied = [path for path in files if path.parent == file.parent]
+    others = [path.read_text("utf-8") for path in files if path not in varied]
+    return [*(path.read_text("utf-8") for path in varied), text, *others]
 
 
 def upstreams():

@@ -5,7 +5,9 @@ Authors
 """
 
 import difflib
+import itertools
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -184,8 +186,8 @@ def descriptions() -> list[str]:
     Returns
     -------
     list of str
-        The first line of ``train.py``, or the first sentence of a YAML that is not
-        ``train.yaml``.
+        The first sentence of ``train.py``, or of a YAML that is not ``train.yaml``,
+        without the name of the corpus.
 
     Example
     -------
@@ -200,10 +202,13 @@ def descriptions() -> list[str]:
 
 
 def _summary(name, file):
-    """Returns the first line of a recipe, without its name."""
-    if file.name != "train.yaml":
-        line = file.read_text("utf-8").partition("\n")[0].lstrip("# ")
-        return line.partition(". ")[0].rstrip(".")
-    text = (file.parents[1] / "train.py").read_text("utf-8").partition('"""')[2]
-    summary = " ".join(text.partition("\n\n")[0].split()).rstrip(".")
-    return summary.removeprefix(name.partition("/")[0]).strip()
+    """Returns the first sentence about a recipe, without its corpus."""
+    if file.name == "train.yaml":
+        text = (file.parents[1] / "train.py").read_text("utf-8").partition('"""')[2]
+        text = text.partition('"""')[0].partition("\n\n")[0]
+    else:
+        lines = file.read_text("utf-8").splitlines()
+        comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
+        text = "\n".join(line.lstrip("# ") for line in comments)
+    sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
+    return sentence.removeprefix(name.partition("/")[0]).lstrip(": ")

@@ -22,6 +22,7 @@ SMALL = {
     "conformer": {"hidden_size": 8},
     "xvector": {"hidden_size": 8, "pooled_size": 10, "embedding_size": 8},
     "ecapa": {"channels": [16, 16, 16, 16, 24], "attention_channels": 8},
+    "last_state": {"hidden_size": 8},
     "blstm": {"projection_size": 8, "hidden_size": 8},
 }
 NAMED = [(name, kind) for name, head in named_heads().items() for kind in head.kinds]

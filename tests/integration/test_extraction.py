@@ -372,6 +372,19 @@ def test_auto_takes_the_smallest_that_is_exact(upstream, records, tmp_path):
     assert kind(cache="frames") == "frames"
 
 
+@pytest.mark.parametrize("name", ["fbank", "fbank_no_cmvn"])
+def test_means_of_normalized_features_are_named(name, records, tmp_path, caplog):
+    """Means over time are zero after CMVN: the head would be at chance, silently."""
+    upstream = load(name)
+    means = upstream.encode(torch.randn(1, 16000))[0].mean(1)
+    assert (means.abs().max() < 1e-4) == (name == "fbank")
+    assert kind_chosen(upstream, records, tmp_path / "cache") == "pooled"
+    assert ("such as fbank_no_cmvn" in caplog.text) == (name == "fbank")
+    caplog.clear()
+    assert kind_chosen(upstream, records, tmp_path / "cache", cache="frames")
+    assert "fbank_no_cmvn" not in caplog.text
+
+
 def test_a_trained_upstream_is_not_cached(tiny_card, records, tmp_path):
     upstream = load(str(tiny_card), freeze=False)
     assert kind_chosen(upstream, records, tmp_path, lr_upstream=0.1) == "off"

@@ -58,6 +58,10 @@ def test_the_list_says_what_each_is(capsys):
     assert lines == descriptions() and len(lines) == len(resources.recipe_files())
     assert [line.split()[0] for line in lines] == list(resources.recipe_files())
     assert all(len(line.split()) > 3 and len(line) < 100 for line in lines)
+    for line in lines:  # a whole sentence, without the name of the corpus again
+        name, summary = line.split(maxsplit=1)
+        assert re.fullmatch(r"\w.*[\w)?]", summary), line
+        assert name.partition("/")[0].lower() not in summary.lower().split(), line
     assert main(["run"]) == 1
     assert "run --list" in capsys.readouterr().err
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""CMU-MOSEI: sentiment or emotion of segments of videos.
+"""MOSEI: sentiment or emotion of segments of videos.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 
-DIR holds Audio and the table of labels; see README.md for its classes, other data,
+DIR is CMU-MOSEI, with Audio and the table of labels; see README.md for its classes, other data,
 budgets, and the numbers to expect.
 
 Authors

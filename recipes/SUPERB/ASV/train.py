@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SUPERB speaker verification: are two utterances of VoxCeleb1 of one speaker?
+"""SUPERB speaker verification: have two utterances of VoxCeleb1 one speaker?
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

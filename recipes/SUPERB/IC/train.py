@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SUPERB intent classification: action, object and location of a spoken command.
+"""SUPERB intent classification: action, object and location of a command.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

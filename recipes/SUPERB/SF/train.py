@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SUPERB slot filling: the words of a request, and which of them fill its slots.
+"""SUPERB slot filling: the words of a request, and which of them fill slots.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

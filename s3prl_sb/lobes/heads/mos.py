@@ -88,10 +88,12 @@ class MosHead(torch.nn.Module):
 
     Note
     ----
-    The number of windows is that of S3PRL: one up to the length of a window, then that
-    of complete half windows. S3PRL cuts the waveform, fills the last window with zeros,
+    The number of windows follows S3PRL: one up to the length of a window, then that of
+    complete half windows. S3PRL cuts the waveform, fills the last window with zeros,
     and sends each through the upstream alone; here the features of the whole utterance
-    are cut, and the last window has its true frames only.
+    are cut, and the last window has its true frames only. As an upstream has a little
+    less than a frame for each stride, an utterance that is just longer than a number of
+    half windows may have one window less here.
 
     Example
     -------
