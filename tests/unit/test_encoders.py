@@ -158,7 +158,11 @@ def test_sizes(name, x):
         ("transformer", {"hidden_size": 9}, "hidden_size 9 and num_heads 4"),
         ("conformer", {"hidden_size": 10}, "hidden_size 10 and num_heads 4"),
         ("conformer", {"kernel_size": 4}, "kernel_size: an odd number, not 4"),
-        ("concat", {"hidden_size": 8}, "'concat' takes no hidden_size. There are: wind"),
+        (
+            "concat",
+            {"hidden_size": 8},
+            "'concat' takes no hidden_size. There are",
+        ),
         ("mlp", {"num_layer": 4}, "'mlp' takes no num_layer. Did you mean num_layers"),
         ("mpl", {}, "none called 'mpl'. Did you mean mlp"),
     ],
