@@ -106,7 +106,7 @@ def probe(brain_class, hparams, run_opts, splits, modules, **kwargs):
     """
     weights = layer_results.weights_of_run(hparams)
     searches = bool(hparams.get("lr_search"))
-    rates = check_search(hparams, run_opts) if searches else [float(hparams["lr"])]
+    rates = check_search(hparams) if searches else [float(hparams["lr"])]
     layers = modules["featurizer"].layers
 
     def make(probe):

@@ -61,7 +61,7 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
     RecipeError
         If the search is impossible, or every learning rate diverges.
     """
-    rates = check_search(hparams, run_opts)
+    rates = check_search(hparams)
     path = Path(hparams["output_folder"]) / RESULT
     data = digests(splits)
     settings = _settings(hparams, run_opts, rates, data)

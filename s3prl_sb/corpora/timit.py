@@ -31,7 +31,7 @@ from s3prl_sb.corpora.completeness import check_folder, warn_if_short
 from s3prl_sb.corpora.downloading import behind_a_form
 from s3prl_sb.dataio import label_files, manifest
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.phones import FOLDED
+from s3prl_sb.dataio.phones import CLASSES, FOLDED
 from s3prl_sb.dataio.tables import skipped
 from s3prl_sb.terminal.messages import few
 
@@ -49,6 +49,7 @@ CORE = tuple(
     """MDAB0 MWBT0 FELC0 MTAS1 MWEW0 FPAS0 MJMP0 MLNT0 FPKT0 MLLL0 MTLS0 FJLM0 MBPM0
     MKLT0 FNLP0 MCMJ0 MJDH0 FMGD0 MGRT0 MNJM0 FDHC0 MJLN0 MPAM0 FMLD0""".split()
 )
+LONGER = 0.1  # seconds by which phones may exceed the audio
 SENTENCES = 3696 + 1152 + 192  # published: train, valid, test, without SA
 
 
@@ -106,8 +107,10 @@ def prepare_timit(
     if skip_prep:
         return skipped(manifest.paths_in(save_folder))
     corpus = _corpus(data_folder)
+    ends: dict[str, tuple[float, str]] = {}
     sentences = {
-        part: _sentences(_folder(corpus, part), folded) for part in ("train", "test")
+        part: _sentences(_folder(corpus, part), folded, ends)
+        for part in ("train", "test")
     }
     people = sorted({record["speaker"] for record in sentences["test"].values()})
     tested = _test_speakers(people, test_speakers, corpus)
@@ -131,6 +134,7 @@ def prepare_timit(
     headers.add_durations(
         [record for records in splits.values() for record in records.values()]
     )
+    _check_ends(splits, ends)
     return manifest.finish(splits, save_folder, arguments, ("segments",))
 
 
@@ -185,8 +189,9 @@ def _test_speakers(people, wanted, corpus):
     return tested
 
 
-def _sentences(folder, folded):
-    """Returns ``{id: record}`` of a part, without the SA sentences."""
+def _sentences(folder, folded, ends):
+    """Returns ``{id: record}`` of a part, without the SA sentences; adds to ``ends``
+    where the phones of each end, and the line that says so."""
     records, missing = {}, []
     for place in sorted(path for path in folder.glob("*/*") if path.is_dir()):
         files = _files(place)
@@ -198,9 +203,10 @@ def _sentences(folder, folded):
                 missing.append(f"{place / sentence}: its {what} is missing")
                 continue
             name = f"{place.parent.name}-{place.name}-{sentence}".upper()
+            segments, ends[name] = _phones(kinds[".phn"], folded)
             records[name] = manifest.whole_file(
                 str(kinds["audio"]),
-                segments=_phones(kinds[".phn"], folded),
+                segments=segments,
                 speaker=place.name.upper(),
                 text=_text(kinds.get(".txt")),
             )
@@ -229,12 +235,44 @@ def _files(place) -> Mapping[str, dict[str, Path]]:
 
 
 def _phones(path, folded):
-    """Returns the segments of a sentence as lists of phone, start and stop (s)."""
-    segments = []
-    for phone, start, stop in label_files.read(path).get(path.stem, []):
-        phone = FOLDED.get(phone, phone) if folded else phone
-        segments += [[phone, start, stop]] if phone else []
-    return segments
+    """Returns the segments of a sentence as lists of phone, start and stop (s), and the
+    end of the last one with its line."""
+    segments, end = [], (0.0, f"{path}")
+    for _, phone, start, stop, place in label_files.rows(path):
+        if start == stop:
+            continue
+        if start < end[0] - label_files.OVERLAP:
+            raise ManifestError(
+                f"{place}: '{phone}' from {start} s, and the phone before is until "
+                f"{end[0]} s. Correct the samples, or remove the sentence."
+            )
+        name = FOLDED.get(phone, phone) if folded else phone
+        if folded and name and name not in CLASSES:
+            raise ManifestError(
+                f"{place}: '{phone}' is none of the 61 phones of TIMIT. Correct it, or "
+                "remove the sentence."
+            )
+        segments += [[name, start, stop]] if name else []
+        end = max(end, (stop, place))
+    if not segments:
+        raise ManifestError(
+            f"{path}: no phones in it. Unpack the corpus again, or remove the sentence."
+        )
+    return segments, end
+
+
+def _check_ends(splits, ends):
+    """Checks that the phones of all sentences end with the audio."""
+    longer = []
+    for records in splits.values():
+        for name, record in records.items():
+            stop, place = ends[name]
+            if stop > record["duration"] + LONGER:
+                seconds = f"{stop:.2f} s, and the audio has {record['duration']:.2f} s"
+                longer.append(f"{place}: a phone until {seconds}")
+    if longer:
+        way_out = "Unpack the corpus again, or remove these sentences."
+        raise ManifestError.listing(longer, way_out, len(ends))
 
 
 def _text(path):

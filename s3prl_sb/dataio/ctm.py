@@ -1,7 +1,9 @@
 """CTM files: words, phones or other labels with times.
 
 A line is a segment, ``<recording> <channel> <start> <duration> <label>``, optionally
-with a confidence. Times are in seconds. The format is NIST's (SCTK, "ctm").
+with a confidence, and the type and the speaker of the label. Times are in seconds.
+Channels are not distinguished, so a recording has one. The format is NIST's (SCTK,
+"ctm").
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,11 +12,12 @@ Authors
 import os
 from collections.abc import Iterable, Mapping
 
-from s3prl_sb.dataio.rttm import field, numbered, seconds
+from s3prl_sb.dataio.rttm import field, is_confidence, numbered, seconds
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import write_text
 
 EXAMPLE = "a 1 0.50 0.12 ah"
+ALTERNATIVES = ("<ALT_BEGIN>", "<ALT>", "<ALT_END>")
 
 Segments = Iterable[tuple[str, float, float]]
 
@@ -36,13 +39,30 @@ def ctm_rows(path: str | os.PathLike) -> list[tuple[str, str, float, float, int]
     ManifestError
         With the file and the line.
     """
-    rows = []
+    rows, channels = [], {}
     for number, fields in numbered(path):
         place = f"{path}:{number}"
-        if len(fields) not in (5, 6):
+        if not 5 <= len(fields) <= 8:
             raise ManifestError(
                 f"{place}: malformed line {' '.join(fields)!r}. Expected a recording, "
                 f"its channel, start, duration and label: '{EXAMPLE}'"
+            )
+        if fields[4] in ALTERNATIVES:
+            raise ManifestError(
+                f"{place}: {fields[4]}: alternatives are not read. Keep one of them, "
+                "and remove this line."
+            )
+        if len(fields) > 5 and not is_confidence(fields[5], ("<NA>", "NA")):
+            raise ManifestError(
+                f"{place}: the 6th field, {fields[5]!r}, is no confidence (0 to 1, or "
+                f"NA): a label with a space in {' '.join(fields)!r}? Write two_words, "
+                "not two words."
+            )
+        channel, first = channels.setdefault(fields[0], (fields[1], number))
+        if channel != fields[1]:
+            raise ManifestError(
+                f"{place}: '{fields[0]}' has channel {fields[1]} here and {channel} in "
+                f"line {first}. Keep the lines of one, or give each its own recording."
             )
         start = seconds(fields[2], "start", place)
         duration = seconds(fields[3], "duration", place)

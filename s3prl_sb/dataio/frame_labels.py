@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
+from s3prl_sb.dataio.label_files import OVERLAP
 from s3prl_sb.dataio.speaker_activity import check_times, segments
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.errors import ManifestError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
 
 UNKNOWN = -1  # label of an unannotated frame
-OVERLAP = 1e-3  # seconds by which segments may overlap: tables are often rounded
 
 
 class FrameLabels(Pipe):

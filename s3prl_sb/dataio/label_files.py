@@ -33,6 +33,7 @@ from s3prl_sb.dataio.segment_times import read_time, time_columns
 from s3prl_sb.dataio.textgrid import textgrid_rows
 from s3prl_sb.errors import ManifestError
 
+OVERLAP = 1e-3  # seconds by which segments may overlap: times are often rounded
 TIMIT_RATE = 16000  # Hz, of the sample numbers in TIMIT's files
 RECORDINGS = ("record_id", "recording", "filename", "wav", "id")
 LABELS = ("label", "event_label", "phone", "word", "speaker")
@@ -87,14 +88,67 @@ def read(
     ...     read(path), list(read(folder))
     ({'SA1': [('h#', 0.0, 0.1), ('ix', 0.1, 0.2)]}, ['SA1'])
     """
+    path, recordings = Path(path), {}
+    files = _files(path, kind) if path.is_dir() else [path]
+    for file in files:
+        name = file.relative_to(path) if path.is_dir() else Path(path.name)
+        stem = name.with_suffix("").as_posix()
+        for recording, label, start, stop, _ in rows(file, stem, tier, rate):
+            segments = recordings.setdefault(recording, [])
+            if start < stop:
+                segments.append((label, start, stop))
+    for segments in recordings.values():
+        segments.sort(key=lambda segment: (segment[1], segment[2], segment[0]))
+    return recordings
+
+
+def rows(
+    path: str | os.PathLike,
+    name: str | None = None,
+    tier: str | None = None,
+    rate: int = TIMIT_RATE,
+) -> Iterator[Row]:
+    """Yields the segments of a file in its order, with the places of their lines.
+
+    Arguments
+    ---------
+    path : str
+        A file, see the top of this module.
+    name : str, optional
+        Id of the recording of a file that has one. Default: its name without suffix.
+    tier, rate
+        See :func:`read`.
+
+    Yields
+    ------
+    recording, label : str
+        The label is "" in a row that only names a recording; such a row has no
+        duration.
+    start, stop : float
+        Seconds.
+    place : str
+        "file:line".
+
+    Raises
+    ------
+    ManifestError
+        With the file, the line and the fix.
+    """
     path = Path(path)
-    if not path.is_dir():
-        return _sorted(_rows(path, path.stem, tier, rate))
-    rows: list[Row] = []
-    for file in _files(path, kind):
-        name = file.relative_to(path).with_suffix("").as_posix()
-        rows += _rows(file, name, tier, rate)
-    return _sorted(rows)
+    name = path.stem if name is None else name
+    for recording, label, start, stop, place in _rows(path, name, tier, rate):
+        if not 0 <= start <= stop < float("inf"):
+            raise ManifestError(
+                f"{place}: a segment of '{label}' from {start} to {stop} s. Times are "
+                "0 <= start <= stop."
+            )
+        if start < stop and not (label and recording):
+            lacks = "label" if recording else "recording"
+            raise ManifestError(
+                f"{place}: a segment from {start} to {stop} s without a {lacks}. Fill "
+                "it in, or remove the segment."
+            )
+        yield recording, label, start, stop, place
 
 
 def _files(folder: Path, kind: str | None) -> list[Path]:
@@ -131,23 +185,6 @@ def _rows(path: Path, name: str, tier: str | None, rate: int) -> Iterable[Row]:
     return READERS[ending](path, name, tier, rate)
 
 
-def _sorted(rows: Iterable[Row]) -> Segments:
-    """Groups rows by recording, and checks their times."""
-    recordings: Segments = {}
-    for recording, label, start, stop, place in rows:
-        if not 0 <= start <= stop < float("inf"):
-            raise ManifestError(
-                f"{place}: a segment of '{label}' from {start} to {stop} s. Times are "
-                "0 <= start <= stop."
-            )
-        segments = recordings.setdefault(recording, [])
-        if start < stop:
-            segments.append((label, start, stop))
-    for segments in recordings.values():
-        segments.sort(key=lambda segment: (segment[1], segment[2], segment[0]))
-    return recordings
-
-
 # ------------------------------------------------------------------------- formats
 def _rttm(path, name, tier, rate) -> Iterator[Row]:
     return ((*row, f"{path}:{line}") for *row, line in rttm_rows(path))
@@ -171,13 +208,15 @@ def _silent(name, place) -> Row:
 def _timit(path, name, tier, rate) -> Iterator[Row]:
     yield _silent(name, path)
     for place, line in manifest.lines(path):
-        words = line.split()
-        if len(words) != 3 or not (words[0] + words[1]).isdigit():
+        try:
+            first, last, label = line.split()
+            start, stop = int(first) / rate, int(last) / rate
+        except ValueError:
             raise ManifestError(
-                f"{place}: line {place.rpartition(':')[2]} is '{line[:40]}'. Its lines "
-                "are: first sample, last sample, label."
-            )
-        yield name, words[2], int(words[0]) / rate, int(words[1]) / rate, place
+                f"{place}: '{line[:40]}' in the place of: first sample, last sample, "
+                "label. Correct the line."
+            ) from None
+        yield name, label, start, stop, place
 
 
 def _audacity(path, name, tier, rate) -> Iterator[Row]:
@@ -188,7 +227,9 @@ def _audacity(path, name, tier, rate) -> Iterator[Row]:
         cells = line.split("\t")
         try:
             start, stop = float(cells[0]), float(cells[1])
-            label = cells[2].strip()
+            label, *others = (cell.strip() for cell in cells[2:])
+            if any(others):
+                raise ValueError(others)
         except (IndexError, ValueError):
             raise ManifestError(
                 f"{place}: '{line[:40]}' is no label of Audacity: start, stop and "
@@ -225,12 +266,14 @@ def _of_record(name, record, tier, place) -> Iterator[Row]:
             "start, stop]."
         )
     yield _silent(name, place)
-    for segment in record[key]:
+    listed = record[key] if isinstance(record[key], list) else [record[key]]
+    for segment in listed:
         try:
             first, second, third = segment
             is_first = isinstance(first, str) and not isinstance(third, str)
             label, start, stop = segment if is_first else (third, first, second)
-            yield name, str(label), float(start), float(stop), place
+            label = "" if label is None else str(label)
+            yield name, label, float(start), float(stop), place
         except (TypeError, ValueError):
             raise ManifestError(
                 f"{place}: '{name}' has other segments than [label, start, stop] or "

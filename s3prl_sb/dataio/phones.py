@@ -31,3 +31,8 @@ FOLDED = {
     **dict.fromkeys("pcl tcl kcl bcl dcl gcl h# pau epi".split(), "sil"),
     "q": "",
 }
+#: The 39 classes.
+CLASSES = frozenset(
+    """aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh
+    sil t th uh uw v w y z""".split()
+)

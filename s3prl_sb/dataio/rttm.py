@@ -73,7 +73,7 @@ def rttm_rows(path):
                 f"{path}:{number}: malformed line {' '.join(fields)!r}. Expected "
                 f"'{SEGMENT}'"
             )
-        if len(fields) > 8 and not _is_confidence(fields[8]):
+        if len(fields) > 8 and not is_confidence(fields[8]):
             raise ManifestError(
                 f"{path}:{number}: the 9th field, {fields[8]!r}, is no confidence (0 "
                 f"to 1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
@@ -194,9 +194,10 @@ def numbered(path):
             yield number, line.split()
 
 
-def _is_confidence(field):
+def is_confidence(field, unknown=("<NA>",)):
+    """Returns whether a field is a number from 0 to 1, or a word for an unknown one."""
     try:
-        return field == "<NA>" or 0 <= float(field) <= 1
+        return field in unknown or 0 <= float(field) <= 1
     except ValueError:
         return False
 

@@ -1,7 +1,8 @@
 """TextGrid files of Praat, in the long and in the short text form.
 
 Both forms are the same sequence of numbers, flags and quoted texts; the long one has
-names between them (``xmin = 0``). Format: Praat's manual, "TextGrid file formats".
+names between them (``xmin = 0``), and both may have comments, from ``!`` to the end of
+the line. Format: Praat's manual, "TextGrid file formats".
 
 Authors
  * The s3prl_sb developers, 2026
@@ -15,10 +16,11 @@ from pathlib import Path
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import decoded, naming
 
-#: A text in quotes, which are doubled in it; a number or a flag that stands alone.
-VALUE = re.compile(r'"((?:[^"]|"")*)"|(?<![^\s])(<exists>|-?\d[\d.eE+-]*)(?![^\s])')
+#: A comment; a text in quotes, which are doubled in it; a number or a flag that stands
+#: alone.
+VALUE = re.compile(r'(?<!\S)!.*|"((?:[^"]|"")*)"|(?<!\S)(<\w+>|[-+]?\.?\d\S*)(?!\S)')
 INTERVALS, POINTS = "IntervalTier", "TextTier"
-FIX = "Save it in Praat as a text file."
+FIX = "Save it in Praat as a text file, in UTF-8 or UTF-16."
 
 Rows = list[tuple[str, float, float, int]]
 
@@ -43,7 +45,12 @@ def textgrid_rows(path: str | os.PathLike, tier: str | None = None) -> Rows:
         For another format, a missing tier, or several if none is chosen; lists them.
     """
     tiers = _tiers(path)
-    names = ", ".join(name for name, _ in tiers) or "none"
+    if not tiers:
+        raise ManifestError(
+            f"{path}: no tier of intervals in it, and points have no duration. Convert "
+            "the tier in Praat, or leave out the file."
+        )
+    names = ", ".join(name for name, _ in tiers)
     if tier is None and len(tiers) != 1:
         raise ManifestError(
             f"{path}: tiers of intervals: {names}. Choose one by its name, tier=…"
@@ -61,11 +68,7 @@ def textgrid_rows(path: str | os.PathLike, tier: str | None = None) -> Rows:
 def _tiers(path):
     """Returns the (name, rows) of each tier of intervals."""
     with naming(path, "a TextGrid file", FIX):
-        content = Path(path).read_bytes()
-        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            text = content.decode("utf-16")
-        else:
-            text = decoded(content)
+        text = decoded(Path(path).read_bytes())
     values = _Values(path, text)
     if (
         values.text("the type") != "ooTextFile"
@@ -73,14 +76,14 @@ def _tiers(path):
     ):
         raise ManifestError(f'{path}:1: no "ooTextFile" of class "TextGrid". {FIX}')
     values.number("the start"), values.number("the end")
+    tiers: list[tuple[str, Rows]] = []
     if values.take("<exists>") != "<exists>":
-        return []
-    tiers = []
-    for _ in range(int(values.number("the number of tiers"))):
+        return tiers
+    for _ in range(values.count("the number of tiers")):
         kind, name = values.text("the class of a tier"), values.text("its name")
         values.number("its start"), values.number("its end")
-        count, rows = int(values.number("the number of its intervals")), []
-        for _ in range(count):
+        rows: Rows = []
+        for _ in range(values.count("the number of its intervals")):
             start = values.number("a time")
             stop = start if kind == POINTS else values.number("a time")
             label = values.text("a label").strip()
@@ -88,6 +91,7 @@ def _tiers(path):
                 rows.append((label, start, stop, values.line))
         if kind == INTERVALS:
             tiers.append((name, rows))
+    values.end()
     return tiers
 
 
@@ -103,7 +107,8 @@ class _Values:
         for match in VALUE.finditer(text):
             self.line += text.count("\n", seen, match.start())
             seen = match.start()
-            yield match[1], match[2]
+            if not match[0].startswith("!"):
+                yield match[1], match[2]
 
     def take(self, what):
         """Returns the next number or flag, as text."""
@@ -120,6 +125,19 @@ class _Values:
             return float(bare)
         except ValueError:
             self._fail(what, bare)
+
+    def count(self, what):
+        """Returns the next number, which counts something."""
+        number = self.number(what)
+        if not number.is_integer() or number < 0:
+            self._fail(what, f"{number:g}")
+        return int(number)
+
+    def end(self):
+        """Checks that no value is left."""
+        for quoted, bare in self._values:
+            what = "the end of the file; the number of tiers or of intervals is wrong"
+            self._fail(what, bare or f'"{quoted}"')
 
     def text(self, what):
         """Returns the next text."""

@@ -77,7 +77,7 @@ def _start(argv, prepare):
         Path(folder).mkdir(parents=True, exist_ok=True)
         if if_main_process():
             logs.to_file(Path(folder) / "log.txt")
-    readiness.check(hparams, run_opts)
+    readiness.check(hparams)
     save = functools.partial(snapshot.save, folder, configuration.text())
     run_on_main(acceptance.begin, args=[folder, save_folder, save])
     if run_opts["debug"]:

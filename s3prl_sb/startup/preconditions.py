@@ -110,15 +110,19 @@ def batches_of_a_process(hparams):
     return batches // processes
 
 
-def check_search(hparams, run_opts=None):
+def _check_one_process(key):
+    """Raises an error if torchrun has started this process, as SpeechBrain sees it."""
+    if {"RANK", "LOCAL_RANK"} <= os.environ.keys():
+        raise RecipeError(f"{key} trains in one process: start it without torchrun.")
+
+
+def check_search(hparams):
     """Returns the learning rates of ``lr_search`` if a search is possible.
 
     Arguments
     ---------
     hparams : dict
         Settings of the recipe, with ``lr_search`` and ``upstream_model``.
-    run_opts : dict, optional
-        SpeechBrain's options.
 
     Returns
     -------
@@ -130,8 +134,7 @@ def check_search(hparams, run_opts=None):
         For a value that is not a list of different learning rates, or for more than
         one process.
     """
-    if (run_opts or {}).get("distributed_launch"):
-        raise RecipeError("lr_search trains in one process: start it without torchrun.")
+    _check_one_process("lr_search")
     grid = hparams["lr_search"]
     try:
         rates = [float(rate) for rate in grid]
@@ -149,15 +152,13 @@ def check_search(hparams, run_opts=None):
     return rates
 
 
-def check_layers(hparams, run_opts=None):
+def check_layers(hparams):
     """Checks that each hidden state can be probed alone (``probe_layers``).
 
     Arguments
     ---------
     hparams : dict
         Settings of the recipe, with ``upstream_model``.
-    run_opts : dict, optional
-        SpeechBrain's options.
 
     Raises
     ------
@@ -166,10 +167,7 @@ def check_layers(hparams, run_opts=None):
     s3prl_sb.schema.declarations.KeysError
         For an upstream that is trained.
     """
-    if (run_opts or {}).get("distributed_launch"):
-        raise RecipeError(
-            "probe_layers trains in one process: start it without torchrun."
-        )
+    _check_one_process("probe_layers")
     # The upstream decides whether it is trained, whatever the key `freeze` says.
     freeze = hparams["upstream_model"].freeze
     check_together({"probe_layers": True, "freeze": freeze})

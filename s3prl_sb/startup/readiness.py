@@ -33,15 +33,13 @@ from s3prl_sb.terminal.messages import reason
 FRAMES, CLASSES = 50, 2
 
 
-def check(hparams: dict, run_opts: dict):
+def check(hparams: dict):
     """Checks that a run can begin.
 
     Arguments
     ---------
     hparams : dict
         Settings of the recipe.
-    run_opts : dict
-        SpeechBrain's options.
 
     Raises
     ------
@@ -66,9 +64,9 @@ def check(hparams: dict, run_opts: dict):
     if hparams.get("upstream_model") is not None:
         check_optimization(hparams)
     if hparams.get("lr_search"):
-        check_search(hparams, run_opts)
+        check_search(hparams)
     if hparams.get("probe_layers"):
-        check_layers(hparams, run_opts)
+        check_layers(hparams)
     if hparams.get("head") is not None:
         _check_head(hparams)
     if "train_data" in hparams:

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import codecs
 import contextlib
 import errno
 import gzip
@@ -118,11 +119,11 @@ def read_text(path: PathLike, what: str = "", fix: str = "") -> str:
 
 def decoded(content: bytes) -> str:
     """Decodes the bytes of a text file: UTF-8, optionally packed with gzip or with a
-    byte-order mark. A ValueError names the line that is not UTF-8.
+    byte-order mark, or UTF-16 with one. A ValueError names the line that is not.
 
     Example
     -------
-    >>> decoded(gzip.compress(b"egg")), decoded(b"egg")
+    >>> decoded(gzip.compress(b"egg")), decoded("egg".encode("utf-16"))
     ('egg', 'egg')
     >>> decoded("one\\ncafé".encode("latin-1"))
     Traceback (most recent call last):
@@ -132,10 +133,12 @@ def decoded(content: bytes) -> str:
     try:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
+        is_wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return content.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as fault:
         line = fault.object[: fault.start].count(b"\n") + 1
-        raise ValueError(f"line {line} is not UTF-8: {fault.reason}") from fault
+        encoding = "UTF-16" if "16" in fault.encoding else "UTF-8"
+        raise ValueError(f"line {line} is not {encoding}: {fault.reason}") from fault
     except (EOFError, OSError, zlib.error) as fault:
         raise ValueError(f"it is packed with gzip, and damaged: {fault}") from fault
 

@@ -185,9 +185,9 @@ def test_wrong_references_name_the_key_the_file_and_the_fix(
     value = value.replace("FOLDER", str(tmp_path)) if is_mapping else tmp_path / value
     keys = {**small.keys(name), "output_folder": tmp_path, "train_data": tmp_path}
     with pytest.raises(UserError, match=rf"(?s)^(--)?{key}[:.].*{message}"):
-        file, options, overrides = parse([str(yaml(name)), *words(keys | {key: value})])
+        file, _, overrides = parse([str(yaml(name)), *words(keys | {key: value})])
         made = load_recipe(file, overrides)
-        readiness.check(made, options)
+        readiness.check(made)
         check_units(made)
 
 

@@ -1,5 +1,7 @@
 """Encoders over frames against torch and SpeechBrain, with padding and without."""
 
+import inspect
+
 import pytest
 import torch
 from speechbrain.lobes.models.transformer import Conformer, Transformer
@@ -142,8 +144,11 @@ def test_a_long_utterance(name):
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_sizes(name, x):
-    encoder = made_encoder(name, 6, hidden_size=8)
+    """With a size where there is a hidden layer: concatenation has none."""
+    hidden = "hidden_size" in inspect.signature(ENCODERS[name]).parameters
+    encoder = made_encoder(name, 6, **({"hidden_size": 8} if hidden else {}))
     assert encoder(x, LENS).shape == (4, 40, encoder.output_size)
+    assert hidden or encoder.output_size == 6 * encoder.window
 
 
 @pytest.mark.parametrize(
@@ -153,6 +158,11 @@ def test_sizes(name, x):
         ("transformer", {"hidden_size": 9}, "hidden_size 9 and num_heads 4"),
         ("conformer", {"hidden_size": 10}, "hidden_size 10 and num_heads 4"),
         ("conformer", {"kernel_size": 4}, "kernel_size: an odd number, not 4"),
+        (
+            "concat",
+            {"hidden_size": 8},
+            "'concat' takes no hidden_size. There are",
+        ),
         ("mlp", {"num_layer": 4}, "'mlp' takes no num_layer. Did you mean num_layers"),
         ("mpl", {}, "none called 'mpl'. Did you mean mlp"),
     ],

@@ -22,7 +22,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(
     f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 60)
 )
 CONTENTS = {
-    "binary": b"\xff\xfe\x00\x80" * 9,
+    "binary": b"\x80\xff\xfe\x00" * 9,
     "deep lists": b"[" * 100_000,
     "deep dicts": b'{"a":' * 100_000,
     "half": b'{"a": [1, 2',

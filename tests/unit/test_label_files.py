@@ -97,13 +97,45 @@ SAME = {
     ),
     "a.TextGrid": SHORT,
     "a": SHORT,  # known by its content
+    "comment.TextGrid": SHORT.replace("<exists>\n1", "<exists>\n1 ! 2 more, later"),
+    "points.TextGrid": SHORT.replace("0.5\n1.25", "+.5\n125e-2 ! 7"),
+    "crlf.phn": "0 0 h#\r\n8000 20000 ɛ\r\n20000 24000 t\r\n",
+    "cr.phn": "8000 20000 ɛ\r20000 24000 t\r",
+    "tabs.rttm": "SPKR-INFO\ta\t1\t<NA>\t<NA>\t<NA>\tadult\tɛ\t<NA>\n"
+    "SPEAKER\ta\t1\t0.5\t0.75\t<NA>\t<NA>\tɛ\t<NA>\n"
+    "SPEAKER\ta\t1\t1.25\t0.25\t<NA>\t<NA>\tt\t0.5\n",
+    "types.ctm": "a A 0.5 0.75 ɛ NA lex ann\na A 1.25 0.25 t 1 lex ann\n",
 }
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("name", SAME)
-def test_formats(name, tmp_path):
-    (tmp_path / name).write_text(SAME[name], encoding="utf-8")
-    assert label_files.read(tmp_path / name) == {"a": PHONES}
+def test_formats(name, encoding, tmp_path):
+    (tmp_path / name).write_bytes(SAME[name].encode(encoding))
+    [segments] = label_files.read(tmp_path / name).values()
+    assert segments == PHONES
+
+
+def test_labels_with_commas_and_line_breaks(tmp_path):
+    label = 'a, "b"'
+    for name, text in (
+        ("a.csv", 'id,label,start,stop\na,"a, ""b""",0.5,1\n'),
+        ("a.txt", '0.5\t1\ta, "b"\n'),
+        ("a.TextGrid", SHORT.replace('"ɛ"', '"a, ""b"""').replace('"t"', '""')),
+        ("a.json", json.dumps({"a": [[0.5, 1, label]]})),
+    ):
+        (tmp_path / name).write_text(text)
+        [(found, start, _)] = label_files.read(tmp_path / name)["a"]
+        assert (found, start) == (label, 0.5), name
+
+
+def test_overlaps_and_gaps_are_kept(tmp_path):
+    """A task with one label a frame refuses overlaps, another one may want them."""
+    (tmp_path / "a.txt").write_text("0\t1\ta\n0.5\t2\tb\n3\t3\tpoint\n4\t5\tc\n")
+    expected = [("a", 0.0, 1.0), ("b", 0.5, 2.0), ("c", 4.0, 5.0)]
+    assert label_files.read(tmp_path / "a.txt") == {"a": expected}
+    places = [row[4] for row in label_files.rows(tmp_path / "a.txt") if row[1]]
+    assert places == [f"{tmp_path / 'a.txt'}:{line}" for line in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -121,7 +153,17 @@ def test_tiers_of_a_textgrid(encoding, tmp_path):
     "name, text, message",
     [
         ("a.phn", "0 10 a\n10 x b\n", "a.phn:2: .*first sample, last sample"),
+        ("a.phn", "0 ² a\n", "a.phn:1: .*first sample, last sample"),
+        ("a.phn", "0 10 a b\n", "a.phn:1: .*first sample, last sample"),
+        ("a.phn", "9 3 a\n", "a.phn:1: a segment of 'a' from .*0 <= start <= stop"),
         ("a.txt", "0.5 1.5 one\n", "a.txt:1: .*no label of Audacity"),
+        ("a.txt", "0.5\t1.5\n", "a.txt:1: .*no label of Audacity"),
+        ("a.txt", "0\t1\ta\tb\n", "a.txt:1: .*no label of Audacity"),
+        ("a.txt", "0,5\t1,5\ta\n", "a.txt:1: .*times in seconds"),
+        ("a.txt", "0\tinf\ta\n", "a.txt:1: a segment of 'a' from 0.0 to inf"),
+        ("a.ctm", "a 1 0 1 two words\n", "a.ctm:1: the 6th field.*Write two_words"),
+        ("a.ctm", "a A 0 1 x\na B 0 1 y\n", "a.ctm:2: 'a' has channel B .*in line 1"),
+        ("a.ctm", "a 1 * * <ALT_BEGIN>\n", "a.ctm:1: <ALT_BEGIN>: alternatives"),
         ("a.ctm", "a 1 0.5 ah\n", "a.ctm:1: malformed"),
         ("a.ctm", "a 1 -1 1 ah\n", "a.ctm:1: start '-1' is no time"),
         ("a.rttm", "\nSPEAKER a 1 zero 1 <NA> <NA> b\n", "a.rttm:2: "),
@@ -129,12 +171,24 @@ def test_tiers_of_a_textgrid(encoding, tmp_path):
         ("a.csv", "id,label,start,stop\na,b,1,0.5\n", "a.csv:2: .*from 1.0 to 0.5 s"),
         ("a.csv", "id,label,start,stop\na,b,,\n", "a.csv:2: .*without times"),
         ("a.json", '{\n"a": {"text": "b"}}', "a.json:2: 'a' has no segments; found te"),
+        ("a.csv", "id,label,start,stop\na,,0,1\n", "a.csv:2: .*without a label"),
+        ("a.csv", "id,label,start,stop\n,b,0,1\n", "a.csv:2: .*without a recording"),
+        ("a.json", '{"a": [["", 0, 1]]}', "a.json:1: .*without a label"),
+        ("a.json", '{"a": {"segments": null}}', "a.json:1: .*other segments"),
+        ("a.json", '{"a": 5}', "a.json:1: .*other segments"),
         ("a.json", '{"a": [["b", 1]]}', r"a.json:1: .*other segments .*\['b', 1\]"),
         ("a.xyz", "1 2 3\n", "a.xyz: what kind of labels"),
         ("a.TextGrid", "hello\n", "a.TextGrid:1: the file ends in the place"),
         ("a.TextGrid", SHORT.replace('"ɛ"', "7"), "a.TextGrid:15: 7 in the place of"),
         ("a.TextGrid", SHORT[:-5], "a.TextGrid:17: the file ends"),
         ("a.TextGrid", SHORT.replace("TextGrid", "Pitch"), "no .*TextGrid"),
+        ("a.TextGrid", "", "a.TextGrid:1: the file ends in the place of the type"),
+        ("a.TextGrid", SHORT.replace("0.5\n", "0,5\n"), "a.TextGrid:13: 0,5 in the"),
+        ("a.TextGrid", SHORT.replace("1.5\n2\n", "1.5\n1\n"), ":16: 1.25 .* intervals"),
+        ("a.TextGrid", SHORT.replace("1.5\n2\n", "1.5\n-2\n"), ":12: -2 in the place"),
+        ("a.TextGrid", SHORT.replace("1.5\n2\n", "1.5\n1.5\n"), ":12: 1.5 in the"),
+        ("a.TextGrid", SHORT.split("<exists>")[0] + "<absent>", "no tier of intervals"),
+        ("a.TextGrid", SHORT.replace("IntervalT", "TextT"), "a.TextGrid"),
     ],
 )
 def test_faults_name_the_line(name, text, message, tmp_path):

@@ -105,14 +105,16 @@ def test_it_is_completed():
     assert "hubert_base" in words(["layers", "ks", "--upstream", "hubert_b"])
 
 
-def test_a_trained_upstream_and_several_processes_are_refused():
+def test_a_trained_upstream_and_several_processes_are_refused(monkeypatch):
     hparams = {"upstream_model": types.SimpleNamespace(freeze=False)}
     with pytest.raises(KeysError, match="one frozen upstream.*freeze: True"):
         check_layers(hparams)
     hparams["upstream_model"].freeze = True
     check_layers(hparams)
-    with pytest.raises(RecipeError, match="without torchrun"):
-        check_layers(hparams, {"distributed_launch": True})
+    monkeypatch.setenv("RANK", "0")  # as torchrun does
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(RecipeError, match="probe_layers .*without torchrun"):
+        check_layers(hparams)
 
 
 # ------------------------------------------------------------------------- the batches

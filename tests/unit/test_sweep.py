@@ -374,9 +374,12 @@ def test_an_unfrozen_upstream(experiment):
         sweep.search(**arguments)
 
 
-def test_several_processes(experiment):
-    with pytest.raises(ValueError, match="without torchrun"):
-        sweep.search(**experiment(run_opts={"distributed_launch": True}))
+def test_several_processes(experiment, monkeypatch):
+    arguments = experiment()
+    monkeypatch.setenv("RANK", "0")  # as torchrun does
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(ValueError, match="lr_search .*without torchrun"):
+        sweep.search(**arguments)
 
 
 def test_equals_are_told_apart_by_the_loss():

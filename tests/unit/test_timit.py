@@ -11,7 +11,7 @@ from s3prl_sb.corpora.timit import CORE, prepare_timit
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.frame_labels import FrameLabels
-from s3prl_sb.dataio.phones import FOLDED
+from s3prl_sb.dataio.phones import CLASSES, FOLDED
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.lobes.upstreams import load
 
@@ -114,6 +114,22 @@ def test_a_finished_preparation_is_kept(corpus, tmp_path):
             r"SX3.PHN:2: ",
         ),
         (
+            lambda f: sentence(f, "TRAIN/DR1/FAAA0/SX3", "0 800 h#\n800 9600 ix\n"),
+            r"SX3.PHN:2: a phone until 0.60 s, and the audio has 0.20 s",
+        ),
+        (
+            lambda f: sentence(f, "TEST/DR1/MDAB0/SX3", "0 800 h#\n700 1600 ix\n"),
+            r"SX3.PHN:2: 'ix' from 0.04375 s, and the phone before is until 0.05 s",
+        ),
+        (
+            lambda f: sentence(f, "TRAIN/DR1/FAAA0/SX3", "0 800 h#\n800 1600 IX\n"),
+            r"SX3.PHN:2: 'IX' is none of the 61 phones of TIMIT",
+        ),
+        (
+            lambda f: sentence(f, "TRAIN/DR1/FAAA0/SX3", "\n0 0 h#\n"),
+            r"SX3.PHN: no phones in it",
+        ),
+        (
             lambda f: (f / "TEST/DR2").rename(f / "DR2"),
             "no speaker is left for validation beside MDAB0",
         ),
@@ -128,6 +144,12 @@ def test_errors_name_the_place(spoil, words, corpus, tmp_path):
 def test_an_unknown_test_speaker(corpus, tmp_path):
     with pytest.raises(ManifestError, match="test_speakers: FXXX0 not in .*MDAB0"):
         prepare_timit(corpus, tmp_path / "save", test_speakers=["FXXX0", "MDAB0"])
+
+
+def test_the_classes():
+    """61 phones: 39 classes with themselves, those folded to them, and q."""
+    assert len(CLASSES) == 39 and set(FOLDED.values()) <= CLASSES | {""}
+    assert len((CLASSES | set(FOLDED)) - {"sil"}) == 61
 
 
 def test_the_core_test_set():

@@ -112,7 +112,7 @@ def test_timit(tmp_path):
     phones = alignments.read(tmp_path)
     assert phones.of("SA1") is None and len(phones.of("MCD0/SA1.wav").phones) == 1
     (other / "SA1.PHN").write_text("0 100 h#\n100 one t\n")
-    with pytest.raises(UserError, match="SA1.PHN:2: line 2 is '100 one t'"):
+    with pytest.raises(UserError, match="SA1.PHN:2: '100 one t' in the place of"):
         alignments.read(tmp_path)
 
 
