@@ -302,14 +302,28 @@ def test_kaldi_in_kaldi_out(tmp_path, corpus):
         ({"wav.scp": "r1 sph2pipe a.sph |\n"}, "wav.scp:1: 'r1' is the output of a c"),
         ({"segments": "u1 r9 0 1\n"}, "segments:1: .*wav.scp lacks the recording 'r9'"),
         ({"segments": "u1 r1 0\n"}, "segments:1: 3 fields"),
-        ({"segments": "u1 r1 0 99\n"}, "segments|wav.scp.*goes beyond"),
+        ({"segments": "u1 r1 0 0.2 1\n"}, "segments:1: 5 fields"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 0 99\n"}, "segments:2: .*goes beyond"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 .3 .1\n"}, "segments:2: 'u2': stop 0.1"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 a .1\n"}, "segments:2: start 'a' is not"),
+        ({"segments": "u1 r1 0.6 0.7\n"}, "segments:1: .*goes beyond"),
         ({"utt2spk": "u1 ann\n"}, "segments:1: .*utt2spk lacks the utterance 'u2'"),
+        ({"utt2spk": "u1 ann lee\n"}, "utt2spk:1: 3 fields in 'u1 ann lee', not 2"),
+        ({"wav.scp": "r1 feats.ark:9[0:5]\n"}, "wav.scp:1: .*a part of an entry"),
         ({"text": "u1 a\nu1 b\n"}, "text:2: 'u1' again"),
     ],
 )
 def test_faults_in_data_folders_are_named(tmp_path, corpus, changes, what):
     with pytest.raises(ManifestError, match=what):
         records_of(str(kaldi_folder(corpus, tmp_path / "data", **changes)))
+
+
+def test_segments_may_stop_half_a_second_late(tmp_path, corpus):
+    """Kaldi cuts them, as its times are often rounded."""
+    changes = {"segments": "u1 r1 0.25 0.51\nu3 r2 0 0.9\n", "text": "u1\nu3 three\n"}
+    records = records_of(str(kaldi_folder(corpus, tmp_path / "data", **changes)))
+    assert (records["u1"]["stop"], records["u3"]["stop"]) == (0.5, 0.4)
+    assert records["u1"]["text"] == ""  # as of an utterance without words
 
 
 def test_sources(tmp_path, corpus, caplog):
