@@ -54,10 +54,13 @@ class Writer(Protocol):
         """Returns whether the files of an utterance are there."""
 
     def write(
-        self, items: Iterable[tuple[str, np.ndarray]], records: dict[str, dict]
+        self,
+        items: Iterable[tuple[str, np.ndarray]],
+        records: dict[str, dict],
+        kept: set[str],
     ) -> None:
         """Adds the (id, [frames, layers, size]) of utterances. ``records`` are those
-        of all utterances in the folder."""
+        of all utterances in the folder, of which it has ``kept`` already."""
 
 
 class OneFileEach:
@@ -91,7 +94,7 @@ class OneFileEach:
         """See :class:`Writer`."""
         return self.path(utterance).is_file()
 
-    def write(self, items, records):
+    def write(self, items, records, kept):
         """See :class:`Writer`."""
         for utterance, features in items:
             path = self.path(utterance)
@@ -189,7 +192,7 @@ class Hdf5:
                 "features are computed again."
             ) from error
 
-    def write(self, items, records):
+    def write(self, items, records, kept):
         """See :class:`Writer`."""
         h5py = self.library()
         with Part(self.path) as part:
@@ -241,13 +244,12 @@ class Kaldi:
             for names in self._names
         )
 
-    def write(self, items, records):
+    def write(self, items, records, kept):
         """See :class:`Writer`."""
+        before = self._arks()
+        self._forget(kept)
         # An ark that no list names is of a killed extraction, and replaced.
-        arks_of = {
-            entry.rpartition(":")[0] for n in self._names for entry in n.values()
-        }
-        number = 1 + max((int(path.split(".")[-2]) for path in arks_of), default=0)
+        number = 1 + max((int(p.split(".")[-2]) for p in self._arks()), default=0)
         paths = [place / f"feats.{number}.ark" for place in self.folders]
         with arks.Arks(paths) as writer:
             for utterance, features in items:
@@ -256,6 +258,24 @@ class Kaldi:
         for place, names, new in zip(self.folders, self._names, writer.names):
             names.update(new)
             self._describe(place, names, records)
+        own = {os.path.abspath(place) for place in self.folders}
+        for path in before - self._arks():  # of audio that has changed
+            if os.path.dirname(path) in own:
+                os.unlink(path)
+
+    def _forget(self, kept):
+        """Takes utterances out of the lists before they are written again."""
+        for place, names in zip(self.folders, self._names):
+            for name in names.keys() - kept:
+                del names[name]
+            if names:
+                arks.write_scp(place / "feats.scp", names)
+            else:
+                (place / "feats.scp").unlink(missing_ok=True)
+
+    def _arks(self):
+        """Returns the paths of the arks in the lists."""
+        return {n.rpartition(":")[0] for names in self._names for n in names.values()}
 
     def _describe(self, folder, names, records):
         """Writes the other files of a data folder, and the list last."""

@@ -193,7 +193,7 @@ def write_features(
             given = measure(features.by_group(progressbar))
             given.save(folder / STATISTICS)
         everything = {name: records[name] for name in keys}
-        writer.write(features.finished(given, progressbar), everything)
+        writer.write(features.finished(given, progressbar), everything, done)
         write_json(folder / FEATURES, {**entries, "keys": keys})
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)

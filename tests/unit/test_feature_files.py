@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from s3prl_sb.feature_files.writing import ExtractionError, Processing, write_fe
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.storage import arks
+from s3prl_sb.storage.files import write_json
 
 h5py = pytest.importorskip("h5py")
 kaldiio = pytest.importorskip("kaldiio")
@@ -128,6 +130,52 @@ def test_an_interruption_costs_no_features(tmp_path, corpus, two, format, monkey
     monkeypatch.undo()
     for name in SECONDS:
         features = readers(out)[format](name)
+        assert np.array_equal(features, expected(two, corpus, name)), name
+
+
+def contents(folder):
+    """{file: bytes} of a folder; of HDF5, whose bytes hold times, the arrays."""
+    files = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        content = path.read_bytes().replace(bytes(folder), b"OUT")
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                content = {name: file[name][:].tolist() for name in SECONDS}
+        files[str(path.relative_to(folder))] = content
+    return files
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_killed_before_the_end_is_noted(tmp_path, corpus, two, format, monkeypatch):
+    """All files are there, and nothing says so: written again, they are the same."""
+    write(two, corpus, tmp_path / "whole", format)
+
+    def killed(path, content):
+        if content["keys"]:
+            raise KeyboardInterrupt
+        write_json(path, content)
+
+    monkeypatch.setattr(writing, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(two, corpus, tmp_path / "killed", format)
+    monkeypatch.undo()
+    assert write(two, corpus, tmp_path / "killed", format) == (3, 3)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_an_ark_that_no_list_names_is_deleted(tmp_path, corpus, two):
+    out = tmp_path / "out"
+    write(two, corpus, out, "kaldi")
+    for number, name in enumerate(SECONDS):
+        random = np.random.default_rng(number)
+        soundfile.write(corpus / f"{name}.wav", random.random(4000), 16000)
+    assert write(two, corpus, out, "kaldi") == (3, 3)
+    assert [path.name for path in out.glob("*/feats.*.ark")] == ["feats.1.ark"] * 2
+    soundfile.write(corpus / "bob/b1.wav", random.random(4000), 16000)
+    assert write(two, corpus, out, "kaldi") == (3, 1)
+    assert len(list(out.glob("*/feats.*.ark"))) == 4
+    for name in SECONDS:
+        features = readers(out)["kaldi"](name)
         assert np.array_equal(features, expected(two, corpus, name)), name
 
 
