@@ -308,8 +308,8 @@ def records_of(path, table_rows, required, data_root, overshoot=manifest.TOLERAN
     """Converts rows to validated records with absolute paths, numbers and durations.
 
     ``table_rows`` are the rows of :func:`s3prl_sb.dataio.rows.rows` from the file
-    ``path``; ``overshoot`` is that of :func:`~s3prl_sb.dataio.segment_times.settle`, and
-    the other arguments are those of :func:`load_table`.
+    ``path``; ``overshoot`` is an argument of
+    :func:`~s3prl_sb.dataio.segment_times.settle`, the others are of :func:`load_table`.
     """
     folder = os.path.abspath(data_root or os.path.dirname(path))
     dicts = [row for _, _, row in table_rows if isinstance(row, dict)]

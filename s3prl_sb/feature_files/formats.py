@@ -8,6 +8,7 @@ Authors
 """
 
 import os
+import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -19,6 +20,9 @@ from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.storage import arks
 from s3prl_sb.storage.files import naming, write_text
 from s3prl_sb.storage.parts import Part
+
+#: Cache in the folder until all is written.
+UNFINISHED = ".features"
 
 
 class FormatError(UserError, ValueError):
@@ -63,6 +67,36 @@ class Writer(Protocol):
         of all utterances in the folder, of which it has ``kept`` already."""
 
 
+def check_path(utterance: str, record: dict, folder: Path) -> None:
+    """Raises FormatError for an id that is no path below a folder, or not the shortest
+    name of that path: two ids would be one file.
+
+    Arguments
+    ---------
+    utterance : str
+        The id.
+    record : dict
+        Its record, for the error.
+    folder : pathlib.Path
+        The folder.
+    """
+    place, path = f"'{utterance}' ({record['wav']})", posixpath.normpath(utterance)
+    if posixpath.isabs(path) or path.split("/")[0] == ".." or "\0" in path:
+        raise FormatError(
+            f"{place}: this id is a path out of {folder}. Give it another one."
+        )
+    if path != utterance:
+        raise FormatError(
+            f"{place}: this id is a path, and its path is '{path}'. Take that as the "
+            "id."
+        )
+    if path.split("/")[0] == UNFINISHED:
+        raise FormatError(
+            f"{place}: in {UNFINISHED}, features are kept until all is written. Give "
+            "it another id."
+        )
+
+
 class OneFileEach:
     """Base class of formats with a file for each utterance, ``<id>.npy``; an id with
     slashes is a path, so that a folder of audio is mirrored."""
@@ -79,12 +113,7 @@ class OneFileEach:
     def check(self, records):
         """See :class:`Writer`."""
         for name, record in records.items():
-            parts = Path(name).parts
-            if os.path.isabs(name) or ".." in parts or "\0" in name:
-                raise FormatError(
-                    f"'{name}' ({record['wav']}): this id is a path out of "
-                    f"{self.folder}. Give it another one."
-                )
+            check_path(name, record, self.folder)
 
     def existing(self, records):
         """See :class:`Writer`."""
@@ -155,7 +184,8 @@ class Hdf5:
     def check(self, records):
         """See :class:`Writer`."""
         self.library()
-        for name in records:
+        for name, record in records.items():
+            check_path(name, record, self.path)
             above = name.rpartition("/")[0]
             while above:
                 if above in records:
@@ -232,6 +262,12 @@ class Kaldi:
         arks.matio()
         for name, record in records.items():
             arks.check_key(name, record["wav"])
+            speaker = str(record.get("speaker") or "-")
+            if speaker.split() != [speaker]:
+                raise FormatError(
+                    f"'{name}' ({record['wav']}): the speaker '{speaker}' has white "
+                    "space, which Kaldi's lists cannot hold. Rename the speaker."
+                )
 
     def existing(self, records):
         """See :class:`Writer`."""
@@ -287,7 +323,8 @@ class Kaldi:
         for column, file in (("speaker", "utt2spk"), ("text", "text")):
             values = {name: records[name].get(column) for name in keys}
             if None not in values.values():
-                write_table(folder / file, values)
+                lines = {n: " ".join(str(v).split()) for n, v in values.items()}
+                write_table(folder / file, lines)
         if (folder / "utt2spk").is_file():
             utterances: dict[str, list[str]] = {}
             for name in keys:
@@ -299,7 +336,7 @@ class Kaldi:
 
 
 #: Names of formats to their writers; "cache" is the feature cache itself.
-FORMATS = {"npy": Npy, "pt": Pt, "hdf5": Hdf5, "kaldi": Kaldi}
+FORMATS: dict[str, type[Writer]] = {"npy": Npy, "pt": Pt, "hdf5": Hdf5, "kaldi": Kaldi}
 
 
 def _first_file(paths):

@@ -24,7 +24,7 @@ from s3prl_sb.dataio.extraction import audio_keys, extract
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.errors import UserError
 from s3prl_sb.feature_files.cmvn import EVERYTHING, Statistics, measure
-from s3prl_sb.feature_files.formats import FORMATS
+from s3prl_sb.feature_files.formats import FORMATS, UNFINISHED
 from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import read_json, write_json
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 FEATURES = "features.json"  # what the files of a folder are
 STATISTICS = "cmvn_stats.npz"
-UNFINISHED = ".features"  # cache in the folder until all is written
 CMVN = ("utterance", "speaker", "global")
 
 

@@ -394,6 +394,10 @@ def test_ids_that_do_not_fit_are_refused(tmp_path, corpus):
     wav = str(corpus / "ann/a1.wav")
     for format, ids, what in (
         ("npy", ["../../a"], "a path out of"),
+        ("npy", ["a", "./a"], "'./a'.*its path is 'a'"),
+        ("pt", ["b//a"], "'b//a'.*its path is 'b/a'"),
+        ("hdf5", ["b/../a"], "'b/../a'.*its path is 'a'"),
+        ("npy", [".features/a"], "'.features/a'.*until all is written"),
         ("hdf5", ["a", "a/b"], "'a' is an utterance, and 'a/b' below it"),
     ):
         path.write_text(json.dumps({name: {"wav": wav} for name in ids}))
@@ -402,6 +406,36 @@ def test_ids_that_do_not_fit_are_refused(tmp_path, corpus):
     path.write_text(json.dumps({"a b": {"wav": wav}}))
     with pytest.raises(arks.ArkError, match="a1.wav: the id 'a b' has white space"):
         write(load("mel"), path, tmp_path / "out", "kaldi")
+
+
+def test_kaldi_fields_have_no_white_space(tmp_path, corpus):
+    path = tmp_path / "t.csv"
+    rows = 'wav,speaker,text\ncorpus/ann/a1.wav,{},"two\n  words"\n'
+    path.write_text(rows.format("ann lee"))
+    with pytest.raises(FormatError, match="a1.wav.*the speaker 'ann lee' has white sp"):
+        write(load("mel"), path, tmp_path / "out", "kaldi")
+    path.write_text(rows.format("ann"))
+    write(load("mel"), path, tmp_path / "out", "kaldi")
+    (name,) = kaldiio.load_scp(str(tmp_path / "out/feats.scp"))
+    assert (tmp_path / "out/text").read_text() == f"{name} two words\n"
+
+
+def test_frames_of_another_size_are_named_before_any_work(tmp_path, corpus):
+    write(load("mel"), corpus, tmp_path / "arks", "kaldi")
+    what = 'ann/a1.*frames of 80 values.*takes 13.*--upstream_model "{size: 80}"'
+    with pytest.raises(ManifestError, match=what):
+        records_of(str(tmp_path / "arks"), 13)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"x", {"x": 1.0}, {"of a": 1.0}])
+def test_files_without_statistics_are_named(tmp_path, content):
+    path = tmp_path / "cmvn_stats.npz"
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StatisticsError, match="cmvn_stats.npz' has no statistics"):
+        Statistics.load(path)
 
 
 # ------------------------------------------------------------------------- the verb
