@@ -93,7 +93,10 @@ def load_waveform(
         part = "" if start is stop is None else f" from {start} to {stop} s"
         raise AudioFileError(f"{where} holds no audio{part}.")
     if not torch.isfinite(sig).all():
-        raise AudioFileError(f"{where} holds samples that are NaN or infinite.")
+        raise AudioFileError(
+            f"{where} holds samples that are NaN or infinite. "
+            "Get a sound copy of it, or leave it out."
+        )
     warn_of_levels(wav, sig, channels if channel == "mean" else None)
     if rate == sample_rate:
         return sig

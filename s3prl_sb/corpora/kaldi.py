@@ -19,7 +19,7 @@ import os
 
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.recordings import TO_THE_END, make_records
-from s3prl_sb.dataio.kaldi_folders import ENDS, check_no_command, table
+from s3prl_sb.dataio.kaldi_folders import ENDS, SEGMENT, check_file, table
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rttm import rttm_rows, seconds
 
@@ -68,8 +68,8 @@ def read_kaldi(folder, roots=()):
             f"{folder}: neither 'segments' nor 'rttm', so nothing says who speaks when."
         )
     audio, scp, moved = {}, os.path.join(folder, "wav.scp"), Moved([*roots, folder])
-    for name, (path, place) in table(scp, 2).items():
-        check_no_command(name, path, place)
+    for name, (path, place) in table(scp, "recording file", has_text=True).items():
+        check_file(name, path, place)
         audio[name] = moved.find(path), place
     if not audio:
         raise ManifestError(f"{scp}: names no recording. Get a sound copy of it.")
@@ -79,13 +79,13 @@ def read_kaldi(folder, roots=()):
 
 def _segments(folder):
     path = os.path.join(folder, "segments")
-    speakers = table(os.path.join(folder, "utt2spk"), 2)
+    speakers = table(os.path.join(folder, "utt2spk"), "utterance speaker")
     segments = []
-    for utterance, (recording, start, stop, place) in table(path, 4).items():
+    for utterance, (recording, start, stop, place) in table(path, SEGMENT).items():
         if utterance not in speakers:
             raise ManifestError(
                 f"{place}: the utterance '{utterance}' has no speaker: "
-                f"{folder}/utt2spk lacks it."
+                f"{folder}/utt2spk lacks it. Add it there."
             )
         speaker = speakers[utterance][0]
         start = seconds(start, "start", place)

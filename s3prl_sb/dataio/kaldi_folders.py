@@ -4,9 +4,10 @@
 ``wav.scp``    ``<recording> <path of an audio file>``
 ``feats.scp``  ``<utterance> <path of an ark>:<offset>``
 ``segments``   ``<utterance> <recording> <start> <stop>``, in seconds; the stop -1 is
-               the recording's end. Only for ``wav.scp``
+               the recording's end, and so is one up to half a second after it, as for
+               Kaldi's ``extract-segments``. Only for ``wav.scp``
 ``utt2spk``    ``<utterance> <speaker>``: column ``speaker``
-``text``       ``<utterance> <transcription>``: column ``text``
+``text``       ``<utterance> <transcription>``, which may be empty: column ``text``
 ``utt2…``      ``<utterance> <label>``: a column of that name, such as ``lang``
 =============  ====================================================================
 
@@ -29,8 +30,14 @@ from s3prl_sb.identity import ark_names
 from s3prl_sb.storage import arks
 
 ENDING = ".scp"
+#: Fields of a line of ``segments``.
+SEGMENT = "utterance recording start stop"
 #: Stops of a segment that mean the end of the recording.
 ENDS = re.compile(r"-1(\.0*)?")
+#: An entry of an ark with rows, and perhaps columns, of it.
+RANGE = re.compile(r".+\.ark:\d+\[[\d:,]*\]")
+#: Seconds after the end of the recording at which a segment may stop: Kaldi's default.
+OVERSHOOT = 0.5
 #: Files of lengths, which are known better from audio and features.
 LENGTHS = ("utt2dur", "utt2num_frames")
 
@@ -74,24 +81,49 @@ def rows(path: str | Path) -> list[tuple[str, int, dict[str, str]]]:
     """
     folder = Path(path).absolute().parent
     recordings = audio(path)
-    segments = folder / "segments"
-    is_features = any(ark_names.is_entry(name) for name, _ in recordings.values())
-    if segments.is_file() and not is_features:
+    if segments := _segments_file(path, recordings):
         utterances = _segments(segments, recordings, path)
     else:
         utterances = {
             name: ({"wav": wav}, place) for name, (wav, place) in recordings.items()
         }
     for column, file in _columns(folder).items():
-        labels = table(file, 2)
+        labels = table(file, f"utterance {column}", has_text=column == "text")
         for name, (row, place) in utterances.items():
             if name not in labels:
-                raise ManifestError(f"{place}: {file} lacks the utterance '{name}'.")
+                raise ManifestError(
+                    f"{place}: {file} lacks the utterance '{name}'. Add a line for it "
+                    "there, or take it out here."
+                )
             row[column] = labels[name][0]
     return [
         (name, int(place.rpartition(":")[2]), row)
         for name, (row, place) in utterances.items()
     ]
+
+
+def utterance_list(path: str | Path) -> str:
+    """Returns the file whose lines :func:`rows` counts: ``segments``, if there is one
+    for this list, or the list.
+
+    Arguments
+    ---------
+    path : str
+        ``wav.scp`` or ``feats.scp``.
+
+    Returns
+    -------
+    str
+    """
+    segments = _segments_file(path, audio(path))
+    return str(segments or path)
+
+
+def _segments_file(path, recordings):
+    """Returns the path of the segments of a list of audio; None if it has none."""
+    segments = Path(path).with_name("segments")
+    is_features = any(ark_names.is_entry(name) for name, _ in recordings.values())
+    return segments if segments.is_file() and not is_features else None
 
 
 def audio(path: str | Path) -> dict[str, tuple[str, str]]:
@@ -108,16 +140,16 @@ def audio(path: str | Path) -> dict[str, tuple[str, str]]:
         ``{name: (absolute path or entry of an ark, "file:line")}``.
     """
     folder, names = Path(path).absolute().parent, {}
-    for key, (name, place) in table(path, 2).items():
-        check_no_command(key, name, place)
+    for key, (name, place) in table(path, "name file", has_text=True).items():
+        check_file(key, name, place)
         names[key] = arks.located(name, folder), place
     if not names:
         raise ManifestError(f"{path}: names nothing. Get a sound copy of it.")
     return names
 
 
-def check_no_command(key: str, name: str, place: str) -> None:
-    """Raises ManifestError for a file that a command would make.
+def check_file(key: str, name: str, place: str) -> None:
+    """Raises ManifestError for what is neither a file nor an entry of an ark.
 
     Arguments
     ---------
@@ -133,13 +165,23 @@ def check_no_command(key: str, name: str, place: str) -> None:
             f"{place}: '{key}' is the output of a command, {name!r}. Run it, and name "
             "the file that it makes."
         )
+    if not name:
+        raise ManifestError(f"{place}: '{key}' has no file. Name it after the key.")
+    if RANGE.fullmatch(name):
+        raise ManifestError(
+            f"{place}: {name!r} is a part of an entry, and parts are not read. Write "
+            "the features with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
+        )
 
 
 def _segments(path, recordings, scp):
     utterances = {}
-    for name, (recording, start, stop, place) in table(path, 4).items():
+    for name, (recording, start, stop, place) in table(path, SEGMENT).items():
         if recording not in recordings:
-            raise ManifestError(f"{place}: {scp} lacks the recording '{recording}'.")
+            raise ManifestError(
+                f"{place}: {scp} lacks the recording '{recording}'. Add a line for it "
+                "there, or take the segment out here."
+            )
         stop = "" if ENDS.fullmatch(stop) else stop
         row = {"wav": recordings[recording][0], "start": start, "stop": stop}
         utterances[name] = row, place
@@ -158,32 +200,48 @@ def _columns(folder):
     return files
 
 
-def table(path: str | Path, columns: int) -> dict[str, tuple[str, ...]]:
+def table(
+    path: str | Path, fields: str, has_text: bool = False
+) -> dict[str, tuple[str, ...]]:
     """Reads a file of a data folder.
 
     Arguments
     ---------
     path : str
         The file.
-    columns : int
-        Number of fields of a line; the last one may have spaces.
+    fields : str
+        Names of the fields of a line, separated by spaces.
+    has_text : bool
+        Whether the last one may have spaces, or be empty.
 
     Returns
     -------
     dict
         ``{first field: (other fields..., "file:line")}``.
+
+    Raises
+    ------
+    ManifestError
+        With the file and the line, for another number of fields or a repeated key.
     """
     table_rows: dict[str, tuple[str, ...]] = {}
+    count = len(fields.split())
     for place, line in manifest.lines(path):
-        key, *fields = line.strip().split(None, columns - 1)
-        if len(fields) != columns - 1:
+        words = line.strip().split(None, count - 1 if has_text else -1)
+        if has_text and len(words) == count - 1:
+            words.append("")
+        if len(words) != count:
             raise ManifestError(
-                f"{place}: {len(fields) + 1} fields in {line.strip()!r}, not {columns}"
+                f"{place}: {len(words)} fields in {line.strip()!r}, not {count}. A "
+                f"line is: {fields}, without spaces in them."
             )
+        key, *others = words
         if key in table_rows:
             first = table_rows[key][-1]
-            raise ManifestError(f"{place}: '{key}' again, first in {first}")
-        table_rows[key] = (*fields, place)
+            raise ManifestError(
+                f"{place}: '{key}' again, first in {first}. Keep one of them."
+            )
+        table_rows[key] = (*others, place)
     return table_rows
 
 

@@ -86,7 +86,17 @@ def locate(path):
 
 def places(path):
     """Returns ``{id: "file:line"}`` of a table or manifest."""
-    return {name: f"{path}:{line}" for name, line in locate(path).items()}
+    lines = locate(path)
+    file = line_file(path) if lines else path
+    return {name: f"{file}:{line}" for name, line in lines.items()}
+
+
+def line_file(path):
+    """Returns the file whose lines :func:`rows` counts: the table, or of a data folder
+    of Kaldi perhaps its segments."""
+    if suffix(path) == kaldi_folders.ENDING:
+        return kaldi_folders.utterance_list(path)
+    return path
 
 
 def also(key, aliases=ALIASES):

@@ -316,7 +316,7 @@ def read_time(value, column, place):
         ) from None
 
 
-def settle(record, length, place):
+def settle(record, length, place, overshoot=manifest.TOLERANCE):
     """Completes a record's start, stop and duration; disagreement is an error.
 
     Arguments
@@ -327,6 +327,9 @@ def settle(record, length, place):
         Length of the file in seconds.
     place : str
         "file:line: 'id'", for errors.
+    overshoot : float
+        Seconds after the end of the file at which a segment may stop. It then stops at
+        the end.
 
     Example
     -------
@@ -360,6 +363,8 @@ def settle(record, length, place):
             f"{stop - start:.3f} s. Correct one of them, or omit the duration; times "
             "in samples belong in columns start_sample and stop_sample."
         )
+    if overshoot > manifest.TOLERANCE and start < length < stop <= length + overshoot:
+        stop = length
     record["start"], record["stop"] = start, round(stop, 6)
     if stop > length + manifest.TOLERANCE:
         raise ManifestError(

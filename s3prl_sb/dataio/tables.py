@@ -36,6 +36,7 @@ from s3prl_sb.dataio.rows import (
     also,
     check_id,
     in_folder,
+    line_file,
     places,
     rows,
     suffix,
@@ -297,14 +298,18 @@ def load_table(path, required=(), data_root=None):
     >>> records["a"]["duration"], records["a"]["label"], records["a"]["stop"]
     (0.5, 'yes', None)
     """
-    return records_of(path, rows(path), required, data_root)
+    table_rows = rows(path)
+    is_kaldi = suffix(path) == kaldi_folders.ENDING
+    overshoot = kaldi_folders.OVERSHOOT if is_kaldi else manifest.TOLERANCE
+    return records_of(line_file(path), table_rows, required, data_root, overshoot)
 
 
-def records_of(path, table_rows, required, data_root):
+def records_of(path, table_rows, required, data_root, overshoot=manifest.TOLERANCE):
     """Converts rows to validated records with absolute paths, numbers and durations.
 
     ``table_rows`` are the rows of :func:`s3prl_sb.dataio.rows.rows` from the file
-    ``path``; the other arguments are those of :func:`load_table`.
+    ``path``; ``overshoot`` is an argument of
+    :func:`~s3prl_sb.dataio.segment_times.settle`, the others are of :func:`load_table`.
     """
     folder = os.path.abspath(data_root or os.path.dirname(path))
     dicts = [row for _, _, row in table_rows if isinstance(row, dict)]
@@ -360,7 +365,7 @@ def records_of(path, table_rows, required, data_root):
         for key in counted:
             if record[key] is not None:
                 record[key] = round(record[key] / rates[record["wav"]], 6)
-        settle(record, lengths[record["wav"]], f"{spots[name]}: '{name}'")
+        settle(record, lengths[record["wav"]], f"{spots[name]}: '{name}'", overshoot)
     manifest.validate(records, path, required, lines=lines)
     warn_of_contradictions(records, required, spots)
     return records

@@ -10,6 +10,8 @@ Authors
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -40,7 +42,7 @@ class Statistics:
     >>> statistics = Statistics()
     >>> features = np.array([[[1.0]], [[3.0]]])
     >>> statistics.add("global", features)
-    >>> statistics.apply("global", features)[:, 0, 0].round(3).tolist()
+    >>> statistics.apply("global", features)[:, 0, 0].astype(float).round(3).tolist()
     [-0.707, 0.707]
     """
 
@@ -117,9 +119,12 @@ class Statistics:
 
     def save(self, path: str | Path) -> None:
         """Writes the statistics as a NumPy archive, an array for each group."""
+        arrays: dict[str, Any] = {
+            f"of {name}": sums for name, sums in self.sums.items()
+        }
         with Part(path) as part:
             with open(part.path, "wb") as file:
-                np.savez(file, **{f"of {group}": s for group, s in self.sums.items()})
+                np.savez(file, **arrays)
             part.publish()
 
     @classmethod
@@ -134,7 +139,11 @@ class Statistics:
         try:
             with np.load(path) as arrays:  # pickles are refused
                 sums = {name.removeprefix("of "): arrays[name] for name in arrays}
-        except (OSError, ValueError, EOFError, AttributeError) as error:
+                for name, array in sums.items():
+                    if array.ndim != 3 or array.shape[1] != 2:
+                        raise ValueError(f"'{name}' has the shape {array.shape}")
+        # NumPy returns the array of another file, which is no context, as it is.
+        except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
             raise StatisticsError(
                 f"'{path}' has no statistics ({error}). Give the cmvn_stats.npz of an "
                 "extraction with --cmvn global or speaker."

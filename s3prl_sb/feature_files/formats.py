@@ -8,6 +8,7 @@ Authors
 """
 
 import os
+import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -19,6 +20,9 @@ from s3prl_sb.errors import MissingExtra, UserError
 from s3prl_sb.storage import arks
 from s3prl_sb.storage.files import naming, write_text
 from s3prl_sb.storage.parts import Part
+
+#: Cache in the folder until all is written.
+UNFINISHED = ".features"
 
 
 class FormatError(UserError, ValueError):
@@ -54,10 +58,43 @@ class Writer(Protocol):
         """Returns whether the files of an utterance are there."""
 
     def write(
-        self, items: Iterable[tuple[str, np.ndarray]], records: dict[str, dict]
+        self,
+        items: Iterable[tuple[str, np.ndarray]],
+        records: dict[str, dict],
+        kept: set[str],
     ) -> None:
         """Adds the (id, [frames, layers, size]) of utterances. ``records`` are those
-        of all utterances in the folder."""
+        of all utterances in the folder, of which it has ``kept`` already."""
+
+
+def check_path(utterance: str, record: dict, folder: Path) -> None:
+    """Raises FormatError for an id that is no path below a folder, or not the shortest
+    name of that path: two ids would be one file.
+
+    Arguments
+    ---------
+    utterance : str
+        The id.
+    record : dict
+        Its record, for the error.
+    folder : pathlib.Path
+        The folder.
+    """
+    place, path = f"'{utterance}' ({record['wav']})", posixpath.normpath(utterance)
+    if posixpath.isabs(path) or path.split("/")[0] == ".." or "\0" in path:
+        raise FormatError(
+            f"{place}: this id is a path out of {folder}. Give it another one."
+        )
+    if path != utterance:
+        raise FormatError(
+            f"{place}: this id is a path, and its path is '{path}'. Take that as the "
+            "id."
+        )
+    if path.split("/")[0] == UNFINISHED:
+        raise FormatError(
+            f"{place}: in {UNFINISHED}, features are kept until all is written. Give "
+            "it another id."
+        )
 
 
 class OneFileEach:
@@ -76,12 +113,7 @@ class OneFileEach:
     def check(self, records):
         """See :class:`Writer`."""
         for name, record in records.items():
-            parts = Path(name).parts
-            if os.path.isabs(name) or ".." in parts or "\0" in name:
-                raise FormatError(
-                    f"'{name}' ({record['wav']}): this id is a path out of "
-                    f"{self.folder}. Give it another one."
-                )
+            check_path(name, record, self.folder)
 
     def existing(self, records):
         """See :class:`Writer`."""
@@ -91,7 +123,7 @@ class OneFileEach:
         """See :class:`Writer`."""
         return self.path(utterance).is_file()
 
-    def write(self, items, records):
+    def write(self, items, records, kept):
         """See :class:`Writer`."""
         for utterance, features in items:
             path = self.path(utterance)
@@ -152,7 +184,8 @@ class Hdf5:
     def check(self, records):
         """See :class:`Writer`."""
         self.library()
-        for name in records:
+        for name, record in records.items():
+            check_path(name, record, self.path)
             above = name.rpartition("/")[0]
             while above:
                 if above in records:
@@ -189,7 +222,7 @@ class Hdf5:
                 "features are computed again."
             ) from error
 
-    def write(self, items, records):
+    def write(self, items, records, kept):
         """See :class:`Writer`."""
         h5py = self.library()
         with Part(self.path) as part:
@@ -229,6 +262,12 @@ class Kaldi:
         arks.matio()
         for name, record in records.items():
             arks.check_key(name, record["wav"])
+            speaker = str(record.get("speaker") or "-")
+            if speaker.split() != [speaker]:
+                raise FormatError(
+                    f"'{name}' ({record['wav']}): the speaker '{speaker}' has white "
+                    "space, which Kaldi's lists cannot hold. Rename the speaker."
+                )
 
     def existing(self, records):
         """See :class:`Writer`."""
@@ -241,13 +280,12 @@ class Kaldi:
             for names in self._names
         )
 
-    def write(self, items, records):
+    def write(self, items, records, kept):
         """See :class:`Writer`."""
+        before = self._arks()
+        self._forget(kept)
         # An ark that no list names is of a killed extraction, and replaced.
-        arks_of = {
-            entry.rpartition(":")[0] for n in self._names for entry in n.values()
-        }
-        number = 1 + max((int(path.split(".")[-2]) for path in arks_of), default=0)
+        number = 1 + max((int(p.split(".")[-2]) for p in self._arks()), default=0)
         paths = [place / f"feats.{number}.ark" for place in self.folders]
         with arks.Arks(paths) as writer:
             for utterance, features in items:
@@ -256,6 +294,24 @@ class Kaldi:
         for place, names, new in zip(self.folders, self._names, writer.names):
             names.update(new)
             self._describe(place, names, records)
+        own = {os.path.abspath(place) for place in self.folders}
+        for path in before - self._arks():  # of audio that has changed
+            if os.path.dirname(path) in own:
+                os.unlink(path)
+
+    def _forget(self, kept):
+        """Takes utterances out of the lists before they are written again."""
+        for place, names in zip(self.folders, self._names):
+            for name in names.keys() - kept:
+                del names[name]
+            if names:
+                arks.write_scp(place / "feats.scp", names)
+            else:
+                (place / "feats.scp").unlink(missing_ok=True)
+
+    def _arks(self):
+        """Returns the paths of the arks in the lists."""
+        return {n.rpartition(":")[0] for names in self._names for n in names.values()}
 
     def _describe(self, folder, names, records):
         """Writes the other files of a data folder, and the list last."""
@@ -267,7 +323,8 @@ class Kaldi:
         for column, file in (("speaker", "utt2spk"), ("text", "text")):
             values = {name: records[name].get(column) for name in keys}
             if None not in values.values():
-                write_table(folder / file, values)
+                lines = {n: " ".join(str(v).split()) for n, v in values.items()}
+                write_table(folder / file, lines)
         if (folder / "utt2spk").is_file():
             utterances: dict[str, list[str]] = {}
             for name in keys:
@@ -279,7 +336,7 @@ class Kaldi:
 
 
 #: Names of formats to their writers; "cache" is the feature cache itself.
-FORMATS = {"npy": Npy, "pt": Pt, "hdf5": Hdf5, "kaldi": Kaldi}
+FORMATS: dict[str, type[Writer]] = {"npy": Npy, "pt": Pt, "hdf5": Hdf5, "kaldi": Kaldi}
 
 
 def _first_file(paths):

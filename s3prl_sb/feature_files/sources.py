@@ -13,6 +13,8 @@ from s3prl_sb.dataio import kaldi_folders, manifest
 from s3prl_sb.dataio.recordings import recordings_in
 from s3prl_sb.dataio.tables import load_table
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity import ark_names
+from s3prl_sb.storage import arks
 
 
 def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
@@ -51,9 +53,12 @@ def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
     if not os.path.exists(source):
         raise ManifestError(f"{source}: no such file or folder.")
     if kaldi_folders.is_folder(source):
-        return load_table(str(Path(source) / _list(source, input_size)))
+        source = str(Path(source) / _list(source, input_size))
     if os.path.isfile(source) and not is_audio(source):
-        return load_table(source)
+        records: dict[str, dict] = load_table(source)
+        if input_size:
+            _check_sizes(records, source, input_size)
+        return records
     root = Path(source).absolute()
     paths = [str(root)]
     if root.is_dir():
@@ -63,7 +68,7 @@ def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
             raise ManifestError(f"{error}. Give a folder of audio files.") from error
     else:
         root = root.parent
-    records: dict[str, dict] = {}
+    records = {}
     for path in paths:
         name = as_id(os.path.splitext(os.path.relpath(path, root))[0])
         if name in records:
@@ -74,6 +79,20 @@ def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
         records[name] = manifest.whole_file(path)
     add_durations(records.values())
     return records
+
+
+def _check_sizes(records, source, input_size):
+    """Raises ManifestError for entries of arks with frames of another size."""
+    for name, record in records.items():
+        if not ark_names.is_entry(record["wav"]):
+            continue
+        size = arks.shape(record["wav"])[1]
+        if size != input_size:
+            raise ManifestError(
+                f"{source}: '{name}' ({record['wav']}) has frames of {size} values, "
+                f"and the upstream takes {input_size}. Of features_from_ark, give the "
+                f'size: --upstream_model "{{size: {size}}}".'
+            )
 
 
 def _list(folder, input_size):

@@ -24,7 +24,7 @@ from s3prl_sb.dataio.extraction import audio_keys, extract
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.errors import UserError
 from s3prl_sb.feature_files.cmvn import EVERYTHING, Statistics, measure
-from s3prl_sb.feature_files.formats import FORMATS
+from s3prl_sb.feature_files.formats import FORMATS, UNFINISHED
 from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import read_json, write_json
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 FEATURES = "features.json"  # what the files of a folder are
 STATISTICS = "cmvn_stats.npz"
-UNFINISHED = ".features"  # cache in the folder until all is written
 CMVN = ("utterance", "speaker", "global")
 
 
@@ -193,7 +192,7 @@ def write_features(
             given = measure(features.by_group(progressbar))
             given.save(folder / STATISTICS)
         everything = {name: records[name] for name in keys}
-        writer.write(features.finished(given, progressbar), everything)
+        writer.write(features.finished(given, progressbar), everything, done)
         write_json(folder / FEATURES, {**entries, "keys": keys})
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)

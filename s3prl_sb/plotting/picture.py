@@ -131,7 +131,7 @@ class Picture:
                 f"{LONGEST:.0f} s: choose --start and --stop, or --output with .html."
             )
         else:
-            self.sheet(first, last).save(output, title)
+            self.sheet(first, last).save(Path(output), title)
 
     def sheet(self, start: float, stop: float, axis: float | None = None) -> Sheet:
         """Computes the picture of an excerpt.

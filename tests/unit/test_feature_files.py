@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from s3prl_sb.feature_files.writing import ExtractionError, Processing, write_fe
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.storage import arks
+from s3prl_sb.storage.files import write_json
 
 h5py = pytest.importorskip("h5py")
 kaldiio = pytest.importorskip("kaldiio")
@@ -128,6 +130,52 @@ def test_an_interruption_costs_no_features(tmp_path, corpus, two, format, monkey
     monkeypatch.undo()
     for name in SECONDS:
         features = readers(out)[format](name)
+        assert np.array_equal(features, expected(two, corpus, name)), name
+
+
+def contents(folder):
+    """{file: bytes} of a folder; of HDF5, whose bytes hold times, the arrays."""
+    files = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        content = path.read_bytes().replace(bytes(folder), b"OUT")
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                content = {name: file[name][:].tolist() for name in SECONDS}
+        files[str(path.relative_to(folder))] = content
+    return files
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_killed_before_the_end_is_noted(tmp_path, corpus, two, format, monkeypatch):
+    """All files are there, and nothing says so: written again, they are the same."""
+    write(two, corpus, tmp_path / "whole", format)
+
+    def killed(path, content):
+        if content["keys"]:
+            raise KeyboardInterrupt
+        write_json(path, content)
+
+    monkeypatch.setattr(writing, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(two, corpus, tmp_path / "killed", format)
+    monkeypatch.undo()
+    assert write(two, corpus, tmp_path / "killed", format) == (3, 3)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_an_ark_that_no_list_names_is_deleted(tmp_path, corpus, two):
+    out = tmp_path / "out"
+    write(two, corpus, out, "kaldi")
+    for number, name in enumerate(SECONDS):
+        random = np.random.default_rng(number)
+        soundfile.write(corpus / f"{name}.wav", random.random(4000), 16000)
+    assert write(two, corpus, out, "kaldi") == (3, 3)
+    assert [path.name for path in out.glob("*/feats.*.ark")] == ["feats.1.ark"] * 2
+    soundfile.write(corpus / "bob/b1.wav", random.random(4000), 16000)
+    assert write(two, corpus, out, "kaldi") == (3, 1)
+    assert len(list(out.glob("*/feats.*.ark"))) == 4
+    for name in SECONDS:
+        features = readers(out)["kaldi"](name)
         assert np.array_equal(features, expected(two, corpus, name)), name
 
 
@@ -302,14 +350,28 @@ def test_kaldi_in_kaldi_out(tmp_path, corpus):
         ({"wav.scp": "r1 sph2pipe a.sph |\n"}, "wav.scp:1: 'r1' is the output of a c"),
         ({"segments": "u1 r9 0 1\n"}, "segments:1: .*wav.scp lacks the recording 'r9'"),
         ({"segments": "u1 r1 0\n"}, "segments:1: 3 fields"),
-        ({"segments": "u1 r1 0 99\n"}, "segments|wav.scp.*goes beyond"),
+        ({"segments": "u1 r1 0 0.2 1\n"}, "segments:1: 5 fields"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 0 99\n"}, "segments:2: .*goes beyond"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 .3 .1\n"}, "segments:2: 'u2': stop 0.1"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 a .1\n"}, "segments:2: start 'a' is not"),
+        ({"segments": "u1 r1 0.6 0.7\n"}, "segments:1: .*goes beyond"),
         ({"utt2spk": "u1 ann\n"}, "segments:1: .*utt2spk lacks the utterance 'u2'"),
+        ({"utt2spk": "u1 ann lee\n"}, "utt2spk:1: 3 fields in 'u1 ann lee', not 2"),
+        ({"wav.scp": "r1 feats.ark:9[0:5]\n"}, "wav.scp:1: .*a part of an entry"),
         ({"text": "u1 a\nu1 b\n"}, "text:2: 'u1' again"),
     ],
 )
 def test_faults_in_data_folders_are_named(tmp_path, corpus, changes, what):
     with pytest.raises(ManifestError, match=what):
         records_of(str(kaldi_folder(corpus, tmp_path / "data", **changes)))
+
+
+def test_segments_may_stop_half_a_second_late(tmp_path, corpus):
+    """Kaldi cuts them, as its times are often rounded."""
+    changes = {"segments": "u1 r1 0.25 0.51\nu3 r2 0 0.9\n", "text": "u1\nu3 three\n"}
+    records = records_of(str(kaldi_folder(corpus, tmp_path / "data", **changes)))
+    assert (records["u1"]["stop"], records["u3"]["stop"]) == (0.5, 0.4)
+    assert records["u1"]["text"] == ""  # as of an utterance without words
 
 
 def test_sources(tmp_path, corpus, caplog):
@@ -332,6 +394,10 @@ def test_ids_that_do_not_fit_are_refused(tmp_path, corpus):
     wav = str(corpus / "ann/a1.wav")
     for format, ids, what in (
         ("npy", ["../../a"], "a path out of"),
+        ("npy", ["a", "./a"], "'./a'.*its path is 'a'"),
+        ("pt", ["b//a"], "'b//a'.*its path is 'b/a'"),
+        ("hdf5", ["b/../a"], "'b/../a'.*its path is 'a'"),
+        ("npy", [".features/a"], "'.features/a'.*until all is written"),
         ("hdf5", ["a", "a/b"], "'a' is an utterance, and 'a/b' below it"),
     ):
         path.write_text(json.dumps({name: {"wav": wav} for name in ids}))
@@ -340,6 +406,36 @@ def test_ids_that_do_not_fit_are_refused(tmp_path, corpus):
     path.write_text(json.dumps({"a b": {"wav": wav}}))
     with pytest.raises(arks.ArkError, match="a1.wav: the id 'a b' has white space"):
         write(load("mel"), path, tmp_path / "out", "kaldi")
+
+
+def test_kaldi_fields_have_no_white_space(tmp_path, corpus):
+    path = tmp_path / "t.csv"
+    rows = 'wav,speaker,text\ncorpus/ann/a1.wav,{},"two\n  words"\n'
+    path.write_text(rows.format("ann lee"))
+    with pytest.raises(FormatError, match="a1.wav.*the speaker 'ann lee' has white sp"):
+        write(load("mel"), path, tmp_path / "out", "kaldi")
+    path.write_text(rows.format("ann"))
+    write(load("mel"), path, tmp_path / "out", "kaldi")
+    (name,) = kaldiio.load_scp(str(tmp_path / "out/feats.scp"))
+    assert (tmp_path / "out/text").read_text() == f"{name} two words\n"
+
+
+def test_frames_of_another_size_are_named_before_any_work(tmp_path, corpus):
+    write(load("mel"), corpus, tmp_path / "arks", "kaldi")
+    what = 'ann/a1.*frames of 80 values.*takes 13.*--upstream_model "{size: 80}"'
+    with pytest.raises(ManifestError, match=what):
+        records_of(str(tmp_path / "arks"), 13)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"x", {"x": 1.0}, {"of a": 1.0}])
+def test_files_without_statistics_are_named(tmp_path, content):
+    path = tmp_path / "cmvn_stats.npz"
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StatisticsError, match="cmvn_stats.npz' has no statistics"):
+        Statistics.load(path)
 
 
 # ------------------------------------------------------------------------- the verb

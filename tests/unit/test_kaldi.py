@@ -86,8 +86,9 @@ def test_paths_from_a_root(tmp_path):
         ("wav_scp", "a sph2pipe x.sph |\n", ["wav.scp:1: 'a' is the output of a com"]),
         ("wav_scp", "a x.wav\na b.wav\n", ["wav.scp:2: 'a' again, first in", ":1"]),
         ("wav_scp", "\n", ["wav.scp: names no recording"]),
-        ("wav_scp", "a\n", ["wav.scp:1: 1 fields in 'a', not 2"]),
-        ("segments", "ann-1 a 0.1\n", ["segments:1: 3 fields"]),
+        ("wav_scp", "a\n", ["wav.scp:1: 'a' has no file"]),
+        ("segments", "ann-1 a 0.1\n", ["segments:1: 3 fields", "A line is: utteranc"]),
+        ("segments", "ann-1 a 0.1 1 1\n", ["segments:1: 5 fields"]),
         ("segments", "\nann-1 a zero 1\n", ["segments:2: start 'zero' is no time"]),
         ("segments", "cat-1 a 0 1\n", ["segments:1: the utterance 'cat-1' has no sp"]),
         ("segments", "ann-1 c 0 1\n", ["segments:1: a segment of 'c', which has no"]),
@@ -374,7 +375,7 @@ def test_two_audio_files_of_one_meeting(tmp_path):
 
 def test_names_with_spaces_in_kaldi_folders(tmp_path):
     names = "ann-1 ann lee\nann-2 ann\nbob-1 bob\n"
-    with fails("segments:2: the speaker 'ann lee' has a space", "Rename it"):
+    with fails("utt2spk:1: 3 fields in 'ann-1 ann lee', not 2", "without spaces"):
         read_kaldi(kaldi(tmp_path, utt2spk=names))
 
 
