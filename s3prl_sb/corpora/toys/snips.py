@@ -42,7 +42,7 @@ def snips(destination, train=120, valid=20, test=20, seed=0):
         for number in range(count):
             intent, words, tags = next(made)
             name, text = f"snips-{split}-{number}", " ".join(words)
-            slots = [f"{intent}/{tag[2:]}" if tag != "O" else tag for tag in tags]
+            slots = [f"{intent}/{tag}" if tag != "O" else tag for tag in tags]
             lines.append("\t".join([name, text, " ".join(slots), intent]))
             jobs += [(speaker, name, text) for speaker in TRAIN_SPEAKERS]
         making.write_lines(destination / TABLES / split, lines)
