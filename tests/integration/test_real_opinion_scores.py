@@ -18,7 +18,8 @@ def tables(source, folder):
     wavs = sorted(source.rglob("*.wav"))[::4]
     assert len(wavs) > 12
     paths = {}
-    for split, part in (("train", wavs[2:]), ("valid", wavs[:1]), ("test", wavs[1:2])):
+    parts = {"train": wavs[6:], "valid": wavs[:2], "test": wavs[2:6]}
+    for split, part in parts.items():
         paths[f"{split}_csv"] = folder / f"{split}.csv"
         with open(paths[f"{split}_csv"], "w", newline="") as file:
             writer = csv.writer(file)
@@ -34,6 +35,28 @@ def tables(source, folder):
     return paths
 
 
+def test_overfits_real_speech(data_folder, launcher, tmp_path):
+    """The scores of eight utterances, which say nothing, by two judges are learned."""
+    wavs = sorted((data_folder / "VCC2016").rglob("*.wav"))[::12][:8]
+    scores = np.linspace(1.3, 4.7, 8)[[3, 0, 6, 1, 7, 4, 2, 5]]
+    table = tmp_path / "few.csv"
+    with open(table, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "wav", "value", "judge", "stop"])
+        for number, (wav, score) in enumerate(zip(wavs, scores)):
+            for judge, bias in (("ann", -0.2), ("bob", 0.2)):
+                row = (f"{number} {judge}", wav, score + bias, judge, 1.5)
+                writer.writerow(row)
+    given = {f"{split}_csv": table for split in ("train", "valid", "test")}
+    loaders = {f"{s}_dataloader_opts": LOADER for s in ("train", "valid", "test")}
+    given.update(loaders, upstream="fbank_no_cmvn", grad_accumulation_factor=1)
+    given.update(total_steps=150, steps_per_epoch=150, warmup_steps=5, lr=0.003)
+    argv = command(REPOSITORY / "recipes/VCC2018/MOS", tmp_path / "run", **given)
+    assert launcher.run(argv) == 0
+    metrics = results(tmp_path / "run")["metrics"]
+    assert metrics["lcc"] > 0.99 and metrics["mse"] < 0.05, metrics
+
+
 def test_noise_is_heard(data_folder, launcher, tmp_path):
     """The levels have their order, and an export says the same."""
     given = tables(data_folder / "VCC2016", tmp_path)
@@ -43,10 +66,12 @@ def test_noise_is_heard(data_folder, launcher, tmp_path):
     argv = command(recipe, tmp_path / "run", **given)
     assert launcher.run(argv) == 0
     metrics = results(tmp_path / "run")["metrics"]
-    assert metrics["system_srcc"] > 0.99 and metrics["lcc"] > 0.9
+    # Three other seeds reach 1, and 0.94 to 0.99; predictions by chance have 0.
+    assert metrics["system_srcc"] > 0.99 and metrics["lcc"] > 0.85, metrics
     model = load(export(tmp_path / "run", tmp_path / "exported"))
     scores = [model.predict_file(tmp_path / f"test0-{value}.wav") for value in NOISES]
     assert scores == sorted(scores) and 1 <= scores[0] and scores[-1] <= 5
     with open(tmp_path / "run/predictions.csv", newline="") as file:
-        told = sorted(float(row["prediction"]) for row in csv.DictReader(file))
+        told = {row["id"]: float(row["prediction"]) for row in csv.DictReader(file)}
+    told = [told[f"test0-{value}"] for value in NOISES]
     assert np.allclose(told, scores, atol=1e-4)

@@ -3,8 +3,8 @@
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 
-DIR is CMU-MOSEI, with Audio and the table of labels; see README.md for its classes, other data,
-budgets, and the numbers to expect.
+DIR is CMU-MOSEI, with Audio and the table of labels; see README.md for its classes,
+other data, budgets, and the numbers to expect.
 
 Authors
  * The s3prl_sb developers, 2026

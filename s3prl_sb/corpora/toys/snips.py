@@ -38,11 +38,12 @@ def snips(destination, train=120, valid=20, test=20, seed=0):
     made, voices, jobs = requests(sum(counts.values()), seed), voices_by_name(seed), []
     (destination / TABLES).mkdir(parents=True)
     for split, count in counts.items():
-        lines = ["u_id\ttext\tslots\tintent"]
+        lines = ["u_id\tutterance\tslot-labels\tintent"]
         for number in range(count):
             intent, words, tags = next(made)
             name, text = f"snips-{split}-{number}", " ".join(words)
-            lines.append("\t".join([name, text, " ".join(tags), intent]))
+            slots = [f"{intent}/{tag}" if tag != "O" else tag for tag in tags]
+            lines.append("\t".join([name, text, " ".join(slots), intent]))
             jobs += [(speaker, name, text) for speaker in TRAIN_SPEAKERS]
         making.write_lines(destination / TABLES / split, lines)
     for speaker, name, text in making.shown(jobs):
