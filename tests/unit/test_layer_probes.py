@@ -15,6 +15,7 @@ from s3prl_sb.brains.settings import SettingsError
 from s3prl_sb.commands import completion, layers, run
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.schema.declarations import KeysError
+from s3prl_sb.startup import layer_weights, readiness
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.startup.preconditions import check_layers
 
@@ -155,16 +156,19 @@ def test_the_figure_without_weights_and_validation(tmp_path):
 
 
 def test_weights_of_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(layer_results, "first_identity", lambda upstream: "tiny")
+    monkeypatch.setattr(layer_weights, "first_identity", lambda upstream: "tiny")
     hparams = {"upstream_model": None, "weights_of": str(tmp_path)}
-    assert layer_results.weights_of_run({}) is None
+    assert layer_weights.weights_of_run({}) is None
     with pytest.raises(Exception, match="results.json"):
-        layer_results.weights_of_run(hparams)
+        layer_weights.weights_of_run(hparams)
+    early = {**hparams, "upstream_model": types.SimpleNamespace(freeze=True)}
+    with pytest.raises(Exception, match="results.json.*Correct --weights"):
+        readiness.check({**early, "probe_layers": True})  # before data are read
 
     def write(**content):
         content = {"layers": [0, 1], "layer_weights": [0.4, 0.6], **content}
         (tmp_path / "results.json").write_text(json.dumps(content))
-        return layer_results.weights_of_run(hparams)
+        return layer_weights.weights_of_run(hparams)
 
     assert write()["weights"] == [0.4, 0.6]
     with pytest.raises(RecipeError, match="of another upstream, mel"):
