@@ -11,6 +11,9 @@
                               :mod:`s3prl_sb.dataio.segment_times`
 ``duration``                  of the segment, if there is no ``stop``; else not read
                               (in S3PRL's tables it is that of the recording)
+``label_file``                instead of the label and its times: a TextGrid or
+                              another file with the segments of the recording, see
+                              :mod:`s3prl_sb.corpora.labelled_recordings`
 any other                     not read (S3PRL's ``utt_id``)
 ============================  ===================================================
 
@@ -25,6 +28,7 @@ import math
 import os
 
 from s3prl_sb.audio import headers
+from s3prl_sb.corpora import labelled_recordings
 from s3prl_sb.corpora.recordings import check_speech, make_records
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
@@ -52,7 +56,7 @@ def prepare_segment_tables(
         CSV, TSV or JSON files, see the top of this module.
     save_folder : str
         Folder for the manifests. A finished preparation of the same tables is kept, if
-        the audio files have not changed since.
+        the files of audio and of labels have not changed since.
     skip_prep : bool
         Use the manifests in ``save_folder`` as they are.
     label : str
@@ -86,6 +90,8 @@ def prepare_segment_tables(
         return tables.skipped(manifest.paths_in(save_folder))
     files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {"version": VERSION, "label": label, **tables.identity(files)}
+    if labels := labelled_recordings.digests(files.values()):
+        arguments["label_files"] = labels
     if paths := tables.finished(save_folder, arguments):
         return paths
     records = {name: load_segment_table(path, label) for name, path in files.items()}
@@ -96,10 +102,12 @@ def prepare_segment_tables(
 
 def load_segment_table(path, label="speaker"):
     """Reads a table with the column ``label`` as ``{recording: record}``."""
-    columns = (*COLUMNS, label)
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments, table, rates = {}, [], rows(path), {}
-    times = _times(table, path, columns)
+    dicts = [row for _, _, row in table if isinstance(row, dict)]
+    in_files = any(labelled_recordings.COLUMN in row for row in dicts)
+    columns = (*COLUMNS, labelled_recordings.COLUMN if in_files else label)
+    times = {} if in_files else _times(table, path, columns)
     for _, line, row in table:
         place = f"{path}:{line}"
         if not isinstance(row, dict):
@@ -107,14 +115,17 @@ def load_segment_table(path, label="speaker"):
         row = {ALIASES.get(key, key): row[key] for key in row}
         row = {k: "" if value is None else str(value) for k, value in row.items()}
         missing = [column for column in columns if column not in row]
-        missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
+        needed = list(columns)
+        if not in_files:
+            missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
+            needed += ["start", "stop"]
         if missing:
             raise ManifestError(
                 f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
-                f"Needed: {', '.join(columns)}, start, stop."
+                f"Needed: {', '.join(needed)}."
             )
         check_values(row["record_id"], row, place)
-        name, wav, speaker = row["record_id"], row["wav"], row[label]
+        name, wav, speaker = row["record_id"], row["wav"], row.get(label, "")
         if not name:
             raise ManifestError(f"{place}: no record_id")
         for key, value in (("record_id", name), (label, speaker)):
@@ -133,6 +144,13 @@ def load_segment_table(path, label="speaker"):
                 f"{place}: '{name}' is {wav} here, but {other} in {first}. Give every "
                 "recording its own record_id."
             )
+        if in_files:
+            if first != place:
+                raise ManifestError(
+                    f"{place}: '{name}' again, first {first}. Give it one row."
+                )
+            segments += labelled_recordings.segments_of(row, name, wav, folder, place)
+            continue
         start, stop = (
             _seconds(row[column.name], column, wav, rates, place)
             for column in times.values()
