@@ -57,6 +57,21 @@ def test_each_format(file, tier, other, folder):
     assert prepared(folder, rows) == EXPECTED
 
 
+def test_turns_of_speakers_in_one_rttm(folder):
+    """As diarization has them: they may overlap."""
+    (folder / "all.rttm").write_text(
+        "SPEAKER a 1 0.1 0.4 <NA> <NA> ann <NA> <NA>\n"
+        "SPEAKER b 1 0 1 <NA> <NA> bob <NA> <NA>\n"
+        "SPEAKER a 1 0.3 0.6 <NA> <NA> bob <NA> <NA>\n"
+    )
+    table = folder / "t.csv"
+    table.write_text("record_id,wav,label_file\na,a.wav,all.rttm\nb,b.wav,all.rttm\n")
+    paths = prepare_segment_tables(table, table, table, folder / "save")
+    record = manifest.read(paths["train"])["a"]
+    assert record["segments"] == [["ann", 0.1, 0.5], ["bob", 0.3, 0.9]]
+    assert record["speakers"] == ["ann", "bob"]
+
+
 def test_changed_labels_are_read_again(folder, caplog):
     caplog.set_level(logging.INFO)
     rows = ["a,a.wav,a.txt,", "b,b.wav,b.txt,", "c,c.wav,,"]
