@@ -31,6 +31,7 @@ from s3prl_sb.audio import headers
 from s3prl_sb.corpora import labelled_recordings
 from s3prl_sb.corpora.recordings import check_speech, make_records
 from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.label_files import OVERLAP
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, rows
 from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns
@@ -47,6 +48,7 @@ def prepare_segment_tables(
     save_folder: str,
     skip_prep: bool = False,
     label: str = "speaker",
+    overlaps: bool = True,
 ) -> dict[str, str]:
     """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
 
@@ -61,6 +63,8 @@ def prepare_segment_tables(
         Use the manifests in ``save_folder`` as they are.
     label : str
         Column of the labels.
+    overlaps : bool
+        Whether a recording may have several labels at a time.
 
     Returns
     -------
@@ -94,14 +98,17 @@ def prepare_segment_tables(
         arguments["label_files"] = labels
     if paths := tables.finished(save_folder, arguments):
         return paths
-    records = {name: load_segment_table(path, label) for name, path in files.items()}
+    records = {
+        name: load_segment_table(path, label, overlaps) for name, path in files.items()
+    }
     check_speech(records, files)
     tables.warn_of_leaks(records, files)
     return manifest.finish(records, save_folder, arguments, required=())
 
 
-def load_segment_table(path, label="speaker"):
-    """Reads a table with the column ``label`` as ``{recording: record}``."""
+def load_segment_table(path, label="speaker", overlaps=True):
+    """Reads a table with the column ``label`` as ``{recording: record}``; ``overlaps``
+    as for :func:`prepare_segment_tables`."""
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments, table, rates = {}, [], rows(path), {}
     dicts = [row for _, _, row in table if isinstance(row, dict)]
@@ -170,7 +177,22 @@ def load_segment_table(path, label="speaker"):
         segments.append((name, speaker, start, stop, place))
     if not audio:
         raise ManifestError(f"{path}: the table is empty. Add a row or more.")
+    if not overlaps:
+        _check_overlaps(segments)
     return make_records(audio, segments)
+
+
+def _check_overlaps(segments):
+    """Checks that a recording has one label at a time."""
+    ordered = sorted(segments, key=lambda segment: (segment[0], segment[2]))
+    for before, after in zip(ordered, ordered[1:]):
+        name, label, _, stop, first = before
+        other, second, start, _, place = after
+        if name == other and start < stop - OVERLAP:
+            raise ManifestError(
+                f"{place}: '{name}': '{second}' from {start} s, and '{label}' is until "
+                f"{stop} s ({first}): a frame has one label. Correct the times."
+            )
 
 
 def _times(table, path, columns):

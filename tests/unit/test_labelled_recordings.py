@@ -103,6 +103,17 @@ def test_faults_name_the_line(row, message, folder):
         prepared(folder, row.splitlines())
 
 
+def test_one_label_at_a_time(folder):
+    (folder / "a.txt").write_text("0\t0.2\tah\n0.5\t0.9\tt\n0.1\t0.4\tih\n")
+    table = folder / "t.csv"
+    table.write_text("record_id,wav,label_file\na,a.wav,a.txt\nb,b.wav,b.txt\n")
+    message = "a.txt:3: 'a': 'ih' from 0.1 s, and 'ah' is until 0.2 s .*a.txt:1.: a fr"
+    tables = (table, table, table, folder / "save")
+    with pytest.raises(ManifestError, match=message):
+        prepare_segment_tables(*tables, label="label", overlaps=False)
+    prepare_segment_tables(*tables, label="label")
+
+
 def test_a_column_is_missing(folder):
     with pytest.raises(ManifestError, match="t.csv:1: no column record_id; found"):
         prepared(folder, ["a.wav,a.txt"], "wav,label_file")
