@@ -12,7 +12,7 @@ PLACES = ("--name", "--output_folder")
 
 
 class LayersError(UserError, ValueError):
-    """Layers that are no numbers, or a recipe that has none."""
+    """Layers that cannot be read as numbers, or a recipe without hidden states."""
 
 
 def add_arguments(parser):

@@ -117,69 +117,83 @@ def load_segment_table(path, label="speaker", overlaps=True):
     times = {} if in_files else _times(table, path, columns)
     for _, line, row in table:
         place = f"{path}:{line}"
-        if not isinstance(row, dict):
-            raise ManifestError(f"{place}: {row!r} is not an object")
-        row = {ALIASES.get(key, key): row[key] for key in row}
-        row = {k: "" if value is None else str(value) for k, value in row.items()}
-        missing = [column for column in columns if column not in row]
-        needed = list(columns)
-        if not in_files:
-            missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
-            needed += ["start", "stop"]
-        if missing:
-            raise ManifestError(
-                f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
-                f"Needed: {', '.join(needed)}."
-            )
-        check_values(row["record_id"], row, place)
-        name, wav, speaker = row["record_id"], row["wav"], row.get(label, "")
-        if not name:
-            raise ManifestError(f"{place}: no record_id")
-        for key, value in (("record_id", name), (label, speaker)):
-            if value and value.split() != [value]:
-                raise ManifestError(
-                    f"{place}: {key} {value!r} has a space or a line "
-                    "break, which RTTM files cannot "
-                    "hold. Rename it."
-                )
-        if not wav:
-            raise ManifestError(f"{place}: '{name}': no path of an audio file")
-        wav = os.path.normpath(os.path.join(folder, wav))
+        row = _checked(row, columns, None if in_files else times, place)
+        name = row["record_id"]
+        wav = os.path.normpath(os.path.join(folder, row["wav"]))
         other, first = audio.setdefault(name, (wav, place))
         if other != wav:
             raise ManifestError(
                 f"{place}: '{name}' is {wav} here, but {other} in {first}. Give every "
                 "recording its own record_id."
             )
-        if in_files:
-            if first != place:
-                raise ManifestError(
-                    f"{place}: '{name}' again, first {first}. Give it one row."
-                )
-            segments += labelled_recordings.segments_of(row, name, wav, folder, place)
+        if not in_files:
+            segments += _segment(row, label, times, wav, rates, place)
             continue
-        start, stop = (
-            _seconds(row[column.name], column, wav, rates, place)
-            for column in times.values()
-        )
-        if not speaker and start is stop is None:
-            continue  # a recording without speech
-        if not speaker:
-            raise ManifestError(f"{place}: '{name}': a segment without a {label}")
-        for column, value in zip(times.values(), (start, stop)):
-            if value is None or not 0 <= value < math.inf:
-                raise ManifestError(
-                    f"{place}: {column.name} {row[column.name]!r} is no time. Give "
-                    f"{column.unit}, from 0 on."
-                )
-        if "duration" in times:
-            stop = round(start + stop, 6)
-        segments.append((name, speaker, start, stop, place))
+        if first != place:
+            raise ManifestError(
+                f"{place}: '{name}' again, first {first}. Give it one row."
+            )
+        segments += labelled_recordings.segments_of(row, name, wav, folder, place)
     if not audio:
         raise ManifestError(f"{path}: the table is empty. Add a row or more.")
     if not overlaps:
         _check_overlaps(segments)
     return make_records(audio, segments)
+
+
+def _checked(row, columns, times, place):
+    """Returns a row as text, under the standard names of its columns; ``times`` is None
+    if the table has none."""
+    if not isinstance(row, dict):
+        raise ManifestError(f"{place}: {row!r} is not an object")
+    row = {ALIASES.get(key, key): row[key] for key in row}
+    row = {k: "" if value is None else str(value) for k, value in row.items()}
+    missing = [column for column in columns if column not in row]
+    needed = list(columns)
+    if times is not None:
+        missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
+        needed += ["start", "stop"]
+    if missing:
+        raise ManifestError(
+            f"{place.rpartition(':')[0]}:1: no column {', '.join(missing)}; found "
+            f"{', '.join(row)}. Needed: {', '.join(needed)}."
+        )
+    name = row["record_id"]
+    check_values(name, row, place)
+    if not name:
+        raise ManifestError(f"{place}: no record_id")
+    checked = ("record_id",) if times is None else ("record_id", columns[-1])
+    for key in checked:
+        if row[key] and row[key].split() != [row[key]]:
+            raise ManifestError(
+                f"{place}: {key} {row[key]!r} has a space or a line break, which RTTM "
+                "files cannot hold. Rename it."
+            )
+    if not row["wav"]:
+        raise ManifestError(f"{place}: '{name}': no path of an audio file")
+    return row
+
+
+def _segment(row, label, times, wav, rates, place):
+    """Returns the segment of a row in a list, which is empty for a silent recording."""
+    name, speaker = row["record_id"], row[label]
+    start, stop = (
+        _seconds(row[column.name], column, wav, rates, place)
+        for column in times.values()
+    )
+    if not speaker and start is stop is None:
+        return []
+    if not speaker:
+        raise ManifestError(f"{place}: '{name}': a segment without a {label}")
+    for column, value in zip(times.values(), (start, stop)):
+        if value is None or not 0 <= value < math.inf:
+            raise ManifestError(
+                f"{place}: {column.name} {row[column.name]!r} is no time. Give "
+                f"{column.unit}, from 0 on."
+            )
+    if "duration" in times:
+        stop = round(start + stop, 6)
+    return [(name, speaker, start, stop, place)]
 
 
 def _check_overlaps(segments):

@@ -57,7 +57,7 @@ def found(**more):
 # ---------------------------------------------------------------------------- the verb
 @pytest.fixture
 def ran(monkeypatch):
-    """What the verb starts, as (recipe, rest)."""
+    """Recipes that the verb starts, as (recipe, rest)."""
     calls = []
     monkeypatch.setattr(run, "run_recipe", lambda *given: calls.append(given) or 0)
     return calls
