@@ -131,14 +131,14 @@ def publish(folder, found):
     write_json(folder / FILE, with_costs_of_training(folder / FILE, found))
     table = table_of(found)
     write_csv(folder / TABLE, table[0], table[1:])
-    metric = tested_metric(found)
+    metric = metric_of_test(found)
     words = " · ".join(filter(None, (found["task"], found["upstream"])))
     layer_plot.write(folder / FIGURE, found, metric, words)
     logger.info("Layers of %s:\n%s", words, columns.as_text(_readable(table)))
     logger.info("Results: %s", folder / FILE)
 
 
-def tested_metric(found):
+def metric_of_test(found):
     """Returns the name of the metric of the test set that the table shows.
 
     Arguments
@@ -170,7 +170,7 @@ def table_of(found):
     list of list
         Header and rows; None where a probe diverged or a hidden state has no weight.
     """
-    chosen, tested = found["chosen_by"]["metric"], tested_metric(found)
+    chosen, tested = found["chosen_by"]["metric"], metric_of_test(found)
     weights = found["weights"] or {"layers": [], "weights": []}
     weight = dict(zip(weights["layers"], weights["weights"]))
     rows = [["layer", f"valid {chosen}", f"test {tested}", "best step", "lr", "weight"]]

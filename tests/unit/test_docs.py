@@ -57,7 +57,7 @@ def _options(parser):
 def test_verbs_and_their_options(path):
     for verb, rest in re.findall(r"s3prl-sb ([a-z][a-z-]*)\b([^\n`|#]*)", code(path)):
         assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
-        if verb not in ("run", "score"):  # whose options are the recipe's
+        if verb not in ("run", "layers", "score"):  # whose options are the recipe's
             used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
             assert used <= options(verb), f"{path.name}: {verb} {used - options(verb)}"
 
@@ -65,7 +65,7 @@ def test_verbs_and_their_options(path):
 @documents()
 def test_recipes_and_upstreams(path):
     text = code(path)
-    recipes = set(re.findall(r"s3prl-sb run ([A-Za-z]+/[\w-]+)", text))
+    recipes = set(re.findall(r"s3prl-sb (?:run|layers) ([A-Za-z]+/[\w-]+)", text))
     assert recipes <= set(resources.recipe_files()), path.name
     named = set(re.findall(r"--upstream[ =](?!my_)([a-z]\w+)(?![\w./])", text))
     assert named <= set(names()), f"{path.name}: {named - set(names())}"
