@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 import types
 
@@ -153,6 +154,18 @@ def test_the_figure_without_weights_and_validation(tmp_path):
     alone["chosen_by"] = {"metric": "step", "highest": True}
     layer_plot.write(tmp_path / "a.png", alone, "accuracy")
     assert (tmp_path / "a.png").exists()
+
+
+def test_a_diverged_probe_is_a_gap_in_the_figure(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(layer_plot.plots, "finish", lambda axes, *_: drawn.append(axes))
+    diverged = row(2, 0.0, valid=None, test=None, diverged_at_step=3)
+    layers = found(layers=[row(0, 0.5), diverged, row(5, 0.6)])
+    layer_plot.write(tmp_path / "a.png", layers, "accuracy")
+    test, valid, *_ = drawn[0].get_lines()
+    for line, scores in ((test, [40, math.nan, 50]), (valid, [50, math.nan, 60])):
+        assert line.get_xdata().tolist() == [0, 2, 5]
+        assert line.get_ydata().tolist() == pytest.approx(scores, nan_ok=True)
 
 
 def test_weights_of_a_run(tmp_path, monkeypatch):
