@@ -4,6 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
+
 from s3prl_sb.brains import plots
 from s3prl_sb.terminal import quantities
 
@@ -28,19 +30,20 @@ def write(path, found, metric, title=""):
     if axes is None:
         return
     scores, *others = axes if weights else [axes]
+    layers = [row["layer"] for row in found["layers"]]
     scale, unit = (100, ", %") if quantities.is_share(metric) else (1, "")
     chosen = found["chosen_by"]["metric"]
     drawn = (("test", metric, plots.BLUE), ("valid", chosen, plots.RED))
     for split, name, color in drawn:
         if quantities.is_share(name) != quantities.is_share(metric):
             continue  # such as the step, where nothing is validated
-        points = [
-            (row["layer"], scale * row[split][name])
-            for row in found["layers"]
-            if row[split] and name in row[split]
-        ]
+        values = [(row[split] or {}).get(name, math.nan) for row in found["layers"]]
+        if all(map(math.isnan, values)):
+            continue
         label = split if name == metric else f"{split}, {name}"
-        scores.plot(*zip(*points), marker="o", color=color, label=label)
+        # A probe that diverged is a gap, not a line from its neighbour to the next
+        points = layers, [scale * value for value in values]
+        scores.plot(*points, marker="o", color=color, label=label)
     if summed and summed["test"]:
         level = scale * summed["test"][metric]
         style = {"color": plots.GREY, "linewidth": 1.2, "linestyle": ":"}
@@ -49,7 +52,6 @@ def write(path, found, metric, title=""):
     # Below the axes, as the weights are beside them.
     beneath = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 3}
     plots.legend(scores, **beneath)
-    layers = [row["layer"] for row in found["layers"]]
     for each in others:
         values = [100 * weight for weight in weights["weights"]]
         each.bar(weights["layers"], values, color=plots.BLUE)

@@ -21,6 +21,7 @@ from speechbrain.dataio.batch import PaddedData
 from s3prl_sb.brains import course, layer_results
 from s3prl_sb.brains.copies import Copies, copy_of
 from s3prl_sb.startup.configuration import RecipeError
+from s3prl_sb.startup.layer_weights import weights_of_run
 from s3prl_sb.startup.preconditions import check_search
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.storage.tensor_files import (
@@ -104,7 +105,7 @@ def probe(brain_class, hparams, run_opts, splits, modules, **kwargs):
     s3prl_sb.brains.settings.SettingsError
         If the folder holds the results of another test set.
     """
-    weights = layer_results.weights_of_run(hparams)
+    weights = weights_of_run(hparams)
     searches = bool(hparams.get("lr_search"))
     rates = check_search(hparams) if searches else [float(hparams["lr"])]
     layers = modules["featurizer"].layers

@@ -10,13 +10,10 @@ from pathlib import Path
 from s3prl_sb.brains import layer_plot, results
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.settings import SettingsError
-from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import digests
-from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.runs.tasks import metrics_of
-from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
-from s3prl_sb.storage.files import FileError, naming, read_json, write_json
+from s3prl_sb.storage.files import FileError, read_json, write_json
 from s3prl_sb.terminal import columns, quantities
 
 logger = logging.getLogger(__name__)
@@ -24,46 +21,6 @@ logger = logging.getLogger(__name__)
 FILE, TABLE, FIGURE = "layers.json", "layers.csv", "layers.png"
 #: Facts of one training, which each probe has for itself.
 OF_A_PROBE = ("metrics", "valid", "best_step", "stopped", "lr")
-
-
-def weights_of_run(hparams):
-    """Reads the weights of the layers of the run that ``weights_of`` names.
-
-    Arguments
-    ---------
-    hparams : dict
-        Settings of the recipe.
-
-    Returns
-    -------
-    dict or None
-        ``of``, ``layers`` and ``weights``; None if no run is named.
-
-    Raises
-    ------
-    RecipeError
-        If the run has no weighted sum, or one of another upstream.
-    """
-    folder = hparams.get("weights_of")
-    if not folder:
-        return None
-    path = Path(folder) / "results.json"
-    what, fix = "the results of a finished run", "Correct --weights."
-    run = read_json(path, what, fix, kind=dict)
-    with naming(path, what, fix):
-        layers, weights = list(run["layers"]), list(run["layer_weights"])
-        upstream = (run.get("identity") or {}).get("upstream")
-    if len(layers) < 2:
-        raise RecipeError(
-            f"'{path}' is of one hidden state: there are no weights to draw. Name a "
-            "run with featurizer.layers: all."
-        )
-    if upstream and upstream != digest(first_identity(hparams["upstream_model"])):
-        raise RecipeError(
-            f"'{path}' is of another upstream, {run.get('upstream')}: name a run of "
-            "the upstream whose layers are probed."
-        )
-    return {"of": str(folder), "layers": layers, "weights": weights}
 
 
 def check_test(brain, splits):
@@ -102,7 +59,8 @@ def write(together, weights=None):
     together : s3prl_sb.brains.layer_probes.LayerProbes
         Probes after their test.
     weights : dict, optional
-        From :func:`weights_of_run`; default: those of the weighted sum.
+        From :func:`~s3prl_sb.startup.layer_weights.weights_of_run`; default: those of
+        the weighted sum.
     """
     whole = together.whole
     rows = _rows(together)
@@ -173,14 +131,14 @@ def publish(folder, found):
     write_json(folder / FILE, with_costs_of_training(folder / FILE, found))
     table = table_of(found)
     write_csv(folder / TABLE, table[0], table[1:])
-    metric = tested_metric(found)
+    metric = metric_of_test(found)
     words = " · ".join(filter(None, (found["task"], found["upstream"])))
     layer_plot.write(folder / FIGURE, found, metric, words)
     logger.info("Layers of %s:\n%s", words, columns.as_text(_readable(table)))
     logger.info("Results: %s", folder / FILE)
 
 
-def tested_metric(found):
+def metric_of_test(found):
     """Returns the name of the metric of the test set that the table shows.
 
     Arguments
@@ -212,7 +170,7 @@ def table_of(found):
     list of list
         Header and rows; None where a probe diverged or a hidden state has no weight.
     """
-    chosen, tested = found["chosen_by"]["metric"], tested_metric(found)
+    chosen, tested = found["chosen_by"]["metric"], metric_of_test(found)
     weights = found["weights"] or {"layers": [], "weights": []}
     weight = dict(zip(weights["layers"], weights["weights"]))
     rows = [["layer", f"valid {chosen}", f"test {tested}", "best step", "lr", "weight"]]

@@ -12,7 +12,7 @@ PLACES = ("--name", "--output_folder")
 
 
 class LayersError(UserError, ValueError):
-    """Invalid numbers of layers, or a recipe without layers."""
+    """Layers that cannot be read as numbers, or a recipe without hidden states."""
 
 
 def add_arguments(parser):

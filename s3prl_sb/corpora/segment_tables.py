@@ -11,6 +11,9 @@
                               :mod:`s3prl_sb.dataio.segment_times`
 ``duration``                  of the segment, if there is no ``stop``; else not read
                               (in S3PRL's tables it is that of the recording)
+``label_file``                instead of the label and its times: a TextGrid or
+                              another file with the segments of the recording, see
+                              :mod:`s3prl_sb.corpora.labelled_recordings`
 any other                     not read (S3PRL's ``utt_id``)
 ============================  ===================================================
 
@@ -25,8 +28,10 @@ import math
 import os
 
 from s3prl_sb.audio import headers
+from s3prl_sb.corpora import labelled_recordings
 from s3prl_sb.corpora.recordings import check_speech, make_records
 from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio.label_files import OVERLAP
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, rows
 from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns
@@ -43,6 +48,7 @@ def prepare_segment_tables(
     save_folder: str,
     skip_prep: bool = False,
     label: str = "speaker",
+    overlaps: bool = True,
 ) -> dict[str, str]:
     """Turns three tables into ``train.json``, ``valid.json`` and ``test.json``.
 
@@ -52,11 +58,13 @@ def prepare_segment_tables(
         CSV, TSV or JSON files, see the top of this module.
     save_folder : str
         Folder for the manifests. A finished preparation of the same tables is kept, if
-        the audio files have not changed since.
+        the files of audio and of labels have not changed since.
     skip_prep : bool
         Use the manifests in ``save_folder`` as they are.
     label : str
         Column of the labels.
+    overlaps : bool
+        Whether a recording may have several labels at a time.
 
     Returns
     -------
@@ -86,73 +94,119 @@ def prepare_segment_tables(
         return tables.skipped(manifest.paths_in(save_folder))
     files = tables.by_split(train_csv, valid_csv, test_csv, save_folder)
     arguments = {"version": VERSION, "label": label, **tables.identity(files)}
+    if labels := labelled_recordings.digests(files.values()):
+        arguments["label_files"] = labels
     if paths := tables.finished(save_folder, arguments):
         return paths
-    records = {name: load_segment_table(path, label) for name, path in files.items()}
+    records = {
+        name: load_segment_table(path, label, overlaps) for name, path in files.items()
+    }
     check_speech(records, files)
     tables.warn_of_leaks(records, files)
     return manifest.finish(records, save_folder, arguments, required=())
 
 
-def load_segment_table(path, label="speaker"):
-    """Reads a table with the column ``label`` as ``{recording: record}``."""
-    columns = (*COLUMNS, label)
+def load_segment_table(path, label="speaker", overlaps=True):
+    """Reads a table with the column ``label`` as ``{recording: record}``; ``overlaps``
+    as for :func:`prepare_segment_tables`."""
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments, table, rates = {}, [], rows(path), {}
-    times = _times(table, path, columns)
+    dicts = [row for _, _, row in table if isinstance(row, dict)]
+    in_files = any(labelled_recordings.COLUMN in row for row in dicts)
+    columns = (*COLUMNS, labelled_recordings.COLUMN if in_files else label)
+    times = {} if in_files else _times(table, path, columns)
     for _, line, row in table:
         place = f"{path}:{line}"
-        if not isinstance(row, dict):
-            raise ManifestError(f"{place}: {row!r} is not an object")
-        row = {ALIASES.get(key, key): row[key] for key in row}
-        row = {k: "" if value is None else str(value) for k, value in row.items()}
-        missing = [column for column in columns if column not in row]
-        missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
-        if missing:
-            raise ManifestError(
-                f"{path}:1: no column {', '.join(missing)}; found {', '.join(row)}. "
-                f"Needed: {', '.join(columns)}, start, stop."
-            )
-        check_values(row["record_id"], row, place)
-        name, wav, speaker = row["record_id"], row["wav"], row[label]
-        if not name:
-            raise ManifestError(f"{place}: no record_id")
-        for key, value in (("record_id", name), (label, speaker)):
-            if value and value.split() != [value]:
-                raise ManifestError(
-                    f"{place}: {key} {value!r} has a space or a line "
-                    "break, which RTTM files cannot "
-                    "hold. Rename it."
-                )
-        if not wav:
-            raise ManifestError(f"{place}: '{name}': no path of an audio file")
-        wav = os.path.normpath(os.path.join(folder, wav))
+        row = _checked(row, columns, None if in_files else times, place)
+        name = row["record_id"]
+        wav = os.path.normpath(os.path.join(folder, row["wav"]))
         other, first = audio.setdefault(name, (wav, place))
         if other != wav:
             raise ManifestError(
                 f"{place}: '{name}' is {wav} here, but {other} in {first}. Give every "
                 "recording its own record_id."
             )
-        start, stop = (
-            _seconds(row[column.name], column, wav, rates, place)
-            for column in times.values()
-        )
-        if not speaker and start is stop is None:
-            continue  # a recording without speech
-        if not speaker:
-            raise ManifestError(f"{place}: '{name}': a segment without a {label}")
-        for column, value in zip(times.values(), (start, stop)):
-            if value is None or not 0 <= value < math.inf:
-                raise ManifestError(
-                    f"{place}: {column.name} {row[column.name]!r} is no time. Give "
-                    f"{column.unit}, from 0 on."
-                )
-        if "duration" in times:
-            stop = round(start + stop, 6)
-        segments.append((name, speaker, start, stop, place))
+        if not in_files:
+            segments += _segment(row, label, times, wav, rates, place)
+            continue
+        if first != place:
+            raise ManifestError(
+                f"{place}: '{name}' again, first {first}. Give it one row."
+            )
+        segments += labelled_recordings.segments_of(row, name, wav, folder, place)
     if not audio:
         raise ManifestError(f"{path}: the table is empty. Add a row or more.")
+    if not overlaps:
+        _check_overlaps(segments)
     return make_records(audio, segments)
+
+
+def _checked(row, columns, times, place):
+    """Returns a row as text, under the standard names of its columns; ``times`` is None
+    if the table has none."""
+    if not isinstance(row, dict):
+        raise ManifestError(f"{place}: {row!r} is not an object")
+    row = {ALIASES.get(key, key): row[key] for key in row}
+    row = {k: "" if value is None else str(value) for k, value in row.items()}
+    missing = [column for column in columns if column not in row]
+    needed = list(columns)
+    if times is not None:
+        missing += ["start"] * ("start" not in times) + ["stop"] * (len(times) < 2)
+        needed += ["start", "stop"]
+    if missing:
+        raise ManifestError(
+            f"{place.rpartition(':')[0]}:1: no column {', '.join(missing)}; found "
+            f"{', '.join(row)}. Needed: {', '.join(needed)}."
+        )
+    name = row["record_id"]
+    check_values(name, row, place)
+    if not name:
+        raise ManifestError(f"{place}: no record_id")
+    checked = ("record_id",) if times is None else ("record_id", columns[-1])
+    for key in checked:
+        if row[key] and row[key].split() != [row[key]]:
+            raise ManifestError(
+                f"{place}: {key} {row[key]!r} has a space or a line break, which RTTM "
+                "files cannot hold. Rename it."
+            )
+    if not row["wav"]:
+        raise ManifestError(f"{place}: '{name}': no path of an audio file")
+    return row
+
+
+def _segment(row, label, times, wav, rates, place):
+    """Returns the segment of a row in a list, which is empty for a silent recording."""
+    name, speaker = row["record_id"], row[label]
+    start, stop = (
+        _seconds(row[column.name], column, wav, rates, place)
+        for column in times.values()
+    )
+    if not speaker and start is stop is None:
+        return []
+    if not speaker:
+        raise ManifestError(f"{place}: '{name}': a segment without a {label}")
+    for column, value in zip(times.values(), (start, stop)):
+        if value is None or not 0 <= value < math.inf:
+            raise ManifestError(
+                f"{place}: {column.name} {row[column.name]!r} is no time. Give "
+                f"{column.unit}, from 0 on."
+            )
+    if "duration" in times:
+        stop = round(start + stop, 6)
+    return [(name, speaker, start, stop, place)]
+
+
+def _check_overlaps(segments):
+    """Checks that a recording has one label at a time."""
+    ordered = sorted(segments, key=lambda segment: (segment[0], segment[2]))
+    for before, after in zip(ordered, ordered[1:]):
+        name, label, _, stop, first = before
+        other, second, start, _, place = after
+        if name == other and start < stop - OVERLAP:
+            raise ManifestError(
+                f"{place}: '{name}': '{second}' from {start} s, and '{label}' is until "
+                f"{stop} s ({first}): a frame has one label. Correct the times."
+            )
 
 
 def _times(table, path, columns):

@@ -187,17 +187,19 @@ def _rows(path: Path, name: str, tier: str | None, rate: int) -> Iterable[Row]:
 
 # ------------------------------------------------------------------------- formats
 def _rttm(path, name, tier, rate) -> Iterator[Row]:
-    return ((*row, f"{path}:{line}") for *row, line in rttm_rows(path))
+    for recording, label, start, stop, line in rttm_rows(path):
+        yield recording, label, start, stop, f"{path}:{line}"
 
 
 def _ctm(path, name, tier, rate) -> Iterator[Row]:
-    return ((*row, f"{path}:{line}") for *row, line in ctm_rows(path))
+    for recording, label, start, stop, line in ctm_rows(path):
+        yield recording, label, start, stop, f"{path}:{line}"
 
 
 def _textgrid(path, name, tier, rate) -> Iterator[Row]:
     yield _silent(name, path)
-    for *row, line in textgrid_rows(path, tier):
-        yield name, *row, f"{path}:{line}"
+    for label, start, stop, line in textgrid_rows(path, tier):
+        yield name, label, start, stop, f"{path}:{line}"
 
 
 def _silent(name, place) -> Row:

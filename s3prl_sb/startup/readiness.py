@@ -18,6 +18,7 @@ from s3prl_sb.lobes.cards.initializing import check_init
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.schema.named_heads import KINDS
 from s3prl_sb.startup.configuration import SCHEMA, RecipeError
+from s3prl_sb.startup.layer_weights import weights_of_run
 from s3prl_sb.startup.named import labels_of
 from s3prl_sb.startup.preconditions import (
     batches_of_a_process,
@@ -67,6 +68,7 @@ def check(hparams: dict):
         check_search(hparams)
     if hparams.get("probe_layers"):
         check_layers(hparams)
+        weights_of_run(hparams)
     if hparams.get("head") is not None:
         _check_head(hparams)
     if "train_data" in hparams:

@@ -26,6 +26,12 @@ BUDGET = {
     "cache": "auto",
     **{f"{s}_dataloader_opts": "{num_workers: 0}" for s in ("valid", "test")},
 }
+#: A search in each probe, in noise.
+CONDITIONS = {
+    "lr_search": "[0.1, 0.01]",
+    "noise": "{snr: [0, 15], draws: 2}",
+    "test_noise": "{snr: 10}",
+}
 KILL = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "call": 14, "how": "after"}
 COSTS = ("seconds", "peak_memory_gb")
 
@@ -36,17 +42,20 @@ def found(output, name):
 
 
 @pytest.mark.parametrize(
-    "name, cached", [("SUPERB/SID", "pooled"), ("TIMIT/phones", "frames")]
+    "name, cached, more",
+    [("SUPERB/SID", "pooled", {}), ("TIMIT/phones", "frames", CONDITIONS)],
 )
-def test_each_is_as_a_run_of_its_own(name, cached, launcher, tmp_path):
+def test_each_is_as_a_run_of_its_own(name, cached, more, launcher, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     given = {**BUDGET, **small(name).tables(tmp_path), "lr": 0.01}
     given |= {"upstream": tmp_path / "tiny.yaml", "cache_folder": tmp_path / "cache"}
+    given |= {key: value for key, value in more.items() if key != "lr_search"}
+    probes = {**more, "probe_layers": True}
 
-    def argv(output, **more):
-        return command(RECIPES[name], tmp_path / output, **{**given, **more})
+    def argv(output, **keys):
+        return command(RECIPES[name], tmp_path / output, **{**given, **keys})
 
-    whole = argv("whole", probe_layers=True)
+    whole = argv("whole", **probes)
     assert launcher.run(whole) == 0
     assert (
         f"Cache of the train set: {cached}" in (tmp_path / "whole/log.txt").read_text()
@@ -55,14 +64,14 @@ def test_each_is_as_a_run_of_its_own(name, cached, launcher, tmp_path):
     assert [row["layer"] for row in layers["layers"]] == [0, 1, 2]
     for output, row in (("one", layers["layers"][1]), ("sum", layers["weighted_sum"])):
         chosen = "all" if row["layer"] is None else f"[{row['layer']}]"
-        single = argv(output, featurizer=f"{{layers: {chosen}}}")
+        single = argv(output, featurizer=f"{{layers: {chosen}}}", lr=row["lr"])
         assert launcher.run(single) == 0
         run = found(tmp_path / output, "results.json")
         assert (row["valid"], row["test"]) == (run["valid"], run["metrics"])
         assert row["best_step"] == run["best_step"]
     assert layers["weights"]["weights"] == run["layer_weights"]  # of the weighted sum
 
-    killed = argv("killed", probe_layers=True)
+    killed = argv("killed", **probes)
     assert launcher.run(killed, kill=KILL) == -9
     assert launcher.run(killed) == 0
     again = found(tmp_path / "killed", "layers.json")

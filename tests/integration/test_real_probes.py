@@ -44,16 +44,18 @@ def test_phones_are_learned(data_folder, launcher, tmp_path):
     folder, table = data_folder / "TIMIT/TRAIN/DR1/FVMH0", tmp_path / "phones.csv"
     with open(table, "w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["record_id", "wav", "label", "start", "stop"])
-        for sentence in ("SI1466", "SI2096", "SI836"):
-            phones = label_files.read(folder / f"{sentence}.PHN")[sentence]
-            rows.writerows([sentence, folder / f"{sentence}.WAV", *p] for p in phones)
+        rows.writerow(["record_id", "wav", "label_file"])
+        for name in ("SI1466", "SI2096", "SI836"):
+            rows.writerow([name, folder / f"{name}.WAV", folder / f"{name}.PHN"])
     given = {"upstream": "fbank", **FEW, "total_steps": 50, "steps_per_epoch": 50}
     given.update({f"{split}_csv": table for split in manifest.SPLITS}, lr=0.01)
     recipe, run = REPOSITORY / "recipes/TIMIT/phones", tmp_path / "run"
     argv = command(recipe, run, hparams=recipe / "hparams/one_hidden.yaml", **given)
     assert launcher.run(argv) == 0
     assert results(run)["metrics"]["frame_accuracy"] > 0.99
+    labels = label_files.read(folder / "SI836.PHN")["SI836"]
+    record = manifest.read(run / "save/test.json")["SI836"]
+    assert record["segments"] == [list(segment) for segment in labels]
 
 
 def librispeech(data_folder, folder):

@@ -65,7 +65,7 @@ def test_verbs_and_their_options(path):
 @documents()
 def test_recipes_and_upstreams(path):
     text = code(path)
-    recipes = set(re.findall(r"s3prl-sb run ([A-Za-z]+/[\w-]+)", text))
+    recipes = set(re.findall(r"s3prl-sb (?:run|layers) ([A-Za-z]+/[\w-]+)", text))
     assert recipes <= set(resources.recipe_files()), path.name
     named = set(re.findall(r"--upstream[ =](?!my_)([a-z]\w+)(?![\w./])", text))
     assert named <= set(names()), f"{path.name}: {named - set(names())}"

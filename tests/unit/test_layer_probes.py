@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 import types
 
@@ -15,6 +16,7 @@ from s3prl_sb.brains.settings import SettingsError
 from s3prl_sb.commands import completion, layers, run
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.schema.declarations import KeysError
+from s3prl_sb.startup import layer_weights, readiness
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.startup.preconditions import check_layers
 
@@ -56,7 +58,7 @@ def found(**more):
 # ---------------------------------------------------------------------------- the verb
 @pytest.fixture
 def ran(monkeypatch):
-    """Collects the commands that the verb starts, as (recipe, rest)."""
+    """Recipes that the verb starts, as (recipe, rest)."""
     calls = []
     monkeypatch.setattr(run, "run_recipe", lambda *given: calls.append(given) or 0)
     return calls
@@ -154,17 +156,32 @@ def test_the_figure_without_weights_and_validation(tmp_path):
     assert (tmp_path / "a.png").exists()
 
 
+def test_a_diverged_probe_is_a_gap_in_the_figure(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(layer_plot.plots, "finish", lambda axes, *_: drawn.append(axes))
+    diverged = row(2, 0.0, valid=None, test=None, diverged_at_step=3)
+    layers = found(layers=[row(0, 0.5), diverged, row(5, 0.6)])
+    layer_plot.write(tmp_path / "a.png", layers, "accuracy")
+    test, valid, *_ = drawn[0].get_lines()
+    for line, scores in ((test, [40, math.nan, 50]), (valid, [50, math.nan, 60])):
+        assert line.get_xdata().tolist() == [0, 2, 5]
+        assert line.get_ydata().tolist() == pytest.approx(scores, nan_ok=True)
+
+
 def test_weights_of_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(layer_results, "first_identity", lambda upstream: "tiny")
+    monkeypatch.setattr(layer_weights, "first_identity", lambda upstream: "tiny")
     hparams = {"upstream_model": None, "weights_of": str(tmp_path)}
-    assert layer_results.weights_of_run({}) is None
+    assert layer_weights.weights_of_run({}) is None
     with pytest.raises(Exception, match="results.json"):
-        layer_results.weights_of_run(hparams)
+        layer_weights.weights_of_run(hparams)
+    early = {**hparams, "upstream_model": types.SimpleNamespace(freeze=True)}
+    with pytest.raises(Exception, match="results.json.*Correct --weights"):
+        readiness.check({**early, "probe_layers": True})  # before data are read
 
     def write(**content):
         content = {"layers": [0, 1], "layer_weights": [0.4, 0.6], **content}
         (tmp_path / "results.json").write_text(json.dumps(content))
-        return layer_results.weights_of_run(hparams)
+        return layer_weights.weights_of_run(hparams)
 
     assert write()["weights"] == [0.4, 0.6]
     with pytest.raises(RecipeError, match="of another upstream, mel"):

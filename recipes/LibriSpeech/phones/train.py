@@ -35,6 +35,7 @@ def prepare(hparams):
             hparams["save_folder"],
             skip_prep=hparams["skip_prep"],
             label="label",
+            overlaps=False,
         )
         return
     prepare_cpc_librispeech(

@@ -6,6 +6,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from s3prl_sb.lobes.heads.contract import HeadError
@@ -61,9 +63,15 @@ class FrameConcat(torch.nn.Module):
         return x.gather(1, index).unflatten(1, (frames, self.window)).flatten(2)
 
 
-class ConvBankEncoder(ConvBank):
-    """Bank of convolutions, S3PRL's ``timit_phone``; takes the arguments of
-    :class:`~s3prl_sb.lobes.networks.conv_bank.ConvBank`.
+class ConvBankEncoder(torch.nn.Module):
+    """Bank of convolutions, S3PRL's ``timit_phone``.
+
+    Arguments
+    ---------
+    input_size : int
+        Size of the features.
+    hidden_size, cnn_size, kernels, dropout
+        See :class:`~s3prl_sb.lobes.networks.conv_bank.ConvBank`.
 
     Example
     -------
@@ -71,7 +79,19 @@ class ConvBankEncoder(ConvBank):
     torch.Size([2, 50, 96])
     """
 
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int = 64,
+        cnn_size: int = 32,
+        kernels: Sequence[int] = (3, 5, 7),
+        dropout: float = 0.5,
+    ):
+        super().__init__()
+        self.bank = ConvBank(input_size, hidden_size, cnn_size, kernels, dropout)
+        self.output_size = self.bank.output_size
+
     def forward(self, x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
         """Maps [batch, frames, input_size] and relative lengths [batch] to
         [batch, frames, output_size]."""
-        return super().forward(x, frame_mask(x, lens))
+        return self.bank(x, frame_mask(x, lens))

@@ -31,8 +31,11 @@ PROBES = {
 NAMES = {
     "linear": "classifier",
     "out_linear": "classifier",
-    "in_linear": {"phone_1hidden": "encoder.layers.0", "timit_phone": "encoder.enter"},
-    "cnns": "encoder.convolutions",
+    "in_linear": {
+        "phone_1hidden": "encoder.layers.0",
+        "timit_phone": "encoder.bank.enter",
+    },
+    "cnns": "encoder.bank.convolutions",
 }
 
 
