@@ -29,6 +29,7 @@ from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import read_json, write_json
 from s3prl_sb.terminal import progress, quantities
+from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
@@ -155,9 +156,10 @@ def write_features(
     dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)], ["id", "sig"])
     about = describe(model, dataset, "frames", layers, dtype)
     given = processing.statistics and Statistics.load(processing.statistics)
-    if processing.has_second_pass:
-        for name, record in records.items():  # errors before anything is computed
-            processing.group(name, record)
+    if processing.has_second_pass:  # errors before anything is computed
+        groups = {name: processing.group(name, r) for name, r in records.items()}
+        if given:
+            _check_statistics(given, processing, groups, about)
     settings = _settings(about, format, processing, given)
     writer = FORMATS[format](
         folder,
@@ -196,6 +198,25 @@ def write_features(
         write_json(folder / FEATURES, {**entries, "keys": keys})
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)
+
+
+def _check_statistics(statistics, processing, groups, about):
+    """Raises ExtractionError for statistics of other groups or other features."""
+    path = processing.statistics
+    for name, group in groups.items():
+        if group not in statistics.sums:
+            raise ExtractionError(
+                f"'{path}' has no statistics of '{group}', for '{name}'; it has those "
+                f"of {few(sorted(statistics.sums))}. Take --cmvn global with "
+                "statistics of global, or leave out --cmvn_stats: they are measured."
+            )
+    count, _, size = next(iter(statistics.sums.values())).shape
+    if (count, size - 1) != (len(about["layers"]), about["size"]):
+        raise ExtractionError(
+            f"'{path}' has statistics of {count} hidden states of {size - 1} values, "
+            f"and the features are {len(about['layers'])} of {about['size']}. Choose "
+            "the --upstream, --layers and --deltas of that extraction."
+        )
 
 
 def _check_room(folder, size):
