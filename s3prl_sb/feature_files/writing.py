@@ -155,11 +155,7 @@ def write_features(
     folder, model = Path(folder), processing.upstream(upstream)
     dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)], ["id", "sig"])
     about = describe(model, dataset, "frames", layers, dtype)
-    given = processing.statistics and Statistics.load(processing.statistics)
-    if processing.has_second_pass:  # errors before anything is computed
-        groups = {name: processing.group(name, r) for name, r in records.items()}
-        if given:
-            _check_statistics(given, processing, groups, about)
+    given = _given_statistics(processing, records, about)
     settings = _settings(about, format, processing, given)
     writer = FORMATS[format](
         folder,
@@ -200,9 +196,16 @@ def write_features(
     return len(keys), len(missing)
 
 
-def _check_statistics(statistics, processing, groups, about):
-    """Raises ExtractionError for statistics of other groups or other features."""
+def _given_statistics(processing, records, about):
+    """Returns the statistics of an earlier extraction, or None. Raises ExtractionError,
+    before anything is computed, for those of other groups or of other features."""
+    if not processing.has_second_pass:
+        return None
+    groups = {name: processing.group(name, r) for name, r in records.items()}
     path = processing.statistics
+    if path is None:
+        return None
+    statistics = Statistics.load(path)
     for name, group in groups.items():
         if group not in statistics.sums:
             raise ExtractionError(
@@ -217,6 +220,7 @@ def _check_statistics(statistics, processing, groups, about):
             f"and the features are {len(about['layers'])} of {about['size']}. Choose "
             "the --upstream, --layers and --deltas of that extraction."
         )
+    return statistics
 
 
 def _check_room(folder, size):
