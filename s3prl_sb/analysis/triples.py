@@ -96,6 +96,12 @@ class Triples:
                 for phone in phones:
                     self._add(blocks, place, phone, len(items))
         if not self._coordinates:
+            alone = {item.speaker for item in items}
+            if task == "across" and len(alone) == 1:
+                raise AnalysisError(
+                    f"All {len(items)} items are of one speaker, '{alone.pop()}', so "
+                    "none is across speakers. Choose --speakers within."
+                )
             raise AnalysisError(
                 f"{len(items)} items have no triple {task} speakers: two items of one "
                 "phone and one of another, "

@@ -68,8 +68,8 @@ class Writer(Protocol):
 
 
 def check_path(utterance: str, record: dict, folder: Path) -> None:
-    """Raises FormatError for an id that is no path below a folder, or not the shortest
-    name of that path: two ids would be one file.
+    """Raises FormatError for an id that leads out of a folder, or is not the shortest
+    name of its path: two ids would be one file.
 
     Arguments
     ---------

@@ -29,6 +29,7 @@ from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import read_json, write_json
 from s3prl_sb.terminal import progress, quantities
+from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
 
@@ -154,10 +155,7 @@ def write_features(
     folder, model = Path(folder), processing.upstream(upstream)
     dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)], ["id", "sig"])
     about = describe(model, dataset, "frames", layers, dtype)
-    given = processing.statistics and Statistics.load(processing.statistics)
-    if processing.has_second_pass:
-        for name, record in records.items():  # errors before anything is computed
-            processing.group(name, record)
+    given = _given_statistics(processing, records, about)
     settings = _settings(about, format, processing, given)
     writer = FORMATS[format](
         folder,
@@ -196,6 +194,33 @@ def write_features(
         write_json(folder / FEATURES, {**entries, "keys": keys})
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)
+
+
+def _given_statistics(processing, records, about):
+    """Returns the statistics of an earlier extraction, or None. Raises ExtractionError,
+    before anything is computed, for those of other groups or of other features."""
+    if not processing.has_second_pass:
+        return None
+    groups = {name: processing.group(name, r) for name, r in records.items()}
+    path = processing.statistics
+    if path is None:
+        return None
+    statistics = Statistics.load(path)
+    for name, group in groups.items():
+        if group not in statistics.sums:
+            raise ExtractionError(
+                f"'{path}' has no statistics of '{group}', for '{name}'; it has those "
+                f"of {few(sorted(statistics.sums))}. Take --cmvn global with "
+                "statistics of global, or leave out --cmvn_stats: they are measured."
+            )
+    count, _, size = next(iter(statistics.sums.values())).shape
+    if (count, size - 1) != (len(about["layers"]), about["size"]):
+        raise ExtractionError(
+            f"'{path}' has statistics of {count} hidden states of {size - 1} values, "
+            f"and the features are {len(about['layers'])} of {about['size']}. Choose "
+            "the --upstream, --layers and --deltas of that extraction."
+        )
+    return statistics
 
 
 def _check_room(folder, size):

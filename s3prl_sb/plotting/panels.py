@@ -19,6 +19,7 @@ LINES = 4  # number of classes up to which probabilities are lines
 ROWS = 40  # largest number of classes in a heat map
 BARS = 15  # largest number of bars
 VISIBLE = 0.05  # classes that are never more probable are not drawn
+LANES = 8  # largest number of labels with lanes of their own
 CHARACTER = 0.075  # inches, of the labels
 
 
@@ -326,13 +327,29 @@ def lanes_of(segments):
     Returns
     -------
     list of int
-        The lane of each segment, from 0.
+        The lane of each segment, from 0. If there are overlaps, each label has a lane
+        of its own, as speakers in a meeting, unless there are more than 8 or one of
+        them overlaps itself.
 
     Example
     -------
     >>> lanes_of([("a", 0.0, 2.0), ("b", 1.0, 3.0), ("c", 2.0, 3.0)])
-    [0, 1, 0]
+    [0, 1, 2]
+    >>> lanes_of([("a", 0.0, 1.0), ("b", 1.0, 3.0)])
+    [0, 0]
     """
+    lanes = _lanes(segments)
+    names = list(dict.fromkeys(name for name, _, _ in segments))
+    if not any(lanes) or len(names) > LANES:
+        return lanes
+    own = [[each for each in segments if each[0] == name] for name in names]
+    if any(any(_lanes(each)) for each in own):
+        return lanes
+    return [names.index(name) for name, _, _ in segments]
+
+
+def _lanes(segments):
+    """Returns the first lane that is free for each segment."""
     ends: list[float] = []
     lanes = []
     for _, start, stop in segments:

@@ -18,6 +18,7 @@ from s3prl_sb.storage.files import naming
 from s3prl_sb.units.errors import UnitsError
 
 PHN, TIER = ".phn", "phones"
+ROUNDED = 0.01 + 1e-6  # seconds by which segments may overlap
 EXAMPLE = '{"id": {"phones": [[0.0, 0.12, "SIL"], [0.12, 0.2, "AH"]]}}'
 
 
@@ -45,18 +46,30 @@ class Alignment(NamedTuple):
 def alignment_of(segments: Iterable) -> Alignment:
     """Returns the alignment of (start, stop, phone) segments in seconds.
 
-    Stress is removed: "AH0" is the phone "AH".
+    Stress is removed: "AH0" is the phone "AH". A segment that stops up to 0.01 s after
+    the next one starts is cut: starts and durations in a CTM are rounded apart.
 
     Raises
     ------
     ValueError
-        For anything else, overlapping segments included.
+        For anything else, segments that are empty or overlap further included.
+
+    Example
+    -------
+    >>> alignment_of([[0.0, 0.11, "AH0"], [0.1, 0.2, "T"]]).stops.tolist()
+    [0.1, 0.2]
     """
     rows = [(float(start), float(stop), str(p)) for start, stop, p in segments]
     rows.sort()
     starts, stops = (numpy.array([row[i] for row in rows]) for i in (0, 1))
-    if not rows or (stops <= starts).any() or (starts[1:] < stops[:-1] - 1e-6).any():
-        raise ValueError("its segments are empty, or overlap")
+    if not rows:
+        raise ValueError("its segments are an empty list")
+    late = numpy.append(stops[:-1] - starts[1:], 0.0)
+    for number in numpy.flatnonzero((stops <= starts) | (late > ROUNDED))[:1]:
+        start, stop, phone = rows[number]
+        what = "is empty" if stop <= start else f"overlaps '{rows[number + 1][2]}'"
+        raise ValueError(f"'{phone}' from {start:g} to {stop:g} s {what}")
+    stops = numpy.where(late > 0, stops - late, stops)
     return Alignment(
         starts, stops, [re.sub(r"(?<=[A-Z])[012]$", "", r[2]) for r in rows]
     )

@@ -27,12 +27,47 @@ LONG = ("run", "superb", "convert")
 #: Options of every recipe beside its keys.
 OPTIONS = {"name", "device", "precision"}
 #: Small models instead of published ones.
-SMALL = {"hubert_base": "hubert_small_random", "mockingjay": "hubert_small_random"}
+SMALL = {"hubert_base": "hubert_small_random", "mockingjay": "mel"}
 FEW = {
     **{"total_steps": 2, "steps_per_epoch": 2, "upstream": "hubert_small_random"},
     **{f"{split}_dataloader_opts": "{num_workers: 0}" for split in
        ("train", "valid", "test")},
 }  # fmt: skip
+#: What S3PRL 0.4.18 has to start: files with arguments of a command line, and shells.
+SCRIPTS = """run_downstream.py run_pretrain.py run_upstream.py runner_mockingjay.py
+src/runner.py run_while.sh main.py ark2libri.py ark2timit.py ark2voxceleb.py
+generate_len_for_bucket.py timit2ark.py get_libri_words_not_in_lexicon.py
+preprocess_alignment.py preprocess_any.py preprocess_libri.py preprocess_mosi.py
+preprocess_timit.py extract_mosei.py length_mosei.py segment_mosei.py
+snips_prepare_data.sh snips_preprocess.py snips_text_norm.py convert_label.py
+convert_label.sh segment_audio.py split_long_utter_to_short.py IEMOCAP_preprocess.py
+sv_voxceleb1/preprocess.py voxceleb2_ge2e/preprocess.py common_voice_preprocess.py
+downsample_cv.py preprocess_cv.sh make_rttm.py score.sh report.sh test_expdir.sh
+data_prepare.py subsample.py count_sacreBLEU.py prepare_clean_paired_corpus.py
+prepare_covo.sh prepare_create_config.py prepare_data.py prepare_data.sh
+prepare_gen_fairseq_vocab.py prepare_normalize_tsv.py data_download.sh
+vcc2020_download.sh vctk_download.sh vocoder_download.sh vc_train.sh batch_vc_train.sh
+decode.sh custom_decode.sh batch_vc_decode.sh evaluate.py find_best_epoch.py
+upstream/*/convert.py get_best_dev.py get_best_score.py visualize_weight.py
+observe_weights.py observe_input.py observe_ckpt.py observe_speaker.py observe_lnsr.py
+extract_sample.py tools/extract_feat.py utility/extract_feat.py extract_pase.py
+check_hub.py test_upstream.py load_ckpt.py print_pkl.py allclose.py compare_wav2vec2.py
+print_settings.py extract_settings.py overwrite_settings.py add_config_to_ckpt.py
+fix_ckpt.py run_sig_test.py compute_acc.py print_url_cache_path.py
+download_url_and_show_path.py assert_python_version.py submit.py demo_submit.sh
+example/customize.py example/superb/train.py train_with_lightning.py inference.py
+run_asr.sh run_sid.sh example/ssl/pretrain.py run.sh cmd.sh compute_fmllr.sh
+dump_fbank_cmvn.sh dump_fmllr_cmvn.sh dump_mfcc_cmvn.sh format.py find_content.sh
+rebuild_docs.sh install_espnet.sh"""
+#: Its downstream folders.
+TASKS = """a2a-vc-vctk a2o-vc-vcc2020 asr asr_lxt atis audio_snips ctc diarization
+emotion enhancement_stft enhancement_stft2 example fluent_commands lxt_dtw lxt_emotion
+mos_prediction mosei phone_1hidden phone_linear phone_linear_concat quesst14_dtw
+quesst14_embedding separation_stft separation_stft2 sid_lxt
+speaker_linear_frame_libri speaker_linear_utter_libri speech_commands
+speech_translation sv_lxt sv_lxt_ge2e sv_voxceleb1 sws2013 timit_phone
+timit_phone_1hidden timit_phone_linear timit_phone_linear_concat voxceleb1
+voxceleb1_framelevel voxceleb2_amsoftmax_segment_eval voxceleb2_ge2e"""
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +80,15 @@ def place(tmp_path_factory, launcher):
     finally:
         sys.path.pop(0)
     folder = tmp_path_factory.mktemp("commands")
-    small("TIMIT/phones").corpus(folder / "DIR")
+    keys = small("SUPERB/KS").corpus(folder / "DIR")
     (folder / "data").mkdir()
     soundfile.write(folder / "a.wav", clip(LABELS[0], 0, 0.5), 16000)
     frames = {"a": clip(LABELS[0], 0, 0.1)[:1300].reshape(100, 13).astype("float32")}
     ark, scp = folder / "data/feats.ark", folder / "data/feats.scp"
     kaldiio.save_ark(str(ark), frames, scp=str(scp))
-    data = {"data_folder": folder / "DIR", "cache_folder": folder / "cache"}
-    recipe = ROOT / "recipes/TIMIT/phones"
+    (folder / "data/utt2spk").write_text("a ann\n")
+    data = {**keys, "data_folder": folder / "DIR", "cache_folder": folder / "cache"}
+    recipe = ROOT / "recipes/SUPERB/KS"
     launcher.run(command(recipe, folder / "results/RUN", **data, **FEW))
     return folder
 
@@ -106,7 +142,14 @@ def test_everything_of_s3prl_is_there():
     options += "upstream_feature_selection upstream_layer_selection expname expdir "
     options += "upstream_feature_normalize upstream_model_name upstream_revision "
     options += "auto_resume push_to_hf_hub hf_hub_org seed device cache_dir verbose "
-    options += "disable_cudnn multi_gpu online_config weighted_sum fine_tune"
+    options += "disable_cudnn multi_gpu online_config weighted_sum fine_tune "
+    options += (
+        "upstream_config audio_extension input_data input_path split_size flac_path "
+    )
+    options += "n_tokens njobs output_words feature_selection load_from eval_step "
+    options += (
+        "save_step log_step resume not_resume save_to dryrun fast_dev_run asr_no_lm"
+    )
     short = {"mode": "`-m ", "evaluate_split": "`-t ", "init_ckpt": "`-i "}
     short |= {"upstream_ckpt": "`-k my.ckpt`, `--upstream_ckpt"}
     missing = [
@@ -115,13 +158,5 @@ def test_everything_of_s3prl_is_there():
         if short.get(name, f"--{name}").strip() not in TEXT
     ]
     assert not missing
-    scripts = "ark2libri ark2timit ark2voxceleb generate_len_for_bucket timit2ark "
-    scripts += "get_libri_words_not_in_lexicon preprocess_alignment preprocess_any "
-    scripts += "preprocess_libri preprocess_mosi preprocess_timit extract_mosei "
-    scripts += "length_mosei segment_mosei snips_preprocess snips_text_norm "
-    scripts += "split_long_utter_to_short get_best_dev get_best_score observe_ckpt "
-    scripts += "visualize_weight run_sig_test print_settings extract_settings "
-    scripts += "overwrite_settings observe_lnsr observe_weights observe_speaker "
-    scripts += "observe_input extract_sample compute_acc fix_ckpt check_hub allclose "
-    scripts += "add_config_to_ckpt extract_pase print_url_cache_path submit"
-    assert not [name for name in scripts.split() if f"{name}.py" not in TEXT]
+    assert not [name for name in SCRIPTS.split() if name not in TEXT]
+    assert not [name for name in TASKS.split() if f"`{name}`" not in TEXT]

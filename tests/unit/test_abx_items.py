@@ -78,6 +78,8 @@ def test_limits_are_drawn_by_the_seed():
 
 
 def test_without_triples_the_error_has_the_way_out():
+    with pytest.raises(AnalysisError, match="of one speaker, 's'.*--speakers within"):
+        Triples([Item("u", 0, 1, a, ("c", "d"), "s") for a in "aab"], "across")
     with pytest.raises(AnalysisError, match="--context none"):
         Triples([Item("u", 0, 1, "a", ("c", "d"), "s")] * 3, "within")
 

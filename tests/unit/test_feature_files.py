@@ -282,9 +282,6 @@ def test_statistics_are_reused(tmp_path, corpus, two):
     write(two, corpus, tmp_path / "test", processing=Processing(0, "global", stats))
     one, other = (np.load(tmp_path / f"{n}/ann/a1.npy") for n in ("train", "test"))
     assert np.array_equal(one, other)
-    with pytest.raises(StatisticsError, match="of 2 layers of 8.*1 layers of 8"):
-        processing = Processing(0, "global", stats)
-        write(two, corpus, tmp_path / "x", processing=processing, layers=[0])
     with pytest.raises(StatisticsError, match="no statistics"):
         Statistics.load(tmp_path / "train/features.json")
 
@@ -406,6 +403,21 @@ def test_ids_that_do_not_fit_are_refused(tmp_path, corpus):
     path.write_text(json.dumps({"a b": {"wav": wav}}))
     with pytest.raises(arks.ArkError, match="a1.wav: the id 'a b' has white space"):
         write(load("mel"), path, tmp_path / "out", "kaldi")
+
+
+def test_statistics_that_do_not_fit_are_named_before_any_work(
+    tmp_path, corpus, two, monkeypatch
+):
+    write(two, corpus, tmp_path / "a", processing=Processing(0, "global"))
+    stats = str(tmp_path / "a/cmvn_stats.npz")
+    table = tmp_path / "t.csv"
+    table.write_text("wav,speaker\ncorpus/ann/a1.wav,ann\n")
+    monkeypatch.setattr(TwoLayers, "encode", None)  # would raise if it ran
+    with pytest.raises(ExtractionError, match="a/cmvn_stats.npz' has no.*'ann'"):
+        write(two, table, tmp_path / "b", processing=Processing(0, "speaker", stats))
+    with pytest.raises(ExtractionError, match="2 hidden states of 8.* are 1 of 8"):
+        other = Processing(0, "global", stats)
+        write(two, table, tmp_path / "b", layers=[1], processing=other)
 
 
 def test_kaldi_fields_have_no_white_space(tmp_path, corpus):

@@ -45,7 +45,7 @@ def wav(tmp_path_factory):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Collects the calls of the panels: {name: [arguments]}."""
+    """Arguments of the panels that were drawn: {name: [arguments]}."""
     calls = {}
 
     def record(name):
@@ -78,7 +78,7 @@ class Model:
 
 
 def test_states_of_an_excerpt_know_their_surroundings(wav, drawn, tmp_path):
-    """An excerpt has the states of the file with a second of context."""
+    """An excerpt has the states of the file with a second of context, cut to it."""
     upstream = load("fbank_no_cmvn")
     sig = torch.from_numpy(soundfile.read(wav, dtype="float32")[0])
     whole = upstream(sig[None])[0][0][0]
@@ -96,7 +96,7 @@ def test_states_of_an_excerpt_know_their_surroundings(wav, drawn, tmp_path):
 
 
 def test_similarity_and_attention(wav, drawn, tmp_path):
-    """The attention of layer n, which makes state n, of the chosen heads."""
+    """Draws the chosen layers and heads; the attention of layer n makes state n."""
     upstream = Hubert(config=TINY)
     picture = Picture(
         wav, upstream, show=["similarity", "attention"], layers=[0, 2], heads=[1, 0]
