@@ -4,6 +4,7 @@ Executed as a script this file is a fork server: it imports the heavy packages
 once, and then starts each recipe in a process (and process group) of its own.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -136,9 +137,12 @@ def _become_recipe(order):
         else:
             traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            atexit._run_exitfuncs()  # as an interpreter does, and os._exit does not
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
 
 def _kill_at(point, call, how):

@@ -3,14 +3,11 @@
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
 from outcomes import assert_close_outcome, assert_same_outcome, results
 from recipe_runs import (
     arguments,
-    assert_scored,
-    everything,
     hparams_file,
     labels,
     one_of_a_kind,
@@ -40,54 +37,6 @@ def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
     assert max(found["utterances"].values()) <= most
     whole = small(name).UTTERANCES
     assert sum(found["utterances"].values()) < sum(whole.values())
-
-
-@one_of_a_kind()
-def test_score_of_the_export(name, finished, exported, on_tables, tmp_path, capsys):
-    """Gives the numbers and predictions of the run, without the run."""
-    run, given = finished(name), on_tables(name)[1]
-    assert_scored(exported(name), run, given, tmp_path / "scored", capsys)
-
-
-def shortened(table):
-    """Writes a test list without its last entry beside it; gives its path."""
-    text = table.read_text()
-    if table.suffix == ".json":
-        rows = json.loads(text)
-        text = json.dumps(
-            dict(list(rows.items())[:-1]) if isinstance(rows, dict) else rows[:-1]
-        )
-    else:
-        text = "".join(text.splitlines(keepends=True)[:-1])
-    other = table.with_name(f"other{table.suffix}")
-    other.write_text(text)
-    return other
-
-
-@one_of_a_kind()
-def test_another_test_list_is_refused_and_leaves_no_trace(
-    name, finished, on_tables, launcher
-):
-    """Not even where it could not say good-bye; and the run's own command goes on."""
-    run, given = finished(name), on_tables(name)[1]
-    anew = ("log.txt", "run.lock", "tensorboard")  # of each command
-
-    def left():
-        return {
-            path: content
-            for path, content in everything(run).items()
-            if not path.startswith(anew)
-        }
-
-    before = left()
-    other = {**given, "test_csv": shortened(Path(given["test_csv"]))}
-    words = launcher.failure(arguments(name, run, **other))
-    assert "is of another test set" in words
-    assert f"s3prl-sb score {run}" in words  # the answer: it would overwrite
-    for kept in ("results.json", "predictions.csv"):
-        assert left()[kept] == before[kept]
-    assert launcher.run(arguments(name, run, **given)) == 0
-    assert left() == before
 
 
 @one_of_a_kind("batch_seconds")

@@ -2,11 +2,12 @@
 
 What is particular to a task, its tables and what its predictions must be, is in
 ``small.py`` of its folder: see ``tests/contract/small/tasks.py``. What recipes of a
-kind share is in ``test_every_kind.py``.
+kind share is in ``test_every_kind.py``, or below where it needs a finished run.
 """
 
 import json
 import re
+from pathlib import Path
 
 import numpy
 import pytest
@@ -19,6 +20,7 @@ from recipe_runs import (
     everything,
     hparams_file,
     labels,
+    one_of_a_kind,
 )
 from tasks import DEFAULTS, RECIPES, small
 
@@ -120,6 +122,54 @@ def test_score_of_its_own_test_set(name, finished, on_tables, tmp_path, capsys):
     assert everything(run) == before
     assert main(["results", str(tmp_path / "scored")]) == 0
     assert "scored on" in capsys.readouterr().out
+
+
+@one_of_a_kind()
+def test_score_of_the_export(name, finished, exported, on_tables, tmp_path, capsys):
+    """Gives the numbers and predictions of the run, without the run."""
+    run, given = finished(name), on_tables(name)[1]
+    assert_scored(exported(name), run, given, tmp_path / "scored", capsys)
+
+
+def shortened(table):
+    """Writes a test list without its last entry beside it; gives its path."""
+    text = table.read_text()
+    if table.suffix == ".json":
+        rows = json.loads(text)
+        text = json.dumps(
+            dict(list(rows.items())[:-1]) if isinstance(rows, dict) else rows[:-1]
+        )
+    else:
+        text = "".join(text.splitlines(keepends=True)[:-1])
+    other = table.with_name(f"other{table.suffix}")
+    other.write_text(text)
+    return other
+
+
+@one_of_a_kind()
+def test_another_test_list_is_refused_and_leaves_no_trace(
+    name, finished, on_tables, launcher
+):
+    """Not even where it could not say good-bye; and the run's own command goes on."""
+    run, given = finished(name), on_tables(name)[1]
+    anew = ("log.txt", "run.lock", "tensorboard")  # of each command
+
+    def left():
+        return {
+            path: content
+            for path, content in everything(run).items()
+            if not path.startswith(anew)
+        }
+
+    before = left()
+    other = {**given, "test_csv": shortened(Path(given["test_csv"]))}
+    words = launcher.failure(arguments(name, run, **other))
+    assert "is of another test set" in words
+    assert f"s3prl-sb score {run}" in words  # the answer: it would overwrite
+    for kept in ("results.json", "predictions.csv"):
+        assert left()[kept] == before[kept]
+    assert launcher.run(arguments(name, run, **given)) == 0
+    assert left() == before
 
 
 @every_recipe
