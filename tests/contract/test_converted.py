@@ -4,9 +4,8 @@ import copy
 
 import pytest
 import ruamel.yaml
-import test_upstreams
 import torch
-from test_upstreams import build, every_kind, ragged
+from test_upstreams import build, every_kind, ragged, shrunk
 
 from s3prl_sb.identity.objects import hash_weights
 from s3prl_sb.lobes.cards.conversion import ConversionError, convert
@@ -14,30 +13,45 @@ from s3prl_sb.lobes.checkpoints.building import converted
 from s3prl_sb.lobes.upstreams import card, load
 
 
-def written(name, folder, monkeypatch):
+@pytest.fixture(scope="module")
+def conversion(tmp_path_factory):
+    """``conversion(name)``: the file of a shrunk card, its upstream, and the card of
+    its conversion; None without weights."""
+    made = {}
+
+    def conversion(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp("conversion")
+            small = written(name, folder)
+            original, path = load(small), None
+            if getattr(original, "network", None) is not None:
+                path, _ = convert(small, folder / "converted")
+            made[name] = small, original, path
+        return made[name]
+
+    return conversion
+
+
+def written(name, folder):
     """A card file of a shrunk card."""
-    with monkeypatch.context() as patch:
-        patch.setattr(test_upstreams, "load", card)  # what is built is its node
-        node = build(name)
     with open(folder / "small.yaml", "w") as file:
-        ruamel.yaml.YAML().dump({name: node}, file)
+        ruamel.yaml.YAML().dump({name: card(name, **shrunk(name))}, file)
     return str(folder / "small.yaml")
 
 
 def exact(upstream):
     """Features to the last bit, which depends on where weights lie in memory."""
-    return copy.deepcopy(upstream)(*ragged())
+    return copy.deepcopy(upstream)(*ragged(upstream))
 
 
 @every_kind
-def test_converted(name, tmp_path, monkeypatch):
-    small, folder = written(name, tmp_path, monkeypatch), tmp_path / "converted"
-    original = load(small)
-    if getattr(original, "network", None) is None:
+def test_converted(name, conversion, tmp_path):
+    small, original, path = conversion(name)
+    if path is None:
         with pytest.raises(ConversionError, match="no weights"):
-            convert(small, folder)
+            convert(small, tmp_path / "converted")
         pytest.skip(f"{type(original).__name__} has no weights to convert")
-    path, _ = convert(small, folder)
+    folder = path.parent
     assert sorted(path.name for path in folder.iterdir()) == [
         "card.yaml",
         "model.safetensors",
@@ -66,13 +80,12 @@ def test_converted(name, tmp_path, monkeypatch):
 
 
 @every_kind
-def test_converted_again(name, tmp_path, monkeypatch):
+def test_converted_again(name, conversion, tmp_path):
     """A conversion is a checkpoint as any other, and says itself what it is."""
-    small = written(name, tmp_path, monkeypatch)
-    if getattr(load(small), "network", None) is None:
+    small, _, path = conversion(name)
+    if path is None:
         pytest.skip("no weights to convert")
-    convert(small, tmp_path / "one")
-    model = tmp_path / "one" / "model.safetensors"
+    model = path.parent / "model.safetensors"
     if not _others(small):  # without a card it is the class's own defaults
         convert(str(model), tmp_path / "two")
         assert (tmp_path / "two" / model.name).read_bytes() == model.read_bytes()

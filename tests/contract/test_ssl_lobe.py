@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_upstreams import KINDS, build, noise
+from test_upstreams import KINDS, build, built, noise
 
 from s3prl_sb.lobes import ssl
 from s3prl_sb.lobes.ssl import SSL
@@ -16,7 +16,7 @@ def lobe(request, monkeypatch):
     monkeypatch.setattr(
         ssl, "open_source", lambda source, trust, **options: build(source, **options)
     )
-    size = build(request.param).sample_rate
+    size = built(request.param).sample_rate
     return SSL(request.param, freeze=True, sample_rate=size)
 
 
@@ -52,7 +52,7 @@ def test_every_kind_is_tuned_above_its_convolutions(name, monkeypatch):
     monkeypatch.setattr(
         ssl, "open_source", lambda source, trust, **options: build(source, **options)
     )
-    rate = build(name).sample_rate
+    rate = built(name).sample_rate
     keep = {"freeze_feature_extractor": True, "sample_rate": rate}
     try:
         lobe = SSL(name, layers=0, **keep)
@@ -72,7 +72,7 @@ def test_every_kind_is_tuned(name, monkeypatch):
         ssl, "open_source", lambda source, trust, **options: build(source, **options)
     )
     for layers in ("last", 0):
-        lobe = SSL(name, layers=layers, sample_rate=build(name).sample_rate)
+        lobe = SSL(name, layers=layers, sample_rate=built(name).sample_rate)
         trained = {n: p for n, p in lobe.named_parameters() if p.requires_grad}
         if trained:
             features = lobe.train()(noise(2 * 21000).view(2, -1))

@@ -11,7 +11,7 @@ from conftest import KS, REPOSITORY, command, results, run
 NOISE = "speechbrain|torchvision|Gradscaler|quirks|findfont|fontManager|it/s|\r|e-0"
 
 
-def test_a_run_says_what_matters(corpus, tmp_path):
+def test_a_run_says_what_matters(corpus, launcher, tmp_path):
     settings = {
         "data_folder": corpus,
         "labels": "folders",
@@ -46,7 +46,8 @@ def test_a_run_says_what_matters(corpus, tmp_path):
     assert "torch==" in (output / "env.log").read_text()
     assert list((output / "tensorboard").glob("events.*"))
     assert list((output / "tensorboard/test").glob("events.*"))
-    again = run(argv)
+    code, again = launcher.said(argv)
+    assert code == 0
     assert "The run has trained already: step 20 of 20" in again
 
     # An interruption like Ctrl-C prints one line with the command that resumes.

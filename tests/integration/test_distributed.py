@@ -161,8 +161,8 @@ def test_torchrun_itself(cached, shared_out, tmp_path):
     assert_same_outcome(tmp_path / "output", shared_out)
 
 
-def test_a_batch_that_cannot_be_shared_is_an_error(cached, tmp_path):
-    argv = [*cached(tmp_path / "output", batch_size=7), "--distributed_backend=gloo"]
-    output = run(argv, TORCHRUN, check=False)
-    assert "batch_size 7 cannot be shared equally by 2 processes" in output
+def test_a_batch_that_cannot_be_shared_is_an_error(cached, launcher, tmp_path):
+    words = "batch_size 7 cannot be shared equally by 2 processes"
+    with pytest.raises(AssertionError, match=words):
+        launcher.run_distributed(cached(tmp_path / "output", batch_size=7))
     assert not (tmp_path / "output/results.json").exists()

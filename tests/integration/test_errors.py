@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import KS, LABELS, SID, clip, command, run
+from conftest import KS, LABELS, SID, clip, command
 
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.classification import ClassificationBrain
@@ -392,8 +392,8 @@ def test_resuming_with_other_data(begun, corpus, failure, tmp_path):
         ({"upstream": "hubert_bas"}, ["hubert_base"]),
     ],
 )
-def test_a_mistake_ends_in_its_message_alone(options, words, tmp_path):
+def test_a_mistake_ends_in_its_message_alone(options, words, launcher, tmp_path):
     given = {"upstream": "fbank_no_cmvn", "data_folder": tmp_path, **options}
-    output = run(command(KS, tmp_path / "out", **given), check=False)
+    _, output = launcher.said(command(KS, tmp_path / "out", **given), hook=True)
     assert "Traceback" not in output
     assert_says(output, *words)

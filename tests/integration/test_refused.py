@@ -4,7 +4,7 @@ import csv
 import hashlib
 
 import pytest
-from conftest import KS, run
+from conftest import KS
 
 from s3prl_sb.startup.acceptance import BEFORE
 
@@ -70,7 +70,7 @@ def test_a_finished_run_stays_as_it_is(changes, words, finished, tables, launche
         key: tables / f"{value}.csv" if key.endswith("_csv") else value
         for key, value in changes.items()
     }
-    assert words in run(argv(tables, finished, **changes), check=False)
+    assert words in launcher.failure(argv(tables, finished, **changes))
     assert state(finished) == before
     launcher.run(argv(tables, finished))  # is the run's own, and finds all it needs
     assert not (finished / "save" / BEFORE).exists()
@@ -81,7 +81,7 @@ def test_killed_before_it_is_refused(point, finished, tables, launcher):
     before = state(finished)
     other = argv(tables, finished, test_csv=tables / "other.csv")
     assert launcher.run(other, kill={"point": point, "call": 1, "how": "before"}) == -9
-    run(argv(tables, finished, lr=0.5), check=False)  # whatever comes next
+    launcher.failure(argv(tables, finished, lr=0.5))  # whatever comes next
     assert state(finished) == before
 
 

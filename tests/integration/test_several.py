@@ -149,35 +149,25 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_extraction_in_processes_leaves_none(how, corpus, tmp_path):
+def test_extraction_in_processes_leaves_none(how, corpus, launcher, tmp_path):
     (tmp_path / "hanging.py").write_text(HANGING)
     (tmp_path / "tiny.yaml").write_text(TINY)
     wavs = sorted(Path(corpus).rglob("*.wav"))
     rows = [f"{number},{wav}" for number, wav in enumerate(wavs)]
     (tmp_path / "list.csv").write_text("\n".join(["id,wav", *rows]))
-    line = [sys.executable, str(tmp_path / "hanging.py"), "extract", "--processes", "2"]
+    line = [str(tmp_path / "hanging.py"), "extract", "--processes", "2"]
     line += ["--upstream", str(tmp_path / "tiny.yaml"), "--manifest"]
     line += [str(tmp_path / "list.csv"), "--output", str(tmp_path / "features")]
-    process = subprocess.Popen(
-        line,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "S3PRL_SB_TRUST": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        until(lambda: list((tmp_path / "features").rglob("*.safetensors")), 300)
-        workers = children(process.pid)
-        assert len(workers) >= 2
-        process.send_signal(how)
-        process.wait(60)
-        until(lambda: not any(map(is_alive, workers)))
-        if how == signal.SIGINT:
-            assert process.returncode == 130
-            assert "Traceback" not in process.stderr.read()
-    finally:
-        process.kill()
-        process.communicate()
+    log = tmp_path / "said.txt"
+    pid = launcher._start(line, log=log, S3PRL_SB_TRUST="1")
+    until(lambda: list((tmp_path / "features").rglob("*.safetensors")), 300)
+    workers = children(pid)
+    assert len(workers) >= 2
+    os.kill(pid, how)
+    code = launcher._ask(wait=pid)
+    until(lambda: not any(map(is_alive, workers)))
+    if how == signal.SIGINT:
+        assert code == 130 and "Traceback" not in log.read_text()
 
 
 def children(parent):

@@ -7,6 +7,7 @@ is added to a README and not to its test is a failure.
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -64,7 +65,8 @@ def words(tmp_path_factory):
 class Readme:
     """A copy of a template, and the commands of its README one after the other."""
 
-    def __init__(self, template, folder):
+    def __init__(self, template, folder, launcher):
+        self.launcher = launcher
         self.folder = copy = folder / template
         kind = template.removeprefix("new_")
         if kind == "task":  # whose commands name its folder
@@ -97,6 +99,11 @@ class Readme:
             )
             assert found, f"no {name} in README: {command}"
         assert "/corpora" not in command, command
+        verb = re.match(r"s3prl-sb (?!run)", command)  # which starts another program
+        if verb and not re.search(r"[|<>&;]", command + more):
+            script = shutil.which("s3prl-sb", path=self.environment["PATH"])
+            argv = [script, *shlex.split(f"{command} {more}")[1:]]
+            return self.launcher.program(argv, self.folder, self.environment)
         return subprocess.Popen(
             ["bash", "-c", f"{command} {more}"],
             cwd=self.folder,
@@ -137,10 +144,10 @@ def prediction(output, wav):
 
 
 # -------------------------------------------------------------------- the tests
-def test_new_upstream(tmp_path, words, monkeypatch):
+def test_new_upstream(tmp_path, words, launcher, monkeypatch):
     import torch
 
-    readme = Readme("new_upstream", tmp_path)
+    readme = Readme("new_upstream", tmp_path, launcher)
     monkeypatch.syspath_prepend(readme.folder)
     from my_upstream import MyUpstream
 
@@ -179,14 +186,14 @@ def test_new_upstream(tmp_path, words, monkeypatch):
     readme.done()
 
 
-def test_new_task(tmp_path, monkeypatch):
+def test_new_task(tmp_path, launcher, monkeypatch):
     recordings = tmp_path / "recordings"
     for label in PITCHES:
         for speaker in ("ann", "bob"):
             for number in range(16):
                 wav = recordings / f"{label}_{speaker}_{number}.wav"
                 tone(wav, label, number + 100 * (speaker == "bob"), rate=8000)
-    readme = Readme("new_task", tmp_path)
+    readme = Readme("new_task", tmp_path, launcher)
     output = "results/my_task/fbank_no_cmvn/1986"
     epochs = 10
     budget = f"--total_steps {20 * epochs} --steps_per_epoch 20 --noprogressbar"
@@ -242,8 +249,8 @@ def test_new_task(tmp_path, monkeypatch):
     assert namespace["label"] == "low" and namespace["score"] > 0.4
 
 
-def test_use_in_speechbrain(tmp_path, words, monkeypatch):
-    readme = Readme("use_in_speechbrain", tmp_path)
+def test_use_in_speechbrain(tmp_path, words, launcher, monkeypatch):
+    readme = Readme("use_in_speechbrain", tmp_path, launcher)
     assert "import s3prl_sb" not in (readme.folder / "train.py").read_text()
     assert "from s3prl_sb" not in (readme.folder / "train.py").read_text()
     options = "--noprogressbar", "--noprogressbar --number_of_epochs 2"
@@ -282,7 +289,7 @@ def test_use_in_speechbrain(tmp_path, words, monkeypatch):
         assert found["features"].shape == (2, 48, modules.ssl.output_size)
 
 
-def test_new_corpus(tmp_path):
+def test_new_corpus(tmp_path, launcher):
     corpus = tmp_path / "corpus"
     lines = []
     for label in PITCHES:
@@ -292,7 +299,7 @@ def test_new_corpus(tmp_path):
                 tone(corpus / wav, label, 10 * speaker + number)
                 lines.append(f"{wav}\t{label}\n")
     (corpus / "labels.tsv").write_text("".join(lines))
-    readme = Readme("new_corpus", tmp_path)
+    readme = Readme("new_corpus", tmp_path, launcher)
     assert re.search(r"\b6 passed", readme.run("python -m pytest", "-q"))
     readme.run("python -c", my_corpus=corpus)
     manifests = {

@@ -5,6 +5,7 @@ Authors
 """
 
 import copy
+import functools
 import inspect
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -64,6 +65,7 @@ def check_upstream(upstream: "Upstream") -> list[str]:
             0.1 * torch.randn(int(s * rate), *values, generator=generator)
             for s in SECONDS
         ]
+        batch = _Batch(upstream, wavs)
         checks = (
             _shapes,
             _company,
@@ -76,7 +78,7 @@ def check_upstream(upstream: "Upstream") -> list[str]:
         )
         for check in checks:
             try:
-                check(upstream, wavs, passed, failed)
+                check(upstream, batch, passed, failed)
             except Exception as error:  # a candidate may raise anything
                 failed.append(
                     f"{check.__name__.strip('_')}: raised {type(error).__name__}: "
@@ -113,16 +115,28 @@ def _attributes(upstream, passed, failed):
         )
 
 
+class _Batch:
+    """Waveforms, and what the upstream gives for all of them together."""
+
+    def __init__(self, upstream, wavs):
+        self.wavs = wavs
+        self._upstream = upstream
+
+    @functools.cached_property
+    def outputs(self):
+        """Hidden states of the padded batch, and relative lengths."""
+        return self._upstream(*_padded(self.wavs))
+
+    def states(self):
+        """Returns the hidden states [utterance][layer][frames, size]."""
+        states, lens = self.outputs
+        frames = (lens * states[0].shape[1]).round().int().tolist()
+        return [[s[i, :count] for s in states] for i, count in enumerate(frames)]
+
+
 def _alone(upstream, wav):
     """Returns the hidden states [layers][frames, size] of one waveform."""
     return [state[0] for state in upstream(wav[None])[0]]
-
-
-def _batch(upstream, wavs):
-    """Returns the hidden states [utterance][layer][frames, size] of a padded batch."""
-    states, lens = upstream(*_padded(wavs))
-    frames = (lens * states[0].shape[1]).round().int().tolist()
-    return [[s[i, : frames[i]] for s in states] for i in range(len(wavs))]
 
 
 def _padded(wavs):
@@ -130,17 +144,17 @@ def _padded(wavs):
     return padded, torch.tensor([len(wav) for wav in wavs]) / padded.shape[1]
 
 
-def _shapes(upstream, wavs, passed, failed):
-    states, lens = upstream(*_padded(wavs))
+def _shapes(upstream, batch, passed, failed):
+    states, lens = batch.outputs
     if len(states) != upstream.num_layers:
         failed.append(
             f"it gives {len(states)} hidden states where num_layers is "
             f"{upstream.num_layers}"
         )
         return
-    frames = [upstream.frames(len(wav)) for wav in wavs]
+    frames = [upstream.frames(len(wav)) for wav in batch.wavs]
     for layer, state in enumerate(states):
-        expected = [len(wavs), max(frames), upstream.output_sizes[layer]]
+        expected = [len(frames), max(frames), upstream.output_sizes[layer]]
         if list(state.shape) != expected:
             failed.append(
                 f"hidden state {layer} has shape {list(state.shape)}; by "
@@ -152,9 +166,9 @@ def _shapes(upstream, wavs, passed, failed):
         passed.append("shapes and lengths: as frames() says")
 
 
-def _company(upstream, wavs, passed, failed):
+def _company(upstream, batch, passed, failed):
     worst = 0.0
-    for i, (wav, together) in enumerate(zip(wavs, _batch(upstream, wavs))):
+    for i, (wav, together) in enumerate(zip(batch.wavs, batch.states())):
         for layer, (a, b) in enumerate(zip(_alone(upstream, wav), together)):
             if a.shape != b.shape:
                 failed.append(
@@ -178,9 +192,9 @@ def _limit(upstream):
     return TOLERANCE if upstream.precision == "fp32" else 5e-2
 
 
-def _lengths(upstream, wavs, passed, failed):
+def _lengths(upstream, batch, passed, failed):
     for samples in (1, upstream.stride - 1, upstream.stride + 1, 1000, 5000):
-        wav = wavs[0][: max(samples, 1)]
+        wav = batch.wavs[0][: max(samples, 1)]
         try:
             states = _alone(upstream, wav)
         except WeightsError as error:
@@ -194,19 +208,19 @@ def _lengths(upstream, wavs, passed, failed):
                 "min_samples, up to which audio is padded"
             )
     try:
-        _alone(upstream, torch.zeros_like(wavs[0]))
+        _alone(upstream, torch.zeros_like(batch.wavs[0]))
     except WeightsError as error:
         failed.append(f"digital silence gives features that are not finite. {error}")
     if not failed:
         passed.append("all lengths: from 1 sample, and silence")
 
 
-def _bad_audio(upstream, wavs, passed, failed):
+def _bad_audio(upstream, batch, passed, failed):
     for lens, value in ((torch.tensor([1.0, 0.0]), 0.0), (None, float("nan"))):
-        batch = torch.stack([wavs[0], wavs[0]])
-        batch[1, 7] += value
+        pair = torch.stack([batch.wavs[0], batch.wavs[0]])
+        pair[1, 7] += value
         try:
-            upstream(batch, lens)
+            upstream(pair, lens)
         except AudioError as error:
             if error.index == 1:
                 continue
@@ -218,14 +232,14 @@ def _bad_audio(upstream, wavs, passed, failed):
     passed.append("bad audio: refused by name")
 
 
-def _frozen(upstream, wavs, passed, failed):
+def _frozen(upstream, batch, passed, failed):
     frozen = copy.deepcopy(upstream)
     if not frozen.freeze:
         frozen.freeze = True
         frozen.requires_grad_(False)
     frozen.train()
-    before = [state.clone() for state in _alone(frozen, wavs[0])]
-    after = _alone(frozen, wavs[0])
+    before = [state.clone() for state in _alone(frozen, batch.wavs[0])]
+    after = _alone(frozen, batch.wavs[0])
     if any(module.training for module in frozen.modules()):
         failed.append("a frozen one enters training mode; call super().train()")
     if not all(torch.equal(a, b) for a, b in zip(before, after)):
@@ -238,7 +252,7 @@ def _frozen(upstream, wavs, passed, failed):
         passed.append("frozen: eval mode, no gradient, deterministic")
 
 
-def _gradients(upstream, wavs, passed, failed):
+def _gradients(upstream, batch, passed, failed):
     trained = copy.deepcopy(upstream)
     parameters = list(trained.parameters())
     if not parameters or upstream.precision != "fp32":
@@ -248,7 +262,7 @@ def _gradients(upstream, wavs, passed, failed):
         for name, parameter in trained.named_parameters():
             parameter.requires_grad_(name in trained.trainable)
     trained.train()
-    states, _ = trained(*_padded(wavs[:2]))
+    states, _ = trained(*_padded(batch.wavs[:2]))
     sum(state.float().pow(2).sum() for state in states).backward()
     trainable = [(n, p) for n, p in trained.named_parameters() if p.requires_grad]
     without = [name for name, p in trainable if p.grad is None]
@@ -261,17 +275,17 @@ def _gradients(upstream, wavs, passed, failed):
         passed.append(f"unfrozen: gradients reach {len(trainable)} parameters")
 
 
-def _stages(upstream, wavs, passed, failed):
-    lines = check_stages(upstream, wavs, _batch(upstream, wavs), _limit(upstream))
+def _stages(upstream, batch, passed, failed):
+    lines = check_stages(upstream, batch.wavs, batch.states(), _limit(upstream))
     passed.extend(lines[0])
     failed.extend(lines[1])
 
 
-def _files(upstream, wavs, passed, failed):
+def _files(upstream, batch, passed, failed):
     try:
         with watching() as seen:
             rebuilt = _rebuilt(upstream)
-            rebuilt.eval()(*_padded(wavs[:1]))
+            rebuilt.eval()(*_padded(batch.wavs[:1]))
     except TypeError as error:
         failed.append(
             f"it cannot be built again from its arguments ({error}): its identity "

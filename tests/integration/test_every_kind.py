@@ -1,0 +1,159 @@
+"""Behaviour that recipes with the same Brain and labels share, in one of each kind."""
+
+import json
+import math
+import re
+
+import pytest
+from outcomes import assert_close_outcome, assert_same_outcome, results
+from recipe_runs import (
+    arguments,
+    hparams_file,
+    labels,
+    one_of_a_kind,
+    one_of_each_labels,
+)
+from tasks import small
+
+from s3prl_sb.schema.keys import Schema
+
+
+@one_of_a_kind()
+def test_debug_looks_at_a_few(name, on_tables, launcher, tmp_path):
+    """Data that it does not use are neither hashed nor extracted."""
+    folder, given = on_tables(name)
+    given = {**given, "cache": "auto"}
+    small_batches = {
+        f"{split}_dataloader_opts": "{num_workers: 0, batch_size: 1}"
+        for split in ("train", "valid", "test")
+    }
+    options = ("--debug", "--debug_batches=1")
+    if "total_steps" in hparams_file(name).read_text():
+        given.update(small_batches, batch_size=1, grad_accumulation_factor=1)
+    argv = arguments(name, tmp_path / "out", *options, **given)
+    assert launcher.run(argv) == 0
+    found = json.loads((tmp_path / "out/debug/results.json").read_text())
+    most = 5 if name == "SUPERB/QbE" else 1
+    assert max(found["utterances"].values()) <= most
+    whole = small(name).UTTERANCES
+    assert sum(found["utterances"].values()) < sum(whole.values())
+
+
+@one_of_a_kind("batch_seconds")
+def test_half_precision(name, on_tables, launcher, tmp_path):
+    """Losses and metrics stay finite where products are in bfloat16."""
+    given = {**on_tables(name)[1], "batch_seconds": 2}
+    halves = ("--precision=bf16", "--eval_precision=bf16")
+    if "balance:" in hparams_file(name).read_text():  # which is of batch_size
+        del given["batch_seconds"]
+    assert launcher.run(arguments(name, tmp_path / "out", *halves, **given)) == 0
+    found = results(tmp_path / "out")
+    for stats in (found["metrics"], found["valid"]):
+        assert all(math.isfinite(value) for value in stats.values()), stats
+
+
+@one_of_each_labels
+def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
+    """The chosen one is then an ordinary run's, to the last bit."""
+    given = on_tables(name)[1]
+    rates = "[0.01, 1.0e-9]"
+    searched = tmp_path / "searched"
+    assert launcher.run(arguments(name, searched, **given, lr_search=rates)) == 0
+    found = json.loads((searched / "lr_search.json").read_text())
+    assert found["best"] == results(searched)["lr"]
+    assert found["best"] in (0.01, 1e-9)
+    alone = tmp_path / "alone"
+    assert launcher.run(arguments(name, alone, **given, lr=found["best"])) == 0
+    assert_same_outcome(searched, alone)
+
+
+# ------------------------------------------------- one thing changed for all tasks
+#: Another head by its name; noise, of which an utterance has two forms that are cached.
+VARIED = {
+    "head": "mlp",
+    "noise": "{snr: [0, 15], draws: 2}",
+    "test_noise": "{snr: 10}",
+}
+CACHED = {"cache": "auto", "cache_dtype": "float32"}
+CROPPED = {"crop_seconds": 0.3, "crops": 2}
+#: All keys of the optimization together.
+FINETUNED = {
+    "freeze": False,
+    "lr_upstream": 0.001,
+    "scheduler": "cosine",
+    "warmup_steps": 0.5,
+    "weight_decay_on": "matrices",
+    "layer_decay": 0.5,
+    "unfreeze_after": 1,
+    "patience": 1,
+}
+
+
+def variation(name):
+    """Returns the keys that vary a recipe."""
+    return VARIED if labels(name) == "tokens" else {**VARIED, **CROPPED}
+
+
+@pytest.fixture(scope="module")
+def varied(on_tables, launcher):
+    """``varied(name)``: a whole run of :data:`VARIED`, and its options."""
+    done = {}
+
+    def varied(name):
+        if name not in done:
+            folder, given = on_tables(name)
+            given = {**given, **variation(name), **CACHED}
+            given["cache_folder"] = folder / "varied-cache"
+            if "spec_augment" in Schema.of(hparams_file(name)):
+                given["spec_augment"] = "null"  # two processes draw other masks
+            done[name] = folder / "varied", given
+            assert launcher.run(arguments(name, done[name][0], **given)) == 0
+        return done[name]
+
+    return varied
+
+
+@one_of_a_kind("noise")
+def test_varied_in_two_processes(name, varied, launcher, tmp_path):
+    expected, given = varied(name)
+    argv = arguments(name, tmp_path / "out", **given)
+    assert launcher.run_distributed(argv) == 0
+    assert_close_outcome(tmp_path / "out", expected)
+
+
+@one_of_each_labels
+def test_varied_killed_and_resumed(name, varied, launcher, tmp_path):
+    expected, given = varied(name)
+    log = (expected / "log.txt").read_text()
+    assert re.search(r"Cache of the train set: (pooled|frames)", log), log
+    argv = arguments(name, tmp_path / "out", **given)
+    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
+    assert launcher.run(argv, kill={**kill, "call": 3}) == -9
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", expected)
+
+
+@one_of_each_labels
+def test_varied_without_a_cache(name, varied, launcher, tmp_path):
+    """Cached draws are those that training would make itself."""
+    expected, given = varied(name)
+    output = tmp_path / "out"
+    assert launcher.run(arguments(name, output, **{**given, "cache": "off"})) == 0
+    assert_close_outcome(output, expected)
+    for part in ("valid", "metrics"):
+        numbers = results(expected)[part]
+        assert results(output)[part] == pytest.approx(numbers, rel=1e-4, abs=1e-5)
+
+
+@one_of_a_kind("scheduler")
+def test_varied_and_fine_tuned_by_a_schedule(name, on_tables, launcher, tmp_path):
+    """Killed and resumed, to the last bit."""
+    given = {**on_tables(name)[1], **variation(name), **FINETUNED}
+    whole = tmp_path / "whole"
+    assert launcher.run(arguments(name, whole, **given)) == 0
+    argv = arguments(name, tmp_path / "out", **given)
+    kill = {"point": "s3prl_sb.brains.base.SSLBrain.fit_batch", "how": "after"}
+    assert launcher.run(argv, kill={**kill, "call": 3}) == -9
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", whole)
+    assert results(whole)["upstream_model"]["trained"] == "fine-tuned"
