@@ -57,7 +57,7 @@ def _options(parser):
 def test_verbs_and_their_options(path):
     for verb, rest in re.findall(r"s3prl-sb ([a-z][a-z-]*)\b([^\n`|#]*)", code(path)):
         assert verb in VERBS, f"{path.name}: s3prl-sb {verb}"
-        if verb not in ("run", "score", "layers"):  # whose options are the recipe's
+        if verb not in ("run", "layers", "score"):  # whose options are the recipe's
             used = set(re.findall(r"(?<!\S)(--[a-z_]+)", rest))
             assert used <= options(verb), f"{path.name}: {verb} {used - options(verb)}"
 
@@ -104,18 +104,19 @@ def test_data_pipes(tmp_path, monkeypatch, capsys):
 
 
 def test_flags_of_s3prl_are_keys_here():
-    """The README's equivalents of S3PRL's flags exist."""
+    """The README's equivalents of S3PRL's flags exist, and all tasks are named."""
     text = (ROOT / "README.md").read_text("utf-8")
     table = text.partition("\n## Coming from S3PRL\n")[2].partition("\n## ")[0]
     lines = table.splitlines()
     rows = [line.split(" | ")[1] for line in lines if " | " in line][2:]
-    assert len(rows) > 15
-    known = set(Schema.of_recipe("SUPERB/KS")) | {"name", "device", "nproc_per_node"}
-    known |= {name.removeprefix("--") for name in options("score")}
+    assert len(rows) > 6
+    known = set(Schema.of_recipe("SUPERB/KS")) | {"train_data"}
+    known |= {name.removeprefix("--") for name in options("extract")}
     used = [key for row in rows for key in re.findall(r"--([a-z_]+)", row)]
     assert used and set(used) <= known, set(used) - known
-    named = re.findall(r"`([A-Z][A-Za-z]+)`", rows[0])
-    assert {find(name, resources.recipes()) for name in named} == {
+    text = (ROOT / "docs/coming_from_s3prl.md").read_text("utf-8")
+    named = re.findall(r"`s3prl-sb run ([A-Z][\w/]+)", text)
+    assert {find(name, resources.recipe_files()) for name in named} >= {
         name for name in resources.recipes() if name.startswith("SUPERB/")
     }
 
