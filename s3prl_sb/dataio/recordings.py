@@ -34,9 +34,9 @@ def recordings_in(folder: str | Path, kind: str) -> list[str]:
     ValueError
         If there are none.
     """
-    paths = Path(folder).expanduser().absolute().rglob("[!.]*")
+    there = Path(folder).expanduser().absolute().rglob("[!.]*")
     # `only_audio` counts what it leaves out, and a folder is no file.
-    paths = sorted(path for path in paths if is_audio(path) or not path.is_dir())
+    paths = sorted(path for path in there if is_audio(path) or not path.is_dir())
     files = [str(path) for path in only_audio(paths, folder)]
     if not files:
         raise ValueError(f"no {kind} under '{folder}'")
