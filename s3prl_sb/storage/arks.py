@@ -16,6 +16,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 import numpy as np
@@ -37,7 +38,7 @@ class ArkError(UserError, ValueError):
     """An ark that cannot be read; the message names the entry."""
 
 
-def matio():
+def matio() -> ModuleType:
     """Returns kaldiio's reader and writer.
 
     Raises
