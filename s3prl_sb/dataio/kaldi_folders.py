@@ -27,7 +27,7 @@ from pathlib import Path
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import ark_names
-from s3prl_sb.storage import arks
+from s3prl_sb.storage import ark_lists
 
 ENDING = ".scp"
 #: Fields of a line of ``segments``.
@@ -142,7 +142,7 @@ def audio(path: str | Path) -> dict[str, tuple[str, str]]:
     folder, names = Path(path).absolute().parent, {}
     for key, (name, place) in table(path, "name file", has_text=True).items():
         check_file(key, name, place)
-        names[key] = arks.located(name, folder), place
+        names[key] = ark_lists.located(name, folder), place
     if not names:
         raise ManifestError(f"{path}: names nothing. Get a sound copy of it.")
     return names
