@@ -6,16 +6,21 @@ Authors
 
 import functools
 import itertools
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from s3prl_sb.audio.audio_names import is_audio, only_audio
+from s3prl_sb.audio.audio_names import only_audio
 from s3prl_sb.dataio.audio import AudioFileError, LoadAudio
 
 
 def recordings_in(folder: str | Path, kind: str) -> list[str]:
     """Returns the audio files of a folder, searched recursively.
+
+    Links to folders are followed, but no folder is searched twice. Names that begin
+    with a dot are left out, as are all files in such a folder.
 
     Arguments
     ---------
@@ -34,13 +39,29 @@ def recordings_in(folder: str | Path, kind: str) -> list[str]:
     ValueError
         If there are none.
     """
-    found = Path(folder).expanduser().absolute().rglob("[!.]*")
-    # `only_audio` counts what it leaves out, and a folder is no file.
-    paths = sorted(path for path in found if is_audio(path) or not path.is_dir())
+    # `only_audio` counts what it leaves out.
+    paths = sorted(_below(Path(folder).expanduser().absolute()))
     files = [str(path) for path in only_audio(paths, folder)]
     if not files:
         raise ValueError(f"no {kind} under '{folder}'")
     return files
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yields the files below a folder: first those that need no link."""
+    visited, links = set(), [folder]
+    while links:
+        links.sort(reverse=True)
+        for place, folders, names in os.walk(links.pop()):
+            real = os.path.realpath(place)
+            folders[:] = sorted(n for n in folders if not n.startswith("."))
+            if real in visited:
+                folders.clear()
+                continue
+            visited.add(real)
+            paths = [Path(place, name) for name in folders]
+            links += [path for path in paths if path.is_symlink()]
+            yield from (Path(place, n) for n in names if not n.startswith("."))
 
 
 def random_recording(

@@ -18,6 +18,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 import numpy as np
@@ -53,7 +54,7 @@ class ArkError(UserError, ValueError):
     """An ark that cannot be read; the message names the entry."""
 
 
-def matio():
+def matio() -> ModuleType:
     """Returns kaldiio's reader and writer.
 
     Raises

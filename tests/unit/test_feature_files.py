@@ -386,6 +386,19 @@ def test_sources(tmp_path, corpus, caplog):
         records_of(str(tmp_path / "empty"))
 
 
+def test_links_and_hidden_folders(tmp_path, corpus):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/to").symlink_to(corpus, target_is_directory=True)
+    (corpus / "loop").symlink_to(corpus, target_is_directory=True)
+    (corpus / "a_ann").symlink_to(corpus / "ann", target_is_directory=True)
+    (corpus / ".hidden").mkdir()
+    shutil.copy(corpus / "ann/a1.wav", corpus / ".hidden/a1.wav")
+    (corpus / "x.wav").mkdir()  # a folder
+    assert list(records_of(str(corpus))) == sorted(SECONDS)
+    linked = list(records_of(str(tmp_path / "links")))
+    assert linked == [f"to/{name}" for name in sorted(SECONDS)]
+
+
 def test_ids_that_do_not_fit_are_refused(tmp_path, corpus):
     path = tmp_path / "t.json"
     wav = str(corpus / "ann/a1.wav")

@@ -422,7 +422,7 @@ def test_features_that_are_not_finite_are_an_error(freeze, make_run, wav):
 
 
 def test_learned_weights_and_prediction_are_drawn(make_run, wav, tmp_path, capsys):
-    """``s3prl-sb plot`` draws a run, and the probabilities are those of the model."""
+    """Draws the weights of a run, and its probabilities, by ``s3prl-sb plot``."""
     pytest.importorskip("matplotlib")
     run, modules = make_run()
     assert main(["plot", str(run), "--output", str(tmp_path / "weights.png")]) == 0
