@@ -22,7 +22,7 @@ import numpy as np
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage import arks
-from s3prl_sb.terminal.messages import few
+from s3prl_sb.terminal.messages import excerpt, few, reason
 
 Segments = dict[str, list[tuple[str, float, float]]]
 
@@ -110,8 +110,8 @@ def _vectors(path):
             yield utterance, np.array([int(field) for field in fields], "int64"), place
         except (ValueError, OverflowError) as error:
             raise ManifestError(
-                f"{place}: '{utterance}': {error}. An alignment is an utterance and "
-                "whole numbers, one for each frame."
+                f"{place}: '{utterance}': {reason(error)}. An alignment is an "
+                "utterance and whole numbers, one for each frame."
             ) from error
 
 
@@ -150,7 +150,9 @@ def read_symbols(path: str | Path) -> dict[int, str]:
     for place, line in manifest.lines(path):
         fields = line.split()
         if len(fields) != 2 or not fields[1].isdecimal():
-            raise ManifestError(f"{place}: {line!r} is not a label and a number.")
+            raise ManifestError(
+                f"{place}: {excerpt(line)} is not a label and a number."
+            )
         symbols[int(fields[1])] = fields[0]
     return symbols
 

@@ -28,6 +28,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import ark_names
 from s3prl_sb.storage import ark_lists
+from s3prl_sb.terminal.messages import excerpt
 
 ENDING = ".scp"
 #: Fields of a line of ``segments``.
@@ -162,15 +163,15 @@ def check_file(key: str, name: str, place: str) -> None:
     """
     if name.endswith("|"):
         raise ManifestError(
-            f"{place}: '{key}' is the output of a command, {name!r}. Run it, and name "
-            "the file that it makes."
+            f"{place}: '{key}' is the output of a command, {excerpt(name)}. Run it, and "
+            "name the file that it makes."
         )
     if not name:
         raise ManifestError(f"{place}: '{key}' has no file. Name it after the key.")
     if RANGE.fullmatch(name):
         raise ManifestError(
-            f"{place}: {name!r} is a part of an entry, and parts are not read. Write "
-            "the features with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
+            f"{place}: {excerpt(name)} is a part of an entry, and parts are not read. "
+            "Write the features with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
         )
 
 
@@ -232,8 +233,8 @@ def table(
             words.append("")
         if len(words) != count:
             raise ManifestError(
-                f"{place}: {len(words)} fields in {line.strip()!r}, not {count}. A "
-                f"line is: {fields}, without spaces in them."
+                f"{place}: {len(words)} fields in {excerpt(line.strip())}, not {count}. "
+                f"A line is: {fields}, without spaces in them."
             )
         key, *others = words
         if key in table_rows:

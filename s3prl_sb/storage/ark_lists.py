@@ -14,6 +14,7 @@ from pathlib import Path
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import ark_names
 from s3prl_sb.storage.files import read_text, write_text
+from s3prl_sb.terminal.messages import excerpt
 
 
 def read(path: str | Path) -> dict[str, str]:
@@ -47,14 +48,14 @@ def read(path: str | Path) -> dict[str, str]:
         name = rest[0].strip() if rest else ""
         if name.endswith("|"):
             raise ManifestError(
-                f"{place}: '{key}' is the output of a command, {name!r}, and commands "
-                "in files are not run. Run it with copy-feats, and list the ark that "
+                f"{place}: '{key}' is the output of a command, {excerpt(name)}, and "
+                "commands in files are not run. Run it with copy-feats, and list the ark that "
                 "it writes."
             )
         if not ark_names.is_entry(name):
             raise ManifestError(
-                f"{place}: {name!r} is no entry PATH.ark:OFFSET. Write the features "
-                "with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
+                f"{place}: {excerpt(name)} is no entry PATH.ark:OFFSET. Write the "
+                "features with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
             )
         if key in names:
             raise ManifestError(f"{place}: '{key}' again. Keep one of them.")

@@ -230,3 +230,27 @@ def test_ctm_is_read_as_written(tmp_path):
     write_ctm({"my talk": [("two words", 0, 1)]}, tmp_path / "b.ctm")
     found = {"my%20talk": [("two%20words", 0, 1)]}
     assert label_files.read(tmp_path / "b.ctm") == found
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a.ctm", "{} 1 0\n"),
+        ("a.ctm", "u 1 {} 1 a\n"),
+        ("a.ctm", "u 1 0 1 a {}\n"),
+        ("a.rttm", "{} 1 0\n"),
+        ("a.rttm", "SPEAKER a 1 0 1 <NA> <NA> s {} <NA>\n"),
+        ("a.phn", "0 {} a\n"),
+        ("a.phn", "9 0 {}\n"),
+        ("a.txt", "{}\n"),
+        ("a.json", '{{"a": {{"segments": [["x", 0, "{}"]]}}}}'),
+        ("a.csv", "wav,label,start,stop\na,x,{},1\n"),
+        ("a.TextGrid", '"ooTextFile" "TextGrid" "{}"'),
+        ("a.TextGrid", '"ooTextFile" "TextGrid" 0 1x{}'),
+    ],
+)
+def test_messages_quote_the_beginning_of_a_long_line(tmp_path, name, text):
+    (tmp_path / name).write_text(text.format("x" * 100_000))
+    with pytest.raises(ManifestError, match=name) as caught:
+        label_files.read(tmp_path / name)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
