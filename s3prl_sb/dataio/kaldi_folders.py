@@ -163,8 +163,8 @@ def check_file(key: str, name: str, place: str) -> None:
     """
     if name.endswith("|"):
         raise ManifestError(
-            f"{place}: '{key}' is the output of a command, {excerpt(name)}. Run it, and "
-            "name the file that it makes."
+            f"{place}: '{key}' is the output of a command, {excerpt(name)}. Run it, "
+            "and name the file that it makes."
         )
     if not name:
         raise ManifestError(f"{place}: '{key}' has no file. Name it after the key.")
@@ -233,8 +233,8 @@ def table(
             words.append("")
         if len(words) != count:
             raise ManifestError(
-                f"{place}: {len(words)} fields in {excerpt(line.strip())}, not {count}. "
-                f"A line is: {fields}, without spaces in them."
+                f"{place}: {len(words)} fields in {excerpt(line.strip())}, not "
+                f"{count}. A line is: {fields}, without spaces in them."
             )
         key, *others = words
         if key in table_rows:

@@ -140,8 +140,8 @@ def rows(
     for recording, label, start, stop, place in _rows(path, name, tier, rate):
         if not 0 <= start <= stop < float("inf"):
             raise ManifestError(
-                f"{place}: a segment of {excerpt(label)} from {start} to {stop} s. Times "
-                "are 0 <= start <= stop."
+                f"{place}: a segment of {excerpt(label)} from {start} to {stop} s. "
+                "Times are 0 <= start <= stop."
             )
         if start < stop and not (label and recording):
             lacks = "label" if recording else "recording"

@@ -76,9 +76,9 @@ def rttm_rows(path):
             )
         if len(fields) > 8 and not is_confidence(fields[8]):
             raise ManifestError(
-                f"{path}:{number}: the 9th field, {excerpt(fields[8])}, is no confidence "
-                f"(0 to 1, or <NA>): a name with a space in {excerpt(' '.join(fields))}? "
-                "Write speaker_1, not speaker 1."
+                f"{path}:{number}: the 9th field, {excerpt(fields[8])}, is no "
+                f"confidence (0 to 1, or <NA>): a name with a space in "
+                f"{excerpt(' '.join(fields))}? Write speaker_1, not speaker 1."
             )
         # 0 and 1 are confidences, but both with one name come from "Speaker 1"
         if fields[8:9] in (["0"], ["1"]):

@@ -1,6 +1,6 @@
 """Kaldi's lists of the entries of arks: ``utterance path/feats.ark:1234``.
 
-Kaldi runs commands that stand in the place of a path. Here they are refused.
+Kaldi also runs commands in such lists. Here they are refused.
 
 Reference: https://kaldi-asr.org/doc/io.html.
 
@@ -49,8 +49,8 @@ def read(path: str | Path) -> dict[str, str]:
         if name.endswith("|"):
             raise ManifestError(
                 f"{place}: '{key}' is the output of a command, {excerpt(name)}, and "
-                "commands in files are not run. Run it with copy-feats, and list the ark that "
-                "it writes."
+                "commands in files are not run. Run it with copy-feats, and list the "
+                "ark that it writes."
             )
         if not ark_names.is_entry(name):
             raise ManifestError(
