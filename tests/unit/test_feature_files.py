@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -460,6 +461,28 @@ def test_files_without_statistics_are_named(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(StatisticsError, match="cmvn_stats.npz' has no statistics"):
+        Statistics.load(path)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((1, 2, 3), "x"),
+        np.full((1, 2, 3), np.nan),
+        np.zeros((1, 2, 3)),  # of no frame: all features would become 0
+        np.ones((2, 3)),
+        np.ones((1, 2, 3), np.float32),
+        b"no array",
+    ],
+)
+def test_statistics_that_are_none_are_refused(tmp_path, array):
+    path = tmp_path / "a.npz"
+    if isinstance(array, bytes):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("of global.npy", array)
+    else:
+        np.savez(path, **{"of global": array})
+    with pytest.raises(StatisticsError, match="a.npz' has no statistics .*'"):
         Statistics.load(path)
 
 
