@@ -25,6 +25,7 @@ import re
 from pathlib import Path
 
 from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.rttm import seconds
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import ark_names
 from s3prl_sb.storage import ark_lists
@@ -184,6 +185,8 @@ def _segments(path, recordings, scp):
                 "there, or take the segment out here."
             )
         stop = "" if ENDS.fullmatch(stop) else stop
+        for text, limit in ((start, "start"), (stop or "0", "stop")):
+            seconds(text, limit, place)  # in other tables, nan is an empty cell
         row = {"wav": recordings[recording][0], "start": start, "stop": stop}
         utterances[name] = row, place
     return utterances
