@@ -258,6 +258,14 @@ def test_real_arks(scp):
         assert stated == {n: str(arks.shape(e)[0]) for n, e in names.items()}
 
 
+@pytest.mark.parametrize("digits", [30, 5000])
+def test_an_offset_that_no_file_has_is_named(tmp_path, names, digits):
+    table = tmp_path / "t.csv"
+    table.write_text(f"wav\nfeats.ark:{'9' * digits}\n")
+    with pytest.raises(ManifestError, match="t.csv:2: .*feats.ark:999"):
+        load_table(table)
+
+
 def test_an_audio_file_with_a_colon_is_audio(tmp_path):
     soundfile.write(tmp_path / "a:12.wav", np.zeros(800), 16000)
     assert len(LoadAudio().load("a", str(tmp_path / "a:12.wav"))) == 800
