@@ -157,7 +157,7 @@ class Statistics:
 
 
 def _check(name, array):
-    """Raises ValueError for what are no sums of a group."""
+    """Raises ValueError for an array that does not hold the sums of a group."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float64:
         raise ValueError(f"'{name}' is no array of float64")
     if array.ndim != 3 or array.shape[1] != 2:

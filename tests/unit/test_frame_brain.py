@@ -255,7 +255,7 @@ def test_splits_of_segments(tmp_path):
 
 
 def test_a_split_without_a_labelled_frame_is_named(tmp_path):
-    """Such as one whose times are in another unit."""
+    """Its times may be in another unit."""
     hparams = written(tmp_path, segments=[["t", 0, 0.05], ["ah", 0.05, 0.1]])
     for segments in ([], [["t", 0.0, 0.00001]]):
         other = {"wav": "a.wav", "duration": 0.1, "segments": segments}
