@@ -215,6 +215,23 @@ def test_files_of_other_programs_are_not_replaced(tmp_path, corpus, two, format,
     assert path.read_text() == "mine /mine.ark:5\n"
 
 
+def test_links_in_hdf5_are_not_followed(tmp_path, corpus, two):
+    """Features that are a link to another file, or to themselves, are written again."""
+    out = tmp_path / "out"
+    write(two, corpus, out, "hdf5")
+    (out / "features.h5").rename(tmp_path / "other.h5")
+    links = {"bob/b1": h5py.SoftLink("/bob/b1")}
+    with h5py.File(out / "features.h5", "w") as file:
+        for name in SECONDS:
+            other = h5py.ExternalLink(str(tmp_path / "other.h5"), name)
+            file[name] = links.get(name, other)
+    assert write(two, corpus, out, "hdf5") == (3, 3)
+    (tmp_path / "other.h5").unlink()
+    for name in SECONDS:
+        features = readers(out)["hdf5"](name)
+        assert np.array_equal(features, expected(two, corpus, name)), name
+
+
 def test_a_damaged_hdf5_is_named(tmp_path, corpus, two):
     write(two, corpus, tmp_path / "out", "hdf5")
     (tmp_path / "out/features.h5").write_text("cut off")
