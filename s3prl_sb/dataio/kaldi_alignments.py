@@ -145,15 +145,24 @@ def read_symbols(path: str | Path) -> dict[int, str]:
     -------
     dict
         Numbers to labels.
+
+    Raises
+    ------
+    ManifestError
+        With the file and the line, also for a number that two labels have.
     """
-    symbols = {}
+    symbols: dict[int, str] = {}
     for place, line in manifest.lines(path):
         fields = line.split()
-        if len(fields) != 2 or not fields[1].isdecimal():
+        try:
+            label, number = fields[0], int(fields[1])
+            if len(fields) != 2 or number < 0 or number in symbols:
+                raise ValueError
+        except (IndexError, ValueError):
             raise ManifestError(
-                f"{place}: {excerpt(line)} is not a label and a number."
-            )
-        symbols[int(fields[1])] = fields[0]
+                f"{place}: {excerpt(line)} is not a label and a number of its own."
+            ) from None
+        symbols[number] = label
     return symbols
 
 

@@ -69,6 +69,15 @@ def test_damaged_arks_are_named(tmp_path, content):
         kaldi_alignments.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line", ["b 1", "b", "b x", "b -1", "b c 2", "b " + "9" * 5000]
+)
+def test_a_wrong_symbol_is_named(tmp_path, line):
+    (tmp_path / "phones.txt").write_text(f"a 1\n{line}\n")
+    with pytest.raises(ManifestError, match="phones.txt:2: 'b"):
+        kaldi_alignments.read_symbols(tmp_path / "phones.txt")
+
+
 def test_frames_of_other_labels_are_not_lost():
     with pytest.raises(ManifestError, match="labels besides the 2 that are counted: 7"):
         kaldi_alignments.count_frames(SEGMENTS, ["0", "2"], 0.01)
