@@ -214,7 +214,7 @@ def _timit(path, name, tier, rate) -> Iterator[Row]:
         try:
             first, last, label = line.split()
             start, stop = int(first) / rate, int(last) / rate
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ManifestError(
                 f"{place}: {excerpt(line)} in the place of: first sample, last sample, "
                 "label. Correct the line."
@@ -244,8 +244,14 @@ def _audacity(path, name, tier, rate) -> Iterator[Row]:
 
 def _table(path, name, tier, rate) -> Iterator[Row]:
     if suffix(path) == ".json":
-        rows = manifest.json_rows(path)
-        for key, line, record in rows:
+        seen: dict[str, int] = {}
+        for key, line, record in manifest.json_rows(path):
+            if key in seen:
+                raise ManifestError(
+                    f"{path}:{line}: '{key}' again, first in line {seen[key]}. Keep "
+                    "one of them."
+                )
+            seen[key] = line
             if not isinstance(record, Mapping):
                 record = {"segments": record}
             if not set(RECORDINGS[:3]) & set(record):  # a record a recording
@@ -277,7 +283,7 @@ def _of_record(name, record, tier, place) -> Iterator[Row]:
             label, start, stop = segment if is_first else (third, first, second)
             label = "" if label is None else str(label)
             yield name, label, float(start), float(stop), place
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ManifestError(
                 f"{place}: '{name}' has other segments than [label, start, stop] or "
                 f"[start, stop, label], in seconds: {excerpt(segment)}."

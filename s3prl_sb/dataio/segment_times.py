@@ -307,7 +307,7 @@ def read_time(value, column, place):
         return None
     try:
         return float(value) * SCALES.get(column.unit, 1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         way_out = (
             "seconds" if column.unit == "seconds" else f"a number of {column.unit}"
         )

@@ -136,7 +136,7 @@ def _numbers(row, values, place):
             continue  # missing: reported for all rows together
         try:
             numbers[key] = float(cell)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             numbers[key] = math.nan
         if isinstance(cell, bool) or not math.isfinite(numbers[key]):
             raise ManifestError(
