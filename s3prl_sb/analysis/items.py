@@ -8,6 +8,7 @@ Authors
 """
 
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -79,14 +80,17 @@ def read_items(path: str | os.PathLike, records: Records) -> list[Item]:
     ('K', 'T')
     """
     utterances = _by_file(records)
-    items, count = [], 0
+    items, count, named = [], 0, ""
     with naming(path, "an .item file", f"Its columns are: {COLUMNS}."):
         lines = read_text(path).splitlines()
+        if not lines or not lines[0].startswith("#"):
+            raise ValueError("its first line does not name the columns")
         for number, line in enumerate(lines[1:], 2):
             if not line.strip():
                 continue
             item = _item(line.split(), number)
             count += 1
+            named = named or item.utterance
             name = utterances.get(item.utterance, ())
             if len(name) > 1:
                 raise AnalysisError(
@@ -95,11 +99,11 @@ def read_items(path: str | os.PathLike, records: Records) -> list[Item]:
                 )
             items += [item._replace(utterance=each) for each in name]
     if not items:
-        named = lines[1].split()[0] if count else "none"
         raise AnalysisError(
-            f"None of the {count} items of '{path}', such as of '{named}', is in one "
-            f"of the {len(records)} utterances, such as '{next(iter(records), '')}'. "
-            "Their ids or the names of their audio files must be the #file of items."
+            f"None of the {count} items of '{path}', such as of '{named or 'none'}', "
+            f"is in one of the {len(records)} utterances, such as "
+            f"'{next(iter(records), '')}'. Their ids or the names of their audio files "
+            "must be the #file of items."
         )
     return items
 
@@ -110,7 +114,7 @@ def _item(words, number):
         item = Item(name, float(start), float(stop), phone, (before, after), speaker)
     except ValueError:
         raise ValueError(f"line {number} is '{' '.join(words)[:60]}'") from None
-    if not 0 <= item.start < item.stop:
+    if not 0 <= item.start < item.stop < math.inf:
         raise ValueError(f"line {number} has the onset {start} and the offset {stop}")
     return item
 

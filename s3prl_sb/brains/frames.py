@@ -304,10 +304,22 @@ def frame_pipes(hparams, records, labels, multi_label=False):
     Returns
     -------
     (list of s3prl_sb.dataio.dataset.Pipe, list of str)
+
+    Raises
+    ------
+    RecipeError
+        If no frame of a split has a label.
     """
     frame_seconds = hparams.get("frame_seconds")
     upstream = hparams["upstream_model"]
     pipes = [FrameLabels(upstream, labels, frame_seconds, multi_label)]
+    for split, each in records.items():
+        if not any(map(pipes[0].has_labels, each.values())):
+            raise RecipeError(
+                f"No frame of the {split} set has a label, such as of "
+                f"'{next(iter(each), None)}': no segment covers the centre of one, "
+                f"every {1000 * pipes[0].frame_seconds:g} ms. Give times in seconds."
+            )
     keys = ["id", "sig", "frame_labels", "time_map"]
     if any("segments" not in r for each in records.values() for r in each.values()):
         return [*pipes, category_pipe(labels)], [*keys, "label_encoded"]

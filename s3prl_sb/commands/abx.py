@@ -28,7 +28,7 @@ def add_arguments(parser):
         "--alignments",
         metavar="PATH",
         help="phones to make items of, as for s3prl-sb units quality: a folder with "
-        "TIMIT's .PHN files, or JSON",
+        "TIMIT's .PHN files or TextGrids, a CTM, or JSON",
     )
     parser.add_argument(
         "--context",

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from s3prl_sb.dataio.rttm import field, is_confidence, numbered, seconds
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import write_text
+from s3prl_sb.terminal.messages import excerpt
 
 EXAMPLE = "a 1 0.50 0.12 ah"
 ALTERNATIVES = ("<ALT_BEGIN>", "<ALT>", "<ALT_END>")
@@ -44,8 +45,8 @@ def ctm_rows(path: str | os.PathLike) -> list[tuple[str, str, float, float, int]
         place = f"{path}:{number}"
         if not 5 <= len(fields) <= 8:
             raise ManifestError(
-                f"{place}: malformed line {' '.join(fields)!r}. Expected a recording, "
-                f"its channel, start, duration and label: '{EXAMPLE}'"
+                f"{place}: malformed line {excerpt(' '.join(fields))}. Expected a "
+                f"recording, its channel, start, duration and label: '{EXAMPLE}'"
             )
         if fields[4] in ALTERNATIVES:
             raise ManifestError(
@@ -54,9 +55,9 @@ def ctm_rows(path: str | os.PathLike) -> list[tuple[str, str, float, float, int]
             )
         if len(fields) > 5 and not is_confidence(fields[5], ("<NA>", "NA")):
             raise ManifestError(
-                f"{place}: the 6th field, {fields[5]!r}, is no confidence (0 to 1, or "
-                f"NA): a label with a space in {' '.join(fields)!r}? Write two_words, "
-                "not two words."
+                f"{place}: the 6th field, {excerpt(fields[5])}, is no confidence (0 to "
+                f"1, or NA): a label with a space in {excerpt(' '.join(fields))}? "
+                "Write two_words, not two words."
             )
         channel, first = channels.setdefault(fields[0], (fields[1], number))
         if channel != fields[1]:

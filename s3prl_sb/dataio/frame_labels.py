@@ -89,6 +89,24 @@ class FrameLabels(Pipe):
         make = self.chunk if is_cut else self.utterance
         dataset.add_dynamic_item(make, takes, "frame_labels")
 
+    def has_labels(self, record: Mapping[str, Any]) -> bool:
+        """Returns whether a frame of an utterance counts, before pipes change it.
+
+        Arguments
+        ---------
+        record : dict
+            Record of the utterance.
+
+        Returns
+        -------
+        bool
+        """
+        if "segments" not in record:
+            return True
+        regions = record.get("regions")
+        labels = self.chunk(record["segments"], record["duration"], regions=regions)
+        return bool((labels != UNKNOWN).any())
+
     def whole(
         self, label: str, duration: float, time_map: TimeMap | None = None
     ) -> torch.Tensor:

@@ -12,6 +12,7 @@ Authors
 import gzip
 import io
 import itertools
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage import arks
+from s3prl_sb.terminal.messages import excerpt, few, reason
 
 Segments = dict[str, list[tuple[str, float, float]]]
 
@@ -66,6 +68,8 @@ def read(
         for utterance, numbers, place in _vectors(file):
             if utterance in segments:
                 raise ManifestError(f"{place}: '{utterance}' again. Keep one of them.")
+            if not np.size(numbers):
+                raise ManifestError(f"{place}: '{utterance}' has no frame. Remove it.")
             segments[utterance] = _runs(numbers, frame_seconds, symbols, place)
     if not segments:
         raise ManifestError(f"{path}: aligns no utterance. Get a sound copy of it.")
@@ -87,22 +91,27 @@ def _vectors(path):
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
-        raise ManifestError(f"{path}: cannot be read ({error}).") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise ManifestError(
+            f"{path}: cannot be read ({error}). Get a sound copy of it."
+        ) from error
     if b"\0B" in content[:1000]:
-        for utterance, numbers in arks.entries(str(path), io.BytesIO(content)):
-            yield utterance, numbers, str(path)
+        try:
+            for utterance, numbers in arks.entries(str(path), io.BytesIO(content)):
+                yield utterance, numbers, str(path)
+        except arks.ArkError as error:
+            raise ManifestError(str(error)) from error
         return
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
         place, (utterance, *fields) = f"{path}:{number}", line.split() or [""]
         if not utterance:
             continue
         try:
-            yield utterance, np.array([int(field) for field in fields]), place
-        except ValueError as error:
+            yield utterance, np.array([int(field) for field in fields], "int64"), place
+        except (ValueError, OverflowError) as error:
             raise ManifestError(
-                f"{place}: '{utterance}': {error}. An alignment is an utterance and "
-                "whole numbers, one for each frame."
+                f"{place}: '{utterance}': {reason(error)}. An alignment is an "
+                "utterance and whole numbers, one for each frame."
             ) from error
 
 
@@ -136,13 +145,24 @@ def read_symbols(path: str | Path) -> dict[int, str]:
     -------
     dict
         Numbers to labels.
+
+    Raises
+    ------
+    ManifestError
+        With the file and the line, also for a number that two labels have.
     """
-    symbols = {}
+    symbols: dict[int, str] = {}
     for place, line in manifest.lines(path):
         fields = line.split()
-        if len(fields) != 2 or not fields[1].isdecimal():
-            raise ManifestError(f"{place}: {line!r} is not a label and a number.")
-        symbols[int(fields[1])] = fields[0]
+        try:
+            label, number = fields[0], int(fields[1])
+            if len(fields) != 2 or number < 0 or number in symbols:
+                raise ValueError
+        except (IndexError, ValueError):
+            raise ManifestError(
+                f"{place}: {excerpt(line)} is not a label and a number of its own."
+            ) from None
+        symbols[number] = label
     return symbols
 
 
@@ -164,9 +184,20 @@ def count_frames(
     -------
     dict
         Labels to numbers of frames, 0 for those that do not occur.
+
+    Raises
+    ------
+    ManifestError
+        If there are other labels.
     """
     counts: Counter[str] = Counter()
     for spans in segments.values():
         for label, start, stop in spans:
             counts[label] += round((stop - start) / frame_seconds)
+    labels = list(labels)
+    if others := sorted(counts.keys() - set(labels)):
+        raise ManifestError(
+            f"Alignments have labels besides the {len(labels)} that are counted: "
+            f"{few(others)}. Are they of another model?"
+        )
     return {label: counts[label] for label in labels}

@@ -25,9 +25,11 @@ import re
 from pathlib import Path
 
 from s3prl_sb.dataio import manifest
+from s3prl_sb.dataio.rttm import seconds
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import ark_names
-from s3prl_sb.storage import arks
+from s3prl_sb.storage import ark_lists
+from s3prl_sb.terminal.messages import excerpt
 
 ENDING = ".scp"
 #: Fields of a line of ``segments``.
@@ -142,7 +144,7 @@ def audio(path: str | Path) -> dict[str, tuple[str, str]]:
     folder, names = Path(path).absolute().parent, {}
     for key, (name, place) in table(path, "name file", has_text=True).items():
         check_file(key, name, place)
-        names[key] = arks.located(name, folder), place
+        names[key] = ark_lists.located(name, folder), place
     if not names:
         raise ManifestError(f"{path}: names nothing. Get a sound copy of it.")
     return names
@@ -162,15 +164,15 @@ def check_file(key: str, name: str, place: str) -> None:
     """
     if name.endswith("|"):
         raise ManifestError(
-            f"{place}: '{key}' is the output of a command, {name!r}. Run it, and name "
-            "the file that it makes."
+            f"{place}: '{key}' is the output of a command, {excerpt(name)}. Run it, "
+            "and name the file that it makes."
         )
     if not name:
         raise ManifestError(f"{place}: '{key}' has no file. Name it after the key.")
     if RANGE.fullmatch(name):
         raise ManifestError(
-            f"{place}: {name!r} is a part of an entry, and parts are not read. Write "
-            "the features with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
+            f"{place}: {excerpt(name)} is a part of an entry, and parts are not read. "
+            "Write the features with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
         )
 
 
@@ -183,6 +185,8 @@ def _segments(path, recordings, scp):
                 "there, or take the segment out here."
             )
         stop = "" if ENDS.fullmatch(stop) else stop
+        for text, limit in ((start, "start"), (stop or "0", "stop")):
+            seconds(text, limit, place)  # in other tables, nan is an empty cell
         row = {"wav": recordings[recording][0], "start": start, "stop": stop}
         utterances[name] = row, place
     return utterances
@@ -232,8 +236,8 @@ def table(
             words.append("")
         if len(words) != count:
             raise ManifestError(
-                f"{place}: {len(words)} fields in {line.strip()!r}, not {count}. A "
-                f"line is: {fields}, without spaces in them."
+                f"{place}: {len(words)} fields in {excerpt(line.strip())}, not "
+                f"{count}. A line is: {fields}, without spaces in them."
             )
         key, *others = words
         if key in table_rows:

@@ -32,6 +32,7 @@ from s3prl_sb.dataio.rttm import rttm_rows
 from s3prl_sb.dataio.segment_times import read_time, time_columns
 from s3prl_sb.dataio.textgrid import textgrid_rows
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.terminal.messages import excerpt
 
 OVERLAP = 1e-3  # seconds by which segments may overlap: times are often rounded
 TIMIT_RATE = 16000  # Hz, of the sample numbers in TIMIT's files
@@ -139,8 +140,8 @@ def rows(
     for recording, label, start, stop, place in _rows(path, name, tier, rate):
         if not 0 <= start <= stop < float("inf"):
             raise ManifestError(
-                f"{place}: a segment of '{label}' from {start} to {stop} s. Times are "
-                "0 <= start <= stop."
+                f"{place}: a segment of {excerpt(label)} from {start} to {stop} s. "
+                "Times are 0 <= start <= stop."
             )
         if start < stop and not (label and recording):
             lacks = "label" if recording else "recording"
@@ -213,9 +214,9 @@ def _timit(path, name, tier, rate) -> Iterator[Row]:
         try:
             first, last, label = line.split()
             start, stop = int(first) / rate, int(last) / rate
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ManifestError(
-                f"{place}: '{line[:40]}' in the place of: first sample, last sample, "
+                f"{place}: {excerpt(line)} in the place of: first sample, last sample, "
                 "label. Correct the line."
             ) from None
         yield name, label, start, stop, place
@@ -234,7 +235,7 @@ def _audacity(path, name, tier, rate) -> Iterator[Row]:
                 raise ValueError(others)
         except (IndexError, ValueError):
             raise ManifestError(
-                f"{place}: '{line[:40]}' is no label of Audacity: start, stop and "
+                f"{place}: {excerpt(line)} is no label of Audacity: start, stop and "
                 "label between tabs, times in seconds. Export the labels again."
             ) from None
         if label:
@@ -243,8 +244,14 @@ def _audacity(path, name, tier, rate) -> Iterator[Row]:
 
 def _table(path, name, tier, rate) -> Iterator[Row]:
     if suffix(path) == ".json":
-        rows = manifest.json_rows(path)
-        for key, line, record in rows:
+        seen: dict[str, int] = {}
+        for key, line, record in manifest.json_rows(path):
+            if key in seen:
+                raise ManifestError(
+                    f"{path}:{line}: '{key}' again, first in line {seen[key]}. Keep "
+                    "one of them."
+                )
+            seen[key] = line
             if not isinstance(record, Mapping):
                 record = {"segments": record}
             if not set(RECORDINGS[:3]) & set(record):  # a record a recording
@@ -276,10 +283,10 @@ def _of_record(name, record, tier, place) -> Iterator[Row]:
             label, start, stop = segment if is_first else (third, first, second)
             label = "" if label is None else str(label)
             yield name, label, float(start), float(stop), place
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ManifestError(
                 f"{place}: '{name}' has other segments than [label, start, stop] or "
-                f"[start, stop, label], in seconds: {segment}."
+                f"[start, stop, label], in seconds: {excerpt(segment)}."
             ) from None
 
 

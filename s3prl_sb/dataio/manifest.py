@@ -128,6 +128,8 @@ def json_rows(path: str | PathLike) -> list[tuple[str, int, Any]]:
     except json.JSONDecodeError as fault:
         message = f"{path}:{fault.lineno}: column {fault.colno}: not valid JSON: "
         raise ManifestError(f"{message}{fault.msg}. {SHAPE}") from fault
+    except ValueError as fault:  # a number of thousands of digits
+        raise ManifestError(f"{path}: not valid JSON: {fault}. {SHAPE}") from fault
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise ManifestError(f"{path}:1: {kind} instead of an object. {SHAPE}")

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.storage.files import write_text
+from s3prl_sb.terminal.messages import excerpt
 
 SEGMENT = "SPEAKER a 1 0.50 2.25 <NA> <NA> ann <NA> <NA>"
 OTHERS = (  # other types of RTTM lines
@@ -65,19 +66,19 @@ def rttm_rows(path):
         if fields[0] == "SPEAKER" and len(fields) > 10:
             raise ManifestError(
                 f"{path}:{number}: {len(fields)} fields, where RTTM has 9 or 10 "
-                f"between spaces: a name with a space in {' '.join(fields)!r}? Write "
-                "speaker_1, not speaker 1."
+                f"between spaces: a name with a space in {excerpt(' '.join(fields))}? "
+                "Write speaker_1, not speaker 1."
             )
         if fields[0] != "SPEAKER" or len(fields) < 8:
             raise ManifestError(
-                f"{path}:{number}: malformed line {' '.join(fields)!r}. Expected "
-                f"'{SEGMENT}'"
+                f"{path}:{number}: malformed line {excerpt(' '.join(fields))}. "
+                f"Expected '{SEGMENT}'"
             )
         if len(fields) > 8 and not is_confidence(fields[8]):
             raise ManifestError(
-                f"{path}:{number}: the 9th field, {fields[8]!r}, is no confidence (0 "
-                f"to 1, or <NA>): a name with a space in {' '.join(fields)!r}? Write "
-                "speaker_1, not speaker 1."
+                f"{path}:{number}: the 9th field, {excerpt(fields[8])}, is no "
+                f"confidence (0 to 1, or <NA>): a name with a space in "
+                f"{excerpt(' '.join(fields))}? Write speaker_1, not speaker 1."
             )
         # 0 and 1 are confidences, but both with one name come from "Speaker 1"
         if fields[8:9] in (["0"], ["1"]):
@@ -153,8 +154,8 @@ def read_uem(path):
         place = f"{path}:{number}"
         if len(fields) != 4:
             raise ManifestError(
-                f"{place}: malformed line {' '.join(fields)!r}. Expected a recording, "
-                "its channel, start and stop: 'a 1 0.00 30.00'"
+                f"{place}: malformed line {excerpt(' '.join(fields))}. Expected a "
+                "recording, its channel, start and stop: 'a 1 0.00 30.00'"
             )
         start = seconds(fields[2], "start", place)
         stop = seconds(fields[3], "stop", place)
@@ -182,7 +183,7 @@ def seconds(text, name, place):
         value = math.nan
     if not 0 <= value < math.inf:
         raise ManifestError(
-            f"{place}: {name} {text!r} is no time. Give seconds, from 0 on."
+            f"{place}: {name} {excerpt(text)} is no time. Give seconds, from 0 on."
         )
     return value
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.terminal.messages import excerpt
 
 DURATION_TOLERANCE = 0.1  # seconds of tolerated error in a duration
 ROUNDED = 0.01  # seconds by which start plus duration may exceed the file
@@ -306,13 +307,13 @@ def read_time(value, column, place):
         return None
     try:
         return float(value) * SCALES.get(column.unit, 1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         way_out = (
             "seconds" if column.unit == "seconds" else f"a number of {column.unit}"
         )
         raise ManifestError(
-            f"{place}: {column.name} {value!r} is not a number. Give {way_out} or "
-            "nothing."
+            f"{place}: {column.name} {excerpt(value)} is not a number. Give {way_out} "
+            "or nothing."
         ) from None
 
 

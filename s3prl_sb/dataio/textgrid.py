@@ -15,10 +15,12 @@ from pathlib import Path
 
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import decoded, naming
+from s3prl_sb.terminal.messages import excerpt
 
 #: A comment; a text in quotes, which are doubled in it; a number or a flag that stands
 #: alone.
 VALUE = re.compile(r'(?<!\S)!.*|"((?:[^"]|"")*)"|(?<!\S)(<\w+>|[-+]?\.?\d\S*)(?!\S)')
+LONGEST = 70  # characters of a value in a message
 INTERVALS, POINTS = "IntervalTier", "TextTier"
 FIX = "Save it in Praat as a text file, in UTF-8 or UTF-16."
 
@@ -114,7 +116,7 @@ class _Values:
         """Returns the next number or flag, as text."""
         quoted, bare = next(self._values, (None, None))
         if bare is None:
-            said = "the file ends" if quoted is None else f'"{quoted}"'
+            said = "the file ends" if quoted is None else excerpt(quoted)
             self._fail(what, said)
         return bare
 
@@ -137,7 +139,7 @@ class _Values:
         """Checks that no value is left."""
         for quoted, bare in self._values:
             what = "the end of the file; the number of tiers or of intervals is wrong"
-            self._fail(what, bare or f'"{quoted}"')
+            self._fail(what, bare or excerpt(quoted))
 
     def text(self, what):
         """Returns the next text."""
@@ -147,6 +149,7 @@ class _Values:
         return quoted.replace('""', '"')
 
     def _fail(self, what, said):
+        said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
         raise ManifestError(
             f"{self.path}:{self.line}: {said} in the place of {what}. {FIX}"
         )

@@ -25,6 +25,7 @@ from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
 from s3prl_sb.dataio.rows import rows
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.terminal.messages import excerpt
 
 VERSION = "utterance_values/1"  # a new version invalidates finished preparations
 JUDGE = "judge"
@@ -135,11 +136,12 @@ def _numbers(row, values, place):
             continue  # missing: reported for all rows together
         try:
             numbers[key] = float(cell)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             numbers[key] = math.nan
         if isinstance(cell, bool) or not math.isfinite(numbers[key]):
             raise ManifestError(
-                f"{place}: {key} {cell!r} is not a finite number. Write such as 3.5."
+                f"{place}: {key} {excerpt(cell)} is not a finite number. Write such "
+                "as 3.5."
             )
     return numbers
 

@@ -8,6 +8,7 @@ Authors
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.networks.dynamics import EPSILON
 from s3prl_sb.storage.parts import Part
+from s3prl_sb.terminal.messages import reason
 
 #: Name of the only group of global statistics.
 EVERYTHING = "global"
@@ -136,19 +138,32 @@ class Statistics:
         StatisticsError
             If the file is missing, or no file of :meth:`save`.
         """
+        sums = {}
         try:
-            with np.load(path) as arrays:  # pickles are refused
-                sums = {name.removeprefix("of "): arrays[name] for name in arrays}
-                for name, array in sums.items():
-                    if array.ndim != 3 or array.shape[1] != 2:
-                        raise ValueError(f"'{name}' has the shape {array.shape}")
-        # NumPy returns the array of another file, which is no context, as it is.
-        except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
+            arrays = np.load(path)  # pickles are refused
+            if not isinstance(arrays, np.lib.npyio.NpzFile) or not arrays.files:
+                raise ValueError("it is no archive of arrays")
+            with arrays:
+                for name in arrays.files:
+                    sums[name.removeprefix("of ")] = arrays[name]
+            for name, array in sums.items():
+                _check(name, array)
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise StatisticsError(
-                f"'{path}' has no statistics ({error}). Give the cmvn_stats.npz of an "
-                "extraction with --cmvn global or speaker."
+                f"'{path}' has no statistics ({reason(error)}). Give the "
+                "cmvn_stats.npz of an extraction with --cmvn global or speaker."
             ) from error
         return cls(sums)
+
+
+def _check(name, array):
+    """Raises ValueError for an array that does not hold the sums of a group."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
+        raise ValueError(f"'{name}' is no array of float64")
+    if array.ndim != 3 or array.shape[1] != 2:
+        raise ValueError(f"'{name}' has the shape {array.shape}")
+    if not np.isfinite(array).all() or (array[:, 0, -1] < 1).any():
+        raise ValueError(f"'{name}' counts no frames, or is not finite")
 
 
 def measure(items: Iterable[tuple[str, np.ndarray]]) -> Statistics:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from s3prl_sb.errors import MissingExtra, UserError
-from s3prl_sb.storage import arks
+from s3prl_sb.storage import ark_lists, arks
 from s3prl_sb.storage.files import naming, write_text
 from s3prl_sb.storage.parts import Part
 
@@ -255,7 +255,7 @@ class Kaldi:
     @staticmethod
     def _list(folder):
         path = folder / "feats.scp"
-        return arks.read_scp(path) if path.is_file() else {}
+        return ark_lists.read(path) if path.is_file() else {}
 
     def check(self, records):
         """See :class:`Writer`."""
@@ -305,7 +305,7 @@ class Kaldi:
             for name in names.keys() - kept:
                 del names[name]
             if names:
-                arks.write_scp(place / "feats.scp", names)
+                ark_lists.write(place / "feats.scp", names)
             else:
                 (place / "feats.scp").unlink(missing_ok=True)
 
@@ -332,7 +332,7 @@ class Kaldi:
             write_table(
                 folder / "spk2utt", {s: " ".join(u) for s, u in utterances.items()}
             )
-        arks.write_scp(folder / "feats.scp", {name: names[name] for name in keys})
+        ark_lists.write(folder / "feats.scp", {name: names[name] for name in keys})
 
 
 #: Names of formats to their writers; "cache" is the feature cache itself.

@@ -6,8 +6,9 @@ Authors
 
 import re
 
-#: The ending tells such a name from a file whose name has a colon.
-ENTRY = re.compile(r"(.+\.ark):(\d+)", re.DOTALL)
+#: The ending tells such a name from a file whose name has a colon. No file has an
+#: offset of more digits.
+ENTRY = re.compile(r"(.+\.ark):(\d{1,18})", re.DOTALL)
 
 
 def split(name: str) -> tuple[str, int | None]:

@@ -14,6 +14,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.loading import load
 from s3prl_sb.lobes.upstreams.base import Upstream
+from s3prl_sb.terminal.messages import excerpt
 
 #: The smallest probability, so that its logarithm is finite.
 TINY = 1e-38
@@ -160,8 +161,8 @@ def read_priors(path: str | Path) -> dict[str, float]:
                     raise ValueError
             except ValueError:
                 raise manifest.ManifestError(
-                    f"{place}: {label!r} {count!r} is not a label of its own and its "
-                    "count of frames."
+                    f"{place}: {excerpt(label)} {excerpt(count)} is not a label "
+                    "of its own and its count of frames."
                 ) from None
             counts[label] = number
     if not any(counts.values()):

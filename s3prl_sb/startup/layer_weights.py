@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import math
 from pathlib import Path
 
 from s3prl_sb.identity import digest
@@ -37,13 +38,19 @@ def weights_of_run(hparams):
     what, fix = "the results of a finished run", "Correct --weights."
     run = read_json(path, what, fix, kind=dict)
     with naming(path, what, fix):
-        layers, weights = list(run["layers"]), list(run["layer_weights"])
+        layers = list(run["layers"])
         upstream = (run.get("identity") or {}).get("upstream")
     if len(layers) < 2:
         raise RecipeError(
             f"'{path}' is of one hidden state: there are no weights to draw. Name a "
             "run with featurizer.layers: all."
         )
+    with naming(path, what, fix):
+        weights = [float(weight) for weight in run["layer_weights"]]
+        if len(weights) != len(layers) or not all(map(math.isfinite, weights)):
+            raise ValueError(
+                "its layer_weights are not a number for each of its layers"
+            )
     if upstream and upstream != digest(first_identity(hparams["upstream_model"])):
         raise RecipeError(
             f"'{path}' is of another upstream, {run.get('upstream')}: name a run of "

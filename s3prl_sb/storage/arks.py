@@ -1,9 +1,9 @@
-"""Kaldi's arks: matrices by utterance, in binary files and their lists.
+"""Kaldi's arks: matrices by utterance, in binary files.
 
-An ark holds keys and matrices one after the other, and an scp lists where each begins:
-``utterance path/feats.ark:1234``. The matrix formats are read and written by kaldiio.
+An ark holds keys and matrices one after the other; lists of them are in
+:mod:`s3prl_sb.storage.ark_lists`. The matrix formats are read and written by kaldiio.
 It would also run commands and load pickles that a file names, so only matrices and
-vectors reach it: an scp with a command is refused, and so are other contents.
+vectors reach it, of sizes that the file has room for.
 
 Reference: https://kaldi-asr.org/doc/io.html.
 
@@ -12,7 +12,9 @@ Authors
 """
 
 import contextlib
+import math
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +25,8 @@ import numpy as np
 
 from s3prl_sb.errors import ManifestError, MissingExtra, UserError
 from s3prl_sb.identity import ark_names
-from s3prl_sb.storage.files import MissingFile, read_text, write_text
+from s3prl_sb.storage import ark_lists
+from s3prl_sb.storage.files import MissingFile, read_text
 from s3prl_sb.storage.parts import Part
 
 #: Kaldi's default seconds from one frame to the next.
@@ -32,6 +35,19 @@ FRAME_SECONDS = 0.01
 FRAME_SHIFT = "frame_shift"
 #: Bytes of an entry that hold the number of rows and columns.
 HEADER = 32
+#: Kinds of binary entries: vectors of integers, and others by their marker, to the
+#: sizes in the header, their place after the marker, and the bytes of a value.
+INTEGERS = b"\0B\4"
+LAYOUTS = {
+    INTEGERS: ("<i", 0, 5),
+    b"\0BFV": ("<xi", 0, 4),
+    b"\0BDV": ("<xi", 0, 8),
+    b"\0BFM": ("<xixi", 0, 4),
+    b"\0BDM": ("<xixi", 0, 8),
+    b"\0BCM": ("<ii", 8, 1),  # after the lowest value and the range
+    b"\0BCM2": ("<ii", 8, 2),
+    b"\0BCM3": ("<ii", 8, 1),
+}
 
 
 class ArkError(UserError, ValueError):
@@ -107,14 +123,8 @@ def shape(name: str) -> tuple[int, int]:
     path, offset = ark_names.split(name)
     with _opened(path, name) as file:
         file.seek(offset or 0)
-        header = file.read(HEADER)
-    kind, _, rest = header.partition(b" ")
-    sizes = None
-    if kind in (b"\0BFM", b"\0BDM") and len(rest) >= 10:
-        sizes = struct.unpack("<xixi", rest[:10])
-    elif kind in (b"\0BCM", b"\0BCM2", b"\0BCM3") and len(rest) >= 16:
-        sizes = struct.unpack("<ii", rest[8:16])  # after the lowest value and the range
-    if sizes is None:  # text, or no matrix
+        sizes = _sizes(file, name)
+    if len(sizes) != 2:  # text, or no matrix
         matrix = read(name)
         if matrix.ndim != 2:
             raise ArkError(f"{name}: {matrix.ndim} dimensions, where features have 2.")
@@ -149,21 +159,40 @@ def _key(file):
     return key.decode("utf-8", "backslashreplace").strip()
 
 
+def _sizes(file, name):
+    """Returns the sizes in the binary header at the current place, which the file is
+    large enough for; empty for a text."""
+    start, header = file.tell(), file.read(HEADER)
+    left = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+    kind, _, rest = header.partition(b" ")
+    if header.startswith(INTEGERS):
+        kind, rest = INTEGERS, header[len(INTEGERS) :]
+    layout, first, width = LAYOUTS.get(kind, ("", 0, 0))
+    if len(rest) < first + struct.calcsize(layout):
+        return ()
+    sizes = struct.unpack_from(layout, rest, first)
+    if min(sizes, default=0) >= 0 and width * math.prod(sizes) > left:
+        text = " x ".join(map(str, sizes))
+        raise ArkError(
+            f"{name}: damaged or cut off ({text} values in the last {left} bytes). "
+            "Make the ark again."
+        )
+    return sizes
+
+
 def _matrix(file, name):
     """Reads the matrix at the current place."""
+    _sizes(file, name)
     reader, start = matio(), file.tell()
     head = file.read(3)
     file.seek(start)
-    is_text = head.lstrip()[:1] in (
-        b"[",
-        *(b"-0123456789"[i : i + 1] for i in range(11)),
-    )
     try:
-        if head == b"\0B\4":
+        if head == INTEGERS:
             return reader.read_int32vector(file)
         if head[:2] == b"\0B":
             return reader.read_matrix_or_vector(file)
-        if is_text:
+        if re.match(rb"\s*[-\[\d]", head):
             return reader.read_ascii_mat(file)
     except (AssertionError, ValueError, RuntimeError, struct.error) as error:
         raise ArkError(
@@ -181,80 +210,6 @@ def _opened(path, name):
         return open(path, "rb")
     except FileNotFoundError as error:
         raise MissingFile(f"{name}: no such file.") from error
-
-
-def read_scp(path: str | Path) -> dict[str, str]:
-    """Reads a list of entries.
-
-    Arguments
-    ---------
-    path : str
-        The scp. Relative paths start at its folder; if nothing is there, at the
-        folders around it, as Kaldi's paths start where its scripts run.
-
-    Returns
-    -------
-    dict
-        ``{utterance: "path.ark:offset"}``, with absolute paths.
-
-    Raises
-    ------
-    ManifestError
-        With the file and the line.
-    """
-    names: dict[str, str] = {}
-    roots: dict[str, str] = {}
-    for number, line in enumerate(
-        read_text(path, "a list of features").splitlines(), 1
-    ):
-        place = f"{path}:{number}"
-        if not line.strip():
-            continue
-        key, *rest = line.split(None, 1)
-        name = rest[0].strip() if rest else ""
-        if name.endswith("|"):
-            raise ManifestError(
-                f"{place}: '{key}' is the output of a command, {name!r}, and commands "
-                "in files are not run. Run it with copy-feats, and list the ark that "
-                "it writes."
-            )
-        if not ark_names.is_entry(name):
-            raise ManifestError(
-                f"{place}: {name!r} is no entry PATH.ark:OFFSET. Write the features "
-                "with copy-feats scp:feats.scp ark,scp:all.ark,all.scp."
-            )
-        if key in names:
-            raise ManifestError(f"{place}: '{key}' again. Keep one of them.")
-        ark, offset = ark_names.split(name)
-        if ark not in roots:
-            roots[ark] = located(ark, Path(path).absolute().parent)
-        names[key] = f"{roots[ark]}:{offset}"
-    if not names:
-        raise ManifestError(f"{path}: names no features. Get a sound copy of it.")
-    return names
-
-
-def located(name: str, folder: Path) -> str:
-    """Returns the absolute path of a file, or name of an entry, in a list.
-
-    Arguments
-    ---------
-    name : str
-        Absolute, or relative to the folder or to one around it.
-    folder : pathlib.Path
-        Folder of the list, absolute.
-
-    Returns
-    -------
-    str
-        In the folder, if there is no such file anywhere.
-    """
-    file, offset = ark_names.split(name)
-    ending = "" if offset is None else f":{offset}"
-    for root in (folder, *folder.parents):
-        if (root / file).is_file():
-            return os.path.normpath(root / file) + ending
-    return os.path.normpath(folder / file) + ending
 
 
 def frame_seconds(path: str) -> float:
@@ -371,14 +326,8 @@ def write(
     with Arks([path], text) as writer:
         for key, matrix in matrices:
             writer.write(key, [matrix])
-    write_scp(Path(path).with_suffix(".scp"), writer.names[0])
+    ark_lists.write(Path(path).with_suffix(".scp"), writer.names[0])
     return writer.names[0]
-
-
-def write_scp(path: str | Path, names: dict[str, str]) -> None:
-    """Writes a list of entries, sorted as Kaldi wants it, atomically."""
-    keys = sorted(names, key=str.encode)
-    write_text(path, "".join(f"{key} {names[key]}\n" for key in keys))
 
 
 def check_key(key: str, place: str = "") -> None:

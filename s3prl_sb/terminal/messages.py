@@ -65,6 +65,31 @@ def few(names, most=10):
     return ", ".join(names[:most]) + more or "none"
 
 
+def excerpt(text, most=60):
+    """Returns a text from a file in quotes, if it is long its beginning.
+
+    Arguments
+    ---------
+    text : object
+        Text, or a value of JSON.
+    most : int
+        Maximum number of characters.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(excerpt("a b"), excerpt(7 * "abc", 4), excerpt(["x", 1]))
+    'a b' 'abca…' ['x', 1]
+    """
+    if isinstance(text, str):
+        return repr(text if len(text) <= most else f"{text[:most]}…")
+    shown = repr(text)
+    return shown if len(shown) <= most else f"{shown[:most]}…"
+
+
 def reason(error):
     """Returns the message of an exception in one line.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from s3prl_sb.brains.frames import FrameBrain, frame_splits
 from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.dataio import kaldi_alignments, manifest
+from s3prl_sb.dataio.manifest import SPLITS
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.feature_files.sources import records_of
 from s3prl_sb.startup.experiment import start
@@ -30,9 +31,13 @@ class HybridStates(FrameBrain):
 
 def prepare(hparams):
     """Writes the manifests, and the counts of all states in training."""
+    needed = [f"{s}_{what}" for what in ("folder", "alignments") for s in SPLITS]
+    needed = [key for key in (*needed, "num_states") if hparams[key] is None]
+    if needed:
+        raise ManifestError(f"not set: {', '.join(needed)}. README.md has them.")
     size, seconds = hparams["upstream_model"].input_size, hparams["frame_seconds"]
     splits = {}
-    for split in manifest.SPLITS:
+    for split in SPLITS:
         data = hparams[f"{split}_folder"]
         alignments = kaldi_alignments.read(hparams[f"{split}_alignments"], seconds)
         records = records_of(data, size)

@@ -1,6 +1,7 @@
 """The commands of docs/kaldi.md and of the hybrid template, on tones."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import soundfile
 
 from s3prl_sb.cli import main
+from s3prl_sb.dataio import manifest
+from s3prl_sb.errors import ManifestError
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "templates/hybrid_asr"
@@ -68,6 +71,14 @@ def trained(place, launcher):
     argv += ["--cache_folder", str(place / "cache")]
     launcher.run([a.replace("hubert_base", "mfcc") for a in argv])
     return place / "exp/hybrid"
+
+
+def test_settings_that_are_missing_are_named():
+    prepare = runpy.run_path(str(TEMPLATE / "train.py"))["prepare"]
+    keys = [f"{s}_{what}" for what in ("folder", "alignments") for s in manifest.SPLITS]
+    hparams = dict.fromkeys(keys, "data") | {"num_states": None}
+    with pytest.raises(ManifestError, match="^not set: valid_alignments, num_states"):
+        prepare({**hparams, "valid_alignments": None})
 
 
 def test_the_hybrid_way(place, trained, monkeypatch):

@@ -94,12 +94,27 @@ def test_item_files_belong_to_ids_or_file_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "row", ["1-2-3 0.1 0.34 AH K T", "1-2-3 x 0.34 AH K T 1", "1-2-3 0.4 0.34 AH K T 1"]
+    "row",
+    [
+        "1-2-3 0.1 0.34 AH K T",
+        "1-2-3 x 0.34 AH K T 1",
+        "1-2-3 0.4 0.34 AH K T 1",
+        "1-2-3 0.4 inf AH K T 1",
+    ],
 )
 def test_a_wrong_row_is_named_with_its_line(tmp_path, row):
     path = tmp_path / "a.item"
     path.write_text(f"{COLUMNS}\n1-2-3 0.1 0.34 AH K T 1\n{row}\n")
     with pytest.raises(FileError, match=r"a\.item(?s:.)*line 3(?s:.)*onset offset"):
+        read_items(path, RECORDS)
+
+
+@pytest.mark.parametrize("head", ["", "1-2-3 0.1 0.2 AH K T 1\n"])
+def test_the_first_line_names_the_columns(tmp_path, head):
+    """Otherwise the first item would be lost."""
+    path = tmp_path / "a.item"
+    path.write_text(f"{head}1-2-3 0.2 0.3 AH K T 1\n" if head else "")
+    with pytest.raises(FileError, match="a.item.*first line does not name"):
         read_items(path, RECORDS)
 
 
@@ -110,7 +125,7 @@ def test_items_of_other_or_ambiguous_audio_are_errors(tmp_path):
         read_items(path, {"b": {"wav": "b.wav"}})
     with pytest.raises(AnalysisError, match="line 2: '1-2-3' may be 'a' or 'b'"):
         read_items(path, {n: {"wav": f"{n}/1-2-3.wav"} for n in "ab"})
-    path.write_text("")
+    path.write_text(f"{COLUMNS}\n\n")
     with pytest.raises(AnalysisError, match="None of the 0 items"):
         read_items(path, RECORDS)
 

@@ -1,6 +1,8 @@
 """Features of Kaldi's arks in place of waveforms."""
 
 import os
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from s3prl_sb.lobes.s3prl_writing.acoustic import mockingjay_state
 from s3prl_sb.lobes.s3prl_writing.heads import HeadWeights
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.mockingjay import Tera
-from s3prl_sb.storage import arks
+from s3prl_sb.storage import ark_lists, arks
 
 kaldiio = pytest.importorskip("kaldiio")
 DATA = os.environ.get("S3PRL_SB_DATA", "")
@@ -75,7 +77,7 @@ def test_sizes_are_those_of_every_format(tmp_path, matrices, method):
         scp=str(tmp_path / "x.scp"),
         compression_method=method,
     )
-    for name, entry in arks.read_scp(tmp_path / "x.scp").items():
+    for name, entry in ark_lists.read(tmp_path / "x.scp").items():
         assert arks.shape(entry) == matrices[name].shape
         assert np.abs(arks.read(entry) - matrices[name]).max() < 0.1
 
@@ -101,7 +103,7 @@ def test_text_is_read(tmp_path, matrices):
 def test_bad_lists_are_refused_by_line(tmp_path, line, what):
     (tmp_path / "x.scp").write_text(line)
     with pytest.raises(ManifestError, match=what.replace("(", r"\(")):
-        arks.read_scp(tmp_path / "x.scp")
+        ark_lists.read(tmp_path / "x.scp")
 
 
 def test_nothing_in_an_ark_is_executed(tmp_path):
@@ -113,6 +115,29 @@ def test_nothing_in_an_ark_is_executed(tmp_path):
     with pytest.raises(arks.ArkError, match="neither a matrix nor a vector"):
         arks.read(f"{tmp_path}/x.ark:2")
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\0BFM " + struct.pack("<bibi", 4, 2**31 - 1, 4, 2**31 - 1),
+        b"\0BFM " + struct.pack("<bibi", 4, 2**31 - 1, 4, 1024),
+        b"\0BFV " + struct.pack("<bi", 4, 2**31 - 1),
+        b"\0BCM " + struct.pack("<ffii", 0, 1, 2**31 - 1, 2**20),
+        b"\0B\4" + struct.pack("<i", 2**31 - 1),
+    ],
+)
+def test_a_header_of_more_than_the_file_has_is_damage(tmp_path, header):
+    """No room is made for what a header promises."""
+    path = tmp_path / "x.ark"
+    path.write_bytes(b"a " + header + bytes(100))
+    tracemalloc.start()
+    with pytest.raises(arks.ArkError, match="x.ark:2: damaged or cut off"):
+        arks.read(f"{path}:2")
+    with pytest.raises(arks.ArkError, match="x.ark: 'a': damaged or cut off"):
+        list(arks.entries(str(path)))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 def test_damage_names_the_entry(tmp_path, names):
@@ -221,7 +246,7 @@ def test_a_checkpoint_without_any_input_is_refused(tmp_path):
 def test_real_arks(scp):
     if not scp.is_file():
         pytest.skip("set $S3PRL_SB_DATA to a folder with kaldi_feats and an4_nemo")
-    names = arks.read_scp(scp)
+    names = ark_lists.read(scp)
     upstream = load("features_from_ark", size=13)
     for entry in names.values():
         matrix = upstream.extract(entry)["last_hidden_state"][0]
@@ -231,6 +256,14 @@ def test_real_arks(scp):
     if frames.is_file():
         stated = dict(line.split() for line in frames.read_text().splitlines())
         assert stated == {n: str(arks.shape(e)[0]) for n, e in names.items()}
+
+
+@pytest.mark.parametrize("digits", [30, 5000])
+def test_an_offset_that_no_file_has_is_named(tmp_path, names, digits):
+    table = tmp_path / "t.csv"
+    table.write_text(f"wav\nfeats.ark:{'9' * digits}\n")
+    with pytest.raises(ManifestError, match="t.csv:2: .*feats.ark:999"):
+        load_table(table)
 
 
 def test_an_audio_file_with_a_colon_is_audio(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,23 @@ def test_files_of_other_programs_are_not_replaced(tmp_path, corpus, two, format,
     assert path.read_text() == "mine /mine.ark:5\n"
 
 
+def test_links_in_hdf5_are_not_followed(tmp_path, corpus, two):
+    """Features that are a link to another file, or to themselves, are written again."""
+    out = tmp_path / "out"
+    write(two, corpus, out, "hdf5")
+    (out / "features.h5").rename(tmp_path / "other.h5")
+    links = {"bob/b1": h5py.SoftLink("/bob/b1")}
+    with h5py.File(out / "features.h5", "w") as file:
+        for name in SECONDS:
+            other = h5py.ExternalLink(str(tmp_path / "other.h5"), name)
+            file[name] = links.get(name, other)
+    assert write(two, corpus, out, "hdf5") == (3, 3)
+    (tmp_path / "other.h5").unlink()
+    for name in SECONDS:
+        features = readers(out)["hdf5"](name)
+        assert np.array_equal(features, expected(two, corpus, name)), name
+
+
 def test_a_damaged_hdf5_is_named(tmp_path, corpus, two):
     write(two, corpus, tmp_path / "out", "hdf5")
     (tmp_path / "out/features.h5").write_text("cut off")
@@ -350,7 +368,9 @@ def test_kaldi_in_kaldi_out(tmp_path, corpus):
         ({"segments": "u1 r1 0 0.2 1\n"}, "segments:1: 5 fields"),
         ({"segments": "u1 r1 0 .2\nu2 r1 0 99\n"}, "segments:2: .*goes beyond"),
         ({"segments": "u1 r1 0 .2\nu2 r1 .3 .1\n"}, "segments:2: 'u2': stop 0.1"),
-        ({"segments": "u1 r1 0 .2\nu2 r1 a .1\n"}, "segments:2: start 'a' is not"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 a .1\n"}, "segments:2: start 'a' is no"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 nan .1\n"}, "segments:2: start 'nan' is no"),
+        ({"segments": "u1 r1 0 .2\nu2 r1 .1 None\n"}, "segments:2: stop 'None' is no"),
         ({"segments": "u1 r1 0.6 0.7\n"}, "segments:1: .*goes beyond"),
         ({"utt2spk": "u1 ann\n"}, "segments:1: .*utt2spk lacks the utterance 'u2'"),
         ({"utt2spk": "u1 ann lee\n"}, "utt2spk:1: 3 fields in 'u1 ann lee', not 2"),
@@ -460,6 +480,28 @@ def test_files_without_statistics_are_named(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(StatisticsError, match="cmvn_stats.npz' has no statistics"):
+        Statistics.load(path)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((1, 2, 3), "x"),
+        np.full((1, 2, 3), np.nan),
+        np.zeros((1, 2, 3)),  # of no frame: all features would become 0
+        np.ones((2, 3)),
+        np.ones((1, 2, 3), np.float32),
+        b"no array",
+    ],
+)
+def test_statistics_that_are_none_are_refused(tmp_path, array):
+    path = tmp_path / "a.npz"
+    if isinstance(array, bytes):
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("of global.npy", array)
+    else:
+        np.savez(path, **{"of global": array})
+    with pytest.raises(StatisticsError, match="a.npz' has no statistics .*'"):
         Statistics.load(path)
 
 

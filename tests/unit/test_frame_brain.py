@@ -254,6 +254,18 @@ def test_splits_of_segments(tmp_path):
         frame_splits(hparams)
 
 
+def test_a_split_without_a_labelled_frame_is_named(tmp_path):
+    """Its times may be in another unit."""
+    hparams = written(tmp_path, segments=[["t", 0, 0.05], ["ah", 0.05, 0.1]])
+    for segments in ([], [["t", 0.0, 0.00001]]):
+        other = {"wav": "a.wav", "duration": 0.1, "segments": segments}
+        manifest.write({"x": other}, tmp_path / "valid.json")
+        with pytest.raises(RecipeError, match="valid set has a label.*'x'.*in seconds"):
+            frame_splits(hparams)
+    splits, _ = frame_splits({**hparams, "frame_seconds": 0.02}, multi_label=True)
+    assert len(splits["valid"]) == 1  # there, nothing is heard
+
+
 def test_splits_of_utterances_with_a_label(tmp_path):
     splits, labels = frame_splits(written(tmp_path, label="ann"))
     assert labels == ["ann"]

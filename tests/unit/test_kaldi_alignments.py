@@ -39,11 +39,9 @@ def test_symbols_and_other_frames(tmp_path):
     symbols = kaldi_alignments.read_symbols(tmp_path / "phones.txt")
     read = kaldi_alignments.read(tmp_path / "pdf.txt", 0.03, symbols)
     assert read == {"u2": [("t", 0.0, 0.06)]}
-    assert kaldi_alignments.count_frames(SEGMENTS, ["0", "1", "2"], 0.01) == {
-        "0": 1,
-        "1": 0,
-        "2": 3,
-    }
+    labels = ["0", "1", "2", "7"]
+    counts = kaldi_alignments.count_frames(SEGMENTS, labels, 0.01)
+    assert list(counts.items()) == [("0", 1), ("1", 0), ("2", 3), ("7", 3)]
 
 
 @pytest.mark.parametrize(
@@ -52,12 +50,37 @@ def test_symbols_and_other_frames(tmp_path):
         ("u1 1 2\nu1 1\n", "pdf.txt:2: 'u1' again"),
         ("u1 1 a\n", "pdf.txt:1: 'u1': invalid literal"),
         ("\n", "aligns no utterance"),
+        ("u1 1\nu2\n", "pdf.txt:2: 'u2' has no frame"),
+        ("u1 99999999999999999999\n", "pdf.txt:1: 'u1': "),
     ],
 )
 def test_faults_are_named(tmp_path, text, what):
     (tmp_path / "pdf.txt").write_text(text)
     with pytest.raises(ManifestError, match=what):
         kaldi_alignments.read(tmp_path / "pdf.txt")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff", b"u1 \0B\4\3"]
+)
+def test_damaged_arks_are_named(tmp_path, content):
+    (tmp_path / "ali.1.gz").write_bytes(content)
+    with pytest.raises(ManifestError, match="ali.1.gz"):
+        kaldi_alignments.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["b 1", "b", "b x", "b -1", "b c 2", "b " + "9" * 5000]
+)
+def test_a_wrong_symbol_is_named(tmp_path, line):
+    (tmp_path / "phones.txt").write_text(f"a 1\n{line}\n")
+    with pytest.raises(ManifestError, match="phones.txt:2: 'b"):
+        kaldi_alignments.read_symbols(tmp_path / "phones.txt")
+
+
+def test_frames_of_other_labels_are_not_lost():
+    with pytest.raises(ManifestError, match="labels besides the 2 that are counted: 7"):
+        kaldi_alignments.count_frames(SEGMENTS, ["0", "2"], 0.01)
 
 
 def test_features_are_no_alignment(tmp_path):

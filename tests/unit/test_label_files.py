@@ -176,6 +176,7 @@ def test_tiers_of_a_textgrid(encoding, tmp_path):
         ("a.json", '{"a": [["", 0, 1]]}', "a.json:1: .*without a label"),
         ("a.json", '{"a": {"segments": null}}', "a.json:1: .*other segments"),
         ("a.json", '{"a": 5}', "a.json:1: .*other segments"),
+        ("a.json", '{"a": [["b", 0, 1]],\n"a": [["c", 0, 1]]}', "a.json:2: 'a' again"),
         ("a.json", '{"a": [["b", 1]]}', r"a.json:1: .*other segments .*\['b', 1\]"),
         ("a.xyz", "1 2 3\n", "a.xyz: what kind of labels"),
         ("a.TextGrid", "hello\n", "a.TextGrid:1: the file ends in the place"),
@@ -230,3 +231,45 @@ def test_ctm_is_read_as_written(tmp_path):
     write_ctm({"my talk": [("two words", 0, 1)]}, tmp_path / "b.ctm")
     found = {"my%20talk": [("two%20words", 0, 1)]}
     assert label_files.read(tmp_path / "b.ctm") == found
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a.json", '{{"a": [["b", 0, {}]]}}'),
+        ("a.json", '{{"a": {{"wav": "a", "label": "b", "start": 0, "stop": {}}}}}'),
+        ("a.csv", "id,label,start,stop\na,b,0,{}\n"),
+        ("a.phn", "0 {} b\n"),
+        ("a.ctm", "a 1 0 {} b\n"),
+        ("a.txt", "0\t{}\tb\n"),
+    ],
+)
+def test_times_that_no_float_holds_are_named(tmp_path, name, text, digits):
+    (tmp_path / name).write_text(text.format("9" * digits))
+    with pytest.raises(ManifestError, match=name):
+        label_files.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("a.ctm", "{} 1 0\n"),
+        ("a.ctm", "u 1 {} 1 a\n"),
+        ("a.ctm", "u 1 0 1 a {}\n"),
+        ("a.rttm", "{} 1 0\n"),
+        ("a.rttm", "SPEAKER a 1 0 1 <NA> <NA> s {} <NA>\n"),
+        ("a.phn", "0 {} a\n"),
+        ("a.phn", "9 0 {}\n"),
+        ("a.txt", "{}\n"),
+        ("a.json", '{{"a": {{"segments": [["x", 0, "{}"]]}}}}'),
+        ("a.csv", "wav,label,start,stop\na,x,{},1\n"),
+        ("a.TextGrid", '"ooTextFile" "TextGrid" "{}"'),
+        ("a.TextGrid", '"ooTextFile" "TextGrid" 0 1x{}'),
+    ],
+)
+def test_messages_quote_the_beginning_of_a_long_line(tmp_path, name, text):
+    (tmp_path / name).write_text(text.format("x" * 100_000))
+    with pytest.raises(ManifestError, match=name) as caught:
+        label_files.read(tmp_path / name)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))

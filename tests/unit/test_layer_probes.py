@@ -188,6 +188,9 @@ def test_weights_of_a_run(tmp_path, monkeypatch):
         write(upstream="mel", identity={"upstream": "of another"})
     with pytest.raises(RecipeError, match="no weights to draw"):
         write(layers=[1], layer_weights=[1.0])
+    for weights in ([0.4], ["a", "b"], [0.4, math.nan], None):
+        with pytest.raises(Exception, match="results.json.*Correct --weights"):
+            write(layer_weights=weights)
 
 
 def test_the_results_of_another_test_set_are_kept(tmp_path, monkeypatch):

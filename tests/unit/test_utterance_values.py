@@ -44,6 +44,12 @@ def test_json(table):
     assert (records["x"]["value"], records["y"]["value"]) == (3.0, 0.1)
 
 
+def test_numbers_that_no_float_holds(table):
+    path = table(f'{{"x": {{"wav": "a.wav", "value": {400 * "9"}}}}}', ".json")
+    with pytest.raises(ManifestError, match="'x': value 999.* is not a finite"):
+        load_value_table(path)
+
+
 def test_judges_are_joined_by_audio(table):
     text = "wav,start,stop,value,judge\n"
     text += "a.wav,0,0.5,3,ann\nb.wav,0,0.5,5,ann\na.wav,0,0.5,4,bob\n"
@@ -59,6 +65,7 @@ def test_judges_are_joined_by_audio(table):
     ("text", "words"),
     [
         ("wav,value\na.wav,good\n", r"my.csv:2: 'a': value 'good' is not a finite"),
+        (f"wav,value\na.wav,{400 * '9'}\n", "is not a finite number"),
         ("wav,value\na.wav,nan\n", "is not a finite number. Write such as 3.5"),
         ("wav,value\na.wav,1\nb.wav,\n", "my.csv:3: 'b': value is empty"),
         ("wav,score\na.wav,1\n", "no column value"),
