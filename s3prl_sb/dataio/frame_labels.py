@@ -141,6 +141,23 @@ class FrameLabels(Pipe):
             return self.upstream_frames(max(1, round(seconds * self.sample_rate)))
         return count_frames(seconds, self.frame_seconds)
 
+    def is_labelled(self, record: Mapping[str, Any]) -> bool:
+        """Returns whether an utterance has a label in one of its frames or more.
+
+        Arguments
+        ---------
+        record : dict
+            Record of the utterance, with ``duration``, and ``segments`` or ``label``.
+
+        Returns
+        -------
+        bool
+        """
+        frames, time_map = self.frames(record["duration"]), TimeMap(record["duration"])
+        spans = (self._span(s[1:], 0.0, time_map) for s in record.get("segments", ()))
+        is_whole = "segments" not in record
+        return is_whole or any(s.start < min(s.stop, frames) for s in spans)
+
     def _filled(self, frames, spans, annotated):
         """Returns labels of the (label, frames) pairs, in the annotated frames."""
         size = (frames, len(self.numbers)) if self.multi_label else (frames,)

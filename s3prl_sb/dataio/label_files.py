@@ -35,6 +35,7 @@ from s3prl_sb.errors import ManifestError
 
 OVERLAP = 1e-3  # seconds by which segments may overlap: times are often rounded
 TIMIT_RATE = 16000  # Hz, of the sample numbers in TIMIT's files
+IN_SAMPLES = (".phn", ".wrd")  # suffixes of TIMIT's files
 RECORDINGS = ("record_id", "recording", "filename", "wav", "id")
 LABELS = ("label", "event_label", "phone", "word", "speaker")
 LISTS = ("segments", "phones", "words")  # keys of records of recordings
