@@ -4,7 +4,8 @@ A table of segments may have a row a recording instead of a row a segment. Its c
 ``label_file`` is the path of a file of any format of
 :mod:`s3prl_sb.dataio.label_files`, such as a TextGrid; a relative path starts at the
 table's folder. Files that name their recordings (CTM, RTTM, a table) may have others
-too: the segments are found by ``record_id``. The column ``tier`` chooses a tier of a TextGrid.
+too: the segments are found by ``record_id``. The column ``tier`` chooses a tier of a
+TextGrid.
 
 Authors
  * The s3prl_sb developers, 2026
