@@ -76,9 +76,11 @@ class FrameBrain(SSLBrain):
 
     def _check_lengths(self, names, wanted, seconds):
         """Checks that labels, made by the manifest, and features are equally long."""
-        tolerance = TOLERANCE + 2 * self.stride
+        # The last frame may end up to half a frame before the audio or after it
+        tolerance = TOLERANCE + 2 * self.stride + self.frame_seconds / 2
         for name, need, have in zip(names, wanted.tolist(), seconds.tolist()):
-            if abs(need - have) > tolerance:
+            is_one = need < 1.5 * self.frame_seconds  # also of audio that is shorter
+            if have - need > tolerance or (need - have > tolerance and not is_one):
                 raise RecipeError(
                     f"'{name}' has {have:.2f} s of features, but by its duration in "
                     f"the manifest {need:.2f} s. Has the audio changed since? Prepare "
@@ -194,6 +196,7 @@ class FrameBrain(SSLBrain):
         utterances, and the confusion matrix."""
         folder = Path(self.hparams.output_folder)
         rates = {name: self._rate(name) for name in sorted(self.true)}
+        counted = [name for name, rate in rates.items() if rate is not None]
         names = ["id", "frames", "frame_accuracy"]
         names += ["label", "prediction", "score"] if self.utterances else []
         write_csv(
@@ -205,7 +208,7 @@ class FrameBrain(SSLBrain):
             write_ctm(segments_of[kind], folder / f"{kind}.ctm")
         (folder / "timelines").mkdir(exist_ok=True)
         heading = plots.heading(self, {})
-        for name in sorted(rates, key=lambda n: (rates[n], n))[:TIMELINES]:
+        for name in sorted(counted, key=lambda n: (rates[n], n))[:TIMELINES]:
             label_timeline(
                 folder / "timelines" / f"{name.replace('/', '--')}.png",
                 segments_of["ref"][name],
@@ -221,15 +224,16 @@ class FrameBrain(SSLBrain):
         plots.confusion_matrix(path, counts, self.labels, plots.heading(self))
 
     def _rate(self, name):
-        """Returns the share of right labels in an utterance, of those that count."""
+        """Returns the share of right labels in an utterance, of those that count; None
+        if no frame counts."""
         known = self.true[name] != UNKNOWN
         right = self.active(self.predicted[name]) == self.active(self.true[name])
         right = right.all(-1) if known.dim() == 1 else right
-        return float(right[known].double().mean()) if known.any() else 1.0
+        return float(right[known].double().mean()) if known.any() else None
 
     def _row(self, name, rate):
         """Returns the row of an utterance in ``predictions.csv``."""
-        row = [name, len(self.true[name]), f"{rate:.6f}"]
+        row = [name, len(self.true[name]), "" if rate is None else f"{rate:.6f}"]
         if name in self.utterances:
             label, best, score = self.utterances[name]
             row += [self.labels[label], self.labels[best], f"{score:.6f}"]
@@ -308,18 +312,20 @@ def frame_pipes(hparams, records, labels, multi_label=False):
     Raises
     ------
     RecipeError
-        If no frame of a split has a label.
+        If no frame of a split has a label, unless frames may have none.
     """
     frame_seconds = hparams.get("frame_seconds")
     upstream = hparams["upstream_model"]
-    pipes = [FrameLabels(upstream, labels, frame_seconds, multi_label)]
-    for split, each in records.items():
-        if not any(map(pipes[0].has_labels, each.values())):
+    made = FrameLabels(upstream, labels, frame_seconds, multi_label)
+    for split, utterances in records.items():
+        if not multi_label and not any(map(made.is_labelled, utterances.values())):
             raise RecipeError(
-                f"No frame of the {split} set has a label, such as of "
-                f"'{next(iter(each), None)}': no segment covers the centre of one, "
-                f"every {1000 * pipes[0].frame_seconds:g} ms. Give times in seconds."
+                f"{hparams['save_folder']}/{split}.json: no frame has a label: no "
+                f"segment covers the centre of one of the frames, each "
+                f"{made.frame_seconds:g} s long. Give longer segments, or a smaller "
+                "frame_seconds."
             )
+    pipes = [made]
     keys = ["id", "sig", "frame_labels", "time_map"]
     if any("segments" not in r for each in records.values() for r in each.values()):
         return [*pipes, category_pipe(labels)], [*keys, "label_encoded"]
@@ -346,8 +352,13 @@ def check_labels(folder, records, labels):
     for split, utterances in records.items():
         unknown = sorted(labels_of(utterances) - set(labels))
         if unknown:
+            name = next(
+                name
+                for name, record in utterances.items()
+                if labels_of({name: record}) & set(unknown)
+            )
             raise RecipeError(
                 f"{folder}/{split}.json has labels that do not occur in training: "
-                f"{', '.join(unknown[:10])}. Remove these segments or give them "
-                "training examples."
+                f"{', '.join(unknown[:10])}, first in '{name}'. Remove these segments "
+                "or give them training examples."
             )

@@ -11,6 +11,9 @@ from s3prl_sb.brains.regression import RegressionBrain, regression_splits
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.utterance_values import Judgements, judges_of
 from s3prl_sb.lobes.heads.mos import JudgeBias, MosHead, Windows
+from s3prl_sb.startup.configuration import RecipeError
+
+LOWEST, HIGHEST = 1, 5  # scores
 
 
 class OpinionScoreBrain(RegressionBrain):
@@ -111,7 +114,7 @@ def opinion_score_splits(hparams):
     return splits, judges
 
 
-def modules_for(head, judges):
+def modules_for(head, judges, values=()):
     """Returns the modules to train: the head, and the biases of judges if both are.
 
     Arguments
@@ -120,11 +123,26 @@ def modules_for(head, judges):
         The head.
     judges : list of str
         Names of the judges.
+    values : iterable of float
+        Scores of the training set.
 
     Returns
     -------
     dict
+
+    Raises
+    ------
+    RecipeError
+        If a score is outside the range that the head is limited to.
     """
+    if isinstance(head, MosHead) and head.scorer.clipping:
+        outside = sorted(value for value in values if not LOWEST <= value <= HIGHEST)
+        if outside:
+            raise RecipeError(
+                f"{len(outside)} scores of the training set, such as {outside[-1]:g}, "
+                f"are not from {LOWEST} to {HIGHEST}, which the head is limited to. "
+                'Set --head "{clipping: False}", or rescale them.'
+            )
     if not judges or not isinstance(head, MosHead):
         return {"head": head}
     bias = JudgeBias(head.hidden_size, len(judges), head.attention_pooling)

@@ -198,13 +198,20 @@ def read_split(train_list, test_list, valid_share, seed):
     Raises
     ------
     ManifestError
-        For a line with more than a name, or a repeated name.
+        For a line with more than a name, a repeated name, or a share that leaves
+        nothing to train or for validation.
     """
     places: dict[str, str] = {}
     listed = {"train": _listed(train_list, places), "test": _listed(test_list, places)}
     train = listed["train"]
     random.Random(seed).shuffle(train)
     count = int(len(train) * (1 - valid_share))
+    if not 0 < count < len(train):
+        raise ManifestError(
+            f"{train_list}: valid_share {valid_share:g} of its {len(train)} utterances "
+            f"leaves {count} to train and {len(train) - count} for validation. Set "
+            "another share, such as 0.1, or add utterances."
+        )
     splits = {"train": train[:count], "valid": train[count:], "test": listed["test"]}
     return {
         split: {name: places[name] for name in names} for split, names in splits.items()

@@ -3,8 +3,9 @@
 A table of segments may have a row a recording instead of a row a segment. Its column
 ``label_file`` is the path of a file of any format of
 :mod:`s3prl_sb.dataio.label_files`, such as a TextGrid; a relative path starts at the
-table's folder. The file may have other recordings too (CTM, RTTM, a table): they are
-found by ``record_id``. The column ``tier`` chooses a tier of a TextGrid.
+table's folder. Files that name their recordings (CTM, RTTM, a table) may have others
+too: the segments are found by ``record_id``. The column ``tier`` chooses a tier of a
+TextGrid.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -22,6 +23,7 @@ from s3prl_sb.errors import ManifestError
 from s3prl_sb.terminal.messages import few
 
 COLUMN, TIER = "label_file", "tier"
+NEAR = 0.1  # seconds from the last label to the end of the audio
 
 
 def segments_of(
@@ -62,21 +64,33 @@ def segments_of(
             f"{place}: '{name}': no such file of labels: {path}. Correct {COLUMN}, or "
             "leave it empty for a recording without labels."
         )
-    rate = headers.audio_info(wav)[0]
+    rate, samples, _ = headers.audio_info(wav)
     found: dict[str, list[label_files.Row]] = {}
-    for segment in label_files.rows(path, tier=row.get(TIER) or None, rate=rate):
+    for segment in label_files.rows(path, name, row.get(TIER) or None, rate):
         found.setdefault(segment[0], []).append(segment)
-    own = name if name in found else Path(path).stem
-    if found and own not in found:
+    if found and name not in found:
         raise ManifestError(
             f"{place}: {path} has no labels of '{name}'; its recordings are "
             f"{few(found)}. Correct record_id or {COLUMN}."
         )
-    return [
-        (name, label, start, stop, where)
-        for _, label, start, stop, where in found.get(own, [])
-        if start < stop
-    ]
+    segments = [segment for segment in found.get(name, []) if segment[2] < segment[3]]
+    if Path(path).suffix.lower() in label_files.IN_SAMPLES and segments:
+        _check_samples(segments[-1], wav, rate, samples)
+    return segments
+
+
+def _check_samples(last, wav, rate, samples):
+    """Checks that labels in samples are not in those of TIMIT's audio, where the audio
+    is a copy of it at another rate."""
+    _, _, _, stop, place = last
+    length, original = samples / rate, stop * rate / label_files.TIMIT_RATE
+    if abs(stop - length) > NEAR >= abs(original - length):
+        raise ManifestError(
+            f"{place}: the labels end at sample {stop * rate:.0f}, which is the end of "
+            f"{wav} at {label_files.TIMIT_RATE} Hz, but the file has {rate} Hz, and "
+            "its labels are in its own samples. Give seconds instead (CTM), or the "
+            "original audio."
+        )
 
 
 def digests(tables: Iterable[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ Authors
 import hashlib
 import json
 import logging
+import math
 from pathlib import Path
 
 from s3prl_sb.audio import headers
@@ -200,12 +201,15 @@ def _read(table, corpus, is_cut, column, names):
 
 def _seconds(row, key, place):
     try:
-        return float(row[key])
+        seconds = float(row[key])
     except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
         raise ManifestError(
             f"{place}: {key} '{row[key]}' is no number of seconds. Get a sound copy of "
             "the table."
-        ) from None
+        )
+    return seconds
 
 
 def _measure(records, places):

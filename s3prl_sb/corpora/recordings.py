@@ -52,7 +52,7 @@ def _has_speech(record):
     return any(start < b and stop > a for _, start, stop in segments for a, b in spans)
 
 
-def make_records(audio, segments, regions=None):
+def make_records(audio, segments, regions=None, label="speaker"):
     """Combines audio and annotation, and checks that they fit.
 
     Arguments
@@ -65,6 +65,8 @@ def make_records(audio, segments, regions=None):
         beyond the audio if a region has it. A recording without segments is silent.
     regions : dict, optional
         ``{recording: [(start, stop), ...]}``; it may have more recordings.
+    label : str
+        Noun for the labels of the segments, for errors.
 
     Returns
     -------
@@ -101,7 +103,7 @@ def make_records(audio, segments, regions=None):
     for name, (_, place) in audio.items():
         _check_name(name, "recording", place)
     for name, speaker, start, stop, place in segments:
-        _check_name(speaker, "speaker", place)
+        _check_name(speaker, label, place)
         if name not in records:
             raise ManifestError(
                 f"{place}: a segment of '{name}', which has no audio. Add the file, or "

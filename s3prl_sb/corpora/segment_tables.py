@@ -138,7 +138,7 @@ def load_segment_table(path, label="speaker", overlaps=True):
         raise ManifestError(f"{path}: the table is empty. Add a row or more.")
     if not overlaps:
         _check_overlaps(segments)
-    return make_records(audio, segments)
+    return make_records(audio, segments, label=label)
 
 
 def _checked(row, columns, times, place):

@@ -89,24 +89,6 @@ class FrameLabels(Pipe):
         make = self.chunk if is_cut else self.utterance
         dataset.add_dynamic_item(make, takes, "frame_labels")
 
-    def has_labels(self, record: Mapping[str, Any]) -> bool:
-        """Returns whether a frame of an utterance counts, before pipes change it.
-
-        Arguments
-        ---------
-        record : dict
-            Record of the utterance.
-
-        Returns
-        -------
-        bool
-        """
-        if "segments" not in record:
-            return True
-        regions = record.get("regions")
-        labels = self.chunk(record["segments"], record["duration"], regions=regions)
-        return bool((labels != UNKNOWN).any())
-
     def whole(
         self, label: str, duration: float, time_map: TimeMap | None = None
     ) -> torch.Tensor:
@@ -158,6 +140,23 @@ class FrameLabels(Pipe):
         if self.upstream_frames is not None:
             return self.upstream_frames(max(1, round(seconds * self.sample_rate)))
         return count_frames(seconds, self.frame_seconds)
+
+    def is_labelled(self, record: Mapping[str, Any]) -> bool:
+        """Returns whether an utterance has a label in one of its frames or more.
+
+        Arguments
+        ---------
+        record : dict
+            Record of the utterance, with ``duration``, and ``segments`` or ``label``.
+
+        Returns
+        -------
+        bool
+        """
+        frames, time_map = self.frames(record["duration"]), TimeMap(record["duration"])
+        spans = (self._span(s[1:], 0.0, time_map) for s in record.get("segments", ()))
+        is_whole = "segments" not in record
+        return is_whole or any(s.start < min(s.stop, frames) for s in spans)
 
     def _filled(self, frames, spans, annotated):
         """Returns labels of the (label, frames) pairs, in the annotated frames."""

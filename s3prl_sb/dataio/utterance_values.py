@@ -116,6 +116,11 @@ def load_value_table(
     for name, line, row in rows(path):
         if isinstance(row, dict):
             row = {**row, **_numbers(row, values, f"{path}:{line}: '{name}'")}
+            if "system" in row and not str(row["system"] or "").strip():
+                raise ManifestError(
+                    f"{path}:{line}: '{name}': system is empty. Fill it in, or leave "
+                    "out the column."
+                )
         table.append((name, line, row))
     if any(isinstance(row, dict) and JUDGE in row for _, _, row in table):
         table = _by_utterance(table, path, values)

@@ -99,6 +99,12 @@ def test_errors_name_the_line(file, text, words, corpus, tmp_path):
         prepare_cpc_librispeech(corpus, tmp_path / "save")
 
 
+@pytest.mark.parametrize("share, rest", [(1, "0 to train"), (0.95, "0 to train")])
+def test_a_share_that_leaves_nothing(share, rest, corpus, tmp_path):
+    with pytest.raises(ManifestError, match=f"valid_share {share} of its 10.*{rest}"):
+        prepare_cpc_librispeech(corpus, tmp_path / "save", valid_share=share)
+
+
 def test_alignments_of_other_audio(corpus, tmp_path):
     lines = [f"{name} {'5 ' * 20}" for name in NAMES]
     (corpus / ALIGNMENTS).write_text("\n".join(lines))

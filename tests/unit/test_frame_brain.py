@@ -17,6 +17,7 @@ from s3prl_sb.dataio.frame_labels import UNKNOWN
 from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.lobes.heads.composed import FrameHead
 from s3prl_sb.lobes.heads.frames import FrameClassifier
+from s3prl_sb.lobes.time_alignment import count_frames
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.metrics.multi_label import macro_f1
 from s3prl_sb.startup.configuration import RecipeError
@@ -123,6 +124,15 @@ def test_audio_that_has_changed(tmp_path):
         run(made, few)
 
 
+@pytest.mark.parametrize("frame, frames", [(0.4, 2), (0.7, 1), (5, 1)])
+def test_frames_much_longer_than_the_stride(frame, frames, tmp_path):
+    """The audio, 1 s, may end within the last of them, which may be the only one."""
+    made, (example, *_) = brain(tmp_path, frame_seconds=frame), examples(frames=(50,))
+    example["frame_labels"] = torch.ones(count_frames(1.0, frame)).long()
+    assert len(example["frame_labels"]) == frames
+    assert torch.isfinite(run(made, [example]))
+
+
 @pytest.mark.parametrize("encoder", ["linear", "mlp", "concat", "conv_bank"])
 def test_searches_of_learning_rates_are_stacked(encoder, tmp_path):
     """Several copies run at once through alignment, head and loss."""
@@ -184,6 +194,19 @@ def test_names_with_spaces_lose_nothing(tmp_path):
     found = label_files.read(tmp_path / "ref.ctm")
     assert found == {"my%20talk/1": [("a%20h", 0.0, 0.116)]}
     assert "my talk/1" in (tmp_path / "predictions.csv").read_text()
+
+
+def test_utterances_without_labels_have_no_accuracy(tmp_path):
+    made, few = brain(tmp_path), examples()
+    made.task, made.tested = "frames", {}
+    few[1]["frame_labels"][:] = UNKNOWN
+    run(made, few)
+    made.write_predictions()
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        rates = [row["frame_accuracy"] for row in csv.DictReader(file)]
+    assert rates[1] == "" and all(0 <= float(rates[i]) <= 1 for i in (0, 2))
+    assert not (tmp_path / "timelines/u1.png").exists()
+    assert (tmp_path / "timelines/u0.png").exists()
 
 
 def test_utterances_with_one_label(tmp_path):
@@ -250,20 +273,18 @@ def test_splits_of_segments(tmp_path):
     assert splits["test"][0]["frame_labels"].tolist() == [1, 1, 0, 0, 0]
     other = {"wav": "a.wav", "duration": 0.1, "segments": [["uh", 0, 0.05]]}
     manifest.write({"x": other}, tmp_path / "test.json")
-    with pytest.raises(RecipeError, match="test.json has labels that do not.*: uh"):
+    with pytest.raises(RecipeError, match="test.json has .* uh, first in 'x'"):
         frame_splits(hparams)
 
 
-def test_a_split_without_a_labelled_frame_is_named(tmp_path):
-    """Its times may be in another unit."""
-    hparams = written(tmp_path, segments=[["t", 0, 0.05], ["ah", 0.05, 0.1]])
-    for segments in ([], [["t", 0.0, 0.00001]]):
-        other = {"wav": "a.wav", "duration": 0.1, "segments": segments}
-        manifest.write({"x": other}, tmp_path / "valid.json")
-        with pytest.raises(RecipeError, match="valid set has a label.*'x'.*in seconds"):
-            frame_splits(hparams)
-    splits, _ = frame_splits({**hparams, "frame_seconds": 0.02}, multi_label=True)
-    assert len(splits["valid"]) == 1  # there, nothing is heard
+def test_splits_without_a_labelled_frame(tmp_path):
+    hparams = written(tmp_path, segments=[["t", 0, 0.05]])
+    short = {"wav": "a.wav", "duration": 0.1, "segments": [["t", 0.011, 0.029]]}
+    manifest.write({"x": short}, tmp_path / "valid.json")
+    message = "valid.json: no frame has a label: .* 0.02 s long"
+    with pytest.raises(RecipeError, match=message):
+        frame_splits(hparams)
+    frame_splits({**hparams, "frame_seconds": 0.01})
 
 
 def test_splits_of_utterances_with_a_label(tmp_path):

@@ -88,19 +88,30 @@ def test_changed_labels_are_read_again(folder, caplog):
     [
         ("a,a.wav,x.txt,", "t.csv:2: 'a': no such file of labels: .*x.txt"),
         ("x,a.wav,all.ctm,", "t.csv:2: .*no labels of 'x'; its recordings are b, a"),
+        ("c,c.wav,b.ctm,", "t.csv:2: .*no labels of 'c'; its recordings are b"),
         ("a,a.wav,a.TextGrid,", "a.TextGrid: tiers of intervals: words, phones"),
         ("a,a.wav,a.TextGrid,tones", "called 'tones'; there are words, phones"),
         ("a,a.wav,a.txt,\na,a.wav,b.txt,", "t.csv:3: 'a' again, first .*t.csv:2"),
         ("a,a.wav,late.txt,", "late.txt:1: 'a': a segment until 9.0 s, .* has 1.000 s"),
-        ("a,a.wav,space.txt,", "space.txt:1: .*two words"),
+        ("a,a.wav,space.txt,", "space.txt:1: the label 'two words' has a space"),
         (",a.wav,a.txt,", "t.csv:2: no record_id"),
     ],
 )
 def test_faults_name_the_line(row, message, folder):
+    (folder / "b.ctm").write_text("b 1 0 1 ah\n")
     (folder / "late.txt").write_text("0\t9\tah\n")
     (folder / "space.txt").write_text("0\t1\ttwo words\n")
     with pytest.raises(ManifestError, match=message):
         prepared(folder, row.splitlines())
+
+
+def test_samples_of_another_rate(folder):
+    """Audio of 1 s at 8 kHz, whose labels are still in the samples of 16 kHz."""
+    (folder / "old.phn").write_text("0 8000 h#\n8000 16000 ah\n")
+    with pytest.raises(ManifestError, match="old.phn:2: .* sample 16000, .* 8000 Hz"):
+        prepared(folder, ["a,a.wav,old.phn,"])
+    (folder / "old.phn").write_text("0 4000 h#\n4000 8000 ah\n")
+    assert prepared(folder, ["a,a.wav,old.phn,"])["a"][1] == ["ah", 0.5, 1.0]
 
 
 def test_one_label_at_a_time(folder):

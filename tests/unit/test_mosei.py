@@ -82,6 +82,16 @@ def test_uncut_sound(tmp_path, caplog):
     assert "csv:13: 'v2_3' is left out, as it is not within" in caplog.text
 
 
+@pytest.mark.parametrize("end", ["nan", "inf", "soon"])
+def test_times_of_uncut_sound(end, tmp_path):
+    (tmp_path / "Full/WAV_16000").mkdir(parents=True)
+    header = "file,index,start,end,label2a,split"
+    table = tmp_path / "CMU_MOSEI_Labels.csv"
+    table.write_text(f"{header}\nv,0,0.0,{end},0,0\n")
+    with pytest.raises(ManifestError, match=f"csv:2: end '{end}' is no number of sec"):
+        prepare_mosei(tmp_path, tmp_path / "save")
+
+
 def test_missing_sound_is_counted(corpus, tmp_path, caplog):
     (corpus / "Audio/Segmented_Audio/train/a_b0_2.wav").unlink()
     first = prepare_mosei(corpus, tmp_path / "save", labels_csv=None)

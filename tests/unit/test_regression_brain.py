@@ -186,6 +186,16 @@ def test_other_heads_and_tables_without_judges(tmp_path):
     assert run(opinion(tmp_path, 0), few, sb.Stage.TRAIN).requires_grad
 
 
+def test_scores_of_another_scale_need_another_head():
+    """Or they could not be learned, without a word about it."""
+    head, values = MosHead(SIZE), [1.0, 5.0, 80.0]
+    with pytest.raises(RecipeError, match="1 scores .* as 80, are not from 1 to 5"):
+        modules_for(head, [], values)
+    assert modules_for(head, [], values[:2])
+    assert modules_for(MosHead(SIZE, clipping=False), [], values)
+    assert modules_for(linear(), [], values)
+
+
 def test_a_few_utterances_are_learned_by_heart(tmp_path):
     """Scores and the judges' biases: half a point below, and half above."""
     made, few = opinion(tmp_path), examples(number=4, judges=3)

@@ -70,6 +70,7 @@ def test_judges_are_joined_by_audio(table):
         ("wav,value\na.wav,1\nb.wav,\n", "my.csv:3: 'b': value is empty"),
         ("wav,score\na.wav,1\n", "no column value"),
         ("wav,value,judge\na.wav,1,ann\na.wav,2,ann\n", "3: 'a': 'ann' judges it twi"),
+        ("wav,value,system\na.wav,1,A\nb.wav,1,\n", "3: 'b': system is empty. Fill"),
         ("wav,value,judge\na.wav,1,\n", "my.csv:2: 'a': no judge"),
         (
             "wav,value,judge,system\na.wav,1,ann,A\na.wav,2,bob,B\n",

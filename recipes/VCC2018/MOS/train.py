@@ -50,6 +50,7 @@ def prepare(hparams):
 if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
     splits, judges = opinion_score_splits(hparams)
-    modules = modules_for(hparams["head"](num_classes=1), judges)
+    values = [record["value"] for record in splits["train"].data.values()]
+    modules = modules_for(hparams["head"](num_classes=1), judges, values)
     options = {"choose_by": hparams["choose_by"]}
     train_and_test(OpinionScores, hparams, run_opts, splits, modules, **options)
