@@ -91,7 +91,7 @@ def main(arguments):
         raise AnalysisError(
             "--with_source and --with_layers belong to --with UPSTREAM."
         )
-    if arguments.memory <= 0:
+    if not arguments.memory > 0:  # NaN too
         raise AnalysisError(f"--memory {arguments.memory} is not positive.")
     device = devices.chosen(arguments.device)
     records = read_records(arguments.manifest)

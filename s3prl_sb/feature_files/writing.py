@@ -3,7 +3,8 @@
 Features are computed into a feature cache first, which survives a kill and takes the
 shards of several processes; then they are written from it, one utterance at a time, and
 the cache is deleted. ``features.json`` beside the files says what they are: run again,
-only utterances that are missing or have changed are computed.
+only utterances that are missing or have changed are computed. Two extractions into one
+folder take turns.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -28,6 +29,7 @@ from s3prl_sb.feature_files.formats import FORMATS, UNFINISHED
 from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import read_json, write_json
+from s3prl_sb.storage.locks import Lock
 from s3prl_sb.terminal import progress, quantities
 from s3prl_sb.terminal.messages import few
 
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 FEATURES = "features.json"  # what the files of a folder are
 STATISTICS = "cmvn_stats.npz"
+LOCK = ".features.lock"  # held by the extraction that is at work in a folder
 CMVN = ("utterance", "speaker", "global")
 
 
@@ -131,8 +134,8 @@ def write_features(
     Raises
     ------
     ExtractionError
-        If the folder has features of other settings or files of other programs, or
-        the disk is too small.
+        If the folder cannot be made, has features of other settings or files of other
+        programs, or the disk is too small.
     s3prl_sb.audio.loading.AudioFileError
         For an unusable audio file.
 
@@ -157,43 +160,66 @@ def write_features(
     about = describe(model, dataset, "frames", layers, dtype)
     given = _given_statistics(processing, records, about)
     settings = _settings(about, format, processing, given)
-    writer = FORMATS[format](
+    layout = (
         folder,
         about["layers"],
         upstream.stride / upstream.sample_rate,
         processing.pooling is not None,
     )
-    writer.check(records)
-    replaced = writer.existing(records)
-    if replaced and not (folder / FEATURES).exists():
-        raise ExtractionError(
-            f"{replaced}: exists, and no {FEATURES} in {folder} says that it is of an "
-            "extraction. It is not replaced: choose another --output."
-        )
-    keys = {name: key for name, (key,) in audio_keys(dataset, progressbar).items()}
-    kept = _kept(folder / FEATURES, settings)
-    done = {name for name, key in keys.items() if kept.get(name) == key}
-    done = {name for name in done if writer.has(name)}
-    if processing.has_second_pass and not given and len(done) < len(keys):
-        done = set()  # the statistics would be others
-    missing = [name for name in keys if name not in done]
-    if missing:
-        entries = {"settings": settings, "of": digest(settings)}
-        write_json(folder / FEATURES, {**entries, "keys": {n: keys[n] for n in done}})
-        dataset.keep(missing)
-        options = {**options, "layers": layers, "dtype": dtype}
-        place = folder / UNFINISHED
-        _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
-        cache = extract(model, dataset, place, progressbar=progressbar, **options)
-        features = _Features(cache, {n: keys[n] for n in missing}, records, processing)
-        if processing.has_second_pass and not given:
-            given = measure(features.by_group(progressbar))
-            given.save(folder / STATISTICS)
-        everything = {name: records[name] for name in keys}
-        writer.write(features.finished(given, progressbar), everything, done)
-        write_json(folder / FEATURES, {**entries, "keys": keys})
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    FORMATS[format](*layout).check(records)
+    with _alone_in(folder):
+        writer = FORMATS[format](*layout)  # reads what another extraction has written
+        replaced = writer.existing(records)
+        if replaced and not (folder / FEATURES).exists():
+            raise ExtractionError(
+                f"{replaced}: exists, and no {FEATURES} in {folder} says that it is "
+                "of an extraction. It is not replaced: choose another --output."
+            )
+        keys = {name: key for name, (key,) in audio_keys(dataset, progressbar).items()}
+        kept = _kept(folder / FEATURES, settings)
+        done = {name for name, key in keys.items() if kept.get(name) == key}
+        done = {name for name in done if writer.has(name)}
+        if processing.has_second_pass and not given and len(done) < len(keys):
+            done = set()  # the statistics would be others
+        missing = [name for name in keys if name not in done]
+        if missing:
+            entries = {"settings": settings, "of": digest(settings)}
+            write_json(
+                folder / FEATURES, {**entries, "keys": {n: keys[n] for n in done}}
+            )
+            dataset.keep(missing)
+            options = {**options, "layers": layers, "dtype": dtype}
+            place = folder / UNFINISHED
+            _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
+            cache = extract(model, dataset, place, progressbar=progressbar, **options)
+            features = _Features(
+                cache, {n: keys[n] for n in missing}, records, processing
+            )
+            if processing.has_second_pass and not given:
+                given = measure(features.by_group(progressbar))
+                given.save(folder / STATISTICS)
+            everything = {name: records[name] for name in keys}
+            writer.write(features.finished(given, progressbar), everything, done)
+            write_json(folder / FEATURES, {**entries, "keys": keys})
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)
+
+
+@contextlib.contextmanager
+def _alone_in(folder):
+    """Makes a folder, and waits until no other extraction is at work in it."""
+    lock = Lock(folder / LOCK)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise ExtractionError(
+            f"'{folder}' cannot be made or written: {error.strerror}. Choose another "
+            "--output."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release(delete=True)
 
 
 def _given_statistics(processing, records, about):

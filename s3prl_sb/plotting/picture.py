@@ -113,12 +113,13 @@ class Picture:
             If the output is of another format, the excerpt is too long for it or not in
             the file.
         """
-        first, last = start or 0.0, min(stop or self.duration, self.duration)
-        if not 0 <= first < last:
+        first, last = start or 0.0, self.duration if stop is None else stop
+        if not 0 <= first < min(last, self.duration):
             raise PictureError(
                 f"{self.path} lasts {self.duration:.2f} s: there is nothing from "
-                f"{first:g} to {stop or last:g} s."
+                f"{first:g} to {last:g} s."
             )
+        last = min(last, self.duration)
         title = title or self.path.name
         ending = Path(output).suffix.lower()
         if ending == ".html":

@@ -24,6 +24,7 @@ except ImportError:  # Windows is treated as a file system without locks
 logger = logging.getLogger(__name__)
 
 QUIET = 1.0  # seconds of waiting before a warning
+ATTEMPTS = 1000  # to make a folder that other processes delete
 RUN = "run.lock"  # lock file of a folder in use
 _held: set["Lock"] = set()  # locks of this process
 _occupied: dict[Path, "Lock"] = {}  # folder -> its lock, until this process ends
@@ -160,12 +161,12 @@ class Lock:
             return "a process"
 
     def _open(self):
-        while True:
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             except (FileNotFoundError, FileExistsError):
-                if self.path.parent.is_file():
+                if self.path.parent.is_file() or attempt == ATTEMPTS:
                     raise
                 # The folder was deleted meanwhile.
 

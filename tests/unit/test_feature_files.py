@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 import zipfile
 from pathlib import Path
 
@@ -191,6 +192,43 @@ def test_the_room_on_the_disk_is_twice_the_files(tmp_path, corpus, two, monkeypa
         write(two, corpus, tmp_path / "out")
     free += 1
     assert write(two, corpus, tmp_path / "out") == (3, 3)
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_two_at_once_take_turns(tmp_path, corpus, two, format, monkeypatch):
+    """The second one must not decide by lists that the first one is writing."""
+    out, extract = tmp_path / "out", writing.extract
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(model, dataset, *args, **options):
+        cache = extract(model, dataset, *args, **options)
+        if threading.current_thread() is first:
+            begun.set()
+            ended.wait(0.5)
+        return cache
+
+    def whole():
+        write(two, corpus, out, format)
+        ended.set()
+
+    monkeypatch.setattr(writing, "extract", slow)
+    first = threading.Thread(target=write, args=(two, corpus / "ann", out, format))
+    first.start()
+    assert begun.wait(60)
+    whole()
+    first.join()
+    for name in SECONDS:
+        features = readers(out)[format](name)
+        assert np.array_equal(features, expected(two, corpus, name)), name
+    assert write(two, corpus, out, format) == (3, 0)
+
+
+@pytest.mark.parametrize("format", formats.FORMATS)
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, corpus, two, format):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ExtractionError, match="out' cannot be made or .* --output"):
+        write(two, corpus, tmp_path / "out", format)
+    assert (tmp_path / "out").read_text() == "a file"
 
 
 def test_other_settings_are_not_mixed(tmp_path, corpus, two):

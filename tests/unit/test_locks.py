@@ -118,6 +118,13 @@ def test_file_systems_without_locks(number, tmp_path, monkeypatch, caplog):
     lock.release()
 
 
+def test_a_folder_that_cannot_be_made_ends_the_wait(tmp_path):
+    """A link to nowhere exists and does not: each attempt fails for ever."""
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match="link"):
+        Lock(tmp_path / "link" / "lock").acquire()
+
+
 def test_a_full_disk_is_no_obstacle(tmp_path, monkeypatch):
     """The owner is unknown, but the lock is taken and can be released."""
 

@@ -198,6 +198,7 @@ def test_command(wav, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "a.png").exists() and capsys.readouterr().out == "a.png\n"
     refused = {
         ("--start", "4"): "lasts 3.00 s",
+        ("--stop", "0"): "nothing from 0 to 0 s",
         ("--show", "states"): "name it, --upstream",
         ("--output", "a.pdf"): "neither .png nor .html",
         ("--upstream", "fbank", "--show", "attention"): "no self-attention",
