@@ -77,7 +77,8 @@ def read(model, brain_class, hparams):
         records = load_segment_table(table)
         check_speech({TEST: records}, {TEST: table})
     elif isinstance(model, FrameLabeller) and not model.hparams.utterance_labels:
-        records = load_segment_table(table, "label")
+        is_multi_label = model.hparams.threshold is not None
+        records = load_segment_table(table, "label", overlaps=is_multi_label)
         check_speech({TEST: records}, {TEST: table})
     elif isinstance(model, Regressor):
         records = load_value_table(table, list(model.hparams.values))

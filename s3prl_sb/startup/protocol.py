@@ -24,6 +24,7 @@ from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.schema.keys import Schema
 
 PROTOCOL = "__protocol"
+TABLES = ("train_csv", "documents_csv")  # keys of tables, which come before a corpus
 #: Copies of a corpus differ in a few files; subsets and toys differ in far more.
 TOLERANCE = 0.01
 
@@ -145,7 +146,8 @@ def report(schema, recipe, utterances, options=None):
         if "pooling" in keys:  # and to the head
             keys.pop("head.pooling", None)
     protocol = published(schema)
-    place = recipe.get(protocol["corpus"]) if protocol else None
+    is_own = any(recipe.get(key) for key in TABLES)
+    place = recipe.get(protocol["corpus"]) if protocol and not is_own else None
     return {
         "settings": settings,
         "defaults": {key: _default(before, key) for key in settings},

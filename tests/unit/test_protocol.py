@@ -177,8 +177,9 @@ def test_a_few_files_less_are_still_the_corpus():
 
 def test_tables_of_ones_own_are_not_the_corpus():
     overrides = "train_csv: a.csv\nvalid_csv: b.csv\ntest_csv: c.csv"
-    found = told("SUPERB/KS", overrides, folder=None)["protocol"]
-    assert found["data"] == "own tables"
+    for folder in (None, "/corpora/commands"):  # which is not read
+        found = told("SUPERB/KS", overrides, folder=folder)["protocol"]
+        assert found["data"] == "own tables" and found["corpus"] is None
 
 
 @pytest.mark.parametrize("inner", ("", "quesst14Database"))

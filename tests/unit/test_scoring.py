@@ -4,11 +4,15 @@ import json
 import types
 from pathlib import Path
 
+import numpy
 import pytest
+import soundfile
 
 from s3prl_sb.cli import main
+from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.errors import UserError
-from s3prl_sb.scoring import conditions, settings
+from s3prl_sb.inference.frame_labeller import FrameLabeller
+from s3prl_sb.scoring import conditions, lists, settings
 
 RESULTS = {
     "task": "SUPERB/ASR",
@@ -278,3 +282,18 @@ def test_a_score_says_its_conditions(is_own, tmp_path):
     assert protocol["corpus"] == ("/toy" if is_own else f"{tmp_path}/mine.csv")
     head = settings.as_text(found, tmp_path).split("\n")[0]
     assert "mel on mine.csv, test_noise.snr 10: 3 utterances" in head
+
+
+def test_two_labels_at_a_time_are_named_by_their_line(tmp_path):
+    """Unless the model has any number of labels in a frame."""
+    soundfile.write(tmp_path / "a.wav", numpy.zeros(16000), 16000)
+    table = tmp_path / "my.csv"
+    header = "record_id,wav,label,start,stop"
+    table.write_text(f"{header}\na,a.wav,ah,0,0.5\na,a.wav,t,0.4,1\n")
+    model = FrameLabeller.__new__(FrameLabeller)
+    model.hparams = types.SimpleNamespace(utterance_labels=False, threshold=None)
+    keys = {"test_csv": table, "save_folder": tmp_path}
+    with pytest.raises(ManifestError, match="my.csv:3: 'a': 't' from 0.4 s"):
+        lists.read(model, None, keys)
+    model.hparams.threshold = 0.5
+    assert len(lists.read(model, None, keys)[0]["test"]["a"]["segments"]) == 2
