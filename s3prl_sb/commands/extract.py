@@ -108,6 +108,10 @@ def main(arguments):
         raise UserError("Give the audio once: s3prl-sb extract AUDIO --output DIR …")
     if bool(arguments.upstream) == bool(arguments.posteriors):
         raise UserError("Give --upstream NAME or --posteriors RUN.")
+    if arguments.posteriors and (arguments.source or arguments.upstream_model):
+        raise UserError("--source and --upstream_model belong to --upstream.")
+    if arguments.priors and not arguments.posteriors:
+        raise UserError("--priors belongs to --posteriors.")
     if arguments.kind == "pooled":
         arguments.pooling = arguments.pooling or "mean"
     upstream = _model(arguments)

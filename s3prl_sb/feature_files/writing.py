@@ -28,7 +28,7 @@ from s3prl_sb.feature_files.cmvn import EVERYTHING, Statistics, measure
 from s3prl_sb.feature_files.formats import FORMATS, UNFINISHED
 from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
-from s3prl_sb.storage.files import read_json, write_json
+from s3prl_sb.storage.files import make_folder, read_json, write_json
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.terminal import progress, quantities
 from s3prl_sb.terminal.messages import few
@@ -134,8 +134,10 @@ def write_features(
     Raises
     ------
     ExtractionError
-        If the folder cannot be made, has features of other settings or files of other
-        programs, or the disk is too small.
+        If the folder has features of other settings or files of other programs, or
+        the disk is too small.
+    s3prl_sb.storage.files.FileError
+        If the folder cannot be made or written.
     s3prl_sb.audio.loading.AudioFileError
         For an unusable audio file.
 
@@ -208,14 +210,9 @@ def write_features(
 @contextlib.contextmanager
 def _alone_in(folder):
     """Makes a folder, and waits until no other extraction is at work in it."""
+    make_folder(folder, "Choose another --output.")
     lock = Lock(folder / LOCK)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise ExtractionError(
-            f"'{folder}' cannot be made or written: {error.strerror}. Choose another "
-            "--output."
-        ) from error
+    lock.acquire()
     try:
         yield
     finally:

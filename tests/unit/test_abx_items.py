@@ -105,13 +105,15 @@ def test_a_wrong_row_is_named_with_its_line(tmp_path, row):
 
 def test_items_of_other_or_ambiguous_audio_are_errors(tmp_path):
     path = tmp_path / "a.item"
-    path.write_text(f"{COLUMNS}\n1-2-3 0.1 0.34 AH K T 1\n")
+    path.write_text(f"{COLUMNS}\n\n1-2-3 0.1 0.34 AH K T 1\n")
     with pytest.raises(AnalysisError, match="such as of '1-2-3', is in one of the 1"):
         read_items(path, {"b": {"wav": "b.wav"}})
-    with pytest.raises(AnalysisError, match="line 2: '1-2-3' may be 'a' or 'b'"):
+    with pytest.raises(AnalysisError, match="line 3: '1-2-3' may be 'a' or 'b'"):
         read_items(path, {n: {"wav": f"{n}/1-2-3.wav"} for n in "ab"})
     path.write_text("")
-    with pytest.raises(AnalysisError, match="None of the 0 items"):
+    with pytest.raises(
+        AnalysisError, match="a.item. has no items. A line is: #file onset"
+    ):
         read_items(path, RECORDS)
 
 
@@ -139,3 +141,7 @@ def test_speakers_are_in_a_column_or_the_path():
     assert speakers({"a": wav}, "who") == {"a": "mo"}
     with pytest.raises(AnalysisError, match="no column speaker or spk(?s:.)*--speaker"):
         speakers({"a": wav})
+    for layout in ("timit", "librispeech"):  # of another corpus: no speaker by accident
+        with pytest.raises(AnalysisError, match=f"'a'.*noisy/1.wav.*not in {layout}'s"):
+            speakers({"a": {"wav": "noisy/1.wav"}}, layout)
+    assert speakers({"a": {"wav": "dr1/faks0/sa1.wav"}}, "timit") == {"a": "faks0"}

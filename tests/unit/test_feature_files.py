@@ -22,7 +22,7 @@ from s3prl_sb.feature_files.writing import ExtractionError, Processing, write_fe
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.storage import arks
-from s3prl_sb.storage.files import write_json
+from s3prl_sb.storage.files import FileError, write_json
 
 h5py = pytest.importorskip("h5py")
 kaldiio = pytest.importorskip("kaldiio")
@@ -225,7 +225,7 @@ def test_two_at_once_take_turns(tmp_path, corpus, two, format, monkeypatch):
 @pytest.mark.parametrize("format", formats.FORMATS)
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, corpus, two, format):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(ExtractionError, match="out' cannot be made or .* --output"):
+    with pytest.raises(FileError, match="out' cannot be made or .* --output"):
         write(two, corpus, tmp_path / "out", format)
     assert (tmp_path / "out").read_text() == "a file"
 
@@ -518,6 +518,7 @@ def test_the_verb(tmp_path, corpus, capsys):
         ([], "Give the audio once"),
         (["AUDIO", "--manifest", "x.csv"], "Give the audio once"),
         (["AUDIO", "--posteriors", "RUN"], "--upstream NAME or --posteriors"),
+        (["AUDIO", "--priors", "x"], "--priors belongs to --posteriors"),
         (["AUDIO", "--cmvn", "global"], "Choose another --format"),
         (["AUDIO", "--format", "npy", "--part", "0/2"], "--part is for --format cache"),
         (["AUDIO", "--format", "npy", "--cmvn_stats", "x"], "--cmvn_stats needs"),
