@@ -12,7 +12,6 @@ Authors
 import gzip
 import io
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 from s3prl_sb.dataio import manifest
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage import arks
+from s3prl_sb.terminal.messages import few
 
 Segments = dict[str, list[tuple[str, float, float]]]
 
@@ -147,7 +147,10 @@ def read_symbols(path: str | Path) -> dict[int, str]:
 
 
 def count_frames(
-    segments: Segments, labels: Iterable[str], frame_seconds: float
+    segments: Segments,
+    labels: Iterable[str],
+    frame_seconds: float,
+    place: str = "the alignment",
 ) -> dict[str, int]:
     """Counts the frames of each label, for priors.
 
@@ -159,14 +162,27 @@ def count_frames(
         All labels, in the order of the result.
     frame_seconds : float
         Seconds of a frame.
+    place : str
+        File of the segments, for the error.
 
     Returns
     -------
     dict
         Labels to numbers of frames, 0 for those that do not occur.
+
+    Raises
+    ------
+    ManifestError
+        For a segment with another label.
     """
-    counts: Counter[str] = Counter()
-    for spans in segments.values():
+    counts = dict.fromkeys(labels, 0)
+    for utterance, spans in segments.items():
         for label, start, stop in spans:
+            if label not in counts:
+                raise ManifestError(
+                    f"{place}: '{utterance}' has '{label}' at {start:g} s, which is "
+                    f"none of the {len(counts)} labels, such as {few(list(counts))}. "
+                    "Correct their number, or the alignment."
+                )
             counts[label] += round((stop - start) / frame_seconds)
-    return {label: counts[label] for label in labels}
+    return counts
