@@ -145,12 +145,19 @@ def _model(arguments):
         device = devices.chosen(arguments.device)
         priors = arguments.priors
         return load_posteriors(arguments.posteriors, priors, device=device)
+    from s3prl_sb.errors import UserError
     from s3prl_sb.lobes.upstreams import load
     from s3prl_sb.storage.yaml_texts import yaml_of
 
     overrides = {"source": arguments.source} if arguments.source else {}
     if arguments.upstream_model:
-        overrides.update(yaml_of(arguments.upstream_model))
+        changes = yaml_of(arguments.upstream_model)
+        if not isinstance(changes, dict):
+            raise UserError(
+                f"--upstream_model '{arguments.upstream_model}': give keys and values, "
+                'such as "{size: 13}".'
+            )
+        overrides.update(changes)
     return load(arguments.upstream, freeze=True, **overrides)
 
 

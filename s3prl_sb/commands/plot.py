@@ -52,10 +52,18 @@ def main(arguments):
     """Draws a picture."""
     source = Path(arguments.what)
     output = Path(arguments.output or f"{source.resolve().stem}.png")
-    if source.is_dir():
-        _plot_weights(arguments, output)
-    else:
-        _plot_audio(arguments, output)
+    try:
+        if source.is_dir():
+            _plot_weights(arguments, output)
+        else:
+            _plot_audio(arguments, output)
+    except UserError:
+        raise
+    except OSError as error:
+        raise PlotError(
+            f"'{output}' cannot be written: {error.strerror or error}. Choose another "
+            "--output."
+        ) from error
     print(output)
 
 

@@ -185,14 +185,14 @@ def write_features(
             done = set()  # the statistics would be others
         missing = [name for name in keys if name not in done]
         if missing:
+            dataset.keep(missing)
+            _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
             entries = {"settings": settings, "of": digest(settings)}
             write_json(
                 folder / FEATURES, {**entries, "keys": {n: keys[n] for n in done}}
             )
-            dataset.keep(missing)
             options = {**options, "layers": layers, "dtype": dtype}
             place = folder / UNFINISHED
-            _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
             cache = extract(model, dataset, place, progressbar=progressbar, **options)
             features = _Features(
                 cache, {n: keys[n] for n in missing}, records, processing

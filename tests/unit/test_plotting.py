@@ -219,6 +219,17 @@ def test_command(wav, tmp_path, monkeypatch, capsys):
     assert "--heads, --tier: of an audio file" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_named(wav, tmp_path, monkeypatch, capsys):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("s3prl_sb.plotting.pages._encode", full)
+    assert main(["plot", str(wav), "--output", str(tmp_path / "a.html")]) == 1
+    words = "a.html' cannot be written: No space left on device. Choose another"
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists() and not list(tmp_path.glob(".*"))
+
+
 def test_long_audio_is_no_png(wav, tmp_path, monkeypatch):
     monkeypatch.setattr("s3prl_sb.plotting.picture.LONGEST", 2.0)
     with pytest.raises(PictureError, match="up to 2 s: choose --start and --stop, or"):
