@@ -135,6 +135,17 @@ def test_items_of_alignments_touch_no_silence_and_no_gap():
     assert {i.speaker for i in long} == {"7"}
 
 
+def test_limits_that_leave_nothing_are_named():
+    items = [Item("u", 0, 1, p, ("c", "d"), "s") for p in "aab"]
+    for limit in ("most_items", "most_speakers"):
+        with pytest.raises(AnalysisError, match=f"{limit} is 1 or more, not -1"):
+            Triples(items, "within", **{limit: -1})
+    with pytest.raises(
+        AnalysisError, match=r"of another\. Raise --most_items, or give"
+    ):
+        Triples(items, "within", by_context=False, most_items=1)
+
+
 def test_speakers_are_in_a_column_or_the_path():
     wav = {"wav": "dev/84/121123/84-121123-0000.flac", "who": "mo"}
     assert speakers({"a": wav}, "librispeech") == {"a": "84"}
