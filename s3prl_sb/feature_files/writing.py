@@ -171,12 +171,7 @@ def write_features(
     FORMATS[format](*layout).check(records)
     with _alone_in(folder):
         writer = FORMATS[format](*layout)  # reads what another extraction has written
-        replaced = writer.existing(records)
-        if replaced and not (folder / FEATURES).exists():
-            raise ExtractionError(
-                f"{replaced}: exists, and no {FEATURES} in {folder} says that it is "
-                "of an extraction. It is not replaced: choose another --output."
-            )
+        _check_owner(writer.existing(records), folder)
         keys = {name: key for name, (key,) in audio_keys(dataset, progressbar).items()}
         kept = _kept(folder / FEATURES, settings)
         done = {name for name, key in keys.items() if kept.get(name) == key}
@@ -205,6 +200,15 @@ def write_features(
             write_json(folder / FEATURES, {**entries, "keys": keys})
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return len(keys), len(missing)
+
+
+def _check_owner(replaced, folder):
+    """Raises ExtractionError for a file that another program has written."""
+    if replaced and not (folder / FEATURES).exists():
+        raise ExtractionError(
+            f"{replaced}: exists, and no {FEATURES} in {folder} says that it is of an "
+            "extraction. It is not replaced: choose another --output."
+        )
 
 
 @contextlib.contextmanager
