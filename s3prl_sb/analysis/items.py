@@ -10,7 +10,8 @@ Authors
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,10 +29,10 @@ SILENCES = {"", "sil", "sp", "spn", "nsn", "pau", "epi", "h#", "<eps>"}
 CONTIGUOUS = 2e-3  # seconds by which neighbours may be apart
 #: Columns of a manifest with the speaker, if none is named.
 SPEAKER_COLUMNS = ("speaker", "spk", "speaker_id", "spk_id")
-#: Speakers in the names of files, {name of the layout: function of the path}.
-SPEAKER_LAYOUTS: dict[str, Callable[[Path], str]] = {
-    "timit": lambda path: path.parent.name,  # TEST/DR1/FAKS0/SA1.WAV
-    "librispeech": lambda path: path.stem.split("-")[0],  # 84-121123-0000.flac
+#: Ends of paths with the speaker, {name of the layout: pattern}.
+SPEAKER_LAYOUTS = {
+    "timit": r"([FM][A-Z]{3}\d)/[^/]+",  # TEST/DR1/FAKS0/SA1.WAV
+    "librispeech": r"(\d+)-\d+-\d+[^/]*",  # 84-121123-0000.flac
 }
 
 
@@ -98,9 +99,11 @@ def read_items(path: str | os.PathLike, records: Records) -> list[Item]:
                     f"'{name[0]}' or '{name[1]}'. Give a list with these ids."
                 )
             items += [item._replace(utterance=each) for each in name]
+    if not count:
+        raise AnalysisError(f"'{path}' has no items. A line is: {COLUMNS}.")
     if not items:
         raise AnalysisError(
-            f"None of the {count} items of '{path}', such as of '{named or 'none'}', "
+            f"None of the {count} items of '{path}', such as of '{named}', "
             f"is in one of the {len(records)} utterances, such as "
             f"'{next(iter(records), '')}'. Their ids or the names of their audio files "
             "must be the #file of items."
@@ -235,7 +238,7 @@ def speakers(records: Mapping[str, Any], source: str | None = None) -> dict[str,
         if column is not None:
             who[utterance] = str(record[column])
         elif source in SPEAKER_LAYOUTS:
-            who[utterance] = SPEAKER_LAYOUTS[source](Path(record["wav"]))
+            who[utterance] = _speaker_in(utterance, record["wav"], source)
         else:
             raise AnalysisError(
                 f"'{utterance}' has no speaker: there is no column "
@@ -244,3 +247,15 @@ def speakers(records: Mapping[str, Any], source: str | None = None) -> dict[str,
                 f"{' or '.join(SPEAKER_LAYOUTS)} for the paths of these corpora."
             )
     return who
+
+
+def _speaker_in(utterance, wav, layout):
+    """Returns the speaker in a path."""
+    path = Path(wav).as_posix()
+    found = re.search(f"(?:^|/){SPEAKER_LAYOUTS[layout]}$", path, re.IGNORECASE)
+    if found is None:
+        raise AnalysisError(
+            f"'{utterance}' has no speaker: its path, {wav}, is not in {layout}'s "
+            "layout. Name a column with --speaker."
+        )
+    return found[1]

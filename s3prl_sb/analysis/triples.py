@@ -80,6 +80,12 @@ class Triples:
         most_items: int = MOST_ITEMS,
         most_speakers: int = MOST_SPEAKERS,
     ):
+        for limit, value in (
+            ("most_items", most_items),
+            ("most_speakers", most_speakers),
+        ):
+            if value < 1:
+                raise AnalysisError(f"{limit} is 1 or more, not {value}.")
         self.task, self.random = task, numpy.random.default_rng(seed)
         self.most_items, self.most_speakers = most_items, most_speakers
         blocks = self._blocks(items, by_context)
@@ -104,9 +110,10 @@ class Triples:
                 )
             raise AnalysisError(
                 f"{len(items)} items have no triple {task} speakers: two items of one "
-                "phone and one of another, "
-                + ("in the same context. " if by_context else ". ")
-                + "Give more audio"
+                "phone and one of another"
+                + (" in the same context. " if by_context else ". ")
+                + ("Raise --most_items, or give" if most_items == 1 else "Give")
+                + " more audio"
                 + (", or --context none." if by_context else ".")
             )
         block_of = numpy.zeros(len(items), dtype=numpy.int64)

@@ -73,16 +73,16 @@ def add_arguments(parser):
 def main(arguments):
     """Measures every hidden state, and writes a table, a figure and JSON."""
     import sys
-    from pathlib import Path
 
     from s3prl_sb.analysis import figures
     from s3prl_sb.analysis.abx import errors
     from s3prl_sb.analysis.utterances import read_records
     from s3prl_sb.startup import devices
     from s3prl_sb.storage.csv_files import write_csv
-    from s3prl_sb.storage.files import write_json
+    from s3prl_sb.storage.files import make_folder, write_json
     from s3prl_sb.terminal import columns
 
+    output = make_folder(arguments.output, "Choose another --output.")
     device = devices.chosen(arguments.device)
     records = read_records(arguments.manifest)
     items = _items(arguments, records)  # before the upstream runs: they may be wrong
@@ -106,8 +106,6 @@ def main(arguments):
         most_speakers=arguments.most_speakers,
         device=device,
     )
-    output = Path(arguments.output)
-    output.mkdir(parents=True, exist_ok=True)
     header = ["hidden state", *(f"{task}, %" for task in tasks)]
     rows = [
         [str(layer), *(f"{100 * result[task]:.2f}" for task in tasks)]

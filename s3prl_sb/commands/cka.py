@@ -80,12 +80,11 @@ def states_of(arguments, name, source, layers, records, device):
 
 def main(arguments):
     """Compares hidden states, and writes a table, a figure and JSON."""
-    from pathlib import Path
-
     from s3prl_sb.analysis.cka import similarity
     from s3prl_sb.analysis.errors import AnalysisError
     from s3prl_sb.analysis.utterances import read_records
     from s3prl_sb.startup import devices
+    from s3prl_sb.storage.files import make_folder
 
     if not arguments.other and (arguments.with_source or arguments.with_layers):
         raise AnalysisError(
@@ -93,6 +92,7 @@ def main(arguments):
         )
     if not arguments.memory > 0:  # NaN too
         raise AnalysisError(f"--memory {arguments.memory} is not positive.")
+    output = make_folder(arguments.output, "Choose another --output.")
     device = devices.chosen(arguments.device)
     records = read_records(arguments.manifest)
     first = states_of(
@@ -114,7 +114,7 @@ def main(arguments):
     values = similarity(
         first, second or None, arguments.debiased, arguments.memory, device
     )
-    _write(Path(arguments.output), values, (first, second or first), arguments.debiased)
+    _write(output, values, (first, second or first), arguments.debiased)
 
 
 def _write(output, values, upstreams, debiased):
@@ -127,7 +127,6 @@ def _write(output, values, upstreams, debiased):
     from s3prl_sb.terminal import columns
 
     first, second = upstreams
-    output.mkdir(parents=True, exist_ok=True)
     header = ["hidden state", *map(str, second.layers)]
     rows = [
         [str(layer), *(f"{value:.4f}" for value in row)]

@@ -108,6 +108,10 @@ def main(arguments):
         raise UserError("Give the audio once: s3prl-sb extract AUDIO --output DIR …")
     if bool(arguments.upstream) == bool(arguments.posteriors):
         raise UserError("Give --upstream NAME or --posteriors RUN.")
+    if arguments.posteriors and (arguments.source or arguments.upstream_model):
+        raise UserError("--source and --upstream_model belong to --upstream.")
+    if arguments.priors and not arguments.posteriors:
+        raise UserError("--priors belongs to --posteriors.")
     if arguments.kind == "pooled":
         arguments.pooling = arguments.pooling or "mean"
     upstream = _model(arguments)
@@ -141,12 +145,19 @@ def _model(arguments):
         device = devices.chosen(arguments.device)
         priors = arguments.priors
         return load_posteriors(arguments.posteriors, priors, device=device)
+    from s3prl_sb.errors import UserError
     from s3prl_sb.lobes.upstreams import load
     from s3prl_sb.storage.yaml_texts import yaml_of
 
     overrides = {"source": arguments.source} if arguments.source else {}
     if arguments.upstream_model:
-        overrides.update(yaml_of(arguments.upstream_model))
+        changes = yaml_of(arguments.upstream_model)
+        if not isinstance(changes, dict):
+            raise UserError(
+                f"--upstream_model '{arguments.upstream_model}': give keys and values, "
+                'such as "{size: 13}".'
+            )
+        overrides.update(changes)
     return load(arguments.upstream, freeze=True, **overrides)
 
 

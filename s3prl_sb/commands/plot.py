@@ -52,10 +52,18 @@ def main(arguments):
     """Draws a picture."""
     source = Path(arguments.what)
     output = Path(arguments.output or f"{source.resolve().stem}.png")
-    if source.is_dir():
-        _plot_weights(arguments, output)
-    else:
-        _plot_audio(arguments, output)
+    try:
+        if source.is_dir():
+            _plot_weights(arguments, output)
+        else:
+            _plot_audio(arguments, output)
+    except UserError:
+        raise
+    except OSError as error:
+        raise PlotError(
+            f"'{output}' cannot be written: {error.strerror or error}. Choose another "
+            "--output."
+        ) from error
     print(output)
 
 
@@ -63,8 +71,8 @@ def _plot_weights(arguments, output):
     from s3prl_sb import inference
     from s3prl_sb.brains import plots
 
-    options = ("upstream", "source", "run", "show", "layers", "labels", "start", "stop")
-    useless = [f"--{name}" for name in options if getattr(arguments, name) is not None]
+    names = "upstream source run show layers heads labels tier start stop".split()
+    useless = [f"--{name}" for name in names if getattr(arguments, name) is not None]
     if useless:
         raise PlotError(
             f"{', '.join(useless)}: of an audio file. Of a run, '{arguments.what}', "
@@ -88,10 +96,13 @@ def _plot_audio(arguments, output):
     from s3prl_sb.lobes.upstreams import load
     from s3prl_sb.plotting.picture import Picture, read_segments
     from s3prl_sb.startup import devices
+    from s3prl_sb.storage.files import make_folder
 
     wav, upstream, model, segments = arguments.what, None, None, None
+    _check_options(arguments)
     if not arguments.output and output.resolve() == Path(wav).resolve():
         raise PlotError(f"'{wav}' is a picture; name an audio file or a run.")
+    make_folder(output.parent, "Choose another --output.")
     device = devices.chosen(arguments.device)
     if arguments.labels:
         segments = read_segments(arguments.labels, wav, arguments.tier)
@@ -112,3 +123,17 @@ def _plot_audio(arguments, output):
     )
     title = " · ".join(str(name) for name in names if name)
     picture.save(output, arguments.start, arguments.stop, title)
+
+
+def _check_options(arguments):
+    """Raises PlotError for an option that another one lacks: it would do nothing."""
+    shown = arguments.show or ()
+    needed = {
+        "source": ("--upstream NAME", arguments.upstream),
+        "layers": ("--upstream NAME or --show", arguments.upstream or shown),
+        "heads": ("--show attention", "attention" in shown),
+        "tier": ("--labels FILE", arguments.labels),
+    }
+    for name, (other, is_there) in needed.items():
+        if getattr(arguments, name) is not None and not is_there:
+            raise PlotError(f"--{name} needs {other}.")

@@ -13,7 +13,6 @@ import gzip
 import io
 import itertools
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -167,7 +166,10 @@ def read_symbols(path: str | Path) -> dict[int, str]:
 
 
 def count_frames(
-    segments: Segments, labels: Iterable[str], frame_seconds: float
+    segments: Segments,
+    labels: Iterable[str],
+    frame_seconds: float,
+    place: str = "the alignment",
 ) -> dict[str, int]:
     """Counts the frames of each label, for priors.
 
@@ -179,6 +181,8 @@ def count_frames(
         All labels, in the order of the result.
     frame_seconds : float
         Seconds of a frame.
+    place : str
+        File of the segments, for the error.
 
     Returns
     -------
@@ -188,16 +192,16 @@ def count_frames(
     Raises
     ------
     ManifestError
-        If there are other labels.
+        For a segment with another label.
     """
-    counts: Counter[str] = Counter()
-    for spans in segments.values():
+    counts = dict.fromkeys(labels, 0)
+    for utterance, spans in segments.items():
         for label, start, stop in spans:
+            if label not in counts:
+                raise ManifestError(
+                    f"{place}: '{utterance}' has '{label}' at {start:g} s, which is "
+                    f"none of the {len(counts)} labels, such as {few(list(counts))}. "
+                    "Correct their number, or the alignment."
+                )
             counts[label] += round((stop - start) / frame_seconds)
-    labels = list(labels)
-    if others := sorted(counts.keys() - set(labels)):
-        raise ManifestError(
-            f"Alignments have labels besides the {len(labels)} that are counted: "
-            f"{few(others)}. Are they of another model?"
-        )
-    return {label: counts[label] for label in labels}
+    return counts

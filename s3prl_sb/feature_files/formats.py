@@ -23,6 +23,8 @@ from s3prl_sb.storage.parts import Part
 
 #: Cache in the folder until all is written.
 UNFINISHED = ".features"
+#: Bytes of a name in an id: file systems take 255 with the ending of unfinished files.
+LONGEST = 240
 
 
 class FormatError(UserError, ValueError):
@@ -114,6 +116,11 @@ class OneFileEach:
         """See :class:`Writer`."""
         for name, record in records.items():
             check_path(name, record, self.folder)
+            if max(len(os.fsencode(part)) for part in name.split("/")) > LONGEST:
+                raise FormatError(
+                    f"'{name[:20]}…' ({record['wav']}): this id makes a file name of "
+                    f"more than {LONGEST} bytes. Give it a shorter one."
+                )
 
     def existing(self, records):
         """See :class:`Writer`."""

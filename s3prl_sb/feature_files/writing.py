@@ -28,7 +28,7 @@ from s3prl_sb.feature_files.cmvn import EVERYTHING, Statistics, measure
 from s3prl_sb.feature_files.formats import FORMATS, UNFINISHED
 from s3prl_sb.feature_files.processing import Processed, pooled
 from s3prl_sb.identity import digest
-from s3prl_sb.storage.files import read_json, write_json
+from s3prl_sb.storage.files import make_folder, read_json, write_json
 from s3prl_sb.storage.locks import Lock
 from s3prl_sb.terminal import progress, quantities
 from s3prl_sb.terminal.messages import few
@@ -134,8 +134,10 @@ def write_features(
     Raises
     ------
     ExtractionError
-        If the folder cannot be made, has features of other settings or files of other
-        programs, or the disk is too small.
+        If the folder has features of other settings or files of other programs, or
+        the disk is too small.
+    s3prl_sb.storage.files.FileError
+        If the folder cannot be made or written.
     s3prl_sb.audio.loading.AudioFileError
         For an unusable audio file.
 
@@ -169,12 +171,7 @@ def write_features(
     FORMATS[format](*layout).check(records)
     with _alone_in(folder):
         writer = FORMATS[format](*layout)  # reads what another extraction has written
-        replaced = writer.existing(records)
-        if replaced and not (folder / FEATURES).exists():
-            raise ExtractionError(
-                f"{replaced}: exists, and no {FEATURES} in {folder} says that it is "
-                "of an extraction. It is not replaced: choose another --output."
-            )
+        _check_owner(writer.existing(records), folder)
         keys = {name: key for name, (key,) in audio_keys(dataset, progressbar).items()}
         kept = _kept(folder / FEATURES, settings)
         done = {name for name, key in keys.items() if kept.get(name) == key}
@@ -183,14 +180,14 @@ def write_features(
             done = set()  # the statistics would be others
         missing = [name for name in keys if name not in done]
         if missing:
+            dataset.keep(missing)
+            _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
             entries = {"settings": settings, "of": digest(settings)}
             write_json(
                 folder / FEATURES, {**entries, "keys": {n: keys[n] for n in done}}
             )
-            dataset.keep(missing)
             options = {**options, "layers": layers, "dtype": dtype}
             place = folder / UNFINISHED
-            _check_room(folder, estimate(model, dataset, "frames", layers, dtype))
             cache = extract(model, dataset, place, progressbar=progressbar, **options)
             features = _Features(
                 cache, {n: keys[n] for n in missing}, records, processing
@@ -205,17 +202,21 @@ def write_features(
     return len(keys), len(missing)
 
 
+def _check_owner(replaced, folder):
+    """Raises ExtractionError for a file that another program has written."""
+    if replaced and not (folder / FEATURES).exists():
+        raise ExtractionError(
+            f"{replaced}: exists, and no {FEATURES} in {folder} says that it is of an "
+            "extraction. It is not replaced: choose another --output."
+        )
+
+
 @contextlib.contextmanager
 def _alone_in(folder):
     """Makes a folder, and waits until no other extraction is at work in it."""
+    make_folder(folder, "Choose another --output.")
     lock = Lock(folder / LOCK)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise ExtractionError(
-            f"'{folder}' cannot be made or written: {error.strerror}. Choose another "
-            "--output."
-        ) from error
+    lock.acquire()
     try:
         yield
     finally:

@@ -224,6 +224,43 @@ def _check_kind(value, kind):
         raise ValueError(f"it holds a {plain[0].__name__}, not a {kind.__name__}")
 
 
+def make_folder(path: PathLike, fix: str = "") -> Path:
+    """Makes a folder and those above it, unless they exist. Call it before long work
+    whose results belong there.
+
+    Arguments
+    ---------
+    path : str
+        The folder.
+    fix : str
+        Instruction for the user, a sentence.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    FileError
+        If it cannot be made, or nothing can be written into it.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     make_folder(folder + "/a/b").is_dir()
+    True
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        message = f"'{path}' cannot be made or written: {error.strerror}. {fix}"
+        raise FileError(message.rstrip()) from error
+    return Path(path)
+
+
 def write_text(path: PathLike, text: str) -> None:
     """Writes a text file atomically, also when several processes write it.
 

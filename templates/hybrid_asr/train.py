@@ -16,11 +16,14 @@ from pathlib import Path
 from s3prl_sb.brains.frames import FrameBrain, frame_splits
 from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.dataio import kaldi_alignments, manifest
-from s3prl_sb.dataio.manifest import SPLITS
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.feature_files.sources import records_of
 from s3prl_sb.startup.experiment import start
 from s3prl_sb.storage.files import write_text
+
+#: Keys without a default.
+DATA = [f"{split}_{of}" for split in manifest.SPLITS for of in ("folder", "alignments")]
+DATA.append("num_states")
 
 
 class HybridStates(FrameBrain):
@@ -31,15 +34,15 @@ class HybridStates(FrameBrain):
 
 def prepare(hparams):
     """Writes the manifests, and the counts of all states in training."""
-    needed = [f"{s}_{what}" for what in ("folder", "alignments") for s in SPLITS]
-    needed = [key for key in (*needed, "num_states") if hparams[key] is None]
-    if needed:
-        raise ManifestError(f"not set: {', '.join(needed)}. README.md has them.")
+    missing = [f"--{key}" for key in DATA if hparams[key] is None]
+    if missing:
+        raise ManifestError(f"Give {', '.join(missing)}: README.md says where from.")
     size, seconds = hparams["upstream_model"].input_size, hparams["frame_seconds"]
-    splits = {}
-    for split in SPLITS:
-        data = hparams[f"{split}_folder"]
-        alignments = kaldi_alignments.read(hparams[f"{split}_alignments"], seconds)
+    states = [str(state) for state in range(hparams["num_states"])]
+    splits, counts = {}, {}
+    for split in manifest.SPLITS:
+        data, path = hparams[f"{split}_folder"], hparams[f"{split}_alignments"]
+        alignments = kaldi_alignments.read(path, seconds)
         records = records_of(data, size)
         aligned = {
             name: {**record, "segments": alignments[name]}
@@ -47,14 +50,12 @@ def prepare(hparams):
             if name in alignments  # Kaldi fails to align some utterances
         }
         if not aligned:
-            path = hparams[f"{split}_alignments"]
             raise ManifestError(f"{path}: aligns no utterance of {data}.")
         splits[split] = aligned
+        segments = {name: record["segments"] for name, record in aligned.items()}
+        counts[split] = kaldi_alignments.count_frames(segments, states, seconds, path)
     manifest.finish(splits, hparams["save_folder"], {}, ("segments",))
-    states = map(str, range(hparams["num_states"]))
-    train = {name: record["segments"] for name, record in splits["train"].items()}
-    counts = kaldi_alignments.count_frames(train, states, seconds)
-    lines = "".join(f"{label} {count}\n" for label, count in counts.items())
+    lines = "".join(f"{label} {count}\n" for label, count in counts["train"].items())
     write_text(Path(hparams["output_folder"]) / "counts.txt", lines)
 
 

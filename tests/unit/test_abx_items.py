@@ -120,13 +120,15 @@ def test_the_first_line_names_the_columns(tmp_path, head):
 
 def test_items_of_other_or_ambiguous_audio_are_errors(tmp_path):
     path = tmp_path / "a.item"
-    path.write_text(f"{COLUMNS}\n1-2-3 0.1 0.34 AH K T 1\n")
+    path.write_text(f"{COLUMNS}\n\n1-2-3 0.1 0.34 AH K T 1\n")
     with pytest.raises(AnalysisError, match="such as of '1-2-3', is in one of the 1"):
         read_items(path, {"b": {"wav": "b.wav"}})
-    with pytest.raises(AnalysisError, match="line 2: '1-2-3' may be 'a' or 'b'"):
+    with pytest.raises(AnalysisError, match="line 3: '1-2-3' may be 'a' or 'b'"):
         read_items(path, {n: {"wav": f"{n}/1-2-3.wav"} for n in "ab"})
     path.write_text(f"{COLUMNS}\n\n")
-    with pytest.raises(AnalysisError, match="None of the 0 items"):
+    with pytest.raises(
+        AnalysisError, match="a.item. has no items. A line is: #file onset"
+    ):
         read_items(path, RECORDS)
 
 
@@ -148,9 +150,24 @@ def test_items_of_alignments_touch_no_silence_and_no_gap():
     assert {i.speaker for i in long} == {"7"}
 
 
+def test_limits_that_leave_nothing_are_named():
+    items = [Item("u", 0, 1, p, ("c", "d"), "s") for p in "aab"]
+    for limit in ("most_items", "most_speakers"):
+        with pytest.raises(AnalysisError, match=f"{limit} is 1 or more, not -1"):
+            Triples(items, "within", **{limit: -1})
+    with pytest.raises(
+        AnalysisError, match=r"of another\. Raise --most_items, or give"
+    ):
+        Triples(items, "within", by_context=False, most_items=1)
+
+
 def test_speakers_are_in_a_column_or_the_path():
     wav = {"wav": "dev/84/121123/84-121123-0000.flac", "who": "mo"}
     assert speakers({"a": wav}, "librispeech") == {"a": "84"}
     assert speakers({"a": wav}, "who") == {"a": "mo"}
     with pytest.raises(AnalysisError, match="no column speaker or spk(?s:.)*--speaker"):
         speakers({"a": wav})
+    for layout in ("timit", "librispeech"):  # of another corpus: no speaker by accident
+        with pytest.raises(AnalysisError, match=f"'a'.*noisy/1.wav.*not in {layout}'s"):
+            speakers({"a": {"wav": "noisy/1.wav"}}, layout)
+    assert speakers({"a": {"wav": "dr1/faks0/sa1.wav"}}, "timit") == {"a": "faks0"}

@@ -60,12 +60,26 @@ def test_verbs_leave_tables_figures_and_json(noise, tmp_path, capsys):
         (["cka", "--upstream", "mfcc", "--layers", "3"], "no hidden state 3; it has 0"),
         (["cka", "--upstream", "mfcc", "--with_layers", "0"], "belong to --with"),
         (["cka", "--upstream", "mfcc", "--memory", "0"], "not positive"),
+        (["cka", "--upstream", "mfcc", "--memory", "nan"], "not positive"),
     ],
 )
 def test_wrong_options_are_named(noise, tmp_path, capsys, words, reason):
     paths = ["--manifest", str(noise), "--output", str(tmp_path)]
     assert cli.main([*words, *paths]) == 1
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["cka"], ["abx", "--items", "no.item"]], ids=lambda words: words[0]
+)
+def test_an_output_that_cannot_be_made_is_named_first(noise, tmp_path, capsys, words):
+    """Before the upstream has run for hours, and before files are read."""
+    output = tmp_path / "file"
+    output.write_text("")
+    shared = ["--upstream", "mfcc", "--manifest", str(noise), "--output", str(output)]
+    assert cli.main([*words, *shared]) == 1
+    message = f"'{output}' cannot be made or written: File exists. Choose another"
+    assert message in capsys.readouterr().err
 
 
 def test_a_folder_needs_audio_of_distinct_names(noise, tmp_path):

@@ -139,3 +139,16 @@ def test_signed(tmp_path):
     assert "checksum" in fails(files.read_json, path)
     files.write_json(path, value)  # as older versions
     assert files.read_json(path) == value
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    assert files.make_folder(tmp_path / "a" / "b") == files.make_folder(
+        tmp_path / "a" / "b"
+    )
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "a"):
+        with pytest.raises(FileError, match=f"'{path}' cannot be made .*Do this"):
+            files.make_folder(path, "Do this.")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # for root too
+    with pytest.raises(FileError, match="a' cannot be made or written: Permission"):
+        files.make_folder(tmp_path / "a")

@@ -39,9 +39,10 @@ def test_symbols_and_other_frames(tmp_path):
     symbols = kaldi_alignments.read_symbols(tmp_path / "phones.txt")
     read = kaldi_alignments.read(tmp_path / "pdf.txt", 0.03, symbols)
     assert read == {"u2": [("t", 0.0, 0.06)]}
-    labels = ["0", "1", "2", "7"]
-    counts = kaldi_alignments.count_frames(SEGMENTS, labels, 0.01)
-    assert list(counts.items()) == [("0", 1), ("1", 0), ("2", 3), ("7", 3)]
+    counts = kaldi_alignments.count_frames(SEGMENTS, ["0", "1", "2", "7"], 0.01)
+    assert counts == {"0": 1, "1": 0, "2": 3, "7": 3}
+    with pytest.raises(ManifestError, match="a.txt: 'u1' has '7' at 0 s.*the 3 labels"):
+        kaldi_alignments.count_frames(SEGMENTS, ["0", "1", "2"], 0.01, "a.txt")
 
 
 @pytest.mark.parametrize(

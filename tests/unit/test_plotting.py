@@ -204,12 +204,30 @@ def test_command(wav, tmp_path, monkeypatch, capsys):
         ("--upstream", "fbank", "--show", "attention"): "no self-attention",
         ("--upstream", "fbank", "--layers", "1"): "no hidden state 1",
         ("--labels", "none.rttm"): "none.rttm",
+        ("--source", "a.ckpt"): "--source needs --upstream",
+        ("--layers", "1"): "--layers needs --upstream NAME or --show",
+        ("--upstream", "fbank", "--heads", "1"): "--heads needs --show attention",
+        ("--tier", "words"): "--tier needs --labels",
+        ("--output", str(wav / "a.png")): f"'{wav}' cannot be made or written",
     }
     for options, words in refused.items():
         assert main(["plot", str(wav), *options]) == 1
         assert words in capsys.readouterr().err
     assert main(["plot", str(tmp_path), "--start", "1"]) == 1
     assert "--start: of an audio file" in capsys.readouterr().err
+    assert main(["plot", str(tmp_path), "--heads", "1", "--tier", "words"]) == 1
+    assert "--heads, --tier: of an audio file" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named(wav, tmp_path, monkeypatch, capsys):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("s3prl_sb.plotting.pages._encode", full)
+    assert main(["plot", str(wav), "--output", str(tmp_path / "a.html")]) == 1
+    words = "a.html' cannot be written: No space left on device. Choose another"
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists() and not list(tmp_path.glob(".*"))
 
 
 def test_long_audio_is_no_png(wav, tmp_path, monkeypatch):
