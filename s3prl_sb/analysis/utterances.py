@@ -18,6 +18,7 @@ from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.dataio.records import completed
 from s3prl_sb.feature_files.sources import records_of
+from s3prl_sb.lobes.featurizer import chosen_layers
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
@@ -148,13 +149,12 @@ def hidden_states(
     ...     states["a"].shape, states.stride_seconds
     (torch.Size([48, 1, 240]), 0.01)
     """
-    count = upstream.num_layers
-    chosen = list(range(count)) if layers is None else list(layers)
-    wrong = [layer for layer in chosen if not 0 <= layer < count]
-    if wrong:
-        raise AnalysisError(
-            f"{name} has no hidden state {wrong[0]}; it has 0 to {count - 1}."
+    try:
+        chosen = chosen_layers(
+            upstream.num_layers, "all" if layers is None else list(layers)
         )
+    except ValueError as error:
+        raise AnalysisError(f"{name}, {error}.") from None
     dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
     cache = extract(
         upstream,

@@ -101,7 +101,8 @@ def _list(folder, input_size):
         raise ManifestError(
             f"{folder}: has no {wanted}. "
             + (
-                "This upstream takes features from elsewhere."
+                "This upstream reads features: give a data folder that has it, or a "
+                "table whose wav names entries of arks."
                 if input_size
                 else "Its feats.scp is for upstreams over features, such as "
                 "features_from_ark."

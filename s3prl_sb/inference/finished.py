@@ -45,6 +45,11 @@ def read_run(run):
             f"'{run}' holds a run for each fold: {', '.join(folds)}. Choose one, such "
             f"as {run / folds[0]}."
         )
+    if (run / "layers.json").exists():
+        raise ExportError(
+            f"'{run}' holds the probes of s3prl-sb layers, whose scores are in "
+            "layers.csv and layers.png. Name the folder of a run with one model."
+        )
     for name in ("hyperparams.yaml", "results.json", INTERFACE):
         if not (run / name).exists():
             raise ExportError(

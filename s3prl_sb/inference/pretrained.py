@@ -268,7 +268,8 @@ class SpeechModel(Pretrained):
             If the model predicts something else.
         """
         raise NoProbabilities(
-            f"A {type(self).__name__} predicts no probabilities of classes."
+            f"A {type(self).__name__} predicts no probabilities of classes to draw or "
+            "write; s3prl-sb predict prints what it does predict."
         )
 
     def frame_length(self, wav: torch.Tensor, frames: int) -> float:

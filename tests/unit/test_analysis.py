@@ -43,11 +43,13 @@ def test_verbs_leave_tables_figures_and_json(noise, tmp_path, capsys):
     assert set(result["errors"]) == {"within", "across"} and result["layers"] == [0]
     assert all(0 <= error <= 1 for (error,) in result["errors"].values())
     words = ["cka", "--upstream", "mfcc", "--with", "fbank", "--debiased"]
+    words += ["--layers", "-1"]  # the last one
     assert (
         cli.main(list(map(str, [*words, *shared, "--output", tmp_path / "cka"]))) == 0
     )
     result = json.loads((tmp_path / "cka/cka.json").read_text())
     assert 0 < result["cka"][0][0] < 1 and result["upstreams"] == ["mfcc", "fbank"]
+    assert result["layers"] == [[0], [0]]
     assert (tmp_path / "cka/cka.csv").read_text().startswith("hidden state,0")
     pytest.importorskip("matplotlib")
     for name in ("abx", "cka"):
@@ -57,7 +59,10 @@ def test_verbs_leave_tables_figures_and_json(noise, tmp_path, capsys):
 @pytest.mark.parametrize(
     "words, reason",
     [
-        (["cka", "--upstream", "mfcc", "--layers", "3"], "no hidden state 3; it has 0"),
+        (
+            ["cka", "--upstream", "mfcc", "--layers", "3"],
+            "no hidden state 3; the upstream has 1",
+        ),
         (["cka", "--upstream", "mfcc", "--with_layers", "0"], "belong to --with"),
         (["cka", "--upstream", "mfcc", "--memory", "0"], "not positive"),
         (["cka", "--upstream", "mfcc", "--memory", "nan"], "not positive"),

@@ -355,6 +355,15 @@ def test_unfinished_runs(lacking, make_run, tmp_path):
     assert not (tmp_path / "exported").exists()
 
 
+def test_probes_of_layers_are_no_model(make_run, tmp_path):
+    run, _ = make_run()
+    (run / "results.json").rename(run / "layers.json")  # as s3prl-sb layers leaves it
+    with pytest.raises(ExportError, match="holds the probes of s3prl-sb layers"):
+        export(run, tmp_path / "exported")
+    with pytest.raises(ExportError, match="holds the probes of s3prl-sb layers"):
+        load(run)
+
+
 def test_runs_without_the_best_checkpoint(make_run, tmp_path):
     run, _ = make_run()
     results = {**RESULTS, "chosen_by": {"metric": "wer", "highest": False}}

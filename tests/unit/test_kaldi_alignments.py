@@ -79,11 +79,6 @@ def test_a_wrong_symbol_is_named(tmp_path, line):
         kaldi_alignments.read_symbols(tmp_path / "phones.txt")
 
 
-def test_frames_of_other_labels_are_not_lost():
-    with pytest.raises(ManifestError, match="labels besides the 2 that are counted: 7"):
-        kaldi_alignments.count_frames(SEGMENTS, ["0", "2"], 0.01)
-
-
 def test_features_are_no_alignment(tmp_path):
     arks.write(tmp_path / "feats.ark", [("u1", np.ones((3, 2), np.float32))])
     with pytest.raises(ManifestError, match="holds features"):
