@@ -163,7 +163,7 @@ def test_without_the_extra(tokenizer, arpa, without_flashlight, monkeypatch):
 def test_without_the_extra_a_run_does_not_begin(arpa, without_flashlight):
     """Before a corpus is looked for; and what may be done without it is said."""
     with pytest.raises(MissingExtra, match="needs flashlight-text") as stopped:
-        readiness.check({"lm": str(arpa)}, {})
+        readiness.check({"lm": str(arpa)})
     assert "decode later: s3prl-sb score RUN" in str(stopped.value)
     assert issubclass(MissingExtra, UserError)  # which is said without a traceback
 

@@ -132,6 +132,7 @@ class ConvBankClassifier(ConvBank):
 
     Example
     -------
+    >>> import torch
     >>> ConvBankClassifier(80)(torch.randn(2, 50, 80)).shape
     torch.Size([2, 50, 39])
     """
@@ -219,6 +220,7 @@ class Posteriorgram(HeadedUpstream):
 
     Example
     -------
+    >>> import torch
     >>> posteriorgram = Posteriorgram()
     >>> hidden_states, lens = posteriorgram(torch.randn(2, 16000))
     >>> hidden_states[0].shape, hidden_states[0].sum(-1).allclose(torch.ones(2, 98))
