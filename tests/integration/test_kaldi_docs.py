@@ -77,7 +77,9 @@ def test_settings_that_are_missing_are_named():
     prepare = runpy.run_path(str(TEMPLATE / "train.py"))["prepare"]
     keys = [f"{s}_{what}" for what in ("folder", "alignments") for s in manifest.SPLITS]
     hparams = dict.fromkeys(keys, "data") | {"num_states": None}
-    with pytest.raises(ManifestError, match="^Give --valid_alignments, --num_states: README"):
+    with pytest.raises(
+        ManifestError, match="^Give --valid_alignments, --num_states: README"
+    ):
         prepare({**hparams, "valid_alignments": None})
 
 
