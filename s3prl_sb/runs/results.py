@@ -122,6 +122,8 @@ def main_metrics(run):
     >>> run = {"task": "SUPERB/KS", "chosen_by": chosen, "metrics": {"accuracy": 0.5}}
     >>> main_metrics(run)
     [('accuracy', 50.0, None, 2, '%')]
+    >>> main_metrics({**run, "task": "TIMIT/phones"})
+    [('accuracy', 50.0, None, 2, '%')]
     """
     metrics, numbers = [], run["metrics"]
     for metric in metrics_of(run["task"]):
@@ -131,8 +133,11 @@ def main_metrics(run):
             metrics.append((metric.key, *scaled, metric.digits, metric.unit))
     if metrics:
         return metrics
-    key = run["chosen_by"]["metric"]  # a user-defined task has no unit
-    return [(key, numbers[key], numbers.get(f"{key}_std"), 4, "")]
+    key = run["chosen_by"]["metric"]
+    values = [numbers[key], numbers.get(f"{key}_std")]
+    if not quantities.is_share(key):
+        return [(key, *values, 4, "")]
+    return [(key, *(None if v is None else 100 * v for v in values), 2, "%")]
 
 
 def judged_on(run):

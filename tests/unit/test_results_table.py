@@ -143,14 +143,16 @@ def test_units(show):
     runs = {
         "a": result(value=0.98764),
         "b": result("SUPERB/QbE", "mtwv", 0.0736),
-        "c": result("digits", "accuracy", 0.98764),  # custom: unchanged
+        "c": result("digits", "accuracy", 0.87654),  # custom: as its log says
+        "e": result("tones", "likeness", 0.98764),
         "d": result("SUPERB/SF", "slot_type_f1", 0.8853),
     }
     runs["d"]["metrics"]["slot_value_cer"] = 0.252
     text = show(runs)
-    for part in ("accuracy 98.76 %", "mtwv 0.0736", "accuracy 0.9876"):
+    for part in ("accuracy 98.76 %", "mtwv 0.0736", "accuracy 87.65 %"):
         assert part in text
     assert "slot_type_f1 88.53 %, slot_value_cer 25.20 %" in text
+    assert "likeness 0.9876" in text and "likeness 0.9876 %" not in text
 
 
 def test_protocol(show):
