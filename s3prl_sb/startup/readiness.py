@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from s3prl_sb.startup.preconditions import (
 )
 from s3prl_sb.storage.files import naming
 from s3prl_sb.terminal.messages import reason
+
+logger = logging.getLogger(__name__)
 
 #: Size of the batch that a head is tried on: a second of most upstreams.
 FRAMES, CLASSES = 50, 2
@@ -101,7 +104,7 @@ def absent(key, value):
 
 
 def check_tables(hparams):
-    """Checks that no user-defined table is ignored.
+    """Checks that no user-defined table is ignored, and warns if a corpus is.
 
     Arguments
     ---------
@@ -122,6 +125,8 @@ def check_tables(hparams):
     s3prl_sb.startup.configuration.RecipeError: test_csv is given without train_csv: …
     """
     first = "train_csv" if "train_csv" in hparams else "documents_csv"
+    if hparams.get(first) and hparams.get("data_folder"):
+        logger.warning("data_folder is not read: %s has the data.", first)
     if first not in hparams or hparams[first]:
         return
     tables = [key for key in ("valid_csv", "test_csv") if hparams.get(key)]

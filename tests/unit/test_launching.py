@@ -278,9 +278,12 @@ def _heeding():
 # ------------------------------------------------------------------ own tables
 @pytest.mark.parametrize("first", ["train_csv", "documents_csv"])
 @pytest.mark.parametrize("given", ["valid_csv", "test_csv"])
-def test_a_table_is_not_passed_over(first, given):
-    """Tables to test on need a table to train on."""
+def test_a_table_is_not_passed_over(first, given, caplog):
+    """Tables to test on need a table to train on, and a corpus beside them is named."""
     check_tables({first: "a.csv", given: "b.csv"})
+    assert not caplog.messages
+    check_tables({first: "a.csv", given: "b.csv", "data_folder": "corpus"})
+    assert caplog.messages == [f"data_folder is not read: {first} has the data."]
     check_tables({first: None, given: None})
     check_tables({given: "b.csv"})  # a custom recipe
     with pytest.raises(UserError, match=f"{given} is given without {first}.*score RUN"):
