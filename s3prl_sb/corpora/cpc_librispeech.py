@@ -33,6 +33,8 @@ PART = "train-clean-100"
 FRAME_SECONDS = 0.01  # of the numbers in the alignments
 #: Seconds by which the last frame may be longer than the audio.
 LONGER = 0.1
+#: Seconds that audio may last longer than its phones, without a warning.
+UNLABELLED = 0.5
 TRAIN_LIST, TEST_LIST = "train_split.txt", "test_split.txt"
 ALIGNMENTS = "converted_aligned_phones.txt"
 CPC = "https://github.com/facebookresearch/CPC_audio"  # its README links to them
@@ -266,18 +268,29 @@ def _add_phones(splits, alignments, places):
     if missing:
         way_out = f"They are not in {alignments}. Remove these lines, or add them."
         raise ManifestError.listing(missing, way_out, len(places))
-    longer = []
+    longer, shorter = [], []
     for records in splits.values():
         for name, record in records.items():
             place, labels = numbers[name]
-            if len(labels) * FRAME_SECONDS > record["duration"] + LONGER:
-                seconds = f"{len(labels) * FRAME_SECONDS:.2f} s"
-                text = f"{place}: {name} has {seconds} of phones and "
-                longer.append(f"{text}{record['duration']:.2f} s of audio")
+            seconds = len(labels) * FRAME_SECONDS
+            text = f"{place}: {name} has {seconds:.2f} s of phones and "
+            text += f"{record['duration']:.2f} s of audio"
+            if seconds > record["duration"] + LONGER:
+                longer.append(text)
+            elif seconds < record["duration"] - UNLABELLED:
+                shorter.append(text)
             record["segments"] = segments_of(labels, record["duration"])
     if longer:
         way_out = "Get the alignments of these recordings."
         raise ManifestError.listing(longer, way_out, len(places))
+    if shorter:
+        logger.warning(
+            "%d of %d utterances end after their phones, such as %s. Time without "
+            "phones is not counted.",
+            len(shorter),
+            len(places),
+            shorter[0],
+        )
 
 
 def segments_of(labels, duration):

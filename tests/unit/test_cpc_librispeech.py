@@ -105,6 +105,19 @@ def test_a_share_that_leaves_nothing(share, rest, corpus, tmp_path):
         prepare_cpc_librispeech(corpus, tmp_path / "save", valid_share=share)
 
 
+def test_alignments_that_end_early(corpus, tmp_path, caplog):
+    """Their time is not counted, which few would notice."""
+    wav = corpus / "train-clean-100/19/100" / f"{NAMES[0]}.flac"
+    soundfile.write(wav, numpy.zeros(11200), 16000)
+    splits = prepared(corpus, tmp_path / "save")
+    [words] = [m for m in caplog.messages if "after their phones" in m]
+    assert (
+        words.startswith(f"1 of {len(NAMES)} utterances") and f"{ALIGNMENTS}:1" in words
+    )
+    [record] = [r[NAMES[0]] for r in splits.values() if NAMES[0] in r]
+    assert record["duration"] == 0.7 and record["segments"][-1] == ["40", 0.03, 0.04]
+
+
 def test_alignments_of_other_audio(corpus, tmp_path):
     lines = [f"{name} {'5 ' * 20}" for name in NAMES]
     (corpus / ALIGNMENTS).write_text("\n".join(lines))
