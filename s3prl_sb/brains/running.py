@@ -7,7 +7,7 @@ Authors
 import functools
 import logging
 
-from s3prl_sb.brains import layer_probes, settings, sweep
+from s3prl_sb.brains import layer_probes, planning, settings, sweep
 from s3prl_sb.brains.debugging import keep_few
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,13 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
         other settings.
     """
     settings.check_numbers(hparams)
+    if hparams.get("plan"):
+        modules = {"featurizer": hparams["featurizer"], **modules}
+        brain = brain_class(
+            modules=modules, hparams=hparams, run_opts=run_opts, **kwargs
+        )
+        print(planning.text(planning.plan(brain, splits)))
+        return brain
     if (run_opts or {}).get("debug"):
         keep_few(splits, hparams, run_opts)
     else:
