@@ -172,7 +172,9 @@ def _update_seconds(brain, dataset, kind):
     layers = brain.raw_modules["featurizer"].layers
     for number, batch in enumerate(itertools.islice(loader, FIRST)):
         if brain.upstream.freeze:
-            _add_features(brain, batch, "pooled" if kind == "pooled" else "frames", layers)
+            _add_features(
+                brain, batch, "pooled" if kind == "pooled" else "frames", layers
+            )
         start = time.perf_counter()
         brain.step = number + 1
         brain.fit_batch(batch)
@@ -189,7 +191,9 @@ def _add_features(brain, batch, kind, layers):
     sig = batch.sig
     lengths = (sig.lengths * sig.data.shape[1]).round().int().tolist()
     wavs = [wav[:length] for wav, length in zip(sig.data, lengths)]
-    features = list(compute(brain.upstream, wavs, kind, layers, "float32", brain.device))
+    features = list(
+        compute(brain.upstream, wavs, kind, layers, "float32", brain.device)
+    )
     frames = torch.tensor([len(each) for each in features])
     padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)
     batch.feats = PaddedData(padded, frames / frames.max())
@@ -220,10 +224,10 @@ def text(result: dict[str, Any]) -> str:
     >>> speeds = {"speed": 3.6, "update": 0.1, "hours": 0.5}
     >>> print(text({**about, **sums, **speeds, "parts": [part]}))
     KS, fbank, on cpu
-      train: 10 utterances, 36.0 s of audio; cache pooled (exact): 4.0 kB; 1 pass
+      train: 10 utterances, 36.0 s of audio; cache pooled (exact): 4 kB; 1 pass
       The upstream encodes 36.0 s, 1.0 times its audio, at 3.6 times real time: 10 s
       5 updates of 100 ms: 0 s
-      About 30 min in all; caches of 4.0 kB
+      About 30 min in all; caches of 4 kB
     """
     lines = [f"{result['task']}, {result['upstream_name']}, on {result['device']}"]
     for part in result["parts"]:
