@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedData
-from torch.utils.flop_counter import FlopCounterMode
 
 from s3prl_sb.brains import caching, course
 from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.encoding_speed import SECONDS, encoding_speed, synchronize
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.terminal import quantities
@@ -28,9 +28,8 @@ from s3prl_sb.terminal import quantities
 logger = logging.getLogger(__name__)
 
 FILE = "plan.json"
-SECONDS = 10.0  # of each of the two measurements
-WARM_UP = 1  # utterances and updates before the clock starts
-FIRST = 64  # utterances that are measured at most
+WARM_UP = 1  # updates before the clock starts
+FIRST = 64  # updates that are measured at most
 
 
 class Part(NamedTuple):
@@ -84,7 +83,8 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
     parts = [_part(brain, name, dataset) for name, dataset in splits.items()]
     train = next((part for part in parts if part.split == "train"), None)
     updates = course.planned(brain)[0] if train else 0
-    speed, gflop = _upstream_speed(brain, splits)
+    dataset = next(iter(splits.values()))
+    speed, gflop = encoding_speed(brain.upstream, dataset, brain.device)
     kind = train.cache if train else "off"
     update = _update_seconds(brain, splits["train"], kind) if updates else 0.0
     once = sum(part.seconds for part in parts)
@@ -133,31 +133,6 @@ def _trained_seconds(brain, mean):
     return seconds * course.planned(brain)[0] * brain.grad_accumulation_factor
 
 
-def _upstream_speed(brain, splits):
-    """Returns the audio that the upstream encodes, in seconds a second, and its GFLOP
-    for a second of audio."""
-    upstream = brain.upstream.to(brain.device)
-    dataset = next(iter(splits.values()))
-    audio = spent = 0.0
-    gflop = 0.0
-    with dataset.output_keys_as(["sig"]), torch.no_grad():
-        for number in range(min(len(dataset), FIRST)):
-            wav = dataset[number, 0]["sig"].to(brain.device)
-            seconds = len(wav) / upstream.sample_rate
-            if number < WARM_UP:
-                with FlopCounterMode(display=False) as counter:
-                    upstream(wav[None])
-                gflop = counter.get_total_flops() / 1e9 / seconds
-                continue
-            start = time.perf_counter()
-            upstream(wav[None])
-            _synchronize(brain.device)
-            audio, spent = audio + seconds, spent + time.perf_counter() - start
-            if spent > SECONDS:
-                break
-    return (audio / spent if spent else float("inf")), gflop
-
-
 def _update_seconds(brain, dataset, kind):
     """Returns the seconds of an update on features that are there already.
 
@@ -178,7 +153,7 @@ def _update_seconds(brain, dataset, kind):
         start = time.perf_counter()
         brain.step = number + 1
         brain.fit_batch(batch)
-        _synchronize(brain.device)
+        synchronize(brain.device)
         if number >= WARM_UP:
             spent, count = spent + time.perf_counter() - start, count + 1
         if spent > SECONDS:
@@ -197,11 +172,6 @@ def _add_features(brain, batch, kind, layers):
     frames = torch.tensor([len(each) for each in features])
     padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)
     batch.feats = PaddedData(padded, frames / frames.max())
-
-
-def _synchronize(device):
-    if str(device).startswith("cuda"):
-        torch.cuda.synchronize()
 
 
 def text(result: dict[str, Any]) -> str:

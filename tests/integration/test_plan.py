@@ -1,10 +1,13 @@
 """A plan says what the run then does."""
 
 import json
+import re
 
 import pytest
 from command_lines import command
 from conftest import KS
+
+from s3prl_sb.cli import main
 
 COUNT = """
 from s3prl_sb.lobes.upstreams.hubert import Hubert
@@ -40,3 +43,19 @@ def test_the_plan_of_a_run(cache, corpus, tiny_card, launcher, tmp_path):
     samples = sum(map(int, counts.read_text().split()))
     assert samples / 16000 == pytest.approx(plan["upstream"], rel=0.1)
     assert plan["speed"] > 0 and plan["gflop"] > 0 and plan["update"] > 0
+
+
+@pytest.mark.parametrize("form", ["cache", "npy"])
+def test_the_plan_of_an_extraction(form, corpus, tiny_card, tmp_path, capsys):
+    argv = ["extract", str(corpus), "--upstream", str(tiny_card), "--format", form]
+    argv += ["--output", str(tmp_path / "out"), "--layers", "1"]
+    assert main([*argv, "--plan"]) == 0
+    said = capsys.readouterr().out
+    assert not (tmp_path / "out").exists() and "48 utterances" in said
+    size = float(re.search(r"features of ([\d.]+) kB", said)[1]) * 1e3
+    assert main(argv) == 0
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    written = sum(
+        f.stat().st_size for f in files if f.suffix in (".npy", ".safetensors")
+    )
+    assert written == pytest.approx(size, rel=0.2)  # headers besides
