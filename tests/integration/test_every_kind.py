@@ -20,6 +20,7 @@ from recipe_runs import (
 )
 from tasks import small
 
+from s3prl_sb.inference import export, load
 from s3prl_sb.schema.keys import Schema
 
 
@@ -60,7 +61,7 @@ def test_half_precision(name, on_tables, launcher, tmp_path):
 @one_of_each_labels
 def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     """The best one is the run, as an ordinary one at its rate."""
-    given = on_tables(name)[1]
+    folder, given = on_tables(name)
     rates = "[0.01, 1.0e-9]"
     searched = tmp_path / "searched"
     assert launcher.run(arguments(name, searched, **given, lr_search=rates)) == 0
@@ -70,6 +71,7 @@ def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     alone = tmp_path / "alone"
     assert launcher.run(arguments(name, alone, **given, lr=found["best"])) == 0
     assert_searched_outcome(searched, alone)
+    small(name).check(searched, load(export(searched, tmp_path / "export")), folder)
 
 
 # ------------------------------------------------- one thing changed for all tasks
