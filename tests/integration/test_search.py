@@ -91,13 +91,23 @@ def test_it_is_the_run(how, recipe, launcher, tmp_path):
     assert size <= 1.1 * max(p.stat().st_size for p in best_checkpoint(alone).iterdir())
 
 
-@pytest.mark.parametrize("cache", ("off", "pooled", "frames"))
-def test_the_upstream_runs_as_often_as_in_one_run(cache, recipe, launcher, tmp_path):
+#: With batches by seconds the largest one is rehearsed.
+BY_SECONDS = {
+    "cache": "off",
+    "batch_seconds": 5,
+    "train_dataloader_opts": "{num_workers: 0, balance: null}",
+}
+
+
+@pytest.mark.parametrize(
+    "given", ({"cache": "off"}, {"cache": "pooled"}, {"cache": "frames"}, BY_SECONDS)
+)
+def test_the_upstream_runs_as_often_as_in_one_run(given, recipe, launcher, tmp_path):
     counts = []
     for name, more in ("one", {"lr": 0.01}), ("searched", {"lr_search": RATES}):
         path = tmp_path / f"{name}.txt"
         prelude = COUNTING.format(path=str(path))
-        argv = recipe(tmp_path / name, "stacked", cache=cache, **more)
+        argv = recipe(tmp_path / name, "stacked", **{**given, **more})
         assert launcher.run(argv, prelude=prelude) == 0
         counts.append(sum(map(int, path.read_text().split())))
     assert counts[0] >= 48
