@@ -55,7 +55,7 @@ class TensorboardLogger(TrainLogger):
         self.close()
         self.step = step
 
-    def begin_anew(self):
+    def begin_again(self):
         """Begins the curves again: the run is replaced by another one."""
         self.resume(0)
 

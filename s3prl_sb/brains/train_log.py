@@ -41,7 +41,7 @@ class TrainLog(FileTrainLogger):
         super().__init__(save_file)
 
     @main_process_only
-    def begin_anew(self):
+    def begin_again(self):
         """Deletes the file: the run is replaced by another one."""
         Path(self.save_file).unlink(missing_ok=True)
 

@@ -62,7 +62,7 @@ def folder_of(hparams, rate=None):
 
 @register_checkpoint_hooks
 class Origin:
-    """How a run was trained in a search; a part of its checkpoints.
+    """Search in which a run was trained; a part of its checkpoints.
 
     Arguments
     ---------
@@ -137,7 +137,7 @@ class CopyCheckpointer(AtomicCheckpointer):
 
 
 class Diary:
-    """What a copy would log, kept until it is known whether it becomes the run.
+    """Log entries of a copy, kept until it is known whether it becomes the run.
 
     Arguments
     ---------
@@ -210,7 +210,7 @@ class Diary:
             file.write(_line(entry))
 
     def tell(self, loggers):
-        """Passes all entries to the loggers of a run, whose logs begin anew.
+        """Passes all entries to the loggers of a run, whose logs begin again.
 
         Arguments
         ---------
@@ -218,8 +218,8 @@ class Diary:
             Each gets what it has a method for.
         """
         for each in loggers:
-            if hasattr(each, "begin_anew"):
-                each.begin_anew()
+            if hasattr(each, "begin_again"):
+                each.begin_again()
         for entry in self.entries():
             method, step = entry["method"], entry["step"]
             for each in loggers:

@@ -71,7 +71,7 @@ def test_killed_folds_go_on_and_end_the_same(emotions, launcher, tmp_path):
 
 
 def test_each_fold_has_a_search_of_its_own(emotions, launcher, tmp_path):
-    """Which is the run of the fold; killed while it becomes that."""
+    """The best copy is the run of the fold; killed while it becomes that."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     rates = {"lr_search": "[0.01, 1.0e-9]"}
     assert launcher.run(emotions(whole, **rates)) == 0

@@ -1,4 +1,4 @@
-"""What a copy of a search saves and logs until it is known whether it is the run."""
+"""Checkpoints and logs of a copy, until it is known whether it is the run."""
 
 import json
 import math
@@ -10,12 +10,12 @@ from s3prl_sb.brains.winner import CopyCheckpointer, Diary, Origin
 
 
 class Log:
-    """Remembers what it is told."""
+    """Remembers all calls."""
 
     def __init__(self):
         self.told = ["of another run"]
 
-    def begin_anew(self):
+    def begin_again(self):
         self.told.clear()
 
     def log_stats(self, *arguments, verbose):
