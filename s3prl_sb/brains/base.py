@@ -156,7 +156,8 @@ class SSLBrain(Evaluation):
 
     def rehearse(self) -> None:
         """Checks that the largest batch fits, and sets when the upstream begins."""
-        if hasattr(self, "longest"):
+        has_ended = self.optimizer_step >= planned(self)[0]
+        if hasattr(self, "longest") and not has_ended:
             memory.rehearse(self, self.longest())  # with the gradient of the upstream
         self.unfreeze_after = getattr(self.hparams, "unfreeze_after", 0)
         if self.debug:  # a few updates, some of which train the upstream
@@ -182,20 +183,32 @@ class SSLBrain(Evaluation):
         loss = {"loss": float(stage_loss)} if self.evaluation_loss else {}
         stats = {**loss, **self.stage_stats(stage)}
         if stage == sb.Stage.VALID:
-            # The checkpoint comes first: what is logged has been saved.
-            self.course.save()
-            self.save_best(stats, epoch)
-            steps = epoch * planned(self)[1]
-            rates = learning_rates(self) if self.schedule is not None else {}
-            self.log(
-                {"epoch": epoch, "steps": steps, **rates},
-                train_stats={"loss": self.train_loss},
-                valid_stats=stats,
-            )
-            results.log_weights(self, steps)
+            self.finish_validation(stats, epoch)
             return
         self.log({"best step": self.optimizer_step}, test_stats=stats)
         self.tested = stats
         if if_main_process():
             self.write_predictions()
         self.finish_test(stats)
+
+    def finish_validation(self, stats: dict[str, float], epoch: int) -> None:
+        """Saves a checkpoint, and logs.
+
+        Arguments
+        ---------
+        stats : dict
+            Names to numbers, of the validation set.
+        epoch : int
+            Number of the epoch.
+        """
+        # The checkpoint comes first: what is logged has been saved.
+        self.course.save()
+        self.save_best(stats, epoch)
+        steps = epoch * planned(self)[1]
+        rates = learning_rates(self) if self.schedule is not None else {}
+        self.log(
+            {"epoch": epoch, "steps": steps, **rates},
+            train_stats={"loss": self.train_loss},
+            valid_stats=stats,
+        )
+        results.log_weights(self, steps)

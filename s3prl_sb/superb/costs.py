@@ -105,14 +105,8 @@ def gather(folders, plans, runs):
         row["runs"] += 1
         row["once"] = plan["once"]
         encoded = plan["upstream"] - (0 if first else shared)
-        searched = len(run.rates or ())
-        updates = plan["updates"] * (1 + searched)
-        if searched:  # the search encodes what is not cached, and so does the run
-            encoded += sum(
-                p["seconds"] * p["passes"]
-                for p in plan["parts"]
-                if p["cache"] == "off" and p["split"] != "test"
-            )
+        # The rates of a search share what is encoded, and the best of them is the run.
+        updates = plan["updates"] * max(1, len(run.rates or ()))
         row["upstream"] += encoded
         row["bytes"] += plan["bytes"] if first else 0
         row["updates"] += updates

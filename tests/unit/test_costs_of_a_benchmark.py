@@ -37,11 +37,11 @@ def test_seeds_share_what_is_cached():
     assert row["hours"] == pytest.approx((300 / 10 + 2000 * 0.01) / 3600)
 
 
-def test_what_is_not_cached_is_encoded_by_each_run_and_by_the_search():
+def test_what_is_not_cached_is_encoded_by_each_run_and_not_by_the_search():
     runs = [run(rates=[0.1, 0.01]), run()]
     [row] = gather(["a", "a"], {"a": plan(ENDLESS)}, runs)
-    assert row["upstream"] == 700 + 200 + 700 + 700  # run, once, search, second seed
-    assert row["updates"] == 3 * 1000 + 1000
+    assert row["upstream"] == 900 + 700  # valid and test are cached, train is not
+    assert row["updates"] == 2 * 1000 + 1000
 
 
 def test_runs_without_a_plan_are_left_out(capsys):
