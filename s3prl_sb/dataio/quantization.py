@@ -1,7 +1,8 @@
 """Features in eight bits: whole numbers and a scale for each frame and layer.
 
 The largest absolute value of a frame of a layer becomes 127, so no value is clipped,
-and each is off by at most a 254th of that largest one.
+and each is off by at most a 254th of that largest one. Layers in which few dimensions
+are far larger than all others therefore lose precision in these others.
 
 Authors
  * The s3prl_sb developers, 2026
