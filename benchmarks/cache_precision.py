@@ -2,11 +2,11 @@
 
 > python benchmarks/cache_precision.py DIR --upstreams fbank hubert_base
 
-``DIR`` has audio files. Each upstream's features of up to ``--files`` of them are rounded
-as a cache rounds them. The error of a layer is the root mean square of the difference to
-float32, as a share of the features' standard deviation over frames; "worst dimension" is
-that of the dimension with the largest error as a share of its own deviation. The table
-has the mean and the maximum over layers. Without a checkpoint the weights are random.
+``DIR`` has audio files. Each upstream's features of about ``--files`` of them are
+rounded as a cache rounds them. The error of a layer is the root mean square of the
+difference to float32, as a share of the features' standard deviation over frames; the
+table has the mean and the maximum over layers. "Worst dimension" is the largest error of
+a dimension, as a share of its own deviation. Without a checkpoint weights are random.
 """
 
 import argparse
