@@ -5,8 +5,8 @@
 ``DIR`` has audio files. Each upstream's features of about ``--files`` of them are
 rounded as a cache rounds them. The error of a layer is the root mean square of the
 difference to float32, as a share of the features' standard deviation over frames; the
-table has the mean and the maximum over layers. "Worst dimension" is the largest error of
-a dimension, as a share of its own deviation. Without a checkpoint weights are random.
+table has the mean and the maximum over layers. "Worst dimension" is the largest error
+of a dimension, as a share of its own deviation. Without --source weights are random.
 """
 
 import argparse
