@@ -2,9 +2,9 @@
 
 > python benchmarks/cache_shards.py --shards 10 1000 100000
 
-A cache of so many shards is made. Then, in a new process each time: the CPU time to
-open it, to write one shard more, to read utterances in random order; the memory and the
-number of memory maps after that. Run it with another version on ``PYTHONPATH`` to
+A cache with this number of shards is made. A new process then measures the CPU time to
+open it, to write one shard more, and to read utterances in random order; the memory and
+the number of memory maps after that. Run it with another version on ``PYTHONPATH`` to
 compare: the shards are the same.
 """
 

@@ -1,4 +1,4 @@
-"""Room on the disk that ``cache: auto`` may take: so many GB, or a share of the disk.
+"""Room on the disk that ``cache: auto`` may take: GB, or a share of what is free.
 
 With ``cache_budget: auto`` all caches of a folder together may take half of the room
 that they have: what they take already, and what is free beside them. Features that
