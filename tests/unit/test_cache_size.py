@@ -1,15 +1,18 @@
 """The size of a cache: eight bits, many shards, and the room that it may take."""
 
 import functools
+import json
 import logging
 import os
 import re
 import shutil
+import zlib
 from types import SimpleNamespace
 
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 
 from s3prl_sb.brains import cache_budget, caching
 from s3prl_sb.dataio import extraction, shards
@@ -141,6 +144,24 @@ def test_few_shards_are_mapped(tmp_path, monkeypatch):
             opened[f"k{number}"]
         assert torch.equal(kept, features(0))  # in use: it stays readable
         del kept
+
+
+def test_shards_of_earlier_versions_are_read(tmp_path):
+    """Their layout is fixed here: caches are large, and outlive versions."""
+    given = [features(n, 3 + n).half() for n in range(2)]
+    said = {
+        "description": json.dumps({"kind": "frames"}),
+        "keys": '["k0", "k1"]',
+        "ids": '["a", "b"]',
+        "frames": "[3, 4]",
+        "checksums": json.dumps([zlib.crc32(x.numpy().tobytes()) for x in given]),
+    }
+    said["header"] = str(zlib.crc32(json.dumps(said, sort_keys=True).encode()))
+    save_file({"features": torch.cat(given)}, tmp_path / "a.safetensors", said)
+    cache = FeatureCache(tmp_path, {"kind": "frames"})
+    assert cache.keys_of == {"a": "k0", "b": "k1"}
+    for key, x in zip(("k0", "k1"), given):
+        assert torch.equal(cache[key], x) and cache[key].dtype == torch.float16
 
 
 def test_a_shard_that_is_deleted_or_made_again_meanwhile(tmp_path, monkeypatch):
