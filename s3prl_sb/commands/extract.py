@@ -81,8 +81,9 @@ def _add_outputs(parser):
     )
     files.add_argument(
         "--dtype",
-        choices=("float16", "float32"),
-        help="of the numbers on the disk (float16 in a cache, float32 in files)",
+        choices=("float16", "float32", "int8"),
+        help="of the numbers on the disk (float16 in a cache, float32 in files); int8, "
+        "with a scale for each frame and layer, is for a cache",
     )
     work = parser.add_argument_group("work")
     work.add_argument(
