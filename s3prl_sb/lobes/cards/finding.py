@@ -7,6 +7,7 @@ Authors
 import difflib
 import fnmatch
 import functools
+import os
 import re
 from pathlib import Path
 
@@ -388,13 +389,18 @@ def _folder():
 
 def _index():
     """Returns a dict from the name of every published card to its file."""
+    with os.scandir(_folder()) as entries:
+        files = [e for e in entries if e.name.endswith(".yaml")]
+        state = tuple(sorted((e.name, e.stat().st_mtime_ns) for e in files))
+    return _index_of(_folder(), state)
+
+
+@functools.lru_cache(maxsize=4)
+def _index_of(folder, state):
+    pattern = re.compile(r"^([A-Za-z]\w*):", re.M)
+    files = [folder / name for name, _ in state]
     return {
         name: file
-        for file in published()
-        for name in _names_in(file, file.stat().st_mtime_ns)
+        for file in files
+        for name in pattern.findall(file.read_text("utf-8"))
     }
-
-
-@functools.lru_cache(maxsize=128)
-def _names_in(file, changed):
-    return re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)
