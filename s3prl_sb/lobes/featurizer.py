@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.weighted_sum import WeightedSum
+from s3prl_sb.lobes.weighted_sum import WeightedSum, in_blocks
 from s3prl_sb.schema import kinds
 
 
@@ -111,7 +111,7 @@ class Featurizer(torch.nn.Module):
             if self.scalars is None:
                 return stack[:, :, 0]
             with torch.autocast(stack.device.type, enabled=False):
-                if stack.device.type == "cpu" and not stack.requires_grad:
+                if in_blocks(stack):
                     return WeightedSum.apply(self.weights, stack)
                 return torch.tensordot(self.weights, stack.float(), dims=([0], [2]))
         if len(hidden_states) != self.num_layers:

@@ -14,6 +14,24 @@ import torch
 BLOCK = 64
 
 
+def in_blocks(states: torch.Tensor) -> bool:
+    """Returns whether :class:`WeightedSum` suits a stack: on a CPU, without gradient,
+    and larger than a block, as pooled features are not.
+
+    Arguments
+    ---------
+    states : torch.Tensor
+        [batch, frames, layers, size].
+
+    Example
+    -------
+    >>> in_blocks(torch.zeros(2, 100, 3, 4)), in_blocks(torch.zeros(32, 1, 3, 4))
+    (True, False)
+    """
+    is_long = states.shape[0] * states.shape[1] > BLOCK
+    return is_long and states.device.type == "cpu" and not states.requires_grad
+
+
 class WeightedSum(torch.autograd.Function):
     """Weighted sum over the layers of a stack, with a gradient for the weights alone.
 

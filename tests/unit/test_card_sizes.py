@@ -1,4 +1,4 @@
-"""Sizes of networks in the generated file: current, used, and never wrong for a card."""
+"""Sizes of networks in the generated file: current, used, and right for each card."""
 
 import json
 import subprocess

@@ -82,6 +82,18 @@ def test_bits_of_copies_are_as_before():
     )
 
 
+def test_pooled_features_have_the_bits_that_they_had():
+    """The sum and its gradient; frames have those of the sum alone."""
+    featurizer = Featurizer(5)
+    for shape, same in (((32, 1, 5, 16), True), ((4, 211, 5, 16), False)):
+        states = torch.randn(shape, generator=torch.Generator().manual_seed(4))
+        grads = []
+        for total in (featurizer(states), plain(featurizer.weights, states)):
+            grads += torch.autograd.grad(total.square().sum(), featurizer.scalars)
+            assert torch.equal(total, plain(featurizer.weights, states))
+        assert torch.equal(*grads) or not same
+
+
 def test_states_are_not_copied():
     """The backward pass needs the half precision alone."""
     weights, states = inputs((2, 100, 5, 16), torch.float16)
@@ -97,7 +109,7 @@ def test_states_are_not_copied():
 def test_featurizer_gives_the_states_their_gradient(normalize):
     """Where somebody trains through a stack, as before."""
     featurizer = Featurizer(3, normalize=normalize)
-    states = torch.randn(2, 7, 3, 8, requires_grad=True)
+    states = torch.randn(2, 70, 3, 8, requires_grad=True)
     total = featurizer(states)
     total.square().sum().backward()
     assert states.grad.abs().min() > 0
@@ -105,7 +117,7 @@ def test_featurizer_gives_the_states_their_gradient(normalize):
 
 
 def test_autocast_changes_nothing():
-    featurizer, states = Featurizer(3), torch.randn(2, 7, 3, 8).half()
+    featurizer, states = Featurizer(3), torch.randn(2, 70, 3, 8).half()
     expected = featurizer(states)
     expected.sum().backward()
     grad, featurizer.scalars.grad = featurizer.scalars.grad, None

@@ -1,8 +1,8 @@
 """The table of all upstreams: papers, sizes, training data, licences.
 
 The sizes are those of the card's network, see :mod:`s3prl_sb.lobes.cards.sizes`. The
-other facts are under ``_about`` at the head of the card's file, by patterns of names; if
-several patterns match, later ones win::
+other facts are under ``_about`` at the head of the card's file, by patterns of names;
+if several patterns match, later ones win::
 
     _about:
         "*": {paper: "https://…", input: waveform, data: none, licence: MIT}

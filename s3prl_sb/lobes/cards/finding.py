@@ -107,10 +107,6 @@ def card_file(name) -> Path:
 def published() -> list[Path]:
     """Returns the published card files.
 
-    Returns
-    -------
-    list of pathlib.Path
-
     Example
     -------
     >>> [file.name for file in published()][:2]
@@ -389,10 +385,9 @@ def _folder():
 
 def _index():
     """Returns a dict from the name of every published card to its file."""
-    with os.scandir(_folder()) as entries:
-        files = [e for e in entries if e.name.endswith(".yaml")]
-        state = tuple(sorted((e.name, e.stat().st_mtime_ns) for e in files))
-    return _index_of(_folder(), state)
+    files = [file for file in os.scandir(_folder()) if file.name.endswith(".yaml")]
+    state = sorted((file.name, file.stat().st_mtime_ns) for file in files)
+    return _index_of(_folder(), tuple(state))
 
 
 @functools.lru_cache(maxsize=4)
