@@ -107,7 +107,7 @@ def test_states_are_not_copied():
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_featurizer_gives_the_states_their_gradient(normalize):
-    """Where somebody trains through a stack, as before."""
+    """A stack that needs a gradient has one, as before."""
     featurizer = Featurizer(3, normalize=normalize)
     states = torch.randn(2, 70, 3, 8, requires_grad=True)
     total = featurizer(states)

@@ -105,7 +105,7 @@ def card_file(name) -> Path:
 
 
 def published() -> list[Path]:
-    """Returns the published card files.
+    """Returns the published card files, sorted by name.
 
     Example
     -------
@@ -392,10 +392,6 @@ def _index():
 
 @functools.lru_cache(maxsize=4)
 def _index_of(folder, state):
-    pattern = re.compile(r"^([A-Za-z]\w*):", re.M)
-    files = [folder / name for name, _ in state]
-    return {
-        name: file
-        for file in files
-        for name in pattern.findall(file.read_text("utf-8"))
-    }
+    texts = {folder / name: (folder / name).read_text("utf-8") for name, _ in state}
+    names_in = re.compile(r"^([A-Za-z]\w*):", re.M).findall
+    return {name: file for file in texts for name in names_in(texts[file])}
