@@ -56,7 +56,7 @@ def weighted_sum(dtype, bare, repeats=7):
     def bare_sum(_):
         total = 0.0
         for weight, layer in zip(featurizer.weights, layers):
-            total = total + weight * layer
+            total = total + weight * layer.float()
         return total
 
     function = bare_sum if bare else featurizer
