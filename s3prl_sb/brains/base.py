@@ -8,7 +8,6 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb import resources
@@ -23,6 +22,7 @@ from s3prl_sb.brains import (
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import Evaluating, learning_rates, planned
 from s3prl_sb.brains.evaluation import Evaluation
+from s3prl_sb.dataio.collation import collate
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
@@ -117,7 +117,7 @@ class SSLBrain(Evaluation):
         """
         if "feats" in dataset.pipeline.output_mapping:
             kwargs["num_workers"] = 0  # memory-mapped: workers would not help
-        kwargs = self.loader_options(kwargs)
+        kwargs = self.loader_options({"collate_fn": collate, **kwargs})
         if stage != sb.Stage.TRAIN:
             loader = super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
             self.batches = len(loader)  # in an evaluation
@@ -132,7 +132,6 @@ class SSLBrain(Evaluation):
             balance=kwargs.pop("balance", None),
             seed=self.hparams.seed,
         )
-        kwargs.setdefault("collate_fn", PaddedBatch)
         loader = self.train_loader(dataset, ckpt_prefix + stage.name, **kwargs)
         if getattr(self.hparams, "batch_seconds", None) or self.device_type == "cuda":
             self.longest = memory.longest(dataset, self.train_sampler, loader)
