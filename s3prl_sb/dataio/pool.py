@@ -38,6 +38,7 @@ def compute(job, shared, num_processes):
         If a process was killed.
     """
     context, running = multiprocessing.get_context("spawn"), {}
+    others = set(multiprocessing.active_children())
     # The processes end with this block, even in the middle of a shard.
     with Leash(context) as leash:
         arguments = (job, leash.end, context.Value("i", 0), num_processes)
@@ -63,6 +64,9 @@ def compute(job, shared, num_processes):
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            # Those that are still starting do not follow the leash yet.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
 
 
 def _begin(job, leash, counter, processes):

@@ -147,10 +147,31 @@ if __name__ == "__main__":
 """
 
 
+#: Put before it: the second worker hangs before it begins.
+STARTING = """
+import os, time
+if __name__ == "__mp_main__":
+    try:
+        os.close(os.open("{first}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        time.sleep(3600)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_extraction_in_processes_leaves_none(how, corpus, launcher, tmp_path):
-    (tmp_path / "hanging.py").write_text(HANGING)
+@pytest.mark.parametrize(
+    "how, starting",
+    [
+        (signal.SIGKILL, False),
+        (signal.SIGINT, False),
+        (signal.SIGTERM, False),
+        (signal.SIGINT, True),
+        (signal.SIGTERM, True),
+    ],
+)
+def test_extraction_in_processes_leaves_none(how, starting, corpus, launcher, tmp_path):
+    before = STARTING.format(first=tmp_path / "first") if starting else ""
+    (tmp_path / "hanging.py").write_text(before + HANGING)
     (tmp_path / "tiny.yaml").write_text(TINY)
     wavs = sorted(Path(corpus).rglob("*.wav"))
     rows = [f"{number},{wav}" for number, wav in enumerate(wavs)]
