@@ -14,6 +14,7 @@ import os
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
+from s3prl_sb.brains.cache_budget import GB, budget
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.forms import CountsVariants
 from s3prl_sb.identity import digest
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 KINDS = ("auto", "off", "pooled", "frames")
 EXACT = "float32"  # the upstream's precision
 DRAWS = 4  # fixed forms of an utterance, as in the settings that messages suggest
-GB = 1e9
 
 
 def use_cache(brain, splits):
@@ -43,7 +43,7 @@ def use_cache(brain, splits):
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, changed in place:
         their examples get ``feats`` [frames, layers, size] instead of ``sig``.
     """
-    kinds, identity = {}, None
+    kinds, identity, opened = {}, None, {}
     for name, dataset in splits.items():
         if "feats" in dataset.pipeline.output_mapping:
             continue  # an earlier Brain has replaced the audio
@@ -52,7 +52,7 @@ def use_cache(brain, splits):
         if kinds[name] != "off":
             # Hashing the weights takes seconds: once for all sets.
             identity = identity or digest(first_identity(brain.upstream))
-            _cache(brain, dataset, name, kinds[name], identity)
+            _cache(brain, dataset, name, kinds[name], identity, opened)
     if "pooled" in kinds.values() and without_means(brain.upstream):
         logger.warning(
             "The upstream normalizes each utterance, so all means over time are zero, "
@@ -137,11 +137,13 @@ def kind(brain, dataset, name="train"):
     size = extraction.estimate(
         brain.upstream, dataset, "frames", chain[0].layers, chosen
     )
-    budget = getattr(brain.hparams, "cache_budget", 50) * GB
-    if size > budget:
-        return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
+    folder = getattr(brain.hparams, "cache_folder", ".")
+    what = (brain.upstream, dataset, chain[0].layers, chosen)
+    room = budget(brain.hparams, *what, folder)
+    if size > room.bytes:
+        return "off", f"frames would take {size / GB:.0f} GB, over {room.reason}"
     how = "exact" if chosen == EXACT else "rounded"
-    return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within cache_budget"
+    return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within {room.reason}"
 
 
 def endless_cost(hparams, dataset):
@@ -206,7 +208,7 @@ def dtype(brain, name, kind):
     return getattr(brain.hparams, "cache_dtype", "float16")
 
 
-def _cache(brain, dataset, name, kind, identity):
+def _cache(brain, dataset, name, kind, identity, opened):
     rank, processes = getattr(brain, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
     cache = extraction.extract(
         brain.upstream,
@@ -218,6 +220,7 @@ def _cache(brain, dataset, name, kind, identity):
         device=brain.device,
         part=(rank, processes),
         identity=identity,
+        opened=opened,
         num_processes=getattr(brain.hparams, "cache_processes", 1),
         progressbar=if_main_process(),
     )

@@ -111,6 +111,7 @@ class Stack:
             for weight in trained.values() if clipped else ():
                 weight.grad *= scale.view(-1, *[1] * (weight.dim() - 1))
         for i in numbers:
+            self.copies[i].gradient_norm = norm[i]
             if not finite[i]:
                 logger.warning("A step of copy %d is skipped: not finite", i)
                 continue

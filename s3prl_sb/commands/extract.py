@@ -81,10 +81,17 @@ def _add_outputs(parser):
     )
     files.add_argument(
         "--dtype",
-        choices=("float16", "float32"),
-        help="of the numbers on the disk (float16 in a cache, float32 in files)",
+        choices=("float16", "float32", "int8"),
+        help="of the numbers on the disk (float16 in a cache, float32 in files); int8, "
+        "with a scale for each frame and layer, is for a cache",
     )
     work = parser.add_argument_group("work")
+    work.add_argument(
+        "--plan",
+        action="store_true",
+        help="write nothing: say how much audio there is, how long its features take "
+        "here, from a measurement of seconds, and how large they are",
+    )
     work.add_argument(
         "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
     )
@@ -115,7 +122,9 @@ def main(arguments):
     if arguments.kind == "pooled":
         arguments.pooling = arguments.pooling or "mean"
     upstream = _model(arguments)
-    if arguments.format == "cache":
+    if arguments.plan:
+        _plan(upstream, sources[0], arguments)
+    elif arguments.format == "cache":
         _fill_cache(upstream, sources[0], arguments, part)
     elif part != (0, 1):
         raise UserError(
@@ -159,6 +168,32 @@ def _model(arguments):
             )
         overrides.update(changes)
     return load(arguments.upstream, freeze=True, **overrides)
+
+
+def _plan(upstream, source, arguments):
+    """Prints what an extraction would take."""
+    from s3prl_sb.dataio.dataset import ManifestDataset
+    from s3prl_sb.dataio.description import estimate
+    from s3prl_sb.dataio.encoding_speed import encoding_speed
+    from s3prl_sb.dataio.pipes import LoadAudio
+    from s3prl_sb.feature_files.sources import records_of
+    from s3prl_sb.startup import devices
+    from s3prl_sb.terminal import quantities
+
+    records = records_of(source, upstream.input_size)
+    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
+    is_cache, pooled = arguments.format == "cache", arguments.pooling is not None
+    dtype = arguments.dtype or ("float16" if is_cache else "float32")
+    kind = "pooled" if pooled else "frames"
+    size = estimate(upstream, dataset, kind, arguments.layers, dtype)
+    speed, gflop = encoding_speed(upstream, dataset, devices.chosen(arguments.device))
+    seconds = sum(record["duration"] for record in records.values())
+    print(
+        f"{len(records)} utterances, {quantities.audio(seconds)} of audio; features of "
+        f"{quantities.count(size * (1 + arguments.deltas), 'B')}, {kind} in {dtype}\n"
+        f"{gflop:.3g} GFLOP a second of audio, {speed:.3g} times real time: about "
+        f"{quantities.duration(seconds / speed)} in one process"
+    )
 
 
 def _fill_cache(upstream, source, arguments, part):

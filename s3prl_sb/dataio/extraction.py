@@ -1,6 +1,6 @@
 """Extraction of a dataset's features with a frozen upstream into the feature cache.
 
-The dataset is split into shards of some minutes of audio. Shards are written
+The dataset is split into shards of some minutes of audio, or more. Shards are written
 atomically, so a killed extraction resumes; their content does not depend on the
 process, so any number of processes and machines can share the work.
 
@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import logging
 import math
 import os
@@ -18,9 +19,17 @@ import torch
 
 from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
-from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
-from s3prl_sb.dataio.description import DESCRIPTION, describe, estimate, log_outdated
+from s3prl_sb.dataio.cache import INT8, CacheError, FeatureCache, audio_key
+from s3prl_sb.dataio.description import (
+    DESCRIPTION,
+    describe,
+    estimate,
+    frame_bytes,
+    frames,
+    log_outdated,
+)
 from s3prl_sb.dataio.features import compute
+from s3prl_sb.dataio.quantization import quantize
 from s3prl_sb.dataio.sharing import SharedShards
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import audio_hashes
@@ -31,8 +40,13 @@ from s3prl_sb.terminal import progress, quantities
 
 logger = logging.getLogger(__name__)
 
-SHARD_SECONDS = 240  # seconds of audio that a kill may cost
-SHARD_UTTERANCES = 256
+#: A shard has the SHARE-th part of the audio, but seconds in this range: a kill may
+#: cost them. A million utterances then take some thousand files, and few hours still
+#: enough for several processes.
+SHARD_SECONDS = (240, 3600)
+SHARE = 256
+SHARD_BYTES = 256 << 20  # at most, of features
+SHARD_UTTERANCES = 4096
 #: On a CPU each utterance runs alone, so that its bits do not depend on others.
 BATCH_SECONDS = {"cpu": 0, "cuda": 64}
 
@@ -49,6 +63,7 @@ def extract(
     part=(0, 1),
     progressbar=True,
     identity=None,
+    opened=None,
 ):
     """Extracts the features of a dataset that a cache lacks.
 
@@ -73,6 +88,9 @@ def extract(
         Whether to show progress.
     identity : str, optional
         Digest of the upstream's identity, if it has been computed already.
+    opened : dict, optional
+        Folders to the caches that the caller has opened already, such as for another
+        set: they are not opened and verified again. This one is added.
 
     Returns
     -------
@@ -86,13 +104,10 @@ def extract(
         For an unusable audio file.
     """
     description = describe(upstream, dataset, kind, layers, dtype, identity)
-    title = f"{description['upstream']}-{kind}-{digest(description)[:12]}"
-    cache = FeatureCache(Path(folder) / title, description)
-    parts.clear(cache.folder)
-    if not (cache.folder / DESCRIPTION).exists():  # for people
-        write_json(cache.folder / DESCRIPTION, description)
-    log_outdated(cache.folder, description)
-    shards = _shards(dataset, progressbar)[part[0] :: part[1]]
+    cache = _open(place(folder, description), description, opened)
+    count = functools.partial(frames, upstream, kind)
+    per_frame = frame_bytes(upstream, layers, dtype)
+    shards = _shards(dataset, count, per_frame, progressbar)[part[0] :: part[1]]
     missing = ([item for item in s if item["key"] not in cache] for s in shards)
     shards = [shard for shard in missing if shard]
     if not shards:
@@ -132,6 +147,38 @@ def extract(
                 cache.write(entries)
         finally:
             shared.give_up()
+    return cache
+
+
+def place(folder, description):
+    """Returns the folder of a cache.
+
+    Arguments
+    ---------
+    folder : str
+        Folder of all caches.
+    description : dict
+        See :func:`~s3prl_sb.dataio.description.describe`.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    title = f"{description['upstream']}-{description['kind']}"
+    return Path(folder) / f"{title}-{digest(description)[:12]}"
+
+
+def _open(folder, description, opened):
+    """Opens a cache, unless the caller has."""
+    opened = {} if opened is None else opened
+    if folder in opened:
+        opened[folder].refresh()
+        return opened[folder]
+    cache = opened[folder] = FeatureCache(folder, description)
+    parts.clear(folder)
+    if not (folder / DESCRIPTION).exists():  # for people
+        write_json(folder / DESCRIPTION, description)
+    log_outdated(folder, description)
     return cache
 
 
@@ -204,21 +251,27 @@ def replace_audio(dataset, cache):
     dataset.set_output_keys({**outputs, "feats": "feats"})
 
 
-def _shards(dataset, progressbar=False):
+def _shards(dataset, count, per_frame, progressbar=False):
     """Splits the dataset into shards, in every process the same ones."""
-    shards, seconds = [], 0.0
+    shards, seconds, size = [], 0.0, 0
     keys = audio_keys(dataset, progressbar)
+    total = sum(sum(dataset.form_seconds(i)) for i in range(len(dataset)))
+    least, most = SHARD_SECONDS
+    most = min(max(total / SHARE, least), most)
     for index, utterance in enumerate(dataset.data_ids):
         forms = zip(keys[utterance], dataset.form_seconds(index))
         for draw, (key, duration) in enumerate(forms):
+            bytes_ = count(duration) * per_frame
             if (
                 not shards
-                or seconds + duration > SHARD_SECONDS
+                or seconds + duration > most
+                or size + bytes_ > SHARD_BYTES
                 or len(shards[-1]) == SHARD_UTTERANCES
             ):
                 shards.append([])
-                seconds = 0.0
+                seconds, size = 0.0, 0
             seconds += duration
+            size += bytes_
             shards[-1].append(
                 {
                     "key": key,
@@ -278,7 +331,9 @@ class _Job:
         return entries
 
     def _features(self, items, wavs):
-        options = (self.description[name] for name in ("kind", "layers", "dtype"))
+        kind, layers, dtype = (self.description[n] for n in ("kind", "layers", "dtype"))
+        is_int8 = dtype == INT8
+        options = (kind, layers, "float32" if is_int8 else dtype)
         try:
             features = compute(self.upstream, wavs, *options, self.device)
         except AudioError as error:
@@ -293,4 +348,5 @@ class _Job:
                     f"that are not finite as {self.description['dtype']}, though "
                     "they are as computed. Choose cache_dtype: float32."
                 )
-            yield item["key"], item["id"], feats
+            # Quantized here, as other processes hand back a quarter then.
+            yield item["key"], item["id"], quantize(feats) if is_int8 else feats

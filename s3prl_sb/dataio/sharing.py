@@ -10,6 +10,7 @@ Authors
 
 import logging
 import time
+from collections import OrderedDict
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SharedShards:
 
     def __init__(self, cache, shards, others=lambda seconds: None):
         self.cache, self.others = cache, others
-        self.waiting = list(shards)
+        self.waiting = OrderedDict(enumerate(shards))
         self.taken = []
 
     def take(self, wait=True):
@@ -50,27 +51,38 @@ class SharedShards:
         logged = False
         while self.waiting:
             # Processes start at the same end, where the shards of others are.
-            for shard in list(self.waiting):
-                keys = _keys(shard)
-                if not self.cache.has_shard(keys) and not self.cache.claim(keys):
-                    continue
-                self.waiting.remove(shard)
-                if not self.cache.has_shard(keys):
-                    self.taken.append(shard)
-                    return shard
-                self.cache.give_up(keys)
-                self.others(sum(item["seconds"] for item in shard))
+            shard = self._next()
+            if shard is not None:
+                self.taken.append(shard)
+                return shard
             if not wait or not self.waiting:
                 break
             if not logged:
                 logger.info(
                     "Waits for the last features, %d utterances: another run is at "
                     "them",
-                    sum(map(len, self.waiting)),
+                    sum(map(len, self.waiting.values())),
                 )
                 logged = True
             time.sleep(PAUSE)
         return None
+
+    def _next(self):
+        """Claims the first shard that is free."""
+        finished, claimed = [], None
+        for number, shard in self.waiting.items():
+            keys = _keys(shard)
+            if not self.cache.has_shard(keys) and not self.cache.claim(keys):
+                continue
+            finished.append(number)
+            if not self.cache.has_shard(keys):
+                claimed = shard
+                break
+            self.cache.give_up(keys)
+            self.others(sum(item["seconds"] for item in shard))
+        for number in finished:
+            del self.waiting[number]
+        return claimed
 
     def give_up(self):
         """Releases the claims on shards that were not written."""

@@ -55,6 +55,12 @@ def add_arguments(parser):
         type=int,
         help="at a time (default: the number of GPUs, or of cores, up to 4)",
     )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="run nothing: say what the upstreams would encode, the caches and the "
+        "hours, from a measurement of seconds on this machine for each task",
+    )
     _add_changes(parser.add_argument_group("one thing changed for all tasks"))
     _add_output(parser.add_argument_group("output"))
 

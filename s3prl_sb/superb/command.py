@@ -74,7 +74,7 @@ def benchmark(arguments, output):
         1 if a run has failed.
     """
     from s3prl_sb.runs.tasks import find_tasks
-    from s3prl_sb.superb import configurations, data, table
+    from s3prl_sb.superb import configurations, costs, data, table
     from s3prl_sb.superb.jobs import Runner
 
     tasks = find_tasks(arguments.tasks)
@@ -87,6 +87,8 @@ def benchmark(arguments, output):
     rows = _row_configurations(arguments, output)
     runs, jobs = _plan(arguments, output, places, toys, rows)
     _tell(rows, [task for task in tasks if task in places])
+    if arguments.plan:
+        return costs.tell(runs, toys, arguments.jobs or 1, arguments.format)
     configurations.remember(output, rows)
     missing = [task for task in tasks if task not in places]
     devices = gpus()

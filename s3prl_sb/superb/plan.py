@@ -120,14 +120,7 @@ class Run:
         """
         origin = {"upstream": self.upstream, "s3prl_sb": s3prl_sb.__version__}
         write_json(self.folder / STAMP, {**self.configuration, ORIGIN: origin})
-        values = {
-            **self.overrides,
-            "upstream": _absolute(self.upstream),
-            "seed": self.seed,
-            "output_folder": self.folder,
-        }
-        values.setdefault("cache_folder", self.output / "cache")
-        source = self.searched_by or self
+        values, source = {}, self.searched_by or self
         if self.searched_by and (source.folder / SEARCH).is_file():
             path, what = source.folder / SEARCH, "a search of learning rates"
             again = "Delete it: the next run searches again."
@@ -135,6 +128,30 @@ class Run:
                 values["lr"] = read_json(path, what, again, kind=dict)["best"]
         elif source.rates:  # without folds; with folds, each searches itself
             values["lr_search"] = source.rates
+        return self.words(self.folder, values)
+
+    def words(self, folder, more):
+        """Returns the command that runs the recipe in a folder.
+
+        Arguments
+        ---------
+        folder : pathlib.Path
+            Output folder.
+        more : dict
+            Keys besides those of the run.
+
+        Returns
+        -------
+        list of str
+        """
+        values = {
+            **self.overrides,
+            "upstream": _absolute(self.upstream),
+            "seed": self.seed,
+            "output_folder": folder,
+        }
+        values.setdefault("cache_folder", self.output / "cache")
+        values.update(more)
         place = resources.recipes()[recipe(self.task)]
         pairs = [f"--{key}={argument(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"

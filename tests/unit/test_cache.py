@@ -13,7 +13,7 @@ import soundfile
 import torch
 from transformer_checkpoint_files import content
 
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, shards
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.extraction import describe, estimate, extract
@@ -120,12 +120,10 @@ def test_broken_shards_are_ignored(tmp_path, caplog):
 def test_headers_that_somebody_else_wrote(entry, value, tmp_path, caplog):
     from safetensors.torch import save_file
 
-    from s3prl_sb.dataio import cache
-
     said = {"description": "{}", "keys": ["a"], "ids": ["a"], "frames": [7]}
     said |= {"checksums": [0], entry: value}
     said = {k: v if isinstance(v, str) else json.dumps(v) for k, v in said.items()}
-    said[cache.HEADER] = cache._header_checksum(said)
+    said[shards.HEADER] = shards.header_checksum(said)
     save_file({"features": torch.ones(7, 1, 2)}, tmp_path / "a.safetensors", said)
     assert len(FeatureCache(tmp_path)) == 0
 
@@ -346,8 +344,8 @@ def test_what_cannot_be_cached(records, tmp_path):
         )
     with pytest.raises(ValueError, match="'frames' or 'pooled', not 'mean'"):
         extract(upstream, dataset(records), tmp_path, kind="mean")
-    with pytest.raises(ValueError, match="float16 or float32, not 'int8'"):
-        extract(upstream, dataset(records), tmp_path, dtype="int8")
+    with pytest.raises(ValueError, match="float16 or float32 or int8, not 'int4'"):
+        extract(upstream, dataset(records), tmp_path, dtype="int4")
     for layers in ([1], [-2]):
         with pytest.raises(ValueError, match="layers"):
             extract(

@@ -64,7 +64,6 @@ def test_a_broken_shard_is_made_anew(caches, caplog):
         SharedShards(FeatureCache(path.parent, {"kind": "frames"}), shards(1))
         for _ in range(2)
     )
-    caplog.clear()
     shard = one.take()
     for _ in range(5):
         assert other.take(wait=False) is None

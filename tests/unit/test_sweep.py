@@ -402,6 +402,7 @@ def test_the_state_of_a_sweep_is_restored(tmp_path):
     learners = [Learner(), Learner()]
     learners[0].record_validation(0.5, 1.0, epoch=1, highest=True)
     learners[1].diverged_at, learners[1].nonfinite_count = 7, 3
+    learners[1].avg_train_loss = 0.25
     state = SweepState(learners)
     state.stacked = True
     state._save(tmp_path / "state.ckpt")
@@ -409,6 +410,7 @@ def test_the_state_of_a_sweep_is_restored(tmp_path):
         "best": [{"score": 0.5, "loss": 1.0, "epoch": 1}, None],
         "diverged": [None, 7],
         "nonfinite": [0, 3],
+        "train_loss": [0.0, 0.25],
         "stacked": True,
     }
     restored = SweepState([Learner(), Learner()])
