@@ -170,7 +170,7 @@ def measure(function, baseline=None):
     cpu, wall = time.process_time(), time.perf_counter()
     result = function()
     cost = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    peak = _status("VmHWM") if baseline is not None else None
+    peak = status("VmHWM") if baseline is not None else None
     cost["peak"] = peak and peak - baseline
     return result, cost
 
@@ -185,10 +185,11 @@ def resident():
             file.write("5")  # proc(5): reset the peak resident set size
     except (OSError, AttributeError):
         return None
-    return _status("VmRSS")
+    return status("VmRSS")
 
 
-def _status(field):
+def status(field):
+    """Bytes of a field of /proc/self/status, such as ``VmHWM``, the peak in memory."""
     with open("/proc/self/status") as file:
         return next(int(s.split()[1]) << 10 for s in file if s.startswith(field))
 

@@ -88,6 +88,9 @@ class FeatureCache:
         are not used. With the ``dtype`` "int8" features are stored in eight bits, see
         :mod:`~s3prl_sb.dataio.quantization`. Default: the description in the existing
         shards.
+    opens : bool
+        Whether to open all existing shards. Otherwise only those are opened that
+        :meth:`has_shard` is asked for.
 
     Example
     -------
@@ -105,7 +108,10 @@ class FeatureCache:
     VERIFY_AT_ONCE = 4 << 30
 
     def __init__(
-        self, folder: str | os.PathLike, description: Mapping[str, Any] | None = None
+        self,
+        folder: str | os.PathLike,
+        description: Mapping[str, Any] | None = None,
+        opens: bool = True,
     ):
         self.folder = Path(folder)
         self.description: str | None = None
@@ -120,8 +126,8 @@ class FeatureCache:
         self._verified: set[str] = set()
         self._claims: dict[Path, Part] = {}  # shards that this process is writing
         self._looked_at: dict[Path, tuple] = {}  # shard -> its last stamp
-        for path in sorted(self.folder.glob("*.safetensors")):
-            self._open(path)
+        if opens:
+            self.refresh()
         if self.bytes() <= self.VERIFY_AT_ONCE:
             self._drop_damaged()
 

@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
 import functools
 import logging
 import math
@@ -19,7 +20,7 @@ import torch
 
 from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
-from s3prl_sb.dataio.cache import INT8, CacheError, FeatureCache, audio_key
+from s3prl_sb.dataio.cache import INT8, CacheError, FeatureCache
 from s3prl_sb.dataio.description import (
     DESCRIPTION,
     describe,
@@ -29,8 +30,10 @@ from s3prl_sb.dataio.description import (
     log_outdated,
 )
 from s3prl_sb.dataio.features import compute
+from s3prl_sb.dataio.forms import seconds_of_forms
 from s3prl_sb.dataio.quantization import quantize
-from s3prl_sb.dataio.sharing import SharedShards
+from s3prl_sb.dataio.shard_plan import ShardPlan, finite_forms, key_of
+from s3prl_sb.dataio.sharing import complete, fill
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import audio_hashes
 from s3prl_sb.lobes.upstreams.base import AudioError
@@ -38,15 +41,17 @@ from s3prl_sb.storage import parts
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.terminal import progress, quantities
 
+__all__ = [
+    "audio_keys",
+    "describe",
+    "estimate",
+    "extract",
+    "place",
+    "replace_audio",
+]
+
 logger = logging.getLogger(__name__)
 
-#: A shard has the SHARE-th part of the audio, but seconds in this range: a kill may
-#: cost them. A million utterances then take some thousand files, and few hours still
-#: enough for several processes.
-SHARD_SECONDS = (240, 3600)
-SHARE = 256
-SHARD_BYTES = 256 << 20  # at most, of features
-SHARD_UTTERANCES = 4096
 #: On a CPU each utterance runs alone, so that its bits do not depend on others.
 BATCH_SECONDS = {"cpu": 0, "cuda": 64}
 
@@ -107,20 +112,18 @@ def extract(
     cache = _open(place(folder, description), description, opened)
     count = functools.partial(frames, upstream, kind)
     per_frame = frame_bytes(upstream, layers, dtype)
-    shards = _shards(dataset, count, per_frame, progressbar)[part[0] :: part[1]]
-    missing = ([item for item in s if item["key"] not in cache] for s in shards)
-    shards = [shard for shard in missing if shard]
+    shards = ShardPlan(dataset, count, per_frame, part)
+    shards.keep_lacking(cache, progressbar)
     if not shards:
         return cache
-    seconds = sum(item["seconds"] for shard in shards for item in shard)
-    size = estimate(upstream, dataset, kind, layers, dtype)
+    size, seconds = shards.frames * per_frame, shards.seconds
     logger.info(
         "Extracting %s features (%d x %d) of %d utterances, %s of audio: "
         "the cache will take %s in %s",
         kind,
         len(description["layers"]),
         description["size"],
-        sum(map(len, shards)),
+        shards.utterances,
         quantities.audio(seconds),
         quantities.count(size, "B"),
         cache.folder,
@@ -132,7 +135,6 @@ def extract(
             f"The cache would take {needed}, and {cache.folder} has {left} left. "
             "Choose another cache_folder, cache: off, or fewer layers."
         )
-    job = _Job(upstream, dataset, description, device)
     bar = progress.bar(
         desc=f"Extracting {kind} features",
         total=math.ceil(seconds),
@@ -140,13 +142,10 @@ def extract(
         bar_format="{l_bar}{bar}| {n:.0f}/{total} s of audio [{elapsed}<{remaining}]",
         disable=not progressbar,
     )
-    shared = SharedShards(cache, shards, others=bar.update)
     with bar:
-        try:
-            for entries in job.run(shared, num_processes, bar.update):
-                cache.write(entries)
-        finally:
-            shared.give_up()
+        _Job(upstream, dataset, description, device, cache).run(
+            shards, num_processes, bar.update
+        )
     return cache
 
 
@@ -207,24 +206,9 @@ def audio_keys(dataset, progressbar=False, again=True):
         If a file does not exist; the message names the utterance.
     """
     hashes, keys = audio_hashes(dataset, progressbar, again), {}
-    for index, utterance in enumerate(dataset.data_ids):
-        record = dataset.data[utterance]
-        variants = dataset.variants(index)
-        if variants is None:
-            raise CacheError(
-                f"utterance '{utterance}' is another one each time it is "
-                "loaded (a random crop without `crops`, noise without `draws`): its "
-                "features cannot be cached. Set cache: off."
-            )
-        content = hashes.get(record["wav"])
-        if content is None:
-            raise AudioFileError(
-                f"utterance '{utterance}' ({record['wav']}): no such file, or one "
-                "that cannot be read."
-            )
-        keys[utterance] = [
-            audio_key(utterance, record, draw, content) for draw in range(variants)
-        ]
+    for position, utterance in enumerate(dataset.data_ids):
+        record, draws = dataset.data[utterance], len(finite_forms(dataset, position))
+        keys[utterance] = [key_of(utterance, record, d, hashes) for d in range(draws)]
     return keys
 
 
@@ -239,11 +223,13 @@ def replace_audio(dataset, cache):
     cache : FeatureCache
         Cache with all utterances of the dataset.
     """
-    keys = audio_keys(dataset, again=False)
+    # A key takes microseconds: a table of all would be the larger part of the memory.
+    hashes, pipes = audio_hashes(dataset, again=False), list(dataset.pipes)
 
     def feats(utterance, draw):
-        variants = keys[utterance]
-        return cache[variants[draw % len(variants)]]
+        record = dataset.data[utterance]
+        draw %= len(seconds_of_forms(pipes, record))
+        return cache[key_of(utterance, record, draw, hashes)]
 
     dataset.add_dynamic_item(feats, ["id", "draw"], "feats")
     outputs = dict(dataset.pipeline.output_mapping)
@@ -251,59 +237,38 @@ def replace_audio(dataset, cache):
     dataset.set_output_keys({**outputs, "feats": "feats"})
 
 
-def _shards(dataset, count, per_frame, progressbar=False):
-    """Splits the dataset into shards, in every process the same ones."""
-    shards, seconds, size = [], 0.0, 0
-    keys = audio_keys(dataset, progressbar)
-    total = sum(sum(dataset.form_seconds(i)) for i in range(len(dataset)))
-    least, most = SHARD_SECONDS
-    most = min(max(total / SHARE, least), most)
-    for index, utterance in enumerate(dataset.data_ids):
-        forms = zip(keys[utterance], dataset.form_seconds(index))
-        for draw, (key, duration) in enumerate(forms):
-            bytes_ = count(duration) * per_frame
-            if (
-                not shards
-                or seconds + duration > most
-                or size + bytes_ > SHARD_BYTES
-                or len(shards[-1]) == SHARD_UTTERANCES
-            ):
-                shards.append([])
-                seconds, size = 0.0, 0
-            seconds += duration
-            size += bytes_
-            shards[-1].append(
-                {
-                    "key": key,
-                    "id": utterance,
-                    "wav": dataset.data[utterance]["wav"],
-                    "index": (index, draw),
-                    "seconds": duration,
-                }
-            )
-    return shards
-
-
 class _Job:
     """Computes the features of shards, in this process or in others."""
 
-    def __init__(self, upstream, dataset, description, device):
+    tick = None
+
+    def __init__(self, upstream, dataset, description, device, cache):
         self.upstream, self.dataset = upstream, dataset
         self.description, self.device = description, device
+        self.folder, self.cache, self.ticked = cache.folder, cache, 0.0
 
-    def run(self, shared, num_processes, tick):
-        """Yields the entries of each shard that this process claims.
+    def __getstate__(self):
+        """Leaves out what grows with the dataset: shards bring their records."""
+        dataset = copy.copy(self.dataset)
+        dataset.__dict__.pop("_audio_hashes", None)
+        dataset.data, dataset.data_ids = {}, []
+        return {**vars(self), "dataset": dataset, "cache": None}
 
-        ``tick`` is called with the seconds of audio that are finished.
-        """
-        if num_processes <= 1:
-            self.upstream.to(self.device)
-            while shard := shared.take():
-                yield self.entries(shard, tick)
+    def run(self, shards, num_processes, tick):
+        """Completes the cache; calls ``tick`` with seconds of audio that are done."""
+
+        def finished(shard):
+            tick(sum(item["seconds"] for item in shard) - self.ticked)
+            self.ticked = 0.0
+
+        if num_processes > 1:
+            with pool.processes(self, num_processes, self.folder) as submit:
+                # One more than the processes, so that none is idle.
+                fill(self.cache, shards, submit, num_processes + 1, finished)
             return
-        for shard, entries in pool.compute(self, shared, num_processes):
-            yield entries
-            tick(sum(item["seconds"] for item in shard))
+        self.tick = tick
+        self.upstream.to(self.device)
+        fill(self.cache, shards, pool.here(self), 1, finished)
 
     def begin(self, number, processes):
         """Prepares the ``number``-th worker process."""
@@ -312,7 +277,15 @@ class _Job:
             self.device = f"cuda:{number % torch.cuda.device_count()}"
         self.upstream.to(self.device)
 
-    def entries(self, shard, tick=lambda seconds: None):
+    def __call__(self, shard):
+        """Completes a shard, see :func:`~s3prl_sb.dataio.sharing.complete`."""
+        if self.cache is not None:
+            return complete(self.cache, shard, self.entries)
+        # A worker knows no shards but its own: memory does not grow with the cache.
+        cache = FeatureCache(self.folder, self.description, opens=False)
+        return complete(cache, shard, self.entries)
+
+    def entries(self, shard):
         """Returns the (key, id, features) of each utterance of a shard."""
         batches, seconds = [[]], 0.0
         most = BATCH_SECONDS.get(self.device, BATCH_SECONDS["cuda"])
@@ -325,10 +298,19 @@ class _Job:
         entries = []
         with self.dataset.output_keys_as(["sig"]):
             for batch in batches:
-                wavs = [self.dataset[item["index"]]["sig"] for item in batch]
+                wavs = [self._waveform(item) for item in batch]
                 entries += self._features(batch, wavs)
-                tick(sum(item["seconds"] for item in batch))
+                self._tick(sum(item["seconds"] for item in batch))
         return entries
+
+    def _waveform(self, item):
+        example = {"id": item["id"], "draw": item["draw"], **item["record"]}
+        return self.dataset.pipeline.compute_outputs(example)["sig"]
+
+    def _tick(self, seconds):
+        if self.tick is not None:  # not in a worker
+            self.ticked += seconds
+            self.tick(seconds)
 
     def _features(self, items, wavs):
         kind, layers, dtype = (self.description[n] for n in ("kind", "layers", "dtype"))
@@ -339,12 +321,12 @@ class _Job:
         except AudioError as error:
             item = items[error.index]
             raise AudioFileError(
-                f"utterance '{item['id']}' ({item['wav']}) {error.reason}"
+                f"utterance '{item['id']}' ({item['record']['wav']}) {error.reason}"
             ) from error
         for item, feats in zip(items, features):
             if not torch.isfinite(feats).all():
                 raise CacheError(
-                    f"utterance '{item['id']}' ({item['wav']}) has features "
+                    f"utterance '{item['id']}' ({item['record']['wav']}) has features "
                     f"that are not finite as {self.description['dtype']}, though "
                     "they are as computed. Choose cache_dtype: float32."
                 )

@@ -6,6 +6,7 @@ Authors
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from s3prl_sb.identity import FORMAT, digest
@@ -22,7 +23,10 @@ PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
 
 def audio_hashes(
-    dataset: "ManifestDataset", progressbar: bool = False, again: bool = True
+    dataset: "ManifestDataset",
+    progressbar: bool = False,
+    again: bool = True,
+    names: Iterable[str] | None = None,
 ) -> dict[str, str]:
     """Returns the hashes of the audio files of a dataset.
 
@@ -34,6 +38,8 @@ def audio_hashes(
         Whether to show progress.
     again : bool
         Whether to check which files have changed since the last call.
+    names : iterable of str, optional
+        Ids of the utterances whose files are needed. Default: all.
 
     Returns
     -------
@@ -42,7 +48,8 @@ def audio_hashes(
         loading them raises an error that names the utterance.
     """
     hashes = dataset.__dict__.setdefault("_audio_hashes", {})
-    wavs = {record.get("wav") for record in dataset.data.values()} - {None, ""}
+    names = dataset.data if names is None else names
+    wavs = {dataset.data[name].get("wav") for name in names} - {None, ""}
     if again:
         hashes.clear()
     missing = sorted(wavs - hashes.keys())

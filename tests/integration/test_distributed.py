@@ -19,8 +19,8 @@ COMMON = {
 #: Shards of four utterances, and a note of who wrote each.
 SMALL_SHARDS = """
 import os
-from s3prl_sb.dataio import cache, extraction
-extraction.SHARD_UTTERANCES = 4
+from s3prl_sb.dataio import cache, shard_plan
+shard_plan.SHARD_UTTERANCES = 4
 write = cache.FeatureCache.write
 def noting(self, entries):
     path = write(self, entries)

@@ -10,7 +10,7 @@ import torch
 from conftest import KS, LABELS, TINY, clip, command, results, trained
 
 from s3prl_sb.brains.classification import ClassificationBrain
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, shard_plan
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import AddNoise, LoadAudio, RandomCrop
@@ -48,7 +48,7 @@ def records(tmp_path):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(extraction, "SHARD_UTTERANCES", 3)
+    monkeypatch.setattr(shard_plan, "SHARD_UTTERANCES", 3)
 
 
 def dataset(records, *pipes):

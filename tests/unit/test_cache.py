@@ -13,7 +13,7 @@ import soundfile
 import torch
 from transformer_checkpoint_files import content
 
-from s3prl_sb.dataio import extraction, shards
+from s3prl_sb.dataio import extraction, shard_plan, shards
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.extraction import describe, estimate, extract
@@ -314,7 +314,7 @@ def test_extract(kind, layers, records, tmp_path):
 
 
 def test_extract_in_parts_and_what_is_new(records, tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "SHARD_UTTERANCES", 1)
+    monkeypatch.setattr(shard_plan, "SHARD_UTTERANCES", 1)
     upstream, data = load("mel"), dataset(records)
     for part in (1, 0):
         cache = extract(upstream, data, tmp_path, part=(part, 2), progressbar=False)

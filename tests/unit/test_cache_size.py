@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from s3prl_sb.brains import cache_budget, caching
-from s3prl_sb.dataio import extraction, shards
+from s3prl_sb.dataio import extraction, shard_plan, shards
 from s3prl_sb.dataio.cache import CacheError, FeatureCache
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.description import DTYPES, describe, estimate
@@ -201,22 +201,21 @@ def planned(seconds, kind="frames", dtype="float16"):
     upstream = load("mel")
     count = functools.partial(extraction.frames, upstream, kind)
     per_frame = extraction.frame_bytes(upstream, None, dtype)
-    found = extraction._shards(Sized(seconds), count, per_frame)
+    found = shard_plan.ShardPlan(Sized(seconds), count, per_frame)
+    found._hashes = {"a.wav": "0"}
     assert [item["id"] for shard in found for item in shard] == Sized(seconds).data_ids
+    assert found.utterances == len(seconds) and found.seconds == sum(seconds)
     return [sum(item["seconds"] for item in shard) for shard in found]
 
 
 def test_shards_are_limited_by_seconds_and_bytes(monkeypatch):
-    monkeypatch.setattr(
-        extraction, "audio_keys", lambda dataset, *_: {n: [n] for n in dataset.data_ids}
-    )
     hour = planned([10.0] * 360, "pooled")
     assert hour == [240.0] * 15  # a kill costs little, processes have work
     days = planned([15.0] * 60_000, "pooled")  # 250 hours
     assert 250 <= len(days) <= 260
     many = planned([1200.0] * 6000, "pooled")  # 2,000 hours
     assert many == [3600.0] * 2000
-    monkeypatch.setattr(extraction, "SHARD_BYTES", 1_000_000)
+    monkeypatch.setattr(shard_plan, "SHARD_BYTES", 1_000_000)
     sizes = [
         seconds * 100 * 80 * 4 for seconds in planned([10.0] * 360, dtype="float32")
     ]
