@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Keys of a recipe with the modules that compute besides the upstream.
 PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
+#: Audio files that are looked at together: what they take in between is memory.
+SLICE = 100_000
+
 
 def audio_hashes(
     dataset: "ManifestDataset",
@@ -53,8 +56,8 @@ def audio_hashes(
     if again:
         hashes.clear()
     missing = sorted(wavs - hashes.keys())
-    if missing:
-        hashes.update(_existing(missing, progressbar))
+    for first in range(0, len(missing), SLICE):
+        hashes.update(_existing(missing[first : first + SLICE], progressbar))
     return hashes
 
 
@@ -104,13 +107,13 @@ def digests(
 
 def _digest(dataset):
     hashes, sha256 = audio_hashes(dataset, again=False), hashlib.sha256()
+    encode = json.JSONEncoder(sort_keys=True, default=str).encode
     for key in sorted(dataset.data):
         record = dict(dataset.data[key])
         wav = record.pop("wav", None)
         if wav:
             record["wav"] = hashes.get(wav)
-        text = json.dumps([key, record], sort_keys=True, default=str)
-        sha256.update(text.encode() + b"\n")
+        sha256.update(encode([key, record]).encode() + b"\n")
     return sha256.hexdigest()[:32]
 
 
