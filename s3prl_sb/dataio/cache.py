@@ -19,17 +19,20 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from s3prl_sb.dataio import shards
+from s3prl_sb.dataio.cache_index import CacheIndex
 from s3prl_sb.dataio.quantization import quantize, restore
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.content import hash_file
 from s3prl_sb.storage.parts import Part
 
 logger = logging.getLogger(__name__)
+
+_BROKEN = (KeyError, ValueError, OSError, TypeError, OverflowError)  # of a header
 
 INT8 = "int8"  # dtype of a description whose features are quantized
 
@@ -65,15 +68,6 @@ def audio_key(
     content = content or hash_file(record["wav"])
     parts = (utterance, content, record.get("start"), record.get("stop"), variant)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
-
-
-class _Place(NamedTuple):
-    """Place of an utterance's features."""
-
-    path: Path
-    first: int
-    frames: int
-    checksum: int
 
 
 class FeatureCache:
@@ -118,24 +112,32 @@ class FeatureCache:
         if description is not None:
             self.description = json.dumps(description, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        #: utterance id -> key of the first variant
-        self.keys_of: dict[str, str] = {}
-        self._places: dict[str, _Place] = {}
+        self._index = CacheIndex()
         self._shards: dict[Path, int] = {}  # shard -> its size in bytes
         self._mapped = shards.MappedShards()
-        self._verified: set[str] = set()
         self._claims: dict[Path, Part] = {}  # shards that this process is writing
         self._looked_at: dict[Path, tuple] = {}  # shard -> its last stamp
         if opens:
-            self.refresh()
-        if self.bytes() <= self.VERIFY_AT_ONCE:
-            self._drop_damaged()
+            paths = sorted(self.folder.glob("*.safetensors"))
+            size = sum((_stamp(path) or (0,))[-1] for path in paths)
+            for path in paths:
+                self._open(path, size <= self.VERIFY_AT_ONCE)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._places
+        return self._index.find(key) is not None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._index)
+
+    @property
+    def keys_of(self) -> dict[str, str]:
+        """Ids of utterances to the keys of their first forms, read from the shards."""
+        keys: dict[str, str] = {}
+        for path in self._shards:
+            header = shards.read(path)
+            for name, key in zip(header.ids, header.keys):
+                keys.setdefault(name, key)
+        return keys
 
     def bytes(self) -> int:
         """Returns the size on disk in bytes."""
@@ -164,27 +166,31 @@ class FeatureCache:
         place, tensors = self._tensors(key)
         part = slice(place.first, place.first + place.frames)
         stored = {name: tensor[part] for name, tensor in tensors.items()}
-        if key not in self._verified:
+        if not self._index.is_verified(place.row):
             if shards.checksum(stored) != place.checksum:
                 place.path.unlink(missing_ok=True)
                 raise CacheError(
                     f"'{place.path}' is damaged and has been deleted. Run again: its "
                     "features will be extracted anew."
                 )
-            self._verified.add(key)
+            self._index.verify(place.row)
         return restore(stored)
 
     def _tensors(self, key):
         """Returns the place of an entry, and the tensors of its shard."""
         from safetensors import SafetensorError
 
-        path = self._places[key].path
+        place = self._index.find(key)
+        if place is None:
+            raise KeyError(key)
+        path = place.path
         if path not in self._mapped and _stamp(path) != self._looked_at[path]:
             self._open(path)  # it is not the file that was opened
+            place = self._index.find(key)
         try:
-            if path not in self._shards:
+            if place is None or path not in self._shards:
                 raise FileNotFoundError("no such file, or a broken one")
-            return self._places[key], self._mapped[path]
+            return place, self._mapped[path]
         except (OSError, SafetensorError) as error:
             raise CacheError(
                 f"'{path}' has been deleted or damaged since this run has opened it "
@@ -310,42 +316,29 @@ class FeatureCache:
             if path not in self._shards and _stamp(path) != self._looked_at.get(path):
                 self._open(path)
 
-    def _open(self, path):
+    def _open(self, path, verified=False):
+        """Adds a shard; with ``verified`` after a look at its features."""
         from safetensors import SafetensorError
 
         self._shards.pop(path, None)
+        self._index.drop(path)
         self._mapped.drop(path)
         self._looked_at[path] = stamp = _stamp(path)
         try:
-            description, entries = shards.read(path)
-        except (SafetensorError, KeyError, ValueError, OSError, TypeError) as error:
+            header = shards.read(path)
+            self.description = self.description or header.description
+            if header.description != self.description or not stamp:
+                return
+            if verified and not shards.is_sound(path, header):
+                path.unlink(missing_ok=True)
+                logger.warning("Deleted the damaged cache shard %s", path)
+                return
+            columns = (header.keys, header.frames, header.checksums)
+            self._index.add(path, *columns, verified)
+        except _BROKEN + (SafetensorError,) as error:
             logger.warning("Ignoring the broken cache shard %s: %s", path, error)
             return
-        if self.description is None:
-            self.description = description
-        if description != self.description or not stamp:
-            return
         self._shards[path] = stamp[-1]
-        for key, name, *where in entries:
-            self._places[key] = _Place(path, *where)
-            self._verified.discard(key)
-            self.keys_of.setdefault(name, key)
-
-    def _drop_damaged(self):
-        damaged = set()
-        for key, place in list(self._places.items()):
-            try:
-                self[key]
-            except CacheError:
-                damaged.add(place.path)
-        if not damaged:
-            return
-        for path in damaged:
-            logger.warning("Deleted the damaged cache shard %s", path)
-            self._shards.pop(path, None)
-            self._mapped.drop(path)
-        self._places = {k: e for k, e in self._places.items() if e.path not in damaged}
-        self.keys_of = {n: k for n, k in self.keys_of.items() if k in self._places}
 
 
 def _stamp(path):

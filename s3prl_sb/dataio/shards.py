@@ -22,30 +22,33 @@ HEADER = "header"
 #: 65,000 maps of all kinds.
 MAPS = 4096
 
+COLUMNS = ("keys", "ids", "frames", "checksums")  # of a header, in JSON
 Stored = dict[str, torch.Tensor]  # tensors of an utterance, each [frames, …]
 
 
-class Entry(NamedTuple):
-    """Utterance of a shard.
+class Header(NamedTuple):
+    """Header of a shard.
 
     Arguments
     ---------
-    key, id : str
-        Key and id of the utterance.
-    first, frames : int
-        Its first frame in the shard, and the number of its frames.
-    checksum : int
-        Checksum of its frames, see :func:`checksum`.
+    description : str
+        JSON text that describes the features.
+    keys, ids : list of str
+        Keys and ids of the utterances.
+    frames : list of int
+        Numbers of their frames, which follow each other in the shard.
+    checksums : list of int
+        Checksums of their frames, see :func:`checksum`.
     """
 
-    key: str
-    id: str
-    first: int
-    frames: int
-    checksum: int
+    description: str
+    keys: list[str]
+    ids: list[str]
+    frames: list[int]
+    checksums: list[int]
 
 
-def read(path: Path) -> tuple[str, list[Entry]]:
+def read(path: Path) -> Header:
     """Reads the header of a shard.
 
     Arguments
@@ -55,10 +58,7 @@ def read(path: Path) -> tuple[str, list[Entry]]:
 
     Returns
     -------
-    description : str
-        JSON text that describes the features.
-    entries : list of Entry
-        The utterances.
+    Header
 
     Raises
     ------
@@ -72,16 +72,45 @@ def read(path: Path) -> tuple[str, list[Entry]]:
         shape = shard.get_slice("features").get_shape() if metadata else [0]
     if metadata.get(HEADER) != header_checksum(metadata):
         raise ValueError("its header is damaged, or of an older version")
-    keys, ids, frames, checksums = (
-        json.loads(metadata[name]) for name in ("keys", "ids", "frames", "checksums")
-    )
-    entries, first = [], 0
-    for key, name, count, number in zip(keys, ids, frames, checksums):
-        entries.append(Entry(str(key), str(name), first, count, number))
+    columns = [json.loads(metadata[name]) for name in COLUMNS]
+    if {*map(type, columns)} != {list} or len({*map(len, columns)}) != 1:
+        raise ValueError("its header has unequal columns")
+    keys, ids = (list(map(str, column)) for column in columns[:2])
+    total = sum(columns[2])
+    if total > shape[0] or min(columns[2], default=0) < 0:
+        raise ValueError(f"its header names {total} frames of {shape[0]}")
+    return Header(metadata["description"], keys, ids, *columns[2:])
+
+
+def is_sound(path: Path, header: Header) -> bool:
+    """Returns whether all features of a shard agree with their checksums.
+
+    Arguments
+    ---------
+    path : pathlib.Path
+        The shard, of which no map is left.
+    header : Header
+        Its header.
+
+    Returns
+    -------
+    bool
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as shard:
+        tensors = [shard.get_tensor(name) for name in sorted(shard.keys())]
+    # Rows of bytes: slices of tensors would take longer than the sums.
+    rows = [t.reshape(len(t), -1).view(torch.uint8).numpy() for t in tensors]
+    first = 0
+    for count, expected in zip(header.frames, header.checksums):
+        number = 0
+        for each in rows:
+            number = zlib.crc32(each[first : first + count].data, number)
+        if number != expected:
+            return False
         first += count
-    if first > shape[0]:
-        raise ValueError(f"its header names {first} frames of {shape[0]}")
-    return metadata["description"], entries
+    return True
 
 
 def write(

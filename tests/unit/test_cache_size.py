@@ -250,11 +250,13 @@ def test_a_run_opens_and_verifies_a_cache_once(data, tmp_path, monkeypatch):
     made = brain(tmp_path, UtteranceClassifier(240, 2, hidden_size=4))
     caching.use_cache(made, three(data))
     opened, checked = [], []
-    begin, check = FeatureCache.__init__, shards.checksum
+    begin, check = FeatureCache.__init__, shards.is_sound
     monkeypatch.setattr(
         FeatureCache, "__init__", lambda *a: opened.append(a[1]) or begin(*a)
     )
-    monkeypatch.setattr(shards, "checksum", lambda s: checked.append(s) or check(s))
+    monkeypatch.setattr(
+        shards, "is_sound", lambda p, h: checked.extend(h.keys) or check(p, h)
+    )
     splits = three(data)
     caching.use_cache(made, splits)
     assert len(opened) == 1 and len(checked) == 9

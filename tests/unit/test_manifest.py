@@ -228,7 +228,7 @@ LINE = '"a": {"wav": "x", "n": [1, {"wav": "y"}], "t": "x"}'
         "{\n" + LINE + ',\n"b": 1\n}\n',
         "{\n" + LINE + ",\n}\n",  # a comma too much
         "{\n" + LINE + '\n"b": {}\n}\n',  # one too few
-        "{\n" + LINE + ',\n1: {}\n}\n',
+        "{\n" + LINE + ",\n1: {}\n}\n",
         "{\n" + LINE + "\n}\n}\n",
         "{\n" + LINE + "\n}",
         "{\n" + LINE + "\n",
