@@ -14,7 +14,7 @@ import os
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.brains.cache_budget import GB, budget
+from s3prl_sb.brains.cache_budget import AUTO, DEFAULT, GB, Disk, budget
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.forms import CountsVariants
 from s3prl_sb.identity import digest
@@ -47,7 +47,7 @@ def use_cache(brain, splits):
     for name, dataset in splits.items():
         if "feats" in dataset.pipeline.output_mapping:
             continue  # an earlier Brain has replaced the audio
-        kinds[name], reason = kind(brain, dataset, name)
+        kinds[name], reason = kind(brain, dataset, name, opened=opened)
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":
             # Hashing the weights takes seconds: once for all sets.
@@ -87,7 +87,7 @@ def without_means(upstream):
     return isinstance(upstream, AcousticFeatures) and bool(upstream.cmvn)
 
 
-def kind(brain, dataset, name="train"):
+def kind(brain, dataset, name="train", disk=None, opened=None):
     """Returns the kind of cache for a dataset.
 
     Arguments
@@ -98,6 +98,10 @@ def kind(brain, dataset, name="train"):
         Data to cache.
     name : str
         Name of the split.
+    disk : s3prl_sb.brains.cache_budget.Disk, optional
+        Disk of the caches. Default: that of ``cache_folder``.
+    opened : dict, optional
+        See :func:`~s3prl_sb.dataio.extraction.extract`.
 
     Returns
     -------
@@ -137,13 +141,49 @@ def kind(brain, dataset, name="train"):
     size = extraction.estimate(
         brain.upstream, dataset, "frames", chain[0].layers, chosen
     )
-    folder = getattr(brain.hparams, "cache_folder", ".")
-    what = (brain.upstream, dataset, chain[0].layers, chosen)
-    room = budget(brain.hparams, *what, folder)
+    disk = disk or Disk(getattr(brain.hparams, "cache_folder", "."))
+    what = (brain.upstream, [dataset], chain[0].layers, chosen)
+    room = budget(brain.hparams, *what, disk, opened)
     if size > room.bytes:
         return "off", f"frames would take {size / GB:.0f} GB, over {room.reason}"
+    if name == "train" and _is_short(brain, dataset, size):
+        return "off", f"frames would take {size / GB:.0f} GB for less than one pass"
     how = "exact" if chosen == EXACT else "rounded"
     return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within {room.reason}"
+
+
+def _is_short(brain, dataset, size):
+    """Returns whether a training does not hear all of a large training set once."""
+    automatic = getattr(brain.hparams, "cache_budget", None) == AUTO
+    if not automatic or size <= DEFAULT * GB:
+        return False
+    forms = [dataset.form_seconds(i) for i in range(len(dataset))]
+    once = sum(sum(seconds) / len(seconds) for seconds in forms)
+    return trained_seconds(vars(brain.hparams), once / len(forms)) < once
+
+
+def trained_seconds(hparams, mean):
+    """Returns the seconds of audio in all batches of a training.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe: numbers of steps, and sizes of batches.
+    mean : float
+        Mean duration of an example, seconds.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> trained_seconds({"total_steps": 100, "batch_size": 4}, 2.5)
+    1000.0
+    """
+    batch = hparams.get("batch_seconds") or mean * hparams.get("batch_size", 1)
+    batches = hparams.get("total_steps", 1) * hparams.get("grad_accumulation_factor", 1)
+    return batches * batch
 
 
 def endless_cost(hparams, dataset):
@@ -166,14 +206,11 @@ def endless_cost(hparams, dataset):
     forms = [dataset.form_seconds(i, unlimited=DRAWS) for i in range(len(dataset))]
     if any(None in seconds for seconds in forms):
         return ""
-    batch = hparams.get("batch_seconds")
-    if batch is None:
-        mean = sum(sum(each) / len(each) for each in forms) / len(forms)
-        batch = mean * hparams.get("batch_size", 1)
-    batches = hparams.get("total_steps", 1) * hparams.get("grad_accumulation_factor", 1)
+    mean = sum(sum(each) / len(each) for each in forms) / len(forms)
+    heard = quantities.audio(trained_seconds(hparams, mean))
     endless = [p for p in dataset.pipes if _is_endless(p, dataset)]
     ways = dict.fromkeys(getattr(pipe, "finite", "") for pipe in endless)
-    text = f": the upstream runs over {quantities.audio(batches * batch)} in training"
+    text = f": the upstream runs over {heard} in training"
     if "" in ways or not ways:  # a user-defined pipe, or a plain function
         return text
     once = quantities.audio(sum(map(sum, forms)))

@@ -119,18 +119,13 @@ def _part(brain, name, dataset):
             brain.upstream, dataset, kind, featurizer.layers, dtype
         )
     elif name == "train" and seconds:
-        passes = _trained_seconds(brain, seconds / len(dataset)) / seconds
+        mean = sum(sum(each) / len(each) for each in forms) / len(forms)
+        shortened = {**vars(brain.hparams), "total_steps": course.planned(brain)[0]}
+        passes = caching.trained_seconds(shortened, mean) / seconds
     elif name == "valid":
         total, epoch = course.planned(brain)
         passes = float(-(-total // epoch))
     return Part(name, len(dataset), seconds, kind, reason, passes, size)
-
-
-def _trained_seconds(brain, mean):
-    """Returns the seconds of audio in all batches of the training."""
-    hparams = brain.hparams
-    seconds = getattr(hparams, "batch_seconds", None) or mean * hparams.batch_size
-    return seconds * course.planned(brain)[0] * brain.grad_accumulation_factor
 
 
 def _update_seconds(brain, dataset, kind):

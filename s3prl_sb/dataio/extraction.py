@@ -104,7 +104,7 @@ def extract(
         For an unusable audio file.
     """
     description = describe(upstream, dataset, kind, layers, dtype, identity)
-    cache = _open(place(folder, description), description, opened)
+    cache = open_cache(place(folder, description), description, opened)
     count = functools.partial(frames, upstream, kind)
     per_frame = frame_bytes(upstream, layers, dtype)
     shards = _shards(dataset, count, per_frame, progressbar)[part[0] :: part[1]]
@@ -168,8 +168,22 @@ def place(folder, description):
     return Path(folder) / f"{title}-{digest(description)[:12]}"
 
 
-def _open(folder, description, opened):
-    """Opens a cache, unless the caller has."""
+def open_cache(folder, description, opened=None):
+    """Opens a cache, unless the caller has.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder of the cache.
+    description : dict
+        See :func:`~s3prl_sb.dataio.description.describe`.
+    opened : dict, optional
+        Folders to opened caches; this one is added.
+
+    Returns
+    -------
+    FeatureCache
+    """
     opened = {} if opened is None else opened
     if folder in opened:
         opened[folder].refresh()
