@@ -22,6 +22,8 @@ from s3prl_sb.brains import caching, course
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.encoding_speed import SECONDS, encoding_speed, synchronize
 from s3prl_sb.dataio.features import compute
+from s3prl_sb.identity import digest
+from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.terminal import quantities
 
@@ -51,6 +53,9 @@ class Part(NamedTuple):
         How often the upstream runs over this audio.
     bytes : int
         Size of the cache.
+    features : str
+        Digest of what is cached: plans of the same features have the same one. Empty
+        without a cache.
     """
 
     split: str
@@ -60,6 +65,7 @@ class Part(NamedTuple):
     reason: str
     passes: float
     bytes: int
+    features: str = ""
 
 
 def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +86,7 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
         the run; ``bytes`` of the caches; ``speed``, seconds of audio a second;
         ``gflop`` a second of audio; ``update``, seconds an update; ``hours``.
     """
-    parts = [_part(brain, name, dataset) for name, dataset in splits.items()]
+    parts = [part_of(brain, name, dataset) for name, dataset in splits.items()]
     train = next((part for part in parts if part.split == "train"), None)
     updates = course.planned(brain)[0] if train else 0
     dataset = next(iter(splits.values()))
@@ -107,17 +113,35 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _part(brain, name, dataset):
-    kind, reason = caching.kind(brain, dataset, name)
+def part_of(brain, name, dataset, disk=None):
+    """Returns the work of a run's upstream on one split.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        See :func:`plan`.
+    name : str
+        Name of the split.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Its data.
+    disk : s3prl_sb.brains.cache_budget.Disk, optional
+        Disk of the caches. Default: that of ``cache_folder``.
+
+    Returns
+    -------
+    Part
+    """
+    kind, reason = caching.kind(brain, dataset, name, disk)
     forms = [dataset.form_seconds(i, unlimited=1) for i in range(len(dataset))]
     seconds = float(sum(map(sum, forms)))
-    size, passes = 0, 1.0
+    size, passes, features = 0, 1.0, ""
     if kind != "off":
         featurizer = brain.raw_modules["featurizer"]
         dtype = caching.dtype(brain, name, kind)
         size = extraction.estimate(
             brain.upstream, dataset, kind, featurizer.layers, dtype
         )
+        features = _features(brain, dataset, kind, featurizer.layers, dtype)
     elif name == "train" and seconds:
         mean = sum(sum(each) / len(each) for each in forms) / len(forms)
         shortened = {**vars(brain.hparams), "total_steps": course.planned(brain)[0]}
@@ -125,7 +149,18 @@ def _part(brain, name, dataset):
     elif name == "valid":
         total, epoch = course.planned(brain)
         passes = float(-(-total // epoch))
-    return Part(name, len(dataset), seconds, kind, reason, passes, size)
+    return Part(name, len(dataset), seconds, kind, reason, passes, size, features)
+
+
+def _features(brain, dataset, *what):
+    """Returns what identifies the features of a dataset, whatever the task is."""
+    identity = digest(first_identity(brain.upstream))
+    about = extraction.describe(brain.upstream, dataset, *what, identity)
+    audio = [
+        [name, *(dataset.data[name].get(key) for key in ("wav", "start", "stop"))]
+        for name in sorted(dataset.data_ids)
+    ]
+    return digest([about, audio])
 
 
 def _update_seconds(brain, dataset, kind):

@@ -91,24 +91,25 @@ def gather(folders, plans, runs):
     -------
     list of dict
         ``runs``, and sums of ``once``, ``upstream`` (seconds of audio), ``bytes``,
-        ``updates`` and ``hours``; what is cached counts for the first run alone.
+        ``updates`` and ``hours``; what is cached counts for the first run alone that needs
+        it, also of another task.
     """
     trained = [run for run in runs if is_trained(run.task)]
-    rows = {}
+    rows, cached = {}, set()
     for folder, run in zip(folders, trained):
         plan = plans.get(folder)
         if plan is None:
             continue
         row = rows.setdefault((run.task, run.title), _empty(run, plan))
-        first = row["runs"] == 0
-        shared = sum(p["seconds"] for p in plan["parts"] if p["cache"] != "off")
-        row["runs"] += 1
-        row["once"] = plan["once"]
-        encoded = plan["upstream"] - (0 if first else shared)
+        parts = [part for part in plan["parts"] if part["features"] not in cached]
+        cached.update(part["features"] for part in parts if part["features"])
+        encoded = sum(part["seconds"] * part["passes"] for part in parts)
         # The rates of a search share what is encoded, and the best of them is the run.
         updates = plan["updates"] * max(1, len(run.rates or ()))
+        row["runs"] += 1
+        row["once"] = plan["once"]
         row["upstream"] += encoded
-        row["bytes"] += plan["bytes"] if first else 0
+        row["bytes"] += sum(part["bytes"] for part in parts)
         row["updates"] += updates
         row["hours"] += (encoded / plan["speed"] + updates * plan["update"]) / 3600
     return list(rows.values())
