@@ -4,7 +4,7 @@
 > python benchmarks/superb_cost.py --disk 8 --gpu 2500
 
 No corpus is needed. Each recipe's own settings, and the functions that decide about
-caches in a run (`brains.planning.part_of`), are applied to as many utterances as the
+caches in a run (`brains.planning.parts_of`), are applied to as many utterances as the
 corpora have, on a disk that fills up from task to task. Seconds of a CPU are measured
 here: an upstream of HuBERT Base's size with random weights, an example through each
 head, forward and backward. "Before" has 50 GB for the frames of a set and crops at a
@@ -126,8 +126,9 @@ def plan(task, folder, disk, changes, share=1.0):
     made = {name: records(task, i, share) for i, name in enumerate(SPLITS)}
     hparams = {"train_pipes": [], "eval_pipes": [], **vars(brain.hparams)}
     parts = [
-        planning.part_of(brain, name, dataset, disk)._asdict()
+        part._asdict()
         for name, dataset in make_splits(hparams, made, [], ["id"]).items()
+        for part in planning.parts_of(brain, name, dataset, disk)
     ]
     return {"task": task, "parts": parts, "updates": course.planned(brain)[0]}
 
@@ -146,8 +147,12 @@ def plans(disk, changes, folder, share=1.0):
 
 def once(made):
     """Returns the tasks whose training runs the upstream once at most."""
-    train = {task: each["parts"][0] for task, each in made.items()}
-    return [task for task, part in train.items() if part["cache"] != "off"]
+    return [task for task in made if "off" not in kinds(made[task])]
+
+
+def kinds(plan):
+    """Returns the kinds of cache of the training set, two if it is cached in part."""
+    return [part["cache"] for part in plan["parts"] if part["split"] == "train"]
 
 
 def costs(made, units, seeds=1, rates=None):
@@ -272,7 +277,7 @@ def show(versions, units, speeds, arguments):
     for task in TASKS:
         parts = {name: made[task]["parts"] for name, made in versions.items()}
         line = [task, f"{sum(map(heard, parts['before'])) / HOUR:.0f}"]
-        line += [parts[name][0]["cache"] for name in ("before", "now")]
+        line += ["/".join(kinds(versions[name][task])) for name in ("before", "now")]
         line += [f"{gigabytes(parts[name])}" for name in ("now", "int8")]
         line += [f"{sums[key][task]['upstream'] / rate / DAY:.2f}" for key in days]
         updates = versions["now"][task]["updates"]

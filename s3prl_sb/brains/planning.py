@@ -19,7 +19,7 @@ import torch
 from speechbrain.dataio.batch import PaddedData
 
 from s3prl_sb.brains import caching, course
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, partly_cached
 from s3prl_sb.dataio.encoding_speed import SECONDS, encoding_speed, synchronize
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.identity import digest
@@ -86,7 +86,11 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
         the run; ``bytes`` of the caches; ``speed``, seconds of audio a second;
         ``gflop`` a second of audio; ``update``, seconds an update; ``hours``.
     """
-    parts = [part_of(brain, name, dataset) for name, dataset in splits.items()]
+    parts = [
+        part
+        for name, dataset in splits.items()
+        for part in parts_of(brain, name, dataset)
+    ]
     train = next((part for part in parts if part.split == "train"), None)
     updates = course.planned(brain)[0] if train else 0
     dataset = next(iter(splits.values()))
@@ -113,7 +117,7 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def part_of(brain, name, dataset, disk=None):
+def parts_of(brain, name, dataset, disk=None):
     """Returns the work of a run's upstream on one split.
 
     Arguments
@@ -129,21 +133,37 @@ def part_of(brain, name, dataset, disk=None):
 
     Returns
     -------
-    Part
+    list of Part
+        Two where a part of the utterances is cached, otherwise one.
     """
     kind, reason = caching.kind(brain, dataset, name, disk)
+    finite, endless = partly_cached.divided(dataset)
+    heard = [_mean_seconds(dataset, i) for i in range(len(dataset))]
+    if kind == "off" or endless is None:
+        return [_part(brain, name, dataset, kind, reason, sum(heard) / len(heard))]
+    # Of the batches' audio they have the part that they have of the utterances.
+    rest = sum(_mean_seconds(endless, i) for i in range(len(endless))) / len(heard)
+    return [
+        _part(brain, name, finite, kind, reason, 0.0),
+        _part(brain, name, endless, "off", "the others", rest),
+    ]
+
+
+def _mean_seconds(dataset, index):
+    seconds = dataset.form_seconds(index, unlimited=1)
+    return sum(seconds) / len(seconds)
+
+
+def _part(brain, name, dataset, kind, reason, mean):
     forms = [dataset.form_seconds(i, unlimited=1) for i in range(len(dataset))]
     seconds = float(sum(map(sum, forms)))
     size, passes, features = 0, 1.0, ""
     if kind != "off":
-        featurizer = brain.raw_modules["featurizer"]
-        dtype = caching.dtype(brain, name, kind)
-        size = extraction.estimate(
-            brain.upstream, dataset, kind, featurizer.layers, dtype
-        )
-        features = _features(brain, dataset, kind, featurizer.layers, dtype)
+        layers = brain.raw_modules["featurizer"].layers
+        what = kind, layers, caching.dtype(brain, name, kind)
+        size = extraction.estimate(brain.upstream, dataset, *what)
+        features = _features(brain, dataset, *what)
     elif name == "train" and seconds:
-        mean = sum(sum(each) / len(each) for each in forms) / len(forms)
         shortened = {**vars(brain.hparams), "total_steps": course.planned(brain)[0]}
         passes = caching.trained_seconds(shortened, mean) / seconds
     elif name == "valid":

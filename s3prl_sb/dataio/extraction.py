@@ -242,7 +242,7 @@ def audio_keys(dataset, progressbar=False, again=True):
     return keys
 
 
-def replace_audio(dataset, cache):
+def replace_audio(dataset, cache, finite=None, other=None):
     """Replaces the audio of a dataset by cached features.
 
     Arguments
@@ -251,12 +251,18 @@ def replace_audio(dataset, cache):
         Changed in place: examples get ``feats`` [frames, layers, size] instead of
         ``sig``.
     cache : FeatureCache
-        Cache with all utterances of the dataset.
+        Cache with all utterances of the dataset, or of ``finite``.
+    finite : s3prl_sb.dataio.dataset.ManifestDataset, optional
+        The part of the dataset that is cached.
+    other : callable, optional
+        Maps the id of any other utterance and a draw to the item ``feats``.
     """
-    keys = audio_keys(dataset, again=False)
+    keys = audio_keys(finite or dataset, again=False)
 
     def feats(utterance, draw):
-        variants = keys[utterance]
+        variants = keys.get(utterance)
+        if variants is None:
+            return other(utterance, draw)
         return cache[variants[draw % len(variants)]]
 
     dataset.add_dynamic_item(feats, ["id", "draw"], "feats")

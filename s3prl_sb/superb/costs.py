@@ -116,7 +116,10 @@ def gather(folders, plans, runs):
 
 
 def _empty(run, plan):
-    caches = {part["split"]: part["cache"] for part in plan["parts"]}
+    caches = {}
+    for part in plan["parts"]:  # two of a set that is cached in part
+        split, kind = part["split"], part["cache"]
+        caches[split] = f"{caches[split]}, {kind}" if split in caches else kind
     sums = dict.fromkeys(("once", "upstream", "bytes", "updates", "hours"), 0)
     return {"task": run.task, "upstream_name": run.title, "runs": 0, **sums} | {
         "caches": caches
