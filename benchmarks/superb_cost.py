@@ -292,7 +292,9 @@ def show(versions, units, speeds, arguments):
     for name, made in versions.items():
         done = once(made)
         work = sum(sums[name, "run"][task]["upstream"] for task in done)
-        audio = sum(heard(part) for t in done for part in versions["before"][t]["parts"])
+        audio = sum(
+            heard(part) for t in done for part in versions["before"][t]["parts"]
+        )
         print(
             f"{name}: {len(done) + 1} of 10 tasks run the upstream once, QbE counted; "
             f"these encode {work / audio:.2f} times their audio: {', '.join(done)}"

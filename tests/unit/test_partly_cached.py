@@ -81,8 +81,8 @@ def test_batches_are_what_they_were(kind, dtype, records, tmp_path):
     data, audio = dataset(records), dataset(records)
     caching.use_cache(made, {"train": data})
     calls, forward = [], made.upstream.forward
-    made.upstream.forward = lambda sig, *rest: calls.append(len(sig)) or forward(
-        sig, *rest
+    made.upstream.forward = lambda sig, *rest: (
+        calls.append(len(sig)) or forward(sig, *rest)
     )
     for draws in ((0, 0, 0, 0, 0), (3, 1, 4, 1, 5)):
         calls.clear()
@@ -93,7 +93,9 @@ def test_batches_are_what_they_were(kind, dtype, records, tmp_path):
             right = expected(made, audio, i, draw, kind, dtype)
             assert frames[i] == len(right)
             found = batch.feats.data[i, : frames[i]]
-            torch.testing.assert_close(found.float(), right.float(), rtol=2e-3, atol=2e-3)
+            torch.testing.assert_close(
+                found.float(), right.float(), rtol=2e-3, atol=2e-3
+            )
     calls.clear()
     data.collate([data[0, 7], data[2, 8]])
     assert not calls
