@@ -180,8 +180,9 @@ def _share(finite, dataset):
 
 def _words(finite, dataset, share):
     return (
-        f"{len(finite)} of {len(dataset)} utterances, {100 * share:.0f} % of the audio; "
-        "the others are cropped at another place each time, and encoded in each batch"
+        f"{len(finite)} of {len(dataset)} utterances, {100 * share:.0f} % of the "
+        "audio; the others are cropped at another place each time, and encoded in "
+        "each batch"
     )
 
 

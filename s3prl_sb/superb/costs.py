@@ -91,8 +91,8 @@ def gather(folders, plans, runs):
     -------
     list of dict
         ``runs``, and sums of ``once``, ``upstream`` (seconds of audio), ``bytes``,
-        ``updates`` and ``hours``; what is cached counts for the first run alone that needs
-        it, also of another task.
+        ``updates`` and ``hours``; what is cached counts for the first run alone that
+        needs it, also of another task.
     """
     trained = [run for run in runs if is_trained(run.task)]
     rows, cached = {}, set()
