@@ -101,8 +101,8 @@ def gather(folders, plans, runs):
         if plan is None:
             continue
         row = rows.setdefault((run.task, run.title), _empty(run, plan))
-        parts = [part for part in plan["parts"] if part["features"] not in cached]
-        cached.update(part["features"] for part in parts if part["features"])
+        parts = [part for part in plan["parts"] if part.get("features") not in cached]
+        cached.update(filter(None, (part.get("features") for part in parts)))
         encoded = sum(part["seconds"] * part["passes"] for part in parts)
         # The rates of a search share what is encoded, and the best of them is the run.
         updates = plan["updates"] * max(1, len(run.rates or ()))
@@ -161,5 +161,8 @@ def show(rows, form):
     hours = sum(row["hours"] for row in rows)
     print(
         f"\nUpstreams encode {quantities.audio(encoded)}, {encoded / (once or 1):.1f} "
-        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}."
+        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}. "
+        f"Caches take {quantities.count(sum(row['bytes'] for row in rows), 'B')}; each "
+        "plan finds the disk as it is now, so where all do not fit, the last tasks "
+        "encode at every step."
     )
