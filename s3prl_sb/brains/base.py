@@ -117,7 +117,9 @@ class SSLBrain(Evaluation):
         """
         if "feats" in dataset.pipeline.output_mapping:
             kwargs["num_workers"] = 0  # memory-mapped: workers would not help
-        kwargs = self.loader_options({"collate_fn": collate, **kwargs})
+        kwargs = self.loader_options(
+            {"collate_fn": dataset.collate or collate, **kwargs}
+        )
         if stage != sb.Stage.TRAIN:
             loader = super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
             self.batches = len(loader)  # in an evaluation

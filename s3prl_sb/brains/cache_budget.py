@@ -1,8 +1,8 @@
 """Room on the disk that ``cache: auto`` may take: GB, or a share of what is free.
 
 With ``cache_budget: auto`` all caches of a folder together may take half of the room
-that they have: what they take already, and what is free beside them. Features that
-exist are always used, so a run that resumes decides as before.
+that they have: what they take already, and what is free beside them. Features of a
+dataset that exist do not count against it, so a run that resumes decides as before.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import torch
 
-from s3prl_sb.dataio.description import describe, frame_bytes
-from s3prl_sb.dataio.extraction import place
+from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio.description import describe, frame_bytes, frames
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.terminal import quantities
@@ -29,6 +29,27 @@ AUTO = "auto"
 SHARE = 0.5
 DEFAULT = 50  # GB, of a Brain without the key
 GB = 1e9
+
+
+class Disk:
+    """Disk of the caches of a folder.
+
+    Arguments
+    ---------
+    folder : str
+        Folder of all caches; it may not exist yet.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def free(self):
+        """Returns the free bytes."""
+        return shutil.disk_usage(_existing(self.folder)).free
+
+    def caches(self):
+        """Returns the bytes of all caches."""
+        return _bytes(self.folder)
 
 
 class Budget(NamedTuple):
@@ -46,18 +67,22 @@ class Budget(NamedTuple):
     reason: str
 
 
-def budget(hparams, upstream, dataset, layers, dtype, folder):
-    """Returns the room for the frames of a dataset, the same in every process.
+def budget(hparams, upstream, datasets, layers, dtype, disk, opened=None):
+    """Returns the room for the frames of datasets, the same in every process.
 
     Arguments
     ---------
     hparams : object
         Settings, with ``cache_budget``: GB, or "auto".
-    upstream, dataset, layers, dtype
+    upstream, layers, dtype
         See :func:`~s3prl_sb.dataio.description.describe`. Each run of layers of one
         size is a cache.
-    folder : str
-        Folder of all caches.
+    datasets : list of s3prl_sb.dataio.dataset.ManifestDataset
+        The data whose features take the room together.
+    disk : Disk
+        Disk of all caches.
+    opened : dict, optional
+        See :func:`~s3prl_sb.dataio.extraction.extract`.
 
     Returns
     -------
@@ -66,11 +91,13 @@ def budget(hparams, upstream, dataset, layers, dtype, folder):
     value = getattr(hparams, "cache_budget", DEFAULT)
     if value != AUTO:
         return Budget(value * GB, "cache_budget")
-    caches, mine, identity = _bytes(Path(folder)), 0, digest(first_identity(upstream))
-    for _, some in itertools.groupby(layers, upstream.output_sizes.__getitem__):
-        about = describe(upstream, dataset, "frames", list(some), dtype, identity)
-        mine += _bytes(place(folder, about))
-    free = shutil.disk_usage(_existing(folder)).free
+    opened = {} if opened is None else opened
+    caches, free = disk.caches(), disk.free()
+    mine = sum(
+        _present(upstream, dataset, list(some), dtype, disk.folder, opened)
+        for dataset in datasets
+        for _, some in itertools.groupby(layers, upstream.output_sizes.__getitem__)
+    )
     room = SHARE * (free + caches)
     left = min(max(room - caches, 0), free) + mine
     numbers = [left, room, free, caches]
@@ -83,7 +110,7 @@ def budget(hparams, upstream, dataset, layers, dtype, folder):
         "for this cache: %s of audio as %s frames of %s",
         _size(room),
         _size(free),
-        folder,
+        disk.folder,
         f" and of the {_size(caches)} that are in it" if caches else "",
         _size(left),
         quantities.audio(left / (second / upstream.stride)),
@@ -91,6 +118,21 @@ def budget(hparams, upstream, dataset, layers, dtype, folder):
         type(upstream).__name__,
     )
     return Budget(left, "cache_budget: auto")
+
+
+def _present(upstream, dataset, layers, dtype, folder, opened):
+    """Returns the bytes of a dataset's frames that are in the caches of a folder."""
+    identity = digest(first_identity(upstream))
+    about = describe(upstream, dataset, "frames", layers, dtype, identity)
+    path = extraction.place(folder, about)
+    if not path.exists():
+        return 0
+    cache = extraction.open_cache(path, about, opened)
+    keys, count = extraction.audio_keys(dataset), 0
+    for index, utterance in enumerate(dataset.data_ids):
+        for key, seconds in zip(keys[utterance], dataset.form_seconds(index)):
+            count += frames(upstream, "frames", seconds) if key in cache else 0
+    return count * frame_bytes(upstream, layers, dtype)
 
 
 def _bytes(folder):

@@ -19,9 +19,11 @@ import torch
 from speechbrain.dataio.batch import PaddedData
 
 from s3prl_sb.brains import caching, course
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, partly_cached
 from s3prl_sb.dataio.encoding_speed import SECONDS, encoding_speed, synchronize
 from s3prl_sb.dataio.features import compute
+from s3prl_sb.identity import digest
+from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.terminal import quantities
 
@@ -51,6 +53,9 @@ class Part(NamedTuple):
         How often the upstream runs over this audio.
     bytes : int
         Size of the cache.
+    features : str
+        Digest of what is cached: plans of the same features have the same one. Empty
+        without a cache.
     """
 
     split: str
@@ -60,6 +65,7 @@ class Part(NamedTuple):
     reason: str
     passes: float
     bytes: int
+    features: str = ""
 
 
 def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +86,11 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
         the run; ``bytes`` of the caches; ``speed``, seconds of audio a second;
         ``gflop`` a second of audio; ``update``, seconds an update; ``hours``.
     """
-    parts = [_part(brain, name, dataset) for name, dataset in splits.items()]
+    parts = [
+        part
+        for name, dataset in splits.items()
+        for part in parts_of(brain, name, dataset)
+    ]
     train = next((part for part in parts if part.split == "train"), None)
     updates = course.planned(brain)[0] if train else 0
     dataset = next(iter(splits.values()))
@@ -107,30 +117,70 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _part(brain, name, dataset):
-    kind, reason = caching.kind(brain, dataset, name)
+def parts_of(brain, name, dataset, disk=None):
+    """Returns the work of a run's upstream on one split.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        See :func:`plan`.
+    name : str
+        Name of the split.
+    dataset : s3prl_sb.dataio.dataset.ManifestDataset
+        Its data.
+    disk : s3prl_sb.brains.cache_budget.Disk, optional
+        Disk of the caches. Default: that of ``cache_folder``.
+
+    Returns
+    -------
+    list of Part
+        Two where a part of the utterances is cached, otherwise one.
+    """
+    kind, reason = caching.kind(brain, dataset, name, disk)
+    finite, endless = partly_cached.divided(dataset)
+    heard = [_mean_seconds(dataset, i) for i in range(len(dataset))]
+    if kind == "off" or endless is None:
+        return [_part(brain, name, dataset, kind, reason, sum(heard) / len(heard))]
+    # Of the batches' audio they have the part that they have of the utterances.
+    rest = sum(_mean_seconds(endless, i) for i in range(len(endless))) / len(heard)
+    return [
+        _part(brain, name, finite, kind, reason, 0.0),
+        _part(brain, name, endless, "off", "the others", rest),
+    ]
+
+
+def _mean_seconds(dataset, index):
+    seconds = dataset.form_seconds(index, unlimited=1)
+    return sum(seconds) / len(seconds)
+
+
+def _part(brain, name, dataset, kind, reason, mean):
     forms = [dataset.form_seconds(i, unlimited=1) for i in range(len(dataset))]
     seconds = float(sum(map(sum, forms)))
-    size, passes = 0, 1.0
+    size, passes, features = 0, 1.0, ""
     if kind != "off":
-        featurizer = brain.raw_modules["featurizer"]
-        dtype = caching.dtype(brain, name, kind)
-        size = extraction.estimate(
-            brain.upstream, dataset, kind, featurizer.layers, dtype
-        )
+        layers = brain.raw_modules["featurizer"].layers
+        what = kind, layers, caching.dtype(brain, name, kind)
+        size = extraction.estimate(brain.upstream, dataset, *what)
+        features = _features(brain, dataset, *what)
     elif name == "train" and seconds:
-        passes = _trained_seconds(brain, seconds / len(dataset)) / seconds
+        shortened = {**vars(brain.hparams), "total_steps": course.planned(brain)[0]}
+        passes = caching.trained_seconds(shortened, mean) / seconds
     elif name == "valid":
         total, epoch = course.planned(brain)
         passes = float(-(-total // epoch))
-    return Part(name, len(dataset), seconds, kind, reason, passes, size)
+    return Part(name, len(dataset), seconds, kind, reason, passes, size, features)
 
 
-def _trained_seconds(brain, mean):
-    """Returns the seconds of audio in all batches of the training."""
-    hparams = brain.hparams
-    seconds = getattr(hparams, "batch_seconds", None) or mean * hparams.batch_size
-    return seconds * course.planned(brain)[0] * brain.grad_accumulation_factor
+def _features(brain, dataset, *what):
+    """Returns what identifies the features of a dataset, whatever the task is."""
+    identity = digest(first_identity(brain.upstream))
+    about = extraction.describe(brain.upstream, dataset, *what, identity)
+    audio = [
+        [name, *(dataset.data[name].get(key) for key in ("wav", "start", "stop"))]
+        for name in sorted(dataset.data_ids)
+    ]
+    return digest([about, audio])
 
 
 def _update_seconds(brain, dataset, kind):

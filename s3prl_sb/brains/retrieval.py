@@ -17,7 +17,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains import distributed, layer_scores, opening, plots, results, settings
-from s3prl_sb.brains.cache_budget import budget
+from s3prl_sb.brains.cache_budget import Disk, budget
 from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.brains.retrieval_sets import (
@@ -69,6 +69,7 @@ class RetrievalBrain(sb.Brain):
     task = "SUPERB/QbE"
     metric = "mtwv"
     higher_is_better = True
+    origin = None  # nothing is trained
 
     def __init__(self, hparams, run_opts=None):
         hparams = {**hparams, "total_steps": 0}
@@ -208,8 +209,8 @@ class RetrievalBrain(sb.Brain):
         return [(group, home, kept) for group in groups]
 
     def _room(self, sets, folder):
-        what = (self.upstream, sets["documents"], self.layers, self.hparams.cache_dtype)
-        return budget(self.hparams, *what, folder).bytes
+        what = (self.upstream, sets.values(), self.layers, self.hparams.cache_dtype)
+        return budget(self.hparams, *what, Disk(folder)).bytes
 
     def _temporary(self):
         return Path(self.hparams.save_folder) / "features"

@@ -84,6 +84,7 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
     if hparams.get("lr_search"):
         brain.started = started
         winner.take_over(brain)  # nothing is left to train
+    winner.recall(brain)
     brain.fit(
         hparams["epoch_counter"],
         splits["train"],

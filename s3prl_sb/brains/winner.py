@@ -27,6 +27,7 @@ from speechbrain.utils.checkpoints import (
 from s3prl_sb.brains import settings
 from s3prl_sb.brains.checkpoint_files import in_order, is_checkpoint, verified
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+from s3prl_sb.storage import parts
 from s3prl_sb.storage.files import read_json
 from s3prl_sb.storage.parts import Part
 
@@ -251,7 +252,18 @@ def take_over(brain):
         paths = in_order([path for path in folder.glob("*") if is_checkpoint(path)])
         if paths and _is_free(brain.checkpointer):
             _adopt(brain, paths, folder)
+        parts.clear(brain.checkpointer.checkpoints_dir)  # of a kill in _adopt
         shutil.rmtree(folder_of(hparams), ignore_errors=True)
+
+
+def recall(brain):
+    """Gives a Brain the origin of the run that it resumes, if a search trained it.
+
+    Arguments
+    ---------
+    brain : s3prl_sb.brains.base.SSLBrain
+        Brain of the run, before its training.
+    """
     checkpoints = brain.checkpointer.list_checkpoints()
     if any(ORIGIN in each.paramfiles for each in checkpoints):
         brain.origin = Origin()

@@ -181,6 +181,8 @@ class ManifestDataset(DynamicItemDataset):
 
     data: dict[str, Mapping[str, Any]]
     data_ids: list[str]
+    #: What makes a batch of examples; None: :func:`s3prl_sb.dataio.collation.collate`.
+    collate: Callable | None = None
 
     def __init__(
         self,

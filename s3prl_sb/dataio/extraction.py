@@ -109,7 +109,7 @@ def extract(
         For an unusable audio file.
     """
     description = describe(upstream, dataset, kind, layers, dtype, identity)
-    cache = _open(place(folder, description), description, opened)
+    cache = open_cache(place(folder, description), description, opened)
     count = functools.partial(frames, upstream, kind)
     per_frame = frame_bytes(upstream, layers, dtype)
     shards = ShardPlan(dataset, count, per_frame, part)
@@ -167,8 +167,22 @@ def place(folder, description):
     return Path(folder) / f"{title}-{digest(description)[:12]}"
 
 
-def _open(folder, description, opened):
-    """Opens a cache, unless the caller has."""
+def open_cache(folder, description, opened=None):
+    """Opens a cache, unless the caller has.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder of the cache.
+    description : dict
+        See :func:`~s3prl_sb.dataio.description.describe`.
+    opened : dict, optional
+        Folders to opened caches; this one is added.
+
+    Returns
+    -------
+    FeatureCache
+    """
     opened = {} if opened is None else opened
     if folder in opened:
         opened[folder].refresh()
@@ -212,7 +226,7 @@ def audio_keys(dataset, progressbar=False, again=True):
     return keys
 
 
-def replace_audio(dataset, cache):
+def replace_audio(dataset, cache, finite=None, other=None):
     """Replaces the audio of a dataset by cached features.
 
     Arguments
@@ -221,15 +235,21 @@ def replace_audio(dataset, cache):
         Changed in place: examples get ``feats`` [frames, layers, size] instead of
         ``sig``.
     cache : FeatureCache
-        Cache with all utterances of the dataset.
+        Cache with all utterances of the dataset, or of ``finite``.
+    finite : s3prl_sb.dataio.dataset.ManifestDataset, optional
+        The part of the dataset that is cached.
+    other : callable, optional
+        Maps the id of any other utterance and a draw to the item ``feats``.
     """
     # A key takes microseconds: a table of all would be the larger part of the memory.
-    hashes, pipes = audio_hashes(dataset, again=False), list(dataset.pipes)
+    hashes, pipes = audio_hashes(finite or dataset, again=False), list(dataset.pipes)
 
     def feats(utterance, draw):
         record = dataset.data[utterance]
-        draw %= len(seconds_of_forms(pipes, record))
-        return cache[key_of(utterance, record, draw, hashes)]
+        forms = seconds_of_forms(pipes, record)
+        if forms is None:
+            return other(utterance, draw)
+        return cache[key_of(utterance, record, draw % len(forms), hashes)]
 
     dataset.add_dynamic_item(feats, ["id", "draw"], "feats")
     outputs = dict(dataset.pipeline.output_mapping)

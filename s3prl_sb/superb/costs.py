@@ -91,31 +91,35 @@ def gather(folders, plans, runs):
     -------
     list of dict
         ``runs``, and sums of ``once``, ``upstream`` (seconds of audio), ``bytes``,
-        ``updates`` and ``hours``; what is cached counts for the first run alone.
+        ``updates`` and ``hours``; what is cached counts for the first run alone that
+        needs it, also of another task.
     """
     trained = [run for run in runs if is_trained(run.task)]
-    rows = {}
+    rows, cached = {}, set()
     for folder, run in zip(folders, trained):
         plan = plans.get(folder)
         if plan is None:
             continue
         row = rows.setdefault((run.task, run.title), _empty(run, plan))
-        first = row["runs"] == 0
-        shared = sum(p["seconds"] for p in plan["parts"] if p["cache"] != "off")
-        row["runs"] += 1
-        row["once"] = plan["once"]
-        encoded = plan["upstream"] - (0 if first else shared)
+        parts = [part for part in plan["parts"] if part.get("features") not in cached]
+        cached.update(filter(None, (part.get("features") for part in parts)))
+        encoded = sum(part["seconds"] * part["passes"] for part in parts)
         # The rates of a search share what is encoded, and the best of them is the run.
         updates = plan["updates"] * max(1, len(run.rates or ()))
+        row["runs"] += 1
+        row["once"] = plan["once"]
         row["upstream"] += encoded
-        row["bytes"] += plan["bytes"] if first else 0
+        row["bytes"] += sum(part["bytes"] for part in parts)
         row["updates"] += updates
         row["hours"] += (encoded / plan["speed"] + updates * plan["update"]) / 3600
     return list(rows.values())
 
 
 def _empty(run, plan):
-    caches = {part["split"]: part["cache"] for part in plan["parts"]}
+    caches = {}
+    for part in plan["parts"]:  # two of a set that is cached in part
+        split, kind = part["split"], part["cache"]
+        caches[split] = f"{caches[split]}, {kind}" if split in caches else kind
     sums = dict.fromkeys(("once", "upstream", "bytes", "updates", "hours"), 0)
     return {"task": run.task, "upstream_name": run.title, "runs": 0, **sums} | {
         "caches": caches
@@ -157,5 +161,8 @@ def show(rows, form):
     hours = sum(row["hours"] for row in rows)
     print(
         f"\nUpstreams encode {quantities.audio(encoded)}, {encoded / (once or 1):.1f} "
-        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}."
+        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}. "
+        f"Caches take {quantities.count(sum(row['bytes'] for row in rows), 'B')}; each "
+        "plan finds the disk as it is now, so where all do not fit, the last tasks "
+        "encode at every step."
     )

@@ -21,14 +21,18 @@ Hubert.encode_packed = counting
 BUDGET = {"total_steps": 6, "steps_per_epoch": 3, "batch_size": 4}
 
 
-@pytest.mark.parametrize("cache", ["auto", "off"])
-def test_the_plan_of_a_run(cache, corpus, tiny_card, launcher, tmp_path):
+#: A part of the training set is cached: what is shorter than the crop.
+IN_PART = {"cache": "auto", "crop_seconds": 0.6, "total_steps": 30}
+
+
+@pytest.mark.parametrize("more", [{"cache": "auto"}, {"cache": "off"}, IN_PART])
+def test_the_plan_of_a_run(more, corpus, tiny_card, launcher, tmp_path):
     given = {
         "data_folder": corpus,
         "labels": "folders",
         "upstream": tiny_card,
-        "cache": cache,
         **BUDGET,
+        **more,
     }
     given["train_dataloader_opts"] = "{num_workers: 0}"
     argv = command(KS, tmp_path / "planned", plan=True, **given)

@@ -68,12 +68,31 @@ def points(folder):
     return {t: [(e.step, e.value) for e in events.Scalars(t)] for t in tags}
 
 
+@pytest.fixture(scope="module")
+def made(recipe, launcher, tmp_path_factory):
+    """``made[kind, how]``: a search, and the run alone at its best rate."""
+    folders = {}
+    for how in HEADS:
+        folder = tmp_path_factory.mktemp("made")
+        searched, alone = folder / "searched", folder / "alone"
+        counted = COUNTING.format(path=str(folder / "searched.txt"))
+        argv = recipe(searched, how, lr_search=RATES)
+        assert launcher.run(argv, prelude=counted) == 0
+        best = json.loads((searched / "lr_search.json").read_text())["best"]
+        counted = COUNTING.format(path=str(folder / "alone.txt"))
+        assert launcher.run(recipe(alone, how, lr=best), prelude=counted) == 0
+        folders |= {("searched", how): searched, ("alone", how): alone}
+    return folders
+
+
+def encoded(path):
+    """The number of utterances that the upstream has encoded."""
+    return sum(map(int, Path(path).read_text().split()))
+
+
 @pytest.mark.parametrize("how", HEADS)
-def test_it_is_the_run(how, recipe, launcher, tmp_path):
-    searched, alone = tmp_path / "searched", tmp_path / "alone"
-    assert launcher.run(recipe(searched, how, lr_search=RATES)) == 0
-    search = json.loads((searched / "lr_search.json").read_text())
-    assert launcher.run(recipe(alone, how, lr=search["best"])) == 0
+def test_it_is_the_run(how, made):
+    searched, alone = made["searched", how], made["alone", how]
     assert json.loads((alone / "results.json").read_text())["search"] is None
     found = assert_searched_outcome(searched, alone)
     assert found == {"rates": [0.01, 0.001, 1e-9], "trained": how}
@@ -89,6 +108,8 @@ def test_it_is_the_run(how, recipe, launcher, tmp_path):
     assert len(names[0]) == len(names[1])
     size = max(path.stat().st_size for path in best_checkpoint(searched).iterdir())
     assert size <= 1.1 * max(p.stat().st_size for p in best_checkpoint(alone).iterdir())
+    counts = [encoded(folder.with_suffix(".txt")) for folder in (alone, searched)]
+    assert counts[0] >= 9 * 8 and counts[1] <= 1.05 * counts[0], counts
 
 
 #: With batches by seconds the largest one is rehearsed.
@@ -99,68 +120,73 @@ BY_SECONDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "given", ({"cache": "off"}, {"cache": "pooled"}, {"cache": "frames"}, BY_SECONDS)
-)
-def test_the_upstream_runs_as_often_as_in_one_run(given, recipe, launcher, tmp_path):
+def test_batches_by_seconds_are_encoded_as_often_as_in_one_run(
+    recipe, launcher, tmp_path
+):
     counts = []
     for name, more in ("one", {"lr": 0.01}), ("searched", {"lr_search": RATES}):
         path = tmp_path / f"{name}.txt"
         prelude = COUNTING.format(path=str(path))
-        argv = recipe(tmp_path / name, "stacked", **{**given, **more})
+        argv = recipe(tmp_path / name, "stacked", **{**BY_SECONDS, **more})
         assert launcher.run(argv, prelude=prelude) == 0
-        counts.append(sum(map(int, path.read_text().split())))
-    assert counts[0] >= 48
-    assert counts[1] <= 1.05 * counts[0], counts
+        counts.append(encoded(path))
+    assert 48 <= counts[1] <= 1.05 * counts[0], counts
+
+
+@pytest.mark.parametrize("cache", ["pooled", "frames"])
+def test_what_is_cached_is_encoded_once(cache, recipe, launcher, tmp_path):
+    path = tmp_path / "count.txt"
+    argv = recipe(tmp_path / "out", "stacked", cache=cache, lr_search=RATES)
+    assert launcher.run(argv, prelude=COUNTING.format(path=str(path))) == 0
+    assert encoded(path) == 48
 
 
 #: In the search; when it has ended; while the copy becomes the run; in the test.
-KILLS = [
-    ("s3prl_sb.brains.sweep.Sweep.fit_batch", 2, "after"),
-    ("s3prl_sb.brains.sweep.Sweep.keep_validated", 5, "after"),
-    ("s3prl_sb.brains.sweep.Sweep.tidy", 3, "before"),
-    ("shutil.copytree", 1, "after"),
-    ("s3prl_sb.brains.train_log.TrainLog.log_stats", 2, "after"),
-    ("s3prl_sb.brains.results.write", 1, "before"),
-]
-
-
-@pytest.fixture(scope="module")
-def whole(recipe, launcher, tmp_path_factory):
-    """A search in one go, for each kind of head."""
-    folder = tmp_path_factory.mktemp("whole")
-    for how in HEADS:
-        assert launcher.run(recipe(folder / how, how, lr_search=RATES)) == 0
-    return folder
-
-
-@pytest.mark.parametrize("point, call, when", KILLS)
-def test_killed_anywhere_it_ends_the_same(
-    point, call, when, recipe, launcher, whole, tmp_path
-):
-    how = "in turns" if call % 2 else "stacked"
-    argv = recipe(tmp_path / "out", how, lr_search=RATES)
-    kill = {"point": point, "call": call, "how": when}
-    assert launcher.run(argv, kill=kill) == -9
-    assert launcher.run(argv) == 0
-    assert_same_outcome(tmp_path / "out", whole / how)
-    assert lines(tmp_path / "out") == lines(whole / how)
-    assert points(tmp_path / "out") == points(whole / how)
-    assert not (tmp_path / "out/save/lr_search").exists()
-
-
-def test_run_again_it_trains_nothing(recipe, launcher, whole, tmp_path):
-    shutil.copytree(whole / "stacked", tmp_path / "out")
-    path = tmp_path / "count.txt"
-    argv = recipe(tmp_path / "out", "stacked", lr_search=RATES)
-    assert launcher.run(argv, prelude=COUNTING.format(path=str(path))) == 0
-    assert_same_outcome(tmp_path / "out", whole / "stacked")
-    assert sum(map(int, path.read_text().split())) == 8  # the test set
+KILLS = {
+    "stacked": [
+        ("s3prl_sb.brains.sweep.Sweep.fit_batch", 2, "after"),
+        ("s3prl_sb.brains.sweep.Sweep.keep_validated", 5, "after"),
+        ("s3prl_sb.brains.train_log.TrainLog.log_stats", 2, "after"),
+    ],
+    "in turns": [
+        ("s3prl_sb.brains.sweep.Sweep.tidy", 3, "before"),
+        ("shutil.copytree", 1, "after"),
+        ("s3prl_sb.brains.results.write", 1, "before"),
+    ],
+}
 
 
 @pytest.mark.parametrize("how", HEADS)
-def test_extended_it_is_as_a_longer_search(how, recipe, launcher, whole, tmp_path):
-    shutil.copytree(whole / how, tmp_path / "out")
+def test_killed_anywhere_it_ends_the_same(how, recipe, launcher, made, tmp_path):
+    """Several times, ever later."""
+    argv, whole = recipe(tmp_path / "out", how, lr_search=RATES), made["searched", how]
+    for point, call, when in KILLS[how]:
+        kill = {"point": point, "call": call, "how": when}
+        assert launcher.run(argv, kill=kill) == -9
+    assert launcher.run(argv) == 0
+    assert_same_outcome(tmp_path / "out", whole)
+    assert lines(tmp_path / "out") == lines(whole)
+    assert points(tmp_path / "out") == points(whole)
+    assert not (tmp_path / "out/save/lr_search").exists()
+
+
+def test_run_again_it_trains_nothing(recipe, launcher, made, tmp_path):
+    whole = made["searched", "stacked"]
+    shutil.copytree(whole, tmp_path / "out")
+    left = tmp_path / "out/save/.CKPT+2026-01-01+00-00-00+00.part"
+    left.mkdir()  # by a kill after the last rename
+    (left / "lock").touch()
+    path = tmp_path / "count.txt"
+    argv = recipe(tmp_path / "out", "stacked", lr_search=RATES)
+    assert launcher.run(argv, prelude=COUNTING.format(path=str(path))) == 0
+    assert_same_outcome(tmp_path / "out", whole)
+    assert encoded(path) == 8  # the test set
+    assert not left.exists()
+
+
+def test_extended_it_is_as_a_longer_search(recipe, launcher, made, tmp_path):
+    how = "in turns"
+    shutil.copytree(made["searched", how], tmp_path / "out")
     longer = {"lr_search": RATES, "total_steps": 12}
     assert launcher.run(recipe(tmp_path / "out", how, **longer)) == 0
     assert launcher.run(recipe(tmp_path / "longer", how, **longer)) == 0
@@ -179,10 +205,26 @@ def test_it_stops_as_the_run_would(recipe, launcher, tmp_path):
     assert lines(searched) == lines(alone)
 
 
-def test_a_run_of_its_own_is_not_replaced(recipe, launcher, tmp_path):
+@pytest.mark.parametrize("how", HEADS)
+def test_its_best_rate_alone_continues_it(how, recipe, launcher, made, tmp_path):
+    """More updates without another search: of the winner of the shorter one."""
+    shutil.copytree(made["searched", how], tmp_path / "out")
+    best = json.loads((tmp_path / "out/lr_search.json").read_text())["best"]
+    path, longer = tmp_path / "count.txt", {"lr": best, "total_steps": 12}
+    argv = recipe(tmp_path / "out", how, **longer)
+    assert launcher.run(argv, prelude=COUNTING.format(path=str(path))) == 0
+    assert encoded(path) == (3 + 2) * 8  # three updates, a validation, the test
+    assert results(tmp_path / "out")["search"]["trained"] == how
+    if how == "in turns":
+        shutil.copytree(made["alone", how], tmp_path / "alone")
+        assert launcher.run(recipe(tmp_path / "alone", how, **longer)) == 0
+        assert_searched_outcome(tmp_path / "out", tmp_path / "alone")
+
+
+def test_a_run_of_its_own_is_not_replaced(recipe, launcher, made, tmp_path):
     """A search in the folder of a run at the best rate finds it finished."""
     out = tmp_path / "out"
-    assert launcher.run(recipe(out, lr=0.01)) == 0
+    shutil.copytree(made["alone", "in turns"], out)
     before = trained(out)
     assert launcher.run(recipe(out, lr_search="[0.01, 1.0e-9]")) == 0
     after = trained(out)

@@ -302,11 +302,50 @@ def test_auto_is_half_of_the_disk_also_for_a_run_that_resumes(
     assert kinds(enough) == ["frames"] * 3 and "auto is" not in caplog.text
 
 
+def test_features_of_another_dataset_count(data, tmp_path, monkeypatch):
+    """Though they are in the same cache, as those of two corpora are."""
+    made = brain(tmp_path, FrameClassifier(240, 2, hidden_size=4), cache_budget="auto")
+    splits, folder = three(data), tmp_path / "cache"
+    first, second = splits["train"], splits["valid"]
+    sizes = [
+        estimate(made.upstream, dataset, "frames", None, "float16")
+        for dataset in (first, second)
+    ]
+    extraction.extract(made.upstream, first, folder, progressbar=False)
+    disk(monkeypatch, folder, 2 * (cache_budget._bytes(folder) + sizes[1] // 2))
+    assert [caching.kind(made, dataset)[0] for dataset in (first, second)] == [
+        "frames",
+        "off",
+    ]
+    disk(monkeypatch, folder, 2 * (cache_budget._bytes(folder) + 2 * sizes[1]))
+    assert caching.kind(made, second)[0] == "frames"
+
+
+def test_auto_keeps_no_large_set_that_is_not_heard_once(data, tmp_path, monkeypatch):
+    made = brain(
+        tmp_path,
+        FrameClassifier(240, 2, hidden_size=4),
+        cache_budget="auto",
+        total_steps=2,
+        batch_size=4,
+    )
+    assert caching.kind(made, data)[0] == "frames"  # a small one is
+    monkeypatch.setattr(caching, "DEFAULT", 1e-6)
+    found, reason = caching.kind(made, data)
+    assert found == "off" and "less than one pass" in reason
+    assert caching.kind(made, data, "valid")[0] == "frames"
+    made.hparams.total_steps = 3
+    assert caching.kind(made, data)[0] == "frames"
+    made.hparams.total_steps, made.hparams.cache_budget = 2, 1
+    assert caching.kind(made, data)[0] == "frames"  # as asked
+
+
 def test_auto_says_the_hours_that_it_holds(data, tmp_path, monkeypatch, caplog):
     made = brain(tmp_path, None, cache_budget="auto")
     disk(monkeypatch, tmp_path / "cache", 2 * 3600 * 480 * 100)
+    whole = cache_budget.Disk(tmp_path / "cache")
     with caplog.at_level(logging.INFO):
         left = cache_budget.budget(
-            made.hparams, made.upstream, data, [0], "float16", tmp_path / "cache"
+            made.hparams, made.upstream, [data], [0], "float16", whole
         )
     assert left.bytes == 3600 * 480 * 100 and "1.0 h of audio" in caplog.text

@@ -8,10 +8,10 @@ from s3prl_sb.superb.costs import gather, show
 
 PART = {"utterances": 10, "seconds": 100.0, "reason": "exact", "bytes": 5}
 CACHED = [
-    {**PART, "split": split, "cache": "pooled", "passes": 1.0}
+    {**PART, "split": split, "cache": "pooled", "passes": 1.0, "features": split}
     for split in ("train", "valid", "test")
 ]
-ENDLESS = [{**CACHED[0], "cache": "off", "passes": 7.0}, *CACHED[1:]]
+ENDLESS = [{**CACHED[0], "cache": "off", "passes": 7.0, "features": ""}, *CACHED[1:]]
 
 
 def plan(parts):
@@ -30,6 +30,9 @@ def run(task="KS", rates=None):
     return SimpleNamespace(task=task, title="fbank", rates=rates)
 
 
+TWO = [run("PR"), run("ASR")]
+
+
 def test_seeds_share_what_is_cached():
     [row] = gather(["a", "a"], {"a": plan(CACHED)}, [run(), run()])
     assert row["runs"] == 2 and row["updates"] == 2000 and row["bytes"] == 15
@@ -42,6 +45,16 @@ def test_what_is_not_cached_is_encoded_by_each_run_and_not_by_the_search():
     [row] = gather(["a", "a"], {"a": plan(ENDLESS)}, runs)
     assert row["upstream"] == 900 + 700  # valid and test are cached, train is not
     assert row["updates"] == 2 * 1000 + 1000
+
+
+def test_tasks_share_what_is_cached():
+    """As phones and characters of the same audio do."""
+    both = gather(["a", "b"], {"a": plan(CACHED), "b": plan(CACHED)}, TWO)
+    assert [row["upstream"] for row in both] == [300, 0]
+    assert [row["bytes"] for row in both] == [15, 0]
+    assert [row["once"] for row in both] == [300, 300]
+    both = gather(["a", "b"], {"a": plan(ENDLESS), "b": plan(ENDLESS)}, TWO)
+    assert [row["upstream"] for row in both] == [900, 700]
 
 
 def test_runs_without_a_plan_are_left_out(capsys):

@@ -56,6 +56,22 @@ def test_a_run_for_each_upstream_task_and_seed(tmp_path):
     assert all(tmp_path in run.folder.parents for run in runs)
 
 
+def test_runs_of_another_default_are_others(tmp_path, monkeypatch):
+    """As when crops of SID were at new places: a value that is set is a change."""
+    places = {"SID": {"data_folder": "/data"}}
+    [now] = (run.folder for run in make(tmp_path, (1,), **places))
+    changed = {**plan.settings("SID"), "crops": None}
+    monkeypatch.setattr(plan, "settings", lambda task: changed)
+    [before] = make(tmp_path, (1,), **places)
+    assert before.folder != now
+    assert before.configuration["recipe"]["crops"] is None
+    monkeypatch.undo()
+    [again] = make(tmp_path, (1,), budget={"SID": {"crops": None}}, **places)
+    assert again.folder not in (before.folder, now)
+    row = configurations.RowConfiguration({"SID": {}}, {"SID": {"crops": None}})
+    assert row.name() == ["crops=None"]
+
+
 def test_what_is_not_trained_has_one_seed_and_no_search(tmp_path):
     [run] = make(tmp_path, rates=[0.1], QbE={"data_folder": "/data"})
     assert run.rates is None and run.searched_by is None
