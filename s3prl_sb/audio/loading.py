@@ -81,7 +81,12 @@ def load_waveform(
             return load_features(wav, start, stop, sample_rate)
         except (UserError, OSError) as error:
             raise AudioFileError(f"{where}: {error}") from error
-    channels, rate = _read(where, wav, start, stop)
+    try:
+        channels, rate = _read(where, wav, start, stop)
+    except AudioFileError:
+        raise
+    except UserError as error:  # it names the URL
+        raise AudioFileError(f"utterance '{utterance}': {error}") from error
     if channel == "mean":  # one channel is not copied, it may last hours
         sig = channels.mean(0) if len(channels) > 1 else channels[0]
     elif channel < len(channels):
@@ -120,8 +125,8 @@ def _read(where, wav, start, stop):
     try:
         with opened(wav, whole=start is stop is None) as file:
             samples, rate = sound_files.read(file, start, stop, wav)
-    except UserError as error:  # of a server: it names the URL
-        raise AudioFileError(f"{where}: {error}") from error
+    except UserError:
+        raise
     except sound_files.DamagedError as error:
         raise AudioFileError(f"{where} {error}. {WAY_OUT}") from error
     except Exception as error:  # the codec libraries raise many kinds

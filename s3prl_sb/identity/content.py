@@ -232,7 +232,9 @@ def read_hash(path: str | Path) -> str:
             sha256.update(block)
             left = None if left is None else left - len(block)
     if left:
-        raise OSError(f"'{path}' ends {left} bytes before a member's end: it is cut off")
+        raise OSError(
+            f"'{path}' ends {left} bytes before a member's end: it is cut off"
+        )
     return sha256.hexdigest()
 
 

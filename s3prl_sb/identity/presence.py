@@ -51,7 +51,9 @@ def faults(names: Iterable[str]) -> dict[str, str]:
         if size == -1:
             result[name] = f"missing audio file {name}"
         elif offset is not None and size is not None and size < offset + (length or 0):
-            result[name] = f"{name} is beyond the end of the tar, which has {size} bytes"
+            result[name] = (
+                f"{name} is beyond the end of the tar, which has {size} bytes"
+            )
     return result
 
 

@@ -35,7 +35,9 @@ EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
 EXTRAS.update(gs="gcs", gcs="gcs")
 #: Keys of a file's information that change with its content, in listings too.
 VERSIONS = "ETag etag generation md5Hash Content-MD5 Digest".split()
-TIMES = "LastModified Last-Modified last_modified updated mtime modified created".split()
+TIMES = (
+    "LastModified Last-Modified last_modified updated mtime modified created".split()
+)
 
 
 class RemoteError(UserError, OSError):
@@ -72,6 +74,7 @@ def naming(url: str) -> Iterator[None]:
         yield
         return
     # The libraries' own errors may show the secrets of a URL: they are not chained.
+    shown = without_secrets(url)
     try:
         yield
     except UserError:
@@ -81,17 +84,17 @@ def naming(url: str) -> Iterator[None]:
         extra = EXTRAS.get(protocol)
         fix = f'pip install "s3prl_sb[{extra}]"' if extra else "Install it."
         raise MissingExtra(
-            f"{url}: {error}. fsspec reads a protocol with a library of its own, such "
-            f"as s3fs, gcsfs or aiohttp: {fix}"
+            f"{shown}: {error}. fsspec reads a protocol with a library of its own, "
+            f"such as s3fs, gcsfs or aiohttp: {fix}"
         ) from None
     except FileNotFoundError:
-        raise MissingRemote(f"{url}: no such file or folder.") from None
+        raise MissingRemote(f"{shown}: no such file or folder.") from None
     except Exception as error:  # each file system has its own kinds
         reason = without_secrets(str(error)) or type(error).__name__
         if "range requests" in reason:
-            raise RemoteError(f"{url}: {NO_PARTS.format(url)}") from None
+            raise RemoteError(f"{shown}: {NO_PARTS.format(shown)}") from None
         kind = MissingRemote if isinstance(error, PermissionError) else RemoteError
-        raise kind(f"{url} cannot be read: {reason}.") from None
+        raise kind(f"{shown} cannot be read: {reason}.") from None
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -196,9 +199,7 @@ def _may_pass(error):
 _statuses: dict[str, Status] = {}  # of this process, from the last look
 
 
-def statuses(
-    urls: Iterable[str], again: bool = True
-) -> dict[str, Status | UserError]:
+def statuses(urls: Iterable[str], again: bool = True) -> dict[str, Status | UserError]:
     """Looks files behind URLs up, many of a folder with one request where possible.
 
     Arguments
@@ -269,7 +270,7 @@ def status(url: str) -> Status:
 
 
 def _listed(folder):
-    """Returns the statuses of the files of a folder by name, as far as it lists them."""
+    """Returns the statuses of the files that a folder lists, by name."""
     try:
         system, path = file_system(folder)
         with naming(folder):
@@ -368,7 +369,7 @@ def read(url: str, start: int = 0, stop: int | None = None) -> bytes:
             size = _statuses[url].size if url in _statuses else None
             wanted = len(data) if size is None else size
         else:
-            data, wanted = system.cat_file(path, start, stop), stop - start
+            data, wanted = system.cat_file(path, start=start, end=stop), stop - start
             if len(data) > wanted:  # a server that ignores ranges
                 data = data[start:stop]
         if len(data) != wanted:
