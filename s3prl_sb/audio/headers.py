@@ -127,14 +127,20 @@ def durations(paths, places=None):
         For missing or broken files, which it lists.
     """
     results, few = [], len(paths) <= 200
-    packs.indexes(paths)
-    remote.statuses(p for p in paths if is_url(p) and locate(p).offset is None)
+    known = {n: m.frames / m.rate for n, m in packs.listed(map(str, paths))}
+    remote.statuses(filter(_is_remote_file, map(str, paths)))
     bar = progress.bar(
         desc="Reading audio headers", total=len(paths), unit="file", disable=few
     )
+
+    def measure(path):
+        if path in known:
+            return round(known[path], 6), None
+        return _measure(path)
+
     with ThreadPoolExecutor(8) as pool, bar:  # opening the files takes the time
         for first in range(0, len(paths), 256):
-            results += pool.map(_measure, paths[first : first + 256])
+            results += pool.map(measure, paths[first : first + 256])
             bar.update(len(results) - bar.n)
     faults = [
         f"{place}: {result}" if place else str(result)
@@ -150,6 +156,10 @@ def durations(paths, places=None):
         logger.warning(sound_files.DOUBT, path, doubt, len(doubts))
         sound_files.doubted.update(map(str, doubts))
     return [seconds for seconds, _ in results]
+
+
+def _is_remote_file(name):
+    return is_url(name) and locate(name).offset is None
 
 
 def add_durations(records, places=None):
@@ -169,9 +179,6 @@ def add_durations(records, places=None):
 
 def _measure(path):
     """Returns the duration of a file, and the reason why it may be truncated."""
-    member = packs.member(str(path))
-    if member is not None:
-        return round(member.frames / member.rate, 6), None
     try:
         sample_rate, frames, _, container = _info(str(path))
         return round(frames / sample_rate, 6), container.doubt

@@ -150,17 +150,18 @@ def stable(url: str) -> str:
 
 
 def default_id(name: str) -> str:
-    """Returns the name of audio without its extension and a query.
+    """Returns the name of audio without its extension, protocol and query.
 
     Example
     -------
     >>> default_id("a/b.wav"), default_id("https://u:p@host/a.wav?sig=1")
-    ('a/b', 'https://host/a')
+    ('a/b', 'host/a')
     >>> default_id("a.tar:1:2")
     'a.tar:1:2'
     """
     path, offset, size = locate(name)
-    path = stable(path).partition("?")[0] if is_url(path) else path
+    if is_url(path):
+        path = stable(path).partition("?")[0].rpartition("://")[2]
     if offset is not None:
         return f"{path}:{offset}:{size}"
     return os.path.splitext(path)[0]

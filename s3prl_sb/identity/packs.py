@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -105,51 +105,43 @@ def parsed(text: bytes | str) -> tuple[list[Member], int]:
 
 
 # ------------------------------------------------------------------- behind URLs
-_indexes: dict[str, dict[int, Member]] = {}  # of this process
-
-
-def indexes(names: Iterable[str]) -> None:
-    """Reads the indexes of all remote packs that names of audio are in.
+def listed(names: Iterable[str]) -> Iterator[tuple[str, Member]]:
+    """Yields what the indexes of remote packs say about audio.
 
     Arguments
     ---------
     names : iterable of str
-        Names of audio; those that are in no remote pack are ignored.
+        Names of audio; those that are in no remote pack, or whose index does not fit
+        its tar, are left out.
+
+    Yields
+    ------
+    tuple of (str, Member)
+        A name and the member.
     """
-    tars = {path for path, offset, _ in map(locate, names) if offset is not None}
-    urls = sorted(url for url in tars if is_url(url) and NAME.search(url))
-    if not urls:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        path, offset, _ = locate(name)
+        if offset is not None and is_url(path) and NAME.search(path):
+            groups.setdefault(path, []).append(name)
+    if not groups:
         return
-    remote.statuses(urls)
+    remote.statuses(groups)
     with ThreadPoolExecutor(remote.THREADS) as pool:
-        _indexes.update(zip(urls, pool.map(_index, urls)))
-
-
-def member(name: str) -> Member | None:
-    """Returns what the index of a remote pack says about a member.
-
-    Arguments
-    ---------
-    name : str
-        Name of audio.
-
-    Returns
-    -------
-    Member or None
-        None if it is in no pack whose index :func:`indexes` has read.
-    """
-    path, offset, size = locate(name)
-    found = _indexes.get(path, {}).get(offset) if offset is not None else None
-    return found if found is not None and found.size == size else None
+        for group, members in zip(groups.values(), pool.map(_index, groups)):
+            for name in group:
+                _, offset, size = locate(name)
+                member = members.get(offset)
+                if member is not None and member.size == size:
+                    yield name, member
 
 
 def _index(url):
     """Returns the members of a remote tar by offset; none if its index is of another
     tar or absent."""
-    listed = NAME.search(url)[1]
     try:
         members, size = parsed(remote.read(url + ENDING))
-        if label(members) != listed or size != remote.status(url).size:
+        if label(members) != NAME.search(url)[1] or size != remote.status(url).size:
             raise ValueError("it is of another tar")
         last = members[-1]
         data = remote.read(url, last.offset, last.offset + last.size)
@@ -160,4 +152,4 @@ def _index(url):
     except ValueError as error:
         logger.warning("%s%s is not used: %s", url, ENDING, error)
         return {}
-    return {each.offset: each for each in members}
+    return {member.offset: member for member in members}

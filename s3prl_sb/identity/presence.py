@@ -48,7 +48,10 @@ def faults(names: Iterable[str]) -> dict[str, str]:
     result = {}
     for name, path in paths.items():
         size, (_, offset, length) = sizes[path], locate(name)
-        if size == -1:
+        error = str(statuses.get(path, ""))
+        if size == -1 and "cannot be read" in error:
+            result[name] = error
+        elif size == -1:
             result[name] = f"missing audio file {name}"
         elif offset is not None and size is not None and size < offset + (length or 0):
             result[name] = (

@@ -38,15 +38,12 @@ def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
         If a file is missing, or a server cannot be reached.
     """
     urls = list(urls)
-    packs.indexes(urls)
-    members = {url: packs.member(url) for url in urls}
-    unknown = [url for url in urls if members[url] is None]
+    known = {url: member.hash for url, member in packs.listed(urls)}
+    unknown = [url for url in urls if url not in known]
     statuses = remote.statuses(locate(url).path for url in unknown)
 
     def identity(url):
-        member, path = members[url], locate(url).path
-        if member is not None:
-            return member.hash
+        path, offset, size = locate(url)
         status = statuses[path]
         if not isinstance(status, remote.Status):
             if skip:
@@ -54,12 +51,11 @@ def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
             raise status
         if status.version is None:
             return hashlib.sha256(_content(url)).hexdigest()
-        _, offset, size = locate(url)
         return digest([stable(path), offset, size, status.size, status.version])
 
     with ThreadPoolExecutor(remote.THREADS) as pool:
-        results = zip(urls, pool.map(identity, urls))
-        return {url: result for url, result in results if result is not None}
+        known.update(zip(unknown, pool.map(identity, unknown)))
+    return {url: known[url] for url in urls if known[url] is not None}
 
 
 def _content(name):

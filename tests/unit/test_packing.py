@@ -223,7 +223,6 @@ def uploaded(prepared, tmp_path, monkeypatch):
     """A pack on an HTTP server, and the server."""
     pytest.importorskip("aiohttp")
     monkeypatch.setattr(remote, "_statuses", {})
-    monkeypatch.setattr(packs, "_indexes", {})
     server = AudioServer()
     folder = tmp_path / "pack"
     pack(str(prepared), str(folder), 30_000, url=server.url)

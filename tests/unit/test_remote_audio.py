@@ -13,6 +13,7 @@ import torch
 from audio_server import AudioServer
 from odd_audio import FILES, tone
 
+from s3prl_sb import cli
 from s3prl_sb.audio.headers import audio_info, durations
 from s3prl_sb.audio.loading import AudioFileError, load_waveform
 from s3prl_sb.audio.waveforms import waveforms
@@ -130,7 +131,7 @@ def test_names_in_tables(tmp_path, memory):
     table = tmp_path / "a.csv"
     table.write_text("wav,start,stop,label\n" + "".join(f"{n},0.2,,x\n" for n in names))
     records = load_table(str(table), ("label",))
-    assert list(records) == ["memory://audio/0_0.2", f"{names[1]}_0.2"]
+    assert list(records) == ["audio/0_0.2", f"{names[1]}_0.2"]
     assert [r["wav"] for r in records.values()] == [names[0], members[1]]
     assert [round(r["duration"], 6) for r in records.values()] == [0.8, 1.8]
     dataset = ManifestDataset(records, [LoadAudio()], ["sig"])
@@ -267,6 +268,31 @@ def test_in_workers(server):
     loader = torch.utils.data.DataLoader(dataset, None, num_workers=2, timeout=60)
     sigs = [item["sig"] for item in loader]
     assert len(sigs) == 4 and torch.equal(sigs[0], first)
+
+
+def test_extraction(server, tmp_path, capsys):
+    """Of one URL, and of a table; what is written has no secrets."""
+    server.login = "me:hush"
+    host = server.url.replace("://", "://me:hush@")
+    names = [wave(server, f"/{number}.wav") for number in range(3)]
+    names = [f"{host}/{number}.wav?{SIGNED}" for number in range(3)]
+    (tmp_path / "a.csv").write_text("\n".join(["wav", *names]))
+    soundfile.write(tmp_path / "0.wav", tone(), 16000)
+    options = ["--upstream", "fbank", "--device", "cpu", "--format", "npy", "--output"]
+    local = tmp_path / "local"
+    assert cli.main(["extract", str(tmp_path / "0.wav"), *options, str(local)]) == 0
+    features = np.load(local / "0.npy")
+    one, all_ = tmp_path / "one", tmp_path / "all"
+    assert cli.main(["extract", names[0], *options, str(one)]) == 0
+    argv = ["extract", str(tmp_path / "a.csv"), *options, str(all_)]
+    assert cli.main(argv) == 0
+    folder = all_ / server.url.partition("://")[2]
+    for path in (one / "0.npy", *(folder / f"{number}.npy" for number in range(3))):
+        assert np.array_equal(np.load(path), features)
+    written = [p for d in (one, all_) for p in d.rglob("*") if p.is_file()]
+    texts = [path.read_bytes() for path in written]
+    texts += [text.encode() for text in capsys.readouterr()]
+    assert not [text for text in texts if b"hush" in text or b"0a1b2c" in text]
 
 
 # ------------------------------------------------------------------------- identity
