@@ -1,6 +1,7 @@
 """An HTTP server on this machine, with ranges and with the faults that servers have."""
 
 import base64
+import functools
 import hashlib
 import re
 import threading
@@ -40,6 +41,11 @@ class AudioServer:
         self.http.server_close()
 
 
+@functools.lru_cache(1000)
+def _tag(data):
+    return f'"{hashlib.md5(data).hexdigest()}"'
+
+
 class _Handler(BaseHTTPRequestHandler):
     server_state = None
 
@@ -74,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = data if code in (200, 206) else b""
         self.send_header("Content-Length", str(len(body)))
         if code in (200, 206) and state.tags:
-            self.send_header("ETag", f'"{hashlib.md5(whole).hexdigest()}"')
+            self.send_header("ETag", _tag(whole))
         for key, value in parts.items():
             self.send_header(key, value)
         self.end_headers()

@@ -271,7 +271,7 @@ def test_in_workers(server):
 
 
 def test_extraction(server, tmp_path, capsys):
-    """Of one URL, and of a table; what is written has no secrets."""
+    """One URL, and a table of them; what is written has no secrets."""
     server.login = "me:hush"
     host = server.url.replace("://", "://me:hush@")
     names = [wave(server, f"/{number}.wav") for number in range(3)]
