@@ -2,8 +2,9 @@
 
 A manifest is SpeechBrain's JSON, ``{id: {wav, duration, start, stop, labels...}}``:
 
-* ``wav``: path of the audio file, or the name ``feats.ark:1234`` of features, see
-  :mod:`s3prl_sb.lobes.upstreams.features_from_ark`;
+* ``wav``: path of the audio file, a URL, or the name ``a.tar:1536:32044`` of a member
+  of a tar, see :mod:`s3prl_sb.identity.locations`; or the name ``feats.ark:1234`` of
+  features, see :mod:`s3prl_sb.lobes.upstreams.features_from_ark`;
 * ``duration``: length of the utterance (the segment, if only a segment is read), in
   seconds;
 * ``start``, ``stop``: limits of the segment in seconds, both null for the whole file.
@@ -18,7 +19,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.identity.ark_names import split
+from s3prl_sb.identity import presence
 from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -256,16 +256,19 @@ def validate(
     used = [key for r in records.values() if isinstance(r, dict) for key in r]
     keys = [key for key in dict.fromkeys([*KEYS, *required, *used]) if key != "id"]
     faults_of: dict[str, list[tuple[str, str]]] = {}  # way out -> (id, fault)
-    exists: dict[str, bool] = {}
+    sound = []
     for name, record in records.items():
         fault, way_out = _fault(record, keys, required)
-        if audio and not fault:
-            wav = record["wav"]
-            if not exists.setdefault(wav, os.path.isfile(split(wav)[0])):
-                fault = f"missing audio file {wav}"
-                way_out = "Correct the paths, or leave these files out."
         if fault:
             faults_of.setdefault(way_out, []).append((name, fault))
+        else:
+            sound.append(name)
+    if audio:
+        missing = presence.faults(records[name]["wav"] for name in sound)
+        for name in sound if missing else ():
+            if fault := missing.get(records[name]["wav"]):
+                way_out = "Correct the paths, or leave these files out."
+                faults_of.setdefault(way_out, []).append((name, fault))
     for way_out, faults in faults_of.items():  # the first kind of fault is enough
         lines = _lines(path) if lines is None else lines
         places = [f"{path}:{lines[n]}" if n in lines else path for n, _ in faults]

@@ -12,6 +12,7 @@ import re
 from s3prl_sb.dataio import kaldi_folders, manifest
 from s3prl_sb.dataio.segment_times import time_columns
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.locations import default_id
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -129,7 +130,7 @@ def csv_rows(path):
 def _id(record, times):
     """Makes an id of the path and the segment."""
     segment = [record[key] for key in times if record.get(key)]
-    return "_".join([os.path.splitext(record["wav"])[0], *segment])
+    return "_".join([default_id(record["wav"]), *segment])
 
 
 def csv_cells(path, needed=("wav",), aliases=ALIASES):

@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from s3prl_sb.identity import FORMAT, digest
+from s3prl_sb.identity import FORMAT, digest, remote_content
 from s3prl_sb.identity.content import hash_files
+from s3prl_sb.identity.locations import is_url
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import first_identity
 
@@ -47,7 +48,7 @@ def audio_hashes(
     Returns
     -------
     dict
-        Paths, as in the records, to 64 hexadecimal digits. Missing files are skipped:
+        Names, as in the records, to 64 hexadecimal digits. Missing files are skipped:
         loading them raises an error that names the utterance.
     """
     hashes = dataset.__dict__.setdefault("_audio_hashes", {})
@@ -62,6 +63,13 @@ def audio_hashes(
 
 
 def _existing(paths, progressbar):
+    urls = [path for path in paths if is_url(path)]
+    paths = [path for path in paths if not is_url(path)]
+    hashes = _existing_files(paths, progressbar)
+    return {**hashes, **remote_content.hashes(urls, skip=True)} if urls else hashes
+
+
+def _existing_files(paths, progressbar):
     try:
         return hash_files(paths, progressbar)
     except OSError:  # for one of the files

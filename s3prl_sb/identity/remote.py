@@ -1,0 +1,382 @@
+"""Bytes behind URLs, which fsspec reads: s3://, gs://, https://, hf://, memory://, …
+
+A failed request is repeated a few times, with growing pauses. A file is read by ranges
+of bytes, so that the header of an archive's member, or a crop, does not cost the whole
+file. ``simplecache::https://…`` keeps a copy of each file on this machine.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import contextlib
+import posixpath
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from s3prl_sb.errors import MissingExtra, UserError, without_secrets
+from s3prl_sb.identity.locations import check_protocol, is_url
+
+Result = TypeVar("Result")
+
+TRIES = 5  # of a request
+PAUSE = 0.5  # seconds before the second try, doubled for each further one
+TIMEOUT = 60  # seconds without a byte, of HTTP
+THREADS = 16
+WORTH_LISTING = 8  # files in one folder that are looked up by listing it
+NO_PARTS = (
+    "the server does not serve parts of files. simplecache::{} keeps a copy of the "
+    "whole file here."
+)
+#: Extras with the library of a protocol.
+EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3"}
+EXTRAS.update(gs="gcs", gcs="gcs")
+#: Keys of a file's information that change with its content, in listings too.
+VERSIONS = "ETag etag generation md5Hash Content-MD5 Digest".split()
+TIMES = (
+    "LastModified Last-Modified last_modified updated mtime modified created".split()
+)
+
+
+class RemoteError(UserError, OSError):
+    """A URL that cannot be read; the message names it."""
+
+
+class MissingRemote(RemoteError, FileNotFoundError):
+    """A URL behind which there is no file that may be read."""
+
+
+class Status(NamedTuple):
+    """Information about a file behind a URL."""
+
+    size: int | None  #: bytes
+    version: str | None  #: changes with the content
+    modified: float | None = None  #: seconds since the epoch
+
+
+@contextlib.contextmanager
+def naming(url: str) -> Iterator[None]:
+    """Converts the errors of fsspec's file systems into errors that name the URL.
+
+    Arguments
+    ---------
+    url : str
+        The URL that is read. The errors of a local path are left as they are.
+
+    Raises
+    ------
+    RemoteError
+        For any other exception than a :class:`~s3prl_sb.errors.UserError`.
+    """
+    if not is_url(url):
+        yield
+        return
+    # The libraries' own errors may show the secrets of a URL: they are not chained.
+    shown = without_secrets(url)
+    try:
+        yield
+    except UserError:
+        raise
+    except ImportError as error:
+        protocol = url.rpartition("::")[2].partition("://")[0].lower()
+        extra = EXTRAS.get(protocol)
+        fix = f'pip install "s3prl_sb[{extra}]"' if extra else "Install it."
+        raise MissingExtra(
+            f"{shown}: {error}. fsspec reads a protocol with a library of its own, "
+            f"such as s3fs, gcsfs or aiohttp: {fix}"
+        ) from None
+    except FileNotFoundError:
+        raise MissingRemote(f"{shown}: no such file or folder.") from None
+    except Exception as error:  # each file system has its own kinds
+        reason = without_secrets(str(error)) or type(error).__name__
+        if "range requests" in reason:
+            raise RemoteError(f"{shown}: {NO_PARTS.format(shown)}") from None
+        kind = MissingRemote if isinstance(error, PermissionError) else RemoteError
+        raise kind(f"{shown} cannot be read: {reason}.") from None
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Returns the file system of a URL, and the path in it.
+
+    Arguments
+    ---------
+    url : str
+        URL, also with several protocols as in ``simplecache::s3://…``.
+
+    Returns
+    -------
+    tuple of (fsspec.AbstractFileSystem, str)
+
+    Raises
+    ------
+    MissingExtra
+        If fsspec or the library of the protocol is missing.
+    UserError
+        If the protocol is not one that transfers bytes.
+    """
+    check_protocol(url)
+    try:
+        import fsspec.core
+    except ImportError as error:
+        raise MissingExtra(
+            f'{url}: URLs are read by fsspec: pip install "s3prl_sb[remote]"'
+        ) from error
+    with naming(url):
+        options: dict[str, Any] = {}
+        if "::" not in url:
+            options["use_listings_cache"] = False  # a changed file is noticed
+            if url.lower().startswith("http"):
+                options.update(_http_options())
+        return fsspec.core.url_to_fs(url, **options)
+
+
+def _http_options():
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
+    return {
+        "headers": {"Accept-Encoding": "identity"},  # ranges are of the file itself
+        "client_kwargs": {"timeout": timeout, "trust_env": True},  # proxies, netrc
+    }
+
+
+def retried(request: Callable[[], Result]) -> Result:
+    """Makes a request, again after a failure that may pass.
+
+    Arguments
+    ---------
+    request : callable
+        The request.
+
+    Returns
+    -------
+    object
+        Result of ``request``.
+
+    Raises
+    ------
+    Exception
+        The last failure, after :data:`TRIES` tries or if it will not pass.
+    """
+    for number in range(TRIES):
+        try:
+            return request()
+        except Exception as error:
+            failure = _failure(error)
+            if not _may_pass(failure) or number == TRIES - 1:
+                raise failure from None
+        time.sleep(PAUSE * 2**number)
+    raise AssertionError("the last try returns or raises")
+
+
+def _failure(error):
+    """Returns the failure behind an error: fsspec's HTTP says of all of them that
+    there is no such file."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and cause is not None:
+        if getattr(cause, "status", 404) not in (404, 410):
+            return cause
+        if type(cause).__module__.startswith("aiohttp") and not hasattr(
+            cause, "status"
+        ):
+            return cause
+    return error
+
+
+def _may_pass(error):
+    final = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError)
+    if isinstance(error, (*final, UserError, NotImplementedError)):
+        return False
+    if "Credential" in type(error).__name__:
+        return False
+    status = getattr(error, "status", None)
+    return not isinstance(status, int) or status >= 500 or status in (408, 425, 429)
+
+
+# -------------------------------------------------------------------------- versions
+_statuses: dict[str, Status] = {}  # of this process, from the last look
+
+
+def statuses(urls: Iterable[str], again: bool = True) -> dict[str, Status | UserError]:
+    """Looks files behind URLs up, many of a folder with one request where possible.
+
+    Arguments
+    ---------
+    urls : iterable of str
+        The URLs.
+    again : bool
+        Whether to look up again what this process has looked up.
+
+    Returns
+    -------
+    dict
+        Each URL to its :class:`Status`, or to an error if there is no such file or it
+        may not be read.
+
+    Raises
+    ------
+    RemoteError
+        If a server cannot be reached.
+    """
+    folders: dict[str, list[str]] = {}
+    results: dict[str, Status | UserError] = {}
+    for url in dict.fromkeys(urls):
+        if url in _statuses and not again:
+            results[url] = _statuses[url]
+        else:
+            folders.setdefault(posixpath.dirname(url), []).append(url)
+    single = []
+    for folder, members in folders.items():
+        listing = {}
+        if len(members) >= WORTH_LISTING and not folder.lower().startswith("http"):
+            listing = _listed(folder)
+        for url in members:
+            status = listing.get(posixpath.basename(url))
+            if status is None:
+                single.append(url)
+            else:
+                results[url] = status
+    if single:
+        with ThreadPoolExecutor(min(THREADS, len(single))) as pool:
+            results.update(zip(single, pool.map(_look, single)))
+    _statuses.update((u, s) for u, s in results.items() if isinstance(s, Status))
+    return results
+
+
+def status(url: str) -> Status:
+    """Returns the status of a file, of the last :func:`statuses` if it was there.
+
+    Arguments
+    ---------
+    url : str
+        The URL.
+
+    Returns
+    -------
+    Status
+
+    Raises
+    ------
+    RemoteError
+        If it cannot be read.
+    """
+    if url not in _statuses:
+        result = statuses([url])[url]
+        if isinstance(result, UserError):
+            raise result
+    return _statuses[url]
+
+
+def _listed(folder):
+    """Returns the statuses of the files that a folder lists, by name."""
+    try:
+        system, path = file_system(folder)
+        with naming(folder):
+            infos = retried(lambda: system.ls(path, detail=True))
+    except UserError:
+        return {}
+    return {
+        posixpath.basename(info["name"]): as_status(info)
+        for info in infos
+        if info.get("type") == "file"
+    }
+
+
+def _look(url):
+    try:
+        system, path = file_system(url)
+        with naming(url):
+            info = retried(lambda: system.info(path))
+            if info.get("type") == "directory":
+                raise IsADirectoryError(f"{url} is a folder")
+            return as_status(info)
+    except MissingRemote as error:
+        return error
+
+
+def as_status(info: dict[str, Any]) -> Status:
+    """Returns the status in a file system's information about a file.
+
+    Arguments
+    ---------
+    info : dict
+        Element of a listing of fsspec.
+
+    Returns
+    -------
+    Status
+
+    Example
+    -------
+    >>> as_status({"size": 9, "ETag": '"12"', "Last-Modified": "x"}).version
+    'ETag "12"'
+    >>> as_status({"size": 9, "ETag": 'W/"12"'}).version is None
+    True
+    """
+    versions = [
+        f"{key} {info[key]}"
+        for key in VERSIONS
+        if info.get(key) and not str(info[key]).startswith("W/")  # a weak tag
+    ]
+    times = [f"{key} {info[key]}" for key in TIMES if info.get(key)]
+    moments = [_seconds(info[key]) for key in TIMES if info.get(key)]
+    return Status(info.get("size"), next(iter(versions + times), None), *moments[:1])
+
+
+def _seconds(moment):
+    """Returns a time of a listing as seconds since the epoch, None if it is unclear."""
+    import email.utils  # slow, and local files need none of it
+
+    with contextlib.suppress(ValueError, TypeError):
+        if isinstance(moment, (int, float)):
+            return float(moment)
+        if isinstance(moment, datetime):
+            return moment.timestamp()
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(moment).timestamp()
+        return email.utils.parsedate_to_datetime(moment).timestamp()
+    return None
+
+
+# --------------------------------------------------------------------------- content
+def read(url: str, start: int = 0, stop: int | None = None) -> bytes:
+    """Reads a file behind a URL, or a range of its bytes.
+
+    Arguments
+    ---------
+    url : str
+        The URL.
+    start, stop : int, optional
+        Range of bytes. Default: the whole file.
+
+    Returns
+    -------
+    bytes
+        ``stop - start`` bytes exactly.
+
+    Raises
+    ------
+    RemoteError
+        If it cannot be read, or has not as many bytes.
+    """
+    system, path = file_system(url)
+
+    def request():
+        if stop is None:
+            data = system.cat_file(path)
+            size = _statuses[url].size if url in _statuses else None
+            wanted = len(data) if size is None else size
+        else:
+            data, wanted = system.cat_file(path, start=start, end=stop), stop - start
+            if len(data) > wanted:  # a server that ignores ranges
+                data = data[start:stop]
+        if len(data) != wanted:
+            raise ConnectionError(
+                f"{len(data)} bytes came instead of {wanted}: cut off, or changed"
+            )
+        return data
+
+    with naming(url):
+        return retried(request)
