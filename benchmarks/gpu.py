@@ -129,9 +129,8 @@ def extraction(options):
     def s3prl(alone):
         from peer_families import expert, write
 
-        size = {"tiny": "small"}.get(options.size, options.size)
         with tempfile.TemporaryDirectory() as folder:
-            upstream = expert("hubert")(write(folder, size, "hubert"))
+            upstream = expert("hubert")(write(folder, options.size, "hubert"))
         upstream.eval().to(options.device)
 
         def run():

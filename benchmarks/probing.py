@@ -43,7 +43,7 @@ PEER = "S3PRL"
 
 def arguments():
     """Command line."""
-    options = parser(__doc__)
+    options = parser(__doc__, ("tiny", "base", "large"))
     options.add_argument("--utterances", type=int, default=200, help="of an epoch")
     options.add_argument(
         "--batches",
