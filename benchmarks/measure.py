@@ -29,7 +29,7 @@ SAMPLE_RATE = 16000
 
 
 # -------------------------------------------------------------- command line
-def parser(description):
+def parser(description, sizes=("tiny", "base")):
     """Command line with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
     parser.add_argument("--s3prl", help="the Python of S3PRL's environment")
@@ -38,8 +38,8 @@ def parser(description):
     parser.add_argument(
         "--size",
         default="base",
-        choices=("base", "small"),
-        help="of the network; small is for trying the script out",
+        choices=sizes,
+        help="of the network; tiny is for trying the script out",
     )
     parser.add_argument("--json", help="file for the raw numbers")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

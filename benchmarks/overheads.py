@@ -24,11 +24,12 @@ import time
 
 import torch
 import torch.nn.functional as F
+from keyword_probe import keyword_brain
 from measure import SAMPLE_RATE, Worker, machine, print_table, serve
 
 FILE = os.path.abspath(__file__)
 HERE = os.path.dirname(os.path.dirname(FILE))
-LAYERS, SIZE, CLASSES, BATCH, UTTERANCES = 13, 768, 12, 32, 320
+LAYERS, SIZE, CLASSES, BATCH, UTTERANCES, STEPS = 13, 768, 12, 32, 320, 200
 FRAMES = (16, 250)  # utterances, frames of each
 loaded = {}
 
@@ -65,42 +66,11 @@ def weighted_sum(dtype, bare, repeats=7):
 
 def prepare(folder):
     """Builds the Brain of a keyword probe on pooled features."""
-    from speechbrain.dataio.encoder import CategoricalEncoder
-
-    from s3prl_sb.brains.classification import ClassificationBrain
-    from s3prl_sb.dataio import manifest as manifests
-    from s3prl_sb.dataio.dataset import ManifestDataset
-    from s3prl_sb.dataio.pipes import EncodeCategory, LoadAudio
-    from s3prl_sb.lobes.featurizer import Featurizer
-    from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
     from s3prl_sb.lobes.upstreams import load
 
     upstream = load("hubert_base", source=None)
-    records = manifests.read(os.path.join(folder, "train.json"))
-    encoder = CategoricalEncoder()
-    labels = [f"word{i:02d}" for i in range(CLASSES)]
-    encoder.expect_len(len(labels))
-    encoder.update_from_iterable(labels)
-    pipes = [LoadAudio(SAMPLE_RATE), EncodeCategory(encoder)]
-    dataset = ManifestDataset(records, pipes, ["id", "sig", "label_encoded"])
-    options = {"seed": 0, "steps_per_epoch": 200, "total_steps": 200}
-    brain = ClassificationBrain(
-        labels=labels,
-        modules={
-            "featurizer": Featurizer(upstream.num_layers),
-            "head": UtteranceClassifier(upstream.output_size, len(labels)),
-        },
-        hparams={
-            **options,
-            "upstream_model": upstream,
-            "opt_class": lambda parameters: torch.optim.Adam(parameters, lr=1e-4),
-            "batch_size": BATCH,
-            "output_folder": folder,
-            "cache": "pooled",
-            "cache_folder": os.path.join(folder, "cache"),
-        },
-        run_opts={"device": "cpu", "noprogressbar": True},
-    )
+    manifest = os.path.join(folder, "train.json")
+    brain, dataset = keyword_brain(upstream, manifest, folder, "pooled", STEPS, BATCH)
     brain.use_cache({"train": dataset})
     loaded.update(brain=brain, dataset=dataset)
     brain.fit([1], dataset, train_loader_kwargs={"batch_size": BATCH})  # warm
@@ -110,10 +80,10 @@ def step():
     """Seconds of a step of the Brain, all that an epoch costs included."""
     brain, dataset = loaded["brain"], loaded["dataset"]
     loader = {"batch_size": BATCH}
-    return cpu(lambda: brain.fit([1], dataset, train_loader_kwargs=loader), 1) / 200
+    return cpu(lambda: brain.fit([1], dataset, train_loader_kwargs=loader), 1) / STEPS
 
 
-def bare_step(steps=200):
+def bare_step(steps=STEPS):
     """Seconds of a step of a loop over tensors in memory."""
     states = torch.randn(UTTERANCES, 1, LAYERS, SIZE)
     labels = torch.randint(CLASSES, (UTTERANCES,))
