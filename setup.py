@@ -19,6 +19,8 @@ EXTRAS = {
     # Beam search with an n-gram LM; it has no wheel for Python 3.13 yet.
     "lm": ["flashlight-text>=0.0.7; python_version < '3.13'"],
     "remote": ["fsspec>=2023.5"],  # unlabelled audio by URL: s3://, gs://, https://
+    "ray": ["ray>=2.9"],  # --engine ray: jobs and actors in a Ray cluster
+    "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # The suite; independent references.
