@@ -22,6 +22,8 @@ EXTRAS = {
     "http": ["fsspec>=2023.5", "aiohttp>=3.9"],  # https://
     "s3": ["s3fs>=2023.5"],  # s3://
     "gcs": ["gcsfs>=2023.5"],  # gs://
+    "ray": ["ray>=2.9"],  # --engine ray: jobs and actors in a Ray cluster
+    "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # The suite; independent references.

@@ -4,6 +4,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.commands import extract_jobs, extract_parts
+from s3prl_sb.engines import options
+
 #: The formats; the modules that write them are heavy to import.
 FORMATS = ("cache", "npy", "pt", "hdf5", "kaldi")
 POOLINGS = ("mean", "std", "mean_std", "min", "max")
@@ -103,6 +106,13 @@ def _add_outputs(parser):
         default="0/1",
         help="i/n: the i-th of n parts, for n machines that fill one cache (0/1)",
     )
+    work.add_argument(
+        "--jobs",
+        type=int,
+        help="with --engine slurm: parts, each a job; with --engine ray: actors "
+        "(default: one for each GPU of the cluster, or for each CPU)",
+    )
+    options.add_arguments(parser)
 
 
 def main(arguments):
@@ -121,11 +131,18 @@ def main(arguments):
         raise UserError("--priors belongs to --posteriors.")
     if arguments.kind == "pooled":
         arguments.pooling = arguments.pooling or "mean"
-    upstream = _model(arguments)
+    options.check(arguments)
+    if arguments.engine != "local" and not arguments.plan:
+        return extract_jobs.run(sources[0], arguments)
+    if arguments.jobs is not None:
+        raise UserError("--jobs is for --engine slurm and ray; here --processes N.")
+    upstream = extract_parts.model(arguments)
     if arguments.plan:
         _plan(upstream, sources[0], arguments)
     elif arguments.format == "cache":
-        _fill_cache(upstream, sources[0], arguments, part)
+        cache = extract_parts.filler(upstream, sources[0], arguments)(part)
+        size = f"{cache.bytes() / 1e6:.1f} MB"
+        print(f"{len(cache)} utterances, {size} in {cache.folder}")
     elif part != (0, 1):
         raise UserError(
             "--part is for --format cache: machines share a cache, not a file."
@@ -143,31 +160,6 @@ def _part(text):
     if not valid:
         raise ValueError(f"--part is i/n with 0 <= i < n, not '{text}'")
     return part
-
-
-def _model(arguments):
-    """Returns the upstream, or the classifier as one."""
-    if arguments.posteriors:
-        from s3prl_sb.inference.posteriors import load_posteriors
-        from s3prl_sb.startup import devices
-
-        device = devices.chosen(arguments.device)
-        priors = arguments.priors
-        return load_posteriors(arguments.posteriors, priors, device=device)
-    from s3prl_sb.errors import UserError
-    from s3prl_sb.lobes.upstreams import load
-    from s3prl_sb.storage.yaml_texts import yaml_of
-
-    overrides = {"source": arguments.source} if arguments.source else {}
-    if arguments.upstream_model:
-        changes = yaml_of(arguments.upstream_model)
-        if not isinstance(changes, dict):
-            raise UserError(
-                f"--upstream_model '{arguments.upstream_model}': give keys and values, "
-                'such as "{size: 13}".'
-            )
-        overrides.update(changes)
-    return load(arguments.upstream, freeze=True, **overrides)
 
 
 def _plan(upstream, source, arguments):
@@ -194,40 +186,6 @@ def _plan(upstream, source, arguments):
         f"{gflop:.3g} GFLOP a second of audio, {speed:.3g} times real time: about "
         f"{quantities.duration(seconds / speed)} in one process"
     )
-
-
-def _fill_cache(upstream, source, arguments, part):
-    from s3prl_sb.dataio.dataset import ManifestDataset
-    from s3prl_sb.dataio.extraction import extract
-    from s3prl_sb.dataio.pipes import LoadAudio
-    from s3prl_sb.errors import UserError
-    from s3prl_sb.feature_files.sources import records_of
-    from s3prl_sb.feature_files.writing import Processing
-    from s3prl_sb.startup import devices
-
-    cmvn, pooling = arguments.cmvn, arguments.pooling
-    processing = Processing(arguments.deltas, cmvn, None, pooling)
-    if processing.has_second_pass or arguments.cmvn_stats:
-        raise UserError(
-            "A cache holds what an utterance gives alone. Choose another --format for "
-            "--cmvn speaker and global."
-        )
-    kind = "frames"
-    if pooling == "mean" and not (arguments.deltas or cmvn):
-        kind, processing = "pooled", Processing()
-    records = records_of(source, upstream.input_size)
-    cache = extract(
-        processing.upstream(upstream),
-        ManifestDataset(records, [LoadAudio(upstream.sample_rate)]),
-        arguments.output,
-        kind=kind,
-        layers=arguments.layers,
-        dtype=arguments.dtype or "float16",
-        device=devices.chosen(arguments.device),
-        num_processes=arguments.processes,
-        part=part,
-    )
-    print(f"{len(cache)} utterances, {cache.bytes() / 1e6:.1f} MB in {cache.folder}")
 
 
 def _write_files(upstream, source, arguments):

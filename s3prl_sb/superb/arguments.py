@@ -6,6 +6,8 @@ Authors
 
 from pathlib import Path
 
+from s3prl_sb.engines import options
+
 
 def add_arguments(parser):
     """Adds the arguments of the verb.
@@ -53,7 +55,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--jobs",
         type=int,
-        help="at a time (default: the number of GPUs, or of cores, up to 4)",
+        help="at a time (default: the number of GPUs, or of cores, up to 4; in a "
+        "cluster, no limit)",
     )
     parser.add_argument(
         "--plan",
@@ -62,6 +65,7 @@ def add_arguments(parser):
         "hours, from a measurement of seconds on this machine for each task",
     )
     _add_changes(parser.add_argument_group("one thing changed for all tasks"))
+    options.add_arguments(parser)
     _add_output(parser.add_argument_group("output"))
 
 

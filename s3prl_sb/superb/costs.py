@@ -11,9 +11,10 @@ import functools
 import sys
 
 from s3prl_sb.brains.planning import FILE
+from s3prl_sb.engines.jobs import Job
+from s3prl_sb.engines.local import Local
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import json_text, read_json
-from s3prl_sb.superb.jobs import Job, Runner
 from s3prl_sb.superb.keys import is_trained
 from s3prl_sb.terminal import columns, quantities
 
@@ -46,7 +47,7 @@ def tell(runs, before, parallel, form="text"):
     jobs = [_job(run, before) for run in missing if is_trained(run.task)]
     made = {id(job): job for job in before.values()}
     unique = {job.folder: job for job in jobs}  # seeds cost the same
-    Runner(parallel).run([*made.values(), *unique.values()])
+    Local(parallel).run([*made.values(), *unique.values()])
     failed = [job for job in unique.values() if job.state != "done"]
     plans = {
         folder: read_json(folder / FILE, "a plan", kind=dict)

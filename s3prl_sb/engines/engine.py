@@ -1,0 +1,217 @@
+"""What all engines share: the order of jobs, their states, the lines about them.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+import math
+import sys
+import time
+
+from tqdm import tqdm
+
+from s3prl_sb.engines.jobs import LOG, last_lines, reason
+
+
+class Lost(str):
+    """Reason why a job has ended through no fault of its own; it may run again."""
+
+
+class Engine:
+    """Base class of engines: runs jobs in the order of their dependencies.
+
+    A subclass says how jobs are launched, polled and closed.
+
+    Arguments
+    ---------
+    parallel : int, optional
+        Number of jobs at a time. Default: no limit.
+    progress : bool
+        Whether to show a bar besides the lines.
+    """
+
+    PAUSE = 0.2  # seconds between two checks
+    TRIES = 4  # of a job whose machine is lost
+
+    def __init__(self, parallel=None, progress=True):
+        if parallel is not None and parallel < 1:
+            raise ValueError(f"{parallel} jobs at a time: give 1 or more")
+        self.parallel = math.inf if parallel is None else parallel
+        self.progress = progress and sys.stderr.isatty()
+        self.running = {}  # what the engine knows of a job -> the job
+
+    # ------------------------------------------------------------ of each engine
+    def adopt(self, waiting):
+        """Finds jobs that an earlier master has started and that still run.
+
+        Arguments
+        ---------
+        waiting : list of Job
+            Jobs that are not done.
+
+        Returns
+        -------
+        dict
+            What the engine knows of a job, to the job.
+        """
+        return {}
+
+    def launch(self, jobs):
+        """Starts jobs that may start together.
+
+        Arguments
+        ---------
+        jobs : list of Job
+            Jobs whose dependencies are done.
+
+        Yields
+        ------
+        object
+            What the engine knows of each job, in order.
+        """
+        raise NotImplementedError
+
+    def poll(self):
+        """Finds the jobs of ``running`` that have ended.
+
+        Returns
+        -------
+        list of (object, int or str)
+            What the engine knows of a job, and its exit status, a reason why it has
+            failed, or :class:`Lost`.
+        """
+        raise NotImplementedError
+
+    def close(self):
+        """Ends, or leaves alone, the jobs that run when this process ends."""
+
+    # ------------------------------------------------------------------ the loop
+    def run(self, jobs, ended=lambda: None):
+        """Runs the jobs that are not done, and sets their state.
+
+        Arguments
+        ---------
+        jobs : list of Job
+            Jobs in the order of preference.
+        ended : callable, optional
+            Called when jobs have ended.
+        """
+        for job in jobs:
+            job.state = "done" if job.is_done and job.is_done() else "waiting"
+            job.tries = 0
+        waiting = [job for job in jobs if job.state == "waiting"]
+        done = len(jobs) - len(waiting)
+        limit = "" if self.parallel == math.inf else f", {self.parallel} at a time"
+        self.say(f"{len(jobs)} jobs, {done} of them done{limit}")
+        bar = tqdm(
+            total=len(jobs),
+            initial=done,
+            unit="job",
+            dynamic_ncols=True,
+            disable=not self.progress,
+        )
+        with bar:
+            try:
+                self._adopt(waiting)
+                while waiting or self.running:
+                    self._start(waiting)
+                    time.sleep(self.PAUSE)
+                    count = self._collect(waiting) + self._drop(waiting)
+                    bar.update(count)
+                    if count:
+                        ended()
+                    names = sorted(job.name for job in self.running.values())
+                    bar.set_postfix_str(", ".join(names), refresh=True)
+            finally:
+                self.close()
+
+    def say(self, text):
+        """Prints a line of progress."""
+        tqdm.write(text, file=sys.stderr)
+
+    def _adopt(self, waiting):
+        for handle, job in self.adopt(waiting).items():
+            waiting.remove(job)
+            self._runs(job, handle)
+            self.say(f"found    {job.name}: it was started before")
+
+    def _runs(self, job, handle):
+        job.state, job.started = "running", time.monotonic()
+        job.tries += 1
+        self.running[handle] = job
+
+    def _start(self, waiting):
+        ready = []
+        while len(self.running) + len(ready) < self.parallel:
+            job = next((j for j in waiting if self._may_start(j, ready)), None)
+            if job is None:
+                break
+            waiting.remove(job)
+            ready.append(job)
+        for job, handle in zip(ready, self.launch(ready) if ready else ()):
+            self._runs(job, handle)
+
+    def _may_start(self, job, ready):
+        if any(other.state != "done" for other in job.after):
+            return False
+        return job.group is None or not any(
+            other.group == job.group and not other.has_shared()
+            for other in (*self.running.values(), *ready)
+        )
+
+    def _drop(self, waiting):
+        """Skips jobs that wait for a failed one; returns their number."""
+        lost = [
+            job
+            for job in waiting
+            if any(other.state in ("failed", "skipped") for other in job.after)
+        ]
+        for job in lost:
+            waiting.remove(job)
+            job.state = "skipped"
+            cause = next(o for o in job.after if o.state in ("failed", "skipped"))
+            job.error = f"needs {cause.name}, which has failed"
+            self.say(f"skipped  {job.name}: {job.error}")
+        return len(lost)
+
+    def _collect(self, waiting):
+        """Sets the state of jobs that have ended; returns their number."""
+        count = 0
+        for handle, outcome in self.poll():
+            job = self.running.pop(handle)
+            job.seconds = time.monotonic() - job.started
+            if outcome == 0 and (job.is_done is None or job.is_done()):
+                job.state = "done"
+                self.say(f"done     {job.name} ({job.seconds:.0f} s)")
+            elif isinstance(outcome, Lost) and job.tries < self.TRIES:
+                job.state = "waiting"
+                waiting.insert(0, job)
+                self.say(f"again    {job.name} ({outcome})")
+                continue
+            else:
+                self._failed(job, handle, outcome)
+            count += 1
+        return count
+
+    def _failed(self, job, handle, outcome):
+        why = reason(outcome) if isinstance(outcome, int) else outcome
+        log = job.folder / LOG
+        job.state, job.error = "failed", last_lines(log) or self.log_of(handle)
+        self.say(
+            f"failed   {job.name} ({why}, {job.seconds:.0f} s); its last lines:\n"
+            f"{job.error}\n         all of them: {log}"
+        )
+
+    def log_of(self, handle):
+        """Returns the last lines of a job that has failed before its log began.
+
+        Arguments
+        ---------
+        handle : object
+            What the engine knows of the job.
+
+        Returns
+        -------
+        str
+        """
+        return ""

@@ -1,0 +1,357 @@
+"""Jobs in a Slurm cluster: what happens to them, and to their master."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fake_slurm
+import pytest
+
+from s3prl_sb.engines.jobs import Job
+from s3prl_sb.engines.options import values
+from s3prl_sb.errors import UserError
+
+pytest.importorskip("submitit")
+
+from s3prl_sb.engines import slurm as module  # noqa: E402
+from s3prl_sb.engines import submitted  # noqa: E402
+from s3prl_sb.engines.slurm import Slurm  # noqa: E402
+
+CODE = """
+import os, sys, time
+folder, name = sys.argv[1:3]
+log = open(os.path.join(folder, "log"), "a")
+log.write(f"+{name} "); log.flush()
+exec(sys.argv[3])
+log.write(f"-{name} ")
+open(os.path.join(folder, name + ".done"), "w")
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Folder of a cluster whose programs are on the path."""
+    for name, value in fake_slurm.install(tmp_path / "cluster").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Slurm, "PAUSE", 0.1)
+    monkeypatch.setattr(Slurm, "ASKS", (0.1, 0.3))
+    monkeypatch.setattr(Slurm, "GRACE", 0.5)
+    monkeypatch.setattr(submitted, "DYING", 1)
+    return tmp_path / "cluster"
+
+
+def job(folder, name, code="", **options):
+    words = [sys.executable, "-S", "-c", CODE, str(folder), name, code]
+    return Job(
+        name=name,
+        folder=folder / name,
+        command=lambda: words,
+        is_done=(folder / f"{name}.done").is_file,
+        **options,
+    )
+
+
+def engine(folder, *pairs, **options):
+    return Slurm(folder / "slurm", values(pairs), **options)
+
+
+def order(folder):
+    return (folder / "log").read_text().split()
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert condition()
+
+
+def scripts(cluster):
+    return [path.read_text() for path in sorted(cluster.glob("*.submission"))]
+
+
+# ----------------------------------------------------------------------- its jobs
+def test_jobs_that_are_ready_together_are_an_array(cluster, tmp_path, capsys):
+    a, b = job(tmp_path, "a"), job(tmp_path, "b")
+    c = job(tmp_path, "c", after=[a, b])
+    told = []
+    pairs = ("partition=gpu", "time=8:00:00", "gpus_per_node=1", "mem=32G", "qos=low")
+    engine(tmp_path, *pairs, "setup=echo hello").run(
+        [c, a, b], lambda: told.append([each.state for each in (a, b, c)])
+    )
+    assert [each.state for each in (a, b, c)] == ["done"] * 3
+    assert order(tmp_path)[-2:] == ["+c", "-c"] and told[-1] == ["done"] * 3
+    array, single = scripts(cluster)
+    assert "--array=0-1%2" in array and "--array" not in single
+    options = "partition=gpu", "time=480", "gpus-per-node=1", "mem=32G", "qos=low"
+    assert all(f"#SBATCH --{option}\n" in array for option in options)
+    assert "#SBATCH --requeue\n" in array and "\necho hello\n" in array
+    said = capsys.readouterr().err
+    assert "queued   a, job 100_0" in said and "done     c (" in said
+    engine(tmp_path).run([c, a, b])
+    assert len(scripts(cluster)) == 2  # nothing was left to do
+
+
+def test_a_failure_does_not_stop_the_others(cluster, tmp_path, capsys):
+    bad = job(tmp_path, "bad", "print('oh no', flush=True); 1 / 0")
+    lost = job(tmp_path, "lost", after=[bad])
+    killed = job(tmp_path, "killed", "os.kill(os.getpid(), 9)")
+    good = job(tmp_path, "good")
+    jobs = [bad, lost, killed, good]
+    engine(tmp_path).run(jobs)
+    assert [j.state for j in jobs] == ["failed", "skipped", "failed", "done"]
+    assert "oh no" in bad.error and "ZeroDivisionError" in bad.error
+    said = capsys.readouterr().err
+    assert "failed   bad (exit status 1, " in said
+    assert "failed   killed (killed by signal 9, perhaps out of memory, " in said
+    assert str(tmp_path / "bad/job.log") in said
+
+
+def test_not_more_at_a_time(cluster, tmp_path):
+    jobs = [job(tmp_path, name, "time.sleep(0.3)") for name in "abc"]
+    engine(tmp_path, parallel=1).run(jobs)
+    assert order(tmp_path) == ["+a", "-a", "+b", "-b", "+c", "-c"]
+
+
+def test_a_node_on_which_nothing_starts(cluster, tmp_path, capsys):
+    broken = job(tmp_path, "broken")
+    engine(tmp_path, "setup=echo no such module >&2; exit 3").run([broken])
+    assert broken.state == "failed" and "| no such module" in broken.error
+    assert "Slurm: FAILED" in capsys.readouterr().err
+
+
+# ------------------------------------------------------ what a cluster does to jobs
+TWICE = """
+mark = os.path.join(folder, name + ".began")
+if not os.path.exists(mark):
+    open(mark, "w")
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def running(cluster, tmp_path):
+    """Runs an engine in a thread, and waits until its jobs have begun."""
+    import threading
+
+    threads = []
+
+    def running(jobs, *pairs):
+        new = engine(tmp_path, *pairs)
+        threads.append(threading.Thread(target=new.run, args=[jobs]))
+        threads[-1].start()
+        until(lambda: all((tmp_path / f"{j.name}.began").exists() for j in jobs))
+        return threads[-1]
+
+    yield running
+    for thread in threads:
+        thread.join(30)
+
+
+def end(cluster, number, how):
+    if how == "preempted":
+        fake_slurm.preempt(number, folder=cluster)
+    elif how == "node failure":
+        fake_slurm.fail(number, folder=cluster)
+    elif how == "out of time":
+        subprocess.check_call(["scancel", number, "--signal", "USR2"])
+
+
+@pytest.mark.parametrize("how", ["preempted", "node failure", "out of time"])
+def test_a_job_that_loses_its_node_runs_again(how, cluster, tmp_path, running, capsys):
+    jobs = [job(tmp_path, name, TWICE) for name in "ab"]
+    thread = running(jobs)
+    end(cluster, "100_0", how)
+    until(lambda: (tmp_path / "a.done").exists())
+    end(cluster, "100_1", how)
+    thread.join(60)
+    assert [j.state for j in jobs] == ["done", "done"]
+    assert order(tmp_path).count("+a") == order(tmp_path).count("+b") == 2
+    said = capsys.readouterr().err
+    assert "failed" not in said
+    if how == "node failure":
+        assert "again    a (NODE_FAIL)" in said
+    else:
+        assert "requeued a" in said and len(scripts(cluster)) == 1
+
+
+def test_not_for_ever(cluster, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Slurm, "TRIES", 2)
+    code = "import subprocess; subprocess.Popen(['sh', '-c', '{}']); time.sleep(60)"
+    line = f"{sys.executable} -S {fake_slurm.__file__} fail_me"
+    unlucky = job(tmp_path, "a", code.format(line))
+    engine(tmp_path).run([unlucky])
+    assert unlucky.state == "failed" and unlucky.tries == 2
+    assert "failed   a (NODE_FAIL, " in capsys.readouterr().err
+
+
+def test_cancelled_by_the_user(cluster, tmp_path, running, capsys):
+    a = job(tmp_path, "a", TWICE)
+    thread = running([a])
+    subprocess.check_call(["scancel", "100"])
+    thread.join(30)
+    assert a.state == "failed" and "Slurm: CANCELLED" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- its master
+MASTER = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+import test_slurm as t
+folder = Path(sys.argv[1])
+t.Slurm.PAUSE, t.Slurm.ASKS = 0.1, (0.1, 0.3)
+t.engine(folder).run([t.job(folder, name, "time.sleep(2)") for name in "ab"])
+"""
+
+
+@pytest.fixture
+def master(cluster, tmp_path):
+    here = Path(__file__).parent
+    words = [sys.executable, "-c", MASTER, tmp_path, here, here.parent]
+
+    def start():
+        return subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+@pytest.mark.parametrize("moment", ["pending", "running"])
+def test_a_dead_master_is_replaced(moment, cluster, tmp_path, master):
+    if moment == "pending":
+        (cluster / "hold").touch()
+    first = master()
+    log = tmp_path / "log"
+
+    def records():
+        return [submitted.read_record(tmp_path / name) for name in "ab"]
+
+    until(lambda: all(record.get("id") for record in records()))
+    tokens = [record["token"] for record in records()]
+    until(lambda: moment == "pending" or log.exists() and len(order(tmp_path)) > 1)
+    first.kill()
+    first.wait()
+    second = master()
+    lines = iter(second.stderr.readline, "")
+    assert "found    " in next(line for line in lines if "jobs" not in line)
+    (cluster / "hold").unlink(missing_ok=True)
+    assert second.wait(60) == 0
+    assert sorted(order(tmp_path)) == ["+a", "+b", "-a", "-b"]
+    assert [record["token"] for record in records()] == tokens
+    assert len(scripts(cluster)) == 1
+
+
+def test_jobs_outlive_an_interrupted_master(cluster, tmp_path, master):
+    first = master()
+    until(lambda: (tmp_path / "log").exists())
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate(timeout=30)
+    assert "2 jobs stay in the queue" in said and "scancel 100\n" in said
+    until(lambda: all((tmp_path / f"{n}.done").exists() for n in "ab"))
+
+
+def test_a_submission_that_was_replaced_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(submitted, "STALE", 0)
+    code = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    command = submitted.Submitted([sys.executable, "-c", code], str(tmp_path), "old")
+    (tmp_path / "slurm.json").write_text('{"token": "new", "id": null}')
+    with pytest.raises(RuntimeError, match="another job was submitted"):
+        command()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_an_answer_nothing_is_started_twice(cluster, tmp_path):
+    a = job(tmp_path, "a")
+    a.folder.mkdir()
+    (a.folder / "slurm.json").write_text('{"token": "x", "id": "7", "folder": "/"}')
+    (cluster / "down").touch()
+    with pytest.raises(UserError, match="squeue does not answer"):
+        engine(tmp_path).run([a])
+    assert not scripts(cluster)
+
+
+def test_silence_in_between_is_waited_for(cluster, tmp_path, running, capsys):
+    a = job(tmp_path, "a", TWICE.replace("60", "3"))
+    thread = running([a])
+    (cluster / "down").touch()
+    time.sleep(1)
+    (cluster / "down").unlink()
+    thread.join(30)
+    said = capsys.readouterr().err
+    assert a.state == "done" and "squeue does not answer, trying again" in said
+
+
+# --------------------------------------------------------------------- its options
+def test_a_dry_run_needs_no_cluster(tmp_path, capsys):
+    a, b = job(tmp_path, "a"), job(tmp_path, "b")
+    after = job(tmp_path, "c", after=[a])
+    engine(tmp_path, "account=me", "time=1-12", dry_run=True).run([a, b, after])
+    printed = capsys.readouterr().out
+    assert "#SBATCH --account=me\n" in printed and "#SBATCH --time=2160\n" in printed
+    assert "--array=0-1%2" in printed and "# 1: b, in " in printed
+    assert "# 1 more jobs after these" in printed and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "pair, message",
+    [
+        ("nodes=2", "a job here is one process"),
+        ("tasks_per_node=4", "a job here is one process"),
+        ("array=1-3", "sets it itself"),
+        ("time=soon", "write minutes"),
+        ("time=0", "write minutes"),
+        ("partition", "not KEY=VALUE"),
+    ],
+)
+def test_wrong_options(pair, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        engine(tmp_path, pair)
+
+
+def test_names_of_submitit(tmp_path):
+    pairs = ("timeout_min=30", "mem_gb=2.5", "slurm_partition=p", "nodes=1", "name=x")
+    assert engine(tmp_path, *pairs).options == {
+        "time": 30,
+        "mem": "2.5G",
+        "partition": "p",
+        "job_name": "x",
+    }
+
+
+def test_what_sbatch_refuses(cluster, tmp_path):
+    with pytest.raises(UserError, match="invalid partition specified: wrong"):
+        engine(tmp_path, "partition=wrong").run([job(tmp_path, "a")])
+
+
+def test_without_slurm(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="where sbatch and srun work"):
+        engine(tmp_path).run([job(tmp_path, "a")])
+
+
+def test_a_folder_that_others_can_write_in(cluster, tmp_path):
+    (tmp_path / "slurm").mkdir()
+    os.chmod(tmp_path / "slurm", 0o777)
+    with pytest.raises(UserError, match="chmod go-w"):
+        engine(tmp_path).run([job(tmp_path, "a")])
+    engine(tmp_path / "new").run([])
+    assert (tmp_path / "new/slurm").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["local", "debug"])
+def test_other_executors_of_submitit(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(Slurm, "PAUSE", 0.1)
+    a = job(tmp_path, "a")
+    b = job(tmp_path, "b", after=[a])
+    engine(tmp_path, f"cluster={name}").run([a, b])
+    assert a.state == b.state == "done"
+    assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
+
+
+def test_module_is_light():
+    code = f"import sys, {module.__name__}; print('torch' in sys.modules)"
+    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert output == "False\n"
