@@ -181,8 +181,7 @@ class ManifestDataset(DynamicItemDataset):
 
     data: dict[str, Mapping[str, Any]]
     data_ids: list[str]
-    #: What makes a batch of examples; None: :func:`s3prl_sb.dataio.collation.collate`.
-    collate: Callable | None = None
+    collate: Callable | None = None  # makes a batch; None: ``collation.collate``
 
     def __init__(
         self,
@@ -383,9 +382,8 @@ class ManifestDataset(DynamicItemDataset):
     def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
         position, draw = index if isinstance(index, tuple) else (index, 0)
         data_id = self.data_ids[position]
-        return self.pipeline.compute_outputs(
-            {"id": data_id, "draw": draw, **self.data[data_id]}
-        )
+        record = {"id": data_id, "draw": draw, **self.data[data_id]}
+        return self.pipeline.compute_outputs(record)
 
 
 def _listed(names):
