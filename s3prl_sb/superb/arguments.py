@@ -64,6 +64,14 @@ def add_arguments(parser):
         help="run nothing: say what the upstreams would encode, the caches and the "
         "hours, from a measurement of seconds on this machine for each task",
     )
+    parser.add_argument(
+        "--plan_as",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="with --plan: figures of another machine. speed=2500: seconds of audio "
+        "that its upstream encodes a second; updates=10: it trains heads 10 times as "
+        "fast as this one",
+    )
     _add_changes(parser.add_argument_group("one thing changed for all tasks"))
     options.add_arguments(parser)
     _add_output(parser.add_argument_group("output"))

@@ -78,6 +78,9 @@ def benchmark(arguments, output):
     from s3prl_sb.runs.tasks import find_tasks
     from s3prl_sb.superb import configurations, costs, data, table
 
+    figures = costs.figures(arguments.plan_as)
+    if figures and not arguments.plan:
+        raise ValueError("--plan_as belongs to --plan: give that too")
     tasks = find_tasks(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)
     if not places:
@@ -89,7 +92,9 @@ def benchmark(arguments, output):
     runs, jobs = _plan(arguments, output, places, toys, rows)
     _tell(rows, [task for task in tasks if task in places])
     if arguments.plan:
-        return costs.tell(runs, toys, arguments.jobs or 1, arguments.format)
+        alone = max(1, len(gpus())) if arguments.engine == "local" else None
+        jobs = arguments.jobs or alone
+        return costs.tell(runs, toys, jobs, arguments.format, figures)
     if arguments.dry_run:
         options.cluster(arguments, output).run(jobs)
         return 0

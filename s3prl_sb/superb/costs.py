@@ -8,22 +8,27 @@ Authors
 """
 
 import functools
+import math
 import sys
 
 from s3prl_sb.brains.planning import FILE
+from s3prl_sb.engines import options
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.engines.local import Local
+from s3prl_sb.errors import UserError
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import json_text, read_json
+from s3prl_sb.superb import cost_table
 from s3prl_sb.superb.keys import is_trained
-from s3prl_sb.terminal import columns, quantities
 
 FOLDER = "plans"
-HEADER = ["task", "upstream", "runs", "audio", "encoded", "times", "cache", "size"]
-HEADER += ["updates", "time"]
+#: Figures of another machine: seconds of audio that it encodes a second, and how many
+#: times as fast as this one it makes updates.
+FIGURES = ("speed", "updates")
+SUMS = ("once", "upstream", "bytes", "updates", "hours", "upstream_hours")
 
 
-def tell(runs, before, parallel, form="text"):
+def tell(runs, before, jobs, form="text", other=None):
     """Plans runs, and prints a table of their costs.
 
     Arguments
@@ -32,11 +37,13 @@ def tell(runs, before, parallel, form="text"):
         Runs of the benchmark; those that are done cost nothing.
     before : dict
         Task to a job that creates its data.
-    parallel : int
-        Number of plans to make at a time. They measure speeds, so more than one
-        shows what as many jobs give each other.
+    jobs : int, optional
+        Number of jobs at a time; None: no limit, as in a cluster. The plans are made
+        one after another, as they measure speeds.
     form : str
         "text", "markdown" or "json".
+    other : dict, optional
+        Figures of another machine, see :data:`FIGURES`.
 
     Returns
     -------
@@ -44,24 +51,55 @@ def tell(runs, before, parallel, form="text"):
         1 if a plan could not be made.
     """
     missing = [run for run in runs if not run.is_done()]
-    jobs = [_job(run, before) for run in missing if is_trained(run.task)]
-    made = {id(job): job for job in before.values()}
-    unique = {job.folder: job for job in jobs}  # seeds cost the same
-    Local(parallel).run([*made.values(), *unique.values()])
+    planned = [_job(run, before) for run in missing if is_trained(run.task)]
+    unique = {job.folder: job for job in planned}  # seeds cost the same
+    Local(1).run([*before.values(), *unique.values()])
     failed = [job for job in unique.values() if job.state != "done"]
     plans = {
         folder: read_json(folder / FILE, "a plan", kind=dict)
         for folder, job in unique.items()
         if job.state == "done"
     }
-    rows = gather([job.folder for job in jobs], plans, missing)
+    rows = gather([job.folder for job in planned], plans, missing, other)
     if form == "json":
         print(json_text(rows))
     else:
-        show(rows, form)
+        cost_table.show(rows, jobs, form, other)
     for job in failed:
         print(f"{job.state}: {job.name}, see {job.folder}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def figures(pairs):
+    """Returns the figures of another machine.
+
+    Arguments
+    ---------
+    pairs : list of str, optional
+        Words ``KEY=VALUE``, keys from :data:`FIGURES`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    UserError
+        For another key, or for a value that is not positive.
+
+    Example
+    -------
+    >>> figures(["speed=2500", "updates=10"])
+    {'speed': 2500, 'updates': 10}
+    """
+    found = options.values(pairs)
+    for key, value in found.items():
+        if key not in FIGURES:
+            raise UserError(f"--plan_as {key}: give {' or '.join(FIGURES)}.")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (number and 0 < value < math.inf):
+            raise UserError(f"--plan_as {key}={value}: give a positive number.")
+    return found
 
 
 def _job(run, before):
@@ -76,7 +114,7 @@ def _job(run, before):
     )
 
 
-def gather(folders, plans, runs):
+def gather(folders, plans, runs, other=None):
     """Returns the costs by task and upstream.
 
     Arguments
@@ -87,16 +125,19 @@ def gather(folders, plans, runs):
         Folders to plans.
     runs : list of s3prl_sb.superb.plan.Run
         The runs, for learning rates that are searched.
+    other : dict, optional
+        Figures of another machine, see :data:`FIGURES`.
 
     Returns
     -------
     list of dict
         ``runs``, and sums of ``once``, ``upstream`` (seconds of audio), ``bytes``,
-        ``updates`` and ``hours``; what is cached counts for the first run alone that
-        needs it, also of another task.
+        ``updates``, ``hours`` and, of these, ``upstream_hours``; what is cached counts
+        for the first run alone that needs it, also of another task. ``longest`` is
+        the hours of the longest run, ``caches`` and ``reasons`` are of each split.
     """
     trained = [run for run in runs if is_trained(run.task)]
-    rows, cached = {}, set()
+    rows, cached, other = {}, set(), other or {}
     for folder, run in zip(folders, trained):
         plan = plans.get(folder)
         if plan is None:
@@ -107,63 +148,25 @@ def gather(folders, plans, runs):
         encoded = sum(part["seconds"] * part["passes"] for part in parts)
         # The rates of a search share what is encoded, and the best of them is the run.
         updates = plan["updates"] * max(1, len(run.rates or ()))
+        encoding = encoded / other.get("speed", plan["speed"]) / 3600
+        training = updates * plan["update"] / other.get("updates", 1) / 3600
         row["runs"] += 1
         row["once"] = plan["once"]
         row["upstream"] += encoded
         row["bytes"] += sum(part["bytes"] for part in parts)
         row["updates"] += updates
-        row["hours"] += (encoded / plan["speed"] + updates * plan["update"]) / 3600
+        row["hours"] += encoding + training
+        row["upstream_hours"] += encoding
+        row["longest"] = max(row["longest"], encoding + training)
     return list(rows.values())
 
 
 def _empty(run, plan):
-    caches = {}
+    caches, reasons = {}, {}
     for part in plan["parts"]:  # two of a set that is cached in part
         split, kind = part["split"], part["cache"]
         caches[split] = f"{caches[split]}, {kind}" if split in caches else kind
-    sums = dict.fromkeys(("once", "upstream", "bytes", "updates", "hours"), 0)
-    return {"task": run.task, "upstream_name": run.title, "runs": 0, **sums} | {
-        "caches": caches
-    }
-
-
-def show(rows, form):
-    """Prints the costs as a table.
-
-    Arguments
-    ---------
-    rows : list of dict
-        Output of :func:`gather`.
-    form : str
-        "text" or "markdown".
-    """
-    table = [HEADER]
-    for row in rows:
-        table.append(
-            [
-                row["task"],
-                row["upstream_name"],
-                str(row["runs"]),
-                quantities.audio(row["once"]),
-                quantities.audio(row["upstream"]),
-                f"{row['upstream'] / (row['once'] or 1):.1f}",
-                row["caches"].get("train", "-"),
-                quantities.count(row["bytes"], "B"),
-                str(row["updates"]),
-                quantities.duration(3600 * row["hours"]),
-            ]
-        )
-    if form == "markdown":
-        print(columns.as_markdown(table))
-    else:
-        print(columns.as_text(table, columns.terminal_width(sys.stdout)))
-    once = sum(row["once"] for row in rows)
-    encoded = sum(row["upstream"] for row in rows)
-    hours = sum(row["hours"] for row in rows)
-    print(
-        f"\nUpstreams encode {quantities.audio(encoded)}, {encoded / (once or 1):.1f} "
-        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}. "
-        f"Caches take {quantities.count(sum(row['bytes'] for row in rows), 'B')}; each "
-        "plan finds the disk as it is now, so where all do not fit, the last tasks "
-        "encode at every step."
-    )
+        reasons.setdefault(split, []).append(part["reason"])
+    sums = dict.fromkeys((*SUMS, "longest"), 0)
+    names = {"task": run.task, "upstream_name": run.title, "runs": 0}
+    return {**names, **sums, "caches": caches, "reasons": reasons}

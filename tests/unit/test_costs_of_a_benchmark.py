@@ -4,7 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from s3prl_sb.superb.costs import gather, show
+from s3prl_sb.errors import UserError
+from s3prl_sb.superb.cost_table import notes, show
+from s3prl_sb.superb.costs import figures, gather
+from s3prl_sb.terminal import quantities
 
 PART = {"utterances": 10, "seconds": 100.0, "reason": "exact", "bytes": 5}
 CACHED = [
@@ -61,5 +64,54 @@ def test_runs_without_a_plan_are_left_out(capsys):
     runs = [run(), run("QbE"), run("SID")]
     rows = gather(["a", "b"], {"a": plan(CACHED)}, runs)
     assert [row["task"] for row in rows] == ["KS"]
-    show(rows, "text")
+    show(rows)
     assert "KS" in capsys.readouterr().out
+
+
+def test_another_machine_changes_hours_alone():
+    plans = {"a": plan(CACHED)}
+    [here] = gather(["a"], plans, [run()])
+    [there] = gather(["a"], plans, [run()], {"speed": 20, "updates": 5})
+    assert there["upstream_hours"] == pytest.approx(300 / 20 / 3600)
+    assert there["hours"] - there["upstream_hours"] == pytest.approx(2 / 3600)
+    same = ("runs", "once", "upstream", "bytes", "updates", "caches")
+    assert [here[key] for key in same] == [there[key] for key in same]
+    said = " ".join(notes([there], 1, {"speed": 20, "updates": 5}))
+    assert "speed=20, updates=5" in said
+
+
+@pytest.mark.parametrize(
+    "words", [["speed=0"], ["speed=-1"], ["speed=fast"], ["sped=1"], ["updates=true"]]
+)
+def test_figures_that_make_no_sense_are_refused(words):
+    with pytest.raises(UserError, match="--plan_as"):
+        figures(words)
+
+
+def test_several_jobs_take_as_long_as_the_longest_run_at_least():
+    rows = gather(["a", "b"], {"a": plan(CACHED), "b": plan(ENDLESS)}, TWO)
+    total, longest = sum(row["hours"] for row in rows), rows[1]["longest"]
+    assert longest == rows[1]["hours"] > rows[0]["hours"]
+
+    said = [notes(rows, jobs)[1] for jobs in (1, 2, 9, None)]
+    most = quantities.duration(3600 * longest)
+    assert all(f"is one of ASR of fbank, with {most}" in text for text in said)
+    assert said[0].startswith(
+        f"One job at a time takes {quantities.duration(3600 * total)}."
+    )
+    assert "2 jobs, each with" in said[1] and f"take {most} at least" in said[1]
+    assert f"take {most} at least" in said[2] and "together at least" in said[3]
+
+
+def test_notes_say_why_the_upstream_runs_at_every_step():
+    large = [{**ENDLESS[0], "reason": "frames would take 610 GB, over 50"}, *CACHED[1:]]
+    both = {"a": plan(CACHED), "b": plan(large), "c": plan(ENDLESS)}
+    said = notes(gather(["a"], both, [run()]))
+    assert not any("in each batch" in text for text in said)
+    said = notes(gather(["a", "b"], both, TWO))
+    assert (
+        "ASR encodes its training set in each batch: frames would take 610" in said[-2]
+    )
+    assert "cache_budget" in said[-1]
+    said = notes(gather(["a", "c"], both, TWO))
+    assert "ASR encodes" in said[-1]
