@@ -9,6 +9,7 @@ Authors
 """
 
 import contextlib
+import itertools
 import posixpath
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +20,14 @@ from typing import Any, NamedTuple, TypeVar
 from s3prl_sb.errors import MissingExtra, UserError, without_secrets
 from s3prl_sb.identity.locations import check_protocol, is_url
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 TRIES = 5  # of a request
 PAUSE = 0.5  # seconds before the second try, doubled for each further one
 TIMEOUT = 60  # seconds without a byte, of HTTP
 THREADS = 16
+SLICE = 4096  # requests that wait for a thread
 WORTH_LISTING = 8  # files in one folder that are looked up by listing it
 NO_PARTS = (
     "the server does not serve parts of files. simplecache::{} keeps a copy of the "
@@ -93,7 +96,8 @@ def naming(url: str) -> Iterator[None]:
         reason = without_secrets(str(error)) or type(error).__name__
         if "range requests" in reason:
             raise RemoteError(f"{shown}: {NO_PARTS.format(shown)}") from None
-        kind = MissingRemote if isinstance(error, PermissionError) else RemoteError
+        refused = isinstance(error, PermissionError) or _status(error) in (401, 403)
+        kind = MissingRemote if refused else RemoteError
         raise kind(f"{shown} cannot be read: {reason}.") from None
 
 
@@ -171,16 +175,47 @@ def retried(request: Callable[[], Result]) -> Result:
     raise AssertionError("the last try returns or raises")
 
 
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yields the results of a function that waits for servers, in order.
+
+    Arguments
+    ---------
+    function : callable
+        Called with each item, in :data:`THREADS` threads.
+    items : iterable
+        Any number of items.
+
+    Yields
+    ------
+    object
+        Results of ``function``.
+
+    Example
+    -------
+    >>> list(in_threads(abs, [-1, 2]))
+    [1, 2]
+    """
+    rest = iter(items)
+    with ThreadPoolExecutor(THREADS) as pool:
+        while part := list(itertools.islice(rest, SLICE)):
+            yield from pool.map(function, part)
+
+
+def _status(error):
+    """Returns the status code of HTTP in an error, 0 if there is none."""
+    status = getattr(error, "status", 0)
+    return status if isinstance(status, int) else 0
+
+
 def _failure(error):
     """Returns the failure behind an error: fsspec's HTTP says of all of them that
     there is no such file."""
     cause = error.__cause__
     if isinstance(error, FileNotFoundError) and cause is not None:
-        if getattr(cause, "status", 404) not in (404, 410):
-            return cause
-        if type(cause).__module__.startswith("aiohttp") and not hasattr(
-            cause, "status"
-        ):
+        is_http = type(cause).__module__.startswith("aiohttp")
+        if _status(cause) not in ((404, 410) if is_http else (0, 404, 410)):
             return cause
     return error
 
@@ -191,8 +226,8 @@ def _may_pass(error):
         return False
     if "Credential" in type(error).__name__:
         return False
-    status = getattr(error, "status", None)
-    return not isinstance(status, int) or status >= 500 or status in (408, 425, 429)
+    status = _status(error)
+    return status == 0 or status >= 500 or status in (408, 425, 429)
 
 
 # -------------------------------------------------------------------------- versions
@@ -238,9 +273,7 @@ def statuses(urls: Iterable[str], again: bool = True) -> dict[str, Status | User
                 single.append(url)
             else:
                 results[url] = status
-    if single:
-        with ThreadPoolExecutor(min(THREADS, len(single))) as pool:
-            results.update(zip(single, pool.map(_look, single)))
+    results.update(zip(single, in_threads(_look, single)))
     _statuses.update((u, s) for u, s in results.items() if isinstance(s, Status))
     return results
 
@@ -361,6 +394,8 @@ def read(url: str, start: int = 0, stop: int | None = None) -> bytes:
     RemoteError
         If it cannot be read, or has not as many bytes.
     """
+    if stop == start:
+        return b""
     system, path = file_system(url)
 
     def request():

@@ -11,7 +11,6 @@ Authors
 
 import hashlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from s3prl_sb.identity import digest, packs, remote
 from s3prl_sb.identity.locations import locate, stable
@@ -53,8 +52,7 @@ def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
             return hashlib.sha256(_content(url)).hexdigest()
         return digest([stable(path), offset, size, status.size, status.version])
 
-    with ThreadPoolExecutor(remote.THREADS) as pool:
-        known.update(zip(unknown, pool.map(identity, unknown)))
+    known.update(zip(unknown, remote.in_threads(identity, unknown)))
     return {url: known[url] for url in urls if known[url] is not None}
 
 

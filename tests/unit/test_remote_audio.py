@@ -248,6 +248,27 @@ def test_servers_that_ignore_ranges(limits, server, tmp_path, monkeypatch):
         assert torch.equal(load_waveform("u", far, *limits), local)
 
 
+def test_a_server_without_heads(server, monkeypatch):
+    name = wave(server)
+    whole = load_waveform("u", name)
+    server.heads = False
+    assert torch.equal(load_waveform("u", name, 0.5, 0.75), whole[8000:12000])
+    assert durations([name]) == [1.0] and len(hash_file(name)) == 64
+
+
+def test_lists_of_kaldi(tmp_path, memory):
+    soundfile.write(tmp_path / "0.wav", tone(), 16000)
+    [member] = tarred(tmp_path / "a.tar", tmp_path / "0.wav")
+    memory.pipe_file("/audio/0.wav", (tmp_path / "0.wav").read_bytes())
+    near = member.removeprefix(f"{tmp_path}/")
+    (tmp_path / "data").mkdir()
+    scp = tmp_path / "data/wav.scp"
+    scp.write_text(f"a memory://audio/0.wav\nb {near}\n")
+    records = load_table(str(scp))
+    wavs = [record["wav"] for record in records.values()]
+    assert wavs == ["memory://audio/0.wav", member]
+
+
 def test_a_file_that_shrinks_is_not_used(server, tmp_path):
     """The size is that of the last look."""
     name = wave(server, seconds=2.0)
