@@ -311,7 +311,7 @@ def _listed(folder):
     except UserError:
         return {}
     return {
-        posixpath.basename(info["name"]): as_status(info)
+        posixpath.basename(info["name"]): _own_status(folder, info)
         for info in infos
         if info.get("type") == "file"
     }
@@ -324,9 +324,16 @@ def _look(url):
             info = retried(lambda: system.info(path))
             if info.get("type") == "directory":
                 raise IsADirectoryError(f"{url} is a folder")
-            return as_status(info)
+            return _own_status(url, info)
     except MissingRemote as error:
         return error
+
+
+def _own_status(url, info):
+    """Returns the status of what is read: a copy on this machine may be of an older
+    version than the server tells."""
+    status = as_status(info)
+    return status._replace(version=None) if "::" in url else status
 
 
 def as_status(info: dict[str, Any]) -> Status:

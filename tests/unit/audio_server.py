@@ -28,7 +28,7 @@ class AudioServer:
         class Handler(_Handler):
             server_state = owner
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,)).start()
 
@@ -40,6 +40,11 @@ class AudioServer:
         """Ends the server."""
         self.http.shutdown()
         self.http.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Is silent of clients that have left."""
 
 
 @functools.lru_cache(1000)

@@ -334,6 +334,15 @@ def test_where_the_server_knows_no_version_the_content_counts(server, tmp_path):
     assert hash_file(name) == hash_file(str(tmp_path / "a.wav"))
 
 
+def test_a_copy_on_this_machine_counts_by_its_content(memory, tmp_path):
+    """It may be older than the file that the server has now."""
+    soundfile.write(tmp_path / "a.wav", tone(), 16000)
+    memory.pipe_file("/audio/a.wav", (tmp_path / "a.wav").read_bytes())
+    name = "simplecache::memory://audio/a.wav"
+    assert len(load_waveform("u", name)) == 16000
+    assert hash_file(name) == hash_file(str(tmp_path / "a.wav"))
+
+
 def test_urls_with_equal_tags_differ(server):
     """Tags of many servers are times and sizes."""
     one, other = wave(server, "/a.wav"), wave(server, "/b.wav")
