@@ -27,6 +27,8 @@ from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import packs, remote
 from s3prl_sb.identity.content import hash_file, hash_files
 from s3prl_sb.identity.data import digests
+from s3prl_sb.unlabelled import scanning, sources
+from s3prl_sb.unlabelled.reading import read_piece
 
 FORMATS = ("wav", "flac", "ogg", "wav", "flac")
 
@@ -229,6 +231,29 @@ def test_a_pack_is_packed_again(prepared, tmp_path):
         memory.pipe_file(f"/packed/{path.name}", path.read_bytes())
     pack(str(tmp_path / "far"), str(tmp_path / "three"))
     assert keys(tmp_path / "three/train.json") == keys(prepared / "train.json")
+    memory.rm("/packed", recursive=True)
+
+
+@pytest.mark.parametrize("url", [None, "memory://packed"])
+def test_pre_training_reads_packs(url, prepared, tmp_path, monkeypatch):
+    """A manifest of a pack is the same audio; its folder has the same lengths."""
+    monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "cache"))
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.mkdir("/packed")
+    train = pack(str(prepared), str(tmp_path / "pack"), 30_000, url=url)["train"]
+    for path in (tmp_path / "pack").glob("*.tar*"):
+        memory.pipe_file(f"/packed/{path.name}", path.read_bytes())
+    files, faults = scanning.scan(sources.sources(str(prepared / "train.json")))
+    packed, faults_ = scanning.scan(sources.sources(train))
+    assert len(files) == len(packed) == 8 and not faults and not faults_
+    for row in range(8):
+        one, other = files.location(row), packed.location(row)
+        assert one[3:] == other[3:]
+        pieces = [read_piece(row, 1000, 2000, 16000) for row in (one, other)]
+        assert torch.equal(*pieces)
+    folder = scanning.scan(sources.sources(url or str(tmp_path / "pack"))).audio
+    lengths = sorted(files.lengths(16000).tolist())[1:]  # one is a segment
+    assert sorted(folder.lengths(16000).tolist()) == lengths
     memory.rm("/packed", recursive=True)
 
 
