@@ -26,8 +26,9 @@ from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.audio.opening import opened
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.errors import ManifestError, UserError
-from s3prl_sb.identity import ark_names, locations, packs, remote
+from s3prl_sb.identity import ark_names, locations, packs
 from s3prl_sb.identity.content import hash_files
+from s3prl_sb.identity.requests import in_threads
 from s3prl_sb.storage.files import make_folder, read_text, write_text
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import progress, quantities
@@ -245,7 +246,7 @@ def _measured(names):
             return error
 
     with bar:
-        facts = dict(zip(names, remote.in_threads(measure, names)))
+        facts = dict(zip(names, in_threads(measure, names)))
     faults = [str(fact) for fact in facts.values() if isinstance(fact, Exception)]
     if faults:
         way_out = "Correct the manifest, or leave these files out."

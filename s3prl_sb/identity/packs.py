@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from s3prl_sb.identity import digest, remote
 from s3prl_sb.identity.locations import is_url, locate
+from s3prl_sb.identity.requests import in_threads
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def listed(names: Iterable[str]) -> Iterator[tuple[str, Member]]:
         if offset is not None and is_url(path) and NAME.search(path):
             groups.setdefault(path, []).append(name)
     remote.statuses(groups)
-    for group, members in zip(groups.values(), remote.in_threads(_index, groups)):
+    for group, members in zip(groups.values(), in_threads(_index, groups)):
         for name in group:
             _, offset, size = locate(name)
             member = members.get(offset)

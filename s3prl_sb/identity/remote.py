@@ -1,6 +1,6 @@
 """Bytes behind URLs, which fsspec reads: s3://, gs://, https://, hf://, memory://, …
 
-A failed request is repeated a few times, with growing pauses. A file is read by ranges
+A file is read by ranges
 of bytes, so that the header of an archive's member, or a crop, does not cost the whole
 file. ``simplecache::https://…`` keeps a copy of each file on this machine.
 
@@ -9,25 +9,16 @@ Authors
 """
 
 import contextlib
-import itertools
 import posixpath
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from s3prl_sb.errors import MissingExtra, UserError, without_secrets
 from s3prl_sb.identity.locations import check_protocol, is_url
+from s3prl_sb.identity.requests import code, in_threads, retried
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-TRIES = 5  # of a request
-PAUSE = 0.5  # seconds before the second try, doubled for each further one
 TIMEOUT = 60  # seconds without a byte, of HTTP
-THREADS = 16
-SLICE = 4096  # requests that wait for a thread
 WORTH_LISTING = 8  # files in one folder that are looked up by listing it
 NO_PARTS = (
     "the server does not serve parts of files. simplecache::{} keeps a copy of the "
@@ -96,7 +87,7 @@ def naming(url: str) -> Iterator[None]:
         reason = without_secrets(str(error)) or type(error).__name__
         if "range requests" in reason:
             raise RemoteError(f"{shown}: {NO_PARTS.format(shown)}") from None
-        refused = isinstance(error, PermissionError) or _status(error) in (401, 403)
+        refused = isinstance(error, PermissionError) or code(error) in (401, 403)
         kind = MissingRemote if refused else RemoteError
         raise kind(f"{shown} cannot be read: {reason}.") from None
 
@@ -144,90 +135,6 @@ def _http_options():
         "headers": {"Accept-Encoding": "identity"},  # ranges are of the file itself
         "client_kwargs": {"timeout": timeout, "trust_env": True},  # proxies, netrc
     }
-
-
-def retried(request: Callable[[], Result]) -> Result:
-    """Makes a request, again after a failure that may pass.
-
-    Arguments
-    ---------
-    request : callable
-        The request.
-
-    Returns
-    -------
-    object
-        Result of ``request``.
-
-    Raises
-    ------
-    Exception
-        The last failure, after :data:`TRIES` tries or if it will not pass.
-    """
-    for number in range(TRIES):
-        try:
-            return request()
-        except Exception as error:
-            failure = _failure(error)
-            if not _may_pass(failure) or number == TRIES - 1:
-                raise failure from None
-        time.sleep(PAUSE * 2**number)
-    raise AssertionError("the last try returns or raises")
-
-
-def in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[Result]:
-    """Yields the results of a function that waits for servers, in order.
-
-    Arguments
-    ---------
-    function : callable
-        Called with each item, in :data:`THREADS` threads.
-    items : iterable
-        Any number of items.
-
-    Yields
-    ------
-    object
-        Results of ``function``.
-
-    Example
-    -------
-    >>> list(in_threads(abs, [-1, 2]))
-    [1, 2]
-    """
-    rest = iter(items)
-    with ThreadPoolExecutor(THREADS) as pool:
-        while part := list(itertools.islice(rest, SLICE)):
-            yield from pool.map(function, part)
-
-
-def _status(error):
-    """Returns the status code of HTTP in an error, 0 if there is none."""
-    status = getattr(error, "status", 0)
-    return status if isinstance(status, int) else 0
-
-
-def _failure(error):
-    """Returns the failure behind an error: fsspec's HTTP says of all of them that
-    there is no such file."""
-    cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and cause is not None:
-        is_http = type(cause).__module__.startswith("aiohttp")
-        if _status(cause) not in ((404, 410) if is_http else (0, 404, 410)):
-            return cause
-    return error
-
-
-def _may_pass(error):
-    final = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError)
-    if isinstance(error, (*final, UserError, NotImplementedError)):
-        return False
-    if "Credential" in type(error).__name__:
-        return False
-    status = _status(error)
-    return status == 0 or status >= 500 or status in (408, 425, 429)
 
 
 # -------------------------------------------------------------------------- versions

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from s3prl_sb.identity import digest, packs, remote
 from s3prl_sb.identity.locations import locate, stable
+from s3prl_sb.identity.requests import in_threads
 
 
 def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
@@ -52,7 +53,7 @@ def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
             return hashlib.sha256(_content(url)).hexdigest()
         return digest([stable(path), offset, size, status.size, status.version])
 
-    known.update(zip(unknown, remote.in_threads(identity, unknown)))
+    known.update(zip(unknown, in_threads(identity, unknown)))
     return {url: known[url] for url in urls if known[url] is not None}
 
 

@@ -258,7 +258,7 @@ def test_pre_training_reads_packs(url, prepared, tmp_path, monkeypatch):
 
 
 def test_odd_names(tmp_path):
-    """Bytes that are no text, spaces, names of any length."""
+    """Bytes outside of UTF-8, spaces, names of any length."""
     names = [b"\xff\xfe.wav", " .wav".encode(), b"x" * 200 + b".wav", b"..wav"]
     records = {}
     for number, name in enumerate(names):

@@ -23,7 +23,7 @@ from s3prl_sb.dataio.cache import audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.tables import load_table, prepare_tables
 from s3prl_sb.errors import ManifestError, MissingExtra, UserError
-from s3prl_sb.identity import remote
+from s3prl_sb.identity import remote, requests
 from s3prl_sb.identity.content import hash_file, hash_files
 from s3prl_sb.identity.data import audio_hashes, digests
 from s3prl_sb.terminal import logs
@@ -33,7 +33,7 @@ SIGNED = "X-Amz-Signature=0a1b2c"
 
 @pytest.fixture(autouse=True)
 def quick_and_forgetful(monkeypatch):
-    monkeypatch.setattr(remote, "PAUSE", 0.001)
+    monkeypatch.setattr(requests, "PAUSE", 0.001)
     monkeypatch.setattr(remote, "_statuses", {})
 
 
@@ -210,7 +210,7 @@ def test_connections_that_break_off(server, tmp_path):
     server.breaks, before = 99, len(server.requests)
     with pytest.raises(AudioFileError, match=f"'bad one': {name} cannot be read"):
         load_waveform("bad one", name)
-    assert len(server.requests) - before == remote.TRIES
+    assert len(server.requests) - before == requests.TRIES
 
 
 @pytest.mark.parametrize("code, words", [(404, "no such"), (403, "403"), (410, "410")])
