@@ -19,7 +19,7 @@ from s3prl_sb.identity.locations import check_protocol, is_url
 from s3prl_sb.identity.requests import code, in_threads, retried
 
 TIMEOUT = 60  # seconds without a byte, of HTTP
-WORTH_LISTING = 8  # files in one folder that are looked up by listing it
+WORTH_LISTING = 64  # files in one folder that are looked up by listing it
 NO_PARTS = (
     "the server does not serve parts of files. simplecache::{} keeps a copy of the "
     "whole file here."
