@@ -19,7 +19,6 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.errors import ManifestError, UserError
 from s3prl_sb.identity import ark_names, locations, packs
 from s3prl_sb.identity.content import hash_files
+from s3prl_sb.identity.requests import in_threads
 from s3prl_sb.storage.files import make_folder, read_text, write_text
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import progress, quantities
@@ -245,8 +245,8 @@ def _measured(names):
         except (UserError, OSError) as error:
             return error
 
-    with ThreadPoolExecutor(8) as pool, bar:
-        facts = dict(zip(names, pool.map(measure, names)))
+    with bar:
+        facts = dict(zip(names, in_threads(measure, names)))
     faults = [str(fact) for fact in facts.values() if isinstance(fact, Exception)]
     if faults:
         way_out = "Correct the manifest, or leave these files out."

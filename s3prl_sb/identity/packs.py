@@ -14,11 +14,11 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from s3prl_sb.identity import digest, remote
 from s3prl_sb.identity.locations import is_url, locate
+from s3prl_sb.identity.requests import in_threads
 
 logger = logging.getLogger(__name__)
 
@@ -124,23 +124,21 @@ def listed(names: Iterable[str]) -> Iterator[tuple[str, Member]]:
         path, offset, _ = locate(name)
         if offset is not None and is_url(path) and NAME.search(path):
             groups.setdefault(path, []).append(name)
-    if not groups:
-        return
     remote.statuses(groups)
-    with ThreadPoolExecutor(remote.THREADS) as pool:
-        for group, members in zip(groups.values(), pool.map(_index, groups)):
-            for name in group:
-                _, offset, size = locate(name)
-                member = members.get(offset)
-                if member is not None and member.size == size:
-                    yield name, member
+    for group, members in zip(groups.values(), in_threads(_index, groups)):
+        for name in group:
+            _, offset, size = locate(name)
+            member = members.get(offset)
+            if member is not None and member.size == size:
+                yield name, member
 
 
 def _index(url):
     """Returns the members of a remote tar by offset; none if its index is of another
     tar or absent."""
     try:
-        members, size = parsed(remote.read(url + ENDING))
+        path, mark, query = url.partition("?")
+        members, size = parsed(remote.read(path + ENDING + mark + query))
         if label(members) != NAME.search(url)[1] or size != remote.status(url).size:
             raise ValueError("it is of another tar")
         last = members[-1]

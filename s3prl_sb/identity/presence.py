@@ -35,28 +35,28 @@ def faults(names: Iterable[str]) -> dict[str, str]:
     >>> faults(["/nowhere/a.wav", "/nowhere/a.tar:512:44"])["/nowhere/a.tar:512:44"]
     'missing audio file /nowhere/a.tar:512:44'
     """
-    names = list(dict.fromkeys(names))
-    paths = {name: container(name) for name in names}
-    sizes: dict[str, int | None] = {}  # -1: no such file; None: unknown
-    statuses = remote.statuses((p for p in paths.values() if is_url(p)), again=False)
-    for path in paths.values():
-        if path in statuses:
-            status = statuses[path]
-            sizes[path] = status.size if isinstance(status, remote.Status) else -1
-        elif path not in sizes:
-            sizes[path] = os.path.getsize(path) if os.path.isfile(path) else -1
+    names = list(names)
+    urls = (container(name) for name in names if is_url(name))
+    statuses = remote.statuses(urls, again=False)
+    sizes = {
+        path: status.size if isinstance(status, remote.Status) else -1
+        for path, status in statuses.items()
+    }  # -1: no such file; None: unknown
     result = {}
-    for name, path in paths.items():
-        size, (_, offset, length) = sizes[path], locate(name)
-        error = str(statuses.get(path, ""))
-        if size == -1 and "cannot be read" in error:
-            result[name] = error
-        elif size == -1:
-            result[name] = f"missing audio file {name}"
-        elif offset is not None and size is not None and size < offset + (length or 0):
-            result[name] = (
-                f"{name} is beyond the end of the tar, which has {size} bytes"
-            )
+    for name in names:
+        path = container(name)
+        if path not in sizes:
+            sizes[path] = os.path.getsize(path) if os.path.isfile(path) else -1
+        size = sizes[path]
+        if size == -1:
+            error = str(statuses.get(path, ""))
+            missing = f"missing audio file {name}"
+            result[name] = error if "cannot be read" in error else missing
+        elif size is not None and path != name:
+            _, offset, length = locate(name)
+            if offset is not None and size < offset + (length or 0):
+                fault = f"{name} is beyond the end of the tar: it has {size} bytes"
+                result[name] = fault
     return result
 
 

@@ -1,6 +1,6 @@
 """Bytes behind URLs, which fsspec reads: s3://, gs://, https://, hf://, memory://, …
 
-A failed request is repeated a few times, with growing pauses. A file is read by ranges
+A file is read by ranges
 of bytes, so that the header of an archive's member, or a crop, does not cost the whole
 file. ``simplecache::https://…`` keeps a copy of each file on this machine.
 
@@ -10,22 +10,16 @@ Authors
 
 import contextlib
 import posixpath
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from s3prl_sb.errors import MissingExtra, UserError, without_secrets
 from s3prl_sb.identity.locations import check_protocol, is_url
+from s3prl_sb.identity.requests import code, in_threads, retried
 
-Result = TypeVar("Result")
-
-TRIES = 5  # of a request
-PAUSE = 0.5  # seconds before the second try, doubled for each further one
 TIMEOUT = 60  # seconds without a byte, of HTTP
-THREADS = 16
-WORTH_LISTING = 8  # files in one folder that are looked up by listing it
+WORTH_LISTING = 64  # files in one folder that are looked up by listing it
 NO_PARTS = (
     "the server does not serve parts of files. simplecache::{} keeps a copy of the "
     "whole file here."
@@ -93,7 +87,8 @@ def naming(url: str) -> Iterator[None]:
         reason = without_secrets(str(error)) or type(error).__name__
         if "range requests" in reason:
             raise RemoteError(f"{shown}: {NO_PARTS.format(shown)}") from None
-        kind = MissingRemote if isinstance(error, PermissionError) else RemoteError
+        refused = isinstance(error, PermissionError) or code(error) in (401, 403)
+        kind = MissingRemote if refused else RemoteError
         raise kind(f"{shown} cannot be read: {reason}.") from None
 
 
@@ -142,59 +137,6 @@ def _http_options():
     }
 
 
-def retried(request: Callable[[], Result]) -> Result:
-    """Makes a request, again after a failure that may pass.
-
-    Arguments
-    ---------
-    request : callable
-        The request.
-
-    Returns
-    -------
-    object
-        Result of ``request``.
-
-    Raises
-    ------
-    Exception
-        The last failure, after :data:`TRIES` tries or if it will not pass.
-    """
-    for number in range(TRIES):
-        try:
-            return request()
-        except Exception as error:
-            failure = _failure(error)
-            if not _may_pass(failure) or number == TRIES - 1:
-                raise failure from None
-        time.sleep(PAUSE * 2**number)
-    raise AssertionError("the last try returns or raises")
-
-
-def _failure(error):
-    """Returns the failure behind an error: fsspec's HTTP says of all of them that
-    there is no such file."""
-    cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and cause is not None:
-        if getattr(cause, "status", 404) not in (404, 410):
-            return cause
-        if type(cause).__module__.startswith("aiohttp") and not hasattr(
-            cause, "status"
-        ):
-            return cause
-    return error
-
-
-def _may_pass(error):
-    final = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError)
-    if isinstance(error, (*final, UserError, NotImplementedError)):
-        return False
-    if "Credential" in type(error).__name__:
-        return False
-    status = getattr(error, "status", None)
-    return not isinstance(status, int) or status >= 500 or status in (408, 425, 429)
-
-
 # -------------------------------------------------------------------------- versions
 _statuses: dict[str, Status] = {}  # of this process, from the last look
 
@@ -238,9 +180,7 @@ def statuses(urls: Iterable[str], again: bool = True) -> dict[str, Status | User
                 single.append(url)
             else:
                 results[url] = status
-    if single:
-        with ThreadPoolExecutor(min(THREADS, len(single))) as pool:
-            results.update(zip(single, pool.map(_look, single)))
+    results.update(zip(single, in_threads(_look, single)))
     _statuses.update((u, s) for u, s in results.items() if isinstance(s, Status))
     return results
 
@@ -278,7 +218,7 @@ def _listed(folder):
     except UserError:
         return {}
     return {
-        posixpath.basename(info["name"]): as_status(info)
+        posixpath.basename(info["name"]): _own_status(folder, info)
         for info in infos
         if info.get("type") == "file"
     }
@@ -291,9 +231,16 @@ def _look(url):
             info = retried(lambda: system.info(path))
             if info.get("type") == "directory":
                 raise IsADirectoryError(f"{url} is a folder")
-            return as_status(info)
+            return _own_status(url, info)
     except MissingRemote as error:
         return error
+
+
+def _own_status(url, info):
+    """Returns the status of what is read: a copy on this machine may be of an older
+    version than the server tells."""
+    status = as_status(info)
+    return status._replace(version=None) if "::" in url else status
 
 
 def as_status(info: dict[str, Any]) -> Status:
@@ -361,6 +308,8 @@ def read(url: str, start: int = 0, stop: int | None = None) -> bytes:
     RemoteError
         If it cannot be read, or has not as many bytes.
     """
+    if stop == start:
+        return b""
     system, path = file_system(url)
 
     def request():

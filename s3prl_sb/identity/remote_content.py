@@ -11,10 +11,10 @@ Authors
 
 import hashlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from s3prl_sb.identity import digest, packs, remote
 from s3prl_sb.identity.locations import locate, stable
+from s3prl_sb.identity.requests import in_threads
 
 
 def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
@@ -53,8 +53,7 @@ def hashes(urls: Iterable[str], skip: bool = False) -> dict[str, str]:
             return hashlib.sha256(_content(url)).hexdigest()
         return digest([stable(path), offset, size, status.size, status.version])
 
-    with ThreadPoolExecutor(remote.THREADS) as pool:
-        known.update(zip(unknown, pool.map(identity, unknown)))
+    known.update(zip(unknown, in_threads(identity, unknown)))
     return {url: known[url] for url in urls if known[url] is not None}
 
 

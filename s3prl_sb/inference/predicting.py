@@ -53,7 +53,8 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
 
     def failed(path, error):
         bad.append(path)
-        place = "" if str(path) in str(error) else f"{path}: "
+        shown = without_secrets(str(path))
+        place = "" if shown in str(error) else f"{shown}: "
         print(f"s3prl-sb: {place}{error}", file=sys.stderr)
 
     for record in model.records(paths, failed):

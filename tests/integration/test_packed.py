@@ -7,8 +7,9 @@ import pytest
 import torch
 from conftest import KS, command, results, trained
 
+from s3prl_sb.cli import main
 from s3prl_sb.corpora.speech_commands import prepare_speech_commands
-from s3prl_sb.dataio.manifest import paths_in
+from s3prl_sb.dataio.manifest import paths_in, read
 from s3prl_sb.dataio.packing import pack
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
@@ -52,7 +53,7 @@ def assert_same(output, expected):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_files_tars_and_urls(case, prepared, launcher, tmp_path):
+def test_files_tars_and_urls(case, prepared, launcher, tmp_path, capsys):
     """Killed in between, too; the cache of the files serves the pack."""
     files = tmp_path / "files"
     assert launcher.run(arguments(case, prepared, files)) == 0
@@ -74,6 +75,23 @@ def test_files_tars_and_urls(case, prepared, launcher, tmp_path):
         assert launcher.run(far, kill={**kill, "how": "after"}) != 0
         server.breaks = 2
         assert launcher.run(far) == 0
+        assert_same(tmp_path / "far", files)
+        assert_predicts(files, tmp_path / "copy", prepared, server, capsys)
     finally:
         server.close()
-    assert_same(tmp_path / "far", files)
+
+
+def assert_predicts(run, packed, prepared, server, capsys):
+    """URLs with a log-in, which is not shown; one is missing."""
+    server.login = "me:hush"
+    near, far = (read(folder / "test.json").values() for folder in (prepared, packed))
+    names = [record["wav"] for record in near][:2]
+    assert main(["predict", str(run), *names]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    urls = [record["wav"].replace("://", "://me:hush@") for record in far][:2]
+    none = urls[0].partition(".tar")[0] + ".wav"
+    assert main(["predict", str(run), *urls, none]) == 1
+    out, err = capsys.readouterr()
+    others = [line.split("\t") for line in out.splitlines()]
+    assert [line[1:] for line in others] == [line[1:] for line in lines]
+    assert "no such file" in err and "hush" not in out + err

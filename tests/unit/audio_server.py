@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 class AudioServer:
     """Serves ``files``, ``{"/a.wav": bytes}``.
 
-    ``ranges`` and ``tags`` say whether it serves parts of files and entity tags. Of the
-    next GETs, ``breaks`` end in the middle and ``refusals`` answer with ``refusal``.
+    ``ranges``, ``tags`` and ``heads`` say whether it serves parts of files, entity tags
+    and answers to HEAD; ``index`` whether it serves the indexes of packs. Of the next
+    GETs, ``breaks`` end in the middle and ``refusals`` answer with ``refusal``.
     ``login`` is "user:password" or None. ``requests`` lists (method, path, bytes sent).
     """
 
     def __init__(self):
         self.files, self.requests = {}, []
-        self.ranges = self.tags = True
+        self.ranges = self.tags = self.heads = self.index = True
         self.breaks = self.refusals = 0
         self.refusal, self.login = 503, None
         owner = self
@@ -27,7 +28,7 @@ class AudioServer:
         class Handler(_Handler):
             server_state = owner
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,)).start()
 
@@ -39,6 +40,11 @@ class AudioServer:
         """Ends the server."""
         self.http.shutdown()
         self.http.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Is silent of clients that have left."""
 
 
 @functools.lru_cache(1000)
@@ -60,11 +66,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, is_get):
         state, path = self.server_state, urlsplit(self.path).path
-        data, sent, parts = state.files.get(path), 0, {}
+        data, parts = state.files.get(path), {}
         code = 200 if data is not None else 404
         login = "Basic " + base64.b64encode((state.login or "").encode()).decode()
         if state.login and self.headers.get("Authorization") != login:
             code = 401
+        if not (is_get or state.heads):
+            code = 405
+        if path.endswith(".index") and not state.index:
+            code = 403
         if is_get and state.refusals:
             state.refusals -= 1
             code = state.refusal
@@ -83,12 +93,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", _tag(whole))
         for key, value in parts.items():
             self.send_header(key, value)
+        if state.breaks and body and is_get:
+            state.breaks -= 1
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        body = body if is_get else b""
+        state.requests.append((self.command, path, len(body)))
         self.end_headers()
-        if is_get:
-            if state.breaks and body:
-                state.breaks -= 1
-                body = body[: len(body) // 2]
-                self.close_connection = True
-            self.wfile.write(body)
-            sent = len(body)
-        state.requests.append((self.command, path, sent))
+        self.wfile.write(body)

@@ -27,6 +27,8 @@ from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import packs, remote
 from s3prl_sb.identity.content import hash_file, hash_files
 from s3prl_sb.identity.data import digests
+from s3prl_sb.unlabelled import scanning, sources
+from s3prl_sb.unlabelled.reading import read_piece
 
 FORMATS = ("wav", "flac", "ogg", "wav", "flac")
 
@@ -217,6 +219,62 @@ def test_the_command(tmp_path, capsys):
     assert "there is no manifest in this folder" in capsys.readouterr().err
 
 
+def test_a_pack_is_packed_again(prepared, tmp_path):
+    """In tars of another size; the content is read from the tars, or from a server."""
+    pytest.importorskip("fsspec").filesystem("memory").mkdir("/packed")
+    pack(str(prepared), str(tmp_path / "one"), 30_000)
+    pack(str(tmp_path / "one"), str(tmp_path / "two"))
+    assert keys(tmp_path / "two/train.json") == keys(prepared / "train.json")
+    pack(str(prepared), str(tmp_path / "far"), 30_000, url="memory://packed")
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for path in (tmp_path / "far").iterdir():
+        memory.pipe_file(f"/packed/{path.name}", path.read_bytes())
+    pack(str(tmp_path / "far"), str(tmp_path / "three"))
+    assert keys(tmp_path / "three/train.json") == keys(prepared / "train.json")
+    memory.rm("/packed", recursive=True)
+
+
+@pytest.mark.parametrize("url", [None, "memory://packed"])
+def test_pre_training_reads_packs(url, prepared, tmp_path, monkeypatch):
+    """A manifest of a pack is the same audio; its folder has the same lengths."""
+    monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "cache"))
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.mkdir("/packed")
+    train = pack(str(prepared), str(tmp_path / "pack"), 30_000, url=url)["train"]
+    for path in (tmp_path / "pack").glob("*.tar*"):
+        memory.pipe_file(f"/packed/{path.name}", path.read_bytes())
+    files, faults = scanning.scan(sources.sources(str(prepared / "train.json")))
+    packed, faults_ = scanning.scan(sources.sources(train))
+    assert len(files) == len(packed) == 8 and not faults and not faults_
+    for row in range(8):
+        one, other = files.location(row), packed.location(row)
+        assert one[3:] == other[3:]
+        pieces = [read_piece(row, 1000, 2000, 16000) for row in (one, other)]
+        assert torch.equal(*pieces)
+    folder = scanning.scan(sources.sources(url or str(tmp_path / "pack"))).audio
+    lengths = sorted(files.lengths(16000).tolist())[1:]  # one is a segment
+    assert sorted(folder.lengths(16000).tolist()) == lengths
+    memory.rm("/packed", recursive=True)
+
+
+def test_odd_names(tmp_path):
+    """Bytes outside of UTF-8, spaces, names of any length."""
+    names = [b"\xff\xfe.wav", " .wav".encode(), b"x" * 200 + b".wav", b"..wav"]
+    records = {}
+    for number, name in enumerate(names):
+        path = os.path.join(str(tmp_path), os.fsdecode(name))
+        soundfile.write(os.fsencode(path), np.full(800, number / 9), 8000, format="WAV")
+        record = {**manifest.whole_file(path), "duration": 0.1}
+        records[f"../{number}\u00e9 \u2028"] = record
+    manifest.write(records, tmp_path / "a b.json")
+    paths = pack(str(tmp_path / "a b.json"), str(tmp_path / "pack"))
+    assert list(paths) == ["a b"] and keys(paths["a b"]) == keys(tmp_path / "a b.json")
+    with tarfile.open(next((tmp_path / "pack").glob("a_b-00000-*.tar"))) as tar:
+        assert all(
+            len(n) < 100 and n.isascii() and "/" not in n for n in tar.getnames()
+        )
+
+
 # ------------------------------------------------------------------------- uploaded
 @pytest.fixture
 def uploaded(prepared, tmp_path, monkeypatch):
@@ -248,11 +306,15 @@ def test_an_uploaded_pack_is_known_by_its_index(prepared, uploaded):
         assert torch.equal(load_waveform(name, far, *limits), local)
 
 
-@pytest.mark.parametrize("fault", ["other tar", "other index", "no index", "no JSON"])
+FAULTS = ["other tar", "other index", "no index", "refused", "no JSON"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_an_index_that_does_not_fit_is_not_used(fault, prepared, uploaded, caplog):
     """The audio then counts by the version of the tar."""
     folder, server = uploaded
     before = keys(prepared / "train.json")
+    server.index = fault != "refused"
     for name in [name for name in server.files if name.endswith(packs.ENDING)]:
         tar = name.removesuffix(packs.ENDING)
         if fault == "other tar":
@@ -261,12 +323,12 @@ def test_an_index_that_does_not_fit_is_not_used(fault, prepared, uploaded, caplo
             del server.files[name]
         elif fault == "no JSON":
             server.files[name] = b"{[}"
-        else:
+        elif fault == "other index":
             content = json.loads(server.files[name])
             content["members"][0][3] = "00" * 32
             server.files[name] = json.dumps(content).encode()
     after = keys(folder / "train.json")
     assert not set(map(str, before.values())) & set(map(str, after.values()))
-    assert ("is not used" in caplog.text) == (fault != "no index")
+    assert ("is not used" in caplog.text) == (fault not in ("no index", "refused"))
     names = [r["wav"] for r in manifest.read(folder / "train.json").values()]
     assert len(set(hash_files(names).values())) == 7

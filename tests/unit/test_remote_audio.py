@@ -23,7 +23,7 @@ from s3prl_sb.dataio.cache import audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.tables import load_table, prepare_tables
 from s3prl_sb.errors import ManifestError, MissingExtra, UserError
-from s3prl_sb.identity import remote
+from s3prl_sb.identity import remote, requests
 from s3prl_sb.identity.content import hash_file, hash_files
 from s3prl_sb.identity.data import audio_hashes, digests
 from s3prl_sb.terminal import logs
@@ -33,8 +33,9 @@ SIGNED = "X-Amz-Signature=0a1b2c"
 
 @pytest.fixture(autouse=True)
 def quick_and_forgetful(monkeypatch):
-    monkeypatch.setattr(remote, "PAUSE", 0.001)
+    monkeypatch.setattr(requests, "PAUSE", 0.001)
     monkeypatch.setattr(remote, "_statuses", {})
+    monkeypatch.setattr(remote, "WORTH_LISTING", 8)
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_connections_that_break_off(server, tmp_path):
     server.breaks, before = 99, len(server.requests)
     with pytest.raises(AudioFileError, match=f"'bad one': {name} cannot be read"):
         load_waveform("bad one", name)
-    assert len(server.requests) - before == remote.TRIES
+    assert len(server.requests) - before == requests.TRIES
 
 
 @pytest.mark.parametrize("code, words", [(404, "no such"), (403, "403"), (410, "410")])
@@ -246,6 +247,27 @@ def test_servers_that_ignore_ranges(limits, server, tmp_path, monkeypatch):
     local = load_waveform("u", str(tmp_path / "a.wav"), *limits)
     for far in (name, member.replace(str(tmp_path), server.url)):
         assert torch.equal(load_waveform("u", far, *limits), local)
+
+
+def test_a_server_without_heads(server, monkeypatch):
+    name = wave(server)
+    whole = load_waveform("u", name)
+    server.heads = False
+    assert torch.equal(load_waveform("u", name, 0.5, 0.75), whole[8000:12000])
+    assert durations([name]) == [1.0] and len(hash_file(name)) == 64
+
+
+def test_lists_of_kaldi(tmp_path, memory):
+    soundfile.write(tmp_path / "0.wav", tone(), 16000)
+    [member] = tarred(tmp_path / "a.tar", tmp_path / "0.wav")
+    memory.pipe_file("/audio/0.wav", (tmp_path / "0.wav").read_bytes())
+    near = member.removeprefix(f"{tmp_path}/")
+    (tmp_path / "data").mkdir()
+    scp = tmp_path / "data/wav.scp"
+    scp.write_text(f"a memory://audio/0.wav\nb {near}\n")
+    records = load_table(str(scp))
+    wavs = [record["wav"] for record in records.values()]
+    assert wavs == ["memory://audio/0.wav", member]
 
 
 def test_a_file_that_shrinks_is_not_used(server, tmp_path):
@@ -310,6 +332,15 @@ def test_where_the_server_knows_no_version_the_content_counts(server, tmp_path):
     server.tags = False
     name = wave(server)
     (tmp_path / "a.wav").write_bytes(server.files["/a.wav"])
+    assert hash_file(name) == hash_file(str(tmp_path / "a.wav"))
+
+
+def test_a_copy_on_this_machine_counts_by_its_content(memory, tmp_path):
+    """It may be older than the file that the server has now."""
+    soundfile.write(tmp_path / "a.wav", tone(), 16000)
+    memory.pipe_file("/audio/a.wav", (tmp_path / "a.wav").read_bytes())
+    name = "simplecache::memory://audio/a.wav"
+    assert len(load_waveform("u", name)) == 16000
     assert hash_file(name) == hash_file(str(tmp_path / "a.wav"))
 
 
