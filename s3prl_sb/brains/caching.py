@@ -292,6 +292,7 @@ def _cache(brain, dataset, name, kind, identity, opened):
         part=(rank, processes),
         identity=identity,
         opened=opened,
+        again=False,  # the Brain has just looked at them, for their identity
         num_processes=getattr(brain.hparams, "cache_processes", 1),
         progressbar=if_main_process(),
     )

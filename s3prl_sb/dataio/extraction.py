@@ -69,6 +69,7 @@ def extract(
     progressbar=True,
     identity=None,
     opened=None,
+    again=True,
 ):
     """Extracts the features of a dataset that a cache lacks.
 
@@ -96,6 +97,9 @@ def extract(
     opened : dict, optional
         Folders to the caches that the caller has opened already, such as for another
         set: they are not opened and verified again. This one is added.
+    again : bool
+        Whether to check which audio files have changed since the last look at them.
+        Those whose features are missing are checked in any case.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def extract(
     count = functools.partial(frames, upstream, kind)
     per_frame = frame_bytes(upstream, layers, dtype)
     shards = ShardPlan(dataset, count, per_frame, part)
-    shards.keep_lacking(cache, progressbar)
+    shards.keep_lacking(cache, progressbar, again)
     if not shards:
         return cache
     size, seconds = shards.frames * per_frame, shards.seconds

@@ -58,7 +58,9 @@ def seconds_of_forms(
     forms: list[float | None] = [record.get("duration")]
     for pipe in pipes:
         if forms[0] is not None:  # those of a crop depend on it
-            record = {**record, "duration": max(forms)}  # type: ignore[type-var]
+            longest = max(forms)  # type: ignore[type-var]
+            if longest != record["duration"]:
+                record = {**record, "duration": longest}
         count = pipe.variants(record) if _is(type(pipe), CountsVariants) else None
         count = unlimited if count is None else count
         if count is None:

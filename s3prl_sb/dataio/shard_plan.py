@@ -88,7 +88,9 @@ class ShardPlan(Sequence[list[dict[str, Any]]]):
             size += frames * per_frame
         return list(map(range, starts, [*starts[1:], len(self._seconds)]))
 
-    def keep_lacking(self, cache: FeatureCache, progressbar: bool = False) -> None:
+    def keep_lacking(
+        self, cache: FeatureCache, progressbar: bool = False, again: bool = True
+    ) -> None:
         """Drops what a cache has already.
 
         Arguments
@@ -97,20 +99,28 @@ class ShardPlan(Sequence[list[dict[str, Any]]]):
             The cache.
         progressbar : bool
             Whether to show progress while audio files are hashed.
+        again : bool
+            Whether to check which of them have changed since the last look at them;
+            those of what is lacking are checked in any case.
 
         Raises
         ------
         s3prl_sb.audio.loading.AudioFileError
             If a file does not exist; the message names the utterance.
         """
-        ids = self.dataset.data_ids
-        names = (ids[self._positions[row]] for rows in self._shards for row in rows)
-        self._hashes = audio_hashes(self.dataset, progressbar, names=names)
+        self._hash(progressbar, again)
         lacking = (
             array("l", (row for row in rows if self._key(row) not in cache))
             for rows in self._shards
         )
         self._shards = [rows for rows in lacking if rows]
+        if self._shards and not again:
+            self._hash(progressbar, True)
+
+    def _hash(self, progressbar, again):
+        ids = self.dataset.data_ids
+        names = (ids[self._positions[row]] for rows in self._shards for row in rows)
+        self._hashes = audio_hashes(self.dataset, progressbar, again, names)
 
     @property
     def seconds(self) -> float:

@@ -212,7 +212,7 @@ def test_a_stamp_holds_for_the_same_arguments_and_files(tmp_path):
         manifest.finish({"valid": {}}, tmp_path / "save", {})
 
 
-# ---- one record a line, which is read faster ------------------------------------------
+# ---- one record a line, which is read faster ----------------------------------------
 
 LINE = '"a": {"wav": "x", "n": [1, {"wav": "y"}], "t": "x"}'
 
