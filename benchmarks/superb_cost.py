@@ -27,6 +27,7 @@ from types import SimpleNamespace
 
 HOUR, DAY = 3600, 86400
 SPLITS = ("train", "valid", "test")
+SHARE = 0.02  # of the utterances that the decisions look at
 #: Utterances of the three sets, their mean and shortest duration in seconds. Sources:
 #: the corpora's papers and S3PRL's protocol. Of Audio SNIPS the duration is estimated
 #: from its words, of Libri2Mix (max) from LibriSpeech's.
@@ -114,8 +115,11 @@ def brain_of(task, folder, changes):
     )
 
 
-def plan(task, folder, disk, changes, share=1.0):
-    """Returns the plan of a run at full protocol, as ``planning.plan`` makes it."""
+def plan(task, folder, disk, changes, share=SHARE):
+    """Returns the plan of a run at full protocol, as ``planning.plan`` makes it.
+
+    The decision is that for a share of the utterances, updates, room and disk.
+    """
     from s3prl_sb.brains import course, planning
     from s3prl_sb.dataio.splits import make_splits
 
@@ -126,21 +130,28 @@ def plan(task, folder, disk, changes, share=1.0):
     made = {name: records(task, i, share) for i, name in enumerate(SPLITS)}
     hparams = {"train_pipes": [], "eval_pipes": [], **vars(brain.hparams)}
     parts = [
-        part._asdict()
+        whole(part, share)
         for name, dataset in make_splits(hparams, made, [], ["id"]).items()
         for part in planning.parts_of(brain, name, dataset, disk)
     ]
-    return {"task": task, "parts": parts, "updates": course.planned(brain)[0]}
+    updates = round(course.planned(brain)[0] / share)
+    return {"task": task, "parts": parts, "updates": updates}
 
 
-def plans(disk, changes, folder, share=1.0):
+def whole(part, share):
+    """The work on a set, from that on a share of its utterances."""
+    scaled = {k: getattr(part, k) / share for k in ("utterances", "seconds", "bytes")}
+    return {**part._asdict(), **scaled}
+
+
+def plans(disk, changes, folder, share=SHARE):
     """Returns the plans of all tasks, which fill a disk one after the other."""
     disk, made, kept = Filling(disk * share), {}, set()
     for task in TASKS:
         made[task] = plan(task, folder, disk, changes, share)
         for part in made[task]["parts"]:
             if part["features"] not in kept:
-                disk.used += part["bytes"]
+                disk.used += share * part["bytes"]
                 kept.add(part["features"])
     return made
 
