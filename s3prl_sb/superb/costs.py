@@ -159,10 +159,10 @@ def show(rows, form):
     once = sum(row["once"] for row in rows)
     encoded = sum(row["upstream"] for row in rows)
     hours = sum(row["hours"] for row in rows)
+    size = sum(row["bytes"] for row in rows)
     print(
         f"\nUpstreams encode {quantities.audio(encoded)}, {encoded / (once or 1):.1f} "
-        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}. "
-        f"Caches take {quantities.count(sum(row['bytes'] for row in rows), 'B')}; each "
-        "plan finds the disk as it is now, so where all do not fit, the last tasks "
-        "encode at every step."
+        f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}.\n"
+        f"Caches take {quantities.count(size, 'B')}. Each plan finds the disk as it is "
+        "now: where all do not fit, the last tasks encode at every step."
     )
