@@ -98,7 +98,7 @@ def recipe(task, folder):
 
 
 def brain_of(task, folder, changes):
-    """What the decisions of a run look at, and its datasets without audio."""
+    """A stand-in for the Brain of a run, with all that the decisions look at."""
     hparams = dict(recipe(task, folder))
     hparams |= {key: value for key, value in changes.items() if key in hparams}
     head = hparams["head"]
@@ -232,7 +232,7 @@ def update_seconds(task, folder):
 
 
 def once_pooled(brain):
-    """Whether the recipe averages before the head."""
+    """Returns whether a recipe averages before the head."""
     from s3prl_sb.startup.preconditions import can_pool
 
     return can_pool("auto", *brain.raw_modules.values())
