@@ -163,6 +163,8 @@ def show(rows, form):
     print(
         f"\nUpstreams encode {quantities.audio(encoded)}, {encoded / (once or 1):.1f} "
         f"times the audio. One job at a time takes {quantities.duration(3600 * hours)}."
-        f"\nCaches take {quantities.count(size, 'B')}. Each plan finds the disk as it is "
+    )
+    print(
+        f"Caches take {quantities.count(size, 'B')}. Each plan finds the disk as it is "
         "now: where all do not fit, the last tasks encode at every step."
     )
