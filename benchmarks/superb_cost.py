@@ -27,6 +27,7 @@ from types import SimpleNamespace
 
 HOUR, DAY = 3600, 86400
 SPLITS = ("train", "valid", "test")
+SHARE = 0.02  # of the utterances that the decisions look at
 #: Utterances of the three sets, their mean and shortest duration in seconds. Sources:
 #: the corpora's papers and S3PRL's protocol. Of Audio SNIPS the duration is estimated
 #: from its words, of Libri2Mix (max) from LibriSpeech's.
@@ -97,7 +98,7 @@ def recipe(task, folder):
 
 
 def brain_of(task, folder, changes):
-    """What the decisions of a run look at, and its datasets without audio."""
+    """A stand-in for the Brain of a run, with all that the decisions look at."""
     hparams = dict(recipe(task, folder))
     hparams |= {key: value for key, value in changes.items() if key in hparams}
     head = hparams["head"]
@@ -114,11 +115,16 @@ def brain_of(task, folder, changes):
     )
 
 
-def plan(task, folder, disk, changes, share=1.0):
-    """Returns the plan of a run at full protocol, as ``planning.plan`` makes it."""
-    from s3prl_sb.brains import course, planning
+def plan(task, folder, disk, changes, share=SHARE):
+    """Returns the plan of a run at full protocol, as ``planning.plan`` makes it.
+
+    The decision is that for a share of the utterances, updates, room and disk.
+    """
+    from s3prl_sb.brains import caching, course, planning
     from s3prl_sb.dataio.splits import make_splits
 
+    if changes is BEFORE:
+        caching.LEAST = math.inf  # sets were cached in whole
     if "cache_budget" in changes:
         changes = {**changes, "cache_budget": share * changes["cache_budget"]}
     brain = brain_of(task, folder, changes)
@@ -126,21 +132,28 @@ def plan(task, folder, disk, changes, share=1.0):
     made = {name: records(task, i, share) for i, name in enumerate(SPLITS)}
     hparams = {"train_pipes": [], "eval_pipes": [], **vars(brain.hparams)}
     parts = [
-        part._asdict()
+        whole(part, share)
         for name, dataset in make_splits(hparams, made, [], ["id"]).items()
         for part in planning.parts_of(brain, name, dataset, disk)
     ]
-    return {"task": task, "parts": parts, "updates": course.planned(brain)[0]}
+    updates = round(course.planned(brain)[0] / share)
+    return {"task": task, "parts": parts, "updates": updates}
 
 
-def plans(disk, changes, folder, share=1.0):
+def whole(part, share):
+    """The work on a set, from that on a share of its utterances."""
+    scaled = {k: getattr(part, k) / share for k in ("utterances", "seconds", "bytes")}
+    return {**part._asdict(), **scaled}
+
+
+def plans(disk, changes, folder, share=SHARE):
     """Returns the plans of all tasks, which fill a disk one after the other."""
     disk, made, kept = Filling(disk * share), {}, set()
     for task in TASKS:
         made[task] = plan(task, folder, disk, changes, share)
         for part in made[task]["parts"]:
             if part["features"] not in kept:
-                disk.used += part["bytes"]
+                disk.used += share * part["bytes"]
                 kept.add(part["features"])
     return made
 
@@ -221,7 +234,7 @@ def update_seconds(task, folder):
 
 
 def once_pooled(brain):
-    """Whether the recipe averages before the head."""
+    """Returns whether a recipe averages before the head."""
     from s3prl_sb.startup.preconditions import can_pool
 
     return can_pool("auto", *brain.raw_modules.values())
@@ -237,11 +250,11 @@ def main():
     parser.add_argument("--json", help="file for the raw numbers")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        versions = {
-            "before": plans(arguments.disk * 1e12, BEFORE, folder),
+        versions = {  # the former way last, as it changes the package
             "now": plans(arguments.disk * 1e12, {}, folder),
             "int8": plans(arguments.disk * 1e12, {"cache_dtype": "int8"}, folder),
         }
+        versions = {"before": plans(arguments.disk * 1e12, BEFORE, folder), **versions}
         units = {task: update_seconds(task, folder) for task in TASKS}
     speeds = {n: upstream_speed(n) for n in (1, 3, 8, 15)}
     units["upstream"] = speeds[8]
@@ -292,12 +305,14 @@ def show(versions, units, speeds, arguments):
     for name, made in versions.items():
         done = once(made)
         work = sum(sums[name, "run"][task]["upstream"] for task in done)
+        everything = sum(row["upstream"] for row in sums[name, "run"].values())
         audio = sum(
             heard(part) for t in done for part in versions["before"][t]["parts"]
         )
         print(
             f"{name}: {len(done) + 1} of 10 tasks run the upstream once, QbE counted; "
-            f"these encode {work / audio:.2f} times their audio: {', '.join(done)}"
+            f"these encode {work / audio:.2f} times their audio: {', '.join(done)}. "
+            f"All encode for {everything / rate / DAY:.1f} days."
         )
 
 

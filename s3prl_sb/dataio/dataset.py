@@ -181,7 +181,7 @@ class ManifestDataset(DynamicItemDataset):
 
     data: dict[str, Mapping[str, Any]]
     data_ids: list[str]
-    collate: Callable | None = None  # makes a batch; None: ``collation.collate``
+    collate: Callable | None = None  #: makes batches; None: dataio.collation.collate
 
     def __init__(
         self,
@@ -374,8 +374,7 @@ class ManifestDataset(DynamicItemDataset):
         return seconds_of_forms(self.pipes, record, unlimited)
 
     def longest_forms(self) -> list[float]:
-        """Returns the duration of the longest form of each utterance, seconds; 0 for
-        records without a duration."""
+        """Returns the seconds of each utterance's longest form; 0 if unknown."""
         forms = (self.form_seconds(i, unlimited=1) for i in range(len(self)))
         return [max(seconds or 0.0 for seconds in each or ()) for each in forms]
 

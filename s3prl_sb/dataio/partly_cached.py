@@ -22,7 +22,7 @@ from s3prl_sb.lobes.upstreams.base import AudioError
 
 
 class Uncached(NamedTuple):
-    """Waveform in the place of features that are computed with the batch.
+    """Waveform whose features are computed with the batch.
 
     Arguments
     ---------
