@@ -67,12 +67,15 @@ def pad_right(tensors: list[torch.Tensor], **options):
     >>> pad_right([torch.ones(2, 1), torch.ones(1, 1)])[0].shape
     torch.Size([2, 2, 1])
     """
+    if tensors and not options and tensors[0].dim() and len(tensors[0]):
+        shape, dtype = tensors[0].shape, tensors[0].dtype
+        # Alike, as pooled features are.
+        if all(t.shape == shape and t.dtype == dtype for t in tensors):
+            return torch.stack(tensors), torch.ones(len(tensors))
     kinds = {(t.shape[1:], t.dtype, t.device) for t in tensors if t.dim()}
     longest = max((len(t) for t in tensors if t.dim()), default=0)
     if options or not longest or len(kinds) > 1 or not all(t.dim() for t in tensors):
         return batch_pad_right(tensors, **options)
-    if all(len(t) == longest for t in tensors):
-        return torch.stack(tensors), torch.ones(len(tensors))
     batch = tensors[0].new_zeros(len(tensors), longest, *tensors[0].shape[1:])
     for row, tensor in zip(batch, tensors):
         row[: len(tensor)] = tensor
