@@ -108,7 +108,7 @@ class _Work:
         if entry is None:
             self.unborn += 1
             if self.unborn > TRIES:
-                raise UserError(f"Actors of Ray die before they work: {reason}")
+                raise UserError(f"Actors of Ray die before they work: {error}")
             return
         item, number = entry
         if number >= TRIES:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from s3prl_sb.engines import guard
 from s3prl_sb.engines.engine import Engine, Lost
+from s3prl_sb.engines.jobs import LOG
 from s3prl_sb.errors import MissingExtra, UserError
 
 
@@ -107,6 +108,8 @@ class Connection:
             ) from error
         self.ray, self.is_new = ray, not ray.is_initialized()
         if self.is_new:
+            # Nothing about a benchmark is reported to others.
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             options = {"logging_level": logging.ERROR, "log_to_driver": False}
             try:
                 ray.init(self.address, **options)
@@ -195,6 +198,6 @@ def _work(command, folder, current, variables):
 
 def _size(job):
     try:
-        return (job.folder / "job.log").stat().st_size
+        return (job.folder / LOG).stat().st_size
     except OSError:
         return 0
