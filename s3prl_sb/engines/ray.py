@@ -10,6 +10,7 @@ Authors
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from s3prl_sb.engines import guard
@@ -36,6 +37,7 @@ class Ray(Engine):
     """
 
     PAUSE = 0.5
+    GRACE = 15
 
     def __init__(self, options=(), address=None, parallel=None, progress=True):
         super().__init__(parallel, progress)
@@ -160,6 +162,15 @@ def prepared(remote, options, **more):
             variables[name] = os.environ[name]
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     resources = {"num_cpus": 1, "num_gpus": 1 if has_gpus else 0, **options}
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+        most = max((each.get(name, 0) for each in alive), default=0)
+        if resources[key] > most:
+            print(
+                f"No node has {key}={resources[key]}, at most {most:g}: jobs wait "
+                "until one joins the cluster.",
+                file=sys.stderr,
+            )
     try:
         return remote.options(
             **resources,

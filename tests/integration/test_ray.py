@@ -132,9 +132,11 @@ def test_a_killed_worker_takes_its_command_along_and_the_job_runs_again(
     assert "again    a (" in capsys.readouterr().err
 
 
-def test_what_ray_does_not_know(nodes, tmp_path):
+def test_what_ray_does_not_have(nodes, tmp_path, capsys):
     with pytest.raises(UserError, match="--ray: .*cups"):
         Ray({"num_cups": 1}).run([job(tmp_path, "a")])
+    Ray({"num_gpus": 8}).run([])
+    assert "No node has num_gpus=8, at most 0" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------ features

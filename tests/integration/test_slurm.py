@@ -113,6 +113,16 @@ def test_a_failure_does_not_stop_the_others(cluster, tmp_path, capsys):
     assert str(tmp_path / "bad/job.log") in said
 
 
+def test_results_that_are_late_or_missing(cluster, tmp_path):
+    """On a network file system a result may be visible a while after the job."""
+    late, never = job(tmp_path, "late"), job(tmp_path, "never")
+    seen = []
+    late.is_done = lambda: seen.append(1) or len(seen) > 3
+    never.is_done = lambda: False
+    engine(tmp_path).run([late, never])
+    assert (late.state, never.state) == ("done", "failed")
+
+
 def test_not_more_at_a_time(cluster, tmp_path):
     jobs = [job(tmp_path, name, "time.sleep(0.3)") for name in "abc"]
     engine(tmp_path, parallel=1).run(jobs)
