@@ -1,8 +1,9 @@
 """The programs of Slurm, on this machine: submitted scripts really run.
 
-``install(folder)`` returns the environment in which sbatch, srun, squeue, sacct, scontrol
-and scancel are this file. ``preempt`` and ``fail`` do to a job what a cluster does. While
-a file ``hold`` is in the folder, jobs are pending; with ``down``, squeue fails.
+``install(folder)`` returns the environment in which sbatch, srun, squeue, sacct,
+scontrol and scancel are this file. ``preempt`` and ``fail`` do to a job what a cluster
+does. While a file ``hold`` is in the folder, jobs are pending; with ``down``, squeue
+fails.
 """
 
 import json

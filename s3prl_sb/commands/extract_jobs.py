@@ -11,7 +11,7 @@ from s3prl_sb.engines import options
 from s3prl_sb.errors import UserError
 
 FOLDER = ".jobs"  # in the output, with the logs
-PARTS = 4  # for each actor: how much is left to whoever is free
+PARTS = 4  # for each actor: a free one takes the next part
 #: Arguments that a part does not take over.
 MINE = {"audio", "manifest", "engine", "slurm", "ray", "address", "dry_run", "jobs"}
 MINE |= {"part", "plan", "verb", "rest"}

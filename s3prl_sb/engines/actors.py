@@ -16,7 +16,7 @@ from s3prl_sb.engines.engine import Engine
 from s3prl_sb.errors import UserError
 
 TRIES = Engine.TRIES  # of an item whose actor is lost
-WAIT = 30.0  # seconds without an actor before the user is told
+WAIT = 30.0  # seconds without an actor before a message to the user
 
 
 def pull(make, arguments, items, number, options=(), ended=lambda item, result: None):
@@ -108,7 +108,7 @@ class _Work:
         if entry is None:
             self.unborn += 1
             if self.unborn > TRIES:
-                raise UserError(f"Actors of Ray die before they work: {reason}")
+                raise UserError(f"Actors of Ray die before they work: {error}")
             return
         item, number = entry
         if number >= TRIES:

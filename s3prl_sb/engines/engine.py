@@ -1,10 +1,11 @@
-"""What all engines share: the order of jobs, their states, the lines about them.
+"""Base of all engines: the order of jobs, their states, the lines about them.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import math
+import os
 import sys
 import time
 
@@ -32,13 +33,14 @@ class Engine:
 
     PAUSE = 0.2  # seconds between two checks
     TRIES = 4  # of a job whose machine is lost
+    GRACE = 0  # seconds until the files of another machine must be visible here
 
     def __init__(self, parallel=None, progress=True):
         if parallel is not None and parallel < 1:
             raise ValueError(f"{parallel} jobs at a time: give 1 or more")
         self.parallel = math.inf if parallel is None else parallel
         self.progress = progress and sys.stderr.isatty()
-        self.running = {}  # what the engine knows of a job -> the job
+        self.running = {}  # handle of a job -> the job
 
     # ------------------------------------------------------------ of each engine
     def adopt(self, waiting):
@@ -52,7 +54,7 @@ class Engine:
         Returns
         -------
         dict
-            What the engine knows of a job, to the job.
+            Handle of each job in the engine, to the job.
         """
         return {}
 
@@ -67,7 +69,7 @@ class Engine:
         Yields
         ------
         object
-            What the engine knows of each job, in order.
+            Handle of each job, in order.
         """
         raise NotImplementedError
 
@@ -77,8 +79,8 @@ class Engine:
         Returns
         -------
         list of (object, int or str)
-            What the engine knows of a job, and its exit status, a reason why it has
-            failed, or :class:`Lost`.
+            Handle of a job, and its exit status, a reason why it has failed, or
+            :class:`Lost`.
         """
         raise NotImplementedError
 
@@ -180,7 +182,7 @@ class Engine:
         for handle, outcome in self.poll():
             job = self.running.pop(handle)
             job.seconds = time.monotonic() - job.started
-            if outcome == 0 and (job.is_done is None or job.is_done()):
+            if outcome == 0 and self._is_done(job):
                 job.state = "done"
                 self.say(f"done     {job.name} ({job.seconds:.0f} s)")
             elif isinstance(outcome, Lost) and job.tries < self.TRIES:
@@ -192,6 +194,15 @@ class Engine:
                 self._failed(job, handle, outcome)
             count += 1
         return count
+
+    def _is_done(self, job):
+        end = time.monotonic() + self.GRACE
+        while not (is_done := job.is_done is None or job.is_done()):
+            if time.monotonic() >= end:
+                break
+            os.listdir(job.folder)  # NFS then looks for new files
+            time.sleep(self.PAUSE)
+        return is_done
 
     def _failed(self, job, handle, outcome):
         why = reason(outcome) if isinstance(outcome, int) else outcome
@@ -208,7 +219,7 @@ class Engine:
         Arguments
         ---------
         handle : object
-            What the engine knows of the job.
+            Handle of the job.
 
         Returns
         -------

@@ -10,10 +10,12 @@ Authors
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from s3prl_sb.engines import guard
 from s3prl_sb.engines.engine import Engine, Lost
+from s3prl_sb.engines.jobs import LOG
 from s3prl_sb.errors import MissingExtra, UserError
 
 
@@ -35,6 +37,7 @@ class Ray(Engine):
     """
 
     PAUSE = 0.5
+    GRACE = 15
 
     def __init__(self, options=(), address=None, parallel=None, progress=True):
         super().__init__(parallel, progress)
@@ -107,6 +110,8 @@ class Connection:
             ) from error
         self.ray, self.is_new = ray, not ray.is_initialized()
         if self.is_new:
+            # Nothing about a benchmark is reported to others.
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             options = {"logging_level": logging.ERROR, "log_to_driver": False}
             try:
                 ray.init(self.address, **options)
@@ -157,6 +162,15 @@ def prepared(remote, options, **more):
             variables[name] = os.environ[name]
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     resources = {"num_cpus": 1, "num_gpus": 1 if has_gpus else 0, **options}
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for key, name in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+        most = max((each.get(name, 0) for each in alive), default=0)
+        if resources[key] > most:
+            print(
+                f"No node has {key}={resources[key]}, at most {most:g}: jobs wait "
+                "until one joins the cluster.",
+                file=sys.stderr,
+            )
     try:
         return remote.options(
             **resources,
@@ -195,6 +209,6 @@ def _work(command, folder, current, variables):
 
 def _size(job):
     try:
-        return (job.folder / "job.log").stat().st_size
+        return (job.folder / LOG).stat().st_size
     except OSError:
         return 0

@@ -60,7 +60,7 @@ class Slurm(Engine):
 
     PAUSE = 1.0
     ASKS = (2, 30)  # seconds between two calls of squeue, at first and later
-    GRACE = 15  # seconds until a result must be visible on the shared file system
+    GRACE = 15
 
     def __init__(self, folder, options=(), parallel=None, dry_run=False, progress=True):
         super().__init__(parallel, progress)
@@ -95,6 +95,7 @@ class Slurm(Engine):
             SlurmJob(record["folder"], record["id"]): job
             for job, record in records.items()
             if record.get("id") in self.states
+            and record.get("folder") == str(self.folder)  # it is no copy
         }
 
     def launch(self, jobs):
@@ -185,6 +186,9 @@ class Slurm(Engine):
         """Returns the options as submitit's parameters."""
         given = dict(self.options)
         setup = [f"export PYTHONPATH={shlex.quote(guard.python_path())}"]
+        # srun takes the number from here, no longer from sbatch's variable.
+        cpus = "SLURM_CPUS_PER_TASK"
+        setup.append(f'[ -z "${cpus}" ] || export SRUN_CPUS_PER_TASK="${cpus}"')
         setup += given.pop("setup", [])
         own = {f"slurm_{name}": given.pop(name) for name in OWN & set(given)}
         minutes = _minutes(given.pop("time", MINUTES))

@@ -54,6 +54,11 @@ def main(arguments):
             f"another s3prl-sb superb works in {output}: {lock.holder()}. Wait for it, "
             "or give another --output."
         )
+    if not lock.works:
+        print(
+            f"The file system of {output} has no locks: start no second superb there.",
+            file=sys.stderr,
+        )
     try:
         return benchmark(arguments, output)
     finally:

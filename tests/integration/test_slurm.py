@@ -8,15 +8,18 @@ import time
 from pathlib import Path
 
 import fake_slurm
+import numpy as np
 import pytest
+import soundfile
+from benchmark_runs import arguments_of, corpora, learned, shards  # noqa: F401
 
+from s3prl_sb import cli
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.engines.options import values
 from s3prl_sb.errors import UserError
 
 pytest.importorskip("submitit")
 
-from s3prl_sb.engines import slurm as module  # noqa: E402
 from s3prl_sb.engines import submitted  # noqa: E402
 from s3prl_sb.engines.slurm import Slurm  # noqa: E402
 
@@ -108,6 +111,16 @@ def test_a_failure_does_not_stop_the_others(cluster, tmp_path, capsys):
     assert "failed   bad (exit status 1, " in said
     assert "failed   killed (killed by signal 9, perhaps out of memory, " in said
     assert str(tmp_path / "bad/job.log") in said
+
+
+def test_results_that_are_late_or_missing(cluster, tmp_path):
+    """On a network file system a result may be visible a while after the job."""
+    late, never = job(tmp_path, "late"), job(tmp_path, "never")
+    seen = []
+    late.is_done = lambda: seen.append(1) or len(seen) > 3
+    never.is_done = lambda: False
+    engine(tmp_path).run([late, never])
+    assert (late.state, never.state) == ("done", "failed")
 
 
 def test_not_more_at_a_time(cluster, tmp_path):
@@ -204,7 +217,8 @@ sys.path[:0] = sys.argv[2:]
 import test_slurm as t
 folder = Path(sys.argv[1])
 t.Slurm.PAUSE, t.Slurm.ASKS = 0.1, (0.1, 0.3)
-t.engine(folder).run([t.job(folder, name, "time.sleep(2)") for name in "ab"])
+code = "while not os.path.exists(folder + '/go'): time.sleep(0.05)"
+t.engine(folder).run([t.job(folder, name, code) for name in "ab"])
 """
 
 
@@ -238,6 +252,7 @@ def test_a_dead_master_is_replaced(moment, cluster, tmp_path, master):
     lines = iter(second.stderr.readline, "")
     assert "found    " in next(line for line in lines if "jobs" not in line)
     (cluster / "hold").unlink(missing_ok=True)
+    (tmp_path / "go").touch()
     assert second.wait(60) == 0
     assert sorted(order(tmp_path)) == ["+a", "+b", "-a", "-b"]
     assert [record["token"] for record in records()] == tokens
@@ -250,6 +265,7 @@ def test_jobs_outlive_an_interrupted_master(cluster, tmp_path, master):
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=30)
     assert "2 jobs stay in the queue" in said and "scancel 100\n" in said
+    (tmp_path / "go").touch()
     until(lambda: all((tmp_path / f"{n}.done").exists() for n in "ab"))
 
 
@@ -351,7 +367,69 @@ def test_other_executors_of_submitit(name, tmp_path, monkeypatch):
     assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
 
 
-def test_module_is_light():
-    code = f"import sys, {module.__name__}; print('torch' in sys.modules)"
+def test_a_login_node_does_not_load_torch():
+    code = (
+        "import sys; from s3prl_sb import cli; from s3prl_sb.engines import submitted\n"
+        "cli.main('extract wavs --upstream fbank --output out --engine slurm --jobs 3 "
+        "--dry_run'.split()); print('torch' in sys.modules)"
+    )
     output = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert output == "False\n"
+    assert "--array=0-2%3" in output and output.endswith("False\n")
+
+
+# --------------------------------------------------------------- whole commands
+def s3prl_sb(*words, **options):
+    line = [sys.executable, "-m", "s3prl_sb.cli", *map(str, words)]
+    return subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_a_benchmark_has_the_same_results(cluster, corpora, tmp_path):  # noqa: F811
+    """With a run that loses its node, and a master that is killed."""
+    there = tmp_path / "slurm"
+    words = arguments_of(corpora, there, "--engine", "slurm", "--slurm", "time=9")
+    first = s3prl_sb("superb", *words)
+    here = s3prl_sb("superb", *arguments_of(corpora, tmp_path / "local"))
+    until(lambda: list(there.glob("*/KS/*/save")), 120)
+    first.kill()
+    fake_slurm.preempt("100", folder=cluster)
+    printed, said = s3prl_sb("superb", *words).communicate(timeout=300)
+    assert "found    tiny" in said or "1 of them done" in said
+    assert here.communicate(timeout=300)[0] == printed
+    assert learned(there) == learned(tmp_path / "local") != {}
+
+
+def test_parts_of_an_extraction(cluster, tmp_path):
+    for number in range(5):
+        noise = np.random.default_rng(number).standard_normal(120 * 16000)
+        soundfile.write(tmp_path / f"{number}.wav", 0.1 * noise, 16000)
+    words = ["extract", tmp_path, "--upstream", "fbank", "--output"]
+    here = s3prl_sb(*words, tmp_path / "local")
+    more = ["--engine", "slurm", "--jobs", 3, "--layers", 0]
+    there = s3prl_sb(*words, tmp_path / "slurm", *more)
+    assert here.wait(200) == 0
+    printed, said = there.communicate(timeout=200)
+    assert there.returncode == 0, said
+    assert "all 3 parts are in" in printed and "done     part 2/3" in said
+    assert shards(tmp_path / "slurm") == shards(tmp_path / "local")
+    assert len(shards(tmp_path / "slurm")) == 3
+    assert scripts(cluster)[0].count("--array=0-2%3") == 1
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--engine", "slurm"], "needs --jobs N"),
+        (["--engine", "slurm", "--jobs", "0"], "give 1 or more"),
+        (["--engine", "slurm", "--jobs", "2", "--format", "npy"], "--format cache"),
+        (["--engine", "slurm", "--jobs", "2", "--part", "0/2"], "--part belongs"),
+        (["--jobs", "2"], "--processes N"),
+        (["--dry_run"], "--dry_run belongs to --engine slurm"),
+        (["--address", "auto"], "--address belongs to --engine ray"),
+    ],
+)
+def test_wrong_arguments_of_extract(words, message, tmp_path, capsys):
+    line = ["extract", str(tmp_path), "--upstream", "fbank", "--output", "x", *words]
+    assert cli.main(line) == 1
+    assert message in capsys.readouterr().err
