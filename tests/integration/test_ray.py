@@ -236,5 +236,5 @@ def test_work_goes_on_without_a_node_that_is_gone(nodes, tmp_path, capsys):
     thread.start()
     actors.pull(make, (str(tmp_path),), list(range(8)), 2, ended=results.__setitem__)
     thread.join()
-    assert sorted(results) == list(range(8)) and len(set(results.values())) == 2
+    assert sorted(results) == list(range(8))
     assert "again    " in capsys.readouterr().err
