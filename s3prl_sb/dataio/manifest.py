@@ -127,7 +127,7 @@ def _line_records(path):
     """Returns the records of a file with one a line, as :func:`write` makes it; None
     for any other file, be it valid or not. It takes a third of the memory and time."""
     decode, records, more = json.JSONDecoder().raw_decode, {}, True
-    same: dict[Any, Any] = {}  # equal texts, such as paths and labels: once in memory
+    same = {}  # equal texts, such as paths and labels: once in memory
     try:
         with open(path, encoding="utf-8", newline="\n") as file:
             if file.readline() != "{\n":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
 #: Audio files that are looked at together: what they take in between is memory.
-SLICE = 100_000
+SLICE = 50_000
 
 
 def audio_hashes(
@@ -53,10 +53,10 @@ def audio_hashes(
     """
     hashes = dataset.__dict__.setdefault("_audio_hashes", {})
     names = dataset.data if names is None else names
-    wavs = {dataset.data[name].get("wav") for name in names} - {None, ""}
     if again:
         hashes.clear()
-    missing = sorted(wavs - hashes.keys())
+    wavs = (dataset.data[name].get("wav") for name in names)
+    missing = sorted({wav for wav in wavs if wav and wav not in hashes})
     for first in range(0, len(missing), SLICE):
         hashes.update(_existing(missing[first : first + SLICE], progressbar))
     return hashes
