@@ -30,7 +30,7 @@ from measure import SAMPLE_RATE, machine, print_table, speech, status
 
 CACHES = ("off", "pooled", "frames")
 AUDIO = ("segments", "files")
-RECORDINGS, LONG, SHORT = 10, 600, 0.1  # number, and seconds
+RECORDINGS, LONG, SHORT = 10, 30, 0.1  # number, and seconds
 LINKS = 50_000  # hard links to a file, of which file systems allow about 65,000
 WORDS = 35
 UPSTREAM = "fbank_no_cmvn"
