@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,10 +24,11 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.extraction import audio_keys
 from s3prl_sb.dataio.packing import PackError, pack
 from s3prl_sb.dataio.tables import load_table
-from s3prl_sb.errors import ManifestError
+from s3prl_sb.errors import ManifestError, UserError
 from s3prl_sb.identity import packs, remote
 from s3prl_sb.identity.content import hash_file, hash_files
 from s3prl_sb.identity.data import digests
+from s3prl_sb.identity.locations import locate
 from s3prl_sb.unlabelled import scanning, sources
 from s3prl_sb.unlabelled.reading import read_piece
 
@@ -217,6 +219,37 @@ def test_the_command(tmp_path, capsys):
     assert (record["start"], record["stop"], record["label"]) == (0.25, 0.5, "x")
     assert cli.main(["pack", str(tmp_path), str(tmp_path / "pack 2")]) == 1
     assert "there is no manifest in this folder" in capsys.readouterr().err
+
+
+def test_places_of_packs(prepared, tmp_path):
+    """A signature stays behind the name; what is no folder to write to is refused."""
+    signed = "https://host/pack/?sig=hush"
+    [wav, *_] = (
+        record["wav"]
+        for path in pack(str(prepared), str(tmp_path / "pack"), url=signed).values()
+        for record in manifest.read(path).values()
+    )
+    tar, offset, size = locate(wav)
+    assert re.fullmatch(r"https://host/pack/train-\S+\.tar\?sig=hush", tar)
+    assert offset == 512 and size
+    here = pack(str(prepared), str(tmp_path / "here"), url=".")["train"]
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = here.replace("/here/", "/there/")
+    records = load_table(moved)
+    assert audio_keys(ManifestDataset(records)) == keys(prepared / "train.json")
+    with pytest.raises(PackError, match="--url s3://bucket/pack"):
+        pack(str(prepared), "s3://bucket/pack")
+    with pytest.raises(PackError, match="URL is empty"):
+        pack(str(prepared), str(tmp_path / "none"), url="")
+
+
+def test_other_files_in_a_folder_of_manifests(prepared, tmp_path):
+    for name, text in (("empty", "{}"), ("list", "[]"), ("names", '{"a": {"b": 1}}')):
+        (prepared / f"{name}.json").write_text(text)
+    assert set(pack(str(prepared), str(tmp_path / "pack"))) == {"train", "valid"}
+    (prepared / "broken.json").write_text('{"a": {')
+    with pytest.raises(UserError, match="broken.json.* take it out of the folder"):
+        pack(str(prepared), str(tmp_path / "pack"))
 
 
 def test_a_pack_is_packed_again(prepared, tmp_path):
