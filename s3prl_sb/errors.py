@@ -7,7 +7,7 @@ Authors
 import re
 
 #: Log-in of a URL, and the values of parameters that grant access, such as signatures.
-LOGIN = re.compile(r"(?<=://)[^/\s@'\"?#]+@")
+LOGIN = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 SECRET = re.compile(
     r"([?&][^=&\s]*(?:signature|token|secret|passw|credential|key|auth|\bsig\b)"
     r"[^=&\s]*=)[^&\s'\"#:]+",
@@ -97,7 +97,7 @@ def without_secrets(text: str) -> str:
 
     Example
     -------
-    >>> without_secrets("https://me:secret@host/a.wav?id=3&X-Amz-Signature=12: gone")
+    >>> without_secrets("https://me:s@cret@host/a.wav?id=3&X-Amz-Signature=12: gone")
     'https://***@host/a.wav?id=3&X-Amz-Signature=***: gone'
     """
     if "://" not in text:
