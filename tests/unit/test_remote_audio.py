@@ -249,6 +249,28 @@ def test_servers_that_ignore_ranges(limits, server, tmp_path, monkeypatch):
         assert torch.equal(load_waveform("u", far, *limits), local)
 
 
+def test_a_server_that_sends_another_part(server, tmp_path, monkeypatch):
+    """It is of the size that was asked for, and would be other audio."""
+    monkeypatch.setattr("s3prl_sb.audio.opening.SMALL", 1 << 10)
+    monkeypatch.setattr("s3prl_sb.identity.requests.PAUSE", 0)
+    name = wave(server, seconds=60.0)
+    (tmp_path / "a.wav").write_bytes(server.files["/a.wav"])
+    [member] = tarred(tmp_path / "a.tar", tmp_path / "a.wav")
+    server.files["/a.tar"] = (tmp_path / "a.tar").read_bytes()
+    server.early = 1000
+    for far in (name, member.replace(str(tmp_path), server.url)):
+        with pytest.raises(AudioFileError, match="sent bytes .* instead of "):
+            load_waveform("u", far, 20.0, 21.0)
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///a.wav", "http://h:99999/a.wav"])
+def test_urls_that_are_none_are_not_tried_again(url, monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr("s3prl_sb.identity.requests.time.sleep", pytest.fail)
+    with pytest.raises(AudioFileError, match=f"'u': {url} cannot be read"):
+        load_waveform("u", url)
+
+
 def test_a_server_without_heads(server, monkeypatch):
     name = wave(server)
     whole = load_waveform("u", name)
