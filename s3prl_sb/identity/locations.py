@@ -28,7 +28,7 @@ PROTOCOLS = (
 ).split()
 #: The ending tells a member from a file whose name has colons; signed URLs have a
 #: query after it.
-MEMBER = re.compile(r"(.+\.tar(?:\?[^\s]*)?):(\d{1,18}):(\d{1,18})", re.DOTALL)
+MEMBER = re.compile(r"(?a:(.+\.tar(?:\?\S*)?):(\d{1,18}):(\d{1,18}))", re.DOTALL)
 #: Further parameters of signed URLs, which differ from one signature to the next.
 SIGNED = re.compile(r"(X-Amz-|X-Goog-|Expires$|GoogleAccessId$|s[etvrp]$)", re.I)
 
@@ -146,7 +146,9 @@ def stable(url: str) -> str:
         if not (SECRET.search(f"?{item}") or SIGNED.match(item.partition("=")[0]))
     )
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    # Of HTTP a fragment is not sent; elsewhere it is part of the name.
+    fragment = "" if parts.scheme in ("http", "https") else parts.fragment
+    return urlunsplit((parts.scheme, host, parts.path, query, fragment))
 
 
 def default_id(name: str) -> str:

@@ -1,5 +1,6 @@
 """Audio behind URLs and in tars: the same as local files, whatever servers do."""
 
+import datetime
 import io
 import logging
 import os
@@ -348,6 +349,17 @@ def test_a_changed_file_is_noticed(server):
     assert not get  # it is not read
     server.files["/a.wav"] = server.files["/a.wav"][:-2] + b"\1\1"
     assert hash_file(name) != before
+
+
+def test_names_with_a_hash_sign_differ(memory):
+    """Of equal sizes and times, as after a copy."""
+    moment = datetime.datetime(2020, 1, 1)
+    urls = [f"memory://audio/a#{number}.wav" for number in range(2)]
+    for url, data in zip(urls, (b"0", b"1")):
+        memory.pipe_file(url, data)
+        memory.store[memory._strip_protocol(url)].created = moment
+        memory.store[memory._strip_protocol(url)].modified = moment
+    assert len(set(hash_files(urls).values())) == 2
 
 
 def test_where_the_server_knows_no_version_the_content_counts(server, tmp_path):
