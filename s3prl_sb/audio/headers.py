@@ -159,7 +159,7 @@ def durations(paths, places=None):
 
 
 def _is_remote_file(name):
-    return is_url(name) and locate(name).offset is None
+    return is_url(name) and not is_entry(name) and locate(name).offset is None
 
 
 def add_durations(records, places=None):

@@ -342,6 +342,41 @@ def test_an_uploaded_pack_is_known_by_its_index(prepared, uploaded):
 FAULTS = ["other tar", "other index", "no index", "refused", "no JSON"]
 
 
+LIES = [
+    ("offset", -512),
+    ("offset", 1 << 40),
+    ("size", 1 << 40),
+    ("size", 1.5),
+    ("hash", "ab" * 31),
+    ("rate", 0),
+    ("rate", True),
+    ("frames", -7),
+    ("frames", 10**400),
+]
+
+
+@pytest.mark.parametrize("key, value", LIES)
+def test_an_index_whose_members_cannot_be_is_not_used(key, value, uploaded, caplog):
+    """Also if the name of the tar fits the list."""
+    folder, server = uploaded
+    [*tars] = folder.glob("train-00000-*.tar")
+    data, text = (Path(f"{tars[0]}{end}").read_bytes() for end in ("", packs.ENDING))
+    [first, *others], size = packs.parsed(text)
+    for member in (first._replace(**{key: value}), first):
+        members = [member, *others]
+        name = f"/t-00000-{packs.label(members)}.tar"
+        index = packs.index_text(members, size).encode()
+        server.files.update({name: data, name + packs.ENDING: index})
+        url = f"{server.url}{name}:{first.offset}:{first.size}"
+        assert (hash_files([url])[url] == first.hash) is (member is first)
+        assert ("is not used" in caplog.text) is (member is not first)
+        assert durations([url]) == [round(first.frames / first.rate, 6)]
+        caplog.clear()
+    text = text.replace(f'"size": {size}'.encode(), b'"size": Infinity')
+    with pytest.raises(ValueError, match="no index of a pack"):
+        packs.parsed(text)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_index_that_does_not_fit_is_not_used(fault, prepared, uploaded, caplog):
     """The audio then counts by the version of the tar."""
