@@ -75,6 +75,19 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
+def no_file(path: str) -> str:
+    """Returns the error of a table or list that is not there; it may be a URL.
+
+    Example
+    -------
+    >>> no_file("https://host/a.csv")
+    'https://host/a.csv: tables and manifests are read from local files. Copy it here.'
+    """
+    if is_url(path):
+        return f"{path}: tables and manifests are read from local files. Copy it here."
+    return f"{path}: no such file"
+
+
 def is_file(name: str) -> bool:
     """Returns whether a name is that of a whole local file, which may not exist."""
     return not is_url(name) and locate(name).offset is None

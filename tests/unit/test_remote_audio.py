@@ -22,6 +22,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import LoadAudio
 from s3prl_sb.dataio.cache import audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.packing import pack
 from s3prl_sb.dataio.tables import load_table, prepare_tables
 from s3prl_sb.errors import ManifestError, MissingExtra, UserError
 from s3prl_sb.identity import remote, requests
@@ -154,6 +155,13 @@ def test_tables_of_changed_audio_are_prepared_again(tmp_path, memory):
 
 
 # ------------------------------------------------------------------------- presence
+def test_tables_behind_urls(tmp_path):
+    for path in ("https://host/a.csv", "s3://bucket/pack/train.json"):
+        for read in (load_table, manifest.read, lambda p: pack(p, str(tmp_path))):
+            with pytest.raises(ManifestError, match=f"{path}: tables .* Copy it here"):
+                read(path)
+
+
 def test_missing_audio_is_named_with_its_line(tmp_path, server):
     soundfile.write(tmp_path / "0.wav", tone(), 16000)
     [member] = tarred(tmp_path / "a.tar", tmp_path / "0.wav")
