@@ -7,10 +7,10 @@ Authors
 import re
 
 #: Log-in of a URL, and the values of parameters that grant access, such as signatures.
-LOGIN = re.compile(r"(?<=://)[^/\s@'\"?#]+@")
+LOGIN = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 SECRET = re.compile(
     r"([?&][^=&\s]*(?:signature|token|secret|passw|credential|key|auth|\bsig\b)"
-    r"[^=&\s]*=)[^&\s'\"#:]+",
+    r"[^=&\s]*=)(?:[^&\s'\"#:]|:(?!\s|$|\d+:\d))+",  # not the bytes of a member
     re.I,
 )
 
@@ -97,8 +97,10 @@ def without_secrets(text: str) -> str:
 
     Example
     -------
-    >>> without_secrets("https://me:secret@host/a.wav?id=3&X-Amz-Signature=12: gone")
+    >>> without_secrets("https://me:s@cret@host/a.wav?id=3&X-Amz-Signature=12: gone")
     'https://***@host/a.wav?id=3&X-Amz-Signature=***: gone'
+    >>> without_secrets("https://host/a.tar?sig=1:b:512:44")
+    'https://host/a.tar?sig=***:512:44'
     """
     if "://" not in text:
         return text

@@ -71,7 +71,7 @@ def _info(path, file=None):
     except (RuntimeError, TypeError, OSError) as fault:
         suffix = ending(path)
         way_out = "Get a sound copy of it, or leave it out."
-        if suffix not in READABLE or suffix == ".sph":
+        if is_file(path) and (suffix not in READABLE or suffix == ".sph"):
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
         message = f"{path}: cannot be read as audio ({sound_files.reason(fault)}). "
@@ -159,7 +159,7 @@ def durations(paths, places=None):
 
 
 def _is_remote_file(name):
-    return is_url(name) and locate(name).offset is None
+    return is_url(name) and not is_entry(name) and locate(name).offset is None
 
 
 def add_durations(records, places=None):

@@ -27,6 +27,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import presence
+from s3prl_sb.identity.locations import no_file
 from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ def read_text(path: str | PathLike) -> str:
     try:
         return decoded(Path(path).read_bytes())
     except FileNotFoundError as fault:
-        raise ManifestError(f"{path}: no such file") from fault
+        raise ManifestError(no_file(str(path))) from fault
     except ValueError as fault:
         raise ManifestError(f"{path}: {fault}. Save the file as UTF-8.") from fault
 
@@ -332,7 +333,7 @@ def digest(path: str | PathLike) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except FileNotFoundError as fault:
-        raise ManifestError(f"{path}: no such file") from fault
+        raise ManifestError(no_file(str(path))) from fault
 
 
 def finished(

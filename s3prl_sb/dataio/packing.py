@@ -12,7 +12,6 @@ Authors
 
 import hashlib
 import io
-import json
 import logging
 import os
 import re
@@ -29,7 +28,7 @@ from s3prl_sb.errors import ManifestError, UserError
 from s3prl_sb.identity import ark_names, locations, packs
 from s3prl_sb.identity.content import hash_files
 from s3prl_sb.identity.requests import in_threads
-from s3prl_sb.storage.files import make_folder, read_text, write_text
+from s3prl_sb.storage.files import make_folder, read_json, write_text
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal import progress, quantities
 
@@ -96,16 +95,19 @@ def pack(
     ...     manifest.read(paths["train"])["a"]["wav"]
     's3://b/p/train-00000-a68e06ef70c60267.tar:512:16044'
     """
-    if shard_size < 1:
+    if not shard_size >= 1:
         raise PackError(f"A tar of {shard_size} bytes holds nothing: give more.")
-    if url is not None and locations.is_url(url):
-        locations.check_protocol(url)
+    if locations.is_url(destination):
+        raise PackError(
+            f"{destination}: a pack is written to a folder. Give one, and '--url "
+            f"{destination}' if it will be copied there."
+        )
     folder = Path(destination).absolute()
-    prefix = (str(folder) if url is None else url).rstrip("/")
+    prefix, query = _prefix(str(folder) if url is None else url)
     splits = manifests(source)
     shards = list(planned(splits, shard_size))
     places = {
-        name: f"{prefix}/{shard.name}:{member.offset}:{member.size}"
+        name: f"{prefix}/{shard.name}{query}:{member.offset}:{member.size}"
         for shard in shards
         for name, member in zip(shard.sources, shard.members)
     }
@@ -120,6 +122,18 @@ def pack(
     for split, records in results.items():
         manifest.write(records, paths[split])
     return paths
+
+
+def _prefix(url):
+    """Splits the place of a pack into the text before and after the name of a tar."""
+    if not url:
+        raise PackError("The URL is empty: give the folder where the pack will be.")
+    query = ""
+    if locations.is_url(url):
+        locations.check_protocol(url)
+        url, mark, query = url.partition("?")
+        query = mark + query
+    return url.rstrip("/"), query
 
 
 def manifests(source: str) -> dict[str, dict]:
@@ -141,9 +155,11 @@ def manifests(source: str) -> dict[str, dict]:
 
 
 def _is_manifest(path):
-    content = json.loads(read_text(path))
-    return isinstance(content, dict) and all(
-        isinstance(record, dict) and "wav" in record for record in content.values()
+    content = read_json(path, fix="Correct it, or take it out of the folder.")
+    return (
+        isinstance(content, dict)
+        and len(content) > 0
+        and all(isinstance(r, dict) and "wav" in r for r in content.values())
     )
 
 

@@ -28,7 +28,7 @@ PROTOCOLS = (
 ).split()
 #: The ending tells a member from a file whose name has colons; signed URLs have a
 #: query after it.
-MEMBER = re.compile(r"(.+\.tar(?:\?[^\s]*)?):(\d{1,18}):(\d{1,18})", re.DOTALL)
+MEMBER = re.compile(r"(?a:(.+\.tar(?:\?\S*)?):(\d{1,18}):(\d{1,18}))", re.DOTALL)
 #: Further parameters of signed URLs, which differ from one signature to the next.
 SIGNED = re.compile(r"(X-Amz-|X-Goog-|Expires$|GoogleAccessId$|s[etvrp]$)", re.I)
 
@@ -73,6 +73,19 @@ def is_url(path: str) -> bool:
     (True, False)
     """
     return "://" in path
+
+
+def no_file(path: str) -> str:
+    """Returns the error of a table or list that is not there; it may be a URL.
+
+    Example
+    -------
+    >>> no_file("https://host/a.csv")
+    'https://host/a.csv: tables and manifests are read from local files. Copy it here.'
+    """
+    if is_url(path):
+        return f"{path}: tables and manifests are read from local files. Copy it here."
+    return f"{path}: no such file"
 
 
 def is_file(name: str) -> bool:
@@ -146,7 +159,9 @@ def stable(url: str) -> str:
         if not (SECRET.search(f"?{item}") or SIGNED.match(item.partition("=")[0]))
     )
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    # Of HTTP a fragment is not sent; elsewhere it is part of the name.
+    fragment = "" if parts.scheme in ("http", "https") else parts.fragment
+    return urlunsplit((parts.scheme, host, parts.path, query, fragment))
 
 
 def default_id(name: str) -> str:

@@ -87,7 +87,7 @@ def parsed(text: bytes | str) -> tuple[list[Member], int]:
 
     Example
     -------
-    >>> member = Member("a.wav", 512, 44, "00" * 32, 16000, 0)
+    >>> member = Member("a.wav", 512, 46, "00" * 32, 16000, 1)
     >>> parsed(index_text([member], 10240)) == ([member], 10240)
     True
     """
@@ -95,13 +95,25 @@ def parsed(text: bytes | str) -> tuple[list[Member], int]:
         content: Any = json.loads(text)
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}, not {FORMAT}")
-        members = [Member(*row) for row in content["members"]]
-        kinds = (str, int, int, str, int, int)
-        if not all(all(map(isinstance, m, kinds)) for m in members):
-            raise TypeError("a value of another type")
-        return members, int(content["size"])
+        members, size = [Member(*row) for row in content["members"]], content["size"]
+        for member in members:
+            if not _is_sound(member, size):
+                raise TypeError(f"{member.name!r} cannot be in a tar of {size!r} bytes")
+        return members, size
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"no index of a pack: {error}") from error
+
+
+def _is_sound(member, size):
+    name, *numbers, hash_, rate, frames = member
+    numbers = (*numbers, rate, frames, size)
+    return (
+        {type(name), type(hash_)} == {str}
+        and all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
+        and member.offset + member.size <= size
+        and min(rate, frames) > 0
+        and re.fullmatch("[0-9a-f]{64}", hash_) is not None
+    )
 
 
 # ------------------------------------------------------------------- behind URLs

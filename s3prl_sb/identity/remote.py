@@ -133,8 +133,20 @@ def _http_options():
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
     return {
         "headers": {"Accept-Encoding": "identity"},  # ranges are of the file itself
-        "client_kwargs": {"timeout": timeout, "trust_env": True},  # proxies, netrc
+        "client_kwargs": {
+            "timeout": timeout,
+            "trust_env": True,  # proxies, netrc
+            "raise_for_status": _check_range,
+        },
     }
+
+
+async def _check_range(response):
+    """Refuses another part of a file than was asked for, of the same size."""
+    asked = response.request_info.headers.get("Range", "").partition("=")[2]
+    came = response.headers.get("Content-Range", "").partition(" ")[2]
+    if response.status == 206 and came.partition("-")[0] != asked.partition("-")[0]:
+        raise ConnectionError(f"the server sent bytes {came} instead of {asked}")
 
 
 # -------------------------------------------------------------------------- versions

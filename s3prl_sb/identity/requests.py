@@ -97,7 +97,8 @@ def _failure(error):
 
 def _may_pass(error):
     final = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError)
-    if isinstance(error, (*final, UserError, NotImplementedError)):
+    # A ValueError is of the URL, or of one that a server redirects to.
+    if isinstance(error, (*final, UserError, NotImplementedError, ValueError)):
         return False
     if "Credential" in type(error).__name__:
         return False

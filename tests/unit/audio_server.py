@@ -14,14 +14,15 @@ class AudioServer:
 
     ``ranges``, ``tags`` and ``heads`` say whether it serves parts of files, entity tags
     and answers to HEAD; ``index`` whether it serves the indexes of packs. Of the next
-    GETs, ``breaks`` end in the middle and ``refusals`` answer with ``refusal``.
+    GETs, ``breaks`` end in the middle and ``refusals`` answer with ``refusal``. Parts
+    begin ``early`` bytes before what was asked for, where there are any.
     ``login`` is "user:password" or None. ``requests`` lists (method, path, bytes sent).
     """
 
     def __init__(self):
         self.files, self.requests = {}, []
         self.ranges = self.tags = self.heads = self.index = True
-        self.breaks = self.refusals = 0
+        self.breaks = self.refusals = self.early = 0
         self.refusal, self.login = 503, None
         owner = self
 
@@ -82,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if code == 200 and asked and state.ranges:
             start, last = int(asked[1]), int(asked[2] or len(data) - 1)
+            early = min(state.early, start)
+            start, last = start - early, last - early
             data, code = data[start : last + 1], 206
             parts = {"Content-Range": f"bytes {start}-{last}/{len(whole)}"}
             if not data:

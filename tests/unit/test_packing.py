@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,10 +24,11 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.extraction import audio_keys
 from s3prl_sb.dataio.packing import PackError, pack
 from s3prl_sb.dataio.tables import load_table
-from s3prl_sb.errors import ManifestError
+from s3prl_sb.errors import ManifestError, UserError
 from s3prl_sb.identity import packs, remote
 from s3prl_sb.identity.content import hash_file, hash_files
 from s3prl_sb.identity.data import digests
+from s3prl_sb.identity.locations import locate
 from s3prl_sb.unlabelled import scanning, sources
 from s3prl_sb.unlabelled.reading import read_piece
 
@@ -219,6 +221,37 @@ def test_the_command(tmp_path, capsys):
     assert "there is no manifest in this folder" in capsys.readouterr().err
 
 
+def test_places_of_packs(prepared, tmp_path):
+    """A signature stays behind the name; what is no folder to write to is refused."""
+    signed = "https://host/pack/?sig=hush"
+    [wav, *_] = (
+        record["wav"]
+        for path in pack(str(prepared), str(tmp_path / "pack"), url=signed).values()
+        for record in manifest.read(path).values()
+    )
+    tar, offset, size = locate(wav)
+    assert re.fullmatch(r"https://host/pack/train-\S+\.tar\?sig=hush", tar)
+    assert offset == 512 and size
+    here = pack(str(prepared), str(tmp_path / "here"), url=".")["train"]
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = here.replace("/here/", "/there/")
+    records = load_table(moved)
+    assert audio_keys(ManifestDataset(records)) == keys(prepared / "train.json")
+    with pytest.raises(PackError, match="--url s3://bucket/pack"):
+        pack(str(prepared), "s3://bucket/pack")
+    with pytest.raises(PackError, match="URL is empty"):
+        pack(str(prepared), str(tmp_path / "none"), url="")
+
+
+def test_other_files_in_a_folder_of_manifests(prepared, tmp_path):
+    for name, text in (("empty", "{}"), ("list", "[]"), ("names", '{"a": {"b": 1}}')):
+        (prepared / f"{name}.json").write_text(text)
+    assert set(pack(str(prepared), str(tmp_path / "pack"))) == {"train", "valid"}
+    (prepared / "broken.json").write_text('{"a": {')
+    with pytest.raises(UserError, match="broken.json.* take it out of the folder"):
+        pack(str(prepared), str(tmp_path / "pack"))
+
+
 def test_a_pack_is_packed_again(prepared, tmp_path):
     """In tars of another size; the content is read from the tars, or from a server."""
     pytest.importorskip("fsspec").filesystem("memory").mkdir("/packed")
@@ -307,6 +340,41 @@ def test_an_uploaded_pack_is_known_by_its_index(prepared, uploaded):
 
 
 FAULTS = ["other tar", "other index", "no index", "refused", "no JSON"]
+
+
+LIES = [
+    ("offset", -512),
+    ("offset", 1 << 40),
+    ("size", 1 << 40),
+    ("size", 1.5),
+    ("hash", "ab" * 31),
+    ("rate", 0),
+    ("rate", True),
+    ("frames", -7),
+    ("frames", 10**400),
+]
+
+
+@pytest.mark.parametrize("key, value", LIES)
+def test_an_index_whose_members_cannot_be_is_not_used(key, value, uploaded, caplog):
+    """Also if the name of the tar fits the list."""
+    folder, server = uploaded
+    [*tars] = folder.glob("train-00000-*.tar")
+    data, text = (Path(f"{tars[0]}{end}").read_bytes() for end in ("", packs.ENDING))
+    [first, *others], size = packs.parsed(text)
+    for member in (first._replace(**{key: value}), first):
+        members = [member, *others]
+        name = f"/t-00000-{packs.label(members)}.tar"
+        index = packs.index_text(members, size).encode()
+        server.files.update({name: data, name + packs.ENDING: index})
+        url = f"{server.url}{name}:{first.offset}:{first.size}"
+        assert (hash_files([url])[url] == first.hash) is (member is first)
+        assert ("is not used" in caplog.text) is (member is not first)
+        assert durations([url]) == [round(first.frames / first.rate, 6)]
+        caplog.clear()
+    text = text.replace(f'"size": {size}'.encode(), b'"size": Infinity')
+    with pytest.raises(ValueError, match="no index of a pack"):
+        packs.parsed(text)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,5 +1,6 @@
 """Audio behind URLs and in tars: the same as local files, whatever servers do."""
 
+import datetime
 import io
 import logging
 import os
@@ -21,6 +22,7 @@ from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.audio import LoadAudio
 from s3prl_sb.dataio.cache import audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.packing import pack
 from s3prl_sb.dataio.tables import load_table, prepare_tables
 from s3prl_sb.errors import ManifestError, MissingExtra, UserError
 from s3prl_sb.identity import remote, requests
@@ -153,6 +155,13 @@ def test_tables_of_changed_audio_are_prepared_again(tmp_path, memory):
 
 
 # ------------------------------------------------------------------------- presence
+def test_tables_behind_urls(tmp_path):
+    for path in ("https://host/a.csv", "s3://bucket/pack/train.json"):
+        for read in (load_table, manifest.read, lambda p: pack(p, str(tmp_path))):
+            with pytest.raises(ManifestError, match=f"{path}: tables .* Copy it here"):
+                read(path)
+
+
 def test_missing_audio_is_named_with_its_line(tmp_path, server):
     soundfile.write(tmp_path / "0.wav", tone(), 16000)
     [member] = tarred(tmp_path / "a.tar", tmp_path / "0.wav")
@@ -249,6 +258,28 @@ def test_servers_that_ignore_ranges(limits, server, tmp_path, monkeypatch):
         assert torch.equal(load_waveform("u", far, *limits), local)
 
 
+def test_a_server_that_sends_another_part(server, tmp_path, monkeypatch):
+    """It is of the size that was asked for, and would be other audio."""
+    monkeypatch.setattr("s3prl_sb.audio.opening.SMALL", 1 << 10)
+    monkeypatch.setattr("s3prl_sb.identity.requests.PAUSE", 0)
+    name = wave(server, seconds=60.0)
+    (tmp_path / "a.wav").write_bytes(server.files["/a.wav"])
+    [member] = tarred(tmp_path / "a.tar", tmp_path / "a.wav")
+    server.files["/a.tar"] = (tmp_path / "a.tar").read_bytes()
+    server.early = 1000
+    for far in (name, member.replace(str(tmp_path), server.url)):
+        with pytest.raises(AudioFileError, match="sent bytes .* instead of "):
+            load_waveform("u", far, 20.0, 21.0)
+
+
+@pytest.mark.parametrize("url", ["http://", "https:///a.wav", "http://h:99999/a.wav"])
+def test_urls_that_are_none_are_not_tried_again(url, monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr("s3prl_sb.identity.requests.time.sleep", pytest.fail)
+    with pytest.raises(AudioFileError, match=f"'u': {url} cannot be read"):
+        load_waveform("u", url)
+
+
 def test_a_server_without_heads(server, monkeypatch):
     name = wave(server)
     whole = load_waveform("u", name)
@@ -326,6 +357,17 @@ def test_a_changed_file_is_noticed(server):
     assert not get  # it is not read
     server.files["/a.wav"] = server.files["/a.wav"][:-2] + b"\1\1"
     assert hash_file(name) != before
+
+
+def test_names_with_a_hash_sign_differ(memory):
+    """Of equal sizes and times, as after a copy."""
+    moment = datetime.datetime(2020, 1, 1)
+    urls = [f"memory://audio/a#{number}.wav" for number in range(2)]
+    for url, data in zip(urls, (b"0", b"1")):
+        memory.pipe_file(url, data)
+        memory.store[memory._strip_protocol(url)].created = moment
+        memory.store[memory._strip_protocol(url)].modified = moment
+    assert len(set(hash_files(urls).values())) == 2
 
 
 def test_where_the_server_knows_no_version_the_content_counts(server, tmp_path):
