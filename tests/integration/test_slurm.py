@@ -370,14 +370,18 @@ def test_other_executors_of_submitit(name, tmp_path, monkeypatch):
     assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
 
 
-def test_a_login_node_does_not_load_torch():
+def test_a_login_node_does_not_load_torch(corpora, tmp_path):  # noqa: F811
+    parts = "extract wavs --upstream fbank --output out --engine slurm --jobs 3".split()
+    runs = ["superb", *arguments_of(corpora, tmp_path, "--engine", "slurm")]
+    runs[2] = "fbank"  # a card of one's own is checked against its class
     code = (
         "import sys; from s3prl_sb import cli; from s3prl_sb.engines import submitted\n"
-        "cli.main('extract wavs --upstream fbank --output out --engine slurm --jobs 3 "
-        "--dry_run'.split()); print('torch' in sys.modules)"
+        f"for words in {[parts, runs]}: cli.main([*words, '--dry_run'])\n"
+        "print('torch' in sys.modules)"
     )
     output = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert "--array=0-2%3" in output and output.endswith("False\n")
+    assert "--array=0-2%3" in output and "# 0: fbank KS 1986, in" in output
+    assert output.endswith("False\n")
 
 
 # --------------------------------------------------------------- whole commands
