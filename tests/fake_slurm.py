@@ -133,6 +133,8 @@ def node(state, number):
     while True:
         while (state.folder / "hold").exists():
             time.sleep(0.05)
+            if state.jobs()[number].get("final"):
+                return state.change(number, state="CANCELLED")
         job = state.jobs()[number]
         state.change(number, state="RUNNING", runs=job.get("runs", 0) + 1)
         environment = {**os.environ, **variables, MARK: f"{state.folder}/{number}"}

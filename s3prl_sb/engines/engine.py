@@ -12,6 +12,7 @@ import time
 from tqdm import tqdm
 
 from s3prl_sb.engines.jobs import LOG, last_lines, reason
+from s3prl_sb.engines.submitted import RECORD, read_record
 
 
 class Lost(str):
@@ -57,6 +58,22 @@ class Engine:
             Handle of each job in the engine, to the job.
         """
         return {}
+
+    def take(self, job):
+        """Takes a job from the queue of Slurm, where an earlier command has left it.
+
+        Arguments
+        ---------
+        job : Job
+            Job that this engine starts.
+        """
+        number = read_record(job.folder).get("id")
+        if number:
+            self.say(
+                f"taken    {job.name}: job {number} of Slurm does not begin any more; "
+                f"if it runs, this one waits for it, or: scancel {number}"
+            )
+        (job.folder / RECORD).unlink(missing_ok=True)
 
     def launch(self, jobs):
         """Starts jobs that may start together.
@@ -150,6 +167,7 @@ class Engine:
                 break
             waiting.remove(job)
             ready.append(job)
+            self.take(job)
         for job, handle in zip(ready, self.launch(ready) if ready else ()):
             self._runs(job, handle)
 

@@ -98,6 +98,9 @@ class Slurm(Engine):
             and record.get("folder") == str(self.folder)  # it is no copy
         }
 
+    def take(self, job):
+        """Leaves the record, which :meth:`launch` replaces."""
+
     def launch(self, jobs):
         """Submits jobs, see :meth:`Engine.launch`; several are an array."""
         import submitit

@@ -23,6 +23,7 @@ from benchmark_runs import (  # noqa: F401
 from s3prl_sb import cli
 from s3prl_sb.commands import extract_jobs
 from s3prl_sb.engines.jobs import Job
+from s3prl_sb.engines.local import Local
 from s3prl_sb.engines.options import values
 from s3prl_sb.errors import UserError
 
@@ -208,6 +209,7 @@ MASTER = """
 import sys
 from pathlib import Path
 from s3prl_sb.engines.jobs import Job
+from s3prl_sb.engines.local import Local
 from s3prl_sb.engines.slurm import Slurm
 folder, jobs = Path(sys.argv[1]), []
 for name in "ab":
@@ -268,6 +270,19 @@ def test_a_submission_that_was_replaced_does_not_start(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="another job was submitted"):
         command()
     assert not (tmp_path / "ran").exists()
+
+
+def test_another_engine_takes_jobs_from_the_queue(cluster, tmp_path, capsys):
+    (cluster / "hold").touch()
+    a = job(tmp_path, "a")
+    queue = engine(tmp_path)
+    queue.executor = queue._executor()
+    list(queue.launch([a]))
+    Local(progress=False).run([a])
+    assert a.state == "done" and order(tmp_path) == ["+a", "-a"]
+    assert not submitted.read_record(a.folder)  # so that it does not begin
+    assert "scancel 100" in capsys.readouterr().err
+    subprocess.check_call(["scancel", "100"])
 
 
 def test_without_an_answer_nothing_is_started_twice(cluster, tmp_path):
