@@ -217,12 +217,10 @@ class Slurm(Engine):
     def _print(self, jobs):
         from submitit.slurm.slurm import _make_sbatch_string as script
 
-        first = []
         for job in jobs:
             job.state = "done" if job.is_done and job.is_done() else "waiting"
-        for job in (todo := [job for job in jobs if job.state == "waiting"]):
-            if len(first) < self.parallel and self._may_start(job, first):
-                first.append(job)
+        todo = [job for job in jobs if job.state == "waiting"]
+        first = self._ready(todo)
         values = {
             name.removeprefix("slurm_"): value
             for name, value in self._parameters().items()
