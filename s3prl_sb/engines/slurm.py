@@ -334,7 +334,7 @@ def _minutes(time):
 
 
 def _own(folder):
-    """Makes a folder that nobody else can write in."""
+    """Makes a folder that nobody else can write in, nor everybody replace."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     status = folder.stat()
     if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -342,3 +342,9 @@ def _own(folder):
             f"Others can write in {folder}, from which nodes load pickles: take that "
             f"right away, chmod go-w {folder}, or give another output."
         )
+    for parent in folder.resolve().parents:
+        if parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise UserError(
+                f"Everybody can write in {parent}, and so replace {folder}, from which "
+                f"nodes load pickles: chmod o-w {parent}, or give another output."
+            )

@@ -348,6 +348,10 @@ def test_a_folder_that_others_can_write_in(cluster, tmp_path):
     os.chmod(tmp_path / "slurm", 0o777)
     with pytest.raises(UserError, match="chmod go-w"):
         engine(tmp_path).run([job(tmp_path, "a")])
+    os.chmod(tmp_path, 0o777)
+    with pytest.raises(UserError, match="Everybody can write in .* chmod o-w"):
+        engine(tmp_path / "open").run([job(tmp_path, "a")])
+    os.chmod(tmp_path, 0o1777)  # as /tmp: nobody else can rename what is there
     engine(tmp_path / "new").run([])
     assert (tmp_path / "new/slurm").stat().st_mode & 0o777 == 0o700
 
