@@ -117,6 +117,6 @@ def _together(rows, jobs, hours):
         return f"{text}."
     least = max(most, 3600 * hours / jobs)
     return (
-        f"{text}; {jobs} jobs, each with a machine like this one, take "
+        f"{text}; {jobs} jobs, each with a machine of its own, take "
         f"{quantities.duration(least)} at least."
     )
