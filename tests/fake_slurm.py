@@ -8,6 +8,7 @@ fails.
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 PROGRAMS = ("sbatch", "srun", "squeue", "sacct", "scontrol", "scancel")
 FOLDER = "FAKE_SLURM"  # environment variable with the folder of the state
-MARK = "FAKE_SLURM_JOB"  # in the environment of all processes of a job
+MARK = "FAKE_SLURM_JOB"  # FOLDER/NUMBER, in the environment of a job's processes
 STEP = "FAKE_SLURM_STEP"  # and of those that srun has started
 
 
@@ -52,9 +53,9 @@ class State:
         new.rename(path)
 
 
-def processes(number, name=MARK):
-    """Returns the ids of the processes of a job."""
-    mark, found = f"{name}={number}\0".encode(), []
+def processes(state, number, name=MARK):
+    """Returns the ids of the processes of a job, of this cluster alone."""
+    mark, found = f"{name}={state.folder}/{number}\0".encode(), []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark in path.read_bytes() + b"\0":
@@ -64,9 +65,9 @@ def processes(number, name=MARK):
     return found
 
 
-def send(number, what, name=MARK):
+def send(state, number, what, name=MARK):
     """Sends a signal to all processes of a job."""
-    for pid in processes(number, name):
+    for pid in processes(state, number, name):
         try:
             os.kill(pid, what)
         except ProcessLookupError:
@@ -77,26 +78,27 @@ def preempt(number, grace=0.5, folder=None):
     """Takes the node away: a warning, the end, and the job is pending again."""
     state = State(folder)
     state.change(number, requeue=True)
-    send(number, signal.SIGTERM)
+    send(state, number, signal.SIGTERM)
     time.sleep(grace)
-    send(number, signal.SIGKILL)
+    send(state, number, signal.SIGKILL)
 
 
 def fail_me(state):
     """Called from inside a job."""
-    fail(os.environ[MARK])
+    fail(Path(os.environ[MARK]).name)
 
 
 def fail(number, folder=None):
     """Lets the node of a job fail; the job is not put into the queue again."""
-    State(folder).change(number, final="NODE_FAIL")
-    send(number, signal.SIGKILL)
+    state = State(folder)
+    state.change(number, final="NODE_FAIL")
+    send(state, number, signal.SIGKILL)
 
 
 def sbatch(state, script):
     lines = Path(script).read_text().splitlines()
     options = dict(
-        line.removeprefix("#SBATCH --").partition("=")[::2]
+        shlex.split(line)[1].removeprefix("--").partition("=")[::2]
         for line in lines
         if line.startswith("#SBATCH --")
     )
@@ -131,9 +133,11 @@ def node(state, number):
     while True:
         while (state.folder / "hold").exists():
             time.sleep(0.05)
+            if state.jobs()[number].get("final"):
+                return state.change(number, state="CANCELLED")
         job = state.jobs()[number]
         state.change(number, state="RUNNING", runs=job.get("runs", 0) + 1)
-        environment = {**os.environ, **variables, MARK: number}
+        environment = {**os.environ, **variables, MARK: f"{state.folder}/{number}"}
         with open(named(job["output"], number), "ab") as output:
             with open(named(job["error"], number), "ab") as error:
                 status = subprocess.call(
@@ -142,8 +146,8 @@ def node(state, number):
                     stdout=output,
                     stderr=error,
                 )
-        while processes(number):  # an epilog
-            send(number, signal.SIGKILL)
+        while processes(state, number):  # an epilog
+            send(state, number, signal.SIGKILL)
             time.sleep(0.05)
         job = state.jobs()[number]
         if not job.get("requeue"):
@@ -168,7 +172,7 @@ def srun(state, *words):
         if option in ("--output", "--error"):
             files[option] = words.pop(0)
     for option, number in (("--output", 1), ("--error", 2)):
-        name = named(files[option], os.environ[MARK])
+        name = named(files[option], Path(os.environ[MARK]).name)
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, number)
     os.execvpe(words[0], words, {**os.environ, STEP: os.environ[MARK]})
@@ -194,9 +198,9 @@ def scontrol(state, verb, number):
 def scancel(state, number, *options):
     if options:
         which = getattr(signal, f"SIG{options[1].removeprefix('SIG')}")
-        return send(number, which, STEP)
+        return send(state, number, which, STEP)
     state.change(number, final="CANCELLED")
-    send(number, signal.SIGKILL)
+    send(state, number, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def main(arguments):
     options.check(arguments)
     if arguments.engine != "local" and not arguments.plan:
         return extract_jobs.run(sources[0], arguments)
-    if arguments.jobs is not None:
+    if arguments.jobs is not None and arguments.engine == "local":
         raise UserError("--jobs is for --engine slurm and ray; here --processes N.")
     upstream = extract_parts.model(arguments)
     if arguments.plan:

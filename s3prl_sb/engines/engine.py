@@ -12,6 +12,7 @@ import time
 from tqdm import tqdm
 
 from s3prl_sb.engines.jobs import LOG, last_lines, reason
+from s3prl_sb.engines.submitted import RECORD, read_record
 
 
 class Lost(str):
@@ -41,6 +42,7 @@ class Engine:
         self.parallel = math.inf if parallel is None else parallel
         self.progress = progress and sys.stderr.isatty()
         self.running = {}  # handle of a job -> the job
+        self.shared = set()  # jobs that have finished their first part
 
     # ------------------------------------------------------------ of each engine
     def adopt(self, waiting):
@@ -57,6 +59,22 @@ class Engine:
             Handle of each job in the engine, to the job.
         """
         return {}
+
+    def take(self, job):
+        """Takes a job from the queue of Slurm, where an earlier command has left it.
+
+        Arguments
+        ---------
+        job : Job
+            Job that this engine starts.
+        """
+        number = read_record(job.folder).get("id")
+        if number:
+            self.say(
+                f"taken    {job.name}: job {number} of Slurm does not begin any more; "
+                f"if it runs, this one waits for it, or: scancel {number}"
+            )
+        (job.folder / RECORD).unlink(missing_ok=True)
 
     def launch(self, jobs):
         """Starts jobs that may start together.
@@ -143,23 +161,32 @@ class Engine:
         self.running[handle] = job
 
     def _start(self, waiting):
-        ready = []
-        while len(self.running) + len(ready) < self.parallel:
-            job = next((j for j in waiting if self._may_start(j, ready)), None)
-            if job is None:
-                break
+        ready = self._ready(waiting)
+        for job in ready:
             waiting.remove(job)
-            ready.append(job)
+            self.take(job)
         for job, handle in zip(ready, self.launch(ready) if ready else ()):
             self._runs(job, handle)
 
-    def _may_start(self, job, ready):
-        if any(other.state != "done" for other in job.after):
-            return False
-        return job.group is None or not any(
-            other.group == job.group and not other.has_shared()
-            for other in (*self.running.values(), *ready)
-        )
+    def _ready(self, waiting):
+        """Returns the jobs that may start now, together."""
+        busy = {job.group for job in self.running.values() if not self._shared(job)}
+        ready: list = []
+        for job in waiting:
+            if len(self.running) + len(ready) >= self.parallel:
+                break
+            may_start = job.group is None or job.group not in busy
+            if may_start and all(other.state == "done" for other in job.after):
+                ready.append(job)
+                if not self._shared(job):
+                    busy.add(job.group)
+        return ready
+
+    def _shared(self, job):
+        """Returns whether a job has finished its first part; looks until it has."""
+        if job not in self.shared and job.has_shared():
+            self.shared.add(job)
+        return job in self.shared
 
     def _drop(self, waiting):
         """Skips jobs that wait for a failed one; returns their number."""

@@ -98,6 +98,9 @@ class Slurm(Engine):
             and record.get("folder") == str(self.folder)  # it is no copy
         }
 
+    def take(self, job):
+        """Leaves the record, which :meth:`launch` replaces."""
+
     def launch(self, jobs):
         """Submits jobs, see :meth:`Engine.launch`; several are an array."""
         import submitit
@@ -214,12 +217,10 @@ class Slurm(Engine):
     def _print(self, jobs):
         from submitit.slurm.slurm import _make_sbatch_string as script
 
-        first = []
         for job in jobs:
             job.state = "done" if job.is_done and job.is_done() else "waiting"
-        for job in (todo := [job for job in jobs if job.state == "waiting"]):
-            if len(first) < self.parallel and self._may_start(job, first):
-                first.append(job)
+        todo = [job for job in jobs if job.state == "waiting"]
+        first = self._ready(todo)
         values = {
             name.removeprefix("slurm_"): value
             for name, value in self._parameters().items()
@@ -333,7 +334,7 @@ def _minutes(time):
 
 
 def _own(folder):
-    """Makes a folder that nobody else can write in."""
+    """Makes a folder that nobody else can write in, nor everybody replace."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     status = folder.stat()
     if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -341,3 +342,9 @@ def _own(folder):
             f"Others can write in {folder}, from which nodes load pickles: take that "
             f"right away, chmod go-w {folder}, or give another output."
         )
+    for parent in folder.resolve().parents:
+        if parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise UserError(
+                f"Everybody can write in {parent}, and so replace {folder}, from which "
+                f"nodes load pickles: chmod o-w {parent}, or give another output."
+            )

@@ -81,10 +81,13 @@ def benchmark(arguments, output):
         1 if a run has failed.
     """
     from s3prl_sb.runs.tasks import find_tasks
-    from s3prl_sb.superb import configurations, costs, data, table
+    from s3prl_sb.superb import configurations, data, table
 
-    figures = costs.figures(arguments.plan_as)
-    if figures and not arguments.plan:
+    if arguments.plan:
+        from s3prl_sb.superb import costs
+
+        figures = costs.figures(arguments.plan_as)
+    elif arguments.plan_as:
         raise ValueError("--plan_as belongs to --plan: give that too")
     tasks = find_tasks(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)

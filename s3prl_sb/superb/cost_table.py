@@ -79,7 +79,8 @@ def notes(rows, jobs=1, other=None):
     size = quantities.count(sum(row["bytes"] for row in rows), "B")
     texts = [
         f"Upstreams encode {quantities.audio(encoded)}, {encoded / (once or 1):.1f} "
-        f"times the audio. Caches take {size}. Each plan finds the disk as it is now: "
+        f"times the audio. Caches take {size}. Each plan is kept in the folder plans, "
+        "and has found the disk as it was then, without the caches of the others: "
         "where all do not fit, the last tasks encode at every step.",
         f"One job at a time takes {quantities.duration(3600 * hours)}. "
         + _together(rows, jobs, hours),
@@ -116,6 +117,6 @@ def _together(rows, jobs, hours):
         return f"{text}."
     least = max(most, 3600 * hours / jobs)
     return (
-        f"{text}; {jobs} jobs, each with a machine like this one, take "
+        f"{text}; {jobs} jobs, each with a machine of its own, take "
         f"{quantities.duration(least)} at least."
     )

@@ -25,6 +25,8 @@ FOLDER = "plans"
 #: Figures of another machine: seconds of audio that it encodes a second, and how many
 #: times as fast as this one it makes updates.
 FIGURES = ("speed", "updates")
+#: Parts of a run's identity that its plan does not depend on.
+OF_A_RUN = ("seed", "lr_search", "lr_searched_by")
 SUMS = ("once", "upstream", "bytes", "updates", "hours", "upstream_hours")
 
 
@@ -103,8 +105,8 @@ def figures(pairs):
 
 
 def _job(run, before):
-    name = digest(run.overrides)[:8]  # of any seed
-    folder = run.output / FOLDER / run.title / run.task / name
+    same = {k: v for k, v in run.configuration.items() if k not in OF_A_RUN}
+    folder = run.output / FOLDER / run.title / run.task / digest(same)[:8]
     return Job(
         name=f"plan of {run.title} {run.task}",
         folder=folder,

@@ -53,7 +53,7 @@ def test_the_plan_of_a_run(more, corpus, tiny_card, launcher, tmp_path):
 def test_the_plan_of_an_extraction(form, corpus, tiny_card, tmp_path, capsys):
     argv = ["extract", str(corpus), "--upstream", str(tiny_card), "--format", form]
     argv += ["--output", str(tmp_path / "out"), "--layers", "1"]
-    assert main([*argv, "--plan"]) == 0
+    assert main([*argv, "--plan", "--engine", "slurm", "--jobs", "3"]) == 0
     said = capsys.readouterr().out
     assert not (tmp_path / "out").exists() and "48 utterances" in said
     size = float(re.search(r"features of ([\d.]+) kB", said)[1]) * 1e3

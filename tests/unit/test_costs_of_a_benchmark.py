@@ -6,7 +6,7 @@ import pytest
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.superb.cost_table import notes, show
-from s3prl_sb.superb.costs import figures, gather
+from s3prl_sb.superb.costs import _job, figures, gather
 from s3prl_sb.terminal import quantities
 
 PART = {"utterances": 10, "seconds": 100.0, "reason": "exact", "bytes": 5}
@@ -34,6 +34,17 @@ def run(task="KS", rates=None):
 
 
 TWO = [run("PR"), run("ASR")]
+
+
+def test_a_plan_is_kept_for_any_seed_of_the_same_data_and_code(tmp_path):
+    def place(**configuration):
+        kind = SimpleNamespace(task="KS", title="fbank", output=tmp_path)
+        kind.configuration, kind.words = configuration, list
+        return _job(kind, {}).folder
+
+    first = place(seed=1, lr_search=[0.1], lr_searched_by=None, data={"a": 1})
+    assert first == place(seed=2, lr_search=None, lr_searched_by="x", data={"a": 1})
+    assert first != place(seed=1, lr_search=[0.1], lr_searched_by=None, data={"a": 2})
 
 
 def test_seeds_share_what_is_cached():
