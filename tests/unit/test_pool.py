@@ -42,7 +42,7 @@ class Job:
         return [(item["key"], item["id"], torch.ones(2, 1, 3)) for item in shard]
 
     def look(self):
-        """What has become of the tensors."""
+        """Returns the sums of the tensors, which are tied and laid out as before."""
         a, tied, transposed, parameter = self.tensors[:4]
         assert a is tied and transposed.stride() == (1, 4)
         assert isinstance(parameter, torch.nn.Parameter)
