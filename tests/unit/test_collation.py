@@ -32,7 +32,7 @@ def test_padding_is_speechbrains(case):
 
 
 def test_gradients_pass():
-    """Of a pipe with weights."""
+    """A pipe may have weights."""
     weight = torch.ones(1, requires_grad=True)
     for lengths in ([2, 2], [3, 1]):
         batch, _ = pad_right([torch.ones(length) * weight for length in lengths])
