@@ -22,7 +22,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import course, memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.learner import Diverged, SweepState
-from s3prl_sb.brains.stacking import Stack, fused
+from s3prl_sb.brains.stacking import Stack, fuse
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.terminal.quantities import measure
 
@@ -155,8 +155,6 @@ class Copies(SSLBrain):
         """Makes the optimizers of all copies."""
         self.optimizers_dict = {}
         for i, brain in enumerate(self.copies):
-            if self.stack is not None:
-                brain.learner.opt_class = fused(brain.learner.opt_class)
             brain.init_optimizers()
             for name, optimizer in brain.learner.optimizers.items():
                 self.optimizers_dict[f"{name}{i}"] = optimizer
@@ -266,6 +264,9 @@ class Copies(SSLBrain):
             logger.info("%d copies train %s", len(self.copies), how)
         if not self.state.stacked:
             self.stack = None
+        # Only now: in turns, a copy has the bits of a run alone.
+        for optimizer in self.optimizers_dict.values() if self.stack else ():
+            fuse(optimizer)
         self.stack_is_verified = True
 
     # --------------------------------------------------------------- stages

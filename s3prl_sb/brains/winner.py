@@ -28,7 +28,7 @@ from s3prl_sb.brains import settings
 from s3prl_sb.brains.checkpoint_files import in_order, is_checkpoint, verified
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.storage import parts
-from s3prl_sb.storage.files import read_json
+from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.storage.parts import Part
 
 logger = logging.getLogger(__name__)
@@ -276,8 +276,13 @@ def _is_free(checkpointer):
 
 
 def _adopt(brain, paths, folder):
-    for path in paths:
-        verified(path)
+    try:
+        for path in paths:
+            verified(path)
+    except FileError as error:
+        rate = brain.hparams.lr
+        logger.warning("%s The run at lr %g is trained again, alone.", error, rate)
+        return
     names = {path.name for path in paths}
     # Of a search with fewer steps.
     brain.checkpointer.delete_checkpoints(

@@ -74,7 +74,8 @@ def pad_right(tensors: list[torch.Tensor], **options):
             return torch.stack(tensors), torch.ones(len(tensors))
     kinds = {(t.shape[1:], t.dtype, t.device) for t in tensors if t.dim()}
     longest = max((len(t) for t in tensors if t.dim()), default=0)
-    if options or not longest or len(kinds) > 1 or not all(t.dim() for t in tensors):
+    plain = all(t.dim() and not t.requires_grad for t in tensors)
+    if options or not longest or len(kinds) > 1 or not plain:
         return batch_pad_right(tensors, **options)
     batch = tensors[0].new_zeros(len(tensors), longest, *tensors[0].shape[1:])
     for row, tensor in zip(batch, tensors):

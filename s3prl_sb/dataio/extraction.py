@@ -230,6 +230,30 @@ def audio_keys(dataset, progressbar=False, again=True):
     return keys
 
 
+def check_finite(features, name, dtype):
+    """Checks that the features of an utterance are finite in their type.
+
+    Arguments
+    ---------
+    features : torch.Tensor
+        Any shape.
+    name : str
+        Name of the utterance in the message.
+    dtype : str
+        Name of the type.
+
+    Raises
+    ------
+    CacheError
+        If one is not finite.
+    """
+    if not torch.isfinite(features).all():
+        raise CacheError(
+            f"utterance {name} has features that are not finite as {dtype}, though "
+            "they are as computed. Choose cache_dtype: float32."
+        )
+
+
 def replace_audio(dataset, cache, finite=None, other=None):
     """Replaces the audio of a dataset by cached features.
 
@@ -348,11 +372,7 @@ class _Job:
                 f"utterance '{item['id']}' ({item['record']['wav']}) {error.reason}"
             ) from error
         for item, feats in zip(items, features):
-            if not torch.isfinite(feats).all():
-                raise CacheError(
-                    f"utterance '{item['id']}' ({item['record']['wav']}) has features "
-                    f"that are not finite as {self.description['dtype']}, though "
-                    "they are as computed. Choose cache_dtype: float32."
-                )
-            # Quantized here, as other processes hand back a quarter then.
+            name = f"'{item['id']}' ({item['record']['wav']})"
+            check_finite(feats, name, dtype)
+            # Quantized here: a whole shard in float32 takes four times the memory.
             yield item["key"], item["id"], quantize(feats) if is_int8 else feats

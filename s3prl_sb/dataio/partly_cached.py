@@ -109,6 +109,13 @@ class Completion:
         -------
         list of torch.Tensor
             [frames_i, layers, size].
+
+        Raises
+        ------
+        s3prl_sb.audio.loading.AudioFileError
+            For unusable audio.
+        s3prl_sb.dataio.cache.CacheError
+            If features are not finite as they are rounded.
         """
         exact = "float32" if self.dtype == INT8 else self.dtype
         wavs = [each["feats"].sig for each in examples]
@@ -119,6 +126,8 @@ class Completion:
         except AudioError as error:
             name = examples[error.index]["id"]
             raise AudioFileError(f"utterance '{name}' {error.reason}") from error
+        for each, feats in zip(examples, features):
+            extraction.check_finite(feats, f"'{each['id']}'", self.dtype)
         if self.dtype == INT8:
             return [restore(quantize(feats)) for feats in features]
         return features

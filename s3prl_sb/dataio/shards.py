@@ -69,7 +69,7 @@ def read(path: Path) -> Header:
 
     with safe_open(path, framework="pt") as shard:
         metadata = shard.metadata() or {}
-        shape = shard.get_slice("features").get_shape() if metadata else [0]
+        shapes = {name: shard.get_slice(name).get_shape() for name in shard.keys()}
     if metadata.get(HEADER) != header_checksum(metadata):
         raise ValueError("its header is damaged, or of an older version")
     columns = [json.loads(metadata[name]) for name in COLUMNS]
@@ -77,8 +77,11 @@ def read(path: Path) -> Header:
         raise ValueError("its header has unequal columns")
     keys, ids = (list(map(str, column)) for column in columns[:2])
     total = sum(columns[2])
-    if total > shape[0] or min(columns[2], default=0) < 0:
-        raise ValueError(f"its header names {total} frames of {shape[0]}")
+    if "features" not in shapes or min(map(len, shapes.values())) < 2:
+        raise ValueError(f"its tensors have the shapes {shapes}")
+    held = min(shape[0] for shape in shapes.values())
+    if total > held or min(columns[2], default=0) < 0:
+        raise ValueError(f"its header names {total} frames of {held}")
     return Header(metadata["description"], keys, ids, *columns[2:])
 
 
@@ -101,7 +104,7 @@ def is_sound(path: Path, header: Header) -> bool:
     with safe_open(path, framework="pt") as shard:
         tensors = [shard.get_tensor(name) for name in sorted(shard.keys())]
     # Rows of bytes: slices of tensors would take longer than the sums.
-    rows = [t.reshape(len(t), -1).view(torch.uint8).numpy() for t in tensors]
+    rows = [t.flatten(1).view(torch.uint8).numpy() for t in tensors]
     first = 0
     for count, expected in zip(header.frames, header.checksums):
         number = 0

@@ -151,7 +151,8 @@ def _index(url):
     try:
         path, mark, query = url.partition("?")
         members, size = parsed(remote.read(path + ENDING + mark + query))
-        if label(members) != NAME.search(url)[1] or size != remote.status(url).size:
+        fits = label(members) == NAME.search(url)[1] and size == remote.status(url).size
+        if not (members and fits):
             raise ValueError("it is of another tar")
         last = members[-1]
         data = remote.read(url, last.offset, last.offset + last.size)

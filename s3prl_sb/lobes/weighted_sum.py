@@ -35,8 +35,8 @@ def in_blocks(states: torch.Tensor) -> bool:
 class WeightedSum(torch.autograd.Function):
     """Weighted sum over the layers of a stack, with a gradient for the weights alone.
 
-    The sum has the bits of ``torch.tensordot``. The gradient is summed over blocks,
-    which is nearer to that in double precision.
+    The sum has the bits of ``torch.tensordot``, unless frames are of a single value.
+    The gradient is summed over blocks, which is nearer to that in double precision.
 
     Example
     -------

@@ -129,6 +129,36 @@ def test_headers_that_somebody_else_wrote(entry, value, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"features": torch.ones(())},
+        {"features": torch.ones(7)},
+        {"features": torch.ones(7, 1, 2), "scales": torch.ones(())},
+        {"features": torch.ones(7, 1, 2), "scales": torch.ones(6, 1)},
+        {"features": torch.ones(0, 1, 2)},
+        {"scales": torch.ones(7, 1)},
+    ],
+)
+def test_tensors_that_somebody_else_wrote(tensors, at_once, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(FeatureCache, "VERIFY_AT_ONCE", (4 << 30) * at_once)
+    said = {"description": "{}", "keys": '["a"]', "ids": '["a"]', "frames": "[7]"}
+    alone = {name: t[None] if t.dim() == 0 else t for name, t in tensors.items()}
+    said["checksums"] = json.dumps([shards.checksum(alone)])
+    said[shards.HEADER] = shards.header_checksum(said)
+    save_file(tensors, tmp_path / "a.safetensors", said)
+    assert len(FeatureCache(tmp_path)) == 0
+
+
+def test_a_shard_without_frames(tmp_path):
+    cache = FeatureCache(tmp_path)
+    cache.write([("k", "a", features(frames=0))])
+    assert FeatureCache(tmp_path)["k"].shape[0] == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
 def test_damaged_features_are_found_out(at_once, tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path, {"kind": "frames"})
     path = cache.write([("k0", "a0", features()), ("k1", "a1", features(seed=1))])

@@ -31,6 +31,15 @@ def test_padding_is_speechbrains(case):
         assert mine.dtype == theirs.dtype and torch.equal(mine, theirs)
 
 
+def test_gradients_pass():
+    """A pipe may have weights."""
+    weight = torch.ones(1, requires_grad=True)
+    for lengths in ([2, 2], [3, 1]):
+        batch, _ = pad_right([torch.ones(length) * weight for length in lengths])
+        (grad,) = torch.autograd.grad(batch.sum(), weight)
+        assert grad == sum(lengths)
+
+
 @pytest.mark.parametrize(
     "case",
     [[], [torch.ones(2, 3), torch.ones(2, 4)], [torch.ones(2), torch.ones(1, 1)]],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -337,6 +338,15 @@ def test_an_uploaded_pack_is_known_by_its_index(prepared, uploaded):
         local = load_waveform(name, record["wav"], *limits)
         far = records[name]["wav"]
         assert torch.equal(load_waveform(name, far, *limits), local)
+
+
+def test_an_index_without_members(monkeypatch, caplog):
+    """Its tar may well have the digits of an empty list in its name."""
+    monkeypatch.setattr(remote, "read", lambda *_: packs.index_text([], 0).encode())
+    monkeypatch.setattr(remote, "status", lambda url: SimpleNamespace(size=0))
+    monkeypatch.setattr(remote, "statuses", lambda urls: None)
+    name = f"https://host/train-00000-{packs.label([])}.tar:0:5"
+    assert list(packs.listed([name])) == [] and "is not used" in caplog.text
 
 
 FAULTS = ["other tar", "other index", "no index", "refused", "no JSON"]

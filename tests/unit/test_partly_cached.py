@@ -140,3 +140,16 @@ def test_unusable_audio_is_named(records, tmp_path):
     examples[1]["feats"].sig[7] = float("nan")
     with pytest.raises(UserError, match="utterance 'u1'.*finite"):
         data.collate(examples)
+
+
+def test_features_that_overflow_are_named(records, tmp_path):
+    data, made = dataset(records), brain(tmp_path, HEADS["frames"]())
+    made.hparams.cache_dtype = "float16"
+    caching.use_cache(made, {"train": data})
+    forward = made.upstream.forward
+    made.upstream.forward = lambda sig, lens: (
+        [states * 1e6 for states in forward(sig, lens)[0]],
+        lens,
+    )
+    with pytest.raises(UserError, match="'u1' has features .* not finite as float16"):
+        data.collate([data[0], data[1]])

@@ -2,11 +2,18 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import torch
 
-from s3prl_sb.brains.checkpointer import ranking
-from s3prl_sb.brains.winner import CopyCheckpointer, Diary, Origin
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer, ranking
+from s3prl_sb.brains.winner import (
+    CopyCheckpointer,
+    Diary,
+    Origin,
+    folder_of,
+    take_over,
+)
 
 
 class Log:
@@ -104,6 +111,18 @@ def test_a_replaced_checkpoint_stays_until_the_search_is_saved(tmp_path):
     assert epochs() == [3, 4]
     checkpointer.rewind(0, best)  # another search
     assert epochs() == []
+
+
+def test_a_damaged_copy_is_trained_again(tmp_path, caplog):
+    hparams = SimpleNamespace(save_folder=str(tmp_path), lr=0.1)
+    folder = folder_of(vars(hparams), 0.1)
+    copy = CopyCheckpointer(str(folder), {"layer": torch.nn.Linear(1, 1)})
+    file = copy.save_checkpoint(meta={"epoch": 1}).path / "layer.ckpt"
+    file.write_bytes(file.read_bytes()[:-1])
+    run = AtomicCheckpointer(str(tmp_path))
+    take_over(SimpleNamespace(debug=False, hparams=hparams, checkpointer=run))
+    assert not run.list_checkpoints() and not folder.exists()
+    assert str(file) in caplog.text and "lr 0.1 is trained again" in caplog.text
 
 
 def test_the_origin_is_saved(tmp_path):
