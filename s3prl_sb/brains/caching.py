@@ -65,7 +65,8 @@ def use_cache(brain, splits):
             "and the head is linear up to that mean: it cannot learn from them. Take "
             "features without CMVN, such as fbank_no_cmvn, or another head."
         )
-    if kinds.get("train") == "pooled" and brain.device == "cpu":
+    is_pooled = kinds.get("train") == "pooled" and brain.device == "cpu"
+    if is_pooled and splits["train"].collate is None:  # no upstream in the batches
         # A step has so little work that a second thread slows it down, many times
         # over on busy cores.
         torch.set_num_threads(1)
