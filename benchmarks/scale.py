@@ -30,7 +30,7 @@ from measure import SAMPLE_RATE, machine, print_table, speech, status
 
 CACHES = ("off", "pooled", "frames")
 AUDIO = ("segments", "files")
-RECORDINGS, LONG, SHORT = 10, 600, 0.1  # number, and seconds
+RECORDINGS, LONG, SHORT = 10, 30, 0.1  # number, and seconds
 LINKS = 50_000  # hard links to a file, of which file systems allow about 65,000
 WORDS = 35
 UPSTREAM = "fbank_no_cmvn"
@@ -96,17 +96,16 @@ def extracted(data, output, processes):
     command += ["--upstream", UPSTREAM, "--processes", str(processes)]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     free, shared, files = os.statvfs("/dev/shm"), 0, 0
+    said = Path(output, "said.txt")
     with (
+        open(said, "w") as file,
         subprocess.Popen(
             [sys.executable, "-c", *command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         ) as child,
-        open(child.stderr.fileno(), closefd=False, errors="replace") as said,
     ):
-        os.set_blocking(child.stderr.fileno(), False)
-        tail = ""
         while child.poll() is None:
             now = os.statvfs("/dev/shm")
             shared = max(shared, (free.f_bfree - now.f_bfree) * now.f_frsize)
@@ -114,11 +113,12 @@ def extracted(data, output, processes):
                 files = max(files, len(os.listdir(f"/proc/{child.pid}/fd")))
             except OSError:  # it has just ended
                 pass
-            tail = (said.read() or tail)[-300:]
             time.sleep(0.1)
     seconds = time.monotonic() - began
     if child.returncode:
-        raise RuntimeError(f"extract ended with {child.returncode}: {tail}")
+        raise RuntimeError(
+            f"extract ended with {child.returncode}: {said.read_text()[-300:]}"
+        )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     count = sum(1 for _ in open(f"{data}/train.json")) - 2

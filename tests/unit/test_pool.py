@@ -46,7 +46,7 @@ class Job:
         return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def look(self):
-        """What has become of the tensors."""
+        """Returns the sums of the tensors, which are tied and laid out as before."""
         a, tied, transposed, parameter = self.tensors[:4]
         assert a is tied and transposed.stride() == (1, 4)
         assert isinstance(parameter, torch.nn.Parameter)
