@@ -42,7 +42,7 @@ class Job:
         return [(item["key"], item["id"], torch.ones(2, 1, 3)) for item in shard]
 
     def interruptible(self):
-        """Whether Ctrl-C has reached this process since it was started."""
+        """Says whether Ctrl-C has reached this process since it was started."""
         return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
     def look(self):
