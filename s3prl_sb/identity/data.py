@@ -55,10 +55,15 @@ def audio_hashes(
     names = dataset.data if names is None else names
     if again:
         hashes.clear()
-    wavs = (dataset.data[name].get("wav") for name in names)
-    missing = sorted({wav for wav in wavs if wav and wav not in hashes})
-    for first in range(0, len(missing), SLICE):
-        hashes.update(_existing(missing[first : first + SLICE], progressbar))
+    waiting: set[str] = set()
+    for name in names:
+        wav = dataset.data[name].get("wav")
+        if wav and wav not in hashes:
+            waiting.add(wav)
+        if len(waiting) == SLICE:
+            hashes.update(_existing(sorted(waiting), progressbar))
+            waiting.clear()
+    hashes.update(_existing(sorted(waiting), progressbar))
     return hashes
 
 
