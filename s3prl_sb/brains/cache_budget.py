@@ -19,7 +19,9 @@ import torch
 
 from s3prl_sb.dataio import extraction
 from s3prl_sb.dataio.description import describe, frame_bytes, frames
+from s3prl_sb.dataio.shard_plan import key_of
 from s3prl_sb.identity import digest
+from s3prl_sb.identity.data import audio_hashes
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.terminal import quantities
 
@@ -128,10 +130,13 @@ def _present(upstream, dataset, layers, dtype, folder, opened):
     if not path.exists():
         return 0
     cache = extraction.open_cache(path, about, opened)
-    keys, count = extraction.audio_keys(dataset), 0
+    # One key at a time: those of a million utterances would fill 200 MB.
+    hashes, count = audio_hashes(dataset, again=False), 0
     for index, utterance in enumerate(dataset.data_ids):
-        for key, seconds in zip(keys[utterance], dataset.form_seconds(index)):
-            count += frames(upstream, "frames", seconds) if key in cache else 0
+        record = dataset.data[utterance]
+        for draw, seconds in enumerate(dataset.form_seconds(index)):
+            if key_of(utterance, record, draw, hashes) in cache:
+                count += frames(upstream, "frames", seconds)
     return count * frame_bytes(upstream, layers, dtype)
 
 

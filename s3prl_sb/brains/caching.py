@@ -14,6 +14,7 @@ import os
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
+from s3prl_sb.brains import cache_kinds
 from s3prl_sb.brains.cache_budget import AUTO, DEFAULT, GB, Disk, budget
 from s3prl_sb.dataio import extraction, partly_cached
 from s3prl_sb.dataio.forms import CountsVariants
@@ -45,22 +46,27 @@ def use_cache(brain, splits):
         their examples get ``feats`` [frames, layers, size] instead of ``sig``.
     """
     kinds, identity, opened = {}, None, {}
+    before = cache_kinds.recalled(vars(brain.hparams))
     for name, dataset in splits.items():
         if "feats" in dataset.pipeline.output_mapping:
             continue  # an earlier Brain has replaced the audio
-        kinds[name], reason = kind(brain, dataset, name, opened=opened)
+        how = {"opened": opened, "before": before.get(name)}
+        kinds[name], reason = kind(brain, dataset, name, **how)
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":
             # Hashing the weights takes seconds: once for all sets.
             identity = identity or digest(first_identity(brain.upstream))
             _cache(brain, dataset, name, kinds[name], identity, opened)
+    if not getattr(brain, "debug", False):
+        cache_kinds.record(vars(brain.hparams), {**before, **kinds})
     if "pooled" in kinds.values() and without_means(brain.upstream):
         logger.warning(
             "The upstream normalizes each utterance, so all means over time are zero, "
             "and the head is linear up to that mean: it cannot learn from them. Take "
             "features without CMVN, such as fbank_no_cmvn, or another head."
         )
-    if kinds.get("train") == "pooled" and brain.device == "cpu":
+    is_pooled = kinds.get("train") == "pooled" and brain.device == "cpu"
+    if is_pooled and splits["train"].collate is None:  # no upstream in the batches
         # A step has so little work that a second thread slows it down, many times
         # over on busy cores.
         torch.set_num_threads(1)
@@ -88,7 +94,7 @@ def without_means(upstream):
     return isinstance(upstream, AcousticFeatures) and bool(upstream.cmvn)
 
 
-def kind(brain, dataset, name="train", disk=None, opened=None):
+def kind(brain, dataset, name="train", disk=None, opened=None, before=None):
     """Returns the kind of cache for a dataset.
 
     Arguments
@@ -103,6 +109,9 @@ def kind(brain, dataset, name="train", disk=None, opened=None):
         Disk of the caches. Default: that of ``cache_folder``.
     opened : dict, optional
         See :func:`~s3prl_sb.dataio.extraction.extract`.
+    before : str, optional
+        Kind that the run has been trained with until now, see
+        :mod:`~s3prl_sb.brains.cache_kinds`.
 
     Returns
     -------
@@ -142,6 +151,8 @@ def kind(brain, dataset, name="train", disk=None, opened=None):
     if pools:
         how = f"exact, {EXACT}: all before the mean over time is linear"
         return "pooled", how + part
+    if before in ("off", "frames"):
+        return before, "as before, since rounding may differ"
     kept, how = _frames(brain, finite, name, disk, opened)
     return kept, how + part * (kept != "off")
 
@@ -157,11 +168,15 @@ def _frames(brain, dataset, name, disk, opened):
     what = (brain.upstream, [dataset], layers, chosen)
     room = budget(brain.hparams, *what, disk, opened)
     if size > room.bytes:
-        return "off", f"frames would take {size / GB:.0f} GB, over {room.reason}"
+        return "off", f"frames would take {_size(size)}, over {room.reason}"
     if name == "train" and _is_short(brain, dataset, size):
-        return "off", f"frames would take {size / GB:.0f} GB for less than one pass"
+        return "off", f"frames would take {_size(size)} for less than one pass"
     how = "exact" if chosen == EXACT else "rounded"
-    return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within {room.reason}"
+    return "frames", f"{how}, {chosen}: {_size(size)}, within {room.reason}"
+
+
+def _size(number):
+    return quantities.count(number, "B")
 
 
 def _share(finite, dataset):

@@ -132,6 +132,11 @@ def extract(
         quantities.count(size, "B"),
         cache.folder,
     )
+    if not os.access(cache.folder, os.W_OK):
+        raise CacheError(
+            f"{cache.folder} lacks features of {shards.utterances} utterances, and you "
+            "may not write there. Choose another cache_folder."
+        )
     free = shutil.disk_usage(cache.folder).free
     if size - cache.bytes() > free:
         needed, left = (quantities.count(number, "B") for number in (size, free))

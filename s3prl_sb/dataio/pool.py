@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 
 from s3prl_sb.dataio.cache import CacheError
-from s3prl_sb.processes.children import Leash, follow
+from s3prl_sb.processes.children import Leash, follow, shielded
 from s3prl_sb.storage import parts
 
 
@@ -85,8 +85,13 @@ def processes(job, number, folder):
         counter = context.Value("i", 0)
         arguments = (pickled, str(part.path), leash.end, counter, number)
         pool = futures.ProcessPoolExecutor(number, context, _begin, arguments)
+
+        def submit(shard):
+            with shielded():  # it may start a process
+                return pool.submit(_run, shard)
+
         try:
-            yield lambda shard: pool.submit(_run, shard)
+            yield submit
             pool.shutdown()
         except BrokenProcessPool as error:
             raise CacheError(

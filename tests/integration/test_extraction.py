@@ -308,6 +308,17 @@ def test_a_full_disk_is_an_error_before_the_work(
         extract(upstream, records, tmp_path / "cache")
 
 
+def test_a_cache_of_others_is_read_and_not_completed(
+    upstream, records, tmp_path, monkeypatch
+):
+    extract(upstream, records, tmp_path / "cache")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert len(extract(upstream, records, tmp_path / "cache")) == len(records)
+    more = {**records, "again": records["clip0"]}
+    with pytest.raises(CacheError, match="1 utterances.*not write.*cache_folder"):
+        extract(upstream, more, tmp_path / "cache")
+
+
 def test_what_float16_cannot_hold_is_an_error_that_says_so(records, tmp_path):
     class Loud(Upstream):
         stride, num_layers, output_size = 160, 1, 1

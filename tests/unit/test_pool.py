@@ -41,6 +41,10 @@ class Job:
             shards.write = full
         return [(item["key"], item["id"], torch.ones(2, 1, 3)) for item in shard]
 
+    def interruptible(self):
+        """Says whether Ctrl-C has reached this process since it was started."""
+        return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
     def look(self):
         """Returns the sums of the tensors, which are tied and laid out as before."""
         a, tied, transposed, parameter = self.tensors[:4]
@@ -66,6 +70,8 @@ def test_errors_in_a_worker(tmp_path):
     with pytest.raises(AudioFileError, match="'unreadable'"):
         with pool.processes(Job(tmp_path), 1, tmp_path) as submit:
             assert submit(shard("a")).result() is True
+            assert submit(shard("interruptible")).result() is False
+            assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
             assert submit(shard("theirs")).result() is False
             with pytest.raises(CacheError, match="No space left .* make room"):
                 submit(shard("full")).result()
