@@ -94,8 +94,10 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
     train = next((part for part in parts if part.split == "train"), None)
     updates = course.planned(brain)[0] if train else 0
     dataset = next(iter(splits.values()))
-    speed, gflop = encoding_speed(brain.upstream, dataset, brain.device)
     kind = train.cache if train else "off"
+    what = "frames" if kind == "frames" else "pooled"
+    layers = brain.raw_modules["featurizer"].layers
+    speed, gflop = encoding_speed(brain.upstream, dataset, brain.device, what, layers)
     update = _update_seconds(brain, splits["train"], kind) if updates else 0.0
     once = sum(part.seconds for part in parts)
     encoded = sum(part.seconds * part.passes for part in parts)

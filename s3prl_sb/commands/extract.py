@@ -178,7 +178,8 @@ def _plan(upstream, source, arguments):
     dtype = arguments.dtype or ("float16" if is_cache else "float32")
     kind = "pooled" if pooled else "frames"
     size = estimate(upstream, dataset, kind, arguments.layers, dtype)
-    speed, gflop = encoding_speed(upstream, dataset, devices.chosen(arguments.device))
+    device = devices.chosen(arguments.device)
+    speed, gflop = encoding_speed(upstream, dataset, device, kind, arguments.layers)
     seconds = sum(record["duration"] for record in records.values())
     print(
         f"{len(records)} utterances, {quantities.audio(seconds)} of audio; features of "

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,24 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.extraction import batches
+from s3prl_sb.dataio.features import compute
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
 
 SECONDS = 10.0  # of a measurement, at most
-FIRST = 64  # utterances that are measured, at most
+FIRST = 64  # batches that are measured, at most
 
 
 def encoding_speed(
-    upstream: "Upstream", dataset: ManifestDataset, device: str = "cpu"
+    upstream: "Upstream",
+    dataset: ManifestDataset,
+    device: str = "cpu",
+    kind: str = "pooled",
+    layers: list[int] | None = None,
 ) -> tuple[float, float]:
-    """Measures the speed of an upstream, one utterance at a time.
+    """Measures the speed of an upstream, as an extraction runs it on a device.
 
     Arguments
     ---------
@@ -32,12 +39,13 @@ def encoding_speed(
         Dataset that provides ``sig``. Its first utterances are encoded.
     device : str
         Device of the upstream.
+    kind, layers
+        Features that are kept, see :func:`~s3prl_sb.dataio.description.describe`.
 
     Returns
     -------
     speed : float
-        Seconds of audio that are encoded in a second, loading included; infinity if the
-        dataset has a single utterance.
+        Seconds of audio that are encoded in a second, loading included.
     gflop : float
         Billions of floating point operations for a second of audio, of matrix products
         and convolutions.
@@ -57,23 +65,31 @@ def encoding_speed(
     (True, True)
     """
     upstream = upstream.to(device)
-    audio = spent = gflop = 0.0
+    sizes, layers = upstream.output_sizes, layers or range(upstream.num_layers)
+    layers = [i for i in layers if sizes[i] == sizes[layers[0]]]  # these are one array
+    what = kind, layers, "float16", device
+
+    def encode(batch):
+        wavs = [dataset[item["position"], 0]["sig"] for item in batch]
+        compute(upstream, wavs, *what)
+        return sum(map(len, wavs)) / upstream.sample_rate
+
+    forms = (dataset.form_seconds(i, unlimited=1) for i in range(len(dataset)))
+    items = ({"position": i, "seconds": each[0]} for i, each in enumerate(forms))
+    first, *others = itertools.islice(batches(items, device), FIRST)
+    audio = spent = 0.0
     with dataset.output_keys_as(["sig"]), torch.no_grad():
-        for number in range(min(len(dataset), FIRST)):
+        with FlopCounterMode(display=False) as counter:
+            seconds = encode(first)  # which also warms up
+        gflop = counter.get_total_flops() / 1e9 / seconds
+        for batch in [first, *others]:
             start = time.perf_counter()
-            wav = dataset[number, 0]["sig"].to(device)
-            seconds = len(wav) / upstream.sample_rate
-            if number == 0:  # which also warms up
-                with FlopCounterMode(display=False) as counter:
-                    upstream(wav[None])
-                gflop = counter.get_total_flops() / 1e9 / seconds
-                continue
-            upstream(wav[None])
+            audio += encode(batch)
             synchronize(device)
-            audio, spent = audio + seconds, spent + time.perf_counter() - start
+            spent += time.perf_counter() - start
             if spent > SECONDS:
                 break
-    return (audio / spent if spent else float("inf")), gflop
+    return audio / spent, gflop
 
 
 def synchronize(device: str) -> None:

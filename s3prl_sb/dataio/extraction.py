@@ -43,6 +43,7 @@ from s3prl_sb.terminal import progress, quantities
 
 __all__ = [
     "audio_keys",
+    "batches",
     "describe",
     "estimate",
     "extract",
@@ -290,6 +291,38 @@ def replace_audio(dataset, cache, finite=None, other=None):
     dataset.set_output_keys({**outputs, "feats": "feats"})
 
 
+def batches(items, device):
+    """Yields the utterances that the upstream encodes together on a device.
+
+    Arguments
+    ---------
+    items : iterable of dict
+        Utterances in order, with ``seconds``.
+    device : str
+        Device of the upstream.
+
+    Yields
+    ------
+    list of dict
+
+    Example
+    -------
+    >>> items = [{"seconds": seconds} for seconds in (40, 20, 10)]
+    >>> [len(batch) for batch in batches(items, "cuda:0")]
+    [2, 1]
+    """
+    most = BATCH_SECONDS.get(str(device), BATCH_SECONDS["cuda"])
+    batch, seconds = [], 0.0
+    for item in items:
+        if batch and seconds + item["seconds"] > most:
+            yield batch
+            batch, seconds = [], 0.0
+        batch.append(item)
+        seconds += item["seconds"]
+    if batch:
+        yield batch
+
+
 class _Job:
     """Computes the features of shards, in this process or in others."""
 
@@ -340,17 +373,9 @@ class _Job:
 
     def entries(self, shard):
         """Returns the (key, id, features) of each utterance of a shard."""
-        batches, seconds = [[]], 0.0
-        most = BATCH_SECONDS.get(self.device, BATCH_SECONDS["cuda"])
-        for item in shard:
-            if batches[-1] and seconds + item["seconds"] > most:
-                batches.append([])
-                seconds = 0.0
-            batches[-1].append(item)
-            seconds += item["seconds"]
         entries = []
         with self.dataset.output_keys_as(["sig"]):
-            for batch in batches:
+            for batch in batches(shard, self.device):
                 wavs = [self._waveform(item) for item in batch]
                 entries += self._features(batch, wavs)
                 self._tick(sum(item["seconds"] for item in batch))
