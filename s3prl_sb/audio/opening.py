@@ -136,7 +136,8 @@ class Ranges(io.RawIOBase):
             first = self.place // BLOCK * BLOCK
             last = min(first + BLOCK, self.size)
             try:
-                data = _block(self.url, self.offset + first, self.offset + last)
+                ends = self.offset + first, self.offset + last
+                data = _block(self.url, *ends, remote.known(self.url))
             except UserError as error:
                 self.error = error
                 break
@@ -147,5 +148,6 @@ class Ranges(io.RawIOBase):
 
 
 @functools.lru_cache(BLOCKS)
-def _block(url, start, stop):
+def _block(url, start, stop, status):
+    """Returns a part of a file, as long as the file is not known to have changed."""
     return remote.read(url, start, stop)

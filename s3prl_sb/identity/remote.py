@@ -19,6 +19,7 @@ from s3prl_sb.identity.locations import check_protocol, is_url
 from s3prl_sb.identity.requests import code, in_threads, retried
 
 TIMEOUT = 60  # seconds without a byte, of HTTP
+HEADERS = {"Accept-Encoding": "identity"}  # ranges are of the file itself
 WORTH_LISTING = 64  # files in one folder that are looked up by listing it
 NO_PARTS = (
     "the server does not serve parts of files. simplecache::{} keeps a copy of the "
@@ -87,6 +88,8 @@ def naming(url: str) -> Iterator[None]:
         reason = without_secrets(str(error)) or type(error).__name__
         if "range requests" in reason:
             raise RemoteError(f"{shown}: {NO_PARTS.format(shown)}") from None
+        if code(error) == 412:
+            reason = "it has changed since it was looked up. Start again"
         refused = isinstance(error, PermissionError) or code(error) in (401, 403)
         kind = MissingRemote if refused else RemoteError
         raise kind(f"{shown} cannot be read: {reason}.") from None
@@ -132,7 +135,7 @@ def _http_options():
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT)
     return {
-        "headers": {"Accept-Encoding": "identity"},  # ranges are of the file itself
+        "headers": HEADERS,
         "client_kwargs": {
             "timeout": timeout,
             "trust_env": True,  # proxies, netrc
@@ -219,6 +222,11 @@ def status(url: str) -> Status:
         if isinstance(result, UserError):
             raise result
     return _statuses[url]
+
+
+def known(url: str) -> Status | None:
+    """Returns the status of a file when it was last looked up, None if it never was."""
+    return _statuses.get(url)
 
 
 def _listed(folder):
@@ -323,14 +331,18 @@ def read(url: str, start: int = 0, stop: int | None = None) -> bytes:
     if stop == start:
         return b""
     system, path = file_system(url)
+    size, version, _ = known(url) or Status(None, None)
+    options: dict[str, Any] = {}
+    if url.lower().startswith("http") and version and version.startswith('ETag "'):
+        options["headers"] = {**HEADERS, "If-Match": version.partition(" ")[2]}
 
     def request():
         if stop is None:
-            data = system.cat_file(path)
-            size = _statuses[url].size if url in _statuses else None
+            data = system.cat_file(path, **options)
             wanted = len(data) if size is None else size
         else:
-            data, wanted = system.cat_file(path, start=start, end=stop), stop - start
+            data = system.cat_file(path, start=start, end=stop, **options)
+            wanted = stop - start
             if len(data) > wanted:  # a server that ignores ranges
                 data = data[start:stop]
         if len(data) != wanted:

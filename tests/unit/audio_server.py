@@ -76,6 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
             code = 405
         if path.endswith(".index") and not state.index:
             code = 403
+        if data and self.headers.get("If-Match", _tag(data)) != _tag(data):
+            code = 412
         if is_get and state.refusals:
             state.refusals -= 1
             code = state.refusal

@@ -272,6 +272,28 @@ def test_a_server_that_sends_another_part(server, tmp_path, monkeypatch):
             load_waveform("u", far, 20.0, 21.0)
 
 
+@pytest.mark.parametrize("place", ["alone", "tar"])
+def test_a_file_that_changes_between_two_parts(place, server, tmp_path, monkeypatch):
+    """Of one size: what is read is of one version, and of the one that is known."""
+    monkeypatch.setattr("s3prl_sb.audio.opening.SMALL", 1 << 10)
+    name = wave(server, seconds=60.0)
+    (tmp_path / "a.wav").write_bytes(server.files["/a.wav"])
+    if place == "tar":
+        [member] = tarred(tmp_path / "a.tar", tmp_path / "a.wav")
+        server.files["/a.tar"] = (tmp_path / "a.tar").read_bytes()
+        name = member.replace(str(tmp_path), server.url)
+    known = hash_file(name)
+    before = load_waveform("u", name, 0.0, 1.0)
+    for path, data in server.files.items():
+        server.files[path] = data[:-1000_000] + data[-1000_000:][::-1]
+    with pytest.raises(AudioFileError, match="it has changed .* Start again"):
+        load_waveform("u", name, 20.0, 50.0)
+    assert hash_file(name) != known  # looked up again
+    assert torch.equal(load_waveform("u", name, 0.0, 1.0), before)
+    after = load_waveform("u", name, 20.0, 50.0)
+    assert not torch.equal(after, load_waveform("u", str(tmp_path / "a.wav"), 20, 50))
+
+
 @pytest.mark.parametrize("url", ["http://", "https:///a.wav", "http://h:99999/a.wav"])
 def test_urls_that_are_none_are_not_tried_again(url, monkeypatch):
     pytest.importorskip("aiohttp")
@@ -301,12 +323,16 @@ def test_lists_of_kaldi(tmp_path, memory):
     assert wavs == ["memory://audio/0.wav", member]
 
 
-def test_a_file_that_shrinks_is_not_used(server, tmp_path):
+@pytest.mark.parametrize(
+    "tags, words", [(False, "cut off, or changed"), (True, "it has changed")]
+)
+def test_a_file_that_shrinks_is_not_used(tags, words, server, tmp_path):
     """The size is that of the last look."""
+    server.tags = tags
     name = wave(server, seconds=2.0)
     hash_files([name])
     wave(server, seconds=1.0)
-    with pytest.raises(AudioFileError, match="cut off, or changed"):
+    with pytest.raises(AudioFileError, match=words):
         load_waveform("u", name)
     hash_files([name])
     assert len(load_waveform("u", name)) == 16000
