@@ -77,7 +77,7 @@ def fill(
     most : int
         Number of shards that are submitted at once.
     finished : callable
-        Called with each complete shard, also with those of other processes.
+        Called with each complete shard, also of another process.
     """
     waiting, others = deque(range(len(shards))), deque[int]()
     running: dict[futures.Future, tuple[int, Shard]] = {}

@@ -37,9 +37,10 @@ def read_record(folder):
         of submitit. An empty dictionary if there is none.
     """
     try:
-        return read_json(Path(folder) / RECORD, kind=dict)
+        record = read_json(Path(folder) / RECORD, kind=dict)
     except FileError:
         return {}
+    return {key: value for key, value in record.items() if isinstance(value, str)}
 
 
 class Submitted:

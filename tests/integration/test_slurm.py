@@ -285,6 +285,16 @@ def test_another_engine_takes_jobs_from_the_queue(cluster, tmp_path, capsys):
     subprocess.check_call(["scancel", "100"])
 
 
+@pytest.mark.parametrize("text", ['{"id": ["7"], "token": {}}', "[1]", "{", ""])
+def test_a_record_that_somebody_has_changed(text, cluster, tmp_path):
+    a = job(tmp_path, "a")
+    a.folder.mkdir()
+    (a.folder / "slurm.json").write_text(text)
+    assert engine(tmp_path).adopt([a]) == {}
+    Local(progress=False).take(a)
+    assert not (a.folder / "slurm.json").exists()
+
+
 def test_without_an_answer_nothing_is_started_twice(cluster, tmp_path):
     a = job(tmp_path, "a")
     a.folder.mkdir()
