@@ -314,7 +314,7 @@ def test_other_kinds_of_tables(tmp_path):
 
 @pytest.mark.parametrize("regions", [None, [[0.0, 0.4]], [[5.0, 6.0]]])
 def test_manifests_and_packs_are_tables(regions, tmp_path):
-    """Those of any preparation; audio is named as in all tables."""
+    """Any preparation writes them; audio is named as in all tables."""
     path = table(tmp_path)
     paths = prepare_segment_tables(path, path, path, tmp_path / "save")
     if regions:

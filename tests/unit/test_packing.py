@@ -223,7 +223,7 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_places_of_packs(prepared, tmp_path):
-    """A signature stays behind the name; what is no folder to write to is refused."""
+    """A signature stays behind the name; places without a folder are refused."""
     signed = "https://host/pack/?sig=hush"
     [wav, *_] = (
         record["wav"]

@@ -274,7 +274,7 @@ def test_a_server_that_sends_another_part(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["alone", "tar"])
 def test_a_file_that_changes_between_two_parts(place, server, tmp_path, monkeypatch):
-    """Of one size: what is read is of one version, and of the one that is known."""
+    """The audio that is read has the version that is known; both have one size."""
     monkeypatch.setattr("s3prl_sb.audio.opening.SMALL", 1 << 10)
     name = wave(server, seconds=60.0)
     (tmp_path / "a.wav").write_bytes(server.files["/a.wav"])
@@ -386,7 +386,7 @@ def test_a_changed_file_is_noticed(server):
 
 
 def test_names_with_a_hash_sign_differ(memory):
-    """Of equal sizes and times, as after a copy."""
+    """Their sizes and times are equal, as after a copy."""
     moment = datetime.datetime(2020, 1, 1)
     urls = [f"memory://audio/a#{number}.wav" for number in range(2)]
     for url, data in zip(urls, (b"0", b"1")):
