@@ -65,9 +65,9 @@ def encoding_speed(
     (True, True)
     """
     upstream = upstream.to(device)
-    sizes, layers = upstream.output_sizes, layers or range(upstream.num_layers)
-    layers = [i for i in layers if sizes[i] == sizes[layers[0]]]  # these are one array
-    what = kind, layers, "float16", device
+    sizes, kept = upstream.output_sizes, layers or list(range(upstream.num_layers))
+    kept = [i for i in kept if sizes[i] == sizes[kept[0]]]  # these are one array
+    what = kind, kept, "float16", device
 
     def encode(batch):
         wavs = [dataset[item["position"], 0]["sig"] for item in batch]
@@ -75,7 +75,7 @@ def encoding_speed(
         return sum(map(len, wavs)) / upstream.sample_rate
 
     forms = (dataset.form_seconds(i, unlimited=1) for i in range(len(dataset)))
-    items = ({"position": i, "seconds": each[0]} for i, each in enumerate(forms))
+    items = ({"position": i, "seconds": f[0]} for i, f in enumerate(forms) if f)
     first, *others = itertools.islice(batches(items, device), FIRST)
     audio = spent = 0.0
     with dataset.output_keys_as(["sig"]), torch.no_grad():
