@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Costs around the networks: start-up, the table of upstreams, the weighted sum of
-cached frames, attention in bfloat16, a step on pooled features.
+cached frames, a step on pooled features.
 
 > python benchmarks/overheads.py --before OTHER_CHECKOUT
 
-Each is measured beside its floor: ``import speechbrain``, a bare sum over layers, the
-two products of attention, a bare loop of torch over tensors in memory. With
-``--before``, an earlier checkout runs in turns with this one. CPU seconds of one
-thread, medians.
+Each is measured beside its floor: ``import speechbrain``, a bare sum over layers, a
+bare loop of torch over tensors in memory. With ``--before``, an earlier checkout runs
+in turns with this one. CPU seconds of one thread, medians.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -32,7 +31,6 @@ FILE = os.path.abspath(__file__)
 HERE = os.path.dirname(os.path.dirname(FILE))
 LAYERS, SIZE, CLASSES, BATCH, UTTERANCES, STEPS = 13, 768, 12, 32, 320, 200
 FRAMES = (16, 250)  # utterances, frames of each
-ATTENDED = 500  # frames of an utterance of 10 s
 loaded = {}
 
 
@@ -64,21 +62,6 @@ def weighted_sum(dtype, bare, repeats=7):
 
     function = bare_sum if bare else featurizer
     return cpu(lambda: function(states).backward(grad), repeats)
-
-
-def attention(bare, repeats=15):
-    """Seconds of attention in bfloat16 over an utterance; bare: its two products."""
-    from s3prl_sb.lobes.networks.attention import SelfAttention
-
-    x = torch.randn(3, 1, ATTENDED, SIZE).bfloat16()
-    q, k, v = x.unflatten(-1, (12, -1)).transpose(2, 3)
-    module = SelfAttention(SIZE, 12).bfloat16().eval()
-
-    def products():
-        return q @ k.transpose(2, 3) @ v
-
-    with torch.no_grad():
-        return cpu(products if bare else lambda: module.kernel(q, k, v), repeats)
 
 
 def prepare(folder):
@@ -200,8 +183,6 @@ def run(args, folder):
                 for dtype in ("float16", "float32"):
                     cost = worker.call("weighted_sum", dtype=dtype, bare=bare)
                     add(f"weighted sum of {dtype} frames, ms", who, 1000 * cost)
-                cost = worker.call("attention", bare=bare)
-                add("bf16 attention over 500 frames, ms", who, 1000 * cost)
                 cost = worker.call("bare_step" if bare else "step")
                 add("step on pooled features, ms", who, 1000 * cost)
     return raw
@@ -234,9 +215,7 @@ if __name__ == "__main__":
     options.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.worker:
-        serve(
-            {f.__name__: f for f in (prepare, step, bare_step, weighted_sum, attention)}
-        )
+        serve({f.__name__: f for f in (prepare, step, bare_step, weighted_sum)})
     else:
         torch.set_num_threads(1)
         with tempfile.TemporaryDirectory() as place:
