@@ -20,8 +20,6 @@ from torch import nn
 
 #: Number of scores that relative attention computes at a time: 16 MB in fp32.
 BLOCK = 1 << 22
-#: Numbers of frames between which attention in bfloat16 is computed by products.
-LEAST, MOST = 100, 1000
 
 
 class SelfAttention(nn.Module):
@@ -112,67 +110,10 @@ class SelfAttention(nn.Module):
         """[batch, heads, frames, size of a head] each -> [batch, frames, size]; a bias
         has the mask of causal attention in it."""
         causal = self.causal and bias is None
-        is_plain = bias is None and not causal and not self._dropout
-        if is_plain and suits_products(q, k):
-            x = by_products(q, k, v)
-        else:
-            x = F.scaled_dot_product_attention(
-                q, k, v, bias, dropout_p=self._dropout, is_causal=causal
-            )
+        x = F.scaled_dot_product_attention(
+            q, k, v, bias, dropout_p=self._dropout, is_causal=causal
+        )
         return x.transpose(1, 2).flatten(2)
-
-
-def suits_products(q, k):
-    """Returns whether :func:`by_products` is faster than torch's kernel.
-
-    That is in bfloat16 on a CPU with such products, for utterances of 2 to 20 s. The
-    kernel has a third of the products' speed there; the scores of longer utterances
-    leave the processor's cache.
-
-    Arguments
-    ---------
-    q, k : torch.Tensor
-        Queries and keys, [batch, heads, frames, size of a head].
-
-    Returns
-    -------
-    bool
-    """
-    return (
-        q.dtype == torch.bfloat16
-        and q.device.type == "cpu"
-        and not torch.is_grad_enabled()
-        and LEAST <= k.shape[2] <= MOST
-        and torch.backends.mkldnn.is_available()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-
-
-def by_products(q, k, v):
-    """Computes attention by two matrix products and a soft-max.
-
-    The scores are rounded to the type of the queries, which the kernel does not do. A
-    bias of the scores makes more of it, and is left to the kernel.
-
-    Arguments
-    ---------
-    q, k, v : torch.Tensor
-        [batch, heads, frames, size of a head].
-
-    Returns
-    -------
-    torch.Tensor
-        [batch, heads, frames, size of a head].
-
-    Example
-    -------
-    >>> q, k, v = torch.randn(3, 1, 2, 5, 4)
-    >>> expected = F.scaled_dot_product_attention(q, k, v)
-    >>> torch.allclose(by_products(q, k, v), expected, atol=1e-5)
-    True
-    """
-    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
-    return scores.softmax(-1) @ v
 
 
 class RotaryAttention(SelfAttention):
