@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s3prl_sb.dataio.dataset import ManifestDataset
-from s3prl_sb.dataio.extraction import batches
+from s3prl_sb.dataio.encoding_batches import batches
 from s3prl_sb.dataio.features import compute
 
 if TYPE_CHECKING:

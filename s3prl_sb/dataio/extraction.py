@@ -29,6 +29,7 @@ from s3prl_sb.dataio.description import (
     frames,
     log_outdated,
 )
+from s3prl_sb.dataio.encoding_batches import batches
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.dataio.forms import seconds_of_forms
 from s3prl_sb.dataio.quantization import quantize
@@ -43,7 +44,6 @@ from s3prl_sb.terminal import progress, quantities
 
 __all__ = [
     "audio_keys",
-    "batches",
     "describe",
     "estimate",
     "extract",
@@ -52,9 +52,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-#: On a CPU each utterance runs alone, so that its bits do not depend on others.
-BATCH_SECONDS = {"cpu": 0, "cuda": 64}
 
 
 def extract(
@@ -289,38 +286,6 @@ def replace_audio(dataset, cache, finite=None, other=None):
     outputs = dict(dataset.pipeline.output_mapping)
     outputs.pop("sig", None)
     dataset.set_output_keys({**outputs, "feats": "feats"})
-
-
-def batches(items, device):
-    """Yields the utterances that the upstream encodes together on a device.
-
-    Arguments
-    ---------
-    items : iterable of dict
-        Utterances in order, with ``seconds``.
-    device : str
-        Device of the upstream.
-
-    Yields
-    ------
-    list of dict
-
-    Example
-    -------
-    >>> items = [{"seconds": seconds} for seconds in (40, 20, 10)]
-    >>> [len(batch) for batch in batches(items, "cuda:0")]
-    [2, 1]
-    """
-    most = BATCH_SECONDS.get(str(device), BATCH_SECONDS["cuda"])
-    batch, seconds = [], 0.0
-    for item in items:
-        if batch and seconds + item["seconds"] > most:
-            yield batch
-            batch, seconds = [], 0.0
-        batch.append(item)
-        seconds += item["seconds"]
-    if batch:
-        yield batch
 
 
 class _Job:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from s3prl_sb.dataio import encoding_speed, extraction
+from s3prl_sb.dataio import encoding_batches, encoding_speed, extraction
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.feature_files.sources import records_of
@@ -41,7 +41,7 @@ def upstream(monkeypatch):
 def test_batches_are_those_of_the_extraction(
     most, dataset, upstream, monkeypatch, tmp_path
 ):
-    monkeypatch.setitem(extraction.BATCH_SECONDS, "cpu", most)
+    monkeypatch.setitem(encoding_batches.BATCH_SECONDS, "cpu", most)
     extraction.extract(upstream, dataset, tmp_path / "cache", progressbar=False)
     extracted = upstream.batches[:]
     upstream.batches.clear()
