@@ -8,7 +8,7 @@ Four parts, with random weights:
 
 - extraction: a shuffled batch of 2 to 15 s in fp32, bf16 and fp16, against Hugging
   Face's and S3PRL's models where they are installed;
-- steps: a pooled and a BLSTM probe, an update at one learning rate and at five together;
+- steps: an update of a pooled and of a BLSTM probe, one learning rate and five;
 - plan: hours that ``--plan`` expects, beside those that the run takes;
 - families: features of small networks of every class, against the CPU's in fp32.
 
