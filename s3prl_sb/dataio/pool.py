@@ -20,6 +20,7 @@ import torch
 from s3prl_sb.dataio.cache import CacheError
 from s3prl_sb.processes.children import Leash, follow, shielded
 from s3prl_sb.storage import parts
+from s3prl_sb.storage.tensor_files import read_tensors
 
 
 def here(job):
@@ -156,7 +157,7 @@ def _begin(job, path, leash, counter, processes):
     with counter.get_lock():
         number, counter.value = counter.value, counter.value + 1
     # Mapped: tensors that are sent take an open file each.
-    tensors = torch.load(path, "cpu", mmap=True, weights_only=True)
+    tensors = read_tensors(path, "weights for workers", mapped=True)
     _job = _Unpickler(io.BytesIO(job), tensors).load()
     _job.begin(number, processes)
 
