@@ -2,7 +2,7 @@
 #               pre-training
 # make test     all checks and all tests
 # make quick    lint, format, types, examples, unit tests that start no programs
-# make docs     docs/upstreams.md, from the cards
+# make docs     docs/upstreams.md and the sizes of networks, from the cards
 # make figures  lengths, circles, documentation: the numbers that tests hold
 # make parity   the fixtures of tests/parity, made again by S3PRL and compared
 # make wheel    the package as it is published, installed elsewhere and used
@@ -74,6 +74,7 @@ types: .venv/ready
 	$(BIN)/mypy
 
 docs: .venv/ready
+	$(BIN)/python -m s3prl_sb.lobes.cards.sizes
 	$(BIN)/python -m s3prl_sb.lobes.cards.catalogue > docs/upstreams.md
 
 figures: .venv/ready

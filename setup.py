@@ -10,7 +10,7 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (HERE / "s3prl_sb/__init__.py").read_text("utf-8")
 )[1]
 
-# What each extra is for. `all` is everything.
+# What each extra is for. `all` is everything but the clients of clouds.
 EXTRAS = {
     "demo": ["espeakng-loader>=0.2"],  # speaks the toy corpora
     "hdf5": ["h5py>=3.8"],  # s3prl-sb extract --format hdf5
@@ -18,7 +18,12 @@ EXTRAS = {
     "kaldi": ["kaldiio>=2.17"],  # Kaldi's arks: features in and out
     # Beam search with an n-gram LM; it has no wheel for Python 3.13 yet.
     "lm": ["flashlight-text>=0.0.7; python_version < '3.13'"],
-    "remote": ["fsspec>=2023.5"],  # unlabelled audio by URL: s3://, gs://, https://
+    "remote": ["fsspec>=2023.5"],  # audio by URL; the protocols need one of:
+    "http": ["fsspec>=2023.5", "aiohttp>=3.9"],  # https://
+    "s3": ["s3fs>=2023.5"],  # s3://
+    "gcs": ["gcsfs>=2023.5"],  # gs://
+    "ray": ["ray>=2.9"],  # --engine ray: jobs and actors in a Ray cluster
+    "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
     # The suite; independent references.
@@ -35,7 +40,8 @@ EXTRAS = {
         "transformers>=4.57,<6",
     ],
 }
-EXTRAS["all"] = sorted(set(sum(EXTRAS.values(), [])))
+CLOUDS = ("s3", "gcs")
+EXTRAS["all"] = sorted(set(sum((EXTRAS[e] for e in EXTRAS if e not in CLOUDS), [])))
 # `make` checks with them; constraints.txt has the versions.
 EXTRAS["dev"] = ["mypy", "pre-commit", "ruff", "setuptools>=70.1", "types-PyYAML"]
 
@@ -61,7 +67,7 @@ setup(
     },
     package_data={
         "s3prl_sb": ["py.typed"],
-        "s3prl_sb.hparams": ["**/*.yaml"],
+        "s3prl_sb.hparams": ["**/*.yaml", "**/*.json"],
         "s3prl_sb.recipes": ["**/*.py", "**/*.yaml", "**/*.md"],
         "s3prl_sb.templates": ["**/*.py", "**/*.yaml", "**/*.md"],
     },

@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""Features of a batch of mixed lengths: ours against S3PRL 0.4.18, on a CPU.
+"""Features of a batch of mixed lengths: ours against S3PRL 0.4.18, on a CPU; of HuBERT
+also against Hugging Face's transformers and torchaudio.
 
 > python benchmarks/extraction.py --s3prl /path/to/s3prl-env/bin/python
 
 Eight utterances of 2 to 15 s, 60.8 s together, through HuBERT of Base size, or
-other families, with random weights, all hidden states kept. Both load the same
-checkpoint, in S3PRL's format, made on the fly. They run in turns, each in a
-process of its own; see README.md for S3PRL's environment and for what the
-columns mean.
+other families and sizes, with random weights, all hidden states kept. S3PRL and ours
+load the same checkpoint, in S3PRL's format, made on the fly. All run in turns, each in
+a process of its own; see README.md for S3PRL's environment and for what the columns
+mean.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import statistics
@@ -38,6 +40,8 @@ from measure import (
 #: Seconds; in an order as a shuffled loader gives it.
 LENGTHS = (7.9, 2.0, 15.0, 5.2, 11.2, 3.7, 9.3, 6.5)
 FOLDER = os.path.dirname(os.path.abspath(__file__))
+#: Families that other libraries have, too.
+ELSEWHERE = {"hubert": {"Hugging Face": "hugging_face", "torchaudio": "torchaudio"}}
 #: Names to our module and class of them.
 FAMILIES = {
     "wav2vec2": ("wav2vec2", "Wav2Vec2"),
@@ -58,7 +62,14 @@ PADDED, ALONE = "S3PRL, padded batch", "S3PRL, one at a time"
 
 def arguments():
     """Command line."""
-    options = parser(__doc__)
+    options = parser(__doc__, ("tiny", "base", "large"))
+    options.add_argument(
+        "--utterances",
+        type=int,
+        default=len(LENGTHS),
+        choices=range(2, len(LENGTHS) + 1),
+        help="the first ones of the eight",
+    )
     options.add_argument(
         "--precision",
         nargs="+",
@@ -83,7 +94,7 @@ def arguments():
 loaded = {}
 
 
-def load(checkpoint, precision, family):
+def load(checkpoint, precision, family, lengths):
     """Loads the checkpoint; returns the versions and, where they are known, the
     useful FLOPs."""
     import s3prl_sb
@@ -93,7 +104,7 @@ def load(checkpoint, precision, family):
     upstream = getattr(module, name)(source=checkpoint, precision=precision)
     upstream.extract([torch.randn(16000)])  # one-time costs of the libraries
     loaded.update(upstream=upstream, baseline=resident())
-    samples = [round(seconds * SAMPLE_RATE) for seconds in LENGTHS]
+    samples = [round(seconds * SAMPLE_RATE) for seconds in lengths]
     facts = {
         "version": f"s3prl_sb {s3prl_sb.__version__}, torch {torch.__version__}",
         "frames": sum(map(upstream.frames, samples)),
@@ -164,17 +175,19 @@ def run(args, folder):
     """Runs all families, one after the other; returns the raw numbers."""
     generator = torch.Generator().manual_seed(0)
     wavs = os.path.join(folder, "wavs.pt")
-    torch.save([speech(seconds, generator) for seconds in LENGTHS], wavs)
-    raw = {"machine": machine(), "threads": args.threads, "size": args.size}
+    lengths = LENGTHS[: args.utterances]
+    torch.save([speech(seconds, generator) for seconds in lengths], wavs)
+    raw = {"machine": machine(), "threads": args.threads, "size": args.size,
+           "lengths": lengths}  # fmt: skip
     raw["families"] = {}
     for family in args.family:
         if len(args.family) > 1:
             print(f"{family} …", file=sys.stderr, flush=True)
-        raw["families"][family] = run_family(args, folder, wavs, family)
+        raw["families"][family] = run_family(args, folder, wavs, lengths, family)
     return raw
 
 
-def run_family(args, folder, wavs, family):
+def run_family(args, folder, wavs, lengths, family):
     """Runs all contestants in turns; returns the raw numbers."""
     alone, padded = (os.path.join(folder, f"{s}.pt") for s in ("alone", "padded"))
     raw = {"runs": {}, "gemm": {}, "error": {}}
@@ -194,12 +207,21 @@ def run_family(args, folder, wavs, family):
         last = {PADDED: {"save": padded}, ALONE: {"save": alone}}
         for precision in args.precision:
             ours = worker(sys.executable, os.path.abspath(__file__), "--worker")
-            about = {"checkpoint": checkpoint, "family": family}
+            about = {"checkpoint": checkpoint, "family": family, "lengths": lengths}
             raw.update(ours.call("load", precision=precision, **about))
             runs[f"ours, {precision}"] = lambda ours=ours, **more: ours.call(
                 "extract", wavs=wavs, **more
             )
         os.remove(checkpoint)
+        for name, library in ELSEWHERE.get(family, {}).items():
+            other = worker(args.s3prl, os.path.join(FOLDER, "peer_models.py"))
+            version = other.call("load", library=library, size=args.size)
+            raw["peer"] += f"; {version}"
+            for how, is_alone in (("padded batch", False), ("one at a time", True)):
+                runs[f"{name}, {how}"] = functools.partial(
+                    other.call, "extract", wavs=wavs, alone=is_alone
+                )
+                last[f"{name}, {how}"] = {}  # has other weights
         # A number of the detailed table alone, which several families do not get.
         gemms = args.precision if raw["flops"] and len(args.family) == 1 else ()
         for i in range(args.repeats):
@@ -228,8 +250,9 @@ def report(raw):
     # One thread: seconds of the processor, which other jobs do not lengthen.
     clock = "cpu" if raw["threads"] == 1 else "wall"
     title = name if len(families) == 1 else f"{len(families)} families"
+    lengths = raw["lengths"]
     title += (
-        f", {raw['size']}, {len(LENGTHS)} utterances, {sum(LENGTHS):.1f} s of audio"
+        f", {raw['size']}, {len(lengths)} utterances, {sum(lengths):.1f} s of audio"
     )
     if len(families) == 1 and first["flops"]:
         title += f", {first['flops'] / 1e9:.0f} useful GFLOP"
@@ -238,7 +261,7 @@ def report(raw):
           f"medians of {rounds} round(s)\n{raw['machine']}; {first['version']}; "
           f"{first['peer']}")  # fmt: skip
     if len(families) == 1:
-        detailed(first, clock)
+        detailed(first, clock, sum(lengths))
     else:
         compact(families, clock)
 
@@ -257,6 +280,12 @@ def memory(family, name):
     return f"{peak / 1e9:.2f} GB", f"{peak / median(family, PADDED, 'peak'):.2f} ×"
 
 
+def error_of(family, name):
+    """Cell: the error against S3PRL's features, of the same weights."""
+    error = family["error"].get(name)
+    return "–" if error is None else f"{error:.1e}"
+
+
 def compact(families, clock):
     """Prints a row for each family and contestant."""
     rows = []
@@ -270,7 +299,7 @@ def compact(families, clock):
                 f"{median(raw, PADDED, clock) / seconds:.2f} ×",
                 f"{median(raw, ALONE, clock) / seconds:.2f} ×",
                 *memory(raw, name),
-                f"{raw['error'][name]:.1e}",
+                error_of(raw, name),
             ])  # fmt: skip
     header = ("family", "contestant", f"{clock} s", "speed-up over the padded batch",
               "over one at a time", "peak over weights", "of S3PRL's",
@@ -279,7 +308,7 @@ def compact(families, clock):
     print_table(header, rows)
 
 
-def detailed(raw, clock):
+def detailed(raw, clock, audio):
     """Prints a row for each contestant, with the speed of the matrix product."""
     speeds = {
         precision: statistics.median(s[clock] for s in speeds)
@@ -298,12 +327,12 @@ def detailed(raw, clock):
             name,
             middle([cost["cpu"] for cost in costs]),
             middle([cost["wall"] for cost in costs]),
-            f"{sum(LENGTHS) / seconds:.2f}",
+            f"{audio / seconds:.2f}",
             f"{median(raw, PADDED, clock) / seconds:.2f} ×",
             f"{useful / 1e9:.1f}" if useful else "–",
             f"{useful / speed:.0%}" if speed else "–",
             *memory(raw, name),
-            f"{raw['error'][name]:.1e}",
+            error_of(raw, name),
         ])  # fmt: skip
     header = ("contestant", "CPU s", "wall s", "audio s / s", "speed-up", "GFLOP/s",
               "of the matrix product", "peak over weights", "of S3PRL's",

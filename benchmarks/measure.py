@@ -29,7 +29,7 @@ SAMPLE_RATE = 16000
 
 
 # -------------------------------------------------------------- command line
-def parser(description):
+def parser(description, sizes=("tiny", "base")):
     """Command line with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(description=description.split("\n\n")[0])
     parser.add_argument("--s3prl", help="the Python of S3PRL's environment")
@@ -38,8 +38,8 @@ def parser(description):
     parser.add_argument(
         "--size",
         default="base",
-        choices=("base", "small"),
-        help="of the network; small is for trying the script out",
+        choices=sizes,
+        help="of the network; tiny is for trying the script out",
     )
     parser.add_argument("--json", help="file for the raw numbers")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -170,7 +170,7 @@ def measure(function, baseline=None):
     cpu, wall = time.process_time(), time.perf_counter()
     result = function()
     cost = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    peak = _status("VmHWM") if baseline is not None else None
+    peak = status("VmHWM") if baseline is not None else None
     cost["peak"] = peak and peak - baseline
     return result, cost
 
@@ -185,10 +185,11 @@ def resident():
             file.write("5")  # proc(5): reset the peak resident set size
     except (OSError, AttributeError):
         return None
-    return _status("VmRSS")
+    return status("VmRSS")
 
 
-def _status(field):
+def status(field):
+    """Bytes of a field of /proc/self/status, such as ``VmHWM``, the peak in memory."""
     with open("/proc/self/status") as file:
         return next(int(s.split()[1]) << 10 for s in file if s.startswith(field))
 

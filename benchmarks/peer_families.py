@@ -34,7 +34,16 @@ SIZES = {
         "encoder_attention_heads": 12,
         "conv_feature_layers": CONVOLUTIONS.format(512),
     },
-    "small": {  # for trying the scripts out
+    "large": {
+        "encoder_layers": 24,
+        "encoder_embed_dim": 1024,
+        "encoder_ffn_embed_dim": 4096,
+        "encoder_attention_heads": 16,
+        "conv_feature_layers": CONVOLUTIONS.format(512),
+        "extractor_mode": "layer_norm",
+        "layer_norm_first": True,
+    },
+    "tiny": {  # for trying the scripts out
         "encoder_layers": 3,
         "encoder_embed_dim": 64,
         "encoder_ffn_embed_dim": 256,

@@ -18,7 +18,7 @@ from step_clock import StepClock, step
 from torch.nn.utils.rnn import pad_sequence
 
 #: Of the sizes: layers, size, feed-forward, heads, channels of the convolutions.
-SIZES = {"base": (12, 768, 3072, 12, 512), "small": (2, 64, 128, 4, 32)}
+SIZES = {"base": (12, 768, 3072, 12, 512), "tiny": (2, 64, 128, 4, 32)}
 UNITS = 500
 #: S3PRL's pretrain/tera/config_model.yaml: the wheel has no YAML files.
 TASK = {
@@ -141,7 +141,7 @@ def hubert(size):
     import torchaudio
 
     build = torchaudio.models.hubert_pretrain_base
-    if size == "small":
+    if size == "tiny":
         build = _small_hubert
     model = build(encoder_layer_drop=0.0, num_classes=UNITS)
     extractor = model.wav2vec2.feature_extractor
@@ -164,7 +164,7 @@ def hubert(size):
 def _small_hubert(**options):
     import torchaudio
 
-    layers, hidden, ffn, heads, channels = SIZES["small"]
+    layers, hidden, ffn, heads, channels = SIZES["tiny"]
     convolutions = [(channels, 10, 5), *[(channels, 3, 2)] * 4, *[(channels, 2, 2)] * 2]
     return torchaudio.models.hubert_pretrain_model(
         extractor_mode="group_norm", extractor_conv_layer_config=convolutions,

@@ -75,7 +75,7 @@ def tera(size):
     from s3prl_sb.lobes.upstreams.mockingjay import Tera
     from s3prl_sb.objectives.masked_reconstruction import MaskedReconstruction
 
-    config = {"transformer": SMALL_FEATURES} if size == "small" else {}
+    config = {"transformer": SMALL_FEATURES} if size == "tiny" else {}
     network = Tera(config=config, freeze=False)
     return MaskedReconstruction(network, [TimeMask(0.15, 7), FrequencyMask(0.2)])
 
@@ -85,7 +85,7 @@ def wav2vec2(size):
     from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
     from s3prl_sb.objectives.wav2vec2 import Wav2Vec2Objective
 
-    config = SMALL if size == "small" else {}
+    config = SMALL if size == "tiny" else {}
     return Wav2Vec2Objective(Wav2Vec2(config=config, freeze=False))
 
 
@@ -94,7 +94,7 @@ def hubert(size):
     from s3prl_sb.lobes.upstreams.hubert import Hubert
     from s3prl_sb.objectives.masked_prediction import HubertObjective
 
-    objective = HubertObjective(Hubert(config=SMALL if size == "small" else {},
+    objective = HubertObjective(Hubert(config=SMALL if size == "tiny" else {},
                                        freeze=False))  # fmt: skip
     objective.prepare_codes(classes=UNITS, stride=objective.network.stride)
     return objective

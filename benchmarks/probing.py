@@ -21,6 +21,7 @@ import sys
 import time
 
 import torch
+from keyword_probe import keyword_brain
 from measure import (
     SAMPLE_RATE,
     Worker,
@@ -42,7 +43,7 @@ PEER = "S3PRL"
 
 def arguments():
     """Command line."""
-    options = parser(__doc__)
+    options = parser(__doc__, ("tiny", "base", "large"))
     options.add_argument("--utterances", type=int, default=200, help="of an epoch")
     options.add_argument(
         "--batches",
@@ -91,43 +92,12 @@ class Epochs:
 
 def prepare(checkpoint, manifest, cache, folder, batches):
     """Builds the Brain of one kind of cache, and fills the cache."""
-    from speechbrain.dataio.encoder import CategoricalEncoder
-
     import s3prl_sb
-    from s3prl_sb.brains.classification import ClassificationBrain
-    from s3prl_sb.dataio import manifest as manifests
-    from s3prl_sb.dataio.dataset import ManifestDataset
-    from s3prl_sb.dataio.pipes import EncodeCategory, LoadAudio
-    from s3prl_sb.lobes.featurizer import Featurizer
-    from s3prl_sb.lobes.heads.utterance import UtteranceClassifier
     from s3prl_sb.lobes.upstreams.hubert import Hubert
 
     upstream = Hubert(source=checkpoint)
-    records = manifests.read(manifest)
-    labels = sorted({record["label"] for record in records.values()})
-    encoder = CategoricalEncoder()
-    encoder.expect_len(len(labels))
-    encoder.update_from_iterable(labels)
-    pipes = [LoadAudio(SAMPLE_RATE), EncodeCategory(encoder)]
-    dataset = ManifestDataset(records, pipes, ["id", "sig", "label_encoded"])
-    brain = ClassificationBrain(
-        labels=labels,
-        modules={
-            "featurizer": Featurizer(upstream.num_layers),
-            "head": UtteranceClassifier(upstream.output_size, len(labels)),
-        },
-        hparams={
-            "upstream_model": upstream,
-            "seed": 0,
-            "opt_class": lambda parameters: torch.optim.Adam(parameters, lr=1e-4),
-            "steps_per_epoch": batches,
-            "total_steps": batches,
-            "batch_size": BATCH_SIZE,
-            "output_folder": folder,
-            "cache": cache,
-            "cache_folder": folder,
-        },
-        run_opts={"device": "cpu", "noprogressbar": True},
+    brain, dataset = keyword_brain(
+        upstream, manifest, folder, cache, batches, BATCH_SIZE
     )
     _, cost = measure(lambda: brain.use_cache({"train": dataset}))
     loaded.update(brain=brain, dataset=dataset)

@@ -27,6 +27,7 @@ from s3prl_sb.commands import (
     heads,
     layers,
     new,
+    pack,
     plot,
     predict,
     run,
@@ -34,6 +35,7 @@ from s3prl_sb.commands import (
     units,
     upstreams,
 )
+from s3prl_sb.errors import without_secrets
 from s3prl_sb.foreign import trust
 from s3prl_sb.processes import interruption
 from s3prl_sb.runs import table as results
@@ -187,6 +189,13 @@ VERBS = {
         "read are named, and the others are listed; the exit status is 1 only if "
         "there are no others.",
     ),
+    "pack": Verb(
+        pack,
+        "copy the audio of manifests into a few tars",
+        "A few large files suit the file systems and object stores of many machines. "
+        "Utterances stay accessible one by one, and cached features stay valid. "
+        "Killed and run again, it goes on where it was.",
+    ),
     "download": Verb(
         download,
         "fetch a corpus whose licence lets anyone do so",
@@ -245,7 +254,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # a card's class may raise anything
         if os.environ.get("S3PRL_SB_TRACEBACK"):
             raise
-        message = columns.visible(str(error), keep="\n")
+        message = columns.visible(without_secrets(str(error)), keep="\n")
         print(f"s3prl-sb: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:

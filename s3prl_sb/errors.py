@@ -4,13 +4,26 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import re
+
+#: Log-in of a URL, and the values of parameters that grant access, such as signatures.
+LOGIN = re.compile(r"(?<=://)[^/\s'\"?#]+@")
+SECRET = re.compile(
+    r"([?&][^=&\s]*(?:signature|token|secret|passw|credential|key|auth|\bsig\b)"
+    r"[^=&\s]*=)(?:[^&\s'\"#:]|:(?!\s|$|\d+:\d))+",  # not the bytes of a member
+    re.I,
+)
+
 
 class UserError(Exception):
     """Base class of errors that the user can fix.
 
-    Its message names the place and the way out. A recipe prints the message alone;
-    with ``S3PRL_SB_TRACEBACK=1`` it prints the traceback too.
+    Its message names the place and the way out, without the secrets of URLs. A recipe
+    prints the message alone; with ``S3PRL_SB_TRACEBACK=1`` it prints the traceback too.
     """
+
+    def __str__(self):
+        return without_secrets(super().__str__())
 
 
 class MissingExtra(UserError, ImportError):
@@ -68,3 +81,27 @@ def printable(text: object) -> str:
     'a?[2K?b'
     """
     return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
+def without_secrets(text: str) -> str:
+    """Replaces log-ins and signatures of URLs in a text.
+
+    Arguments
+    ---------
+    text : str
+        Any text, such as a message.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> without_secrets("https://me:s@cret@host/a.wav?id=3&X-Amz-Signature=12: gone")
+    'https://***@host/a.wav?id=3&X-Amz-Signature=***: gone'
+    >>> without_secrets("https://host/a.tar?sig=1:b:512:44")
+    'https://host/a.tar?sig=***:512:44'
+    """
+    if "://" not in text:
+        return text
+    return SECRET.sub(r"\1***", LOGIN.sub("***@", text))

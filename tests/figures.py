@@ -45,6 +45,7 @@ ROOMS = (
     ("startup",),
     ("brains",),
     ("inference",),
+    ("engines",),
     ("analysis", "plotting", "scoring", "superb"),
     ("commands",),
     ("cli",),

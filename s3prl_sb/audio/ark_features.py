@@ -8,6 +8,7 @@ import numpy
 
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import ark_names
+from s3prl_sb.identity.locations import is_url
 from s3prl_sb.storage import arks
 
 
@@ -28,6 +29,10 @@ def ark_info(name):
     ManifestError
         If the entry cannot be read.
     """
+    if is_url(name):
+        raise ManifestError(
+            f"{name}: arks are read from local files, not from URLs. Copy it here."
+        )
     try:
         frames, _ = arks.shape(name)
     except (arks.ArkError, OSError) as error:

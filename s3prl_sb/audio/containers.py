@@ -209,7 +209,7 @@ def second_flac(path):
 
     Arguments
     ---------
-    path : str
+    path : str or binary file
         Any file. A FLAC is read completely.
 
     Returns
@@ -217,15 +217,17 @@ def second_flac(path):
     str or None
         Description of the fault; None if there is none.
     """
-    with open(path, "rb") as file:
-        file.seek(_after_tag(file, 0))
-        if file.read(8) != FLAC:
-            return None
-        before = b""
-        while block := file.read(1 << 20):
-            if FLAC in before + block:
-                return "holds two FLAC files, of which only the first would be read"
-            before = block[-len(FLAC) :]
+    if not hasattr(path, "read"):
+        with open(path, "rb") as file:
+            return second_flac(file)
+    path.seek(_after_tag(path, 0))
+    if path.read(8) != FLAC:
+        return None
+    before = b""
+    while block := path.read(1 << 20):
+        if FLAC in before + block:
+            return "holds two FLAC files, of which only the first would be read"
+        before = block[-len(FLAC) :]
     return None
 
 

@@ -11,9 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from s3prl_sb.audio import containers, sound_files
 from s3prl_sb.audio.ark_features import ark_info
 from s3prl_sb.audio.audio_names import READABLE, ending, hint
+from s3prl_sb.audio.opening import opened
 from s3prl_sb.audio.pcm_containers import Container
-from s3prl_sb.errors import ManifestError
+from s3prl_sb.errors import ManifestError, UserError
+from s3prl_sb.identity import packs, remote
 from s3prl_sb.identity.ark_names import is_entry
+from s3prl_sb.identity.locations import is_file, is_url, locate
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
@@ -29,11 +32,12 @@ def audio_info(path, file=None):
     ---------
     path : str
         Any format of libsndfile: wav, flac, ogg, mp3, NIST sphere (PCM), …; also
-        streamed files without a length in their header. Or an entry of an ark, whose
+        streamed files without a length in their header. Also a URL or a member of a
+        tar, see :mod:`s3prl_sb.identity.locations`, or an entry of an ark, whose
         samples are frames.
     file : binary file, optional
-        Its content, open and seekable, if it is not a local file: the member of an
-        archive, for example.
+        Its content, open and seekable, if the path does not lead to it: the member of
+        an archive, for example.
 
     Returns
     -------
@@ -52,6 +56,8 @@ def _info(path, file=None):
     """Returns the result of :func:`audio_info`, and the inspected container."""
     if file is None and is_entry(path):
         return (*ark_info(path), Container())
+    if file is None and not is_file(path):
+        return _info_of_part(path)
     if file is None and not os.path.isfile(path):
         raise ManifestError(f"{path}: no such audio file{hint(path)}")
     try:
@@ -65,7 +71,7 @@ def _info(path, file=None):
     except (RuntimeError, TypeError, OSError) as fault:
         suffix = ending(path)
         way_out = "Get a sound copy of it, or leave it out."
-        if suffix not in READABLE or suffix == ".sph":
+        if is_file(path) and (suffix not in READABLE or suffix == ".sph"):
             tool = "sph2pipe -f wav" if suffix == ".sph" else "ffmpeg -i"
             way_out = f"Convert it to wav or flac: {tool} in{suffix} out.wav"
         message = f"{path}: cannot be read as audio ({sound_files.reason(fault)}). "
@@ -82,8 +88,22 @@ def _info(path, file=None):
     return rate, frames, channels, container
 
 
+def _info_of_part(name):
+    """Returns the same of a URL or the member of a tar."""
+    try:
+        with opened(name, whole=False) as file:
+            return _info(name, file)
+    except ManifestError:
+        raise
+    except FileNotFoundError as fault:
+        raise ManifestError(f"{name}: no such audio file") from fault
+    except (UserError, OSError) as fault:
+        raise ManifestError(str(fault)) from fault
+
+
 def durations(paths, places=None):
-    """Returns the durations of audio files from their headers, in eight threads.
+    """Returns the durations of audio files from their headers, in eight threads. Those
+    of the members of a remote pack are in its index.
 
     The duration of a truncated wav or other PCM file is what is left of it; the number
     of such files is logged. A FLAC that ends within its last frame, or is joined with
@@ -107,12 +127,20 @@ def durations(paths, places=None):
         For missing or broken files, which it lists.
     """
     results, few = [], len(paths) <= 200
+    known = {n: m.frames / m.rate for n, m in packs.listed(map(str, paths))}
+    remote.statuses(filter(_is_remote_file, map(str, paths)))
     bar = progress.bar(
         desc="Reading audio headers", total=len(paths), unit="file", disable=few
     )
+
+    def measure(path):
+        if path in known:
+            return round(known[path], 6), None
+        return _measure(path)
+
     with ThreadPoolExecutor(8) as pool, bar:  # opening the files takes the time
         for first in range(0, len(paths), 256):
-            results += pool.map(_measure, paths[first : first + 256])
+            results += pool.map(measure, paths[first : first + 256])
             bar.update(len(results) - bar.n)
     faults = [
         f"{place}: {result}" if place else str(result)
@@ -128,6 +156,10 @@ def durations(paths, places=None):
         logger.warning(sound_files.DOUBT, path, doubt, len(doubts))
         sound_files.doubted.update(map(str, doubts))
     return [seconds for seconds, _ in results]
+
+
+def _is_remote_file(name):
+    return is_url(name) and not is_entry(name) and locate(name).offset is None
 
 
 def add_durations(records, places=None):

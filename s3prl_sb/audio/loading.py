@@ -11,9 +11,11 @@ import torch
 from s3prl_sb.audio import sound_files
 from s3prl_sb.audio.ark_features import load_features
 from s3prl_sb.audio.audio_names import UNREADABLE, ending
+from s3prl_sb.audio.opening import opened
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.ark_names import is_entry
+from s3prl_sb.identity.locations import is_file
 from s3prl_sb.terminal.messages import Counted
 
 #: Floats are within [-1, 1], a little above after processing; larger ones are suspect.
@@ -53,8 +55,8 @@ def load_waveform(
     utterance : str
         Id of the utterance, for errors.
     wav : str
-        Path of the file, or the name of an entry of an ark, whose frames take the
-        place of samples.
+        Name of the file, see :mod:`s3prl_sb.identity.locations`, or of an entry of an
+        ark, whose frames take the place of samples.
     start, stop : float, optional
         Limits of the segment in seconds; None: those of the file.
     sample_rate : int
@@ -79,7 +81,12 @@ def load_waveform(
             return load_features(wav, start, stop, sample_rate)
         except (UserError, OSError) as error:
             raise AudioFileError(f"{where}: {error}") from error
-    channels, rate = _read(where, wav, start, stop)
+    try:
+        channels, rate = _read(where, wav, start, stop)
+    except AudioFileError:
+        raise
+    except UserError as error:  # it names the URL
+        raise AudioFileError(f"utterance '{utterance}': {error}") from error
     if channel == "mean":  # one channel is not copied, it may last hours
         sig = channels.mean(0) if len(channels) > 1 else channels[0]
     elif channel < len(channels):
@@ -112,11 +119,14 @@ def _read(where, wav, start, stop):
     """Returns the channels [channels, samples] of a segment, and their rate."""
     if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
         raise AudioFileError(f"{where}: {start} to {stop} s is no segment.")
-    if not os.path.isfile(wav):
+    if is_file(wav) and not os.path.isfile(wav):
         reason = "a folder, not a file" if os.path.isdir(wav) else "no such file"
         raise AudioFileError(f"{where}: {reason}.")
     try:
-        samples, rate = sound_files.read(wav, start, stop)
+        with opened(wav, whole=start is stop is None) as file:
+            samples, rate = sound_files.read(file, start, stop, wav)
+    except UserError:
+        raise
     except sound_files.DamagedError as error:
         raise AudioFileError(f"{where} {error}. {WAY_OUT}") from error
     except Exception as error:  # the codec libraries raise many kinds

@@ -199,5 +199,5 @@ def _is_chunk(file, place, order):
     name, length = file.read(4), int.from_bytes(file.read(4), order)
     end = place + 8 + length
     return re.fullmatch(rb"[A-Za-z][A-Za-z0-9 _]{3}", name) is not None and (
-        end <= os.fstat(file.fileno()).st_size
+        end <= file.seek(0, os.SEEK_END)
     )

@@ -78,7 +78,7 @@ def opened(path, container=None):
     return file
 
 
-def read(path, start=None, stop=None):
+def read(path, start=None, stop=None, name=None):
     """Reads an audio file, or a segment of it.
 
     Arguments
@@ -87,6 +87,8 @@ def read(path, start=None, stop=None):
         The file, see :func:`opened`.
     start, stop : float, optional
         Limits in seconds; ``stop`` may be after the end.
+    name : str, optional
+        Name of an open file, for warnings.
 
     Returns
     -------
@@ -103,11 +105,12 @@ def read(path, start=None, stop=None):
         See :func:`opened`.
     """
     container = look(path)
-    is_open = hasattr(path, "read")
-    if start is stop is None and container.fault is None and not is_open:
+    in_reach = isinstance(path, io.BytesIO) or not hasattr(path, "read")
+    if start is stop is None and container.fault is None and in_reach:
         container.fault = second_flac(path)
-    if container.doubt and path not in doubted:
-        _doubtful.warn(path, container.doubt)
+    name = name or path
+    if container.doubt and name not in doubted:
+        _doubtful.warn(name, container.doubt)
     with opened(path, container) as file:
         rate = file.samplerate
         first = min(round((start or 0) * rate), file.frames)

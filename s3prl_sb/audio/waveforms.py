@@ -18,6 +18,7 @@ from s3prl_sb.audio.loading import LOUD, load_waveform
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity import ark_names
+from s3prl_sb.identity.locations import is_file
 
 # Audio that is cached or trained on is read by LoadAudio, not here.
 COMPUTES = False
@@ -256,7 +257,7 @@ def _waveform(audio, wanted, rate):
 
 
 def _file(path, wanted):
-    if not isinstance(path, str) or not os.path.isfile(path):
+    if not isinstance(path, str) or (is_file(path) and not os.path.isfile(path)):
         raise AudioError(None, f"is {path!r}, which is no file. Give {TAKES}.")
     return load_waveform(os.path.basename(path), path, sample_rate=wanted)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb import resources
@@ -23,6 +22,7 @@ from s3prl_sb.brains import (
 from s3prl_sb.brains.checkpointer import AtomicCheckpointer
 from s3prl_sb.brains.course import Evaluating, learning_rates, planned
 from s3prl_sb.brains.evaluation import Evaluation
+from s3prl_sb.dataio.collation import collate
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
@@ -117,7 +117,9 @@ class SSLBrain(Evaluation):
         """
         if "feats" in dataset.pipeline.output_mapping:
             kwargs["num_workers"] = 0  # memory-mapped: workers would not help
-        kwargs = self.loader_options(kwargs)
+        kwargs = self.loader_options(
+            {"collate_fn": dataset.collate or collate, **kwargs}
+        )
         if stage != sb.Stage.TRAIN:
             loader = super().make_dataloader(dataset, stage, ckpt_prefix, **kwargs)
             self.batches = len(loader)  # in an evaluation
@@ -132,7 +134,6 @@ class SSLBrain(Evaluation):
             balance=kwargs.pop("balance", None),
             seed=self.hparams.seed,
         )
-        kwargs.setdefault("collate_fn", PaddedBatch)
         loader = self.train_loader(dataset, ckpt_prefix + stage.name, **kwargs)
         if getattr(self.hparams, "batch_seconds", None) or self.device_type == "cuda":
             self.longest = memory.longest(dataset, self.train_sampler, loader)
@@ -156,7 +157,8 @@ class SSLBrain(Evaluation):
 
     def rehearse(self) -> None:
         """Checks that the largest batch fits, and sets when the upstream begins."""
-        if hasattr(self, "longest"):
+        has_ended = self.optimizer_step >= planned(self)[0]
+        if hasattr(self, "longest") and not has_ended:
             memory.rehearse(self, self.longest())  # with the gradient of the upstream
         self.unfreeze_after = getattr(self.hparams, "unfreeze_after", 0)
         if self.debug:  # a few updates, some of which train the upstream
@@ -182,20 +184,32 @@ class SSLBrain(Evaluation):
         loss = {"loss": float(stage_loss)} if self.evaluation_loss else {}
         stats = {**loss, **self.stage_stats(stage)}
         if stage == sb.Stage.VALID:
-            # The checkpoint comes first: what is logged has been saved.
-            self.course.save()
-            self.save_best(stats, epoch)
-            steps = epoch * planned(self)[1]
-            rates = learning_rates(self) if self.schedule is not None else {}
-            self.log(
-                {"epoch": epoch, "steps": steps, **rates},
-                train_stats={"loss": self.train_loss},
-                valid_stats=stats,
-            )
-            results.log_weights(self, steps)
+            self.finish_validation(stats, epoch)
             return
         self.log({"best step": self.optimizer_step}, test_stats=stats)
         self.tested = stats
         if if_main_process():
             self.write_predictions()
         self.finish_test(stats)
+
+    def finish_validation(self, stats: dict[str, float], epoch: int) -> None:
+        """Saves a checkpoint, and logs.
+
+        Arguments
+        ---------
+        stats : dict
+            Names to numbers, of the validation set.
+        epoch : int
+            Number of the epoch.
+        """
+        # The checkpoint comes first: what is logged has been saved.
+        self.course.save()
+        self.save_best(stats, epoch)
+        steps = epoch * planned(self)[1]
+        rates = learning_rates(self) if self.schedule is not None else {}
+        self.log(
+            {"epoch": epoch, "steps": steps, **rates},
+            train_stats={"loss": self.train_loss},
+            valid_stats=stats,
+        )
+        results.log_weights(self, steps)

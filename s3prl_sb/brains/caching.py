@@ -14,7 +14,9 @@ import os
 import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
-from s3prl_sb.dataio import extraction
+from s3prl_sb.brains import cache_kinds
+from s3prl_sb.brains.cache_budget import AUTO, DEFAULT, GB, Disk, budget
+from s3prl_sb.dataio import extraction, partly_cached
 from s3prl_sb.dataio.forms import CountsVariants
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
@@ -27,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 KINDS = ("auto", "off", "pooled", "frames")
 EXACT = "float32"  # the upstream's precision
+LEAST = 0.25  # share of a training's audio for which a part of it is cached
 DRAWS = 4  # fixed forms of an utterance, as in the settings that messages suggest
-GB = 1e9
 
 
 def use_cache(brain, splits):
@@ -43,23 +45,28 @@ def use_cache(brain, splits):
         Names to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, changed in place:
         their examples get ``feats`` [frames, layers, size] instead of ``sig``.
     """
-    kinds, identity = {}, None
+    kinds, identity, opened = {}, None, {}
+    before = cache_kinds.recalled(vars(brain.hparams))
     for name, dataset in splits.items():
         if "feats" in dataset.pipeline.output_mapping:
             continue  # an earlier Brain has replaced the audio
-        kinds[name], reason = kind(brain, dataset, name)
+        how = {"opened": opened, "before": before.get(name)}
+        kinds[name], reason = kind(brain, dataset, name, **how)
         logger.info("Cache of the %s set: %s (%s)", name, kinds[name], reason)
         if kinds[name] != "off":
             # Hashing the weights takes seconds: once for all sets.
             identity = identity or digest(first_identity(brain.upstream))
-            _cache(brain, dataset, name, kinds[name], identity)
+            _cache(brain, dataset, name, kinds[name], identity, opened)
+    if not getattr(brain, "debug", False):
+        cache_kinds.record(vars(brain.hparams), {**before, **kinds})
     if "pooled" in kinds.values() and without_means(brain.upstream):
         logger.warning(
             "The upstream normalizes each utterance, so all means over time are zero, "
             "and the head is linear up to that mean: it cannot learn from them. Take "
             "features without CMVN, such as fbank_no_cmvn, or another head."
         )
-    if kinds.get("train") == "pooled" and brain.device == "cpu":
+    is_pooled = kinds.get("train") == "pooled" and brain.device == "cpu"
+    if is_pooled and splits["train"].collate is None:  # no upstream in the batches
         # A step has so little work that a second thread slows it down, many times
         # over on busy cores.
         torch.set_num_threads(1)
@@ -87,7 +94,7 @@ def without_means(upstream):
     return isinstance(upstream, AcousticFeatures) and bool(upstream.cmvn)
 
 
-def kind(brain, dataset, name="train"):
+def kind(brain, dataset, name="train", disk=None, opened=None, before=None):
     """Returns the kind of cache for a dataset.
 
     Arguments
@@ -98,6 +105,13 @@ def kind(brain, dataset, name="train"):
         Data to cache.
     name : str
         Name of the split.
+    disk : s3prl_sb.brains.cache_budget.Disk, optional
+        Disk of the caches. Default: that of ``cache_folder``.
+    opened : dict, optional
+        See :func:`~s3prl_sb.dataio.extraction.extract`.
+    before : str, optional
+        Kind that the run has been trained with until now, see
+        :mod:`~s3prl_sb.brains.cache_kinds`.
 
     Returns
     -------
@@ -116,10 +130,12 @@ def kind(brain, dataset, name="train"):
         raise RecipeError(f"cache is {', '.join(KINDS[:-1])} or frames, not {wanted}")
     if wanted == "off":
         return "off", "as asked"
+    finite, endless = partly_cached.divided(dataset)
+    share = _share(finite, dataset) if name == "train" and wanted == "auto" else 0
     obstacle = None
     if not brain.upstream.freeze:
         obstacle = "the upstream is trained"
-    elif any(dataset.variants(i) is None for i in range(len(dataset))):
+    elif endless is not None and share < LEAST:
         obstacle = "its audio is another one each time it is loaded"
         if name == "train" and wanted == "auto":
             obstacle += endless_cost(vars(brain.hparams), dataset)
@@ -131,17 +147,92 @@ def kind(brain, dataset, name="train"):
     pools = can_pool(wanted, *chain)
     if wanted != "auto":
         return wanted, "as asked"
+    part = "" if endless is None else f"; {_words(finite, dataset, share)}"
     if pools:
-        return "pooled", f"exact, {EXACT}: all before the mean over time is linear"
-    chosen = dtype(brain, name, "frames")
-    size = extraction.estimate(
-        brain.upstream, dataset, "frames", chain[0].layers, chosen
+        how = f"exact, {EXACT}: all before the mean over time is linear"
+        return "pooled", how + part
+    if before in ("off", "frames"):
+        return before, "as before, since rounding may differ"
+    kept, how = _frames(brain, finite, name, disk, opened)
+    return kept, how + part * (kept != "off")
+
+
+def _frames(brain, dataset, name, disk, opened):
+    """Returns whether frames of a dataset are kept, and the reason."""
+    layers, chosen = (
+        brain.raw_modules["featurizer"].layers,
+        dtype(brain, name, "frames"),
     )
-    budget = getattr(brain.hparams, "cache_budget", 50) * GB
-    if size > budget:
-        return "off", f"frames would take {size / GB:.0f} GB, over cache_budget"
+    size = extraction.estimate(brain.upstream, dataset, "frames", layers, chosen)
+    disk = disk or Disk(getattr(brain.hparams, "cache_folder", "."))
+    what = (brain.upstream, [dataset], layers, chosen)
+    room = budget(brain.hparams, *what, disk, opened)
+    if size > room.bytes:
+        return "off", f"frames would take {_size(size)}, over {room.reason}"
+    if name == "train" and _is_short(brain, dataset, size):
+        return "off", f"frames would take {_size(size)} for less than one pass"
     how = "exact" if chosen == EXACT else "rounded"
-    return "frames", f"{how}, {chosen}: {size / GB:.1f} GB, within cache_budget"
+    return "frames", f"{how}, {chosen}: {_size(size)}, within {room.reason}"
+
+
+def _size(number):
+    return quantities.count(number, "B")
+
+
+def _share(finite, dataset):
+    """Returns the share of a training's audio that has a finite number of forms."""
+    if finite is None or finite is dataset:
+        return float(finite is not None)
+    seconds = [
+        sum(
+            sum(forms) / len(forms)
+            for forms in (part.form_seconds(i, unlimited=1) for i in range(len(part)))
+        )
+        for part in (finite, dataset)
+    ]
+    return seconds[0] / seconds[1]
+
+
+def _words(finite, dataset, share):
+    return (
+        f"{len(finite)} of {len(dataset)} utterances, {100 * share:.0f} % of the "
+        "audio; the others are cropped at another place each time, and encoded in "
+        "each batch"
+    )
+
+
+def _is_short(brain, dataset, size):
+    """Returns whether a training does not hear all of a large training set once."""
+    automatic = getattr(brain.hparams, "cache_budget", None) == AUTO
+    if not automatic or size <= DEFAULT * GB:
+        return False
+    forms = [dataset.form_seconds(i) for i in range(len(dataset))]
+    once = sum(sum(seconds) / len(seconds) for seconds in forms)
+    return trained_seconds(vars(brain.hparams), once / len(forms)) < once
+
+
+def trained_seconds(hparams, mean):
+    """Returns the seconds of audio in all batches of a training.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings of the recipe: numbers of steps, and sizes of batches.
+    mean : float
+        Mean duration of an example, seconds.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> trained_seconds({"total_steps": 100, "batch_size": 4}, 2.5)
+    1000.0
+    """
+    batch = hparams.get("batch_seconds") or mean * hparams.get("batch_size", 1)
+    batches = hparams.get("total_steps", 1) * hparams.get("grad_accumulation_factor", 1)
+    return batches * batch
 
 
 def endless_cost(hparams, dataset):
@@ -164,14 +255,11 @@ def endless_cost(hparams, dataset):
     forms = [dataset.form_seconds(i, unlimited=DRAWS) for i in range(len(dataset))]
     if any(None in seconds for seconds in forms):
         return ""
-    batch = hparams.get("batch_seconds")
-    if batch is None:
-        mean = sum(sum(each) / len(each) for each in forms) / len(forms)
-        batch = mean * hparams.get("batch_size", 1)
-    batches = hparams.get("total_steps", 1) * hparams.get("grad_accumulation_factor", 1)
+    mean = sum(sum(each) / len(each) for each in forms) / len(forms)
+    heard = quantities.audio(trained_seconds(hparams, mean))
     endless = [p for p in dataset.pipes if _is_endless(p, dataset)]
     ways = dict.fromkeys(getattr(pipe, "finite", "") for pipe in endless)
-    text = f": the upstream runs over {quantities.audio(batches * batch)} in training"
+    text = f": the upstream runs over {heard} in training"
     if "" in ways or not ways:  # a user-defined pipe, or a plain function
         return text
     once = quantities.audio(sum(map(sum, forms)))
@@ -206,21 +294,27 @@ def dtype(brain, name, kind):
     return getattr(brain.hparams, "cache_dtype", "float16")
 
 
-def _cache(brain, dataset, name, kind, identity):
+def _cache(brain, dataset, name, kind, identity, opened):
     rank, processes = getattr(brain, "rank", 0), int(os.environ.get("WORLD_SIZE", 1))
+    finite, endless = partly_cached.divided(dataset)
+    what = kind, brain.raw_modules["featurizer"].layers, dtype(brain, name, kind)
     cache = extraction.extract(
         brain.upstream,
-        dataset,
+        dataset if endless is None else finite,
         brain.hparams.cache_folder,
-        kind=kind,
-        layers=brain.raw_modules["featurizer"].layers,
-        dtype=dtype(brain, name, kind),
+        *what,
         device=brain.device,
         part=(rank, processes),
         identity=identity,
+        opened=opened,
+        again=False,  # the Brain has just looked at them, for their identity
         num_processes=getattr(brain.hparams, "cache_processes", 1),
         progressbar=if_main_process(),
     )
     ddp_barrier()
     cache.refresh()  # adds what the other processes have extracted
-    extraction.replace_audio(dataset, cache)
+    if endless is None:
+        extraction.replace_audio(dataset, cache)
+        return
+    completion = partly_cached.Completion(brain.upstream, brain.device, *what)
+    partly_cached.replace_audio(dataset, finite, cache, completion)

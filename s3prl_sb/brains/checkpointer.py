@@ -46,7 +46,12 @@ def _trained(module):
 
 
 def _save_trained(module, path):
-    torch.save(_trained(module), path)
+    # A view, as of the weights of stacked copies, would be saved with all it is of.
+    weights = {
+        name: w.clone() if w.nbytes < w.untyped_storage().nbytes() else w
+        for name, w in _trained(module).items()
+    }
+    torch.save(weights, path)
 
 
 def load_trained(module, path):

@@ -17,7 +17,7 @@ from s3prl_sb.brains.labels import (
     check_values,
     training_values,
 )
-from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.dataio.splits import is_few_shot, make_splits, read_splits
 from s3prl_sb.metrics.classification import (
     accuracy,
     balanced_accuracy,
@@ -133,7 +133,8 @@ def classification_splits(hparams, unseen=False):
     """
     records = read_splits(hparams, key="label")
     folder = hparams["save_folder"]
-    values = training_values(folder, ["label"])
+    whole = None if is_few_shot(hparams) else records["train"]
+    values = training_values(folder, ["label"], whole)
     if unseen:
         others = (r["label"] for each in records.values() for r in each.values())
         values["label"] = sorted({*values["label"], *others})

@@ -22,14 +22,23 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from s3prl_sb.brains import course, memory
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.learner import Diverged, SweepState
-from s3prl_sb.brains.stacking import Stack, fused
+from s3prl_sb.brains.stacking import Stack, fuse
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.terminal.quantities import measure
 
 logger = logging.getLogger(__name__)
 
 
-def copy_of(brain_class, hparams, run_opts, modules, rate, **kwargs):
+def copy_of(
+    brain_class,
+    hparams,
+    run_opts,
+    modules,
+    rate,
+    loggers=(),
+    checkpointer=None,
+    **kwargs,
+):
     """Makes a Brain of a recipe with separate modules, for :class:`Copies`.
 
     Arguments
@@ -44,23 +53,27 @@ def copy_of(brain_class, hparams, run_opts, modules, rate, **kwargs):
         Modules with the initial weights. Copied, not changed.
     rate : float
         Learning rate.
+    loggers : list
+        Its logs; default: none.
+    checkpointer : AtomicCheckpointer, optional
+        Its checkpointer, besides that of all copies.
     **kwargs
         Other arguments of the Brain.
 
     Returns
     -------
     s3prl_sb.brains.base.SSLBrain
-        It has no checkpointer and no logs.
     """
     changes = {
         "lr": rate,
-        "train_loggers": [],
+        "train_loggers": list(loggers),
         "opt_class": functools.partial(hparams["opt_class"], lr=rate),
     }
     return brain_class(
         modules=copy.deepcopy(modules),
         hparams={**hparams, **changes},
         run_opts=run_opts,
+        checkpointer=checkpointer,
         **kwargs,
     )
 
@@ -142,8 +155,6 @@ class Copies(SSLBrain):
         """Makes the optimizers of all copies."""
         self.optimizers_dict = {}
         for i, brain in enumerate(self.copies):
-            if self.stack is not None:
-                brain.learner.opt_class = fused(brain.learner.opt_class)
             brain.init_optimizers()
             for name, optimizer in brain.learner.optimizers.items():
                 self.optimizers_dict[f"{name}{i}"] = optimizer
@@ -194,8 +205,18 @@ class Copies(SSLBrain):
         if all(learner.diverged_at is not None for learner in self.learners):
             raise RecipeError(self.none_left)
         self.optimizer_step += should_step
+        self.keep_losses(losses)
         losses = [loss for loss in losses if math.isfinite(loss)]
         return torch.tensor(sum(losses) / len(losses) if losses else math.nan)
+
+    def keep_losses(self, losses):
+        """Keeps what is needed of the losses of a batch; here nothing.
+
+        Arguments
+        ---------
+        losses : list of float
+            One for each of :attr:`active`.
+        """
 
     def _share_states(self, batch):
         """Runs the frozen upstream once for all copies."""
@@ -243,6 +264,9 @@ class Copies(SSLBrain):
             logger.info("%d copies train %s", len(self.copies), how)
         if not self.state.stacked:
             self.stack = None
+        # Only now: in turns, a copy has the bits of a run alone.
+        for optimizer in self.optimizers_dict.values() if self.stack else ():
+            fuse(optimizer)
         self.stack_is_verified = True
 
     # --------------------------------------------------------------- stages
@@ -279,27 +303,31 @@ class Copies(SSLBrain):
             brain.learner.record_validation(
                 score, self.means[i], epoch, self.higher_is_better
             )
-            if brain.learner.best_epoch == epoch:
-                self.keep_best(i, stats, epoch)
+            loss = {"loss": self.means[i]} if brain.evaluation_loss else {}
+            self.keep_validated(i, {**loss, **stats}, epoch)
             scores.append(f"{self.names[i]}: {measure(self.metric, score)}")
             if self.stop_of(brain.learner):
                 scores[-1] += " (stops)"
         self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
+        self.tidy()
         words = epoch * course.planned(self)[1], self.metric, ", ".join(scores)
         logger.info("Step %d, valid %s: %s", *words)
 
-    def keep_best(self, i, stats, epoch):
-        """Keeps what is needed of a copy at its best; here nothing.
+    def keep_validated(self, i, stats, epoch):
+        """Keeps what is needed of a copy after a validation; here nothing.
 
         Arguments
         ---------
         i : int
             Number of the copy.
         stats : dict
-            Its metrics of the validation set.
+            Its metrics of the validation set, and its loss where that is meaningful.
         epoch : int
             Number of the epoch.
         """
+
+    def tidy(self):
+        """Deletes what the checkpoint of all copies makes needless; here nothing."""
 
     def best_of(self, numbers):
         """Returns which of some copies is the best.

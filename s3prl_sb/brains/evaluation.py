@@ -25,6 +25,7 @@ class Evaluation(TrainingBrain):
     evaluation_loss = True  #: whether the loss is meaningful on new data
     upstream: Upstream
     tested_seconds: float | None = None  #: duration of the test set
+    origin = None  #: search in which the run was trained, if any
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch
     unfreeze_after = 0  #: updates before an unfrozen upstream is trained

@@ -164,9 +164,9 @@ def summary(folder, folds, inner=""):
         ``metrics`` and ``valid`` have means and, as ``<name>_std``, sample standard
         deviations over the folds; ``best_step``, ``stopped`` and the counts of
         ``utterances`` are lists with one entry per fold; ``layer_weights`` are means,
-        ``seconds`` a sum; ``lr`` and the parts of ``identity`` are null where folds
-        differ; ``settings`` are those that all share; ``protocol`` judges all folds
-        together; ``folds`` has the essentials of each.
+        ``seconds`` a sum; ``lr``, ``search`` and the parts of ``identity`` are null
+        where folds differ; ``settings`` are those that all share; ``protocol`` judges
+        all folds together; ``folds`` has the essentials of each.
 
     Raises
     ------
@@ -258,6 +258,7 @@ def _summary(folds, results, inner):
         **_provenance(results, together),
         "best_step": [each["best_step"] for each in results],
         "stopped": [each.get("stopped") for each in results],
+        "search": _shared([each.get("search") for each in results]),
         "layer_weights": [statistics.fmean(column) for column in columns],
         "seconds": round(sum(each["seconds"] for each in results), 1),
         "peak_memory_gb": max(each["peak_memory_gb"] for each in results),

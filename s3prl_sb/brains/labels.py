@@ -45,7 +45,7 @@ class LabelBrain(SSLBrain):
         self.true, self.predicted, self.scores = map(torch.cat, columns)
 
 
-def training_values(save_folder, keys):
+def training_values(save_folder, keys, records=None):
     """Returns the values of keys in the whole training set, also of few-shot training.
 
     Arguments
@@ -54,14 +54,16 @@ def training_values(save_folder, keys):
         Folder with ``train.json``.
     keys : list of str
         Keys of the records.
+    records : dict, optional
+        The whole training set, if it has been read already: it may be large.
 
     Returns
     -------
     dict
         Each key to its sorted values.
     """
-    records = manifest.read(Path(save_folder) / "train.json").values()
-    return {key: sorted({record[key] for record in records}) for key in keys}
+    records = records or manifest.read(Path(save_folder) / "train.json")
+    return {key: sorted({r[key] for r in records.values()}) for key in keys}
 
 
 def check_values(save_folder, records, values):

@@ -201,10 +201,11 @@ class LayerProbes(Copies):
         one.feats = PaddedData(states[:, :, row : row + 1].contiguous(), lens)
         return one
 
-    def keep_best(self, i, stats, epoch):
-        """Writes the weights of a copy and its validation into a file."""
-        loss = {"loss": self.means[i]} if self.copies[i].evaluation_loss else {}
-        stats = {name: float(value) for name, value in {**loss, **stats}.items()}
+    def keep_validated(self, i, stats, epoch):
+        """Writes the weights of a copy at its best and its validation into a file."""
+        if self.learners[i].best_epoch != epoch:
+            return
+        stats = {name: float(value) for name, value in stats.items()}
         tensors = self.copies[i].modules.state_dict()
         tensors = {k: v.detach().cpu().clone() for k, v in tensors.items()}
         with Part(self._file(i)) as part:

@@ -42,6 +42,8 @@ class Learner:
         Batches of this epoch so far.
     optimizer_step : int
         Updates so far.
+    avg_train_loss : float
+        Mean loss of these batches.
     nonfinite_count : int
         Losses of this epoch that were not finite.
     batch_ids : list of str
@@ -55,7 +57,7 @@ class Learner:
     def __init__(self):
         self.modules = self.opt_class = self.optimizers = self.sampler = None
         self.step = self.optimizer_step = self.nonfinite_count = 0
-        self.batch_ids = []
+        self.batch_ids, self.avg_train_loss = [], 0.0
         self.best, self.diverged_at = {}, None
 
     @property
@@ -136,6 +138,7 @@ class SweepState:
             "best": [learner.best or None for learner in self.learners],
             "diverged": [learner.diverged_at for learner in self.learners],
             "nonfinite": [learner.nonfinite_count for learner in self.learners],
+            "train_loss": [learner.avg_train_loss for learner in self.learners],
             "stacked": self.stacked,
         }
         Path(path).write_text(json.dumps(state), encoding="utf-8")
@@ -144,8 +147,9 @@ class SweepState:
     def _load(self, path, end_of_epoch):
         state = read_json(path, "the standing of a search", kind=dict)
         self.stacked = state["stacked"]
-        keys = ("best", "diverged", "nonfinite")
+        keys = ("best", "diverged", "nonfinite", "train_loss")
         rows = zip(self.learners, *(state[key] for key in keys))
-        for learner, best, diverged_at, nonfinite_count in rows:
+        for learner, best, diverged_at, nonfinite_count, loss in rows:
+            learner.avg_train_loss = loss
             learner.best, learner.diverged_at = best or {}, diverged_at
             learner.nonfinite_count = nonfinite_count

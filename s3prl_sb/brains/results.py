@@ -72,6 +72,7 @@ def write(brain, metrics):
         "test": describe_test(brain),
         "layers": layers,
         "layer_weights": weights,
+        "search": brain.origin and brain.origin.description(),
         "identity": run_identity(brain),
     }
     if len(weights) > 1:

@@ -17,6 +17,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.brains import distributed, layer_scores, opening, plots, results, settings
+from s3prl_sb.brains.cache_budget import Disk, budget
 from s3prl_sb.brains.debugging import few_queries
 from s3prl_sb.brains.layer_scores import OneLayer
 from s3prl_sb.brains.retrieval_sets import (
@@ -39,7 +40,6 @@ from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
 
-GB = 1e9
 SPLITS = ("valid", "test")
 SETTINGS = ("distance", "normalize", "minmax")
 VERSION = 1  # increase it if the scores of the same features change
@@ -69,6 +69,7 @@ class RetrievalBrain(sb.Brain):
     task = "SUPERB/QbE"
     metric = "mtwv"
     higher_is_better = True
+    origin = None  # nothing is trained
 
     def __init__(self, hparams, run_opts=None):
         hparams = {**hparams, "total_steps": 0}
@@ -190,21 +191,26 @@ class RetrievalBrain(sb.Brain):
                     "no one score of it. Take the random ones out."
                 )
         sizes = {layer: self._bytes(sets, [layer]) for layer in self.layers}
-        budget = self.hparams.cache_budget * GB
         if wanted == "auto":
-            wanted = "frames" if sum(sizes.values()) <= budget else "off"
+            room = self._room(sets, self.hparams.cache_folder)
+            wanted = "frames" if sum(sizes.values()) <= room else "off"
         kept = wanted == "frames"
         home = self.hparams.cache_folder if kept else self._temporary()
+        room = math.inf if kept else self._room(sets, home)
         groups = []
         for layer in self.layers:
             size = self.upstream.output_sizes[layer]
             last = groups[-1] if groups else None
-            fits = last and (kept or sum(map(sizes.get, last)) + sizes[layer] <= budget)
+            fits = last and sum(map(sizes.get, last)) + sizes[layer] <= room
             if fits and self.upstream.output_sizes[last[-1]] == size:
                 last.append(layer)
             else:
                 groups.append([layer])
         return [(group, home, kept) for group in groups]
+
+    def _room(self, sets, folder):
+        what = (self.upstream, sets.values(), self.layers, self.hparams.cache_dtype)
+        return budget(self.hparams, *what, Disk(folder)).bytes
 
     def _temporary(self):
         return Path(self.hparams.save_folder) / "features"
@@ -219,7 +225,7 @@ class RetrievalBrain(sb.Brain):
 
     def _extract(self, sets, layers, home, part):
         """Extracts features; ``{set: (cache of [frames, layers, size], keys)}``."""
-        caches = {}
+        caches, opened = {}, {}
         for name, dataset in sets.items():
             caches[name] = extraction.extract(
                 self.upstream,
@@ -233,6 +239,7 @@ class RetrievalBrain(sb.Brain):
                 part=part,
                 progressbar=if_main_process(),
                 identity=self.identity,
+                opened=opened,
             )
         ddp_barrier()
         for cache in caches.values():

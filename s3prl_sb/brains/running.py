@@ -6,8 +6,9 @@ Authors
 
 import functools
 import logging
+import time
 
-from s3prl_sb.brains import layer_probes, settings, sweep
+from s3prl_sb.brains import layer_probes, planning, settings, sweep, winner
 from s3prl_sb.brains.debugging import keep_few
 
 logger = logging.getLogger(__name__)
@@ -23,9 +24,9 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
     hparams : dict
         Settings of the recipe: ``featurizer``, ``checkpointer``, ``epoch_counter``,
         ``train_dataloader_opts`` and so on. With ``lr_search``, a list of learning
-        rates, a sweep first finds the one that is best on the validation set; see
-        :mod:`s3prl_sb.brains.sweep`. With ``probe_layers`` each hidden state is probed
-        alone instead; see :mod:`s3prl_sb.brains.layer_probes`.
+        rates, all are trained together, and the one that is best on the validation set
+        is the run; see :mod:`s3prl_sb.brains.sweep`. With ``probe_layers`` each hidden
+        state is probed alone instead; see :mod:`s3prl_sb.brains.layer_probes`.
     run_opts : dict
         SpeechBrain's options.
     splits : dict
@@ -48,6 +49,13 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
         other settings.
     """
     settings.check_numbers(hparams)
+    if hparams.get("plan"):
+        modules = {"featurizer": hparams["featurizer"], **modules}
+        brain = brain_class(
+            modules=modules, hparams=hparams, run_opts=run_opts, **kwargs
+        )
+        print(planning.text(planning.plan(brain, splits)))
+        return brain
     if (run_opts or {}).get("debug"):
         keep_few(splits, hparams, run_opts)
     else:
@@ -57,6 +65,7 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
         return layer_probes.probe(
             brain_class, hparams, run_opts, splits, modules, **kwargs
         )
+    started = time.time()
     if hparams.get("lr_search"):
         lr = sweep.search(brain_class, hparams, run_opts, splits, modules, **kwargs)
         logger.info("The learning rate is %g", lr)
@@ -72,6 +81,10 @@ def train_and_test(brain_class, hparams, run_opts, splits, modules, **kwargs):
     if not brain.debug:
         settings.check_test(brain, splits)
     brain.use_cache(splits)  # a frozen upstream runs over each utterance once
+    if hparams.get("lr_search"):
+        brain.started = started
+        winner.take_over(brain)  # nothing is left to train
+    winner.recall(brain)
     brain.fit(
         hparams["epoch_counter"],
         splits["train"],

@@ -8,8 +8,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
-import inspect
 import logging
 
 import speechbrain as sb
@@ -111,6 +109,7 @@ class Stack:
             for weight in trained.values() if clipped else ():
                 weight.grad *= scale.view(-1, *[1] * (weight.dim() - 1))
         for i in numbers:
+            self.copies[i].gradient_norm = norm[i]
             if not finite[i]:
                 logger.warning("A step of copy %d is skipped: not finite", i)
                 continue
@@ -179,28 +178,21 @@ class _Layout(TorchFunctionMode):
         return y.unflatten(0, x.shape[:-1])
 
 
-def fused(opt_class):
-    """Returns the fused variant of an optimizer class, if it has one.
+def fuse(optimizer):
+    """Lets an optimizer update all weights in one kernel, if it has one.
 
     Arguments
     ---------
-    opt_class : callable
-        Takes parameters, returns an optimizer.
-
-    Returns
-    -------
-    callable
-        The class itself if it has none.
+    optimizer : torch.optim.Optimizer
+        It may round otherwise from now on.
 
     Example
     -------
-    >>> parameters = [torch.nn.Parameter(torch.ones(2))]
-    >>> fused(torch.optim.Adam)(parameters).defaults["fused"]
+    >>> adam = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))])
+    >>> fuse(adam)
+    >>> adam.param_groups[0]["fused"]
     True
     """
-    kind = opt_class
-    while isinstance(kind, functools.partial):
-        kind = kind.func
-    if "fused" not in inspect.signature(kind).parameters:
-        return opt_class
-    return functools.partial(opt_class, fused=True)
+    for group in optimizer.param_groups:
+        if "fused" in group:
+            group["fused"] = True

@@ -1,8 +1,11 @@
 """Training at several learning rates together, on shared batches and features.
 
 SUPERB searches the learning rate of every task for every upstream. A sweep does once
-what separate runs would repeat, see :mod:`s3prl_sb.brains.copies`. Each copy learns
-what a separate run at its learning rate would learn, up to rounding.
+what separate runs would repeat, see :mod:`s3prl_sb.brains.copies`, and the best copy is
+the run, see :mod:`s3prl_sb.brains.winner`: a second training at its rate would cost
+another pass of the upstream for the same result. Copies that train in turns are what a
+run at their rate is, to the last bit. Stacked copies are the same up to the rounding of
+sums, as on another processor, and ``results.json`` says so (``search``).
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,8 +14,13 @@ Authors
 import logging
 from pathlib import Path
 
-from s3prl_sb.brains.checkpointer import AtomicCheckpointer
+import speechbrain as sb
+import torch
+
+from s3prl_sb.brains import winner
+from s3prl_sb.brains.checkpointer import AtomicCheckpointer, ranking
 from s3prl_sb.brains.copies import Copies, copy_of
+from s3prl_sb.brains.course import Course, loggers_with, planned
 from s3prl_sb.brains.settings import IDENTITY, current
 from s3prl_sb.identity import FORMAT
 from s3prl_sb.identity.data import digests
@@ -73,12 +81,13 @@ def search(brain_class, hparams, run_opts, splits, modules, **kwargs):
         logger.info("The best learning rate is known from %s", path)
         return earlier["best"]
 
-    copies = [
-        copy_of(brain_class, hparams, run_opts, modules, rate, **kwargs)
-        for rate in rates
-    ]
+    def copy_at(rate):
+        own = _own(hparams, rate) if not settings["debug"] else {}
+        return copy_of(brain_class, hparams, run_opts, modules, rate, **own, **kwargs)
+
+    copies = [copy_at(rate) for rate in rates]
     copies[0].use_cache(splits)
-    folder = Path(hparams["save_folder"]) / "lr_search"
+    folder = winner.folder_of(hparams)
     sweep = Sweep(copies, rates, hparams, run_opts, AtomicCheckpointer(str(folder)))
     sweep.data = data
     sweep.fit(
@@ -113,6 +122,11 @@ class Sweep(Copies):
         SpeechBrain's options.
     checkpointer : AtomicCheckpointer
         Checkpointer of the search, which is not that of the run.
+
+    Note
+    ----
+    A copy that has a checkpointer saves and logs what a run does, see
+    :mod:`s3prl_sb.brains.winner`.
     """
 
     title = "Search of learning rates"
@@ -122,6 +136,64 @@ class Sweep(Copies):
         names = [f"lr {rate:g}" for rate in rates]
         hparams = {**hparams, "lr": list(rates)}  # another grid is another search
         super().__init__(copies, names, rates, hparams, run_opts, checkpointer)
+        self.origin = winner.Origin(rates)
+        self.kept = [brain for brain in copies if brain.checkpointer is not None]
+        mine = getattr(hparams.get("checkpointer"), "recoverables", {})
+        for brain in self.kept:
+            for name, each in mine.items():
+                counts = each is hparams["epoch_counter"]
+                each = self.counter if counts else each
+                brain.checkpointer.add_recoverable(name, each)
+            brain.checkpointer.add_recoverable(winner.ORIGIN, self.origin)
+
+    def train_loader(self, dataset, name, **options):
+        """Makes the loader, whose position the copies save too."""
+        loader = super().train_loader(dataset, name, **options)
+        for brain in self.kept:
+            brain.checkpointer.add_recoverable(name, loader)
+        return loader
+
+    def rehearse(self):
+        """Brings what the copies have saved and logged to the step of the search."""
+        super().rehearse()
+        for brain in self.kept:
+            best = ranking(brain.metric, brain.higher_is_better)
+            brain.checkpointer.rewind(self.counter.current, best)
+            for diary in brain.hparams.train_loggers:
+                diary.resume(self.optimizer_step)
+            total, epoch = planned(self)
+            step, points = self.optimizer_step, loggers_with(brain, "log_step")
+            points = [each for each in points if each.every]
+            brain.course = Course(
+                self.title, total, step, epoch, recorders=points, is_shown=False
+            )
+
+    def keep_losses(self, losses):
+        """Updates the mean loss of each copy, and logs updates."""
+        for (_, brain), loss in zip(self.active, losses):
+            brain.optimizer_step = self.optimizer_step
+            loss = brain.update_average(torch.tensor(loss), brain.avg_train_loss)
+            brain.avg_train_loss = loss
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Ends a stage of each copy as a run does."""
+        if stage == sb.Stage.TRAIN:
+            for _, brain in self.active:
+                brain.train_loss, brain.avg_train_loss = brain.avg_train_loss, 0.0
+        super().on_stage_end(stage, stage_loss, epoch)
+
+    def keep_validated(self, i, stats, epoch):
+        """Saves and logs a copy as a run does."""
+        brain = self.copies[i]
+        if brain in self.kept:
+            self.origin.stacked = self.state.stacked
+            brain.step, brain.optimizer_step = self.step, self.optimizer_step
+            brain.finish_validation(stats, epoch)
+
+    def tidy(self):
+        """Deletes the checkpoints of the copies that newer ones have replaced."""
+        for brain in self.kept:
+            brain.checkpointer.tidy()
 
     def result(self):
         """Returns how the learning rates compare.
@@ -150,6 +222,14 @@ class Sweep(Copies):
             "rates": rates,
             "best": None if best is None else self.rates[best],
         }
+
+
+def _own(hparams, rate):
+    """Returns the checkpointer and the logs of a copy."""
+    folder = winner.folder_of(hparams, rate)
+    diary = winner.Diary(folder / winner.DIARY, hparams.get("train_loggers") or [])
+    checkpointer = winner.CopyCheckpointer(str(folder))
+    return {"loggers": [diary], "checkpointer": checkpointer}
 
 
 def _settings(hparams, run_opts, rates, data):

@@ -55,6 +55,10 @@ class TensorboardLogger(TrainLogger):
         self.close()
         self.step = step
 
+    def begin_again(self):
+        """Begins the curves again: the run is replaced by another one."""
+        self.resume(0)
+
     def _writer(self):
         if self.writer is None:
             void = self.step + 1 if any(Path(self.folder).glob("events.*")) else None

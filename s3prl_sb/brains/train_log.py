@@ -40,6 +40,11 @@ class TrainLog(FileTrainLogger):
     def __init__(self, save_file):
         super().__init__(save_file)
 
+    @main_process_only
+    def begin_again(self):
+        """Deletes the file: the run is replaced by another one."""
+        Path(self.save_file).unlink(missing_ok=True)
+
     def _item_to_string(self, key, value, dataset=None):
         name = f"{dataset} {key}" if dataset else key
         return f"{name}: {quantities.measure(key, value)}"

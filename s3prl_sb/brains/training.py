@@ -66,6 +66,7 @@ class TrainingBrain(sb.Brain):
     optimizers_dict = learned("optimizers")
     train_sampler = learned("sampler")
     step = learned("step")
+    avg_train_loss = learned("avg_train_loss")
     optimizer_step = learned("optimizer_step")
     nonfinite_count = learned("nonfinite_count")
     best = learned("best")  #: stats of the chosen checkpoint, in evaluation

@@ -18,7 +18,7 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.det_plot import det_plot
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.brains.labels import category_pipe, training_values
-from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.dataio.splits import is_few_shot, make_splits, read_splits
 from s3prl_sb.lobes.heads.pooling import frame_mask
 from s3prl_sb.metrics.score_normalization import as_norm
 from s3prl_sb.metrics.verification import (
@@ -236,7 +236,9 @@ def verification_splits(hparams):
         normalization.
     """
     records = read_splits(hparams, key="speaker")
-    speakers = training_values(hparams["save_folder"], ["speaker"])["speaker"]
+    whole = None if is_few_shot(hparams) else records["train"]
+    values = training_values(hparams["save_folder"], ["speaker"], whole)
+    speakers = values["speaker"]
     cohort = _cohort(records["train"], hparams)
     for split in ("valid", "test"):
         keys = set().union(*records[split].values())

@@ -4,6 +4,9 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.commands import extract_jobs, extract_parts
+from s3prl_sb.engines import options
+
 #: The formats; the modules that write them are heavy to import.
 FORMATS = ("cache", "npy", "pt", "hdf5", "kaldi")
 POOLINGS = ("mean", "std", "mean_std", "min", "max")
@@ -81,10 +84,17 @@ def _add_outputs(parser):
     )
     files.add_argument(
         "--dtype",
-        choices=("float16", "float32"),
-        help="of the numbers on the disk (float16 in a cache, float32 in files)",
+        choices=("float16", "float32", "int8"),
+        help="of the numbers on the disk (float16 in a cache, float32 in files); int8, "
+        "with a scale for each frame and layer, is for a cache",
     )
     work = parser.add_argument_group("work")
+    work.add_argument(
+        "--plan",
+        action="store_true",
+        help="write nothing: say how much audio there is, how long its features take "
+        "here, from a measurement of seconds, and how large they are",
+    )
     work.add_argument(
         "--device", default="auto", help="cpu, cuda, … (default: a GPU if there is one)"
     )
@@ -96,6 +106,13 @@ def _add_outputs(parser):
         default="0/1",
         help="i/n: the i-th of n parts, for n machines that fill one cache (0/1)",
     )
+    work.add_argument(
+        "--jobs",
+        type=int,
+        help="with --engine slurm: parts, each a job; with --engine ray: actors "
+        "(default: one for each GPU of the cluster, or for each CPU)",
+    )
+    options.add_arguments(parser)
 
 
 def main(arguments):
@@ -114,9 +131,18 @@ def main(arguments):
         raise UserError("--priors belongs to --posteriors.")
     if arguments.kind == "pooled":
         arguments.pooling = arguments.pooling or "mean"
-    upstream = _model(arguments)
-    if arguments.format == "cache":
-        _fill_cache(upstream, sources[0], arguments, part)
+    options.check(arguments)
+    if arguments.engine != "local" and not arguments.plan:
+        return extract_jobs.run(sources[0], arguments)
+    if arguments.jobs is not None and arguments.engine == "local":
+        raise UserError("--jobs is for --engine slurm and ray; here --processes N.")
+    upstream = extract_parts.model(arguments)
+    if arguments.plan:
+        _plan(upstream, sources[0], arguments)
+    elif arguments.format == "cache":
+        cache = extract_parts.filler(upstream, sources[0], arguments)(part)
+        size = f"{cache.bytes() / 1e6:.1f} MB"
+        print(f"{len(cache)} utterances, {size} in {cache.folder}")
     elif part != (0, 1):
         raise UserError(
             "--part is for --format cache: machines share a cache, not a file."
@@ -136,63 +162,31 @@ def _part(text):
     return part
 
 
-def _model(arguments):
-    """Returns the upstream, or the classifier as one."""
-    if arguments.posteriors:
-        from s3prl_sb.inference.posteriors import load_posteriors
-        from s3prl_sb.startup import devices
-
-        device = devices.chosen(arguments.device)
-        priors = arguments.priors
-        return load_posteriors(arguments.posteriors, priors, device=device)
-    from s3prl_sb.errors import UserError
-    from s3prl_sb.lobes.upstreams import load
-    from s3prl_sb.storage.yaml_texts import yaml_of
-
-    overrides = {"source": arguments.source} if arguments.source else {}
-    if arguments.upstream_model:
-        changes = yaml_of(arguments.upstream_model)
-        if not isinstance(changes, dict):
-            raise UserError(
-                f"--upstream_model '{arguments.upstream_model}': give keys and values, "
-                'such as "{size: 13}".'
-            )
-        overrides.update(changes)
-    return load(arguments.upstream, freeze=True, **overrides)
-
-
-def _fill_cache(upstream, source, arguments, part):
+def _plan(upstream, source, arguments):
+    """Prints what an extraction would take."""
     from s3prl_sb.dataio.dataset import ManifestDataset
-    from s3prl_sb.dataio.extraction import extract
+    from s3prl_sb.dataio.description import estimate
+    from s3prl_sb.dataio.encoding_speed import encoding_speed
     from s3prl_sb.dataio.pipes import LoadAudio
-    from s3prl_sb.errors import UserError
     from s3prl_sb.feature_files.sources import records_of
-    from s3prl_sb.feature_files.writing import Processing
     from s3prl_sb.startup import devices
+    from s3prl_sb.terminal import quantities
 
-    cmvn, pooling = arguments.cmvn, arguments.pooling
-    processing = Processing(arguments.deltas, cmvn, None, pooling)
-    if processing.has_second_pass or arguments.cmvn_stats:
-        raise UserError(
-            "A cache holds what an utterance gives alone. Choose another --format for "
-            "--cmvn speaker and global."
-        )
-    kind = "frames"
-    if pooling == "mean" and not (arguments.deltas or cmvn):
-        kind, processing = "pooled", Processing()
     records = records_of(source, upstream.input_size)
-    cache = extract(
-        processing.upstream(upstream),
-        ManifestDataset(records, [LoadAudio(upstream.sample_rate)]),
-        arguments.output,
-        kind=kind,
-        layers=arguments.layers,
-        dtype=arguments.dtype or "float16",
-        device=devices.chosen(arguments.device),
-        num_processes=arguments.processes,
-        part=part,
+    dataset = ManifestDataset(records, [LoadAudio(upstream.sample_rate)])
+    is_cache, pooled = arguments.format == "cache", arguments.pooling is not None
+    dtype = arguments.dtype or ("float16" if is_cache else "float32")
+    kind = "pooled" if pooled else "frames"
+    size = estimate(upstream, dataset, kind, arguments.layers, dtype)
+    device = devices.chosen(arguments.device)
+    speed, gflop = encoding_speed(upstream, dataset, device, kind, arguments.layers)
+    seconds = sum(record["duration"] for record in records.values())
+    print(
+        f"{len(records)} utterances, {quantities.audio(seconds)} of audio; features of "
+        f"{quantities.count(size * (1 + arguments.deltas), 'B')}, {kind} in {dtype}\n"
+        f"{gflop:.3g} GFLOP a second of audio, {speed:.3g} times real time: about "
+        f"{quantities.duration(seconds / speed)} in one process"
     )
-    print(f"{len(cache)} utterances, {cache.bytes() / 1e6:.1f} MB in {cache.folder}")
 
 
 def _write_files(upstream, source, arguments):

@@ -118,7 +118,8 @@ def make_records(audio, segments, regions=None, label="speaker"):
             )
         # Outside the regions anything may be annotated: a meeting of AMI has such words
         spans = None if regions is None else regions.get(name)
-        counted = stop if spans is None else min(stop, max(b for _, b in spans))
+        last = stop if spans is None else max((b for _, b in spans), default=0.0)
+        counted = min(stop, last)
         if counted > length + TOLERANCE:
             raise ManifestError(
                 f"{place}: '{name}': a segment until {stop} s, but {audio[name][0]} "

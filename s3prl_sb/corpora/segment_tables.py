@@ -18,7 +18,8 @@ any other                     not read (S3PRL's ``utt_id``)
 ============================  ===================================================
 
 In JSON a segment is ``{"utt_id": {"record_id": …, "wav": …, …}}``, its times null
-where there is no speech.
+where there is no speech. A manifest of recordings, as a preparation writes it and as it
+is in a pack, is a table too.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -36,9 +37,11 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import ALIASES, rows
 from s3prl_sb.dataio.segment_times import check_alike, read_time, time_columns
 from s3prl_sb.dataio.values import check_values
+from s3prl_sb.identity import locations
 
 VERSION = "segment_tables/3"  # a change makes finished preparations stale
 COLUMNS = ("record_id", "wav")
+PREPARED = {*manifest.KEYS, "segments", "regions"}  # of a prepared manifest
 
 
 def prepare_segment_tables(
@@ -112,6 +115,8 @@ def load_segment_table(path, label="speaker", overlaps=True):
     folder = os.path.dirname(os.path.abspath(path))
     audio, segments, table, rates = {}, [], rows(path), {}
     dicts = [row for _, _, row in table if isinstance(row, dict)]
+    if table and sum(PREPARED <= row.keys() for row in dicts) == len(table):
+        return _of_manifest(table, path, label, overlaps)
     in_files = any(labelled_recordings.COLUMN in row for row in dicts)
     columns = (*COLUMNS, labelled_recordings.COLUMN if in_files else label)
     times = {} if in_files else _times(table, path, columns)
@@ -119,7 +124,7 @@ def load_segment_table(path, label="speaker", overlaps=True):
         place = f"{path}:{line}"
         row = _checked(row, columns, None if in_files else times, place)
         name = row["record_id"]
-        wav = os.path.normpath(os.path.join(folder, row["wav"]))
+        wav = locations.in_folder(row["wav"], folder)
         other, first = audio.setdefault(name, (wav, place))
         if other != wav:
             raise ManifestError(
@@ -139,6 +144,28 @@ def load_segment_table(path, label="speaker", overlaps=True):
     if not overlaps:
         _check_overlaps(segments)
     return make_records(audio, segments, label=label)
+
+
+def _of_manifest(table, path, label, overlaps):
+    """Returns the records in a manifest of recordings, of any preparation."""
+    folder = os.path.dirname(os.path.abspath(path))
+    audio, segments, regions = {}, [], {}
+    for name, line, row in table:
+        place = f"{path}:{line}"
+        try:
+            audio[name] = locations.in_folder(row["wav"], folder), place
+            spans = [(str(who), float(a), float(b)) for who, a, b in row["segments"]]
+            if row["regions"] is not None:
+                regions[name] = [(float(a), float(b)) for a, b in row["regions"]]
+        except (TypeError, ValueError) as error:
+            raise ManifestError(
+                f"{place}: '{name}': wav is a path, segments are [{label}, start, "
+                "stop], regions [start, stop] or null. Prepare the manifest anew."
+            ) from error
+        segments += [(name, *span, place) for span in spans]
+    if not overlaps:
+        _check_overlaps(segments)
+    return make_records(audio, segments, regions or None, label)
 
 
 def _checked(row, columns, times, place):

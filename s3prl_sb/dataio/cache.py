@@ -1,9 +1,9 @@
 """The feature cache: the output of a frozen upstream, computed once.
 
-A cache is a folder of safetensors shards. Each shard describes itself: its
-header holds the description of the features (upstream, kind, sizes), the
-utterances and a checksum of each. There is no separate index that could disagree
-with the shards, and a shard gets its final name only when it is complete.
+A cache is a folder of :mod:`~s3prl_sb.dataio.shards`, which describe themselves. There
+is no separate index that could disagree with them, and a shard gets its final name only
+when it is complete. The number of shards is limited by the disk alone: few are mapped
+into memory at a time.
 
 The key of an entry is computed from the utterance and the content of its audio
 file, so features of audio that has changed are not used. Damaged features and
@@ -17,21 +17,24 @@ import hashlib
 import json
 import logging
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from s3prl_sb.dataio import shards
+from s3prl_sb.dataio.cache_index import CacheIndex
+from s3prl_sb.dataio.quantization import quantize, restore
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity.content import hash_file
 from s3prl_sb.storage.parts import Part
 
 logger = logging.getLogger(__name__)
 
-#: Key of a shard's header: the checksum of the other keys.
-HEADER = "header"
+_BROKEN = (KeyError, ValueError, OSError, TypeError, OverflowError)  # of a header
+
+INT8 = "int8"  # dtype of a description whose features are quantized
 
 
 class CacheError(UserError, RuntimeError):
@@ -76,7 +79,12 @@ class FeatureCache:
         Folder of the shards; it is created if it does not exist.
     description : dict, optional
         Description of the features, JSON values. Shards with another description
-        are not used. Default: the description in the existing shards.
+        are not used. With the ``dtype`` "int8" features are stored in eight bits, see
+        :mod:`~s3prl_sb.dataio.quantization`. Default: the description in the existing
+        shards.
+    opens : bool
+        Whether to open all existing shards. Otherwise only those are opened that
+        :meth:`has_shard` is asked for.
 
     Example
     -------
@@ -94,35 +102,46 @@ class FeatureCache:
     VERIFY_AT_ONCE = 4 << 30
 
     def __init__(
-        self, folder: str | os.PathLike, description: Mapping[str, Any] | None = None
+        self,
+        folder: str | os.PathLike,
+        description: Mapping[str, Any] | None = None,
+        opens: bool = True,
     ):
         self.folder = Path(folder)
         self.description: str | None = None
         if description is not None:
             self.description = json.dumps(description, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        #: utterance id -> key of the first variant
-        self.keys_of: dict[str, str] = {}
-        # key -> (shard, first frame, frames, checksum)
-        self._entries: dict[str, tuple[Path, int, int, int]] = {}
-        self._features: dict[Path, torch.Tensor] = {}  # memory-mapped
-        self._verified: set[str] = set()
+        self._index = CacheIndex()
+        self._shards: dict[Path, int] = {}  # shard -> its size in bytes
+        self._mapped = shards.MappedShards()
         self._claims: dict[Path, Part] = {}  # shards that this process is writing
-        self._looked_at: dict[Path, tuple[int, int]] = {}  # shard -> its last stamp
-        for path in sorted(self.folder.glob("*.safetensors")):
-            self._open(path)
-        if self.bytes() <= self.VERIFY_AT_ONCE:
-            self._drop_damaged()
+        self._looked_at: dict[Path, tuple] = {}  # shard -> its last stamp
+        if opens:
+            paths = sorted(self.folder.glob("*.safetensors"))
+            size = sum((_stamp(path) or (0,))[-1] for path in paths)
+            for path in paths:
+                self._open(path, size <= self.VERIFY_AT_ONCE)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._entries
+        return self._index.find(key) is not None
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._index)
+
+    @property
+    def keys_of(self) -> dict[str, str]:
+        """Ids of utterances to the keys of their first forms, read from the shards."""
+        keys: dict[str, str] = {}
+        for path in self._shards:
+            header = shards.read(path)
+            for name, key in zip(header.ids, header.keys):
+                keys.setdefault(name, key)
+        return keys
 
     def bytes(self) -> int:
         """Returns the size on disk in bytes."""
-        return sum(path.stat().st_size for path in self._features)
+        return sum(self._shards.values())
 
     def __getitem__(self, key: str) -> torch.Tensor:
         """Returns the features of an utterance.
@@ -136,32 +155,75 @@ class FeatureCache:
         -------
         torch.Tensor
             [frames, layers, size]; one frame in a pooled cache. It is mapped from
-            the disk: do not change it in place.
+            the disk: do not change it in place. Of features in eight bits it is the
+            float32 values.
 
         Raises
         ------
         CacheError
-            If the entry is damaged.
+            If the entry is damaged, or its file has been deleted.
         """
-        path, first, frames, checksum = self._entries[key]
-        features = self._features[path][first : first + frames]
-        if key not in self._verified:
-            if _checksum(features) != checksum:
-                path.unlink(missing_ok=True)
+        place, tensors = self._tensors(key)
+        part = slice(place.first, place.first + place.frames)
+        stored = {name: tensor[part] for name, tensor in tensors.items()}
+        if not self._index.is_verified(place.row):
+            if shards.checksum(stored) != place.checksum:
+                place.path.unlink(missing_ok=True)
                 raise CacheError(
-                    f"'{path}' is damaged and has been deleted. Run again: its "
+                    f"'{place.path}' is damaged and has been deleted. Run again: its "
                     "features will be extracted anew."
                 )
-            self._verified.add(key)
-        return features
+            self._index.verify(place.row)
+        return restore(stored)
 
-    def write(self, entries: Sequence[tuple[str, str, torch.Tensor]]) -> Path:
+    def _tensors(self, key):
+        """Returns the place of an entry, and the tensors of its shard."""
+        from safetensors import SafetensorError
+
+        place = self._index.find(key)
+        if place is None:
+            raise KeyError(key)
+        path = place.path
+        if path not in self._mapped and _stamp(path) != self._looked_at[path]:
+            self._open(path)  # it is not the file that was opened
+            place = self._index.find(key)
+        try:
+            if place is None or path not in self._shards:
+                raise FileNotFoundError("no such file, or a broken one")
+            return place, self._mapped[path]
+        except (OSError, SafetensorError) as error:
+            raise CacheError(
+                f"'{path}' has been deleted or damaged since this run has opened it "
+                f"({error}). Run again: its features will be extracted anew."
+            ) from error
+
+    def stored(self, features: torch.Tensor) -> shards.Stored:
+        """Returns what this cache stores of an utterance's features.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [frames, layers, size].
+
+        Returns
+        -------
+        dict
+            Names to tensors: the features, or int8 values and their scales.
+        """
+        if json.loads(self.description or "{}").get("dtype") == INT8:
+            return quantize(features)
+        return {"features": features}
+
+    def write(
+        self, entries: Sequence[tuple[str, str, torch.Tensor | shards.Stored]]
+    ) -> Path:
         """Adds one shard atomically.
 
         Arguments
         ---------
-        entries : list of (str, str, torch.Tensor)
-            Keys, utterance ids and features [frames, layers, size].
+        entries : list of (str, str, torch.Tensor or dict)
+            Keys, utterance ids and features [frames, layers, size]; or their
+            :meth:`stored` form.
 
         Returns
         -------
@@ -174,22 +236,14 @@ class FeatureCache:
             If the disk is full.
         """
         from safetensors import SafetensorError
-        from safetensors.torch import save_file
 
-        keys, ids, features = zip(*entries)
-        path = self._path(keys)
-        metadata = {
-            "description": self.description or "{}",
-            "keys": json.dumps(keys),
-            "ids": json.dumps(ids),
-            "frames": json.dumps([len(f) for f in features]),
-            "checksums": json.dumps([_checksum(f) for f in features]),
-        }
-        metadata[HEADER] = _header_checksum(metadata)
+        keys = [key for key, *_ in entries]
+        path, names = self._path(keys), [(key, name) for key, name, _ in entries]
+        each = [f if isinstance(f, dict) else self.stored(f) for *_, f in entries]
         self.claim(keys, wait=True)
         try:
             part = self._claims[path]
-            save_file({"features": torch.cat(features)}, part.path, metadata)
+            shards.write(part.path, self.description or "{}", names, each)
             os.chmod(part.path, 0o644)  # caches are shared
             part.publish()
         except (OSError, SafetensorError) as error:
@@ -250,75 +304,47 @@ class FeatureCache:
         bool
         """
         path = self._path(keys)
-        if path not in self._features:
+        if path not in self._shards:
             stamp = _stamp(path)
             if stamp and stamp != self._looked_at.get(path):  # new since last time
-                self._looked_at[path] = stamp
                 self._open(path)
         return all(key in self for key in keys)
 
     def refresh(self) -> None:
         """Adds shards that other processes have written."""
         for path in sorted(self.folder.glob("*.safetensors")):
-            if path not in self._features:
+            if path not in self._shards and _stamp(path) != self._looked_at.get(path):
                 self._open(path)
 
-    def _open(self, path):
-        from safetensors import SafetensorError, safe_open
+    def _open(self, path, verified=False):
+        """Adds a shard; with ``verified`` after a look at its features."""
+        from safetensors import SafetensorError
 
+        self._shards.pop(path, None)
+        self._index.drop(path)
+        self._mapped.drop(path)
+        self._looked_at[path] = stamp = _stamp(path)
         try:
-            with safe_open(path, framework="pt") as shard:
-                metadata = shard.metadata() or {}
-                if metadata.get(HEADER) != _header_checksum(metadata):
-                    raise ValueError("its header is damaged, or of an older version")
-                if self.description is None:
-                    self.description = metadata["description"]
-                if metadata.get("description") != self.description:
-                    return
-                self._features[path] = shard.get_tensor("features")
-            keys, ids, frames, checksums = (
-                json.loads(metadata[name])
-                for name in ("keys", "ids", "frames", "checksums")
-            )
-            entries, first = [], 0
-            for key, name, count, checksum in zip(keys, ids, frames, checksums):
-                entries.append((str(key), str(name), (path, first, count, checksum)))
-                first += count
-        except (SafetensorError, KeyError, ValueError, OSError, TypeError) as error:
+            header = shards.read(path)
+            self.description = self.description or header.description
+            if header.description != self.description or not stamp:
+                return
+            if verified and not shards.is_sound(path, header):
+                path.unlink(missing_ok=True)
+                logger.warning("Deleted the damaged cache shard %s", path)
+                return
+            columns = (header.keys, header.frames, header.checksums)
+            self._index.add(path, *columns, verified)
+        except _BROKEN + (SafetensorError,) as error:
             logger.warning("Ignoring the broken cache shard %s: %s", path, error)
-            self._features.pop(path, None)
             return
-        for key, name, entry in entries:
-            self._entries[key] = entry
-            self.keys_of.setdefault(name, key)
-
-    def _drop_damaged(self):
-        damaged = set()
-        for key in self._entries:
-            try:
-                self[key]
-            except CacheError:
-                damaged.add(self._entries[key][0])
-        for path in damaged:
-            logger.warning("Deleted the damaged cache shard %s", path)
-            self._features.pop(path)
-        self._entries = {k: e for k, e in self._entries.items() if e[0] not in damaged}
-        self.keys_of = {n: k for n, k in self.keys_of.items() if k in self._entries}
-
-
-def _header_checksum(metadata):
-    """Returns the checksum of a shard's metadata."""
-    said = {key: value for key, value in metadata.items() if key != HEADER}
-    return str(zlib.crc32(json.dumps(said, sort_keys=True).encode()))
+        self._shards[path] = stamp[-1]
 
 
 def _stamp(path):
+    """Returns what changes with a file; its size is the last."""
     try:
         stat = path.stat()
     except FileNotFoundError:
         return None
-    return stat.st_ino, stat.st_mtime_ns
-
-
-def _checksum(features):
-    return zlib.crc32(features.contiguous().view(torch.uint8).numpy())
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

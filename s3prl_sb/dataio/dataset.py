@@ -181,6 +181,7 @@ class ManifestDataset(DynamicItemDataset):
 
     data: dict[str, Mapping[str, Any]]
     data_ids: list[str]
+    collate: Callable | None = None  #: makes batches; None: dataio.collation.collate
 
     def __init__(
         self,
@@ -373,17 +374,15 @@ class ManifestDataset(DynamicItemDataset):
         return seconds_of_forms(self.pipes, record, unlimited)
 
     def longest_forms(self) -> list[float]:
-        """Returns the duration of the longest form of each utterance, seconds; 0 for
-        records without a duration."""
+        """Returns the seconds of each utterance's longest form; 0 if unknown."""
         forms = (self.form_seconds(i, unlimited=1) for i in range(len(self)))
         return [max(seconds or 0.0 for seconds in each or ()) for each in forms]
 
     def __getitem__(self, index: int | tuple[int, int]) -> dict[str, Any]:
         position, draw = index if isinstance(index, tuple) else (index, 0)
         data_id = self.data_ids[position]
-        return self.pipeline.compute_outputs(
-            {"id": data_id, "draw": draw, **self.data[data_id]}
-        )
+        record = {"id": data_id, "draw": draw, **self.data[data_id]}
+        return self.pipeline.compute_outputs(record)
 
 
 def _listed(names):

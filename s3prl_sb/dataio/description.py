@@ -6,8 +6,10 @@ Authors
 
 import logging
 
+from s3prl_sb.dataio import features, quantization
+from s3prl_sb.dataio.cache import INT8
 from s3prl_sb.dataio.dataset import changes_audio
-from s3prl_sb.dataio.features import DTYPES, KINDS, compute
+from s3prl_sb.dataio.features import KINDS, compute
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.objects import identity_of
@@ -17,6 +19,7 @@ from s3prl_sb.storage.files import FileError, read_json
 
 logger = logging.getLogger(__name__)
 
+DTYPES = (*features.DTYPES, INT8)
 DESCRIPTION = "description.json"  # beside the shards, for people
 
 
@@ -34,7 +37,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
     layers : list of int, optional
         Hidden states to keep, in this order; default all.
     dtype : str
-        "float16" or "float32".
+        "float16", "float32" or "int8", which has a scale for each frame and layer.
     identity : str, optional
         Digest of the upstream's identity, if it has been computed already.
 
@@ -46,6 +49,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         raise ValueError(f"a cache holds {' or '.join(map(repr, KINDS))}, not '{kind}'")
     if dtype not in DTYPES:
         raise ValueError(f"a cache holds {' or '.join(DTYPES)}, not '{dtype}'")
+    code = [compute, quantization.quantize] if dtype == INT8 else [compute]
     sizes = _sizes(upstream, layers)
     if len(set(sizes)) > 1:
         raise ValueError(
@@ -64,7 +68,7 @@ def describe(upstream, dataset, kind, layers=None, dtype="float16", identity=Non
         "dtype": dtype,
         "audio": pipes["is"],
         "audio_code": digest(pipes["code"]),
-        "code": digest(code_of([compute])),
+        "code": digest(code_of(code)),
     }
 
 
@@ -84,10 +88,51 @@ def estimate(upstream, dataset, kind, layers=None, dtype="float16"):
     total = 0
     for i in range(len(dataset)):
         forms = dataset.form_seconds(i, unlimited=1)
-        samples = [round(seconds * upstream.sample_rate) for seconds in forms]
-        total += len(forms) if kind == "pooled" else sum(map(upstream.frames, samples))
-    per_frame = sum(_sizes(upstream, layers))
-    return total * per_frame * DTYPES[dtype].itemsize
+        total += sum(frames(upstream, kind, seconds) for seconds in forms)
+    return total * frame_bytes(upstream, layers, dtype)
+
+
+def frames(upstream, kind, seconds):
+    """Returns the number of frames that a cache keeps of a form of an utterance.
+
+    Arguments
+    ---------
+    upstream, kind
+        See :func:`describe`.
+    seconds : float
+        Duration of the form.
+
+    Returns
+    -------
+    int
+    """
+    if kind == "pooled":
+        return 1
+    return upstream.frames(round(seconds * upstream.sample_rate))
+
+
+def frame_bytes(upstream, layers=None, dtype="float16"):
+    """Returns the bytes of a frame in a cache.
+
+    Arguments
+    ---------
+    upstream, layers, dtype
+        See :func:`describe`.
+
+    Returns
+    -------
+    int
+
+    Example
+    -------
+    >>> from s3prl_sb.lobes.upstreams import load
+    >>> [frame_bytes(load("fbank"), None, dtype) for dtype in DTYPES]
+    [480, 960, 244]
+    """
+    sizes = _sizes(upstream, layers)
+    if dtype == INT8:
+        return sum(sizes) + quantization.SCALE_BYTES * len(sizes)
+    return sum(sizes) * features.DTYPES[dtype].itemsize
 
 
 def _sizes(upstream, layers):

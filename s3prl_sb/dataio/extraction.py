@@ -1,6 +1,6 @@
 """Extraction of a dataset's features with a frozen upstream into the feature cache.
 
-The dataset is split into shards of some minutes of audio. Shards are written
+The dataset is split into shards of some minutes of audio, or more. Shards are written
 atomically, so a killed extraction resumes; their content does not depend on the
 process, so any number of processes and machines can share the work.
 
@@ -8,6 +8,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import copy
+import functools
 import logging
 import math
 import os
@@ -18,10 +20,21 @@ import torch
 
 from s3prl_sb.dataio import pool
 from s3prl_sb.dataio.audio import AudioFileError
-from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
-from s3prl_sb.dataio.description import DESCRIPTION, describe, estimate, log_outdated
+from s3prl_sb.dataio.cache import INT8, CacheError, FeatureCache
+from s3prl_sb.dataio.description import (
+    DESCRIPTION,
+    describe,
+    estimate,
+    frame_bytes,
+    frames,
+    log_outdated,
+)
+from s3prl_sb.dataio.encoding_batches import batches
 from s3prl_sb.dataio.features import compute
-from s3prl_sb.dataio.sharing import SharedShards
+from s3prl_sb.dataio.forms import seconds_of_forms
+from s3prl_sb.dataio.quantization import quantize
+from s3prl_sb.dataio.shard_plan import ShardPlan, finite_forms, key_of
+from s3prl_sb.dataio.sharing import complete, fill
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.data import audio_hashes
 from s3prl_sb.lobes.upstreams.base import AudioError
@@ -29,12 +42,16 @@ from s3prl_sb.storage import parts
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.terminal import progress, quantities
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "audio_keys",
+    "describe",
+    "estimate",
+    "extract",
+    "place",
+    "replace_audio",
+]
 
-SHARD_SECONDS = 240  # seconds of audio that a kill may cost
-SHARD_UTTERANCES = 256
-#: On a CPU each utterance runs alone, so that its bits do not depend on others.
-BATCH_SECONDS = {"cpu": 0, "cuda": 64}
+logger = logging.getLogger(__name__)
 
 
 def extract(
@@ -49,6 +66,8 @@ def extract(
     part=(0, 1),
     progressbar=True,
     identity=None,
+    opened=None,
+    again=True,
 ):
     """Extracts the features of a dataset that a cache lacks.
 
@@ -73,6 +92,12 @@ def extract(
         Whether to show progress.
     identity : str, optional
         Digest of the upstream's identity, if it has been computed already.
+    opened : dict, optional
+        Folders to the caches that the caller has opened already, such as for another
+        set: they are not opened and verified again. This one is added.
+    again : bool
+        Whether to check which audio files have changed since the last look at them.
+        Those whose features are missing are checked in any case.
 
     Returns
     -------
@@ -86,30 +111,30 @@ def extract(
         For an unusable audio file.
     """
     description = describe(upstream, dataset, kind, layers, dtype, identity)
-    title = f"{description['upstream']}-{kind}-{digest(description)[:12]}"
-    cache = FeatureCache(Path(folder) / title, description)
-    parts.clear(cache.folder)
-    if not (cache.folder / DESCRIPTION).exists():  # for people
-        write_json(cache.folder / DESCRIPTION, description)
-    log_outdated(cache.folder, description)
-    shards = _shards(dataset, progressbar)[part[0] :: part[1]]
-    missing = ([item for item in s if item["key"] not in cache] for s in shards)
-    shards = [shard for shard in missing if shard]
+    cache = open_cache(place(folder, description), description, opened)
+    count = functools.partial(frames, upstream, kind)
+    per_frame = frame_bytes(upstream, layers, dtype)
+    shards = ShardPlan(dataset, count, per_frame, part)
+    shards.keep_lacking(cache, progressbar, again)
     if not shards:
         return cache
-    seconds = sum(item["seconds"] for shard in shards for item in shard)
-    size = estimate(upstream, dataset, kind, layers, dtype)
+    size, seconds = shards.frames * per_frame, shards.seconds
     logger.info(
         "Extracting %s features (%d x %d) of %d utterances, %s of audio: "
         "the cache will take %s in %s",
         kind,
         len(description["layers"]),
         description["size"],
-        sum(map(len, shards)),
+        shards.utterances,
         quantities.audio(seconds),
         quantities.count(size, "B"),
         cache.folder,
     )
+    if not os.access(cache.folder, os.W_OK):
+        raise CacheError(
+            f"{cache.folder} lacks features of {shards.utterances} utterances, and you "
+            "may not write there. Choose another cache_folder."
+        )
     free = shutil.disk_usage(cache.folder).free
     if size - cache.bytes() > free:
         needed, left = (quantities.count(number, "B") for number in (size, free))
@@ -117,7 +142,6 @@ def extract(
             f"The cache would take {needed}, and {cache.folder} has {left} left. "
             "Choose another cache_folder, cache: off, or fewer layers."
         )
-    job = _Job(upstream, dataset, description, device)
     bar = progress.bar(
         desc=f"Extracting {kind} features",
         total=math.ceil(seconds),
@@ -125,13 +149,56 @@ def extract(
         bar_format="{l_bar}{bar}| {n:.0f}/{total} s of audio [{elapsed}<{remaining}]",
         disable=not progressbar,
     )
-    shared = SharedShards(cache, shards, others=bar.update)
     with bar:
-        try:
-            for entries in job.run(shared, num_processes, bar.update):
-                cache.write(entries)
-        finally:
-            shared.give_up()
+        _Job(upstream, dataset, description, device, cache).run(
+            shards, num_processes, bar.update
+        )
+    return cache
+
+
+def place(folder, description):
+    """Returns the folder of a cache.
+
+    Arguments
+    ---------
+    folder : str
+        Folder of all caches.
+    description : dict
+        See :func:`~s3prl_sb.dataio.description.describe`.
+
+    Returns
+    -------
+    pathlib.Path
+    """
+    title = f"{description['upstream']}-{description['kind']}"
+    return Path(folder) / f"{title}-{digest(description)[:12]}"
+
+
+def open_cache(folder, description, opened=None):
+    """Opens a cache, unless the caller has.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder of the cache.
+    description : dict
+        See :func:`~s3prl_sb.dataio.description.describe`.
+    opened : dict, optional
+        Folders to opened caches; this one is added.
+
+    Returns
+    -------
+    FeatureCache
+    """
+    opened = {} if opened is None else opened
+    if folder in opened:
+        opened[folder].refresh()
+        return opened[folder]
+    cache = opened[folder] = FeatureCache(folder, description)
+    parts.clear(folder)
+    if not (folder / DESCRIPTION).exists():  # for people
+        write_json(folder / DESCRIPTION, description)
+    log_outdated(folder, description)
     return cache
 
 
@@ -160,28 +227,37 @@ def audio_keys(dataset, progressbar=False, again=True):
         If a file does not exist; the message names the utterance.
     """
     hashes, keys = audio_hashes(dataset, progressbar, again), {}
-    for index, utterance in enumerate(dataset.data_ids):
-        record = dataset.data[utterance]
-        variants = dataset.variants(index)
-        if variants is None:
-            raise CacheError(
-                f"utterance '{utterance}' is another one each time it is "
-                "loaded (a random crop without `crops`, noise without `draws`): its "
-                "features cannot be cached. Set cache: off."
-            )
-        content = hashes.get(record["wav"])
-        if content is None:
-            raise AudioFileError(
-                f"utterance '{utterance}' ({record['wav']}): no such file, or one "
-                "that cannot be read."
-            )
-        keys[utterance] = [
-            audio_key(utterance, record, draw, content) for draw in range(variants)
-        ]
+    for position, utterance in enumerate(dataset.data_ids):
+        record, draws = dataset.data[utterance], len(finite_forms(dataset, position))
+        keys[utterance] = [key_of(utterance, record, d, hashes) for d in range(draws)]
     return keys
 
 
-def replace_audio(dataset, cache):
+def check_finite(features, name, dtype):
+    """Checks that the features of an utterance are finite in their type.
+
+    Arguments
+    ---------
+    features : torch.Tensor
+        Any shape.
+    name : str
+        Name of the utterance in the message.
+    dtype : str
+        Name of the type.
+
+    Raises
+    ------
+    CacheError
+        If one is not finite.
+    """
+    if not torch.isfinite(features).all():
+        raise CacheError(
+            f"utterance {name} has features that are not finite as {dtype}, though "
+            "they are as computed. Choose cache_dtype: float32."
+        )
+
+
+def replace_audio(dataset, cache, finite=None, other=None):
     """Replaces the audio of a dataset by cached features.
 
     Arguments
@@ -190,13 +266,21 @@ def replace_audio(dataset, cache):
         Changed in place: examples get ``feats`` [frames, layers, size] instead of
         ``sig``.
     cache : FeatureCache
-        Cache with all utterances of the dataset.
+        Cache with all utterances of the dataset, or of ``finite``.
+    finite : s3prl_sb.dataio.dataset.ManifestDataset, optional
+        The part of the dataset that is cached.
+    other : callable, optional
+        Maps the id of any other utterance and a draw to the item ``feats``.
     """
-    keys = audio_keys(dataset, again=False)
+    # A key takes microseconds: a table of all would be the larger part of the memory.
+    hashes, pipes = audio_hashes(finite or dataset, again=False), list(dataset.pipes)
 
     def feats(utterance, draw):
-        variants = keys[utterance]
-        return cache[variants[draw % len(variants)]]
+        record = dataset.data[utterance]
+        forms = seconds_of_forms(pipes, record)
+        if forms is None:
+            return other(utterance, draw)
+        return cache[key_of(utterance, record, draw % len(forms), hashes)]
 
     dataset.add_dynamic_item(feats, ["id", "draw"], "feats")
     outputs = dict(dataset.pipeline.output_mapping)
@@ -204,53 +288,38 @@ def replace_audio(dataset, cache):
     dataset.set_output_keys({**outputs, "feats": "feats"})
 
 
-def _shards(dataset, progressbar=False):
-    """Splits the dataset into shards, in every process the same ones."""
-    shards, seconds = [], 0.0
-    keys = audio_keys(dataset, progressbar)
-    for index, utterance in enumerate(dataset.data_ids):
-        forms = zip(keys[utterance], dataset.form_seconds(index))
-        for draw, (key, duration) in enumerate(forms):
-            if (
-                not shards
-                or seconds + duration > SHARD_SECONDS
-                or len(shards[-1]) == SHARD_UTTERANCES
-            ):
-                shards.append([])
-                seconds = 0.0
-            seconds += duration
-            shards[-1].append(
-                {
-                    "key": key,
-                    "id": utterance,
-                    "wav": dataset.data[utterance]["wav"],
-                    "index": (index, draw),
-                    "seconds": duration,
-                }
-            )
-    return shards
-
-
 class _Job:
     """Computes the features of shards, in this process or in others."""
 
-    def __init__(self, upstream, dataset, description, device):
+    tick = None
+
+    def __init__(self, upstream, dataset, description, device, cache):
         self.upstream, self.dataset = upstream, dataset
         self.description, self.device = description, device
+        self.folder, self.cache, self.ticked = cache.folder, cache, 0.0
 
-    def run(self, shared, num_processes, tick):
-        """Yields the entries of each shard that this process claims.
+    def __getstate__(self):
+        """Leaves out what grows with the dataset: shards bring their records."""
+        dataset = copy.copy(self.dataset)
+        dataset.__dict__.pop("_audio_hashes", None)
+        dataset.data, dataset.data_ids = {}, []
+        return {**vars(self), "dataset": dataset, "cache": None}
 
-        ``tick`` is called with the seconds of audio that are finished.
-        """
-        if num_processes <= 1:
-            self.upstream.to(self.device)
-            while shard := shared.take():
-                yield self.entries(shard, tick)
+    def run(self, shards, num_processes, tick):
+        """Completes the cache; calls ``tick`` with seconds of audio that are done."""
+
+        def finished(shard):
+            tick(sum(item["seconds"] for item in shard) - self.ticked)
+            self.ticked = 0.0
+
+        if num_processes > 1:
+            with pool.processes(self, num_processes, self.folder) as submit:
+                # One more than the processes, so that none is idle.
+                fill(self.cache, shards, submit, num_processes + 1, finished)
             return
-        for shard, entries in pool.compute(self, shared, num_processes):
-            yield entries
-            tick(sum(item["seconds"] for item in shard))
+        self.tick = tick
+        self.upstream.to(self.device)
+        fill(self.cache, shards, pool.here(self), 1, finished)
 
     def begin(self, number, processes):
         """Prepares the ``number``-th worker process."""
@@ -259,38 +328,46 @@ class _Job:
             self.device = f"cuda:{number % torch.cuda.device_count()}"
         self.upstream.to(self.device)
 
-    def entries(self, shard, tick=lambda seconds: None):
+    def __call__(self, shard):
+        """Completes a shard, see :func:`~s3prl_sb.dataio.sharing.complete`."""
+        if self.cache is not None:
+            return complete(self.cache, shard, self.entries)
+        # A worker knows no shards but its own: memory does not grow with the cache.
+        cache = FeatureCache(self.folder, self.description, opens=False)
+        return complete(cache, shard, self.entries)
+
+    def entries(self, shard):
         """Returns the (key, id, features) of each utterance of a shard."""
-        batches, seconds = [[]], 0.0
-        most = BATCH_SECONDS.get(self.device, BATCH_SECONDS["cuda"])
-        for item in shard:
-            if batches[-1] and seconds + item["seconds"] > most:
-                batches.append([])
-                seconds = 0.0
-            batches[-1].append(item)
-            seconds += item["seconds"]
         entries = []
         with self.dataset.output_keys_as(["sig"]):
-            for batch in batches:
-                wavs = [self.dataset[item["index"]]["sig"] for item in batch]
+            for batch in batches(shard, self.device):
+                wavs = [self._waveform(item) for item in batch]
                 entries += self._features(batch, wavs)
-                tick(sum(item["seconds"] for item in batch))
+                self._tick(sum(item["seconds"] for item in batch))
         return entries
 
+    def _waveform(self, item):
+        example = {"id": item["id"], "draw": item["draw"], **item["record"]}
+        return self.dataset.pipeline.compute_outputs(example)["sig"]
+
+    def _tick(self, seconds):
+        if self.tick is not None:  # not in a worker
+            self.ticked += seconds
+            self.tick(seconds)
+
     def _features(self, items, wavs):
-        options = (self.description[name] for name in ("kind", "layers", "dtype"))
+        kind, layers, dtype = (self.description[n] for n in ("kind", "layers", "dtype"))
+        is_int8 = dtype == INT8
+        options = (kind, layers, "float32" if is_int8 else dtype)
         try:
             features = compute(self.upstream, wavs, *options, self.device)
         except AudioError as error:
             item = items[error.index]
             raise AudioFileError(
-                f"utterance '{item['id']}' ({item['wav']}) {error.reason}"
+                f"utterance '{item['id']}' ({item['record']['wav']}) {error.reason}"
             ) from error
         for item, feats in zip(items, features):
-            if not torch.isfinite(feats).all():
-                raise CacheError(
-                    f"utterance '{item['id']}' ({item['wav']}) has features "
-                    f"that are not finite as {self.description['dtype']}, though "
-                    "they are as computed. Choose cache_dtype: float32."
-                )
-            yield item["key"], item["id"], feats
+            name = f"'{item['id']}' ({item['record']['wav']})"
+            check_finite(feats, name, dtype)
+            # Quantized here: a whole shard in float32 takes four times the memory.
+            yield item["key"], item["id"], quantize(feats) if is_int8 else feats

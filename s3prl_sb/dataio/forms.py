@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -57,11 +58,17 @@ def seconds_of_forms(
     forms: list[float | None] = [record.get("duration")]
     for pipe in pipes:
         if forms[0] is not None:  # those of a crop depend on it
-            record = {**record, "duration": max(forms)}  # type: ignore[type-var]
-        count = pipe.variants(record) if isinstance(pipe, CountsVariants) else None
+            longest = max(forms)  # type: ignore[type-var]
+            if longest != record["duration"]:
+                record = {**record, "duration": longest}
+        count = pipe.variants(record) if _is(type(pipe), CountsVariants) else None
         count = unlimited if count is None else count
         if count is None:
             return None
+        if count == len(forms) == 1:
+            if forms[0] is not None:
+                forms = [seconds_after(pipe, forms[0], 0)]
+            continue
         draws = range(math.lcm(len(forms), count))
         before = [forms[draw % len(forms)] for draw in draws]
         forms = [
@@ -87,5 +94,12 @@ def seconds_after(pipe: Any, seconds: float, draw: int) -> float:
     -------
     float
     """
-    changes = isinstance(pipe, ChangesSeconds)
+    changes = _is(type(pipe), ChangesSeconds)
     return pipe.form_seconds(seconds, draw) if changes else seconds
+
+
+@functools.cache
+def _is(kind, protocol):
+    """Returns whether a type follows a protocol. Python looks it up by its attributes,
+    which takes longer than all the rest, of millions of records."""
+    return issubclass(kind, protocol)

@@ -2,8 +2,9 @@
 
 A manifest is SpeechBrain's JSON, ``{id: {wav, duration, start, stop, labels...}}``:
 
-* ``wav``: path of the audio file, or the name ``feats.ark:1234`` of features, see
-  :mod:`s3prl_sb.lobes.upstreams.features_from_ark`;
+* ``wav``: path of the audio file, a URL, or the name ``a.tar:1536:32044`` of a member
+  of a tar, see :mod:`s3prl_sb.identity.locations`; or the name ``feats.ark:1234`` of
+  features, see :mod:`s3prl_sb.lobes.upstreams.features_from_ark`;
 * ``duration``: length of the utterance (the segment, if only a segment is read), in
   seconds;
 * ``start``, ``stop``: limits of the segment in seconds, both null for the whole file.
@@ -18,7 +19,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.identity.ark_names import split
+from s3prl_sb.identity import presence
+from s3prl_sb.identity.locations import no_file
 from s3prl_sb.storage.files import decoded, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ SPLITS = ("train", "valid", "test")
 KEYS = ("wav", "duration", "start", "stop")
 STAMP = "prepare.json"  # written last: it marks a finished preparation
 TOLERANCE = 1e-3  # seconds: users' tables are often rounded to a millisecond
+SAME = 10_000  # texts of which one copy is kept while a manifest is read
 SHAPE = 'A manifest is one object: {"id": {"wav": "path", "label": "..."}, ...}'
 
 
@@ -115,7 +117,44 @@ def read(path: str | PathLike) -> dict[str, dict[str, Any]]:
     ManifestError
         For a missing file, invalid JSON or a repeated id, with the line.
     """
-    return {name: record for name, _, record in unique(json_rows(path), path)}
+    records = _line_records(path)
+    if records is None:
+        rows = unique(json_rows(path), path)
+        records = {name: record for name, _, record in rows}
+    return records
+
+
+def _line_records(path):
+    """Returns the records of a file with one a line, as :func:`write` makes it; None
+    for any other file, be it valid or not. It takes a third of the memory and time."""
+    decode, records, more = json.JSONDecoder().raw_decode, {}, True
+    same = {}  # equal texts, such as paths and labels: once in memory
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            if file.readline() != "{\n":
+                return None
+            for count, line in enumerate(file):
+                if line == "}\n" and not more:
+                    is_whole = len(records) == count and not next(file, "")
+                    return records if is_whole else None
+                name, end = decode(line)
+                if not (more and isinstance(name, str) and line[end : end + 2] == ": "):
+                    return None
+                record, end = decode(line, end + 2)
+                more = line[end:] == ",\n"
+                if not (more or line[end:] == "\n") or not isinstance(record, dict):
+                    return None
+                if len(same) > SAME:
+                    same.clear()
+                keys = same.setdefault(tuple(record), tuple(record))
+                values = [
+                    same.setdefault(value, value) if isinstance(value, str) else value
+                    for value in record.values()
+                ]
+                records[name] = dict(zip(keys, values))
+    except (ValueError, RecursionError, OSError):
+        pass
+    return None
 
 
 def json_rows(path: str | PathLike) -> list[tuple[str, int, Any]]:
@@ -152,7 +191,7 @@ def read_text(path: str | PathLike) -> str:
     try:
         return decoded(Path(path).read_bytes())
     except FileNotFoundError as fault:
-        raise ManifestError(f"{path}: no such file") from fault
+        raise ManifestError(no_file(str(path))) from fault
     except ValueError as fault:
         raise ManifestError(f"{path}: {fault}. Save the file as UTF-8.") from fault
 
@@ -218,16 +257,19 @@ def validate(
     used = [key for r in records.values() if isinstance(r, dict) for key in r]
     keys = [key for key in dict.fromkeys([*KEYS, *required, *used]) if key != "id"]
     faults_of: dict[str, list[tuple[str, str]]] = {}  # way out -> (id, fault)
-    exists: dict[str, bool] = {}
+    sound = []
     for name, record in records.items():
         fault, way_out = _fault(record, keys, required)
-        if audio and not fault:
-            wav = record["wav"]
-            if not exists.setdefault(wav, os.path.isfile(split(wav)[0])):
-                fault = f"missing audio file {wav}"
-                way_out = "Correct the paths, or leave these files out."
         if fault:
             faults_of.setdefault(way_out, []).append((name, fault))
+        else:
+            sound.append(name)
+    if audio:
+        missing = presence.faults(records[name]["wav"] for name in sound)
+        for name in sound if missing else ():
+            if fault := missing.get(records[name]["wav"]):
+                way_out = "Correct the paths, or leave these files out."
+                faults_of.setdefault(way_out, []).append((name, fault))
     for way_out, faults in faults_of.items():  # the first kind of fault is enough
         lines = _lines(path) if lines is None else lines
         places = [f"{path}:{lines[n]}" if n in lines else path for n, _ in faults]
@@ -291,7 +333,7 @@ def digest(path: str | PathLike) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except FileNotFoundError as fault:
-        raise ManifestError(f"{path}: no such file") from fault
+        raise ManifestError(no_file(str(path))) from fault
 
 
 def finished(

@@ -12,6 +12,7 @@ import re
 from s3prl_sb.dataio import kaldi_folders, manifest
 from s3prl_sb.dataio.segment_times import time_columns
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.locations import default_id, no_file
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 DELIMITER_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
@@ -69,7 +70,7 @@ def in_folder(wav, folder):
 def suffix(path):
     """Returns ``.csv``, ``.tsv``, ``.json`` or ``.scp``; any other one is an error."""
     if not os.path.isfile(path):
-        raise ManifestError(f"{path}: no such file")
+        raise ManifestError(no_file(str(path)))
     ending = os.path.splitext(path)[1].lower()
     if ending not in (*DELIMITERS, ".json", kaldi_folders.ENDING):
         raise ManifestError(f"{path}: not a .csv, .tsv or .json file. Save it as one.")
@@ -129,7 +130,7 @@ def csv_rows(path):
 def _id(record, times):
     """Makes an id of the path and the segment."""
     segment = [record[key] for key in times if record.get(key)]
-    return "_".join([os.path.splitext(record["wav"])[0], *segment])
+    return "_".join([default_id(record["wav"]), *segment])
 
 
 def csv_cells(path, needed=("wav",), aliases=ALIASES):

@@ -1,8 +1,9 @@
 """Shared extraction: several runs fill one cache, each shard is computed by one.
 
-A process claims a shard before it computes it; others skip it. A run waits only when it
-has no claim and all remaining shards are claimed by others, so there is no deadlock. A
-claim ends with its process: the shards of a killed run are computed by others.
+A process claims a shard before it computes it, and others do something else meanwhile.
+A run waits only when all remaining shards are claimed by others, and it has no claim
+itself then, so there is no deadlock. A claim ends with its process: the shards of a
+killed run are computed by others.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,73 +11,106 @@ Authors
 
 import logging
 import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from typing import Any
+
+from s3prl_sb.dataio.cache import FeatureCache
 
 logger = logging.getLogger(__name__)
 
 PAUSE = 0.2  # seconds between two checks of the shards of others
 
+Shard = list[dict[str, Any]]  # items with a ``key``
 
-class SharedShards:
-    """The shards that a cache lacks; this process claims one after the other.
+
+def complete(
+    cache: FeatureCache, shard: Shard, compute: Callable[[Shard], list]
+) -> bool:
+    """Computes and writes a shard, unless another process has or does.
 
     Arguments
     ---------
-    cache : s3prl_sb.dataio.cache.FeatureCache
+    cache : FeatureCache
         The cache; other processes may write to its folder.
-    shards : list of list of dict
-        Shards of items with ``key`` and ``seconds``.
-    others : callable, optional
-        Called with the seconds of audio of a shard that another process computed.
+    shard : list of dict
+        Items with ``key``.
+    compute : callable
+        Returns the entries of a shard, see :meth:`FeatureCache.write`.
+
+    Returns
+    -------
+    bool
+        Whether the shard is complete; otherwise another process is writing it.
     """
+    keys = keys_of(shard)
+    if cache.has_shard(keys):
+        return True
+    if not cache.claim(keys):
+        return False
+    try:
+        if not cache.has_shard(keys):  # written since
+            cache.write(compute(shard))
+    finally:
+        cache.give_up(keys)
+    return True
 
-    def __init__(self, cache, shards, others=lambda seconds: None):
-        self.cache, self.others = cache, others
-        self.waiting = list(shards)
-        self.taken = []
 
-    def take(self, wait=True):
-        """Claims the next shard.
+def fill(
+    cache: FeatureCache,
+    shards: Sequence[Shard],
+    submit: Callable[[Shard], futures.Future],
+    most: int,
+    finished: Callable[[Shard], None] = lambda shard: None,
+) -> None:
+    """Completes a cache by shards that are computed elsewhere.
 
-        Arguments
-        ---------
-        wait : bool
-            Whether to wait for others; only allowed without claims.
-
-        Returns
-        -------
-        list of dict or None
-            None if none is left or, without ``wait``, none is free.
-        """
-        logged = False
-        while self.waiting:
+    Arguments
+    ---------
+    cache : FeatureCache
+        The cache, which has all shards afterwards.
+    shards : sequence of list of dict
+        Shards to compute.
+    submit : callable
+        Takes a shard; returns the future of :func:`complete`.
+    most : int
+        Number of shards that are submitted at once.
+    finished : callable
+        Called with each complete shard, also of another process.
+    """
+    waiting, others = deque(range(len(shards))), deque[int]()
+    running: dict[futures.Future, tuple[int, Shard]] = {}
+    is_logged = False
+    while waiting or others or running:
+        while waiting and len(running) < most:
             # Processes start at the same end, where the shards of others are.
-            for shard in list(self.waiting):
-                keys = _keys(shard)
-                if not self.cache.has_shard(keys) and not self.cache.claim(keys):
-                    continue
-                self.waiting.remove(shard)
-                if not self.cache.has_shard(keys):
-                    self.taken.append(shard)
-                    return shard
-                self.cache.give_up(keys)
-                self.others(sum(item["seconds"] for item in shard))
-            if not wait or not self.waiting:
-                break
-            if not logged:
+            number = waiting.popleft()
+            shard = shards[number]
+            if cache.has_shard(keys_of(shard)):
+                finished(shard)
+            else:
+                running[submit(shard)] = number, shard
+        if not running and others:
+            if not is_logged:
                 logger.info(
                     "Waits for the last features, %d utterances: another run is at "
                     "them",
-                    sum(map(len, self.waiting)),
+                    sum(len(shards[number]) for number in others),
                 )
-                logged = True
+                is_logged = True
             time.sleep(PAUSE)
-        return None
+            waiting, others = others, deque()
+        for future in futures.wait(running, None, futures.FIRST_COMPLETED).done:
+            number, shard = running.pop(future)
+            if future.result() and cache.has_shard(keys_of(shard)):
+                finished(shard)
+                waiting.extend(others)  # some of those may be complete, too
+                others.clear()
+            else:
+                others.append(number)
 
-    def give_up(self):
-        """Releases the claims on shards that were not written."""
-        for shard in self.taken:
-            self.cache.give_up(_keys(shard))
 
-
-def _keys(shard):
+def keys_of(shard: Shard) -> list[str]:
+    """Returns the keys of the items of a shard."""
     return [item["key"] for item in shard]

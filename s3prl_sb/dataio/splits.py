@@ -13,6 +13,11 @@ from s3prl_sb.schema.combinations import AMOUNTS
 logger = logging.getLogger(__name__)
 
 
+def is_few_shot(hparams):
+    """Returns whether a recipe trains on a part of its training set."""
+    return any(hparams.get(name) is not None for name in AMOUNTS)
+
+
 def read_splits(hparams, key=None):
     """Reads the manifests of a recipe, with an optional few-shot training set.
 
@@ -33,9 +38,9 @@ def read_splits(hparams, key=None):
     """
     paths = manifest.paths_in(hparams["save_folder"])
     records = {split: manifest.read(path) for split, path in paths.items()}
-    # An argument of subset is named like its key.
-    amount = {name.removeprefix("train_"): hparams.get(name) for name in AMOUNTS}
-    if set(amount.values()) != {None}:
+    if is_few_shot(hparams):
+        # An argument of subset is named like its key.
+        amount = {name.removeprefix("train_"): hparams.get(name) for name in AMOUNTS}
         whole = records["train"]
         part = few_shot.subset(whole, **amount, seed=hparams["seed"], key=key)
         logger.info("Training set: %s", few_shot.described(part, whole))

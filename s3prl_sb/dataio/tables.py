@@ -7,7 +7,8 @@ keys (JSON):
 =============================  ==================================================
 ``wav`` or ``wav_path``        the audio file; relative paths start at the folder
                                of the table, ``{data_root}`` or ``$data_root`` is
-                               a placeholder for another one
+                               a placeholder for another one. Also a URL, or a member
+                               of a tar: :mod:`s3prl_sb.identity.locations`
 ``id``                         optional in a CSV; default: path and segment
 ``start`` and ``stop``         optional, seconds; empty, NaN or null means the start
                                or end of the file. Other names and samples:
@@ -50,7 +51,7 @@ from s3prl_sb.dataio.segment_times import (
 )
 from s3prl_sb.dataio.values import check_values, make_texts
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.identity import ark_names
+from s3prl_sb.identity import locations, presence
 from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
@@ -192,14 +193,10 @@ def finished(save_folder, arguments):
         return None
     prepared = os.stat(os.path.join(save_folder, manifest.STAMP)).st_mtime
     records = [r for path in paths.values() for r in manifest.read(path).values()]
-    for wav in {record["wav"]: None for record in records}:
-        try:
-            changed = os.stat(ark_names.split(wav)[0]).st_ctime > prepared
-        except OSError:
-            changed = True
-        if changed:
-            logger.info("%s: changed since the preparation, which is done again", wav)
-            return None
+    changed = presence.changed((r["wav"] for r in records), prepared)
+    if changed is not None:
+        logger.info("%s: changed since the preparation, which is done again", changed)
+        return None
     return paths
 
 
@@ -346,7 +343,7 @@ def records_of(path, table_rows, required, data_root, overshoot=manifest.TOLERAN
                 "Give the path of an audio file."
             )
         wav = in_folder(record["wav"], folder)
-        record["wav"] = os.path.normpath(os.path.join(folder, wav))
+        record["wav"] = locations.in_folder(wav, folder)
         cells = {key: record.pop(times[key].name, None) for key in times}
         for key in ("duration", "start", "stop"):
             record[key] = None

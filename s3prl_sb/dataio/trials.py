@@ -7,7 +7,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import os
 import random
 import re
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.rows import check_id, csv_cells, suffix
 from s3prl_sb.dataio.segment_times import read_name
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.locations import default_id
 from s3prl_sb.storage.files import write_text
 
 COLUMNS = ("label", "wav_path1", "wav_path2")
@@ -191,7 +191,7 @@ def load_table(path, data_root=None):
                     f"{place}: wav_path{side} {wav!r} is no path. Give that of an "
                     "audio file."
                 )
-            name = str(row.get(f"id{side}") or os.path.splitext(wav)[0])
+            name = str(row.get(f"id{side}") or default_id(wav))
             check_id(name, place)
             first_line, first_wav = utterances.setdefault(name, (line, wav))
             if first_wav != wav:

@@ -13,7 +13,7 @@ from s3prl_sb.dataio import kaldi_folders, manifest
 from s3prl_sb.dataio.recordings import recordings_in
 from s3prl_sb.dataio.tables import load_table
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.identity import ark_names
+from s3prl_sb.identity import ark_names, locations
 from s3prl_sb.storage import arks
 
 
@@ -25,7 +25,7 @@ def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
     source : str
         A CSV, TSV or JSON table; a data folder of Kaldi, or a list of it; a folder of
         audio, searched at any depth, whose ids are paths without the extension; or an
-        audio file.
+        audio file, also a URL or the member of a tar.
     input_size : int
         That of the upstream: one over features reads ``feats.scp`` of a data folder,
         others ``wav.scp``.
@@ -50,6 +50,11 @@ def records_of(source: str, input_size: int = 0) -> dict[str, dict]:
     >>> list(records), records["ann/a"]["duration"]
     (['ann/a'], 0.5)
     """
+    if not locations.is_file(source):
+        name = os.path.basename(locations.default_id(source))
+        alone = {name: manifest.whole_file(source)}
+        add_durations(alone.values())
+        return alone
     if not os.path.exists(source):
         raise ManifestError(f"{source}: no such file or folder.")
     if kaldi_folders.is_folder(source):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from s3prl_sb.dataio.cache import INT8
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.description import describe, estimate
 from s3prl_sb.dataio.extraction import audio_keys, extract
@@ -155,6 +156,10 @@ def write_features(
     """
     if format not in FORMATS:
         raise ExtractionError(f"format is one of {', '.join(FORMATS)}, not '{format}'")
+    if dtype == INT8:
+        raise ExtractionError(
+            "int8 is for --format cache, which keeps the scales: --dtype float16 here."
+        )
     if format == "kaldi" and dtype != "float32":
         raise ExtractionError("Kaldi has no half precision: --dtype float32.")
     folder, model = Path(folder), processing.upstream(upstream)

@@ -32,6 +32,7 @@ PACKAGE = __name__.partition(".")[0]
 OWN = f"{PACKAGE}.own."  # prefix of user-defined modules: a label and a name follow
 _ROOT = Path(__file__).parents[2]  # folder of the package
 _SAYS_NOT = b"\nCOMPUTES = False\n"
+_HOLDING = ("body", "orelse", "handlers", "finalbody", "cases")  # of statements
 _parsed: dict[str, list] = {}  # hash of a module's source -> its imports
 
 
@@ -222,27 +223,27 @@ def _imports(hash_, text):
     """Returns (level, module, names) of each import statement."""
     if hash_ not in _parsed:
         try:
-            nodes = list(ast.walk(ast.parse(text)))
+            left = ast.parse(text).body
         except (SyntaxError, ValueError):  # reported when it is run
-            nodes = []
-        unused = {id(inner) for node in nodes for inner in _only_for_types(node)}
+            left = []
         imports = _parsed[hash_] = []
-        for node in nodes:
-            if id(node) in unused:
-                continue
+        while left:
+            node = left.pop()
             if isinstance(node, ast.Import):
                 imports += [(0, alias.name, ()) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [alias.name for alias in node.names]
                 imports.append((node.level, node.module or "", names))
+            left += _inside(node)
     return _parsed[hash_]
 
 
-def _only_for_types(node):
-    """Returns the statements of ``if TYPE_CHECKING:``, and none of another node."""
-    if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-        return [inner for statement in node.body for inner in ast.walk(statement)]
-    return []
+def _inside(node):
+    """Returns the statements inside a statement that a run may reach, and the parts of
+    it that hold more of them. Expressions, most of a module, hold none."""
+    is_for_types = getattr(getattr(node, "test", None), "id", "") == "TYPE_CHECKING"
+    names = ("orelse",) if is_for_types else _HOLDING
+    return [inner for name in names for inner in getattr(node, name, ())]
 
 
 def _resolve(root, name, is_package, level, base, names):

@@ -21,7 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from s3prl_sb import resources
-from s3prl_sb.identity import ark_names
+from s3prl_sb.identity import ark_names, remote_content
+from s3prl_sb.identity.locations import is_url, locate
 from s3prl_sb.terminal import progress
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def hash_files(paths: Iterable[str], progressbar: bool = False) -> dict[str, str
     Arguments
     ---------
     paths : iterable of str
-        The files; also entries of arks, see :mod:`s3prl_sb.identity.ark_names`.
+        The files; also entries of arks, see :mod:`s3prl_sb.identity.ark_names`, URLs,
+        and members of tars, see :mod:`s3prl_sb.identity.locations`.
     progressbar : bool
         Whether to show progress, if there is much to read.
 
@@ -81,14 +83,17 @@ def hash_files(paths: Iterable[str], progressbar: bool = False) -> dict[str, str
     -------
     dict
         Each path, unchanged, to 64 hexadecimal digits; for an entry of an ark to those
-        of the whole ark, and the offset.
+        of the whole ark, and the offset. For a URL see
+        :mod:`s3prl_sb.identity.remote_content`.
 
     Raises
     ------
     OSError
         If a file cannot be read; it names the file.
     """
-    names = {path: ark_names.split(path) for path in paths}
+    paths = list(paths)
+    urls = [path for path in paths if is_url(path)]
+    names = {path: ark_names.split(path) for path in paths if not is_url(path)}
     places = {path: os.path.abspath(file) for path, (file, _) in names.items()}
     files = list(dict.fromkeys(places.values()))
     hashes, size = {}, 0
@@ -96,14 +101,15 @@ def hash_files(paths: Iterable[str], progressbar: bool = False) -> dict[str, str
         states = {path: _state(path) for path in part}
         stored = _recall(states)
         hashes.update(stored)
-        size += sum(s[0] for path, s in states.items() if path not in stored)
+        size += sum(_size(p, s) for p, s in states.items() if p not in stored)
     missing = [path for path in files if path not in hashes]
     if missing:
         hashes.update(_read(missing, size, progressbar))
-    return {
+    result = {
         path: hashes[places[path]] + ("" if offset is None else f":{offset}")
         for path, (_, offset) in names.items()
     }
+    return {**result, **remote_content.hashes(urls)} if urls else result
 
 
 def hash_folder(folder: str | Path, progressbar: bool = False) -> str:
@@ -151,8 +157,12 @@ def hash_folder(folder: str | Path, progressbar: bool = False) -> str:
 
 def _state(path):
     """Returns properties that change whenever the content of a file changes."""
-    stat = os.stat(path)
+    stat = os.stat(locate(path).path)
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
+
+
+def _size(path, state):
+    return locate(path).size or state[0]
 
 
 def _slices(paths):
@@ -180,7 +190,7 @@ def _read(paths, size, progressbar):
             settled = {}
             for path, hash_ in zip(part, compute(read_hash, part)):
                 hashes[path] = hash_
-                bar.update(states[path][0])
+                bar.update(_size(path, states[path]))
                 if _has_settled(path, states[path]):
                     settled[path] = states[path], hash_
             remembered &= _remember(settled)
@@ -202,7 +212,7 @@ def read_hash(path: str | Path) -> str:
     Arguments
     ---------
     path : str
-        The file.
+        The file, or the name of a member of a tar.
 
     Returns
     -------
@@ -215,9 +225,16 @@ def read_hash(path: str | Path) -> str:
         If it cannot be read.
     """
     sha256 = hashlib.sha256()
+    path, offset, left = locate(os.fspath(path))
     with open(path, "rb", buffering=0) as file:
-        while block := file.read(BLOCK):
+        file.seek(offset or 0)
+        while block := file.read(BLOCK if left is None else min(BLOCK, left)):
             sha256.update(block)
+            left = None if left is None else left - len(block)
+    if left:
+        raise OSError(
+            f"'{path}' ends {left} bytes before a member's end: it is cut off"
+        )
     return sha256.hexdigest()
 
 

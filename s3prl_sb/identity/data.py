@@ -6,10 +6,12 @@ Authors
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from s3prl_sb.identity import FORMAT, digest
+from s3prl_sb.identity import FORMAT, digest, remote_content
 from s3prl_sb.identity.content import hash_files
+from s3prl_sb.identity.locations import is_url
 from s3prl_sb.identity.objects import identity_of
 from s3prl_sb.identity.upstreams import first_identity
 
@@ -20,9 +22,15 @@ if TYPE_CHECKING:
 #: Keys of a recipe with the modules that compute besides the upstream.
 PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
+#: Audio files that are looked at together: what they take in between is memory.
+SLICE = 50_000
+
 
 def audio_hashes(
-    dataset: "ManifestDataset", progressbar: bool = False, again: bool = True
+    dataset: "ManifestDataset",
+    progressbar: bool = False,
+    again: bool = True,
+    names: Iterable[str] | None = None,
 ) -> dict[str, str]:
     """Returns the hashes of the audio files of a dataset.
 
@@ -34,24 +42,39 @@ def audio_hashes(
         Whether to show progress.
     again : bool
         Whether to check which files have changed since the last call.
+    names : iterable of str, optional
+        Ids of the utterances whose files are needed. Default: all.
 
     Returns
     -------
     dict
-        Paths, as in the records, to 64 hexadecimal digits. Missing files are skipped:
+        Names, as in the records, to 64 hexadecimal digits. Missing files are skipped:
         loading them raises an error that names the utterance.
     """
     hashes = dataset.__dict__.setdefault("_audio_hashes", {})
-    wavs = {record.get("wav") for record in dataset.data.values()} - {None, ""}
+    names = dataset.data if names is None else names
     if again:
         hashes.clear()
-    missing = sorted(wavs - hashes.keys())
-    if missing:
-        hashes.update(_existing(missing, progressbar))
+    waiting: set[str] = set()
+    for name in names:
+        wav = dataset.data[name].get("wav")
+        if wav and wav not in hashes:
+            waiting.add(wav)
+        if len(waiting) == SLICE:
+            hashes.update(_existing(sorted(waiting), progressbar))
+            waiting.clear()
+    hashes.update(_existing(sorted(waiting), progressbar))
     return hashes
 
 
 def _existing(paths, progressbar):
+    urls = [path for path in paths if is_url(path)]
+    paths = [path for path in paths if not is_url(path)]
+    hashes = _existing_files(paths, progressbar)
+    return {**hashes, **remote_content.hashes(urls, skip=True)} if urls else hashes
+
+
+def _existing_files(paths, progressbar):
     try:
         return hash_files(paths, progressbar)
     except OSError:  # for one of the files
@@ -97,13 +120,13 @@ def digests(
 
 def _digest(dataset):
     hashes, sha256 = audio_hashes(dataset, again=False), hashlib.sha256()
+    encode = json.JSONEncoder(sort_keys=True, default=str).encode
     for key in sorted(dataset.data):
         record = dict(dataset.data[key])
         wav = record.pop("wav", None)
         if wav:
             record["wav"] = hashes.get(wav)
-        text = json.dumps([key, record], sort_keys=True, default=str)
-        sha256.update(text.encode() + b"\n")
+        sha256.update(encode([key, record]).encode() + b"\n")
     return sha256.hexdigest()[:32]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from s3prl_sb import inference
 from s3prl_sb.audio.audio_names import as_id
-from s3prl_sb.errors import UserError
+from s3prl_sb.errors import UserError, without_secrets
 from s3prl_sb.startup import devices
 from s3prl_sb.storage.csv_files import csv_text
 from s3prl_sb.storage.files import naming, write_json, write_text
@@ -53,10 +53,15 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
 
     def failed(path, error):
         bad.append(path)
-        place = "" if str(path) in str(error) else f"{path}: "
+        shown = without_secrets(str(path))
+        place = "" if shown in str(error) else f"{shown}: "
         print(f"s3prl-sb: {place}{error}", file=sys.stderr)
 
     for record in model.records(paths, failed):
+        record = {
+            key: without_secrets(value) if isinstance(value, str) else value
+            for key, value in record.items()
+        }
         records.append(record)
         text = json.dumps(record, ensure_ascii=False) if as_json else model.line(record)
         if text:

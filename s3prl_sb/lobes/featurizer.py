@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from s3prl_sb.lobes.weighted_sum import WeightedSum, in_blocks
 from s3prl_sb.schema import kinds
 
 
@@ -104,11 +105,15 @@ class Featurizer(torch.nn.Module):
             [batch, frames, size], fp32.
         """
         if torch.is_tensor(hidden_states):
-            states = self._normed(self._stacked(hidden_states).float())
+            stack = self._stacked(hidden_states)
+            if self.normalize or self.scalars is None:
+                stack = self._normed(stack.float())
             if self.scalars is None:
-                return states[:, :, 0]
-            with torch.autocast(states.device.type, enabled=False):
-                return torch.tensordot(self.weights, states, dims=([0], [2]))
+                return stack[:, :, 0]
+            with torch.autocast(stack.device.type, enabled=False):
+                if in_blocks(stack):
+                    return WeightedSum.apply(self.weights, stack)
+                return torch.tensordot(self.weights, stack.float(), dims=([0], [2]))
         if len(hidden_states) != self.num_layers:
             raise ValueError(
                 f"got {len(hidden_states)} hidden states, built for {self.num_layers}"

@@ -9,6 +9,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -64,6 +65,23 @@ def follow(end):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait, args=(end,), daemon=True).start()
     die_with(multiprocessing.parent_process().pid)
+
+
+@contextlib.contextmanager
+def shielded():
+    """Starts processes that Ctrl-C does not reach before they :func:`follow`.
+
+    What they import takes seconds, and a Ctrl-C meanwhile would end them with their
+    own tracebacks. In this process it waits until the block ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait(end):

@@ -52,7 +52,7 @@ def merged_with_defaults(tree: dict, file: str | Path) -> tuple[dict, dict]:
     >>> tree = {"cache": "off", "__defaults": "run"}
     >>> tree, origins = merged_with_defaults(tree, "mine.yaml")
     >>> tree["cache"], tree["cache_budget"], "cache" in origins
-    ('off', 50, False)
+    ('off', 'auto', False)
     """
     origins = {}
     line = line_of(tree, DEFAULTS)

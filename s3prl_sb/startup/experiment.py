@@ -15,6 +15,7 @@ from s3prl_sb.startup import acceptance, devices, excepthook, readiness, snapsho
 from s3prl_sb.startup.arguments import parse
 from s3prl_sb.startup.configuration import RUN_OPTS, Configuration
 from s3prl_sb.startup.debugging import debug_overrides
+from s3prl_sb.startup.optimizers import spare_the_compiler
 from s3prl_sb.storage.files import naming
 from s3prl_sb.terminal import columns, logs
 
@@ -62,6 +63,7 @@ def _start(argv, prepare):
         run_on_main,
     )
 
+    spare_the_compiler()
     hparams_file, run_opts, overrides = parse(argv)
     devices.check(run_opts["device"])
     if not torch.distributed.is_initialized():  # by another fold

@@ -9,7 +9,6 @@ Authors
 import math
 import os
 
-from s3prl_sb.lobes.heads.pooling import is_poolable
 from s3prl_sb.lobes.schedules import schedule_of
 from s3prl_sb.schema.combinations import check_together
 from s3prl_sb.startup.configuration import RecipeError
@@ -35,6 +34,8 @@ def can_pool(wanted, featurizer, head):
     RecipeError
         If ``wanted`` is "pooled" and pooling would not be exact.
     """
+    from s3prl_sb.lobes.heads.pooling import is_poolable  # it loads torch
+
     linear = is_poolable(featurizer) and is_poolable(head)
     if wanted == "pooled" and not linear:
         raise RecipeError(

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from s3prl_sb import own
 from s3prl_sb.errors import MissingExtra, UserError
-from s3prl_sb.lobes.cards.continuing import saved_objective
-from s3prl_sb.lobes.cards.initializing import check_init
 from s3prl_sb.schema.constructors import takes
 from s3prl_sb.schema.named_heads import KINDS
 from s3prl_sb.startup.configuration import SCHEMA, RecipeError
@@ -162,6 +160,9 @@ def check_writable(folder, key):
 
 def _check_pretraining(hparams):
     """Checks what a pre-training needs besides: audio, and batches to share."""
+    from s3prl_sb.lobes.cards.continuing import saved_objective
+    from s3prl_sb.lobes.cards.initializing import check_init
+
     batches_of_a_process(hparams)
     if not hparams["train_data"]:
         raise RecipeError(

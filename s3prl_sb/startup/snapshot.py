@@ -7,12 +7,15 @@ Authors
 import functools
 import importlib.metadata
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
 
 from s3prl_sb import own
 from s3prl_sb.storage.files import write_text
+
+_FIELD = re.compile(r"^(Name|Version): *(\S+)", re.MULTILINE)
 
 
 def save(folder: str | Path, recipe: str):
@@ -67,6 +70,14 @@ def environment() -> str:
 
 @functools.cache
 def _packages():
-    """Returns the versions of the installed packages by name."""
-    packages = [each.metadata for each in importlib.metadata.distributions()]
-    return {each["Name"]: each["Version"] for each in packages if each["Name"]}
+    """Returns the versions of the installed packages by name.
+
+    Of their descriptions the heads are read: ``metadata`` parses the whole of them.
+    """
+    found = {}
+    for each in importlib.metadata.distributions():
+        text = each.read_text("METADATA") or str(each.metadata)
+        fields = dict(_FIELD.findall(text.partition("\n\n")[0]))
+        if "Name" in fields:
+            found[fields["Name"]] = fields.get("Version")
+    return found

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.identity import ark_names
+from s3prl_sb.identity import ark_names, locations
 from s3prl_sb.storage.files import read_text, write_text
 from s3prl_sb.terminal.messages import excerpt
 
@@ -83,8 +83,10 @@ def located(name: str, folder: Path) -> str:
     str
         In the folder, if there is no such file anywhere.
     """
-    file, offset = ark_names.split(name)
-    ending = "" if offset is None else f":{offset}"
+    if locations.is_url(name):
+        return name
+    file = locations.container(name)
+    ending = name[len(file) :]
     for root in (folder, *folder.parents):
         if (root / file).is_file():
             return os.path.normpath(root / file) + ending

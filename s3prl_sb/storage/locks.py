@@ -1,15 +1,18 @@
 """Locks that are released when their process ends, also by ``kill -9``.
 
 The kernel keeps them (``flock``). They do not depend on the existence of a file or on
-process ids, and on network file systems they work across machines.
+process ids, and on network file systems they work across machines, unless the mount
+says that they hold on one machine only.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import contextlib
+import errno
 import logging
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -25,6 +28,11 @@ logger = logging.getLogger(__name__)
 
 QUIET = 1.0  # seconds of waiting before a warning
 ATTEMPTS = 1000  # to make a folder that other processes delete
+#: Errors for a file that another process, perhaps on another machine, has deleted.
+GONE = (errno.ENOENT, errno.ESTALE)
+MOUNTS = "/proc/self/mountinfo"
+#: Options of NFS and Lustre: locks hold on this machine only.
+LOCAL = re.compile(r"(^|,)(nolock|local_lock=(all|flock)|localflock)(,|$)")
 RUN = "run.lock"  # lock file of a folder in use
 _held: set["Lock"] = set()  # locks of this process
 _occupied: dict[Path, "Lock"] = {}  # folder -> its lock, until this process ends
@@ -60,7 +68,8 @@ class Lock:
 
     def __init__(self, path):
         self.path = Path(path)
-        self.works = True  #: whether the file system has locks
+        #: Whether the file system has locks, across machines if it is of a network.
+        self.works = True
         self._file = None
 
     def acquire(self, wait=True):
@@ -114,8 +123,9 @@ class Lock:
         if delete:
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        if self.works and fcntl is not None:  # children only close their copy
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+        if fcntl is not None:  # children only close their copy
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
         self._file = None
         _held.discard(self)
@@ -165,8 +175,9 @@ class Lock:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-            except (FileNotFoundError, FileExistsError):
-                if self.path.parent.is_file() or attempt == ATTEMPTS:
+            except OSError as error:
+                passing = error.errno in (*GONE, errno.EEXIST)
+                if not passing or self.path.parent.is_file() or attempt == ATTEMPTS:
                     raise
                 # The folder was deleted meanwhile.
 
@@ -174,7 +185,9 @@ class Lock:
         end = time.monotonic() + QUIET
         while fcntl is not None:
             try:
-                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.works = not _are_local(file)
+                return None
             except BlockingIOError:
                 if not wait:
                     raise
@@ -182,7 +195,9 @@ class Lock:
                 break
             if time.monotonic() > end:
                 logger.warning("Waits for %s: it has %s", self.holder(), self.path)
-                return fcntl.flock(file, fcntl.LOCK_EX)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self.works = not _are_local(file)
+                return None
             time.sleep(QUIET / 50)
         self.works = False
 
@@ -190,7 +205,9 @@ class Lock:
         """Returns whether the path still leads to the locked file."""
         try:
             return os.path.samestat(os.fstat(file), os.stat(self.path))
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             return False
 
 
@@ -230,6 +247,19 @@ def occupy(folder):
             "The file system of '%s' has no locks: start no second run in it.", folder
         )
     _occupied[folder] = lock
+
+
+def _are_local(file):
+    """Returns whether locks on an open file do not reach other machines that see it."""
+    device = os.fstat(file).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:
+            lines = [line.split() for line in mounts]
+    except OSError:  # no Linux
+        return False
+    options = [words[-1] for words in lines if len(words) > 5 and words[2] == number]
+    return any(map(LOCAL.search, options))
 
 
 def _holder_line():

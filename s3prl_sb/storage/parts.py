@@ -1,7 +1,8 @@
 """Atomic creation of files and folders, safe with several processes.
 
 Unfinished work is a :class:`Part`: a hidden folder next to the destination, locked by
-the process that makes it. A second process that makes the same thing waits, or does
+the process that makes it. Where locks do not reach all machines, each process has a
+part of its own. A second process that makes the same thing waits, or does
 something else meanwhile. The remains of a killed process have no lock, and the next
 process takes them over.
 
@@ -137,7 +138,7 @@ class Part:
                 self._take_along(keep)
                 self._exchange()
             else:
-                os.replace(self.path, self.destination)
+                _replace(self.path, self.destination)
         except OSError as error:
             # The destination is a mount point or in use: it can be filled, but not
             # replaced.
@@ -148,6 +149,7 @@ class Part:
                 self._fill()
             else:
                 shutil.copyfile(self.path, self.destination)
+                _sync(self.destination)
 
     def close(self):
         """Releases the part, and deletes what was not published."""
@@ -160,7 +162,8 @@ class Part:
 
     def _clear(self):
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            if path.name != LOCK:
+            # NFS keeps files that are open elsewhere under such names.
+            if path.name != LOCK and not path.name.startswith(".nfs"):
                 _delete(path)
 
     def _take_along(self, keep):
@@ -251,6 +254,17 @@ def _exchanged(one, other):
         return False
     paths = os.fsencode(one), os.fsencode(other)
     return renameat2(_CWD, paths[0], _CWD, paths[1], _EXCHANGE) == 0
+
+
+def _replace(path, destination):
+    """Renames a file; a server whose first answer got lost says of the second try that
+    there is no such file."""
+    number = os.stat(path).st_ino
+    try:
+        os.replace(path, destination)
+    except FileNotFoundError:
+        if not destination.exists() or os.stat(destination).st_ino != number:
+            raise
 
 
 def _link(path, target):

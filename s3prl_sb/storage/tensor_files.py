@@ -21,13 +21,20 @@ COMPUTES = False
 METADATA, CRC = "s3prl_sb", "crc32 of the rest"
 
 
-def read_tensors(path: PathLike, what: str = "a file of tensors", fix: str = "") -> Any:
+def read_tensors(
+    path: PathLike,
+    what: str = "a file of tensors",
+    fix: str = "",
+    mapped: bool = False,
+) -> Any:
     """Reads plain values and tensors that ``torch.save`` wrote.
 
     Arguments
     ---------
     path, what, fix
         See :func:`~s3prl_sb.storage.files.naming`.
+    mapped : bool
+        Whether the tensors are mapped from the file, which then must not change.
 
     Returns
     -------
@@ -42,7 +49,7 @@ def read_tensors(path: PathLike, what: str = "a file of tensors", fix: str = "")
     import torch
 
     with naming(path, what, fix):
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def read_safetensors(

@@ -6,6 +6,8 @@ Authors
 
 from pathlib import Path
 
+from s3prl_sb.engines import options
+
 
 def add_arguments(parser):
     """Adds the arguments of the verb.
@@ -53,9 +55,25 @@ def add_arguments(parser):
     parser.add_argument(
         "--jobs",
         type=int,
-        help="at a time (default: the number of GPUs, or of cores, up to 4)",
+        help="at a time (default: the number of GPUs, or of cores, up to 4; in a "
+        "cluster, no limit)",
+    )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="run nothing: say what the upstreams would encode, the caches and the "
+        "hours, from a measurement of seconds on this machine for each task",
+    )
+    parser.add_argument(
+        "--plan_as",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="with --plan: figures of another machine. speed=2500: seconds of audio "
+        "that its upstream encodes a second; updates=10: it trains heads 10 times as "
+        "fast as this one",
     )
     _add_changes(parser.add_argument_group("one thing changed for all tasks"))
+    options.add_arguments(parser)
     _add_output(parser.add_argument_group("output"))
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from s3prl_sb.engines import options
 from s3prl_sb.superb.arguments import add_arguments
 
 __all__ = ["add_arguments", "main"]
@@ -42,6 +43,7 @@ def main(arguments):
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value}: give 1 or more")
     check_rates(arguments.lr_search or ())
+    options.check(arguments)
 
     from s3prl_sb.storage.locks import Lock
 
@@ -51,6 +53,11 @@ def main(arguments):
         raise ValueError(
             f"another s3prl-sb superb works in {output}: {lock.holder()}. Wait for it, "
             "or give another --output."
+        )
+    if not lock.works:
+        print(
+            f"The file system of {output} has no locks: start no second superb there.",
+            file=sys.stderr,
         )
     try:
         return benchmark(arguments, output)
@@ -75,8 +82,13 @@ def benchmark(arguments, output):
     """
     from s3prl_sb.runs.tasks import find_tasks
     from s3prl_sb.superb import configurations, data, table
-    from s3prl_sb.superb.jobs import Runner
 
+    if arguments.plan:
+        from s3prl_sb.superb import costs
+
+        figures = costs.figures(arguments.plan_as)
+    elif arguments.plan_as:
+        raise ValueError("--plan_as belongs to --plan: give that too")
     tasks = find_tasks(arguments.tasks)
     places, toys = data.read_data(arguments.data, output, tasks)
     if not places:
@@ -87,10 +99,15 @@ def benchmark(arguments, output):
     rows = _row_configurations(arguments, output)
     runs, jobs = _plan(arguments, output, places, toys, rows)
     _tell(rows, [task for task in tasks if task in places])
+    if arguments.plan:
+        alone = max(1, len(gpus())) if arguments.engine == "local" else None
+        jobs = arguments.jobs or alone
+        return costs.tell(runs, toys, jobs, arguments.format, figures)
+    if arguments.dry_run:
+        options.cluster(arguments, output).run(jobs)
+        return 0
     configurations.remember(output, rows)
     missing = [task for task in tasks if task not in places]
-    devices = gpus()
-    parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
 
     def write(with_curves=False):
         try:
@@ -104,7 +121,7 @@ def benchmark(arguments, output):
         return True
 
     try:
-        Runner(parallel, devices).run(jobs, ended=write)
+        _engine(arguments, output).run(jobs, ended=write)
     except BaseException:
         write()
         raise
@@ -115,6 +132,17 @@ def benchmark(arguments, output):
     for job in failed:
         print(f"{job.state}: {job.name}, see {job.folder}", file=sys.stderr)
     return 1 if failed or not written else 0
+
+
+def _engine(arguments, output):
+    """Returns the engine that runs the jobs."""
+    if arguments.engine != "local":
+        return options.cluster(arguments, output)
+    from s3prl_sb.engines.local import Local
+
+    devices = gpus()
+    parallel = arguments.jobs or len(devices) or min(4, os.cpu_count() or 1)
+    return Local(parallel, devices)
 
 
 def _row_configurations(arguments, output):

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.engines.jobs import Job
 from s3prl_sb.hyperyaml.nodes import line_of, written
 from s3prl_sb.runs.tasks import TASKS, unknown
 from s3prl_sb.storage.files import read_yaml
-from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import PlanError, check_keys, schema
 from s3prl_sb.superb.shared_keys import ALL, check_names, fitting
 
@@ -37,7 +37,7 @@ def read_data(source, output, tasks):
     data : dict
         Task to keys of its recipe, for the tasks in the file.
     before : dict
-        Task to a :class:`~s3prl_sb.superb.jobs.Job` that creates its toy corpus.
+        Task to a :class:`~s3prl_sb.engines.jobs.Job` that creates its toy corpus.
 
     Raises
     ------

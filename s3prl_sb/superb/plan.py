@@ -17,6 +17,7 @@ from pathlib import Path
 
 import s3prl_sb
 from s3prl_sb import resources
+from s3prl_sb.engines.jobs import Job
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.identity import FORMAT, digest
@@ -25,7 +26,6 @@ from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
 from s3prl_sb.superb import contents
-from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import check_combination, is_trained, schema, settings
 from s3prl_sb.superb.row_names import words_of_changes
 
@@ -120,14 +120,7 @@ class Run:
         """
         origin = {"upstream": self.upstream, "s3prl_sb": s3prl_sb.__version__}
         write_json(self.folder / STAMP, {**self.configuration, ORIGIN: origin})
-        values = {
-            **self.overrides,
-            "upstream": _absolute(self.upstream),
-            "seed": self.seed,
-            "output_folder": self.folder,
-        }
-        values.setdefault("cache_folder", self.output / "cache")
-        source = self.searched_by or self
+        values, source = {}, self.searched_by or self
         if self.searched_by and (source.folder / SEARCH).is_file():
             path, what = source.folder / SEARCH, "a search of learning rates"
             again = "Delete it: the next run searches again."
@@ -135,6 +128,30 @@ class Run:
                 values["lr"] = read_json(path, what, again, kind=dict)["best"]
         elif source.rates:  # without folds; with folds, each searches itself
             values["lr_search"] = source.rates
+        return self.words(self.folder, values)
+
+    def words(self, folder, more):
+        """Returns the command that runs the recipe in a folder.
+
+        Arguments
+        ---------
+        folder : pathlib.Path
+            Output folder.
+        more : dict
+            Keys besides those of the run.
+
+        Returns
+        -------
+        list of str
+        """
+        values = {
+            **self.overrides,
+            "upstream": _absolute(self.upstream),
+            "seed": self.seed,
+            "output_folder": folder,
+        }
+        values.setdefault("cache_folder", self.output / "cache")
+        values.update(more)
         place = resources.recipes()[recipe(self.task)]
         pairs = [f"--{key}={argument(value)}" for key, value in values.items()]
         script, hparams = place / "train.py", place / "hparams" / "train.yaml"

@@ -14,7 +14,6 @@ from s3prl_sb.corpora import (
     speech_commands,
 )
 from s3prl_sb.corpora.completeness import check_folder
-from s3prl_sb.dataio.recordings import recordings_in
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup import readiness
@@ -119,6 +118,8 @@ def without_recordings(name, folder):
     list of str
         One message, or none.
     """
+    from s3prl_sb.dataio.recordings import recordings_in  # it loads torch
+
     try:
         recordings_in(folder, "recordings")
     except ValueError as error:

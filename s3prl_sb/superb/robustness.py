@@ -11,6 +11,7 @@ import math
 import statistics
 import sys
 
+from s3prl_sb.engines.jobs import Job
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
 from s3prl_sb.identity import digest
@@ -18,7 +19,6 @@ from s3prl_sb.identity.content import hash_folder
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, read_json, write_json
-from s3prl_sb.superb.jobs import Job
 from s3prl_sb.superb.keys import PlanError, settings
 from s3prl_sb.superb.requirements import without_recordings
 
@@ -101,7 +101,7 @@ def jobs(runs, tested):
 
     Returns
     -------
-    list of s3prl_sb.superb.jobs.Job
+    list of s3prl_sb.engines.jobs.Job
         Jobs after those of the runs.
     """
     return [

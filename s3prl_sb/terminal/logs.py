@@ -15,6 +15,7 @@ import re
 import sys
 
 from s3prl_sb import resources
+from s3prl_sb.errors import without_secrets
 
 #: Results do not depend on log messages, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
@@ -70,7 +71,7 @@ class _Plain(logging.Formatter):
 
     def format(self, record):
         record = copy.copy(record)
-        record.msg, record.args = self._words(record), None
+        record.msg, record.args = without_secrets(self._words(record)), None
         return super().format(record)
 
     def _words(self, record):

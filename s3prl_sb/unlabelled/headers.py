@@ -21,6 +21,7 @@ import numpy
 from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity import digest
+from s3prl_sb.identity.locations import locate
 from s3prl_sb.resources import cache_folder
 from s3prl_sb.storage.files import FileError, naming
 from s3prl_sb.storage.locks import Lock
@@ -78,7 +79,7 @@ def measured(path: str, file: Any = None) -> tuple[int, int, str]:
         Samples, rate, and the reason if it cannot be read: then there are 0 samples.
     """
     try:
-        if file is None and remote.is_url(path):
+        if file is None and remote.is_url(path) and locate(path).offset is None:
             with remote.naming(path), remote.opened(path) as file:
                 rate, samples, _ = audio_info(path, file)
         else:

@@ -12,6 +12,7 @@ from s3prl_sb.audio import sound_files
 from s3prl_sb.audio.loading import warn_of_levels
 from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import UserError
+from s3prl_sb.identity.locations import locate
 from s3prl_sb.unlabelled import remote, shards
 from s3prl_sb.unlabelled.index import Location
 
@@ -90,12 +91,14 @@ def _mono(location, first, stop):
     rate = location.rate
     limits = (location.start + first) / rate, (location.start + stop) / rate
     try:
-        if location.size or remote.is_url(location.path):
-            path = location.path
+        path, offset, size = locate(location.path)
+        if location.size:
+            offset, size = location.offset, location.size
+        if size or remote.is_url(path):
             with remote.naming(path), shards.opened(path, BLOCK) as file:
                 part = file
-                if location.size:
-                    part = shards.Window(file, location.offset, location.size)
+                if size:
+                    part = shards.Window(file, offset, size)
                 samples, actual = sound_files.read(part, *limits)
         else:
             samples, actual = sound_files.read(location.path, *limits)

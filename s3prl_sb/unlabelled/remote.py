@@ -1,101 +1,17 @@
-"""Audio behind URLs, which fsspec reads: s3://, gs://, https://, hf://, memory://, …
-
-A file is read by ranges, so that the header of an archive's member, or a crop, does not
-cost the whole file. ``simplecache::https://…`` keeps a copy of each file on this
-machine.
+"""Files and folders behind URLs, for lists of unlabelled audio.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from s3prl_sb.errors import MissingExtra, UserError
+from s3prl_sb.identity.locations import is_url
+from s3prl_sb.identity.remote import NO_PARTS, RemoteError, file_system, naming
 
-NO_PARTS = (
-    "the server does not serve parts of files. simplecache::{} keeps a copy of the "
-    "whole file here."
-)
-
-
-class RemoteError(UserError, OSError):
-    """A URL that cannot be read; the message names it."""
-
-
-def is_url(path: str) -> bool:
-    """Returns whether a path is a URL.
-
-    Example
-    -------
-    >>> is_url("s3://bucket/audio"), is_url("/data/audio")
-    (True, False)
-    """
-    return "://" in path
-
-
-@contextlib.contextmanager
-def naming(url: str) -> Iterator[None]:
-    """Converts the errors of fsspec's file systems into errors that name the URL.
-
-    Arguments
-    ---------
-    url : str
-        The URL that is read. The errors of a local path are left as they are.
-
-    Raises
-    ------
-    RemoteError
-        For any other exception than a :class:`~s3prl_sb.errors.UserError`.
-    """
-    if not is_url(url):
-        yield
-        return
-    try:
-        yield
-    except UserError:
-        raise
-    except ImportError as error:
-        raise MissingExtra(
-            f"{url}: {error}. fsspec reads a protocol with a library of its own, such "
-            'as s3fs, gcsfs or aiohttp: pip install "s3prl_sb[remote]" and that one.'
-        ) from error
-    except FileNotFoundError as error:
-        raise RemoteError(f"{url}: no such file or folder.") from error
-    except Exception as error:  # each file system has its own kinds
-        reason = str(error) or type(error).__name__
-        if "range requests" in reason:
-            raise RemoteError(f"{url}: {NO_PARTS.format(url)}") from error
-        raise RemoteError(f"{url} cannot be read: {reason}.") from error
-
-
-def file_system(url: str) -> tuple[Any, str]:
-    """Returns the file system of a URL, and the path in it.
-
-    Arguments
-    ---------
-    url : str
-        URL, also with several protocols as in ``simplecache::s3://…``.
-
-    Returns
-    -------
-    tuple of (fsspec.AbstractFileSystem, str)
-
-    Raises
-    ------
-    MissingExtra
-        If fsspec or the library of the protocol is missing.
-    """
-    try:
-        import fsspec.core
-    except ImportError as error:
-        raise MissingExtra(
-            f'{url}: URLs are read by fsspec: pip install "s3prl_sb[remote]"'
-        ) from error
-    with naming(url):
-        return fsspec.core.url_to_fs(url)
+__all__ = ["RemoteError", "below", "file_system", "is_url", "matching", "naming"]
+__all__ += ["opened", "state"]
 
 
 def opened(url: str, block: int | None = None) -> BinaryIO:

@@ -22,6 +22,7 @@ from s3prl_sb.dataio.segment_times import (
     time_columns,
 )
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.identity.locations import default_id, locate
 from s3prl_sb.unlabelled import remote, walking
 from s3prl_sb.unlabelled.headers import scan
 from s3prl_sb.unlabelled.index import AudioIndex, Place
@@ -73,10 +74,13 @@ def read_table(path: str, prefix: str = "") -> tuple[AudioIndex, list]:
     folder = os.path.dirname(os.path.abspath(path))
     table, times = _rows(path, folder)
     wavs = sorted({row.wav for row in table}, key=os.fsencode)
-    listing = walking.Listing()
+    listing, states = walking.Listing(), {}
     for wav in wavs:
-        is_url = remote.is_url(wav)
-        listing.add(wav, *walking.state(wav if is_url else os.path.join(folder, wav)))
+        file = locate(wav).path  # the tar of a member
+        if file not in states:
+            path = file if remote.is_url(file) else os.path.join(folder, file)
+            states[file] = walking.state(path)
+        listing.add(wav, *states[file])
     headers = scan(folder, listing, ["table", walking.identity(path)])
     numbers = {wav: number for number, wav in enumerate(wavs)}
     chosen, faults = [], []
@@ -131,7 +135,7 @@ def _rows(path, folder):
             given = [
                 str(spans[k]) for k in ("start", "stop", "duration") if spans.get(k)
             ]
-            name = "_".join([os.path.splitext(wav)[0], *given])
+            name = "_".join([default_id(wav), *given])
         check_id(name, place)
         table.append(_Row(name, place, _path(wav, folder), spans))
     entries = [(row.name, row.place.rpartition(":")[2], row) for row in table]

@@ -16,7 +16,7 @@ PACKAGE = Path(s3prl_sb.__file__).parent
 DOORS = {
     "storage/files.py",
     "storage/tensor_files.py",
-    "dataio/cache.py",
+    "dataio/shards.py",
     "lobes/checkpoints/building.py",
     "lobes/checkpoints/reading.py",
 }

@@ -11,6 +11,7 @@ from speechbrain.utils.run_opts import RunOptions
 
 from s3prl_sb import resources
 from s3prl_sb.brains import verification
+from s3prl_sb.brains.cache_budget import AUTO
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.parameter_groups import grouped
@@ -22,7 +23,7 @@ from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
 from s3prl_sb.corpora.mosei import CLASSES
-from s3prl_sb.dataio.features import DTYPES
+from s3prl_sb.dataio.description import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
@@ -201,6 +202,7 @@ def test_help_shows_every_key(schema):
 READ_BY = {
     "cache": KINDS,
     "cache_dtype": tuple(DTYPES),
+    "cache_budget": (AUTO,),
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),

@@ -36,6 +36,8 @@ def trained(output):
 
     checkpoint = best_checkpoint(output)
     for path in sorted(checkpoint.glob("*.ckpt")) if checkpoint else ():
+        if path.stem == "search":  # how it was trained: results.json has it too
+            continue
         try:
             collect(path.stem, torch.load(path, weights_only=True))
         except Exception:  # a counter, the steps: plain text
@@ -69,6 +71,18 @@ def assert_same_outcome(output, expected):
     ours, theirs = (path.read_text() if path.exists() else None for path in files)
     assert ours == theirs  # a pre-training has none
     assert results(output) == results(expected)
+
+
+def assert_searched_outcome(searched, alone):
+    """The best copy of a search is a run at its rate; one that was stacked is close."""
+    path = Path(searched, "results.json")
+    found = json.loads(path.read_text())
+    trained = found["search"]["trained"]
+    path.write_text(json.dumps({**found, "search": None}))
+    same = {"stacked": assert_close_outcome, "in turns": assert_same_outcome}
+    same[trained](searched, alone)
+    path.write_text(json.dumps(found))
+    return found["search"]
 
 
 def assert_close_outcome(output, one):

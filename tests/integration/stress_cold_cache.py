@@ -24,7 +24,7 @@ import soundfile
 import torch
 
 from s3prl_sb.dataio import cache as caches
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, shard_plan
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import LoadAudio
 from s3prl_sb.lobes.upstreams.hubert import Hubert
@@ -50,7 +50,7 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(1)
-    extraction.SHARD_UTTERANCES = SHARD_UTTERANCES
+    shard_plan.SHARD_UTTERANCES = SHARD_UTTERANCES
     note_writes()
     with tempfile.TemporaryDirectory() as folder:
         return stress(Path(folder), arguments)

@@ -1,6 +1,7 @@
 """Several processes: the same optimization as one, each utterance counted once."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ COMMON = {
 #: Shards of four utterances, and a note of who wrote each.
 SMALL_SHARDS = """
 import os
-from s3prl_sb.dataio import cache, extraction
-extraction.SHARD_UTTERANCES = 4
+from s3prl_sb.dataio import cache, shard_plan
+shard_plan.SHARD_UTTERANCES = 4
 write = cache.FeatureCache.write
 def noting(self, entries):
     path = write(self, entries)
@@ -94,6 +95,24 @@ def test_two_processes_learn_what_one_learns(shared_out, alone):
     assert_close(shared_out, alone, atol=1e-4)  # Adam magnifies rounding errors
     ours, theirs = results(shared_out)["metrics"], results(alone)["metrics"]
     assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+#: One process finds room for frames, the other one finds none.
+OTHER_DISKS = """
+import os
+from s3prl_sb.brains import cache_budget
+cache_budget.Disk.free = lambda self: (1 << 40) * (os.environ["RANK"] == ROOMY)
+"""
+
+
+@pytest.mark.parametrize("roomy, kind", [("0", "frames"), ("1", "off")])
+def test_one_process_decides_what_is_cached(roomy, kind, cached, launcher, tmp_path):
+    output = tmp_path / "output"
+    argv = cached(output, head="{name: rnn, hidden_size: 4}", total_steps=5)
+    prelude = SMALL_SHARDS + OTHER_DISKS.replace("ROOMY", repr(roomy))
+    assert launcher.run_distributed(argv, prelude=prelude) == 0
+    kept = json.loads((output / "cache.json").read_text())
+    assert kept == {"train": kind, "valid": kind}
 
 
 def test_two_processes_fine_tune_as_one_does(corpus, launcher, tmp_path):

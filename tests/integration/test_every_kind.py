@@ -5,7 +5,12 @@ import math
 import re
 
 import pytest
-from outcomes import assert_close_outcome, assert_same_outcome, results
+from outcomes import (
+    assert_close_outcome,
+    assert_same_outcome,
+    assert_searched_outcome,
+    results,
+)
 from recipe_runs import (
     arguments,
     hparams_file,
@@ -15,6 +20,7 @@ from recipe_runs import (
 )
 from tasks import small
 
+from s3prl_sb.inference import export, load
 from s3prl_sb.schema.keys import Schema
 
 
@@ -54,8 +60,8 @@ def test_half_precision(name, on_tables, launcher, tmp_path):
 
 @one_of_each_labels
 def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
-    """The chosen one is then an ordinary run's, to the last bit."""
-    given = on_tables(name)[1]
+    """The best one is the run, as an ordinary one at its rate."""
+    folder, given = on_tables(name)
     rates = "[0.01, 1.0e-9]"
     searched = tmp_path / "searched"
     assert launcher.run(arguments(name, searched, **given, lr_search=rates)) == 0
@@ -64,7 +70,8 @@ def test_learning_rates_are_searched(name, on_tables, launcher, tmp_path):
     assert found["best"] in (0.01, 1e-9)
     alone = tmp_path / "alone"
     assert launcher.run(arguments(name, alone, **given, lr=found["best"])) == 0
-    assert_same_outcome(searched, alone)
+    assert_searched_outcome(searched, alone)
+    small(name).check(searched, load(export(searched, tmp_path / "export")), folder)
 
 
 # ------------------------------------------------- one thing changed for all tasks

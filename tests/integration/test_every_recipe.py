@@ -42,6 +42,7 @@ SCHEMA = {
     "stopped": type(None),
     "layers": list,
     "layer_weights": list,
+    "search": type(None),
     "seconds": float,
     "peak_memory_gb": float,
     "device": str,

@@ -10,7 +10,7 @@ import torch
 from conftest import KS, LABELS, TINY, clip, command, results, trained
 
 from s3prl_sb.brains.classification import ClassificationBrain
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, shard_plan
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import AddNoise, LoadAudio, RandomCrop
@@ -48,7 +48,7 @@ def records(tmp_path):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr(extraction, "SHARD_UTTERANCES", 3)
+    monkeypatch.setattr(shard_plan, "SHARD_UTTERANCES", 3)
 
 
 def dataset(records, *pipes):
@@ -306,6 +306,17 @@ def test_a_full_disk_is_an_error_before_the_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(CacheError, match="(?s)would take .*100 B left.*cache_folder"):
         extract(upstream, records, tmp_path / "cache")
+
+
+def test_a_cache_of_others_is_read_and_not_completed(
+    upstream, records, tmp_path, monkeypatch
+):
+    extract(upstream, records, tmp_path / "cache")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    assert len(extract(upstream, records, tmp_path / "cache")) == len(records)
+    more = {**records, "again": records["clip0"]}
+    with pytest.raises(CacheError, match="1 utterances.*not write.*cache_folder"):
+        extract(upstream, more, tmp_path / "cache")
 
 
 def test_what_float16_cannot_hold_is_an_error_that_says_so(records, tmp_path):

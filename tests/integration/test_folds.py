@@ -70,6 +70,21 @@ def test_killed_folds_go_on_and_end_the_same(emotions, launcher, tmp_path):
     assert gathered(apart) == gathered(whole)
 
 
+def test_each_fold_has_a_search_of_its_own(emotions, launcher, tmp_path):
+    """The best copy is the run of the fold; killed while it becomes that."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    rates = {"lr_search": "[0.01, 1.0e-9]"}
+    assert launcher.run(emotions(whole, **rates)) == 0
+    found = json.loads((whole / "results.json").read_text())
+    assert found["search"]["rates"] == [0.01, 1e-9]
+    kill = {"point": "s3prl_sb.brains.winner.Diary.tell", "call": 2, "how": "before"}
+    assert launcher.run(emotions(broken, **rates), kill=kill) == -9
+    assert launcher.run(emotions(broken, **rates)) == 0
+    for fold in FOLDS:
+        assert_same_outcome(broken / fold, whole / fold)
+    assert gathered(broken) == gathered(whole)
+
+
 def test_another_budget_is_refused(emotions, launcher, tmp_path):
     launcher.run(emotions(tmp_path / "out", fold=1))
     said = launcher.failure(emotions(tmp_path / "out", fold=1, lr=0.5))

@@ -93,8 +93,8 @@ def test_a_debug_run_beside_a_real_one(argv, launcher, tmp_path):
 def test_runs_that_share_a_cold_cache(argv, launcher, tmp_path):
     """Recipes this time: each shard is computed once, and all learn the same."""
     prelude = """
-from s3prl_sb.dataio import cache, extraction
-extraction.SHARD_UTTERANCES = 4
+from s3prl_sb.dataio import cache, shard_plan
+shard_plan.SHARD_UTTERANCES = 4
 write = cache.FeatureCache.write
 def noting(self, entries):
     path = write(self, entries)
@@ -135,8 +135,8 @@ def test_a_small_stress(capfd):
 HANGING = """
 import itertools, sys, time
 from s3prl_sb import cli
-from s3prl_sb.dataio import extraction
-extraction.SHARD_UTTERANCES = 4
+from s3prl_sb.dataio import extraction, shard_plan
+shard_plan.SHARD_UTTERANCES = 4
 entries, turns = extraction._Job.entries, itertools.count()
 def hang(self, shard):
     time.sleep(3600 * min(1, next(turns)))

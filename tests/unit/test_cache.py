@@ -13,7 +13,7 @@ import soundfile
 import torch
 from transformer_checkpoint_files import content
 
-from s3prl_sb.dataio import extraction
+from s3prl_sb.dataio import extraction, shard_plan, shards
 from s3prl_sb.dataio.cache import CacheError, FeatureCache, audio_key
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.extraction import describe, estimate, extract
@@ -120,14 +120,42 @@ def test_broken_shards_are_ignored(tmp_path, caplog):
 def test_headers_that_somebody_else_wrote(entry, value, tmp_path, caplog):
     from safetensors.torch import save_file
 
-    from s3prl_sb.dataio import cache
-
     said = {"description": "{}", "keys": ["a"], "ids": ["a"], "frames": [7]}
     said |= {"checksums": [0], entry: value}
     said = {k: v if isinstance(v, str) else json.dumps(v) for k, v in said.items()}
-    said[cache.HEADER] = cache._header_checksum(said)
+    said[shards.HEADER] = shards.header_checksum(said)
     save_file({"features": torch.ones(7, 1, 2)}, tmp_path / "a.safetensors", said)
     assert len(FeatureCache(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"features": torch.ones(())},
+        {"features": torch.ones(7)},
+        {"features": torch.ones(7, 1, 2), "scales": torch.ones(())},
+        {"features": torch.ones(7, 1, 2), "scales": torch.ones(6, 1)},
+        {"features": torch.ones(0, 1, 2)},
+        {"scales": torch.ones(7, 1)},
+    ],
+)
+def test_tensors_that_somebody_else_wrote(tensors, at_once, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(FeatureCache, "VERIFY_AT_ONCE", (4 << 30) * at_once)
+    said = {"description": "{}", "keys": '["a"]', "ids": '["a"]', "frames": "[7]"}
+    alone = {name: t[None] if t.dim() == 0 else t for name, t in tensors.items()}
+    said["checksums"] = json.dumps([shards.checksum(alone)])
+    said[shards.HEADER] = shards.header_checksum(said)
+    save_file(tensors, tmp_path / "a.safetensors", said)
+    assert len(FeatureCache(tmp_path)) == 0
+
+
+def test_a_shard_without_frames(tmp_path):
+    cache = FeatureCache(tmp_path)
+    cache.write([("k", "a", features(frames=0))])
+    assert FeatureCache(tmp_path)["k"].shape[0] == 0
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -316,7 +344,7 @@ def test_extract(kind, layers, records, tmp_path):
 
 
 def test_extract_in_parts_and_what_is_new(records, tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "SHARD_UTTERANCES", 1)
+    monkeypatch.setattr(shard_plan, "SHARD_UTTERANCES", 1)
     upstream, data = load("mel"), dataset(records)
     for part in (1, 0):
         cache = extract(upstream, data, tmp_path, part=(part, 2), progressbar=False)
@@ -346,8 +374,8 @@ def test_what_cannot_be_cached(records, tmp_path):
         )
     with pytest.raises(ValueError, match="'frames' or 'pooled', not 'mean'"):
         extract(upstream, dataset(records), tmp_path, kind="mean")
-    with pytest.raises(ValueError, match="float16 or float32, not 'int8'"):
-        extract(upstream, dataset(records), tmp_path, dtype="int8")
+    with pytest.raises(ValueError, match="float16 or float32 or int8, not 'int4'"):
+        extract(upstream, dataset(records), tmp_path, dtype="int4")
     for layers in ([1], [-2]):
         with pytest.raises(ValueError, match="layers"):
             extract(

@@ -59,6 +59,22 @@ def test_saved_and_recovered(checkpointer):
     assert [path.name for path in folder.iterdir()] == [saved.path.name]
 
 
+def test_a_view_is_saved_without_what_it_is_of(tmp_path):
+    """As the weights of a stacked copy are, which are views of those of all copies."""
+    sizes = []
+    for number, weight in enumerate((torch.ones(2, 1000), torch.ones(50, 2, 1000)[7])):
+        layer = torch.nn.Linear(1000, 2)
+        layer.weight.data = weight
+        checkpointer = AtomicCheckpointer(str(tmp_path / str(number)))
+        checkpointer.add_trained("layer", layer)
+        saved = checkpointer.save_checkpoint()
+        sizes.append(saved.paramfiles["layer"].stat().st_size)
+        layer.weight.data = torch.zeros(2, 1000)
+        checkpointer.recover_if_possible()
+        assert torch.equal(layer.weight.data, torch.ones(2, 1000))
+    assert sizes[0] == sizes[1]
+
+
 def test_best_and_latest(checkpointer):
     for value in (0.3, 0.9, 0.5):
         fill(checkpointer, value)

@@ -570,6 +570,7 @@ def test_the_verb(tmp_path, corpus, capsys):
         (["AUDIO", "--format", "npy", "--part", "0/2"], "--part is for --format cache"),
         (["AUDIO", "--format", "npy", "--cmvn_stats", "x"], "--cmvn_stats needs"),
         (["AUDIO", "--format", "kaldi", "--dtype", "float16"], "no half precision"),
+        (["AUDIO", "--format", "npy", "--dtype", "int8"], "int8 is for --format cache"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, corpus, options, what, capsys):

@@ -486,3 +486,34 @@ def test_a_run(tmp_path):
     hparams["eval_pipes"] = [Gain(2)]
     again = data.run_identity(load("fbank"), {"train": "ab"}, hparams)
     assert again["code"] == found["code"]  # the settings tell of arguments
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "def f():\n    async def g():\n        import wave",
+        "class A:\n    import wave",
+        "try:\n    pass\nexcept ImportError:\n    import wave",
+        "try:\n    pass\nfinally:\n    import wave",
+        "for i in ():\n    pass\nelse:\n    import wave",
+        "match 1:\n    case 1:\n        from wave import open",
+        "with open('a'):\n    while True:\n        import wave",
+        "if TYPE_CHECKING:\n    import ast\nelif True:\n    import wave",
+    ],
+)
+def test_imports_are_found_in_every_statement(statement, tmp_path):
+    from s3prl_sb.identity import code
+
+    (tmp_path / "mine.py").write_text(statement)
+    _, imports = code._read(tmp_path / "mine.py")
+    assert [name for _, name, _ in imports] == ["wave"]
+
+
+def test_the_environment_has_all_packages():
+    import importlib.metadata
+
+    from s3prl_sb.startup.snapshot import environment
+
+    lines = environment().splitlines()
+    for each in importlib.metadata.distributions():
+        assert any(line.startswith(f"{each.metadata['Name']}==") for line in lines)

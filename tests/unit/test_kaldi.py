@@ -13,6 +13,7 @@ from s3prl_sb.corpora.kaldi import read_kaldi
 from s3prl_sb.corpora.segment_tables import prepare_segment_tables
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.packing import pack
 
 FILES = {
     "wav.scp": "a wav/a b.wav\nb b.wav\n",
@@ -309,6 +310,62 @@ def test_other_kinds_of_tables(tmp_path):
     table(tmp_path, json.dumps(segments), "t.json")
     with fails("t.json:1: no column wav"):
         prepare_segment_tables(file, file, file, tmp_path / "other")
+
+
+@pytest.mark.parametrize("regions", [None, [[0.0, 0.4]], [[5.0, 6.0]]])
+def test_manifests_and_packs_are_tables(regions, tmp_path):
+    """Any preparation writes them; audio is named as in all tables."""
+    path = table(tmp_path)
+    paths = prepare_segment_tables(path, path, path, tmp_path / "save")
+    if regions:
+        records = manifest.read(paths["test"])
+        records["b"]["regions"] = regions
+        manifest.write(records, paths["test"])
+    packed = pack(str(tmp_path / "save"), str(tmp_path / "pack"), url=".")
+    tables = [packed[split] for split in manifest.SPLITS]
+    again = prepare_segment_tables(*tables, tmp_path / "again")
+    for split, new in again.items():
+        old, new = manifest.read(paths[split]), manifest.read(new)
+        for name, record in new.items():
+            assert record["wav"].startswith(str(tmp_path / "pack/test-00000-"))
+            record["wav"] = old[name]["wav"]
+        if regions == [[5.0, 6.0]] and split == "test":  # beyond the audio
+            old["b"]["regions"] = []
+        assert new == old
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("segments", None),
+        ("segments", [["ann", 0.1]]),
+        ("segments", [["ann", "x", 1]]),
+        ("segments", [["ann", 0, 9]]),
+        ("segments", [["ann", 0, "nan"]]),
+        ("segments", [["ann b", 0, 1]]),
+        ("regions", 3),
+        ("regions", [[0, None]]),
+        ("wav", None),
+    ],
+)
+def test_faults_of_manifests(key, value, tmp_path):
+    path = table(tmp_path)
+    paths = prepare_segment_tables(path, path, path, tmp_path / "save")
+    records = manifest.read(paths["test"])
+    records["a"][key] = value
+    manifest.write(records, paths["test"])
+    with fails("test.json:2: "):
+        prepare_segment_tables(*[paths["test"]] * 3, tmp_path / "again")
+
+
+def test_segments_of_audio_behind_a_url(tmp_path):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    path = table(tmp_path)
+    memory.pipe_file("/tables/x.wav", (tmp_path / "x.wav").read_bytes())
+    path = table(tmp_path, TABLE.replace("x.wav", "memory://tables/x.wav"))
+    paths = prepare_segment_tables(path, path, path, tmp_path / "save")
+    assert manifest.read(paths["test"])["a"]["wav"] == "memory://tables/x.wav"
+    memory.rm("/tables", recursive=True)
 
 
 # Facts that are stated twice, or elsewhere

@@ -138,7 +138,7 @@ def test_what_is_offered():
     assert offered("run", "KS", "--upstream", "fbank") == ["fbank", "fbank_no_cmvn"]
     assert offered("superb", "--upstream", "fbank") == ["fbank", "fbank_no_cmvn"]
     assert offered("check", "fbank_") == ["fbank_no_cmvn"]
-    assert offered("extract", "--dtype", "") == ["float16", "float32"]
+    assert offered("extract", "--dtype", "") == ["float16", "float32", "int8"]
     assert offered("predict", "--j") == ["--json"]
     assert offered("superb", "--tasks", "S") == ["SID", "SF", "SD"]
     assert offered("completion", "") == ["bash", "zsh", "fish"]

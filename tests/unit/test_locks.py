@@ -118,6 +118,49 @@ def test_file_systems_without_locks(number, tmp_path, monkeypatch, caplog):
     lock.release()
 
 
+MOUNTED = [
+    ("rw,vers=3,nolock,addr=10.0.0.1", False),
+    ("rw,vers=4.2,local_lock=flock", False),
+    ("rw,vers=4.2,local_lock=none,addr=10.0.0.1", True),
+    ("rw,localflock,lazystatfs", False),
+    ("rw,flock", True),
+    ("rw,name=nolocks", True),
+]
+
+
+@pytest.mark.parametrize("options, works", MOUNTED)
+def test_locks_of_one_machine(options, works, tmp_path, monkeypatch):
+    """They keep other processes of this machine out, and are not relied on."""
+    device = os.stat(tmp_path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = tmp_path / "mounts"
+    line = f"{number} / /mnt rw shared:1 - nfs4 host:/ {options}\n"
+    mounts.write_text(f"1 1 0:999999 / / rw - nfs host:/ nolock\n2 1 {line}")
+    monkeypatch.setattr(locks, "MOUNTS", str(mounts))
+    one, other = Lock(tmp_path / "lock"), Lock(tmp_path / "lock")
+    assert one.acquire() and one.works == works
+    assert not other.acquire(wait=False)
+    one.release()
+    assert other.acquire(wait=False)
+    other.release()
+
+
+def test_a_file_that_another_machine_deletes(tmp_path, monkeypatch):
+    """ESTALE on the way: the lock is taken on the new file."""
+    stat, stale = os.stat, [2]
+
+    def stat_(path, *args, **kwargs):
+        if stale[0] and str(path).endswith("/lock"):
+            stale[0] -= 1
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(locks.os, "stat", stat_)
+    lock = Lock(tmp_path / "lock")
+    assert lock.acquire() and not stale[0]
+    lock.release()
+
+
 def test_a_folder_that_cannot_be_made_ends_the_wait(tmp_path):
     """A link to nowhere exists and does not: each attempt fails for ever."""
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")

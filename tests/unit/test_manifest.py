@@ -210,3 +210,63 @@ def test_a_stamp_holds_for_the_same_arguments_and_files(tmp_path):
     assert manifest.finished(tmp_path / "save", again) is None
     with fails("split valid: the manifest is empty"):
         manifest.finish({"valid": {}}, tmp_path / "save", {})
+
+
+# ---- one record a line, which is read faster ----------------------------------------
+
+LINE = '"a": {"wav": "x", "n": [1, {"wav": "y"}], "t": "x"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{\n" + LINE + "\n}\n",
+        "{\n" + LINE + ',\n"b": {}\n}\n',
+        "{\n" + LINE + ',\n"a": {}\n}\n',  # repeated
+        "{\n" + LINE + ', "b": {}\n}\n',  # two in a line
+        "{\n" + LINE + ',\n"b": {"x":\n1}\n}\n',  # one in two lines
+        "{\n" + LINE + ',\n"b": 1\n}\n',
+        "{\n" + LINE + ",\n}\n",  # a comma too much
+        "{\n" + LINE + '\n"b": {}\n}\n',  # one too few
+        "{\n" + LINE + ",\n1: {}\n}\n",
+        "{\n" + LINE + "\n}\n}\n",
+        "{\n" + LINE + "\n}",
+        "{\n" + LINE + "\n",
+        "{\n" + LINE + '\n}\n"b": {}\n',
+        "{\n}\n",
+        "{\n" + LINE.replace("1,", "NaN,") + "\n}\n",
+        "{\n" + LINE.replace("1,", "1" * 5000 + ",") + "\n}\n",
+        "{\n" + LINE.replace("1,", "[" * 20_000 + ",") + "\n}\n",
+        "\ufeff{\n" + LINE + "\n}\n",
+        "{\r\n" + LINE + "\r\n}\r\n",
+        "{\n" + LINE.replace("y", "\\ud83d \\u00e9 \udcff") + "\n}\n",
+    ],
+)
+def test_a_record_a_line_or_not(text, tmp_path):
+    """The same records or the same error as by the general way."""
+
+    def outcome(read):
+        try:
+            return repr(read())
+        except ManifestError as error:
+            return str(error)
+
+    path = tmp_path / "m.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    def general():
+        rows = manifest.unique(manifest.json_rows(path), path)
+        return {name: record for name, _, record in rows}
+
+    assert outcome(lambda: manifest.read(path)) == outcome(general)
+
+
+def test_what_write_makes_is_read_the_fast_way(tmp_path):
+    path = tmp_path / "m.json"
+    given = records(tmp_path, 40)
+    given["odd"] = {**given["u0"], "label": 'grün "綠" \n {x}'}
+    manifest.write(given, path)
+    found = manifest._line_records(path)
+    assert found == given and found is not None
+    labels = [record["label"] for name, record in found.items() if name != "odd"]
+    assert len(set(map(id, labels))) == 2  # equal texts are one

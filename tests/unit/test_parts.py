@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from s3prl_sb.errors import UserError
 from s3prl_sb.storage import locks, parts
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.storage.parts import Part
@@ -214,6 +215,40 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
         part.close()
     assert (tmp_path / "a").read_text() == str(other.folder)
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_machine_that_does_not_see_the_lock(tmp_path, monkeypatch):
+    """Its locks hold on itself only: what another machine makes stays."""
+    with Part(tmp_path / "a") as one:
+        one.path.write_text("one")
+        monkeypatch.setattr(locks.fcntl, "flock", lambda file, how: None)
+        monkeypatch.setattr(locks, "_are_local", lambda file: True)
+        with Part(tmp_path / "a") as other:
+            other.path.write_text("other")
+            assert one.path.read_text() == "one"
+            other.publish()
+        one.publish()
+    assert (tmp_path / "a").read_text() == "one"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_an_answer_of_the_server_gets_lost(renamed, tmp_path, monkeypatch):
+    """The rename is sent again, and there is no such file any more."""
+    replace = os.replace
+
+    def lost(path, destination):
+        if renamed:
+            replace(path, destination)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    monkeypatch.setattr(parts.os, "replace", lost)
+    if renamed:
+        write_text(tmp_path / "a", "new")
+        assert (tmp_path / "a").read_text() == "new"
+    else:
+        with pytest.raises(UserError, match="cannot be written"):
+            write_text(tmp_path / "a", "new")
 
 
 def test_a_lock_of_another_user(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from speechbrain.lobes.models import ECAPA_TDNN
 from s3prl_sb.lobes.heads.attentive_pooling import AttentiveStatisticsPooling
 from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.named_poolings import POOLINGS, made_pooling
+from s3prl_sb.lobes.heads.pooling import MeanPooling
 
 FRAMES = (7, 3, 1, 2)
 LENS = torch.tensor(FRAMES) / 7
@@ -110,3 +111,17 @@ def test_wrong_options():
         made_pooling("attentive", 6, activation="gelu")
     with pytest.raises(HeadError, match="'mean' takes no hidden_size"):
         made_pooling("mean", 6, hidden_size=4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mean_of_one_frame_is_the_frame(dtype):
+    """With the bits of the mean over one true frame of two, and of its gradient."""
+    x = torch.randn(3, 1, 5).to(dtype).requires_grad_()
+    padded = torch.nn.functional.pad(x.detach(), (0, 0, 0, 1), value=9.0)
+    padded.requires_grad_()
+    one = MeanPooling()(x, torch.ones(3))
+    mean = MeanPooling()(padded, torch.full((3,), 0.5))
+    assert torch.equal(one, mean) and one.dtype == mean.dtype
+    for pooled in (one, mean):
+        pooled.pow(2).sum().backward()
+    assert torch.equal(x.grad, padded.grad[:, :1])

@@ -206,6 +206,7 @@ def brain(tmp_path, overrides="", task="SUPERB/KS", **others):
         task=task,
         metric="accuracy",
         higher_is_better=True,
+        origin=None,
         best={"accuracy": 0.5},
         splits=counts(task),
         data={"train": "1" * 12},

@@ -11,10 +11,12 @@ import time
 
 import pytest
 
+from s3prl_sb.engines import guard
+from s3prl_sb.engines.jobs import Job, last_lines, reason
+from s3prl_sb.engines.local import Local
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs import tasks
-from s3prl_sb.superb import command, configurations, contents, data, guard, plan
-from s3prl_sb.superb.jobs import Job, Runner, last_lines, reason
+from s3prl_sb.superb import command, configurations, contents, data, plan
 
 
 def make(output, seeds=(1, 2), rates=None, budget=None, upstreams=("mel",), **places):
@@ -54,6 +56,22 @@ def test_a_run_for_each_upstream_task_and_seed(tmp_path):
     ]
     assert len({run.folder for run in runs}) == 8
     assert all(tmp_path in run.folder.parents for run in runs)
+
+
+def test_runs_of_another_default_are_others(tmp_path, monkeypatch):
+    """As when crops of SID were at new places: a value that is set is a change."""
+    places = {"SID": {"data_folder": "/data"}}
+    [now] = (run.folder for run in make(tmp_path, (1,), **places))
+    changed = {**plan.settings("SID"), "crops": None}
+    monkeypatch.setattr(plan, "settings", lambda task: changed)
+    [before] = make(tmp_path, (1,), **places)
+    assert before.folder != now
+    assert before.configuration["recipe"]["crops"] is None
+    monkeypatch.undo()
+    [again] = make(tmp_path, (1,), budget={"SID": {"crops": None}}, **places)
+    assert again.folder not in (before.folder, now)
+    row = configurations.RowConfiguration({"SID": {}}, {"SID": {"crops": None}})
+    assert row.name() == ["crops=None"]
 
 
 def test_what_is_not_trained_has_one_seed_and_no_search(tmp_path):
@@ -490,15 +508,15 @@ def order(folder):
 def test_jobs_after_others(tmp_path):
     a = job(tmp_path, "a")
     b = job(tmp_path, "b", after=[a])
-    Runner(2).run([b, a])
+    Local(2).run([b, a])
     assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
     assert a.state == b.state == "done"
-    Runner(2).run([b, a])
+    Local(2).run([b, a])
     assert len(order(tmp_path)) == 4  # nothing was left to do
 
 
 def test_jobs_in_parallel(tmp_path):
-    Runner(2).run([job(tmp_path, name, "time.sleep(1)") for name in "ab"])
+    Local(2).run([job(tmp_path, name, "time.sleep(1)") for name in "ab"])
     assert {*order(tmp_path)[:2]} == {"+a", "+b"}
 
 
@@ -507,7 +525,7 @@ def test_one_of_a_group_until_it_has_shared(tmp_path):
     jobs = [
         job(tmp_path, name, group="g", has_shared=lambda: bool(shared)) for name in "ab"
     ]
-    Runner(2).run(jobs)
+    Local(2).run(jobs)
     assert order(tmp_path) == ["+a", "-a", "+b", "-b"]
 
 
@@ -515,7 +533,7 @@ def test_a_failure_does_not_stop_the_others(tmp_path, capsys):
     bad = job(tmp_path, "bad", "print('oh no'); 1 / 0")
     lost = job(tmp_path, "lost", after=[bad])
     good = job(tmp_path, "good")
-    Runner(1).run([bad, lost, good])
+    Local(1).run([bad, lost, good])
     assert [j.state for j in (bad, lost, good)] == ["failed", "skipped", "done"]
     assert "oh no" in bad.error and "ZeroDivisionError" in bad.error
     said = capsys.readouterr().err
@@ -525,13 +543,13 @@ def test_a_failure_does_not_stop_the_others(tmp_path, capsys):
 
 def test_ended_without_results_is_failed(tmp_path):
     quiet = job(tmp_path, "quiet", done=False)
-    Runner(1).run([quiet])
+    Local(1).run([quiet])
     assert quiet.state == "failed"
 
 
 def test_killed_by_a_signal(tmp_path, capsys):
     killed = job(tmp_path, "killed", "import os; os.kill(os.getpid(), 9)")
-    Runner(1).run([killed])
+    Local(1).run([killed])
     said = capsys.readouterr().err
     assert "failed   killed (killed by signal 9, perhaps out of memory, " in said
     assert reason(-11) == "killed by signal 11" and reason(2) == "exit status 2"
@@ -540,7 +558,7 @@ def test_killed_by_a_signal(tmp_path, capsys):
 def test_somebody_is_told_whenever_jobs_have_ended(tmp_path):
     states = []
     jobs = [job(tmp_path, "a"), job(tmp_path, "b", done=False)]
-    Runner(1).run(jobs, lambda: states.append([job.state for job in jobs]))
+    Local(1).run(jobs, lambda: states.append([job.state for job in jobs]))
     assert states == [["done", "waiting"], ["done", "failed"]]
 
 
@@ -591,15 +609,15 @@ def test_no_two_commands_work_in_one_folder(guarded, tmp_path):
 
 def test_each_on_a_gpu(tmp_path):
     code = f"import os; open({str(tmp_path)!r} + '/' + os.environ['CUDA_VISIBLE_DEVICES'], 'w'); time.sleep(1)"  # fmt: skip  # noqa: E501
-    Runner(2, devices=["3", "5"]).run([job(tmp_path, name, code) for name in "ab"])
+    Local(2, devices=["3", "5"]).run([job(tmp_path, name, code) for name in "ab"])
     assert (tmp_path / "3").is_file() and (tmp_path / "5").is_file()
 
 
 def test_an_interrupt_ends_the_jobs(tmp_path, monkeypatch):
     long = job(tmp_path, "long", "time.sleep(60)")
-    runner = Runner(1)
+    runner = Local(1)
 
-    def interrupt():
+    def interrupt(waiting):
         if (tmp_path / "log").is_file():
             raise KeyboardInterrupt
         return 0

@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 
 from s3prl_sb.cli import main
+from s3prl_sb.engines.local import Local
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb.jobs import Runner
 from s3prl_sb.superb.requirements import missing
 
 
@@ -14,9 +14,7 @@ from s3prl_sb.superb.requirements import missing
 def begun(monkeypatch):
     """The jobs that were begun."""
     found = []
-    monkeypatch.setattr(
-        Runner, "run", lambda self, jobs, ended=None: found.extend(jobs)
-    )
+    monkeypatch.setattr(Local, "run", lambda self, jobs, ended=None: found.extend(jobs))
     return found
 
 

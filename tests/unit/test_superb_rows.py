@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from s3prl_sb.engines.local import Local
 from s3prl_sb.superb import (
     command,
     configurations,
@@ -15,7 +16,6 @@ from s3prl_sb.superb import (
     run_entries,
     table,
 )
-from s3prl_sb.superb.jobs import Runner
 
 FULL = {"followed": True, "settings": {}, "data": None, "differs": []}
 METRICS = {"accuracy": 0.5, "eer": 0.1, "mtwv": 0.2}
@@ -59,7 +59,7 @@ def bench(tmp_path, monkeypatch, capsys):
             text = json.dumps(outcome(stamp, job.folder))
             (job.folder / "results.json").write_text(text)
 
-    monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(Local, "run", run)
     monkeypatch.setattr(requirements, "check", lambda runs, toys: None)  # no corpora
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)

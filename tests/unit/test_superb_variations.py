@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from s3prl_sb.engines.local import Local
 from s3prl_sb.errors import UserError
 from s3prl_sb.superb import (
     command,
@@ -23,7 +24,6 @@ from s3prl_sb.superb import (
     table,
     variations,
 )
-from s3prl_sb.superb.jobs import Runner
 
 PROTOCOL = {"followed": False, "settings": {}, "data": None, "differs": ["a key"]}
 #: Metrics of stub runs: those of KS, SID, ER; ASR; QbE; ASV; SD.
@@ -388,7 +388,7 @@ def bench(tmp_path, monkeypatch, capsys):
         path.touch()
 
     made = []
-    monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(Local, "run", run)
     monkeypatch.setattr(plots, "plot", plot)
     monkeypatch.setattr(requirements, "check", lambda runs, toys: None)  # no corpora
 

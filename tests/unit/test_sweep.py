@@ -70,8 +70,16 @@ class Recurrent(torch.nn.Module):
         return self.linear(self.lstm(features)[0].mean(1))
 
 
+class Deciding(UtteranceClassifier):
+    """Its control flow depends on values, which vmap refuses when it runs."""
+
+    def forward(self, features, lens):
+        return super().forward(features if features.sum().item() else -features, lens)
+
+
 HEADS = {
     "linear": lambda: UtteranceClassifier(SIZE, CLASSES, hidden_size=5),
+    "deciding": lambda: Deciding(SIZE, CLASSES, hidden_size=5),
     "dropout": lambda: Dropping(SIZE, CLASSES, hidden_size=5),
     "recurrent": Recurrent,
 }
@@ -186,13 +194,16 @@ def weights(brain):
 def test_each_learns_what_it_would_alone(head, audio, experiment):
     arguments = experiment(head, audio=audio)
     together, best = make(arguments)
-    assert together.state.stacked == (None if head == "recurrent" else True)
+    stacked = {"recurrent": None, "deciding": False}.get(head, True)
+    assert together.state.stacked is stacked
     scores = {}
     for rate, brain in zip(RATES, together.copies):
         single, meta = alone(experiment(head, audio=audio), rate)
         for name, weight in weights(single).items():
             moved = (weight - weights(brain)[name]).abs().max().item()
-            assert moved < 1e-5, (rate, name)
+            assert moved < 1e-5 if stacked else moved == 0, (rate, name)
+        for optimizer in brain.learner.optimizers.values():
+            assert optimizer.param_groups[0]["fused"] == (stacked or None)
         found = together.result()["rates"][f"{rate:g}"]
         assert found["accuracy"] == meta["accuracy"]
         assert found["loss"] == pytest.approx(meta["loss"], abs=1e-5)
@@ -402,6 +413,7 @@ def test_the_state_of_a_sweep_is_restored(tmp_path):
     learners = [Learner(), Learner()]
     learners[0].record_validation(0.5, 1.0, epoch=1, highest=True)
     learners[1].diverged_at, learners[1].nonfinite_count = 7, 3
+    learners[1].avg_train_loss = 0.25
     state = SweepState(learners)
     state.stacked = True
     state._save(tmp_path / "state.ckpt")
@@ -409,6 +421,7 @@ def test_the_state_of_a_sweep_is_restored(tmp_path):
         "best": [{"score": 0.5, "loss": 1.0, "epoch": 1}, None],
         "diverged": [None, 7],
         "nonfinite": [0, 3],
+        "train_loss": [0.0, 0.25],
         "stacked": True,
     }
     restored = SweepState([Learner(), Learner()])
@@ -417,13 +430,24 @@ def test_the_state_of_a_sweep_is_restored(tmp_path):
     assert [vars(one) for one in restored.learners] == [vars(one) for one in learners]
 
 
-def test_only_what_can_be_fused_is():
-    def plain(parameters, lr=1.0):
-        return torch.optim.SGD(parameters, lr=lr)
-
-    assert stacking.fused(plain) is plain
-    adam = stacking.fused(functools.partial(torch.optim.AdamW, lr=0.5))
-    assert adam([torch.nn.Parameter(torch.ones(1))]).defaults["lr"] == 0.5
+@pytest.mark.parametrize("kind", ("Adam", "AdamW", "SGD", "Adagrad", "RMSprop"))
+def test_only_what_can_be_fused_is(kind):
+    """As if it had been made so."""
+    moved = []
+    for fused in (False, True):
+        parameter = torch.nn.Parameter(torch.arange(8.0).sin())
+        optimizer = getattr(torch.optim, kind)([parameter], lr=0.1)
+        can = "fused" in optimizer.defaults
+        if fused:
+            stacking.fuse(optimizer)
+        elif can:
+            optimizer = getattr(torch.optim, kind)([parameter], lr=0.1, fused=True)
+        for _ in range(3):
+            parameter.grad = parameter.detach().cos()
+            optimizer.step()
+        moved.append(parameter.detach())
+        assert optimizer.param_groups[0].get("fused", None) is (True if can else None)
+    assert torch.equal(*moved)
 
 
 def test_a_task_of_ones_own_may_choose_by_a_metric_of_its_own(experiment, tmp_path):

@@ -206,7 +206,9 @@ def test_a_card_is_data(way, place, write, places, canary):
 @pytest.mark.parametrize("way", TUPLES)
 def test_a_text_is_no_tuple(way, place, write, places, canary, monkeypatch):
     load_hyperpyyaml("a: (1, 2)")  # from now on other readers take it for one, too
-    monkeypatch.setattr("s3prl_sb.superb.jobs.Runner.run", lambda *args, **kwargs: None)
+    monkeypatch.setattr(
+        "s3prl_sb.engines.local.Local.run", lambda *args, **kwargs: None
+    )
     path = write(TUPLES[way].replace("{{", "{").replace("}}", "}")) + ":mine"
     try:
         node = getattr(places, place)(path)
@@ -248,7 +250,7 @@ def test_a_trusted_card_runs(given, place, write, places, canary, monkeypatch):
         assert flags == [given == "flag"]
         raise UserError("started")
 
-    monkeypatch.setattr("s3prl_sb.superb.jobs.Runner.run", start)
+    monkeypatch.setattr("s3prl_sb.engines.local.Local.run", start)
     path, options = write(OWN), []
     if given == "environment":
         monkeypatch.setenv("S3PRL_SB_TRUST", "1")

@@ -74,7 +74,14 @@ def message(argv, tmp_path, monkeypatch):
         # choices, flags
         ("--cache nonsense", "--cache is auto, off, pooled or frames, not 'nonsense'."),
         ("--cache frames --freeze off", "cache: frames is impossible"),
-        ("--cache_dtype float8", "--cache_dtype is float16 or float32, not 'float8'."),
+        (
+            "--cache_budget lots",
+            "--cache_budget is a number from 0 on or auto, not 'lots'",
+        ),
+        (
+            "--cache_dtype float8",
+            "--cache_dtype is float16, float32 or int8, not 'float8'.",
+        ),
         ("--labels other", "--labels is superb or folders, not 'other'."),
         ("--version v9", "--version is auto, v0.01 or v0.02, not 'v9'."),
         ("--freeze perhaps", "--freeze is True or False, not 'perhaps'."),

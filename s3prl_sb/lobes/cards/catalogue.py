@@ -1,8 +1,8 @@
 """The table of all upstreams: papers, sizes, training data, licences.
 
-The sizes are those of the card's network, which is built without memory. The other
-facts are under ``_about`` at the head of the card's file, by patterns of names; if
-several patterns match, later ones win::
+The sizes are those of the card's network, see :mod:`s3prl_sb.lobes.cards.sizes`. The
+other facts are under ``_about`` at the head of the card's file, by patterns of names;
+if several patterns match, later ones win::
 
     _about:
         "*": {paper: "https://…", input: waveform, data: none, licence: MIT}
@@ -17,13 +17,12 @@ Authors
 
 import dataclasses
 import json
-import logging
 
 from s3prl_sb.lobes.cards.finding import card_file, matching, names, notes, title
-from s3prl_sb.lobes.cards.loading import card, load
+from s3prl_sb.lobes.cards.loading import card
+from s3prl_sb.lobes.cards.sizes import sizes
 from s3prl_sb.terminal import columns
 
-logger = logging.getLogger(__name__)
 #: Keys of ``_about``.
 ABOUT = ("paper", "input", "data", "licence")
 #: Columns, in the order of the document and in the order of importance. A narrow
@@ -90,8 +89,10 @@ def facts(name) -> Facts:
     >>> row.stride, row.num_layers, row.output_sizes, row.parameters
     (160, 1, [240], 0)
     """
-    source = card(name).get("source")
-    return Facts(name=title(name), source=source, **_sizes(name), **about(name))
+    node = card(name)
+    return Facts(
+        name=title(name), source=node.get("source"), **sizes(name, node), **about(name)
+    )
 
 
 def about(name) -> dict[str, str | None]:
@@ -127,25 +128,6 @@ def about(name) -> dict[str, str | None]:
     for entries in matching(patterns, name):
         stated.update(entries)
     return stated
-
-
-def _sizes(name):
-    """Returns the sizes of the network of a card."""
-    from s3prl_sb.lobes.checkpoints.building import sizes_only
-
-    options = {"source": None} if "source" in card(name) else {}
-    keys = "stride", "sample_rate", "num_layers", "output_sizes", "parameters"
-    try:
-        with sizes_only():
-            upstream = load(name, **options)
-        return {
-            **{key: getattr(upstream, key) for key in keys[:3]},
-            "output_sizes": list(upstream.output_sizes),
-            "parameters": sum(p.numel() for p in upstream.parameters()),
-        }
-    except Exception as error:  # one broken card must not cost the whole table
-        logger.warning("'%s' cannot be built here: %s", name, error)
-        return dict.fromkeys(keys)
 
 
 def cells(row: Facts) -> dict[str, str]:

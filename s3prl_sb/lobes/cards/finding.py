@@ -7,6 +7,7 @@ Authors
 import difflib
 import fnmatch
 import functools
+import os
 import re
 from pathlib import Path
 
@@ -104,11 +105,7 @@ def card_file(name) -> Path:
 
 
 def published() -> list[Path]:
-    """Returns the published card files.
-
-    Returns
-    -------
-    list of pathlib.Path
+    """Returns the published card files, sorted by name.
 
     Example
     -------
@@ -388,13 +385,13 @@ def _folder():
 
 def _index():
     """Returns a dict from the name of every published card to its file."""
-    return {
-        name: file
-        for file in published()
-        for name in _names_in(file, file.stat().st_mtime_ns)
-    }
+    files = [file for file in os.scandir(_folder()) if file.name.endswith(".yaml")]
+    state = sorted((file.name, file.stat().st_mtime_ns) for file in files)
+    return _index_of(_folder(), tuple(state))
 
 
-@functools.lru_cache(maxsize=128)
-def _names_in(file, changed):
-    return re.findall(r"^([A-Za-z]\w*):", file.read_text("utf-8"), re.M)
+@functools.lru_cache(maxsize=4)
+def _index_of(folder, state):
+    texts = {folder / name: (folder / name).read_text("utf-8") for name, _ in state}
+    names_in = re.compile(r"^([A-Za-z]\w*):", re.M).findall
+    return {name: file for file in texts for name in names_in(texts[file])}

@@ -1,6 +1,6 @@
 """Process that runs a command, and kills it when the parent ends.
 
-> python -m s3prl_sb.superb.guard LOCK command …
+> python -m s3prl_sb.engines.guard LOCK command …
 
 Standard input is a pipe whose other end the parent holds. When it closes (Ctrl-C,
 kill -9), this process and all that it has started are killed. Checkpoints and features
@@ -17,11 +17,65 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
+import s3prl_sb
+from s3prl_sb.engines.jobs import LOCK, LOG
 from s3prl_sb.processes import children
 from s3prl_sb.storage.locks import Lock
 
-COMMAND = (sys.executable, "-m", "s3prl_sb.superb.guard")
+COMMAND = (sys.executable, "-m", "s3prl_sb.engines.guard")
+
+
+def start(command, folder, environment, **options):
+    """Starts a command under a guard that ends with this process.
+
+    Arguments
+    ---------
+    command : list
+        The command and its arguments.
+    folder : pathlib.Path
+        Folder of the log and the lock.
+    environment : dict
+        Environment variables.
+    **options
+        Options of ``subprocess.Popen``.
+
+    Returns
+    -------
+    subprocess.Popen
+        The guard. Closing its ``stdin`` kills the command.
+    """
+    command = [str(part) for part in command]
+    with open(folder / LOG, "ab") as log:
+        log.write(f"--- {time.strftime('%F %T')} {' '.join(command)}\n".encode())
+        log.flush()
+        return subprocess.Popen(
+            [*COMMAND, folder / LOCK, *command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # only the master gets Ctrl-C
+            **options,
+        )
+
+
+def python_path():
+    """Returns a ``PYTHONPATH`` with this package first, wherever it is installed.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> Path(python_path().split(os.pathsep)[0], "s3prl_sb").is_dir()
+    True
+    """
+    root = str(Path(s3prl_sb.__file__).parents[1])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def main(lock, command):
