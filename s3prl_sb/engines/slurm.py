@@ -91,12 +91,17 @@ class Slurm(Engine):
             )
         from submitit import SlurmJob
 
-        return {
+        handles = {
             SlurmJob(record["folder"], record["id"]): job
             for job, record in records.items()
             if record.get("id") in self.states
             and record.get("folder") == str(self.folder)  # it is no copy
         }
+        # Slurm still lists a job that has just ended: it is not done, so it runs again.
+        return {h: job for h, job in handles.items() if not self._has_ended(h)}
+
+    def _has_ended(self, handle):
+        return handle.paths.result_pickle.exists()
 
     def take(self, job):
         """Leaves the record, which :meth:`launch` replaces."""
@@ -133,7 +138,7 @@ class Slurm(Engine):
         if self.cluster != "slurm":
             return [(h, self._result(h)) for h in list(self.running) if h.done()]
         os.listdir(self.folder)  # NFS then looks for new files
-        ended = [h for h in self.running if h.paths.result_pickle.exists()]
+        ended = list(filter(self._has_ended, self.running))
         outcomes = [(handle, self._result(handle)) for handle in ended]
         now = time.monotonic()
         if now - self.asked < self._patience(now):

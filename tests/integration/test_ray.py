@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,9 +16,9 @@ from benchmark_runs import (  # noqa: F401
     reference,
     shards,
 )
+from engine_jobs import job, order, until
 
 import s3prl_sb
-from s3prl_sb.engines.jobs import Job
 from s3prl_sb.errors import UserError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
@@ -28,15 +27,6 @@ from s3prl_sb import cli  # noqa: E402
 from s3prl_sb.engines import actors  # noqa: E402
 from s3prl_sb.engines.ray import Ray  # noqa: E402
 
-CODE = """
-import os, sys, time
-folder, name = sys.argv[1:3]
-log = open(os.path.join(folder, "log"), "a")
-log.write(f"+{name} "); log.flush()
-exec(sys.argv[3])
-log.write(f"-{name} ")
-open(os.path.join(folder, name + ".done"), "w")
-"""
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 
 
@@ -64,28 +54,6 @@ def nodes():
 def nothing_keeps_running():
     """Workers of the cluster live from test to test."""
     yield
-
-
-def job(folder, name, code="", **options):
-    words = [sys.executable, "-S", "-c", CODE, str(folder), name, code]
-    return Job(
-        name=name,
-        folder=folder / name,
-        command=lambda: words,
-        is_done=(folder / f"{name}.done").is_file,
-        **options,
-    )
-
-
-def order(folder):
-    return (folder / "log").read_text().split()
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert condition()
 
 
 def parent(pid):

@@ -19,10 +19,10 @@ from benchmark_runs import (  # noqa: F401
     reference,
     shards,
 )
+from engine_jobs import CODE, job, order, until
 
 from s3prl_sb import cli
 from s3prl_sb.commands import extract_jobs
-from s3prl_sb.engines.jobs import Job
 from s3prl_sb.engines.local import Local
 from s3prl_sb.engines.options import values
 from s3prl_sb.errors import UserError
@@ -31,16 +31,6 @@ pytest.importorskip("submitit")
 
 from s3prl_sb.engines import submitted  # noqa: E402
 from s3prl_sb.engines.slurm import Slurm  # noqa: E402
-
-CODE = """
-import os, sys, time
-folder, name = sys.argv[1:3]
-log = open(os.path.join(folder, "log"), "a")
-log.write(f"+{name} "); log.flush()
-exec(sys.argv[3])
-log.write(f"-{name} ")
-open(os.path.join(folder, name + ".done"), "w")
-"""
 
 
 @pytest.fixture
@@ -55,30 +45,8 @@ def cluster(tmp_path, monkeypatch):
     return tmp_path / "cluster"
 
 
-def job(folder, name, code="", **options):
-    words = [sys.executable, "-S", "-c", CODE, str(folder), name, code]
-    return Job(
-        name=name,
-        folder=folder / name,
-        command=lambda: words,
-        is_done=(folder / f"{name}.done").is_file,
-        **options,
-    )
-
-
 def engine(folder, *pairs, **options):
     return Slurm(folder / "slurm", values(pairs), **options)
-
-
-def order(folder):
-    return (folder / "log").read_text().split()
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert condition()
 
 
 def scripts(cluster):
@@ -420,6 +388,26 @@ def test_a_benchmark_has_the_same_results(
     assert len(scripts(cluster)) == 1
     assert learned(tmp_path) == learned(reference) != {}
     assert said.out == (reference / "printed").read_text()
+
+
+def test_what_has_ended_and_is_still_in_the_queue_runs_again(
+    cluster, tmp_path, monkeypatch
+):
+    """As Slurm lists jobs for a while whose nodes are tidied up."""
+    bad = job(tmp_path, "bad", "1 / os.path.exists(os.path.join(folder, 'go'))")
+    engine(tmp_path).run([bad])
+    assert bad.state == "failed"
+    number, ask = submitted.read_record(bad.folder)["id"], Slurm._ask
+
+    def late(self):
+        answer = ask(self)
+        self.states.setdefault(number, "COMPLETING")
+        return answer
+
+    monkeypatch.setattr(Slurm, "_ask", late)
+    (tmp_path / "go").touch()
+    engine(tmp_path).run([bad])
+    assert bad.state == "done"
 
 
 def test_parts_of_an_extraction(cluster, tmp_path, capsys, monkeypatch):
