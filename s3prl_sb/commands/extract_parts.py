@@ -11,7 +11,7 @@ def model(arguments):
     Arguments
     ---------
     arguments : argparse.Namespace
-        Values of the arguments of :func:`add_arguments`.
+        Values of the arguments of :func:`s3prl_sb.commands.extract.add_arguments`.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def filler(upstream, source, arguments):
     source : str
         The audio.
     arguments : argparse.Namespace
-        Values of the arguments of :func:`add_arguments`.
+        Values of the arguments of :func:`s3prl_sb.commands.extract.add_arguments`.
 
     Returns
     -------

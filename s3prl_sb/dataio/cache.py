@@ -113,6 +113,7 @@ class FeatureCache:
             self.description = json.dumps(description, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._index = CacheIndex()
+        self._keys_of: dict[str, str] | None = None  # until a shard is added
         self._shards: dict[Path, int] = {}  # shard -> its size in bytes
         self._mapped = shards.MappedShards()
         self._claims: dict[Path, Part] = {}  # shards that this process is writing
@@ -132,12 +133,13 @@ class FeatureCache:
     @property
     def keys_of(self) -> dict[str, str]:
         """Ids of utterances to the keys of their first forms, read from the shards."""
-        keys: dict[str, str] = {}
-        for path in self._shards:
-            header = shards.read(path)
-            for name, key in zip(header.ids, header.keys):
-                keys.setdefault(name, key)
-        return keys
+        if self._keys_of is None:
+            self._keys_of = {}
+            for path in self._shards:
+                header = shards.read(path)
+                for name, key in zip(header.ids, header.keys):
+                    self._keys_of.setdefault(name, key)
+        return self._keys_of
 
     def bytes(self) -> int:
         """Returns the size on disk in bytes."""
@@ -322,6 +324,7 @@ class FeatureCache:
 
         self._shards.pop(path, None)
         self._index.drop(path)
+        self._keys_of = None
         self._mapped.drop(path)
         self._looked_at[path] = stamp = _stamp(path)
         try:

@@ -420,3 +420,17 @@ def test_layers_as_an_array_has_them(records):
         assert json.dumps(found) == json.dumps(expected)
     size = estimate(upstream, data, "frames", np.array([0, 2]))
     assert size == estimate(upstream, data, "frames", [0, 2])
+
+
+def test_ids_are_read_once_until_a_shard_is_added(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path, {"kind": "frames"})
+    cache.write([("k0", "a", torch.ones(2, 1, 3)), ("k1", "b", torch.ones(1, 1, 3))])
+    reads, read = [], shards.read
+    monkeypatch.setattr(shards, "read", lambda path: reads.append(path) or read(path))
+    assert [cache.keys_of[name] for name in ("a", "b", "a")] == ["k0", "k1", "k0"]
+    assert len(reads) == 1
+    cache.write([("k2", "c", torch.ones(1, 1, 3))])
+    assert set(cache.keys_of) == {"a", "b", "c"}
+    FeatureCache(tmp_path).write([("k3", "d", torch.ones(1, 1, 3))])
+    cache.refresh()
+    assert cache.keys_of["d"] == "k3"
