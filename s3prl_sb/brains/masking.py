@@ -79,8 +79,8 @@ class MaskingBrain(SSLBrain):
         self.stft = stft_of(vars(self.hparams), self.upstream)
         if self.metric in PERCEPTUAL and not perceptual.available(self.metric):
             logger.warning(
-                "The checkpoint is chosen by %s, since %s is not installed. To choose it "
-                "as SUPERB-SG does: pip install 's3prl_sb[se]', and begin again.",
+                "The checkpoint is chosen by %s, since %s is not installed. To choose "
+                "it as SUPERB-SG does: pip install 's3prl_sb[se]', and begin again.",
                 ALWAYS,
                 self.metric,
             )
