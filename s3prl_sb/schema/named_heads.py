@@ -23,6 +23,7 @@ KINDS = {
     "segments": "frames",
     "frames": "frames",
     "values": "utterances",
+    "waveforms": "frames",
 }
 
 

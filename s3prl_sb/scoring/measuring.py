@@ -11,6 +11,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
+from s3prl_sb.brains.masking import KEYS, mixture_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.dataio import conditions
@@ -25,6 +26,7 @@ from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.regressor import Regressor
+from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -133,6 +135,11 @@ def _of_task(model, hparams, records, truth):
         best = {"threshold": learned.threshold, "median": learned.median}
         options = {"references": {"test": records["test"]}}
         return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, Separator):
+        hparams.update({name: getattr(learned, name) for name in MASKS})
+        options = {"num_sources": learned.num_sources}
+        pipes = mixture_pipes(model.mods.upstream.sample_rate)
+        return pipes, KEYS, options, {}
     if isinstance(model, FrameLabeller):
         return _of_frames(learned, hparams, records)
     if isinstance(model, Regressor):
