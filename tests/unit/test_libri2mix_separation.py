@@ -9,6 +9,7 @@ import soundfile
 
 from s3prl_sb.corpora.libri2mix_separation import (
     prepare_libri2mix_ss,
+    speakers_of,
     validation_subset,
 )
 from s3prl_sb.dataio import manifest
@@ -113,3 +114,20 @@ def test_shared_speakers_are_reported(tmp_path, caplog):
         soundfile.write(folder / "26-9-9_99-1-1.wav", np.zeros(1600), 16000)
     prepared(tmp_path)
     assert "1 of the 4 speakers of the test set" in caplog.text
+
+
+def test_toy(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    from s3prl_sb.corpora.toys.libri2mix import libri2mix
+
+    folder = libri2mix(tmp_path / "toy", train=1, dev=1, test=1, speakers=8)
+    splits = prepared(folder)
+    for records in splits.values():
+        for record in records.values():
+            mixture, *sources = (
+                soundfile.read(p)[0] for p in (record["wav"], *record["sources"])
+            )
+            np.testing.assert_allclose(sum(sources), mixture, atol=1e-4)
+            assert all(np.abs(source).max() > 0.1 for source in sources)
+    train, test = splits["train"], splits["test"]
+    assert not {*speakers_of(*train)} & {*speakers_of(*test)}

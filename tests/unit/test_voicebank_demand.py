@@ -150,3 +150,26 @@ def test_download(monkeypatch, tmp_path):
         "noisy_testset_wav.zip",
         "clean_testset_wav.zip",
     ]
+
+
+def test_toy(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    from s3prl_sb.corpora.toys.voicebank_demand import NOISES, TEST, voicebank_demand
+
+    folder = voicebank_demand(tmp_path / "toy", speakers=5, utterances=1)
+    splits = prepared(folder)
+    names = {split: sorted(records) for split, records in splits.items()}
+    assert names["valid"] == ["p226_001", "p287_001"]
+    assert names["test"] == ["p232_001", "p257_001"] and len(names["train"]) == 1
+    lines = (folder / "log_testset.txt").read_text().splitlines()
+    for line in lines:
+        name, kind, ratio = line.split()
+        record = splits["test"][name]
+        noisy, clean = (
+            soundfile.read(p)[0] for p in (record["wav"], *record["sources"])
+        )
+        assert kind in NOISES[TEST]
+        loud = clean[np.abs(clean) > 0.01 * np.abs(clean).max()]
+        found = 10 * np.log10(np.mean(loud**2) / np.mean((noisy - clean) ** 2))
+        assert found == pytest.approx(float(ratio), abs=1.5)  # some noises beat
+    assert len(lines) == 2
