@@ -31,6 +31,7 @@ from s3prl_sb.corpora.parallel_folders import (
 )
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.identity import digest
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +101,7 @@ def prepare_libri2mix_ss(
     splits["valid"] = validation_subset(splits["valid"], valid_mixtures)
     arguments = {
         "version": VERSION,
-        "files": {
-            split: {name: (r["wav"], *r["sources"]) for name, r in records.items()}
-            for split, records in splits.items()
-        },
+        "files": {split: digest(records) for split, records in splits.items()},
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths
