@@ -5,6 +5,7 @@ import toys
 
 collect_ignore = [
     "make.py",
+    "make_ctc_head.py",
     "make_intent_head.py",
     "make_poolings.py",
     "make_mos.py",
