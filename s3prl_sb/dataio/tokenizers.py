@@ -129,8 +129,8 @@ class CharacterTokenizer(Tokenizer):
     ---------
     characters : str
         All characters, including ``space``.
-    space : str
-        Character that represents a space.
+    space : str or None
+        Character that represents a space. None: texts have no spaces, as in Chinese.
     specials : list of str
         Special tokens at the start; the first one is the blank.
     end : list of str
@@ -163,7 +163,7 @@ class CharacterTokenizer(Tokenizer):
         unknown=None,
         marks=(),
     ):
-        if space not in characters:
+        if space is not None and space not in characters:
             characters = [space, *characters]
         self.space, self.upper = space, upper
         super().__init__([*specials, *characters, *marks], specials, end, unknown)
@@ -179,11 +179,12 @@ class CharacterTokenizer(Tokenizer):
     def split(self, text):
         """Splits a text into characters; white space becomes one ``space``."""
         words = (text.upper() if self.upper else text).split()
-        return list(self.space.join(words))
+        return list((self.space or "").join(words))
 
     def join(self, pieces):
         """Joins characters to a text."""
-        return " ".join("".join(pieces).replace(self.space, " ").split())
+        text = "".join(pieces)
+        return " ".join(text.replace(self.space or " ", " ").split())
 
 
 class SlotTokenizer(CharacterTokenizer):

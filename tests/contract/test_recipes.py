@@ -17,6 +17,7 @@ from s3prl_sb.brains.classification import ClassificationBrain
 from s3prl_sb.brains.parameter_groups import grouped
 from s3prl_sb.brains.regression import METRICS, SYSTEM
 from s3prl_sb.brains.retrieval_sets import conditioned
+from s3prl_sb.brains.transcription import METRICS as METRICS_OF_TEXTS
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
@@ -206,6 +207,7 @@ READ_BY = {
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),
+    "metric": METRICS_OF_TEXTS,
     "classes": tuple(CLASSES),
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
