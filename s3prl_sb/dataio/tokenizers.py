@@ -148,8 +148,8 @@ class CharacterTokenizer(Tokenizer):
     ---------
     characters : str
         All characters, including ``space``.
-    space : str
-        Character that represents a space.
+    space : str or None
+        Character that represents a space. None: texts have no spaces, as in Chinese.
     specials : list of str
         Special tokens at the start; the first one is the blank.
     end : list of str
@@ -182,7 +182,7 @@ class CharacterTokenizer(Tokenizer):
         unknown=None,
         marks=(),
     ):
-        if space not in characters:
+        if space is not None and space not in characters:
             characters = [space, *characters]
         self.space, self.upper = space, upper
         super().__init__([*specials, *characters, *marks], specials, end, unknown)
@@ -198,11 +198,52 @@ class CharacterTokenizer(Tokenizer):
     def split(self, text):
         """Splits a text into characters; white space becomes one ``space``."""
         words = (text.upper() if self.upper else text).split()
-        return list(self.space.join(words))
+        return list((self.space or "").join(words))
 
     def join(self, pieces):
         """Joins characters to a text."""
-        return " ".join("".join(pieces).replace(self.space, " ").split())
+        text = "".join(pieces)
+        return " ".join(text.replace(self.space or " ", " ").split())
+
+
+def characters_of(texts):
+    """Returns the tokenizer of all characters of some texts, in upper case.
+
+    Tokens are those of S3PRL's character encoder: ``<pad>``, the blank, ``<eos>``,
+    which ends a text, ``<unk>`` for other characters, and the characters in the order
+    of Unicode, the space among them if a text has one.
+
+    Arguments
+    ---------
+    texts : iterable of str
+        Texts of the training set.
+
+    Returns
+    -------
+    CharacterTokenizer
+
+    Raises
+    ------
+    ValueError
+        If there are no characters.
+
+    Example
+    -------
+    >>> characters_of(["une été", "où"]).tokens[3:]
+    [' ', 'E', 'N', 'O', 'T', 'U', 'É', 'Ù']
+    """
+    characters = set()
+    for text in texts:
+        characters.update(" ".join(text.upper().split()))
+    if not characters:
+        raise ValueError("texts without any character")
+    return CharacterTokenizer(
+        characters="".join(sorted(characters)),
+        space=" " if " " in characters else None,
+        specials=SPECIALS,
+        end=["<eos>"],
+        unknown="<unk>",
+    )
 
 
 class SlotTokenizer(CharacterTokenizer):

@@ -9,6 +9,7 @@ collect_ignore = [
     "make_poolings.py",
     "make_mos.py",
     "make_probes.py",
+    "make_transcripts.py",
     "targets.py",
     "peer_search.py",
 ]
