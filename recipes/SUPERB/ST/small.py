@@ -1,5 +1,6 @@
 """A small corpus for SUPERB/ST."""
 
+import itertools
 import json
 
 import pytest
@@ -21,6 +22,7 @@ BUDGET = {
 }
 UTTERANCES = {"train": 8, "valid": 4, "test": 4}
 DROPOUT = True  # two processes draw other random numbers than one
+MARKS = ("train", "train_covost", "dev", "test")
 TEXTS = (
     ("a cat", "eine Katze"),
     ("the dog's egg", "das Ei des Hundes, ja!"),
@@ -30,8 +32,17 @@ TEXTS = (
 
 
 def corpus(folder):
-    """Tables."""
-    return tables(folder)
+    """Common Voice's folder, and CoVoST 2's table."""
+    sentences, translations = [("path", "sentence")], [("path", "translation", "split")]
+    for number, (split, texts) in enumerate(itertools.product(MARKS, TEXTS)):
+        name = f"clip{number}.wav"
+        write(folder / "en/clips" / name, number % 4, number)
+        sentences.append((name, texts[0]))
+        translations.append((name, texts[1], split))
+    for name, rows in (("validated", sentences), ("covost_v2.en_de", translations)):
+        lines = "".join("\t".join(row) + "\n" for row in rows)
+        (folder / "en" / f"{name}.tsv").write_text(lines)
+    return {}
 
 
 def tables(folder):

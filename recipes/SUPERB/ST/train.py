@@ -14,6 +14,7 @@ import sys
 
 from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.brains.seq2seq import Seq2SeqBrain, head_sizes, text_splits
+from s3prl_sb.corpora.covost2 import prepare_covost2
 from s3prl_sb.dataio.translations import prepare_translation_tables
 from s3prl_sb.startup.experiment import start
 
@@ -26,17 +27,27 @@ class SpeechTranslation(Seq2SeqBrain):
 
 def prepare(hparams):
     """Writes the manifests."""
-    needed = {hparams["target"]}
-    if hparams["ctc_weight"]:
-        needed.add("transcription")
-    prepare_translation_tables(
-        hparams["train_csv"],
-        hparams["valid_csv"],
-        hparams["test_csv"],
-        hparams["save_folder"],
-        needed=sorted(needed),
-        skip_prep=hparams["skip_prep"],
-    )
+    if hparams["train_csv"]:
+        needed = {hparams["target"]}
+        if hparams["ctc_weight"]:
+            needed.add("transcription")
+        prepare_translation_tables(
+            hparams["train_csv"],
+            hparams["valid_csv"],
+            hparams["test_csv"],
+            hparams["save_folder"],
+            needed=sorted(needed),
+            skip_prep=hparams["skip_prep"],
+        )
+    else:
+        prepare_covost2(
+            hparams["data_folder"],
+            hparams["save_folder"],
+            source=hparams["source_language"],
+            target=hparams["target_language"],
+            translations=hparams["translations"],
+            skip_prep=hparams["skip_prep"],
+        )
 
 
 if __name__ == "__main__":
