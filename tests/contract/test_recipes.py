@@ -24,14 +24,17 @@ from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
 from s3prl_sb.corpora.librilight import SETS
 from s3prl_sb.corpora.mosei import CLASSES
+from s3prl_sb.dataio import token_training
 from s3prl_sb.dataio.description import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.translations import TARGETS
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
 from s3prl_sb.lobes.schedules import SHAPES
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.metrics.translation import TOKENIZERS
 from s3prl_sb.schema.combinations import AMOUNTS
 from s3prl_sb.schema.keys import Schema, shared
 from s3prl_sb.startup import named
@@ -212,6 +215,9 @@ READ_BY = {
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),
+    "target": tuple(TARGETS),
+    "tokens": tuple(token_training.KINDS),
+    "bleu_tokenize": TOKENIZERS,
 }
 
 

@@ -276,7 +276,10 @@ def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     assert_close_outcome(output, one)
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if labels(n) == "tokens"])
+WITH_TEXTS = [name for name in RECIPES if labels(name) in ("tokens", "texts")]
+
+
+@pytest.mark.parametrize("name", WITH_TEXTS)
 def test_crops_of_texts_are_refused(name, on_tables, launcher, tmp_path):
     given = {**on_tables(name)[1], "crop_seconds": 0.3, "crops": 2}
     words = launcher.failure(arguments(name, tmp_path / "out", **given))
