@@ -52,7 +52,9 @@ class GriffinLim:
         return griffin_lim(log_mel, self.settings, self.iterations)
 
 
-def load_vocoder(name: str, settings: MelSettings | None = None) -> Vocoder:
+def load_vocoder(
+    name: str, settings: MelSettings | None = None, iterations: int = ITERATIONS
+) -> Vocoder:
     """Loads a vocoder.
 
     Arguments
@@ -62,6 +64,8 @@ def load_vocoder(name: str, settings: MelSettings | None = None) -> Vocoder:
         ``checkpoint-<steps>steps.pkl`` of ParallelWaveGAN.
     settings : MelSettings, optional
         Settings of the spectrograms that it gets. Default: those of S3PRL.
+    iterations : int
+        Number of iterations of Griffin-Lim.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def load_vocoder(name: str, settings: MelSettings | None = None) -> Vocoder:
     """
     settings = settings or MelSettings()
     if name == GRIFFIN_LIM:
-        return GriffinLim(settings)
+        return GriffinLim(settings, iterations)
     files = _read(Path(name).expanduser())
     _check(files.source, files.settings, settings)
     return HifiganVocoder(files, settings.log_base)
