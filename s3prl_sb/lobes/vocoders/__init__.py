@@ -1,7 +1,7 @@
 """Vocoders: waveforms of log mel spectrograms.
 
 ``load_vocoder("griffin_lim")`` needs no weights, ``load_vocoder(folder)`` reads a
-HiFi-GAN. ``vocoder.waveform(log_mel)`` takes [frames, bands] and returns [samples].
+network. ``vocoder.waveform(log_mel)`` takes [frames, bands] and returns [samples].
 """
 
 from s3prl_sb.lobes.vocoders.files import VocoderError

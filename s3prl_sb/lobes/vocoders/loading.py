@@ -1,9 +1,10 @@
 """Loading of vocoders, with spectrograms that match or are refused.
 
-``griffin_lim`` needs no weights. A HiFi-GAN is named by its folder, which holds the
-files of SpeechBrain or of ParallelWaveGAN. S3PRL's ``hifigan_vctk`` and
-``hifigan_vctk+vcc2020`` are of the default spectrograms: 24 kHz, 80 bands from 80 to
-7600 Hz, 1024 samples every 256.
+``griffin_lim`` needs no weights. A network is named by its folder: a HiFi-GAN of
+SpeechBrain, or a HiFi-GAN or Parallel WaveGAN of the toolkit ParallelWaveGAN. S3PRL's
+``hifigan_vctk``, ``hifigan_vctk+vcc2020``, ``pwg_task1`` and ``pwg_task2`` are of the
+toolkit, and S3PRL gives them the default spectrograms: 24 kHz, 80 bands from 80 to 7600
+Hz, 1024 samples every 256.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,7 +18,7 @@ import torch
 
 from s3prl_sb.lobes.mel import MelSettings
 from s3prl_sb.lobes.vocoders.files import VocoderError
-from s3prl_sb.lobes.vocoders.hifigan import HifiganVocoder
+from s3prl_sb.lobes.vocoders.neural import NeuralVocoder
 from s3prl_sb.lobes.vocoders.parallel_wavegan_files import read_parallel_wavegan
 from s3prl_sb.lobes.vocoders.phase_reconstruction import ITERATIONS, griffin_lim
 from s3prl_sb.lobes.vocoders.speechbrain_files import read_speechbrain
@@ -60,7 +61,7 @@ def load_vocoder(
     Arguments
     ---------
     name : str
-        "griffin_lim"; or the folder of a HiFi-GAN, or a checkpoint
+        "griffin_lim"; or the folder of a network, or a checkpoint
         ``checkpoint-<steps>steps.pkl`` of ParallelWaveGAN.
     settings : MelSettings, optional
         Settings of the spectrograms that it gets. Default: those of S3PRL.
@@ -91,17 +92,17 @@ def load_vocoder(
         return GriffinLim(settings, iterations)
     files = _read(Path(name).expanduser())
     _check(files.source, files.settings, settings)
-    return HifiganVocoder(files, settings.log_base)
+    return NeuralVocoder(files, settings.log_base)
 
 
 def _read(path):
-    """Reads the files of a HiFi-GAN; an archive may hold them in a folder."""
+    """Reads the files of a network; an archive may hold them in a folder."""
     if path.is_file():
         return read_parallel_wavegan(path.parent, path)
     if not path.is_dir():
         raise VocoderError(
             f"vocoder '{path}': no such folder. Give {GRIFFIN_LIM}, or the folder of a "
-            "HiFi-GAN of SpeechBrain or ParallelWaveGAN."
+            "vocoder of SpeechBrain or ParallelWaveGAN."
         )
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
         if (folder / "config.yml").is_file():

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from s3prl_sb.lobes.checkpoints import reading, renaming, values
 from s3prl_sb.lobes.vocoders.files import VocoderError, fused, refuse, spectrograms
-from s3prl_sb.lobes.vocoders.hifigan import VocoderWeights
+from s3prl_sb.lobes.vocoders.hifigan import hifigan
+from s3prl_sb.lobes.vocoders.neural import VocoderFiles
 from s3prl_sb.storage import files
 
 #: Options of SpeechBrain's generator, with the defaults of its recipe.
@@ -48,7 +49,7 @@ FIXED = {
 }
 
 
-def read_speechbrain(folder: Path) -> VocoderWeights:
+def read_speechbrain(folder: Path) -> VocoderFiles:
     """Reads a HiFi-GAN of SpeechBrain.
 
     Arguments
@@ -58,7 +59,7 @@ def read_speechbrain(folder: Path) -> VocoderWeights:
 
     Returns
     -------
-    VocoderWeights
+    VocoderFiles
 
     Raises
     ------
@@ -87,9 +88,9 @@ def read_speechbrain(folder: Path) -> VocoderWeights:
         floor=1e-5,
     )
     source = _generator(folder)
-    return VocoderWeights(
+    return VocoderFiles(
         str(source),
-        options,
+        hifigan(options),
         fused(renaming.bare(reading.as_dict(reading.read(source)))),
         settings,
         context=options["inference_padding"],
