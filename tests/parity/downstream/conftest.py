@@ -10,6 +10,7 @@ collect_ignore = [
     "make_masks.py",
     "make_poolings.py",
     "make_mos.py",
+    "make_conversion_metrics.py",
     "make_probes.py",
     "make_transcripts.py",
     "targets.py",
