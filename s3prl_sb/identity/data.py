@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Keys of a recipe with the modules that compute besides the upstream.
 PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
+#: Keys of a record that name audio files: one, a list, or none.
+AUDIO = ("wav", "target", "sources", "enroll")
 #: Audio files that are looked at together: what they take in between is memory.
 SLICE = 50_000
 
@@ -57,14 +59,19 @@ def audio_hashes(
         hashes.clear()
     waiting: set[str] = set()
     for name in names:
-        wav = dataset.data[name].get("wav")
-        if wav and wav not in hashes:
-            waiting.add(wav)
+        waiting.update(set(_audio_of(dataset.data[name])) - hashes.keys())
         if len(waiting) == SLICE:
             hashes.update(_existing(sorted(waiting), progressbar))
             waiting.clear()
     hashes.update(_existing(sorted(waiting), progressbar))
     return hashes
+
+
+def _audio_of(record):
+    """Returns the names of the audio files of a record."""
+    values = [record.get(key) or () for key in AUDIO]
+    lists = [[each] if isinstance(each, str) else each for each in values]
+    return [name for names in lists for name in names if isinstance(name, str)]
 
 
 def _existing(paths, progressbar):
@@ -126,6 +133,12 @@ def _digest(dataset):
         wav = record.pop("wav", None)
         if wav:
             record["wav"] = hashes.get(wav)
+        for name in AUDIO[1:]:  # labels of other tasks may have these names
+            value = record.get(name)
+            if isinstance(value, str):
+                record[name] = hashes.get(value, value)
+            elif isinstance(value, list):
+                record[name] = [hashes.get(str(each), each) for each in value]
         sha256.update(encode([key, record]).encode() + b"\n")
     return sha256.hexdigest()[:32]
 
