@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from s3prl_sb.identity import FORMAT, digest, remote_content
+from s3prl_sb.identity import FORMAT, digest, further_audio, remote_content
 from s3prl_sb.identity.content import hash_files
 from s3prl_sb.identity.locations import is_url
 from s3prl_sb.identity.objects import identity_of
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 #: Keys of a recipe with the modules that compute besides the upstream.
 PARTS = ("train_pipes", "train_conditions", "eval_pipes", "featurizer", "head")
 
-#: Keys of a record that name audio files: one, a list, or none.
-AUDIO = ("wav", "target", "sources", "enroll")
 #: Audio files that are looked at together: what they take in between is memory.
 SLICE = 50_000
 
@@ -33,6 +31,7 @@ def audio_hashes(
     progressbar: bool = False,
     again: bool = True,
     names: Iterable[str] | None = None,
+    further: bool = False,
 ) -> dict[str, str]:
     """Returns the hashes of the audio files of a dataset.
 
@@ -46,6 +45,9 @@ def audio_hashes(
         Whether to check which files have changed since the last call.
     names : iterable of str, optional
         Ids of the utterances whose files are needed. Default: all.
+    further : bool
+        Whether to include the further audio that the pipes read, on which no features
+        depend, see :mod:`s3prl_sb.identity.further_audio`.
 
     Returns
     -------
@@ -57,21 +59,18 @@ def audio_hashes(
     names = dataset.data if names is None else names
     if again:
         hashes.clear()
+    keys = further_audio.keys_read(dataset.pipes) if further else ()
     waiting: set[str] = set()
     for name in names:
-        waiting.update(set(_audio_of(dataset.data[name])) - hashes.keys())
-        if len(waiting) == SLICE:
+        record = dataset.data[name]
+        for wav in (record.get("wav"), *further_audio.names(record, keys)):
+            if wav and wav not in hashes:
+                waiting.add(wav)
+        if len(waiting) >= SLICE:
             hashes.update(_existing(sorted(waiting), progressbar))
             waiting.clear()
     hashes.update(_existing(sorted(waiting), progressbar))
     return hashes
-
-
-def _audio_of(record):
-    """Returns the names of the audio files of a record."""
-    values = [record.get(key) or () for key in AUDIO]
-    lists = [[each] if isinstance(each, str) else each for each in values]
-    return [name for names in lists for name in names if isinstance(name, str)]
 
 
 def _existing(paths, progressbar):
@@ -120,25 +119,20 @@ def digests(
     for turn in (True, False):
         if main is turn:
             for dataset in splits.values():
-                audio_hashes(dataset, progressbar and main)
+                audio_hashes(dataset, progressbar and main, further=True)
         ddp_barrier()
     return {name: _digest(dataset) for name, dataset in splits.items()}
 
 
 def _digest(dataset):
-    hashes, sha256 = audio_hashes(dataset, again=False), hashlib.sha256()
+    hashes, sha256 = audio_hashes(dataset, again=False, further=True), hashlib.sha256()
+    keys = further_audio.keys_read(dataset.pipes)
     encode = json.JSONEncoder(sort_keys=True, default=str).encode
     for key in sorted(dataset.data):
-        record = dict(dataset.data[key])
+        record = further_audio.replaced(dataset.data[key], keys, hashes.get)
         wav = record.pop("wav", None)
         if wav:
             record["wav"] = hashes.get(wav)
-        for name in AUDIO[1:]:  # labels of other tasks may have these names
-            value = record.get(name)
-            if isinstance(value, str):
-                record[name] = hashes.get(value, value)
-            elif isinstance(value, list):
-                record[name] = [hashes.get(str(each), each) for each in value]
         sha256.update(encode([key, record]).encode() + b"\n")
     return sha256.hexdigest()[:32]
 
