@@ -8,6 +8,7 @@ collect_ignore = [
     "make_intent_head.py",
     "make_poolings.py",
     "make_mos.py",
+    "make_conversion_metrics.py",
     "make_probes.py",
     "targets.py",
     "peer_search.py",
