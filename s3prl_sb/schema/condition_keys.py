@@ -29,6 +29,10 @@ REFUSED = {
     },
     "values": {"train_per_class": NO_CLASSES},
     "frames": {"train_per_class": NO_CLASSES},
+    "spectra": {
+        "speed": "the target speech keeps its speed",
+        "train_per_class": NO_CLASSES,
+    },
 }
 
 

@@ -15,6 +15,7 @@ from s3prl_sb.lobes.networks.projected_lstm import ProjectedLSTM
 
 #: Seed of the prenet's dropout in evaluation.
 SEED = 0
+CLOSE = 1e-6  # frames
 ENCODERS = ("convolutional", "linear")
 
 
@@ -66,13 +67,14 @@ class SpectrogramPredictor(nn.Module):
     frames, and the prenet's dropout stays on in evaluation. S3PRL draws it at random
     there; here it is the same for every utterance, drawn from a fixed seed, so that an
     utterance is always converted alike. In S3PRL the convolutions and batch norms see
-    the padding of a batch; here an utterance does not depend on its batch.
+    the padding of a batch; here an utterance does not depend on its batch. Training
+    begins with predictions around the mean frame, in S3PRL around zero, far from it.
 
     Example
     -------
     >>> head = SpectrogramPredictor(24, num_mels=5, ratio=1.5, hidden_size=8)
-    >>> mels, frames = head(torch.randn(2, 10, 24), torch.tensor([1.0, 0.5]))
-    >>> mels.shape, frames.tolist()
+    >>> features, lens = torch.randn(2, 10, 24), torch.tensor([1.0, 0.5])
+    >>> head(features, lens).shape, head.frames(features, lens).tolist()
     (torch.Size([2, 15, 5]), [15, 7])
     """
 
@@ -121,9 +123,12 @@ class SpectrogramPredictor(nn.Module):
         self.register_buffer("deviation", torch.ones(num_mels))
 
     def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Sets mean and standard deviation of the mel bands, [num_mels] each."""
+        """Sets mean and standard deviation of the mel bands, [num_mels] each, before
+        training, which begins with frames around the mean."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
+        with torch.no_grad():
+            self.output.bias.copy_(mean)
 
     def normalized(self, mels: torch.Tensor) -> torch.Tensor:
         """Returns log mel frames of zero mean and unit variance."""
@@ -135,7 +140,7 @@ class SpectrogramPredictor(nn.Module):
         lens: torch.Tensor,
         targets: torch.Tensor | None = None,
         speakers: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> torch.Tensor:
         """Predicts the log mel frames of a batch.
 
         Arguments
@@ -152,12 +157,12 @@ class SpectrogramPredictor(nn.Module):
 
         Returns
         -------
-        mels : torch.Tensor
-            [batch, mel frames, num_mels], float32, not normalized.
-        frames : torch.Tensor
-            [batch], numbers of true mel frames.
+        torch.Tensor
+            [batch, mel frames, num_mels], float32, not normalized; for the numbers of
+            true frames see :meth:`frames`.
         """
-        features, frames = resampled(features, lens, self.ratio)
+        frames = self.frames(features, lens)
+        features = resampled(features, int(frames.max()), self.ratio)
         states = self.encoder(features, frames)
         if self.speaker is not None:
             each = F.normalize(speakers.to(states.dtype))
@@ -169,7 +174,26 @@ class SpectrogramPredictor(nn.Module):
             mels = self._free(states)
         else:
             mels = self._decoded(self._forced(states, targets))
-        return mels.float(), frames
+        return mels.float()
+
+    def frames(self, features: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+        """Returns the numbers of mel frames of utterances, at least 1.
+
+        Arguments
+        ---------
+        features : torch.Tensor
+            [batch, frames, ...].
+        lens : torch.Tensor
+            [batch], relative lengths.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch].
+        """
+        frames = (lens.double() * features.shape[1]).round()
+        # A product such as 16 * 1.875 may be a little below its true value.
+        return (frames * self.ratio + CLOSE).floor().clamp_min(1).long()
 
     def _decoded(self, x):
         for layer in self.decoder:
@@ -200,39 +224,32 @@ class SpectrogramPredictor(nn.Module):
         return torch.stack(mels, 1)
 
 
-def resampled(
-    features: torch.Tensor, lens: torch.Tensor, ratio: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+def resampled(features: torch.Tensor, frames: int, ratio: float) -> torch.Tensor:
     """Repeats or leaves out frames to get another rate of frames.
 
     Arguments
     ---------
     features : torch.Tensor
         [batch, frames, size].
-    lens : torch.Tensor
-        [batch], relative lengths.
+    frames : int
+        Number of new frames.
     ratio : float
         New frames in one frame.
 
     Returns
     -------
-    features : torch.Tensor
+    torch.Tensor
         [batch, new frames, size].
-    frames : torch.Tensor
-        [batch], numbers of true frames, at least 1.
 
     Example
     -------
     >>> x = torch.tensor([[[1.0], [2.0], [3.0]]])
-    >>> resampled(x, torch.ones(1), 2.0)[0].flatten().tolist()
+    >>> resampled(x, 6, 2.0).flatten().tolist()
     [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
     """
-    frames = (lens * features.shape[1]).round().double().cpu()
-    # A product such as 16 * 1.875 may be a little below its true value.
-    counts = (frames * ratio + 1e-6).floor().clamp_min(1).long()
-    index = (torch.arange(int(counts.max())).double() / ratio + 1e-6).floor().long()
-    index = index.clamp_max(features.shape[1] - 1).to(features.device)
-    return features.index_select(1, index), counts.to(features.device)
+    index = (torch.arange(frames).double() / ratio + CLOSE).floor().long()
+    index = index.clamp_max(features.shape[1] - 1)
+    return features.index_select(1, index.to(features.device))
 
 
 class LinearEncoder(nn.Module):
