@@ -14,6 +14,8 @@ PR, ASR          :class:`~s3prl_sb.inference.transcriber.Transcriber`
 SF               :class:`~s3prl_sb.inference.slot_filler.SlotFiller`
 ASV              :class:`~s3prl_sb.inference.verifier.SpeakerVerifier`
 SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
+SE               :class:`~s3prl_sb.inference.separator.Enhancer`
+SS               :class:`~s3prl_sb.inference.separator.Separator`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 

@@ -24,6 +24,7 @@ KINDS = {
     "frames": "frames",
     "values": "utterances",
     "spectra": "spectra",
+    "waveforms": "frames",
 }
 
 

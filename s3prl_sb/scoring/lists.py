@@ -13,6 +13,7 @@ from s3prl_sb.corpora.lexicon import load_phone_tables
 from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
 from s3prl_sb.corpora.recordings import check_speech
 from s3prl_sb.corpora.segment_tables import load_segment_table
+from s3prl_sb.corpora.source_tables import load_source_table
 from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
 from s3prl_sb.dataio.slots import check_tagged
@@ -24,6 +25,7 @@ from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.searcher import Searcher
+from s3prl_sb.inference.separator import Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -80,6 +82,8 @@ def read(model, brain_class, hparams):
         is_multi_label = model.hparams.threshold is not None
         records = load_segment_table(table, "label", overlaps=is_multi_label)
         check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, Separator):
+        records = load_source_table(table, model.hparams.num_sources)
     elif isinstance(model, Regressor):
         records = load_value_table(table, list(model.hparams.values))
     elif isinstance(model, IntentClassifier):
