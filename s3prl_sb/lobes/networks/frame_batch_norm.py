@@ -8,12 +8,22 @@ import torch
 from torch import nn
 
 
-class FrameBatchNorm(nn.BatchNorm1d):
+class FrameBatchNorm(nn.Module):
     """Batch norm whose statistics are those of true frames alone.
 
-    Padding would count as speech in those of ``BatchNorm1d``. With several processes,
-    the statistics of a training batch are those of all processes, on CPUs as well, so
-    that two processes learn what one learns.
+    Padding would count as speech in those of ``BatchNorm1d``, whose weights it has.
+    With several processes, the statistics of a training batch are those of all
+    processes, so that two processes learn what one learns; torch's ``SyncBatchNorm``
+    does not work on CPUs.
+
+    Arguments
+    ---------
+    size : int
+        Size of the frames.
+    eps : float
+        Number that is added to variances.
+    momentum : float
+        Share of a batch in the running statistics.
 
     Example
     -------
@@ -23,6 +33,15 @@ class FrameBatchNorm(nn.BatchNorm1d):
     >>> y[1, 1].tolist(), bool(y[mask].mean(0).abs().max() < 1e-6)
     ([0.0, 0.0, 0.0], True)
     """
+
+    def __init__(self, size: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.register_buffer("running_var", torch.ones(size))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Normalizes true frames; padding is zero.
