@@ -16,7 +16,7 @@ from s3prl_sb.storage.files import FileError
 from s3prl_sb.storage.parts import Part
 from s3prl_sb.terminal.messages import Counted
 
-# What is written does not depend on how it was computed.
+# Nothing depends on what is written.
 COMPUTES = False
 
 #: Encodings of samples in WAV files: bits of integers, 0 for floats.

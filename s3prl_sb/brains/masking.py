@@ -14,6 +14,7 @@ import torch
 from s3prl_sb.brains import audio_examples
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.distributed import share
+from s3prl_sb.dataio.mixtures import MixtureAndSources, sources_of
 from s3prl_sb.dataio.sources import LoadSources
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_distance
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 EXAMPLES = 4  # number of utterances whose waveforms are written
 #: Items of an example.
-KEYS = ["id", "sig", "mixture", "references"]
+KEYS = ["id", "sig", "waveforms"]
 #: Metrics of the optional packages, and the metric that takes their place.
 PERCEPTUAL = {"pesq": perceptual.pesq, "stoi": perceptual.stoi}
 ALWAYS = "si_sdr"
@@ -100,9 +101,9 @@ class MaskingBrain(SSLBrain):
 
     def _waveforms(self, batch):
         """Returns waveforms [batch, 1 + sources, samples], and their true lengths."""
-        mixture, lens = batch.mixture
-        samples = (lens.double() * mixture.shape[1]).round().long()
-        return torch.cat([mixture[:, None], batch.references.data.mT], 1), samples
+        waveforms, lens = batch.waveforms
+        samples = (lens.double() * waveforms.shape[1]).round().long()
+        return waveforms.mT, samples
 
     def compute_objectives(self, predictions, batch, stage):
         """Returns the loss; in evaluation, also separates and measures."""
@@ -315,8 +316,23 @@ def stft_of(hparams, upstream):
     return STFT(hparams["n_fft"], win_length, hop)
 
 
+def mixture_pipes(sample_rate):
+    """Returns the pipes that add the waveforms of mixtures and sources to ``sig``.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Rate of ``sig``, Hz.
+
+    Returns
+    -------
+    list of s3prl_sb.dataio.dataset.Pipe
+    """
+    return [LoadSources(sample_rate), MixtureAndSources()]
+
+
 def mixture_splits(hparams):
-    """Returns the three datasets of a recipe.
+    """Returns the three datasets of a recipe, and the number of sources.
 
     Arguments
     ---------
@@ -327,10 +343,13 @@ def mixture_splits(hparams):
 
     Returns
     -------
-    dict
+    splits : dict
         "train", "valid" and "test" to
         :class:`~s3prl_sb.dataio.dataset.ManifestDataset`, whose examples have ``id``,
-        ``sig``, ``mixture`` and ``references``.
+        ``sig`` and ``waveforms``.
+    num_sources : int
+        Number of sources.
     """
-    pipes = [LoadSources(hparams["sample_rate"])]
-    return make_splits(hparams, read_splits(hparams), pipes, KEYS)
+    records = read_splits(hparams)
+    pipes = mixture_pipes(hparams["sample_rate"])
+    return make_splits(hparams, records, pipes, KEYS), sources_of(records)

@@ -25,13 +25,11 @@ TOLERANCE = 0.05
 
 
 class LoadSources(Pipe):
-    """Loads the clean sources of a mixture: items ``mixture`` and ``references``.
+    """Loads the clean sources of a mixture: item ``source_waves``, [sources, samples].
 
-    ``mixture`` [samples] is ``sig`` as the pipes before have made it, also if features
-    are cached and ``sig`` is not in the examples. ``references`` [samples, sources],
-    which collation pads at the end, are the files ``sources`` of the record. They are
-    aligned with the mixture: the same segment at the same rate, cropped and sped up as
-    the mixture is. Noise is added to the mixture alone. This pipe comes after the
+    They are the files ``sources`` of the record, aligned with the mixture ``sig``: the
+    same segment at the same rate, cropped and sped up as the mixture is, and exactly as
+    many samples. Noise is added to the mixture alone. This pipe comes after the
     conditions.
 
     Arguments
@@ -56,9 +54,8 @@ class LoadSources(Pipe):
     ...     for path in paths:
     ...         audio_io.save(path, torch.zeros(1, 8000), 8000)
     ...     records = {"a": {"wav": paths[0], "sources": paths[1:]}}
-    ...     example = LoadSources()(LoadAudio()(records))[0]
-    >>> example["mixture"].shape, example["references"].shape
-    (torch.Size([16000]), torch.Size([16000, 2]))
+    ...     LoadSources()(LoadAudio()(records))[0]["source_waves"].shape
+    torch.Size([2, 16000])
     """
 
     reads = ("sources",)
@@ -67,7 +64,7 @@ class LoadSources(Pipe):
         self.loader = LoadAudio(sample_rate, channel)
 
     def add_to(self, dataset: ManifestDataset) -> None:
-        """Adds the items."""
+        """Adds the item."""
         followed: list[RandomCrop | ChangeSpeed] = []
         for pipe in _flat(dataset.pipes):
             if isinstance(pipe, (RandomCrop, ChangeSpeed)):
@@ -78,12 +75,11 @@ class LoadSources(Pipe):
                     f"{name} changes the mixture, and its clean sources cannot follow: "
                     "leave it out. Noise, crops and speeds are possible."
                 )
-        dataset.add_dynamic_item(_same, ["sig"], "mixture")
-        keys = ["id", "sources", "mixture", "draw", "start", "stop"]
+        keys = ["id", "sources", "sig", "draw", "start", "stop"]
         keys += ["duration"] * ("duration" in dataset.columns)
         # Not a method of this pipe: another dataset has other conditions.
         load = _Loader(self.loader, followed)
-        dataset.add_dynamic_item(load, keys, "references")
+        dataset.add_dynamic_item(load, keys, "source_waves")
 
 
 class _Loader:
@@ -96,13 +92,13 @@ class _Loader:
         self,
         utterance: str,
         sources: Sequence[str],
-        mixture: torch.Tensor,
+        sig: torch.Tensor,
         draw: int,
         start: float | None,
         stop: float | None,
         duration: float | None = None,
     ) -> torch.Tensor:
-        references = []
+        waves = []
         for path in sources:
             source = load_waveform(
                 utterance,
@@ -113,8 +109,8 @@ class _Loader:
                 self.loader.channel,
             )
             source = self._follow(source, utterance, draw, duration)
-            references.append(self._fitted(source, len(mixture), utterance, path))
-        return torch.stack(references, 1)
+            waves.append(self._fitted(source, len(sig), utterance, path))
+        return torch.stack(waves)
 
     def _follow(self, source, utterance, draw, duration):
         time_map = TimeMap.whole(duration)
@@ -139,10 +135,6 @@ class _Loader:
         if excess < 0:
             return torch.nn.functional.pad(source, (0, -excess))
         return source[:samples]
-
-
-def _same(sig):
-    return sig
 
 
 def _flat(pipes: Iterable[Any]) -> Iterable[Any]:

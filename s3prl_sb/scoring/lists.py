@@ -14,10 +14,10 @@ from s3prl_sb.corpora.lexicon import load_phone_tables
 from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
 from s3prl_sb.corpora.recordings import check_speech
 from s3prl_sb.corpora.segment_tables import load_segment_table
-from s3prl_sb.corpora.source_tables import load_source_table
 from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
 from s3prl_sb.dataio.slots import check_tagged
+from s3prl_sb.dataio.source_tables import load_source_table
 from s3prl_sb.dataio.tables import load_table
 from s3prl_sb.dataio.utterance_values import load_value_table
 from s3prl_sb.inference.classifier import Classifier

@@ -11,7 +11,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
-from s3prl_sb.brains.masking import KEYS
+from s3prl_sb.brains.masking import KEYS, mixture_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.dataio import conditions
@@ -20,7 +20,6 @@ from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import with_slots
-from s3prl_sb.dataio.sources import LoadSources
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
@@ -141,7 +140,8 @@ def _of_task(model, hparams, records, truth):
     if isinstance(model, Separator):
         hparams.update({name: getattr(learned, name) for name in MASKS})
         options = {"num_sources": learned.num_sources}
-        return [LoadSources(model.mods.upstream.sample_rate)], KEYS, options, {}
+        pipes = mixture_pipes(model.mods.upstream.sample_rate)
+        return pipes, KEYS, options, {}
     if isinstance(model, Converter):
         hparams["mel"] = model.mel
         options = {"records": records["test"]}

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 import torch
 
-from s3prl_sb.corpora.source_tables import prepare_source_tables
 from s3prl_sb.dataio import audio_columns, manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.pipes import (
@@ -20,6 +19,7 @@ from s3prl_sb.dataio.pipes import (
     RandomCrop,
     UnfoldChunks,
 )
+from s3prl_sb.dataio.source_tables import prepare_source_tables
 from s3prl_sb.dataio.sources import LoadSources
 from s3prl_sb.errors import ManifestError, UserError
 from s3prl_sb.identity.data import digests
@@ -54,8 +54,8 @@ def examples(records, *pipes):
 
 def test_sources_sum_to_the_mixture(mixtures):
     for example in examples(mixtures, LoadAudio()):
-        assert example["mixture"].shape == (2 * RATE,)
-        torch.testing.assert_close(example["references"].sum(1), example["sig"])
+        assert example["source_waves"].shape == (2, 2 * RATE)
+        torch.testing.assert_close(example["source_waves"].sum(0), example["sig"])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_sources_follow_the_conditions(mixtures, pipes):
     for draw in range(4):
         for position in range(len(dataset)):
             example = dataset[position, draw]
-            parts = example["references"].sum(1)
+            parts = example["source_waves"].sum(0)
             torch.testing.assert_close(parts, example["sig"], atol=1e-5, rtol=0)
             seen.add(float(parts[0]))
     assert len(seen) > 2  # not always the same part
@@ -84,8 +84,8 @@ def test_sources_follow_the_conditions(mixtures, pipes):
 def test_noise_is_no_source(mixtures):
     dataset = examples(mixtures, LoadAudio(), AddNoise(snr=10))
     example = dataset[0]
-    noise = example["mixture"] - example["references"].sum(1)
-    ratio = example["references"].sum(1).square().mean() / noise.square().mean()
+    noise = example["sig"] - example["source_waves"].sum(0)
+    ratio = example["source_waves"].sum(0).square().mean() / noise.square().mean()
     assert 10 * ratio.log10() == pytest.approx(10, abs=0.1)
 
 
@@ -100,8 +100,8 @@ def test_segments_and_rates(tmp_path, mixtures):
     wav = write(tmp_path / "48.wav", clean, 48000)
     segment = {"wav": wav, "sources": [wav], "start": 1.0, "stop": 2.5}
     example = examples({"a": segment}, LoadAudio())[0]
-    assert len(example["mixture"]) == 1.5 * RATE
-    torch.testing.assert_close(example["references"][:, 0], example["mixture"])
+    assert len(example["sig"]) == 1.5 * RATE
+    torch.testing.assert_close(example["source_waves"][0], example["sig"])
     mixtures["a"]["sources"][1] = wav  # 4 s
     with pytest.raises(UserError, match="has 4.000 s, the mixture 2.000 s"):
         examples(mixtures, LoadAudio())[0]
@@ -169,9 +169,11 @@ def test_an_edited_source_is_prepared_again(tmp_path, mixtures):
 @pytest.mark.parametrize(
     "columns, number, message",
     [
-        (("source_1", "other"), 2, "no column source_1, source_2"),
-        (("source_1", "source_2"), 1, "num_sources is 1"),
-        (("clean", "source_1"), 1, "both source_1 and clean"),
+        (("source_1", "other"), 2, "clean audio are source_1, source_2; found"),
+        (("source_1", "source_2"), 1, "clean audio are clean; found"),
+        (("source_1", "source_3"), None, "source_1, source_2 and so on; found"),
+        (("clean", "source_1"), 1, "both clean and source_1"),
+        (("clear", "other"), None, "are clean, or of several sources source_1"),
     ],
 )
 def test_wrong_columns(tmp_path, mixtures, columns, number, message):

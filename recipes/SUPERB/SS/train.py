@@ -15,7 +15,7 @@ import sys
 from s3prl_sb.brains.masking import MaskingBrain, head_for, mixture_splits
 from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.corpora.libri2mix_separation import prepare_libri2mix_ss
-from s3prl_sb.corpora.source_tables import prepare_source_tables
+from s3prl_sb.dataio.source_tables import prepare_source_tables
 from s3prl_sb.startup.experiment import start
 
 
@@ -34,7 +34,6 @@ def prepare(hparams):
             hparams["valid_csv"],
             hparams["test_csv"],
             save_folder,
-            num_sources=hparams["num_sources"],
             skip_prep=skip_prep,
         )
         return
@@ -49,7 +48,7 @@ def prepare(hparams):
 
 if __name__ == "__main__":
     hparams, run_opts = start(sys.argv[1:], prepare)
-    splits = mixture_splits(hparams)
-    options = {"num_sources": hparams["num_sources"]}
-    modules = {"head": head_for(hparams, **options)}
+    splits, num_sources = mixture_splits(hparams)
+    modules = {"head": head_for(hparams, num_sources)}
+    options = {"num_sources": num_sources}
     train_and_test(SourceSeparation, hparams, run_opts, splits, modules, **options)

@@ -21,7 +21,7 @@ from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.terminal import progress
 
-VERSION = 2  # raise it when the same parameters give other files
+VERSION = 3  # raise it when the same parameters give other files
 RECORD = "toy.json"
 
 # Exponent of the power's decay with frequency; beats per second, and their depth

@@ -16,6 +16,7 @@ Authors
 
 import os
 import re
+from typing import Any
 
 from s3prl_sb.dataio import audio_columns, manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
@@ -23,7 +24,7 @@ from s3prl_sb.dataio.rows import places
 
 VERSION = "source_tables/1"  # a change makes finished preparations stale
 CLEAN, SOURCES = "clean", "sources"
-NUMBERED = re.compile(r"source_([1-9]\d*)", re.ASCII)
+NUMBERED = re.compile(r"source_([1-9]\d*)\Z", re.ASCII)
 
 
 def prepare_source_tables(
@@ -31,7 +32,7 @@ def prepare_source_tables(
     valid_csv: str,
     test_csv: str,
     save_folder: str,
-    num_sources: int = 1,
+    num_sources: int | None = None,
     data_root: str | None = None,
     skip_prep: bool = False,
 ) -> dict[str, str]:
@@ -44,8 +45,8 @@ def prepare_source_tables(
     save_folder : str
         Folder for the manifests. A finished preparation of the same tables is kept, if
         no audio file has changed since.
-    num_sources : int
-        Number of sources of every mixture.
+    num_sources : int, optional
+        Number of sources of every mixture. Default: that of each table.
     data_root : str, optional
         Folder of relative audio paths. Default: the folder of each table.
     skip_prep : bool
@@ -95,15 +96,17 @@ def prepare_source_tables(
     return manifest.finish(splits, save_folder, arguments, required=(SOURCES,))
 
 
-def load_source_table(path: str, num_sources: int, data_root: str | None = None):
+def load_source_table(
+    path: str, num_sources: int | None = None, data_root: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Reads a table into ``{id: record}`` with the key ``sources``.
 
     Arguments
     ---------
     path : str
         CSV, TSV or JSON file.
-    num_sources : int
-        Number of sources of every mixture.
+    num_sources : int, optional
+        Number of sources of every mixture. Default: the same of all, at least one.
     data_root : str, optional
         See :func:`prepare_source_tables`.
 
@@ -118,42 +121,51 @@ def load_source_table(path: str, num_sources: int, data_root: str | None = None)
     """
     records, spots = tables.load_table(path, (), data_root), places(path)
     keys = {key for record in records.values() for key in record}
-    numbered = [f"source_{number + 1}" for number in range(num_sources)]
-    columns = _columns(keys, numbered, path)
+    columns = _columns(keys, num_sources, path)
     folder = os.path.abspath(data_root or os.path.dirname(path))
     several = {key: key == SOURCES for key in columns}
     audio_columns.resolve(records, several, folder, spots)
-    faults = []
+    counts = {}
     for name, record in records.items():
         cells = [record.pop(key, None) for key in columns]
-        record[SOURCES] = cells[0] if columns == [SOURCES] else cells
-        if None in record[SOURCES] or len(record[SOURCES]) != num_sources:
-            there = sum(source is not None for source in record[SOURCES])
-            faults.append(f"{spots.get(name, path)}: '{name}' has {there} sources")
+        cells = cells[0] if columns == [SOURCES] else cells
+        record[SOURCES] = [source for source in cells or () if source is not None]
+        counts[name] = len(record[SOURCES])
+    needed = num_sources or max([1, *counts.values()])
+    faults = [
+        f"{spots.get(name, path)}: '{name}' has {count} sources"
+        for name, count in counts.items()
+        if count != needed
+    ]
     if faults:
-        way_out = f"Give {num_sources} to every mixture, or set num_sources."
-        raise ManifestError.listing(faults, way_out, len(records))
+        raise ManifestError.listing(faults, f"Give each {needed}.", len(records))
     audio_columns.check_lengths(records, (SOURCES,), spots)
     return records
 
 
-def _columns(keys, numbered, path):
+def _columns(keys, num_sources, path):
     """Returns the columns of the sources in a table with columns ``keys``."""
-    beyond = [k for k in keys if NUMBERED.fullmatch(k) and k not in numbered]
-    choices = [[SOURCES], numbered, [CLEAN] if len(numbered) == 1 else []]
-    complete = [columns for columns in choices if columns and keys.issuperset(columns)]
-    if len(complete) == 1 and not beyond:
-        return complete[0]
-    found = ", ".join(sorted(keys))
-    if len(complete) > 1:
-        twice = " and ".join(columns[0] for columns in complete)
+    numbered = sorted(int(found[1]) for key in keys if (found := NUMBERED.match(key)))
+    kinds = {
+        SOURCES: [SOURCES] if SOURCES in keys else [],
+        CLEAN: [CLEAN] if CLEAN in keys else [],
+        "source_1": [f"source_{number}" for number in numbered],
+    }
+    used = [kind for kind, columns in kinds.items() if columns]
+    if len(used) > 1:
+        twice = " and ".join(used)
         raise ManifestError(f"{path}:1: both {twice}: which are the sources? Keep one.")
-    if beyond:
-        raise ManifestError(
-            f"{path}:1: a column {max(beyond)}, but num_sources is {len(numbered)}. "
-            "Set it to the number of sources, or drop the column."
-        )
-    needed = CLEAN if len(numbered) == 1 else ", ".join(numbered)
+    columns = kinds[used[0]] if used else []
+    gapless = numbered == list(range(1, len(numbered) + 1))
+    fits = SOURCES in keys or num_sources in (None, len(columns))
+    if columns and gapless and fits:
+        return columns
+    wanted = ", ".join(f"source_{number + 1}" for number in range(num_sources or 2))
+    if num_sources is None:
+        wanted = f"{CLEAN}, or of several sources {wanted} and so on"
+    elif num_sources == 1:
+        wanted = CLEAN
     raise ManifestError(
-        f"{path}:1: no column {needed}: the paths of the clean audio; found {found}."
+        f"{path}:1: the columns of the clean audio are {wanted}; found "
+        f"{', '.join(sorted(keys))}."
     )
