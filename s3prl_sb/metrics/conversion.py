@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 ALIGNED = ("mcd", "f0_rmse", "f0_corr")  #: metrics that need the extra
 METRICS = (*ALIGNED, "ddur")
-SILENT = -20.0  # dB: frames of at most this level take no part in the MCD
+SILENT = -20.0  # dB: the MCD is that of frames above this level
 DECIBELS = 10.0 / numpy.log(10.0)
 # Silence at both ends: level relative to the loudest frame, length and shift of frames
 TRIMMED, FRAME, HOP = -60.0, 2048, 512

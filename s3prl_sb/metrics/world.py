@@ -7,6 +7,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import warnings
 from types import ModuleType
 from typing import NamedTuple
 
@@ -52,10 +53,12 @@ def library() -> ModuleType:
         If it is not installed.
     """
     try:
-        import pyworld
-    except ImportError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it asks pkg_resources for its version
+            import pyworld
+    except ImportError as error:  # of setuptools before 81, too
         raise MissingExtra(
-            "MCD and F0 need pyworld: pip install 's3prl_sb[vc]'"
+            f"MCD and F0 need pyworld ({error}): pip install 's3prl_sb[vc]'"
         ) from error
     return pyworld
 
@@ -94,7 +97,10 @@ def analyse(
     """
     world = library()
     samples = _without_rumble(samples, rate)
-    f0, times = _f0(samples, rate, f0_range)
+    low, high = f0_range
+    f0, times = world.harvest(
+        samples, rate, f0_floor=low, f0_ceil=high, frame_period=SHIFT
+    )
     envelope = world.cheaptrick(samples, f0, times, rate, fft_size=N_FFT)
     # The inner bins stand for the negative frequencies too
     power = 2.0 * envelope.sum(1) - envelope[:, 0] - envelope[:, -1]
@@ -108,7 +114,8 @@ def estimate_f0_range(
     """Estimates the limits of a speaker's fundamental frequency.
 
     They are a tenth outside the voiced frames, of which the lowest and the highest
-    hundredth are left out: errors of an octave are mostly there.
+    hundredth are left out: errors of an octave are mostly there. The frames are those
+    of DIO and StoneMask, ten times as fast as the search of the metrics.
 
     Arguments
     ---------
@@ -126,11 +133,16 @@ def estimate_f0_range(
     ----
     S3PRL has limits for the ten target speakers of VCC2020 alone, read off histograms.
     """
-    voiced = [
-        f0[f0 > 0]
-        for f0 in (_f0(_without_rumble(w, rate), rate, WIDEST)[0] for w in waveforms)
-    ]
-    frames = numpy.concatenate([*voiced, numpy.zeros(0)])
+    world, (low, high) = library(), WIDEST
+    voiced = [numpy.zeros(0)]
+    for waveform in waveforms:
+        samples = _without_rumble(waveform, rate)
+        f0, times = world.dio(
+            samples, rate, f0_floor=low, f0_ceil=high, frame_period=SHIFT
+        )
+        f0 = world.stonemask(samples, f0, times, rate)
+        voiced.append(f0[f0 > 0])
+    frames = numpy.concatenate(voiced)
     if not len(frames):
         return None
     low, high = numpy.percentile(frames, [OUTLIERS, 100.0 - OUTLIERS])
@@ -142,11 +154,3 @@ def _without_rumble(samples, rate):
     samples = (numpy.asarray(samples) * FULL_SCALE).astype(numpy.float64)
     low_cut = firwin(TAPS, LOW_CUT / (rate // 2), pass_zero=False)
     return lfilter(low_cut, 1, samples)
-
-
-def _f0(samples, rate, f0_range):
-    """Returns the fundamental frequencies and the times of the frames."""
-    low, high = f0_range
-    return library().harvest(
-        samples, rate, f0_floor=low, f0_ceil=high, frame_period=SHIFT
-    )
