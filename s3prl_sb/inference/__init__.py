@@ -17,6 +17,7 @@ ASV              :class:`~s3prl_sb.inference.verifier.SpeakerVerifier`
 SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
 SE               :class:`~s3prl_sb.inference.separator.Enhancer`
 SS               :class:`~s3prl_sb.inference.separator.Separator`
+VC               :class:`~s3prl_sb.inference.converter.Converter`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 

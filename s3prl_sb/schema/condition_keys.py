@@ -35,6 +35,10 @@ REFUSED = {
     },
     "values": {"train_per_class": NO_CLASSES},
     "frames": {"train_per_class": NO_CLASSES},
+    "spectra": {
+        "speed": "the target speech keeps its speed",
+        "train_per_class": NO_CLASSES,
+    },
     "waveforms": {
         "reverb": ECHO,
         "test_reverb": ECHO,

@@ -22,7 +22,9 @@ from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
+from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
+from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
@@ -142,6 +144,10 @@ def _of_task(model, hparams, records, truth):
         options = {"num_sources": learned.num_sources}
         pipes = mixture_pipes(model.mods.upstream.sample_rate)
         return pipes, KEYS, options, {}
+    if isinstance(model, Converter):
+        hparams["mel"] = model.mel
+        options = {"records": records["test"]}
+        return [TargetSpectrogram(model.mel)], ["id", "sig"], options, {}
     if isinstance(model, FrameLabeller):
         return _of_frames(learned, hparams, records)
     if isinstance(model, Regressor):
