@@ -19,7 +19,7 @@ import speechbrain
 import torch
 
 import s3prl_sb
-from s3prl_sb.brains import plots
+from s3prl_sb.brains import audio_examples, plots
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.dataio import conditions
@@ -186,6 +186,7 @@ def _to_tensorboard(brain, results, split):
     """Logs the measures, the pictures and the settings."""
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
+    pictures += audio_examples.pictures(folder)
     upstream = results["upstream_model"]
     names = ("task", "upstream", "seed", "lr", "total_steps")
     settings = {
@@ -196,7 +197,8 @@ def _to_tensorboard(brain, results, split):
     }
     for each in loggers_with(brain, "log_results"):
         measures, step = results["metrics"], results["best_step"]
-        each.log_results(settings, measures, pictures, step, split)
+        sounds = audio_examples.sounds(folder)
+        each.log_results(settings, measures, pictures, step, split, sounds)
 
 
 def describe_test(brain):

@@ -206,46 +206,6 @@ class CharacterTokenizer(Tokenizer):
         return " ".join(text.replace(self.space or " ", " ").split())
 
 
-def characters_of(texts):
-    """Returns the tokenizer of all characters of some texts, in upper case.
-
-    Tokens are those of S3PRL's character encoder: ``<pad>``, the blank, ``<eos>``,
-    which ends a text, ``<unk>`` for other characters, and the characters in the order
-    of Unicode, the space among them if a text has one.
-
-    Arguments
-    ---------
-    texts : iterable of str
-        Texts of the training set.
-
-    Returns
-    -------
-    CharacterTokenizer
-
-    Raises
-    ------
-    ValueError
-        If there are no characters.
-
-    Example
-    -------
-    >>> characters_of(["une été", "où"]).tokens[3:]
-    [' ', 'E', 'N', 'O', 'T', 'U', 'É', 'Ù']
-    """
-    characters = set()
-    for text in texts:
-        characters.update(" ".join(text.upper().split()))
-    if not characters:
-        raise ValueError("texts without any character")
-    return CharacterTokenizer(
-        characters="".join(sorted(characters)),
-        space=" " if " " in characters else None,
-        specials=SPECIALS,
-        end=["<eos>"],
-        unknown="<unk>",
-    )
-
-
 class SlotTokenizer(CharacterTokenizer):
     """Characters, and a token for the start and the end of each slot.
 

@@ -15,6 +15,9 @@ ST               :class:`~s3prl_sb.inference.translator.Translator`
 SF               :class:`~s3prl_sb.inference.slot_filler.SlotFiller`
 ASV              :class:`~s3prl_sb.inference.verifier.SpeakerVerifier`
 SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
+SE               :class:`~s3prl_sb.inference.separator.Enhancer`
+SS               :class:`~s3prl_sb.inference.separator.Separator`
+VC               :class:`~s3prl_sb.inference.converter.Converter`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 

@@ -21,6 +21,13 @@ from s3prl_sb.superb.keys import PlanError, schema, settings
 
 SHOWN = 20  # faults in a message
 TABLES = ("train_csv", "documents_csv")
+#: Tasks to the extra of their metrics, and the packages in it.
+EXTRAS = {
+    "ST": ("st", ["sacrebleu"]),
+    "VC": ("vc", ["pyworld", "fastdtw"]),
+    "SS": ("se", ["pesq", "pystoi"]),
+    "SE": ("se", ["pesq", "pystoi"]),
+}
 
 
 def check(runs, toys=()):
@@ -53,7 +60,8 @@ def check(runs, toys=()):
         if all(run.is_done() for run in task_runs):
             continue
         keys = {**_plain(task), **task_runs[0].overrides}
-        messages = [] if task in toys else missing(task, keys)
+        messages = _missing_packages(task)
+        messages += [] if task in toys else missing(task, keys)
         for run in task_runs:
             messages += _missing_inside(task, run.overrides)
         if keys.get("lm"):
@@ -89,6 +97,18 @@ def missing(task, keys):
     if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return messages
     return _errors(lambda: CORPORA[task](keys))
+
+
+def _missing_packages(task):
+    """Says which packages of a task's metrics are not installed, if any are not.
+
+    The recipe itself would do without them; the table would lack the numbers.
+    """
+    extra, packages = EXTRAS.get(task, ("", []))
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    if not absent:
+        return []
+    return [f"its metrics need {', '.join(absent)}: pip install 's3prl_sb[{extra}]'"]
 
 
 def _missing_inside(task, overrides):
@@ -183,4 +203,9 @@ CORPORA = {
     "SF": _by_folder(audio_snips.find_corpus),
     "ASV": _voxceleb1,
     "SD": _folder,
+    "ST": _folder,
+    "OOD-ASR": _folder,
+    "VC": _folder,
+    "SS": _folder,
+    "SE": _folder,
 }

@@ -8,7 +8,7 @@ import pytest
 from s3prl_sb.corpora.covost2 import clean
 from s3prl_sb.corpora.sbcsae import read_transcript
 from s3prl_sb.corpora.text_normalization import normalize
-from s3prl_sb.dataio.tokenizers import characters_of
+from s3prl_sb.dataio.characters import characters_of
 
 FILE = Path(__file__).parent / "fixtures/transcripts.json"
 VALUES = json.loads(FILE.read_text("utf-8"))
