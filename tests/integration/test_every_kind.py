@@ -81,6 +81,7 @@ VARIED = {
     "noise": "{snr: [0, 15], draws: 2}",
     "test_noise": "{snr: 10}",
 }
+SPECTRA = "{name: simple, hidden_size: 8, recurrent_dropout: 0}"
 CACHED = {"cache": "auto", "cache_dtype": "float32"}
 CROPPED = {"crop_seconds": 0.3, "crops": 2}
 #: All keys of the optimization together.
@@ -98,6 +99,8 @@ FINETUNED = {
 
 def variation(name):
     """Returns the keys that vary a recipe."""
+    if labels(name) == "spectra":  # has heads of its own
+        return {**VARIED, **CROPPED, "head": SPECTRA}
     return VARIED if labels(name) == "tokens" else {**VARIED, **CROPPED}
 
 
