@@ -1,0 +1,129 @@
+"""Voice conversion.
+
+Authors
+ * The s3prl_sb developers, 2026
+"""
+
+from pathlib import Path
+
+import torch
+
+from s3prl_sb.audio.writing import write_waveform
+from s3prl_sb.inference.pretrained import SpeechModel
+from s3prl_sb.inference.recording_ids import recording_ids
+from s3prl_sb.lobes.mel import MelSettings
+from s3prl_sb.lobes.vocoders import load_vocoder
+
+
+class Converter(SpeechModel):
+    """Trained voice conversion: what a file says, in the voice of the target speaker.
+
+    Example
+    -------
+    >>> # wav = Converter.from_hparams("exported").convert_file("a.wav")
+    """
+
+    HPARAMS_NEEDED = [
+        *SpeechModel.HPARAMS_NEEDED,
+        "mel_settings",
+        "vocoder",
+        "vocoder_iterations",
+    ]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.mel = MelSettings(**self.hparams.mel_settings)
+        self.loaded_vocoder = None
+
+    @property
+    def output_rate(self):
+        """Sample rate of converted speech, Hz."""
+        return self.mel.sample_rate
+
+    def convert_file(self, path, start=None, stop=None):
+        """Converts an audio file of any rate and number of channels.
+
+        Arguments
+        ---------
+        path : str
+            wav, flac, ogg or mp3.
+        start, stop : float, optional
+            Seconds.
+
+        Returns
+        -------
+        torch.Tensor
+            [samples] at ``output_rate``, on the CPU.
+        """
+        return self.waveform(self.spectrogram_file(path, start, stop))
+
+    def spectrogram_file(self, path, start=None, stop=None):
+        """Predicts the log mel spectrogram of an audio file.
+
+        Arguments
+        ---------
+        path, start, stop
+            See :meth:`convert_file`.
+
+        Returns
+        -------
+        torch.Tensor
+            [frames, mels], on the CPU.
+        """
+        wav = self.load_file(path, start, stop)
+        mels, frames = self.convert_batch(wav[None])
+        return mels[0, : int(frames[0])].cpu()
+
+    def convert_batch(self, wavs, wav_lens=None):
+        """Predicts log mel spectrograms.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        wav_lens : torch.Tensor, optional
+            [batch], relative lengths.
+
+        Returns
+        -------
+        mels : torch.Tensor
+            [batch, frames, mels].
+        frames : torch.Tensor
+            [batch], numbers of true frames.
+        """
+        features, lens = self.features(wavs, wav_lens)
+        with self.as_tested():
+            frames = self.mods.head.frames(features, lens)
+            return self.mods.head(features, lens), frames
+
+    forward = convert_batch
+
+    def waveform(self, mel: torch.Tensor) -> torch.Tensor:
+        """Returns the waveform of a log mel spectrogram [frames, mels]."""
+        if self.loaded_vocoder is None:
+            options = self.hparams.vocoder, self.mel, self.hparams.vocoder_iterations
+            self.loaded_vocoder = load_vocoder(*options)
+        with torch.no_grad():
+            return self.loaded_vocoder.waveform(mel)
+
+    def records(self, paths, failed=None):
+        """Yields ``wav``, ``seconds``, ``rate`` (Hz) and ``files`` of each file: the
+        name of the converted speech in the folder :attr:`output`, none without it."""
+        ids = recording_ids(paths)
+
+        def write(path):
+            wav, files = self.convert_file(path), []
+            if self.output is not None:
+                files = [f"{ids[path]}.wav"]
+                place = Path(self.output) / files[0]
+                write_waveform(place, wav, self.output_rate, name=str(path))
+            seconds = round(len(wav) / self.output_rate, 3)
+            return {"seconds": seconds, "rate": self.output_rate, "files": files}
+
+        for path, converted in self.each(ids, write, failed):
+            yield {"wav": str(path), **converted}
+
+    def line(self, record):
+        """Returns the path, and the name of the converted speech."""
+        written = f"{record['seconds']:.2f} s, not written: no --output"
+        return f"{record['wav']}\t{', '.join(record['files']) or written}"
