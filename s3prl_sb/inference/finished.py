@@ -76,7 +76,8 @@ def _parts(run):
     """Returns the folders of the finished parts of a recipe, such as folds."""
     if (run / "hyperparams.yaml").exists():
         return []
-    return sorted(path.parent.name for path in run.glob(f"*/{INTERFACE}"))
+    folders = [path.parent for path in run.glob("*/results.json")]
+    return sorted(folder.name for folder in folders if (folder / INTERFACE).exists())
 
 
 def _check_types(values, kinds):

@@ -123,9 +123,9 @@ def _split(attention):
 class BeamSearcher(S2SBeamSearcher):
     """SpeechBrain's beam search with a :class:`CachedDecoder`.
 
-    An utterance is done when as many texts as there are beams have ended; the best one
-    has the highest mean log-probability of its tokens, as in fairseq. The number of
-    steps does not depend on the other utterances of the batch.
+    The best text has the highest mean log-probability of its tokens. An utterance is
+    done when the best texts that have ended, as many as there are beams, are all at
+    least as good as any that has not. Nothing depends on the rest of the batch.
 
     Arguments
     ---------
@@ -139,6 +139,13 @@ class BeamSearcher(S2SBeamSearcher):
         Largest number of tokens of a text.
     never : tuple of int
         Tokens that no text has: padding.
+
+    Note
+    ----
+    SpeechBrain and fairseq stop when as many texts as there are beams have ended,
+    however bad these are. Smoothed labels give each token some probability anywhere,
+    also the end: texts that end too early then use up the beams before the right one
+    has ended.
     """
 
     def __init__(self, head, start, end, beam, max_tokens, never=(0,)):
@@ -165,7 +172,7 @@ class BeamSearcher(S2SBeamSearcher):
         -------
         list of list of int
         """
-        self.encoded = memory, counts
+        self.encoded, self.done = (memory, counts), [False] * len(memory)
         with torch.no_grad():
             # The decoder has the frames: the search only looks at batch and device.
             return self(memory[:, :1], torch.ones(len(memory), device=memory.device))[0]
@@ -181,6 +188,31 @@ class BeamSearcher(S2SBeamSearcher):
     def reset_mem(self, batch_size, device):
         """Returns a decoder without tokens."""
         return CachedDecoder(self.network, *self.encoded, self.beam_size)
+
+    def _check_full_beams(self, hyps):
+        """Returns whether all utterances are done."""
+        return all(self.done)
+
+    def _update_hyps_and_scores_if_eos_token(
+        self, inp_tokens, alived_hyps, eos_hyps_and_log_probs_scores, scores
+    ):
+        """Keeps the best of the texts that have ended; returns which end now."""
+        is_end = inp_tokens.eq(self.eos_index)
+        running = scores.masked_fill(is_end, -torch.inf).view(-1, self.beam_size)
+        best_running = running.amax(1).tolist()
+        for index in is_end.nonzero()[:, 0].tolist():
+            number = index // self.beam_size
+            if not self.done[number]:
+                text, log_probs, _ = alived_hyps[index]
+                ended = eos_hyps_and_log_probs_scores[number]
+                ended.append((text, log_probs, scores[index]))
+                ended.sort(key=lambda each: -float(each[2]))
+                del ended[self.beam_size :]
+        for number, ended in enumerate(eos_hyps_and_log_probs_scores):
+            if len(ended) == self.beam_size:
+                worst = float(ended[-1][2])
+                self.done[number] |= worst >= best_running[number]
+        return is_end
 
     def forward_step(self, inp_tokens, memory, enc_states, enc_lens):
         """Returns log-probabilities, the decoder, and no attention."""

@@ -24,7 +24,7 @@ HEAD = {
     "num_heads": 4,
     "ffn_size": 192,
     "encoder_layers": 1,
-    "decoder_layers": 2,
+    "decoder_layers": 1,
     "channels": 96,
     "dropout": 0.0,
 }
@@ -38,7 +38,7 @@ SMALL = {
     "total_steps": 120,
     "steps_per_epoch": 120,
     "warmup_steps": 0.2,
-    "lr": 0.002,
+    "lr": 0.003,
     "beam": 5,
     "max_tokens": 80,
 }

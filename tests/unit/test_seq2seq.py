@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from speechbrain.decoders.seq2seq import S2SBeamSearcher
 
 from s3prl_sb.lobes.heads.contract import HeadError
 from s3prl_sb.lobes.heads.seq2seq import ConvSubsampler, Seq2SeqTransformer
@@ -138,18 +137,12 @@ def test_masks_in_half_precision(dtype):
 
 
 # ------------------------------------------------------------------------- search
-class Recomputing(S2SBeamSearcher):
-    """SpeechBrain's search over a decoder that computes every prefix again."""
+class Recomputing(BeamSearcher):
+    """The search over a decoder that computes every prefix again, for each beam."""
 
-    def __init__(self, head, beam, max_tokens):
-        super().__init__(START, END, 0.0, 1.0, beam, using_eos_threshold=False)
-        self.head, self.max_tokens = head, max_tokens
-
-    def set_n_out(self):
-        return CLASSES
-
-    def change_max_decoding_length(self, least, most):
-        return 0, self.max_tokens + 1
+    def search(self, memory, counts):
+        self.done = [False] * len(memory)
+        return self(memory, counts / memory.shape[1])[0]
 
     def reset_mem(self, batch_size, device):
         return torch.zeros(batch_size, 0, dtype=torch.long)
@@ -159,18 +152,20 @@ class Recomputing(S2SBeamSearcher):
 
     def forward_step(self, inp_tokens, memory, enc_states, enc_lens):
         memory = torch.cat([memory, inp_tokens[:, None]], 1)
-        logits = self.head.decode(memory, enc_states, enc_lens)[:, -1].clone()
+        logits = self.network.decode(memory, enc_states, enc_lens)[:, -1].clone()
         logits[:, [0, START]] = -torch.inf
         return logits.log_softmax(-1), memory, None
 
 
 @pytest.mark.parametrize("beam", [1, 2, 5])
 @torch.no_grad()
-def test_search_is_that_of_speechbrain(beam):
+def test_search_with_a_cache_is_that_without(beam):
     head = network()
-    memory, counts = head.encode(*batch()[:2])
-    found = BeamSearcher(head, START, END, beam, 9).search(memory, counts)
-    expected = Recomputing(head, beam, 9)(memory, counts / memory.shape[1])[0]
+    encoded = head.encode(*batch()[:2])
+    found, expected = (
+        searcher(head, START, END, beam, 9).search(*encoded)
+        for searcher in (BeamSearcher, Recomputing)
+    )
     assert found == expected
     assert len({tuple(tokens) for tokens in found}) > 2  # not all alike
     assert max(map(len, found)) <= 9
@@ -208,6 +203,56 @@ def test_search_does_not_depend_on_the_batch(beam):
     ]
     assert together == alone
     assert not {0, START, END} & {token for tokens in together for token in tokens}
+
+
+class Memorized(torch.nn.Module):
+    """A decoder that knows one text, but that smoothed labels let end anywhere."""
+
+    num_classes = CLASSES
+    text = [7, 8, 9, 5, 6, 7, 8, 9, 5, 6, END]
+
+    def step(self, memory, tokens):
+        probabilities = torch.full((len(tokens), CLASSES), 0.1 / (CLASSES - 1))
+        for row, prefix in zip(probabilities, memory.tolist()):
+            place = min(len(prefix) - 1, len(self.text) - 1)
+            row[self.text[place]] = 0.9
+            row[END] += 1e-4 * (self.text[place] != END)  # the next best
+        return probabilities.log()
+
+
+class OfMemorized(Recomputing):
+    def forward_step(self, inp_tokens, memory, enc_states, enc_lens):
+        memory = torch.cat([memory, inp_tokens[:, None]], 1)
+        return self.network.step(memory, inp_tokens), memory, None
+
+
+@pytest.mark.parametrize("beam", [1, 2, 5])
+def test_early_ends_do_not_use_up_the_beams(beam):
+    """Texts that end too early are worse than the one that has not ended yet."""
+    searcher = OfMemorized(Memorized(), START, END, beam, 30)
+    (found,) = searcher.search(torch.zeros(1, 1, 1), torch.ones(1))
+    assert found == Memorized.text[:-1]
+
+
+@torch.no_grad()
+def test_exhaustive_search():
+    """With as many beams as tokens, short texts are all looked at."""
+    head = network()
+    memory, counts = head.encode(*batch()[:2])
+    searcher = BeamSearcher(head, START, END, CLASSES, 1)
+    found = searcher.search(memory, counts)
+    for i, tokens in enumerate(found):
+        one = memory[i : i + 1], counts[i : i + 1]
+        first = head.decode(torch.tensor([[START]]), *one)[0, 0]
+        first[[0, START]] = -torch.inf
+        scores = {(): float(first.log_softmax(0)[END])}
+        for token in {*range(CLASSES)} - {0, START, END}:
+            then = head.decode(torch.tensor([[START, token]]), *one)[0, 1]
+            then[[0, START]] = -torch.inf
+            # The search ends after one token, whatever the second one is.
+            both = first.log_softmax(0)[token] + then.log_softmax(0).max()
+            scores[(token,)] = float(both) / 2
+        assert tuple(tokens) == max(scores, key=scores.get)
 
 
 @torch.no_grad()
