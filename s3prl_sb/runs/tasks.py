@@ -10,8 +10,6 @@ Authors
 import difflib
 from typing import NamedTuple
 
-from s3prl_sb import resources
-
 
 class Metric(NamedTuple):
     """A metric of a task.
@@ -91,13 +89,7 @@ SUPERB_SG = {
 }
 #: Names of groups to the tasks in them, each a block of the table.
 GROUPS = {"all": SUPERB, "sg": SUPERB_SG}
-_INSTALLED = resources.recipes()
-TASKS = {
-    task: metrics
-    for group in GROUPS.values()
-    for task, metrics in group.items()
-    if recipe(task) in _INSTALLED
-}
+TASKS = {**SUPERB, **SUPERB_SG}
 
 
 def metrics_of(name):
