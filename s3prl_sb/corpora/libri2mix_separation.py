@@ -92,8 +92,7 @@ def prepare_libri2mix_ss(
     """
     if skip_prep:
         return tables.skipped(manifest.paths_in(save_folder))
-    data_folder = check_folder(data_folder, "of Libri2Mix, with wav16k/min")
-    corpus = _corpus(data_folder)
+    corpus = find_corpus(data_folder)
     above = os.path.dirname(corpus)
     roots = [corpus, above, os.path.dirname(above)]
     names = {**SUBSETS, "train": _train_subset(corpus, mixture)}
@@ -152,8 +151,24 @@ def validation_subset(records: dict[str, Any], count: int | None) -> dict[str, A
     return {name: records[name] for name in sorted(names[:count])}
 
 
-def _corpus(data_folder):
-    """Returns the folder of the subsets."""
+def find_corpus(data_folder: str | None) -> str:
+    """Returns the folder of the subsets.
+
+    Arguments
+    ---------
+    data_folder : str
+        See :func:`prepare_libri2mix_ss`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ManifestError
+        If it is not there.
+    """
+    data_folder = check_folder(data_folder, "of Libri2Mix, with wav16k/min")
     for mode in (MODE, "."):
         folder = os.path.normpath(os.path.join(data_folder, mode))
         if os.path.isdir(os.path.join(folder, SUBSETS["test"])):

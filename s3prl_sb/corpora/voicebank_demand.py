@@ -121,6 +121,25 @@ def speaker_of(utterance: str) -> str:
     return utterance.partition("_")[0]
 
 
+def find_corpus(data_folder: str | None) -> None:
+    """Checks that a folder has both versions of both sets; reads the names of files.
+
+    Arguments
+    ---------
+    data_folder : str
+        See :func:`prepare_voicebank_demand`.
+
+    Raises
+    ------
+    ManifestError
+        If one is not there.
+    """
+    folder = check_folder(data_folder, "of VoiceBank-DEMAND")
+    if not _split_folders(folder):
+        for part in (TRAIN, TEST):
+            _pair(folder, part)
+
+
 def _split_folders(data_folder):
     """Returns ``{split: records}`` of folders that are split; empty for others."""
     for parent in (data_folder, os.path.join(data_folder, "wav16k")):
