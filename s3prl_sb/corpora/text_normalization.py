@@ -60,8 +60,8 @@ def normalize(sentence: str, language: str) -> str:
     ----
     For :data:`S3PRLS` it is S3PRL's, odd results included: a prolonged sound mark
     drops out of Japanese words. For other languages S3PRL has only the list of
-    punctuation; here punctuation, symbols and control characters go by category, and
-    combining marks, which are letters in many scripts, stay.
+    punctuation; here the category decides which characters are punctuation, symbols
+    and controls, and combining marks, which are letters in many scripts, stay.
 
     Example
     -------

@@ -114,7 +114,7 @@ CORPORA = parts.Parts("language", ("es", "ar"))
 
 
 def test_corpora_are_named(recipe, tmp_path):
-    """Their mean is a mean of different things: each is told, no deviation."""
+    """Their mean is of different things: results have each value, and no deviation."""
     chosen = {"chosen_by": {"metric": "error_rate"}}
     for name, rate in (("es", 0.5), ("ar", 0.75), ("th", 0.25)):
         metrics = {"error_rate": rate, "cer": rate}

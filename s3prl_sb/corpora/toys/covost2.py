@@ -30,8 +30,12 @@ GERMAN = {
     "am Rand des Waldes|im dritten Stock|vor dem Theater",
 }
 CLAUSE = "who did what where".split()
-REMOVED = "REMOVE"  # mark of pairs that are no translations
-SHARES = {"dev": 8, "test": 8, "train_covost": 4}  # one of so many; the rest: train
+REMOVED = "REMOVE"  # marks a pair that is not a translation
+SHARES = {
+    "dev": 8,
+    "test": 8,
+    "train_covost": 4,
+}  # the share is 1 / this number; the rest: train
 
 
 @making.toy

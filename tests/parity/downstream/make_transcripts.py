@@ -5,8 +5,8 @@
         tests/parity/downstream/make_transcripts.py S3PRL SBCSAE-preprocess
 
 S3PRL is a checkout, as its wheel lacks the scripts that prepare data; the other one is
-of github.com/vectominist/SBCSAE-preprocess. It has sentences and what these scripts
-make of them, and the tokens of S3PRL's text encoder with its own vocabularies.
+of github.com/vectominist/SBCSAE-preprocess. It has sentences and the output of these
+scripts for them, and the tokens of S3PRL's text encoder with its own vocabularies.
 """
 
 import csv
