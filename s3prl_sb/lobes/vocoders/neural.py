@@ -59,6 +59,9 @@ class NeuralVocoder(torch.nn.Module):
         If the weights do not fit the network.
     """
 
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, files: VocoderFiles, log_base: float = 10.0):
         super().__init__()
         self.generator = files.network
