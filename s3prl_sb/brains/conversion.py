@@ -20,7 +20,7 @@ from s3prl_sb.corpora.vcc2020 import F0_RANGES
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.identity import digest
-from s3prl_sb.lobes.mel import MelSettings, MelStatistics, log_mel
+from s3prl_sb.lobes.mel import MelStatistics, log_mel
 from s3prl_sb.lobes.vocoders import load_vocoder
 from s3prl_sb.metrics.conversion import averages, conversion_metrics, measurable
 from s3prl_sb.metrics.spectral_distance import warped_distance
@@ -52,6 +52,8 @@ class ConversionBrain(SSLBrain):
     ---------
     records : dict
         Records of the test set, ``{id: record}``, with ``target`` and ``speaker``.
+    judges : s3prl_sb.inference.judges.Judges, optional
+        Judges of words and speakers of converted speech.
     **kwargs
         See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` is a
         :class:`~s3prl_sb.lobes.heads.spectrogram.SpectrogramPredictor`. Settings
@@ -68,9 +70,9 @@ class ConversionBrain(SSLBrain):
     metric = METRIC
     higher_is_better = False
 
-    def __init__(self, records, **kwargs):
+    def __init__(self, records, judges=None, **kwargs):
         super().__init__(**kwargs)
-        self.records = records
+        self.records, self.judges = records, judges
         self.target = TargetSpectrogram(self.hparams.mel)
         self.vocoder, self.f0_ranges = None, dict(F0_RANGES)
 
@@ -139,10 +141,13 @@ class ConversionBrain(SSLBrain):
             options = self.hparams.vocoder, settings, self.hparams.vocoder_iterations
             self.vocoder = load_vocoder(*options)
         wav = self.vocoder.waveform(mel)
+        values = {}
         if if_main_process():
-            write_waveform(self.place(name), wav, settings.sample_rate, name=name)
+            place = self.place(name)
+            write_waveform(place, wav, settings.sample_rate, name=name)
+            values = self.judges.judge(record, place) if self.judges else {}
         if not record.get("target"):
-            return {}
+            return values
         truth = self.target.waveform(name, record["target"])
         head = self.network
         sides = [
@@ -153,6 +158,7 @@ class ConversionBrain(SSLBrain):
             **conversion_metrics(
                 wav.numpy(), truth.numpy(), settings.sample_rate, self.f0_range(record)
             ),
+            **values,
         }
 
     def f0_range(self, record):
@@ -194,7 +200,8 @@ class ConversionBrain(SSLBrain):
     def stage_stats(self, stage):
         """Returns the mean of each metric over utterances; of the loss over frames."""
         if stage == sb.Stage.TEST:
-            return averages(self.rows.values())
+            totals = self.judges.totals() if self.judges else {}
+            return {**averages(self.rows.values()), **totals}
         return {METRIC: self.total / max(self.compared, 1)}
 
     def write_predictions(self):
@@ -215,11 +222,12 @@ class ConversionBrain(SSLBrain):
         network = self.network
         return {
             "class": "s3prl_sb.inference.converter.Converter",
-            "head": {"num_mels": self.hparams.mel.n_mels, "ratio": network.ratio},
+            "head": network.sizes,
             "hparams": {
                 "mel_settings": dataclasses.asdict(self.hparams.mel),
                 "vocoder": self.hparams.vocoder,
                 "vocoder_iterations": self.hparams.vocoder_iterations,
+                "speaker_embedding": self.hparams.speaker_embedding,
             },
         }
 

@@ -22,7 +22,7 @@ import re
 from typing import Any
 
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
-from s3prl_sb.corpora.libri2mix import SUBSETS, TRAIN_SUBSETS
+from s3prl_sb.corpora.libri2mix import SOURCES, SUBSETS, TRAIN_SUBSETS
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.parallel_folders import (
     measure,
@@ -110,8 +110,9 @@ def prepare_libri2mix_ss(
         published = UTTERANCES[names[split]]
         if split == "valid":
             published = min(published, valid_mixtures or published)
-        what = f"mixtures of {names[split]}"
-        warn_if_short(data_folder, len(records), published, what)
+        if len(next(iter(records.values()))["sources"]) == len(SOURCES):
+            what = f"mixtures of {names[split]}"
+            warn_if_short(data_folder, len(records), published, what)
         measure(records)
     warn_of_shared_speakers(splits, speakers_of)
     return manifest.finish(splits, save_folder, arguments, required=("sources",))

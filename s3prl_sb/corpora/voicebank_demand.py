@@ -223,7 +223,7 @@ def _chosen(records, valid_speakers, data_folder):
 
 
 def _drawn(counts, utterances):
-    """Draws speakers until they have so many utterances; one is left."""
+    """Draws speakers until they have a number of utterances; one is left."""
     order = sorted(counts, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     chosen: set[str] = set()
     for speaker in order[:-1]:

@@ -12,7 +12,7 @@ from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.lobes.mel import MelSettings, log_mel
 
-#: Seconds by which a target may be longer or shorter than the speech it is in time with.
+#: Seconds by which a target may be longer or shorter than its ``wav``.
 TOLERANCE = 0.1
 
 
@@ -69,8 +69,8 @@ class TargetSpectrogram(Pipe):
         if abs(len(speech) / rate - duration) > TOLERANCE:
             raise ManifestError(
                 f"'{utterance}': its target ({target}) lasts {len(speech) / rate:.2f} "
-                f"s, and its wav {duration:.2f} s. In training and validation the target "
-                "is the same speech: leave out the column target."
+                f"s, and its wav {duration:.2f} s. In training and validation the "
+                "target is the same speech: leave out the column target."
             )
         if time_map is not None and time_map.duration < duration:
             first = round(time_map.start * rate)

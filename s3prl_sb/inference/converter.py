@@ -9,14 +9,24 @@ from pathlib import Path
 import torch
 
 from s3prl_sb.audio.writing import write_waveform
+from s3prl_sb.errors import UserError
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
+from s3prl_sb.inference.speaker_embedding import embedded, embedder_of
 from s3prl_sb.lobes.mel import MelSettings
 from s3prl_sb.lobes.vocoders import load_vocoder
 
 
+class ConversionError(UserError, ValueError):
+    """A conversion without a target speaker."""
+
+
 class Converter(SpeechModel):
     """Trained voice conversion: what a file says, in the voice of the target speaker.
+
+    A model of any-to-any conversion takes the target speaker from ``enroll``, files of
+    that speaker. ``s3prl-sb predict`` takes the first file as the target speaker's, and
+    converts the others.
 
     Example
     -------
@@ -28,19 +38,43 @@ class Converter(SpeechModel):
         "mel_settings",
         "vocoder",
         "vocoder_iterations",
+        "speaker_embedding",
     ]
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.mel = MelSettings(**self.hparams.mel_settings)
-        self.loaded_vocoder = None
+        self.loaded_vocoder = self.loaded_embedder = None
+
+    @property
+    def embedder(self):
+        """What embeds target speakers, in any-to-any conversion."""
+        if self.loaded_embedder is None:
+            name = self.hparams.speaker_embedding
+            self.loaded_embedder = embedder_of(name, self.mods.upstream)
+        return self.loaded_embedder
+
+    def embed_speaker(self, enroll):
+        """Returns the embedding of a target speaker.
+
+        Arguments
+        ---------
+        enroll : list of str
+            Audio files of the speaker.
+
+        Returns
+        -------
+        torch.Tensor
+            [size].
+        """
+        return torch.stack(list(embedded(self.embedder, enroll).values())).mean(0)
 
     @property
     def output_rate(self):
         """Sample rate of converted speech, Hz."""
         return self.mel.sample_rate
 
-    def convert_file(self, path, start=None, stop=None):
+    def convert_file(self, path, start=None, stop=None, enroll=()):
         """Converts an audio file of any rate and number of channels.
 
         Arguments
@@ -49,20 +83,22 @@ class Converter(SpeechModel):
             wav, flac, ogg or mp3.
         start, stop : float, optional
             Seconds.
+        enroll : list of str
+            Audio files of the target speaker, for any-to-any conversion.
 
         Returns
         -------
         torch.Tensor
             [samples] at ``output_rate``, on the CPU.
         """
-        return self.waveform(self.spectrogram_file(path, start, stop))
+        return self.waveform(self.spectrogram_file(path, start, stop, enroll))
 
-    def spectrogram_file(self, path, start=None, stop=None):
+    def spectrogram_file(self, path, start=None, stop=None, enroll=()):
         """Predicts the log mel spectrogram of an audio file.
 
         Arguments
         ---------
-        path, start, stop
+        path, start, stop, enroll
             See :meth:`convert_file`.
 
         Returns
@@ -71,10 +107,11 @@ class Converter(SpeechModel):
             [frames, mels], on the CPU.
         """
         wav = self.load_file(path, start, stop)
-        mels, frames = self.convert_batch(wav[None])
+        speakers = self.embed_speaker(enroll)[None] if enroll else None
+        mels, frames = self.convert_batch(wav[None], speakers=speakers)
         return mels[0, : int(frames[0])].cpu()
 
-    def convert_batch(self, wavs, wav_lens=None):
+    def convert_batch(self, wavs, wav_lens=None, speakers=None):
         """Predicts log mel spectrograms.
 
         Arguments
@@ -83,6 +120,8 @@ class Converter(SpeechModel):
             [batch, samples].
         wav_lens : torch.Tensor, optional
             [batch], relative lengths.
+        speakers : torch.Tensor, optional
+            [batch, size], see :meth:`embed_speaker`; needed for any-to-any conversion.
 
         Returns
         -------
@@ -91,10 +130,16 @@ class Converter(SpeechModel):
         frames : torch.Tensor
             [batch], numbers of true frames.
         """
+        if self.hparams.speaker_embedding and speakers is None:
+            raise ConversionError(
+                "This model converts to any speaker: give files of the target speaker, "
+                "enroll=[…]; s3prl-sb predict takes the first file for it."
+            )
         features, lens = self.features(wavs, wav_lens)
+        speakers = None if speakers is None else speakers.to(self.device)
         with self.as_tested():
             frames = self.mods.head.frames(features, lens)
-            return self.mods.head(features, lens), frames
+            return self.mods.head(features, lens, None, speakers), frames
 
     forward = convert_batch
 
@@ -109,10 +154,13 @@ class Converter(SpeechModel):
     def records(self, paths, failed=None):
         """Yields ``wav``, ``seconds``, ``rate`` (Hz) and ``files`` of each file: the
         name of the converted speech in the folder :attr:`output`, none without it."""
-        ids = recording_ids(paths)
+        ids, enroll = recording_ids(paths), ()
+        if self.hparams.speaker_embedding:
+            enroll, *rest = ids
+            ids, enroll = {path: ids[path] for path in rest}, [enroll]
 
         def write(path):
-            wav, files = self.convert_file(path), []
+            wav, files = self.convert_file(path, enroll=enroll), []
             if self.output is not None:
                 files = [f"{ids[path]}.wav"]
                 place = Path(self.output) / files[0]

@@ -17,6 +17,7 @@ from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
 from s3prl_sb.brains.seq2seq import text_pipes
 from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
 from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
@@ -28,9 +29,11 @@ from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.judges import Judges
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
+from s3prl_sb.inference.speaker_embedding import embedded, enrolled
 from s3prl_sb.inference.transcriber import Transcriber
 from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
@@ -145,9 +148,7 @@ def _of_task(model, hparams, records, truth):
         pipes = mixture_pipes(model.mods.upstream.sample_rate)
         return pipes, KEYS, options, {}
     if isinstance(model, Converter):
-        hparams["mel"] = model.mel
-        options = {"records": records["test"]}
-        return [TargetSpectrogram(model.mel)], ["id", "sig"], options, {}
+        return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
         return _of_frames(learned, hparams, records)
     if isinstance(model, Regressor):
@@ -170,6 +171,19 @@ def _of_task(model, hparams, records, truth):
     labels = list(learned.labels)
     pipes = [_category(records, "label", labels)]
     return pipes, ["id", "sig", "label_encoded"], {"labels": labels}, {}
+
+
+def _of_conversion(model, hparams, records):
+    """Returns what :func:`_of_task` does for voice conversion."""
+    hparams.update(mel=model.mel, speaker_embedding=model.hparams.speaker_embedding)
+    judges = Judges(hparams["asr"], hparams["asv"], hparams["asv_threshold"])
+    options = {"records": records["test"], "judges": judges}
+    pipes, keys = [TargetSpectrogram(model.mel)], ["id", "sig"]
+    if model.hparams.speaker_embedding:
+        table = embedded(model.embedder, enrolled(records["test"].values()))
+        pipes.append(EnrolledSpeaker(table))
+        keys.append("speaker_embedding")
+    return pipes, keys, options, {}
 
 
 def _of_frames(learned, hparams, records):

@@ -83,6 +83,7 @@ VARIED = {
     "noise": "{snr: [0, 15], draws: 2}",
     "test_noise": "{snr: 10}",
 }
+SPECTRA = "{name: simple, hidden_size: 8, recurrent_dropout: 0}"
 CACHED = {"cache": "auto", "cache_dtype": "float32"}
 CROPPED = {"crop_seconds": 0.3, "crops": 2}
 #: All keys of the optimization together.
@@ -101,6 +102,8 @@ FINETUNED = {
 def variation(name):
     """Returns the keys that vary a recipe."""
     kind, varied = labels(name), dict(VARIED)
+    if kind == "spectra":  # has heads of its own, by name
+        return {**VARIED, **CROPPED, "head": SPECTRA}
     if not named_heads(kind):  # the task has a network of its own
         del varied["head"]
         if small(name).DROPOUT:  # of which two processes draw other numbers

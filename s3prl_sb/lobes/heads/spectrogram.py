@@ -99,6 +99,12 @@ class SpectrogramPredictor(nn.Module):
         if encoder not in ENCODERS:
             raise ValueError(f"encoder '{encoder}': there are {', '.join(ENCODERS)}")
         self.ratio, self.autoregressive = ratio, autoregressive
+        #: Arguments that follow from the data and the upstream.
+        self.sizes = {
+            "num_mels": num_mels,
+            "ratio": ratio,
+            "speaker_size": speaker_size,
+        }
         if encoder == "linear":
             self.encoder = LinearEncoder(input_size, hidden_size)
         else:

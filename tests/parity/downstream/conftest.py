@@ -6,6 +6,7 @@ import toys
 collect_ignore = [
     "make.py",
     "make_ctc_head.py",
+    "make_conversion.py",
     "make_intent_head.py",
     "make_masks.py",
     "make_poolings.py",

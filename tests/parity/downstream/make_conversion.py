@@ -1,10 +1,11 @@
-"""Makes fixtures/conversion.safetensors from S3PRL 0.4.18, in its environment (make.py).
+"""Makes fixtures/conversion.safetensors from S3PRL, in its environment (see make.py).
 
     PYTHONPATH=benchmarks s3prl-env/bin/python \\
         tests/parity/downstream/make_conversion.py S3PRL
 
-S3PRL is a checkout of its repository: its wheel lacks a2a-vc-vctk. The fixture has features and targets, and the spectrograms, losses and gradients of S3PRL's own
-networks of voice conversion for them, at small sizes. Dropout is off: it is random.
+S3PRL is a checkout of its repository: its wheel lacks a2a-vc-vctk. The fixture has
+features and targets, and the spectrograms, losses and gradients of S3PRL's own networks
+of voice conversion for them, at small sizes. Dropout is off: it is random.
 """
 
 import importlib.util
