@@ -7,7 +7,7 @@ Authors
 import logging
 from pathlib import Path
 
-from s3prl_sb.brains import layer_results
+from s3prl_sb.brains import layer_results, planning
 from s3prl_sb.brains.course import to_follow
 from s3prl_sb.brains.parts import folds_of, layer_summary, summary
 from s3prl_sb.foreign import trust
@@ -71,7 +71,7 @@ def run_parts(argv, train, parts):
     )
 
     excepthook.install()
-    keys = (parts.key, "output_folder", "train_csv", "probe_layers")
+    keys = (parts.key, "output_folder", "train_csv", "probe_layers", "plan")
     settings = read_settings(argv, keys)
     wanted, folder = settings[parts.key], Path(settings["output_folder"])
     if settings["train_csv"]:
@@ -98,7 +98,10 @@ def run_parts(argv, train, parts):
             train(override(argv, **of_part))
         finally:
             to_follow.reset(token)
-    if together and settings["probe_layers"]:
+    if settings["plan"]:
+        if together and if_main_process():
+            planning.merge(folder, list(map(parts.folder, chosen)))
+    elif together and settings["probe_layers"]:
         summed = layer_summary(folder, parts._replace(values=chosen), inner)
         layer_results.publish(folder / inner, summed)
     elif together and if_main_process():
