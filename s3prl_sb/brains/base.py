@@ -116,7 +116,8 @@ class SSLBrain(Evaluation):
             manifest whose values are drawn equally often.
         """
         outputs = dataset.pipeline.output_mapping
-        if "feats" in outputs and (dataset.collate or "waveforms" not in outputs):
+        heard = {"waveforms", "mel"} & outputs.keys()  # computed from audio
+        if "feats" in outputs and (dataset.collate or not heard):
             kwargs["num_workers"] = 0  # memory-mapped: workers would not help
         kwargs = self.loader_options(
             {"collate_fn": dataset.collate or collate, **kwargs}

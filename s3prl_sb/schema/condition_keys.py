@@ -8,8 +8,8 @@ from s3prl_sb.schema.declarations import KeysError, shared
 from s3prl_sb.terminal.messages import near
 
 #: Key of a recipe's YAML that says what is learned: ``{are: classes}``, or tokens,
-#: segments, frames, values, waveforms or occurrences; ``one_per: utterance`` if all
-#: frames of an utterance have the same label.
+#: texts, segments, frames, values, waveforms or occurrences; ``one_per: utterance`` if
+#: all frames of an utterance have the same label.
 LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
@@ -23,6 +23,11 @@ REFUSED = {
         "chunk_seconds": "a part of the audio does not have the whole text",
         "train_per_class": NO_CLASSES,
     },
+    "texts": {
+        "crop_seconds": "a part of the audio does not have the whole text",
+        "chunk_seconds": "a part of the audio does not have the whole text",
+        "train_per_class": NO_CLASSES,
+    },
     "segments": {
         "chunk_seconds": "the recipe has chunks already, of chunk_frames",
         "test_speed": "the true segments of the test stay where they are",
@@ -30,6 +35,10 @@ REFUSED = {
     },
     "values": {"train_per_class": NO_CLASSES},
     "frames": {"train_per_class": NO_CLASSES},
+    "spectra": {
+        "speed": "the target speech keeps its speed",
+        "train_per_class": NO_CLASSES,
+    },
     "waveforms": {
         "reverb": ECHO,
         "test_reverb": ECHO,
