@@ -24,7 +24,7 @@ from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
 
-CORPORA = Parts("language", ("es", "zh-CN", "ar", "sbcsae"))
+CORPORA = Parts("language", ("es", "zh-CN", "ar", "sbcsae"), of_one=("lm", "lexicon"))
 
 
 class OutOfDomainRecognition(TranscriptionBrain):
