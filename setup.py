@@ -28,7 +28,8 @@ EXTRAS = {
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
     "st": ["sacrebleu>=2.4"],  # BLEU of ST
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
-    "vc": ["pyworld>=0.3.4", "fastdtw>=0.3.4"],  # MCD and F0 of VC
+    # MCD and F0 of VC; pyworld imports pkg_resources.
+    "vc": ["pyworld>=0.3.4", "fastdtw>=0.3.4", "setuptools<81"],
     # The suite; independent references.
     "test": [
         "pytest>=8",

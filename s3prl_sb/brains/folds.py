@@ -7,7 +7,7 @@ Authors
 import logging
 from pathlib import Path
 
-from s3prl_sb.brains import layer_results
+from s3prl_sb.brains import layer_results, planning
 from s3prl_sb.brains.course import to_follow
 from s3prl_sb.brains.parts import folds_of, layer_summary, summary
 from s3prl_sb.foreign import trust
@@ -71,8 +71,8 @@ def run_parts(argv, train, parts):
     )
 
     excepthook.install()
-    keys = (parts.key, "output_folder", "train_csv", "probe_layers", *parts.of_one)
-    settings = read_settings(argv, keys)
+    keys = (parts.key, "output_folder", "train_csv", "probe_layers", "plan")
+    settings = read_settings(argv, (*keys, *parts.of_one))
     wanted, folder = settings[parts.key], Path(settings["output_folder"])
     if settings["train_csv"]:
         if wanted != "all":
@@ -103,7 +103,10 @@ def run_parts(argv, train, parts):
             train(override(argv, **of_part))
         finally:
             to_follow.reset(token)
-    if together and settings["probe_layers"]:
+    if settings["plan"]:
+        if together and if_main_process():
+            planning.merge(folder, list(map(parts.folder, chosen)))
+    elif together and settings["probe_layers"]:
         summed = layer_summary(folder, parts._replace(values=chosen), inner)
         layer_results.publish(folder / inner, summed)
     elif together and if_main_process():

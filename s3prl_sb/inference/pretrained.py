@@ -59,6 +59,8 @@ class SpeechModel(Pretrained):
 
     MODULES_NEEDED = ["upstream", "featurizer", "head"]
     HPARAMS_NEEDED = ["audio_pipes"]
+    #: Folder that :meth:`records` writes waveforms into, of tasks that predict them.
+    output: Path | None = None
 
     @classmethod
     def from_hparams(

@@ -19,6 +19,7 @@ from recipe_runs import (
     every_recipe,
     everything,
     hparams_file,
+    kinds,
     labels,
     one_of_a_kind,
 )
@@ -213,7 +214,7 @@ def test_score_of_a_corpus(name, finished, tmp_path, capsys):
         assert results(tmp_path / "out")["test"]["name"] in out
 
 
-@every_recipe
+@one_of_a_kind()
 def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
     """Scores equal the predictions of run and export, although training is rounded."""
     folder, given = on_tables(name)
@@ -236,7 +237,7 @@ def kills(name):
 
     Each of these is taken by several recipes.
     """
-    shared = [recipe for recipe in RECIPES if small(recipe).KILLS == DEFAULTS["KILLS"]]
+    shared = [recipe for recipe in kinds() if small(recipe).KILLS == DEFAULTS["KILLS"]]
     points = small(name).KILLS
     if name not in shared:
         return points
@@ -244,12 +245,12 @@ def kills(name):
 
 
 def test_every_point_kills_several_recipes():
-    points = [point for name in RECIPES for point in kills(name)]
-    assert all(kills(name) for name in RECIPES)
+    points = [point for name in kinds() for point in kills(name)]
+    assert all(kills(name) for name in kinds())
     assert all(points.count(point) >= 2 for point in DEFAULTS["KILLS"])
 
 
-@every_recipe
+@one_of_a_kind()
 def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
     argv = arguments(name, tmp_path / "out", **on_tables(name)[1])
     for point, call, how in kills(name):
@@ -259,7 +260,7 @@ def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
     assert_same_outcome(tmp_path / "out", finished(name))
 
 
-@every_recipe
+@one_of_a_kind()
 def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     """Learn what one learns, where nothing but the order is random."""
     output, one, given = tmp_path / "out", None, on_tables(name)[1]
@@ -276,7 +277,10 @@ def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     assert_close_outcome(output, one)
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if labels(n) == "tokens"])
+WITH_TEXTS = [name for name in RECIPES if labels(name) in ("tokens", "texts")]
+
+
+@pytest.mark.parametrize("name", WITH_TEXTS)
 def test_crops_of_texts_are_refused(name, on_tables, launcher, tmp_path):
     given = {**on_tables(name)[1], "crop_seconds": 0.3, "crops": 2}
     words = launcher.failure(arguments(name, tmp_path / "out", **given))

@@ -211,6 +211,7 @@ def brain(tmp_path, overrides="", task="SUPERB/KS", **others):
         splits=counts(task),
         data={"train": "1" * 12},
         tested_seconds=1800.0,
+        signatures={},
         tested_on=lambda: ["1" * 12],
         optimizer_step=3,
         started=0.0,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SUPERB-SG speech recognition out of domain.
+"""SUPERB-SG speech recognition out of domain: other languages, conversations.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 
