@@ -17,7 +17,7 @@ from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.debugging import spread
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.corpora.vcc2020 import F0_RANGES
-from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.dataio.splits import make_splits
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.identity import digest
 from s3prl_sb.lobes.mel import MelStatistics, log_mel
@@ -35,6 +35,7 @@ FOLDER = "converted"  # in output_folder
 DEBUGGED = 20  # utterances for the statistics of a --debug run
 ESTIMATED = 10  # utterances that limits of F0 are estimated from
 METRIC = "mel_l1"
+DECODINGS = ("free", "forced")  #: what the decoder sees in validation
 
 
 class ConversionBrain(SSLBrain):
@@ -81,7 +82,7 @@ class ConversionBrain(SSLBrain):
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         forced = stage == sb.Stage.TRAIN or (
-            stage == sb.Stage.VALID and self.hparams.valid_decoding == "forced"
+            stage == sb.Stage.VALID and self.hparams.valid_decoding == DECODINGS[1]
         )
         targets = batch.mel.data if forced else None
         speakers = getattr(batch, "speaker_embedding", None)
@@ -140,7 +141,8 @@ class ConversionBrain(SSLBrain):
         if self.vocoder is None:
             options = self.hparams.vocoder, settings, self.hparams.vocoder_iterations
             self.vocoder = load_vocoder(*options)
-        wav = self.vocoder.waveform(mel)
+        # As it is written: the rounding is a floor of noise, which the MCD hears.
+        wav = quantized(self.vocoder.waveform(mel).detach().cpu())
         values = {}
         if if_main_process():
             place = self.place(name)
@@ -230,6 +232,28 @@ class ConversionBrain(SSLBrain):
                 "speaker_embedding": self.hparams.speaker_embedding,
             },
         }
+
+
+def quantized(wav):
+    """Returns a waveform with the values that a file of 16 bits has.
+
+    Arguments
+    ---------
+    wav : torch.Tensor
+        [samples], full scale at -1 and 1; louder samples stay, so that clipping can be
+        reported.
+
+    Returns
+    -------
+    torch.Tensor
+        [samples].
+
+    Example
+    -------
+    >>> (quantized(torch.tensor([0.3])) * 32768).item()
+    9830.0
+    """
+    return (wav * 32768).round() / 32768
 
 
 def masked_l1(head, mels, frames, targets, target_frames):
@@ -336,7 +360,26 @@ def frame_ratio(upstream, settings):
     return rate * upstream.stride / upstream.sample_rate
 
 
-def conversion_splits(hparams, records=None, pipes=(), items=()):
+def network_of(hparams, speakers=None):
+    """Makes the network of a recipe of voice conversion.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings: ``head``, ``mel`` and ``upstream_model``.
+    speakers : s3prl_sb.dataio.enrolled_speakers.EnrolledSpeaker, optional
+        Pipe of the target speakers; default: there is one.
+
+    Returns
+    -------
+    s3prl_sb.lobes.heads.spectrogram.SpectrogramPredictor
+    """
+    mel, size = hparams["mel"], getattr(speakers, "size", 0)
+    ratio = frame_ratio(hparams["upstream_model"], mel)
+    return hparams["head"](num_mels=mel.n_mels, ratio=ratio, speaker_size=size)
+
+
+def conversion_splits(hparams, records, speakers=None):
     """Returns the three datasets of a recipe of voice conversion.
 
     Arguments
@@ -345,12 +388,10 @@ def conversion_splits(hparams, records=None, pipes=(), items=()):
         Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
         ``mel``, ``train_pipes`` and ``eval_pipes``; ``train_fraction`` or
         ``train_hours`` for few-shot training.
-    records : dict, optional
-        Output of :func:`~s3prl_sb.dataio.splits.read_splits`; default: it is called.
-    pipes : list of callable
-        Further pipes of all sets.
-    items : list of str
-        Items that they make.
+    records : dict
+        Output of :func:`~s3prl_sb.dataio.splits.read_splits`.
+    speakers : s3prl_sb.dataio.enrolled_speakers.EnrolledSpeaker, optional
+        Pipe of the target speakers, which adds ``speaker_embedding``.
 
     Returns
     -------
@@ -359,10 +400,11 @@ def conversion_splits(hparams, records=None, pipes=(), items=()):
         whose examples have ``id``, ``sig`` and, except in the test, ``mel``.
     """
     splits = {}
-    for split, utterances in (records or read_splits(hparams)).items():
+    pipes = [TargetSpectrogram(hparams["mel"]), *filter(None, [speakers])]
+    for split, utterances in records.items():
         # A test may lack targets; they are read when an utterance is converted.
-        keys = ["id", "sig", *items] + ["mel"] * (split != "test")
-        every = [TargetSpectrogram(hparams["mel"]), *pipes]
-        made = make_splits(hparams, {split: utterances}, every, keys)
+        keys = ["id", "sig"] + ["mel"] * (split != "test")
+        keys += ["speaker_embedding"] * (speakers is not None)
+        made = make_splits(hparams, {split: utterances}, pipes, keys)
         splits[split] = made[split]
     return splits
