@@ -5,12 +5,11 @@ Authors
 """
 
 import dataclasses
-import logging
 from pathlib import Path
 
 import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.brains.base import SSLBrain
@@ -19,20 +18,14 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.corpora.vcc2020 import F0_RANGES
 from s3prl_sb.dataio.splits import make_splits
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
-from s3prl_sb.identity import digest
-from s3prl_sb.lobes.mel import MelStatistics, log_mel
+from s3prl_sb.lobes.mel import log_mel
 from s3prl_sb.lobes.vocoders import load_vocoder
 from s3prl_sb.metrics.conversion import averages, conversion_metrics, measurable
 from s3prl_sb.metrics.spectral_distance import warped_distance
 from s3prl_sb.metrics.world import WIDEST, estimate_f0_range
 from s3prl_sb.storage.csv_files import write_csv
-from s3prl_sb.storage.files import FileError, read_json, write_json
 
-logger = logging.getLogger(__name__)
-
-STATISTICS = "mel_statistics.json"  # in save_folder
 FOLDER = "converted"  # in output_folder
-DEBUGGED = 20  # utterances for the statistics of a --debug run
 ESTIMATED = 10  # utterances that limits of F0 are estimated from
 METRIC = "mel_l1"
 DECODINGS = ("free", "forced")  #: what the decoder sees in validation
@@ -95,8 +88,10 @@ class ConversionBrain(SSLBrain):
         mels, frames = predictions
         if stage == sb.Stage.TEST:
             self.evaluation_loss, self.frames = False, 0
-            for name, mel, length in zip(batch.id, mels.cpu(), frames.tolist()):
-                self.rows[name] = self.measured(name, mel[:length])
+            # Waveforms need the whole precision.
+            with torch.autocast("cpu", enabled=False):
+                for name, mel, length in zip(batch.id, mels.cpu(), frames.tolist()):
+                    self.rows[name] = self.measured(name, mel[:length])
             return mels.new_zeros(())
         targets, lens = batch.mel
         target_frames = (lens * targets.shape[1]).round().long()
@@ -292,50 +287,6 @@ def masked_l1(head, mels, frames, targets, target_frames):
     return (difference * mask).sum() / count.clamp_min(1), count
 
 
-def target_statistics(records, hparams, run_opts):
-    """Returns mean and standard deviation of the mel bands over the training targets.
-
-    Arguments
-    ---------
-    records : dict
-        Records of the training set.
-    hparams : dict
-        ``mel``, and ``save_folder``, which keeps them in ``mel_statistics.json``.
-    run_opts : dict
-        SpeechBrain's options. With ``debug``, a few utterances are enough, and nothing
-        is kept.
-
-    Returns
-    -------
-    mean, deviation : torch.Tensor
-        [mels] each.
-    """
-    settings, debug = hparams["mel"], bool((run_opts or {}).get("debug"))
-    names = spread(list(records), DEBUGGED if debug else len(records))
-    key = digest([dataclasses.asdict(settings), [records[n]["target"] for n in names]])
-    path = Path(hparams["save_folder"]) / STATISTICS
-    try:
-        kept = read_json(path, "statistics of spectrograms", kind=dict)
-    except FileError:
-        kept = {}
-    if kept.get("of") != key:
-        kept = {"of": key, **_statistics([records[n] for n in names], settings)}
-        ddp_barrier()  # all processes have read
-        if if_main_process() and not debug:
-            write_json(path, kept)
-    return torch.tensor(kept["mean"]), torch.tensor(kept["deviation"])
-
-
-def _statistics(records, settings):
-    statistics, target = MelStatistics(settings.n_mels), TargetSpectrogram(settings)
-    logger.info("Statistics of the spectrograms of %d utterances", len(records))
-    for record in records:
-        keys = ("wav", "target", "start", "stop", "duration")
-        statistics.add(target.spectrogram("", *(record[key] for key in keys)))
-    mean, deviation = statistics.result()
-    return {"mean": mean.tolist(), "deviation": deviation.tolist()}
-
-
 def frame_ratio(upstream, settings):
     """Returns the number of mel frames in one frame of an upstream.
 
@@ -352,6 +303,7 @@ def frame_ratio(upstream, settings):
 
     Example
     -------
+    >>> from s3prl_sb.lobes.mel import MelSettings
     >>> from s3prl_sb.lobes.upstreams import load
     >>> frame_ratio(load("fbank"), MelSettings())
     0.9375

@@ -16,9 +16,9 @@ from s3prl_sb.brains.conversion import (
     ConversionBrain,
     conversion_splits,
     network_of,
-    target_statistics,
 )
 from s3prl_sb.brains.running import train_and_test
+from s3prl_sb.brains.target_statistics import target_statistics
 from s3prl_sb.corpora.conversion_tables import prepare_conversion_tables
 from s3prl_sb.corpora.vcc2016 import prepare_vcc2016
 from s3prl_sb.corpora.vcc2020 import prepare_vcc2020
