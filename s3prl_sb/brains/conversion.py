@@ -5,36 +5,30 @@ Authors
 """
 
 import dataclasses
-import logging
 from pathlib import Path
 
 import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import ddp_barrier, if_main_process
+from speechbrain.utils.distributed import if_main_process
 
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.debugging import spread
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.corpora.vcc2020 import F0_RANGES
-from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.dataio.splits import make_splits
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
-from s3prl_sb.identity import digest
-from s3prl_sb.lobes.mel import MelStatistics, log_mel
+from s3prl_sb.lobes.mel import log_mel
 from s3prl_sb.lobes.vocoders import load_vocoder
 from s3prl_sb.metrics.conversion import averages, conversion_metrics, measurable
 from s3prl_sb.metrics.spectral_distance import warped_distance
 from s3prl_sb.metrics.world import WIDEST, estimate_f0_range
 from s3prl_sb.storage.csv_files import write_csv
-from s3prl_sb.storage.files import FileError, read_json, write_json
 
-logger = logging.getLogger(__name__)
-
-STATISTICS = "mel_statistics.json"  # in save_folder
 FOLDER = "converted"  # in output_folder
-DEBUGGED = 20  # utterances for the statistics of a --debug run
 ESTIMATED = 10  # utterances that limits of F0 are estimated from
 METRIC = "mel_l1"
+DECODINGS = ("free", "forced")  #: what the decoder sees in validation
 
 
 class ConversionBrain(SSLBrain):
@@ -81,7 +75,7 @@ class ConversionBrain(SSLBrain):
         batch = batch.to(self.device)
         features, lens = self.compute_features(batch)
         forced = stage == sb.Stage.TRAIN or (
-            stage == sb.Stage.VALID and self.hparams.valid_decoding == "forced"
+            stage == sb.Stage.VALID and self.hparams.valid_decoding == DECODINGS[1]
         )
         targets = batch.mel.data if forced else None
         speakers = getattr(batch, "speaker_embedding", None)
@@ -94,8 +88,10 @@ class ConversionBrain(SSLBrain):
         mels, frames = predictions
         if stage == sb.Stage.TEST:
             self.evaluation_loss, self.frames = False, 0
-            for name, mel, length in zip(batch.id, mels.cpu(), frames.tolist()):
-                self.rows[name] = self.measured(name, mel[:length])
+            # Waveforms need the whole precision.
+            with torch.autocast("cpu", enabled=False):
+                for name, mel, length in zip(batch.id, mels.cpu(), frames.tolist()):
+                    self.rows[name] = self.measured(name, mel[:length])
             return mels.new_zeros(())
         targets, lens = batch.mel
         target_frames = (lens * targets.shape[1]).round().long()
@@ -140,7 +136,8 @@ class ConversionBrain(SSLBrain):
         if self.vocoder is None:
             options = self.hparams.vocoder, settings, self.hparams.vocoder_iterations
             self.vocoder = load_vocoder(*options)
-        wav = self.vocoder.waveform(mel)
+        # As it is written: the rounding is a floor of noise, which the MCD hears.
+        wav = quantized(self.vocoder.waveform(mel).detach().cpu())
         values = {}
         if if_main_process():
             place = self.place(name)
@@ -232,6 +229,28 @@ class ConversionBrain(SSLBrain):
         }
 
 
+def quantized(wav):
+    """Returns a waveform with the values that a file of 16 bits has.
+
+    Arguments
+    ---------
+    wav : torch.Tensor
+        [samples], full scale at -1 and 1; louder samples stay, so that clipping can be
+        reported.
+
+    Returns
+    -------
+    torch.Tensor
+        [samples].
+
+    Example
+    -------
+    >>> (quantized(torch.tensor([0.3])) * 32768).item()
+    9830.0
+    """
+    return (wav * 32768).round() / 32768
+
+
 def masked_l1(head, mels, frames, targets, target_frames):
     """Computes the mean absolute difference of normalized log mel frames.
 
@@ -268,50 +287,6 @@ def masked_l1(head, mels, frames, targets, target_frames):
     return (difference * mask).sum() / count.clamp_min(1), count
 
 
-def target_statistics(records, hparams, run_opts):
-    """Returns mean and standard deviation of the mel bands over the training targets.
-
-    Arguments
-    ---------
-    records : dict
-        Records of the training set.
-    hparams : dict
-        ``mel``, and ``save_folder``, which keeps them in ``mel_statistics.json``.
-    run_opts : dict
-        SpeechBrain's options. With ``debug``, a few utterances are enough, and nothing
-        is kept.
-
-    Returns
-    -------
-    mean, deviation : torch.Tensor
-        [mels] each.
-    """
-    settings, debug = hparams["mel"], bool((run_opts or {}).get("debug"))
-    names = spread(list(records), DEBUGGED if debug else len(records))
-    key = digest([dataclasses.asdict(settings), [records[n]["target"] for n in names]])
-    path = Path(hparams["save_folder"]) / STATISTICS
-    try:
-        kept = read_json(path, "statistics of spectrograms", kind=dict)
-    except FileError:
-        kept = {}
-    if kept.get("of") != key:
-        kept = {"of": key, **_statistics([records[n] for n in names], settings)}
-        ddp_barrier()  # all processes have read
-        if if_main_process() and not debug:
-            write_json(path, kept)
-    return torch.tensor(kept["mean"]), torch.tensor(kept["deviation"])
-
-
-def _statistics(records, settings):
-    statistics, target = MelStatistics(settings.n_mels), TargetSpectrogram(settings)
-    logger.info("Statistics of the spectrograms of %d utterances", len(records))
-    for record in records:
-        keys = ("wav", "target", "start", "stop", "duration")
-        statistics.add(target.spectrogram("", *(record[key] for key in keys)))
-    mean, deviation = statistics.result()
-    return {"mean": mean.tolist(), "deviation": deviation.tolist()}
-
-
 def frame_ratio(upstream, settings):
     """Returns the number of mel frames in one frame of an upstream.
 
@@ -328,6 +303,7 @@ def frame_ratio(upstream, settings):
 
     Example
     -------
+    >>> from s3prl_sb.lobes.mel import MelSettings
     >>> from s3prl_sb.lobes.upstreams import load
     >>> frame_ratio(load("fbank"), MelSettings())
     0.9375
@@ -336,7 +312,26 @@ def frame_ratio(upstream, settings):
     return rate * upstream.stride / upstream.sample_rate
 
 
-def conversion_splits(hparams, records=None, pipes=(), items=()):
+def network_of(hparams, speakers=None):
+    """Makes the network of a recipe of voice conversion.
+
+    Arguments
+    ---------
+    hparams : dict
+        Settings: ``head``, ``mel`` and ``upstream_model``.
+    speakers : s3prl_sb.dataio.enrolled_speakers.EnrolledSpeaker, optional
+        Pipe of the target speakers; default: there is one.
+
+    Returns
+    -------
+    s3prl_sb.lobes.heads.spectrogram.SpectrogramPredictor
+    """
+    mel, size = hparams["mel"], getattr(speakers, "size", 0)
+    ratio = frame_ratio(hparams["upstream_model"], mel)
+    return hparams["head"](num_mels=mel.n_mels, ratio=ratio, speaker_size=size)
+
+
+def conversion_splits(hparams, records, speakers=None):
     """Returns the three datasets of a recipe of voice conversion.
 
     Arguments
@@ -345,12 +340,10 @@ def conversion_splits(hparams, records=None, pipes=(), items=()):
         Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
         ``mel``, ``train_pipes`` and ``eval_pipes``; ``train_fraction`` or
         ``train_hours`` for few-shot training.
-    records : dict, optional
-        Output of :func:`~s3prl_sb.dataio.splits.read_splits`; default: it is called.
-    pipes : list of callable
-        Further pipes of all sets.
-    items : list of str
-        Items that they make.
+    records : dict
+        Output of :func:`~s3prl_sb.dataio.splits.read_splits`.
+    speakers : s3prl_sb.dataio.enrolled_speakers.EnrolledSpeaker, optional
+        Pipe of the target speakers, which adds ``speaker_embedding``.
 
     Returns
     -------
@@ -359,10 +352,11 @@ def conversion_splits(hparams, records=None, pipes=(), items=()):
         whose examples have ``id``, ``sig`` and, except in the test, ``mel``.
     """
     splits = {}
-    for split, utterances in (records or read_splits(hparams)).items():
+    pipes = [TargetSpectrogram(hparams["mel"]), *filter(None, [speakers])]
+    for split, utterances in records.items():
         # A test may lack targets; they are read when an utterance is converted.
-        keys = ["id", "sig", *items] + ["mel"] * (split != "test")
-        every = [TargetSpectrogram(hparams["mel"]), *pipes]
-        made = make_splits(hparams, {split: utterances}, every, keys)
+        keys = ["id", "sig"] + ["mel"] * (split != "test")
+        keys += ["speaker_embedding"] * (speakers is not None)
+        made = make_splits(hparams, {split: utterances}, pipes, keys)
         splits[split] = made[split]
     return splits

@@ -33,6 +33,7 @@ class EnrolledSpeaker(Pipe):
 
     def __init__(self, embeddings: Mapping[str, torch.Tensor]):
         self.embeddings = embeddings
+        self.size = len(next(iter(embeddings.values())))  #: of an embedding
 
     def add_to(self, dataset: ManifestDataset) -> None:
         """Checks that every utterance has a target speaker, and adds the item."""

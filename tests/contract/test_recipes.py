@@ -14,6 +14,7 @@ from s3prl_sb.brains import verification
 from s3prl_sb.brains.cache_budget import AUTO
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.brains.conversion import DECODINGS
 from s3prl_sb.brains.parameter_groups import grouped
 from s3prl_sb.brains.regression import METRICS, SYSTEM
 from s3prl_sb.brains.retrieval_sets import conditioned
@@ -225,6 +226,7 @@ READ_BY = {
     "mask_target": TARGETS,
     "mask_loss": tuple(MASK_LOSSES),
     "compression": tuple(COMPRESSIONS),
+    "valid_decoding": DECODINGS,
 }
 
 
@@ -243,8 +245,8 @@ def read_by(key, choice, tmp_path):
     elif key == "layers":
         assert Featurizer(3, choice).layers
     elif key == "corpus":
-        source = (RECIPES["SUPERB/SD"] / "train.py").read_text("utf-8")
-        assert f'"{choice}": prepare_' in source
+        sources = [f.joinpath("train.py").read_text("utf-8") for f in RECIPES.values()]
+        assert any(f'"{choice}": prepare_' in source for source in sources)
     elif key == "test_conditions_of":
         assert conditioned({"test_noise": {"snr": 5}, key: choice})
     elif key == "weight_decay_on":

@@ -158,9 +158,11 @@ def test_varied_without_a_cache(name, varied, launcher, tmp_path):
     output = tmp_path / "out"
     assert launcher.run(arguments(name, output, **{**given, "cache": "off"})) == 0
     assert_close_outcome(output, expected)
+    # Samples of 16 bits may be rounded to the other side.
+    near = {"rel": 1e-3 if labels(name) == "spectra" else 1e-4, "abs": 1e-5}
     for part in ("valid", "metrics"):
         numbers = results(expected)[part]
-        assert results(output)[part] == pytest.approx(numbers, rel=1e-4, abs=1e-5)
+        assert results(output)[part] == pytest.approx(numbers, **near)
 
 
 @one_of_a_kind("scheduler")

@@ -15,10 +15,10 @@ import sys
 from s3prl_sb.brains.conversion import (
     ConversionBrain,
     conversion_splits,
-    frame_ratio,
-    target_statistics,
+    network_of,
 )
 from s3prl_sb.brains.running import train_and_test
+from s3prl_sb.brains.target_statistics import target_statistics
 from s3prl_sb.corpora.conversion_tables import prepare_conversion_tables
 from s3prl_sb.corpora.vcc2016 import prepare_vcc2016
 from s3prl_sb.corpora.vcc2020 import prepare_vcc2020
@@ -29,8 +29,11 @@ from s3prl_sb.inference.judges import Judges
 from s3prl_sb.inference.speaker_embedding import speaker_embeddings
 from s3prl_sb.startup.experiment import start
 
-CORPORA = {"vcc2020": prepare_vcc2020, "vcc2016": prepare_vcc2016}
-CORPORA["vctk"] = prepare_vctk  # to any speaker
+CORPORA = {
+    "vcc2020": prepare_vcc2020,
+    "vcc2016": prepare_vcc2016,
+    "vctk": prepare_vctk,  # to any speaker
+}
 
 
 class VoiceConversion(ConversionBrain):
@@ -44,7 +47,9 @@ def prepare(hparams):
     save_folder, skip_prep = hparams["save_folder"], hparams["skip_prep"]
     if hparams["train_csv"]:
         prepare_conversion_tables(
-            *(hparams[f"{split}_csv"] for split in ("train", "valid", "test")),
+            hparams["train_csv"],
+            hparams["valid_csv"],
+            hparams["test_csv"],
             save_folder,
             enrolled=bool(hparams["speaker_embedding"]),
             skip_prep=skip_prep,
@@ -57,15 +62,11 @@ def prepare(hparams):
 
 def prepared(hparams, run_opts):
     """Returns the datasets, the network and further arguments of the Brain."""
-    records, mel = read_splits(hparams), hparams["mel"]
-    sizes = {"ratio": frame_ratio(hparams["upstream_model"], mel)}
-    pipes, items = [], []
+    records, speakers = read_splits(hparams), None
     if hparams["speaker_embedding"]:
-        table = speaker_embeddings(records, hparams)
-        sizes["speaker_size"] = len(next(iter(table.values())))
-        pipes, items = [EnrolledSpeaker(table)], ["speaker_embedding"]
-    splits = conversion_splits(hparams, records, pipes, items)
-    head = hparams["head"](num_mels=mel.n_mels, **sizes)
+        speakers = EnrolledSpeaker(speaker_embeddings(records, hparams))
+    splits = conversion_splits(hparams, records, speakers)
+    head = network_of(hparams, speakers)
     head.set_statistics(*target_statistics(records["train"], hparams, run_opts))
     judges = Judges(hparams["asr"], hparams["asv"], hparams["asv_threshold"])
     return splits, {"head": head}, {"records": records["test"], "judges": judges}
