@@ -115,7 +115,9 @@ class SSLBrain(Evaluation):
             Arguments of the DataLoader. In training also ``balance``: a key of the
             manifest whose values are drawn equally often.
         """
-        if "feats" in dataset.pipeline.output_mapping:
+        outputs = dataset.pipeline.output_mapping
+        heard = {"waveforms", "mel"} & outputs.keys()  # computed from audio
+        if "feats" in outputs and (dataset.collate or not heard):
             kwargs["num_workers"] = 0  # memory-mapped: workers would not help
         kwargs = self.loader_options(
             {"collate_fn": dataset.collate or collate, **kwargs}

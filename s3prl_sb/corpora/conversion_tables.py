@@ -86,17 +86,41 @@ def prepare_conversion_tables(
     }
     if paths := tables.finished(save_folder, arguments):
         return paths
-    splits = {}
-    for split, file in files.items():
-        records = tables.load_table(file, (), data_root)
-        folder = os.path.abspath(data_root or os.path.dirname(file))
-        splits[split] = {
-            name: _record(record, split, folder, enrolled)
-            for name, record in records.items()
-        }
-        _check(splits[split], file, enrolled)
+    splits = {
+        split: load_conversion_table(file, split, enrolled, data_root)
+        for split, file in files.items()
+    }
     tables.warn_of_leaks(splits, files)
     return manifest.finish(splits, save_folder, arguments, required=("speaker",))
+
+
+def load_conversion_table(
+    file: str, split: str = "test", enrolled: bool = False, data_root: str | None = None
+) -> dict[str, dict]:
+    """Reads a table of voice conversion into records.
+
+    Arguments
+    ---------
+    file : str
+        CSV, TSV or JSON file in the format of this module.
+    split : str
+        "test" has no target where the table has none; otherwise it is the ``wav``.
+    enrolled, data_root
+        See :func:`prepare_conversion_tables`.
+
+    Returns
+    -------
+    dict
+        ``{id: record}``.
+    """
+    records = tables.load_table(file, (), data_root)
+    folder = os.path.abspath(data_root or os.path.dirname(file))
+    records = {
+        name: _record(record, split, folder, enrolled)
+        for name, record in records.items()
+    }
+    _check(records, file, enrolled)
+    return records
 
 
 def _record(record, split, folder, enrolled):
