@@ -59,6 +59,7 @@ class NeuralVocoder(torch.nn.Module):
         If the weights do not fit the network.
     """
 
+    band: float | None = None  #: it makes all frequencies
     mean: torch.Tensor
     scale: torch.Tensor
 
