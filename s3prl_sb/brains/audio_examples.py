@@ -4,7 +4,7 @@
 ``examples/*.wav``        ``<utterance>_<kind>.wav``, at the level of the test set
 ``examples/*.png``        spectrograms of an utterance, all kinds on one scale
 ``examples.html``         a table with players and pictures; it needs the folder
-``examples/index.json``   what there is, in order
+``examples/index.json``   list of the examples, in order
 ========================  =======================================================
 
 TensorBoard gets the same waveforms and pictures at the end of the run.
@@ -26,7 +26,7 @@ from s3prl_sb.storage.files import FileError, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
-# What a run leaves to listen to is no part of its numbers.
+# No number of a run depends on its examples.
 COMPUTES = False
 
 FOLDER, PAGE, INDEX = "examples", "examples.html", "index.json"

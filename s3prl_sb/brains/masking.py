@@ -108,15 +108,15 @@ class MaskingBrain(SSLBrain):
     def compute_objectives(self, predictions, batch, stage):
         """Returns the loss; in evaluation, also separates and measures."""
         masks, spectra, frames = predictions
-        options = self.hparams
         mixture, sources = spectra[:, 0], spectra[:, 1:].transpose(1, 2)
-        targets = target_magnitudes(mixture, sources, options.mask_target)
-        compress, _ = COMPRESSIONS[options.compression]
+        targets = target_magnitudes(mixture, sources, self.hparams.mask_target)
+        compression = self.hparams.compression
+        compress, _ = COMPRESSIONS[compression]
         loss, _ = permutation_invariant_distance(
-            masked_magnitudes(masks, mixture, options.compression),
+            masked_magnitudes(masks, mixture, compression),
             compress(targets),
             frames,
-            options.mask_loss,
+            self.hparams.mask_loss,
         )
         if stage == sb.Stage.TRAIN:
             return share(loss, torch.tensor(len(batch.id), device=loss.device))

@@ -215,13 +215,14 @@ def describe_test(brain):
         ``name`` of the list or the corpus, and ``source``, its path; ``sha256`` of
         the content of audio files and records, and of the conditions;
         ``conditions``, keys to values, null for a clean test; ``utterances``;
-        ``hours``, null if durations are unknown.
+        ``hours``, null if durations are unknown; ``signatures`` of the metrics that
+        have one.
     """
     table = getattr(brain.hparams, "test_csv", None)
     source = table or getattr(brain.hparams, "data_folder", None)
     split = None if table else getattr(brain.hparams, "test_split", None)
     name = Path(str(source)).name if source else None
-    seconds = brain.tested_seconds
+    seconds, signatures = brain.tested_seconds, brain.signatures
     return {
         "name": " ".join(filter(None, [name, split])) or None,
         "source": source and str(Path(str(source)).absolute()),
@@ -229,6 +230,7 @@ def describe_test(brain):
         "conditions": conditions.tested_under(vars(brain.hparams)) or None,
         "utterances": brain.splits.get("test"),
         "hours": None if seconds is None else round(seconds / 3600, 4),
+        **({"signatures": signatures} if signatures else {}),
     }
 
 

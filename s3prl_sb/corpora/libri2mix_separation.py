@@ -22,7 +22,7 @@ import re
 from typing import Any
 
 from s3prl_sb.corpora.completeness import check_folder, warn_if_short
-from s3prl_sb.corpora.libri2mix import SUBSETS, TRAIN_SUBSETS
+from s3prl_sb.corpora.libri2mix import SOURCES, SUBSETS, TRAIN_SUBSETS
 from s3prl_sb.corpora.moved import Moved
 from s3prl_sb.corpora.parallel_folders import (
     measure,
@@ -31,6 +31,7 @@ from s3prl_sb.corpora.parallel_folders import (
 )
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.identity import digest
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +92,7 @@ def prepare_libri2mix_ss(
     """
     if skip_prep:
         return tables.skipped(manifest.paths_in(save_folder))
-    data_folder = check_folder(data_folder, "of Libri2Mix, with wav16k/min")
-    corpus = _corpus(data_folder)
+    corpus = find_corpus(data_folder)
     above = os.path.dirname(corpus)
     roots = [corpus, above, os.path.dirname(above)]
     names = {**SUBSETS, "train": _train_subset(corpus, mixture)}
@@ -100,10 +100,7 @@ def prepare_libri2mix_ss(
     splits["valid"] = validation_subset(splits["valid"], valid_mixtures)
     arguments = {
         "version": VERSION,
-        "files": {
-            split: {name: (r["wav"], *r["sources"]) for name, r in records.items()}
-            for split, records in splits.items()
-        },
+        "files": {split: digest(records) for split, records in splits.items()},
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths
@@ -111,8 +108,9 @@ def prepare_libri2mix_ss(
         published = UTTERANCES[names[split]]
         if split == "valid":
             published = min(published, valid_mixtures or published)
-        what = f"mixtures of {names[split]}"
-        warn_if_short(data_folder, len(records), published, what)
+        if len(next(iter(records.values()))["sources"]) == len(SOURCES):
+            what = f"mixtures of {names[split]}"
+            warn_if_short(data_folder, len(records), published, what)
         measure(records)
     warn_of_shared_speakers(splits, speakers_of)
     return manifest.finish(splits, save_folder, arguments, required=("sources",))
@@ -153,8 +151,24 @@ def validation_subset(records: dict[str, Any], count: int | None) -> dict[str, A
     return {name: records[name] for name in sorted(names[:count])}
 
 
-def _corpus(data_folder):
-    """Returns the folder of the subsets."""
+def find_corpus(data_folder: str | None) -> str:
+    """Returns the folder of the subsets.
+
+    Arguments
+    ---------
+    data_folder : str
+        See :func:`prepare_libri2mix_ss`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ManifestError
+        If it is not there.
+    """
+    data_folder = check_folder(data_folder, "of Libri2Mix, with wav16k/min")
     for mode in (MODE, "."):
         folder = os.path.normpath(os.path.join(data_folder, mode))
         if os.path.isdir(os.path.join(folder, SUBSETS["test"])):

@@ -31,6 +31,7 @@ from s3prl_sb.corpora.parallel_folders import (
 )
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.identity import digest
 from s3prl_sb.terminal.messages import few
 
 VERSION = "voicebank_demand/1"  # a change makes finished preparations stale
@@ -95,10 +96,7 @@ def prepare_voicebank_demand(
     arguments = {
         "version": VERSION,
         "data_folder": data_folder,
-        "files": {
-            split: {name: (r["wav"], *r["sources"]) for name, r in records.items()}
-            for split, records in splits.items()
-        },
+        "files": {split: digest(records) for split, records in splits.items()},
     }
     if paths := manifest.finished(save_folder, arguments):
         return paths
@@ -121,6 +119,25 @@ def speaker_of(utterance: str) -> str:
     'p226'
     """
     return utterance.partition("_")[0]
+
+
+def find_corpus(data_folder: str | None) -> None:
+    """Checks that a folder has both versions of both sets; reads the names of files.
+
+    Arguments
+    ---------
+    data_folder : str
+        See :func:`prepare_voicebank_demand`.
+
+    Raises
+    ------
+    ManifestError
+        If one is not there.
+    """
+    folder = check_folder(data_folder, "of VoiceBank-DEMAND")
+    if not _split_folders(folder):
+        for part in (TRAIN, TEST):
+            _pair(folder, part)
 
 
 def _split_folders(data_folder):
@@ -204,7 +221,7 @@ def _chosen(records, valid_speakers, data_folder):
 
 
 def _drawn(counts, utterances):
-    """Draws speakers until they have so many utterances; one is left."""
+    """Draws speakers until they have a number of utterances; one is left."""
     order = sorted(counts, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     chosen: set[str] = set()
     for speaker in order[:-1]:

@@ -123,6 +123,32 @@ def _check_presence(records, columns, places):
     raise ManifestError.listing(faults, way_out, len(records))
 
 
+def keys_in(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
+    """Returns the keys of further audio in manifests.
+
+    Arguments
+    ---------
+    splits : dict
+        ``{split: {id: record}}``.
+
+    Returns
+    -------
+    tuple of str
+        Those of :data:`s3prl_sb.identity.further_audio.KEYS` whose values are all audio
+        that exists: a label may have such a name too.
+    """
+    records = [record for split in splits.values() for record in split.values()]
+    keys = []
+    for key in further_audio.KEYS:
+        values = (record.get(key) for record in records)
+        named = [v if isinstance(v, list) else [v] for v in values if v is not None]
+        names = [name for value in named for name in value]
+        are_names = names and all(isinstance(name, str) for name in names)
+        if are_names and not presence.faults(dict.fromkeys(names)):
+            keys.append(key)
+    return tuple(keys)
+
+
 def check_lengths(
     records: Mapping[str, Mapping[str, Any]],
     keys: Iterable[str],

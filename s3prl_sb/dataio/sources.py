@@ -114,6 +114,10 @@ class _Loader:
 
     def _follow(self, source, utterance, draw, duration):
         time_map = TimeMap.whole(duration)
+        if self.followed and time_map is not None:
+            # A crop of a shorter source would begin earlier than the mixture's.
+            missing = time_map.samples(self.loader.sample_rate) - len(source)
+            source = torch.nn.functional.pad(source, (0, max(0, missing)))
         for pipe in self.followed:
             if isinstance(pipe, RandomCrop):
                 source = pipe.cut(source, utterance, draw, time_map)

@@ -16,7 +16,8 @@ keys (JSON):
 ``duration``                   optional, seconds of the utterance; next to a start it
                                replaces the stop, otherwise it must agree
 any other, such as ``label``   kept; labels as text. Names of computed items, such as
-                               ``sig`` or ``tokens``, are not allowed
+                               ``sig`` or ``tokens``, are not allowed. Names of further
+                               audio: :mod:`s3prl_sb.dataio.audio_columns`
 =============================  ==================================================
 
 Durations are read from the audio files; a duration in the table must agree with them

@@ -12,6 +12,9 @@ Authors
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+#: Keys of further audio in the manifests of all corpora.
+KEYS = ("sources", "target", "enroll")
+
 
 def names(record: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
     """Returns the names of further audio in a record.

@@ -11,6 +11,7 @@ The class that :func:`load` returns depends on the task:
 KS, SID, ER      :class:`~s3prl_sb.inference.classifier.Classifier`
 IC               :class:`~s3prl_sb.inference.intents.IntentClassifier`
 PR, ASR          :class:`~s3prl_sb.inference.transcriber.Transcriber`
+ST               :class:`~s3prl_sb.inference.translator.Translator`
 SF               :class:`~s3prl_sb.inference.slot_filler.SlotFiller`
 ASV              :class:`~s3prl_sb.inference.verifier.SpeakerVerifier`
 SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`

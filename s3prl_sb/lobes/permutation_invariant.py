@@ -17,6 +17,9 @@ import torch.nn.functional as F
 
 from s3prl_sb.lobes.heads.pooling import frame_mask
 
+#: Distances of spectra by name, of a difference.
+DISTANCES = {"mse": torch.square, "l1": torch.abs}
+
 
 def best_order(cost: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the least cost over all orders of the references.
@@ -132,7 +135,8 @@ def permutation_invariant_distance(
     """
     true = torch.arange(estimates.shape[1], device=frames.device) < frames[:, None]
     each = estimates.float().unsqueeze(3) - references.float().unsqueeze(2)
-    each = each.square() if distance == "mse" else each.abs()
-    each = each.sum(4).masked_fill(~true[..., None, None], 0).sum(1)
+    each = (
+        DISTANCES[distance](each).sum(4).masked_fill(~true[..., None, None], 0).sum(1)
+    )
     best, order = best_order(each)
     return (best / (frames * estimates.shape[2])).mean(), order

@@ -24,15 +24,19 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 import numpy
+import torch
 
+from s3prl_sb.audio.resampling import resample
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.metrics import world
+from s3prl_sb.metrics.mel_cepstrum import warping_of
 
 logger = logging.getLogger(__name__)
 
 ALIGNED = ("mcd", "f0_rmse", "f0_corr")  #: metrics that need the extra
 METRICS = (*ALIGNED, "ddur")
 SILENT = -20.0  # dB: the MCD is that of frames above this level
+PASSED = 0.475  # highest frequency of a recording, relative to its sample rate
 DECIBELS = 10.0 / numpy.log(10.0)
 # Silence at both ends: level relative to the loudest frame, length and shift of frames
 TRIMMED, FRAME, HOP = -60.0, 2048, 512
@@ -73,6 +77,7 @@ def conversion_metrics(
     target: numpy.ndarray,
     rate: int,
     f0_range: tuple[float, float] = world.WIDEST,
+    band: float | None = None,
 ) -> dict[str, float | None]:
     """Compares a converted utterance with the target speaker's.
 
@@ -86,6 +91,9 @@ def conversion_metrics(
         Limits of the target speaker's fundamental frequency in Hz, see
         :data:`s3prl_sb.corpora.vcc2020.F0_RANGES` and
         :func:`~s3prl_sb.metrics.world.estimate_f0_range`.
+    band : float, optional
+        Highest frequency in Hz that both have. MCD and F0 are measured at twice this
+        rate. Default: all frequencies, as S3PRL does.
 
     Returns
     -------
@@ -95,10 +103,15 @@ def conversion_metrics(
 
     Note
     ----
-    The values are those of S3PRL: 40 mel-cepstral coefficients with the level, warped
-    by 0.466, an approximate alignment (fastdtw of radius 1), two alignments for MCD
-    and for F0. Where we have None, S3PRL has NaN and then none of the test set, or ends
-    with an IndexError.
+    Without ``band`` the values are those of S3PRL: 40 mel-cepstral coefficients with
+    the level, warped by 0.466, an approximate alignment (fastdtw of radius 1), two
+    alignments for MCD and for F0. Where we have None, S3PRL has NaN and then none of
+    the test set, or ends with an IndexError.
+
+    They need speech of the whole band. Griffin-Lim leaves nothing above the highest mel
+    band, recordings at 16 kHz have nothing above 8 kHz, and the depth of such a gap
+    decides the MCD: copies of VCC2016's recordings by Griffin-Lim at 24 kHz have 26 dB
+    over all frequencies, 10 dB if they are rounded to 16 bit, 3 dB up to 7600 Hz.
 
     Example
     -------
@@ -112,12 +125,44 @@ def conversion_metrics(
     converted, target = (_array(signal) for signal in (converted, target))
     values: dict[str, float | None] = {}
     if len(measurable()) == len(METRICS):
-        one, other = (world.analyse(s, rate, f0_range) for s in (converted, target))
+        one, other = (
+            _analysed(signal, rate, f0_range, band) for signal in (converted, target)
+        )
         values["mcd"] = mel_cepstral_distortion(one, other)
         values["f0_rmse"], values["f0_corr"] = f0_errors(one, other)
     lengths = [_trimmed_length(signal) for signal in (converted, target)]
     values["ddur"] = float(abs(lengths[0] - lengths[1]) / rate)
     return values
+
+
+def common_band(
+    rate: int, target_rate: int, vocoder_band: float | None = None
+) -> float | None:
+    """Returns the highest frequency that converted and target speech have.
+
+    Arguments
+    ---------
+    rate : int
+        Sample rate of the converted speech, Hz.
+    target_rate : int
+        Sample rate of the recording of the target, Hz.
+    vocoder_band : float, optional
+        Highest frequency of the vocoder, Hz; None: all.
+
+    Returns
+    -------
+    float or None
+        Argument ``band`` of :func:`conversion_metrics`; None: all frequencies.
+
+    Example
+    -------
+    >>> common_band(24000, 24000), common_band(24000, 16000, vocoder_band=8000)
+    (None, 7600.0)
+    """
+    edges = [] if vocoder_band is None else [float(vocoder_band)]
+    if target_rate < rate:
+        edges.append(PASSED * target_rate)
+    return min(edges, default=None)
 
 
 def mel_cepstral_distortion(
@@ -203,6 +248,16 @@ def _array(signal):
     if hasattr(signal, "detach"):
         signal = signal.detach().cpu()
     return numpy.asarray(signal)
+
+
+def _analysed(signal, rate, f0_range, band):
+    """Analyses a waveform up to the highest frequency of a band."""
+    if band is None or 2 * band >= rate:
+        return world.analyse(signal, rate, f0_range)
+    new = round(2 * band)
+    signal = torch.from_numpy(numpy.asarray(signal, dtype=numpy.float32))
+    signal = resample(signal, rate, new).numpy()
+    return world.analyse(signal, new, f0_range, alpha=warping_of(new))
 
 
 def _aligned(one, other):

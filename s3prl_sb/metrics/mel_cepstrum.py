@@ -13,6 +13,30 @@ import functools
 import numpy
 from scipy.signal import lfilter
 
+# Usual values of SPTK and ESPnet: the warped axis is nearest to the mel scale
+RATES = (8000, 10000, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+ALPHAS = (0.31, 0.35, 0.37, 0.42, 0.45, 0.466, 0.5, 0.53, 0.55)
+
+
+def warping_of(rate: float) -> float:
+    """Returns the usual warping of a sample rate, between two of them a mean.
+
+    Arguments
+    ---------
+    rate : float
+        Sample rate, Hz.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> warping_of(24000), round(warping_of(14000), 3)
+    (0.466, 0.395)
+    """
+    return float(numpy.interp(rate, RATES, ALPHAS))
+
 
 @functools.lru_cache(maxsize=8)
 def warping(size: int, order: int, alpha: float) -> numpy.ndarray:

@@ -8,8 +8,8 @@ from s3prl_sb.schema.declarations import KeysError, shared
 from s3prl_sb.terminal.messages import near
 
 #: Key of a recipe's YAML that says what is learned: ``{are: classes}``, or tokens,
-#: segments, frames, values, waveforms or occurrences; ``one_per: utterance`` if all
-#: frames of an utterance have the same label.
+#: texts, segments, frames, values, waveforms or occurrences; ``one_per: utterance`` if
+#: all frames of an utterance have the same label.
 LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
@@ -19,6 +19,11 @@ ECHO = "the sources have no echo, and would not be parts of the mixture"
 #: Labels to the keys that do not fit them, with the reasons.
 REFUSED = {
     "tokens": {
+        "crop_seconds": "a part of the audio does not have the whole text",
+        "chunk_seconds": "a part of the audio does not have the whole text",
+        "train_per_class": NO_CLASSES,
+    },
+    "texts": {
         "crop_seconds": "a part of the audio does not have the whole text",
         "chunk_seconds": "a part of the audio does not have the whole text",
         "train_per_class": NO_CLASSES,

@@ -19,6 +19,7 @@ from s3prl_sb.dataio import manifest, trials
 from s3prl_sb.dataio.slots import check_tagged
 from s3prl_sb.dataio.source_tables import load_source_table
 from s3prl_sb.dataio.tables import load_table
+from s3prl_sb.dataio.translations import load_translation_table
 from s3prl_sb.dataio.utterance_values import load_value_table
 from s3prl_sb.inference.classifier import Classifier
 from s3prl_sb.inference.converter import Converter
@@ -30,6 +31,7 @@ from s3prl_sb.inference.searcher import Searcher
 from s3prl_sb.inference.separator import Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -105,6 +107,8 @@ def read(model, brain_class, hparams):
         )[TEST]
     elif isinstance(model, Transcriber):
         records = load_table(table, ("text",))
+    elif isinstance(model, Translator):
+        records = load_translation_table(table, (hparams["target"],))
     elif isinstance(model, (Classifier, FrameLabeller)):
         records = load_table(table, ("label",))
     else:

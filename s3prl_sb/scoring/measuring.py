@@ -14,6 +14,7 @@ from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
+from s3prl_sb.brains.seq2seq import text_pipes
 from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
@@ -34,6 +35,7 @@ from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.speaker_embedding import embedded, enrolled
 from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
 from s3prl_sb.metrics.query_trials import Trials
 from s3prl_sb.startup.configuration import RecipeError
@@ -163,6 +165,9 @@ def _of_task(model, hparams, records, truth):
             records["test"] = _marked(records["test"], model, hparams)
         key = "phones" if "phones" in next(iter(records["test"].values())) else "text"
         return [EncodeTokens(model.tokenizer, key=key)], TEXT, options, {}
+    if isinstance(model, Translator):
+        tokenizers = {"tokenizer": model.tokenizer}
+        return *text_pipes(tokenizers, hparams), tokenizers, {}
     labels = list(learned.labels)
     pipes = [_category(records, "label", labels)]
     return pipes, ["id", "sig", "label_encoded"], {"labels": labels}, {}

@@ -24,7 +24,11 @@ def add_arguments(parser):
         help="names from `s3prl-sb upstreams`, or your own card.yaml",
     )
     parser.add_argument(
-        "--tasks", nargs="+", default=["all"], help="such as KS SID (default: all)"
+        "--tasks",
+        nargs="+",
+        default=["all"],
+        help="such as KS SID; all: SUPERB's ten, sg: the five of SUPERB-SG (default: "
+        "all)",
     )
     parser.add_argument(
         "--data",
@@ -35,8 +39,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--budget",
         default="full",
-        help="full (SUPERB's protocol), mini (a laptop's), or a YAML file of keys of "
-        "the recipes by task (default: full)",
+        help="full (the benchmark's protocol), mini (a laptop's), or a YAML file of "
+        "keys of the recipes by task (default: full)",
     )
     parser.add_argument(
         "--lr_search",

@@ -5,6 +5,7 @@ import math
 import re
 
 import pytest
+import yaml
 from outcomes import (
     assert_close_outcome,
     assert_same_outcome,
@@ -22,6 +23,7 @@ from tasks import small
 
 from s3prl_sb.inference import export, load
 from s3prl_sb.schema.keys import Schema
+from s3prl_sb.schema.named_heads import named_heads
 
 
 @one_of_a_kind()
@@ -99,9 +101,15 @@ FINETUNED = {
 
 def variation(name):
     """Returns the keys that vary a recipe."""
-    if labels(name) == "spectra":  # has heads of its own
+    kind, varied = labels(name), dict(VARIED)
+    if kind == "spectra":  # has heads of its own, by name
         return {**VARIED, **CROPPED, "head": SPECTRA}
-    return VARIED if labels(name) == "tokens" else {**VARIED, **CROPPED}
+    if not named_heads(kind):  # the task has a network of its own
+        del varied["head"]
+        if small(name).DROPOUT:  # of which two processes draw other numbers
+            head = yaml.safe_load(small(name).BUDGET["head"])
+            varied["head"] = json.dumps({**head, "dropout": 0.0})
+    return varied if kind in ("tokens", "texts") else {**varied, **CROPPED}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import sys
 
 import numpy
 import pytest
+from scipy.signal import filtfilt, firwin
 
 from s3prl_sb.metrics import conversion, world
 
@@ -33,6 +34,18 @@ def test_unvoiced_speech_has_no_f0_errors(libraries):
     values = conversion.conversion_metrics(noise, pulses(120), RATE, (700.0, 790.0))
     assert values["f0_rmse"] is None and values["f0_corr"] is None
     assert values["mcd"] > 1
+
+
+def test_frequencies_that_only_one_has_can_be_left_out(libraries):
+    """A low-passed copy, such as Griffin-Lim's, is near its original in its band."""
+    rng = numpy.random.default_rng(0)
+    whole = pulses(120) + 0.003 * rng.standard_normal(int(0.3 * RATE))
+    low = filtfilt(firwin(201, 7800, fs=RATE), 1, whole)
+    wide, narrow, own = (
+        conversion.conversion_metrics(a, whole, RATE, (100.0, 300.0), band)["mcd"]
+        for a, band in ((low, None), (low, 7000), (whole, 7000))
+    )
+    assert own == 0 and narrow < 1 and wide > 5 * narrow
 
 
 def test_silence_is_no_error(libraries):

@@ -1,4 +1,4 @@
-"""Folds: where --debug goes, and what their summary says."""
+"""Folds and corpora: where --debug goes, and what their summary says."""
 
 import json
 import subprocess
@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from s3prl_sb.brains import folds
+from s3prl_sb.brains import folds, parts
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.storage.locks import OccupiedError
 
@@ -49,7 +50,7 @@ def test_debug_leaves_results_alone(recipe, tmp_path):
 def test_a_learning_rate_is_told_where_all_folds_share_it(rates, lr, tmp_path):
     for fold, rate in enumerate(rates):
         write_json(tmp_path / f"fold{fold}/results.json", {**RESULT, "lr": rate})
-    found = folds.summary(tmp_path, (0, 1))
+    found = parts.summary(tmp_path, parts.folds_of((0, 1)))
     assert found["lr"] == lr and [fold["lr"] for fold in found["folds"]] == list(rates)
 
 
@@ -59,7 +60,7 @@ def test_what_was_tested_is_of_all_folds(hours, sum_, tmp_path):
         test = {"name": "IEMOCAP", "source": "/IEMOCAP", "sha256": str(fold)}
         test |= {"utterances": 3, "hours": length}
         write_json(tmp_path / f"fold{fold}/results.json", {**RESULT, "test": test})
-    found = folds.summary(tmp_path, (0, 1))["test"]
+    found = parts.summary(tmp_path, parts.folds_of((0, 1)))["test"]
     assert found.pop("sha256") not in ("0", "1")
     assert found == {
         "name": "IEMOCAP",
@@ -68,7 +69,7 @@ def test_what_was_tested_is_of_all_folds(hours, sum_, tmp_path):
         "hours": sum_,
     }
     write_json(tmp_path / "fold1/results.json", RESULT)  # of an older version
-    assert folds.summary(tmp_path, (0, 1))["test"] is None
+    assert parts.summary(tmp_path, parts.folds_of((0, 1)))["test"] is None
 
 
 def test_folders_with_any_name(recipe, tmp_path):
@@ -107,3 +108,41 @@ def test_a_fold_that_another_run_has_is_an_error_at_once(taken, recipe, tmp_path
     finally:
         other.kill()
         other.communicate()
+
+
+CORPORA = parts.Parts("language", ("es", "ar"))
+
+
+def test_corpora_are_named(recipe, tmp_path):
+    """Their mean is of different things: results have each value, and no deviation."""
+    chosen = {"chosen_by": {"metric": "error_rate"}}
+    for name, rate in (("es", 0.5), ("ar", 0.75), ("th", 0.25)):
+        metrics = {"error_rate": rate, "cer": rate}
+        result = {**RESULT, **chosen, "metrics": metrics, "valid": metrics}
+        write_json(tmp_path / "out" / name / "results.json", result)
+    options, trained = ["--fold=[th, ar]"], []
+    by_fold = CORPORA._replace(key="fold")
+    folds.run_parts([recipe, *options], trained.append, by_fold)
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    each = {"error_rate_th": 0.25, "error_rate_ar": 0.75}
+    assert found["metrics"] == {"error_rate": 0.5, "cer": 0.5, **each}
+    assert [fold["folder"] for fold in found["folds"]] == ["th", "ar"]
+    assert [argv[-2:] for argv in trained] == [
+        [f"--fold={name}", f"--output_folder={tmp_path}/out/{name}"]
+        for name in ("th", "ar")
+    ]
+    assert by_fold.chosen("all") == ["es", "ar"] and by_fold.chosen("th") == ["th"]
+
+
+@pytest.mark.parametrize(
+    "some, wanted, words",
+    [
+        (parts.folds_of((1, 2)), 3, "fold: 3. There are 1, 2, and all"),
+        (parts.folds_of((1, 2)), [1, "es"], "There are 1, 2, and all"),
+        (CORPORA, ["ar", "ar"], "language: ar is there twice"),
+        (CORPORA, [], "language: .*There are es, ar, and all"),
+    ],
+)
+def test_no_such_part(some, wanted, words):
+    with pytest.raises(RecipeError, match=words):
+        some.chosen(wanted)

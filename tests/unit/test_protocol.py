@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from s3prl_sb import resources
-from s3prl_sb.brains import folds, results
+from s3prl_sb.brains import parts, results
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.runs.tasks import TASKS, recipe
 from s3prl_sb.schema.keys import Schema
@@ -211,6 +211,7 @@ def brain(tmp_path, overrides="", task="SUPERB/KS", **others):
         splits=counts(task),
         data={"train": "1" * 12},
         tested_seconds=1800.0,
+        signatures={},
         tested_on=lambda: ["1" * 12],
         optimizer_step=3,
         started=0.0,
@@ -314,7 +315,7 @@ def fold_results(tmp_path, number, **changes):
 def test_all_folds_together_are_the_protocol(tmp_path):
     for number in range(1, 6):
         fold_results(tmp_path, number)
-    found = folds.summary(tmp_path, range(1, 6))
+    found = parts.summary(tmp_path, parts.folds_of(range(1, 6)))
     assert found["protocol"]["followed"] is True
     assert found["settings"] == {"data_folder": "/iemocap"}
     assert found["identity"] == {"weights": "a", "data": None}
@@ -337,7 +338,7 @@ def test_one_fold_that_departs_is_one_too_many(tmp_path):
             "corpus": "/iemocap",
         },
     )
-    found = folds.summary(tmp_path, range(1, 6))["protocol"]
+    found = parts.summary(tmp_path, parts.folds_of(range(1, 6)))["protocol"]
     assert found["followed"] is False
     assert found["differs"] == ["total_steps in some folds"]
 
@@ -345,14 +346,14 @@ def test_one_fold_that_departs_is_one_too_many(tmp_path):
 def test_folds_of_a_toy(tmp_path):
     for number in range(1, 6):
         fold_results(tmp_path, number, utterances={"train": 4, "valid": 1, "test": 2})
-    found = folds.summary(tmp_path, range(1, 6))["protocol"]
+    found = parts.summary(tmp_path, parts.folds_of(range(1, 6)))["protocol"]
     assert found["data"] == "train + valid 25 of 22124"
 
 
 def test_folds_of_an_older_version(tmp_path):
     for number in range(1, 6):
         fold_results(tmp_path, number, **({"protocol": None} if number == 2 else {}))
-    found = folds.summary(tmp_path, range(1, 6))
+    found = parts.summary(tmp_path, parts.folds_of(range(1, 6)))
     assert found["protocol"] is None and found["settings"] is None
 
 
@@ -361,4 +362,4 @@ def test_a_broken_fold_is_named(tmp_path):
     (tmp_path / "fold2").mkdir()
     (tmp_path / "fold2/results.json").write_text("{")
     with pytest.raises(ValueError, match="fold2/results.json"):
-        folds.summary(tmp_path, (1, 2))
+        parts.summary(tmp_path, parts.folds_of((1, 2)))

@@ -35,10 +35,13 @@ def finish(run, **results):
 
 # ------------------------------------------------------------------------- the tasks
 def test_tasks_by_name():
-    assert tasks.find_tasks(["all"]) == list(tasks.TASKS) and len(tasks.TASKS) == 10
+    assert tasks.find_tasks(["all"]) == list(tasks.SUPERB) and len(tasks.SUPERB) == 10
+    assert tasks.find_tasks(["ALL", "sg", "KS"]) == list(tasks.TASKS)
     assert tasks.find_tasks(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
     with pytest.raises(ValueError, match="no task 'SDI'. Did you mean S"):
         tasks.find_tasks(["SDI"])
+    with pytest.raises(ValueError, match="no task 'sgg'. Did you mean sg"):
+        tasks.find_tasks(["sgg"])
     for nothing in ([""], [","], []):
         with pytest.raises(ValueError, match="no task is named. There are: PR, KS"):
             tasks.find_tasks(nothing)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SUPERB-SG speech enhancement: the speech of a noisy recording, VoiceBank-DEMAND.
+"""SUPERB-SG speech enhancement: the speech of a noisy recording.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

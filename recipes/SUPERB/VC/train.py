@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SUPERB-SG voice conversion: what anyone says, in the voice of one speaker, VCC2020.
+"""SUPERB-SG voice conversion: what anyone says, in the voice of one speaker.
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 

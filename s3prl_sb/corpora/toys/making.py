@@ -256,6 +256,19 @@ def write_clips(folder, clips, total, rate=SAMPLE_RATE):
         audio_io.save(str(path), pcm, rate, subtype="PCM_16")
 
 
+def write_mp3(path, samples, rate):
+    """Writes a waveform at 16 kHz as an MP3 at another rate (Hz)."""
+    import soundfile
+    import torch
+
+    from s3prl_sb.audio.resampling import resample
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sig = torch.from_numpy(samples.astype(np.float32))
+    sig = resample(sig, SAMPLE_RATE, rate)
+    soundfile.write(path, sig.numpy(), rate, format="MP3")
+
+
 def write_lines(path, lines):
     """Writes a text file, each line with a line break."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -28,7 +28,12 @@ UNITS = {"sample_rate": " Hz", "fmin": " Hz", "fmax": " Hz"}
 
 
 class Vocoder(Protocol):
-    """Anything that makes waveforms of log mel spectrograms."""
+    """Anything that makes waveforms of log mel spectrograms.
+
+    ``band`` is the highest frequency of the waveforms in Hz; None: all.
+    """
+
+    band: float | None
 
     def waveform(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Returns the waveform [samples] of a spectrogram [frames, n_mels]."""
@@ -47,6 +52,7 @@ class GriffinLim:
 
     def __init__(self, settings: MelSettings, iterations: int = ITERATIONS):
         self.settings, self.iterations = settings, iterations
+        self.band: float | None = settings.fmax
 
     def waveform(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Returns the waveform [samples] of a spectrogram [frames, n_mels]."""

@@ -59,6 +59,10 @@ class NeuralVocoder(torch.nn.Module):
         If the weights do not fit the network.
     """
 
+    band: float | None = None  #: it makes all frequencies
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, files: VocoderFiles, log_base: float = 10.0):
         super().__init__()
         self.generator = files.network

@@ -5,6 +5,7 @@ import toys
 
 collect_ignore = [
     "make.py",
+    "make_ctc_head.py",
     "make_conversion.py",
     "make_intent_head.py",
     "make_masks.py",
@@ -12,6 +13,7 @@ collect_ignore = [
     "make_mos.py",
     "make_conversion_metrics.py",
     "make_probes.py",
+    "make_transcripts.py",
     "targets.py",
     "peer_search.py",
 ]
