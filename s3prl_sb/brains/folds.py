@@ -62,7 +62,7 @@ def run_parts(argv, train, parts):
     Raises
     ------
     RecipeError
-        If there is no such part.
+        If there is no such part, or a key is for one only.
     """
     from speechbrain.utils.distributed import (
         ddp_init_group,
@@ -72,7 +72,7 @@ def run_parts(argv, train, parts):
 
     excepthook.install()
     keys = (parts.key, "output_folder", "train_csv", "probe_layers", "plan")
-    settings = read_settings(argv, keys)
+    settings = read_settings(argv, (*keys, *parts.of_one))
     wanted, folder = settings[parts.key], Path(settings["output_folder"])
     if settings["train_csv"]:
         if wanted != "all":
@@ -80,6 +80,11 @@ def run_parts(argv, train, parts):
         train(argv)
         return
     chosen = parts.chosen(wanted)
+    for key in parts.of_one:
+        if settings[key] is not None and len(chosen) > 1:
+            raise RecipeError(
+                f"{key} is for one {parts.key}. Choose it: --{parts.key} {chosen[0]}."
+            )
     run_opts = parse(argv)[1]
     inner = DEBUG if run_opts["debug"] else ""
     together = wanted == "all" or isinstance(wanted, (list, tuple))

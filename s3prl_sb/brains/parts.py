@@ -30,12 +30,15 @@ class Parts(NamedTuple):
     alike : bool
         Whether the runs measure the same, so that a deviation tells something, and no
         other value is possible.
+    of_one : tuple of str
+        Keys whose value is for one part, such as a language model.
     """
 
     key: str
     values: Sequence
     prefix: str = ""
     alike: bool = False
+    of_one: tuple = ()
 
     def folder(self, value: object) -> str:
         """Returns the name of the folder of a run."""

@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import logging
 from pathlib import Path
 
 import speechbrain as sb
@@ -23,6 +24,8 @@ from s3prl_sb.metrics.translation import bleu, tokenizer_for
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
+
+logger = logging.getLogger(__name__)
 
 
 class Seq2SeqBrain(SSLBrain):
@@ -54,6 +57,7 @@ class Seq2SeqBrain(SSLBrain):
     def __init__(self, tokenizer, source_tokenizer=None, **kwargs):
         super().__init__(**kwargs)
         self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer
+        self.has_warned = False  # of utterances that CTC cannot learn
         self.translates = self.hparams.target == "translation"
         if not self.translates:
             self.metric, self.higher_is_better = "wer", False
@@ -89,10 +93,30 @@ class Seq2SeqBrain(SSLBrain):
             return loss
         weight = self.hparams.ctc_weight
         if weight:
+            self._warn_of_impossible(batch, counts)
             ctc = self._ctc(source_logits, counts, *batch.source_tokens)
             loss = (1 - weight) * loss + weight * ctc
         count = torch.tensor(float(len(batch.id)), device=logits.device)
         return distributed.share(loss, count)
+
+    def _warn_of_impossible(self, batch, counts):
+        """Warns once of an utterance with fewer frames than tokens for CTC."""
+        if self.has_warned:
+            return
+        tokens, lens = batch.source_tokens
+        needed = (lens * tokens.shape[1]).round().long().tolist()
+        for name, have, need in zip(batch.id, counts.tolist(), needed):
+            if have < need:
+                self.has_warned = True
+                logger.warning(
+                    "utterance '%s' has %d frames in the encoder, and the %d tokens of "
+                    "its transcription need more: CTC cannot learn such ones. Keep "
+                    "more frames, --head '{kernel_sizes: [5], strides: [2]}'.",
+                    name,
+                    have,
+                    need,
+                )
+                return
 
     def _ctc(self, logits, counts, tokens, lens):
         """Returns CTC's loss: a sum over frames, a mean over utterances."""

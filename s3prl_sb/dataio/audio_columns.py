@@ -134,8 +134,8 @@ def keys_in(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str,
     Returns
     -------
     tuple of str
-        Those of :data:`s3prl_sb.identity.further_audio.KEYS` whose values are all audio
-        that exists: a label may have such a name too.
+        Keys among :data:`s3prl_sb.identity.further_audio.KEYS` whose values are all
+        audio that exists: a label may have such a name too.
     """
     records = [record for split in splits.values() for record in split.values()]
     keys = []

@@ -82,20 +82,20 @@ class Separator(SpeechModel):
             [batch, sources, samples]; zero beyond the end of a mixture.
         """
         upstream, settings = self.mods.upstream, self.hparams
-        wavs, wav_lens = batched(wavs, wav_lens, upstream.sample_rate)
+        batch, wav_lens = batched(wavs, wav_lens, upstream.sample_rate)
         stft = STFT(settings.n_fft, settings.win_length, settings.hop_length)
-        lens = torch.ones(len(wavs)) if wav_lens is None else wav_lens
-        samples = (lens.double() * wavs.shape[1]).round().long().to(self.device)
+        lens = torch.ones(len(batch)) if wav_lens is None else wav_lens
+        samples = (lens.double() * batch.shape[1]).round().long().to(self.device)
         frames = stft.frames(samples)
-        features, lens = self.features(wavs, wav_lens)
-        sources = wavs.new_zeros(len(wavs), settings.num_sources, wavs.shape[1])
+        features, lens = self.features(batch, wav_lens)
+        sources = batch.new_zeros(len(batch), settings.num_sources, batch.shape[1])
         with self.as_tested():
             features = align(features, lens, frames, stft.hop_length, upstream.stride)
             output = self.mods.head(features, frames / frames.max())
             options = settings.num_sources, settings.mask_activation
             masks = estimated_masks(output, *options)
             for row, (length, count) in enumerate(zip(samples, frames)):
-                wav = wavs[row, :length].to(self.device)
+                wav = batch[row, :length].to(self.device)
                 parts = separated(masks[row, :count], wav, stft, settings.compression)
                 sources[row, :, :length] = parts
         return sources

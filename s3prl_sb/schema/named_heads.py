@@ -119,7 +119,10 @@ def node(name: str, labels: str | None = None) -> tuple[str, dict]:
     """
     heads = named_heads()
     if labels is not None and labels not in KINDS:
-        raise KeysError(f"head: a task whose labels are {labels} has no head.")
+        raise KeysError(
+            f"head: a task whose labels are {labels} has no head to choose by name. "
+            "One of its own takes arguments, such as --head '{dropout: 0.2}'."
+        )
     if name not in heads:
         hint = near(str(name), list(named_heads(labels)))
         raise KeysError(f"head: there is no head called '{name}'. {hint}")

@@ -227,6 +227,7 @@ READ_BY = {
     "mask_target": TARGETS,
     "mask_loss": tuple(MASK_LOSSES),
     "compression": tuple(COMPRESSIONS),
+    "valid_decoding": DECODINGS,
 }
 
 

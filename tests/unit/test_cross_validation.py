@@ -27,7 +27,9 @@ RESULT = {
 def recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     path = tmp_path / "train.yaml"
-    path.write_text(f"fold: all\ntrain_csv: null\noutput_folder: {tmp_path}/out\n")
+    path.write_text(
+        f"fold: all\ntrain_csv: null\noutput_folder: {tmp_path}/out\nlm: null\n"
+    )
     return str(path)
 
 
@@ -121,7 +123,7 @@ def test_corpora_are_named(recipe, tmp_path):
         result = {**RESULT, **chosen, "metrics": metrics, "valid": metrics}
         write_json(tmp_path / "out" / name / "results.json", result)
     options, trained = ["--fold=[th, ar]"], []
-    by_fold = CORPORA._replace(key="fold")
+    by_fold = CORPORA._replace(key="fold", of_one=("lm",))
     folds.run_parts([recipe, *options], trained.append, by_fold)
     found = json.loads((tmp_path / "out/results.json").read_text())
     each = {"error_rate_th": 0.25, "error_rate_ar": 0.75}
@@ -131,6 +133,8 @@ def test_corpora_are_named(recipe, tmp_path):
         [f"--fold={name}", f"--output_folder={tmp_path}/out/{name}"]
         for name in ("th", "ar")
     ]
+    with pytest.raises(RecipeError, match="lm is for one fold. Choose it: --fold es"):
+        folds.run_parts([recipe, "--lm=es.arpa"], trained.append, by_fold)
     assert by_fold.chosen("all") == ["es", "ar"] and by_fold.chosen("th") == ["th"]
 
 

@@ -3,8 +3,7 @@
 
 > python train.py hparams/train.yaml --upstream hubert_base --data_folder DIR
 
-DIR holds Common Voice's es, zh-CN and ar, and SBCSAE, each of which is a run; see
-README.md for one language, any other one, other data, and the numbers to expect.
+DIR holds Common Voice's es, zh-CN and ar, and SBCSAE, a run each; see README.md.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -24,7 +23,7 @@ from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.tables import prepare_tables
 from s3prl_sb.startup.experiment import start
 
-CORPORA = Parts("language", ("es", "zh-CN", "ar", "sbcsae"))
+CORPORA = Parts("language", ("es", "zh-CN", "ar", "sbcsae"), of_one=("lm", "lexicon"))
 
 
 class OutOfDomainRecognition(TranscriptionBrain):
@@ -47,8 +46,11 @@ def prepare(hparams):
             skip_prep=hparams["skip_prep"],
         )
     elif hparams["language"] == "sbcsae":
-        folder = hparams["sbcsae_folder"] or hparams["data_folder"]
-        prepare_sbcsae(folder, hparams["save_folder"], hparams["skip_prep"])
+        prepare_sbcsae(
+            hparams["sbcsae_folder"] or hparams["data_folder"],
+            hparams["save_folder"],
+            skip_prep=hparams["skip_prep"],
+        )
     else:
         prepare_common_voice(
             hparams["data_folder"],
@@ -67,15 +69,8 @@ def train(argv):
     keys = ["id", "sig", "tokens_list", "tokens", "reference"]
     splits = make_splits(hparams, read_splits(hparams), [EncodeTokens(tokenizer)], keys)
     modules = {"head": hparams["head"](num_classes=len(tokenizer))}
-    train_and_test(
-        OutOfDomainRecognition,
-        hparams,
-        run_opts,
-        splits,
-        modules,
-        tokenizer=tokenizer,
-        decoder=decoder,
-    )
+    more = {"tokenizer": tokenizer, "decoder": decoder}
+    train_and_test(OutOfDomainRecognition, hparams, run_opts, splits, modules, **more)
 
 
 if __name__ == "__main__":
