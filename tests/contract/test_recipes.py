@@ -219,7 +219,6 @@ READ_BY = {
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),
-    "valid_decoding": DECODINGS,
     "target": tuple(TRANSLATION_TARGETS),
     "tokens": tuple(token_training.KINDS),
     "bleu_tokenize": TOKENIZERS,
