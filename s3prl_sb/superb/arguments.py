@@ -27,8 +27,7 @@ def add_arguments(parser):
         "--tasks",
         nargs="+",
         default=["all"],
-        help="such as KS SID; all: SUPERB's ten, sg: the five of SUPERB-SG (default: "
-        "all)",
+        help="such as KS SID; all: SUPERB's ten (default), sg: SUPERB-SG's five",
     )
     parser.add_argument(
         "--data",

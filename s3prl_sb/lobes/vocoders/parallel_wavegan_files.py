@@ -66,7 +66,7 @@ def read_parallel_wavegan(folder: Path, checkpoint: Path | None = None):
     config = files.read_yaml(path, "ParallelWaveGAN's configuration", kind=dict)
     values.check_options(config, path)
     with files.naming(path, "ParallelWaveGAN's configuration"):
-        network, factors, names = _network(config, path)
+        make, factors, names = _network(config, path)
         settings = _settings(config, path, factors)
     source = checkpoint or _latest(folder)
     state = reading.as_dict(reading.as_dict(reading.read(source)).get("model"))
@@ -78,7 +78,7 @@ def read_parallel_wavegan(folder: Path, checkpoint: Path | None = None):
     mean, scale = read_statistics(folder, settings.n_mels)
     return VocoderFiles(
         str(source),
-        network,
+        make,
         {_renamed(name, names): tensor for name, tensor in fused(weights).items()},
         settings,
         mean=mean,
@@ -110,7 +110,7 @@ def _settings(config, path, factors):
 
 
 def _network(config, path):
-    """Returns a network, its factors, and its names of weights."""
+    """Returns a function that makes a network, its factors, its names of weights."""
     kind = config.get("generator_type", "ParallelWaveGANGenerator")
     # Older versions have a typing error in the name
     options = {
@@ -119,10 +119,11 @@ def _network(config, path):
     }
     if kind == "HiFiGANGenerator":
         made = _hifigan_options(options, path)
-        return hifigan(made, zero_padding=True), made["upsample_factors"], HIFIGAN_NAMES
+        factors, names = made["upsample_factors"], HIFIGAN_NAMES
+        return lambda: hifigan(made, zero_padding=True), factors, names
     if kind == "ParallelWaveGANGenerator":
         made = _wavenet_options(options, path)
-        return ParallelWaveGAN(**made), made["factors"], WAVENET_NAMES
+        return lambda: ParallelWaveGAN(**made), made["factors"], WAVENET_NAMES
     raise VocoderError(
         f"'{path}' is of a {kind}; HiFiGANGenerator and ParallelWaveGANGenerator are "
         "supported, which all vocoders of S3PRL are. Or choose griffin_lim."
