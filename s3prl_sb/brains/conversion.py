@@ -11,6 +11,7 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.debugging import spread
@@ -20,7 +21,12 @@ from s3prl_sb.dataio.splits import make_splits
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.lobes.mel import log_mel
 from s3prl_sb.lobes.vocoders import load_vocoder
-from s3prl_sb.metrics.conversion import averages, conversion_metrics, measurable
+from s3prl_sb.metrics.conversion import (
+    averages,
+    common_band,
+    conversion_metrics,
+    measurable,
+)
 from s3prl_sb.metrics.spectral_distance import warped_distance
 from s3prl_sb.metrics.world import WIDEST, estimate_f0_range
 from s3prl_sb.storage.csv_files import write_csv
@@ -150,11 +156,12 @@ class ConversionBrain(SSLBrain):
         sides = [
             head.normalized(m.to(self.device)) for m in (mel, log_mel(truth, settings))
         ]
+        rate = settings.sample_rate
+        band = common_band(rate, audio_info(record["target"])[0], self.vocoder.band)
+        options = rate, self.f0_range(record), band
         return {
             METRIC: warped_distance(*(side.cpu() for side in sides)),
-            **conversion_metrics(
-                wav.numpy(), truth.numpy(), settings.sample_rate, self.f0_range(record)
-            ),
+            **conversion_metrics(wav.numpy(), truth.numpy(), *options),
             **values,
         }
 

@@ -78,6 +78,9 @@ class SpectrogramPredictor(nn.Module):
     (torch.Size([2, 15, 5]), [15, 7])
     """
 
+    mean: torch.Tensor  #: of each mel band over the training set
+    deviation: torch.Tensor  #: standard deviation, the same
+
     def __init__(
         self,
         input_size: int,
@@ -105,26 +108,24 @@ class SpectrogramPredictor(nn.Module):
             "ratio": ratio,
             "speaker_size": speaker_size,
         }
-        if encoder == "linear":
-            self.encoder = LinearEncoder(input_size, hidden_size)
-        else:
-            self.encoder = ConvolutionalEncoder(
-                input_size, hidden_size, channels, dropout
-            )
-        self.speaker = None
+        self.encoder: nn.Module = LinearEncoder(input_size, hidden_size)
+        if encoder == "convolutional":
+            sizes = input_size, hidden_size, channels
+            self.encoder = ConvolutionalEncoder(*sizes, dropout)
+        self.speaker: nn.Linear | None = None
         if speaker_size:
             self.speaker = nn.Linear(hidden_size + speaker_size, hidden_size)
-        self.prenet, last = None, 0
+        self.prenet: Prenet | None = None
+        last = 0
         if autoregressive:
             self.prenet = Prenet(num_mels, prenet_layers, prenet_size, dropout)
             last = self.prenet.output_size
-        sizes = [hidden_size + last] + [hidden_size] * (recurrent_layers - 1)
+        inputs = [hidden_size + last] + [hidden_size] * (recurrent_layers - 1)
         rest = recurrent_dropout, layer_norm, autoregressive
         self.decoder = nn.ModuleList(
-            ProjectedLSTM(size, hidden_size, *rest) for size in sizes
+            ProjectedLSTM(size, hidden_size, *rest) for size in inputs
         )
         self.output = nn.Linear(hidden_size, num_mels)
-        # Of the mel frames of the training set; they are saved with the weights.
         self.register_buffer("mean", torch.zeros(num_mels))
         self.register_buffer("deviation", torch.ones(num_mels))
 
@@ -171,6 +172,8 @@ class SpectrogramPredictor(nn.Module):
         features = resampled(features, int(frames.max()), self.ratio)
         states = self.encoder(features, frames)
         if self.speaker is not None:
+            if speakers is None:
+                raise ValueError("there are several target speakers: give speakers")
             each = F.normalize(speakers.to(states.dtype))
             each = each[:, None].expand(-1, states.shape[1], -1)
             states = self.speaker(torch.cat([states, each], -1))
@@ -319,9 +322,8 @@ class ConvolutionalEncoder(nn.Module):
             nn.Conv1d(channels, channels, kernel_size, padding="same", bias=False)
             for _ in range(layers)
         )
-        for convolution in self.convolutions:
-            gain = nn.init.calculate_gain("relu")
-            nn.init.xavier_uniform_(convolution.weight, gain)
+        for weight in self.convolutions.parameters():
+            nn.init.xavier_uniform_(weight, nn.init.calculate_gain("relu"))
         self.norms = nn.ModuleList(FrameBatchNorm(channels) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         self.blstm = nn.LSTM(
