@@ -48,7 +48,7 @@ class Converter(SpeechModel):
 
     @property
     def embedder(self):
-        """Embedding of target speakers, in any-to-any conversion."""
+        """Model that embeds target speakers, in any-to-any conversion."""
         if self.loaded_embedder is None:
             name = self.hparams.speaker_embedding
             self.loaded_embedder = embedder_of(name, self.mods.upstream)
