@@ -328,19 +328,9 @@ def stft_of(hparams, upstream):
     return STFT(hparams["n_fft"], win_length, hop)
 
 
-def mixture_pipes(sample_rate):
-    """Returns the pipes that add the waveforms of mixtures and sources to ``sig``.
-
-    Arguments
-    ---------
-    sample_rate : int
-        Rate of ``sig``, Hz.
-
-    Returns
-    -------
-    list of s3prl_sb.dataio.dataset.Pipe
-    """
-    return [LoadSources(sample_rate), MixtureAndSources()]
+def mixture_pipes():
+    """Returns the pipes that add the waveforms of mixtures and sources to ``sig``."""
+    return [LoadSources(), MixtureAndSources()]
 
 
 def mixture_splits(hparams):
@@ -351,7 +341,7 @@ def mixture_splits(hparams):
     hparams : dict
         Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``,
         whose records have ``sources``; ``train_pipes`` and ``eval_pipes``;
-        ``sample_rate``; ``train_fraction`` or ``train_hours`` for few-shot training.
+        ``train_fraction`` or ``train_hours`` for few-shot training.
 
     Returns
     -------
@@ -363,5 +353,4 @@ def mixture_splits(hparams):
         Number of sources.
     """
     records = read_splits(hparams)
-    pipes = mixture_pipes(hparams["sample_rate"])
-    return make_splits(hparams, records, pipes, KEYS), sources_of(records)
+    return make_splits(hparams, records, mixture_pipes(), KEYS), sources_of(records)
