@@ -64,7 +64,8 @@ class MaskingBrain(SSLBrain):
     Raises
     ------
     RecipeError
-        For an upstream over features, and for a target that cannot be compressed.
+        For an upstream over features, for a target that cannot be compressed, and for
+        checkpoints that another metric has chosen.
 
     Note
     ----
@@ -87,6 +88,8 @@ class MaskingBrain(SSLBrain):
                 self.metric,
             )
             self.metric = ALWAYS
+        if type(self).metric in PERCEPTUAL and self.checkpointer is not None:
+            check_choice(self.checkpointer, type(self).metric, self.metric)
 
     def compute_forward(self, batch, stage):
         """Returns masks [batch, frames, sources, bins], spectra [batch, 1 + sources,
@@ -209,6 +212,37 @@ class MaskingBrain(SSLBrain):
                 "compression": self.hparams.compression,
             },
         }
+
+
+def check_choice(checkpointer, wanted, metric):
+    """Refuses to go on with a run that another metric has chosen the best of.
+
+    Arguments
+    ---------
+    checkpointer : s3prl_sb.brains.checkpointer.AtomicCheckpointer
+        Checkpoints of the run.
+    wanted : str
+        Metric of the task, among :data:`PERCEPTUAL`.
+    metric : str
+        The same if its package is installed, otherwise :data:`ALWAYS`.
+
+    Raises
+    ------
+    RecipeError
+        If the package has come or gone since.
+    """
+    metas = (checkpoint.meta for checkpoint in checkpointer.list_checkpoints())
+    chosen = {wanted if wanted in meta else ALWAYS for meta in metas if ALWAYS in meta}
+    if chosen - {metric}:
+        folder = checkpointer.checkpoints_dir
+        way_out = (
+            f"{wanted} is installed now: choose another output_folder."
+            if metric == wanted
+            else f"{wanted} is not installed now: pip install 's3prl_sb[se]'."
+        )
+        raise RecipeError(
+            f"'{folder}' has checkpoints that {chosen.pop()} has chosen, and {way_out}"
+        )
 
 
 def head_for(hparams, num_sources):
