@@ -52,7 +52,7 @@ class Converter(SpeechModel):
         """Model that embeds target speakers, in any-to-any conversion."""
         if self.loaded_embedder is None:
             name = self.hparams.speaker_embedding
-            self.loaded_embedder = embedder_of(name, self.mods.upstream)
+            self.loaded_embedder = embedder_of(name, self.mods.upstream, self.device)
         return self.loaded_embedder
 
     def embed_speaker(self, enroll):
