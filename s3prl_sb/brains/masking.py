@@ -17,6 +17,7 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.dataio.mixtures import MixtureAndSources, sources_of
 from s3prl_sb.dataio.sources import LoadSources
 from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.lobes.heads.subsampling import factor_of
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_distance
 from s3prl_sb.lobes.spectral_masks import (
     COMPRESSIONS,
@@ -257,9 +258,20 @@ def head_for(hparams, num_sources):
     Returns
     -------
     torch.nn.Module
+
+    Raises
+    ------
+    RecipeError
+        For a head that leaves out frames.
     """
     bins = stft_of(hparams, hparams["upstream_model"]).bins
-    return hparams["head"](num_classes=num_sources * bins)
+    head = hparams["head"](num_classes=num_sources * bins)
+    if factor_of(head) > 1:
+        raise RecipeError(
+            f"head: it returns one of {factor_of(head)} frames, and each needs a mask. "
+            "Choose a head that keeps all frames, such as --head rnn."
+        )
+    return head
 
 
 def measured(estimates, references, rate, names, utterance):

@@ -49,10 +49,10 @@ class Converter(SpeechModel):
 
     @property
     def embedder(self):
-        """What embeds target speakers, in any-to-any conversion."""
+        """Model that embeds target speakers, in any-to-any conversion."""
         if self.loaded_embedder is None:
             name = self.hparams.speaker_embedding
-            self.loaded_embedder = embedder_of(name, self.mods.upstream)
+            self.loaded_embedder = embedder_of(name, self.mods.upstream, self.device)
         return self.loaded_embedder
 
     def embed_speaker(self, enroll):

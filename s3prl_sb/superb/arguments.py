@@ -27,8 +27,7 @@ def add_arguments(parser):
         "--tasks",
         nargs="+",
         default=["all"],
-        help="such as KS SID; all: SUPERB's ten, sg: the five of SUPERB-SG (default: "
-        "all)",
+        help="such as KS SID; all: SUPERB's ten (default), sg: SUPERB-SG's five",
     )
     parser.add_argument(
         "--data",
@@ -62,6 +61,13 @@ def add_arguments(parser):
         help="at a time (default: the number of GPUs, or of cores, up to 4; in a "
         "cluster, no limit)",
     )
+    _add_plan(parser)
+    _add_changes(parser.add_argument_group("one thing changed for all tasks"))
+    options.add_arguments(parser)
+    _add_output(parser.add_argument_group("output"))
+
+
+def _add_plan(parser):
     parser.add_argument(
         "--plan",
         action="store_true",
@@ -76,9 +82,6 @@ def add_arguments(parser):
         "that its upstream encodes a second; updates=10: it trains heads 10 times as "
         "fast as this one",
     )
-    _add_changes(parser.add_argument_group("one thing changed for all tasks"))
-    options.add_arguments(parser)
-    _add_output(parser.add_argument_group("output"))
 
 
 def _add_changes(group):

@@ -109,7 +109,7 @@ class Forked:
 def bench(folder, launcher, monkeypatch, capsys):
     """``bench(output, …)``: the exit status of a benchmark, its table and its progress.
 
-    It runs here and its jobs in the fork server; they import nothing anew.
+    It runs here and its jobs in the fork server; they import nothing again.
     """
     monkeypatch.chdir(folder)
     monkeypatch.setattr(guard, "start", lambda *given: Forked(launcher, *given))

@@ -1,6 +1,7 @@
 """The Brain of enhancement and separation: batches, measures, what it keeps."""
 
 import csv
+import functools
 import math
 from types import SimpleNamespace
 
@@ -10,10 +11,11 @@ import torch
 
 from s3prl_sb.brains import audio_examples, masking
 from s3prl_sb.brains.base import SSLBrain
-from s3prl_sb.brains.masking import EXAMPLES, MaskingBrain, stft_of
+from s3prl_sb.brains.masking import EXAMPLES, MaskingBrain, head_for, stft_of
 from s3prl_sb.dataio.collation import collate
 from s3prl_sb.dataio.mixtures import sources_of
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.lobes.heads.blstm import ProjectedBLSTMHead
 from s3prl_sb.lobes.heads.composed import FrameHead
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.metrics import perceptual
@@ -178,6 +180,10 @@ def test_impossible_settings():
     given = {**SETTINGS, "mask_target": "psm", "compression": "log1p"}
     with pytest.raises(RecipeError, match="psm may be negative"):
         stft_of(given, FBANK)
+    head = functools.partial(ProjectedBLSTMHead, 240, stride=160, hidden_size=4)
+    given = {**SETTINGS, "upstream_model": FBANK, "head": head}
+    with pytest.raises(RecipeError, match="it returns one of 2 frames"):
+        head_for(given, num_sources=1)
     records = {"train": {"a": {"sources": ["1"]}}, "test": {"b": {"sources": ["1", 2]}}}
     with pytest.raises(ManifestError, match="'a' has 1, 'b' has 2"):
         sources_of(records)

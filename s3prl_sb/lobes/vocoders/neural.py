@@ -5,11 +5,12 @@ Authors
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 
-from s3prl_sb.lobes.checkpoints import reading
+from s3prl_sb.lobes.checkpoints.building import build
 from s3prl_sb.lobes.mel import MelSettings
 
 
@@ -21,8 +22,9 @@ class VocoderFiles:
     ---------
     source : str
         File of the weights.
-    network : torch.nn.Module
-        Network for them, from [1, n_mels, frames] to [1, 1, samples].
+    make : callable
+        Returns the network for them, from [1, n_mels, frames] to [1, 1, samples]. It
+        runs on the "meta" device, so that a configuration alone takes no memory.
     weights : dict
         Its parameters.
     settings : MelSettings
@@ -34,7 +36,7 @@ class VocoderFiles:
     """
 
     source: str
-    network: torch.nn.Module = field(repr=False)
+    make: Callable[[], torch.nn.Module] = field(repr=False)
     weights: dict[str, torch.Tensor] = field(repr=False)
     settings: MelSettings
     context: int = 0
@@ -65,8 +67,7 @@ class NeuralVocoder(torch.nn.Module):
 
     def __init__(self, files: VocoderFiles, log_base: float = 10.0):
         super().__init__()
-        self.generator = files.network
-        reading.load_weights(self.generator, files.weights, files.source)
+        self.generator = build(files.make, files.weights, files.source)
         settings = files.settings
         self.context, self.hop = files.context, settings.hop
         self.factor = math.log(log_base) / math.log(settings.log_base)

@@ -66,7 +66,7 @@ def read_parallel_wavegan(folder: Path, checkpoint: Path | None = None):
     config = files.read_yaml(path, "ParallelWaveGAN's configuration", kind=dict)
     values.check_options(config, path)
     with files.naming(path, "ParallelWaveGAN's configuration"):
-        network, factors, names = _network(config, path)
+        make, factors, names = _network(config, path)
         settings = _settings(config, path, factors)
     source = checkpoint or _latest(folder)
     state = reading.as_dict(reading.as_dict(reading.read(source)).get("model"))
@@ -75,11 +75,13 @@ def read_parallel_wavegan(folder: Path, checkpoint: Path | None = None):
         raise VocoderError(
             f"'{source}' has no model.generator, so it is no checkpoint of a vocoder."
         )
+    with files.naming(source, "a checkpoint of a vocoder"):
+        fitting = {_renamed(name, names): w for name, w in fused(weights).items()}
     mean, scale = read_statistics(folder, settings.n_mels)
     return VocoderFiles(
         str(source),
-        network,
-        {_renamed(name, names): tensor for name, tensor in fused(weights).items()},
+        make,
+        fitting,
         settings,
         mean=mean,
         scale=scale,
@@ -110,7 +112,7 @@ def _settings(config, path, factors):
 
 
 def _network(config, path):
-    """Returns a network, its factors, and its names of weights."""
+    """Returns a function that makes a network, its factors, its names of weights."""
     kind = config.get("generator_type", "ParallelWaveGANGenerator")
     # Older versions have a typing error in the name
     options = {
@@ -119,10 +121,11 @@ def _network(config, path):
     }
     if kind == "HiFiGANGenerator":
         made = _hifigan_options(options, path)
-        return hifigan(made, zero_padding=True), made["upsample_factors"], HIFIGAN_NAMES
+        factors, names = made["upsample_factors"], HIFIGAN_NAMES
+        return lambda: hifigan(made, zero_padding=True), factors, names
     if kind == "ParallelWaveGANGenerator":
         made = _wavenet_options(options, path)
-        return ParallelWaveGAN(**made), made["factors"], WAVENET_NAMES
+        return lambda: ParallelWaveGAN(**made), made["factors"], WAVENET_NAMES
     raise VocoderError(
         f"'{path}' is of a {kind}; HiFiGANGenerator and ParallelWaveGANGenerator are "
         "supported, which all vocoders of S3PRL are. Or choose griffin_lim."
@@ -254,7 +257,7 @@ def read_statistics(folder: Path, size: int) -> tuple[torch.Tensor, torch.Tensor
             ) from error
         with files.naming(path, "statistics of ParallelWaveGAN"):
             with h5py.File(path) as file:
-                arrays = [file[name][()] for name in ("mean", "scale")]
+                mean, scale = (_vector(file[name][()]) for name in ("mean", "scale"))
     else:
         path = folder / "stats.npy"
         if not path.is_file():
@@ -263,11 +266,16 @@ def read_statistics(folder: Path, size: int) -> tuple[torch.Tensor, torch.Tensor
                 "vocoder's input cannot be normalized. Copy it from its archive."
             )
         with files.naming(path, "statistics of ParallelWaveGAN"):
-            arrays = list(numpy.load(path, allow_pickle=False))[:2]
-    mean, scale = (torch.from_numpy(numpy.ravel(a)).float() for a in arrays)
-    if len(mean) != size or len(scale) != size or not (scale > 0).all():
+            mean, scale = map(_vector, numpy.load(path, allow_pickle=False)[:2])
+    finite = all(each.isfinite().all() for each in (mean, scale))
+    if len(mean) != size or len(scale) != size or not (finite and (scale > 0).all()):
         raise VocoderError(
-            f"'{path}' has the statistics of {len(mean)} bands instead of {size}, or a "
-            "scale that is not positive. Copy it from the vocoder's own archive."
+            f"'{path}' has the statistics of {len(mean)} bands instead of {size}, or "
+            "numbers that are not finite, or a scale that is not positive. Copy it "
+            "from the vocoder's own archive."
         )
     return mean, scale
+
+
+def _vector(array):
+    return torch.from_numpy(numpy.ravel(array)).float()

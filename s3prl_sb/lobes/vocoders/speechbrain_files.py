@@ -90,7 +90,7 @@ def read_speechbrain(folder: Path) -> VocoderFiles:
     source = _generator(folder)
     return VocoderFiles(
         str(source),
-        hifigan(options),
+        lambda: hifigan(options),
         fused(renaming.bare(reading.as_dict(reading.read(source)))),
         settings,
         context=options["inference_padding"],
