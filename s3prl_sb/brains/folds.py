@@ -40,7 +40,7 @@ def cross_validate(argv, train, folds):
     run_parts(argv, train, folds_of(folds))
 
 
-def run_parts(argv, train, parts):
+def run_parts(argv, train, parts, find=None):
     """Runs a recipe on the parts that one of its keys names.
 
     Each part is an ordinary run in a folder of ``output_folder``. When several are
@@ -58,6 +58,9 @@ def run_parts(argv, train, parts):
         Takes such a list and trains one part.
     parts : Parts
         All parts.
+    find : callable, optional
+        Takes a part and all settings, and raises an error if its data are not there:
+        now, and not after the parts before it were trained.
 
     Raises
     ------
@@ -71,20 +74,22 @@ def run_parts(argv, train, parts):
     )
 
     excepthook.install()
-    keys = (parts.key, "output_folder", "train_csv", "probe_layers", "plan")
-    settings = read_settings(argv, (*keys, *parts.of_one))
+    settings = _settings(argv)
     wanted, folder = settings[parts.key], Path(settings["output_folder"])
-    if settings["train_csv"]:
+    if settings.get("train_csv"):
         if wanted != "all":
             raise RecipeError(f"{parts.key}: your own tables have none. Leave it out.")
         train(argv)
         return
     chosen = parts.chosen(wanted)
     for key in parts.of_one:
-        if settings[key] is not None and len(chosen) > 1:
+        if settings.get(key) is not None and len(chosen) > 1:
             raise RecipeError(
                 f"{key} is for one {parts.key}. Choose it: --{parts.key} {chosen[0]}."
             )
+    if find is not None and not settings.get("skip_prep"):
+        for part in chosen:
+            find(part, settings)
     run_opts = parse(argv)[1]
     inner = DEBUG if run_opts["debug"] else ""
     together = wanted == "all" or isinstance(wanted, (list, tuple))
@@ -103,10 +108,10 @@ def run_parts(argv, train, parts):
             train(override(argv, **of_part))
         finally:
             to_follow.reset(token)
-    if settings["plan"]:
+    if settings.get("plan"):
         if together and if_main_process():
             planning.merge(folder, list(map(parts.folder, chosen)))
-    elif together and settings["probe_layers"]:
+    elif together and settings.get("probe_layers"):
         summed = layer_summary(folder, parts._replace(values=chosen), inner)
         layer_results.publish(folder / inner, summed)
     elif together and if_main_process():
@@ -139,10 +144,15 @@ def read_settings(argv, keys):
     -------
     dict
     """
+    settings = _settings(argv)
+    return {key: settings.get(key) for key in keys}
+
+
+def _settings(argv):
+    """Returns all settings of a recipe, without building its objects."""
     hparams_file, _, overrides = parse(argv)
     with trust.trusting(trust.taken(argv)[1]):
-        settings = Configuration(hparams_file, overrides).resolved
-    return {key: settings.get(key) for key in keys}
+        return Configuration(hparams_file, overrides).resolved
 
 
 def override(argv, **settings):

@@ -63,8 +63,12 @@ class Parts(NamedTuple):
         if unknown or not values:
             names = ", ".join(map(str, self.values))
             raise RecipeError(f"{self.key}: {wanted!r}. There are {names}, and all.")
-        if twice := [value for value in values if values.count(value) > 1]:
-            raise RecipeError(f"{self.key}: {twice[0]} is there twice.")
+        folders = list(map(self.folder, values))
+        for value, folder in zip(values, folders):
+            if Path(folder).name != folder:
+                raise RecipeError(f"{self.key}: {value!r} cannot name a folder.")
+            if folders.count(folder) > 1:
+                raise RecipeError(f"{self.key}: {value} is there twice.")
         return values
 
 

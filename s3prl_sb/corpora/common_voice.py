@@ -194,12 +194,19 @@ def _sentences(path, language, accents):
         message = "%s: %d sentences cannot be written in the letters of %s, such as %r"
         logger.warning(message, path, len(dropped), language, dropped[0])
     if not records:
-        found = few(f"{name} ({count})" for name, count in others.most_common())
-        why = f"with the accent {' or '.join(accents)}; there are {found}. Set accents"
-        raise ManifestError(
-            f"{path}: no sentence {why if others else 'in it. Unpack the corpus anew'}."
-        )
+        raise ManifestError(f"{path}: no sentence {_why_none(accents, others)}.")
     return records
+
+
+def _why_none(accents, others):
+    """Returns why no sentence is left, and the way out.
+
+    ``others`` are the numbers of sentences with accents that were not asked for.
+    """
+    if not others:
+        return "in it can be used. Is it the right language? Else unpack it anew"
+    found = few(f"{name} ({count})" for name, count in others.most_common())
+    return f"with the accent {' or '.join(accents)}; there are {found}. Set accents"
 
 
 def _names(cell):
@@ -216,8 +223,8 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, st
         Table whose cells are separated by tabs, without quotes; a backslash is before
         special characters.
     columns : tuple of str
-        Columns that it must have. No cell of the first one may be empty, or
-        occur twice.
+        Columns that it must have. No cell of the first one, names of files, may be
+        empty, or occur twice, with whatever extension.
 
     Yields
     ------
@@ -242,7 +249,9 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, st
             f"{path}:1: no column {', '.join(missing)}; found {', '.join(names)}. "
             "The first line must name the columns, separated by tabs."
         )
-    seen = set()
+    if twice := [name for name in columns if names.count(name) > 1]:
+        raise ManifestError(f"{path}:1: {twice[0]} is there twice. Remove one of them.")
+    seen: dict[str, str] = {}
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
             continue
@@ -254,15 +263,16 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, st
                 "Correct the line, or remove it."
             )
         row = {n: re.sub(r"\\(.)", r"\1", c).strip() for n, c in zip(names, cells)}
-        if not row[columns[0]]:
+        file = row[columns[0]]
+        name = clip_id(file)
+        if not file:
             raise ManifestError(
                 f"{place}: {columns[0]} is empty. Fill it in, or remove the line."
             )
-        if row[columns[0]] in seen:
-            raise ManifestError(
-                f"{place}: {row[columns[0]]} again. Remove one of the rows."
-            )
-        seen.add(row[columns[0]])
+        if name in seen:
+            how = "again" if seen[name] == file else f"has the name of {seen[name]}"
+            raise ManifestError(f"{place}: {file} {how}. Remove one of the rows.")
+        seen[name] = file
         yield place, row
 
 

@@ -167,6 +167,11 @@ def find_tables(data_folder, folder, source, target, translations=None):
     places = [Path(check_folder(data_folder, "of CoVoST 2")), folder, folder.parent]
     if translations is not None:
         places = [Path(translations)]
+        if not places[0].is_dir():
+            raise ManifestError(
+                f"{translations}: no such file or folder. Set translations to a table "
+                "of CoVoST 2, or to the folder of its tables."
+            )
     for place in places:
         if (place / f"{stem}.tsv").is_file():
             return [place / f"{stem}.tsv"]

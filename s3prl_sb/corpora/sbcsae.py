@@ -176,7 +176,7 @@ def _turns(files, split, corpus):
             missing.append(f"{file}: no recording {corpus}/mp3/{file.stem[-2:]}.mp3")
             continue
         lengths[wav] = headers.durations([wav])[0]
-        turns, strange = read_transcript(file.read_bytes().decode(errors="ignore"))
+        turns, strange = read_transcript(_content(file))
         unread += strange
         for start, stop, text in turns:
             name = f"{file.stem}_{int(start * 100):06d}-{int(stop * 100):06d}"
@@ -189,9 +189,19 @@ def _turns(files, split, corpus):
     if missing:
         way_out = "Download these recordings, or remove their transcripts."
         raise ManifestError.listing(missing, way_out, len(files))
+    if not records:
+        raise ManifestError(
+            f"{files[0]}: neither it nor another transcript of {split} has a turn that "
+            "can be used. Download the corpus again."
+        )
     if unread:
         logger.warning("%s: %d lines of transcripts have no valid time", split, unread)
     return records
+
+
+def _content(file):
+    """Returns a transcript without a BOM and without what is not UTF-8."""
+    return file.read_bytes().decode("utf-8-sig", errors="ignore")
 
 
 def _recordings(corpus):

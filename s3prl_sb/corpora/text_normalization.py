@@ -4,7 +4,7 @@ For the languages that S3PRL treats, the texts are exactly S3PRL's: compatibilit
 are composed (NFKC), letters are upper case, listed punctuation becomes a space. A
 sentence with characters of another script is dropped, as it cannot be spelled with the
 characters of the language. Other languages drop punctuation and symbols by their
-Unicode category.
+Unicode category; soft hyphens, joiners and marks of direction part no word.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -36,6 +36,8 @@ NOT_LATIN = (*UNSPACED, "ar", "ru")
 #: Characters that drop a sentence, as S3PRL lists them.
 STRAY = {"es": "しらゴミムラ消箱良", "zh-CN": "ΜИТオカドヤ\u4d15"}
 _ENGLISH = set(string.ascii_uppercase + " '")
+#: Ends a word where no space is seen, as in Khmer; others of its category do not.
+ZERO_WIDTH_SPACE = "\u200b"
 _DOTTED_I = {ord("i"): "İ", ord("ı"): "I"}  # upper case in Turkish and Azerbaijani
 #: Beginnings of the Unicode names of scripts that write no spaces between words.
 _UNSPACED_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -61,7 +63,8 @@ def normalize(sentence: str, language: str) -> str:
     For :data:`S3PRLS` it is S3PRL's, odd results included: a prolonged sound mark
     drops out of Japanese words. For other languages S3PRL has only the list of
     punctuation; here the category decides which characters are punctuation, symbols
-    and controls, and combining marks, which are letters in many scripts, stay.
+    and controls, and combining marks, which are letters in many scripts, stay. What
+    formats a word from within (category Cf) vanishes without a space.
 
     Example
     -------
@@ -91,14 +94,17 @@ def _by_category(sentence, language):
     if language in ("tr", "az"):
         text = text.translate(_DOTTED_I)
     text = unicodedata.normalize("NFKC", text.upper()).translate({0x2019: "'"})
-    kept = (c if c == "'" or _is_letter(c) else " " for c in text)
-    words = (word.strip("'") for word in "".join(kept).split())
+    words = (word.strip("'") for word in "".join(map(_kept, text)).split())
     return " ".join(filter(None, words))
 
 
-def _is_letter(character):
-    """Returns whether a character is a letter, a mark or a number."""
-    return unicodedata.category(character)[0] in "LMN"
+def _kept(character):
+    """Returns a letter, mark, number or apostrophe as it is, "" for a character that
+    only formats others, and a space for the rest."""
+    category = unicodedata.category(character)
+    if category[0] in "LMN" or character == "'":
+        return character
+    return "" if category == "Cf" and character != ZERO_WIDTH_SPACE else " "
 
 
 def is_unspaced(texts) -> bool:

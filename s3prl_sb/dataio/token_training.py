@@ -90,6 +90,13 @@ def train_tokenizer(texts, kind="characters", size=1000):
     return SentencePieceTokenizer(model=content, unknown=True, end=True)
 
 
+def _left_out(texts, tokenizer):
+    """Returns the characters of texts that no token has, sorted."""
+    tokens = enumerate(tokenizer.tokens)
+    written = {c for i, token in tokens if i not in tokenizer.hidden for c in token}
+    return sorted(c for c in set().union(*texts) - written if not c.isspace())
+
+
 def trained_tokenizer(save_folder, texts, kind, size, name="tokens"):
     """Returns tokens learned from texts, and keeps them in a file of a run.
 
@@ -125,4 +132,10 @@ def _write(path, wanted, texts, kind, size):
         if earlier.get("learned_from") == wanted:
             return
     tokenizer = train_tokenizer(texts, kind, size)
+    if left_out := _left_out(texts, tokenizer):
+        message = (
+            "num_tokens %d: %d characters of the training texts, such as %s, have "
+        )
+        message += "no token and cannot be written. Give more tokens to have all."
+        logger.warning(message, size, len(left_out), left_out[0])
     write_json(path, {"learned_from": wanted, "tokenizer": tokenizer.spec()})

@@ -26,7 +26,7 @@ def sequence_cross_entropy(
     targets : torch.Tensor
         [batch, tokens]; :data:`IGNORED` where there is padding.
     smoothing : float
-        Probability of a token other than the true one.
+        Probability of a token other than the true one, at most 0.5.
 
     Returns
     -------

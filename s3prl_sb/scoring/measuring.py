@@ -146,8 +146,7 @@ def _of_task(model, hparams, records, truth):
     if isinstance(model, Separator):
         hparams.update({name: getattr(learned, name) for name in MASKS})
         options = {"num_sources": learned.num_sources}
-        pipes = mixture_pipes(model.mods.upstream.sample_rate)
-        return pipes, KEYS, options, {}
+        return mixture_pipes(), KEYS, options, {}
     if isinstance(model, Converter):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):

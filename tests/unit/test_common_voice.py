@@ -86,12 +86,30 @@ def test_quotes_and_backslashes_are_characters(tmp_path):
         ([spanish(0, "a"), "w\t\tb\t2\t\tes"], HEADER, ":3: path is empty"),
         ([spanish(0, "a").replace("\tes", "\tca")], HEADER, ":2: its locale is ca"),
         ([spanish(0, "a", "")], HEADER, r"the accent mexicano or .*none \(1\)"),
+        (
+            [spanish(0, "a"), "w\tc0.wav\tb\t2\t\tes"],
+            HEADER,
+            ":3: c0.wav has the name of c0.mp3",
+        ),
+        (
+            [spanish(0, "a"), spanish(1, "b")],
+            HEADER.replace("up_votes", "sentence"),
+            ":1: sentence is there twice",
+        ),
     ],
 )
 def test_errors_name_the_line(rows, header, words, tmp_path):
     write(tmp_path / "es", rows, header, clips=["c0.mp3"])
     with pytest.raises(ManifestError, match=words):
         prepare_common_voice(tmp_path, tmp_path / "save", "es")
+
+
+@pytest.mark.parametrize("rows", [[], ["w\tc0.mp3\t...\t2\t\tde"]])
+def test_no_sentence_is_left(rows, tmp_path):
+    """An empty table, or one of which nothing can be spelled; without accents."""
+    write(tmp_path / "de", rows, clips=["c0.mp3"])
+    with pytest.raises(ManifestError, match="train.tsv: no sentence in it"):
+        prepare_common_voice(tmp_path, tmp_path / "save", "de")
 
 
 def test_missing_languages_and_tables(tmp_path):
@@ -133,6 +151,11 @@ def test_speakers_of_two_splits_are_reported(tmp_path, caplog):
         ("नमस्ते, दुनिया!", "hi", "नमस्ते दुनिया"),
         ("สวัสดี", "th", "สวัสดี"),
         ("…!", "fr", ""),
+        # What has no form of its own ends no word: soft hyphen, joiners, marks of
+        # direction; a space without width is a space.
+        ("Fuß\u00adball \u200fist\ufeff", "de", "FUSSBALL IST"),
+        ("\u0915\u094d\u200d\u0937 \u0646\u0645\u06cc\u200c\u062e", "hi", "क्ष نمیخ"),
+        ("ខ្មែរ\u200bមួយ", "km", "ខ្មែរ មួយ"),
     ],
 )
 def test_other_languages(sentence, language, expected):

@@ -73,6 +73,11 @@ def test_errors_name_the_line(corpus, lines, words):
         prepare_covost2(corpus, corpus / "save")
 
 
+def test_translations_that_are_not_there(corpus):
+    with pytest.raises(ManifestError, match="gone.tsv: no such file or folder. Set "):
+        prepare_covost2(corpus, corpus / "save", translations=str(corpus / "gone.tsv"))
+
+
 def test_another_pair_lists_those_that_are_there(corpus):
     with pytest.raises(ManifestError, match="There are covost_v2.en_de.tsv. Unpack"):
         prepare_covost2(corpus, corpus / "save", target="tr")

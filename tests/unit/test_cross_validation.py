@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from s3prl_sb.brains import folds, parts
+from s3prl_sb.errors import ManifestError
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.storage.locks import OccupiedError
@@ -138,6 +140,22 @@ def test_corpora_are_named(recipe, tmp_path):
     assert by_fold.chosen("all") == ["es", "ar"] and by_fold.chosen("th") == ["th"]
 
 
+def test_a_corpus_that_is_missing_is_an_error_at_once(recipe, tmp_path):
+    """Not when its turn comes, after those before it were trained."""
+    by_fold, trained = CORPORA._replace(key="fold"), []
+
+    def find(part, settings):
+        if not Path(settings["output_folder"], part).is_dir():
+            raise ManifestError(f"{part} is not there")
+
+    (tmp_path / "out/es").mkdir(parents=True)
+    with pytest.raises(ManifestError, match="ar is not there"):
+        folds.run_parts([recipe], trained.append, by_fold, find)
+    assert not trained
+    folds.run_parts([recipe, "--fold=es"], trained.append, by_fold, find)
+    assert len(trained) == 1
+
+
 @pytest.mark.parametrize(
     "some, wanted, words",
     [
@@ -145,6 +163,9 @@ def test_corpora_are_named(recipe, tmp_path):
         (parts.folds_of((1, 2)), [1, "es"], "There are 1, 2, and all"),
         (CORPORA, ["ar", "ar"], "language: ar is there twice"),
         (CORPORA, [], "language: .*There are es, ar, and all"),
+        (CORPORA, [5, "5"], "language: 5 is there twice"),  # by their folders
+        (CORPORA, "../es", "language: '../es' cannot name a folder"),
+        (CORPORA, ["es", "."], "language: '.' cannot name a folder"),
     ],
 )
 def test_no_such_part(some, wanted, words):

@@ -143,6 +143,7 @@ def test_undefined_measures_are_left_out():
 def test_without_pesq_another_measure_chooses(monkeypatch, caplog):
     monkeypatch.setattr(perceptual, "available", lambda name: name != "pesq")
     monkeypatch.setattr(SSLBrain, "__init__", lambda self: None)
+    monkeypatch.setattr(SSLBrain, "checkpointer", None, raising=False)
 
     class Enhancement(MaskingBrain):
         metric, validated = "pesq", ("pesq",)
@@ -153,6 +154,23 @@ def test_without_pesq_another_measure_chooses(monkeypatch, caplog):
     assert "pip install 's3prl_sb[se]'" in caplog.text
     row = masking.measured(*torch.randn(2, 1, 8000), 16000, ["pesq", "stoi"], "a")
     assert row.keys() == {"stoi", "si_sdr"}
+
+
+@pytest.mark.parametrize("now", ["pesq", "si_sdr"])
+def test_a_run_goes_on_with_the_metric_that_it_began_with(now):
+    """Otherwise the best of half a run would be chosen, without a word."""
+    metas = {"pesq": {"loss": 1.0, "si_sdr": 9.0, "pesq": 2.0}, "si_sdr": {"si_sdr": 9}}
+    within = {"unixtime": 0}  # within an epoch nothing is measured
+    for before, meta in metas.items():
+        checkpoints = [SimpleNamespace(meta=each) for each in (within, meta)]
+        checkpointer = SimpleNamespace(
+            list_checkpoints=lambda found=checkpoints: found, checkpoints_dir="save"
+        )
+        if now == before:
+            masking.check_choice(checkpointer, "pesq", now)
+            continue
+        with pytest.raises(RecipeError, match=f"{before} has chosen, and pesq is"):
+            masking.check_choice(checkpointer, "pesq", now)
 
 
 def test_impossible_settings():

@@ -41,6 +41,15 @@ def test_turns_of_recordings(corpus, caplog):
     assert "train: 2 lines of transcripts have no valid time" in caplog.text
 
 
+def test_transcripts_with_a_mark_or_without_turns(corpus):
+    path = corpus / "SBCSAE/trn/SBC054.trn"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # a BOM
+    assert "SBC054_000000-000040" in prepared(corpus, corpus / "save")["test"]
+    path.write_text("0.00 0.40\tANN:\t<X maybe X>\n")
+    with pytest.raises(ManifestError, match="SBC054.trn: neither it nor .* of test"):
+        prepare_sbcsae(corpus, corpus / "save")
+
+
 def test_a_recording_that_is_missing(corpus):
     (corpus / "SBCSAE/mp3/46.flac").unlink()
     with pytest.raises(ManifestError, match="SBC046.trn: no recording .*/mp3/46.mp3"):

@@ -115,8 +115,11 @@ def test_convolutions_keep_one_frame_of_four():
         ConvSubsampler(SIZE, 8, kernel_sizes=[5], strides=[2, 2])
     with pytest.raises(HeadError, match="odd numbers"):
         ConvSubsampler(SIZE, 8, kernel_sizes=[4, 4])
-    with pytest.raises(HeadError, match="multiple of the number of heads"):
-        network(hidden_size=10)
+    with pytest.raises(HeadError, match="strides: whole numbers from 1 on"):
+        ConvSubsampler(SIZE, 8, strides=[2, 0])
+    for sizes in ({"hidden_size": 10}, {"num_heads": 0}):
+        with pytest.raises(HeadError, match="multiple of the number of heads"):
+            network(**sizes)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

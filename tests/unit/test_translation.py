@@ -79,6 +79,16 @@ def test_tokens_of_a_run_are_read_again(tmp_path):
     assert len(other) == len(first) + 1
 
 
+def test_characters_without_a_token_are_told(tmp_path, caplog):
+    """Of Chinese, a thousand tokens are not enough."""
+    texts = ["ein Ei", "nein\u2028ein"]
+    trained_tokenizer(tmp_path, texts, "characters", 9)
+    assert not caplog.records
+    trained_tokenizer(tmp_path, [*texts, "x"], "characters", 8)
+    (record,) = caplog.records
+    assert "num_tokens 8: 2 characters of the training texts, such as E" in caplog.text
+
+
 def test_two_texts_of_an_utterance():
     records = {"a": {"text": "Tag", "transcription": "day"}}
     first, second = train_tokenizer(["Tag"]), train_tokenizer(["day"])

@@ -15,8 +15,8 @@ from s3prl_sb.brains.folds import run_parts
 from s3prl_sb.brains.parts import Parts
 from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.brains.transcription import TranscriptionBrain
-from s3prl_sb.corpora.common_voice import prepare_common_voice
-from s3prl_sb.corpora.sbcsae import prepare_sbcsae
+from s3prl_sb.corpora.common_voice import find_language, prepare_common_voice
+from s3prl_sb.corpora.sbcsae import find_corpus, prepare_sbcsae
 from s3prl_sb.dataio.characters import characters_in
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
@@ -31,6 +31,14 @@ class OutOfDomainRecognition(TranscriptionBrain):
 
     task = "SUPERB/OOD-ASR"
     metric = "error_rate"
+
+
+def find(corpus, hparams):
+    """Raises an error if a corpus is not there."""
+    if corpus == "sbcsae":
+        find_corpus(hparams["sbcsae_folder"] or hparams["data_folder"])
+    else:
+        find_language(hparams["data_folder"], corpus)
 
 
 def prepare(hparams):
@@ -74,4 +82,4 @@ def train(argv):
 
 
 if __name__ == "__main__":
-    run_parts(sys.argv[1:], train, CORPORA)
+    run_parts(sys.argv[1:], train, CORPORA, find)

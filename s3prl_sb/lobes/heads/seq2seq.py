@@ -37,7 +37,8 @@ class ConvSubsampler(torch.nn.Module):
     Raises
     ------
     HeadError
-        If the lists do not fit together, or a kernel is even.
+        If the lists do not fit together, a kernel is even, or a stride no number
+        from 1 on.
 
     Note
     ----
@@ -68,6 +69,8 @@ class ConvSubsampler(torch.nn.Module):
             )
         if any(size % 2 == 0 for size in kernel_sizes):
             raise HeadError(f"kernel_sizes: odd numbers, not {list(kernel_sizes)}.")
+        if min(strides) < 1:
+            raise HeadError(f"strides: whole numbers from 1 on, not {list(strides)}.")
         sizes = [channels] * (len(strides) - 1) + [2 * output_size]
         inputs = [input_size, *(size // 2 for size in sizes)]
         self.strides = list(strides)
@@ -170,7 +173,7 @@ class Seq2SeqTransformer(torch.nn.Module):
         strides: Sequence[int] = (2, 2),
     ):
         super().__init__()
-        if hidden_size % 2 or hidden_size % num_heads:
+        if hidden_size % 2 or num_heads < 1 or hidden_size % num_heads:
             raise HeadError(
                 f"hidden_size {hidden_size} and num_heads {num_heads}: the size must "
                 "be even and a multiple of the number of heads."
