@@ -96,7 +96,7 @@ def write(folder, name, waveforms, rate):
 def _stem(name):
     """Returns the beginning of file names for an utterance, whose id may be a path."""
     stem = name.replace("/", "--")
-    if len(stem.encode()) > LONGEST:
+    if "--" in name or len(stem.encode()) > LONGEST:  # another id may have this name
         stem = f"{digest(name)[:8]}-{stem[-LONGEST // 4 :]}"
     return stem
 

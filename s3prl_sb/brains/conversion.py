@@ -11,16 +11,20 @@ import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
 
+from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.brains.debugging import spread
 from s3prl_sb.brains.distributed import share
 from s3prl_sb.corpora.vcc2020 import F0_RANGES
-from s3prl_sb.dataio.splits import make_splits
 from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.lobes.mel import log_mel
-from s3prl_sb.lobes.vocoders import load_vocoder
-from s3prl_sb.metrics.conversion import averages, conversion_metrics, measurable
+from s3prl_sb.metrics.conversion import (
+    averages,
+    common_band,
+    conversion_metrics,
+    measurable,
+)
 from s3prl_sb.metrics.spectral_distance import warped_distance
 from s3prl_sb.metrics.world import WIDEST, estimate_f0_range
 from s3prl_sb.storage.csv_files import write_csv
@@ -46,6 +50,8 @@ class ConversionBrain(SSLBrain):
     ---------
     records : dict
         Records of the test set, ``{id: record}``, with ``target`` and ``speaker``.
+    vocoder : s3prl_sb.lobes.vocoders.Vocoder
+        Output of :func:`~s3prl_sb.brains.conversion_parts.vocoder_of`.
     judges : s3prl_sb.inference.judges.Judges, optional
         Judges of words and speakers of converted speech.
     **kwargs
@@ -64,11 +70,11 @@ class ConversionBrain(SSLBrain):
     metric = METRIC
     higher_is_better = False
 
-    def __init__(self, records, judges=None, **kwargs):
+    def __init__(self, records, vocoder, judges=None, **kwargs):
         super().__init__(**kwargs)
-        self.records, self.judges = records, judges
+        self.records, self.vocoder, self.judges = records, vocoder, judges
         self.target = TargetSpectrogram(self.hparams.mel)
-        self.vocoder, self.f0_ranges = None, dict(F0_RANGES)
+        self.f0_ranges = dict(F0_RANGES)
 
     def compute_forward(self, batch, stage):
         """Returns log mel frames [batch, frames, mels] and their numbers [batch]."""
@@ -115,7 +121,7 @@ class ConversionBrain(SSLBrain):
 
     def start_stage(self, stage):
         """Starts collecting."""
-        self.total, self.compared, self.rows = 0.0, 0, {}
+        self.total, self.compared, self.rows, self.bands = 0.0, 0, {}, set()
 
     def measured(self, name, mel):
         """Converts an utterance, writes it, and compares it with its target.
@@ -133,9 +139,6 @@ class ConversionBrain(SSLBrain):
             Metrics; empty without a target.
         """
         settings, record = self.hparams.mel, self.records[name]
-        if self.vocoder is None:
-            options = self.hparams.vocoder, settings, self.hparams.vocoder_iterations
-            self.vocoder = load_vocoder(*options)
         # As it is written: the rounding is a floor of noise, which the MCD hears.
         wav = quantized(self.vocoder.waveform(mel).detach().cpu())
         values = {}
@@ -150,11 +153,13 @@ class ConversionBrain(SSLBrain):
         sides = [
             head.normalized(m.to(self.device)) for m in (mel, log_mel(truth, settings))
         ]
+        rate = settings.sample_rate
+        band = common_band(rate, audio_info(record["target"])[0], self.vocoder.band)
+        self.bands.add(band)
+        options = rate, self.f0_range(record), band
         return {
             METRIC: warped_distance(*(side.cpu() for side in sides)),
-            **conversion_metrics(
-                wav.numpy(), truth.numpy(), settings.sample_rate, self.f0_range(record)
-            ),
+            **conversion_metrics(wav.numpy(), truth.numpy(), *options),
             **values,
         }
 
@@ -197,6 +202,8 @@ class ConversionBrain(SSLBrain):
     def stage_stats(self, stage):
         """Returns the mean of each metric over utterances; of the loss over frames."""
         if stage == sb.Stage.TEST:
+            if self.bands and "mcd" in measurable():
+                self.signatures = {"mcd": signature(self.bands)}
             totals = self.judges.totals() if self.judges else {}
             return {**averages(self.rows.values()), **totals}
         return {METRIC: self.total / max(self.compared, 1)}
@@ -222,11 +229,40 @@ class ConversionBrain(SSLBrain):
             "head": network.sizes,
             "hparams": {
                 "mel_settings": dataclasses.asdict(self.hparams.mel),
-                "vocoder": self.hparams.vocoder,
+                "vocoder": absolute(self.hparams.vocoder),
                 "vocoder_iterations": self.hparams.vocoder_iterations,
-                "speaker_embedding": self.hparams.speaker_embedding,
+                "speaker_embedding": absolute(self.hparams.speaker_embedding),
             },
         }
+
+
+def absolute(name):
+    """Returns a name as it is, and the path of a folder or a file from any place."""
+    path = Path(name or "").expanduser()
+    return str(path.absolute()) if name and path.exists() else name
+
+
+def signature(bands):
+    """Describes the frequencies that MCD and F0 were measured over.
+
+    Arguments
+    ---------
+    bands : set of float or None
+        Bands of all utterances, see
+        :func:`~s3prl_sb.metrics.conversion.conversion_metrics`.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> signature({None}), signature({7600.0, None})
+    ('all frequencies', 'up to 7600 Hz; all frequencies')
+    """
+    limits = sorted(band for band in bands if band is not None)
+    words = [f"up to {limit:g} Hz" for limit in limits]
+    return "; ".join(words + ["all frequencies"] * (None in bands))
 
 
 def quantized(wav):
@@ -285,78 +321,3 @@ def masked_l1(head, mels, frames, targets, target_frames):
     difference = (one - other).abs().mean(-1)
     count = mask.sum()
     return (difference * mask).sum() / count.clamp_min(1), count
-
-
-def frame_ratio(upstream, settings):
-    """Returns the number of mel frames in one frame of an upstream.
-
-    Arguments
-    ---------
-    upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Upstream of the features.
-    settings : MelSettings
-        Settings of the spectrograms.
-
-    Returns
-    -------
-    float
-
-    Example
-    -------
-    >>> from s3prl_sb.lobes.mel import MelSettings
-    >>> from s3prl_sb.lobes.upstreams import load
-    >>> frame_ratio(load("fbank"), MelSettings())
-    0.9375
-    """
-    rate = settings.sample_rate / settings.hop
-    return rate * upstream.stride / upstream.sample_rate
-
-
-def network_of(hparams, speakers=None):
-    """Makes the network of a recipe of voice conversion.
-
-    Arguments
-    ---------
-    hparams : dict
-        Settings: ``head``, ``mel`` and ``upstream_model``.
-    speakers : s3prl_sb.dataio.enrolled_speakers.EnrolledSpeaker, optional
-        Pipe of the target speakers; default: there is one.
-
-    Returns
-    -------
-    s3prl_sb.lobes.heads.spectrogram.SpectrogramPredictor
-    """
-    mel, size = hparams["mel"], getattr(speakers, "size", 0)
-    ratio = frame_ratio(hparams["upstream_model"], mel)
-    return hparams["head"](num_mels=mel.n_mels, ratio=ratio, speaker_size=size)
-
-
-def conversion_splits(hparams, records, speakers=None):
-    """Returns the three datasets of a recipe of voice conversion.
-
-    Arguments
-    ---------
-    hparams : dict
-        Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``;
-        ``mel``, ``train_pipes`` and ``eval_pipes``; ``train_fraction`` or
-        ``train_hours`` for few-shot training.
-    records : dict
-        Output of :func:`~s3prl_sb.dataio.splits.read_splits`.
-    speakers : s3prl_sb.dataio.enrolled_speakers.EnrolledSpeaker, optional
-        Pipe of the target speakers, which adds ``speaker_embedding``.
-
-    Returns
-    -------
-    dict
-        "train", "valid", "test" to :class:`~s3prl_sb.dataio.dataset.ManifestDataset`,
-        whose examples have ``id``, ``sig`` and, except in the test, ``mel``.
-    """
-    splits = {}
-    pipes = [TargetSpectrogram(hparams["mel"]), *filter(None, [speakers])]
-    for split, utterances in records.items():
-        # A test may lack targets; they are read when an utterance is converted.
-        keys = ["id", "sig"] + ["mel"] * (split != "test")
-        keys += ["speaker_embedding"] * (speakers is not None)
-        made = make_splits(hparams, {split: utterances}, pipes, keys)
-        splits[split] = made[split]
-    return splits

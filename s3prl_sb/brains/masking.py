@@ -17,6 +17,7 @@ from s3prl_sb.brains.distributed import share
 from s3prl_sb.dataio.mixtures import MixtureAndSources, sources_of
 from s3prl_sb.dataio.sources import LoadSources
 from s3prl_sb.dataio.splits import make_splits, read_splits
+from s3prl_sb.lobes.heads.subsampling import factor_of
 from s3prl_sb.lobes.permutation_invariant import permutation_invariant_distance
 from s3prl_sb.lobes.spectral_masks import (
     COMPRESSIONS,
@@ -63,7 +64,8 @@ class MaskingBrain(SSLBrain):
     Raises
     ------
     RecipeError
-        For an upstream over features, and for a target that cannot be compressed.
+        For an upstream over features, for a target that cannot be compressed, and for
+        checkpoints that another metric has chosen.
 
     Note
     ----
@@ -86,6 +88,8 @@ class MaskingBrain(SSLBrain):
                 self.metric,
             )
             self.metric = ALWAYS
+        if type(self).metric in PERCEPTUAL and self.checkpointer is not None:
+            check_choice(self.checkpointer, type(self).metric, self.metric)
 
     def compute_forward(self, batch, stage):
         """Returns masks [batch, frames, sources, bins], spectra [batch, 1 + sources,
@@ -210,6 +214,37 @@ class MaskingBrain(SSLBrain):
         }
 
 
+def check_choice(checkpointer, wanted, metric):
+    """Refuses to go on with a run that another metric has chosen the best of.
+
+    Arguments
+    ---------
+    checkpointer : s3prl_sb.brains.checkpointer.AtomicCheckpointer
+        Checkpoints of the run.
+    wanted : str
+        Metric of the task, among :data:`PERCEPTUAL`.
+    metric : str
+        The same if its package is installed, otherwise :data:`ALWAYS`.
+
+    Raises
+    ------
+    RecipeError
+        If the package has come or gone since.
+    """
+    metas = (checkpoint.meta for checkpoint in checkpointer.list_checkpoints())
+    chosen = {wanted if wanted in meta else ALWAYS for meta in metas if ALWAYS in meta}
+    if chosen - {metric}:
+        folder = checkpointer.checkpoints_dir
+        way_out = (
+            f"{wanted} is installed now: choose another output_folder."
+            if metric == wanted
+            else f"{wanted} is not installed now: pip install 's3prl_sb[se]'."
+        )
+        raise RecipeError(
+            f"'{folder}' has checkpoints that {chosen.pop()} has chosen, and {way_out}"
+        )
+
+
 def head_for(hparams, num_sources):
     """Returns the head of a recipe, for a mask of each source.
 
@@ -223,9 +258,20 @@ def head_for(hparams, num_sources):
     Returns
     -------
     torch.nn.Module
+
+    Raises
+    ------
+    RecipeError
+        For a head that leaves out frames.
     """
     bins = stft_of(hparams, hparams["upstream_model"]).bins
-    return hparams["head"](num_classes=num_sources * bins)
+    head = hparams["head"](num_classes=num_sources * bins)
+    if factor_of(head) > 1:
+        raise RecipeError(
+            f"head: it returns one of {factor_of(head)} frames, and each needs a mask. "
+            "Choose a head that keeps all frames, such as --head rnn."
+        )
+    return head
 
 
 def measured(estimates, references, rate, names, utterance):
@@ -316,19 +362,9 @@ def stft_of(hparams, upstream):
     return STFT(hparams["n_fft"], win_length, hop)
 
 
-def mixture_pipes(sample_rate):
-    """Returns the pipes that add the waveforms of mixtures and sources to ``sig``.
-
-    Arguments
-    ---------
-    sample_rate : int
-        Rate of ``sig``, Hz.
-
-    Returns
-    -------
-    list of s3prl_sb.dataio.dataset.Pipe
-    """
-    return [LoadSources(sample_rate), MixtureAndSources()]
+def mixture_pipes():
+    """Returns the pipes that add the waveforms of mixtures and sources to ``sig``."""
+    return [LoadSources(), MixtureAndSources()]
 
 
 def mixture_splits(hparams):
@@ -339,7 +375,7 @@ def mixture_splits(hparams):
     hparams : dict
         Settings: ``save_folder`` with ``train.json``, ``valid.json`` and ``test.json``,
         whose records have ``sources``; ``train_pipes`` and ``eval_pipes``;
-        ``sample_rate``; ``train_fraction`` or ``train_hours`` for few-shot training.
+        ``train_fraction`` or ``train_hours`` for few-shot training.
 
     Returns
     -------
@@ -351,5 +387,4 @@ def mixture_splits(hparams):
         Number of sources.
     """
     records = read_splits(hparams)
-    pipes = mixture_pipes(hparams["sample_rate"])
-    return make_splits(hparams, records, pipes, KEYS), sources_of(records)
+    return make_splits(hparams, records, mixture_pipes(), KEYS), sources_of(records)

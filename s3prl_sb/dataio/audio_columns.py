@@ -70,13 +70,17 @@ def resolve(
                 continue
             value = _parsed(record[key], several)
             if isinstance(value, Exception):
-                faults.append(f"{places.get(name, '')}: '{name}': {key} {value}")
+                faults.append(f"{_spot(name, places)}: {key} {value}")
                 continue
             record[key] = value
         record.update(further_audio.replaced(record, _sound(record, columns), absolute))
     if faults:
         raise ManifestError.listing(faults, "Give paths of audio.", len(records))
     _check_presence(records, columns, places)
+
+
+def _spot(name, places):
+    return f"{places[name]}: '{name}'" if name in places else f"'{name}'"
 
 
 def _parsed(value, several):
@@ -114,7 +118,7 @@ def _check_presence(records, columns, places):
     if not missing:
         return
     faults = [
-        f"{places.get(name, '')}: '{name}': {missing[audio]}"
+        f"{_spot(name, places)}: {missing[audio]}"
         for name, record in records.items()
         for audio in further_audio.names(record, columns)
         if audio in missing
@@ -179,7 +183,7 @@ def check_lengths(
             paths.setdefault(path, places.get(name, f"'{name}'"))
     lengths = dict(zip(paths, durations(list(paths), list(paths.values()))))
     faults = [
-        f"{places.get(name, '')}: '{name}': {other} has {lengths[other]:.3f} s, "
+        f"{_spot(name, places)}: {other} has {lengths[other]:.3f} s, "
         f"{record['wav']} has {lengths[record['wav']]:.3f} s"
         for name, record in records.items()
         for other in further_audio.names(record, keys)

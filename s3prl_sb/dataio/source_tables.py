@@ -24,7 +24,7 @@ from s3prl_sb.dataio.rows import places
 
 VERSION = "source_tables/1"  # a change makes finished preparations stale
 CLEAN, SOURCES = "clean", "sources"
-NUMBERED = re.compile(r"source_([1-9]\d*)\Z", re.ASCII)
+NUMBERED = re.compile(r"source_\d+\Z", re.ASCII)
 
 
 def prepare_source_tables(
@@ -145,18 +145,18 @@ def load_source_table(
 
 def _columns(keys, num_sources, path):
     """Returns the columns of the sources in a table with columns ``keys``."""
-    numbered = sorted(int(found[1]) for key in keys if (found := NUMBERED.match(key)))
+    numbered = sorted(filter(NUMBERED.match, keys), key=lambda key: int(key[7:]))
     kinds = {
         SOURCES: [SOURCES] if SOURCES in keys else [],
         CLEAN: [CLEAN] if CLEAN in keys else [],
-        "source_1": [f"source_{number}" for number in numbered],
+        "source_1": numbered,
     }
     used = [kind for kind, columns in kinds.items() if columns]
     if len(used) > 1:
         twice = " and ".join(used)
         raise ManifestError(f"{path}:1: both {twice}: which are the sources? Keep one.")
     columns = kinds[used[0]] if used else []
-    gapless = numbered == list(range(1, len(numbered) + 1))
+    gapless = numbered == [f"source_{n}" for n in range(1, len(numbered) + 1)]
     fits = SOURCES in keys or num_sources in (None, len(columns))
     if columns and gapless and fits:
         return columns

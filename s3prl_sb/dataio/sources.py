@@ -28,16 +28,9 @@ class LoadSources(Pipe):
     """Loads the clean sources of a mixture: item ``source_waves``, [sources, samples].
 
     They are the files ``sources`` of the record, aligned with the mixture ``sig``: the
-    same segment at the same rate, cropped and sped up as the mixture is, and exactly as
-    many samples. Noise is added to the mixture alone. This pipe comes after the
-    conditions.
-
-    Arguments
-    ---------
-    sample_rate : int
-        Rate of both, Hz.
-    channel : str or int
-        "mean" of all channels, or the index of one.
+    same segment at the same rate and of the same channels, cropped and sped up as the
+    mixture is, and exactly as many samples. Noise is added to the mixture alone. This
+    pipe comes after ``LoadAudio`` and the conditions.
 
     Raises
     ------
@@ -60,16 +53,15 @@ class LoadSources(Pipe):
 
     reads = ("sources",)
 
-    def __init__(self, sample_rate: int = 16000, channel: str | int = "mean"):
-        self.loader = LoadAudio(sample_rate, channel)
-
     def add_to(self, dataset: ManifestDataset) -> None:
         """Adds the item."""
-        followed: list[RandomCrop | ChangeSpeed] = []
+        loader, followed = LoadAudio(), list[RandomCrop | ChangeSpeed]()
         for pipe in _flat(dataset.pipes):
             if isinstance(pipe, (RandomCrop, ChangeSpeed)):
                 followed.append(pipe)
-            elif changes_audio(pipe) and not isinstance(pipe, (LoadAudio, AddNoise)):
+            elif isinstance(pipe, LoadAudio):
+                loader = pipe
+            elif changes_audio(pipe) and not isinstance(pipe, AddNoise):
                 name = getattr(pipe, "__name__", type(pipe).__name__)
                 raise ManifestError(
                     f"{name} changes the mixture, and its clean sources cannot follow: "
@@ -78,7 +70,7 @@ class LoadSources(Pipe):
         keys = ["id", "sources", "sig", "draw", "start", "stop"]
         keys += ["duration"] * ("duration" in dataset.columns)
         # Not a method of this pipe: another dataset has other conditions.
-        load = _Loader(self.loader, followed)
+        load = _Loader(loader, followed)
         dataset.add_dynamic_item(load, keys, "source_waves")
 
 

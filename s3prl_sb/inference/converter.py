@@ -10,6 +10,7 @@ import torch
 
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.errors import UserError
+from s3prl_sb.inference.output_waveforms import check_inputs_stay
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 from s3prl_sb.inference.speaker_embedding import embedded, embedder_of
@@ -48,10 +49,10 @@ class Converter(SpeechModel):
 
     @property
     def embedder(self):
-        """Embedding of target speakers, in any-to-any conversion."""
+        """Model that embeds target speakers, in any-to-any conversion."""
         if self.loaded_embedder is None:
             name = self.hparams.speaker_embedding
-            self.loaded_embedder = embedder_of(name, self.mods.upstream)
+            self.loaded_embedder = embedder_of(name, self.mods.upstream, self.device)
         return self.loaded_embedder
 
     def embed_speaker(self, enroll):
@@ -158,6 +159,9 @@ class Converter(SpeechModel):
         if self.hparams.speaker_embedding:
             enroll, *rest = ids
             ids, enroll = {path: ids[path] for path in rest}, [enroll]
+        if self.output is not None:
+            names = (f"{name}.wav" for name in ids.values())
+            check_inputs_stay(self.output, names, [*ids, *enroll])
 
         def write(path):
             wav, files = self.convert_file(path, enroll=enroll), []

@@ -11,6 +11,7 @@ Authors
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy
@@ -18,7 +19,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from s3prl_sb.errors import MissingExtra, UserError
-from s3prl_sb.inference.loading import load
+from s3prl_sb.inference.loading import interface_of, load
 from s3prl_sb.metrics.transcription import Edits, edits
 
 RESEMBLYZER = "resemblyzer"
@@ -46,6 +47,23 @@ class Verifier(Protocol):
         """Returns the embedding [size] of an audio file."""
 
 
+def package() -> ModuleType:
+    """Returns the package resemblyzer.
+
+    Raises
+    ------
+    MissingExtra
+        If it is not installed.
+    """
+    try:
+        import resemblyzer
+    except ImportError as error:
+        raise MissingExtra(
+            f"{RESEMBLYZER} needs the package ({error}): pip install resemblyzer"
+        ) from error
+    return resemblyzer
+
+
 class Resemblyzer:
     """Speaker embeddings of the package resemblyzer (https://arxiv.org/abs/1710.10467).
 
@@ -56,13 +74,7 @@ class Resemblyzer:
     """
 
     def __init__(self, device: str = "cpu"):
-        try:
-            import resemblyzer
-        except ImportError as error:
-            raise MissingExtra(
-                f"asv: {RESEMBLYZER} needs the package ({error}): pip install "
-                "resemblyzer"
-            ) from error
+        resemblyzer = package()
         self.preprocess = resemblyzer.preprocess_wav
         self.encoder = resemblyzer.VoiceEncoder(device, verbose=False)
 
@@ -177,6 +189,8 @@ class SpeakerJudge:
 class Judges:
     """Judges of converted speech, which are loaded when the first utterance comes.
 
+    What they are is checked at once: the first utterance comes after a training.
+
     Arguments
     ---------
     asr : str, optional
@@ -194,7 +208,11 @@ class Judges:
     Raises
     ------
     JudgeError
-        If a folder does not exist.
+        If a folder does not exist, or holds something else.
+    MissingExtra
+        If Resemblyzer is not installed.
+    s3prl_sb.inference.finished.ExportError
+        If the run of a folder is not finished.
 
     Note
     ----
@@ -214,12 +232,11 @@ class Judges:
         self.asr, self.asv, self.asv_threshold = asr, asv, asv_threshold
         self.trust, self.device = trust, device
         self.judges: list[WordJudge | SpeakerJudge] | None = None
-        for key, folder in (("asr", asr), ("asv", asv)):
-            if folder and folder != RESEMBLYZER and not Path(folder).is_dir():
-                raise JudgeError(
-                    f"{key}: '{folder}' is no folder. Give that of a finished run of "
-                    f"{key.upper()}, or of its export."
-                )
+        for key, folder, kind in (("asr", asr, Recognizer), ("asv", asv, Verifier)):
+            if key == "asv" and folder == RESEMBLYZER:
+                package()
+            elif folder:
+                self._check(key, folder, kind)
 
     def __bool__(self) -> bool:
         return bool(self.asr or self.asv)
@@ -257,26 +274,34 @@ class Judges:
         if self.judges is None:
             self.judges = []
             if self.asr:
-                self.judges.append(WordJudge(self._model("asr", self.asr, Recognizer)))
+                self.judges.append(WordJudge(self._model(self.asr)))
             if self.asv == RESEMBLYZER:
                 model = Resemblyzer(self.device)
                 self.judges.append(SpeakerJudge(model, self.asv_threshold))
             elif self.asv:
-                verifier = self._model("asv", self.asv, Verifier)
+                verifier = self._model(self.asv)
                 threshold = self.asv_threshold
                 if threshold is None:
                     threshold = verifier.hparams.threshold
                 self.judges.append(SpeakerJudge(verifier, threshold))
         return self.judges
 
-    def _model(self, key, folder, kind):
-        model = load(folder, self.trust, run_opts={"device": self.device})
-        if not isinstance(model, kind):
-            raise JudgeError(
-                f"{key}: '{folder}' holds a {type(model).__name__}. Give the folder of "
-                f"a finished run of {key.upper()}, or of its export."
-            )
-        return model
+    def _model(self, folder):
+        return load(folder, self.trust, run_opts={"device": self.device})
+
+    @staticmethod
+    def _check(key, folder, kind):
+        """Checks that a folder holds a judge, without loading it."""
+        fault = "is no folder"
+        if Path(folder).is_dir():
+            made = interface_of(folder)
+            if issubclass(made, kind):
+                return
+            fault = f"holds a {made.__name__}"
+        raise JudgeError(
+            f"{key}: '{folder}' {fault}. Give the folder of a finished run of "
+            f"{key.upper()}, or of its export."
+        )
 
 
 def task_of(speaker: str) -> int:

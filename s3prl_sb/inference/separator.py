@@ -14,6 +14,7 @@ from s3prl_sb.audio.resampling import resample
 from s3prl_sb.audio.waveforms import batched
 from s3prl_sb.audio.writing import encoding_of, write_waveform
 from s3prl_sb.dataio.audio import LoadAudio
+from s3prl_sb.inference.output_waveforms import check_inputs_stay
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.recording_ids import recording_ids
 from s3prl_sb.lobes.spectral_masks import estimated_masks, separated
@@ -105,19 +106,24 @@ class Separator(SpeechModel):
     def records(self, paths, failed=None):
         """Yields ``wav``, ``seconds``, ``rate`` (Hz) and ``files`` of each file: names
         of the waveforms in the folder :attr:`output`, empty without it."""
-        ids = recording_ids(paths)
+        count = self.hparams.num_sources
+        ends = [""] if count == 1 else [f"_{number + 1}" for number in range(count)]
+        names = {
+            path: [f"{name}{end}.wav" for end in ends]
+            for path, name in recording_ids(paths).items()
+        }
+        if self.output is not None:
+            check_inputs_stay(self.output, sum(names.values(), []), names)
 
         def write(path):
             sources, rate = self.separate_file(path)
-            files = []
-            for number, source in enumerate(sources if self.output else (), 1):
-                end = f"_{number}" if len(sources) > 1 else ""
-                files.append(f"{ids[path]}{end}.wav")
-                place = Path(self.output) / files[-1]
+            files = [] if self.output is None else names[path]
+            for name, source in zip(files, sources):
+                place = Path(self.output) / name
                 write_waveform(place, source, rate, encoding_of(str(path)), str(path))
             return {"seconds": sources.shape[1] / rate, "rate": rate, "files": files}
 
-        for path, found in self.each(ids, write, failed):
+        for path, found in self.each(names, write, failed):
             yield {"wav": str(path), **found}
 
     def line(self, record):

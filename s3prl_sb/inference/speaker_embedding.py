@@ -22,7 +22,7 @@ from s3prl_sb.audio.loading import load_waveform
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.inference.judges import RESEMBLYZER, JudgeError, Resemblyzer, Verifier
-from s3prl_sb.inference.loading import load
+from s3prl_sb.inference.loading import interface_of, load
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.storage.files import FileError
 from s3prl_sb.storage.parts import Part
@@ -63,12 +63,14 @@ class MeanFeatures:
 
     def embed(self, wav: torch.Tensor) -> torch.Tensor:
         """Returns the embedding [output_size] of a waveform [samples]."""
-        with torch.no_grad():
-            states, _ = self.upstream(wav[None], torch.ones(1))
+        with torch.no_grad():  # on the device of the upstream
+            states = self.upstream.extract([wav])["hidden_states"]
         return torch.stack([state[0].float().mean(0) for state in states]).mean(0).cpu()
 
 
-def embedder_of(name: str, upstream: Upstream) -> Verifier:
+def embedder_of(
+    name: str, upstream: Upstream, device: str | torch.device = "cpu"
+) -> Verifier:
     """Returns what embeds speakers.
 
     Arguments
@@ -76,7 +78,9 @@ def embedder_of(name: str, upstream: Upstream) -> Verifier:
     name : str
         One of the names above.
     upstream : s3prl_sb.lobes.upstreams.base.Upstream
-        Upstream of the name ``upstream``.
+        Upstream of the name ``upstream``, which stays on its device.
+    device : str
+        Device of other models.
 
     Returns
     -------
@@ -91,14 +95,13 @@ def embedder_of(name: str, upstream: Upstream) -> Verifier:
     if name == UPSTREAM:
         return MeanFeatures(upstream)
     if name == RESEMBLYZER:
-        return Resemblyzer()
-    model = load(name) if Path(name).is_dir() else None
-    if not isinstance(model, Verifier):
+        return Resemblyzer(str(device))
+    if not (Path(name).is_dir() and issubclass(interface_of(name), Verifier)):
         raise JudgeError(
             f"speaker_embedding: '{name}' is no folder of a run or an export of ASV. "
             f"Give one, or {UPSTREAM}, or {RESEMBLYZER}."
         )
-    return model
+    return load(name, run_opts={"device": str(device)})
 
 
 def embedded(embedder: Verifier, paths: Iterable[str]) -> dict[str, torch.Tensor]:
@@ -113,7 +116,9 @@ def enrolled(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def speaker_embeddings(
-    records: Mapping[str, Mapping[str, Mapping[str, Any]]], hparams: dict[str, Any]
+    records: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    hparams: dict[str, Any],
+    run_opts: Mapping[str, Any],
 ) -> dict[str, torch.Tensor]:
     """Returns the embeddings of all enrolled files of a recipe.
 
@@ -124,19 +129,34 @@ def speaker_embeddings(
     hparams : dict
         ``speaker_embedding``, ``upstream_model``, and ``save_folder``, which keeps the
         embeddings for the next start of the run.
+    run_opts : dict
+        SpeechBrain's options, with ``device``.
 
     Returns
     -------
     dict
         Names of files to embeddings, [size] each.
+
+    Raises
+    ------
+    JudgeError
+        For the features of an upstream that is trained: those of its first weights
+        would be embeddings in training, and those of its last ones in inference.
     """
     name, upstream = hparams["speaker_embedding"], hparams["upstream_model"]
+    if name == UPSTREAM and not upstream.freeze:
+        raise JudgeError(
+            f"speaker_embedding: {UPSTREAM} needs freeze: True, since the features of "
+            f"an upstream that is trained change. Take {RESEMBLYZER}, or the folder of "
+            "a run or an export of ASV."
+        )
     paths = enrolled(record for each in records.values() for record in each.values())
     identity = first_identity(upstream) if name == UPSTREAM else name
     key, file = digest([identity, paths]), Path(hparams["save_folder"]) / FILE
     if if_main_process() and not _has(file, key):
         logger.info("Speaker embeddings (%s) of %d files", name, len(paths))
-        table = embedded(embedder_of(name, upstream), paths)
+        device = (run_opts or {}).get("device") or "cpu"
+        table = embedded(embedder_of(name, upstream.to(device), device), paths)
         with Part(file) as part:
             tensors = {"embeddings": torch.stack([table[path] for path in paths])}
             write_safetensors(part.path, tensors, {"of": key})

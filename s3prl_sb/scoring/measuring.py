@@ -9,6 +9,7 @@ import runpy
 
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.conversion_parts import vocoder_of
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
 from s3prl_sb.brains.masking import KEYS, mixture_pipes
@@ -145,8 +146,7 @@ def _of_task(model, hparams, records, truth):
     if isinstance(model, Separator):
         hparams.update({name: getattr(learned, name) for name in MASKS})
         options = {"num_sources": learned.num_sources}
-        pipes = mixture_pipes(model.mods.upstream.sample_rate)
-        return pipes, KEYS, options, {}
+        return mixture_pipes(), KEYS, options, {}
     if isinstance(model, Converter):
         return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
@@ -178,6 +178,7 @@ def _of_conversion(model, hparams, records):
     hparams.update(mel=model.mel, speaker_embedding=model.hparams.speaker_embedding)
     judges = Judges(hparams["asr"], hparams["asv"], hparams["asv_threshold"])
     options = {"records": records["test"], "judges": judges}
+    options["vocoder"] = vocoder_of(hparams)
     pipes, keys = [TargetSpectrogram(model.mel)], ["id", "sig"]
     if model.hparams.speaker_embedding:
         table = embedded(model.embedder, enrolled(records["test"].values()))

@@ -56,7 +56,11 @@ def copied(tmp_path_factory):
     for name in git("ls-files", "--cached", "--others", "--exclude-standard"):
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
+            shutil.copy2(ROOT / name, copy / name)
+    for path in (ROOT / "s3prl_sb").rglob("__pycache__"):  # by the time of the source
+        compiled = copy / path.relative_to(ROOT)
+        if compiled.parent.is_dir():
+            shutil.copytree(path, compiled)
     git("init", "-q", folder=copy)
     git("add", "--all", folder=copy)
     git("commit", "-q", "--message", "before", folder=copy)

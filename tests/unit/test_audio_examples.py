@@ -46,6 +46,14 @@ def test_files_keep_their_level_and_are_linked(tmp_path):
     assert [path.suffix for path in audio_examples.pictures(tmp_path)] == [".png"] * 2
 
 
+def test_utterances_never_share_a_file(tmp_path):
+    for name, level in (("ann/1", 0.1), ("ann--1", 0.2)):
+        audio_examples.write(tmp_path, name, {"clean": tone(level)}, RATE)
+    paths = [path for _, path in audio_examples.sounds(tmp_path)]
+    loudest = [soundfile.read(path)[0].max() for path in paths]
+    assert loudest == pytest.approx([0.1, 0.2], abs=1e-3)
+
+
 def test_an_utterance_is_replaced(tmp_path):
     for level in (0.1, 0.2):
         audio_examples.write(tmp_path, "a", {"clean": tone(level)}, RATE)

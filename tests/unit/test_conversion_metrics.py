@@ -4,9 +4,11 @@ import sys
 
 import numpy
 import pytest
+import torch
 from scipy.signal import filtfilt, firwin
 
 from s3prl_sb.metrics import conversion, world
+from s3prl_sb.metrics.spectral_distance import warped_distance
 
 RATE = 24000
 
@@ -71,3 +73,18 @@ def test_range_of_f0_is_that_of_the_speaker(libraries):
     assert 80 < low < 100 and 200 < high < 240
     assert world.estimate_f0_range([numpy.zeros(4800)], RATE) is None
     assert world.estimate_f0_range([], RATE) is None
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(7, 5), (4, 9), (1, 6), (6, 1), (1, 1)])
+def test_the_distance_of_spectrograms_is_that_of_the_best_path(rows, columns):
+    """Compared with the recursion, cell by cell."""
+    rng = numpy.random.default_rng(rows)
+    one, other = rng.standard_normal((rows, 3)), rng.standard_normal((columns, 3))
+    best = {(-1, -1): (0.0, 0)}
+    for i, j in numpy.ndindex(rows, columns):
+        before = [best.get(c) for c in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
+        cost, steps = min(filter(None, before))
+        best[i, j] = cost + numpy.abs(one[i] - other[j]).mean(), steps + 1
+    cost, steps = best[rows - 1, columns - 1]
+    distance = warped_distance(torch.from_numpy(one), torch.from_numpy(other))
+    assert distance == pytest.approx(cost / steps, rel=1e-9)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,15 @@ def test_a_source_that_is_a_little_shorter_stays_aligned(mixtures):
         example = dataset[0, draw]
         parts = example["source_waves"].sum(0)[:28000]
         torch.testing.assert_close(parts, example["sig"][:28000], atol=1e-5, rtol=0)
+
+
+def test_sources_are_of_the_channel_of_the_mixture(tmp_path, mixtures):
+    for record in mixtures.values():
+        for path in (record["wav"], *record["sources"]):
+            samples, _ = soundfile.read(path)
+            write(Path(path), np.stack([samples, 0.3 * samples], 1))
+    example = examples(mixtures, LoadAudio(channel=1))[0]
+    torch.testing.assert_close(example["source_waves"].sum(0), example["sig"])
 
 
 def test_noise_is_no_source(mixtures):
@@ -185,6 +195,7 @@ def test_an_edited_source_is_prepared_again(tmp_path, mixtures):
         (("source_1", "other"), 2, "clean audio are source_1, source_2; found"),
         (("source_1", "source_2"), 1, "clean audio are clean; found"),
         (("source_1", "source_3"), None, "source_1, source_2 and so on; found"),
+        (("source_0", "source_1"), None, "source_1, source_2 and so on; found"),
         (("clean", "source_1"), 1, "both clean and source_1"),
         (("clear", "other"), None, "are clean, or of several sources source_1"),
     ],

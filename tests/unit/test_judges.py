@@ -9,6 +9,7 @@ import torch
 
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.inference import judges
+from s3prl_sb.inference.finished import ExportError
 from s3prl_sb.inference.judges import JudgeError, Judges
 
 
@@ -40,8 +41,9 @@ class Knows:
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """Folders of ASR and ASV, whose models are the ones above."""
-    models = {"asr": Hears(), "asv": Knows()}
-    monkeypatch.setattr(judges, "load", lambda folder, *a, **k: models[folder[-3:]])
+    models = {"asr": Hears, "asv": Knows}
+    monkeypatch.setattr(judges, "load", lambda folder, *a, **k: models[folder[-3:]]())
+    monkeypatch.setattr(judges, "interface_of", lambda folder: models[folder[-3:]])
     for name in models:
         (tmp_path / name).mkdir()
     return {name: str(tmp_path / name) for name in models}
@@ -90,13 +92,22 @@ def test_resemblyzer_with_s3prls_thresholds(monkeypatch):
     assert accepted == [1, 0]
     monkeypatch.setitem(sys.modules, "resemblyzer", None)
     with pytest.raises(MissingExtra, match="pip install resemblyzer"):
-        Judges(asv="resemblyzer").judge({"target": "target.wav"}, "a.wav")
+        Judges(asv="resemblyzer")
 
 
-def test_faults(folders, tmp_path):
+def test_faults_are_found_before_a_training(folders, tmp_path):
     with pytest.raises(JudgeError, match="asr: .*absent' is no folder"):
         Judges(asr=str(tmp_path / "absent"))
-    wrong = Judges(asr=folders["asv"])
     with pytest.raises(JudgeError, match="asr: .* holds a Knows. Give .* run of ASR"):
-        wrong.judge({"text": "yes"}, "a.wav")
+        Judges(asr=folders["asv"])
+    with pytest.raises(JudgeError, match="asr: 'resemblyzer' is no folder"):
+        Judges(asr="resemblyzer")
     assert not Judges()
+
+
+def test_a_folder_of_something_else(tmp_path):
+    with pytest.raises(ExportError, match="neither a run of a recipe nor an export"):
+        Judges(asv=str(tmp_path))
+    (tmp_path / "save").mkdir()
+    with pytest.raises(ExportError, match="is no finished run of a recipe"):
+        Judges(asv=str(tmp_path))

@@ -1,6 +1,7 @@
 """The Brain of enhancement and separation: batches, measures, what it keeps."""
 
 import csv
+import functools
 import math
 from types import SimpleNamespace
 
@@ -10,10 +11,11 @@ import torch
 
 from s3prl_sb.brains import audio_examples, masking
 from s3prl_sb.brains.base import SSLBrain
-from s3prl_sb.brains.masking import EXAMPLES, MaskingBrain, stft_of
+from s3prl_sb.brains.masking import EXAMPLES, MaskingBrain, head_for, stft_of
 from s3prl_sb.dataio.collation import collate
 from s3prl_sb.dataio.mixtures import sources_of
 from s3prl_sb.errors import ManifestError
+from s3prl_sb.lobes.heads.blstm import ProjectedBLSTMHead
 from s3prl_sb.lobes.heads.composed import FrameHead
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.metrics import perceptual
@@ -141,6 +143,7 @@ def test_undefined_measures_are_left_out():
 def test_without_pesq_another_measure_chooses(monkeypatch, caplog):
     monkeypatch.setattr(perceptual, "available", lambda name: name != "pesq")
     monkeypatch.setattr(SSLBrain, "__init__", lambda self: None)
+    monkeypatch.setattr(SSLBrain, "checkpointer", None, raising=False)
 
     class Enhancement(MaskingBrain):
         metric, validated = "pesq", ("pesq",)
@@ -153,6 +156,23 @@ def test_without_pesq_another_measure_chooses(monkeypatch, caplog):
     assert row.keys() == {"stoi", "si_sdr"}
 
 
+@pytest.mark.parametrize("now", ["pesq", "si_sdr"])
+def test_a_run_goes_on_with_the_metric_that_it_began_with(now):
+    """Otherwise the best of half a run would be chosen, without a word."""
+    metas = {"pesq": {"loss": 1.0, "si_sdr": 9.0, "pesq": 2.0}, "si_sdr": {"si_sdr": 9}}
+    within = {"unixtime": 0}  # within an epoch nothing is measured
+    for before, meta in metas.items():
+        checkpoints = [SimpleNamespace(meta=each) for each in (within, meta)]
+        checkpointer = SimpleNamespace(
+            list_checkpoints=lambda found=checkpoints: found, checkpoints_dir="save"
+        )
+        if now == before:
+            masking.check_choice(checkpointer, "pesq", now)
+            continue
+        with pytest.raises(RecipeError, match=f"{before} has chosen, and pesq is"):
+            masking.check_choice(checkpointer, "pesq", now)
+
+
 def test_impossible_settings():
     features = SimpleNamespace(stride=1, input_size=40)
     with pytest.raises(RecipeError, match="masks need the waveforms"):
@@ -160,6 +180,10 @@ def test_impossible_settings():
     given = {**SETTINGS, "mask_target": "psm", "compression": "log1p"}
     with pytest.raises(RecipeError, match="psm may be negative"):
         stft_of(given, FBANK)
+    head = functools.partial(ProjectedBLSTMHead, 240, stride=160, hidden_size=4)
+    given = {**SETTINGS, "upstream_model": FBANK, "head": head}
+    with pytest.raises(RecipeError, match="it returns one of 2 frames"):
+        head_for(given, num_sources=1)
     records = {"train": {"a": {"sources": ["1"]}}, "test": {"b": {"sources": ["1", 2]}}}
     with pytest.raises(ManifestError, match="'a' has 1, 'b' has 2"):
         sources_of(records)

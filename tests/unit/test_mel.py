@@ -44,7 +44,7 @@ def test_logarithm_and_magnitudes_are_inverse():
 
 
 def test_statistics_are_those_of_all_frames_at_once():
-    """Utterances have unequal lengths; a constant band is not divided by zero."""
+    """The utterances are of unequal length; a constant band is not divided by zero."""
     frames = torch.randn(50, 4) * 3 + 5
     frames[:, 3] = -10.0
     statistics = MelStatistics(4)

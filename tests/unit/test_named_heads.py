@@ -98,6 +98,8 @@ def test_list_of_a_frame_task(capsys):
 def test_a_task_without_a_head(capsys):
     assert main(["heads", "--task", "QbE"]) == 1
     assert "SUPERB/QbE has no head" in capsys.readouterr().err
+    assert main(["heads", "--task", "ST"]) == 1
+    assert "SUPERB/ST has a network of its own" in capsys.readouterr().err
 
 
 OWN = """

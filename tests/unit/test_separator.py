@@ -9,6 +9,7 @@ import torch
 
 from s3prl_sb import inference
 from s3prl_sb.dataio.pipes import LoadAudio
+from s3prl_sb.errors import UserError
 from s3prl_sb.inference import predicting
 from s3prl_sb.inference.separator import Enhancer, Separator
 from s3prl_sb.lobes.featurizer import Featurizer
@@ -100,3 +101,17 @@ def test_predict_writes_waveforms(tmp_path, monkeypatch, capsys):
     written, _ = soundfile.read(out / "loud_1.wav")
     assert abs(written).max() == pytest.approx(0.45, rel=0.01)
     assert second["seconds"] == 0.25
+
+
+def test_predict_does_not_replace_its_input(tmp_path, monkeypatch):
+    """Beside the input is where many would write."""
+    tone(tmp_path / "a.wav", 16000, 4000)
+    tone(tmp_path / "a_2.wav", 16000, 4000)
+    before = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for count, paths in ((1, ["a.wav"]), (2, ["a.wav", "link/a_2.wav"])):
+        monkeypatch.setattr(inference, "load", lambda *_, **__: model(count))  # noqa: B023
+        paths = [str(tmp_path / path) for path in paths]
+        with pytest.raises(UserError, match="would be replaced .* another --output"):
+            predicting.predict("run", paths, "cpu", output=tmp_path)
+    assert (tmp_path / "a.wav").read_bytes() == before

@@ -66,7 +66,7 @@ def test_a_prediction_depends_on_the_true_frames_before_alone():
 
 
 def test_resampling_is_that_of_interpolate():
-    """Every length, at strides of 10 and 20 ms, is compared."""
+    """Utterances of every length, at strides of 10 and 20 ms."""
     for ratio in (0.9375, 1.875, 2.0, 0.46875):
         for frames in range(1, 70):
             x = torch.randn(1, frames, 2)

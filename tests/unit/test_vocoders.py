@@ -10,9 +10,13 @@ import torch
 from speechbrain.lobes.models.HifiGAN import HifiganGenerator
 from torch import nn
 
+from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.checkpoints.renaming import of_weight_norm
 from s3prl_sb.lobes.checkpoints.values import CheckpointError
 from s3prl_sb.lobes.mel import MelSettings, log_mel
 from s3prl_sb.lobes.vocoders import VocoderError, griffin_lim, load_vocoder
+from s3prl_sb.lobes.vocoders.files import fused
+from s3prl_sb.lobes.vocoders.parallel_wavegan_files import read_statistics
 
 # ParallelWaveGAN's files have the names of the older weight normalization
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
@@ -384,3 +388,40 @@ def test_griffin_lim_is_consistent_and_deterministic():
 def test_griffin_lim_of_few_frames(frames):
     waveform = griffin_lim(torch.zeros(frames, BANDS), MelSettings(), iterations=2)
     assert waveform.shape == (max(frames - 1, 1) * 256,) and waveform.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "g", [torch.ones(2, 1, 1), torch.ones(4), "a", torch.ones(4, 1, 1).int()]
+)
+def test_parts_of_a_weight_norm_that_do_not_fit(g):
+    """With a short magnitude, torch reads and writes beyond its end."""
+    v = torch.ones(4, 3, 2)
+    with pytest.raises(CheckpointError, match="of 'up.weight' do not fit"):
+        fused({"up.weight_g": g, "up.weight_v": v})
+    with pytest.raises(CheckpointError, match="do not fit"):
+        of_weight_norm(v, g, 2, "positions")
+
+
+@pytest.mark.parametrize(
+    ("statistics", "words"),
+    [
+        (numpy.ones((1, BANDS)), "not statistics of ParallelWaveGAN"),
+        (numpy.full((2, BANDS), "a"), "not statistics of ParallelWaveGAN"),
+        (numpy.full((2, BANDS), numpy.nan), "numbers that are not finite"),
+        (numpy.ones((2, 3)), "statistics of 3 bands instead of 80"),
+    ],
+)
+def test_faults_of_statistics(tmp_path, statistics, words):
+    numpy.save(tmp_path / "stats.npy", statistics)
+    with pytest.raises(UserError, match=words):
+        read_statistics(tmp_path, BANDS)
+
+
+def test_a_network_that_makes_nothing_is_found_at_once(made):
+    """Its layers can be built, and fail at the first spectrogram."""
+    folder, *_ = made
+    dilations = [[1, 3, "a"], [1, 2, 4]]
+    write_config(folder, generator_params={**SMALL, "resblock_dilations": dilations})
+    with pytest.raises(UserError, match="is not the network that its configuration"):
+        load_vocoder(str(folder), SETTINGS)
+    write_config(folder)

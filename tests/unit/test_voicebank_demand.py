@@ -99,7 +99,7 @@ def test_files_without_a_partner(corpus):
 
 def test_pairs_of_different_lengths(corpus):
     write(corpus / "clean_testset_wav", ["p257_001"], 4800)
-    with pytest.raises(ManifestError, match=r"'p257_001': .*has 0.100 s, .*0.010 s"):
+    with pytest.raises(ManifestError, match=r"^'p257_001': .*has 0.100 s, .*0.010 s"):
         prepared(corpus)
 
 

@@ -12,11 +12,8 @@ Authors
 
 import sys
 
-from s3prl_sb.brains.conversion import (
-    ConversionBrain,
-    conversion_splits,
-    network_of,
-)
+from s3prl_sb.brains.conversion import ConversionBrain
+from s3prl_sb.brains.conversion_parts import conversion_splits, network_of, vocoder_of
 from s3prl_sb.brains.running import train_and_test
 from s3prl_sb.brains.target_statistics import target_statistics
 from s3prl_sb.corpora.conversion_tables import prepare_conversion_tables
@@ -62,14 +59,15 @@ def prepare(hparams):
 
 def prepared(hparams, run_opts):
     """Returns the datasets, the network and further arguments of the Brain."""
+    judges = Judges(hparams["asr"], hparams["asv"], hparams["asv_threshold"])
+    measuring = {"vocoder": vocoder_of(hparams), "judges": judges}
     records, speakers = read_splits(hparams), None
     if hparams["speaker_embedding"]:
-        speakers = EnrolledSpeaker(speaker_embeddings(records, hparams))
+        speakers = EnrolledSpeaker(speaker_embeddings(records, hparams, run_opts))
     splits = conversion_splits(hparams, records, speakers)
     head = network_of(hparams, speakers)
     head.set_statistics(*target_statistics(records["train"], hparams, run_opts))
-    judges = Judges(hparams["asr"], hparams["asv"], hparams["asv_threshold"])
-    return splits, {"head": head}, {"records": records["test"], "judges": judges}
+    return splits, {"head": head}, {"records": records["test"], **measuring}
 
 
 if __name__ == "__main__":

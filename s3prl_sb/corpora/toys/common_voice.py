@@ -78,7 +78,7 @@ def common_voice(destination, clips=64, conversations=4, turns=12, seed=0):
 def _language(folder, language, clips, seed, bar):
     """Writes the clips and tables of a language."""
     rows, speakers = {name: [] for name in SHARES}, max(4, clips // 8)
-    voices = making.choose_voices(speakers, seed)
+    voices = list(making.plain_voices(speakers, seed))
     sizes = [round(clips * share) for share in list(SHARES.values())[1:]]
     names = ["dev"] * sizes[0] + ["test"] * sizes[1]
     names += ["train"] * (clips - len(names))

@@ -7,10 +7,11 @@ Authors
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from s3prl_sb.lobes.heads.pooling import frame_mask
-from s3prl_sb.lobes.networks.frame_batch_norm import FrameBatchNorm
+from s3prl_sb.lobes.heads.spectrogram_encoders import (
+    ConvolutionalEncoder,
+    LinearEncoder,
+)
 from s3prl_sb.lobes.networks.projected_lstm import ProjectedLSTM
 
 #: Seed of the prenet's dropout in evaluation.
@@ -78,6 +79,9 @@ class SpectrogramPredictor(nn.Module):
     (torch.Size([2, 15, 5]), [15, 7])
     """
 
+    mean: torch.Tensor  #: of each mel band over the training set
+    deviation: torch.Tensor  #: standard deviation, the same
+
     def __init__(
         self,
         input_size: int,
@@ -105,26 +109,24 @@ class SpectrogramPredictor(nn.Module):
             "ratio": ratio,
             "speaker_size": speaker_size,
         }
-        if encoder == "linear":
-            self.encoder = LinearEncoder(input_size, hidden_size)
-        else:
-            self.encoder = ConvolutionalEncoder(
-                input_size, hidden_size, channels, dropout
-            )
-        self.speaker = None
+        self.encoder: nn.Module = LinearEncoder(input_size, hidden_size)
+        if encoder == "convolutional":
+            sizes = input_size, hidden_size, channels
+            self.encoder = ConvolutionalEncoder(*sizes, dropout)
+        self.speaker: nn.Linear | None = None
         if speaker_size:
             self.speaker = nn.Linear(hidden_size + speaker_size, hidden_size)
-        self.prenet, last = None, 0
+        self.prenet: Prenet | None = None
+        last = 0
         if autoregressive:
             self.prenet = Prenet(num_mels, prenet_layers, prenet_size, dropout)
             last = self.prenet.output_size
-        sizes = [hidden_size + last] + [hidden_size] * (recurrent_layers - 1)
+        inputs = [hidden_size + last] + [hidden_size] * (recurrent_layers - 1)
         rest = recurrent_dropout, layer_norm, autoregressive
         self.decoder = nn.ModuleList(
-            ProjectedLSTM(size, hidden_size, *rest) for size in sizes
+            ProjectedLSTM(size, hidden_size, *rest) for size in inputs
         )
         self.output = nn.Linear(hidden_size, num_mels)
-        # Of the mel frames of the training set; they are saved with the weights.
         self.register_buffer("mean", torch.zeros(num_mels))
         self.register_buffer("deviation", torch.ones(num_mels))
 
@@ -171,6 +173,8 @@ class SpectrogramPredictor(nn.Module):
         features = resampled(features, int(frames.max()), self.ratio)
         states = self.encoder(features, frames)
         if self.speaker is not None:
+            if speakers is None:
+                raise ValueError("there are several target speakers: give speakers")
             each = F.normalize(speakers.to(states.dtype))
             each = each[:, None].expand(-1, states.shape[1], -1)
             states = self.speaker(torch.cat([states, each], -1))
@@ -256,93 +260,6 @@ def resampled(features: torch.Tensor, frames: int, ratio: float) -> torch.Tensor
     index = (torch.arange(frames).double() / ratio + CLOSE).floor().long()
     index = index.clamp_max(features.shape[1] - 1)
     return features.index_select(1, index.to(features.device))
-
-
-class LinearEncoder(nn.Module):
-    """Linear layer with ReLU.
-
-    Arguments
-    ---------
-    input_size, output_size : int
-        Sizes of the frames.
-
-    Example
-    -------
-    >>> LinearEncoder(4, 8)(torch.randn(2, 5, 4), torch.tensor([5, 3])).shape
-    torch.Size([2, 5, 8])
-    """
-
-    def __init__(self, input_size: int, output_size: int):
-        super().__init__()
-        self.linear = nn.Linear(input_size, output_size)
-
-    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """Maps [batch, frames, input_size] to [batch, frames, output_size]."""
-        return self.linear(x).relu()
-
-
-class ConvolutionalEncoder(nn.Module):
-    """Encoder of Tacotron 2: a linear layer, convolutions with batch norm, a BLSTM.
-
-    Arguments
-    ---------
-    input_size, output_size : int
-        Sizes of the frames; the output's is even.
-    channels : int
-        Size of the convolutions.
-    dropout : float
-        Probability to drop a value after each convolution.
-    layers : int
-        Number of convolutions.
-    kernel_size : int
-        Frames that a convolution sees, odd.
-
-    Example
-    -------
-    >>> encoder = ConvolutionalEncoder(4, 8, channels=6)
-    >>> encoder(torch.randn(2, 5, 4), torch.tensor([5, 3])).shape
-    torch.Size([2, 5, 8])
-    """
-
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        channels: int = 512,
-        dropout: float = 0.5,
-        layers: int = 3,
-        kernel_size: int = 5,
-    ):
-        super().__init__()
-        self.linear = nn.Linear(input_size, channels)
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(channels, channels, kernel_size, padding="same", bias=False)
-            for _ in range(layers)
-        )
-        for convolution in self.convolutions:
-            gain = nn.init.calculate_gain("relu")
-            nn.init.xavier_uniform_(convolution.weight, gain)
-        self.norms = nn.ModuleList(FrameBatchNorm(channels) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
-        self.blstm = nn.LSTM(
-            channels, output_size // 2, batch_first=True, bidirectional=True
-        )
-
-    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """Maps [batch, frames, input_size] to [batch, frames, output_size]; ``frames``
-        are the numbers of true frames, [batch]."""
-        mask = frame_mask(x, frames / x.shape[1])
-        x = self.linear(x) * mask[..., None]
-        for convolution, norm in zip(self.convolutions, self.norms):
-            x = norm(convolution(x.mT).mT, mask)
-            # The bias of a norm does not reach into the padding, which the next
-            # convolution sees as it sees the end of a single utterance.
-            x = self.dropout(x.relu())
-        packed = pack_padded_sequence(
-            x, frames.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = self.blstm(packed)
-        return pad_packed_sequence(states, True, total_length=x.shape[1])[0]
 
 
 class Prenet(nn.Module):

@@ -7,8 +7,6 @@ Authors
 import math
 from typing import Any
 
-import torch
-
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.checkpoints import renaming
 from s3prl_sb.lobes.mel import MelSettings
@@ -73,6 +71,8 @@ def spectrograms(path, factors, **facts):
             )
     settings = MelSettings(**facts)
     made = math.prod(factors)
+    if settings.log_base == 1:
+        raise VocoderError(f"'{path}': there is no logarithm to base 1.")
     if made != settings.hop:
         raise VocoderError(
             f"'{path}': the network makes {made} samples of a frame, and hop is "
@@ -97,6 +97,7 @@ def fused(weights: dict[str, Any]) -> dict[str, Any]:
 
     Example
     -------
+    >>> import torch
     >>> g, v = torch.full((1, 1), 2.0), torch.tensor([[3.0, 4.0]])
     >>> fused({"conv.weight_g": g, "conv.weight_v": v})["conv.weight"].tolist()
     [[1.2000000476837158, 1.600000023841858]]
@@ -110,8 +111,8 @@ def fused(weights: dict[str, Any]) -> dict[str, Any]:
     for name, tensor in old.items():
         direction = old.get(f"{name.removesuffix('_g')}_v")
         if name.endswith("weight_g") and direction is not None:
-            weight = torch._weight_norm(direction, tensor, 0)
-            result[name.removesuffix("_g")] = weight
+            plain = name.removesuffix("_g")
+            result[plain] = renaming.of_weight_norm(direction, tensor, 0, plain)
         elif not (name.endswith("weight_v") and f"{name[:-1]}g" in old):
             result[name] = tensor
     return result

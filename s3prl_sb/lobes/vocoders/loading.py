@@ -22,8 +22,10 @@ from s3prl_sb.lobes.vocoders.neural import NeuralVocoder
 from s3prl_sb.lobes.vocoders.parallel_wavegan_files import read_parallel_wavegan
 from s3prl_sb.lobes.vocoders.phase_reconstruction import ITERATIONS, griffin_lim
 from s3prl_sb.lobes.vocoders.speechbrain_files import read_speechbrain
+from s3prl_sb.storage.files import naming
 
 GRIFFIN_LIM = "griffin_lim"
+TRIED = 4  # frames
 UNITS = {"sample_rate": " Hz", "fmin": " Hz", "fmax": " Hz"}
 
 
@@ -98,7 +100,13 @@ def load_vocoder(
         return GriffinLim(settings, iterations)
     files = _read(Path(name).expanduser())
     _check(files.source, files.settings, settings)
-    return NeuralVocoder(files, settings.log_base)
+    with naming(files.source, "the network that its configuration describes"):
+        vocoder = NeuralVocoder(files, settings.log_base)
+        # Tried at once: the first waveform comes after a training
+        made = len(vocoder.waveform(torch.zeros(TRIED, settings.n_mels)))
+        if made != TRIED * settings.hop:
+            raise ValueError(f"it makes {made} samples of {TRIED} frames")
+    return vocoder
 
 
 def _read(path):

@@ -75,11 +75,13 @@ def read_parallel_wavegan(folder: Path, checkpoint: Path | None = None):
         raise VocoderError(
             f"'{source}' has no model.generator, so it is no checkpoint of a vocoder."
         )
+    with files.naming(source, "a checkpoint of a vocoder"):
+        fitting = {_renamed(name, names): w for name, w in fused(weights).items()}
     mean, scale = read_statistics(folder, settings.n_mels)
     return VocoderFiles(
         str(source),
         make,
-        {_renamed(name, names): tensor for name, tensor in fused(weights).items()},
+        fitting,
         settings,
         mean=mean,
         scale=scale,
@@ -255,7 +257,7 @@ def read_statistics(folder: Path, size: int) -> tuple[torch.Tensor, torch.Tensor
             ) from error
         with files.naming(path, "statistics of ParallelWaveGAN"):
             with h5py.File(path) as file:
-                arrays = [file[name][()] for name in ("mean", "scale")]
+                mean, scale = (_vector(file[name][()]) for name in ("mean", "scale"))
     else:
         path = folder / "stats.npy"
         if not path.is_file():
@@ -264,11 +266,16 @@ def read_statistics(folder: Path, size: int) -> tuple[torch.Tensor, torch.Tensor
                 "vocoder's input cannot be normalized. Copy it from its archive."
             )
         with files.naming(path, "statistics of ParallelWaveGAN"):
-            arrays = list(numpy.load(path, allow_pickle=False))[:2]
-    mean, scale = (torch.from_numpy(numpy.ravel(a)).float() for a in arrays)
-    if len(mean) != size or len(scale) != size or not (scale > 0).all():
+            mean, scale = map(_vector, numpy.load(path, allow_pickle=False)[:2])
+    finite = all(each.isfinite().all() for each in (mean, scale))
+    if len(mean) != size or len(scale) != size or not (finite and (scale > 0).all()):
         raise VocoderError(
-            f"'{path}' has the statistics of {len(mean)} bands instead of {size}, or a "
-            "scale that is not positive. Copy it from the vocoder's own archive."
+            f"'{path}' has the statistics of {len(mean)} bands instead of {size}, or "
+            "numbers that are not finite, or a scale that is not positive. Copy it "
+            "from the vocoder's own archive."
         )
     return mean, scale
+
+
+def _vector(array):
+    return torch.from_numpy(numpy.ravel(array)).float()
