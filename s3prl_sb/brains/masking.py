@@ -215,7 +215,7 @@ class MaskingBrain(SSLBrain):
 
 
 def check_choice(checkpointer, wanted, metric):
-    """Refuses to go on with a run that another metric has chosen the best of.
+    """Raises an error for a run whose checkpoints another metric has chosen.
 
     Arguments
     ---------

@@ -157,7 +157,7 @@ def test_without_pesq_another_measure_chooses(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("now", ["pesq", "si_sdr"])
-def test_a_run_goes_on_with_the_metric_that_it_began_with(now):
+def test_a_run_keeps_the_metric_that_it_began_with(now):
     """Otherwise the best of half a run would be chosen, without a word."""
     metas = {"pesq": {"loss": 1.0, "si_sdr": 9.0, "pesq": 2.0}, "si_sdr": {"si_sdr": 9}}
     within = {"unixtime": 0}  # within an epoch nothing is measured
