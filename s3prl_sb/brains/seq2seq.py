@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from s3prl_sb.brains import distributed
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.corpora.text_normalization import is_unspaced
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.token_training import trained_tokenizer
@@ -20,7 +21,7 @@ from s3prl_sb.dataio.translations import TARGETS
 from s3prl_sb.lobes.label_smoothing import sequence_cross_entropy, shifted
 from s3prl_sb.lobes.seq2seq_decoding import BeamSearcher
 from s3prl_sb.metrics.transcription import cer, wer
-from s3prl_sb.metrics.translation import bleu, tokenizer_for
+from s3prl_sb.metrics.translation import AUTO, USUAL, bleu, tokenizer_for
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
@@ -58,6 +59,7 @@ class Seq2SeqBrain(SSLBrain):
         super().__init__(**kwargs)
         self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer
         self.has_warned = False  # of utterances that CTC cannot learn
+        self.has_warned_of_words = False
         self.translates = self.hparams.target == "translation"
         if not self.translates:
             self.metric, self.higher_is_better = "wer", False
@@ -150,6 +152,8 @@ class Seq2SeqBrain(SSLBrain):
         if self.translates:
             hparams = self.hparams
             how = tokenizer_for(hparams.bleu_tokenize, hparams.target_language)
+            if hparams.bleu_tokenize == AUTO and how == USUAL:
+                self._warn_of_one_word_each(references.values())
             measured = bleu(hypotheses, references, how)
             self.signatures = {"bleu": measured.signature}
             return {"bleu": measured.score}
@@ -157,6 +161,17 @@ class Seq2SeqBrain(SSLBrain):
             "wer": wer(hypotheses, references).rate,
             "cer": cer(hypotheses, references).rate,
         }
+
+    def _warn_of_one_word_each(self, texts):
+        """Warns once of texts without spaces that BLEU would compare as words."""
+        if not self.has_warned_of_words and is_unspaced(texts):
+            self.has_warned_of_words = True
+            logger.warning(
+                "target_language '%s': BLEU splits these texts at spaces, which their "
+                "script does not write. Correct the code of the language, such as "
+                "zh-CN, or choose --bleu_tokenize (zh, ja-mecab, char).",
+                self.hparams.target_language,
+            )
 
     def start_stage(self, stage):
         """Starts collecting texts."""

@@ -13,7 +13,10 @@ AUTO = "auto"
 #: Tokenizers of sacreBLEU that need no download.
 TOKENIZERS = (AUTO, "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "none")
 #: Languages that are not written in words, and their tokenizers.
-OF_LANGUAGES = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+OF_LANGUAGES = {
+    **{"zh": "zh", "yue": "zh", "ja": "ja-mecab", "ko": "ko-mecab"},
+    **dict.fromkeys(("th", "lo", "km", "my"), "char"),
+}
 USUAL = "13a"
 
 
@@ -80,7 +83,8 @@ def tokenizer_for(tokenize, language):
     tokenize : str
         One of :data:`TOKENIZERS`; "auto" chooses by the language: "zh" for Chinese,
         "ja-mecab" and "ko-mecab" for Japanese and Korean, or "char" where what they
-        need is not installed, and "13a" for all others.
+        need is not installed, "char" for Thai, Lao, Khmer and Burmese, and "13a" for
+        all others.
     language : str
         Code of the language of the references, such as "de" or "zh-CN".
 

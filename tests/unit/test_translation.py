@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy
 import pytest
 import soundfile
 
+from s3prl_sb.brains.seq2seq import Seq2SeqBrain
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.manifest import ManifestError
@@ -164,9 +166,9 @@ def test_bleu_of_the_command_line(tmp_path):
 
 def test_tokenizers_of_languages(monkeypatch):
     found = {
-        code: tokenizer_for("auto", code) for code in ("de", "zh-CN", "ZH_tw", "en")
+        code: tokenizer_for("auto", code) for code in ("de", "zh-CN", "ZH_tw", "th")
     }
-    assert found == {"de": "13a", "zh-CN": "zh", "ZH_tw": "zh", "en": "13a"}
+    assert found == {"de": "13a", "zh-CN": "zh", "ZH_tw": "zh", "th": "char"}
     assert tokenizer_for("char", "de") == "char"
     monkeypatch.setitem(sys.modules, "MeCab", None)
     monkeypatch.delitem(sys.modules, "sacrebleu.tokenizers.tokenizer_ja_mecab", False)
@@ -183,3 +185,21 @@ def test_without_sacrebleu_a_run_does_not_begin(monkeypatch):
     with pytest.raises(MissingExtra, match=r"pip install 's3prl_sb\[st\]'"):
         readiness.check({"target": "translation", **hparams})
     readiness.check({"target": "transcription", **hparams})
+
+
+def test_texts_without_spaces_are_not_taken_for_words(caplog):
+    """A wrong code of the language would measure whole sentences as words."""
+    brain = object.__new__(Seq2SeqBrain)  # scoring needs no network
+    brain.translates, brain.has_warned_of_words = True, False
+    for code, how, warnings in (
+        ("zh-CN", "auto", 0),
+        ("de", "13a", 0),
+        ("chinese", "auto", 1),
+        ("chinese", "auto", 1),  # once
+    ):
+        settings = {"target_language": code, "bleu_tokenize": how}
+        brain.hparams = SimpleNamespace(**settings)
+        found = brain.score({"a": "我看见他了"}, {"a": "我看见你了"})
+        assert (found["bleu"] > 0) == (code == "zh-CN")
+        assert len(caplog.records) == warnings
+    assert "target_language 'chinese': BLEU splits these texts" in caplog.text
