@@ -32,6 +32,7 @@ from s3prl_sb.storage.csv_files import write_csv
 FOLDER = "converted"  # in output_folder
 ESTIMATED = 10  # utterances that limits of F0 are estimated from
 METRIC = "mel_l1"
+NAMED = ("griffin_lim", "upstream", "resemblyzer")  # no folders
 DECODINGS = ("free", "forced")  #: what the decoder sees in validation
 
 
@@ -238,8 +239,10 @@ class ConversionBrain(SSLBrain):
 
 def absolute(name):
     """Returns a name as it is, and the path of a folder or a file from any place."""
-    path = Path(name or "").expanduser()
-    return str(path.absolute()) if name and path.exists() else name
+    if not name or name in NAMED:
+        return name
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.exists() else name
 
 
 def signature(bands):

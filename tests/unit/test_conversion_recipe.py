@@ -82,7 +82,8 @@ def test_embeddings_are_those_of_the_features_of_an_utterance():
 def test_a_vocoder_is_found_from_any_place(tmp_path, monkeypatch):
     """An export keeps the folder, which was given relative to that of the training."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "voc").mkdir()
+    for name in ("voc", "griffin_lim", "upstream"):
+        (tmp_path / name).mkdir()
     assert absolute("voc") == str(tmp_path / "voc")
     assert [absolute(n) for n in ("griffin_lim", "upstream", None)] == [
         "griffin_lim",

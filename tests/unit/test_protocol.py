@@ -25,6 +25,14 @@ tiny: !new:s3prl_sb.lobes.upstreams.hubert.Hubert
 """
 
 
+#: Values of the published numbers that no default can have: a user's files.
+OTHERS = {"SUPERB/VC": {"vocoder": "hifigan_vctk"}}
+
+
+def lines(values):
+    return "\n".join(f"{key}: {value}" for key, value in values.items())
+
+
 @functools.lru_cache(maxsize=None)
 def counts(task):
     """The sizes of the real corpus' sets."""
@@ -55,16 +63,23 @@ def loaded(task, file, overrides):
 
 @pytest.mark.parametrize("task", map(recipe, TASKS))
 def test_the_defaults_on_the_real_corpus_are_the_protocol(task):
-    found = told(task)
+    changed = OTHERS.get(task, {})
+    found = told(task, lines(changed))
     assert found["protocol"]["followed"] is True, found["protocol"]["differs"]
-    assert set(found["settings"]) == {"data_folder", "upstream"}
+    assert set(found["settings"]) == {"data_folder", "upstream", *changed}
+
+
+def test_griffin_lim_is_not_the_vocoder_of_published_numbers():
+    found = told("SUPERB/VC")
+    assert found["protocol"]["differs"] == ["vocoder griffin_lim"]
+    judged = told("SUPERB/VC", "vocoder: hifigan_vctk\nasr: /runs/asr")
+    assert judged["protocol"]["followed"] is True
 
 
 @pytest.mark.parametrize("task", map(recipe, TASKS))
 def test_where_things_lie_and_who_is_tested_does_not_matter(task, tmp_path):
-    found = told(
-        task, f"seed: 7\noutput_folder: {tmp_path}/out\ncache_folder: {tmp_path}/cache"
-    )
+    places = {name: f"{tmp_path}/{name}" for name in ("output_folder", "cache_folder")}
+    found = told(task, lines({"seed": 7, **places, **OTHERS.get(task, {})}))
     assert found["protocol"]["followed"] is True
     assert {"seed", "cache_folder"} <= set(found["settings"])
     assert "output_folder" not in found["settings"]  # where results.json lies
@@ -73,8 +88,7 @@ def test_where_things_lie_and_who_is_tested_does_not_matter(task, tmp_path):
 @pytest.mark.parametrize("task", [t for t in TASKS if read_budget("mini")[t]])
 def test_the_small_budget_is_not_the_protocol(task):
     mini = read_budget("mini")[task]
-    lines = "\n".join(f"{key}: {value}" for key, value in mini.items())
-    found = told(recipe(task), lines.replace("None", "null"))["protocol"]
+    found = told(recipe(task), lines(mini).replace("None", "null"))["protocol"]
     assert found["followed"] is False and found["data"] is None
     assert found["settings"]["total_steps"] == mini["total_steps"]
 
