@@ -82,7 +82,7 @@ def test_tokens_of_a_run_are_read_again(tmp_path):
 
 
 def test_characters_without_a_token_are_told(tmp_path, caplog):
-    """Of Chinese, a thousand tokens are not enough."""
+    """A thousand tokens are not enough for Chinese."""
     texts = ["ein Ei", "nein\u2028ein"]
     trained_tokenizer(tmp_path, texts, "characters", 9)
     assert not caplog.records
