@@ -8,6 +8,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,10 @@ from s3prl_sb.dataio.rows import in_folder
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.identity import further_audio, locations, presence
 
+#: Columns of tables, and keys of manifests, that may name further audio, and those of
+#: them that hold several names.
+COLUMNS = re.compile(rf"(clean|source_\d+|{'|'.join(further_audio.KEYS)})\Z", re.ASCII)
+LISTS = ("sources", "enroll")
 #: Text between the names in one cell of a CSV.
 BETWEEN = "|"
 #: Seconds by which the audio of an utterance may differ in length: formats with loss.
@@ -59,10 +64,6 @@ def resolve(
     >>> records["a"]["clean"].endswith("/b.wav"), records["a"]["enroll"]
     (True, [])
     """
-
-    def absolute(name):
-        return locations.in_folder(in_folder(name, folder), folder)
-
     faults = []
     for name, record in records.items():
         for key, several in columns.items():
@@ -73,10 +74,17 @@ def resolve(
                 faults.append(f"{_spot(name, places)}: {key} {value}")
                 continue
             record[key] = value
-        record.update(further_audio.replaced(record, _sound(record, columns), absolute))
+        named = _sound(record, columns)
+        record.update(
+            further_audio.replaced(record, named, lambda n: _absolute(n, folder))
+        )
     if faults:
         raise ManifestError.listing(faults, "Give paths of audio.", len(records))
     _check_presence(records, columns, places)
+
+
+def _absolute(name, folder):
+    return locations.in_folder(in_folder(name, folder), folder)
 
 
 def _spot(name, places):
@@ -127,30 +135,75 @@ def _check_presence(records, columns, places):
     raise ManifestError.listing(faults, way_out, len(records))
 
 
+def complete(records: Mapping[str, dict[str, Any]], folder: str) -> None:
+    """Makes the names of further audio in a table or manifest absolute, in place.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}``.
+    folder : str
+        Absolute path, where relative paths start. A column whose audio is not there is
+        left as it is: a label may have such a name too.
+    """
+    for key in _columns(records.values()):
+        parsed = {
+            name: {key: _parsed(record[key], key in LISTS)}
+            for name, record in records.items()
+            if key in record
+        }
+        if any(isinstance(value[key], Exception) for value in parsed.values()):
+            continue
+        named = {
+            name: further_audio.replaced(value, [key], lambda n: _absolute(n, folder))
+            for name, value in parsed.items()
+        }
+        names = [
+            n for value in named.values() for n in further_audio.names(value, [key])
+        ]
+        if len(presence.faults(dict.fromkeys(names))) < len({*names}):
+            for name, value in named.items():
+                records[name].update(value)
+
+
 def keys_in(splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> tuple[str, ...]:
     """Returns the keys of further audio in manifests.
 
     Arguments
     ---------
     splits : dict
-        ``{split: {id: record}}``.
+        ``{split: {id: record}}``, with absolute names.
 
     Returns
     -------
     tuple of str
-        Keys among :data:`s3prl_sb.identity.further_audio.KEYS` whose values are all
-        audio that exists: a label may have such a name too.
+        Keys that match :data:`COLUMNS`, and whose values are audio: a label may have
+        such a name too.
+
+    Raises
+    ------
+    ManifestError
+        If a part of the audio is missing.
     """
     records = [record for split in splits.values() for record in split.values()]
     keys = []
-    for key in further_audio.KEYS:
+    for key in _columns(records):
         values = (record.get(key) for record in records)
         named = [v if isinstance(v, list) else [v] for v in values if v is not None]
-        names = [name for value in named for name in value]
-        are_names = names and all(isinstance(name, str) for name in names)
-        if are_names and not presence.faults(dict.fromkeys(names)):
+        names = dict.fromkeys(str(name) for value in named for name in value)
+        missing = presence.faults(names)
+        if len(missing) < len(names):
+            if missing:
+                way_out = "Correct the paths, or leave these rows out."
+                faults = [f"{key}: {fault}" for fault in missing.values()]
+                raise ManifestError.listing(faults, way_out, len(names))
             keys.append(key)
     return tuple(keys)
+
+
+def _columns(records):
+    """Returns the keys of records that may name further audio."""
+    return sorted({key for record in records for key in record if COLUMNS.match(key)})
 
 
 def check_lengths(

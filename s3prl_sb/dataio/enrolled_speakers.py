@@ -5,11 +5,34 @@ Authors
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from s3prl_sb.dataio.dataset import ManifestDataset, Pipe
 from s3prl_sb.errors import ManifestError
+
+
+def check_enrolled(records: Mapping[str, Mapping[str, Any]]) -> None:
+    """Checks that every utterance has a target speaker.
+
+    Arguments
+    ---------
+    records : dict
+        ``{id: record}`` with ``enroll``.
+
+    Raises
+    ------
+    ManifestError
+        If one has none; it names the utterance.
+    """
+    for name, record in records.items():
+        if not record.get("enroll"):
+            raise ManifestError(
+                f"'{name}' has no enrolled speech of its target speaker: name files in "
+                "the column enroll, or convert to one speaker, with speaker_embedding: "
+                "null. Of the corpora, vctk has any target speaker."
+            )
 
 
 class EnrolledSpeaker(Pipe):
@@ -33,17 +56,11 @@ class EnrolledSpeaker(Pipe):
 
     def __init__(self, embeddings: Mapping[str, torch.Tensor]):
         self.embeddings = embeddings
-        self.size = len(next(iter(embeddings.values())))  #: of an embedding
+        self.size = len(next(iter(embeddings.values()), ()))  #: of an embedding
 
     def add_to(self, dataset: ManifestDataset) -> None:
         """Checks that every utterance has a target speaker, and adds the item."""
-        for name, record in dataset.data.items():
-            if not record.get("enroll"):
-                raise ManifestError(
-                    f"'{name}' has no enrolled speech of its target speaker: name "
-                    "files in the column enroll, or convert to one speaker, with "
-                    "speaker_embedding: null."
-                )
+        check_enrolled(dataset.data)
         dataset.add_dynamic_item(self.mean, ["enroll"], "speaker_embedding")
 
     def mean(self, enroll: list[str]) -> torch.Tensor:

@@ -171,12 +171,12 @@ def _records(path):
     """Returns the records of a prepared manifest unchanged, those of a table completed;
     all with absolute names of audio."""
     content = manifest.read(path) if path.lower().endswith(".json") else {}
+    folder = os.path.dirname(os.path.abspath(path))
     whole = [
         isinstance(r, dict) and {*manifest.KEYS} <= r.keys()
         for r in [*content.values()]
     ]
     if content and all(whole):
-        folder = os.path.dirname(os.path.abspath(path))
         records = {
             key: {**record, "wav": locations.in_folder(str(record["wav"]), folder)}
             for key, record in content.items()
@@ -184,6 +184,7 @@ def _records(path):
         manifest.validate(records, path, required=())
     else:
         records = tables.load_table(path)
+    audio_columns.complete(records, folder)
     for key, record in records.items():
         if ark_names.is_entry(record["wav"]):
             raise ManifestError(

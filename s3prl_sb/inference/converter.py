@@ -158,6 +158,11 @@ class Converter(SpeechModel):
         ids, enroll = recording_ids(paths), ()
         if self.hparams.speaker_embedding:
             enroll, *rest = ids
+            if not rest:
+                raise ConversionError(
+                    f"This model converts to any speaker: {enroll} is for the target "
+                    "speaker's voice. Give further files, which are converted to it."
+                )
             ids, enroll = {path: ids[path] for path in rest}, [enroll]
         if self.output is not None:
             names = (f"{name}.wav" for name in ids.values())

@@ -19,6 +19,7 @@ import torch
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from s3prl_sb.audio.loading import load_waveform
+from s3prl_sb.dataio.enrolled_speakers import check_enrolled
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
 from s3prl_sb.inference.judges import RESEMBLYZER, JudgeError, Resemblyzer, Verifier
@@ -139,10 +140,14 @@ def speaker_embeddings(
 
     Raises
     ------
+    ManifestError
+        If an utterance has no target speaker.
     JudgeError
         For the features of an upstream that is trained: those of its first weights
         would be embeddings in training, and those of its last ones in inference.
     """
+    for each in records.values():
+        check_enrolled(each)
     name, upstream = hparams["speaker_embedding"], hparams["upstream_model"]
     if name == UPSTREAM and not upstream.freeze:
         raise JudgeError(

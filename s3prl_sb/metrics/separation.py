@@ -10,20 +10,21 @@ Authors
 import torch
 from scipy.optimize import linear_sum_assignment
 
-#: Largest and smallest SI-SDR, dB: of a perfect estimate, and of a silent one.
-LIMIT = 100.0
+#: Smallest and largest SI-SDR, dB: of a silent estimate, as in S3PRL, and of a perfect
+#: one.
+LOWEST, HIGHEST = -80.0, 100.0
 
 
 def si_sdr(
-    estimates: torch.Tensor, references: torch.Tensor, zero_mean: bool = False
+    estimates: torch.Tensor, references: torch.Tensor, zero_mean: bool = True
 ) -> torch.Tensor:
     """Returns the scale-invariant signal-to-distortion ratio.
 
     It is computed in float64 over the last dimension; the others are broadcast.
 
     Note: S3PRL takes SI-SDR from asteroid, which takes it from ``pb_bss_eval``; the
-    means are not removed there, so they are not by default. ``torchmetrics`` has the
-    same default. A silent estimate is NaN in S3PRL, and 0 dB in torchmetrics.
+    means are removed there, so they are by default. Those of ``torchmetrics`` stay by
+    default. A silent reference has -80 dB in S3PRL.
 
     Arguments
     ---------
@@ -35,16 +36,17 @@ def si_sdr(
     Returns
     -------
     torch.Tensor
-        [...], dB, float64, between -100 and 100: -100 for a silent estimate, and NaN
+        [...], dB, float64, between -80 and 100: -80 for a silent estimate, and NaN
         for a silent reference, whose SI-SDR is undefined.
 
     Example
     -------
     >>> clean = torch.tensor([1.0, -1.0, 1.0, -1.0])
-    >>> round(si_sdr(7 * (clean + 0.1), clean).item(), 3)
+    >>> noise = torch.tensor([0.1, 0.1, -0.1, -0.1])
+    >>> round(si_sdr(7 * (clean + noise) + 1, clean).item(), 3)
     20.0
     >>> si_sdr(torch.stack([clean, 0 * clean]), clean).tolist()
-    [100.0, -100.0]
+    [100.0, -80.0]
     """
     estimates, references = _pair(estimates, references)
     if zero_mean:
@@ -55,9 +57,9 @@ def si_sdr(
     target = scale * references
     distortion = (estimates - target).square().sum(-1)
     level = 10 * torch.log10(target.square().sum(-1) / distortion)
-    level = level.clamp(-LIMIT, LIMIT)
+    level = level.clamp(LOWEST, HIGHEST)
     is_silent = estimates.square().sum(-1) == 0
-    level = torch.where(is_silent, torch.full_like(level, -LIMIT), level)
+    level = torch.where(is_silent, torch.full_like(level, LOWEST), level)
     undefined = (energy == 0).squeeze(-1)
     return torch.where(undefined, torch.full_like(level, torch.nan), level)
 
@@ -66,7 +68,7 @@ def si_sdr_improvement(
     estimates: torch.Tensor,
     references: torch.Tensor,
     mixture: torch.Tensor,
-    zero_mean: bool = False,
+    zero_mean: bool = True,
 ) -> torch.Tensor:
     """Returns the SI-SDR of the estimates minus that of the unprocessed mixture.
 
@@ -86,7 +88,7 @@ def si_sdr_improvement(
 
     Example
     -------
-    >>> sources = torch.eye(2)
+    >>> sources = torch.tensor([[1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]])
     >>> si_sdr_improvement(sources + 0.1 * sources.flip(0), sources, sources.sum(0))
     tensor([20.0000, 20.0000], dtype=torch.float64)
     """
@@ -95,7 +97,7 @@ def si_sdr_improvement(
 
 
 def best_permutation(
-    estimates: torch.Tensor, references: torch.Tensor, zero_mean: bool = False
+    estimates: torch.Tensor, references: torch.Tensor, zero_mean: bool = True
 ) -> list[int]:
     """Returns the order of the estimates with the largest mean SI-SDR.
 

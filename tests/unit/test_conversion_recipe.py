@@ -10,6 +10,7 @@ from s3prl_sb import resources
 from s3prl_sb.brains.conversion import absolute, signature
 from s3prl_sb.brains.conversion_parts import conversion_splits
 from s3prl_sb.errors import UserError
+from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.judges import JudgeError
 from s3prl_sb.inference.speaker_embedding import MeanFeatures, speaker_embeddings
 from s3prl_sb.lobes.mel import MelSettings
@@ -56,6 +57,20 @@ def test_features_of_an_upstream_that_is_trained_are_no_embeddings():
     hparams["upstream_model"] = SimpleNamespace(freeze=False)
     with pytest.raises(JudgeError, match="needs freeze: True"):
         speaker_embeddings({"train": {}}, hparams, {})
+
+
+def test_an_utterance_without_enrolled_speech(tmp_path):
+    """As in VCC2020, which has one target speaker."""
+    hparams = {"speaker_embedding": "upstream", "save_folder": str(tmp_path)}
+    hparams["upstream_model"] = load("fbank_no_cmvn")
+    with pytest.raises(UserError, match="'a' has no enrolled speech .* vctk has any"):
+        speaker_embeddings({"train": {"a": {"enroll": []}}}, hparams, {})
+
+
+def test_one_file_is_the_voice_and_nothing_to_convert():
+    fake = SimpleNamespace(hparams=SimpleNamespace(speaker_embedding="upstream"))
+    with pytest.raises(UserError, match="a.wav is for the target speaker's voice"):
+        list(Converter.records(fake, ["a.wav"]))
 
 
 def test_embeddings_are_those_of_the_features_of_an_utterance():

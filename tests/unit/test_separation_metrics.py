@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
@@ -31,18 +32,30 @@ def test_scale_and_offset():
     estimate = reference + 0.1 * signals(2000, seed=1)
     level = si_sdr(estimate, reference)
     torch.testing.assert_close(si_sdr(-1e4 * estimate, reference), level)
-    assert si_sdr(estimate + 1, reference) < level - 5  # the means are not removed
-    torch.testing.assert_close(
-        si_sdr(estimate + 1, reference, zero_mean=True),
-        si_sdr(estimate, reference, zero_mean=True),
-    )
+    torch.testing.assert_close(si_sdr(estimate + 1, reference - 2), level)
+    with_means = si_sdr(estimate + 1, reference, zero_mean=False)
+    assert with_means < si_sdr(estimate, reference, zero_mean=False) - 5
+
+
+def test_si_sdr_is_s3prls():
+    """Values of pb_bss_eval 0.0.2, which asteroid 0.4.4 measures with."""
+    random = np.random.RandomState(0).randn(100)
+    reference = torch.from_numpy(random)
+    expected = {
+        -25.667776414307276: [reference.flip(0), reference.flip(0) + 3],
+        0.45209389949800527: [reference + reference.flip(0)],
+        -80.0: [0 * reference],
+    }
+    for value, estimates in expected.items():
+        for estimate in estimates:
+            assert si_sdr(estimate, reference).item() == pytest.approx(value, abs=1e-4)
 
 
 def test_perfect_and_silent_signals():
     reference, silent = signals(2000), torch.zeros(2000)
     assert si_sdr(reference, reference) == 100
-    assert si_sdr(silent, reference) == -100
-    assert si_sdr(silent, reference, zero_mean=True) == -100
+    assert si_sdr(silent, reference) == -80
+    assert si_sdr(silent, reference, zero_mean=False) == -80
     assert si_sdr(reference, silent).isnan() and si_sdr(silent, silent).isnan()
 
 
