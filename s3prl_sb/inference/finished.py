@@ -40,7 +40,7 @@ def read_run(run):
     s3prl_sb.storage.files.FileError
         If a file is damaged; another checkpoint is never used instead.
     """
-    if parts := _parts(run):
+    if parts := parts_of(run):
         raise ExportError(
             f"'{run}' holds a run for each of {few(parts)}. Choose one, such as "
             f"{run / parts[0]}."
@@ -72,8 +72,19 @@ def read_run(run):
     return results, interface, _best(run / "save", metric, highest, value)
 
 
-def _parts(run):
-    """Returns the folders of the finished parts of a recipe, such as folds."""
+def parts_of(run):
+    """Returns the folders of the finished parts of a recipe, such as folds.
+
+    Arguments
+    ---------
+    run : pathlib.Path
+        Folder of a run.
+
+    Returns
+    -------
+    list of str
+        Names; none if the folder is a run of its own.
+    """
     if (run / "hyperparams.yaml").exists():
         return []
     folders = [path.parent for path in run.glob("*/results.json")]

@@ -12,7 +12,7 @@ from s3prl_sb.foreign import INTERFACE, find_class
 from s3prl_sb.foreign.trust import trusting
 from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
-from s3prl_sb.inference.finished import read_run
+from s3prl_sb.inference.finished import parts_of, read_run
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.reading import WHAT, read
 from s3prl_sb.storage.files import FileError, naming, read_yaml
@@ -77,7 +77,8 @@ def interface_of(folder: str | Path) -> type[SpeechModel]:
 
 
 def _is_run(folder):
-    return (folder / "save").is_dir() or any(folder.glob("fold*/save"))
+    saves = folder / "save", *folder.glob("fold*/save")
+    return any(save.is_dir() for save in saves) or bool(parts_of(folder))
 
 
 def _load(folder, **kwargs):

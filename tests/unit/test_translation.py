@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import soundfile
+import torch
 
 from s3prl_sb.brains.seq2seq import Seq2SeqBrain
 from s3prl_sb.dataio import manifest
@@ -82,7 +83,7 @@ def test_tokens_of_a_run_are_read_again(tmp_path):
 
 
 def test_characters_without_a_token_are_told(tmp_path, caplog):
-    """Of Chinese, a thousand tokens are not enough."""
+    """A thousand tokens are not enough for Chinese."""
     texts = ["ein Ei", "nein\u2028ein"]
     trained_tokenizer(tmp_path, texts, "characters", 9)
     assert not caplog.records
@@ -203,3 +204,19 @@ def test_texts_without_spaces_are_not_taken_for_words(caplog):
         assert (found["bleu"] > 0) == (code == "zh-CN")
         assert len(caplog.records) == warnings
     assert "target_language 'chinese': BLEU splits these texts" in caplog.text
+
+
+def test_utterances_that_ctc_cannot_learn(caplog):
+    """Equal tokens need a frame between them; the warning comes once."""
+    brain = object.__new__(Seq2SeqBrain)
+    brain.has_warned = False
+    tokens = torch.tensor([[4, 5, 6, 3], [4, 4, 3, 0]])
+    batch = SimpleNamespace(
+        id=["a", "b"], source_tokens=(tokens, torch.tensor([1, 0.75]))
+    )
+    brain._warn_of_impossible(batch, torch.tensor([4, 4]))
+    assert not caplog.records
+    for _ in range(2):
+        brain._warn_of_impossible(batch, torch.tensor([4, 3]))
+    (record,) = caplog.records
+    assert "utterance 'b' has 3 frames in the encoder, and the 3 tokens" in caplog.text
