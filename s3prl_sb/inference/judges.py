@@ -273,8 +273,8 @@ class Judges:
         model = load(folder, self.trust, run_opts={"device": self.device})
         if not isinstance(model, kind):
             raise JudgeError(
-                f"{key}: '{folder}' holds a {type(model).__name__}. Give the folder of "
-                f"a finished run of {key.upper()}, or of its export."
+                f"{key}: '{folder}' is of another task ({type(model).__name__}). Give "
+                f"the folder of a finished run of {key.upper()}, or of its export."
             )
         return model
 

@@ -49,7 +49,10 @@ def load(folder: str | Path, trust: bool = False, **kwargs: Any) -> SpeechModel:
 
 
 def _load(folder, **kwargs):
-    if (Path(folder) / "save").is_dir() or any(Path(folder).glob("fold*/save")):
+    described = (folder / "hyperparams.yaml").is_file()
+    # A folder of runs, such as folds or languages, is refused with their names.
+    several = not described and any(folder.glob("*/save"))
+    if (folder / "save").is_dir() or several:
         with tempfile.TemporaryDirectory() as exported:
             export(folder, exported, copy_upstream=False)
             asks = folder / "hyperparams.yaml"
@@ -62,7 +65,7 @@ def _load(folder, **kwargs):
             except FileError as error:  # the temporary folder means nothing to users
                 text = str(error).replace(str(Path(exported).resolve()), str(folder))
                 raise FileError(text) from error
-    if not (Path(folder) / "hyperparams.yaml").is_file():
+    if not described:
         raise ExportError(
             f"'{folder}' is neither a run of a recipe nor an export: it has no "
             "hyperparams.yaml."

@@ -398,6 +398,13 @@ def test_neither_run_nor_export(tmp_path):
             load(folder)
 
 
+def test_folder_of_several_runs_names_them(make_run, tmp_path):
+    run, _ = make_run()
+    run.rename(tmp_path / "es")
+    with pytest.raises(ExportError, match=f"each of es. .* such as {tmp_path}/es"):
+        load(tmp_path)
+
+
 def test_bad_audio(make_run, tmp_path):
     model = load(make_run()[0])
     with pytest.raises(AudioFileError, match="absent.wav"):

@@ -97,6 +97,8 @@ def test_faults(folders, tmp_path):
     with pytest.raises(JudgeError, match="asr: .*absent' is no folder"):
         Judges(asr=str(tmp_path / "absent"))
     wrong = Judges(asr=folders["asv"])
-    with pytest.raises(JudgeError, match="asr: .* holds a Knows. Give .* run of ASR"):
+    with pytest.raises(
+        JudgeError, match="another task .Knows.. Give .* run of ASR"
+    ):
         wrong.judge({"text": "yes"}, "a.wav")
     assert not Judges()
