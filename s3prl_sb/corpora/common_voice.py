@@ -191,8 +191,8 @@ def _sentences(path, language, accents):
         wav = str(path.parent / CLIPS / row["path"])
         records[name] = manifest.whole_file(wav, text=text, speaker=speaker(row))
     if dropped:
-        message = "%s: %d sentences cannot be written in the letters of %s, such as %r"
-        logger.warning(message, path, len(dropped), language, dropped[0])
+        message = "%s: sentences that the letters of %s cannot write: %d, such as %r"
+        logger.warning(message, path, language, len(dropped), dropped[0])
     if not records:
         raise ManifestError(f"{path}: no sentence {_why_none(accents, others)}.")
     return records

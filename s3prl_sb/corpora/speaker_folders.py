@@ -86,6 +86,11 @@ def of_speaker(spoken: Recordings, speaker: str, folder: str) -> dict[str, str]:
     ManifestError
         If there are none; the message lists the speakers.
     """
+    if not spoken:
+        raise ManifestError(
+            f"{folder}: no recordings of this corpus, neither of target_speaker "
+            f"{speaker!r} nor of another one. Set data_folder and corpus."
+        )
     if speaker not in spoken:
         raise ManifestError(
             f"{folder}: no recordings of target_speaker {speaker!r}; there are "

@@ -98,7 +98,7 @@ def metrics_of(name):
     Arguments
     ---------
     name : str or None
-        Name of the recipe.
+        Name of the recipe. A variant has the metrics of its task.
 
     Returns
     -------
@@ -110,7 +110,8 @@ def metrics_of(name):
     >>> [metric.key for metric in metrics_of("SUPERB/KS")], metrics_of("digits")
     (['accuracy'], [])
     """
-    return next((TASKS[task] for task in TASKS if recipe(task) == name), [])
+    base = "/".join((name or "").split("/")[:2])
+    return next((TASKS[task] for task in TASKS if recipe(task) == base), [])
 
 
 def find_tasks(names):
