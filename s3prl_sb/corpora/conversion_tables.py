@@ -19,7 +19,7 @@ import os
 
 from s3prl_sb.dataio import manifest, tables
 from s3prl_sb.dataio.manifest import ManifestError
-from s3prl_sb.dataio.rows import in_folder
+from s3prl_sb.dataio.rows import in_folder, places
 from s3prl_sb.identity import locations, presence
 
 VERSION = "conversion_tables/1"  # a change makes finished preparations stale
@@ -149,18 +149,18 @@ def _check(records, file, enrolled):
     missing = presence.faults(
         {path for paths in others.values() for path in paths if path}
     )
-    faults = []
+    lines, faults, ways_out = places(file), [], {}
     for name, record in records.items():
+        place = f"{lines.get(name, file)}: '{name}'"
         if enrolled and not record["enroll"]:
-            faults.append(f"{file}: '{name}': no enroll")
-        faults += [
-            f"{file}: '{name}': {missing[p]}" for p in others[name] if p in missing
-        ]
+            faults.append(f"{place}: no enroll")
+            ways_out["Each conversion to any speaker needs enroll."] = None
+        absent = [path for path in others[name] if path in missing]
+        if absent:
+            faults += [f"{place}: {missing[path]}" for path in absent]
+            ways_out["Correct the paths."] = None
         if record["start"] is not None and record["target"] == record["wav"]:
-            faults.append(f"{file}: '{name}': a segment, of which target is the whole")
+            faults.append(f"{place}: a segment, of which target is the whole")
+            ways_out["Segments need a target of their own, cut out."] = None
     if faults:
-        way_out = (
-            "Correct the paths. Each conversion of any-to-any needs enroll, and "
-            "segments a target of their own, cut out."
-        )
-        raise ManifestError.listing(faults, way_out, len(records))
+        raise ManifestError.listing(faults, " ".join(ways_out), len(records))

@@ -166,7 +166,7 @@ def test_own_tables(tmp_path):
     assert splits["test"]["test1"]["target"] is None
     assert splits["test"]["test2"]["enroll"] == [path, path]
     assert splits["test"]["test2"]["text"] == "hi"
-    with pytest.raises(ManifestError, match="'test1': no enroll"):
+    with pytest.raises(ManifestError, match=r"test.csv:\d+: 'test1': no enroll"):
         prepare_conversion_tables(*files, tmp_path / "save", enrolled=True)
 
 
