@@ -10,7 +10,7 @@
 # All set everything up in .venv first, and are fast the second time.
 
 PYTHON ?= python3
-JOBS ?= 2# processes of tests, of one thread each
+JOBS ?= 3# processes of tests, of one thread each; some of them wait
 BIN := .venv/bin
 STEPS ?= 3000
 DEMO := demo

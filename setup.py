@@ -23,9 +23,13 @@ EXTRAS = {
     "s3": ["s3fs>=2023.5"],  # s3://
     "gcs": ["gcsfs>=2023.5"],  # gs://
     "ray": ["ray>=2.9"],  # --engine ray: jobs and actors in a Ray cluster
+    "se": ["pesq>=0.0.4", "pystoi>=0.4"],  # PESQ and STOI of SE and SS
     "slurm": ["submitit>=1.5"],  # --engine slurm: jobs in a Slurm cluster
     "plots": ["matplotlib>=3.7", "tensorboard>=2.14"],  # what a run leaves to look at
+    "st": ["sacrebleu>=2.4"],  # BLEU of ST
     "units": ["scikit-learn>=1.3"],  # the first centres of k-means
+    # MCD and F0 of VC; pyworld imports pkg_resources.
+    "vc": ["pyworld>=0.3.4", "fastdtw>=0.3.4", "setuptools<81"],
     # The suite; independent references.
     "test": [
         "pytest>=8",
@@ -37,6 +41,7 @@ EXTRAS = {
         "kaldiio>=2.17",
         "pyannote.metrics>=4",
         "scikit-learn>=1.3",
+        "torchmetrics>=1.4",
         "transformers>=4.57,<6",
     ],
 }

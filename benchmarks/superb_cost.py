@@ -2,6 +2,7 @@
 
 > python benchmarks/superb_cost.py
 > python benchmarks/superb_cost.py --disk 8 --gpu 2500
+> python benchmarks/superb_cost.py --sg
 
 No corpus is needed. Each recipe's own settings, and the functions that decide about
 caches in a run (`brains.planning.parts_of`), are applied to as many utterances as the
@@ -43,6 +44,36 @@ TASKS = {
     "ASV": {"sets": (143842, 4800, 4715), "seconds": (8.2, 8.2, 8.3), "least": 4.0},
     "SD": {"sets": (13901, 3014, 3002), "seconds": (15.0, 13.0, 13.0), "least": 3.0},
 }
+#: Of the tasks of SUPERB-SG. Libri2Mix (min) is estimated, and what is left of Common
+#: Voice and SBCSAE: the mean of the four corpora, each of which is a run.
+SUPERB_SG = {
+    "ST": {
+        "sets": (289430, 15531, 15531),
+        "seconds": (5.4, 6.2, 5.8),
+        "least": 1.0,
+        "classes": 90,
+    },
+    "OOD-ASR": {
+        "sets": (20000, 6000, 6000),
+        "seconds": (4.5, 4.5, 4.5),
+        "least": 1.0,
+        "runs": 4,
+    },
+    "VC": {"sets": (60, 10, 100), "seconds": (4.0, 4.0, 4.0), "least": 1.5},
+    "SS": {
+        "sets": (13900, 1000, 3000),
+        "seconds": (10.5, 5.5, 5.5),
+        "least": 3.0,
+        "classes": 514,
+    },
+    "SE": {
+        "sets": (10802, 770, 824),
+        "seconds": (2.9, 2.9, 2.5),
+        "least": 1.0,
+        "classes": 257,
+    },
+}
+FACTS = {**TASKS, **SUPERB_SG}
 BEFORE = {"cache_budget": 50, "crops": None}
 #: HuBERT Base's hidden states, from layers that take little memory.
 THIN = """
@@ -70,7 +101,7 @@ class Filling:
 
 def records(task, split, share):
     """Records of a set: durations from the shortest on, exponentially distributed."""
-    facts = TASKS[task]
+    facts = FACTS[task]
     count = max(1, round(share * facts["sets"][split]))
     least = facts["least"]
     spread = facts["seconds"][split] - least
@@ -109,7 +140,7 @@ def brain_of(task, folder, changes):
         upstream=hparams["upstream_model"],
         raw_modules={
             "featurizer": hparams["featurizer"],
-            "head": head(**dict.fromkeys(names, 32)),
+            "head": head(**dict.fromkeys(names, FACTS[task].get("classes", 32))),
         },
         device="cpu",
     )
@@ -132,24 +163,25 @@ def plan(task, folder, disk, changes, share=SHARE):
     made = {name: records(task, i, share) for i, name in enumerate(SPLITS)}
     hparams = {"train_pipes": [], "eval_pipes": [], **vars(brain.hparams)}
     parts = [
-        whole(part, share)
+        whole(part, share / FACTS[task].get("runs", 1))
         for name, dataset in make_splits(hparams, made, [], ["id"]).items()
         for part in planning.parts_of(brain, name, dataset, disk)
     ]
-    updates = round(course.planned(brain)[0] / share)
+    runs = FACTS[task].get("runs", 1)
+    updates = round(runs * course.planned(brain)[0] / share)
     return {"task": task, "parts": parts, "updates": updates}
 
 
 def whole(part, share):
-    """The work on a set, from that on a share of its utterances."""
+    """The work on a set, from that on a share of its utterances and runs."""
     scaled = {k: getattr(part, k) / share for k in ("utterances", "seconds", "bytes")}
     return {**part._asdict(), **scaled}
 
 
-def plans(disk, changes, folder, share=SHARE):
-    """Returns the plans of all tasks, which fill a disk one after the other."""
+def plans(disk, changes, folder, share=SHARE, tasks=tuple(TASKS)):
+    """Returns the plans of tasks, which fill a disk one after the other."""
     disk, made, kept = Filling(disk * share), {}, set()
-    for task in TASKS:
+    for task in tasks:
         made[task] = plan(task, folder, disk, changes, share)
         for part in made[task]["parts"]:
             if part["features"] not in kept:
@@ -212,14 +244,16 @@ def update_seconds(task, folder):
     featurizer, head = brain.raw_modules.values()
     frames = 1
     if not once_pooled(brain):
-        seconds = TASKS[task]["seconds"][0]
+        seconds = FACTS[task]["seconds"][0]
         frames = round(50 * min(seconds, brain.hparams.crop_seconds or seconds))
     states = torch.randn(2, frames, brain.upstream.num_layers, 768)
+    texts = {"prefix": torch.ones(2, 60, dtype=torch.long)}  # tokens of a translation
+    texts = texts if "prefix" in inspect.signature(head.forward).parameters else {}
     modules = torch.nn.ModuleList([featurizer, head])
     optimizer = torch.optim.Adam(modules.parameters())
 
     def update():
-        result = head(featurizer(states), torch.ones(2))
+        result = head(featurizer(states), torch.ones(2), **texts)
         first = result[0] if isinstance(result, tuple) else result
         first.float().square().mean().backward()
         optimizer.step()
@@ -228,9 +262,9 @@ def update_seconds(task, folder):
     start = time.process_time()
     update()
     spent = (time.process_time() - start) / len(states)
-    return (
-        spent * brain.hparams.batch_size * (brain.hparams.grad_accumulation_factor or 1)
-    )
+    batch, limit = brain.hparams.batch_size, brain.hparams.batch_seconds
+    batch = limit / FACTS[task]["seconds"][0] if limit else batch
+    return spent * batch * (brain.hparams.grad_accumulation_factor or 1)
 
 
 def once_pooled(brain):
@@ -247,15 +281,18 @@ def main():
     parser.add_argument("--gpu", type=float, help="audio seconds a second, for a GPU")
     parser.add_argument("--rates", type=int, default=5, help="of the search")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sg", action="store_true", help="of SUPERB-SG instead")
     parser.add_argument("--json", help="file for the raw numbers")
     arguments = parser.parse_args()
+    tasks, disk = tuple(SUPERB_SG if arguments.sg else TASKS), arguments.disk * 1e12
     with tempfile.TemporaryDirectory() as folder:
         versions = {  # the former way last, as it changes the package
-            "now": plans(arguments.disk * 1e12, {}, folder),
-            "int8": plans(arguments.disk * 1e12, {"cache_dtype": "int8"}, folder),
+            "now": plans(disk, {}, folder, tasks=tasks),
+            "int8": plans(disk, {"cache_dtype": "int8"}, folder, tasks=tasks),
         }
-        versions = {"before": plans(arguments.disk * 1e12, BEFORE, folder), **versions}
-        units = {task: update_seconds(task, folder) for task in TASKS}
+        before = plans(disk, BEFORE, folder, tasks=tasks)
+        versions = {"before": before, **versions}
+        units = {task: update_seconds(task, folder) for task in tasks}
     speeds = {n: upstream_speed(n) for n in (1, 3, 8, 15)}
     units["upstream"] = speeds[8]
     show(versions, units, speeds, arguments)
@@ -287,7 +324,8 @@ def show(versions, units, speeds, arguments):
     days = [(version, way) for version in ("before", "now") for way in ways]
     header += [f"{version}: {way}" for version, way in days] + ["head, days"]
     rows = []
-    for task in TASKS:
+    tasks = list(versions["now"])
+    for task in tasks:
         parts = {name: made[task]["parts"] for name, made in versions.items()}
         line = [task, f"{sum(map(heard, parts['before'])) / HOUR:.0f}"]
         line += ["/".join(kinds(versions[name][task])) for name in ("before", "now")]
@@ -295,13 +333,15 @@ def show(versions, units, speeds, arguments):
         line += [f"{sums[key][task]['upstream'] / rate / DAY:.2f}" for key in days]
         updates = versions["now"][task]["updates"]
         rows.append([*line, f"{updates * units[task] / DAY:.1f}"])
-    total = [sum(sums[key][task]["upstream"] for task in TASKS) for key in days]
+    total = [sum(sums[key][task]["upstream"] for task in tasks) for key in days]
     line = [f"{seconds / rate / DAY:.1f}" for seconds in total]
     audio = sum(float(row[1]) for row in rows)
     rows.append(["all", f"{audio:.0f}", "", "", "", "", *line, ""])
     measure.print_table(header, rows)
     unit = "days of a CPU core" if not arguments.gpu else "days of the GPU"
-    print(f"\nUpstream work in {unit}; PR's features serve ASR too, and count once.")
+    shared = "" if arguments.sg else "; PR's features serve ASR too, and count once"
+    print(f"\nUpstream work in {unit}{shared}.")
+    more = 0 if arguments.sg else 1  # QbE, which trains nothing
     for name, made in versions.items():
         done = once(made)
         work = sum(sums[name, "run"][task]["upstream"] for task in done)
@@ -310,7 +350,8 @@ def show(versions, units, speeds, arguments):
             heard(part) for t in done for part in versions["before"][t]["parts"]
         )
         print(
-            f"{name}: {len(done) + 1} of 10 tasks run the upstream once, QbE counted; "
+            f"{name}: {len(done) + more} of {len(tasks) + more} tasks run the upstream "
+            f"once{', QbE counted' * more}; "
             f"these encode {work / audio:.2f} times their audio: {', '.join(done)}. "
             f"All encode for {everything / rate / DAY:.1f} days."
         )

@@ -4,8 +4,11 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+import os
 import re
 
+#: What PyTorch writes before the message of an error in a worker of a DataLoader.
+IN_WORKER = re.compile(r"Caught (\w+) in .*\nOriginal Traceback .*\n[\w.]*\1: ", re.S)
 #: Log-in of a URL, and the values of parameters that grant access, such as signatures.
 LOGIN = re.compile(r"(?<=://)[^/\s'\"?#]+@")
 SECRET = re.compile(
@@ -23,7 +26,10 @@ class UserError(Exception):
     """
 
     def __str__(self):
-        return without_secrets(super().__str__())
+        text = super().__str__()
+        if not os.environ.get("S3PRL_SB_TRACEBACK"):
+            text = IN_WORKER.sub("", text).rstrip()
+        return without_secrets(text)
 
 
 class MissingExtra(UserError, ImportError):

@@ -27,6 +27,7 @@ from s3prl_sb.dataio.dataset import ManifestDataset
 from s3prl_sb.dataio.rates import check_rates
 from s3prl_sb.dataio.sampler import make_sampler
 from s3prl_sb.identity.data import digests, seconds_of
+from s3prl_sb.identity.further_audio import keys_read
 from s3prl_sb.startup.configuration import SCHEMA
 
 
@@ -115,7 +116,8 @@ class SSLBrain(Evaluation):
             Arguments of the DataLoader. In training also ``balance``: a key of the
             manifest whose values are drawn equally often.
         """
-        if "feats" in dataset.pipeline.output_mapping:
+        is_cached = "feats" in dataset.pipeline.output_mapping
+        if is_cached and (dataset.collate or not keys_read(dataset.pipes)):
             kwargs["num_workers"] = 0  # memory-mapped: workers would not help
         kwargs = self.loader_options(
             {"collate_fn": dataset.collate or collate, **kwargs}

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from s3prl_sb.brains.base import SSLBrain
 from s3prl_sb.lobes.ctc_decoding import greedy
+from s3prl_sb.lobes.heads.subsampling import factor_of, subsampled_lens
 from s3prl_sb.storage.csv_files import write_csv
 from s3prl_sb.storage.files import write_text
 
@@ -37,7 +38,8 @@ class CTCBrain(SSLBrain):
         None. The test set is also decoded with it; these metrics end in ``_lm``.
     **kwargs
         See :class:`~s3prl_sb.brains.base.SSLBrain`. The module ``head`` maps features
-        and relative lengths to [batch, frames, tokens]. If ``hparams`` has a
+        and relative lengths to [batch, frames, tokens]; it may leave out frames, see
+        :mod:`s3prl_sb.lobes.heads.subsampling`. If ``hparams`` has a
         ``spec_augment``, it augments the features in training.
 
     Note
@@ -52,6 +54,7 @@ class CTCBrain(SSLBrain):
     def __init__(self, tokenizer, decoder=None, **kwargs):
         super().__init__(**kwargs)
         self.tokenizer, self.decoder = tokenizer, decoder
+        self.subsampling = factor_of(self.modules["head"])  # is wrapped later
         self.impossible = set()  # ids of utterances without any alignment
         self.reported = 0  # number of these that a warning has mentioned
 
@@ -62,6 +65,7 @@ class CTCBrain(SSLBrain):
         if stage == sb.Stage.TRAIN and augment is not None:
             features = augment(features, lens)
         logits = self.modules["head"](features, lens)
+        lens = subsampled_lens(lens, features.shape[1], self.subsampling)
         return F.log_softmax(logits.float(), dim=-1), lens
 
     def compute_objectives(self, predictions, batch, stage):

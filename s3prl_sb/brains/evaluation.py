@@ -4,6 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import speechbrain as sb
@@ -25,6 +26,8 @@ class Evaluation(TrainingBrain):
     evaluation_loss = True  #: whether the loss is meaningful on new data
     upstream: Upstream
     tested_seconds: float | None = None  #: duration of the test set
+    #: Names of metrics to the version and settings of what measured them.
+    signatures: Mapping[str, str] = {}
     origin = None  #: search in which the run was trained, if any
     evaluated = 0  # utterances of this stage so far
     batch_weight = 0  # weight of the last batch

@@ -24,7 +24,7 @@ from s3prl_sb.dataio.encoding_speed import SECONDS, encoding_speed, synchronize
 from s3prl_sb.dataio.features import compute
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
-from s3prl_sb.storage.files import write_json
+from s3prl_sb.storage.files import read_json, write_json
 from s3prl_sb.terminal import quantities
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,25 @@ def plan(brain, splits: dict[str, Any]) -> dict[str, Any]:
     }
     write_json(Path(brain.hparams.output_folder) / FILE, result)
     return result
+
+
+def merge(folder: Path, names: list[str]) -> None:
+    """Writes the plan of a recipe that is several runs, such as folds or corpora.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder of the recipe, which gets ``plan.json``.
+    names : list of str
+        Folders of the runs in it, which have their plans.
+    """
+    plans = [read_json(folder / name / FILE, "a plan", kind=dict) for name in names]
+    sums = ("updates", "once", "upstream", "bytes", "hours")
+    together = {key: sum(plan[key] for plan in plans) for key in sums}
+    training = sum(plan["updates"] * plan["update"] for plan in plans)
+    together["update"] = training / max(1, together["updates"])
+    together["parts"] = [part for plan in plans for part in plan["parts"]]
+    write_json(folder / FILE, {**plans[0], **together})
 
 
 def parts_of(brain, name, dataset, disk=None):

@@ -48,7 +48,8 @@ def heading(brain, measures=None):
         Brain with ``task``, ``metric`` and ``hparams.upstream_name``.
     measures : dict, optional
         Names to numbers. Default: SUPERB's metric of the task on the test set, from
-        ``brain.tested``; the metric that chooses the checkpoint may be another one.
+        ``brain.tested``; the metric that chooses the checkpoint may be another one,
+        and stands for it where a run of the recipe does not measure SUPERB's.
 
     Returns
     -------
@@ -56,8 +57,9 @@ def heading(brain, measures=None):
     """
     if measures is None:
         tested = getattr(brain, "tested", {})
-        names = [metric.key for metric in metrics_of(brain.task)] or [brain.metric]
-        measures = {name: tested[name] for name in names[:1] if name in tested}
+        names = [*(metric.key for metric in metrics_of(brain.task)), brain.metric]
+        measured = [name for name in names if name in tested]
+        measures = {name: tested[name] for name in measured[:1]}
     name = getattr(brain.hparams, "upstream_name", None)
     score = quantities.measures(measures)
     return " · ".join(str(word) for word in (brain.task, name, score) if word)

@@ -19,7 +19,7 @@ import speechbrain
 import torch
 
 import s3prl_sb
-from s3prl_sb.brains import plots
+from s3prl_sb.brains import audio_examples, plots
 from s3prl_sb.brains.costs import with_costs_of_training
 from s3prl_sb.brains.course import loggers_with
 from s3prl_sb.dataio import conditions
@@ -186,6 +186,7 @@ def _to_tensorboard(brain, results, split):
     """Logs the measures, the pictures and the settings."""
     folder = Path(brain.hparams.output_folder)
     pictures = sorted([*folder.glob("*.png"), *folder.glob("timelines/*.png")])
+    pictures += audio_examples.pictures(folder)
     upstream = results["upstream_model"]
     names = ("task", "upstream", "seed", "lr", "total_steps")
     settings = {
@@ -196,7 +197,8 @@ def _to_tensorboard(brain, results, split):
     }
     for each in loggers_with(brain, "log_results"):
         measures, step = results["metrics"], results["best_step"]
-        each.log_results(settings, measures, pictures, step, split)
+        sounds = audio_examples.sounds(folder)
+        each.log_results(settings, measures, pictures, step, split, sounds)
 
 
 def describe_test(brain):
@@ -213,13 +215,14 @@ def describe_test(brain):
         ``name`` of the list or the corpus, and ``source``, its path; ``sha256`` of
         the content of audio files and records, and of the conditions;
         ``conditions``, keys to values, null for a clean test; ``utterances``;
-        ``hours``, null if durations are unknown.
+        ``hours``, null if durations are unknown; ``signatures`` of the metrics that
+        have one.
     """
     table = getattr(brain.hparams, "test_csv", None)
     source = table or getattr(brain.hparams, "data_folder", None)
     split = None if table else getattr(brain.hparams, "test_split", None)
     name = Path(str(source)).name if source else None
-    seconds = brain.tested_seconds
+    seconds, signatures = brain.tested_seconds, brain.signatures
     return {
         "name": " ".join(filter(None, [name, split])) or None,
         "source": source and str(Path(str(source)).absolute()),
@@ -227,6 +230,7 @@ def describe_test(brain):
         "conditions": conditions.tested_under(vars(brain.hparams)) or None,
         "utterances": brain.splits.get("test"),
         "hours": None if seconds is None else round(seconds / 3600, 4),
+        **({"signatures": signatures} if signatures else {}),
     }
 
 

@@ -70,6 +70,7 @@ class RetrievalBrain(sb.Brain):
     metric = "mtwv"
     higher_is_better = True
     origin = None  # nothing is trained
+    signatures: dict = {}  # of no metric
 
     def __init__(self, hparams, run_opts=None):
         hparams = {**hparams, "total_steps": 0}

@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+import soundfile
 from speechbrain.utils.distributed import main_process_only
 from speechbrain.utils.train_logger import TrainLogger
 
@@ -118,7 +119,7 @@ class TensorboardLogger(TrainLogger):
                 self.writer.add_scalar(f"layer_weight/{layer:02d}", weight, step)
             self.writer.flush()
 
-    def log_results(self, settings, metrics, pictures, step, split="test"):
+    def log_results(self, settings, metrics, pictures, step, split="test", sounds=()):
         """Logs the results of a run, and replaces those of an earlier one.
 
         Call it in the main process only.
@@ -135,6 +136,8 @@ class TensorboardLogger(TrainLogger):
             Updates of the checkpoint.
         split : str
             Split of the metrics.
+        sounds : list of (str, pathlib.Path)
+            Names and WAV files of one channel.
         """
         folder = Path(self.folder) / TEST
         shutil.rmtree(folder, ignore_errors=True)
@@ -159,6 +162,9 @@ class TensorboardLogger(TrainLogger):
             )
             value = Summary.Value(tag=path.stem, image=image)
             writer.file_writer.add_summary(Summary(value=[value]), step)
+        for tag, path in sounds:
+            value = Summary.Value(tag=tag, audio=_audio(Summary.Audio, path))
+            writer.file_writer.add_summary(Summary(value=[value]), step)
         writer.close()
 
     def flush(self):
@@ -175,6 +181,18 @@ class TensorboardLogger(TrainLogger):
 
 def _numbers(facts):
     return [(k, value) for k, value in facts.items() if not isinstance(value, str)]
+
+
+def _audio(kind, path):
+    """Returns the message of a WAV file."""
+    info = soundfile.info(str(path))
+    return kind(
+        sample_rate=info.samplerate,
+        num_channels=info.channels,
+        length_frames=info.frames,
+        encoded_audio_string=path.read_bytes(),
+        content_type="audio/wav",
+    )
 
 
 def _writer(folder, **options):

@@ -12,7 +12,7 @@ import re
 from s3prl_sb import resources
 from s3prl_sb.corpora import downloads
 from s3prl_sb.corpora.toys import TOYS
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.runs.tasks import GROUPS, TASKS
 
 WORDS = "words"
 #: Options of SpeechBrain, and ours, that every recipe takes.
@@ -118,7 +118,7 @@ def _of_option(verb, action):
     if "--upstream" in action.option_strings:
         return upstreams()
     if (verb, action.dest) == ("superb", "tasks"):
-        return [*TASKS, "all"]
+        return [*TASKS, *GROUPS]
     return [str(choice) for choice in action.choices or ()]
 
 

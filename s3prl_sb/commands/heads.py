@@ -63,6 +63,11 @@ def _task(name):
     recipe = find(name, resources.recipes())
     tree = Schema.of_recipe(recipe).tree
     labels = labels_of(tree)
+    if labels.get("are") not in KINDS and "head" in tree:
+        raise KeysError(
+            f"{recipe} has a network of its own, and no others by name. It takes "
+            "arguments: --head '{dropout: 0.2}'."
+        )
     if labels.get("are") not in KINDS:
         raise KeysError(f"{recipe} has no head: nothing is trained on the features.")
     return labels["are"], tree.get(labels.get("size"))

@@ -144,7 +144,8 @@ def find(name: str, names: Iterable[str]) -> str:
     Arguments
     ---------
     name : str
-        Name such as "SUPERB/KS", or its last part, in upper or lower case.
+        Name such as "SUPERB/KS", or its last parts, in upper or lower case. A recipe
+        precedes a variant of another one: "asr" is SUPERB/ASR, not SUPERB/ST/asr.
     names : iterable of str
         Names of all recipes.
 
@@ -159,8 +160,8 @@ def find(name: str, names: Iterable[str]) -> str:
 
     Example
     -------
-    >>> find("ks", ["SUPERB/KS", "SUPERB/ASR"])
-    'SUPERB/KS'
+    >>> find("ks", ["SUPERB/KS", "SUPERB/ASR"]), find("SE/stft2", ["SUPERB/SE/stft2"])
+    ('SUPERB/KS', 'SUPERB/SE/stft2')
     """
     names = list(names)
     if name in names:
@@ -168,7 +169,9 @@ def find(name: str, names: Iterable[str]) -> str:
     wanted = name.strip("/").lower()
     matches = [other for other in names if other.lower() == wanted]
     last = {other: other.rpartition("/")[2].lower() for other in names}
-    matches = matches or [other for other in names if last[other] == wanted]
+    matches = matches or [o for o in names if o.lower().endswith(f"/{wanted}")]
+    depth = min((other.count("/") for other in matches), default=0)
+    matches = [other for other in matches if other.count("/") == depth]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -211,4 +214,5 @@ def _summary(name, file):
         comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
         text = "\n".join(line.lstrip("# ") for line in comments)
     sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
-    return sentence.removeprefix(name.partition("/")[0]).lstrip(": ")
+    benchmark = re.escape(name.partition("/")[0])  # SUPERB, and SUPERB-SG
+    return re.sub(rf"^{benchmark}(?:-\w+)?[: ]+", "", sentence)

@@ -74,6 +74,7 @@ class Pipe:
     #: time, or refines the item. Of interest for pipes with ``audio`` only.
     timed = False
     takes_features = False  #: whether ``sig`` may be features of arks, [frames, size]
+    reads: tuple[str, ...] = ()  #: keys of further audio, identity/further_audio.py
     #: Setting that makes an unlimited number of forms finite, for messages.
     finite = ""
 

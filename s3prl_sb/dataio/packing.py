@@ -2,9 +2,9 @@
 
 A pack is a folder of uncompressed tars, an index beside each (see
 :mod:`s3prl_sb.identity.packs`), and the manifests, whose ``wav`` are members of the
-tars. Files are copied byte by byte, so features that were cached before stay valid.
-Equal audio and manifests give equal bytes. A killed packing is continued: tars that are
-finished stay.
+tars, and so is their further audio, such as clean sources. Files are copied byte by
+byte, so features that were cached before stay valid. Equal audio and manifests give
+equal bytes. A killed packing is continued: tars that are finished stay.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,15 +17,15 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from s3prl_sb.audio.headers import audio_info
 from s3prl_sb.audio.opening import opened
-from s3prl_sb.dataio import manifest, tables
+from s3prl_sb.dataio import audio_columns, manifest, tables
 from s3prl_sb.errors import ManifestError, UserError
-from s3prl_sb.identity import ark_names, locations, packs
+from s3prl_sb.identity import ark_names, further_audio, locations, packs
 from s3prl_sb.identity.content import hash_files
 from s3prl_sb.identity.requests import in_threads
 from s3prl_sb.storage.files import make_folder, read_json, write_text
@@ -105,14 +105,18 @@ def pack(
     folder = Path(destination).absolute()
     prefix, query = _prefix(str(folder) if url is None else url)
     splits = manifests(source)
-    shards = list(planned(splits, shard_size))
+    keys = audio_columns.keys_in(splits)
+    shards = list(planned(splits, shard_size, keys))
     places = {
         name: f"{prefix}/{shard.name}{query}:{member.offset}:{member.size}"
         for shard in shards
         for name, member in zip(shard.sources, shard.members)
     }
     results = {
-        split: {key: {**r, "wav": places[r["wav"]]} for key, r in records.items()}
+        split: {
+            key: further_audio.replaced(record, ("wav", *keys), places.__getitem__)
+            for key, record in records.items()
+        }
         for split, records in splits.items()
     }
     paths = manifest.paths_in(folder, results)
@@ -167,12 +171,12 @@ def _records(path):
     """Returns the records of a prepared manifest unchanged, those of a table completed;
     all with absolute names of audio."""
     content = manifest.read(path) if path.lower().endswith(".json") else {}
+    folder = os.path.dirname(os.path.abspath(path))
     whole = [
         isinstance(r, dict) and {*manifest.KEYS} <= r.keys()
         for r in [*content.values()]
     ]
     if content and all(whole):
-        folder = os.path.dirname(os.path.abspath(path))
         records = {
             key: {**record, "wav": locations.in_folder(str(record["wav"]), folder)}
             for key, record in content.items()
@@ -180,6 +184,7 @@ def _records(path):
         manifest.validate(records, path, required=())
     else:
         records = tables.load_table(path)
+    audio_columns.complete(records, folder)
     for key, record in records.items():
         if ark_names.is_entry(record["wav"]):
             raise ManifestError(
@@ -190,7 +195,9 @@ def _records(path):
 
 
 # ------------------------------------------------------------------------- planning
-def planned(splits: dict[str, dict], shard_size: float) -> Iterator[Shard]:
+def planned(
+    splits: dict[str, dict], shard_size: float, keys: Sequence[str] = ()
+) -> Iterator[Shard]:
     """Yields the tars of a pack.
 
     Arguments
@@ -200,17 +207,29 @@ def planned(splits: dict[str, dict], shard_size: float) -> Iterator[Shard]:
         earlier manifest has is not repeated.
     shard_size : float
         See :func:`pack`.
+    keys : list of str
+        Keys of further audio.
 
     Yields
     ------
     Shard
         In an order that depends on the names and ids alone.
     """
-    wavs = {r["wav"]: None for records in splits.values() for r in records.values()}
+    keys = ("wav", *keys)
+    wavs = dict.fromkeys(
+        name
+        for records in splits.values()
+        for record in records.values()
+        for name in further_audio.names(record, keys)
+    )
     facts, seen = _measured(list(wavs)), set()
     for split, records in sorted(splits.items()):
         number, members, sources, end = 0, [], [], 0
-        own = dict.fromkeys(records[key]["wav"] for key in sorted(records))
+        own = dict.fromkeys(
+            name
+            for utterance in sorted(records)
+            for name in further_audio.names(records[utterance], keys)
+        )
         for index, wav in enumerate(name for name in own if name not in seen):
             size, hash_, rate, frames = facts[wav]
             after = end + HEADER + _padded(size, tarfile.BLOCKSIZE)

@@ -158,6 +158,8 @@ class EncodeTokens(Pipe):
         The tokenizer.
     key : str
         Item that holds the transcription.
+    prefix : str
+        Prefix of the names of the items, for a second text of the utterance.
 
     Example
     -------
@@ -170,8 +172,8 @@ class EncodeTokens(Pipe):
     {'tokens_list': [7, 9, 4, 5, 21, 21, 4, 2]}
     """
 
-    def __init__(self, tokenizer: "Tokenizer", key: str = "text"):
-        self.tokenizer, self.key = tokenizer, key
+    def __init__(self, tokenizer: "Tokenizer", key: str = "text", prefix: str = ""):
+        self.tokenizer, self.key, self.prefix = tokenizer, key, prefix
 
     def add_to(self, dataset: ManifestDataset) -> None:
         """Checks all texts, and adds the items."""
@@ -184,6 +186,8 @@ class EncodeTokens(Pipe):
         if faults:
             way_out = "Correct these texts, or leave them out."
             raise ManifestError.listing(faults, way_out, len(dataset.data))
-        dataset.add_dynamic_item(self.tokenizer.encode, [self.key], "tokens_list")
-        dataset.add_dynamic_item(torch.LongTensor, ["tokens_list"], "tokens")
-        dataset.add_dynamic_item(self.tokenizer.normalize, [self.key], "reference")
+        tokenizer, first = self.tokenizer, f"{self.prefix}tokens_list"
+        dataset.add_dynamic_item(tokenizer.encode, [self.key], first)
+        dataset.add_dynamic_item(torch.LongTensor, [first], f"{self.prefix}tokens")
+        name = f"{self.prefix}reference"
+        dataset.add_dynamic_item(tokenizer.normalize, [self.key], name)

@@ -16,7 +16,8 @@ keys (JSON):
 ``duration``                   optional, seconds of the utterance; next to a start it
                                replaces the stop, otherwise it must agree
 any other, such as ``label``   kept; labels as text. Names of computed items, such as
-                               ``sig`` or ``tokens``, are not allowed
+                               ``sig`` or ``tokens``, are not allowed. Names of further
+                               audio: :mod:`s3prl_sb.dataio.audio_columns`
 =============================  ==================================================
 
 Durations are read from the audio files; a duration in the table must agree with them
@@ -51,7 +52,7 @@ from s3prl_sb.dataio.segment_times import (
 )
 from s3prl_sb.dataio.values import check_values, make_texts
 from s3prl_sb.errors import ManifestError
-from s3prl_sb.identity import locations, presence
+from s3prl_sb.identity import further_audio, locations, presence
 from s3prl_sb.terminal.messages import few
 
 logger = logging.getLogger(__name__)
@@ -182,18 +183,20 @@ def skipped(outputs):
     return outputs
 
 
-def finished(save_folder, arguments):
+def finished(save_folder, arguments, further=()):
     """Returns the manifests like ``manifest.finished``, unless the audio has changed.
 
     An edited recording may have another duration while its table is unchanged. This
-    check is not made for corpora, which do not change and have many files.
+    check is not made for corpora, which do not change and have many files. ``further``
+    are the keys of further audio.
     """
     paths = manifest.finished(save_folder, arguments)
     if not paths:
         return None
     prepared = os.stat(os.path.join(save_folder, manifest.STAMP)).st_mtime
     records = [r for path in paths.values() for r in manifest.read(path).values()]
-    changed = presence.changed((r["wav"] for r in records), prepared)
+    names = (n for r in records for n in (r["wav"], *further_audio.names(r, further)))
+    changed = presence.changed(names, prepared)
     if changed is not None:
         logger.info("%s: changed since the preparation, which is done again", changed)
         return None

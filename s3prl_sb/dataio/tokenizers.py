@@ -17,6 +17,9 @@ from s3prl_sb.storage.files import naming
 #: S3PRL's letters for ASR, by frequency; ``|`` ends a word.
 LETTERS = "|ETAONIHSRDLUMCWFGYPBVK'XJQZ"
 
+#: Tokens before and after a text, for a decoder.
+BOS, EOS = "<s>", "</s>"
+
 #: S3PRL's special tokens for phones and slots, the blank first.
 SPECIALS = ("<pad>", "<eos>", "<unk>")
 
@@ -53,6 +56,22 @@ class Tokenizer:
 
     def __len__(self):
         return len(self.tokens)
+
+    @property
+    def bos(self):
+        """Index of the token with which a decoder begins, ``<s>``."""
+        if BOS not in self.indices:
+            raise ValueError(f"{self._way_out_of_ends}: there is no {BOS}")
+        return self.indices[BOS]
+
+    @property
+    def eos(self):
+        """Index of the token that ends every text."""
+        if not self.end:
+            raise ValueError(f"{self._way_out_of_ends}: no token ends a text")
+        return self.end[-1]
+
+    _way_out_of_ends = "the tokenizer does not suit a decoder"
 
     def encode(self, text):
         """Encodes a text, with the end tokens.
@@ -129,8 +148,8 @@ class CharacterTokenizer(Tokenizer):
     ---------
     characters : str
         All characters, including ``space``.
-    space : str
-        Character that represents a space.
+    space : str or None
+        Character that represents a space. None: texts have no spaces, as in Chinese.
     specials : list of str
         Special tokens at the start; the first one is the blank.
     end : list of str
@@ -163,7 +182,7 @@ class CharacterTokenizer(Tokenizer):
         unknown=None,
         marks=(),
     ):
-        if space not in characters:
+        if space is not None and space not in characters:
             characters = [space, *characters]
         self.space, self.upper = space, upper
         super().__init__([*specials, *characters, *marks], specials, end, unknown)
@@ -179,11 +198,12 @@ class CharacterTokenizer(Tokenizer):
     def split(self, text):
         """Splits a text into characters; white space becomes one ``space``."""
         words = (text.upper() if self.upper else text).split()
-        return list(self.space.join(words))
+        return list((self.space or "").join(words))
 
     def join(self, pieces):
         """Joins characters to a text."""
-        return " ".join("".join(pieces).replace(self.space, " ").split())
+        text = "".join(pieces)
+        return " ".join(text.replace(self.space or " ", " ").split())
 
 
 class SlotTokenizer(CharacterTokenizer):
@@ -297,6 +317,8 @@ class SentencePieceTokenizer(Tokenizer):
     unknown : bool
         Whether to use the model's token for unknown characters. Default: they are an
         error.
+    end : bool
+        Whether ``</s>`` ends every text, for a decoder.
 
     Note
     ----
@@ -306,7 +328,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     _way_out = "unknown: True, or a model trained on such texts"
 
-    def __init__(self, model_file=None, model=None, unknown=False):
+    def __init__(self, model_file=None, model=None, unknown=False, end=False):
         import sentencepiece
 
         if (model_file is None) == (model is None):
@@ -325,8 +347,9 @@ class SentencePieceTokenizer(Tokenizer):
         no_text = [self.model.is_control(i) or self.model.is_unknown(i) for i in ids]
         specials = ["<blank>", *(p for p, none in zip(pieces, no_text) if none)]
         name = pieces[self.model.unk_id()] if unknown else None
-        super().__init__(["<blank>", *pieces], specials, unknown=name)
-        self.arguments = {"model": model, "unknown": unknown}
+        ends = [EOS] if end else []
+        super().__init__(["<blank>", *pieces], specials, ends, unknown=name)
+        self.arguments = {"model": model, "unknown": unknown, "end": end}
 
     def split(self, text):
         """Splits a text into subwords."""
@@ -334,7 +357,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def join(self, pieces):
         """Joins subwords to a text."""
-        return self.model.decode(list(pieces))
+        return " ".join(self.model.decode(list(pieces)).split())
 
 
 _ALL = (CharacterTokenizer, SlotTokenizer, SymbolTokenizer, SentencePieceTokenizer)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from s3prl_sb.identity import FORMAT, digest, remote_content
+from s3prl_sb.identity import FORMAT, digest, further_audio, remote_content
 from s3prl_sb.identity.content import hash_files
 from s3prl_sb.identity.locations import is_url
 from s3prl_sb.identity.objects import identity_of
@@ -31,6 +31,7 @@ def audio_hashes(
     progressbar: bool = False,
     again: bool = True,
     names: Iterable[str] | None = None,
+    further: bool = False,
 ) -> dict[str, str]:
     """Returns the hashes of the audio files of a dataset.
 
@@ -44,6 +45,9 @@ def audio_hashes(
         Whether to check which files have changed since the last call.
     names : iterable of str, optional
         Ids of the utterances whose files are needed. Default: all.
+    further : bool
+        Whether to include the further audio that the pipes read, on which no features
+        depend, see :mod:`s3prl_sb.identity.further_audio`.
 
     Returns
     -------
@@ -55,12 +59,14 @@ def audio_hashes(
     names = dataset.data if names is None else names
     if again:
         hashes.clear()
+    keys = further_audio.keys_read(dataset.pipes) if further else ()
     waiting: set[str] = set()
     for name in names:
-        wav = dataset.data[name].get("wav")
-        if wav and wav not in hashes:
-            waiting.add(wav)
-        if len(waiting) == SLICE:
+        record = dataset.data[name]
+        for wav in (record.get("wav"), *further_audio.names(record, keys)):
+            if wav and wav not in hashes:
+                waiting.add(wav)
+        if len(waiting) >= SLICE:
             hashes.update(_existing(sorted(waiting), progressbar))
             waiting.clear()
     hashes.update(_existing(sorted(waiting), progressbar))
@@ -113,16 +119,17 @@ def digests(
     for turn in (True, False):
         if main is turn:
             for dataset in splits.values():
-                audio_hashes(dataset, progressbar and main)
+                audio_hashes(dataset, progressbar and main, further=True)
         ddp_barrier()
     return {name: _digest(dataset) for name, dataset in splits.items()}
 
 
 def _digest(dataset):
-    hashes, sha256 = audio_hashes(dataset, again=False), hashlib.sha256()
+    hashes, sha256 = audio_hashes(dataset, again=False, further=True), hashlib.sha256()
+    keys = further_audio.keys_read(dataset.pipes)
     encode = json.JSONEncoder(sort_keys=True, default=str).encode
     for key in sorted(dataset.data):
-        record = dict(dataset.data[key])
+        record = further_audio.replaced(dataset.data[key], keys, hashes.get)
         wav = record.pop("wav", None)
         if wav:
             record["wav"] = hashes.get(wav)

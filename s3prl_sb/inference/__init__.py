@@ -11,9 +11,13 @@ The class that :func:`load` returns depends on the task:
 KS, SID, ER      :class:`~s3prl_sb.inference.classifier.Classifier`
 IC               :class:`~s3prl_sb.inference.intents.IntentClassifier`
 PR, ASR          :class:`~s3prl_sb.inference.transcriber.Transcriber`
+ST               :class:`~s3prl_sb.inference.translator.Translator`
 SF               :class:`~s3prl_sb.inference.slot_filler.SlotFiller`
 ASV              :class:`~s3prl_sb.inference.verifier.SpeakerVerifier`
 SD               :class:`~s3prl_sb.inference.diarizer.Diarizer`
+SE               :class:`~s3prl_sb.inference.separator.Enhancer`
+SS               :class:`~s3prl_sb.inference.separator.Separator`
+VC               :class:`~s3prl_sb.inference.converter.Converter`
 QbE              :class:`~s3prl_sb.inference.searcher.Searcher`
 ===============  ===========================================================
 

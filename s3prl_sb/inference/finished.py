@@ -9,6 +9,7 @@ from s3prl_sb.brains.checkpointer import WAY_OUT, AtomicCheckpointer
 from s3prl_sb.brains.results import INTERFACE
 from s3prl_sb.errors import UserError
 from s3prl_sb.storage.files import FileError, naming, read_json
+from s3prl_sb.terminal.messages import few
 
 AGAIN = "Run the recipe again with the same command: it writes it anew."
 
@@ -39,11 +40,10 @@ def read_run(run):
     s3prl_sb.storage.files.FileError
         If a file is damaged; another checkpoint is never used instead.
     """
-    folds = sorted(path.parent.name for path in run.glob("fold*/results.json"))
-    if folds:
+    if parts := parts_of(run):
         raise ExportError(
-            f"'{run}' holds a run for each fold: {', '.join(folds)}. Choose one, such "
-            f"as {run / folds[0]}."
+            f"'{run}' holds a run for each of {few(parts)}. Choose one, such as "
+            f"{run / parts[0]}."
         )
     if (run / "layers.json").exists():
         raise ExportError(
@@ -70,6 +70,25 @@ def read_run(run):
         metric, highest = chosen["metric"], chosen["highest"]
         value = results.get("valid", {}).get(metric)
     return results, interface, _best(run / "save", metric, highest, value)
+
+
+def parts_of(run):
+    """Returns the folders of the finished parts of a recipe, such as folds.
+
+    Arguments
+    ---------
+    run : pathlib.Path
+        Folder of a run.
+
+    Returns
+    -------
+    list of str
+        Names; none if the folder is a run of its own.
+    """
+    if (run / "hyperparams.yaml").exists():
+        return []
+    folders = [path.parent for path in run.glob("*/results.json")]
+    return sorted(folder.name for folder in folders if (folder / INTERFACE).exists())
 
 
 def _check_types(values, kinds):

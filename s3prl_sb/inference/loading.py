@@ -12,6 +12,7 @@ from s3prl_sb.foreign import INTERFACE, find_class
 from s3prl_sb.foreign.trust import trusting
 from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.inference.exporting import ExportError, export, own_code
+from s3prl_sb.inference.finished import parts_of, read_run
 from s3prl_sb.inference.pretrained import SpeechModel
 from s3prl_sb.inference.reading import WHAT, read
 from s3prl_sb.storage.files import FileError, naming, read_yaml
@@ -48,8 +49,40 @@ def load(folder: str | Path, trust: bool = False, **kwargs: Any) -> SpeechModel:
         return _load(folder, **kwargs)
 
 
+def interface_of(folder: str | Path) -> type[SpeechModel]:
+    """Returns the class that :func:`load` makes of a folder, without loading it.
+
+    Arguments
+    ---------
+    folder : str
+        Folder of an export or a finished run.
+
+    Returns
+    -------
+    type
+
+    Raises
+    ------
+    ExportError
+        If the folder is neither.
+    """
+    folder = Path(folder)
+    if not _is_run(folder):
+        return _interface(folder)
+    name = read_run(folder)[1]["class"]
+    made = find_class(name, INTERFACE)
+    if made is None:
+        raise ExportError(f"'{folder}' is of no known interface: {name!r}.")
+    return made
+
+
+def _is_run(folder):
+    saves = folder / "save", *folder.glob("fold*/save")
+    return any(save.is_dir() for save in saves) or bool(parts_of(folder))
+
+
 def _load(folder, **kwargs):
-    if (Path(folder) / "save").is_dir() or any(Path(folder).glob("fold*/save")):
+    if _is_run(folder):
         with tempfile.TemporaryDirectory() as exported:
             export(folder, exported, copy_upstream=False)
             asks = folder / "hyperparams.yaml"
@@ -62,17 +95,17 @@ def _load(folder, **kwargs):
             except FileError as error:  # the temporary folder means nothing to users
                 text = str(error).replace(str(Path(exported).resolve()), str(folder))
                 raise FileError(text) from error
-    if not (Path(folder) / "hyperparams.yaml").is_file():
-        raise ExportError(
-            f"'{folder}' is neither a run of a recipe nor an export: it has no "
-            "hyperparams.yaml."
-        )
     return _interface(folder).from_hparams(folder, **kwargs)
 
 
 def _interface(folder):
     """Returns the class that an export names."""
     path = Path(folder) / "hyperparams.yaml"
+    if not path.is_file():
+        raise ExportError(
+            f"'{folder}' is neither a run of a recipe nor an export: it has no "
+            "hyperparams.yaml."
+        )
     node = read_yaml(path, WHAT, kind=dict).get("interface")
     if node is None:
         raise ExportError(

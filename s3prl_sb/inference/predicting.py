@@ -38,7 +38,7 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
         Whether to print a line of JSON for each record, instead of text.
     output : str, optional
         Folder for ``predictions.json``, ``predictions.csv`` and the files of the task:
-        ``hyp.txt`` with texts, ``hyp.rttm`` with speakers.
+        ``hyp.txt`` with texts, ``hyp.rttm`` with speakers, waveforms.
 
     Returns
     -------
@@ -49,6 +49,7 @@ def predict(folder, paths, device="auto", as_json=False, output=None):
         make_place(Path(output))
     device = devices.chosen(device)
     model = inference.load(folder, run_opts={"device": device})
+    model.output = None if output is None else Path(output)
     bad, records = [], []
 
     def failed(path, error):

@@ -19,6 +19,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.foreign.trust import require_address
 from s3prl_sb.inference.reading import check_all_loaded, read
 from s3prl_sb.lobes.checkpoints import finiteness
+from s3prl_sb.lobes.heads.subsampling import factor_of, subsampled_lens
 from s3prl_sb.lobes.networks.precision import full_precision
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class SpeechModel(Pretrained):
 
     MODULES_NEEDED = ["upstream", "featurizer", "head"]
     HPARAMS_NEEDED = ["audio_pipes"]
+    #: Folder that :meth:`records` writes waveforms into, of tasks that predict them.
+    output: Path | None = None
 
     @classmethod
     def from_hparams(
@@ -169,11 +172,13 @@ class SpeechModel(Pretrained):
         output : torch.Tensor
             [batch, …], float32.
         lens : torch.Tensor
-            [batch], relative lengths.
+            [batch], relative lengths of the output, if it has frames.
         """
         features, lens = self.features(wavs, wav_lens)
+        head = self.mods.head
         with self.as_tested():
-            return self.mods.head(features, lens).float(), lens
+            output = head(features, lens).float()
+        return output, subsampled_lens(lens, features.shape[1], factor_of(head))
 
     def hidden_states(
         self, wavs: torch.Tensor | list, wav_lens: torch.Tensor | None = None

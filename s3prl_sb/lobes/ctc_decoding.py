@@ -135,8 +135,8 @@ class LMDecoder:
         space = getattr(tokenizer, "space", None)
         if space is None:
             raise ValueError(
-                f"{type(tokenizer).__name__} has no token between words: a language "
-                "model of words needs a CharacterTokenizer."
+                f"This {type(tokenizer).__name__} has no token between words: a "
+                "language model of words needs a CharacterTokenizer with a space."
             )
         lm = Path(lm).expanduser()
         if not lm.is_file():

@@ -14,6 +14,7 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.runs.tasks import metrics_of
 from s3prl_sb.storage.files import FileError, naming, read_json
 from s3prl_sb.terminal import quantities
+from s3prl_sb.terminal.messages import few
 
 RESULTS = "results.json"
 WHAT = "the results of a run"
@@ -199,17 +200,24 @@ def summary(run):
         text = f"{name} {value:.{digits}f}"
         text += "" if spread is None else f" ± {spread:.{digits}f}"
         texts.append(f"{text} {unit}".rstrip())
-    folds = len(run.get("folds") or ())
     return {
         "task": run["task"] or "",
         "upstream": run["upstream"] or "",
         "seed": run["seed"],
         "steps": run["total_steps"],
-        judged_on(run): ", ".join(texts) + (f" ({folds} folds)" if folds else ""),
+        judged_on(run): ", ".join(texts) + _parts(run),
         "protocol": _protocol(run),
         "time": quantities.duration(run["seconds"]),
         "folder": run["folder"],
     }
+
+
+def _parts(run):
+    """Returns a remark on the folds or corpora that the metrics are a mean of."""
+    names = [part.get("fold") for part in run.get("folds") or ()]
+    if any(isinstance(name, str) for name in names):
+        return f" (mean of {few(names)})"
+    return f" ({len(names)} folds)" if names else ""
 
 
 def _protocol(run):

@@ -1,6 +1,7 @@
-"""The ten tasks of SUPERB, with their metrics and units.
+"""The tasks of SUPERB and of SUPERB-SG, with their metrics and units.
 
-Paper: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051.
+Papers: Yang et al., "SUPERB", https://arxiv.org/abs/2105.01051; Tsai et al.,
+"SUPERB-SG", https://arxiv.org/abs/2203.06849.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -13,8 +14,9 @@ from typing import NamedTuple
 class Metric(NamedTuple):
     """A metric of a task.
 
-    ``key`` is its name in results.json, ``title`` that in SUPERB's table; ``scale``
-    converts it to SUPERB's unit, ``digits`` is the number of decimals.
+    ``key`` is its name in results.json, ``title`` that in the table; ``scale`` converts
+    it to the benchmark's ``unit``, ``digits`` is the number of decimals. ``optional``:
+    without any run that has it, the table has no column for it.
     """
 
     key: str
@@ -22,50 +24,22 @@ class Metric(NamedTuple):
     higher: bool
     scale: float = 100.0
     digits: int = 2
+    unit: str = "%"
+    optional: bool = False
 
     @property
-    def unit(self):
-        """Sign of the unit, empty if there is none."""
-        return "%" if self.scale == 100.0 else ""
+    def heading(self):
+        """Title with the direction of better numbers, and the unit unless per cent.
 
-
-#: Tasks to metrics, in the order of SUPERB's table. A run may lack some metrics.
-TASKS = {
-    "PR": [Metric("per", "PER", False)],
-    "KS": [Metric("accuracy", "Acc", True)],
-    "IC": [Metric("accuracy", "Acc", True)],
-    "SID": [Metric("accuracy", "Acc", True)],
-    "ER": [Metric("accuracy", "Acc", True)],
-    "ASR": [Metric("wer", "WER", False), Metric("wer_lm", "WER LM", False)],
-    "QbE": [Metric("mtwv", "MTWV", True, 1.0, 4)],
-    "SF": [
-        Metric("slot_type_f1", "F1", True),
-        Metric("slot_value_cer", "CER", False),
-    ],
-    "ASV": [Metric("eer", "EER", False)],
-    "SD": [Metric("der", "DER", False)],
-}
-
-
-def metrics_of(name):
-    """Returns the metrics of a recipe.
-
-    Arguments
-    ---------
-    name : str or None
-        Name of the recipe.
-
-    Returns
-    -------
-    list of Metric
-        Empty for a task that is not in SUPERB.
-
-    Example
-    -------
-    >>> [metric.key for metric in metrics_of("SUPERB/KS")], metrics_of("digits")
-    (['accuracy'], [])
-    """
-    return next((TASKS[task] for task in TASKS if recipe(task) == name), [])
+        Example
+        -------
+        >>> Metric("per", "PER", False).heading
+        'PER ↓'
+        >>> Metric("mcd", "MCD", False, 1.0, 2, "dB").heading
+        'MCD dB ↓'
+        """
+        unit = f" {self.unit}" if self.unit not in ("", "%") else ""
+        return f"{self.title}{unit} {'↑' if self.higher else '↓'}"
 
 
 def recipe(task):
@@ -79,13 +53,75 @@ def recipe(task):
     return f"SUPERB/{task}"
 
 
+#: The ten tasks of SUPERB to metrics, in the order of its table. A run may lack some.
+SUPERB = {
+    "PR": [Metric("per", "PER", False)],
+    "KS": [Metric("accuracy", "Acc", True)],
+    "IC": [Metric("accuracy", "Acc", True)],
+    "SID": [Metric("accuracy", "Acc", True)],
+    "ER": [Metric("accuracy", "Acc", True)],
+    "ASR": [
+        Metric("wer", "WER", False),
+        Metric("wer_lm", "WER LM", False, optional=True),
+    ],
+    "QbE": [Metric("mtwv", "MTWV", True, 1.0, 4, "")],
+    "SF": [
+        Metric("slot_type_f1", "F1", True),
+        Metric("slot_value_cer", "CER", False),
+    ],
+    "ASV": [Metric("eer", "EER", False)],
+    "SD": [Metric("der", "DER", False)],
+}
+#: The five of SUPERB-SG, likewise.
+SUPERB_SG = {
+    "ST": [Metric("bleu", "BLEU", True, 1.0, 2, "")],
+    "OOD-ASR": [Metric("error_rate", "WER", False)],
+    "VC": [
+        Metric("mcd", "MCD", False, 1.0, 2, "dB"),
+        Metric("wer", "WER", False, optional=True),  # by an ASR model
+        Metric("acceptance", "ASV", True, optional=True),  # by an ASV model
+    ],
+    "SS": [Metric("si_sdr_improvement", "SI-SDRi", True, 1.0, 2, "dB")],
+    "SE": [
+        Metric("pesq", "PESQ", True, 1.0, 2, ""),
+        Metric("stoi", "STOI", True),
+    ],
+}
+#: Names of groups to the tasks in them, each a block of the table.
+GROUPS = {"all": SUPERB, "sg": SUPERB_SG}
+TASKS = {**SUPERB, **SUPERB_SG}
+
+
+def metrics_of(name):
+    """Returns the metrics of a recipe.
+
+    Arguments
+    ---------
+    name : str or None
+        Name of the recipe. A variant has the metrics of its task.
+
+    Returns
+    -------
+    list of Metric
+        Empty for a task that is in neither benchmark.
+
+    Example
+    -------
+    >>> [metric.key for metric in metrics_of("SUPERB/KS")], metrics_of("digits")
+    (['accuracy'], [])
+    """
+    base = "/".join((name or "").split("/")[:2])
+    return next((TASKS[task] for task in TASKS if recipe(task) == base), [])
+
+
 def find_tasks(names):
     """Returns tasks by name, in the table's order.
 
     Arguments
     ---------
     names : list of str
-        Names in upper or lower case; "all" selects all tasks.
+        Names in upper or lower case, of tasks and of groups: "all" selects SUPERB's
+        ten, "sg" SUPERB-SG's five.
 
     Returns
     -------
@@ -98,20 +134,20 @@ def find_tasks(names):
 
     Example
     -------
-    >>> find_tasks(["qbe", "PR"])
-    ['PR', 'QbE']
+    >>> find_tasks(["qbe", "PR"]), len(find_tasks(["all"]))
+    (['PR', 'QbE'], 10)
     """
-    tasks = {task.lower(): task for task in TASKS}
+    known = {task.lower(): [task] for task in TASKS}
+    known |= {name: [t for t in TASKS if t in GROUPS[name]] for name in GROUPS}
     names = [part for name in names for part in str(name).split(",")]
     names = [name.strip() for name in names if name.strip()]
     if not names:
-        raise ValueError(f"no task is named. There are: {', '.join(TASKS)}, and all.")
-    if any(name.lower() == "all" for name in names):
-        return list(TASKS)
+        groups = " and ".join(GROUPS)
+        raise ValueError(f"no task is named. There are: {', '.join(TASKS)}, {groups}.")
     for name in names:
-        if name.lower() not in tasks:
-            raise ValueError(unknown("task", name, TASKS))
-    chosen = {tasks[name.lower()] for name in names}
+        if name.lower() not in known:
+            raise ValueError(unknown("task", name, [*TASKS, *GROUPS]))
+    chosen = {task for name in names for task in known[name.lower()]}
     return [task for task in TASKS if task in chosen]
 
 

@@ -8,16 +8,22 @@ from s3prl_sb.schema.declarations import KeysError, shared
 from s3prl_sb.terminal.messages import near
 
 #: Key of a recipe's YAML that says what is learned: ``{are: classes}``, or tokens,
-#: segments, frames, values or occurrences; ``one_per: utterance`` if all frames of an
-#: utterance have the same label.
+#: texts, segments, frames, values, waveforms or occurrences; ``one_per: utterance`` if
+#: all frames of an utterance have the same label.
 LABELS = "__labels"
 #: Mappings with the entries that each of them needs.
 NEEDED = {"noise": "snr", "reverb": "folder"}
 EXAMPLES = {"snr": "{snr: [0, 15]}, dB", "folder": "{folder: DIR}"}
 NO_CLASSES = "there are no classes. Give train_hours instead, or train_fraction"
+ECHO = "the sources have no echo, and would not be parts of the mixture"
 #: Labels to the keys that do not fit them, with the reasons.
 REFUSED = {
     "tokens": {
+        "crop_seconds": "a part of the audio does not have the whole text",
+        "chunk_seconds": "a part of the audio does not have the whole text",
+        "train_per_class": NO_CLASSES,
+    },
+    "texts": {
         "crop_seconds": "a part of the audio does not have the whole text",
         "chunk_seconds": "a part of the audio does not have the whole text",
         "train_per_class": NO_CLASSES,
@@ -29,6 +35,15 @@ REFUSED = {
     },
     "values": {"train_per_class": NO_CLASSES},
     "frames": {"train_per_class": NO_CLASSES},
+    "spectra": {
+        "speed": "the target speech keeps its speed",
+        "train_per_class": NO_CLASSES,
+    },
+    "waveforms": {
+        "reverb": ECHO,
+        "test_reverb": ECHO,
+        "train_per_class": NO_CLASSES,
+    },
 }
 
 

@@ -23,6 +23,8 @@ KINDS = {
     "segments": "frames",
     "frames": "frames",
     "values": "utterances",
+    "spectra": "spectra",
+    "waveforms": "frames",
 }
 
 
@@ -37,6 +39,8 @@ class NamedHead(NamedTuple):
         Dotted name of the class that returns one vector an utterance.
     frames : str, optional
         Dotted name of the class that returns one vector a frame.
+    spectra : str, optional
+        Dotted name of the class that returns a spectrogram.
     arguments : dict
         Arguments of the class that the name stands for.
     """
@@ -44,12 +48,14 @@ class NamedHead(NamedTuple):
     about: str
     utterances: str | None = None
     frames: str | None = None
+    spectra: str | None = None
     arguments: dict = {}
 
     @property
     def kinds(self) -> list[str]:
-        """Kinds of output: "utterances", "frames", or both."""
-        return [kind for kind in ("utterances", "frames") if getattr(self, kind)]
+        """Kinds of output: "utterances", "frames", or both; or "spectra"."""
+        kinds = ("utterances", "frames", "spectra")
+        return [kind for kind in kinds if getattr(self, kind)]
 
 
 def named_heads(labels: str | None = None) -> dict[str, NamedHead]:
@@ -113,7 +119,10 @@ def node(name: str, labels: str | None = None) -> tuple[str, dict]:
     """
     heads = named_heads()
     if labels is not None and labels not in KINDS:
-        raise KeysError(f"head: a task whose labels are {labels} has no head.")
+        raise KeysError(
+            f"head: a task whose labels are {labels} has no head to choose by name. "
+            "One of its own takes arguments, such as --head '{dropout: 0.2}'."
+        )
     if name not in heads:
         hint = near(str(name), list(named_heads(labels)))
         raise KeysError(f"head: there is no head called '{name}'. {hint}")
@@ -125,10 +134,14 @@ def node(name: str, labels: str | None = None) -> tuple[str, dict]:
         )
     kind = head.kinds[0] if labels is None else KINDS[labels]
     if kind not in head.kinds:
-        units = {"utterances": "an utterance", "frames": "a frame"}
+        outputs = {
+            "utterances": "one vector an utterance",
+            "frames": "one vector a frame",
+            "spectra": "a spectrogram",
+        }
         raise KeysError(
-            f"head: '{name}' returns one vector {units[head.kinds[0]]}, and the task "
-            f"needs one {units[kind]}. These fit: {', '.join(named_heads(labels))}."
+            f"head: '{name}' returns {outputs[head.kinds[0]]}, and the task needs "
+            f"{outputs[kind]}. These fit: {', '.join(named_heads(labels))}."
         )
     return getattr(head, kind), copy.deepcopy(head.arguments)
 

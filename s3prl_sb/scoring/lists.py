@@ -8,6 +8,7 @@ import runpy
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.corpora.conversion_tables import load_conversion_table
 from s3prl_sb.corpora.fluent_speech_commands import load_intent_table
 from s3prl_sb.corpora.lexicon import load_phone_tables
 from s3prl_sb.corpora.quesst14 import load_query_tables, read_trials
@@ -16,16 +17,21 @@ from s3prl_sb.corpora.segment_tables import load_segment_table
 from s3prl_sb.corpora.voxceleb1_asv import trial_lists
 from s3prl_sb.dataio import manifest, trials
 from s3prl_sb.dataio.slots import check_tagged
+from s3prl_sb.dataio.source_tables import load_source_table
 from s3prl_sb.dataio.tables import load_table
+from s3prl_sb.dataio.translations import load_translation_table
 from s3prl_sb.dataio.utterance_values import load_value_table
 from s3prl_sb.inference.classifier import Classifier
+from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
 from s3prl_sb.inference.regressor import Regressor
 from s3prl_sb.inference.searcher import Searcher
+from s3prl_sb.inference.separator import Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
 from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
 from s3prl_sb.startup.configuration import RecipeError
 
@@ -80,6 +86,10 @@ def read(model, brain_class, hparams):
         is_multi_label = model.hparams.threshold is not None
         records = load_segment_table(table, "label", overlaps=is_multi_label)
         check_speech({TEST: records}, {TEST: table})
+    elif isinstance(model, Separator):
+        records = load_source_table(table, model.hparams.num_sources)
+    elif isinstance(model, Converter):
+        records = load_conversion_table(table)
     elif isinstance(model, Regressor):
         records = load_value_table(table, list(model.hparams.values))
     elif isinstance(model, IntentClassifier):
@@ -97,6 +107,8 @@ def read(model, brain_class, hparams):
         )[TEST]
     elif isinstance(model, Transcriber):
         records = load_table(table, ("text",))
+    elif isinstance(model, Translator):
+        records = load_translation_table(table, (hparams["target"],))
     elif isinstance(model, (Classifier, FrameLabeller)):
         records = load_table(table, ("label",))
     else:

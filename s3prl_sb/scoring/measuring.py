@@ -9,24 +9,34 @@ import runpy
 
 from s3prl_sb import resources
 from s3prl_sb.brains.base import SSLBrain
+from s3prl_sb.brains.conversion_parts import vocoder_of
 from s3prl_sb.brains.frames import frame_pipes
 from s3prl_sb.brains.labels import category_pipe
+from s3prl_sb.brains.masking import KEYS, mixture_pipes
 from s3prl_sb.brains.regression import value_keys
 from s3prl_sb.brains.retrieval import SETTINGS, RetrievalBrain
+from s3prl_sb.brains.seq2seq import text_pipes
 from s3prl_sb.dataio import conditions
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.enrolled_speakers import EnrolledSpeaker
 from s3prl_sb.dataio.frame_labels import labels_of
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.slots import with_slots
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity
+from s3prl_sb.dataio.target_spectrogram import TargetSpectrogram
 from s3prl_sb.dataio.utterance_values import UtteranceValues
+from s3prl_sb.inference.converter import Converter
 from s3prl_sb.inference.diarizer import Diarizer
 from s3prl_sb.inference.frame_labeller import FrameLabeller
 from s3prl_sb.inference.intents import IntentClassifier
+from s3prl_sb.inference.judges import Judges
 from s3prl_sb.inference.regressor import Regressor
+from s3prl_sb.inference.separator import MASKS, Separator
 from s3prl_sb.inference.slot_filler import SlotFiller
+from s3prl_sb.inference.speaker_embedding import embedded, enrolled
 from s3prl_sb.inference.transcriber import Transcriber
+from s3prl_sb.inference.translator import Translator
 from s3prl_sb.inference.verifier import SpeakerVerifier
 from s3prl_sb.metrics.query_trials import Trials
 from s3prl_sb.startup.configuration import RecipeError
@@ -133,6 +143,12 @@ def _of_task(model, hparams, records, truth):
         best = {"threshold": learned.threshold, "median": learned.median}
         options = {"references": {"test": records["test"]}}
         return [activity], ["id", "sig", "activity"], options, best
+    if isinstance(model, Separator):
+        hparams.update({name: getattr(learned, name) for name in MASKS})
+        options = {"num_sources": learned.num_sources}
+        return mixture_pipes(), KEYS, options, {}
+    if isinstance(model, Converter):
+        return _of_conversion(model, hparams, records)
     if isinstance(model, FrameLabeller):
         return _of_frames(learned, hparams, records)
     if isinstance(model, Regressor):
@@ -149,9 +165,26 @@ def _of_task(model, hparams, records, truth):
             records["test"] = _marked(records["test"], model, hparams)
         key = "phones" if "phones" in next(iter(records["test"].values())) else "text"
         return [EncodeTokens(model.tokenizer, key=key)], TEXT, options, {}
+    if isinstance(model, Translator):
+        tokenizers = {"tokenizer": model.tokenizer}
+        return *text_pipes(tokenizers, hparams), tokenizers, {}
     labels = list(learned.labels)
     pipes = [_category(records, "label", labels)]
     return pipes, ["id", "sig", "label_encoded"], {"labels": labels}, {}
+
+
+def _of_conversion(model, hparams, records):
+    """Returns what :func:`_of_task` does for voice conversion."""
+    hparams.update(mel=model.mel, speaker_embedding=model.hparams.speaker_embedding)
+    judges = Judges(hparams["asr"], hparams["asv"], hparams["asv_threshold"])
+    options = {"records": records["test"], "judges": judges}
+    options["vocoder"] = vocoder_of(hparams)
+    pipes, keys = [TargetSpectrogram(model.mel)], ["id", "sig"]
+    if model.hparams.speaker_embedding:
+        table = embedded(model.embedder, enrolled(records["test"].values()))
+        pipes.append(EnrolledSpeaker(table))
+        keys.append("speaker_embedding")
+    return pipes, keys, options, {}
 
 
 def _of_frames(learned, hparams, records):

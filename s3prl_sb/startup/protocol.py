@@ -7,6 +7,7 @@ numbers::
     __protocol:
         corpus: data_folder  # key of the folder of the real corpus
         utterances: {train: 28539, valid: 2703, test: 2620}  # or {train: {from: 28539}}
+        unlike: {vocoder: griffin_lim}  # optional: defaults that they do not have
 
 A run follows the protocol if no key of it differs and its sets are as large as those of
 the real corpus. Toy corpora, user-defined tables, few-shot subsets and other splits are
@@ -59,7 +60,8 @@ def published(schema):
     Returns
     -------
     dict or None
-        ``corpus`` and ``utterances``; None if the recipe has no protocol.
+        ``corpus``, ``utterances`` and, if there are any, ``unlike``; None if the recipe
+        has no protocol.
 
     Example
     -------
@@ -146,6 +148,8 @@ def report(schema, recipe, utterances, options=None):
         if "pooling" in keys:  # and to the head
             keys.pop("head.pooling", None)
     protocol = published(schema)
+    unlike = (protocol or {}).get("unlike", {})
+    departs |= {key: v for key, v in unlike.items() if recipe.get(key) == v}
     is_own = any(recipe.get(key) for key in TABLES)
     place = recipe.get(protocol["corpus"]) if protocol and not is_own else None
     return {

@@ -50,6 +50,7 @@ def check(hparams: dict):
     """
     from s3prl_sb.dataio import conditions
     from s3prl_sb.dataio.sampler import check_batches
+    from s3prl_sb.metrics.translation import tokenizer_for
 
     check_tables(hparams)
     for pipes_of in (conditions.train_pipes, conditions.test_pipes):
@@ -63,6 +64,8 @@ def check(hparams: dict):
             for fault in absent(key, hparams.get(key)):
                 raise RecipeError(f"{fault}: correct the path.")
         check_decoder()
+    if hparams.get("target") == "translation":
+        tokenizer_for(hparams["bleu_tokenize"], hparams["target_language"])
     if hparams.get("upstream_model") is not None:
         check_optimization(hparams)
     if hparams.get("lr_search"):
@@ -214,7 +217,7 @@ def _check_head(hparams):
             said = str(error).removeprefix(f"{place}: ")
             raise RecipeError(f"{place}: {said}") from error
         can_pool(hparams.get("cache"), hparams.get("featurizer"), made)
-        if size is not None:
+        if size is not None and labels["are"] in KINDS:
             _check_output(made.eval(), size, labels, hparams)
 
 
@@ -254,6 +257,8 @@ def _check_output(head, size, labels, hparams):
             f"{_place(hparams)}: {name} fails on features [2, {FRAMES}, {size}] and "
             f"relative lengths [2]: {reason(error)}."
         ) from error
+    if labels["are"] == "spectra":
+        return  # its frames are those of the target
     wanted = [2, _outputs(labels, hparams)]
     unit = KINDS.get(labels["are"], "frames").removesuffix("s")
     if unit == "frame":

@@ -1,1 +1,1 @@
-"""The ten tasks of SUPERB for any upstreams: planned, run, put into a table."""
+"""The tasks of SUPERB and SUPERB-SG for any upstreams: planned, run, in a table."""

@@ -24,7 +24,10 @@ def add_arguments(parser):
         help="names from `s3prl-sb upstreams`, or your own card.yaml",
     )
     parser.add_argument(
-        "--tasks", nargs="+", default=["all"], help="such as KS SID (default: all)"
+        "--tasks",
+        nargs="+",
+        default=["all"],
+        help="such as KS SID; all: SUPERB's ten (default), sg: SUPERB-SG's five",
     )
     parser.add_argument(
         "--data",
@@ -35,8 +38,8 @@ def add_arguments(parser):
     parser.add_argument(
         "--budget",
         default="full",
-        help="full (SUPERB's protocol), mini (a laptop's), or a YAML file of keys of "
-        "the recipes by task (default: full)",
+        help="full (the benchmark's protocol), mini (a laptop's), or a YAML file of "
+        "keys of the recipes by task (default: full)",
     )
     parser.add_argument(
         "--lr_search",
@@ -58,6 +61,13 @@ def add_arguments(parser):
         help="at a time (default: the number of GPUs, or of cores, up to 4; in a "
         "cluster, no limit)",
     )
+    _add_plan(parser)
+    _add_changes(parser.add_argument_group("one thing changed for all tasks"))
+    options.add_arguments(parser)
+    _add_output(parser.add_argument_group("output"))
+
+
+def _add_plan(parser):
     parser.add_argument(
         "--plan",
         action="store_true",
@@ -72,9 +82,6 @@ def add_arguments(parser):
         "that its upstream encodes a second; updates=10: it trains heads 10 times as "
         "fast as this one",
     )
-    _add_changes(parser.add_argument_group("one thing changed for all tasks"))
-    options.add_arguments(parser)
-    _add_output(parser.add_argument_group("output"))
 
 
 def _add_changes(group):

@@ -1,4 +1,4 @@
-"""``s3prl-sb superb``: runs the ten tasks for any upstreams, with one table.
+"""``s3prl-sb superb``: runs the benchmark's tasks for any upstreams, with one table.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -199,7 +199,7 @@ def _plan(arguments, output, places, toys, rows):
 
 def _tell(rows, tasks):
     """Prints which changes do not apply to which tasks."""
-    from s3prl_sb.superb import layout, row_names
+    from s3prl_sb.superb import notes, row_names
     from s3prl_sb.terminal import columns
 
     changes = []
@@ -211,7 +211,7 @@ def _tell(rows, tasks):
             for key, lacking in row.without.items()
         }
         changes.append((name, refused, without))
-    for text in layout.notes_on_changes(changes):
+    for text in notes.on_changes(changes):
         print(columns.visible(text), file=sys.stderr)
 
 

@@ -165,10 +165,10 @@ def gather(folders, plans, runs, other=None):
 
 def _empty(run, plan):
     caches, reasons = {}, {}
-    for part in plan["parts"]:  # two of a set that is cached in part
-        split, kind = part["split"], part["cache"]
-        caches[split] = f"{caches[split]}, {kind}" if split in caches else kind
-        reasons.setdefault(split, []).append(part["reason"])
+    for part in plan["parts"]:  # two of a set that is cached in part, more of folds
+        caches.setdefault(part["split"], {})[part["cache"]] = None
+        reasons.setdefault(part["split"], []).append(part["reason"])
+    caches = {split: ", ".join(kinds) for split, kinds in caches.items()}
     sums = dict.fromkeys((*SUMS, "longest"), 0)
     names = {"task": run.task, "upstream_name": run.title, "runs": 0}
     return {**names, **sums, "caches": caches, "reasons": reasons}

@@ -1,4 +1,4 @@
-"""Formatting of the table of the benchmark: text cells, blocks, Markdown, notes.
+"""Formatting of the table of the benchmark: blocks of aligned text, Markdown.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -6,108 +6,17 @@ Authors
 
 import textwrap
 
-from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.superb import notes
 from s3prl_sb.superb.curves import of_table as curves_of
+from s3prl_sb.superb.grid import blocks, summary
 from s3prl_sb.superb.row_names import PART
 from s3prl_sb.terminal import columns
 
-PUBLISHED = "  published"
-DOUBTFUL = "  published, not comparable"
 VERSUS = "and"  # between two settings
 RANKINGS = (
     "Spearman's rho between the rankings of n upstreams in two settings; overall: of "
     "their mean ranks"
 )
-REMARK = "*"  # after a published number with a remark
-NOTES = {
-    "published": "published: as reported; the address of each is in table.json",
-    "unverified": "~: reported, but transcribed from memory: unverified",
-    "spread": "mean ± standard deviation over seeds",
-    "rate": "@: the learning rate that was chosen on the validation set",
-    "versions": "of several versions of s3prl_sb, {}: table.json has that of each run",
-    "parts": "card, version: with another card, recipe or code than the last runs; see "
-    "superb.json in their folders, which are in table.json",
-    "doubtful": "{}: not comparable: {}",
-    "refused": "–: no {} with {}: {}",
-    "without": "{}: not of {}, which ran without it",
-    "remark": REMARK + ": {}, {}: {}",
-}
-
-
-def grid(table, published=False):
-    """Returns the table as text cells.
-
-    Arguments
-    ---------
-    table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
-    published : bool
-        Whether to show published numbers also for runs that do not compare with them.
-
-    Returns
-    -------
-    list of list of str
-        A header and a line for each row. Published numbers have a separate line below
-        runs of the full protocol on the real corpus; the others, if requested, have a
-        line that says that they are not comparable.
-    """
-    shown = [(task, metric) for task in table["tasks"] for metric in TASKS[task]]
-    shown = [c for c in shown if c[1].key != "wer_lm" or _any(table, *c)]
-    header = ["upstream"]
-    header += [f"{t} {m.title} {'↑' if m.higher else '↓'}" for t, m in shown]
-    lines = [header]
-    for row in table["rows"]:
-        name = columns.visible(row["upstream"])
-        line, public, doubtful = [name], [PUBLISHED], [DOUBTFUL]
-        for task, metric in shown:
-            cell = row["cells"].get(task)
-            is_first = metric == TASKS[task][0]
-            line.append(_cell(cell, metric, row["lr_searched"] and is_first))
-            number = _public(row, task, metric)
-            comparable = _is_comparable(cell)
-            public.append(number if comparable else "")
-            doubtful.append(number if published and not comparable else "")
-        lines.append(line)
-        lines += [extra for extra in (public, doubtful) if any(extra[1:])]
-    return lines
-
-
-def _public(row, task, metric):
-    number = row["published"].get(task, {}).get(metric.key)
-    if not number:
-        return ""
-    text = ("" if number["verified"] else "~") + _number(number["value"], metric)
-    return text + (REMARK if number.get("remark") else "")
-
-
-def _is_comparable(cell):
-    """Returns whether a cell has the full protocol on the real corpus."""
-    is_done = cell is not None and cell["state"] == "done"
-    return is_done and not cell.get("not_comparable")
-
-
-def _any(table, task, metric):
-    return any(
-        (row["cells"].get(task, {}).get("metrics") or {}).get(metric.key)
-        for row in table["rows"]
-    )
-
-
-def _cell(cell, metric, with_rate=False):
-    if cell is None or cell["state"] in ("missing", "refused"):
-        return "–"
-    if cell["state"] != "done":
-        return cell["state"]
-    summary = cell["metrics"].get(metric.key)
-    text = _summary(summary, metric)
-    if summary and with_rate and cell.get("lr"):
-        text += " @" + "/".join(f"{rate:g}" for rate in cell["lr"])
-    return text
-
-
-def _number(value, metric):
-    small = value and abs(value) < 0.5 * 10**-metric.digits
-    return f"{value:.1e}" if small else f"{value:.{metric.digits}f}"
 
 
 def as_text(table, width=None, published=False):
@@ -120,16 +29,16 @@ def as_text(table, width=None, published=False):
     width : int, optional
         Characters in a line; default: all columns in one block.
     published : bool
-        See :func:`grid`.
+        See :func:`s3prl_sb.superb.grid.blocks`.
 
     Returns
     -------
     str
     """
-    text = in_blocks(grid(table, published), width)
+    text = [n for block in blocks(table, published) for n in in_blocks(block, width)]
     for title, lines in sections(table):
         text += [*textwrap.wrap(title, width or 1000), *in_blocks(lines, width)]
-    return "\n".join(text + notes(table, published))
+    return "\n".join(text + notes.of_table(table, published))
 
 
 def in_blocks(lines, width=None):
@@ -200,16 +109,16 @@ def as_markdown(table, published=False):
     table : dict
         Output of :func:`s3prl_sb.superb.table.gather`.
     published : bool
-        See :func:`grid`.
+        See :func:`s3prl_sb.superb.grid.blocks`.
 
     Returns
     -------
     str
     """
-    text = [_markdown(grid(table, published)), ""]
+    text = [part for b in blocks(table, published) for part in (_markdown(b), "")]
     for title, lines in sections(table):
         text += [f"### {columns.visible(title)}", "", _markdown(lines), ""]
-    below = (f"{note}  " for note in notes(table, published))
+    below = (f"{note}  " for note in notes.of_table(table, published))
     return "\n".join([*text, *below])
 
 
@@ -239,8 +148,8 @@ def sections(table):
             for task, metric in curves.panels:
                 points = panels.get((task, metric.key))
                 if points:
-                    title = f"  {task} {metric.title} {'↑' if metric.higher else '↓'}"
-                    cells = [_summary(points.get(p), metric) for p in curves.points]
+                    title = f"  {task} {metric.heading}"
+                    cells = [summary(points.get(p), metric) for p in curves.points]
                     lines.append([title, *cells])
         tables.append((f"{curves.title}: {curves.axis}", lines))
     if table.get("rankings"):
@@ -269,132 +178,3 @@ def _rho(found):
         return "–"
     rho = "undefined" if found["rho"] is None else f"{found['rho']:.2f}"
     return f"{rho} ({found['n']})"
-
-
-def _summary(summary, metric):
-    """Returns mean and spread of a metric."""
-    if summary is None:
-        return "–"
-    text = _number(summary["mean"], metric)
-    if summary["spread"] is not None:
-        text += f" ± {summary['spread']:.{metric.digits}f}"
-    return text
-
-
-def notes(table, published=False):
-    """Returns explanations of the marks that occur in a table.
-
-    Arguments
-    ---------
-    table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
-    published : bool
-        See :func:`grid`.
-
-    Returns
-    -------
-    list of str
-    """
-    lines = grid(table, published)
-    reported = [cell for line in lines if line[0][0] == " " for cell in line[1:]]
-    cells = [cell for line in lines[1:] for cell in line[1:]]
-    texts = []
-    if any("±" in cell for cell in cells):
-        texts.append(NOTES["spread"])
-    if any("@" in cell for cell in cells):
-        texts.append(NOTES["rate"])
-    if any(cell and cell[0] != "~" for cell in reported):
-        texts.append(NOTES["published"])
-    if any(cell[:1] == "~" for cell in reported):
-        texts.append(NOTES["unverified"])
-    for row in table["rows"]:
-        for remark, tasks in _remarks(table, row, published).items():
-            names = row["upstream"], ", ".join(tasks)
-            texts.append(NOTES["remark"].format(*names, remark))
-        reasons = _reasons(row)
-        if reasons:
-            texts.append(NOTES["doubtful"].format(row["upstream"], reasons))
-    texts += notes_on_changes(_of_changes(table))
-    if any(row["version"] for row in table["rows"]):
-        texts.append(NOTES["parts"])
-    runs = [
-        run
-        for row in table["rows"]
-        for cell in row["cells"].values()
-        for run in cell["runs"]
-    ]
-    texts += dict.fromkeys(run["error"] for run in runs if "error" in run)
-    versions = {
-        run.get("s3prl_sb") or "unknown" for run in runs if run["state"] == "done"
-    }
-    if len(versions) > 1:
-        texts.append(NOTES["versions"].format(", ".join(sorted(versions))))
-    return [columns.visible(text) for text in texts]
-
-
-def notes_on_changes(changes):
-    """Returns notes on tasks that a change of all tasks does not fit, or lacks.
-
-    Arguments
-    ---------
-    changes : iterable of tuple
-        Name of a setting; task to the reason why it has no run; key to tasks without
-        it.
-
-    Returns
-    -------
-    list of str
-    """
-    refused, without = {}, {}
-    for setting, reasons, lacking in changes:
-        for task, reason in reasons.items():
-            key = setting, " ".join(reason.split())
-            refused.setdefault(key, []).append(task)
-        for key, tasks in lacking.items():
-            without.setdefault(key, {}).update(dict.fromkeys(tasks))
-    settings = {}
-    for (setting, reason), tasks in refused.items():
-        settings.setdefault((", ".join(tasks), reason), []).append(setting)
-    texts = []
-    for (tasks, reason), names in settings.items():
-        more = f" and {len(names) - 1} more" if names[1:] else ""
-        texts.append(NOTES["refused"].format(tasks, names[0] + more, reason))
-    return texts + [
-        NOTES["without"].format(key, ", ".join(tasks))
-        for key, tasks in without.items()
-        if tasks
-    ]
-
-
-def _of_changes(table):
-    """Returns the changes of the rows of a table, each setting once."""
-    reasons, lacking = {}, {}
-    for row in table["rows"]:
-        setting = (row.get("about") or {}).get("setting", row["upstream"])
-        lacking.setdefault(setting, {}).update(row.get("without") or {})
-        for task, cell in row["cells"].items():
-            if cell["state"] == "refused":
-                reasons.setdefault(setting, {})[task] = cell["reason"]
-    return [(name, reasons.get(name, {}), keys) for name, keys in lacking.items()]
-
-
-def _remarks(table, row, published):
-    """Returns the remarks about the published numbers in a row, with their tasks."""
-    remarks = {}
-    for task in table["tasks"]:
-        if published or _is_comparable(row["cells"].get(task)):
-            for metric in TASKS[task]:
-                number = row["published"].get(task, {}).get(metric.key) or {}
-                if number.get("remark"):
-                    remarks.setdefault(number["remark"], {})[task] = None
-    return remarks
-
-
-def _reasons(row):
-    """Describes why a row does not compare with published numbers, if there are any."""
-    reasons = {}
-    for task, cell in row["cells"].items():
-        if row["published"].get(task):
-            reasons.update(dict.fromkeys(cell.get("not_comparable") or ()))
-    few = list(reasons)[:4]
-    return ", ".join(few + ["…"] * (len(reasons) > len(few)))

@@ -25,7 +25,7 @@ from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
-from s3prl_sb.superb import contents
+from s3prl_sb.superb import contents, parts
 from s3prl_sb.superb.keys import check_combination, is_trained, schema, settings
 from s3prl_sb.superb.row_names import words_of_changes
 
@@ -145,7 +145,7 @@ class Run:
         list of str
         """
         values = {
-            **self.overrides,
+            **parts.listed(self.task, self.overrides),
             "upstream": _absolute(self.upstream),
             "seed": self.seed,
             "output_folder": folder,

@@ -1,4 +1,4 @@
-"""Published results of SUPERB, with their sources.
+"""Published results of SUPERB and SUPERB-SG, with their sources.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,8 +11,8 @@ from s3prl_sb.storage.files import read_yaml
 
 
 class Number(NamedTuple):
-    """A published number: ``value`` in SUPERB's unit; ``source``, the address where it
-    was verified, or None; ``remark``, a note for comparisons, or None."""
+    """A published number: ``value`` in the benchmark's unit; ``source``, the address
+    where it was verified, or None; ``remark``, a note for comparisons, or None."""
 
     value: float
     source: str | None
@@ -35,11 +35,20 @@ def read():
     """
     path = resources.folder("hparams") / "superb" / "published.yaml"
     content = read_yaml(path, typ="safe")
-    columns = [name.split(".") for name in content["columns"]]
     numbers = {}
-    for card, row in content["numbers"].items():
+    for name in ("superb", "superb_sg"):
+        _add(content[name], content, numbers, f"{path}: {name}")
+    for alias, card in content["aliases"].items():
+        numbers[alias] = numbers[card]
+    return numbers
+
+
+def _add(table, content, numbers, where):
+    """Adds the numbers of the table of one benchmark."""
+    columns = [name.split(".") for name in table["columns"]]
+    for card, row in table["numbers"].items():
         if len(row) != len(columns):
-            raise ValueError(f"{path}: {card} has {len(row)} of {len(columns)} numbers")
+            raise ValueError(f"{where}: {card} has {len(row)} of {len(columns)}")
         sources = content["verified"].get(card, {})
         remarks = content["remarks"].get(card, {})
         for (task, metric), value in zip(columns, row):
@@ -48,6 +57,3 @@ def read():
                 remark = remarks.get(name, remarks.get("all"))
                 cell = numbers.setdefault(card, {}).setdefault(task, {})
                 cell[metric] = Number(value, sources.get(name), remark)
-    for alias, card in content["aliases"].items():
-        numbers[alias] = numbers[card]
-    return numbers

@@ -8,19 +8,33 @@ import importlib.util
 
 from s3prl_sb.corpora import (
     audio_snips,
+    common_voice,
+    covost2,
     fluent_speech_commands,
     iemocap,
+    libri2mix_separation,
     librispeech,
+    sbcsae,
     speech_commands,
+    vcc2020,
+    voicebank_demand,
 )
 from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup import readiness
+from s3prl_sb.superb import parts
 from s3prl_sb.superb.keys import PlanError, schema, settings
 
 SHOWN = 20  # faults in a message
 TABLES = ("train_csv", "documents_csv")
+#: Tasks to the extra of their metrics, and the packages in it.
+EXTRAS = {
+    "ST": ("st", ["sacrebleu"]),
+    "VC": ("vc", ["pyworld", "fastdtw"]),
+    "SS": ("se", ["pesq", "pystoi"]),
+    "SE": ("se", ["pesq", "pystoi"]),
+}
 
 
 def check(runs, toys=()):
@@ -53,7 +67,8 @@ def check(runs, toys=()):
         if all(run.is_done() for run in task_runs):
             continue
         keys = {**_plain(task), **task_runs[0].overrides}
-        messages = [] if task in toys else missing(task, keys)
+        messages = _missing_packages(task)
+        messages += [] if task in toys else missing(task, keys)
         for run in task_runs:
             messages += _missing_inside(task, run.overrides)
         if keys.get("lm"):
@@ -89,6 +104,18 @@ def missing(task, keys):
     if messages or any(keys.get(name) for name in TABLES) or keys.get("skip_prep"):
         return messages
     return _errors(lambda: CORPORA[task](keys))
+
+
+def _missing_packages(task):
+    """Says which packages of a task's metrics are not installed, if any are not.
+
+    The recipe itself would do without them; the table would lack the numbers.
+    """
+    extra, packages = EXTRAS.get(task, ("", []))
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    if not absent:
+        return []
+    return [f"its metrics need {', '.join(absent)}: pip install 's3prl_sb[{extra}]'"]
 
 
 def _missing_inside(task, overrides):
@@ -171,6 +198,28 @@ def _folder(keys):
         raise PlanError("data_folder is not set: give the folder of the corpus.")
 
 
+def _translations(keys):
+    source, target = keys["source_language"], keys["target_language"]
+    folder = common_voice.find_language(keys["data_folder"], source)
+    covost2.find_tables(
+        keys["data_folder"], folder, source, target, keys["translations"]
+    )
+
+
+def _out_of_domain(keys):
+    for corpus in parts.names("OOD-ASR", keys):
+        if corpus == "sbcsae":
+            sbcsae.find_corpus(keys["sbcsae_folder"] or keys["data_folder"])
+        else:
+            common_voice.find_language(keys["data_folder"], corpus)
+
+
+def _conversion(keys):
+    folder = check_folder(keys["data_folder"], "of VCC2020 or VCC2016")
+    if keys["corpus"] == "vcc2020":
+        vcc2020.find_corpus(folder)
+
+
 #: Tasks to checks of their corpus, the same as in the preparation.
 CORPORA = {
     "PR": _phones,
@@ -183,4 +232,9 @@ CORPORA = {
     "SF": _by_folder(audio_snips.find_corpus),
     "ASV": _voxceleb1,
     "SD": _folder,
+    "ST": _translations,
+    "OOD-ASR": _out_of_domain,
+    "VC": _conversion,
+    "SS": _by_folder(libri2mix_separation.find_corpus),
+    "SE": _by_folder(voicebank_demand.find_corpus),
 }

@@ -1,7 +1,7 @@
 """Tests of trained runs in noise: jobs that score them, and their results.
 
-A run is scored again for each signal-to-noise ratio, in ``RUN/noisy/10dB``; a
-cross-validation fold by fold. Nothing is trained.
+A run is scored again for each signal-to-noise ratio, in ``RUN/noisy/10dB``; one of
+several parts part by part. Nothing is trained.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -19,7 +19,8 @@ from s3prl_sb.identity.content import hash_folder
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, read_json, write_json
-from s3prl_sb.superb.keys import PlanError, settings
+from s3prl_sb.superb import parts
+from s3prl_sb.superb.keys import PlanError
 from s3prl_sb.superb.requirements import without_recordings
 
 FOLDER, CONDITION, SCORE = "noisy", "condition.json", "score"
@@ -113,12 +114,9 @@ def jobs(runs, tested):
 
 
 def _models(run):
-    """Returns the folders of the models of a run: its own, or those of its folds."""
-    if "fold" not in settings(run.task) or run.overrides.get("train_csv"):
-        return [run.folder]
-    from s3prl_sb.corpora.iemocap import SESSIONS
-
-    return [run.folder / f"fold{fold}" for fold in SESSIONS]
+    """Returns the folders of the models of a run: its own, or those of its parts."""
+    names = parts.names(run.task, run.overrides)
+    return [run.folder / name for name in names] or [run.folder]
 
 
 def _job(run, model, condition):

@@ -108,11 +108,13 @@ def _run_entry(folder, seed, state):
         again = "Delete it, and run the benchmark again."
         results = read_json(folder / RESULTS, "the results of a run", again, dict)
         with naming(folder / RESULTS, "the results of a run", again):
-            for value in results["metrics"].values():
+            metrics = {k: v for k, v in results["metrics"].items() if v is not None}
+            for value in metrics.values():
                 float(value)  # it must be a number
     except FileError as error:
         return {**entry, "state": "failed", "error": str(error)}
-    entry.update({k: results.get(k) for k in ("metrics", "valid", "seconds", "lr")})
+    entry.update({k: results.get(k) for k in ("valid", "seconds", "lr")})
+    entry["metrics"] = metrics  # without those that lacked a package or a model
     if entry["lr"] is None:  # folds have chosen different ones
         entry["lr"] = [fold.get("lr") for fold in results.get("folds") or ()] or None
     entry["protocol"] = results.get("protocol")

@@ -16,6 +16,7 @@ from s3prl_sb.storage.files import FileError, naming, read_json, write_json, wri
 from s3prl_sb.superb import (
     configurations,
     curves,
+    grid,
     layout,
     plots,
     published,
@@ -25,6 +26,7 @@ from s3prl_sb.superb import (
 )
 
 TABLE = "table.json"
+DESCRIBED = ("title", "unit", "higher")
 
 
 def gather(runs, tasks, missing=(), output=None, requested=()):
@@ -49,7 +51,8 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
     dict
         ``tasks`` and ``rows``: for each upstream and configuration a name
         (``upstream``), ``about`` (its parts), ``cells`` by task, and ``published``
-        numbers. ``rankings``: see :func:`s3prl_sb.superb.rankings.compare`.
+        numbers. ``metrics``: see :func:`metrics_of`. ``rankings``: see
+        :func:`s3prl_sb.superb.rankings.compare`.
     """
     planned = [run_entries.planned(run) for run in runs]
     folders = {entry["run"]["folder"] for entry in planned}
@@ -70,7 +73,37 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
     _describe(rows, tasks)
     for row in rows:
         row["published"] = _public(row.pop("card"), numbers)
-    return {"tasks": list(tasks), "rows": rows, "rankings": rankings.compare(rows)}
+    return {
+        "tasks": list(tasks),
+        "metrics": {task: metrics_of(task) for task in tasks},
+        "rows": rows,
+        "rankings": rankings.compare(rows),
+    }
+
+
+def metrics_of(task):
+    """Returns what the numbers of a task are, for readers of ``table.json``.
+
+    Arguments
+    ---------
+    task : str
+        Name such as "KS".
+
+    Returns
+    -------
+    dict
+        Key of each metric to its ``title``, ``unit`` and ``higher``, whether higher
+        values are better.
+
+    Example
+    -------
+    >>> metrics_of("KS")
+    {'accuracy': {'title': 'Acc', 'unit': '%', 'higher': True}}
+    """
+    return {
+        metric.key: {name: getattr(metric, name) for name in DESCRIBED}
+        for metric in TASKS[task]
+    }
 
 
 def _request(entry):
@@ -315,5 +348,5 @@ def read(output):
         raise FileError(f"{path} is not there: no s3prl-sb superb has run here")
     values = read_json(path, "the table of a benchmark", kind=dict)
     with naming(path, "the table of a benchmark", "Run s3prl-sb superb again."):
-        layout.grid(values)
+        grid.blocks(values)
     return values

@@ -12,7 +12,7 @@ COMPUTES = False
 
 #: Words in the names of measures that are shares.
 SHARES = re.compile(
-    r"(^|_)(accuracy|recall|precision|f1|per|wer|cer|eer|der|error|rate)(_|$)"
+    r"(^|_)(accuracy|recall|precision|f1|per|wer|cer|eer|der|error|rate|acceptance)(_|$)"
 )
 
 

@@ -14,23 +14,31 @@ from s3prl_sb.brains import verification
 from s3prl_sb.brains.cache_budget import AUTO
 from s3prl_sb.brains.caching import KINDS
 from s3prl_sb.brains.classification import ClassificationBrain
+from s3prl_sb.brains.conversion import DECODINGS
 from s3prl_sb.brains.parameter_groups import grouped
 from s3prl_sb.brains.regression import METRICS, SYSTEM
 from s3prl_sb.brains.retrieval_sets import conditioned
+from s3prl_sb.brains.transcription import METRICS as METRICS_OF_TEXTS
 from s3prl_sb.commands import recipe_help
 from s3prl_sb.corpora import speech_commands
 from s3prl_sb.corpora.iemocap import SESSIONS
 from s3prl_sb.corpora.lexicon import UNKNOWN_WORDS
+from s3prl_sb.corpora.libri2mix_separation import prepare_libri2mix_ss
 from s3prl_sb.corpora.librilight import SETS
 from s3prl_sb.corpora.mosei import CLASSES
+from s3prl_sb.dataio import token_training
 from s3prl_sb.dataio.description import DTYPES
 from s3prl_sb.dataio.manifest import ManifestError
+from s3prl_sb.dataio.translations import TARGETS as TRANSLATION_TARGETS
 from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.lobes.dtw import DISTANCES
 from s3prl_sb.lobes.featurizer import Featurizer
+from s3prl_sb.lobes.permutation_invariant import DISTANCES as MASK_LOSSES
 from s3prl_sb.lobes.schedules import SHAPES
+from s3prl_sb.lobes.spectral_masks import ACTIVATIONS, COMPRESSIONS, TARGETS
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.metrics.translation import TOKENIZERS
 from s3prl_sb.schema.combinations import AMOUNTS
 from s3prl_sb.schema.keys import Schema, shared
 from s3prl_sb.startup import named
@@ -206,10 +214,19 @@ READ_BY = {
     "librilight_split": tuple(SETS),
     "unknown_words": UNKNOWN_WORDS,
     "fold": ("all", *SESSIONS),
+    "metric": METRICS_OF_TEXTS,
     "classes": tuple(CLASSES),
     "distance": tuple(DISTANCES),
     "precision": tuple(PRECISIONS),
     "scheduler": tuple(SHAPES),
+    "target": tuple(TRANSLATION_TARGETS),
+    "tokens": tuple(token_training.KINDS),
+    "bleu_tokenize": TOKENIZERS,
+    "mask_activation": tuple(ACTIVATIONS),
+    "mask_target": TARGETS,
+    "mask_loss": tuple(MASK_LOSSES),
+    "compression": tuple(COMPRESSIONS),
+    "valid_decoding": DECODINGS,
 }
 
 
@@ -223,11 +240,13 @@ def read_by(key, choice, tmp_path):
         measured = inspect.getsource(ClassificationBrain.stage_stats)
         number = choice.removeprefix(SYSTEM) in METRICS
         assert choice == "auto" or number or f'"{choice}": ' in measured
+    elif key == "mixture":
+        prepare_libri2mix_ss(tmp_path, tmp_path, mixture=choice)
     elif key == "layers":
         assert Featurizer(3, choice).layers
     elif key == "corpus":
-        source = (RECIPES["SUPERB/SD"] / "train.py").read_text("utf-8")
-        assert f'"{choice}": prepare_' in source
+        sources = [f.joinpath("train.py").read_text("utf-8") for f in RECIPES.values()]
+        assert any(f'"{choice}": prepare_' in source for source in sources)
     elif key == "test_conditions_of":
         assert conditioned({"test_noise": {"snr": 5}, key: choice})
     elif key == "weight_decay_on":
@@ -265,7 +284,8 @@ def test_readme(name):
     folder = RECIPES[name]
     text = (folder / "README.md").read_text("utf-8")
     known = {key for file in folder.glob("hparams/*.yaml") for key in keys(file)}
-    named = set(re.findall(r"(?<![\w-])--([a-z]\w*)", text))
+    of_recipes = re.sub(r"s3prl-sb (predict|convert|download)\b[^`\n]*", "", text)
+    named = set(re.findall(r"(?<![\w-])--([a-z]\w*)", of_recipes))
     for key in named - {"nproc_per_node", "nnodes", "node_rank"}:  # torchrun's
         assert key in known | run_options(), f"--{key} in {name}/README.md is no key"
     assert f"s3prl-sb run {name} " in text

@@ -13,6 +13,7 @@ from command_lines import command
 from outcomes import ids, results
 
 from s3prl_sb.cli import main
+from s3prl_sb.hyperyaml.nodes import tag, walk
 from s3prl_sb.inference import export
 from s3prl_sb.schema.keys import Schema
 
@@ -46,7 +47,8 @@ def labels(name):
 def kind(name):
     """Returns what a recipe shares with others: all but its corpus and its numbers.
 
-    These are its Brain, the methods of one that it writes itself, and its labels.
+    These are its Brain, the methods of one that it writes itself, its labels, and the
+    classes of its pipes.
     """
     tree = Schema.of(hparams_file(name)).tree
     program = ast.parse((RECIPES[name] / "train.py").read_text())
@@ -56,16 +58,22 @@ def kind(name):
             written = any(isinstance(part, ast.FunctionDef) for part in node.body)
             brains.append((list(map(ast.unparse, node.bases)), written and name))
     declared = {**(tree.get("__labels") or {}), "one_per": None}  # the same head
-    return str((brains, declared))
+    pipes = [node for key in tree if key.endswith("_pipes") for node in walk(tree[key])]
+    return str((brains, declared, sorted({str(tag(node)) for node in pipes})))
+
+
+def kinds(*having):
+    """Returns one recipe of each kind that has some keys."""
+    found = {}
+    for name in RECIPES:
+        if all(key in Schema.of(hparams_file(name)) for key in having):
+            found[kind(name)] = name  # the last one: a user's own
+    return list(found.values())
 
 
 def one_of_a_kind(*having):
     """Parametrizes a test over one recipe of each kind that has some keys."""
-    kinds = {}
-    for name in RECIPES:
-        if all(key in Schema.of(hparams_file(name)) for key in having):
-            kinds[kind(name)] = name  # the last one: a user's own
-    return pytest.mark.parametrize("name", kinds.values())
+    return pytest.mark.parametrize("name", kinds(*having))
 
 
 def one_of_each_labels(function):

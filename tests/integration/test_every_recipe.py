@@ -19,6 +19,7 @@ from recipe_runs import (
     every_recipe,
     everything,
     hparams_file,
+    kinds,
     labels,
     one_of_a_kind,
 )
@@ -27,6 +28,7 @@ from tasks import DEFAULTS, RECIPES, small
 from s3prl_sb.cli import main
 from s3prl_sb.inference import export, load
 
+CTC = ["SUPERB/ASR", "SUPERB/OOD-ASR", "SUPERB/PR", "SUPERB/SF"]
 SCHEMA = {
     "version": int,
     "task": str,
@@ -188,7 +190,7 @@ def test_predict_as_json_and_files(name, finished, on_tables, tmp_path, capsys):
     rows = (output / "predictions.csv").read_text().splitlines()
     assert len(rows) == len(records) + 1 and rows[0].split(",")[0] in records[0]
     others = {"SUPERB/SD": "hyp.rttm"}
-    others |= dict.fromkeys(["SUPERB/ASR", "SUPERB/PR", "SUPERB/SF"], "hyp.txt")
+    others |= dict.fromkeys(CTC, "hyp.txt")
     if name in others:  # what is printed
         assert (output / others[name]).read_text() == text
 
@@ -198,8 +200,9 @@ def test_score_of_a_corpus(name, finished, tmp_path, capsys):
     """The recipe finds the test set; what the model does not know is an error."""
     given = small(name).corpus(tmp_path / "corpus")
     given.setdefault("data_folder", tmp_path / "corpus")
-    if name == "SUPERB/ER":  # of a run without folds
-        given["fold"] = 1
+    single = {"SUPERB/ER": ("fold", 1), "SUPERB/OOD-ASR": ("language", "es")}
+    if name in single:  # of a run without folds or corpora
+        given |= [single[name]]
     argv = ["score", str(finished(name)), "--output", str(tmp_path / "out")]
     argv += [part for key, value in given.items() for part in (f"--{key}", str(value))]
     status = main(argv)
@@ -211,7 +214,7 @@ def test_score_of_a_corpus(name, finished, tmp_path, capsys):
         assert results(tmp_path / "out")["test"]["name"] in out
 
 
-@every_recipe
+@one_of_a_kind()
 def test_a_test_on_cached_features_is_exact(name, on_tables, launcher, tmp_path):
     """Scores equal the predictions of run and export, although training is rounded."""
     folder, given = on_tables(name)
@@ -234,7 +237,7 @@ def kills(name):
 
     Each of these is taken by several recipes.
     """
-    shared = [recipe for recipe in RECIPES if small(recipe).KILLS == DEFAULTS["KILLS"]]
+    shared = [recipe for recipe in kinds() if small(recipe).KILLS == DEFAULTS["KILLS"]]
     points = small(name).KILLS
     if name not in shared:
         return points
@@ -242,12 +245,12 @@ def kills(name):
 
 
 def test_every_point_kills_several_recipes():
-    points = [point for name in RECIPES for point in kills(name)]
-    assert all(kills(name) for name in RECIPES)
+    points = [point for name in kinds() for point in kills(name)]
+    assert all(kills(name) for name in kinds())
     assert all(points.count(point) >= 2 for point in DEFAULTS["KILLS"])
 
 
-@every_recipe
+@one_of_a_kind()
 def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
     argv = arguments(name, tmp_path / "out", **on_tables(name)[1])
     for point, call, how in kills(name):
@@ -257,7 +260,7 @@ def test_killed_and_resumed(name, finished, on_tables, launcher, tmp_path):
     assert_same_outcome(tmp_path / "out", finished(name))
 
 
-@every_recipe
+@one_of_a_kind()
 def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     """Learn what one learns, where nothing but the order is random."""
     output, one, given = tmp_path / "out", None, on_tables(name)[1]
@@ -274,7 +277,10 @@ def test_two_processes(name, finished, on_tables, launcher, tmp_path):
     assert_close_outcome(output, one)
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if labels(n) == "tokens"])
+WITH_TEXTS = [name for name in RECIPES if labels(name) in ("tokens", "texts")]
+
+
+@pytest.mark.parametrize("name", WITH_TEXTS)
 def test_crops_of_texts_are_refused(name, on_tables, launcher, tmp_path):
     given = {**on_tables(name)[1], "crop_seconds": 0.3, "crops": 2}
     words = launcher.failure(arguments(name, tmp_path / "out", **given))

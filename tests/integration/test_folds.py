@@ -1,10 +1,13 @@
-"""Cross-validation as its users run it: killed, alone, gathered."""
+"""Folds and corpora as their users run them: killed, alone, gathered."""
 
 import json
 import sys
 
 import pytest
 from conftest import REPOSITORY, assert_same_outcome, command, results
+
+from s3prl_sb.inference import export
+from s3prl_sb.inference.finished import ExportError
 
 sys.path.insert(0, str(REPOSITORY / "tests/contract/small"))
 from tasks import small  # noqa: E402
@@ -99,3 +102,26 @@ def test_two_processes(emotions, launcher, tmp_path):
     assert found["utterances"] == expected["utterances"]
     loss = expected["metrics"]["loss"]
     assert found["metrics"]["loss"] == pytest.approx(loss, rel=1e-3)
+
+
+def test_killed_corpora_go_on_and_end_the_same(launcher, tiny_card, tmp_path):
+    """Corpora by name are parts like folds; their mean is the result."""
+    recipe = small("SUPERB/OOD-ASR")
+    given = {**LOADERS, **BUDGET, **recipe.BUDGET, "upstream": tiny_card}
+    given |= recipe.corpus(tmp_path / "corpus")
+    given["data_folder"] = tmp_path / "corpus"
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    folder = REPOSITORY / "recipes/SUPERB/OOD-ASR"
+    assert launcher.run(command(folder, whole, **given)) == 0
+    save = "s3prl_sb.brains.checkpointer.AtomicCheckpointer.save_checkpoint"
+    kill = {"point": save, "call": 4, "how": "after"}
+    assert launcher.run(command(folder, broken, **given), kill=kill) == -9
+    assert (broken / "es/results.json").is_file()
+    assert not (broken / "sbcsae/results.json").exists()
+    assert launcher.run(command(folder, broken, **given)) == 0
+    assert gathered(broken) == gathered(whole)
+    metrics = results(whole)["metrics"]
+    each = [metrics[f"error_rate_{name}"] for name in ("es", "sbcsae")]
+    assert metrics["error_rate"] == pytest.approx(sum(each) / 2)
+    with pytest.raises(ExportError, match="a run for each of es, sbcsae. Choose one"):
+        export(whole, tmp_path / "exported")

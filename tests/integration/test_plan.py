@@ -6,6 +6,7 @@ import re
 import pytest
 from command_lines import command
 from conftest import KS
+from tasks import RECIPES, small
 
 from s3prl_sb.cli import main
 
@@ -47,6 +48,21 @@ def test_the_plan_of_a_run(more, corpus, tiny_card, launcher, tmp_path):
     samples = sum(map(int, counts.read_text().split()))
     assert samples / 16000 == pytest.approx(plan["upstream"], rel=0.1)
     assert plan["speed"] > 0 and plan["gflop"] > 0 and plan["update"] > 0
+
+
+def test_the_plan_of_several_folds(launcher, tmp_path):
+    """A benchmark plans ER as one run: the sums over its folds."""
+    given = small("SUPERB/ER").corpus(tmp_path / "corpus")
+    given = {"data_folder": tmp_path / "corpus", "upstream": "fbank_no_cmvn", **given}
+    budget = {**BUDGET, "train_dataloader_opts": "{num_workers: 0}", "plan": True}
+    argv = command(RECIPES["SUPERB/ER"], tmp_path / "out", **{**given, **budget})
+    assert launcher.run(argv) == 0
+    plan = json.loads((tmp_path / "out/plan.json").read_text())
+    folds = [tmp_path / f"out/fold{fold}/plan.json" for fold in range(1, 6)]
+    folds = [json.loads(path.read_text()) for path in folds]
+    assert plan["updates"] == 5 * BUDGET["total_steps"] and len(plan["parts"]) == 15
+    assert plan["upstream"] == pytest.approx(sum(fold["upstream"] for fold in folds))
+    assert not (tmp_path / "out/results.json").exists()
 
 
 @pytest.mark.parametrize("form", ["cache", "npy"])

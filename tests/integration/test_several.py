@@ -147,7 +147,7 @@ if __name__ == "__main__":
 """
 
 
-#: Put before it: the second worker hangs before it begins.
+#: Put before it: the second worker hangs before it begins, the first one in its work.
 STARTING = """
 import os, time
 if __name__ == "__mp_main__":
@@ -163,8 +163,6 @@ if __name__ == "__mp_main__":
     "how, starting",
     [
         (signal.SIGKILL, False),
-        (signal.SIGINT, False),
-        (signal.SIGTERM, False),
         (signal.SIGINT, True),
         (signal.SIGTERM, True),
     ],

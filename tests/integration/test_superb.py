@@ -13,6 +13,10 @@ import pytest
 import soundfile
 from conftest import REPOSITORY, TINY
 
+from s3prl_sb import cli
+from s3prl_sb.engines import guard
+from s3prl_sb.engines.jobs import LOG
+
 sys.path.append(str(REPOSITORY / "tests/contract/small"))
 from tasks import small  # noqa: E402
 
@@ -63,18 +67,58 @@ def tone(path, label, number):
     soundfile.write(path, 0.1 * wave + 0.01 * noise, 16000)
 
 
+def words(output, *options, tasks=("KS", "SID")):
+    """The arguments of a benchmark."""
+    given = ["--upstream", "tiny.yaml", "--tasks", *tasks, "--data", "data.yaml"]
+    given += ["--budget", "budget.yaml", "--output", str(output), "--jobs", "2"]
+    return [*given, *options]
+
+
 def start(folder, output, *options, tasks=("KS", "SID")):
-    command = [sys.executable, "-c", COMMAND, "--upstream", "tiny.yaml", "--tasks"]
-    command += [*tasks, "--data", "data.yaml", "--budget", "budget.yaml"]
-    command += ["--output", str(output), "--jobs", "2", *options]
     return subprocess.Popen(
-        command,
+        [sys.executable, "-c", COMMAND, *words(output, *options, tasks=tasks)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+class Forked:
+    """A job in the fork server, with what the engine uses of its guard."""
+
+    def __init__(self, launcher, command, folder, environment):
+        _, *argv = map(str, command)
+        if argv[0] == "-m":
+            argv = [cli.__file__, *argv[2:]]
+        changed = {k: v for k, v in environment.items() if os.environ.get(k) != v}
+        log = folder / LOG
+        self.pid = launcher._start(argv, log=log, plots=True, hook=True, **changed)
+        self.launcher, self.returncode = launcher, None
+        self.stdin = open(os.devnull)
+
+    def poll(self):
+        """Waits for its end: several that have been started run at the same time."""
+        if self.returncode is None:
+            self.returncode = self.launcher._ask(wait=self.pid)
+        return self.returncode
+
+
+@pytest.fixture
+def bench(folder, launcher, monkeypatch, capsys):
+    """``bench(output, …)``: the exit status of a benchmark, its table and its progress.
+
+    It runs here and its jobs in the fork server; they import nothing again.
+    """
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(guard, "start", lambda *given: Forked(launcher, *given))
+
+    def bench(output, *options, tasks=("KS", "SID")):
+        status = cli.main(["superb", *words(output, *options, tasks=tasks)])
+        return status, *capsys.readouterr()
+
+    return bench
 
 
 def processes(word):
@@ -91,12 +135,11 @@ def processes(word):
     return found
 
 
-def test_a_benchmark(folder, tmp_path):
+def test_a_benchmark(bench, tmp_path):
     output = tmp_path / "bench"
     options = ("--lr_search", *RATES)
-    bench = start(folder, output, *options, tasks=("KS", "SID", "PR"))
-    printed, said = bench.communicate(timeout=240)
-    assert bench.returncode == 0, said
+    status, printed, said = bench(output, *options, tasks=("KS", "SID", "PR"))
+    assert status == 0, said
     found = json.loads((output / "table.json").read_text())
     cells = found["rows"][0]["cells"]
     assert {task: cell["state"] for task, cell in cells.items()} == {
@@ -117,20 +160,17 @@ def test_a_benchmark(folder, tmp_path):
     assert printed.splitlines()[0].split()[:1] == ["upstream"]
     assert (output / "table.md").is_file()
 
-    again = start(folder, output, *options, tasks=("KS", "SID", "PR"))
-    printed_again, said = again.communicate(timeout=120)
-    assert again.returncode == 0 and printed_again == printed
+    again, printed_again, said = bench(output, *options, tasks=("KS", "SID", "PR"))
+    assert again == 0 and printed_again == printed
     assert "2 of them done" in said and "started" not in said
 
     # A failure: its reason, the others' numbers, a status.
     (tmp_path / "gone.txt").write_text("1 gone.wav\n")
     broken = f"SID: {{split_file: {tmp_path}/gone.txt}}\n"
     (tmp_path / "broken.yaml").write_text(broken)
-    bad = start(
-        folder, output, "--budget", str(tmp_path / "broken.yaml"), tasks=["SID"]
-    )
-    printed, said = bad.communicate(timeout=120)
-    assert bad.returncode == 1 and "failed" in printed
+    options = ("--budget", str(tmp_path / "broken.yaml"))
+    bad, printed, said = bench(output, *options, tasks=["SID"])
+    assert bad == 1 and "failed" in printed
     assert "gone.txt" in said and "job.log" in said
 
 
@@ -161,10 +201,12 @@ def test_killed_it_leaves_no_orphans_and_goes_on(folder, tmp_path):
             time.sleep(0.1)
         assert not processes(str(output / "tiny"))
     # The lock is free; another budget, other folders.
-    ended(start(folder, output, tasks=["KS"]))
+    bench = start(folder, output, tasks=["KS"])
+    _, said = bench.communicate(timeout=300)
+    assert bench.returncode == 0, said
 
 
-def test_one_thing_changed_for_all_tasks(folder, tmp_path):
+def test_one_thing_changed_for_all_tasks(bench, folder, tmp_path):
     output = tmp_path / "bench"
     budget, places = tmp_path / "budget.yaml", tmp_path / "data.yaml"
     small("SUPERB/SD").corpus(tmp_path / "sd")
@@ -178,7 +220,8 @@ def test_one_thing_changed_for_all_tasks(folder, tmp_path):
     )
     common = ("--data", str(places), "--budget", str(budget))
     few = (*common, "--heads", "mlp", "--train_per_class", "2")
-    _, said = ended(start(folder, output, *few, tasks=("KS", "SD")))
+    status, _, said = bench(output, *few, tasks=("KS", "SD"))
+    assert status == 0, said
     assert "–: no SD with " in said and "head=mlp · 2 per class" in said
     [row] = json.loads((output / "table.json").read_text())["rows"]
     assert row["cells"]["SD"]["state"] == "refused"
@@ -188,7 +231,8 @@ def test_one_thing_changed_for_all_tasks(folder, tmp_path):
 
     # All data, in noise, of the test too; then nothing is left to do.
     noisy = (*common, "--set", "noise.snr=[0, 15]", "--test_snr", "10")
-    printed, _ = ended(start(folder, output, *noisy, tasks=["SD"]))
+    status, printed, said = bench(output, *noisy, tasks=["SD"])
+    assert status == 0, said
     assert "Robustness to white noise" in printed
     with open(output / "robustness.csv") as file:
         lines = list(csv.DictReader(file))
@@ -196,13 +240,6 @@ def test_one_thing_changed_for_all_tasks(folder, tmp_path):
     assert tests == [("SD", ""), ("SD", "10.0")]
     assert (output / "robustness.png").is_file()
     assert len(json.loads((output / "table.json").read_text())["rows"]) == 2
-    again, said = ended(start(folder, output, *noisy, tasks=["SD"]))
+    _, again, said = bench(output, *noisy, tasks=["SD"])
     assert again == printed and "2 jobs, 2 of them done" in said
     assert "started" not in said
-
-
-def ended(bench):
-    """The table and the progress that a benchmark without failures has printed."""
-    printed, said = bench.communicate(timeout=300)
-    assert bench.returncode == 0, said
-    return printed, said

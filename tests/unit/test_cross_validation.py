@@ -1,12 +1,15 @@
-"""Folds: where --debug goes, and what their summary says."""
+"""Folds and corpora: where --debug goes, and what their summary says."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from s3prl_sb.brains import folds
+from s3prl_sb.brains import folds, parts
+from s3prl_sb.errors import ManifestError
+from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.files import write_json
 from s3prl_sb.storage.locks import OccupiedError
 
@@ -26,7 +29,9 @@ RESULT = {
 def recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     path = tmp_path / "train.yaml"
-    path.write_text(f"fold: all\ntrain_csv: null\noutput_folder: {tmp_path}/out\n")
+    path.write_text(
+        f"fold: all\ntrain_csv: null\noutput_folder: {tmp_path}/out\nlm: null\n"
+    )
     return str(path)
 
 
@@ -49,7 +54,7 @@ def test_debug_leaves_results_alone(recipe, tmp_path):
 def test_a_learning_rate_is_told_where_all_folds_share_it(rates, lr, tmp_path):
     for fold, rate in enumerate(rates):
         write_json(tmp_path / f"fold{fold}/results.json", {**RESULT, "lr": rate})
-    found = folds.summary(tmp_path, (0, 1))
+    found = parts.summary(tmp_path, parts.folds_of((0, 1)))
     assert found["lr"] == lr and [fold["lr"] for fold in found["folds"]] == list(rates)
 
 
@@ -59,7 +64,7 @@ def test_what_was_tested_is_of_all_folds(hours, sum_, tmp_path):
         test = {"name": "IEMOCAP", "source": "/IEMOCAP", "sha256": str(fold)}
         test |= {"utterances": 3, "hours": length}
         write_json(tmp_path / f"fold{fold}/results.json", {**RESULT, "test": test})
-    found = folds.summary(tmp_path, (0, 1))["test"]
+    found = parts.summary(tmp_path, parts.folds_of((0, 1)))["test"]
     assert found.pop("sha256") not in ("0", "1")
     assert found == {
         "name": "IEMOCAP",
@@ -68,7 +73,7 @@ def test_what_was_tested_is_of_all_folds(hours, sum_, tmp_path):
         "hours": sum_,
     }
     write_json(tmp_path / "fold1/results.json", RESULT)  # of an older version
-    assert folds.summary(tmp_path, (0, 1))["test"] is None
+    assert parts.summary(tmp_path, parts.folds_of((0, 1)))["test"] is None
 
 
 def test_folders_with_any_name(recipe, tmp_path):
@@ -107,3 +112,62 @@ def test_a_fold_that_another_run_has_is_an_error_at_once(taken, recipe, tmp_path
     finally:
         other.kill()
         other.communicate()
+
+
+CORPORA = parts.Parts("language", ("es", "ar"))
+
+
+def test_corpora_are_named(recipe, tmp_path):
+    """Their mean is of different things: results have each value, and no deviation."""
+    chosen = {"chosen_by": {"metric": "error_rate"}}
+    for name, rate in (("es", 0.5), ("ar", 0.75), ("th", 0.25)):
+        metrics = {"error_rate": rate, "cer": rate}
+        result = {**RESULT, **chosen, "metrics": metrics, "valid": metrics}
+        write_json(tmp_path / "out" / name / "results.json", result)
+    options, trained = ["--fold=[th, ar]"], []
+    by_fold = CORPORA._replace(key="fold", of_one=("lm",))
+    folds.run_parts([recipe, *options], trained.append, by_fold)
+    found = json.loads((tmp_path / "out/results.json").read_text())
+    each = {"error_rate_th": 0.25, "error_rate_ar": 0.75}
+    assert found["metrics"] == {"error_rate": 0.5, "cer": 0.5, **each}
+    assert [fold["folder"] for fold in found["folds"]] == ["th", "ar"]
+    assert [argv[-2:] for argv in trained] == [
+        [f"--fold={name}", f"--output_folder={tmp_path}/out/{name}"]
+        for name in ("th", "ar")
+    ]
+    with pytest.raises(RecipeError, match="lm is for one fold. Choose it: --fold es"):
+        folds.run_parts([recipe, "--lm=es.arpa"], trained.append, by_fold)
+    assert by_fold.chosen("all") == ["es", "ar"] and by_fold.chosen("th") == ["th"]
+
+
+def test_a_corpus_that_is_missing_is_an_error_at_once(recipe, tmp_path):
+    """Not when its turn comes, after those before it were trained."""
+    by_fold, trained = CORPORA._replace(key="fold"), []
+
+    def find(part, settings):
+        if not Path(settings["output_folder"], part).is_dir():
+            raise ManifestError(f"{part} is not there")
+
+    (tmp_path / "out/es").mkdir(parents=True)
+    with pytest.raises(ManifestError, match="ar is not there"):
+        folds.run_parts([recipe], trained.append, by_fold, find)
+    assert not trained
+    folds.run_parts([recipe, "--fold=es"], trained.append, by_fold, find)
+    assert len(trained) == 1
+
+
+@pytest.mark.parametrize(
+    "some, wanted, words",
+    [
+        (parts.folds_of((1, 2)), 3, "fold: 3. There are 1, 2, and all"),
+        (parts.folds_of((1, 2)), [1, "es"], "There are 1, 2, and all"),
+        (CORPORA, ["ar", "ar"], "language: ar is there twice"),
+        (CORPORA, [], "language: .*There are es, ar, and all"),
+        (CORPORA, [5, "5"], "language: 5 is there twice"),  # by their folders
+        (CORPORA, "../es", "language: '../es' cannot name a folder"),
+        (CORPORA, ["es", "."], "language: '.' cannot name a folder"),
+    ],
+)
+def test_no_such_part(some, wanted, words):
+    with pytest.raises(RecipeError, match=words):
+        some.chosen(wanted)

@@ -115,7 +115,7 @@ def test_flags_of_s3prl_are_keys_here():
     used = [key for row in rows for key in re.findall(r"--([a-z_]+)", row)]
     assert used and set(used) <= known, set(used) - known
     text = (ROOT / "docs/coming_from_s3prl.md").read_text("utf-8")
-    named = re.findall(r"`s3prl-sb run ([A-Z][\w/]+)", text)
+    named = re.findall(r"`s3prl-sb run ([A-Z][\w/-]+)", text)
     assert {find(name, resources.recipe_files()) for name in named} >= {
         name for name in resources.recipes() if name.startswith("SUPERB/")
     }

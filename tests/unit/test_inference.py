@@ -398,6 +398,17 @@ def test_neither_run_nor_export(tmp_path):
             load(folder)
 
 
+@pytest.mark.parametrize("names", [("fold1", "fold2"), ("es", "zh-CN")])
+def test_a_folder_of_several_runs(names, tmp_path):
+    """One for each fold or corpus: there is no one model to load."""
+    for name in names:
+        (tmp_path / name / "save").mkdir(parents=True)
+        (tmp_path / name / "results.json").write_text("{}")
+        (tmp_path / name / "save/interface.json").write_text("{}")
+    with pytest.raises(ExportError, match=f"a run for each of {', '.join(names)}. Ch"):
+        load(tmp_path)
+
+
 def test_bad_audio(make_run, tmp_path):
     model = load(make_run()[0])
     with pytest.raises(AudioFileError, match="absent.wav"):

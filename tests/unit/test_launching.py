@@ -36,6 +36,12 @@ def test_a_short_name(name):
     assert find(name, KNOWN) == "SUPERB/KS"
 
 
+def test_a_recipe_precedes_a_variant_of_another():
+    names = ["SUPERB/ASR", "SUPERB/ST", "SUPERB/ST/asr"]
+    assert find("asr", names) == "SUPERB/ASR"
+    assert find("superb/st/asr", names) == "SUPERB/ST/asr"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -140,14 +146,15 @@ def test_what_is_offered():
     assert offered("check", "fbank_") == ["fbank_no_cmvn"]
     assert offered("extract", "--dtype", "") == ["float16", "float32", "int8"]
     assert offered("predict", "--j") == ["--json"]
-    assert offered("superb", "--tasks", "S") == ["SID", "SF", "SD"]
+    assert offered("superb", "--tasks", "S") == ["SID", "SF", "SD", "ST", "SS", "SE"]
+    assert offered("superb", "--tasks", "s") == ["sg"]
     assert offered("completion", "") == ["bash", "zsh", "fish"]
     assert offered("toy", "libris") == ["librispeech"]
     assert offered("download", "que") == ["quesst14"]
     assert offered("toy", "librispeech", "") == []  # a folder
     assert offered("superb", "--upstream", "mel", "fbank") == ["fbank", "fbank_no_cmvn"]
     assert offered("superb", "--upstream", "fbank", "fba") == ["fbank_no_cmvn"]
-    assert offered("superb", "--tasks", "SID", "S") == ["SF", "SD"]
+    assert offered("superb", "--tasks", "SID", "S") == ["SF", "SD", "ST", "SS", "SE"]
     assert offered("superb", "--upstream", "mel", "--tasks", "KS", "Q") == ["QbE"]
     assert offered("superb", "--tasks", "KS", "--se") == ["--seeds", "--seed", "--set"]
     assert offered("check", "--random", "fbank_") == ["fbank_no_cmvn"]

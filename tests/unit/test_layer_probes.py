@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from s3prl_sb import cli, resources
-from s3prl_sb.brains import folds, layer_plot, layer_results
+from s3prl_sb.brains import layer_plot, layer_results, parts
 from s3prl_sb.brains.layer_probes import LayerProbes, Probe
 from s3prl_sb.brains.settings import SettingsError
 from s3prl_sb.commands import completion, layers, run
@@ -213,7 +213,7 @@ def test_folds_are_averaged(tmp_path):
         content["layers"][0] = row(0, score, lr=fold)
         (tmp_path / f"fold{fold}").mkdir()
         (tmp_path / f"fold{fold}/layers.json").write_text(json.dumps(content))
-    merged = folds.layer_summary(tmp_path, (1, 2))
+    merged = parts.layer_summary(tmp_path, parts.folds_of((1, 2)))
     first, _, diverged = merged["layers"]
     assert first["valid"]["accuracy"] == 0.625 and first["lr"] is None
     assert first["valid"]["accuracy_std"] == pytest.approx(0.176777, abs=1e-6)

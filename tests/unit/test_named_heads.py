@@ -29,7 +29,8 @@ def test_a_name_is_a_class_of_the_package(name):
         cls = resolve_name(getattr(head, kind))
         assert find_class(getattr(head, kind), HEAD) is cls
         parameters = inspect.signature(cls).parameters
-        assert list(parameters)[:2] == ["input_size", "num_classes"]
+        outputs = "num_mels" if kind == "spectra" else "num_classes"
+        assert list(parameters)[:2] == ["input_size", outputs]
         assert set(head.arguments) <= set(parameters)
 
 
@@ -45,14 +46,18 @@ def test_a_name_is_a_class_of_the_package(name):
         (
             "ecapa",
             "segments",
-            "one vector an utterance, and .* needs one a frame",
+            "one vector an utterance, and .* needs one vector a frame",
         ),
         (
             "xvector",
             "tokens",
             "These fit: linear, single_linear, mlp, .*conf.*bl",
         ),
-        ("blstm", "classes", "one vector a frame, and .* needs one an utterance"),
+        (
+            "blstm",
+            "classes",
+            "one vector a frame, and .* needs one vector an utterance",
+        ),
         ("linear", "occurrences", "a task whose labels are occurrences has no head"),
         ("linear", None, "'linear' is for utterances and for frames. Declare"),
     ],
@@ -98,6 +103,8 @@ def test_list_of_a_frame_task(capsys):
 def test_a_task_without_a_head(capsys):
     assert main(["heads", "--task", "QbE"]) == 1
     assert "SUPERB/QbE has no head" in capsys.readouterr().err
+    assert main(["heads", "--task", "ST"]) == 1
+    assert "SUPERB/ST has a network of its own" in capsys.readouterr().err
 
 
 OWN = """

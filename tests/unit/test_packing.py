@@ -83,6 +83,40 @@ def test_a_pack_is_the_same_data(size, prepared, tmp_path):
         assert digests(data["a"])["a"] == digests(data["b"])["b"]
 
 
+def test_further_audio_is_packed_and_a_label_of_its_name_is_not(prepared, tmp_path):
+    """The clean source of a mixture is another file of the pack."""
+    records = manifest.read(prepared / "train.json")
+    names = list(records)
+    for name, other in zip(names, [*names[1:], names[0]]):
+        records[name]["sources"] = [records[other]["wav"]]
+        records[name]["target"] = "calm"
+    manifest.write(records, tmp_path / "a.json")
+    pack(str(tmp_path / "a.json"), str(tmp_path / "pack"), 40_000)
+    packed = manifest.read(tmp_path / "pack" / "a.json")
+    assert {record["target"] for record in packed.values()} == {"calm"}
+    sources = {n: [r["wav"], *r["sources"]] for n, r in records.items()}
+    for name, record in packed.items():
+        pair = [record["wav"], *record["sources"]]
+        assert all(str(tmp_path / "pack") in member for member in pair)
+        found = hash_files(pair)
+        expected = hash_files(sources[name])
+        assert [found[m] for m in pair] == [expected[m] for m in sources[name]]
+
+
+def test_further_audio_of_tables_is_packed(prepared, tmp_path):
+    """Their columns have other names than the keys of a manifest, and short paths."""
+    table = tmp_path / "data" / "a.csv"
+    table.write_text("wav,clean,target\né 0.wav,é 1.flac,calm\né 1.flac,é 0.wav,sad\n")
+    pack(str(table), str(tmp_path / "pack"))
+    packed = manifest.read(tmp_path / "pack" / "a.json")
+    first, second = packed.values()
+    assert first["clean"] == second["wav"] and second["clean"] == first["wav"]
+    assert [first["target"], second["target"]] == ["calm", "sad"]
+    table.write_text("wav,clean\né 0.wav,é 1.flac\né 1.flac,é 9.wav\n")
+    with pytest.raises(ManifestError, match="clean: missing audio file .*é 9.wav"):
+        pack(str(table), str(tmp_path / "other"))
+
+
 def test_tars_are_as_the_index_says(prepared, tmp_path):
     """Other programs read them; ids and folders of this machine are not in them."""
     pack(str(prepared), str(tmp_path / "pack"), 30_000)

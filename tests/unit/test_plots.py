@@ -129,6 +129,9 @@ def test_headings():
     Brain.task, Brain.metric = "SUPERB/KS", "balanced_accuracy"
     Brain.tested = {"balanced_accuracy": 0.25, "accuracy": 0.5}
     assert plots.heading(Brain) == "SUPERB/KS · tera · accuracy 50.00 %"
+    # Attention ASR by the recipe of translation has no BLEU.
+    Brain.task, Brain.metric, Brain.tested = "SUPERB/ST", "wer", {"wer": 0.25}
+    assert plots.heading(Brain) == "SUPERB/ST · tera · wer 25.00 %"
     Brain.task, Brain.metric, Brain.tested = "digits", "error", {"error": 0.125}
     assert plots.heading(Brain) == "digits · tera · error 12.50 %"
     Brain.task, Brain.tested = None, {}

@@ -5,9 +5,11 @@ import io
 import json
 import os
 import shutil
+import types
 
 import pytest
 
+from s3prl_sb.brains import plots
 from s3prl_sb.cli import main
 from s3prl_sb.runs import results as runs
 from s3prl_sb.terminal import columns
@@ -482,3 +484,21 @@ def test_each_column_sorts_in_each_form(show, form):
 def test_what_is_wrong_is_said_in_words(show, change, problem):
     show({"a": result(), "b": {**result(), **change}})
     assert problem in show.said.err
+
+
+@pytest.mark.parametrize(
+    ("task", "measured", "shown"),
+    [
+        ("SUPERB/VC/vcc2016", {"mel_l1": 0.7, "mcd": 7.5}, "mcd 7.50 dB"),
+        ("SUPERB/VC", {"mel_l1": 0.7}, "mel_l1 0.7000"),  # without the extra
+        ("SUPERB/SE/stft2", {"pesq": 1.5, "stoi": 0.9}, "pesq 1.50, stoi 90.00 %"),
+        ("SUPERB/ST/asr", {"wer": 0.2, "cer": 0.1}, "wer 20.00 %"),
+    ],
+)
+def test_variant_is_judged_by_the_metrics_of_its_task(task, measured, shown, show):
+    run = result(task, next(iter(measured)), metrics=measured)
+    assert f" {shown} " in show({"run": run})
+    brain = types.SimpleNamespace(
+        task=task, metric=next(iter(measured)), tested=measured, hparams=None
+    )
+    assert shown.split(",")[0].split(" ")[0] in plots.heading(brain)

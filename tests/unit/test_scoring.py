@@ -130,6 +130,7 @@ def test_a_score_is_never_the_protocol_of_a_run(tmp_path):
         splits={"test": 3},
         data={"test": "1" * 32},
         tested_seconds=36.0,
+        signatures={},
         tested_on=lambda: ["1" * 32],
         measured={"accuracy": 0.5, "loss": 1.25},
         device="cpu",
@@ -181,6 +182,7 @@ def test_a_score_does_not_say_that_it_was_normalized(tmp_path):
         data = {}
         device = "cpu"
         tested_seconds = None
+        signatures = {}
         hparams = type("hparams", (), {"test_csv": "/x/my.csv"})
 
         def tested_on(self):
@@ -261,6 +263,7 @@ def test_a_score_says_its_conditions(is_own, tmp_path):
         splits={"test": 3},
         data={"test": "1" * 32},
         tested_seconds=36.0,
+        signatures={},
         tested_on=lambda: ["1" * 32],
         measured={"accuracy": 0.5},
         device="cpu",

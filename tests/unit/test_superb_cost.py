@@ -51,6 +51,14 @@ def test_with_little_room_it_runs_at_every_step(cost, folder):
     assert encoded(plans["ASR"]) == pytest.approx(2 * encoded(plans["PR"]), rel=0.1)
 
 
+def test_the_five_of_superb_sg_on_eight_terabytes(cost, folder):
+    """OOD-ASR is a run for each of four corpora."""
+    plans = cost.plans(8e12, {}, folder, SHARE, tuple(cost.SUPERB_SG))
+    assert set(cost.once(plans)) == {"ST", "OOD-ASR", "VC", "SS", "SE"}
+    assert encoded(plans["ST"]) == pytest.approx(430 + 27 + 25, rel=0.05)
+    assert plans["OOD-ASR"]["updates"] == 4 * 500_000
+
+
 def test_before(cost, folder, monkeypatch):
     monkeypatch.setattr(caching, "LEAST", caching.LEAST)  # restored afterwards
     assert cost.once(cost.plans(2e12, cost.BEFORE, folder, SHARE)) == ["KS", "IC", "ER"]

@@ -4,6 +4,7 @@ import argparse
 import copy
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -11,12 +12,13 @@ import time
 
 import pytest
 
+from s3prl_sb import resources
 from s3prl_sb.engines import guard
 from s3prl_sb.engines.jobs import Job, last_lines, reason
 from s3prl_sb.engines.local import Local
 from s3prl_sb.errors import UserError
 from s3prl_sb.runs import tasks
-from s3prl_sb.superb import command, configurations, contents, data, plan
+from s3prl_sb.superb import command, configurations, contents, data, parts, plan
 
 
 def make(output, seeds=(1, 2), rates=None, budget=None, upstreams=("mel",), **places):
@@ -35,10 +37,13 @@ def finish(run, **results):
 
 # ------------------------------------------------------------------------- the tasks
 def test_tasks_by_name():
-    assert tasks.find_tasks(["all"]) == list(tasks.TASKS) and len(tasks.TASKS) == 10
+    assert tasks.find_tasks(["all"]) == list(tasks.SUPERB) and len(tasks.SUPERB) == 10
+    assert tasks.find_tasks(["ALL", "sg", "KS"]) == list(tasks.TASKS)
     assert tasks.find_tasks(["sid,ks", "ASR"]) == ["KS", "SID", "ASR"]
     with pytest.raises(ValueError, match="no task 'SDI'. Did you mean S"):
         tasks.find_tasks(["SDI"])
+    with pytest.raises(ValueError, match="no task 'sgg'. Did you mean sg"):
+        tasks.find_tasks(["sgg"])
     for nothing in ([""], [","], []):
         with pytest.raises(ValueError, match="no task is named. There are: PR, KS"):
             tasks.find_tasks(nothing)
@@ -56,6 +61,18 @@ def test_a_run_for_each_upstream_task_and_seed(tmp_path):
     ]
     assert len({run.folder for run in runs}) == 8
     assert all(tmp_path in run.folder.parents for run in runs)
+
+
+def test_a_single_corpus_of_ood_asr_has_results_in_the_folder_of_the_run(tmp_path):
+    [run] = make(tmp_path, (1,), **{"OOD-ASR": {"language": "es"}})
+    [word] = [w for w in map(str, run.words(tmp_path, {})) if w.startswith("--lang")]
+    assert word.replace(" ", "").replace('"', "") == "--language=[es]"
+    assert parts.names("OOD-ASR", run.overrides) == ["es"]
+
+
+def test_corpora_of_ood_asr_are_those_of_its_recipe():
+    file = resources.recipes()["SUPERB/OOD-ASR"] / "train.py"
+    assert parts.OUT_OF_DOMAIN == runpy.run_path(str(file))["CORPORA"].values
 
 
 def test_runs_of_another_default_are_others(tmp_path, monkeypatch):

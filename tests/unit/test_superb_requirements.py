@@ -1,12 +1,14 @@
 """The benchmark looks at what all tasks need before it begins with the first."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
 from s3prl_sb.cli import main
 from s3prl_sb.engines.local import Local
 from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.superb import requirements
 from s3prl_sb.superb.requirements import missing
 
 
@@ -88,6 +90,29 @@ def test_extras_that_are_not_installed(
     (tmp_path / "lm").write_text("x")
     status, err = superb(tmp_path, text.format(tmp_path), capsys)
     assert status == 1 and words in err and not begun
+
+
+def test_packages_of_metrics(monkeypatch):
+    """Said before hours of training whose test would lack a number."""
+    absent = {"pesq", "fastdtw"}
+
+    def find(name, package=None, find=importlib.util.find_spec):
+        return None if name in absent else find(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    [words] = requirements._missing_packages("SE")
+    assert words == "its metrics need pesq: pip install 's3prl_sb[se]'"
+    [words] = requirements._missing_packages("VC")
+    assert "fastdtw: pip install 's3prl_sb[vc]'" in words
+    assert not requirements._missing_packages("KS")
+
+
+def test_extras_are_those_of_the_installation():
+    """Names in setup.py, which is beside the tests."""
+    text = (Path(__file__).parents[2] / "setup.py").read_text()
+    for extra, packages in requirements.EXTRAS.values():
+        [line] = [n for n in text.splitlines() if f'"{extra}": [' in n]
+        assert all(f'"{name}>=' in line for name in packages)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -11,6 +11,7 @@ from s3prl_sb.superb import (
     command,
     configurations,
     layout,
+    notes,
     plan,
     requirements,
     run_entries,
@@ -214,7 +215,7 @@ def test_a_changed_card_is_another_row(bench, tmp_path):
     assert rows[1]["upstream"].startswith("mine · card ")
     folders = [{c["runs"][0]["folder"] for c in row["cells"].values()} for row in rows]
     assert not folders[0] & folders[1]
-    assert any(note.startswith("card, version") for note in layout.notes(found))
+    assert any(note.startswith("card, version") for note in notes.of_table(found))
 
 
 def test_rows_of_an_earlier_card_say_so_in_each_configuration(bench, tmp_path):

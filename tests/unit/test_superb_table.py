@@ -8,7 +8,7 @@ import pytest
 
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import command, layout, plan, published, table
+from s3prl_sb.superb import command, grid, layout, notes, plan, published, table
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_a_mean_of_some_seeds_is_no_result(runs):
 
 def test_a_task_without_data(runs):
     found = table.gather(runs, ["PR", "KS", "SID"], missing=["PR"])
-    assert all("no data" in line for line in layout.grid(found)[1::2][:1])
-    assert layout.grid(found)[0][1] == "PR PER ↓"
+    assert all("no data" in line for line in grid.blocks(found)[0][1::2][:1])
+    assert grid.blocks(found)[0][0][1] == "PR PER ↓"
 
 
 def test_published_and_unverified(runs):
@@ -71,7 +71,7 @@ def test_published_and_unverified(runs):
     assert reported["SID"]["accuracy"]["verified"]
     assert reported["SID"]["accuracy"]["source"].startswith("https://")
     assert not found["rows"][1]["published"]  # mel
-    lines = layout.grid(found)
+    lines = grid.blocks(found)[0]
     assert [line[0] for line in lines] == [
         "upstream",
         "hubert_base",
@@ -129,7 +129,7 @@ def test_every_verified_cell_names_its_source():
 
 def test_what_one_must_know_of_a_published_number_stands_below_it(runs):
     [run] = _of("distilhubert", runs)
-    assert layout.REMARK not in layout.as_text(table.gather([run], ["SID"]))
+    assert grid.REMARK not in layout.as_text(table.gather([run], ["SID"]))
     finish(run, 0.5)
     found = table.gather([run], ["KS", "SID"])
     text = layout.as_text(found)
@@ -168,9 +168,9 @@ def test_markdown(runs):
 
 def test_small_numbers_and_units(runs, tmp_path):
     known = published.read()["fbank"]
-    assert layout._number(known["SID"]["accuracy"][0], TASKS["SID"][0]) == "8.5e-04"
-    assert layout._number(known["QbE"]["mtwv"][0], TASKS["QbE"][0]) == "0.0058"
-    assert layout._number(0.0, TASKS["SID"][0]) == "0.00"
+    assert grid.number(known["SID"]["accuracy"][0], TASKS["SID"][0]) == "8.5e-04"
+    assert grid.number(known["QbE"]["mtwv"][0], TASKS["QbE"][0]) == "0.0058"
+    assert grid.number(0.0, TASKS["SID"][0]) == "0.00"
 
 
 def test_written_and_read(runs, tmp_path):
@@ -254,10 +254,10 @@ def test_several_versions_are_told(tmp_path, monkeypatch):
     finish(runs[0], 0.5)
     monkeypatch.setattr(plan.s3prl_sb, "__version__", "99")
     finish(runs[1], 0.5)
-    notes = layout.notes(table.gather(runs, ["KS"]))
-    assert any("of several versions of s3prl_sb" in note for note in notes)
+    before = notes.of_table(table.gather(runs, ["KS"]))
+    assert any("of several versions of s3prl_sb" in note for note in before)
     finish(runs[0], 0.5)
-    assert len(layout.notes(table.gather(runs, ["KS"]))) == len(notes) - 1
+    assert len(notes.of_table(table.gather(runs, ["KS"]))) == len(before) - 1
 
 
 def test_a_full_disk_hides_no_table(tmp_path, monkeypatch, capsys):
@@ -275,3 +275,68 @@ def test_a_full_disk_hides_no_table(tmp_path, monkeypatch, capsys):
     assert command.main(parser.parse_args(line.split())) == 1
     said = capsys.readouterr()
     assert "25.00" in said.out and "No space left" in said.err
+
+
+# --------------------------------------------------------------------- two benchmarks
+@pytest.fixture
+def generative():
+    """A table of a task of SUPERB and of four of SUPERB-SG, one of them without ASR."""
+
+    def row(name, **values):
+        cells = {}
+        for task, metrics in values.items():
+            summaries = table._summaries(task.replace("_", "-"), [metrics])
+            cell = {"state": "done", "runs": [], "metrics": summaries}
+            cells[task.replace("_", "-")] = cell
+        reported = table._public(name, published.read())
+        about = {"upstream": name, "setting": "", "series": name, "amount": None}
+        fixed = {"version": "", "lr_searched": False, "published": reported}
+        return {"upstream": name, "about": about, "cells": cells, **fixed}
+
+    return {
+        "tasks": ["KS", "ST", "VC", "SS", "SE"],
+        "rows": [
+            row(
+                "hubert_base",
+                KS={"accuracy": 0.9},
+                ST={"bleu": 14.26},
+                VC={"mcd": 7.5},
+                SS={"si_sdr_improvement": -0.5},
+                SE={"pesq": 2.5, "stoi": 0.94, "si_sdr": 12.0},
+            ),
+            row("mel", KS={"accuracy": 0.5}),
+        ],
+    }
+
+
+def test_each_benchmark_is_a_block(generative):
+    first, second = grid.blocks(generative)
+    assert first == [
+        ["upstream", "KS Acc ↑"],
+        ["hubert_base", "90.00"],
+        ["  published", "~96.30"],
+        ["mel", "50.00"],
+    ]
+    titles = ["ST BLEU ↑", "VC MCD dB ↓", "SS SI-SDRi dB ↑", "SE PESQ ↑", "SE STOI ↑"]
+    assert second == [
+        ["upstream", *titles],
+        ["hubert_base", "14.26", "7.50", "-0.50", "2.50", "94.00"],
+        ["  published", "~15.53", "~7.47", "~9.36", "~2.58", "~93.90"],
+    ]
+    markdown = layout.as_markdown(generative)
+    assert markdown.count("| upstream |") == markdown.count("\n\n") == 2
+    assert layout.as_text(generative).count("\n\n") == 2
+
+
+def test_a_metric_that_nobody_has_has_no_column(generative):
+    cell = generative["rows"][0]["cells"]["VC"]
+    cell["metrics"] = table._summaries("VC", [{"mcd": 7.5, "wer": 0.08}])
+    second = grid.blocks(generative)[1]
+    assert second[0][2:4] == ["VC MCD dB ↓", "VC WER ↓"] and "8.00" in second[1]
+    assert not any("ASV" in title for title in second[0])
+
+
+def test_numbers_that_are_not_per_cent_say_what_they_are(generative):
+    found = table.metrics_of("VC")
+    assert found["mcd"] == {"title": "MCD", "unit": "dB", "higher": False}
+    assert table.metrics_of("ST")["bleu"]["unit"] == ""

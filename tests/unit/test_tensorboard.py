@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.brains import plots
 from s3prl_sb.brains.course import Course
 from s3prl_sb.brains.tensorboard import TEST, TensorboardLogger
@@ -90,18 +91,25 @@ os.kill(os.getpid(), 9)
 def test_what_a_run_came_to(tmp_path):
     """New objects at each call, one of each kind."""
     plots.layer_weights(tmp_path / "layer_weights.png", [0, 1], [0.2, 0.8], "a")
+    write_waveform(tmp_path / "a.wav", torch.full((80,), 0.5), 8000)
     logger, settings = TensorboardLogger(tmp_path / "tb"), {"lr": 0.1, "task": "X"}
     train(logger, 0, 20)
     for _ in range(2):
         pictures = [tmp_path / "layer_weights.png"]
         metrics = {"accuracy": 0.75}
-        logger.log_results({**settings, "odd": [1]}, metrics, pictures, step=20)
+        sounds = [("u1/clean", tmp_path / "a.wav")]
+        settings["odd"] = [1]
+        logger.log_results(settings, metrics, pictures, step=20, sounds=sounds)
     found = read(tmp_path / "tb" / TEST)
     (event,) = found.Scalars("accuracy/test")
     assert (event.step, event.value) == (20, 0.75)
     (image,) = found.Images("layer_weights")
     written = (tmp_path / "layer_weights.png").read_bytes()
     assert image.encoded_image_string == written and image.width > image.height > 100
+    (sound,) = found.Audio("u1/clean")
+    written = (tmp_path / "a.wav").read_bytes()
+    assert sound.encoded_audio_string == written
+    assert (sound.sample_rate, sound.length_frames) == (8000, 80)
     plugins = found.summary_metadata
     assert "_hparams_/session_start_info" in plugins
     told = plugins["_hparams_/session_start_info"].plugin_data.content

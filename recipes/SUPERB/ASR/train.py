@@ -12,28 +12,20 @@ Authors
 
 import sys
 
-from s3prl_sb.brains.ctc import CTCBrain
 from s3prl_sb.brains.running import train_and_test
+from s3prl_sb.brains.transcription import TranscriptionBrain
 from s3prl_sb.corpora.librispeech import prepare_librispeech
 from s3prl_sb.dataio.pipes import EncodeTokens
 from s3prl_sb.dataio.splits import make_splits, read_splits
 from s3prl_sb.dataio.tables import prepare_tables
-from s3prl_sb.metrics.transcription import cer, wer
 from s3prl_sb.startup.experiment import start
 
 
-class SpeechRecognition(CTCBrain):
+class SpeechRecognition(TranscriptionBrain):
     """Characters by CTC; word error rate and character error rate."""
 
     task = "SUPERB/ASR"
     metric = "wer"
-
-    def score(self, hypotheses, references):
-        """Returns the error rates of words and characters."""
-        return {
-            "wer": wer(hypotheses, references).rate,
-            "cer": cer(hypotheses, references).rate,
-        }
 
 
 def prepare(hparams):

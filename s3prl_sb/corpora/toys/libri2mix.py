@@ -1,5 +1,8 @@
 """Toy Libri2Mix: mixtures of two voices, their sources, and their segments.
 
+The voices are the same in both modes: in *max* one begins after the other and both are
+whole; in *min* both begin at once, and the longer one is cut.
+
 Authors
  * The s3prl_sb developers, 2026
 """
@@ -10,6 +13,7 @@ from s3prl_sb.corpora.espeak import SAMPLE_RATE
 from s3prl_sb.corpora.toys import making
 
 PAUSE = 0.2  # shortest pause between two turns of a voice, in seconds
+MODES = ("max", "min")
 PARTS = ("mix_clean", "s1", "s2")
 COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length"
 
@@ -18,17 +22,17 @@ COLUMNS = "mixture_ID,mixture_path,source_1_path,source_2_path,length"
 def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
     """Speaks mixtures of two voices, with their sources.
 
-    The annotation has both forms: LibriMix's tables, and S3PRL's Kaldi folders with the
-    true times of the words.
+    The annotation of *max* has both forms: LibriMix's tables, and S3PRL's Kaldi folders
+    with the true times of the words. *min* has the tables.
 
     Arguments
     ---------
     destination : str
-        Folder to make, with ``wav16k/max/{train-100,dev,test}`` with ``mix_clean``,
-        ``s1`` and ``s2``, ``wav16k/max/metadata``, and ``data/{train,dev,test}``; paths
-        are relative to it.
+        Folder to make, with ``wav16k/{max,min}/{train-100,dev,test}`` with
+        ``mix_clean``, ``s1`` and ``s2``, ``wav16k/{max,min}/metadata``, and
+        ``data/{train,dev,test}``; paths are relative to it.
     train, dev, test : int
-        Number of mixtures of each set, 5 to 12 s long.
+        Number of mixtures of each set, 5 to 12 s long; in *min* 3 to 7 s.
     speakers : int
         Number of speakers: half for training, a quarter each for the other sets.
     seed : int
@@ -49,22 +53,27 @@ def libri2mix(destination, train=120, dev=20, test=20, speakers=24, seed=0):
     numbers = {voice: 100 + i for i, voice in enumerate(voices)}
     for subset, (count, people) in sets.items():
         split = subset.partition("-")[0]  # the name in the seed
-        clips, table, kaldi = {}, [COLUMNS], _KaldiFolder()
+        clips, kaldi = {}, _KaldiFolder()
+        tables = {mode: [COLUMNS] for mode in MODES}
         for number in range(count):
             rng = making.random_generator(seed, split, number)
             pair = [people[i] for i in rng.permutation(len(people))[:2]]
             who = [numbers[voice] for voice in pair]
             name = f"{who[0]}-{number:04d}_{who[1]}-{number:04d}"
-            *sounds, turns = _mix(pair, rng)
-            paths = [f"wav16k/max/{subset}/{part}/{name}.wav" for part in PARTS]
-            clips.update(zip(paths, sounds))
-            table.append(",".join((name, *paths, str(len(sounds[0])))))
+            waves, turns = _mix(pair, rng)
+            for mode, sounds in waves.items():
+                paths = [f"wav16k/{mode}/{subset}/{part}/{name}.wav" for part in PARTS]
+                clips.update(zip(paths, sounds))
+                row = (name, *paths, str(len(sounds[0])))
+                tables[mode].append(",".join(row))
             turns = [(who[index], start, stop) for index, start, stop in turns]
-            kaldi.add(name, paths[0], turns, len(sounds[0]) / SAMPLE_RATE)
+            recording = f"wav16k/max/{subset}/{PARTS[0]}/{name}.wav"
+            kaldi.add(name, recording, turns, len(waves["max"][0]) / SAMPLE_RATE)
         making.write_clips(destination, clips.items(), len(clips))
-        metadata = destination / f"wav16k/max/metadata/mixture_{subset}_mix_clean.csv"
-        metadata.parent.mkdir(exist_ok=True)
-        making.write_lines(metadata, table)
+        for mode, table in tables.items():
+            metadata = destination / f"wav16k/{mode}/metadata"
+            metadata.mkdir(exist_ok=True)
+            making.write_lines(metadata / f"mixture_{subset}_mix_clean.csv", table)
         kaldi.write(destination / "data" / split)
 
 
@@ -98,9 +107,8 @@ class _KaldiFolder:
 
 
 def _mix(pair, rng):
-    """Returns the mixture of two voices, each source, and the turns.
-
-    A turn is (voice, start, stop)."""
+    """Returns the mixture of two voices and each source by mode, and the turns of
+    *max*: (voice, start, stop)."""
     sounds, turns, later = [], [], 0.0
     for index, voice in enumerate(pair):
         utterance = voice.speak(making.passage(rng, words=rng.uniform(8, 18)))
@@ -114,8 +122,10 @@ def _mix(pair, rng):
     for source, (first, sound) in zip(sources, sounds):
         source[first : first + len(sound)] = sound
     floor = 10 ** (-60 / 20) * rng.standard_normal(sources.shape[1])
-    mixture = sources.sum(0) + floor
-    return mixture, *sources, sorted(turns, key=lambda turn: turn[1])
+    shortest = min(len(sound) for _, sound in sounds)
+    cut = np.stack([sound[:shortest] for _, sound in sounds])
+    waves = {"max": (sources.sum(0) + floor, *sources), "min": (cut.sum(0), *cut)}
+    return waves, sorted(turns, key=lambda turn: turn[1])
 
 
 def turns_of(words):

@@ -21,7 +21,7 @@ from s3prl_sb.storage.files import FileError, read_json
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.terminal import progress
 
-VERSION = 2  # raise it when the same parameters give other files
+VERSION = 3  # raise it when the same parameters give other files
 RECORD = "toy.json"
 
 # Exponent of the power's decay with frequency; beats per second, and their depth
@@ -238,11 +238,12 @@ def shown(clips, total=None):
     return progress.bar(clips, desc="Speaking", total=total, unit="clip", leave=False)
 
 
-def write_clips(folder, clips, total):
+def write_clips(folder, clips, total, rate=SAMPLE_RATE):
     """Writes audio, 16 bit at 16 kHz, with a progress bar.
 
     ``clips`` are pairs of a path in the folder, whose ending tells the format (wav,
-    flac), and a waveform [samples] within -1 and 1; ``total`` is their number.
+    flac), and a waveform [samples] within -1 and 1; ``total`` is their number. ``rate``
+    is their sample rate, Hz.
     """
     from speechbrain.dataio import audio_io
 
@@ -252,7 +253,20 @@ def write_clips(folder, clips, total):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         pcm = np.rint(samples * (2**15 - 1)).astype(np.int16)
-        audio_io.save(str(path), pcm, SAMPLE_RATE, subtype="PCM_16")
+        audio_io.save(str(path), pcm, rate, subtype="PCM_16")
+
+
+def write_mp3(path, samples, rate):
+    """Writes a waveform at 16 kHz as an MP3 at another rate (Hz)."""
+    import soundfile
+    import torch
+
+    from s3prl_sb.audio.resampling import resample
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sig = torch.from_numpy(samples.astype(np.float32))
+    sig = resample(sig, SAMPLE_RATE, rate)
+    soundfile.write(path, sig.numpy(), rate, format="MP3")
 
 
 def write_lines(path, lines):

@@ -6,10 +6,6 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import numpy as np
-
-from s3prl_sb.audio.resampling import resample
-from s3prl_sb.corpora.espeak import SAMPLE_RATE
 from s3prl_sb.corpora.snips import TABLES, TRAIN_SPEAKERS
 from s3prl_sb.corpora.toys import making
 from s3prl_sb.corpora.toys.audio_snips import requests, voices_by_name
@@ -51,15 +47,4 @@ def snips(destination, train=120, valid=20, test=20, seed=0):
         samples = making.varied(voices[speaker], rng).speak(text).trimmed(margin=0.1)
         samples = making.recorded(samples, rng, (25, 45), (-12, -3), "pink_noise")
         path = destination / f"audio_{speaker}" / "snips" / f"{name}.mp3"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, samples)
-
-
-def _write(path, samples):
-    """Writes a waveform at 16 kHz as an MP3 at the published rate."""
-    import soundfile
-    import torch
-
-    sig = torch.from_numpy(samples.astype(np.float32))
-    sig = resample(sig, SAMPLE_RATE, PUBLISHED_RATE)
-    soundfile.write(path, sig.numpy(), PUBLISHED_RATE, format="MP3")
+        making.write_mp3(path, samples, PUBLISHED_RATE)

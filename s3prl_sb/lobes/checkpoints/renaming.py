@@ -172,6 +172,49 @@ def ruled_name(name, table):
     return name
 
 
+def of_weight_norm(
+    direction: torch.Tensor, magnitude: torch.Tensor, dim: int, name: str
+) -> torch.Tensor:
+    """Returns the weight that weight normalization has in two parts.
+
+    Arguments
+    ---------
+    direction : torch.Tensor
+        ``weight_v``, of the shape of the weight.
+    magnitude : torch.Tensor
+        ``weight_g``, of one value for each slice along ``dim``.
+    dim : int
+        Dimension that is not normalized over.
+    name : str
+        Name of the weight, for the error.
+
+    Returns
+    -------
+    torch.Tensor
+
+    Raises
+    ------
+    CheckpointError
+        If the shapes do not fit, with which torch reads and writes beyond the end of
+        the tensors.
+
+    Example
+    -------
+    >>> g, v = torch.full((1, 1), 2.0), torch.tensor([[3.0, 4.0]])
+    >>> of_weight_norm(v, g, 0, "conv").tolist()
+    [[1.2000000476837158, 1.600000023841858]]
+    """
+    parts = direction, magnitude
+    if all(isinstance(p, torch.Tensor) and p.is_floating_point() for p in parts):
+        shape = [1] * direction.dim()
+        shape[dim : dim + 1] = direction.shape[dim : dim + 1]
+        if list(magnitude.shape) == shape and direction.dim() > dim:
+            return torch._weight_norm(direction, magnitude.to(direction.dtype), dim)
+    raise CheckpointError(
+        f"The two parts of the weight norm of '{name}' do not fit: the file is damaged."
+    )
+
+
 def renamed(weights, table, training_only):
     """Converts weights to our names and shapes.
 
@@ -208,7 +251,7 @@ def renamed(weights, table, training_only):
     norm = [positions + "_v", positions + "_g"]
     if set(norm) <= result.keys():  # weight norm over all dimensions but the kernel's
         v, g = (values.single(result, name) for name in norm)
-        result[positions] = torch._weight_norm(v, g, 2)
+        result[positions] = of_weight_norm(v, g, 2, positions)
     for name in norm:
         result.pop(name, None)
     return result

@@ -54,7 +54,7 @@ def parameters(head: NamedHead, kind: str, input_size: int, num_classes: int) ->
     head : NamedHead
         Entry of the head.
     kind : str
-        "utterances" or "frames".
+        "utterances", "frames" or "spectra".
     input_size : int
         Size of the features.
     num_classes : int
@@ -71,7 +71,8 @@ def parameters(head: NamedHead, kind: str, input_size: int, num_classes: int) ->
     199948
     """
     with torch.device("meta"):
+        # The second size is the number of classes, or of mel bands.
         made = resolve_name(getattr(head, kind))(
-            input_size=input_size, num_classes=num_classes, **head.arguments
+            input_size, num_classes, **head.arguments
         )
     return sum(parameter.numel() for parameter in made.parameters())

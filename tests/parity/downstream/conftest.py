@@ -5,10 +5,15 @@ import toys
 
 collect_ignore = [
     "make.py",
+    "make_ctc_head.py",
+    "make_conversion.py",
     "make_intent_head.py",
+    "make_masks.py",
     "make_poolings.py",
     "make_mos.py",
+    "make_conversion_metrics.py",
     "make_probes.py",
+    "make_transcripts.py",
     "targets.py",
     "peer_search.py",
 ]
