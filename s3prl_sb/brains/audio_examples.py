@@ -21,7 +21,7 @@ from urllib.parse import quote
 from s3prl_sb.audio.writing import write_waveform
 from s3prl_sb.brains.spectrogram_plot import spectrograms
 from s3prl_sb.errors import UserError, printable
-from s3prl_sb.identity import digest
+from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.storage.files import FileError, read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 COMPUTES = False
 
 FOLDER, PAGE, INDEX = "examples", "examples.html", "index.json"
-LONGEST = 160  # bytes of the beginning of a file name
 
 HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Audio examples</title><style>
@@ -69,7 +68,7 @@ def write(folder, name, waveforms, rate):
     ...     [tag for tag, _ in sounds(folder)]
     ['ann/1/mixture']
     """
-    place, stem, files = Path(folder) / FOLDER, _stem(name), {}
+    place, stem, files = Path(folder) / FOLDER, file_stem(name), {}
     for kind, samples in waveforms.items():
         file = f"{stem}_{kind}.wav"
         try:
@@ -91,14 +90,6 @@ def write(folder, name, waveforms, rate):
     entries = [other for other in _entries(folder) if other["name"] != name]
     write_json(place / INDEX, {"examples": [*entries, entry]})
     write_text(Path(folder) / PAGE, page([*entries, entry]))
-
-
-def _stem(name):
-    """Returns the beginning of file names for an utterance, whose id may be a path."""
-    stem = name.replace("/", "--")
-    if "--" in name or len(stem.encode()) > LONGEST:  # another id may have this name
-        stem = f"{digest(name)[:8]}-{stem[-LONGEST // 4 :]}"
-    return stem
 
 
 def sounds(folder):

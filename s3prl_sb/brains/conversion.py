@@ -28,6 +28,7 @@ from s3prl_sb.metrics.conversion import (
 from s3prl_sb.metrics.spectral_distance import warped_distance
 from s3prl_sb.metrics.world import WIDEST, estimate_f0_range
 from s3prl_sb.storage.csv_files import write_csv
+from s3prl_sb.storage.file_names import file_stem
 
 FOLDER = "converted"  # in output_folder
 ESTIMATED = 10  # utterances that limits of F0 are estimated from
@@ -198,7 +199,7 @@ class ConversionBrain(SSLBrain):
     def place(self, name):
         """Returns the path of a converted utterance."""
         folder = Path(self.hparams.output_folder) / FOLDER
-        return folder / f"{name.replace('/', '--')}.wav"
+        return folder / f"{file_stem(name)}.wav"
 
     def stage_stats(self, stage):
         """Returns the mean of each metric over utterances; of the loss over frames."""

@@ -20,6 +20,7 @@ from s3prl_sb.lobes.permutation_invariant import permutation_invariant_bce
 from s3prl_sb.metrics.diarization import corpus_errors
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
+from s3prl_sb.storage.file_names import file_stem
 from s3prl_sb.terminal.quantities import measure
 
 COLLAR = 0.25  # seconds on both sides, as in NIST's evaluations
@@ -162,7 +163,7 @@ class DiarizationBrain(SSLBrain):
         heading = plots.heading(self, {})
         for name in sorted(names, key=lambda n: (-rates[n], n))[:TIMELINES]:
             timeline(
-                folder / "timelines" / f"{name.replace('/', '--')}.png",
+                folder / "timelines" / f"{file_stem(name)}.png",
                 self.seen[name]["segments"],
                 self.hypotheses[name],
                 self.seen[name]["duration"],

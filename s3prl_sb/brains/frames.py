@@ -29,6 +29,7 @@ from s3prl_sb.lobes.time_alignment import align
 from s3prl_sb.metrics.classification import accuracy, confusion_matrix
 from s3prl_sb.startup.configuration import RecipeError
 from s3prl_sb.storage.csv_files import write_csv
+from s3prl_sb.storage.file_names import file_stem
 
 TIMELINES = 4  # number of plotted utterances
 TOLERANCE = 0.1  # seconds by which the features of an utterance may be too short
@@ -210,7 +211,7 @@ class FrameBrain(SSLBrain):
         heading = plots.heading(self, {})
         for name in sorted(counted, key=lambda n: (rates[n], n))[:TIMELINES]:
             label_timeline(
-                folder / "timelines" / f"{name.replace('/', '--')}.png",
+                folder / "timelines" / f"{file_stem(name)}.png",
                 segments_of["ref"][name],
                 segments_of["hyp"][name],
                 self.seconds[name],
