@@ -22,15 +22,22 @@ LOW, HIGH = -79.6482, 50.6842
 #: Smallest energy, -100 dB; and -50 dB in what PretrainedSED trained, whose files have
 #: a classifier of frames.
 FLOOR, PRETRAINED_SED_FLOOR, PRETRAINED_SED = 1e-10, 1e-5, "strong_head.weight"
-#: Prefixes of the encoder's weights: in the authors' files, their fine-tuned ones, and
-#: those of PretrainedSED.
-PREFIXES = ("model.teacher.encoder.", "encoder.encoder.", "model.atst.")
+#: Prefixes of the weights of the encoder: the authors, their fine-tuned models, then
+#: PretrainedSED, and the first files of the authors.
+PREFIXES = ("model.teacher.encoder.", "encoder.encoder.", "model.atst.", "backbone.")
 #: Weights of training and of tasks.
 UNUSED = re.compile(
     r"model\.(student|teacher\.projector|atst_mel|loss_fn)\."
-    r"|(strong_head|weak_head|seq_model|head|encoder\.head|linear_softmax)\."
-    r"|(model\.teacher\.encoder|encoder\.encoder|model\.atst)\.mask_embed$"
+    r"|(strong_head|weak_head|seq_model|head|projector)\.|.*\.mask_embed$"
 )
+#: Options of a checkpoint that this class does not build with other values.
+EXPECTED = {
+    "pos_type": "cut",
+    "nprompt": 0,
+    "avg_blocks": 0,
+    "n_mels": BANDS,
+    "win_length": 1024,
+}
 
 
 @dataclasses.dataclass
@@ -73,22 +80,22 @@ def read_atst(path):
         If it is not such a checkpoint, or is an unsupported variant.
     """
     content = as_dict(read(path))
-    names = as_dict(content.get("state_dict", content))
+    names = as_dict(content.get("state_dict") or content.get("teacher") or content)
+    names = {str(name).removeprefix("module."): w for name, w in names.items()}
     linear = "patch_embed.patch_embed.weight"
     prefix = next((p for p in PREFIXES if p + linear in names), None)
     if prefix is None:
         raise CheckpointError(
             f"'{path}' is not a checkpoint of ATST: these have {PREFIXES[0]}{linear} "
-            "in 'state_dict'. Its keys: " + ", ".join(sorted(map(str, names))[:8])
+            "in 'state_dict'. Its keys: " + ", ".join(sorted(names)[:8])
         )
     weights = {
-        str(name).removeprefix(prefix): tensor
+        name.removeprefix(prefix): tensor
         for name, tensor in names.items()
-        if not UNUSED.match(str(name))
+        if not UNUSED.match(name)
     }
-    options = as_dict(plain(content.get("hyper_parameters")))
-    expected = {"pos_type": "cut", "nprompt": 0, "n_mels": BANDS, "avg_blocks": 0}
-    for key, value in expected.items():
+    options = as_dict(plain(content.get("hyper_parameters", content.get("args"))))
+    for key, value in EXPECTED.items():
         if options.get(key, value) != value:
             raise CheckpointError(
                 f"'{path}' has {key}: {options[key]}, and this class builds {value} "
