@@ -4,34 +4,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import nn
 
-
-class Layout(NamedTuple):
-    """Names of the modules of a network of transformers."""
-
-    layers: str = "encoder.layers"  #: layers of its encoder
-    last: str | None = None  #: module with the last state as its input; None: output
-    idle: str | None = None  #: module that no hidden state needs
-
-
-#: Layout of each ``model_type``.
-TYPES = {
-    "data2vec-audio": Layout(),
-    "hubert": Layout(),
-    "sew": Layout(last="encoder.upsample", idle="encoder.upsample"),
-    "sew-d": Layout("encoder.encoder.layer", "encoder.upsample", "encoder.upsample"),
-    "unispeech": Layout(),
-    "unispeech-sat": Layout(),
-    "wav2vec2": Layout(),
-    "wav2vec2-bert": Layout(),
-    "wav2vec2-conformer": Layout(idle="encoder.pos_conv_embed"),
-    "wavlm": Layout(),
-    "whisper": Layout("layers"),
-}
+from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
 
 
 class Encoder(nn.Module):
