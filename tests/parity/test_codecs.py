@@ -1,0 +1,198 @@
+"""Neural codecs: latents, vectors and codes of transformers, on tiny networks."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.upstreams.codecs import KINDS, Codec, read_folder
+
+transformers = pytest.importorskip("transformers")
+
+DAC = {"encoder_hidden_size": 4, "decoder_hidden_size": 16, "n_codebooks": 3}
+DAC |= {"codebook_size": 16, "codebook_dim": 4}
+HUBERT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+BERT = {k: v for k, v in HUBERT.items() if "conv" not in k}
+ENCODEC = {"num_filters": 4, "hidden_size": 16, "codebook_size": 16}
+ENCODEC |= {"target_bandwidths": [0.6, 1.2]}
+XCODEC = {"codebook_size": 16, "target_bandwidths": [0.4, 0.8]}
+XCODEC |= {
+    "acoustic_model_config": {**DAC, "hidden_size": 16, "model_type": "dac"},
+    "semantic_model_config": {**HUBERT, "model_type": "hubert"},
+}
+XCODEC2 = {
+    "encoder_hidden_size": 2,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 32,
+    "quantization_dim": 64,
+    "semantic_model_config": {**BERT, "model_type": "wav2vec2-bert"},
+}
+WAVLM = {**XCODEC, "semantic_model_config": {**HUBERT, "model_type": "wavlm"}}
+#: Model type, entries of its configuration, samples of a frame.
+CASES = {
+    "encodec": ("encodec", ENCODEC, 320),
+    "encodec 32 kHz": (
+        "encodec",
+        {
+            **ENCODEC,
+            "upsampling_ratios": [8, 5, 4, 4],
+            "sampling_rate": 32000,
+            "use_causal_conv": False,
+            "use_conv_shortcut": False,
+            "normalize": True,
+            "target_bandwidths": [0.4, 0.8],
+        },
+        640,
+    ),
+    "dac": ("dac", DAC, 512),
+    "dac 24 kHz": (
+        "dac",
+        {**DAC, "downsampling_ratios": [2, 4, 5, 8], "sampling_rate": 24000},
+        320,
+    ),
+    "mimi": (
+        "mimi",
+        {
+            **BERT,
+            "num_filters": 2,
+            "codebook_size": 16,
+            "codebook_dim": 8,
+            "vector_quantization_hidden_dimension": 8,
+            "num_quantizers": 4,
+            "num_key_value_heads": 4,
+            "upsample_groups": 32,
+            "sliding_window": 5,
+        },
+        1920,
+    ),
+    "xcodec": ("xcodec", XCODEC, 320),
+    "xcodec wavlm": ("xcodec", WAVLM, 320),
+    "xcodec2": ("xcodec2", XCODEC2, 320),
+    "neucodec": ("neucodec", XCODEC2, 320),
+}
+
+
+def noise(samples):
+    generator = torch.Generator().manual_seed(samples)
+    return 0.1 * torch.randn(samples, generator=generator)
+
+
+def theirs(kind, entries):
+    """A model of transformers in which every weight and codebook matters."""
+    if kind not in transformers.CONFIG_MAPPING:
+        pytest.skip(f"transformers {transformers.__version__} has no {kind}")
+    torch.manual_seed(0)
+    config = transformers.CONFIG_MAPPING[kind].from_dict(entries)
+    model = transformers.MODEL_MAPPING[type(config)](config).eval()
+    generator = torch.Generator().manual_seed(7)
+    for name, tensor in model.state_dict().items():
+        if tensor.dim() > 1 and "original" not in name and "alpha" not in name:
+            tensor.normal_(std=tensor[0].numel() ** -0.5, generator=generator)
+        elif name.endswith(("alpha", "beta", "scale", "cluster_usage")):
+            tensor.uniform_(0.5, 1, generator=generator)
+        elif name.endswith("bias"):
+            tensor.normal_(std=0.1, generator=generator)
+    return model
+
+
+def saved(model, folder, **options):
+    """The folder of a model and its extractor, as the authors publish them."""
+    model.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= options
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text("{}")
+    return str(folder)
+
+
+def their_numbers(model, wav, count):
+    """Their latents, vectors' sum [frames, size] and codes [frames, quantizers]."""
+    kind, kept = model.config.model_type, []
+    wav = wav[None, None]
+    with torch.no_grad():
+        if kind in ("encodec", "dac"):
+            kept.append(model.encoder(wav))
+        if kind == "encodec":
+            if model.config.normalize:
+                kept[0] = model.encoder(wav / (wav.pow(2).mean().sqrt() + 1e-8))
+            bandwidth = model.config.target_bandwidths[0 if count == 2 else -1]
+            codes = model.encode(wav, bandwidth=bandwidth).audio_codes[0]
+            vectors = model.quantizer.decode(codes.transpose(0, 1))
+        elif kind == "dac":
+            found = model.encode(wav, n_quantizers=count)
+            codes, vectors = found.audio_codes, found.quantized_representation
+        elif kind == "mimi":
+            part = getattr(model, "downsample", None)
+            part = model.encoder.downsample if hasattr(model.encoder, "downsample") else part
+            hook = part.register_forward_hook(lambda m, a, out: kept.append(out))
+            codes = model.encode(wav, num_quantizers=count).audio_codes
+            vectors = model.quantizer.decode(codes)
+            hook.remove()
+        elif kind == "xcodec":
+            hook = model.fc.register_forward_hook(lambda m, a, o: kept.append(o.mT))
+            bandwidth = model.config.target_bandwidths[0 if count == 2 else -1]
+            codes = model.encode(wav, bandwidth=bandwidth).audio_codes
+            vectors = model.quantizer.decode(codes.transpose(0, 1))
+            hook.remove()
+        else:
+            name = {"xcodec2": "Xcodec2", "neucodec": "NeuCodec"}[kind]
+            extractor = getattr(transformers, f"{name}FeatureExtractor")()
+            prepared = extractor(wav[0, 0].numpy(), sampling_rate=16000, return_tensors="pt")
+            hook = model.fc_encoder.register_forward_hook(
+                lambda m, a, o: kept.append(o.mT)
+            )
+            found = model.encode(**prepared, output_latents=True)
+            codes, vectors = found.audio_codes, found.latents
+            hook.remove()
+    return kept[-1][0].T, vectors[0].T, codes[0].T
+
+
+def close(result, expected, relative=1e-5):
+    assert result.shape == expected.shape
+    limit = relative * expected.abs().max().item()
+    torch.testing.assert_close(result, expected, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_transformers(name, tmp_path):
+    kind, entries, stride = CASES[name]
+    model = theirs(kind, entries)
+    for quantizers in (None, 2):
+        upstream = Codec(saved(model, tmp_path), quantizers=quantizers)
+        count = upstream.network.count
+        assert upstream.stride == stride and count == (quantizers or count)
+        lengths = (16000, 7007, 2345)
+        wavs = [noise(length) for length in lengths]
+        batch = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+        lens = torch.tensor(lengths) / 16000
+        states, _ = upstream(batch, lens)
+        ours, _ = upstream.codes(batch, lens)
+        for row, wav in enumerate(wavs):
+            latents, vectors, codes = their_numbers(model, wav, count)
+            frames = upstream.frames(len(wav))
+            if kind == "xcodec2":  # they code a frame more, which is padding
+                assert len(codes) == frames + 1
+            else:
+                assert len(codes) == frames
+            # Their log mel is of fp64 in part.
+            limit = 1e-4 if kind in ("xcodec2", "neucodec") else 1e-5
+            close(states[-2][row, :frames], latents[:frames], limit)
+            assert torch.equal(ours[row, :frames], codes[:frames].long())
+            close(states[-1][row, :frames], vectors[:frames])
+            assert (ours[row, frames:] == -1).all()
+        if kind in ("xcodec2", "neucodec"):
+            break
