@@ -11,11 +11,11 @@ import dataclasses
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
 from s3prl_sb.lobes.networks.initialization import initialize
+from s3prl_sb.lobes.networks.mel_spectrogram import MelSpectrogram
 
 MELS, LOWEST = 64, 50.0  # mel bands, Hz
 #: Sample rates in Hz that there are networks for, and the highest frequency of each.
@@ -59,14 +59,18 @@ class Cnn14Config:
             raise ValueError("channels must be 6 numbers")
 
     @property
-    def hop(self) -> int:
-        """Samples from one frame of the spectrogram to the next: 10 ms."""
-        return self.sample_rate // 100
-
-    @property
-    def n_fft(self) -> int:
-        """Samples of a frame of the spectrogram: 32 ms."""
-        return self.sample_rate * 32 // 1000
+    def front_end(self) -> MelSpectrogram:
+        """Front end: frames of 32 ms, every 10 ms."""
+        return MelSpectrogram(
+            sample_rate=self.sample_rate,
+            n_fft=self.sample_rate * 32 // 1000,
+            hop=self.sample_rate // 100,
+            n_mels=MELS,
+            fmin=LOWEST,
+            fmax=HIGHEST[self.sample_rate],
+            scale="slaney",
+            norm="slaney",
+        )
 
 
 class ConvBlock(nn.Module):
@@ -109,10 +113,10 @@ class Cnn14(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.config = config
+        self.config, self.mel_spectrogram = config, config.front_end
         channels = config.channels
         # A part of every checkpoint: the matrix of the training.
-        self.register_buffer("mel", torch.empty(config.n_fft // 2 + 1, MELS))
+        self.register_buffer("mel", torch.empty(config.front_end.n_fft // 2 + 1, MELS))
         self.bn0 = FixedBatchNorm2d(MELS)
         self.blocks = nn.ModuleList(map(ConvBlock, [1, *channels], channels))
         self.fc1 = nn.Linear(channels[-1], channels[-1])
@@ -120,26 +124,21 @@ class Cnn14(nn.Module):
     def reset_parameters(self, seed=0):
         """Sets random weights, and the mel matrix of the training."""
         initialize(self, seed)
-        highest = HIGHEST[self.config.sample_rate]
-        bands = torchaudio.functional.melscale_fbanks(
-            len(self.mel), LOWEST, highest, MELS, self.config.sample_rate,
-            norm="slaney", mel_scale="slaney",
-        )  # fmt: skip
-        self.mel.copy_(bands)
+        self.mel.copy_(self.mel_spectrogram.filters())
 
     @property
     def stride(self):
         """Samples from one frame to the next: 320 ms."""
-        return POOLED * self.config.hop
+        return POOLED * self.mel_spectrogram.hop
 
     @property
     def min_samples(self):
         """Samples of one frame."""
-        return (POOLED - 1) * self.config.hop
+        return (POOLED - 1) * self.mel_spectrogram.hop
 
     def frames(self, samples):
-        """Returns the number of frames; those of the spectrogram are centred."""
-        return (1 + samples // self.config.hop) // POOLED
+        """Returns the number of frames."""
+        return self.mel_spectrogram.frames(samples) // POOLED
 
     def forward(self, wavs):
         """Computes the frames of the last block.
@@ -167,12 +166,7 @@ class Cnn14(nn.Module):
 
     def log_mel(self, wavs):
         """[batch, samples] -> [batch, frames, mels] in decibels, fp32."""
-        with torch.autocast(wavs.device.type, enabled=False):
-            n_fft, hop = self.config.n_fft, self.config.hop
-            window = torch.hann_window(n_fft, device=wavs.device, dtype=torch.float32)
-            x = torch.stft(wavs.float(), n_fft, hop, window=window, return_complex=True)
-            x = (x.real.square() + x.imag.square()).mT @ self.mel.float()
-            return 10 * x.clamp_min(1e-10).log10()
+        return torch.stack(self.mel_spectrogram(list(wavs), self.mel)).mT
 
     def _blocks(self, x):
         """[batch, frames, mels] -> [batch, frames // 32, channels]"""
