@@ -23,7 +23,7 @@ from s3prl_sb.lobes.checkpoints.transformer_sizes import sizes_in
 from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
 #: Prefix of the network's names: of Spin, and of R-Spin.
-PREFIX = re.compile(r"encoder\.(model\.)?(?=[a-z])")
+PREFIX = re.compile(r"^encoder\.(model\.)?(?=[a-z])")
 #: What stands beside the network: the prediction head, and the codebook.
 CLUSTERS = re.compile(r"(pred_head\.|codebook\.|loss_module\.)")
 
