@@ -28,6 +28,7 @@ from s3prl_sb.lobes.networks.attention import (
 )
 from s3prl_sb.lobes.networks.causal_convolution import same_length
 from s3prl_sb.lobes.networks.conformer import ConformerLayer
+from s3prl_sb.lobes.networks.e_branchformer import EBranchformerLayer
 from s3prl_sb.lobes.networks.front_end import gelu
 from s3prl_sb.lobes.networks.packing import along_time, windows
 from s3prl_sb.lobes.networks.recomputation import RecomputableLayer
@@ -197,6 +198,14 @@ class SinusoidalPositions(nn.Module):
         return torch.cat([table[:n] for n in frames]).to(x.device, x.dtype)
 
 
+#: Classes of layers by ``config.layer``.
+LAYERS = {
+    "transformer": EncoderLayer,
+    "conformer": ConformerLayer,
+    "e_branchformer": EBranchformerLayer,
+}
+
+
 class Encoder(nn.Module):
     """Positions and layers, the network after the front-end.
 
@@ -218,14 +227,13 @@ class Encoder(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        conformer = config.layer == "conformer"
         self.positions = None
         if config.positions == "convolutional":
             self.positions = ConvolutionalPositions(config)
         elif config.positions == "sinusoidal":
             self.positions = SinusoidalPositions()
         self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
-        layer = ConformerLayer if conformer else EncoderLayer
+        layer = LAYERS[config.layer]
         attention = self._attention(config)
         self.layers = nn.ModuleList(
             layer(config, attention(i)) for i in range(config.num_layers)
@@ -274,8 +282,9 @@ class Encoder(nn.Module):
             )
             gate = config.gate_input
             return lambda i: GatedRelativeAttention(*sizes, buckets, i == 0, gate)
+        if config.attention == "plain":
+            return lambda i: SelfAttention(*sizes, config.qkv_bias)
         kind = {
-            "plain": SelfAttention,
             "transformer_xl": TransformerXLAttention,
             "rotary": RotaryAttention,
         }[config.attention]
@@ -304,7 +313,8 @@ class Encoder(nn.Module):
             [total_frames, hidden_size].
         """
         if self.positions is not None:
-            x = x + self.positions(x, frames)
+            positions = self.positions(x, frames)
+            x = x + positions if self.config.position_residual else positions
         if not self.config.norm_first:
             x = self.norm(x)
         x = F.dropout(x, self.config.dropout, self.training)

@@ -90,7 +90,7 @@ class TransformerUpstream(Stages, PretrainedUpstream):
             encoder.norm.requires_grad_(False)  # after the last layer
         if self.selection == "ffn":  # the last layer's norm is after it
             last = encoder.layers[-1]
-            if self.config.layer == "conformer":
+            if self.config.layer != "transformer":
                 last.norm.requires_grad_(False)
             elif not self.config.norm_first:
                 last.ffn_norm.requires_grad_(False)
