@@ -189,7 +189,7 @@ def card_text(name: str, node: Any, source: str) -> str:
     result["source"] = source
     for key, value in node.items():
         # The network already has the content of other files, such as a dictionary.
-        if key != "source" and not _is_file(value):
+        if key != "source" and not is_file(value):
             result[key] = value
     return yaml_text({name: result})
 
@@ -213,7 +213,7 @@ def yaml_text(value: Any) -> str:
     return stream.getvalue()
 
 
-def _is_file(value):
+def is_file(value):
     values = value if isinstance(value, list) else [value]
     return any(
         isinstance(v, str)
