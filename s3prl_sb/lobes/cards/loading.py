@@ -137,7 +137,8 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
         from s3prl_sb.lobes.cards.families import class_of  # reads checkpoints
 
         node = _merged({"source": checkpoint}, overrides)
-        return set_tag(node, f"!new:{class_of(node['source'])}")
+        kind = class_of(node["source"] or checkpoint)  # None: a random network
+        return set_tag(node, f"!new:{kind}")
     if parts := summands(name):
         with trusting(trust):
             return _with_parts(fusion_node(parts), Path(), overrides)
