@@ -19,6 +19,7 @@ import dataclasses
 import json
 
 from s3prl_sb.lobes.cards.finding import card_file, matching, names, notes, title
+from s3prl_sb.lobes.cards.fusing import parts_of
 from s3prl_sb.lobes.cards.loading import card
 from s3prl_sb.lobes.cards.sizes import sizes
 from s3prl_sb.terminal import columns
@@ -91,8 +92,16 @@ def facts(name) -> Facts:
     """
     node = card(name)
     return Facts(
-        name=title(name), source=node.get("source"), **sizes(name, node), **about(name)
+        name=title(name), source=_addresses(node), **sizes(name, node), **about(name)
     )
+
+
+def _addresses(node):
+    """Returns the source of a card; those of the parts of a fusion."""
+    parts = [part.get("source") for part in parts_of(node).values()]
+    if "source" in node or not parts:
+        return node.get("source")
+    return [s[0] if isinstance(s, list) else s for s in parts if s]
 
 
 def about(name) -> dict[str, str | None]:
@@ -127,6 +136,11 @@ def about(name) -> dict[str, str | None]:
         )
     for entries in matching(patterns, name):
         stated.update(entries)
+    if stated["data"] is None or stated["licence"] is None:
+        parts = [about(part) for part in parts_of(card(name)) if part in names()]
+        for key in ("data", "licence"):  # the terms of all parts hold
+            texts = dict.fromkeys(part[key] for part in parts if part[key])
+            stated[key] = stated[key] or "; ".join(texts) or None
     return stated
 
 
