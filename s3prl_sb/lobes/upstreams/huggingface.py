@@ -27,6 +27,7 @@ from s3prl_sb.lobes.checkpoints.huggingface_architecture import (
 )
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
 from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
+from s3prl_sb.lobes.networks.huggingface_towers import BANDS, ENCODERS, Clap
 from s3prl_sb.lobes.upstreams.huggingface_inputs import INPUTS, Waveforms
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
@@ -68,11 +69,14 @@ def read_folder(folder, target_lang=None):
     """
     config = of_tower(huggingface_folder.entries(folder, target_lang))
     options, network = architecture(config, f"'{folder}'")
-    prefixes = TYPES[options.model_type].prefixes
-    if prefixes is None:
-        prefixes = [f"{network.base_model_prefix}.", "sew_d."]
-    has_adapters = getattr(options, "adapter_attn_dim", None) is not None
-    weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
+    layout = TYPES[options.model_type]
+    weights = huggingface_folder.weights(
+        folder,
+        layout.prefixes or [f"{network.base_model_prefix}.", "sew_d."],
+        getattr(options, "adapter_attn_dim", None) is not None,
+        target_lang,
+        layout.unused,
+    )
     weights = huggingface_folder.without_norm(weights)
     return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
@@ -101,6 +105,9 @@ class HuggingFace(PretrainedUpstream):
         Language of the adapters, such as "fra", for a folder of MMS with adapters of
         many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
         None: the adapters among the weights, if there are any.
+    bands : str, optional
+        What becomes of the frequencies of a frame in CLAP: "mean", the default, or
+        "concat", side by side, the lowest first. Other types have none.
     **options
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`. In
         WavLM an ``adapter`` can change the feed-forwards only.
@@ -144,9 +151,13 @@ class HuggingFace(PretrainedUpstream):
         freeze_front_end=True,
         sample_rate=None,
         target_lang=None,
+        bands=None,
         **options,
     ):
         self.asked_rate, self.target_lang = sample_rate, target_lang
+        self.bands = bands
+        if bands not in (None, *BANDS):
+            raise ValueError(f"Unknown bands: {bands}. Known: {', '.join(BANDS)}")
         super().__init__(source, config, **options)
         config = self.network.model.config
         if self.adapter is not None:
@@ -156,8 +167,13 @@ class HuggingFace(PretrainedUpstream):
         front_end = getattr(self.network.model, "feature_extractor", None)
         if freeze_front_end and front_end is not None:
             front_end._freeze_parameters()
-        self.output_size = config.hidden_size
-        self.num_layers = config.num_hidden_layers + 1
+        self.output_size = self.output_sizes[-1]
+        self.num_layers = len(self.output_sizes)
+
+    @property
+    def output_sizes(self):
+        """See :attr:`Upstream.output_sizes`."""
+        return self.network.output_sizes
 
     def read_source(self, source):
         """Reads a checkpoint, with the adapters of a language."""
@@ -172,6 +188,9 @@ class HuggingFace(PretrainedUpstream):
             check_known(entries, options)
         preprocessor = entries.get("preprocessor") or {}
         rate = preprocessor.get("sampling_rate")
+        inputs = INPUTS.get(options.model_type, Waveforms)
+        if rate is None and self.asked_rate is None:
+            rate = inputs.rate
         self.sample_rate = sample_rates.agreed(self.asked_rate, rate, source)
         if self.asked_rate is not None:
             preprocessor = {**preprocessor, "sampling_rate": self.sample_rate}
@@ -190,20 +209,26 @@ class HuggingFace(PretrainedUpstream):
 
     def make_network(self):
         """Returns the encoder."""
-        return Encoder(*architecture(self.config, "config"))
+        config, network = architecture(self.config, "config")
+        encoder = ENCODERS.get(config.model_type, Encoder)
+        options = {} if self.bands is None else {"bands": self.bands}
+        if options and encoder is not Clap:
+            raise ValueError(
+                f"bands: {self.bands} is for CLAP; the frames of {config.model_type} "
+                "have no frequencies."
+            )
+        return encoder(config, network, **options)
 
     def encode(self, wavs):
         """See :meth:`Upstream.encode`."""
-        x = self.features(wavs).to(next(self.network.parameters()).dtype)
+        dtype = next(self.network.parameters()).dtype
         frames = self.frames(wavs.shape[1])
-        for state in zip(*map(self.network, self._parts(x))):
-            state = torch.cat(state).reshape(len(wavs), -1, self.output_size)
-            yield state[:, :frames]
-
-    def _parts(self, x):
-        """Splits windows of Whisper into groups that run together."""
-        window = getattr(self.features, "window", None)
-        if window is None:
-            return [x]
-        seconds = self.group_seconds.get(x.device.type, 64)
-        return x.split(max(1, int(seconds * self.sample_rate // window)))
+        seconds = self.group_seconds.get(wavs.device.type, 64)
+        parts = (
+            self.network(x.to(dtype), count)
+            for x, count in self.features.pieces(wavs, seconds)
+        )
+        for states in zip(*parts):
+            # Windows of an utterance follow each other.
+            states = [s.reshape(len(wavs), -1, s.shape[-1]) for s in states]
+            yield torch.cat(states, 1)[:, :frames]
