@@ -27,7 +27,12 @@ ENCODEC = {"num_filters": 4, "hidden_size": 16, "codebook_size": 16}
 ENCODEC |= {"target_bandwidths": [0.6, 1.2]}
 XCODEC = {"codebook_size": 16, "target_bandwidths": [0.4, 0.8]}
 XCODEC |= {
-    "acoustic_model_config": {**DAC, "hidden_size": 16, "model_type": "dac"},
+    "acoustic_model_config": {
+        **DAC,
+        "model_type": "dac",
+        "hidden_size": 16,
+        "downsampling_ratios": [8, 5, 4, 2],
+    },
     "semantic_model_config": {**HUBERT, "model_type": "hubert"},
 }
 XCODEC2 = {
@@ -104,8 +109,10 @@ def theirs(kind, entries):
             tensor.normal_(std=tensor[0].numel() ** -0.5, generator=generator)
         elif name.endswith(("alpha", "beta", "scale", "cluster_usage")):
             tensor.uniform_(0.5, 1, generator=generator)
+        elif name.endswith("original0"):  # lengths of weight norm
+            tensor.mul_(2)
         elif name.endswith("bias"):
-            tensor.normal_(std=0.1, generator=generator)
+            tensor.normal_(std=0.01, generator=generator)
     return model
 
 
@@ -137,7 +144,11 @@ def their_numbers(model, wav, count):
             codes, vectors = found.audio_codes, found.quantized_representation
         elif kind == "mimi":
             part = getattr(model, "downsample", None)
-            part = model.encoder.downsample if hasattr(model.encoder, "downsample") else part
+            part = (
+                model.encoder.downsample
+                if hasattr(model.encoder, "downsample")
+                else part
+            )
             hook = part.register_forward_hook(lambda m, a, out: kept.append(out))
             codes = model.encode(wav, num_quantizers=count).audio_codes
             vectors = model.quantizer.decode(codes)
@@ -151,7 +162,9 @@ def their_numbers(model, wav, count):
         else:
             name = {"xcodec2": "Xcodec2", "neucodec": "NeuCodec"}[kind]
             extractor = getattr(transformers, f"{name}FeatureExtractor")()
-            prepared = extractor(wav[0, 0].numpy(), sampling_rate=16000, return_tensors="pt")
+            prepared = extractor(
+                wav[0, 0].numpy(), sampling_rate=16000, return_tensors="pt"
+            )
             hook = model.fc_encoder.register_forward_hook(
                 lambda m, a, o: kept.append(o.mT)
             )
