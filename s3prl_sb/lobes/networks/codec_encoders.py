@@ -281,8 +281,10 @@ class MimiEncoder(Strided):
     def renew(self):
         """Computes the frequencies of the positions, which no checkpoint has."""
         device = self.downsample.conv.weight.device
-        rotary = type(self.transformer.rotary_emb)(self.transformer.config)
-        self.transformer.rotary_emb = rotary.to(device)
+        for module in self.transformer.modules():
+            if hasattr(module, "rotary_emb"):
+                rotary = type(module.rotary_emb)(self.transformer.config)
+                module.rotary_emb = rotary.to(device)
 
 
 class XcodecEncoder(Strided):

@@ -89,6 +89,9 @@ class CodecNetwork(KeepsPrecision):
     def reset_parameters(self, seed=0):
         """Sets random weights; activations and scales start as those of the authors."""
         initialize(self, seed)
+        for module in [self.quantizer, *self.encoder.children()]:
+            if module is not self.encoder.semantic:
+                _widen(module)
         for module in self.modules():
             kind = type(module).__name__
             if kind == "Snake1d":
@@ -115,3 +118,10 @@ class CodecNetwork(KeepsPrecision):
         if self.encoder.semantic is not None:
             self.encoder.semantic.eval()
         return self
+
+
+def _widen(network):
+    """Scales linear layers from 0.02 to keep the variance, so that codes differ."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data.mul_(50 * module.in_features**-0.5)

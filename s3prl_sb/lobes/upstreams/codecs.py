@@ -132,7 +132,10 @@ KINDS = {
     "encodec": Kind(encodec, {}),
     "dac": Kind(
         dac,
-        {r"^encoder\.": "encoder.acoustic.", r"^(quantizer\.)quantizers\.": r"\1layers."},
+        {
+            r"^encoder\.": "encoder.acoustic.",
+            r"^(quantizer\.)quantizers\.": r"\1layers.",
+        },
     ),
     "mimi": Kind(
         mimi,
@@ -324,7 +327,13 @@ class Codec(PretrainedUpstream):
     codes = waveform_codes
 
     def __init__(
-        self, source=None, config=None, *, quantizers=None, each_quantizer=False, **options
+        self,
+        source=None,
+        config=None,
+        *,
+        quantizers=None,
+        each_quantizer=False,
+        **options,
     ):
         self.quantizers, self.each_quantizer = quantizers, each_quantizer
         super().__init__(source, config, **options)
