@@ -193,7 +193,7 @@ def _card_entry(name):
         return _load(name, refresh, **options)
 
     facts = catalogue.about(name)
-    stated = (facts[key] for key in ("paper", "data", "licence"))
+    stated = (facts["paper"], facts["data"], catalogue.marked(facts["licence"]))
     what = ", ".join(fact for fact in stated if fact)
     return _documented(entry, name, what or "an upstream", ", optional")
 
