@@ -6,6 +6,7 @@ Authors
 
 import torch
 
+from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 
@@ -89,7 +90,8 @@ def _scale(weights):
         layer, end = name.rsplit(".", 2)[0], name[-len(".ls1.gamma") :]
         gamma = weights.pop(name)
         for linear in (layer + SCALES[end] + part for part in (".weight", ".bias")):
-            scaled = weights[linear].movedim(0, -1) * gamma  # of each output
+            weight = values.single(weights, linear)
+            scaled = weight.movedim(0, -1) * gamma.float()  # of each output
             weights[linear] = scaled.movedim(-1, 0).contiguous()
 
 

@@ -120,7 +120,8 @@ class PatchUpstream(PretrainedUpstream):
         """See :meth:`Upstream.frames`."""
         frames = self.features.frames(max(samples, self.min_samples))
         chunks, rest = divmod(frames, self.chunk)
-        return chunks * self.config.grid[1] + rest // self.config.patch[1]
+        wide = self.config.patch[1]
+        return chunks * (self.chunk // wide) + rest // wide
 
     def encode_packed(self, wavs):
         """See :meth:`Upstream.encode_packed`."""
