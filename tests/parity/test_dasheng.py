@@ -70,7 +70,8 @@ def test_the_folders_of_hugging_face(checkpoints, tmp_path, name):
         options = {"embed_dim": 32, "num_heads": 1, "n_mels": 64, "f_max": 8000}
     options = {"model_type": name, **options}
     (tmp_path / "config.json").write_text(json.dumps(options))
-    (tmp_path / "preprocessor_config.json").write_text('{"sampling_rate": 16000}')
+    settings = {"feature_size": 64, "f_max": None, "sampling_rate": 16000}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
     torch.save(renamed, tmp_path / "pytorch_model.bin")
     of_folder = FAMILIES[name](str(tmp_path))
     of_file = FAMILIES[name](str(checkpoints / f"{name}.pt"))

@@ -157,6 +157,8 @@ def test_statistics_of_other_data(tmp_path):
     wav = torch.tensor(published_weights.utterance(9000))
     (mine,), (theirs,) = own.features([wav]), other.features([wav])
     torch.testing.assert_close(theirs, (mine * 4.5 - 7.5 + 10.5) / 4.25)
+    with pytest.raises(ValueError, match="must be a mean and a standard deviation"):
+        M2d(file, statistics=[-10.5])
 
 
 def test_positions_are_not_trained(tmp_path):

@@ -28,7 +28,7 @@ SHAPE = {
 }
 #: Weights that frames do not need: torchaudio's front end and the classifier.
 UNUSED = re.compile(r"(front_end|outputlayer)\.")
-#: Settings of the front end, under the authors' names.
+#: Settings of the front end, under the names of the authors and of Hugging Face.
 FRONT_END = {
     "n_mels": 64,
     "n_fft": 512,
@@ -38,7 +38,8 @@ FRONT_END = {
     "f_max": 8000,
     "center": True,
     "top_db": 120,
-    "pooling": "mean",
+    "feature_size": 64,
+    "sampling_rate": 16000,
 }
 
 
@@ -111,7 +112,8 @@ def _content(path, family):
             f"'{path}' holds {options.get('model_type')}, where {family.lower()} was "
             "expected"
         )
-    options = {**options, **as_dict(options.get("encoder_kwargs"))}
+    parts = (options["preprocessor"], options, as_dict(options.get("encoder_kwargs")))
+    options = {key: value for part in parts for key, value in part.items()}
     return options, huggingface_folder.everything(path)
 
 

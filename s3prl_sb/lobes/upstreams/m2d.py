@@ -196,6 +196,10 @@ class M2d(PatchUpstream):
     def __init__(
         self, source=None, config=None, bands="concat", statistics=None, **options
     ):
+        if statistics is not None and not (len(statistics) == 2 and statistics[1] > 0):
+            raise ValueError(
+                f"statistics {statistics} must be a mean and a standard deviation"
+            )
         self.statistics = statistics
         super().__init__(source, config, bands, **options)
         self.sample_rate = self.config.sample_rate
