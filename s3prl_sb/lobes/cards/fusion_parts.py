@@ -62,15 +62,9 @@ def built(
     >>> parts["mel_2"].output_size, parts["mel_2"].freeze
     (40, False)
     """
-    items = (
-        upstreams.items() if isinstance(upstreams, dict) else enumerate(upstreams or ())
-    )
-    items = dict(items)
-    if not items or not all(callable(part) for part in items.values()):
-        nodes = fused(upstreams, Path(), card)
-        items = {label: _function(node) for label, node in nodes.items()}
     parts = {}
-    for label, make in items.items():
+    for label, node in fused(upstreams, Path(), card).items():
+        make = node if callable(node) else _function(node)
         try:
             parts[str(label)] = make(**_options(make, shared))
         except Exception as error:  # a class may raise anything
