@@ -141,7 +141,7 @@ def fused(parts: Any, folder: Path, card: Callable[..., Any]) -> Any:
     ---------
     parts : list or dict
         Names of cards, card files and checkpoints; ``{upstream: NAME, …}`` with
-        arguments of the upstream; or nodes. A dict has labels as keys.
+        arguments of the upstream; nodes; or functions. A dict has labels as keys.
     folder : pathlib.Path
         Folder that paths are relative to.
     card : callable
@@ -193,6 +193,8 @@ def _node(part, folder, card):
     """Returns the node of a part, and its name."""
     from ruamel.yaml.comments import CommentedMap
 
+    if callable(part):  # made by HyperPyYAML, or the user's
+        return part, getattr(getattr(part, "func", part), "__name__", "part")
     if tag(part).startswith(("!new:", "!name:")):
         dotted = name_of_class(part)
         node = part if isinstance(part, dict) else CommentedMap()

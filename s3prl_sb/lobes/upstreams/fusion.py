@@ -8,33 +8,16 @@ Authors
 """
 
 import contextlib
-import functools
-import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-from s3prl_sb import own
 from s3prl_sb.audio.resampling import resample
-from s3prl_sb.errors import UserError
-from s3prl_sb.foreign import UPSTREAM, find_class
-from s3prl_sb.lobes.cards.fusing import fused, name_of_class
-from s3prl_sb.lobes.cards.loading import card
-from s3prl_sb.lobes.cards.writing import is_file, plain_config
-from s3prl_sb.lobes.checkpoints.building import read_source, sizes_only
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, load_weights
+from s3prl_sb.lobes.cards.fusion_parts import FusionError, built, described, read
 from s3prl_sb.lobes.upstreams.base import Upstream
-from s3prl_sb.schema.constructors import located, parameters
-
-#: Arguments of a part that are the fusion's, or in the file of its weights.
-_NOT_KEPT = ("source", "config", "freeze", "precision", "adapter", "seed")
-
-
-class FusionError(UserError, ValueError):
-    """Upstreams that cannot be one."""
 
 
 class Fusion(Upstream):
@@ -107,9 +90,9 @@ class Fusion(Upstream):
         # The parts are as they are trained; the base class freezes them all.
         shared = {"freeze": False, "seed": seed}
         if source is None:
-            parts = _built(upstreams, shared)
+            parts = built(upstreams, shared)
         else:
-            parts = _read(source, shared)
+            parts = read(source, shared)
         _check(parts)
         for part in parts.values():
             part.precision = precision
@@ -126,7 +109,7 @@ class Fusion(Upstream):
     @property
     def config(self) -> dict[str, Any]:
         """Classes and configurations of the parts, for ``s3prl-sb convert``."""
-        return {"parts": {k: _description(p) for k, p in self.network.items()}}
+        return {"parts": {k: described(p) for k, p in self.network.items()}}
 
     @property
     def columns(self) -> dict[str, slice]:
@@ -243,52 +226,13 @@ def _encoded(part, wavs) -> Iterator[torch.Tensor]:
         yield torch.cat([cut[order.index(i)] for i in range(len(wavs))])
 
 
-# ---------------------------------------------------------------------- building
-def _built(upstreams, shared) -> dict[str, Upstream]:
-    """Builds the parts from their names, nodes or functions."""
-    items = (
-        upstreams.items() if isinstance(upstreams, dict) else enumerate(upstreams or ())
-    )
-    items = dict(items)
-    if not items or not all(callable(part) for part in items.values()):
-        nodes = fused(upstreams, Path(), card)
-        items = {label: _function(node) for label, node in nodes.items()}
-    parts = {}
-    for label, make in items.items():
-        try:
-            parts[str(label)] = make(**_options(make, shared))
-        except Exception as error:  # a class may raise anything
-            raise FusionError(f"Part '{label}' of the fusion: {error}") from error
-    return parts
-
-
-def _function(node):
-    """Returns the function of a node that builds a part."""
-    dotted = name_of_class(node)
-    kind = located(dotted)
-    if kind is None:
-        raise FusionError(f"There is no {dotted}.")
-    return functools.partial(kind, **node)
-
-
-def _options(make, shared):
-    """Returns the shared arguments that the function of a part lacks and takes."""
-    given, kind = getattr(make, "keywords", {}), getattr(make, "func", make)
-    # The metaclass of upstreams hides the signature of the class itself.
-    taken = parameters(kind.__init__ if isinstance(kind, type) else kind)
-    options = {k: v for k, v in shared.items() if k in taken}
-    if "seed" in given:
-        options.pop("seed", None)
-    if given.get("freeze"):
-        options["freeze"] = True
-    return options
-
-
 def _check(parts):
     if len(parts) < 2:
         raise FusionError(f"A fusion is of two upstreams or more, not of {len(parts)}.")
     for label, part in parts.items():
         name = f"Part '{label}' of the fusion"
+        if not re.fullmatch(r"\w+", label):
+            raise FusionError(f"{name}: a label has letters, digits and _ only.")
         if not isinstance(part, Upstream):
             raise FusionError(f"{name} is a {type(part).__name__} and no upstream.")
         if isinstance(part, Fusion):
@@ -302,57 +246,3 @@ def _check(parts):
                 f"{name} has hidden states of the sizes {part.output_sizes}, which "
                 "cannot be beside another's: choose some of one size."
             )
-
-
-# -------------------------------------------------------------------- conversion
-def _description(part) -> dict[str, Any]:
-    """Returns the class, the arguments and the configuration of a part."""
-    arguments = dict(part.arguments)
-    for name, parameter in inspect.signature(type(part).__init__).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            arguments.update(arguments.pop(name, {}))
-    kept = {
-        name: value
-        for name, value in arguments.items()
-        if name not in _NOT_KEPT and not is_file(value)
-    }
-    has_config = "config" in inspect.signature(type(part).__init__).parameters
-    return {
-        "class": own.plain_name(type(part)),
-        "arguments": {**kept, "config": plain_config(part)} if has_config else kept,
-    }
-
-
-def _read(source, shared) -> dict[str, Upstream]:
-    """Builds the parts of a converted fusion."""
-    config, weights = read_source(source, _refuse)
-    parts = {}
-    for label, description in config["parts"].items():
-        kind = find_class(description["class"], UPSTREAM)
-        if kind is None:  # a file must not choose what is imported
-            raise CheckpointError(
-                f"'{source}' has a part of {description['class']!r}, which is no "
-                "upstream of s3prl_sb. Name the parts instead: upstreams: [A, B]."
-            )
-        prefix = f"{label}."
-        own_weights = {
-            name.removeprefix(prefix): weights.pop(name)
-            for name in list(weights)
-            if name.startswith(prefix)
-        }
-        make: Callable[..., Upstream] = functools.partial(
-            kind, **description["arguments"]
-        )
-        with sizes_only():
-            parts[label] = make(**_options(make, shared))
-        load_weights(parts[label], own_weights, source)
-    if weights:
-        raise CheckpointError(f"'{source}' has weights of no part: {min(weights)}, …")
-    return parts
-
-
-def _refuse(path):
-    raise CheckpointError(
-        f"'{path}' is no fusion: only files of s3prl-sb convert are. Give the parts as "
-        "upstreams: [A, B]."
-    )
