@@ -58,7 +58,8 @@ class AttentionMaps:
                 "recurrent networks and models of other libraries have none. Show "
                 "its hidden states or their similarity."
             )
-        if any(isinstance(each, VisionTransformer) for each in modules):
+        visions = (each for each in modules if isinstance(each, VisionTransformer))
+        if not all(each.config.patches_are_frames for each in visions):
             raise AttentionError(
                 f"{name} attends to patches of the spectrogram, not to frames: there "
                 "is no map over time. Show its hidden states or their similarity."

@@ -112,6 +112,11 @@ class VisionTransformerConfig:
             )
 
     @property
+    def patches_are_frames(self):
+        """Whether the layers see nothing but one patch for each time."""
+        return self.grid[0] == 1 and not self.num_tokens
+
+    @property
     def num_bands(self):
         """Number of mel bands that the grid covers."""
         return self.patch[0] + (self.grid[0] - 1) * self.patch_stride[0]
@@ -298,7 +303,9 @@ class VisionTransformer(nn.Module):
         """Returns the positions, [bands, times, hidden_size]."""
         kind = self.config.positions
         if kind == "sines":
-            return sines(bands, times, self.config.hidden_size)
+            usual, device = self.config.grid[1], self.patches.weight.device
+            sizes = (bands, max(times, usual), self.config.hidden_size)
+            return sines(*sizes, device)[:, :times]
         if kind == "factorized":
             return self.band_positions[:, None] + self.time_positions[:times]
         if kind == "first":
@@ -306,8 +313,8 @@ class VisionTransformer(nn.Module):
         return fitted(self.positions, bands, times)
 
 
-@functools.lru_cache(maxsize=16)
-def sines(bands, times, size):
+@functools.lru_cache(maxsize=4)
+def sines(bands, times, size, device="cpu"):
     """Returns sines of the band in the first half of the columns, of the time in the
     second; in both halves the sines come first, then the cosines.
 
@@ -317,11 +324,13 @@ def sines(bands, times, size):
         Numbers of patches.
     size : int
         Number of columns, a multiple of 4.
+    device : torch.device or str
+        Device of the result.
 
     Returns
     -------
     torch.Tensor
-        [bands, times, size], fp32.
+        [bands, times, size], fp32. It is shared and must not be changed.
 
     Example
     -------
@@ -336,7 +345,8 @@ def sines(bands, times, size):
             halves.append(torch.cat([table[:, ::2], table[:, 1::2]], dim=1))
         band, time = halves
         shape = (bands, times, size // 2)
-        return torch.cat([band[:, None].expand(shape), time.expand(shape)], dim=2)
+        grid = torch.cat([band[:, None].expand(shape), time.expand(shape)], dim=2)
+        return grid.to(device)
 
 
 def fitted(positions, bands, times):
