@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
 
 #: Modules that read folders of Hugging Face with a ``model_type`` of another name.
-TRANSFORMERS = ("ast", "huggingface")
+TRANSFORMERS = ("ast", "codecs", "huggingface")
 
 
 class SourceError(UserError, ValueError):

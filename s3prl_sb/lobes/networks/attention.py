@@ -194,9 +194,10 @@ class RelativeAttention(SelfAttention):
 
 class GatedRelativeAttention(RelativeAttention):
     """Attention of WavLM: a bias for the bucket of the distance, gated by the query's
-    frame.
+    frame, or by the query itself as in BEATs.
 
-    Paper: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900.
+    Papers: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900; "BEATs",
+    https://arxiv.org/abs/2212.09058.
 
     Arguments
     ---------
@@ -206,10 +207,13 @@ class GatedRelativeAttention(RelativeAttention):
         Table that all layers share; only the first one registers it.
     first : bool
         Whether this is the first layer.
+    gate_input : str
+        Input of the gate: "frames", the input of the layer, or "queries".
     """
 
-    def __init__(self, size, num_heads, dropout, buckets, first):
+    def __init__(self, size, num_heads, dropout, buckets, first, gate_input="frames"):
         super().__init__(size, num_heads, dropout)
+        self.gate_input = gate_input
         self.gate = nn.Linear(size // num_heads, 8)
         self.gate_scale = nn.Parameter(torch.ones(num_heads))
         if first:
@@ -218,7 +222,9 @@ class GatedRelativeAttention(RelativeAttention):
 
     def bias(self, x, q, first, count):
         """[heads, rows, count], see :class:`RelativeAttention`."""
-        heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
+        heads = q
+        if self.gate_input == "frames":
+            heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
         gates = torch.sigmoid(self.gate(heads).unflatten(-1, (2, 4)).sum(-1))
         update, reset = gates.unbind(-1)  # [heads, rows]
         scale = self.gate_scale[:, None].to(x.dtype)

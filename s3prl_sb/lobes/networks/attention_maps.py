@@ -16,6 +16,7 @@ import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.networks.attention import SelfAttention
+from s3prl_sb.lobes.networks.patch_encoder import PatchEncoder
 from s3prl_sb.lobes.networks.vision_transformer import VisionTransformer
 
 
@@ -59,7 +60,8 @@ class AttentionMaps:
                 "its hidden states or their similarity."
             )
         visions = (each for each in modules if isinstance(each, VisionTransformer))
-        if not all(each.config.patches_are_frames for each in visions):
+        over_patches = any(isinstance(each, PatchEncoder) for each in modules)
+        if over_patches or not all(v.config.patches_are_frames for v in visions):
             raise AttentionError(
                 f"{name} attends to patches of the spectrogram, not to frames: there "
                 "is no map over time. Show its hidden states or their similarity."
