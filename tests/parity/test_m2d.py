@@ -25,6 +25,12 @@ def published(folder, name=PLAIN, prefix="", more=None):
     return file
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Zips are unpacked in it."""
+    monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "cache"))
+
+
 def shapes_of(state):
     return {name: list(tensor.shape) for name, tensor in state.items()}
 
