@@ -49,7 +49,7 @@ def test_upstreams_are_families_alone():
     cards = {
         path.stem for path in (PACKAGE.parent / "hparams/upstreams").glob("*.yaml")
     }
-    assert files - cards == {"__init__", "base", "pretrained", "stages"}
+    assert files - cards == {"__init__", "base", "patches", "pretrained", "stages"}
 
 
 def test_public_names_are_documented():

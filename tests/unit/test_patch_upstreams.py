@@ -1,4 +1,4 @@
-"""What the models over patches share: frames, chunks, bands, the shortest audio."""
+"""The base class of models over patches: frames, chunks, bands, the shortest audio."""
 
 import pytest
 import torch

@@ -59,9 +59,7 @@ class AttentionMaps:
                 "recurrent networks and models of other libraries have none. Show "
                 "its hidden states or their similarity."
             )
-        visions = (each for each in modules if isinstance(each, VisionTransformer))
-        over_patches = any(isinstance(each, PatchEncoder) for each in modules)
-        if over_patches or not all(v.config.patches_are_frames for v in visions):
+        if any(_sees_parts_of_frames(each) for each in modules):
             raise AttentionError(
                 f"{name} attends to patches of the spectrogram, not to frames: there "
                 "is no map over time. Show its hidden states or their similarity."
@@ -122,3 +120,10 @@ class AttentionMaps:
                 "shorter than chunk_seconds."
             )
         return maps
+
+
+def _sees_parts_of_frames(module):
+    """Returns whether a network attends to several patches at one time."""
+    if isinstance(module, VisionTransformer):
+        return not module.config.patches_are_frames
+    return isinstance(module, PatchEncoder)

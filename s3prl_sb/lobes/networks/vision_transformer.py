@@ -113,7 +113,7 @@ class VisionTransformerConfig:
 
     @property
     def patches_are_frames(self):
-        """Whether the layers see nothing but one patch for each time."""
+        """True if the layers see one patch for each time, and nothing else."""
         return self.grid[0] == 1 and not self.num_tokens
 
     @property
