@@ -42,7 +42,7 @@ def test_names_do_not_lead_out_of_the_cache(tmp_path, cache):
 
 
 def test_other_files_are_themselves(tmp_path):
-    """Folders, files that are no zip, and torch's zips."""
+    """Folders, files without a zip's format, and torch's zips."""
     torch.save({"a": torch.ones(2)}, tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(b"no zip")
     for path in (tmp_path, tmp_path / "a.pth", tmp_path / "b.pth", tmp_path / "c.pth"):
