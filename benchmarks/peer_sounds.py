@@ -1,6 +1,6 @@
 """The worker that runs models of sound which S3PRL lacks, in S3PRL's environment.
 
-Started by ``extraction.py`` in the place of ``peer_s3prl.py``: BEATs of SpeechBrain.
+Started by ``extraction.py`` instead of ``peer_s3prl.py``: BEATs of SpeechBrain.
 
 Authors
  * The s3prl_sb developers, 2026

@@ -238,7 +238,8 @@ class Beats(FeatureStages, PretrainedUpstream):
     ----
     In a padded batch the original counts a patch that padding fills in part. Here an
     utterance has the whole patches of its own, as when it runs alone there. Audio
-    shorter than a patch is padded with zeros.
+    shorter than a patch is padded with zeros to one; ESPnet's encoder repeats audio
+    of less than 0.2 s.
 
     Example
     -------
