@@ -33,6 +33,8 @@ class SelfAttention(nn.Module):
         Number of heads.
     dropout : float
         Dropout of the attention weights, in training mode.
+    qkv_bias : bool
+        Queries, keys and values have biases.
 
     Example
     -------
@@ -43,12 +45,12 @@ class SelfAttention(nn.Module):
 
     causal = False  #: whether frames attend to earlier ones and themselves alone
 
-    def __init__(self, size, num_heads, dropout=0.0):
+    def __init__(self, size, num_heads, dropout=0.0, qkv_bias=True):
         super().__init__()
         self.num_heads, self.dropout = num_heads, dropout
-        self.query = nn.Linear(size, size)
-        self.key = nn.Linear(size, size)
-        self.value = nn.Linear(size, size)
+        self.query = nn.Linear(size, size, bias=qkv_bias)
+        self.key = nn.Linear(size, size, bias=qkv_bias)
+        self.value = nn.Linear(size, size, bias=qkv_bias)
         self.output = nn.Linear(size, size)
 
     def forward(self, x, frames):
