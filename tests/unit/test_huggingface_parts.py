@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import types
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
 from s3prl_sb.lobes.upstreams.huggingface import HuggingFace, needed_files
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 
 CLAP = {
     "model_type": "clap_audio_model",
@@ -112,9 +114,10 @@ def test_unknown_types(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text('{"model_type": "voxtral"}')
     with pytest.raises(CheckpointError, match="voxtral has no audio_config, which"):
         HuggingFace(tmp_path)
-    monkeypatch.setattr(transformers, "CONFIG_MAPPING", {})  # of an older version
+    older = types.SimpleNamespace(CONFIG_MAPPING={}, __version__="4.57.0")
+    monkeypatch.setitem(sys.modules, "transformers", older)
     with pytest.raises(
-        CheckpointError, match="glmasr_encoder.*since version 5.0; here"
+        CheckpointError, match="glmasr_encoder.*since version 5.0; here is 4"
     ):
         HuggingFace(config={"model_type": "glmasr_encoder"})
 
