@@ -20,6 +20,7 @@ import torch
 from s3prl_sb.lobes.checkpoints import (
     huggingface_folder,
     language_adapters,
+    nemo_archive,
     sample_rates,
 )
 from s3prl_sb.lobes.checkpoints.fetch import fetch_chosen
@@ -47,14 +48,15 @@ ADAPTED_WAVLM = {"lora": ["*.intermediate_dense"], "bottleneck": ["*.output_dens
 
 
 def read_folder(folder, target_lang=None):
-    """Reads a folder in Hugging Face's layout.
+    """Reads a folder in Hugging Face's layout, or an archive of NeMo.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Folder with ``config.json``, the weights (``.safetensors`` is preferred to
-        ``pytorch_model.bin``, in one file or in several), and, if the model has
-        it, ``preprocessor_config.json`` or ``processor_config.json``.
+        Archive, see :mod:`~s3prl_sb.lobes.checkpoints.nemo_archive`, or a folder with
+        ``config.json``, the weights (``.safetensors`` is preferred to
+        ``pytorch_model.bin``, in one file or in several), and, if the model has it,
+        ``preprocessor_config.json`` or ``processor_config.json``.
     target_lang : str, optional
         See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
 
@@ -71,6 +73,9 @@ def read_folder(folder, target_lang=None):
     CheckpointError
         If a file is missing, or the type is unknown.
     """
+    if nemo_archive.is_archive(folder):
+        config, weights = nemo_archive.read_nemo(folder)
+        return config, {f"model.{name}": tensor for name, tensor in weights.items()}
     config = of_tower(huggingface_folder.entries(folder, target_lang))
     options, network = architecture(config, f"'{folder}'")
     layout = TYPES[options.model_type]
@@ -115,8 +120,8 @@ class HuggingFace(PretrainedUpstream):
     Arguments
     ---------
     source : str, optional
-        Id or folder of Hugging Face. It brings its own architecture. None: a
-        random network of ``config``.
+        Id or folder of Hugging Face, or a ``.nemo`` file of NeMo with a FastConformer.
+        It brings its own architecture. None: a random network of ``config``.
     config : dict, optional
         ``model_type`` and the entries of transformers' configuration that
         differ from its defaults, and under ``preprocessor`` those of
