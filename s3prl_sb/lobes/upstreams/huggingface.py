@@ -136,8 +136,9 @@ class HuggingFace(PretrainedUpstream):
         many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
         None: the adapters among the weights, if there are any.
     bands : str, optional
-        What becomes of the frequencies of a frame in CLAP: "mean", the default, or
-        "concat", side by side, the lowest first. Other types have none.
+        What becomes of the frequencies of a frame in CLAP: "concat", the default, side
+        by side, the lowest first, so that the hidden states are of one size; or
+        "mean". Other types have none.
     **options
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`. In
         WavLM an ``adapter`` can change the feed-forwards only.
