@@ -232,6 +232,20 @@ def test_pieces_of_long_audio_change_nothing(name, monkeypatch):
         close(state, reference)
 
 
+def test_chunks():
+    """X-Codec codes each minute as an utterance of its own."""
+    upstream = Codec(config={"model_type": "xcodec", **XCODEC})
+    assert upstream.network.encoder.chunk == 60 * 16000
+    upstream.network.encoder.chunk = 16000
+    for samples in (40000, 32050):  # 50 are no frame
+        wav = noise(samples)[None]
+        parts = [upstream(w)[0] for w in wav.split(16000, 1) if w.shape[1] > 50]
+        states, _ = upstream(wav)
+        assert states[0].shape[1] == upstream.frames(samples)
+        for state, *pieces in zip(states, *parts):
+            assert torch.equal(state, torch.cat(pieces, 1))
+
+
 def counted(function, results):
     """The same function, which adds its results to a list."""
 

@@ -34,11 +34,13 @@ from s3prl_sb.lobes.networks.codec_encoders import (
     DacEncoder,
     EncodecEncoder,
     MimiEncoder,
-    Xcodec2Encoder,
-    XcodecEncoder,
 )
 from s3prl_sb.lobes.networks.codecs import CodecNetwork
 from s3prl_sb.lobes.networks.quantizer import waveform_codes
+from s3prl_sb.lobes.networks.semantic_codec_encoders import (
+    Xcodec2Encoder,
+    XcodecEncoder,
+)
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
 from s3prl_sb.lobes.upstreams.huggingface import StackedMel, check_known
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -305,8 +307,8 @@ class Codec(PretrainedUpstream):
     An unfrozen codec trains its encoder. Gradients of the vectors pass straight
     through to the latents. Codebooks, with their projections, and the HuBERT, WavLM or
     w2v-BERT inside of X-Codec, X-Codec 2 and NeuCodec stay as they are, as in the
-    training of the originals. The attention of these three looks at all of the audio;
-    the memory of the other codecs for long audio hardly grows.
+    training of the originals. These three code audio of more than a minute in chunks of
+    a minute, as the attention inside looks at everything. The others see all audio.
 
     Example
     -------
