@@ -22,6 +22,7 @@ import torch
 
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.lobes.checkpoints import huggingface_folder
+from s3prl_sb.lobes.checkpoints.huggingface_architecture import check_known
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.codebooks import (
@@ -42,7 +43,7 @@ from s3prl_sb.lobes.networks.semantic_codec_encoders import (
     XcodecEncoder,
 )
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
-from s3prl_sb.lobes.upstreams.huggingface import StackedMel, check_known
+from s3prl_sb.lobes.upstreams.huggingface_inputs import StackedMel
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Names of the layers that an adapter changes, in Mimi's Transformer.
