@@ -6,6 +6,7 @@ Authors
 
 import torch
 
+from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 
@@ -25,8 +26,15 @@ NAMES = {
 }
 
 
+#: Factors of LayerScale, and the last linear layers of the branches that they scale.
+SCALES = {".ls1.gamma": ".attention.output", ".ls2.gamma": ".contract"}
+
+
 def from_timm(weights, path):
     """Renames the weights of a Vision Transformer of timm.
+
+    LayerScale becomes part of the linear layers before it, which gives the same
+    function.
 
     Arguments
     ---------
@@ -58,6 +66,7 @@ def from_timm(weights, path):
         else:
             converted[name] = tensor
     try:
+        _scale(converted)
         patches = converted["patches.weight"]
         ffn_size = len(converted["layers.0.expand.weight"])
     except KeyError as error:
@@ -73,6 +82,17 @@ def from_timm(weights, path):
         "patch": list(patches.shape[2:]),
     }
     return sizes, converted
+
+
+def _scale(weights):
+    """Multiplies the branches of the layers by the factors of LayerScale."""
+    for name in [n for n in weights if n.endswith(tuple(SCALES))]:
+        layer, end = name.rsplit(".", 2)[0], name[-len(".ls1.gamma") :]
+        gamma = weights.pop(name)
+        for linear in (layer + SCALES[end] + part for part in (".weight", ".bias")):
+            weight = values.single(weights, linear)
+            scaled = weight.movedim(0, -1) * gamma.float()  # of each output
+            weights[linear] = scaled.movedim(-1, 0).contiguous()
 
 
 def joined_tokens(weights):

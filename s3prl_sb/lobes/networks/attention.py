@@ -33,6 +33,8 @@ class SelfAttention(nn.Module):
         Number of heads.
     dropout : float
         Dropout of the attention weights, in training mode.
+    qkv_bias : bool
+        Queries, keys and values have biases.
 
     Example
     -------
@@ -43,12 +45,12 @@ class SelfAttention(nn.Module):
 
     causal = False  #: whether frames attend to earlier ones and themselves alone
 
-    def __init__(self, size, num_heads, dropout=0.0):
+    def __init__(self, size, num_heads, dropout=0.0, qkv_bias=True):
         super().__init__()
         self.num_heads, self.dropout = num_heads, dropout
-        self.query = nn.Linear(size, size)
-        self.key = nn.Linear(size, size)
-        self.value = nn.Linear(size, size)
+        self.query = nn.Linear(size, size, bias=qkv_bias)
+        self.key = nn.Linear(size, size, bias=qkv_bias)
+        self.value = nn.Linear(size, size, bias=qkv_bias)
         self.output = nn.Linear(size, size)
 
     def forward(self, x, frames):
@@ -192,9 +194,10 @@ class RelativeAttention(SelfAttention):
 
 class GatedRelativeAttention(RelativeAttention):
     """Attention of WavLM: a bias for the bucket of the distance, gated by the query's
-    frame.
+    frame, or by the query itself as in BEATs.
 
-    Paper: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900.
+    Papers: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900; "BEATs",
+    https://arxiv.org/abs/2212.09058.
 
     Arguments
     ---------
@@ -204,10 +207,13 @@ class GatedRelativeAttention(RelativeAttention):
         Table that all layers share; only the first one registers it.
     first : bool
         Whether this is the first layer.
+    gate_input : str
+        Input of the gate: "frames", the input of the layer, or "queries".
     """
 
-    def __init__(self, size, num_heads, dropout, buckets, first):
+    def __init__(self, size, num_heads, dropout, buckets, first, gate_input="frames"):
         super().__init__(size, num_heads, dropout)
+        self.gate_input = gate_input
         self.gate = nn.Linear(size // num_heads, 8)
         self.gate_scale = nn.Parameter(torch.ones(num_heads))
         if first:
@@ -216,7 +222,9 @@ class GatedRelativeAttention(RelativeAttention):
 
     def bias(self, x, q, first, count):
         """[heads, rows, count], see :class:`RelativeAttention`."""
-        heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
+        heads = q
+        if self.gate_input == "frames":
+            heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
         gates = torch.sigmoid(self.gate(heads).unflatten(-1, (2, 4)).sum(-1))
         update, reset = gates.unbind(-1)  # [heads, rows]
         scale = self.gate_scale[:, None].to(x.dtype)

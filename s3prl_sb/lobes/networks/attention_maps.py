@@ -16,7 +16,10 @@ import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.networks.attention import SelfAttention
+from s3prl_sb.lobes.networks.patch_encoder import PatchEncoder
 from s3prl_sb.lobes.networks.vision_transformer import VisionTransformer
+
+OVER_PATCHES = (VisionTransformer, PatchEncoder)
 
 
 class AttentionError(UserError, ValueError):
@@ -58,7 +61,7 @@ class AttentionMaps:
                 "recurrent networks and models of other libraries have none. Show "
                 "its hidden states or their similarity."
             )
-        if any(isinstance(each, VisionTransformer) for each in modules):
+        if any(isinstance(each, OVER_PATCHES) for each in modules):
             raise AttentionError(
                 f"{name} attends to patches of the spectrogram, not to frames: there "
                 "is no map over time. Show its hidden states or their similarity."

@@ -81,6 +81,8 @@ class EncoderLayer(RecomputableLayer):
         positions.
     """
 
+    residual_scale = 1.0  #: factor of the residuals without ``norm_first``
+
     def __init__(self, config, attention=None):
         super().__init__()
         size, eps = config.hidden_size, config.norm_eps
@@ -120,9 +122,11 @@ class EncoderLayer(RecomputableLayer):
             if self.language_adapter is not None:
                 x = x + self.language_adapter(x)
             return x, ffn
-        x = self.attention_norm(x + self._attention(x, frames))
+        scale = self.residual_scale
+        x = torch.add(self._attention(x, frames), x, alpha=scale)
+        x = self.attention_norm(x)
         ffn = self._feed_forward(x)
-        return self.ffn_norm(x + ffn), ffn
+        return self.ffn_norm(torch.add(ffn, x, alpha=scale)), ffn
 
     def _attention(self, x, frames):
         return self._drop(self.attention(x, frames), self.config.dropout)
@@ -231,6 +235,8 @@ class Encoder(nn.Module):
                 module.language_adapter = LanguageAdapter(config)
         for module in self.layers:
             module.attention.causal = config.causal
+            if config.deep_norm:
+                module.residual_scale = (2 * config.num_layers) ** 0.25
 
     def initialize(self, random):
         """Sets the random weights that need a scale of their own.
@@ -245,6 +251,17 @@ class Encoder(nn.Module):
                 nn.init.ones_(module.gate_scale)
         if self.positions is not None:
             self.positions.initialize(random)
+        if self.config.deep_norm:
+            for layer in self.layers:
+                self._initialize_deep(layer, random)
+
+    def _initialize_deep(self, layer, random):
+        """Sets the smaller weights that deep norm needs at the start."""
+        attention, gain = layer.attention, (8 * self.config.num_layers) ** -0.25
+        for module in (attention.query, attention.key):
+            nn.init.xavier_normal_(module.weight, generator=random)
+        for module in (attention.value, attention.output, layer.expand, layer.contract):
+            nn.init.xavier_normal_(module.weight, gain, generator=random)
 
     @staticmethod
     def _attention(config):
@@ -255,7 +272,8 @@ class Encoder(nn.Module):
             buckets = BucketedDistances(
                 config.num_heads, config.num_buckets, config.max_distance
             )
-            return lambda i: GatedRelativeAttention(*sizes, buckets, first=i == 0)
+            gate = config.gate_input
+            return lambda i: GatedRelativeAttention(*sizes, buckets, i == 0, gate)
         kind = {
             "plain": SelfAttention,
             "transformer_xl": TransformerXLAttention,

@@ -23,6 +23,12 @@ class EncoderConfig:
         "transformer" or "conformer".
     attention : str
         "plain"; "gated_relative" as in WavLM; "transformer_xl" or "rotary".
+    gate_input : str
+        Input of the gate of gated relative attention: "frames" as in WavLM, or
+        "queries" as in BEATs.
+    deep_norm : bool
+        Scale the residuals of a Transformer without ``norm_first`` by
+        (2 ``num_layers``)^(1/4), as in DeepNet (https://arxiv.org/abs/2203.00555).
     activation : str
         Activation of a Transformer's feed-forward: "gelu", "relu", "swish".
     norm_eps : float
@@ -53,6 +59,7 @@ class EncoderConfig:
     choices: ClassVar = {
         "layer": ("transformer", "conformer"),
         "attention": ("plain", "gated_relative", "transformer_xl", "rotary"),
+        "gate_input": ("frames", "queries"),
         "activation": ("gelu", "relu", "swish"),
         "positions": ("convolutional", "sinusoidal", "none"),
     }
@@ -66,6 +73,8 @@ class EncoderConfig:
     norm_first: bool = False
     layer: str = "transformer"
     attention: str = "plain"
+    gate_input: str = "frames"
+    deep_norm: bool = False
     activation: str = "gelu"
     norm_eps: float = 1e-5
     positions: str | None = None
@@ -93,6 +102,8 @@ class EncoderConfig:
                     f"{name} must be one of {', '.join(choices)}, not "
                     f"'{getattr(self, name)}'"
                 )
+        if self.deep_norm and (self.norm_first or self.layer != "transformer"):
+            raise ValueError("deep_norm is for Transformer layers without norm_first")
         if self.hidden_size % self.num_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is no multiple of "

@@ -13,12 +13,10 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
 import math
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 
 from s3prl_sb.errors import MissingExtra
 from s3prl_sb.lobes.checkpoints import (
@@ -29,6 +27,7 @@ from s3prl_sb.lobes.checkpoints import (
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.front_end import frames_of, samples_of
 from s3prl_sb.lobes.networks.huggingface_encoder import TYPES, Encoder
+from s3prl_sb.lobes.networks.mel_spectrogram import hann_window, mel_filters
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
@@ -198,23 +197,18 @@ class WhisperMel:
         wavs = F.pad(wavs, (0, -wavs.shape[1] % self.window)).unflatten(
             1, (-1, self.window)
         )
-        window = torch.hann_window(self.n_fft, device=wavs.device)
+        window = hann_window(self.n_fft, wavs.device)
         spectrum = torch.stft(
             wavs.flatten(0, 1), self.n_fft, self.hop, window=window, return_complex=True
         )[..., :-1]
-        bands = _slaney_bands(self.n_fft // 2 + 1, self.bands, self.rate, wavs.device)
+        sizes = (self.n_fft // 2 + 1, self.bands, self.rate, 0.0, 8000.0)
+        bands = mel_filters(*sizes, "slaney", "slaney", wavs.device)
         x = (bands.T @ spectrum.abs().pow(2)).clamp_min(1e-10).log10()
         return (x.maximum(x.amax((1, 2), keepdim=True) - 8) + 4) / 4
 
 
 #: Class of the inputs of a ``model_type``; all others: :class:`Waveforms`.
 INPUTS = {"wav2vec2-bert": StackedMel, "whisper": WhisperMel}
-
-
-@functools.lru_cache(maxsize=8)
-def _slaney_bands(n_freqs, n_mels, sample_rate, device):
-    sizes = (n_freqs, 0.0, 8000.0, n_mels, sample_rate, "slaney", "slaney")
-    return torchaudio.functional.melscale_fbanks(*sizes).to(device)
 
 
 def read_folder(folder, target_lang=None):

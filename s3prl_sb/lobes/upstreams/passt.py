@@ -90,7 +90,7 @@ def read_passt(path):
     config.update(
         patch_stride=[strides[-1], strides[-1]],
         grid=[len(bands), len(times)],
-        factorized=True,
+        positions="factorized",
         num_classes=len(weights["head.weight"]),
     )
     weights.update(tokens=tokens, band_positions=bands, time_positions=times)
@@ -143,7 +143,7 @@ class Passt(PretrainedUpstream):
     Config, Network = VisionTransformerConfig, VisionTransformer
     unknown_entry = "Unknown config"
     read = staticmethod(read_passt)
-    defaults = {"grid": [12, 99], "factorized": True}
+    defaults = {"grid": [12, 99], "positions": "factorized"}
 
     def __init__(
         self,
