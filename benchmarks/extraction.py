@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Features of a batch of mixed lengths: ours against S3PRL 0.4.18, on a CPU; of HuBERT
-also against Hugging Face's transformers and torchaudio, of BEATs against SpeechBrain.
+also against Hugging Face's transformers and torchaudio; of models of sound against
+SpeechBrain and timm.
 
 > python benchmarks/extraction.py --s3prl /path/to/s3prl-env/bin/python
 
@@ -42,7 +43,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 #: Families that other libraries have, too.
 ELSEWHERE = {"hubert": {"Hugging Face": "hugging_face", "torchaudio": "torchaudio"}}
 #: Families that S3PRL lacks: the library in its place, which runs in all precisions.
-INSTEAD = {"beats": "SpeechBrain"}
+INSTEAD = {"beats": "SpeechBrain", "atst_frame": "timm"}
 #: Names to our module and class of them.
 FAMILIES = {
     "wav2vec2": ("wav2vec2", "Wav2Vec2"),
@@ -56,6 +57,7 @@ FAMILIES = {
     "multires_hubert": ("multires_hubert", "MultiresHubert"),
     "mockingjay": ("mockingjay", "Mockingjay"),
     "beats": ("beats", "Beats"),
+    "atst_frame": ("atst", "Atst"),
 }
 #: Options of ours that make it keep as much as the others do.
 KEEPING = {"beats": {"bands": "concat"}}

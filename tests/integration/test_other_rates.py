@@ -35,7 +35,7 @@ def card_of(tmp_path_factory):
 
 @one_of_a_kind()
 def test_every_kind_at_44100(name, card_of, on_tables, launcher, tmp_path):
-    """What a run has written is what its export makes of the files."""
+    """An export makes of the files what its run has written."""
     folder, given = on_tables(name)
     given, out = {**given, "upstream": card_of(44100)}, tmp_path / "out"
     assert launcher.run(arguments(name, out, **given)) == 0
@@ -50,7 +50,7 @@ def shared(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", (24000, 32000, 48000))
 def test_features_are_kept_by_rate(
     rate, card_of, shared, on_tables, launcher, tmp_path
 ):

@@ -221,7 +221,7 @@ def test_folder_of_espnet(weights, checkpoint, tmp_path):
 
 @pytest.mark.parametrize("sizes", [BASE, LARGE], ids=["base", "large"])
 def test_every_published_name(sizes, tmp_path):
-    """Of the full size; no tensor takes memory."""
+    """At full size; no tensor takes memory."""
     path = tmp_path / "model.pt"
     weights = {n: torch.ones(1).expand(s) for n, s in shapes(**sizes).items()}
     weights["encoder.pos_conv.0.weight_g"] = torch.ones(1, 1, 128)
@@ -281,7 +281,7 @@ def test_other_files_are_refused(change, message, weights, tmp_path):
 
 # --------------------------------------------------------------- the rest
 def test_options_of_old_files(weights, tmp_path):
-    """What a file's options leave out is as in the authors' code."""
+    """Options that a file leaves out are as in the authors' code."""
     torch.save({"cfg": {"dropout": 0.3}, "model": weights}, tmp_path / "model.pt")
     config = read_beats(tmp_path / "model.pt")[0]
     assert (config["deep_norm"], config["max_distance"]) == (False, 1280)

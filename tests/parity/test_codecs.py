@@ -121,12 +121,11 @@ def theirs(kind, entries):
 
 
 def saved(model, folder, **options):
-    """The folder of a model and its extractor, as the authors publish them."""
+    """The folder of a model."""
     model.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     config |= options
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "preprocessor_config.json").write_text("{}")
     return str(folder)
 
 
@@ -232,6 +231,20 @@ def test_pieces_of_long_audio_change_nothing(name, monkeypatch):
         close(state, reference)
 
 
+def test_chunks():
+    """X-Codec codes each minute as an utterance of its own."""
+    upstream = Codec(config={"model_type": "xcodec", **XCODEC})
+    assert upstream.network.encoder.chunk == 60 * 16000
+    upstream.network.encoder.chunk = 16000
+    for samples in (40000, 32050):  # 50 are no frame
+        wav = noise(samples)[None]
+        parts = [upstream(w)[0] for w in wav.split(16000, 1) if w.shape[1] > 50]
+        states, _ = upstream(wav)
+        assert states[0].shape[1] == upstream.frames(samples)
+        for state, *pieces in zip(states, *parts):
+            assert torch.equal(state, torch.cat(pieces, 1))
+
+
 def counted(function, results):
     """The same function, which adds its results to a list."""
 
@@ -272,7 +285,6 @@ def test_every_published_name(kind, tmp_path):
     torch.save(state, tmp_path / "pytorch_model.bin")
     entries = {**FULL[kind], "model_type": kind}
     (tmp_path / "config.json").write_text(json.dumps(entries))
-    (tmp_path / "preprocessor_config.json").write_text("{}")
     _, weights = read_folder(tmp_path)
     with sizes_only():
         network = Codec(config=entries).network

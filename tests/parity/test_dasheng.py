@@ -5,6 +5,7 @@ import json
 import published_weights
 import pytest
 import torch
+import torchaudio
 
 from s3prl_sb.lobes.checkpoints.building import sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
@@ -53,6 +54,22 @@ def test_hidden_states_are_the_authors(checkpoints, name):
             assert len(theirs) == upstream.frames(samples)
             error = (mine[: len(theirs)] - theirs).abs().max() / theirs.abs().max()
             assert error < 1e-5
+
+
+def test_levels_are_relative_to_the_loudest_of_the_utterance(checkpoints):
+    """As torchaudio's, with silence that is more than 120 dB below it."""
+    wav = torch.cat(
+        [torch.tensor(published_weights.utterance(8000)), torch.zeros(4000)]
+    )
+    front_end = torchaudio.transforms.MelSpectrogram(
+        n_fft=512, hop_length=160, n_mels=64, f_max=8000
+    )
+    theirs = torchaudio.transforms.AmplitudeToDB(top_db=120)(front_end(wav)[None])
+    for name, family in FAMILIES.items():
+        upstream = family(str(checkpoints / f"{name}.pt"))
+        mine, _ = upstream.spectrograms([wav, 1000 * wav])
+        assert mine.min() == mine.max() - 120
+        torch.testing.assert_close(mine, theirs[0], rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

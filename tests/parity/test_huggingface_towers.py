@@ -268,7 +268,8 @@ def test_in_a_whole_model(whole, tmp_path, monkeypatch):
     kind, entries, _ = CASES[whole]
     model = theirs(kind, entries, monkeypatch)
     save(tmp_path, whole, model)
-    upstream = HuggingFace(str(tmp_path))
+    bands = "mean" if kind == "clap_audio_model" else None
+    upstream = HuggingFace(str(tmp_path), bands=bands)
     assert not any(tensor.is_meta for tensor in upstream.state_dict().values())
     wavs = [noise(samples, samples) for samples in (20500, 7007, 2345)]
     if kind == "clap_audio_model":

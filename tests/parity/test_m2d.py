@@ -25,6 +25,12 @@ def published(folder, name=PLAIN, prefix="", more=None):
     return file
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Zips are unpacked in it."""
+    monkeypatch.setenv("S3PRL_SB_CACHE", str(tmp_path / "cache"))
+
+
 def shapes_of(state):
     return {name: list(tensor.shape) for name, tensor in state.items()}
 
@@ -147,6 +153,7 @@ def test_the_name_of_the_folder_has_the_sizes(
     assert upstream.config.num_heads == 12
     assert (upstream.chunk, upstream.sample_rate) == (frames, rate * 1000)
     assert (upstream.stride, upstream.output_size) == (stride * rate, size)
+    assert (upstream.features.n_fft, upstream.features.hop) == (25 * rate, 10 * rate)
 
 
 def test_statistics_of_other_data(tmp_path):

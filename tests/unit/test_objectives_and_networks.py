@@ -38,6 +38,9 @@ NETWORKS = {
     "conformer": lambda: AcousticEncoder(
         config={**ENCODER, "layer": "conformer"}, freeze=False
     ),
+    "e_branchformer": lambda: AcousticEncoder(
+        config={**ENCODER, "layer": "e_branchformer", "gate_size": 32}, freeze=False
+    ),
     "waveform": lambda: Hubert(config=WAVEFORM, freeze=False),
 }
 

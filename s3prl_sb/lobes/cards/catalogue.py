@@ -23,7 +23,7 @@ from s3prl_sb.lobes.cards.finding import card_file, matching, names, notes, titl
 from s3prl_sb.lobes.cards.fusing import parts_of
 from s3prl_sb.lobes.cards.loading import card
 from s3prl_sb.lobes.cards.sizes import sizes
-from s3prl_sb.terminal import columns
+from s3prl_sb.terminal import columns, quantities
 
 #: Keys of ``_about``.
 ABOUT = ("paper", "input", "data", "licence")
@@ -34,8 +34,6 @@ IMPORTANCE = (
     "name size states stride parameters data licence input paper weights".split()
 )
 NOT_STATED = "not stated"
-#: Rate of most upstreams in Hz, which the table does not repeat.
-USUAL_RATE = 16000
 #: Words of licences that do not let everyone use the weights for everything.
 RESTRICTIONS = re.compile(
     r"\bNC\b|non-?commercial|research licen[cs]e|"
@@ -246,7 +244,7 @@ def cells(row: Facts) -> dict[str, str]:
         "name": row.name,
         "paper": row.paper or NOT_STATED,
         "input": row.input or NOT_STATED,
-        "stride": _stride(row) if built else "?",
+        "stride": quantities.stride(row.stride, row.sample_rate) if built else "?",
         "states": str(row.num_layers) if built else "?",
         "size": "/".join(map(str, sizes)) if built else "?",
         "parameters": _amount(row.parameters) if built else "?",
@@ -254,14 +252,6 @@ def cells(row: Facts) -> dict[str, str]:
         "licence": marked(row.licence) or NOT_STATED,
         "weights": ", ".join(_sources(row)) or "–",
     }
-
-
-def _stride(row):
-    """Returns the time between two frames: 20 ms, or 13.3 ms at 24 kHz."""
-    time = f"{1000 * row.stride / row.sample_rate:.4g} ms"
-    if row.sample_rate == USUAL_RATE or row.stride == 1:  # 1: features, not waveforms
-        return time
-    return f"{time} at {row.sample_rate / 1000:g} kHz"
 
 
 def _amount(count):

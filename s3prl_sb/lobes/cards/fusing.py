@@ -213,7 +213,7 @@ def _node(part, folder, card):
 
 
 def _label(name, taken):
-    """Returns a label that is no other part's; a module may have it as its name."""
+    """Returns a new label, which a module may have as its name."""
     label = first = re.sub(r"\W+", "_", name).strip("_") or "part"
     count = 1
     while label in taken:

@@ -90,13 +90,6 @@ def architecture(entries, where):
     CheckpointError
         For a type that is not known, here or to the installed transformers.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(
-            "This upstream is one of the library transformers: "
-            'pip install "s3prl_sb[hf]"'
-        ) from error
     kind = entries.get("model_type")
     if kind == "mert_model" and not (
         entries.get("feature_extractor_cqt") or entries.get("deepnorm")
@@ -109,24 +102,69 @@ def architecture(entries, where):
             f"{where} has model_type: {kind}.{reason} Known: {', '.join(TYPES)}; "
             f"with all of their models: {', '.join(WHOLE)}"
         )
-    if kind not in transformers.CONFIG_MAPPING:
-        raise CheckpointError(
-            f"{where} has model_type: {kind}, which transformers has since version "
-            f"{TYPES[kind].since}; here is {transformers.__version__}: "
-            f'pip install "transformers>={TYPES[kind].since}"'
-        )
-    entries = {key: entries[key] for key in entries if key not in LEFT_OUT}
-    config = transformers.CONFIG_MAPPING[kind].from_dict(
-        {**entries, "model_type": kind}
-    )
+    config = configuration(kind, entries, where, TYPES[kind].since)
     for key, value in FIXED.items():
         if hasattr(config, key):
             setattr(config, key, value)
     if TYPES[kind].network is None:
-        return config, transformers.MODEL_MAPPING[type(config)]
+        return config, library().MODEL_MAPPING[type(config)]
     module, name = TYPES[kind].network.split(".")
     module = importlib.import_module(f"transformers.models.{module}.modeling_{module}")
     return config, getattr(module, name)
+
+
+def library():
+    """Returns the library transformers.
+
+    Raises
+    ------
+    MissingExtra
+        If it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtra(
+            "This upstream is one of the library transformers: "
+            'pip install "s3prl_sb[hf]"'
+        ) from error
+    return transformers
+
+
+def configuration(kind, entries, where, since):
+    """Returns a configuration of transformers.
+
+    Arguments
+    ---------
+    kind : str
+        ``model_type``.
+    entries : dict
+        Entries that differ from its defaults.
+    where : str
+        Source of the entries, for errors.
+    since : str
+        First version of transformers with this type.
+
+    Returns
+    -------
+    transformers.PreTrainedConfig
+
+    Raises
+    ------
+    MissingExtra
+        Without transformers.
+    CheckpointError
+        If the installed version lacks the type.
+    """
+    transformers = library()
+    if kind not in transformers.CONFIG_MAPPING:
+        raise CheckpointError(
+            f"{where} has model_type: {kind}, which transformers has since version "
+            f"{since}; here is {transformers.__version__}: "
+            f'pip install "transformers>={since}"'
+        )
+    entries = {key: entries[key] for key in entries if key not in LEFT_OUT}
+    return transformers.CONFIG_MAPPING[kind].from_dict({**entries, "model_type": kind})
 
 
 def check_known(entries, config):

@@ -58,6 +58,12 @@ def entries(folder, target_lang=None):
     CheckpointError
         If there is no configuration.
     """
+    config = {**network_entries(folder), "preprocessor": preprocessor(folder)}
+    return config if target_lang is None else {**config, "target_lang": target_lang}
+
+
+def network_entries(folder):
+    """Reads the configuration of the network alone, see :func:`entries`."""
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise CheckpointError(
@@ -70,9 +76,7 @@ def entries(folder, target_lang=None):
             f"'{folder}' {what}: a model of transformers is a folder with "
             "config.json and the weights, or an id of Hugging Face." + _others(folder)
         )
-    config = read_json(folder / "config.json")
-    config["preprocessor"] = preprocessor(folder)
-    return config if target_lang is None else {**config, "target_lang": target_lang}
+    return read_json(folder / "config.json")
 
 
 def preprocessor(folder):

@@ -7,6 +7,7 @@ Authors
 import os
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 
 from s3prl_sb.identity.content import read_hash
@@ -56,7 +57,7 @@ def unpacked(path: Path, suffixes: tuple[str, ...]) -> Path:
                     f"it holds {names}. Unpack it, and name the checkpoint in it."
                 )
             return _extracted(archive, found[0], path)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
         raise CheckpointError(f"'{path}' is a damaged zip: {error}") from error
 
 

@@ -26,8 +26,8 @@ POOLED = 32
 #: convolutions of three frames, two at each of six rates, reach 2 (1 + 2 + … + 32) =
 #: 126 frames of the spectrogram.
 REACH = 4
-#: Frames of the last block that are computed together, 20 s.
-TOGETHER = 64
+#: Frames of the last block that are computed together, by device; 64 are 20 s.
+TOGETHER = {"cpu": 64, "cuda": 1024}
 
 
 @dataclasses.dataclass
@@ -89,14 +89,19 @@ class ConvBlock(nn.Module):
         self.bn1 = FixedBatchNorm2d(outputs)
         self.bn2 = FixedBatchNorm2d(outputs)
 
-    def forward(self, x):
-        """[batch, inputs, frames, bands] -> [batch, outputs, frames, bands]"""
+    def forward(self, x, gaps):
+        """[1, inputs, frames, bands], [frames, 1] -> [1, outputs, frames, bands]"""
         x = self.bn1(self.conv1(x)).relu()
-        return self.bn2(self.conv2(x)).relu()
+        return self.bn2(self.conv2(x.masked_fill(gaps, 0))).relu()
 
 
 class Cnn14(nn.Module):
     """CNN14 from waveforms to frames, and the linear map of its embedding.
+
+    Utterances of any lengths run one after the other as one long image: most of the
+    weights are in the last blocks, and to read them for each utterance alone would take
+    as long as to compute with them. Between two utterances is a gap of one frame of the
+    last block, which is set to the zeros that a convolution sees at the edges.
 
     Arguments
     ---------
@@ -106,9 +111,9 @@ class Cnn14(nn.Module):
     -------
     >>> network = Cnn14(Cnn14Config(channels=[4] * 6))
     >>> network.reset_parameters()
-    >>> frames = network(torch.randn(2, 32000))
-    >>> frames.shape, network.of_clips(frames).shape
-    (torch.Size([2, 3, 4]), torch.Size([2, 1, 4]))
+    >>> frames = network([torch.randn(32000), torch.randn(64000)])
+    >>> [list(x.shape) for x in frames], network.of_clips(frames).shape
+    ([[3, 4], [6, 4]], torch.Size([2, 4]))
     """
 
     def __init__(self, config):
@@ -145,73 +150,117 @@ class Cnn14(nn.Module):
 
         Arguments
         ---------
-        wavs : torch.Tensor
-            [batch, samples] at the sample rate of the configuration.
+        wavs : list of torch.Tensor
+            Waveforms [samples_i] at the sample rate of the configuration.
 
         Returns
         -------
-        torch.Tensor
-            [batch, frames, channels], the mean over bands.
+        list of torch.Tensor
+            [frames_i, channels], the mean over bands.
         """
-        x = self.log_mel(wavs).to(self.fc1.weight.dtype)
-        frames, parts = x.shape[1] // POOLED, []
-        # Pieces with all that they depend on, so that hours take little memory.
-        for start in range(0, frames, TOGETHER):
-            end = min(start + TOGETHER, frames)
-            first, last = max(start - REACH, 0), end + REACH
-            whole = last >= frames  # the frames that the pooling leaves out count too
-            part = x[:, first * POOLED : None if whole else last * POOLED]
-            parts.append(self._blocks(part)[:, start - first : end - first])
-        return torch.cat(parts, dim=1)
+        spectra = self.mel_spectrogram(wavs, self.mel)
+        most = TOGETHER.get(wavs[0].device.type, TOGETHER["cpu"])
+        frames, row = [[] for _ in wavs], []
+        for utterance, spectrum in enumerate(spectra):
+            for piece in _pieces(spectrum.shape[1], most):
+                if row and sum(len(part) for *_, part in row) + len(piece) > most:
+                    self._run(row, frames)
+                    row = []
+                row.append((utterance, spectrum, piece))
+        self._run(row, frames)
+        return [torch.cat(parts) for parts in frames]
 
-    def log_mel(self, wavs):
-        """[batch, samples] -> [batch, frames, mels] in decibels, fp32."""
-        return torch.stack(self.mel_spectrogram(list(wavs), self.mel)).mT
+    def _run(self, row, frames):
+        """Appends the frames of the pieces in a row to those of their utterances."""
+        parts = self._blocks([spectrum[:, piece.inputs] for _, spectrum, piece in row])
+        for (utterance, _, piece), part in zip(row, parts):
+            frames[utterance].append(part[piece.outputs])
 
-    def _blocks(self, x):
-        """[batch, frames, mels] -> [batch, frames // 32, channels]"""
-        x = self.bn0(x.mT[..., None]).permute(0, 3, 2, 1)
+    def _blocks(self, spectra):
+        """List of [mels, frames_i] -> list of [frames_i // 32, channels]"""
+        counts = [spectrum.shape[1] for spectrum in spectra]
+        slots = [POOLED * (count // POOLED + 1) for count in counts]
+        sizes = list(zip(counts, slots))
+        padded = [F.pad(x, (0, slot - x.shape[1])) for x, slot in zip(spectra, slots)]
+        x = torch.cat(padded, dim=1).to(self.fc1.weight.dtype)
+        gaps = _gaps(sizes, 1, x.device)
+        x = self.bn0(x[None, :, :, None]).permute(0, 3, 2, 1).masked_fill(gaps, 0)
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            x = block(x, gaps)
             if i < 5:
-                x = F.avg_pool2d(x, 2)
+                gaps = _gaps(sizes, 2 ** (i + 1), x.device)
+                x = F.avg_pool2d(x, 2).masked_fill(gaps, 0)
             x = F.dropout(x, self.config.dropout, self.training)
-        return x.mean(3).mT
+        rows = x.mean(3)[0].T.split([slot // POOLED for slot in slots])
+        return [part[: count // POOLED] for part, count in zip(rows, counts)]
 
     def of_clips(self, frames):
         """Computes the embeddings of CNN14: one for each clip.
 
         Arguments
         ---------
-        frames : torch.Tensor
-            [batch, frames, channels], of :meth:`forward`.
+        frames : list of torch.Tensor
+            [frames_i, channels], of :meth:`forward`.
 
         Returns
         -------
         torch.Tensor
-            [batch, 1, channels].
+            [clips, channels].
         """
-        return self._embed(frames.amax(1, keepdim=True) + frames.mean(1, keepdim=True))
+        return self._embed(torch.stack([x.amax(0) + x.mean(0) for x in frames]))
 
     def of_frames(self, frames):
         """Computes the embeddings of CNN14_DecisionLevelMax: one for each frame.
 
         Arguments
         ---------
-        frames : torch.Tensor
-            [batch, frames, channels], of :meth:`forward`.
+        frames : list of torch.Tensor
+            [frames_i, channels], of :meth:`forward`.
 
         Returns
         -------
         torch.Tensor
-            [batch, frames, channels], over a frame and its two neighbours. Zeros
-            around the clip count in the mean, as in training.
+            [frames_0 + frames_1 + …, channels], over a frame and its two neighbours.
+            Zeros around the clip count in the mean, as in training.
         """
-        x = frames.mT
-        x = F.max_pool1d(x, 3, 1, 1) + F.avg_pool1d(x, 3, 1, 1)
-        return self._embed(x.mT)
+        pooled = [
+            F.max_pool1d(x.T, 3, 1, 1) + F.avg_pool1d(x.T, 3, 1, 1) for x in frames
+        ]
+        return self._embed(torch.cat(pooled, dim=1).T)
 
     def _embed(self, x):
         rate = self.config.embedding_dropout
         x = self.fc1(F.dropout(x, rate, self.training)).relu()
         return F.dropout(x, rate, self.training)
+
+
+@dataclasses.dataclass
+class _Piece:
+    """Part of an utterance with all that it depends on."""
+
+    inputs: slice  #: frames of the spectrogram
+    outputs: slice  #: frames of the last block, among those of the inputs
+
+    def __len__(self):
+        return self.outputs.stop
+
+
+def _pieces(frames, most):
+    """Yields the pieces of a spectrogram, so that hours take little memory."""
+    total = frames // POOLED
+    for start in range(0, total, most):
+        end = min(start + most, total)
+        first, last = max(start - REACH, 0), end + REACH
+        # At the end the frames that the pooling leaves out count too.
+        stop = frames if last >= total else last * POOLED
+        inputs = slice(first * POOLED, stop)
+        yield _Piece(inputs, slice(start - first, end - first))
+
+
+def _gaps(sizes, pooled, device):
+    """Returns which frames are no utterance's, [frames, 1], after a pooling."""
+    gaps = [
+        torch.arange(slot // pooled, device=device) >= count // pooled
+        for count, slot in sizes
+    ]
+    return torch.cat(gaps)[:, None]

@@ -15,9 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from s3prl_sb.lobes.networks.front_end import frames_of
-from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
-
 #: Seconds of audio in a piece of the convolutions.
 PIECE = 10
 #: Number of frames in a piece of Mimi's Transformer.
@@ -285,96 +282,3 @@ class MimiEncoder(Strided):
             if hasattr(module, "rotary_emb"):
                 rotary = type(module.rotary_emb)(self.transformer.config)
                 module.rotary_emb = rotary.to(device)
-
-
-class XcodecEncoder(Strided):
-    """Encoder of X-Codec: DAC's beside the mean of HuBERT's hidden states.
-
-    Arguments
-    ---------
-    config : transformers.XcodecConfig
-        Configuration.
-    network : type
-        Class of the network of its ``semantic_model_config``.
-    """
-
-    ceil = False
-
-    def __init__(self, config, network):
-        semantic, acoustic = config.semantic_model_config, config.acoustic_model_config
-        super().__init__(config.sample_rate, acoustic.downsampling_ratios)
-        self.sizes, self.margin = [config.hidden_size], config.hop_length // 2
-        self.convolutions = list(zip(semantic.conv_kernel, semantic.conv_stride))
-        self.acoustic = classes_of("dac").DacEncoder(acoustic)
-        self.semantic = Encoder(semantic, network)
-        self.semantic_encoder = classes_of("xcodec").SemanticEncoder(config)
-        self.fc = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def frames(self, samples):
-        """Returns the number of frames of the latents, 0 if audio is too short."""
-        return frames_of(samples + 2 * self.margin, self.convolutions)
-
-    def forward(self, wav):
-        """[samples] -> [latents], each [frames, size]."""
-        margins = (self.margin, self.margin)
-        with torch.no_grad():
-            states = self.semantic(F.pad(wav, margins)[None])
-            mean = torch.stack(states).mean(0)
-        semantic = self.semantic_encoder(mean.mT)
-        if self.convolved(len(wav)) != semantic.shape[2]:
-            wav = F.pad(wav, margins)
-        acoustic = self.run(self.acoustic, wav)
-        return [self.fc(torch.cat([acoustic, semantic], 1)[0].T)]
-
-
-class Xcodec2Encoder(Strided):
-    """Encoder of X-Codec 2 and of NeuCodec: convolutions beside w2v-BERT 2.0.
-
-    Arguments
-    ---------
-    config : transformers.Xcodec2Config
-        Configuration.
-    network : type
-        Class of the network of its ``semantic_model_config``.
-    mel : callable
-        Input of that network: [batch, samples] -> [batch, frames, size].
-    margin : int
-        Number of zeros on either side of the waveform in front of ``mel``.
-    """
-
-    ceil = False
-
-    def __init__(self, config, network, mel, margin):
-        super().__init__(16000, config.downsampling_ratios)
-        size = config.hidden_size + config.semantic_model_config.hidden_size
-        classes = classes_of("xcodec2")
-        self.sizes, self.mel, self.margin = [size], mel, margin
-        self.semantic = Encoder(config.semantic_model_config, network)
-        self.adapter = classes.Xcodec2SemanticAdapter(config)
-        self.acoustic = classes.Xcodec2Encoder(config)
-        self.fc = nn.Linear(size, size)
-
-    def frames(self, samples):
-        """Returns the number of whole frames, 0 if audio is too short."""
-        return samples // self.hop
-
-    def forward(self, wav):
-        """[samples] -> [latents], each [frames, size]."""
-        frames = self.frames(len(wav))
-        wav = F.pad(wav, (0, self.hop - len(wav) % self.hop))
-        with torch.no_grad():
-            mel = self.mel(F.pad(wav, (self.margin, self.margin))[None])
-            semantic = self.semantic(mel)[-1].mT
-        x = [self.adapter(semantic), self.run(self.acoustic, wav)]
-        x = torch.cat([part[..., :frames] for part in x], 1)
-        return [self.fc(x[0].T)]
-
-    def renew(self):
-        """Computes the filters of the activations, which no checkpoint has."""
-        device = self.fc.weight.device
-        for module in self.acoustic.modules():
-            if hasattr(module, "upsample") and hasattr(module, "downsample"):
-                with torch.device("cpu"):
-                    fresh = type(module)(module.act)
-                module.upsample = fresh.upsample.to(device)
-                module.downsample = fresh.downsample.to(device)

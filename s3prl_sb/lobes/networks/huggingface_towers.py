@@ -12,7 +12,7 @@ import torch
 
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
 
-BANDS = ("mean", "concat")
+BANDS = ("concat", "mean")
 
 
 class MaskedWindows(Encoder):
@@ -79,11 +79,11 @@ class Clap(Encoder):
     config, network
         See :class:`Encoder`.
     bands : str
-        "mean" over the frequencies of a frame, or "concat": side by side, the lowest
-        first.
+        "concat": the frequencies of a frame side by side, the lowest first, which
+        gives all stages the same size; or "mean" over them.
     """
 
-    def __init__(self, config, network, bands="mean"):
+    def __init__(self, config, network, bands="concat"):
         super().__init__(config, network)
         self.bands = bands
         self.folds = config.spec_size // config.num_mel_bins

@@ -22,8 +22,6 @@ from s3prl_sb.lobes.networks.encoder import Encoder
 from s3prl_sb.lobes.networks.encoder_config import EncoderConfig
 from s3prl_sb.lobes.networks.initialization import initialize
 
-BANDS = ("mean", "concat")
-
 
 @dataclasses.dataclass
 class PatchEncoderConfig(EncoderConfig):

@@ -5,11 +5,10 @@ Authors
 """
 
 import dataclasses
-import functools
-import warnings
 
 import torch
-import torchaudio.functional
+
+from s3prl_sb.lobes.networks.mel_spectrogram import mel_filters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,15 +62,14 @@ class PowerMel:
             pad_mode=self.pad_mode,
             return_complex=True,
         )
-        return _filters(self, wavs.device) @ spectrum.abs().pow(2)
-
-
-@functools.lru_cache(maxsize=16)
-def _filters(mel, device):
-    """Returns the bands' weights of the frequencies, [bands, frequencies]."""
-    norm = "slaney" if mel.scale == "slaney" else None
-    high = mel.rate / 2 if mel.high is None else mel.high
-    sizes = (mel.n_fft // 2 + 1, mel.low, high, mel.bands, mel.rate, norm, mel.scale)
-    with warnings.catch_warnings():  # many bands over few frequencies: some are empty
-        warnings.simplefilter("ignore", UserWarning)
-        return torchaudio.functional.melscale_fbanks(*sizes).T.to(device)
+        filters = mel_filters(
+            self.n_fft // 2 + 1,
+            self.bands,
+            self.rate,
+            self.low,
+            self.high,
+            self.scale,
+            "slaney" if self.scale == "slaney" else None,
+            wavs.device,
+        )
+        return filters.T @ spectrum.abs().pow(2)

@@ -20,12 +20,9 @@ from s3prl_sb.lobes.checkpoints.s3prl_layout import contents
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_rules
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS
 from s3prl_sb.lobes.networks.packing import chunk_sizes
-from s3prl_sb.lobes.networks.patch_encoder import (
-    BANDS,
-    PatchEncoder,
-    PatchEncoderConfig,
-)
+from s3prl_sb.lobes.networks.patch_encoder import PatchEncoder, PatchEncoderConfig
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
+from s3prl_sb.lobes.upstreams.patches import BANDS
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 from s3prl_sb.lobes.upstreams.stages import FeatureStages
 from s3prl_sb.storage.files import FileError, read_yaml
@@ -238,7 +235,8 @@ class Beats(FeatureStages, PretrainedUpstream):
     ----
     In a padded batch the original counts a patch that padding fills in part. Here an
     utterance has the whole patches of its own, as when it runs alone there. Audio
-    shorter than a patch is padded with zeros.
+    shorter than a patch is padded with zeros to one; ESPnet's encoder repeats audio
+    of less than 0.2 s.
 
     Example
     -------

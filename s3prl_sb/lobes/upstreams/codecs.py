@@ -20,9 +20,7 @@ from typing import NamedTuple
 
 import torch
 
-from s3prl_sb.errors import MissingExtra
-from s3prl_sb.lobes.checkpoints import huggingface_folder
-from s3prl_sb.lobes.checkpoints.huggingface_architecture import check_known
+from s3prl_sb.lobes.checkpoints import huggingface_architecture, huggingface_folder
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.codebooks import (
@@ -35,11 +33,13 @@ from s3prl_sb.lobes.networks.codec_encoders import (
     DacEncoder,
     EncodecEncoder,
     MimiEncoder,
-    Xcodec2Encoder,
-    XcodecEncoder,
 )
 from s3prl_sb.lobes.networks.codecs import CodecNetwork
 from s3prl_sb.lobes.networks.quantizer import waveform_codes
+from s3prl_sb.lobes.networks.semantic_codec_encoders import (
+    Xcodec2Encoder,
+    XcodecEncoder,
+)
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
 from s3prl_sb.lobes.upstreams.huggingface_inputs import StackedMel
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -100,9 +100,8 @@ def xcodec2(config, mel, margin=160):
 
 def semantic_network(config):
     """Returns the class of the network that other authors have trained."""
-    import transformers
-
-    return transformers.MODEL_MAPPING[type(config.semantic_model_config)]
+    mapping = huggingface_architecture.library().MODEL_MAPPING
+    return mapping[type(config.semantic_model_config)]
 
 
 class Kind(NamedTuple):
@@ -112,6 +111,7 @@ class Kind(NamedTuple):
     names: dict  #: names of weights to ours, besides :data:`NAMES`
     rate: str = "sampling_rate"  #: entry of the configuration with the sample rate
     mel: bool = False  #: whether one branch sees the log mel of w2v-BERT 2.0
+    since: str = "4.57"  #: version of transformers, of those that we take
 
 
 #: Names of all codecs.
@@ -158,9 +158,13 @@ KINDS = {
         },
         "sample_rate",
     ),
-    "xcodec2": Kind(xcodec2, XCODEC2, mel=True),
+    "xcodec2": Kind(xcodec2, XCODEC2, mel=True, since="5.17"),
     "neucodec": Kind(
-        functools.partial(xcodec2, margin=0), XCODEC2, "input_sampling_rate", mel=True
+        functools.partial(xcodec2, margin=0),
+        XCODEC2,
+        "input_sampling_rate",
+        mel=True,
+        since="5.17",
     ),
 }
 #: Weights of decoders and of training.
@@ -172,47 +176,22 @@ UNUSED = re.compile(
 
 
 def configuration(entries, where):
-    """Returns a configuration of transformers.
-
-    Arguments
-    ---------
-    entries : dict
-        ``model_type`` and entries that differ from its defaults in transformers.
-    where : str
-        Source of the entries, for errors.
-
-    Returns
-    -------
-    transformers.PreTrainedConfig
+    """Returns a configuration of transformers, see
+    :func:`~s3prl_sb.lobes.checkpoints.huggingface_architecture.configuration`.
 
     Raises
     ------
-    MissingExtra
-        Without transformers.
     CheckpointError
-        For a type that is not known, or that this version of transformers lacks.
+        For a type that is no codec.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(
-            "This upstream is one of the library transformers: "
-            'pip install "s3prl_sb[hf]"'
-        ) from error
     kind = entries.get("model_type")
     if kind not in KINDS:
         raise CheckpointError(
             f"{where} has model_type: {kind}, which is no codec. Known: "
             + ", ".join(KINDS)
         )
-    if kind not in transformers.CONFIG_MAPPING:
-        raise CheckpointError(
-            f"{where} has model_type: {kind}, which transformers "
-            f"{transformers.__version__} lacks: pip install -U transformers"
-        )
-    left_out = ("preprocessor", "attn_implementation", "_attn_implementation")
-    entries = {key: entries[key] for key in entries if key not in left_out}
-    return transformers.CONFIG_MAPPING[kind].from_dict(entries)
+    since = KINDS[kind].since
+    return huggingface_architecture.configuration(kind, entries, where, since)
 
 
 def read_folder(folder):
@@ -236,7 +215,7 @@ def read_folder(folder):
     CheckpointError
         If a file is missing, or the type is no codec.
     """
-    config = huggingface_folder.entries(folder)
+    config = huggingface_folder.network_entries(folder)
     configuration(config, f"'{folder}'")
     weights = huggingface_folder.everything(folder)
     weights = {n: t for n, t in weights.items() if not UNUSED.search(n)}
@@ -306,8 +285,8 @@ class Codec(PretrainedUpstream):
     An unfrozen codec trains its encoder. Gradients of the vectors pass straight
     through to the latents. Codebooks, with their projections, and the HuBERT, WavLM or
     w2v-BERT inside of X-Codec, X-Codec 2 and NeuCodec stay as they are, as in the
-    training of the originals. The attention of these three looks at all of the audio;
-    the memory of the other codecs for long audio hardly grows.
+    training of the originals. These three code audio of more than a minute in chunks of
+    a minute, as the attention inside looks at everything. The others see all audio.
 
     Example
     -------
@@ -350,7 +329,7 @@ class Codec(PretrainedUpstream):
         entries, weights = super().load_source(source, config)
         options = configuration(entries, "config" if source is None else f"'{source}'")
         if source is None:
-            check_known(entries, options)
+            huggingface_architecture.check_known(entries, options)
         self.sample_rate = getattr(options, KINDS[options.model_type].rate)
         return entries, weights
 

@@ -10,7 +10,7 @@ Authors
 import contextlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -130,16 +130,13 @@ class Fusion(Upstream):
     def encode_packed(self, wavs: Sequence[torch.Tensor]) -> Iterable[torch.Tensor]:
         """See :meth:`Upstream.encode_packed`."""
         frames = [self.frames(len(wav)) for wav in wavs]
-        states = []  # [part][layer][total_frames, size of the part]
+        states, rows = [], []  # of each part, before and for the grid
         for part in self.parts:
             own_wavs = [resample(w, self.sample_rate, part.sample_rate) for w in wavs]
             counts = [part.frames(len(wav)) for wav in own_wavs]
-            rows = self._rows(part, counts, frames, wavs[0].device)
-            states.append([self._placed(s, rows) for s in _encoded(part, own_wavs)])
-        if self.pairs:
-            yield from self._paired(states)
-        else:
-            yield from self._in_own_columns(states)
+            rows.append(self._rows(part, counts, frames, wavs[0].device))
+            states.append(_encoded(part, own_wavs))
+        return self._joined(states, rows)
 
     # ----------------------------------------------------------------- grid
     def _set_grid(self):
@@ -190,16 +187,21 @@ class Fusion(Upstream):
         self.num_layers = max(counts) if self.pairs else sum(counts)
         self.output_size = sum(part.output_size for part in self.parts)
 
-    def _paired(self, states):
+    def _joined(self, states, rows):
+        """Yields the hidden states; those of the parts are dropped after their use."""
+        if not self.pairs:
+            for columns, row in zip(self.columns.values(), rows):
+                around = columns.start, self.output_size - columns.stop
+                for state in states.pop(0):
+                    yield torch.nn.functional.pad(self._placed(state, row), around)
+            return
         for k in range(self.num_layers):
-            layers = [_at_depth(k, self.num_layers, len(each)) for each in states]
-            yield torch.cat([each[i] for each, i in zip(states, layers)], dim=1)
-
-    def _in_own_columns(self, states):
-        for columns, each in zip(self.columns.values(), states):
-            right = self.output_size - columns.stop
-            for state in each:
-                yield torch.nn.functional.pad(state, (columns.start, right))
+            pieces = []
+            for each, row in zip(states, rows):
+                depth = _at_depth(k, self.num_layers, len(each))
+                each[:depth] = [None] * depth
+                pieces.append(self._placed(each[depth], row))
+            yield torch.cat(pieces, dim=1)
 
 
 def _at_depth(layer, layers, count):
@@ -207,23 +209,24 @@ def _at_depth(layer, layers, count):
     return (2 * layer * (count - 1) + layers - 1) // (2 * max(layers - 1, 1))
 
 
-def _encoded(part, wavs) -> Iterator[torch.Tensor]:
-    """Yields the hidden states of packed utterances, in the groups of the part."""
+def _encoded(part, wavs) -> list[torch.Tensor]:
+    """Returns the hidden states of packed utterances, in the groups of the part."""
     part._hint(max(map(len, wavs)) / part.sample_rate)
     pieces = [part._waveform(wav) for wav in wavs]
     groups = part._groups([len(wav) for wav in wavs], wavs[0].device.type)
     context = torch.no_grad() if part.freeze else contextlib.nullcontext()
     with context:  # one part after the other, so that no contexts of theirs overlap
         encoded = [list(part.encode_packed([pieces[i] for i in g])) for g in groups]
-    counts = [[part.frames(len(wavs[i])) for i in group] for group in groups]
     order = [i for group in groups for i in group]
-    for layer in range(part.num_layers):
-        states = [encoded[g][layer] for g in range(len(groups))]
-        if order == sorted(order):
-            yield states[0] if len(states) == 1 else torch.cat(states)
-            continue
+    if len(groups) == 1 and order == sorted(order):
+        return encoded[0]
+    counts = [[part.frames(len(wavs[i])) for i in group] for group in groups]
+    joined = []
+    for _ in range(part.num_layers):
+        states = [group.pop(0) for group in encoded]
         cut = [s for state, n in zip(states, counts) for s in state.split(n)]
-        yield torch.cat([cut[order.index(i)] for i in range(len(wavs))])
+        joined.append(torch.cat([cut[order.index(i)] for i in range(len(wavs))]))
+    return joined
 
 
 def _check(parts):

@@ -1,11 +1,13 @@
-"""Speech encoders of the library transformers, by id or folder.
+"""Audio encoders of the library transformers, by id or folder.
 
 Wolf et al., "Transformers: State-of-the-Art Natural Language Processing",
 https://arxiv.org/abs/1910.03771. The models of S3PRL have implementations here that
 are faster on ragged batches and do not need transformers. This class is for all
 others: w2v-BERT 2.0 (https://arxiv.org/abs/2312.05187), Whisper's encoder
-(https://arxiv.org/abs/2212.04356), SEW (https://arxiv.org/abs/2109.06870) and
-other published models of the known architectures.
+(https://arxiv.org/abs/2212.04356), SEW (https://arxiv.org/abs/2109.06870), CLAP's
+audio tower (https://arxiv.org/abs/2211.06687), Parakeet, Moonshine, the speech encoder
+of Seamless, the audio encoders of large language models, and other published models of
+the known architectures.
 
 Code in a checkpoint never runs.
 
@@ -18,15 +20,18 @@ import torch
 from s3prl_sb.lobes.checkpoints import (
     huggingface_folder,
     language_adapters,
+    nemo_archive,
     sample_rates,
 )
+from s3prl_sb.lobes.checkpoints.fetch import fetch_chosen
 from s3prl_sb.lobes.checkpoints.huggingface_architecture import (
     architecture,
     check_known,
     of_tower,
 )
+from s3prl_sb.lobes.checkpoints.reading import read_json
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
-from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
+from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
 from s3prl_sb.lobes.networks.huggingface_towers import BANDS, ENCODERS, Clap
 from s3prl_sb.lobes.upstreams.huggingface_inputs import INPUTS, Waveforms
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -43,14 +48,15 @@ ADAPTED_WAVLM = {"lora": ["*.intermediate_dense"], "bottleneck": ["*.output_dens
 
 
 def read_folder(folder, target_lang=None):
-    """Reads a folder in Hugging Face's layout.
+    """Reads a folder in Hugging Face's layout, or an archive of NeMo.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Folder with ``config.json``, the weights (``.safetensors`` is preferred to
-        ``pytorch_model.bin``, in one file or in several), and, if the model has
-        it, ``preprocessor_config.json`` or ``processor_config.json``.
+        Archive, see :mod:`~s3prl_sb.lobes.checkpoints.nemo_archive`, or a folder with
+        ``config.json``, the weights (``.safetensors`` is preferred to
+        ``pytorch_model.bin``, in one file or in several), and, if the model has it,
+        ``preprocessor_config.json`` or ``processor_config.json``.
     target_lang : str, optional
         See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
 
@@ -67,6 +73,9 @@ def read_folder(folder, target_lang=None):
     CheckpointError
         If a file is missing, or the type is unknown.
     """
+    if nemo_archive.is_archive(folder):
+        config, weights = nemo_archive.read_nemo(folder)
+        return config, {f"model.{name}": tensor for name, tensor in weights.items()}
     config = of_tower(huggingface_folder.entries(folder, target_lang))
     options, network = architecture(config, f"'{folder}'")
     layout = TYPES[options.model_type]
@@ -81,17 +90,38 @@ def read_folder(folder, target_lang=None):
     return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
 
+def needed_files(folder):
+    """Returns the names of the files that hold an encoder in a larger model.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder with the JSON files of the model.
+
+    Returns
+    -------
+    list of str
+        Empty if the model is in one file.
+    """
+    config = folder / "config.json"
+    kind = read_json(config).get("model_type") if config.is_file() else None
+    kind, _ = WHOLE.get(kind, (kind, ()))
+    prefixes = TYPES[kind].prefixes if kind in TYPES else None
+    return huggingface_folder.parts(folder, prefixes) if prefixes else []
+
+
 class HuggingFace(PretrainedUpstream):
-    """Speech encoder of the library transformers.
+    """Audio encoder of the library transformers, alone or in a larger model.
 
     Its hidden states are the input of every layer and the output of the encoder.
-    Types: keys of :data:`TYPES`.
+    Types: keys of :data:`TYPES`, and of :data:`WHOLE` for the folders of larger models,
+    of which only the encoder is read.
 
     Arguments
     ---------
     source : str, optional
-        Id or folder of Hugging Face. It brings its own architecture. None: a
-        random network of ``config``.
+        Id or folder of Hugging Face, or a ``.nemo`` file of NeMo with a FastConformer.
+        It brings its own architecture. None: a random network of ``config``.
     config : dict, optional
         ``model_type`` and the entries of transformers' configuration that
         differ from its defaults, and under ``preprocessor`` those of
@@ -106,8 +136,9 @@ class HuggingFace(PretrainedUpstream):
         many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
         None: the adapters among the weights, if there are any.
     bands : str, optional
-        What becomes of the frequencies of a frame in CLAP: "mean", the default, or
-        "concat", side by side, the lowest first. Other types have none.
+        What becomes of the frequencies of a frame in CLAP: "concat", the default, side
+        by side, the lowest first, so that the hidden states are of one size; or
+        "mean". Other types have none.
     **options
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`. In
         WavLM an ``adapter`` can change the feed-forwards only.
@@ -126,8 +157,26 @@ class HuggingFace(PretrainedUpstream):
     hidden states of SEW are those of its layers, at half the rate of its output,
     which is not among them.
 
-    Whisper sees windows of 30 s, the last one padded with silence, as in training;
-    an utterance gets the frames that begin within it.
+    Whisper, Voxtral and GLM-ASR see windows of 30 s, the last one padded with silence,
+    as in training; an utterance gets the frames that begin within it. Qwen2-Audio and
+    Audio Flamingo 3 mask that silence, so that the network runs over the audio alone.
+    Qwen2-Audio itself drops what lies beyond 30 s; here the next window follows, as in
+    Audio Flamingo 3.
+
+    The towers of these two and of Qwen2.5-Omni end with the mean of pairs of frames.
+    The last hidden state has it for both frames of a pair, a last single frame, which
+    they drop, by itself. Qwen3-Omni has 13 frames in a second, the last one half as
+    long: all others are there twice, on a grid of 40 ms. Projections into a language
+    model are left out.
+
+    CLAP repeats audio up to a window of 10 s, and cuts longer audio at random. Here
+    windows follow each other, and the last one alone is repeated; an utterance gets
+    the frames that begin within it. A fused model never sees audio longer than a
+    window, so that its fusion is not needed. (transformers' own preprocessing makes
+    one of a batch pass for longer, at random.) Its last hidden state is the output of
+    the tower, 32 frames in 10 s; steps of earlier stages are averaged to them.
+
+    Seamless' hidden states end before its adaptor, at 50 Hz.
 
     Without a configuration of the preprocessor, a warning names the defaults.
 
@@ -177,6 +226,7 @@ class HuggingFace(PretrainedUpstream):
 
     def read_source(self, source):
         """Reads a checkpoint, with the adapters of a language."""
+        source = fetch_chosen(source, needed_files)
         return language_adapters.read_source(source, self.read, self.target_lang)
 
     def load_source(self, source, config):

@@ -200,7 +200,7 @@ class OmniMel(WhisperMel):
 
     def __init__(self, config, preprocessor):
         super().__init__(config, preprocessor)
-        self.window = 2 * config.n_window  # frames that see each other
+        self.window = 2 * config.n_window  # steps that see each other
 
     def pieces(self, wavs, seconds):
         """See :class:`Waveforms`."""

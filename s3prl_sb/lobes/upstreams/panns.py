@@ -9,6 +9,8 @@ Authors
 
 import re
 
+import torch
+
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.renaming import bare, our_name
@@ -111,13 +113,13 @@ class Panns(PretrainedUpstream):
 
     Example
     -------
-    >>> import torch
     >>> panns = Panns(config={"channels": [4] * 6})
     >>> hidden_states, lens = panns(torch.randn(2, 64000))
     >>> panns.sample_rate, panns.stride, hidden_states[1].shape
     (32000, 10240, torch.Size([2, 6, 4]))
     """
 
+    packed = True
     Config, Network = Cnn14Config, Cnn14
     unknown_entry = "Unknown in config"
     num_layers = 2
@@ -138,11 +140,12 @@ class Panns(PretrainedUpstream):
         """See :attr:`PretrainedUpstream.front_end`."""
         return self.network
 
-    def encode(self, wavs):
-        """See :meth:`Upstream.encode`."""
+    def encode_packed(self, wavs):
+        """See :meth:`Upstream.encode_packed`."""
         frames = self.network(wavs)
-        yield frames
+        yield torch.cat(frames)
         if self.embedding == "clip":
-            yield self.network.of_clips(frames).expand_as(frames)
+            repeats = torch.tensor([len(x) for x in frames], device=frames[0].device)
+            yield self.network.of_clips(frames).repeat_interleave(repeats, dim=0)
         else:
             yield self.network.of_frames(frames)

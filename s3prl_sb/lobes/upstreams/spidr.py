@@ -22,7 +22,7 @@ from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
 
 #: A weight that only files of SpidR's code have.
 LANDMARK = "student.layers.0.attention.qkv.weight"
-#: Configuration of the training, beside the checkpoints of one's own.
+#: Configuration of a training, beside its checkpoints.
 CONFIG = "config.json"
 NAMES = [
     *layer_rules(

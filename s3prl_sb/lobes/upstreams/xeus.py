@@ -50,11 +50,11 @@ NAMES = [
     (r"frontend\.layers\.(\d+)\.conv\.", r"front_end.convolutions.\1."),
     (r"frontend\.layers\.(\d+)\.layer_norm\.", r"front_end.norms.\1."),
     (r"preencoder\.linear_out\.", "projection."),
-    # one convolution in the first release, a list of one since
+    # a convolution, or a list of one, by the release of ESPnet
     (r"encoder\.embed\.0\.convs?\.(0\.)?", "encoder.positions.convolutions.0."),
     (r"encoder\.after_norm\.", "encoder.norm."),
 ]
-TRAINING = re.compile(r"(losses\.|util_modules\.|masker\.|global_step$)")
+TRAINING = re.compile(r"(losses\.|util_modules\.|global_step$)")
 #: What all layers of XEUS have in common, whatever their sizes.
 FIXED = {
     "conv_norm": "layer",
