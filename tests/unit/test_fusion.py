@@ -296,3 +296,17 @@ def test_conversion_has_all_parts(folder, tmp_path):
 def test_unknown_part_of_a_sum():
     with pytest.raises(UnknownUpstream, match="Did you mean .*hubert_base"):
         load("mel+hubert_bas")
+
+
+def test_parts_with_hidden_states_of_several_sizes(folder):
+    small = {"hidden_size": 16, "ffn_size": 16, "num_heads": 2, "target_size": 8}
+    small |= {"position_kernel": 8, "position_groups": 2, "inner_size": 12}
+    small |= {"conv_layers": [[8, 10, 5], [8, 8, 8], [8, 8, 8]]}
+    distil = {"upstream": "distilhubert", "source": None, "config": small}
+    fusion = Fusion(upstreams=[distil, f"{folder}/cards.yaml:hub"])
+    states, _ = fusion(*batch())
+    assert [state.shape[2] for state in states] == fusion.output_sizes
+    assert fusion.output_sizes == [32, 32, 32, 24, 24, 24]
+    assert fusion.output_size == 24
+    with pytest.raises(ValueError, match="Give pairs: True"):
+        Fusion(upstreams=[distil, f"{folder}/cards.yaml:hub"], pairs=False)
