@@ -136,7 +136,7 @@ class HuggingFace(PretrainedUpstream):
         many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
         None: the adapters among the weights, if there are any.
     bands : str, optional
-        What becomes of the frequencies of a frame in CLAP: "concat", the default, side
+        Arrangement of the frequencies of a frame in CLAP: "concat", the default, side
         by side, the lowest first, so that the hidden states are of one size; or
         "mean". Other types have none.
     **options
