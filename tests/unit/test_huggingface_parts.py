@@ -54,7 +54,7 @@ def test_bands_of_clap():
 
 
 def test_clap_repeats_the_audio():
-    """What repeats itself sounds the same however often it is there."""
+    """A sound that repeats itself has the same frames however often it is there."""
     upstream, wav = HuggingFace(config=CLAP), noise(12000)
     once, twice = (upstream(wav.repeat(n)[None])[0] for n in (1, 2))
     assert [once[0].shape[1], twice[0].shape[1]] == [4, 8]

@@ -39,9 +39,9 @@ from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 #: Names of the layers that adapters change, in networks of transformers.
 ADAPTED = {
     "lora": ["*.q_proj", "*.v_proj", "*.linear_q", "*.linear_v"]
-    + ["*.query_proj", "*.value_proj"],
+    + ["*.query_proj", "*.value_proj", "*.self.query", "*.self.value"],
     "bottleneck": ["*.out_proj", "*.linear_out", "*.output_dense", "*.fc2"]
-    + ["*.output.dense"],
+    + ["*.output.dense", "*.o_proj", "*.linear2"],
 }
 #: The same for WavLM, whose attention does not call its layers.
 ADAPTED_WAVLM = {"lora": ["*.intermediate_dense"], "bottleneck": ["*.output_dense"]}
@@ -136,7 +136,7 @@ class HuggingFace(PretrainedUpstream):
         many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
         None: the adapters among the weights, if there are any.
     bands : str, optional
-        What becomes of the frequencies of a frame in CLAP: "concat", the default, side
+        Arrangement of the frequencies of a frame in CLAP: "concat", the default, side
         by side, the lowest first, so that the hidden states are of one size; or
         "mean". Other types have none.
     **options
