@@ -43,13 +43,15 @@ def test_rooms_import_downward():
 
 
 def test_upstreams_are_families_alone():
-    """One flat file a family, with a card file of its name; and their base classes."""
+    """One flat file a family, with a card file of its name; their base classes; and the
+    inputs of the many families of transformers."""
     folder = PACKAGE / "lobes/upstreams"
     files = {path.stem for path in folder.glob("*.py")}
     cards = {
         path.stem for path in (PACKAGE.parent / "hparams/upstreams").glob("*.yaml")
     }
-    assert files - cards == {"__init__", "base", "patches", "pretrained", "stages"}
+    bases = {"__init__", "base", "patches", "pretrained", "stages"}
+    assert files - cards == {*bases, "huggingface_inputs"}
 
 
 def test_public_names_are_documented():
@@ -62,7 +64,7 @@ def test_examples_do_not_become_fewer():
 
 def test_code_does_not_grow_unseen():
     """Raise the limit in the change that adds the feature, not by accident."""
-    assert sum(module.code_lines for module in MODULES) <= 52_400
+    assert sum(module.code_lines for module in MODULES) <= 56_500
 
 
 # ------------------------------------------------------------ the figures themselves

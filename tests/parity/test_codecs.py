@@ -361,3 +361,24 @@ def test_a_folder_is_recognized(tmp_path):
     )
     names = [n for n, p in trained.named_parameters() if p.requires_grad]
     assert len(names) == 8 and all("self_attn" in name for name in names)
+
+
+def test_layers_of_mimi(tmp_path):
+    """The means of two frames of the input and the output of each layer."""
+    model, states = theirs("mimi", CASES["mimi"][1]), []
+    inside = model.encoder if hasattr(model.encoder, "encoder_transformer") else model
+    transformer = inside.encoder_transformer
+    transformer.register_forward_pre_hook(lambda m, args: states.append(args[0]))
+    for layer in transformer.layers:
+        layer.register_forward_hook(
+            lambda m, args, out: states.append(out[0] if type(out) is tuple else out)
+        )
+    upstream, wav = Codec(saved(model, tmp_path)), noise(24000)
+    with torch.no_grad():
+        model.encode(wav[None, None])
+    assert states[0].shape[1] == 25  # the last one has no other
+    found, _ = upstream(wav[None])
+    assert len(found) == len(states) + 2 == 5
+    for state, reference in zip(found, states):
+        close(state[:, :-1], (reference[:, 0:-1:2] + reference[:, 1::2]) / 2)
+        close(state[:, -1], reference[:, -1])

@@ -143,7 +143,7 @@ def tiny(kind, **entries):
 
 
 def test_every_type_is_compared():
-    """Those in larger models are in test_huggingface_towers.py."""
+    """test_huggingface_towers.py compares those in larger models."""
     assert {kind for kind, _ in CASES.values()} == NAMES.keys()
 
 

@@ -295,3 +295,17 @@ def test_in_a_whole_model(whole, tmp_path, monkeypatch):
         assert len(references[0]) - frames in range(50)
         for state, reference in zip(states, references):
             close(state, reference[:frames], 1e-4)
+
+
+@pytest.mark.parametrize("adapter", ["lora", "bottleneck"])
+@pytest.mark.parametrize("whole", CASES)
+def test_adapters_of_towers(whole, adapter):
+    kind, entries, _ = CASES[whole]
+    config = {"model_type": kind, **entries}
+    if kind == "clap_audio_model":
+        config["preprocessor"] = {"feature_size": 8, "max_length_s": 1}
+    options = {"freeze": False, "adapter": {"kind": adapter}}
+    upstream = HuggingFace(config=config, **options)
+    sum(s.sum() for s in upstream(noise(4000)[None])[0]).backward()
+    trained = [p for p in upstream.parameters() if p.requires_grad]
+    assert trained and all(p.grad is not None for p in trained)

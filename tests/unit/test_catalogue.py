@@ -19,6 +19,7 @@ from s3prl_sb.lobes.cards.catalogue import (
     as_text,
     cells,
     facts,
+    is_restricted,
 )
 from s3prl_sb.lobes.cards.finding import matching, notes, published, read_cards
 from s3prl_sb.lobes.upstreams import load, names
@@ -119,6 +120,26 @@ def test_restricted_licences(rows):
         assert licence not in marked
     for row in rows:
         assert cells(row)["licence"].endswith(" (restricted)") == row.restricted
+
+
+@pytest.mark.parametrize(
+    "restricted, licence",
+    [
+        (True, "CC-BY-NC-SA-4.0"),
+        (True, "NVIDIA OneWay Noncommercial"),
+        (True, "Qwen Research, not commercial"),
+        (True, "Tongyi Qianwen Research License"),
+        (True, "by NTT, evaluation only"),
+        (True, "only for academic use"),
+        (True, "not stated; CC-BY-NC-4.0"),
+        (False, "CC-BY-4.0"),
+        (False, "MIT; code for research and commerce"),
+        (False, "NCSA"),
+        (False, None),
+    ],
+)
+def test_words_of_restrictions(restricted, licence):
+    assert is_restricted(licence) == restricted
 
 
 def test_free_ones(capsys):

@@ -11,6 +11,7 @@ from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.upstreams import upstream_identity
+from s3prl_sb.inference import exporting
 from s3prl_sb.lobes.cards.catalogue import facts
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.sources import open_source
@@ -293,6 +294,32 @@ def test_conversion_has_all_parts(folder, tmp_path):
         Fusion(str(folder / "hub" / "card.yaml"))
 
 
+def test_an_export_copies_the_checkpoint_of_every_part(folder, tmp_path):
+    names = [f"{folder}/{name}/card.yaml" for name in ("hub", "tera")]
+    node = card("+".join([*names, "mel", "hubert_base"]))  # which has an address
+    run = exporting._Run(tmp_path, {}, {}, None, {"upstream_model": node})
+    exporting._set_upstream(tmp_path, run, copy_upstream=True)
+    for name, file in (("hub", ""), ("tera", "1")):
+        copy = tmp_path / f"upstream_source{file}.safetensors"
+        assert copy.read_bytes() == (folder / name / "model.safetensors").read_bytes()
+        assert node["upstreams"][name]["source"].value == f"<export_folder>/{copy.name}"
+    assert "https://" in str(node["upstreams"]["hubert_base"]["source"])
+
+
 def test_unknown_part_of_a_sum():
     with pytest.raises(UnknownUpstream, match="Did you mean .*hubert_base"):
         load("mel+hubert_bas")
+
+
+def test_parts_with_hidden_states_of_several_sizes(folder):
+    small = {"hidden_size": 16, "ffn_size": 16, "num_heads": 2, "target_size": 8}
+    small |= {"position_kernel": 8, "position_groups": 2, "inner_size": 12}
+    small |= {"conv_layers": [[8, 10, 5], [8, 8, 8], [8, 8, 8]]}
+    distil = {"upstream": "distilhubert", "source": None, "config": small}
+    fusion = Fusion(upstreams=[distil, f"{folder}/cards.yaml:hub"])
+    states, _ = fusion(*batch())
+    assert [state.shape[2] for state in states] == fusion.output_sizes
+    assert fusion.output_sizes == [32, 32, 32, 24, 24, 24]
+    assert fusion.output_size == 24
+    with pytest.raises(ValueError, match="Give pairs: True"):
+        Fusion(upstreams=[distil, f"{folder}/cards.yaml:hub"], pairs=False)

@@ -21,7 +21,9 @@ def states(upstream, wav):
 @pytest.mark.parametrize("kind", [Atst, AtstClip, Eat])
 def test_frames_are_whole_patches_of_chunks(kind):
     """Counted one spectrogram frame at a time."""
-    upstream = kind(config={**TINY, "grid": [4 if kind is AtstClip else 1, 5]})
+    chunk = {Atst: {"chunk": 21}, AtstClip: {"chunk": 89}}.get(kind, {})
+    bands = {Atst: 1, AtstClip: 4}.get(kind, 8)
+    upstream = kind(config={**TINY, "grid": [bands, 5], **chunk})
     wide, chunk = upstream.config.patch[1], upstream.chunk
     for frames in (
         wide,
@@ -102,3 +104,8 @@ def test_mistakes_are_explained():
         Eat(config={**TINY, "patch_stride": [10, 10]})
     with pytest.raises(ValueError, match="Unknown config: depth. Known: hidden_size"):
         Atst(config={"depth": 3})
+    for chunk in (3, 1004):
+        with pytest.raises(
+            ValueError, match=f"{chunk} frames are not 1 to 250 patches"
+        ):
+            Atst(config={**TINY, "chunk": chunk})

@@ -36,7 +36,7 @@ IMPORTANCE = (
 NOT_STATED = "not stated"
 #: Words of licences that do not let everyone use the weights for everything.
 RESTRICTIONS = re.compile(
-    r"\bNC\b|non-?commercial|research licen[cs]e|"
+    r"\bNC\b|\b(no|non|not)[ -]?commercial|\bresearch licen[cs]e|"
     r"\b(academic|evaluation|personal|research)\b.*\bonly\b|"
     r"\bonly\b.*\b(academic|evaluation|personal|research)\b",
     re.IGNORECASE,
@@ -187,7 +187,8 @@ def is_free(licence: str | None) -> bool:
     Arguments
     ---------
     licence : str, optional
-        See :func:`is_restricted`.
+        See :func:`is_restricted`. Of several, one that is not stated is enough for
+        False.
 
     Returns
     -------
@@ -195,10 +196,10 @@ def is_free(licence: str | None) -> bool:
 
     Example
     -------
-    >>> is_free("MIT"), is_free("CC-BY-NC-4.0"), is_free(None)
+    >>> is_free("MIT"), is_free("CC-BY-NC-4.0"), is_free("not stated; MIT")
     (True, False, False)
     """
-    return licence not in (None, NOT_STATED) and not is_restricted(licence)
+    return NOT_STATED not in (licence or NOT_STATED) and not is_restricted(licence)
 
 
 def marked(licence: str | None) -> str | None:

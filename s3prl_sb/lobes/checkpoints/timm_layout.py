@@ -95,6 +95,40 @@ def _scale(weights):
             weights[linear] = scaled.movedim(-1, 0).contiguous()
 
 
+def without_batch(weights, name):
+    """Removes a weight for one example from a checkpoint's weights, such as a token.
+
+    Arguments
+    ---------
+    weights : dict
+        Weights, from which it is removed.
+    name : str
+        Name of the weight, [1, ...].
+
+    Returns
+    -------
+    torch.Tensor
+        [...], in single precision.
+
+    Raises
+    ------
+    CheckpointError
+        If it is absent, has whole numbers, or another shape.
+
+    Example
+    -------
+    >>> without_batch({"cls_token": torch.zeros(1, 1, 8)}, "cls_token").shape
+    torch.Size([1, 8])
+    """
+    if name not in weights:
+        raise CheckpointError(f"it has no {name}")
+    weight = values.single(weights, name)
+    del weights[name]
+    if weight.shape[:1] != (1,):
+        raise CheckpointError(f"{name} is {list(weight.shape)}, not [1, …]")
+    return weight[0]
+
+
 def joined_tokens(weights):
     """Removes two tokens and the positions from a checkpoint's weights.
 

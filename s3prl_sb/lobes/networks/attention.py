@@ -151,7 +151,18 @@ class RelativeAttention(SelfAttention):
     def forward(self, x, frames):
         """[total_frames, size] -> the same, as :class:`SelfAttention`."""
         q, k, v = self.query(x), self.key(x), self.value(x)
-        q, pieces = self.prepare(q), []
+        blocks = self._blocks(x, self.prepare(q), k, v, frames)
+        if torch.is_grad_enabled():
+            return self.output(torch.cat(list(blocks)))
+        # Small results kept between large blocks would keep the memory of these.
+        result, start = torch.empty_like(q), 0
+        for block in blocks:
+            result[start : start + len(block)] = block
+            start += len(block)
+        return self.output(result)
+
+    def _blocks(self, x, q, k, v, frames):
+        """Yields the result before the output's projection, in blocks of queries."""
         for x_i, *qkv in zip(*(t.split(frames) for t in (x, q, k, v))):
             q_i, k_i, v_i = (self._heads(t[None]) for t in qkv)
             count = len(x_i)
@@ -163,8 +174,7 @@ class RelativeAttention(SelfAttention):
                     queries = torch.arange(i, i + bias.shape[1], device=x.device)
                     keys = torch.arange(count, device=x.device)
                     bias = bias.masked_fill(keys > queries[:, None], float("-inf"))
-                pieces.append(self.kernel(q_block, k_i, v_i, bias[None])[0])
-        return self.output(torch.cat(pieces))
+                yield self.kernel(q_block, k_i, v_i, bias[None])[0]
 
     def prepare(self, q):
         """Returns the queries for the kernel, [total_frames, size]."""

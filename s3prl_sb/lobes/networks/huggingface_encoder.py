@@ -43,7 +43,10 @@ class Encoder(nn.Module):
     def output_sizes(self):
         """Size of each hidden state, a list."""
         count = len(self.model.get_submodule(self.layout.layers)) + 1
-        return [self.model.config.hidden_size] * count
+        config = self.model.config
+        # Before transformers 5, some have no hidden_size.
+        size = getattr(config, "hidden_size", None) or config.d_model
+        return [size] * count
 
     def reset_parameters(self, seed=0):
         """Sets random weights as transformers does, without global generators."""

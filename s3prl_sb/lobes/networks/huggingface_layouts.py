@@ -91,6 +91,7 @@ TYPES = {
             "audio_encoder.patch_embed.fusion_model",
             "audio_encoder.patch_embed.mel_conv2d",
         ),
+        since="5.0",
     ),
     "glmasr_encoder": Layout(
         "layers",
@@ -106,6 +107,7 @@ TYPES = {
         unused=("proj", "audio_bos_eos_token"),
         pooled="ln_post",
         positions="positional_embedding",
+        since="5.0",
     ),
     "qwen2_audio_encoder": Layout(
         "layers",
@@ -121,6 +123,7 @@ TYPES = {
         prefixes=TOWER,
         unused=("proj1", "proj2"),
         positions="positional_embedding",
+        since="5.0",
     ),
     "voxtral_encoder": Layout(
         "layers", network="voxtral.VoxtralEncoder", prefixes=TOWER

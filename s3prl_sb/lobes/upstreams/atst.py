@@ -11,7 +11,7 @@ import dataclasses
 import re
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
-from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, without_batch
 from s3prl_sb.lobes.networks.mel_spectrogram import MelSpectrogram
 from s3prl_sb.lobes.networks.vision_transformer import VisionTransformerConfig
 from s3prl_sb.lobes.upstreams.patches import PatchUpstream
@@ -111,7 +111,7 @@ def _converted(weights, options, path):
     is_clip = "cls_token" in weights
     high, wide = options.get("patch_h", BANDS), options.get("patch_w", 4)
     linear = weights.pop("patch_embed.patch_embed.weight")
-    positions = weights.pop("pos_embed")[0]
+    positions = without_batch(weights, "pos_embed")
     bands = BANDS // high
     times = (len(positions) - 1) // bands
     if linear.shape[1:] != (high * wide,) or 1 + bands * times != len(positions):
@@ -133,10 +133,10 @@ def _converted(weights, options, path):
         "grid": [bands, times],
         "chunk": min(int(100 * seconds) + 1, (times + 1) * wide - 1),
     }
-    tokens = weights.pop("cls_token", None)
+    tokens = without_batch(weights, "cls_token") if is_clip else None
     sizes, weights = from_timm(weights, path)
     if is_clip:
-        weights["tokens"] = tokens[0] + positions[:1]
+        weights["tokens"] = tokens + positions[:1]
     grid = positions[1:].unflatten(0, (times, bands)).transpose(0, 1)
     return {**entries, **sizes}, {**weights, "positions": grid.contiguous()}
 

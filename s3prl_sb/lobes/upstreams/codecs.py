@@ -182,7 +182,7 @@ def configuration(entries, where):
     Raises
     ------
     CheckpointError
-        For a type that is no codec.
+        For a type of network other than a codec.
     """
     kind = entries.get("model_type")
     if kind not in KINDS:

@@ -11,7 +11,7 @@ import re
 
 import torch
 
-from s3prl_sb.lobes.checkpoints import huggingface_folder, values
+from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.reading import (
     CheckpointError,
     as_dict,
@@ -20,7 +20,7 @@ from s3prl_sb.lobes.checkpoints.reading import (
     read_json,
 )
 from s3prl_sb.lobes.checkpoints.renaming import our_name
-from s3prl_sb.lobes.checkpoints.timm_layout import from_timm
+from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, without_batch
 from s3prl_sb.lobes.networks.vision_transformer import sines
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.patches import PatchUpstream
@@ -97,11 +97,16 @@ def read_eat(path):
     weights = {
         name: tensor for name, tensor in weights.items() if not UNUSED.match(name)
     }
-    times = _times(weights.pop(POSITIONS), path)
-    tokens = weights.pop("extra_tokens")[0]
+    times = _times(without_batch(weights, POSITIONS), path)
+    tokens = without_batch(weights, "extra_tokens")
     # Their spectrograms have time first.
     patches = weights["patch_embed.proj.weight"].transpose(2, 3).contiguous()
     sizes, weights = from_timm({**weights, "patch_embed.proj.weight": patches}, path)
+    if sizes["patch"] != [16, 16]:
+        raise CheckpointError(
+            f"'{path}' has patches of {sizes['patch']}, and this class builds 16 x 16 "
+            "only"
+        )
     config = {**Eat.defaults, **sizes, "grid": [BANDS // 16, times]}
     config["norm_eps"] = options.get("norm_eps") or 1e-6
     config["num_heads"] = options.get("num_heads", sizes["num_heads"])
@@ -118,8 +123,7 @@ def _options(content):
 
 
 def _times(table, path):
-    """Returns the number of times that the table of positions [1, n, size] is for."""
-    table = values.single({POSITIONS: table}, POSITIONS)[0]
+    """Returns the number of times that the table of positions [n, size] is for."""
     times, size = len(table) // (BANDS // 16), table.shape[-1]
     grid = sines(BANDS // 16, times, size).transpose(0, 1).flatten(0, 1)
     if grid.shape != table.shape or not torch.allclose(grid, table, atol=1e-3):

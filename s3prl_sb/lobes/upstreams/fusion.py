@@ -93,7 +93,7 @@ class Fusion(Upstream):
             parts = built(upstreams, shared)
         else:
             parts = read(source, shared)
-        _check(parts)
+        _check(parts, pairs)
         for part in parts.values():
             part.precision = precision
         self.network = torch.nn.ModuleDict(parts)
@@ -113,7 +113,7 @@ class Fusion(Upstream):
 
     @property
     def columns(self) -> dict[str, slice]:
-        """Columns of each part in a hidden state, by its label."""
+        """Columns of each part in the last hidden state, by its label."""
         starts = [0]
         for part in self.parts:
             starts.append(starts[-1] + part.output_size)
@@ -123,6 +123,19 @@ class Fusion(Upstream):
         }
 
     # ------------------------------------------------------------- contract
+    @property
+    def output_sizes(self) -> list[int]:
+        """See :attr:`Upstream.output_sizes`."""
+        if not self.pairs:
+            return [self.output_size] * self.num_layers
+        return [
+            sum(
+                part.output_sizes[self._depth(k, part.num_layers)]
+                for part in self.parts
+            )
+            for k in range(self.num_layers)
+        ]
+
     def frames(self, samples: int) -> int:
         """See :meth:`Upstream.frames`."""
         return self._finest.frames(self._samples_of(self._finest, samples))
@@ -187,6 +200,11 @@ class Fusion(Upstream):
         self.num_layers = max(counts) if self.pairs else sum(counts)
         self.output_size = sum(part.output_size for part in self.parts)
 
+    def _depth(self, layer, count):
+        """Returns which of ``count`` hidden states a hidden state has."""
+        above = max(self.num_layers - 1, 1)  # rounded, so that the ends are the ends
+        return (2 * layer * (count - 1) + above) // (2 * above)
+
     def _joined(self, states, rows):
         """Yields the hidden states; those of the parts are dropped after their use."""
         if not self.pairs:
@@ -198,15 +216,10 @@ class Fusion(Upstream):
         for k in range(self.num_layers):
             pieces = []
             for each, row in zip(states, rows):
-                depth = _at_depth(k, self.num_layers, len(each))
+                depth = self._depth(k, len(each))
                 each[:depth] = [None] * depth
                 pieces.append(self._placed(each[depth], row))
             yield torch.cat(pieces, dim=1)
-
-
-def _at_depth(layer, layers, count):
-    """Returns which of ``count`` hidden states is at the depth of one of ``layers``."""
-    return (2 * layer * (count - 1) + layers - 1) // (2 * max(layers - 1, 1))
 
 
 def _encoded(part, wavs) -> list[torch.Tensor]:
@@ -229,7 +242,7 @@ def _encoded(part, wavs) -> list[torch.Tensor]:
     return joined
 
 
-def _check(parts):
+def _check(parts, pairs):
     if len(parts) < 2:
         raise FusionError(f"A fusion is of two upstreams or more, not of {len(parts)}.")
     for label, part in parts.items():
@@ -244,8 +257,8 @@ def _check(parts):
             raise FusionError(f"{name}: give the precision of the fusion instead.")
         if part.input_size:
             raise FusionError(f"{name} takes features of an ark, and no waveforms.")
-        if len(set(part.output_sizes)) > 1:
+        if not pairs and len(set(part.output_sizes)) > 1:
             raise FusionError(
                 f"{name} has hidden states of the sizes {part.output_sizes}, which "
-                "cannot be beside another's: choose some of one size."
+                "have no columns in common. Give pairs: True."
             )

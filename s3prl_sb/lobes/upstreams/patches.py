@@ -79,6 +79,11 @@ class PatchUpstream(PretrainedUpstream):
                 f"patch {config.patch} and patch_stride {config.patch_stride} overlap "
                 "over time"
             )
+        if not 1 <= self.chunk // config.patch[1] <= config.grid[1]:
+            raise ValueError(
+                f"Chunks of {self.chunk} frames are not 1 to {config.grid[1]} patches "
+                f"of {config.patch[1]} frames, which there are positions for (grid)"
+            )
         self.bands = bands
         self.stride = self.features.stride * config.patch[1]
         self.num_layers = 1 + config.num_layers
