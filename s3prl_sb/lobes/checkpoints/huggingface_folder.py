@@ -37,7 +37,7 @@ LENGTHS = {
 }
 
 
-def entries(folder, target_lang=None):
+def entries(folder, target_lang=None, model_type=None):
     """Reads the configuration.
 
     Arguments
@@ -46,6 +46,9 @@ def entries(folder, target_lang=None):
         Folder of the model.
     target_lang : str, optional
         Language of the adapters that the weights will get.
+    model_type : str, optional
+        The only type that the caller reads. The settings of another one are not looked
+        for, as their absence would mean nothing.
 
     Returns
     -------
@@ -56,9 +59,15 @@ def entries(folder, target_lang=None):
     Raises
     ------
     CheckpointError
-        If there is no configuration.
+        If there is no configuration, or it is of another type.
     """
-    config = {**network_entries(folder), "preprocessor": preprocessor(folder)}
+    network = network_entries(folder)
+    if model_type not in (None, network.get("model_type")):
+        raise CheckpointError(
+            f"'{folder}' holds {network.get('model_type')}, where {model_type} was "
+            "expected"
+        )
+    config = {**network, "preprocessor": preprocessor(folder)}
     return config if target_lang is None else {**config, "target_lang": target_lang}
 
 
