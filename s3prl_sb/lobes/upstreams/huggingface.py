@@ -203,9 +203,10 @@ class HuggingFace(PretrainedUpstream):
 
     Seamless' hidden states end before its adaptor, at 50 Hz.
 
-    w2v-BERT 2.0, the conformers and Parakeet weigh each pair of an utterance's frames,
-    in memory: of 4 minutes, the first one and Seamless v2 need 37 GB, Parakeet 1.2. Cut
-    longer audio. The memory of all others grows no faster than the audio.
+    Networks with relative positions (w2v-BERT 2.0, Seamless, Parakeet, conformers,
+    SEW-D, WavLM) hold values of each pair of an utterance's frames: of 4 minutes, those
+    of w2v-BERT 2.0 and Seamless v2 are over 37 GB, those of Parakeet 1.3. Cut longer
+    audio.
 
     Without a configuration of the preprocessor, a warning names the defaults.
 
