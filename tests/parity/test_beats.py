@@ -210,7 +210,7 @@ def test_folder_of_espnet(weights, checkpoint, tmp_path):
     tuned = {f"encoder.{name}": tensor for name, tensor in weights.items()}
     torch.save(tuned, deep / "valid.acc.best.pth")
     (deep / "config.yaml").write_text(
-        "encoder_conf: {fbank_mean: 11.7, beats_config: {dropout: 0.0}}"
+        "encoder_conf: {fbank_mean: 11.7, beats_config: {fbank_mean: 3, dropout: 0}}"
     )
     config, _ = read_beats(tmp_path)
     assert config == {**read_beats(checkpoint)[0], "fbank_mean": 11.7}
@@ -286,6 +286,18 @@ def test_options_of_old_files(weights, tmp_path):
     config = read_beats(tmp_path / "model.pt")[0]
     assert (config["deep_norm"], config["max_distance"]) == (False, 1280)
     assert config["dropout"] == 0.3
+
+
+def test_statistics_of_openbeats(weights, tmp_path):
+    """Its files have those of its own corpus; the network's input follows them."""
+    statistics = {"fbank_mean": 15.2913, "fbank_std": 5.90532}
+    states = []
+    for more in ({}, statistics):
+        content = {"cfg": {**options(**TINY), **more}, "model": weights}
+        torch.save(content, tmp_path / "epoch_latest.pt")
+        states.append(Beats(str(tmp_path)).local([noise(PATCH + REST)])[0])
+    expected = (states[0] * 2 * 6.55582 + 15.41663 - 15.2913) / (2 * 5.90532)
+    assert error(states[1], expected) < 1e-5
 
 
 def test_frames_are_whole_patches(checkpoint):

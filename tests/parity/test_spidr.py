@@ -120,6 +120,17 @@ def test_dinosr_of_fairseq(kind, fixture, tmp_path):
     assert_equal(upstream, fixture, "dinosr", "layers")
 
 
+def test_configuration_beside_it(fixture, tmp_path):
+    """It says what weights do not show."""
+    path = save(fixture, tmp_path)
+    layers = [[16, 10, 5], *[[16, 3, 2]] * 4, [16, 2, 2], [16, 2, 1]]
+    content = json.loads((tmp_path / "config.json").read_text())
+    content["model"]["extractor_conv_layer_config"] = layers
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    upstream = SpidR(str(path))
+    assert (upstream.stride, upstream.config.num_heads) == (160, 4)
+
+
 def test_strict(fixture, tmp_path):
     states = fixture.below("spidr/state/")
     del states["student.layers.1.feed_forward.output_dense.bias"]

@@ -46,14 +46,19 @@ def test_equals_espnet(fixture, checkpoint):
 
 def test_folder_with_its_config(fixture, checkpoint):
     """As cloned from Hugging Face; the configuration has the number of heads."""
+    (checkpoint.parent / "model").mkdir()
+    checkpoint = checkpoint.rename(checkpoint.parent / "model" / checkpoint.name)
     options = {"encoder_conf": {"attention_heads": 8, "pos_enc_layer_type": "conv"}}
     options["frontend_conf"] = {"normalize_audio": True}
     config = checkpoint.with_name("config.yaml")
     config.write_text(yaml.safe_dump(options))
-    assert_equal_alone(Xeus(str(checkpoint.parent)), fixture)
+    assert_equal_alone(Xeus(str(checkpoint.parents[1])), fixture)
     options["encoder_conf"]["attention_heads"] = 4
     options["frontend_conf"]["normalize_audio"] = False
     config.write_text(yaml.safe_dump(options))
+    read = Xeus(str(checkpoint)).config
+    assert (read.num_heads, read.normalize_wav) == (4, False)
+    config.write_text("encoder_conf: {}")  # ESPnet's defaults, not those of XEUS
     read = Xeus(str(checkpoint)).config
     assert (read.num_heads, read.normalize_wav) == (4, False)
     options["encoder_conf"]["pos_enc_layer_type"] = "rel_pos"

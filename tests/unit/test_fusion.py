@@ -204,6 +204,7 @@ def test_facts_are_those_of_the_parts():
         ("fusion: [mel, {upstream: mel, mels: 8}]", "mel_2.*mels"),
         ("fusion: [mel, {upstream: mel, precision: bf16}]", "'mel_2' of the fusion.*"),
         ("fusion: {upstreams: {a.b: mel, c: mel}}", "a label has letters"),
+        ("fusion: {upstreams: {train: mel, c: mel}}", "my_train: …"),
         ("fusion: [mel, {upstream: tera, source: absent.ckpt}]", "'tera'.*absent.ckpt"),
     ],
 )

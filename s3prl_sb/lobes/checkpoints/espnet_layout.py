@@ -9,6 +9,8 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict
 from s3prl_sb.storage.files import FileError, read_yaml
 
 CONFIG = "config.yaml"
+#: How the names of files of weights end.
+SUFFIXES = (".pt", ".pth")
 
 
 def weights_file(folder):
@@ -17,7 +19,7 @@ def weights_file(folder):
     Arguments
     ---------
     folder : pathlib.Path
-        Folder of a model.
+        Folder of a model. The file may lie deeper, as in repositories of ESPnet's.
 
     Returns
     -------
@@ -28,15 +30,37 @@ def weights_file(folder):
     CheckpointError
         If there are several, or none.
     """
-    files = sorted(folder.glob("*.pth"))
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES]
     if len(files) != 1:
-        names = ", ".join(path.name for path in files[:8])
+        names = ", ".join(str(path.relative_to(folder)) for path in files[:8])
         raise CheckpointError(
-            f"'{folder}' holds {len(files)} files *.pth"
+            f"'{folder}' holds {len(files)} files {' or '.join(SUFFIXES)}"
             + f" ({names}); give the file itself." * bool(files)
             + ", where a checkpoint is one." * (not files)
         )
     return files[0]
+
+
+def encoder_options(weights):
+    """Reads the options of the encoder beside weights that may do without them.
+
+    Arguments
+    ---------
+    weights : pathlib.Path
+        File of the weights.
+
+    Returns
+    -------
+    dict
+        ``encoder_conf``; empty if there is no ``config.yaml``, or another program's.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not YAML.
+    """
+    path = weights.with_name(CONFIG)
+    return as_dict(_content(path).get("encoder_conf")) if path.is_file() else {}
 
 
 def training_options(path):
@@ -56,13 +80,16 @@ def training_options(path):
     CheckpointError
         If the file is not YAML, or has no ``encoder_conf``.
     """
-    try:
-        content = read_yaml(opened(path), "YAML of plain values", typ="safe")
-    except FileError as error:
-        raise CheckpointError(str(error)) from error
-    options = as_dict(content)
+    options = _content(path)
     if not isinstance(options.get("encoder_conf"), dict):
         raise CheckpointError(
             f"'{path}' is no {CONFIG} of ESPnet's: it has no encoder_conf."
         )
     return options
+
+
+def _content(path):
+    try:
+        return as_dict(read_yaml(opened(path), "YAML of plain values", typ="safe"))
+    except FileError as error:
+        raise CheckpointError(str(error)) from error

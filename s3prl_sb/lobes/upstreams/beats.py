@@ -11,7 +11,7 @@ Authors
 import dataclasses
 import re
 
-from s3prl_sb.identity.opened import opened
+from s3prl_sb.lobes.checkpoints.espnet_layout import encoder_options, weights_file
 from s3prl_sb.lobes.checkpoints.fairseq_options import weights_in
 from s3prl_sb.lobes.checkpoints.fetch import fetch_more
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
@@ -25,7 +25,6 @@ from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.patches import BANDS
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 from s3prl_sb.lobes.upstreams.stages import FeatureStages
-from s3prl_sb.storage.files import FileError, read_yaml
 
 #: Scale of the waveforms, which are as Kaldi's: integers of 16 bits.
 SCALE = 2**15
@@ -113,7 +112,7 @@ def read_beats(path):
     CheckpointError
         If it belongs to another family, or is a tokenizer.
     """
-    path = _file_in(path) if path.is_dir() else path
+    path = weights_file(path) if path.is_dir() else path
     content = as_dict(read(path))
     weights = below(bare(weights_in(content)), FIRST)
     if any(QUANTIZER in name for name in weights):
@@ -180,30 +179,13 @@ def _weights(weights):
     return result
 
 
-def _file_in(folder):
-    """Returns the only checkpoint in a folder of ESPnet's."""
-    paths = [p for p in sorted(folder.rglob("*")) if p.suffix in (".pt", ".pth")]
-    if len(paths) != 1:
-        names = ", ".join(str(path.relative_to(folder)) for path in paths[:8])
-        raise CheckpointError(
-            f"'{folder}' holds {len(paths)} files .pt or .pth"
-            + f" ({names}); give the file itself." * bool(paths)
-            + ", where a checkpoint of BEATs is one." * (not paths)
-        )
-    return paths[0]
-
-
 def _espnet_options(path):
-    """Returns the options in ESPnet's ``config.yaml`` beside the weights, if any."""
-    file = path.with_name("config.yaml")
-    if not file.is_file():
-        return {}
-    try:
-        content = read_yaml(opened(file), "YAML of plain values", typ="safe")
-    except FileError as error:
-        raise CheckpointError(str(error)) from error
-    options = as_dict(as_dict(content).get("encoder_conf"))
-    return {**options, **as_dict(options.get("beats_config"))}
+    """Returns the options in ESPnet's ``config.yaml`` beside the weights, if any.
+
+    ESPnet takes the statistics of the features beside ``beats_config``, not from it.
+    """
+    options = encoder_options(path)
+    return {**as_dict(options.get("beats_config")), **options}
 
 
 class Beats(FeatureStages, PretrainedUpstream):

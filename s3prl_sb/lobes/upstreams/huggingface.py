@@ -27,13 +27,14 @@ from s3prl_sb.lobes.checkpoints.fetch import fetch_chosen
 from s3prl_sb.lobes.checkpoints.huggingface_architecture import (
     architecture,
     check_known,
+    needed_files,
     of_tower,
 )
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read_json
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks import huggingface_inputs
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
 from s3prl_sb.lobes.networks.huggingface_inputs import Waveforms
-from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
+from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
 from s3prl_sb.lobes.networks.huggingface_towers import BANDS, ENCODERS, Clap
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
@@ -134,32 +135,12 @@ def read_folder(folder, target_lang=None):
     return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
 
-def needed_files(folder):
-    """Returns the names of the files that hold an encoder in a larger model.
-
-    Arguments
-    ---------
-    folder : pathlib.Path
-        Folder with the JSON files of the model.
-
-    Returns
-    -------
-    list of str
-        Empty if the model is in one file.
-    """
-    config = folder / "config.json"
-    kind = read_json(config).get("model_type") if config.is_file() else None
-    kind, _ = WHOLE.get(kind, (kind, ()))
-    prefixes = TYPES[kind].prefixes if kind in TYPES else None
-    return huggingface_folder.parts(folder, prefixes) if prefixes else []
-
-
 class HuggingFace(PretrainedUpstream):
     """Audio encoder of the library transformers, alone or in a larger model.
 
     Its hidden states are the input of every layer and the output of the encoder.
-    Types: keys of :data:`TYPES`, and of :data:`WHOLE` for the folders of larger models,
-    of which only the encoder is read.
+    Types: keys of :data:`TYPES`, and, for the folders of larger models, of which only
+    the encoder is read, of :data:`~s3prl_sb.lobes.networks.huggingface_layouts.WHOLE`.
 
     Arguments
     ---------

@@ -77,6 +77,9 @@ def read_spidr(path, target_lang=None):
     options = _options(path.with_name(CONFIG))
     config = sizes_in(weights)
     config |= {
+        "conv_layers": options.get(
+            "extractor_conv_layer_config", config["conv_layers"]
+        ),
         "num_heads": options.get("encoder_num_heads", config["num_heads"]),
         "norm_first": options.get("encoder_layer_norm_first", False),
         "qkv_bias": "encoder.layers.0.attention.query.bias" in weights,
@@ -96,8 +99,9 @@ class SpidR(Data2VecAudio):
 
     The arguments are those of
     :class:`~s3prl_sb.lobes.upstreams.wav2vec2.Wav2Vec2`. The ``source`` may also be a
-    file of SpidR's code; the number of heads is then that in ``config.json`` beside it,
-    or one for each 64 channels, as in all published models.
+    file of SpidR's code. The number of heads and the strides of the convolutions are
+    those in ``config.json`` beside it, or those of all published models: a head for
+    each 64 channels.
 
     Note
     ----

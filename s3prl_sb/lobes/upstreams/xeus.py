@@ -85,8 +85,8 @@ def read_xeus(path):
     Arguments
     ---------
     path : pathlib.Path
-        File of the weights, or a folder with it alone. If ESPnet's ``config.yaml`` is
-        beside it, the number of heads is read there.
+        File of the weights, or a folder with one such file at any depth. If ESPnet's
+        ``config.yaml`` is beside it, the number of heads is read there.
 
     Returns
     -------
@@ -132,9 +132,9 @@ def _options(path):
                 f"'{path}' has {name}: {encoder[name]}, and this class builds {only} "
                 "only."
             )
-    return {
-        "num_heads": encoder.get("attention_heads", HEADS),
-        "normalize_wav": bool(frontend.get("normalize_audio", True)),
+    return {  # the defaults are ESPnet's
+        "num_heads": encoder.get("attention_heads", 4),
+        "normalize_wav": bool(frontend.get("normalize_audio", False)),
     }
 
 
@@ -147,8 +147,8 @@ class Xeus(TransformerUpstream):
     Arguments
     ---------
     source : str or list of str, optional
-        The weights: a file, a folder with one file ``*.pth``, or an address. None: a
-        random network of ``config``.
+        The weights: a file, a folder with one such file at any depth, or an address.
+        None: a random network of ``config``.
     config : dict, optional
         Entries of :class:`~s3prl_sb.lobes.networks.transformer.TransformerConfig`
         that differ from XEUS's; only without ``source``.
