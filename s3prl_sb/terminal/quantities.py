@@ -178,10 +178,10 @@ def stride(samples, sample_rate):
 
     Example
     -------
-    >>> stride(320, 16000), stride(960, 44100), stride(1, 100)
-    ('20 ms', '21.77 ms at 44.1 kHz', '10 ms')
+    >>> stride(320, 16000), stride(960, 44100), stride(163840, 16000), stride(1, 100)
+    ('20 ms', '21.77 ms at 44.1 kHz', '10240 ms', '10 ms')
     """
-    time = f"{1000 * samples / sample_rate:.4g} ms"
+    time = f"{round(1000 * samples / sample_rate, 2):g} ms"
     if sample_rate == USUAL_RATE or samples == 1:
         return time
     return f"{time} at {sample_rate / 1000:g} kHz"

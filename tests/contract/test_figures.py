@@ -43,15 +43,14 @@ def test_rooms_import_downward():
 
 
 def test_upstreams_are_families_alone():
-    """One flat file a family, with a card file of its name; their base classes; and the
-    inputs of the many families of transformers."""
+    """One flat file a family, with a card file of its name; and their base classes."""
     folder = PACKAGE / "lobes/upstreams"
     files = {path.stem for path in folder.glob("*.py")}
     cards = {
         path.stem for path in (PACKAGE.parent / "hparams/upstreams").glob("*.yaml")
     }
     bases = {"__init__", "base", "patches", "pretrained", "stages"}
-    assert files - cards == {*bases, "huggingface_inputs"}
+    assert files - cards == bases
 
 
 def test_public_names_are_documented():

@@ -56,10 +56,8 @@ def atst(folder, clip):
     module = importlib.import_module(f"audiossl.{name}.audio_transformer")
     sizes = {"embed_dim": published.SIZE, "depth": published.DEPTH, "num_heads": 1}
     norm = functools.partial(torch.nn.LayerNorm, eps=1e-6)
-    kind, patch = (module.AST, (16, 16)) if clip else (module.FrameAST, (64, 4))
-    network = kind(
-        patch_h=patch[0], patch_w=patch[1], mlp_ratio=1, norm_layer=norm, **sizes
-    ).eval()
+    kind = module.AST if clip else module.FrameAST
+    network = kind(patch_h=64, patch_w=4, mlp_ratio=1, norm_layer=norm, **sizes).eval()
     network.load_state_dict(published.atst_encoder(clip))
     spectrogram = torchaudio.transforms.MelSpectrogram(
         16000, f_min=60, f_max=7800, hop_length=160, win_length=1024, n_fft=1024,
@@ -72,10 +70,12 @@ def atst(folder, clip):
         pieces = []
         for chunk in x.split(601 if clip else 1001, dim=-1):
             length = torch.tensor([chunk.shape[-1]])
-            if clip and chunk.shape[-1] >= 16:
+            if chunk.shape[-1] < 4:
+                continue
+            if clip:
                 states = network.get_intermediate_layers(chunk, length, published.DEPTH)
-                states = [s[0, 1:].unflatten(0, (-1, 4)).mean(1) for s in states]
-            elif not clip and chunk.shape[-1] >= 4:
+                states = [state[0, 1:] for state in states]
+            else:
                 states = network.get_intermediate_layers(
                     chunk, length, published.DEPTH, scene=False
                 )

@@ -57,7 +57,7 @@ def atst_encoder(clip=False):
     weights["patch_embed.patch_embed.weight"] = noise(SIZE, 256, seed=400) / 16
     weights["patch_embed.patch_embed.bias"] = 0.1 * noise(SIZE, seed=401)
     weights["mask_embed"] = noise(1, 1, SIZE, seed=402)
-    weights["pos_embed"] = 0.5 * noise(1, 1 + (248 if clip else 250), SIZE, seed=403)
+    weights["pos_embed"] = 0.5 * noise(1, 251, SIZE, seed=403)
     if clip:
         weights["cls_token"] = noise(1, 1, SIZE, seed=404)
     return weights

@@ -1,5 +1,6 @@
 """ATST: the numbers of the authors' code, and the layouts of its checkpoints."""
 
+import argparse
 from pathlib import Path
 
 import numpy
@@ -60,6 +61,24 @@ def test_layouts_hold_the_same(tmp_path):
         assert all(torch.equal(w, expected[name]) for name, w in weights.items())
 
 
+def test_first_layout_of_clip(tmp_path):
+    """That of base.ckpt, from before Lightning."""
+    config, expected = read_atst(saved(published.atst_lightning(clip=True), tmp_path))
+    encoder = published.atst_encoder(clip=True)
+    options = {"arch": "ast_base", "pos_type": "cut", "use_cls": True}
+    options |= {"patch_height": 64, "patch_width": 4, "anchor_len": (6.0, 6.0)}
+    content = {
+        "teacher": {f"module.backbone.{name}": w for name, w in encoder.items()},
+        "student": {f"module.backbone.{name}": w + 1 for name, w in encoder.items()},
+        "args": argparse.Namespace(**options),
+        "byol_loss": numpy.float64(0.5),
+    }
+    content["teacher"]["module.head.mlp.0.weight"] = torch.ones(2)
+    found, weights = read_atst(saved(content, tmp_path, "base.ckpt"))
+    assert found == config and weights.keys() == expected.keys()
+    assert all(torch.equal(w, expected[name]) for name, w in weights.items())
+
+
 def test_trained_further_by_pretrained_sed(tmp_path):
     """There -50 dB are the least, besides the 80 dB of range."""
     upstream = Atst(saved(published.atst_mirror(heads=True), tmp_path))
@@ -81,7 +100,7 @@ def test_trained_further_by_pretrained_sed(tmp_path):
 def test_every_published_name_and_shape(kind, size, heads, tmp_path):
     clip = kind is AtstClip
     shapes = {
-        "pos_embed": (1, 249 if clip else 251, size),
+        "pos_embed": (1, 251, size),
         "mask_embed": (1, 1, size),
         "patch_embed.patch_embed.weight": (size, 256),
         "patch_embed.patch_embed.bias": (size,),

@@ -168,6 +168,17 @@ def test_statistics_of_other_data(tmp_path):
         M2d(file, statistics=[-10.5])
 
 
+def test_sample_rate_of_a_file_without_a_telling_name(tmp_path):
+    """It is that of the card; a name, if there is one, knows better."""
+    card = {"sample_rate": 32000}
+    file = published(tmp_path)
+    assert M2d(str(file), config=card).sample_rate == 16000
+    bare = file.rename(tmp_path / "renamed.pth")
+    assert M2d(str(bare)).sample_rate == 16000
+    upstream = M2d(str(bare), config=card)
+    assert (upstream.sample_rate, upstream.features.n_fft) == (32000, 800)
+
+
 def test_positions_are_not_trained(tmp_path):
     """They are sines."""
     upstream = M2d(str(published(tmp_path)), freeze=False)

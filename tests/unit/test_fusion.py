@@ -11,6 +11,7 @@ from s3prl_sb.foreign.trust import TrustError
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.upstreams import upstream_identity
+from s3prl_sb.inference import exporting
 from s3prl_sb.lobes.cards.catalogue import facts
 from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.sources import open_source
@@ -203,6 +204,7 @@ def test_facts_are_those_of_the_parts():
         ("fusion: [mel, {upstream: mel, mels: 8}]", "mel_2.*mels"),
         ("fusion: [mel, {upstream: mel, precision: bf16}]", "'mel_2' of the fusion.*"),
         ("fusion: {upstreams: {a.b: mel, c: mel}}", "a label has letters"),
+        ("fusion: {upstreams: {train: mel, c: mel}}", "my_train: …"),
         ("fusion: [mel, {upstream: tera, source: absent.ckpt}]", "'tera'.*absent.ckpt"),
     ],
 )
@@ -291,6 +293,18 @@ def test_conversion_has_all_parts(folder, tmp_path):
     assert trained.trainable == load(tmp_path / "all.yaml", freeze=False).trainable
     with pytest.raises(CheckpointError, match="no fusion"):
         Fusion(str(folder / "hub" / "card.yaml"))
+
+
+def test_an_export_copies_the_checkpoint_of_every_part(folder, tmp_path):
+    names = [f"{folder}/{name}/card.yaml" for name in ("hub", "tera")]
+    node = card("+".join([*names, "mel", "hubert_base"]))  # which has an address
+    run = exporting._Run(tmp_path, {}, {}, None, {"upstream_model": node})
+    exporting._set_upstream(tmp_path, run, copy_upstream=True)
+    for name, file in (("hub", ""), ("tera", "1")):
+        copy = tmp_path / f"upstream_source{file}.safetensors"
+        assert copy.read_bytes() == (folder / name / "model.safetensors").read_bytes()
+        assert node["upstreams"][name]["source"].value == f"<export_folder>/{copy.name}"
+    assert "https://" in str(node["upstreams"]["hubert_base"]["source"])
 
 
 def test_unknown_part_of_a_sum():

@@ -8,9 +8,12 @@ import types
 import pytest
 import torch
 
+from s3prl_sb.errors import UserError
+from s3prl_sb.lobes.cards.families import of_checkpoint
+from s3prl_sb.lobes.checkpoints.huggingface_architecture import needed_files
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
-from s3prl_sb.lobes.upstreams.huggingface import HuggingFace, needed_files
+from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
 
 pytest.importorskip("transformers")
 
@@ -92,7 +95,7 @@ def test_frames_of_qwen3_omni_lie_on_a_grid():
     assert rows[:4].tolist() == [0, 0, 1, 1]
     assert rows[23:27].tolist() == [11, 12, 13, 13]
     assert len(rows) == math.ceil(211 / 4) and rows[-1] == 26 + math.ceil(11 / 8) - 1
-    with pytest.raises(CheckpointError, match="n_window: 20 of Qwen3-Omni"):
+    with pytest.raises(ValueError, match="n_window: 20 of Qwen3-Omni"):
         HuggingFace(config={**config, "n_window": 20})
 
 
@@ -140,11 +143,11 @@ def test_only_the_files_of_the_encoder_are_downloaded(tmp_path, monkeypatch):
 
     monkeypatch.delenv("S3PRL_SB_OFFLINE", raising=False)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(
-        CheckpointError, match="b.safetensors' is missing, one of the 1"
-    ):
-        HuggingFace("Qwen/Some-Audio")
-    assert asked == [["*.json"], ["*.json", "b.safetensors"]]
+    for load in (HuggingFace, of_checkpoint):  # with a card, and without one
+        asked.clear()
+        with pytest.raises(UserError, match="b.safetensors' is missing, one of the 1"):
+            load("Qwen/Some-Audio")
+        assert asked == [["*.json"], ["*.json", "b.safetensors"]]
     index.unlink()  # all in one file
     assert needed_files(tmp_path) == []
 

@@ -7,7 +7,8 @@ Authors
 import importlib
 
 from s3prl_sb.errors import MissingExtra
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.checkpoints import huggingface_folder
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError, read_json
 from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
 
 #: Entries of a configuration that would make features random, or would add modules
@@ -65,6 +66,26 @@ def of_tower(entries):
             )
     kept = {key: entries[key] for key in ("preprocessor",) if key in entries}
     return {**inner, **kept, "model_type": kind}
+
+
+def needed_files(folder):
+    """Returns the names of the files that hold an encoder in a larger model.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder with the JSON files of the model.
+
+    Returns
+    -------
+    list of str
+        Empty if the model is in one file.
+    """
+    config = folder / "config.json"
+    kind = read_json(config).get("model_type") if config.is_file() else None
+    kind, _ = WHOLE.get(kind, (kind, ()))
+    prefixes = TYPES[kind].prefixes if kind in TYPES else None
+    return huggingface_folder.parts(folder, prefixes) if prefixes else []
 
 
 def architecture(entries, where):

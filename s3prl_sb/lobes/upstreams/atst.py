@@ -109,8 +109,7 @@ def read_atst(path):
 def _converted(weights, options, path):
     """Returns configuration and weights under our names."""
     is_clip = "cls_token" in weights
-    high, wide = (16, 16) if is_clip else (64, 4)
-    high, wide = options.get("patch_h", high), options.get("patch_w", wide)
+    high, wide = options.get("patch_h", BANDS), options.get("patch_w", 4)
     linear = weights.pop("patch_embed.patch_embed.weight")
     positions = without_batch(weights, "pos_embed")
     bands = BANDS // high
@@ -211,10 +210,9 @@ class Atst(PatchUpstream):
 
 
 class AtstClip(Atst):
-    """ATST-Clip, the earlier model: patches of 16 bands x 16 frames and a token.
+    """ATST-Clip, the earlier model, which has a token for the clip.
 
-    Its hidden states are as those of :class:`Atst`. A frame is 160 ms, the mean of
-    its 4 patches; the token is left out.
+    Its frames and hidden states are as those of :class:`Atst`; the token is left out.
 
     Arguments
     ---------
@@ -224,7 +222,7 @@ class AtstClip(Atst):
     Note
     ----
     Longer audio than 6 s, the length of pre-training, runs in chunks, as in the
-    authors' evaluation: 37 frames for 37.56 strides.
+    authors' evaluation: 150 frames for 150.25 strides.
 
     Example
     -------
@@ -232,14 +230,7 @@ class AtstClip(Atst):
     >>> tiny = {"hidden_size": 32, "ffn_size": 64, "num_layers": 2, "num_heads": 4}
     >>> hidden_states, lens = AtstClip(config=tiny)(torch.randn(2, 16000))
     >>> len(hidden_states), hidden_states[0].shape
-    (3, torch.Size([2, 6, 32]))
+    (3, torch.Size([2, 25, 32]))
     """
 
-    defaults = {
-        **Atst.defaults,
-        "patch": [16, 16],
-        "patch_stride": [16, 16],
-        "grid": [4, 62],
-        "num_tokens": 1,
-        "chunk": 601,
-    }
+    defaults = {**Atst.defaults, "num_tokens": 1, "chunk": 601}

@@ -41,7 +41,7 @@ from s3prl_sb.lobes.networks.semantic_codec_encoders import (
     XcodecEncoder,
 )
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
-from s3prl_sb.lobes.upstreams.huggingface_inputs import StackedMel
+from s3prl_sb.lobes.upstreams.huggingface import StackedMel
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Names of the layers that an adapter changes, in Mimi's Transformer.
@@ -182,7 +182,7 @@ def configuration(entries, where):
     Raises
     ------
     CheckpointError
-        For a type that is no codec.
+        For a type of network other than a codec.
     """
     kind = entries.get("model_type")
     if kind not in KINDS:

@@ -249,6 +249,11 @@ def _check(parts, pairs):
         name = f"Part '{label}' of the fusion"
         if not re.fullmatch(r"\w+", label):
             raise FusionError(f"{name}: a label has letters, digits and _ only.")
+        if hasattr(torch.nn.ModuleDict, label):  # such as type, train, half
+            raise FusionError(
+                f"{name}: '{label}' has a meaning for torch. Give another label: "
+                f"upstreams: {{my_{label}: …, …}}."
+            )
         if not isinstance(part, Upstream):
             raise FusionError(f"{name} is a {type(part).__name__} and no upstream.")
         if isinstance(part, Fusion):

@@ -27,13 +27,16 @@ from s3prl_sb.lobes.checkpoints.fetch import fetch_chosen
 from s3prl_sb.lobes.checkpoints.huggingface_architecture import (
     architecture,
     check_known,
+    needed_files,
     of_tower,
 )
-from s3prl_sb.lobes.checkpoints.reading import read_json
+from s3prl_sb.lobes.checkpoints.reading import CheckpointError
+from s3prl_sb.lobes.networks import huggingface_inputs
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
-from s3prl_sb.lobes.networks.huggingface_layouts import TYPES, WHOLE
+from s3prl_sb.lobes.networks.huggingface_inputs import Waveforms
+from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
 from s3prl_sb.lobes.networks.huggingface_towers import BANDS, ENCODERS, Clap
-from s3prl_sb.lobes.upstreams.huggingface_inputs import INPUTS, Waveforms
+from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Names of the layers that adapters change, in networks of transformers.
@@ -45,6 +48,48 @@ ADAPTED = {
 }
 #: The same for WavLM, whose attention does not call its layers.
 ADAPTED_WAVLM = {"lora": ["*.intermediate_dense"], "bottleneck": ["*.output_dense"]}
+
+
+class StackedMel(Waveforms):
+    """Input of w2v-BERT 2.0 and Seamless: Kaldi's log mel, normalized, frames in pairs.
+
+    The arguments are those of :class:`Waveforms`.
+    """
+
+    def __init__(self, config, preprocessor):
+        if preprocessor.get("sampling_rate", 16000) != 16000:
+            raise CheckpointError(
+                f"w2v-BERT's features are of 16000 Hz, this model's of "
+                f"{preprocessor['sampling_rate']}."
+            )
+        bands = preprocessor.get("num_mel_bins", 80)
+        self.mel = KaldiFeatures(num_mel_bins=bands, deltas=0, cmvn=False)
+        self.stack = preprocessor.get("stride", 2)
+        self.stride = self.mel.stride * self.stack
+        # At least two frames, which the variance needs.
+        self.min_samples = self.mel.window + (max(2, self.stack) - 1) * self.mel.stride
+
+    def frames(self, samples):
+        """Returns the number of frames of a waveform."""
+        return self.mel.frames(samples) // self.stack
+
+    def __call__(self, wavs):
+        """[batch, samples] -> [batch, frames, stacked bands]."""
+        x = self.mel.encode(wavs * 2**15)[0]
+        variance, mean = torch.var_mean(x, 1, keepdim=True)
+        x = (x - mean) / (variance + 1e-7).sqrt()
+        x = x[:, : x.shape[1] // self.stack * self.stack]
+        return x.unflatten(1, (-1, self.stack)).flatten(2)
+
+
+#: Class of the inputs of a ``model_type``; all others:
+#: :class:`~s3prl_sb.lobes.networks.huggingface_inputs.Waveforms`.
+INPUTS = {
+    **huggingface_inputs.INPUTS,
+    "seamless_m4t": StackedMel,
+    "seamless_m4t_v2": StackedMel,
+    "wav2vec2-bert": StackedMel,
+}
 
 
 def read_folder(folder, target_lang=None):
@@ -90,32 +135,12 @@ def read_folder(folder, target_lang=None):
     return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
 
-def needed_files(folder):
-    """Returns the names of the files that hold an encoder in a larger model.
-
-    Arguments
-    ---------
-    folder : pathlib.Path
-        Folder with the JSON files of the model.
-
-    Returns
-    -------
-    list of str
-        Empty if the model is in one file.
-    """
-    config = folder / "config.json"
-    kind = read_json(config).get("model_type") if config.is_file() else None
-    kind, _ = WHOLE.get(kind, (kind, ()))
-    prefixes = TYPES[kind].prefixes if kind in TYPES else None
-    return huggingface_folder.parts(folder, prefixes) if prefixes else []
-
-
 class HuggingFace(PretrainedUpstream):
     """Audio encoder of the library transformers, alone or in a larger model.
 
     Its hidden states are the input of every layer and the output of the encoder.
-    Types: keys of :data:`TYPES`, and of :data:`WHOLE` for the folders of larger models,
-    of which only the encoder is read.
+    Types: keys of :data:`TYPES`, and, for the folders of larger models, of which only
+    the encoder is read, of :data:`~s3prl_sb.lobes.networks.huggingface_layouts.WHOLE`.
 
     Arguments
     ---------

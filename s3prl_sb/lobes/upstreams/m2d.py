@@ -80,12 +80,12 @@ def read_m2d(path):
     path : pathlib.Path
         File of weights, or the published zip with one. The name of the zip, the file
         or its folder has the sizes, such as ``80x608p16x16``. Without them, the input
-        is as long as the positions, or 1001 frames for 992, and the sample rate 16 kHz.
+        is as long as the positions, or 1001 frames for 992.
 
     Returns
     -------
     config : dict
-        Entries of :class:`M2dConfig`.
+        Entries of :class:`M2dConfig`; ``sample_rate`` only if a name has the sizes.
     weights : dict
         Weights of
         :class:`~s3prl_sb.lobes.networks.vision_transformer.VisionTransformer`. Those
@@ -120,22 +120,20 @@ def read_m2d(path):
             f"'{path}' is not a checkpoint of M2D: {len(positions) - 1} positions are "
             f"not those of patches of {high} x {wide} over {N_MELS} mel bands"
         )
-    frames, sample_rate = _input(path, file, sizes["patch"], times)
     weights["tokens"] = token + positions[:1]
     weights["positions"] = positions[1:].unflatten(0, (bands, times))
     sizes.update(
         patch_stride=sizes["patch"],
         grid=[bands, times],
-        sample_rate=sample_rate,
-        input_frames=frames,
         mean=mean,
         std=std,
+        **_input(path, file, sizes["patch"], times),
     )
     return sizes, weights
 
 
 def _input(path, file, patch, times):
-    """Returns the number of frames of the input, and the sample rate, by the names."""
+    """Returns the entries that are about the input, by the names."""
     for name in (file.parent.name, file.name, path.name):
         if match := SHAPE.search(name):
             bands, frames, high, wide, khz = (int(x or 16) for x in match.groups())
@@ -145,8 +143,8 @@ def _input(path, file, patch, times):
                     f"{N_MELS} bands, which is not what '{name}' says: give the folder "
                     "its published name"
                 )
-            return frames, khz * 1000
-    return {992: 1001}.get(times * patch[1], times * patch[1]), 16000
+            return {"input_frames": frames, "sample_rate": khz * 1000}
+    return {"input_frames": {992: 1001}.get(times * patch[1], times * patch[1])}
 
 
 class M2d(PatchUpstream):
@@ -163,7 +161,8 @@ class M2d(PatchUpstream):
         network of ``config``.
     config : dict, optional
         Entries of :class:`M2dConfig` that differ from M2D Base with patches of 16 x 16
-        and an input of 608 frames; only without ``source``.
+        and an input of 608 frames. With ``source`` only ``sample_rate`` counts, for a
+        file whose name does not tell.
     bands : str
         "concat", as in the authors' code: a frame is the patches at one time side by
         side, lowest band first; or their "mean".
@@ -204,6 +203,12 @@ class M2d(PatchUpstream):
         super().__init__(source, config, bands, **options)
         self.sample_rate = self.config.sample_rate
         self.network.positions.requires_grad_(False)  # sines
+
+    def load_source(self, source, config):
+        """See :meth:`PretrainedUpstream.load_source`."""
+        entries, weights = super().load_source(source, config)
+        rate = config.get("sample_rate", M2dConfig.sample_rate)
+        return {"sample_rate": rate, **entries}, weights
 
     @property
     def chunk(self):

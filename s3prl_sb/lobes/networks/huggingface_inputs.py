@@ -12,10 +12,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.front_end import frames_of, samples_of
 from s3prl_sb.lobes.networks.power_mel import PowerMel
-from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 
 
 class Waveforms:
@@ -79,38 +77,6 @@ class Moonshine(Waveforms):
     def sizes(self, config):
         """See :class:`Waveforms`."""
         return [(127, 64), (7, 3), (3, 2)]
-
-
-class StackedMel(Waveforms):
-    """Input of w2v-BERT 2.0 and Seamless: Kaldi's log mel, normalized, frames in pairs.
-
-    The arguments are those of :class:`Waveforms`.
-    """
-
-    def __init__(self, config, preprocessor):
-        if preprocessor.get("sampling_rate", 16000) != 16000:
-            raise CheckpointError(
-                f"w2v-BERT's features are of 16000 Hz, this model's of "
-                f"{preprocessor['sampling_rate']}."
-            )
-        bands = preprocessor.get("num_mel_bins", 80)
-        self.mel = KaldiFeatures(num_mel_bins=bands, deltas=0, cmvn=False)
-        self.stack = preprocessor.get("stride", 2)
-        self.stride = self.mel.stride * self.stack
-        # At least two frames, which the variance needs.
-        self.min_samples = self.mel.window + (max(2, self.stack) - 1) * self.mel.stride
-
-    def frames(self, samples):
-        """Returns the number of frames of a waveform."""
-        return self.mel.frames(samples) // self.stack
-
-    def __call__(self, wavs):
-        """[batch, samples] -> [batch, frames, stacked bands]."""
-        x = self.mel.encode(wavs * 2**15)[0]
-        variance, mean = torch.var_mean(x, 1, keepdim=True)
-        x = (x - mean) / (variance + 1e-7).sqrt()
-        x = x[:, : x.shape[1] // self.stack * self.stack]
-        return x.unflatten(1, (-1, self.stack)).flatten(2)
 
 
 class WhisperMel(Waveforms):
@@ -225,7 +191,7 @@ class Omni3Mel(OmniMel):
     def __init__(self, config, preprocessor):
         super().__init__(config, preprocessor)
         if self.window != 100:
-            raise CheckpointError(
+            raise ValueError(
                 f"n_window: {config.n_window} of Qwen3-Omni: transformers counts on 50."
             )
         self.stride = self.hop * math.gcd(8, self.window)
@@ -305,7 +271,7 @@ class ClapMel(Waveforms):
         last = patches >> (len(config.depths) - 1)
         steps = last * (config.spec_size // config.num_mel_bins)
         if self.window % steps:
-            raise CheckpointError(
+            raise ValueError(
                 f"CLAP's windows of {self.window} samples are no multiple of its "
                 f"{steps} frames: change preprocessor.max_length_s."
             )
@@ -345,7 +311,7 @@ def _first(value):
     return value if isinstance(value, int) else value[0]
 
 
-#: Class of the inputs of a ``model_type``; all others: :class:`Waveforms`.
+#: Class of the inputs of a ``model_type``, without those of Kaldi's features.
 INPUTS = {
     "audioflamingo3_encoder": MaskedWhisperMel,
     "clap_audio_model": ClapMel,
@@ -355,9 +321,6 @@ INPUTS = {
     "qwen2_5_omni_audio_encoder": OmniMel,
     "qwen2_audio_encoder": MaskedWhisperMel,
     "qwen3_omni_moe_audio_encoder": Omni3Mel,
-    "seamless_m4t": StackedMel,
-    "seamless_m4t_v2": StackedMel,
     "voxtral_encoder": WholeWhisperMel,
-    "wav2vec2-bert": StackedMel,
     "whisper": WhisperMel,
 }
