@@ -39,6 +39,11 @@ def ones(*shape):
     return torch.ones(1).expand(shape)
 
 
+def published(shapes):
+    """Names and shapes to such tensors, the state dict of a published file."""
+    return {name: ones(*shape) for name, shape in shapes.items()}
+
+
 def linear(name, rows, columns, bias=True):
     """Names and shapes of a linear layer."""
     result = {f"{name}.weight": ones(rows, columns)}
