@@ -35,13 +35,13 @@ from s3prl_sb.lobes.networks.codec_encoders import (
     MimiEncoder,
 )
 from s3prl_sb.lobes.networks.codecs import CodecNetwork
-from s3prl_sb.lobes.networks.huggingface_inputs import StackedMel
 from s3prl_sb.lobes.networks.quantizer import waveform_codes
 from s3prl_sb.lobes.networks.semantic_codec_encoders import (
     Xcodec2Encoder,
     XcodecEncoder,
 )
 from s3prl_sb.lobes.upstreams.base import PRECISIONS
+from s3prl_sb.lobes.upstreams.huggingface import StackedMel
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 #: Names of the layers that an adapter changes, in Mimi's Transformer.
