@@ -2,6 +2,7 @@
 
 import zipfile
 
+import npz_fixtures
 import published_weights
 import pytest
 import torch
@@ -138,7 +139,7 @@ def test_the_name_of_the_folder_has_the_sizes(
         ):
             shapes[f"blocks.{i}.{part}.weight"] = shape
             shapes[f"blocks.{i}.{part}.bias"] = shape[:1]
-    weights = {n: torch.zeros(()).expand(shape) for n, shape in shapes.items()}
+    weights = npz_fixtures.published(shapes)
     (tmp_path / name).mkdir()
     file = tmp_path / name / "weights_ep69it3124-0.48494.pth"
     torch.save(weights, file)
@@ -146,10 +147,7 @@ def test_the_name_of_the_folder_has_the_sizes(
     assert (config["mean"], config["std"]) == (-7.1, 4.2)
     with sizes_only():
         upstream = M2d(config=config)
-    state = upstream.network.state_dict()
-    assert {n: x.shape for n, x in read.items()} == {
-        n: x.shape for n, x in state.items()
-    }
+    npz_fixtures.assert_fits(M2d, config, read)
     assert upstream.config.num_heads == 12
     assert (upstream.chunk, upstream.sample_rate) == (frames, rate * 1000)
     assert (upstream.stride, upstream.output_size) == (stride * rate, size)
