@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from s3prl_sb.lobes.cards.families import of_checkpoint
+from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.building import _Unfilled, sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks import codec_encoders
@@ -343,10 +344,13 @@ def test_refusals(tmp_path):
         Codec(config={**DAC, "model_type": "dac"}, freeze=False, adapter=adapter)
 
 
-def test_a_folder_is_recognized(tmp_path):
+def test_a_folder_is_recognized(tmp_path, monkeypatch):
     model = theirs("mimi", CASES["mimi"][1])
     folder = saved(model, tmp_path)
+    asked = []  # other families, to which an absent preprocessor would matter
+    monkeypatch.setattr(huggingface_folder, "preprocessor", asked.append)
     upstream = of_checkpoint(folder, quantizers=3)
+    assert not asked
     assert isinstance(upstream, Codec) and upstream.sample_rate == 24000
     state = load_file(tmp_path / "model.safetensors")
     lost = next(name for name in state if name.endswith("downsample.conv.weight"))

@@ -37,7 +37,7 @@ LENGTHS = {
 }
 
 
-def entries(folder, target_lang=None):
+def entries(folder, target_lang=None, expected=None):
     """Reads the configuration.
 
     Arguments
@@ -46,6 +46,8 @@ def entries(folder, target_lang=None):
         Folder of the model.
     target_lang : str, optional
         Language of the adapters that the weights will get.
+    expected : str, optional
+        The only ``model_type`` that the caller reads.
 
     Returns
     -------
@@ -56,9 +58,16 @@ def entries(folder, target_lang=None):
     Raises
     ------
     CheckpointError
-        If there is no configuration.
+        If there is no configuration, or it is of another model.
     """
-    config = {**network_entries(folder), "preprocessor": preprocessor(folder)}
+    config = network_entries(folder)
+    # Before the preprocessor, as that of another model is no reason for a warning.
+    if expected not in (None, config.get("model_type")):
+        raise CheckpointError(
+            f"'{folder}' holds {config.get('model_type')}, where {expected} was "
+            "expected."
+        )
+    config = {**config, "preprocessor": preprocessor(folder)}
     return config if target_lang is None else {**config, "target_lang": target_lang}
 
 

@@ -106,12 +106,7 @@ def _content(path, family):
         options = as_dict(plain(content.get("config")))
         weights = as_dict(content.get("model")) or content
         return options, {str(name): tensor for name, tensor in weights.items()}
-    options = huggingface_folder.entries(path)
-    if options.get("model_type") != family.lower():
-        raise CheckpointError(
-            f"'{path}' holds {options.get('model_type')}, where {family.lower()} was "
-            "expected"
-        )
+    options = huggingface_folder.entries(path, expected=family.lower())
     parts = (options["preprocessor"], options, as_dict(options.get("encoder_kwargs")))
     options = {key: value for part in parts for key, value in part.items()}
     return options, huggingface_folder.everything(path)
