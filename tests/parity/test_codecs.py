@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.families import of_checkpoint
 from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.building import _Unfilled, sizes_only
@@ -365,6 +366,12 @@ def test_a_folder_is_recognized(tmp_path, monkeypatch):
     )
     names = [n for n, p in trained.named_parameters() if p.requires_grad]
     assert len(names) == 8 and all("self_attn" in name for name in names)
+
+
+def test_a_part_of_a_fusion_is_converted(tmp_path):
+    """Its positions, which no file has, are computed there too."""
+    folder = saved(theirs("mimi", CASES["mimi"][1]), tmp_path / "mimi")
+    convert(f"{folder}+mel", tmp_path / "converted")  # compares features
 
 
 def test_layers_of_mimi(tmp_path):
