@@ -36,7 +36,12 @@ class Fixture:
 
 def ones(*shape):
     """A tensor of any size that takes four bytes in a file."""
-    return torch.ones(1).expand(shape)
+    return torch.ones(()).expand(shape)
+
+
+def published(shapes):
+    """Names and shapes to such tensors, the state dict of a published file."""
+    return {name: ones(*shape) for name, shape in shapes.items()}
 
 
 def linear(name, rows, columns, bias=True):

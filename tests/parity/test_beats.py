@@ -2,12 +2,12 @@
 
 import math
 
+import npz_fixtures
 import pytest
 import torch
 
 from s3prl_sb.lobes.cards.check import check_upstream
 from s3prl_sb.lobes.cards.families import of_checkpoint
-from s3prl_sb.lobes.checkpoints.building import sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks.encoder_config import EncoderConfig
 from s3prl_sb.lobes.networks.patch_encoder import PatchEncoder
@@ -175,7 +175,13 @@ def variants(weights):
     config = options(**TINY)
     heads = {"strong_head.weight": torch.zeros(4, 32), "weak_head.bias": torch.zeros(4)}
     mirror = {f"model.model.{new_weight_norm(n)}": t for n, t in weights.items()}
-    tuned = {f"encoder.{name}": t for name, t in {**weights, **masks}.items()}
+    after = {
+        "layer_weights": torch.ones(3, 1),
+        "downsample_conv.weight": torch.ones(2, 2, 3),
+        "conformer_adapter.layers.0.ffn1.output_dense.bias": torch.ones(2),
+        "cross_embed_positions.weight": torch.ones(9, 2),
+    }
+    tuned = {f"encoder.{n}": t for n, t in {**weights, **masks, **after}.items()}
     return {
         "finetuned": {
             "cfg": {**config, "finetuned_model": True, "predictor_class": 5},
@@ -223,17 +229,11 @@ def test_folder_of_espnet(weights, checkpoint, tmp_path):
 def test_every_published_name(sizes, tmp_path):
     """At full size; no tensor takes memory."""
     path = tmp_path / "model.pt"
-    weights = {n: torch.ones(1).expand(s) for n, s in shapes(**sizes).items()}
+    weights = npz_fixtures.published(shapes(**sizes))
     weights["encoder.pos_conv.0.weight_g"] = torch.ones(1, 1, 128)
     torch.save({"cfg": options(**sizes), "model": weights}, path)
     config, found = read_beats(path)
-    with sizes_only():
-        upstream = Beats(config=config)
-    state = upstream.network.state_dict()
-    assert {n: t.shape for n, t in found.items()} == {
-        n: t.shape for n, t in state.items()
-    }
-    millions = sum(t.numel() for t in state.values()) / 1e6
+    millions = npz_fixtures.assert_fits(Beats, config, found) / 1e6
     assert millions == pytest.approx(90.3 if sizes is BASE else 311.4, abs=0.1)
 
 

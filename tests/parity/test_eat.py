@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
+import npz_fixtures
 import numpy
 import published_patches as published
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from s3prl_sb.lobes.checkpoints.building import sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.upstreams.eat import Eat, read_eat
 
@@ -106,14 +106,11 @@ def test_every_published_name_and_shape(large, times, tmp_path):
                 f"{block}.{part}.weight": sides,
                 f"{block}.{part}.bias": sides[:1],
             }
-    state = {name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}
+    state = npz_fixtures.published(shapes)
     state[POSITIONS] = published.eat_positions(times, size)
     config, weights = read_eat(fairseq(tmp_path, lambda _: state))
     assert config["grid"] == [8, times]
-    with sizes_only():
-        network = Eat(config=config).network
-    expected = {name: w.shape for name, w in network.state_dict().items()}
-    assert {name: w.shape for name, w in weights.items()} == expected
+    npz_fixtures.assert_fits(Eat, config, weights)
 
 
 def test_other_files_are_refused(tmp_path):

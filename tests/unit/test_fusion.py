@@ -87,8 +87,11 @@ def test_pairs_are_the_parts_side_by_side(folder, parts):
         assert count == parts[1].frames(samples)  # 10 ms, the other has 20 ms
         rows = (torch.arange(count) // 2).clamp(max=parts[0].frames(samples) - 1)
         for k, depth in enumerate([0, 1, 1, 2, 2]):  # of 2 layers beside 4
-            assert torch.equal(states[k][i, :count, :16], hub[k][i, rows])
-            assert torch.equal(states[k][i, :count, 16:], tera[depth][i, :count])
+            # Not to the last bit, which depends on where weights lie in memory.
+            expected = torch.cat([hub[k][i, rows], tera[depth][i, :count]], dim=1)
+            torch.testing.assert_close(
+                states[k][i, :count], expected, rtol=0, atol=1e-5
+            )
 
 
 def test_own_columns_sum_to_the_sums_of_the_parts(folder):

@@ -21,6 +21,7 @@ from typing import Any
 from s3prl_sb.foreign.tags import set_tag
 from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.lobes.cards.finding import UnknownUpstream, names, title
+from s3prl_sb.lobes.cards.sums import without_entry
 
 #: Entry of a card file that needs no class.
 ENTRY = "fusion"
@@ -205,7 +206,7 @@ def _node(part, folder, card):
         raise UnknownUpstream(
             f"A part of a fusion is a name, or {{upstream: NAME, …}}, not {part!r}."
         )
-    path = folder / re.sub(r"(\.ya?ml):\w+$", r"\1", name)
+    path = folder / without_entry(name)
     if name not in names() and path.exists():
         name = str(folder / name)
     node = card(name, **options)

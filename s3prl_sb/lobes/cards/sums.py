@@ -30,5 +30,24 @@ def summands(name: str) -> list[str]:
     names = [part.strip() for part in str(name).split("+")]
     if len(names) < 2 or not all(names) or "://" in str(name):
         return []
-    path = re.sub(r"(\.ya?ml):\w+$", r"\1", str(name))  # an entry of a card file
-    return [] if Path(path).expanduser().exists() else names
+    return [] if Path(without_entry(str(name))).expanduser().exists() else names
+
+
+def without_entry(name: str) -> str:
+    """Returns the file in the name of an entry of a card file; other names as they are.
+
+    Arguments
+    ---------
+    name : str
+        Name of an upstream, as the user writes it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> without_entry("cards/mine.yaml:big"), without_entry("wavlm_base")
+    ('cards/mine.yaml', 'wavlm_base')
+    """
+    return re.sub(r"(\.ya?ml):\w+$", r"\1", name)

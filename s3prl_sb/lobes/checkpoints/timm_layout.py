@@ -8,7 +8,7 @@ import torch
 
 from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.checkpoints.renaming import our_name
+from s3prl_sb.lobes.checkpoints.renaming import our_name, split_projections
 
 #: Size of a head in all published models of timm's layout.
 HEAD_SIZE = 64
@@ -57,14 +57,9 @@ def from_timm(weights, path):
     CheckpointError
         If they are not of a Vision Transformer.
     """
-    converted = {}
-    for name, tensor in weights.items():
-        name = our_name(name, NAMES)
-        if ".attn.qkv." in name:
-            for part, third in zip(("query", "key", "value"), tensor.chunk(3)):
-                converted[name.replace("attn.qkv", f"attention.{part}")] = third
-        else:
-            converted[name] = tensor
+    parts = [f".attention.{part}." for part in ("query", "key", "value")]
+    converted = {our_name(name, NAMES): tensor for name, tensor in weights.items()}
+    converted = split_projections(converted, ".attn.qkv.", parts)
     try:
         _scale(converted)
         patches = converted["patches.weight"]

@@ -11,7 +11,11 @@ Authors
 import re
 
 from s3prl_sb.lobes.checkpoints.huggingface_layout import LAYER
-from s3prl_sb.lobes.checkpoints.renaming import layer_rules, renamed
+from s3prl_sb.lobes.checkpoints.renaming import (
+    layer_rules,
+    renamed,
+    split_projections,
+)
 from s3prl_sb.lobes.checkpoints.transformer_sizes import sizes_in
 
 TRAINING = re.compile(r"(aux\.|mask_generator\.|logit_generator\.)")
@@ -59,13 +63,8 @@ def read_torchaudio(content):
     weights : dict
         Weights of a ``SpeechTransformer``.
     """
-    weights = {}
-    for name, tensor in content.items():
-        if ".attention.attention.in_proj_" in name:
-            for part, rows in zip("qkv", tensor.chunk(3)):
-                weights[name.replace("attention.in_proj_", f"{part}_proj.")] = rows
-        else:
-            weights[name] = tensor
+    parts = [f".attention.{part}_proj." for part in "qkv"]
+    weights = split_projections(content, ".attention.attention.in_proj_", parts)
     rules = [*layer_rules(r"encoder\.transformer\.layers\.", LAYER), *NAMES]
     weights = renamed(weights, rules, TRAINING)
     config = sizes_in(weights)

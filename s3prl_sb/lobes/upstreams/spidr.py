@@ -15,7 +15,12 @@ import re
 from s3prl_sb.lobes.checkpoints import huggingface_layout
 from s3prl_sb.lobes.checkpoints.fairseq_options import weights_in
 from s3prl_sb.lobes.checkpoints.reading import as_dict, read, read_json
-from s3prl_sb.lobes.checkpoints.renaming import bare, layer_rules, renamed
+from s3prl_sb.lobes.checkpoints.renaming import (
+    bare,
+    layer_rules,
+    renamed,
+    split_projections,
+)
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import read_transformer
 from s3prl_sb.lobes.checkpoints.transformer_sizes import sizes_in
 from s3prl_sb.lobes.upstreams.data2vec import Data2VecAudio
@@ -66,13 +71,8 @@ def read_spidr(path, target_lang=None):
     states = {} if path.is_dir() else bare(weights_in(as_dict(read(path))))
     if LANDMARK not in states:
         return read_transformer(path, target_lang)
-    weights = {}
-    for name, tensor in states.items():
-        if ".attention.qkv." in name:
-            for part, rows in zip("qkv", tensor.chunk(3)):
-                weights[name.replace("attention.qkv", f"attention.{part}_proj")] = rows
-        else:
-            weights[name] = tensor
+    parts = [f".attention.{part}_proj." for part in "qkv"]
+    weights = split_projections(states, ".attention.qkv.", parts)
     weights = renamed(weights, NAMES, TRAINING)
     options = _options(path.with_name(CONFIG))
     config = sizes_in(weights)
