@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from s3prl_sb.lobes.cards.conversion import convert
 from s3prl_sb.lobes.cards.families import of_checkpoint
+from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.building import build, sizes_only
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks import codec_encoders
@@ -360,6 +362,15 @@ def test_a_folder_is_recognized(tmp_path, caplog):
     )
     names = [n for n, p in trained.named_parameters() if p.requires_grad]
     assert len(names) == 8 and all("self_attn" in name for name in names)
+
+
+def test_a_part_of_a_fusion_is_converted(tmp_path, monkeypatch):
+    """Its positions, which no file has, are computed there too."""
+    folder = saved(theirs("mimi", CASES["mimi"][1]), tmp_path / "mimi")
+    asked = []  # for a preprocessor, which codecs do without, and other families miss
+    monkeypatch.setattr(huggingface_folder, "preprocessor", asked.append)
+    convert(f"{folder}+mel", tmp_path / "converted")  # compares features
+    assert not asked
 
 
 def test_layers_of_mimi(tmp_path):

@@ -61,6 +61,8 @@ class CodecNetwork(KeepsPrecision):
         quantizer.requires_grad_(False)
         if encoder.semantic is not None:
             encoder.semantic.requires_grad_(False)
+        # Also if the weights are loaded into a module around this one.
+        self.register_load_state_dict_post_hook(_renew)
 
     @property
     def sizes(self):
@@ -106,18 +108,17 @@ class CodecNetwork(KeepsPrecision):
         if self.encoder.semantic is not None:
             self.encoder.semantic.renew_positions()
 
-    def load_state_dict(self, *args, **kwargs):
-        """Loads weights, and computes what no checkpoint has."""
-        keys = super().load_state_dict(*args, **kwargs)
-        self.renew()
-        return keys
-
     def train(self, mode=True):
         """Sets training mode, except for the network that is never trained."""
         super().train(mode)
         if self.encoder.semantic is not None:
             self.encoder.semantic.eval()
         return self
+
+
+def _renew(network, keys):
+    """Computes what the weights that have been loaded do not have."""
+    network.renew()
 
 
 def _widen(network):

@@ -38,6 +38,8 @@ class Encoder(nn.Module):
                 self.model.set_submodule(name, nn.Identity())
         if self.layout.idle:
             self.model.get_submodule(self.layout.idle).requires_grad_(False)
+        # Also if the weights are loaded into a module around this one.
+        self.register_load_state_dict_post_hook(_renew)
 
     @property
     def output_sizes(self):
@@ -149,12 +151,6 @@ class Encoder(nn.Module):
         self.renew_positions()
         return self
 
-    def load_state_dict(self, *args, **kwargs):
-        """Loads weights, and computes the positions, which no checkpoint has."""
-        keys = super().load_state_dict(*args, **kwargs)
-        self.renew_positions()
-        return keys
-
     def renew_positions(self):
         """Computes the positions in fp32 whatever the type of the weights, as half
         precision cannot count frames."""
@@ -171,3 +167,8 @@ class Encoder(nn.Module):
         else:
             new = type(old)(self.model.config)
         setattr(parent, name, new.to(device))
+
+
+def _renew(network, keys):
+    """Computes the positions, which no checkpoint has."""
+    network.renew_positions()
