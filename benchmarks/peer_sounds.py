@@ -20,7 +20,7 @@ SIZES = {
     "large": (24, 1024, 4096, 16),
 }
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-CHUNK = 1001  # frames of the spectrogram that ATST-Frame sees at once
+CHUNK = 1000  # frames of the spectrogram that ATST-Frame sees at once
 loaded = {}
 
 

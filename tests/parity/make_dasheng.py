@@ -7,7 +7,8 @@ CED and M2D are clones of github.com/RicherMans/CED and github.com/nttcslab/m2d.
 
 A fixture is ``fixtures/<name>.npz``: the shapes of a small checkpoint, whose weights
 are those of ``published_weights.py``, and the hidden states of utterances. CED and M2D
-run over the true frames of each chunk: their code fills the last one with zeros.
+run over the true frames of each chunk, which is whole patches: their code fills the
+last one with zeros, and leaves out frames at the end of the others.
 """
 
 import functools
@@ -98,7 +99,7 @@ def make_ced(folder):
 
     def run(wav):
         x = model.init_bn(model.front_end(wav)[:, None])
-        for chunk in chunks(x, 36, 16):
+        for chunk in chunks(x, 32, 16):
             model.forward_features(chunk)
 
     write("ced", load(model), config, model, run)
@@ -131,7 +132,7 @@ def make_m2d(folder, name, image, patch):
         )
         mean, std = model.norm_stats.detach()
         x = ((torch.tensor(x) + torch.finfo().eps).log() - mean) / std
-        for chunk in chunks(x[None, None], image[1], patch[1]):
+        for chunk in chunks(x[None, None], image[1] // patch[1] * patch[1], patch[1]):
             model.forward_encoder(chunk)
 
     write(name, shapes, {}, model, run)

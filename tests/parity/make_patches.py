@@ -68,7 +68,7 @@ def atst(folder, clip):
         x = decibels(spectrogram(published.waveform(samples)[None, None]))
         x = (x + 79.6482) / (50.6842 + 79.6482) * 2 - 1
         pieces = []
-        for chunk in x.split(601 if clip else 1001, dim=-1):
+        for chunk in x.split(600 if clip else 1000, dim=-1):
             length = torch.tensor([chunk.shape[-1]])
             if chunk.shape[-1] < 4:
                 continue

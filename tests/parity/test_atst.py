@@ -41,7 +41,7 @@ def differences(upstream, name, lengths):
 def test_equals_the_authors(clip, tmp_path):
     kind, name = (AtstClip, "atst_clip") if clip else (Atst, "atst_frame")
     upstream = kind(saved(published.atst_lightning(clip), tmp_path))
-    assert upstream.config.chunk == (601 if clip else 1001)
+    assert upstream.config.chunk == (600 if clip else 1000)
     assert max(differences(upstream, name, published.LENGTHS)) < 1e-5
 
 

@@ -175,7 +175,13 @@ def variants(weights):
     config = options(**TINY)
     heads = {"strong_head.weight": torch.zeros(4, 32), "weak_head.bias": torch.zeros(4)}
     mirror = {f"model.model.{new_weight_norm(n)}": t for n, t in weights.items()}
-    tuned = {f"encoder.{name}": t for name, t in {**weights, **masks}.items()}
+    after = {
+        "layer_weights": torch.ones(3, 1),
+        "downsample_conv.weight": torch.ones(2, 2, 3),
+        "conformer_adapter.layers.0.ffn1.output_dense.bias": torch.ones(2),
+        "cross_embed_positions.weight": torch.ones(9, 2),
+    }
+    tuned = {f"encoder.{n}": t for n, t in {**weights, **masks, **after}.items()}
     return {
         "finetuned": {
             "cfg": {**config, "finetuned_model": True, "predictor_class": 5},

@@ -107,13 +107,13 @@ def test_other_layouts_hold_the_same_network(tmp_path):
     "name, patch, grid, frames, rate, stride, size",
     [
         ("m2d_vit_base-80x608p16x16-221006-mr7", (16, 16), (5, 38), 608, 16, 160, 3840),
-        ("m2d_clap_vit_base-80x1001p16x16p16kpBpTI-2025", (16, 16), (5, 62), 1001, 16,
+        ("m2d_clap_vit_base-80x1001p16x16p16kpBpTI-2025", (16, 16), (5, 62), 992, 16,
          160, 3840),
         ("m2d_as_vit_base-80x608p16x16p32k-240413_enconly", (16, 16), (5, 38), 608, 32,
          160, 3840),
         ("m2d_vit_base-80x200p16x4-230529", (16, 4), (5, 50), 200, 16, 40, 3840),
         ("m2d_s_vit_base-80x608p80x2-230220", (80, 2), (1, 304), 608, 16, 20, 768),
-        ("renamed", (16, 16), (5, 62), 1001, 16, 160, 3840),
+        ("renamed", (16, 16), (5, 62), 992, 16, 160, 3840),
     ],
 )  # fmt: skip
 def test_the_name_of_the_folder_has_the_sizes(

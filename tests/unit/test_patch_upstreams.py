@@ -5,7 +5,9 @@ import torch
 
 from s3prl_sb.lobes.upstreams.atst import Atst, AtstClip
 from s3prl_sb.lobes.upstreams.ced import Ced
+from s3prl_sb.lobes.upstreams.dasheng import Dasheng
 from s3prl_sb.lobes.upstreams.eat import Eat
+from s3prl_sb.lobes.upstreams.m2d import M2d
 
 TINY = {"hidden_size": 32, "ffn_size": 48, "num_layers": 2, "num_heads": 4}
 
@@ -19,28 +21,17 @@ def states(upstream, wav):
     return upstream(wav[None])[0]
 
 
-@pytest.mark.parametrize("kind", [Atst, AtstClip, Eat])
-def test_frames_are_whole_patches_of_chunks(kind):
-    """Counted one spectrogram frame at a time."""
-    options = {"grid": [8, 5]} if kind is Eat else {"grid": [1, 5], "chunk": 21}
-    upstream = kind(config={**TINY, **options})
-    wide, chunk = upstream.config.patch[1], upstream.chunk
-    for frames in (
-        wide,
-        wide + 1,
-        chunk - 1,
-        chunk,
-        chunk + wide,
-        3 * chunk + 2 * wide,
-    ):
-        samples = 160 * (frames - 1) + (400 if kind is Eat else 0)
-        samples = max(samples, upstream.min_samples)
-        assert upstream.features.frames(samples) == frames
-        left, patches = frames, 0
-        while left > 0:
-            patches += min(left, chunk) // wide
-            left -= chunk
-        assert upstream.frames(samples) == patches
+@pytest.mark.parametrize("kind", [Atst, AtstClip, Eat, Dasheng, Ced, M2d])
+def test_frames_are_one_stride_apart_across_chunks(kind):
+    """After an hour they would be late by seconds if a chunk had a rest."""
+    upstream = kind(config={**TINY, "num_layers": 1})
+    assert upstream.chunk % upstream.config.patch[1] == 0
+    for samples in (16001, 16000 * 9, upstream.min_samples):
+        frames = upstream.frames(samples)
+        for more in (1, 7, 70, 22_500):
+            assert upstream.frames(samples + more * upstream.stride) == frames + more
+    state = states(upstream, noise(16000 * 14))[0]
+    assert state.shape[1] == upstream.frames(16000 * 14)
 
 
 @pytest.mark.parametrize("kind", [Atst, AtstClip, Eat])
@@ -68,11 +59,11 @@ def test_the_mean_over_bands_is_that_of_the_bands_side_by_side(kind):
 
 def test_chunks_do_not_see_each_other():
     """Frames of the second chunk depend on its own part of the spectrogram alone."""
-    upstream = Atst(config={**TINY, "grid": [1, 10], "chunk": 41})
-    spectrogram = torch.randn(64, 41 + 30)
+    upstream = Atst(config={**TINY, "grid": [1, 10], "chunk": 40})
+    spectrogram = torch.randn(64, 40 + 30)
     upstream.spectrograms = lambda wavs: [spectrogram]
     whole = list(upstream.encode_packed([None]))
-    upstream.spectrograms = lambda wavs: [spectrogram[:, 41:]]
+    upstream.spectrograms = lambda wavs: [spectrogram[:, 40:]]
     second = list(upstream.encode_packed([None]))
     for state, alone in zip(whole, second):
         assert state.shape == (10 + 7, 32)
@@ -104,7 +95,7 @@ def test_mistakes_are_explained():
         Eat(config={**TINY, "patch_stride": [10, 10]})
     with pytest.raises(ValueError, match="Unknown config: depth. Known: hidden_size"):
         Atst(config={"depth": 3})
-    for chunk in (3, 1004):
+    for chunk in (0, 42, 1004):
         with pytest.raises(
             ValueError, match=f"{chunk} frames are not 1 to 250 patches"
         ):

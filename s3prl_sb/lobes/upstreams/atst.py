@@ -47,7 +47,7 @@ class AtstConfig(VisionTransformerConfig):
     Arguments
     ---------
     chunk : int
-        Number of frames of the spectrogram that run together.
+        Number of frames of the spectrogram that run together: whole patches.
     floor : float
         Smallest energy in the spectrogram.
     **options
@@ -55,7 +55,7 @@ class AtstConfig(VisionTransformerConfig):
         :class:`~s3prl_sb.lobes.networks.vision_transformer.VisionTransformerConfig`.
     """
 
-    chunk: int = 1001
+    chunk: int = 1000
     floor: float = FLOOR
 
 
@@ -131,7 +131,7 @@ def _converted(weights, options, path):
         **(AtstClip if is_clip else Atst).defaults,
         "patch_stride": [high, wide],
         "grid": [bands, times],
-        "chunk": min(int(100 * seconds) + 1, (times + 1) * wide - 1),
+        "chunk": min(int(100 * seconds) // wide, times) * wide,
     }
     tokens = without_batch(weights, "cls_token") if is_clip else None
     sizes, weights = from_timm(weights, path)
@@ -163,9 +163,10 @@ class Atst(PatchUpstream):
     The dynamic range of 80 dB is relative to the loudest value of the utterance. In
     the original it is relative to that of the batch, if this has no channels.
 
-    As in the original, longer audio than 10 s runs in chunks of 1001 frames of the
-    spectrogram, and has 250 frames for 250.25 strides: the frames are 10 ms earlier
-    with every chunk. Frames of the spectrogram that do not fill a patch are left out.
+    Longer audio than 10 s runs in chunks. Those of the original have 1001 frames of
+    the spectrogram, of which the last is in no patch: its frames are 10 ms earlier with
+    every chunk, while here they are 40 ms apart throughout. What does not fill a patch
+    at the end is left out.
 
     Example
     -------
@@ -205,7 +206,7 @@ class Atst(PatchUpstream):
 
     @property
     def chunk(self):
-        """Number of frames of the spectrogram that run together."""
+        """See :attr:`PatchUpstream.chunk`."""
         return self.config.chunk
 
 
@@ -222,7 +223,7 @@ class AtstClip(Atst):
     Note
     ----
     Longer audio than 6 s, the length of pre-training, runs in chunks, as in the
-    authors' evaluation: 150 frames for 150.25 strides.
+    authors' evaluation, whose chunks are one frame of the spectrogram longer.
 
     Example
     -------
@@ -233,4 +234,4 @@ class AtstClip(Atst):
     (3, torch.Size([2, 25, 32]))
     """
 
-    defaults = {**Atst.defaults, "num_tokens": 1, "chunk": 601}
+    defaults = {**Atst.defaults, "num_tokens": 1, "chunk": 600}

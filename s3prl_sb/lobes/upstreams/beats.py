@@ -40,10 +40,11 @@ SIZES = (
 )
 #: Part of the names of the weights of tokenizers.
 QUANTIZER = "quantize"
-#: Weights that only a task uses, that only ESPnet's masks use, and the copies of the
-#: first layer's table that the other layers share.
+#: Weights that only a task uses (ESPnet's after the encoder, too), that only ESPnet's
+#: masks use, and the copies of the first layer's table that the other layers share.
 UNUSED = re.compile(
-    r"predictor\.|patch_embedding_pad\.|raw2fbank_pad\."
+    r"predictor\.|downsample_conv\.|conformer_adapter\.|cross_embed_positions\."
+    r"|layer_weights$|patch_embedding_pad\.|raw2fbank_pad\."
     r"|encoder\.layers\.[1-9]\d*\.self_attn\.relative_attention_bias\."
 )
 RULES = [

@@ -30,7 +30,7 @@ class Ced(Dasheng):
 
     A frame is the four patches of 16 mel bands at one time, 160 ms. The last hidden
     state has the final layer norm; the classifier of AudioSet is not used. Audio of
-    more than 10.12 s runs in chunks of this length, as in the authors' code.
+    more than 10.08 s runs in chunks of this length.
 
     Arguments
     ---------
@@ -42,10 +42,9 @@ class Ced(Dasheng):
     ----
     The authors' code limits levels to 120 dB below the loudest one of the batch, here
     it is that of the utterance. It fills the last chunk with zeros, or leaves out the
-    last one if it is complete; here it is as long as the audio.
-
-    A chunk has 63 frames, and 40 ms at its end are in none of them, as in the authors'
-    code: after 10.12 s frames are earlier than multiples of the stride.
+    last one if it is complete; here it is as long as the audio. Theirs are 10.12 s
+    long, with 40 ms at the end in no patch: their frames are so much earlier with every
+    chunk, while here they are 160 ms apart throughout.
 
     In fine-tuning, batch norm keeps the statistics of pre-training.
 
@@ -65,5 +64,4 @@ class Ced(Dasheng):
         "patch_stride": [16, 16],
         "grid": [4, 63],
     }
-    chunk_rest = 4
     read = staticmethod(read_ced)

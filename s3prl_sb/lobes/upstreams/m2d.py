@@ -46,8 +46,6 @@ class M2dConfig(VisionTransformerConfig):
     ---------
     sample_rate : int
         Sample rate of the waveforms in Hz, 16000 or 32000.
-    input_frames : int
-        Number of frames of the spectrogram that run together.
     mean, std : float
         Statistics of log mel energies.
     """
@@ -59,17 +57,8 @@ class M2dConfig(VisionTransformerConfig):
     num_classes: int = 0
     norm: str = "last"
     sample_rate: int = 16000
-    input_frames: int = 608
     mean: float = STATISTICS[0]
     std: float = STATISTICS[1]
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.num_frames <= self.input_frames < self.num_frames + self.patch[1]:
-            raise ValueError(
-                f"input_frames {self.input_frames} is not {self.grid[1]} patches of "
-                f"{self.patch[1]} and a rest"
-            )
 
 
 def read_m2d(path):
@@ -79,8 +68,7 @@ def read_m2d(path):
     ---------
     path : pathlib.Path
         File of weights, or the published zip with one. The name of the zip, the file
-        or its folder has the sizes, such as ``80x608p16x16``. Without them, the input
-        is as long as the positions, or 1001 frames for 992.
+        or its folder has the sizes, such as ``80x608p16x16``.
 
     Returns
     -------
@@ -127,13 +115,13 @@ def read_m2d(path):
         grid=[bands, times],
         mean=mean,
         std=std,
-        **_input(path, file, sizes["patch"], times),
+        **_sample_rate(path, file, sizes["patch"], times),
     )
     return sizes, weights
 
 
-def _input(path, file, patch, times):
-    """Returns the entries that are about the input, by the names."""
+def _sample_rate(path, file, patch, times):
+    """Returns the entry of the sample rate, if a name has the sizes."""
     for name in (file.parent.name, file.name, path.name):
         if match := SHAPE.search(name):
             bands, frames, high, wide, khz = (int(x or 16) for x in match.groups())
@@ -143,8 +131,8 @@ def _input(path, file, patch, times):
                     f"{N_MELS} bands, which is not what '{name}' says: give the folder "
                     "its published name"
                 )
-            return {"input_frames": frames, "sample_rate": khz * 1000}
-    return {"input_frames": {992: 1001}.get(times * patch[1], times * patch[1])}
+            return {"sample_rate": khz * 1000}
+    return {}
 
 
 class M2d(PatchUpstream):
@@ -161,7 +149,7 @@ class M2d(PatchUpstream):
         network of ``config``.
     config : dict, optional
         Entries of :class:`M2dConfig` that differ from M2D Base with patches of 16 x 16
-        and an input of 608 frames. With ``source`` only ``sample_rate`` counts, for a
+        and positions for 608 frames. With ``source`` only ``sample_rate`` counts, for a
         file whose name does not tell.
     bands : str
         "concat", as in the authors' code: a frame is the patches at one time side by
@@ -176,9 +164,10 @@ class M2d(PatchUpstream):
     ----
     The authors' code adds silence, which is zero in normalized features, up to a whole
     patch; here what does not fill a patch at the end is left out. Of an input of 1001
-    frames, as in the authors' code, 9 are in no patch of 16: with longer audio, frames
-    are earlier than multiples of the stride. The hidden states of their upstream for
-    S3PRL are those here without the first one, and with the statistics of the task.
+    frames, 9 are in no patch of 16: with longer audio, their frames are 90 ms earlier
+    with every chunk, while here they are one stride apart throughout. The hidden states
+    of their upstream for S3PRL are those here without the first one, and with the
+    statistics of the task.
 
     Example
     -------
@@ -209,11 +198,6 @@ class M2d(PatchUpstream):
         entries, weights = super().load_source(source, config)
         rate = config.get("sample_rate", M2dConfig.sample_rate)
         return {"sample_rate": rate, **entries}, weights
-
-    @property
-    def chunk(self):
-        """See :attr:`PatchUpstream.chunk`."""
-        return self.config.input_frames
 
     def make_features(self):
         """Returns the front end."""

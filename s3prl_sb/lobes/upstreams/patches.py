@@ -66,8 +66,6 @@ class PatchUpstream(PretrainedUpstream):
     Config, Network = VisionTransformerConfig, VisionTransformer
     packed = True
     unknown_entry = "Unknown config"
-    #: frames of the spectrogram at the end of each chunk that no patch sees
-    chunk_rest = 0
 
     def __init__(self, source=None, config=None, bands="mean", **options):
         if bands not in BANDS:
@@ -79,7 +77,8 @@ class PatchUpstream(PretrainedUpstream):
                 f"patch {config.patch} and patch_stride {config.patch_stride} overlap "
                 "over time"
             )
-        if not 1 <= self.chunk // config.patch[1] <= config.grid[1]:
+        patches, rest = divmod(self.chunk, config.patch[1])
+        if rest or not 1 <= patches <= config.grid[1]:
             raise ValueError(
                 f"Chunks of {self.chunk} frames are not 1 to {config.grid[1]} patches "
                 f"of {config.patch[1]} frames, which there are positions for (grid)"
@@ -112,8 +111,9 @@ class PatchUpstream(PretrainedUpstream):
 
     @property
     def chunk(self):
-        """Number of frames of the spectrogram that run together."""
-        return self.config.num_frames + self.chunk_rest
+        """Number of frames of the spectrogram that run together: whole patches, so
+        that frames are one stride apart across chunks, too."""
+        return self.config.num_frames
 
     # ------------------------------------------------------------- contract
     @property
@@ -124,9 +124,7 @@ class PatchUpstream(PretrainedUpstream):
     def frames(self, samples):
         """See :meth:`Upstream.frames`."""
         frames = self.features.frames(max(samples, self.min_samples))
-        chunks, rest = divmod(frames, self.chunk)
-        wide = self.config.patch[1]
-        return chunks * (self.chunk // wide) + rest // wide
+        return frames // self.config.patch[1]
 
     def encode_packed(self, wavs):
         """See :meth:`Upstream.encode_packed`."""
