@@ -83,7 +83,7 @@ def test_short_audio_and_half_precision():
 
 
 def test_windows_and_ends():
-    """Those of NeMo: a symmetric window, silence beyond the ends."""
+    """Parakeet has a symmetric window, and silence beyond the ends."""
     wavs = torch.stack([noise(4000), noise(4000, 0.5)])
     front_end = MelSpectrogram(window=400, periodic=False, pad_mode="constant")
     window = torch.hann_window(400, periodic=False)
