@@ -50,7 +50,7 @@ def test_bands_of_clap():
     for a, b in zip(mean(wav)[0], both(wav)[0]):
         bands = b.unflatten(2, (-1, a.shape[2]))
         torch.testing.assert_close(bands.mean(2), a)
-    with pytest.raises(ValueError, match="Unknown bands: sum. Known: concat, mean"):
+    with pytest.raises(ValueError, match="Unknown bands 'sum'. Known: mean, concat"):
         HuggingFace(config=CLAP, bands="sum")
     with pytest.raises(ValueError, match="bands: mean is for CLAP"):
         HuggingFace(config={"model_type": "voxtral_encoder", **WHISPER}, bands="mean")

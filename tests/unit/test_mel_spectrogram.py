@@ -82,6 +82,19 @@ def test_short_audio_and_half_precision():
     assert torch.equal(x, exact)
 
 
+def test_windows_and_ends():
+    """Parakeet has a symmetric window, and silence beyond the ends."""
+    wavs = torch.stack([noise(4000), noise(4000, 0.5)])
+    front_end = MelSpectrogram(window=400, periodic=False, pad_mode="constant")
+    window = torch.hann_window(400, periodic=False)
+    sizes = {"n_fft": 512, "hop_length": 160, "win_length": 400, "window": window}
+    bins = torch.stft(wavs, **sizes, pad_mode="constant", return_complex=True)
+    expected = front_end.filters().T @ bins.abs() ** 2
+    torch.testing.assert_close(front_end.energies(wavs), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(front_end.energies(wavs), front_end.energies(wavs).float())
+
+
 def test_filters_of_a_checkpoint_replace_our_own():
     """The spectrogram is linear in them before the logarithm."""
     front_end, wav = MelSpectrogram(log=None), noise(2000)

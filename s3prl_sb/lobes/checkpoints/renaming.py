@@ -155,7 +155,7 @@ def split_projections(weights, fused, parts):
     fused : str
         Part of the names of these tensors.
     parts : list of str
-        What stands there in the names of the three, in the order of the rows.
+        Replacements of that part for the three, in the order of the rows.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from s3prl_sb.lobes.networks.front_end import frames_of, samples_of
-from s3prl_sb.lobes.networks.power_mel import PowerMel
+from s3prl_sb.lobes.networks.mel_spectrogram import MelSpectrogram
 
 
 class Waveforms:
@@ -87,12 +87,14 @@ class WhisperMel(Waveforms):
 
     def __init__(self, config, preprocessor):
         self.hop = preprocessor.get("hop_length", 160)
-        self.mel = PowerMel(
+        self.mel = MelSpectrogram(
             n_fft=preprocessor.get("n_fft", 400),
             hop=self.hop,
-            bands=config.num_mel_bins,
-            high=8000.0,
-            rate=preprocessor.get("sampling_rate", 16000),
+            n_mels=config.num_mel_bins,
+            fmax=8000.0,
+            sample_rate=preprocessor.get("sampling_rate", 16000),
+            scale="slaney",
+            norm="slaney",
         )
         self.stride = 2 * self.hop
         # GLM-ASR has no table of positions; its windows are of as many.
@@ -108,7 +110,7 @@ class WhisperMel(Waveforms):
 
     def log_mel(self, wavs):
         """[batch, samples] -> [batch, bands, frames]."""
-        x = self.mel(wavs)[..., :-1].clamp_min(1e-10).log10()
+        x = self.mel.energies(wavs)[..., :-1].clamp_min(1e-10).log10()
         return (x.maximum(x.amax((1, 2), keepdim=True) - 8) + 4) / 4
 
     def pieces(self, wavs, seconds):
@@ -119,7 +121,7 @@ class WhisperMel(Waveforms):
 
     def groups(self, windows, seconds):
         """Splits [batch, windows, …] into groups of windows that run together."""
-        most = seconds * self.mel.rate // self.window // len(windows)
+        most = seconds * self.mel.sample_rate // self.window // len(windows)
         return windows.split(max(1, int(most)), 1)
 
 
@@ -173,7 +175,7 @@ class OmniMel(WhisperMel):
         hops = math.ceil(wavs.shape[1] / self.hop)
         silence = hops * self.hop - wavs.shape[1] + self.mel.n_fft
         x = self.log_mel(F.pad(wavs, (0, silence)))[..., :hops]
-        most = seconds * self.mel.rate // self.hop // len(wavs) // self.window
+        most = seconds * self.mel.sample_rate // self.hop // len(wavs) // self.window
         size = max(1, int(most)) * self.window
         # A last part shorter than a window is not alone, as it is in none but short
         # utterances.
@@ -206,12 +208,14 @@ class ParakeetMel(Waveforms):
     """
 
     def __init__(self, config, preprocessor):
-        self.mel = PowerMel(
+        self.mel = MelSpectrogram(
             n_fft=preprocessor.get("n_fft", 512),
             window=preprocessor.get("win_length", 400),
             hop=preprocessor.get("hop_length", 160),
-            bands=config.num_mel_bins,
-            rate=preprocessor.get("sampling_rate", 16000),
+            n_mels=config.num_mel_bins,
+            sample_rate=preprocessor.get("sampling_rate", 16000),
+            scale="slaney",
+            norm="slaney",
             periodic=False,
             pad_mode="constant",
         )
@@ -238,7 +242,7 @@ class ParakeetMel(Waveforms):
         if self.preemphasis is not None:
             later = wavs[:, 1:] - self.preemphasis * wavs[:, :-1]
             wavs = torch.cat([wavs[:, :1], later], 1)
-        x = self.mel(wavs)[..., : wavs.shape[1] // self.mel.hop].mT
+        x = self.mel.energies(wavs)[..., : wavs.shape[1] // self.mel.hop].mT
         x = (x + 2**-24).log()
         deviation, mean = torch.std_mean(x, 1, keepdim=True)
         return (x - mean) / (deviation + 1e-5)
@@ -257,14 +261,15 @@ class ClapMel(Waveforms):
         self.repeats = preprocessor.get("padding", "repeatpad")
         fused = preprocessor.get("truncation", "fusion") == "fusion"
         rate = preprocessor.get("sampling_rate", self.rate)
-        self.mel = PowerMel(
+        self.mel = MelSpectrogram(
             n_fft=preprocessor.get("fft_window_size", 1024),
             hop=preprocessor.get("hop_length", 480),
-            bands=preprocessor.get("feature_size", config.num_mel_bins),
-            low=preprocessor.get("frequency_min", 0.0),
-            high=preprocessor.get("frequency_max", 14000.0),
-            rate=rate,
+            n_mels=preprocessor.get("feature_size", config.num_mel_bins),
+            fmin=preprocessor.get("frequency_min", 0.0),
+            fmax=preprocessor.get("frequency_max", 14000.0),
+            sample_rate=rate,
             scale="htk" if fused else "slaney",
+            norm=None if fused else "slaney",
         )
         self.window = preprocessor.get("max_length_s", 10) * rate
         patches = config.spec_size // _first(config.patch_stride)
@@ -294,11 +299,11 @@ class ClapMel(Waveforms):
 
     def __call__(self, wavs):
         """[windows, samples] -> [windows, 1, frames, bands]."""
-        return 10 * self.mel(wavs).clamp_min(1e-10).log10().mT[:, None]
+        return 10 * self.mel.energies(wavs).clamp_min(1e-10).log10().mT[:, None]
 
     def pieces(self, wavs, seconds):
         """See :class:`Waveforms`."""
-        most = max(1, int(seconds * self.mel.rate // self.window // len(wavs)))
+        most = max(1, int(seconds * self.mel.sample_rate // self.window // len(wavs)))
         whole = wavs.shape[1] // self.window * self.window
         if whole:
             for group in wavs[:, :whole].split(most * self.window, 1):

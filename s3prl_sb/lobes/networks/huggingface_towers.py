@@ -10,9 +10,8 @@ import math
 
 import torch
 
+from s3prl_sb.lobes.networks.bands import frame_size, framed
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
-
-BANDS = ("concat", "mean")
 
 
 class MaskedWindows(Encoder):
@@ -97,7 +96,7 @@ class Clap(Encoder):
         for stage in stages:
             height, _ = encoder.input_resolutions[stage]
             size = self.model.config.patch_embeds_hidden_size * 2**stage
-            sizes.append(size * (height // self.folds) ** (self.bands == "concat"))
+            sizes.append(frame_size(size, height // self.folds, self.bands))
         return sizes
 
     def forward(self, x, frames=None):
@@ -110,12 +109,8 @@ class Clap(Encoder):
             # [batch, folds, bands, frames of a fold, steps of a frame, size]
             sizes = (self.folds, height // self.folds, steps, width // steps)
             state = state.unflatten(1, sizes).mean(4).transpose(2, 3)
-            result.append(self.merged(state.flatten(1, 2)))
-        return [*result, self.merged(last.permute(0, 3, 2, 1))]
-
-    def merged(self, x):
-        """[batch, frames, bands, size] -> [batch, frames, size]."""
-        return x.mean(2) if self.bands == "mean" else x.flatten(2)
+            result.append(framed(state.flatten(1, 2), self.bands))
+        return [*result, framed(last.permute(0, 3, 2, 1), self.bands)]
 
 
 #: Class of each ``model_type``; all others: :class:`Encoder`.

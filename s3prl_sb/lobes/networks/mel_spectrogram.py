@@ -24,9 +24,8 @@ PIECE = 10_000  # frames that are transformed at a time
 class MelSpectrogram:
     """Front end of a model: from waveforms to normalized log mel spectrograms.
 
-    Frame f is around sample ``f * hop`` under a periodic Hann window; the waveform is
-    reflected at both ends. The numbers are those of torchaudio's ``MelSpectrogram``
-    and ``AmplitudeToDB``, and of librosa's.
+    Frame f is around sample ``f * hop`` under a Hann window. The numbers are those of
+    torchaudio's ``MelSpectrogram`` and ``AmplitudeToDB``, and of librosa's.
 
     Arguments
     ---------
@@ -53,6 +52,10 @@ class MelSpectrogram:
         With "db": values are at most so far below the loudest one of the utterance.
     mean, std : float
         Subtracted from the logarithms, and what they are divided by.
+    periodic : bool
+        The window is a period of the cosine; otherwise it is symmetric.
+    pad_mode : str
+        Continuation of the waveform beyond its ends, "reflect" or "constant".
 
     Raises
     ------
@@ -82,6 +85,8 @@ class MelSpectrogram:
     top_db: float | None = None
     mean: float = 0.0
     std: float = 1.0
+    periodic: bool = True
+    pad_mode: str = "reflect"
 
     def __post_init__(self):
         if not 0 < (self.window or self.n_fft) <= self.n_fft or self.hop < 1:
@@ -127,9 +132,34 @@ class MelSpectrogram:
         """
         if filters is None:
             filters = self.filters(wavs[0].device)
-        with torch.autocast(wavs[0].device.type, enabled=False):
-            filters = filters.float()
-            return [self._scaled(self._energies(wav.float(), filters)) for wav in wavs]
+        return [self._scaled(self.energies(wav[None], filters)[0]) for wav in wavs]
+
+    def energies(
+        self, wavs: torch.Tensor, filters: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Returns the spectrograms of waveforms of equal length, without logarithm.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, samples].
+        filters : torch.Tensor, optional
+            See :meth:`__call__`.
+
+        Returns
+        -------
+        torch.Tensor
+            [batch, n_mels, frames], fp32 whatever the precision around it.
+
+        Example
+        -------
+        >>> MelSpectrogram(n_mels=80).energies(torch.randn(2, 16000)).shape
+        torch.Size([2, 80, 101])
+        """
+        if filters is None:
+            filters = self.filters(wavs.device)
+        with torch.autocast(wavs.device.type, enabled=False):
+            return self._energies(wavs.float(), filters.float())
 
     def filters(self, device: torch.device | str = "cpu") -> torch.Tensor:
         """Returns the mel filters, [n_fft // 2 + 1, n_mels]."""
@@ -144,21 +174,21 @@ class MelSpectrogram:
             torch.device(device),
         )
 
-    def _energies(self, wav, filters):
-        """[samples] -> [n_mels, frames], in pieces: an hour has gigabytes of bins."""
+    def _energies(self, wavs, filters):
+        """In pieces: an hour has gigabytes of bins."""
         half, length = self.n_fft // 2, self.window or self.n_fft
-        wav = F.pad(wav, (0, max(0, self.min_samples - len(wav))))
-        frames = self.frames(len(wav))
-        wav = F.pad(wav[None], (half, half), mode="reflect")[0]
-        window = hann_window(length, wav.device)
+        wavs = F.pad(wavs, (0, max(0, self.min_samples - wavs.shape[1])))
+        frames = self.frames(wavs.shape[1])
+        wavs = F.pad(wavs[:, None], (half, half), mode=self.pad_mode)[:, 0]
+        window = hann_window(length, wavs.device, self.periodic)
         pieces = []
         for first in range(0, frames, PIECE):
             last = min(first + PIECE, frames) - 1
-            piece = wav[first * self.hop : last * self.hop + self.n_fft]
+            piece = wavs[:, first * self.hop : last * self.hop + self.n_fft]
             sizes = (self.n_fft, self.hop, length, window)
             x = torch.stft(piece, *sizes, center=False, return_complex=True)
-            pieces.append((x.abs().pow(self.power).T @ filters).T)
-        return torch.cat(pieces, dim=1)
+            pieces.append(filters.T @ x.abs().pow(self.power))
+        return torch.cat(pieces, dim=2)
 
     def _scaled(self, x):
         """Takes the logarithm of the energies of an utterance, and normalizes it."""
@@ -173,9 +203,9 @@ class MelSpectrogram:
 
 # Functions with a memory, not buffers: these would be cast with the module around them.
 @functools.lru_cache(maxsize=16)
-def hann_window(size: int, device: torch.device) -> torch.Tensor:
-    """Returns a periodic Hann window, [size], fp32."""
-    return torch.hann_window(size, device=device)
+def hann_window(size: int, device: torch.device, periodic: bool = True) -> torch.Tensor:
+    """Returns a Hann window, [size], fp32."""
+    return torch.hann_window(size, periodic, device=device, dtype=torch.float32)
 
 
 @functools.lru_cache(maxsize=16)

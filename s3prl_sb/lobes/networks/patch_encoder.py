@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from s3prl_sb.lobes.networks.bands import framed
 from s3prl_sb.lobes.networks.encoder import Encoder
 from s3prl_sb.lobes.networks.encoder_config import EncoderConfig
 from s3prl_sb.lobes.networks.initialization import initialize
@@ -159,4 +160,4 @@ class PatchEncoder(nn.Module):
         sizes = [count * size for size in frames]
         for state in self.encoder(x, sizes, window=window):
             state = state.unflatten(0, (-1, count))
-            yield state.mean(1) if bands == "mean" else state.flatten(1)
+            yield framed(state, bands)

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from s3prl_sb.lobes.networks import attention
+from s3prl_sb.lobes.networks.bands import framed
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm1d
 from s3prl_sb.lobes.networks.encoder import EncoderLayer
 
@@ -216,7 +217,7 @@ class VisionTransformer(nn.Module):
         rows = self._rows(counts, spectrograms[0].shape[0]).to(pieces[0].device)
         for state in self.contextualize(torch.cat(pieces), counts):
             state = state[rows]
-            yield state.mean(1) if bands == "mean" else state.flatten(1)
+            yield framed(state, bands)
 
     def embed(self, x):
         """Returns the input of the first layer.

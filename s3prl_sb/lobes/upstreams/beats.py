@@ -18,11 +18,11 @@ from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, 
 from s3prl_sb.lobes.checkpoints.renaming import bare, below, renamed
 from s3prl_sb.lobes.checkpoints.s3prl_layout import contents
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_rules
+from s3prl_sb.lobes.networks.bands import check_bands, frame_size
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS
 from s3prl_sb.lobes.networks.packing import chunk_sizes
 from s3prl_sb.lobes.networks.patch_encoder import PatchEncoder, PatchEncoderConfig
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
-from s3prl_sb.lobes.upstreams.patches import BANDS
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 from s3prl_sb.lobes.upstreams.stages import FeatureStages
 
@@ -244,15 +244,12 @@ class Beats(FeatureStages, PretrainedUpstream):
         overlap_seconds=2.0,
         **options,
     ):
-        if bands not in BANDS:
-            raise ValueError(f"Unknown bands '{bands}'. Known: {', '.join(BANDS)}")
+        check_bands(bands)
         self.bands = bands
         super().__init__(source, config, **options)
         config = self.config
         self.stride = config.patch * self.features.stride
-        self.output_size = config.hidden_size
-        if bands == "concat":
-            self.output_size *= config.num_bands
+        self.output_size = frame_size(config.hidden_size, config.num_bands, bands)
         self.num_layers = config.num_layers + 1
         rate = self.sample_rate / self.stride
         self.window = chunk_sizes(rate, chunk_seconds, overlap_seconds)

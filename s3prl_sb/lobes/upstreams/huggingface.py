@@ -32,10 +32,11 @@ from s3prl_sb.lobes.checkpoints.huggingface_architecture import (
 )
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.networks import huggingface_inputs
+from s3prl_sb.lobes.networks.bands import check_bands
 from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
 from s3prl_sb.lobes.networks.huggingface_inputs import Waveforms
 from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
-from s3prl_sb.lobes.networks.huggingface_towers import BANDS, ENCODERS, Clap
+from s3prl_sb.lobes.networks.huggingface_towers import ENCODERS, Clap
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
@@ -235,8 +236,8 @@ class HuggingFace(PretrainedUpstream):
     ):
         self.asked_rate, self.target_lang = sample_rate, target_lang
         self.bands = bands
-        if bands not in (None, *BANDS):
-            raise ValueError(f"Unknown bands: {bands}. Known: {', '.join(BANDS)}")
+        if bands is not None:
+            check_bands(bands)
         super().__init__(source, config, **options)
         config = self.network.model.config
         if self.adapter is not None:

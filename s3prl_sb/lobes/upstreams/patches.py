@@ -9,13 +9,13 @@ Authors
 
 import bisect
 
+from s3prl_sb.lobes.networks.bands import check_bands, frame_size
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
 )
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
-BANDS = ("mean", "concat")
 #: Samples in which the shortest audio is looked for: 16 s at 16 kHz.
 SHORT = 1 << 18
 
@@ -68,8 +68,7 @@ class PatchUpstream(PretrainedUpstream):
     unknown_entry = "Unknown config"
 
     def __init__(self, source=None, config=None, bands="mean", **options):
-        if bands not in BANDS:
-            raise ValueError(f"Unknown bands '{bands}'. Known: " + ", ".join(BANDS))
+        check_bands(bands)
         super().__init__(source, config, **options)
         config = self.config
         if config.patch_stride[1] != config.patch[1]:
@@ -86,8 +85,7 @@ class PatchUpstream(PretrainedUpstream):
         self.bands = bands
         self.stride = self.features.stride * config.patch[1]
         self.num_layers = 1 + config.num_layers
-        side_by_side = config.grid[0] if bands == "concat" else 1
-        self.output_size = side_by_side * config.hidden_size
+        self.output_size = frame_size(config.hidden_size, config.grid[0], bands)
         shortest = self.features.min_samples
         lengths = range(shortest, SHORT)
         index = bisect.bisect_left(lengths, config.patch[1], key=self.features.frames)
