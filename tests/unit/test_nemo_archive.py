@@ -136,7 +136,7 @@ TINY = TINY.replace("channels: 256", "channels: 8")
 def test_same_as_parakeet_of_these_weights(tmp_path):
     weights = tiny_weights()
     upstream = HuggingFace(written(tmp_path / "a.nemo", TINY, weights))
-    assert upstream.stride == 1280 and upstream.features.mel.bands == 16
+    assert upstream.stride == 1280 and upstream.features.mel.n_mels == 16
     layer = upstream.network.model.layers[1]
     for own, name in (
         (layer.self_attn.relative_k_proj.weight, "self_attn.linear_pos.weight"),
