@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 """Features of a batch of mixed lengths: ours against S3PRL 0.4.18, on a CPU; of HuBERT
-also against Hugging Face's transformers and torchaudio.
+also against Hugging Face's transformers and torchaudio; of models of sound against
+SpeechBrain and timm.
 
 > python benchmarks/extraction.py --s3prl /path/to/s3prl-env/bin/python
 
 Eight utterances of 2 to 15 s, 60.8 s together, through HuBERT of Base size, or
-other families and sizes, with random weights, all hidden states kept. S3PRL and ours
-load the same checkpoint, in S3PRL's format, made on the fly. All run in turns, each in
-a process of its own; see README.md for S3PRL's environment and for what the columns
-mean.
+other families and sizes, with random weights, all hidden states kept. S3PRL, or the
+library that has a family in its place, and ours load the same checkpoint, made on the
+fly. All run in turns, each in a process of its own; see README.md for S3PRL's
+environment and for what the columns mean.
 
 Authors
  * The s3prl_sb developers, 2026
 """
 
 import contextlib
-import functools
 import importlib
 import os
 import statistics
@@ -42,6 +42,8 @@ LENGTHS = (7.9, 2.0, 15.0, 5.2, 11.2, 3.7, 9.3, 6.5)
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 #: Families that other libraries have, too.
 ELSEWHERE = {"hubert": {"Hugging Face": "hugging_face", "torchaudio": "torchaudio"}}
+#: Families that S3PRL lacks: the library in its place, which runs in all precisions.
+INSTEAD = {"beats": "SpeechBrain", "atst_frame": "timm"}
 #: Names to our module and class of them.
 FAMILIES = {
     "wav2vec2": ("wav2vec2", "Wav2Vec2"),
@@ -54,10 +56,14 @@ FAMILIES = {
     "distilhubert": ("distilhubert", "DistilHubert"),
     "multires_hubert": ("multires_hubert", "MultiresHubert"),
     "mockingjay": ("mockingjay", "Mockingjay"),
+    "beats": ("beats", "Beats"),
+    "atst_frame": ("atst", "Atst"),
 }
+#: Options of ours that make it keep as much as the others do.
+KEEPING = {"beats": {"bands": "concat"}}
 #: Those whose operations :func:`flops` counts.
 COUNTED = ("wav2vec2", "hubert", "unispeech_sat")
-PADDED, ALONE = "S3PRL, padded batch", "S3PRL, one at a time"
+HOW = {"padded batch": False, "one at a time": True}  #: names to ``alone``
 
 
 def arguments():
@@ -75,7 +81,7 @@ def arguments():
         nargs="+",
         default=["fp32", "bf16"],
         choices=("fp32", "bf16", "fp16"),
-        help="of ours, one contestant each; S3PRL runs in fp32",
+        help="of ours, one contestant each; S3PRL runs in fp32 alone",
     )
     options.add_argument(
         "--family",
@@ -101,7 +107,8 @@ def load(checkpoint, precision, family, lengths):
 
     module, name = FAMILIES[family]
     module = importlib.import_module(f"s3prl_sb.lobes.upstreams.{module}")
-    upstream = getattr(module, name)(source=checkpoint, precision=precision)
+    options = {"precision": precision, **KEEPING.get(family, {})}
+    upstream = getattr(module, name)(source=checkpoint, **options)
     upstream.extract([torch.randn(16000)])  # one-time costs of the libraries
     loaded.update(upstream=upstream, baseline=resident())
     samples = [round(seconds * SAMPLE_RATE) for seconds in lengths]
@@ -189,58 +196,77 @@ def run(args, folder):
 
 def run_family(args, folder, wavs, lengths, family):
     """Runs all contestants in turns; returns the raw numbers."""
-    alone, padded = (os.path.join(folder, f"{s}.pt") for s in ("alone", "padded"))
-    raw = {"runs": {}, "gemm": {}, "error": {}}
+    raw = {"runs": {}, "gemm": {}, "error": {}, "peer": INSTEAD.get(family, "S3PRL")}
+    padded, alone = (os.path.join(folder, f"{name}.pt") for name in HOW)
     with contextlib.ExitStack() as stack:
 
         def worker(*command):
             return stack.enter_context(Worker(list(command), args.threads))
 
-        peer = worker(args.s3prl, os.path.join(FOLDER, "peer_s3prl.py"))
-        checkpoint = peer.call("make", folder=folder, size=args.size, family=family)
-        raw["peer"] = peer.call("load", checkpoint=checkpoint, family=family)
-        runs = {
-            PADDED: lambda **more: peer.call("extract", wavs=wavs, alone=False, **more),
-            ALONE: lambda **more: peer.call("extract", wavs=wavs, alone=True, **more),
-        }
-        # What the last round does once its clock has stopped.
-        last = {PADDED: {"save": padded}, ALONE: {"save": alone}}
-        for precision in args.precision:
-            ours = worker(sys.executable, os.path.abspath(__file__), "--worker")
-            about = {"checkpoint": checkpoint, "family": family, "lengths": lengths}
-            raw.update(ours.call("load", precision=precision, **about))
-            runs[f"ours, {precision}"] = lambda ours=ours, **more: ours.call(
-                "extract", wavs=wavs, **more
-            )
-        os.remove(checkpoint)
-        for name, library in ELSEWHERE.get(family, {}).items():
-            other = worker(args.s3prl, os.path.join(FOLDER, "peer_models.py"))
-            version = other.call("load", library=library, size=args.size)
-            raw["peer"] += f"; {version}"
-            for how, is_alone in (("padded batch", False), ("one at a time", True)):
-                runs[f"{name}, {how}"] = functools.partial(
-                    other.call, "extract", wavs=wavs, alone=is_alone
-                )
-                last[f"{name}, {how}"] = {}  # has other weights
+        runs = contestants(args, folder, lengths, family, raw, worker)
+        # What the last round does once its clock has stopped: it saves the features,
+        # or compares them, except those of other weights.
+        last = {padded_of(raw): {"save": padded}, alone_of(raw): {"save": alone}}
+        others = tuple(ELSEWHERE.get(family, ()))
+        for name in runs:
+            last.setdefault(name, {} if name.startswith(others) else {"compare": alone})
         # A number of the detailed table alone, which several families do not get.
         gemms = args.precision if raw["flops"] and len(args.family) == 1 else ()
         for i in range(args.repeats):
-            for name, contestant in runs.items():
-                more = (
-                    last.get(name, {"compare": alone}) if i == args.repeats - 1 else {}
-                )
-                cost = contestant(**more)
+            for name, (contestant, options) in runs.items():
+                more = last[name] if i == args.repeats - 1 else {}
+                cost = contestant.call("extract", wavs=wavs, **options, **more)
                 raw["runs"].setdefault(name, []).append(cost)
                 if "error" in cost:
                     raw["error"][name] = cost.pop("error")
                 # After each of them: it is to meet the machine as they do.
                 for precision in gemms:
                     shape = {"frames": raw["frames"], "shape": raw["shape"]}
+                    ours = runs[f"ours, {args.precision[-1]}"][0]
                     speeds = ours.call("gemm", precision=precision, **shape)
                     raw["gemm"].setdefault(precision, []).extend(speeds)
-        raw["error"][PADDED] = error(torch.load(padded), torch.load(alone))
-        raw["error"][ALONE] = 0.0
+        raw["error"][padded_of(raw)] = error(torch.load(padded), torch.load(alone))
+        raw["error"][alone_of(raw)] = 0.0
     return raw
+
+
+def contestants(args, folder, lengths, family, raw, worker):
+    """Starts all workers; returns the names of contestants to worker and options."""
+    script = "peer_sounds.py" if family in INSTEAD else "peer_s3prl.py"
+    peer = worker(args.s3prl, os.path.join(FOLDER, script))
+    checkpoint = peer.call("make", folder=folder, size=args.size, family=family)
+    raw["versions"] = peer.call("load", checkpoint=checkpoint, family=family)
+    runs = {f"{raw['peer']}, {how}": (peer, {"alone": a}) for how, a in HOW.items()}
+    about = {"checkpoint": checkpoint, "family": family}
+    for precision in args.precision:
+        ours = worker(sys.executable, os.path.abspath(__file__), "--worker")
+        raw.update(ours.call("load", precision=precision, lengths=lengths, **about))
+        runs[f"ours, {precision}"] = ours, {}
+    for precision in args.precision if family in INSTEAD else ():
+        if precision != "fp32":
+            other = worker(args.s3prl, os.path.join(FOLDER, script))
+            other.call("load", precision=precision, **about)
+            for how, is_alone in HOW.items():
+                name = f"{raw['peer']}, {how}, {precision}"
+                runs[name] = other, {"alone": is_alone}
+    os.remove(checkpoint)
+    for name, library in ELSEWHERE.get(family, {}).items():
+        other = worker(args.s3prl, os.path.join(FOLDER, "peer_models.py"))
+        version = other.call("load", library=library, size=args.size)
+        raw["versions"] += f"; {version}"
+        for how, is_alone in HOW.items():
+            runs[f"{name}, {how}"] = other, {"alone": is_alone}
+    return runs
+
+
+def padded_of(raw):
+    """Name of the contestant that runs the padded batch of S3PRL, or in its place."""
+    return f"{raw['peer']}, padded batch"
+
+
+def alone_of(raw):
+    """Name of the one that runs each utterance alone."""
+    return f"{raw['peer']}, one at a time"
 
 
 def report(raw):
@@ -256,10 +282,10 @@ def report(raw):
     )
     if len(families) == 1 and first["flops"]:
         title += f", {first['flops'] / 1e9:.0f} useful GFLOP"
-    rounds = len(first["runs"][PADDED])
+    rounds = len(first["runs"][padded_of(first)])
     print(f"\n{title}; {raw['threads']} thread(s), ratios from {clock} seconds, "
           f"medians of {rounds} round(s)\n{raw['machine']}; {first['version']}; "
-          f"{first['peer']}")  # fmt: skip
+          f"{first['versions']}")  # fmt: skip
     if len(families) == 1:
         detailed(first, clock, sum(lengths))
     else:
@@ -273,15 +299,18 @@ def median(family, name, key):
 
 
 def memory(family, name):
-    """Cells: the peak, and its ratio to S3PRL's."""
+    """Cells: the peak, and its ratio to the padded batch's."""
     peak = median(family, name, "peak")
     if not peak:
         return "–", "–"
-    return f"{peak / 1e9:.2f} GB", f"{peak / median(family, PADDED, 'peak'):.2f} ×"
+    return (
+        f"{peak / 1e9:.2f} GB",
+        f"{peak / median(family, padded_of(family), 'peak'):.2f} ×",
+    )
 
 
 def error_of(family, name):
-    """Cell: the error against S3PRL's features, of the same weights."""
+    """Cell: the error against the peer's features, of the same weights."""
     error = family["error"].get(name)
     return "–" if error is None else f"{error:.1e}"
 
@@ -296,14 +325,14 @@ def compact(families, clock):
                 family,
                 name,
                 middle([cost[clock] for cost in costs]),
-                f"{median(raw, PADDED, clock) / seconds:.2f} ×",
-                f"{median(raw, ALONE, clock) / seconds:.2f} ×",
+                f"{median(raw, padded_of(raw), clock) / seconds:.2f} ×",
+                f"{median(raw, alone_of(raw), clock) / seconds:.2f} ×",
                 *memory(raw, name),
                 error_of(raw, name),
             ])  # fmt: skip
     header = ("family", "contestant", f"{clock} s", "speed-up over the padded batch",
-              "over one at a time", "peak over weights", "of S3PRL's",
-              "error against S3PRL alone")  # fmt: skip
+              "over one at a time", "peak over weights", "of the peer's",
+              "error against the peer alone")  # fmt: skip
     print()
     print_table(header, rows)
 
@@ -328,15 +357,15 @@ def detailed(raw, clock, audio):
             middle([cost["cpu"] for cost in costs]),
             middle([cost["wall"] for cost in costs]),
             f"{audio / seconds:.2f}",
-            f"{median(raw, PADDED, clock) / seconds:.2f} ×",
+            f"{median(raw, padded_of(raw), clock) / seconds:.2f} ×",
             f"{useful / 1e9:.1f}" if useful else "–",
             f"{useful / speed:.0%}" if speed else "–",
             *memory(raw, name),
             error_of(raw, name),
         ])  # fmt: skip
     header = ("contestant", "CPU s", "wall s", "audio s / s", "speed-up", "GFLOP/s",
-              "of the matrix product", "peak over weights", "of S3PRL's",
-              "error against S3PRL alone")  # fmt: skip
+              "of the matrix product", "peak over weights", "of the peer's",
+              "error against the peer alone")  # fmt: skip
     print()
     print_table(header, rows)
 

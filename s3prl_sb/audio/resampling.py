@@ -29,7 +29,7 @@ def resample(sig, rate, wanted):
     Arguments
     ---------
     sig : torch.Tensor
-        [samples].
+        [samples], on any device.
     rate, wanted : int
         Current and new sample rate, Hz.
 
@@ -57,16 +57,16 @@ def resample(sig, rate, wanted):
     divisor = math.gcd(rate, wanted)
     old, new = rate // divisor, wanted // divisor
     if (old + 2 * _reach(old, new)) * new <= MOST_KEPT:
-        return _kept(rate, wanted)(sig)
-    return _computed(sig, old, new)
+        return _kept(rate, wanted, str(sig.device))(sig)
+    return _computed(sig.cpu(), old, new).to(sig.device)
 
 
 @functools.lru_cache(maxsize=32)
-def _kept(rate, wanted):
+def _kept(rate, wanted, device):
     """Returns torchaudio's resampler, whose filters take long to compute."""
     from torchaudio.transforms import Resample
 
-    return Resample(rate, wanted)
+    return Resample(rate, wanted).to(device)
 
 
 def _reach(old, new):

@@ -80,8 +80,8 @@ def upstream(brain, how=None):
     if hasattr(model, "output_sizes"):
         sizes = ", ".join(map(str, dict.fromkeys(model.output_sizes)))
         states = "hidden state" if model.num_layers == 1 else "hidden states"
-        shift = 1000 * model.stride / model.sample_rate
-        how += f"; {model.num_layers} {states} of {sizes}, every {shift:g} ms"
+        shift = quantities.stride(model.stride, model.sample_rate)
+        how += f"; {model.num_layers} {states} of {sizes}, every {shift}"
     return words + how
 
 

@@ -26,6 +26,7 @@ from s3prl_sb.dataio import conditions
 from s3prl_sb.identity import data as identity
 from s3prl_sb.identity import digest
 from s3prl_sb.identity.upstreams import first_identity
+from s3prl_sb.lobes.upstreams.fusion import Fusion
 from s3prl_sb.startup import protocol
 from s3prl_sb.startup.configuration import RECIPE, SCHEMA
 from s3prl_sb.storage.files import write_json
@@ -261,7 +262,8 @@ def describe_upstream(upstream):
     Returns
     -------
     dict
-        ``class``, ``source`` (of the weights), ``trained`` (from
+        ``class``, ``source`` (of the weights; of a fusion those of its parts, by
+        label), ``trained`` (from
         :func:`how_trained`), ``adapter`` and ``precision``.
 
     Example
@@ -271,9 +273,11 @@ def describe_upstream(upstream):
     >>> facts["class"].rpartition(".")[2], facts["trained"], facts["precision"]
     ('StftFeatures', 'fine-tuned', 'fp32')
     """
+    parts = upstream.network.items() if isinstance(upstream, Fusion) else ()
+    sources = {label: part.arguments.get("source") for label, part in parts}
     return {
         "class": f"{type(upstream).__module__}.{type(upstream).__qualname__}",
-        "source": upstream.arguments.get("source"),
+        "source": upstream.arguments.get("source") or sources or None,
         "trained": how_trained(upstream),
         "adapter": upstream.adapter,
         "precision": upstream.precision,

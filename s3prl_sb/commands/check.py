@@ -18,9 +18,9 @@ def add_arguments(parser):
 def main(arguments):
     """Prints the findings of check_upstream."""
     from s3prl_sb.lobes.cards.check import check_upstream
+    from s3prl_sb.lobes.cards.fusing import without_sources
     from s3prl_sb.lobes.upstreams import card, load
 
-    has_source = "source" in card(arguments.card)
-    overrides = {"source": None} if arguments.random and has_source else {}
+    overrides = without_sources(card(arguments.card)) if arguments.random else {}
     for line in check_upstream(load(arguments.card, **overrides)):
         print(f"ok  {line}")

@@ -11,6 +11,12 @@ import sys
 def add_arguments(parser):
     """Adds the arguments of the verb to its parser."""
     parser.add_argument("pattern", nargs="?", default="*", help="such as 'hubert*'")
+    parser.add_argument(
+        "--free",
+        action="store_true",
+        help="only weights whose licence is stated and lets everyone use them for "
+        "everything",
+    )
     form = parser.add_mutually_exclusive_group()
     for name, text in (
         ("names", "names alone"),
@@ -28,8 +34,13 @@ def main(arguments):
     from s3prl_sb.lobes.upstreams import names
 
     cards, terminal = names(arguments.pattern), sys.stdout.isatty()
+    if arguments.free:
+        from s3prl_sb.lobes.cards.catalogue import about, is_free
+
+        cards = [name for name in cards if is_free(about(name)["licence"])]
     if not cards:
-        raise ValueError(f"no upstream is called '{arguments.pattern}'")
+        free = ", of those that are free" if arguments.free else ""
+        raise ValueError(f"no upstream is called '{arguments.pattern}'{free}")
     form = arguments.form or ("table" if terminal else "names")
     if form == "names":
         print("\n".join(cards))

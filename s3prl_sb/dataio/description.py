@@ -10,6 +10,7 @@ from s3prl_sb.dataio import features, quantization
 from s3prl_sb.dataio.cache import INT8
 from s3prl_sb.dataio.dataset import changes_audio
 from s3prl_sb.dataio.features import KINDS, compute
+from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.identity import FORMAT, digest
 from s3prl_sb.identity.code import code_of
 from s3prl_sb.identity.objects import identity_of
@@ -108,7 +109,7 @@ def frames(upstream, kind, seconds):
     """
     if kind == "pooled":
         return 1
-    return upstream.frames(round(seconds * upstream.sample_rate))
+    return upstream.frames(TimeMap(seconds).samples(upstream.sample_rate))
 
 
 def frame_bytes(upstream, layers=None, dtype="float16"):

@@ -138,7 +138,7 @@ class FrameLabels(Pipe):
         int
         """
         if self.upstream_frames is not None:
-            return self.upstream_frames(max(1, round(seconds * self.sample_rate)))
+            return self.upstream_frames(TimeMap(seconds).samples(self.sample_rate))
         return count_frames(seconds, self.frame_seconds)
 
     def is_labelled(self, record: Mapping[str, Any]) -> bool:

@@ -96,7 +96,7 @@ class SpeakerActivity(Pipe):
         """Returns the labels of a recording, or of its chunk at ``start``, or of what
         pipes have made of it, as ``time_map`` says."""
         time_map = time_map or TimeMap.whole(duration)
-        frames = self.frames(max(1, round(time_map.duration * self.sample_rate)))
+        frames = self.frames(time_map.samples(self.sample_rate))
         start = start or 0.0
         labels = torch.zeros(frames, self.num_speakers)
         for speaker, *limits in segments:

@@ -7,6 +7,8 @@ Authors
 import dataclasses
 import math
 
+MICROSECOND = 1e-6
+
 
 @dataclasses.dataclass(frozen=True)
 class TimeMap:
@@ -77,9 +79,10 @@ class TimeMap:
         Returns
         -------
         int
-            Resampling rounds the number up, and so does this.
+            Resampling rounds the number up, and so does this, after a microsecond:
+            headers' durations are rounded to it.
         """
-        return max(1, math.ceil(self.duration * sample_rate - 1e-3))
+        return max(1, math.ceil((self.duration - MICROSECOND) * sample_rate))
 
 
 def unknown_times() -> None:

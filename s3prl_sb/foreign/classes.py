@@ -43,11 +43,12 @@ class Kind(NamedTuple):
     values: tuple = SCALARS
 
 
-UPSTREAM = Kind(
+_PART = Kind(
     "an upstream",
     "s3prl_sb.lobes.upstreams",
     "s3prl_sb.lobes.upstreams.base.Upstream",
 )
+UPSTREAM = _PART._replace(inner=_PART)  # a fusion has upstreams among its arguments
 LOBE = Kind("a lobe", "s3prl_sb.lobes.heads", "torch.nn.Module")
 HEAD = LOBE._replace(what="a head", inner=LOBE)
 FEATURIZER = LOBE._replace(what="a featurizer", package="s3prl_sb.lobes.featurizer")

@@ -154,7 +154,7 @@ class Document:
 
     # ---------------------------------------------------------------- build
     def plain(self, key):
-        """Returns the node of an object with only plain arguments.
+        """Returns the node of an object whose arguments are plain, or such objects.
 
         Arguments
         ---------
@@ -172,15 +172,25 @@ class Document:
         NodeError
             If an argument is not plain.
         """
+        return self._copied(self.entries[key], self.kinds.get(key))
+
+    def _copied(self, node, kind):
+        """Returns a copy of a node without references."""
         from ruamel.yaml.comments import CommentedMap
 
-        node = self.entries[key]
-        plain = Document(self.entries, {})  # objects are not among the values
+        name = tag(node)
+        is_object = _CALL.fullmatch(name) is not None
+        if kind is None or (name and not is_object):  # objects are not among the values
+            return quoted(Document(self.entries, {})._made(node, None))
+        if isinstance(node, list):
+            return [self._copied(item, kind) for item in node]
+        if not is_object and not isinstance(node, dict):
+            return quoted(_plain(text_of(node)))
+        inner = kind.inner if is_object else kind
         items = node.items() if isinstance(node, dict) else ()
-        copy = CommentedMap(
-            (quoted(text_of(k)), quoted(plain._made(v, None))) for k, v in items
-        )
-        return set_tag(copy, tag(node))
+        pairs = ((quoted(text_of(k)), self._copied(v, inner)) for k, v in items)
+        copy = CommentedMap(pairs)
+        return set_tag(copy, name) if is_object else copy
 
     def build(self, key):
         """Builds the object of an entry, once for all references to it.

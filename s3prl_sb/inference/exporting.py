@@ -20,10 +20,12 @@ from s3prl_sb.hyperyaml import programs
 from s3prl_sb.hyperyaml.nodes import walk
 from s3prl_sb.identity.upstreams import changed_since
 from s3prl_sb.inference.finished import AGAIN, ExportError, read_run
+from s3prl_sb.lobes.cards.fusing import sources
 from s3prl_sb.storage import checksums
 from s3prl_sb.storage.files import naming, read_text, read_yaml, write_json
 from s3prl_sb.storage.parts import Part, recover
 from s3prl_sb.storage.yaml_texts import yaml_parser
+from s3prl_sb.terminal.messages import few
 
 UPSTREAM = "upstream_source"  # name of a local checkpoint in an export
 MODULES = ("upstream", "featurizer", "head")
@@ -45,9 +47,12 @@ class _Run:
     settings: dict
 
     @property
-    def local_upstream(self):
-        """Local checkpoint that the upstream was loaded from, or None."""
-        return _local(self.settings["upstream_model"].get("source"))
+    def local_upstreams(self):
+        """Nodes of the upstream and of its parts that have a local checkpoint, and the
+        checkpoint of each: pairs."""
+        nodes = sources(self.settings["upstream_model"])
+        pairs = [(node, _local(node["source"])) for node in nodes]
+        return [(node, local) for node, local in pairs if local is not None]
 
 
 def export(
@@ -119,8 +124,7 @@ def _fill(folder, destination, run, copy_upstream):
         if run.checkpoint is not None and name in run.checkpoint.paramfiles:
             shutil.copyfile(run.checkpoint.paramfiles[name], folder / f"{name}.ckpt")
             loadables.append(name)
-    if run.local_upstream is not None:
-        _set_upstream(folder, run, copy_upstream)
+    _set_upstream(folder, run, copy_upstream)
     for place, name in own_code(run.settings, run.folder):  # not importable elsewhere
         own.copy(place, name, folder)
     nodes = _nodes(run, destination)
@@ -141,16 +145,16 @@ def _fill(folder, destination, run, copy_upstream):
 
 
 def _set_upstream(folder, run, copy_upstream):
-    """Sets the source of an upstream with a local checkpoint: a copy or its path."""
+    """Sets the sources that are local checkpoints: copies or their paths."""
     from ruamel.yaml.comments import TaggedScalar
 
-    local, upstream = run.local_upstream, run.settings["upstream_model"]
-    if not copy_upstream:
-        upstream["source"] = str(local.resolve())
-        return
-    name = UPSTREAM + local.suffix
-    _copy(local, folder / name)
-    upstream["source"] = TaggedScalar(f"<export_folder>/{name}", tag="!ref")
+    for number, (node, local) in enumerate(run.local_upstreams):
+        if not copy_upstream:
+            node["source"] = str(local.resolve())
+            continue
+        name = f"{UPSTREAM}{number or ''}{local.suffix}"
+        _copy(local, folder / name)
+        node["source"] = TaggedScalar(f"<export_folder>/{name}", tag="!ref")
 
 
 def _nodes(run, destination):
@@ -245,17 +249,17 @@ def _require_trust(run):
 
 
 def _check_weights(run):
-    """Checks that a local checkpoint of the upstream has not changed."""
-    local, interface = run.local_upstream, run.interface
+    """Checks that the local checkpoints of the upstream have not changed."""
+    local, interface = [f"'{p}'" for _, p in run.local_upstreams], run.interface
     trained_with = interface.get("upstream_identity", interface.get("upstream_weights"))
-    if local is None or not trained_with:
+    if not local or not trained_with:
         return
     changed = changed_since(trained_with, _upstream(run.settings, run.folder))
     if changed:
         raise ExportError(
-            f"'{local}' does not hold the weights that '{run.folder}' was trained with "
-            f"({'; '.join(changed)}). Put the old file there again, or train again "
-            "into another output_folder."
+            f"{few(local)} does not hold the weights that '{run.folder}' was trained "
+            f"with ({'; '.join(changed)}). Put the old file there again, or train "
+            "again into another output_folder."
         )
 
 

@@ -4,11 +4,11 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
 from dataclasses import dataclass
 
 import torch
-import torchaudio
+
+from s3prl_sb.lobes.networks.mel_spectrogram import hann_window, mel_filters
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,15 @@ class MelSettings:
 
     def bands(self) -> torch.Tensor:
         """Returns the mel filters, [n_fft // 2 + 1, n_mels]."""
-        return _bands(self)
+        return mel_filters(
+            self.n_fft // 2 + 1,
+            self.n_mels,
+            self.sample_rate,
+            self.fmin,
+            self.fmax,
+            "slaney",
+            "slaney",
+        )
 
     def log(self, magnitudes: torch.Tensor) -> torch.Tensor:
         """Returns the logarithm of magnitudes, at least that of ``floor``."""
@@ -98,25 +106,12 @@ def log_mel(waveform: torch.Tensor, settings: MelSettings) -> torch.Tensor:
         waveform,
         settings.n_fft,
         settings.hop,
-        window=torch.hann_window(settings.n_fft, device=waveform.device),
+        window=hann_window(settings.n_fft, waveform.device),
         pad_mode="reflect",
         return_complex=True,
     )
     bands = settings.bands().to(waveform.device)
     return settings.log(spectrum.abs().T[:frames] @ bands)
-
-
-@functools.lru_cache(maxsize=8)
-def _bands(settings):
-    return torchaudio.functional.melscale_fbanks(
-        settings.n_fft // 2 + 1,
-        float(settings.fmin),
-        float(settings.fmax),
-        settings.n_mels,
-        settings.sample_rate,
-        norm="slaney",
-        mel_scale="slaney",
-    )
 
 
 class MelStatistics:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from s3prl_sb.lobes.pretext.arguments import require_object
+from s3prl_sb.lobes.pretext.arguments import ArgumentError, require_object
 from s3prl_sb.lobes.pretext.draws import Draws
 from s3prl_sb.lobes.pretext.ratios import ratio
+from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.lobes.upstreams.stages import Stages
 
 
@@ -60,6 +61,12 @@ class Objective(torch.nn.Module):
     def __init__(self, network: Any):
         super().__init__()
         example = "s3prl_sb.lobes.upstreams.hubert.Hubert"
+        if isinstance(network, Upstream) and not isinstance(network, Stages):
+            raise ArgumentError(
+                f"network: {type(network).__name__} cannot be pre-trained: it does not "
+                f"offer its encoding in steps. Families that do, such as {example}, "
+                "derive from s3prl_sb.lobes.upstreams.stages.Stages."
+            )
         require_object(Stages, example, network=network)
         self.network = network
         network.begin_pretraining()

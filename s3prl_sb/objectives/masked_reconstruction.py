@@ -167,4 +167,4 @@ class MaskedReconstruction(Reconstruction):
         """Returns the target of an utterance, [frames, size], stacked."""
         x = frames_of(self.target, wav)
         whole = len(x) // self.stack
-        return x[: whole * self.stack].reshape(whole, -1)
+        return x[: whole * self.stack].reshape(whole, self.stack * x.shape[1])

@@ -9,6 +9,8 @@ import re
 
 #: Results do not depend on their format, see :mod:`s3prl_sb.identity.code`.
 COMPUTES = False
+#: Sample rate of most upstreams in Hz, which goes without saying.
+USUAL_RATE = 16000
 
 #: Words in the names of measures that are shares.
 SHARES = re.compile(
@@ -157,3 +159,29 @@ def audio(seconds):
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def stride(samples, sample_rate):
+    """Formats the time between two frames, with any sample rate but 16 kHz.
+
+    Arguments
+    ---------
+    samples : int
+        Samples from one frame to the next; 1: features of other programs, whose rate
+        is that of the frames.
+    sample_rate : int
+        Rate, Hz.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> stride(320, 16000), stride(960, 44100), stride(163840, 16000), stride(1, 100)
+    ('20 ms', '21.77 ms at 44.1 kHz', '10240 ms', '10 ms')
+    """
+    time = f"{round(1000 * samples / sample_rate, 2):g} ms"
+    if sample_rate == USUAL_RATE or samples == 1:
+        return time
+    return f"{time} at {sample_rate / 1000:g} kHz"

@@ -60,11 +60,12 @@ def test_converted(name, conversion, tmp_path):
     assert about["class"] == tag.removeprefix("!new:") and about["config"]
     states, lens = exact(original)
     model = str(folder / "model.safetensors")
-    seed = {"seed": 1} if "seed" in original.arguments else {}
+    arguments = original.arguments
+    seed = {"seed": 1} if "seed" in arguments else {}
     for again in (
         load(str(path), **seed),  # not of the seed any more
         load(small, source=model),
-        build(name, source=model, config=None),
+        build(name, source=model, **dict.fromkeys({"config"} & set(arguments))),
         type(original)(source=model, **_others(small)),
     ):
         assert type(again) is type(original) and not again.training

@@ -49,7 +49,8 @@ def test_upstreams_are_families_alone():
     cards = {
         path.stem for path in (PACKAGE.parent / "hparams/upstreams").glob("*.yaml")
     }
-    assert files - cards == {"__init__", "base", "pretrained", "stages"}
+    bases = {"__init__", "base", "patches", "pretrained", "stages"}
+    assert files - cards == bases
 
 
 def test_public_names_are_documented():
@@ -62,7 +63,7 @@ def test_examples_do_not_become_fewer():
 
 def test_code_does_not_grow_unseen():
     """Raise the limit in the change that adds the feature, not by accident."""
-    assert sum(module.code_lines for module in MODULES) <= 52_400
+    assert sum(module.code_lines for module in MODULES) <= 56_500
 
 
 # ------------------------------------------------------------ the figures themselves

@@ -97,6 +97,23 @@ def test_authors_checkpoint(options, lengths, tmp_path):
         naive.close(state[0, frame], expected, 1e-4)
 
 
+def test_audio_of_32_khz():
+    """Nothing is resampled, and the frames are at the same times."""
+    options = {"config": TINY, "scales": [1, 5], "mel": True}
+    usual, wav = Passt(**options), noise(8111)
+    upstream = Passt(**options, sample_rate=32000)
+    (expected,), _ = usual(wav[None])
+    wav = torchaudio.transforms.Resample(16000, 32000)(wav)
+    (state,), _ = upstream(wav[None])
+    naive.close(state, expected, 1e-4)
+    assert (upstream.sample_rate, upstream.stride) == (32000, 2 * usual.stride)
+    for samples in (1, 2, 12801):
+        (state,), _ = upstream(0.1 * torch.randn(1, samples))
+        assert state.shape[1] == 1 + samples // 1600 and state.isfinite().all()
+    with pytest.raises(ValueError, match="44100: PaSST is for 16000 or 32000 Hz"):
+        Passt(config=TINY, sample_rate=44100)
+
+
 def test_features_have_six_frames_in_the_short_window():
     for hop in (320, 160, 100):
         x = noise(6 * hop)
@@ -178,9 +195,10 @@ def test_cards():
         for name in names("passt_*"):
             upstream = load(name, source=None)
             sizes[name] = upstream.output_size
-            assert (upstream.num_layers, upstream.stride) == (1, 800)
-            assert upstream.frames(17000) == 22
-    assert sorted(sizes.values()) == [1295] * 5 + [2590] * 3 + [3358] * 3
+            ratio = 2 if name == "passt_base_32k" else 1
+            assert (upstream.num_layers, upstream.stride) == (1, 800 * ratio)
+            assert upstream.frames(17000 * ratio) == 22
+    assert sorted(sizes.values()) == [1295] * 6 + [2590] * 3 + [3358] * 3
     assert sizes["passt_base20sec"] == sizes["passt_hop100base"] == 1295
     assert sizes["passt_base2level"] == sizes["passt_hop160base2lvl"] == 2590
     assert sizes["passt_base2levelmel"] == sizes["passt_hop100base2lvlmel"] == 3358

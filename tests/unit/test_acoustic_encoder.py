@@ -50,7 +50,10 @@ def test_frames_are_stacked_and_the_rest_is_dropped(stack, kind):
 
 @pytest.mark.parametrize(
     "layer, attention, positions, causal",
-    itertools.product(("transformer", "conformer"), ATTENTION, POSITIONS, (0, 1)),
+    [
+        *itertools.product(("transformer", "conformer"), ATTENTION, POSITIONS, (0, 1)),
+        *itertools.product(("e_branchformer",), ("plain",), POSITIONS[:1], (0, 1)),
+    ],
 )
 def test_causal_ones_alone_see_no_future(layer, attention, positions, causal):
     upstream = build(

@@ -13,6 +13,8 @@ from s3prl_sb.lobes.networks.attention import (
 from s3prl_sb.lobes.networks.attention_maps import AttentionError, AttentionMaps
 from s3prl_sb.lobes.upstreams import load
 from s3prl_sb.lobes.upstreams.ast import Ast
+from s3prl_sb.lobes.upstreams.atst import Atst
+from s3prl_sb.lobes.upstreams.beats import Beats
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
 SIZE, HEADS, FRAMES = 16, 4, 11
@@ -20,9 +22,12 @@ KINDS = {
     "plain": lambda: SelfAttention(SIZE, HEADS),
     "rotary": lambda: RotaryAttention(SIZE, HEADS),
     "transformer_xl": lambda: TransformerXLAttention(SIZE, HEADS),
-    "gated": lambda: GatedRelativeAttention(
-        SIZE, HEADS, 0.0, BucketedDistances(HEADS, 8, 20), first=True
-    ),
+    **{
+        f"gated by {gate}": lambda gate=gate: GatedRelativeAttention(
+            SIZE, HEADS, 0.0, BucketedDistances(HEADS, 8, 20), True, gate
+        )
+        for gate in ("frames", "queries")
+    },
 }
 
 
@@ -60,10 +65,25 @@ def test_what_cannot_be_shown():
     with pytest.raises(AttentionError, match="KaldiFeatures has no self-attention"):
         AttentionMaps(load("fbank"))
     tiny = {"hidden_size": 16, "ffn_size": 16, "num_layers": 1, "num_heads": 2}
-    with pytest.raises(AttentionError, match="patches of the spectrogram"):
-        AttentionMaps(Ast(config=tiny))
+    for upstream in (Ast(config=tiny), Beats(config=tiny | {"position_groups": 2})):
+        with pytest.raises(AttentionError, match="patches of the spectrogram"):
+            AttentionMaps(upstream)
     with pytest.raises(AttentionError, match="the heads 0 to 3, not"):
         AttentionMaps(SelfAttention(SIZE, HEADS), heads=[1, 4])
+
+
+def test_patches_that_are_frames_have_a_map():
+    tiny = {"hidden_size": 16, "ffn_size": 16, "num_layers": 2, "num_heads": 2}
+    upstream = Atst(config=tiny)
+    with AttentionMaps(upstream) as maps:
+        states, _ = upstream(torch.randn(1, 8000))
+    weights = maps.weights()
+    frames = states[0].shape[1]
+    assert [each.shape for each in weights] == 2 * [(1, frames, frames)]
+    with AttentionMaps(upstream) as maps:
+        upstream(torch.randn(1, 12 * 16000))  # two chunks
+    with pytest.raises(AttentionError, match="within chunks"):
+        maps.weights()
 
 
 def test_chunks_have_no_map_of_the_whole():

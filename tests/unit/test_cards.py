@@ -18,7 +18,6 @@ from s3prl_sb.lobes.upstreams import UnknownUpstream, card, load, names, title
 from s3prl_sb.lobes.upstreams.apc import Apc
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures, StftFeatures
 from s3prl_sb.lobes.upstreams.hubert import Hubert
-from s3prl_sb.lobes.upstreams.huggingface import HuggingFace
 from s3prl_sb.lobes.upstreams.mockingjay import Mockingjay
 from s3prl_sb.lobes.upstreams.wav2vec2 import Wav2Vec2
 
@@ -74,8 +73,9 @@ def test_keys_are_accepted(name):
                 assert set(options) <= set(cls.defaults[block])
     sources = node.get("source") or []
     for source in sources if isinstance(sources, list) else [sources]:
-        of_a_hub = cls is HuggingFace and re.fullmatch(r"[\w.-]+/[\w.-]+", source)
-        assert of_a_hub or source.startswith("https://")
+        of_a_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", source)
+        of_a_file = not source.startswith("https://") and finding.WEIGHTS.search(source)
+        assert (of_a_hub or source.startswith("https://")) and not of_a_file
 
 
 def test_names():

@@ -19,6 +19,7 @@ from s3prl_sb.lobes.cards.catalogue import (
     as_text,
     cells,
     facts,
+    is_restricted,
 )
 from s3prl_sb.lobes.cards.finding import matching, notes, published, read_cards
 from s3prl_sb.lobes.upstreams import load, names
@@ -109,6 +110,57 @@ def test_later_patterns_win(tmp_path):
     row = facts(f"{path}:big")
     assert row.name == "big" and row.num_layers == 1
     assert cells(row)["licence"] == "not stated"
+
+
+def test_restricted_licences(rows):
+    """They are marked, and no others."""
+    marked = {row.licence for row in rows if row.restricted}
+    assert "CC-BY-NC-4.0" in marked
+    for licence in ("MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "not stated"):
+        assert licence not in marked
+    for row in rows:
+        assert cells(row)["licence"].endswith(" (restricted)") == row.restricted
+
+
+@pytest.mark.parametrize(
+    "restricted, licence",
+    [
+        (True, "CC-BY-NC-SA-4.0"),
+        (True, "NVIDIA OneWay Noncommercial"),
+        (True, "Qwen Research, not commercial"),
+        (True, "Tongyi Qianwen Research License"),
+        (True, "by NTT, evaluation only"),
+        (True, "only for academic use"),
+        (True, "not stated; CC-BY-NC-4.0"),
+        (False, "CC-BY-4.0"),
+        (False, "MIT; code for research and commerce"),
+        (False, "NCSA"),
+        (False, None),
+    ],
+)
+def test_words_of_restrictions(restricted, licence):
+    assert is_restricted(licence) == restricted
+
+
+def test_free_ones(capsys):
+    assert main(["upstreams", "--free"]) == 0
+    free = set(capsys.readouterr().out.split())
+    assert {"hubert_base", "panns_cnn14", "fbank"} <= free <= set(names())
+    assert not free & {"hf_mms_1b", "byol_a_2048", "passt_base"}  # the last: not stated
+    assert main(["upstreams", "hf_mms*", "--free"]) != 0
+    assert "no upstream is called 'hf_mms*'" in capsys.readouterr().err
+
+
+def test_other_sample_rates(rows):
+    """They stand beside the stride, 16 kHz does not."""
+    strides = {row.name: cells(row)["stride"] for row in rows}
+    assert strides["panns_cnn14"] == "320 ms at 32 kHz"
+    assert strides["panns_cnn14_16k"] == "320 ms"
+    assert strides["hubert_base"] == "20 ms"
+    assert strides["features_from_ark"] == "10 ms"
+    for row in rows:
+        usual = row.sample_rate == 16000 or row.stride == 1
+        assert (" kHz" in strides[row.name]) != usual
 
 
 def test_unknown_facts(tmp_path):

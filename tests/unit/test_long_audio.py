@@ -1,9 +1,13 @@
-"""Hours of audio: a hint where attention looks at all of it."""
+"""Hours of audio: a hint where attention looks at all of it, and its memory."""
+
+import weakref
 
 import pytest
 import torch
 
+from s3prl_sb.lobes.networks import attention
 from s3prl_sb.lobes.upstreams import base
+from s3prl_sb.lobes.upstreams.beats import Beats
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.hubert import Hubert
 
@@ -38,3 +42,24 @@ def test_a_hint_is_given_once(caplog):
 def test_no_hint_where_it_would_not_help(upstream, caplog):
     upstream(torch.zeros(1, 48_000))
     assert not said(caplog)
+
+
+def test_blocks_of_relative_attention_are_not_kept(monkeypatch):
+    """Each is copied: small results between large blocks held the memory of these,
+    14 GB for ten minutes."""
+    monkeypatch.setattr(attention, "BLOCK", 2 * 64)
+    tiny = {**TINY, "num_layers": 1}
+    upstream = Beats(config={n: v for n, v in tiny.items() if n != "conv_layers"})
+    layer, alive, most = upstream.network.encoder.layers[0].attention, [], 0
+    compute = layer.kernel
+
+    def kernel(*args):
+        nonlocal most
+        result = compute(*args)
+        alive.append(weakref.ref(result.untyped_storage()))
+        most = max(most, sum(each() is not None for each in alive))
+        return result
+
+    monkeypatch.setattr(layer, "kernel", kernel)
+    upstream(torch.zeros(1, 32_000))
+    assert len(alive) > 20 and most <= 2

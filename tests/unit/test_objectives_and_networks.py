@@ -38,6 +38,9 @@ NETWORKS = {
     "conformer": lambda: AcousticEncoder(
         config={**ENCODER, "layer": "conformer"}, freeze=False
     ),
+    "e_branchformer": lambda: AcousticEncoder(
+        config={**ENCODER, "layer": "e_branchformer", "gate_size": 32}, freeze=False
+    ),
     "waveform": lambda: Hubert(config=WAVEFORM, freeze=False),
 }
 
@@ -104,3 +107,13 @@ def test_a_batch_of_one_frame(objective):
     assert torch.isfinite(one)
     for parameter in objective.parameters():
         assert parameter.grad is None or torch.isfinite(parameter.grad).all()
+
+
+def test_a_frame_of_the_network_without_one_of_the_target():
+    """HuBERT's first frame sees 25 ms, and two frames of Kaldi's features 35 ms."""
+    config = {**WAVEFORM, "conv_layers": [[16, 10, 5], [16, 79, 64]]}
+    network = Hubert(config=config, freeze=False)
+    objective = MaskedReconstruction(network, [TimeMask(0.5, 1)], **target(network))
+    assert network.min_samples == 400
+    assert loss(objective.train(), 400) == 0
+    assert loss(objective, 400, 8000) > 0

@@ -1,14 +1,20 @@
 """One sample rate from the file to the upstream, which has the last word."""
 
+import numpy
 import pytest
+import soundfile
 
 from s3prl_sb import resources
+from s3prl_sb.audio import headers
 from s3prl_sb.dataio.dataset import ManifestDataset
+from s3prl_sb.dataio.frame_labels import FrameLabels
 from s3prl_sb.dataio.pipes import AddNoise, LoadAudio, RandomCrop
 from s3prl_sb.dataio.rates import RateError, check_rates, check_recipe
 from s3prl_sb.dataio.silence import TrimSilence
 from s3prl_sb.dataio.speaker_activity import SpeakerActivity, UnfoldFrames
+from s3prl_sb.dataio.time_map import TimeMap
 from s3prl_sb.hyperyaml import programs
+from s3prl_sb.lobes.heads.blstm import ProjectedBLSTMHead
 from s3prl_sb.lobes.upstreams.base import Upstream
 from s3prl_sb.startup.configuration import Configuration
 from s3prl_sb.startup.protocol import report
@@ -129,3 +135,37 @@ def test_labels_of_diarization_follow_the_rate(rate):
         3 * frames // 4 - 1,
     ]
     assert UnfoldFrames(50, upstream).seconds == 50 * 80 / rate
+
+
+@pytest.mark.parametrize("rate", [24000, 32000, 44100, 48000])
+@pytest.mark.parametrize("of_file", [8000, 16000, 22050, 44100])
+def test_labels_have_the_samples_of_their_audio(rate, of_file, tmp_path):
+    """The duration in a manifest gives the length that resampling gives."""
+    for samples in (of_file, of_file + 8, of_file + 401):
+        path = tmp_path / f"{samples}.wav"
+        soundfile.write(path, numpy.zeros(samples), of_file)
+        duration = headers.durations([path])[0]
+        heard = len(LoadAudio(rate).load("a", str(path)))
+        assert TimeMap(duration).samples(rate) == heard
+        upstream = Every()
+        upstream.sample_rate = rate
+        assert FrameLabels(upstream, ["a"]).frames(duration) == heard
+        record = {"duration": duration, "start": None, "segments": [], "speakers": []}
+        activity = SpeakerActivity(upstream, 1).label(**record, regions=None)
+        assert len(activity) == heard
+
+
+def test_frames_of_a_head_follow_the_rate():
+    """Features every 10 ms become frames every 20 ms, whatever the rate."""
+    for rate in (8000, 16000, 44100):
+        head = ProjectedBLSTMHead(4, 5, rate // 100, rate, projection_size=2)
+        assert head.subsampling == 2
+
+
+class Every(Eight):
+    """An upstream with a frame for every sample."""
+
+    stride = 1
+
+    def frames(self, samples):
+        return samples

@@ -17,11 +17,13 @@ Authors
 
 import dataclasses
 import json
+import re
 
 from s3prl_sb.lobes.cards.finding import card_file, matching, names, notes, title
+from s3prl_sb.lobes.cards.fusing import parts_of
 from s3prl_sb.lobes.cards.loading import card
 from s3prl_sb.lobes.cards.sizes import sizes
-from s3prl_sb.terminal import columns
+from s3prl_sb.terminal import columns, quantities
 
 #: Keys of ``_about``.
 ABOUT = ("paper", "input", "data", "licence")
@@ -31,6 +33,14 @@ COLUMNS = "name paper input stride states size parameters data licence weights".
 IMPORTANCE = (
     "name size states stride parameters data licence input paper weights".split()
 )
+NOT_STATED = "not stated"
+#: Words of licences that do not let everyone use the weights for everything.
+RESTRICTIONS = re.compile(
+    r"\bNC\b|\b(no|non|not)[ -]?commercial|\bresearch licen[cs]e|"
+    r"\b(academic|evaluation|personal|research)\b.*\bonly\b|"
+    r"\bonly\b.*\b(academic|evaluation|personal|research)\b",
+    re.IGNORECASE,
+)
 HEAD = """# The upstreams
 
 There are {count} names. `python -m s3prl_sb.lobes.cards.catalogue > \
@@ -38,12 +48,14 @@ docs/upstreams.md` writes this file from the card files in `hparams/upstreams`. 
 command `s3prl-sb upstreams 'hubert*'` prints the same table, `s3prl-sb upstreams \
 --json` prints it as data.
 
-- **stride**: time between two frames.
+- **stride**: time between two frames; the sample rate of the waveforms where it is \
+not 16 kHz. Recipes, `extract` and `predict` resample audio of any rate to it.
 - **states**: number of hidden states.
 - **size**: dimension of the hidden states.
 - **parameters**: number of parameters of the network that computes the hidden \
 states; parts that only pre-training needs are not counted.
-- **licence**: licence of the weights, as stated by their publishers.
+- **licence**: licence of the weights, as stated by their publishers. Those marked as \
+restricted exclude some uses, such as commercial ones.
 - **weights**: default download. Any other checkpoint of the family can be given as \
 `source`.
 
@@ -69,6 +81,7 @@ class Facts:
     data: str | None  #: pre-training data
     licence: str | None  #: licence of the weights
     source: str | list[str] | None  #: address of the weights, or its mirrors
+    restricted: bool  #: whether the licence excludes some uses
 
 
 def facts(name) -> Facts:
@@ -89,10 +102,22 @@ def facts(name) -> Facts:
     >>> row.stride, row.num_layers, row.output_sizes, row.parameters
     (160, 1, [240], 0)
     """
-    node = card(name)
+    node, stated = card(name), about(name)
     return Facts(
-        name=title(name), source=node.get("source"), **sizes(name, node), **about(name)
+        name=title(name),
+        source=_addresses(node),
+        restricted=is_restricted(stated["licence"]),
+        **sizes(name, node),
+        **stated,
     )
+
+
+def _addresses(node):
+    """Returns the source of a card; those of the parts of a fusion."""
+    parts = [part.get("source") for part in parts_of(node).values()]
+    if "source" in node or not parts:
+        return node.get("source")
+    return [s[0] if isinstance(s, list) else s for s in parts if s]
 
 
 def about(name) -> dict[str, str | None]:
@@ -127,7 +152,74 @@ def about(name) -> dict[str, str | None]:
         )
     for entries in matching(patterns, name):
         stated.update(entries)
+    if stated["data"] is None or stated["licence"] is None:
+        parts = [about(part) for part in parts_of(card(name)) if part in names()]
+        for key in ("data", "licence"):  # the terms of all parts hold
+            texts = dict.fromkeys(part[key] for part in parts if part[key])
+            stated[key] = stated[key] or "; ".join(texts) or None
     return stated
+
+
+def is_restricted(licence: str | None) -> bool:
+    """Returns whether a licence excludes some uses, by its words.
+
+    Arguments
+    ---------
+    licence : str, optional
+        Its name, or a sentence. A licence that is not stated counts as unrestricted,
+        as nothing is known of it.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> [is_restricted(text) for text in ("CC-BY-NC-4.0", "for research only", "MIT")]
+    [True, True, False]
+    """
+    return RESTRICTIONS.search(licence or "") is not None
+
+
+def is_free(licence: str | None) -> bool:
+    """Returns whether a licence is stated and not restricted.
+
+    Arguments
+    ---------
+    licence : str, optional
+        See :func:`is_restricted`. Of several, one that is not stated is enough for
+        False.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> is_free("MIT"), is_free("CC-BY-NC-4.0"), is_free("not stated; MIT")
+    (True, False, False)
+    """
+    return NOT_STATED not in (licence or NOT_STATED) and not is_restricted(licence)
+
+
+def marked(licence: str | None) -> str | None:
+    """Returns a licence, marked if it is restricted.
+
+    Arguments
+    ---------
+    licence : str, optional
+        See :func:`is_restricted`.
+
+    Returns
+    -------
+    str or None
+
+    Example
+    -------
+    >>> marked("CC-BY-NC-4.0"), marked("MIT")
+    ('CC-BY-NC-4.0 (restricted)', 'MIT')
+    """
+    return f"{licence} (restricted)" if is_restricted(licence) else licence
 
 
 def cells(row: Facts) -> dict[str, str]:
@@ -151,14 +243,14 @@ def cells(row: Facts) -> dict[str, str]:
     sizes = dict.fromkeys(row.output_sizes or [])
     return {
         "name": row.name,
-        "paper": row.paper or "not stated",
-        "input": row.input or "not stated",
-        "stride": f"{1000 * row.stride / row.sample_rate:g} ms" if built else "?",
+        "paper": row.paper or NOT_STATED,
+        "input": row.input or NOT_STATED,
+        "stride": quantities.stride(row.stride, row.sample_rate) if built else "?",
         "states": str(row.num_layers) if built else "?",
         "size": "/".join(map(str, sizes)) if built else "?",
         "parameters": _amount(row.parameters) if built else "?",
-        "data": row.data or "not stated",
-        "licence": row.licence or "not stated",
+        "data": row.data or NOT_STATED,
+        "licence": marked(row.licence) or NOT_STATED,
         "weights": ", ".join(_sources(row)) or "–",
     }
 

@@ -17,14 +17,15 @@ from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import UPSTREAM, find_class
 from s3prl_sb.lobes.cards.finding import UnknownUpstream, locate, published
 from s3prl_sb.lobes.checkpoints.building import converted
-from s3prl_sb.lobes.checkpoints.fetch import fetch
+from s3prl_sb.lobes.checkpoints.fetch import fetch, fetch_chosen
+from s3prl_sb.lobes.checkpoints.huggingface_architecture import needed_files
 from s3prl_sb.lobes.checkpoints.reading import read_json
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
 
 #: Modules that read folders of Hugging Face with a ``model_type`` of another name.
-TRANSFORMERS = ("ast", "huggingface")
+TRANSFORMERS = ("ast", "codecs", "huggingface")
 
 
 class SourceError(UserError, ValueError):
@@ -100,7 +101,8 @@ def of_checkpoint(source, **options) -> "Upstream":
     """
     path = _local_path(source)
     metadata = converted(path) if path.is_file() else None
-    tags = classes(source)
+    # The folder of an id says more than the id.
+    tags = classes(path if (path / "config.json").is_file() else source)
     if metadata and metadata["class"] not in tags:  # a file must not choose imports
         raise SourceError(
             f"'{path}' says that it is of {metadata['class']!r}, which no published "
@@ -111,7 +113,7 @@ def of_checkpoint(source, **options) -> "Upstream":
 
 def _local_path(source):
     try:
-        return fetch(source).absolute()
+        return fetch(fetch_chosen(source, needed_files)).absolute()
     except FileNotFoundError as error:
         try:
             locate(source)

@@ -14,6 +14,7 @@ from pathlib import Path
 from s3prl_sb import resources
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import tag
+from s3prl_sb.lobes.cards.sums import summands
 from s3prl_sb.storage.files import FileError, read_yaml
 from s3prl_sb.storage.yaml_texts import yaml_of
 
@@ -65,11 +66,13 @@ def title(name) -> str:
     ('hubert_base', 'mine', 'big')
     >>> title("my_model/card.yaml"), title("pretraining/tera/1337/card.yaml")
     ('my_model', 'tera_1337')
-    >>> title("facebook/hubert-base-ls960"), title("https://a.org/b.pt")
-    ('hubert-base-ls960', 'b')
+    >>> title("facebook/hubert-base-ls960"), title("a.org/b.pt+mel")
+    ('hubert-base-ls960', 'b+mel')
     """
     if str(name) in _index():
         return str(name)
+    if parts := summands(name):
+        return "+".join(map(title, parts))
     if (checkpoint := without_card(name)) is not None:
         return WEIGHTS.sub("", Path(checkpoint).name)
     name = card_of_run(str(name))
@@ -154,6 +157,8 @@ def locate(name):
     >>> locate("fbank")[1]
     'fbank'
     """
+    if summands(name):  # a card of the fusions, which no file has to contain
+        return _folder() / "fusion.yaml", str(name)
     name = _card_of_run(str(name))
     path, _, entry = name.partition(".yaml:")
     if entry or name.endswith((".yaml", ".yml")):
@@ -191,10 +196,8 @@ def without_card(name) -> str | None:
 
     Example
     -------
-    >>> without_card("fbank"), without_card("mine.yaml"), without_card("absent.pt")
-    (None, None, None)
-    >>> without_card("https://a.org/b.pt")
-    'https://a.org/b.pt'
+    >>> without_card("fbank"), without_card("mine.yaml"), without_card("http://a.org/b")
+    (None, None, 'http://a.org/b')
     """
     name = str(name)
     if name in _index() or _IS_FILE.search(_card_of_run(name)):

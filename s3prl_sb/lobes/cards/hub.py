@@ -23,6 +23,7 @@ import torch
 from s3prl_sb.foreign import UPSTREAM
 from s3prl_sb.lobes.cards import catalogue
 from s3prl_sb.lobes.cards.finding import names, notes, published
+from s3prl_sb.lobes.cards.fusing import sources
 from s3prl_sb.lobes.cards.loading import card, load
 from s3prl_sb.lobes.checkpoints import fetch
 from s3prl_sb.storage.files import read_yaml
@@ -192,7 +193,7 @@ def _card_entry(name):
         return _load(name, refresh, **options)
 
     facts = catalogue.about(name)
-    stated = (facts[key] for key in ("paper", "data", "licence"))
+    stated = (facts["paper"], facts["data"], catalogue.marked(facts["licence"]))
     what = ", ".join(fact for fact in stated if fact)
     return _documented(entry, name, what or "an upstream", ", optional")
 
@@ -217,7 +218,7 @@ def _load(name, refresh, **options):
     if "ckpt" in options:
         ckpt = options.pop("ckpt")
         options["source"] = None if ckpt is None else os.fspath(ckpt)
-    source = card(name, **options).get("source") if refresh else None
-    if source is not None:
-        fetch.forget(source)
+    for node in sources(card(name, **options)) if refresh else ():
+        if node["source"] is not None:
+            fetch.forget(node["source"])
     return HubUpstream(load(name, **options))

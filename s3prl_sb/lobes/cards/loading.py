@@ -25,6 +25,15 @@ from s3prl_sb.lobes.cards.finding import (
     read_cards,
     without_card,
 )
+from s3prl_sb.lobes.cards.fusing import (
+    CLASS,
+    ENTRY,
+    PARTS,
+    fused,
+    fusion_node,
+    name_of_class,
+)
+from s3prl_sb.lobes.cards.sums import summands
 from s3prl_sb.storage.files import MissingFile
 
 if TYPE_CHECKING:
@@ -43,7 +52,9 @@ def load(name: str, trust: bool = False, **overrides: Any) -> "Upstream":
     name : str
         Name of a card; path of a user-defined card file (``mine.yaml``, or
         ``mine.yaml:entry`` if it has several); folder of a run of pre-training; or a
-        checkpoint: a file, a folder, an address or an id of Hugging Face.
+        checkpoint: a file, a folder, an address or an id of Hugging Face. Several of
+        them, joined by ``+``, are one upstream: a
+        :class:`~s3prl_sb.lobes.upstreams.fusion.Fusion`.
     trust : bool
         Whether code that comes with a user-defined card may run: Python files
         next to it, and anything HyperPyYAML can call.
@@ -126,11 +137,17 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
         from s3prl_sb.lobes.cards.families import class_of  # reads checkpoints
 
         node = _merged({"source": checkpoint}, overrides)
-        return set_tag(node, f"!new:{class_of(node['source'])}")
+        kind = class_of(node["source"] or checkpoint)  # None: a random network
+        return set_tag(node, f"!new:{kind}")
+    if parts := summands(name):
+        with trusting(trust):
+            return _with_parts(fusion_node(parts), Path(), overrides)
     file, entry = locate(name)
     entries = read_cards(file)
     if entry is None:
         entry = only_entry(entries, file, name)
+    if entry == ENTRY and entry in entries and not tag(entries[entry]):
+        entries[entry] = fusion_node(entries[entry])
     if entry not in entries:
         raise UnknownUpstream(
             f"'{file}' has no card '{entry}'. It has: " + ", ".join(entries)
@@ -145,11 +162,25 @@ def card(name: str, trust: bool = False, **overrides: Any) -> "CommentedMap":
         raise UnknownUpstream(f"'{entry}' in '{file}': give its arguments by name.")
     with trusting(trust):  # before the overrides, which the user wrote
         node = _allowed(entries, entry, file)
-    tag_name = tag(node)
-    node = _merged(node if isinstance(node, dict) else {}, overrides)
-    if "source" in node and "source" not in overrides:
-        node["source"] = _absolute(node["source"], file.parent)
-    return set_tag(node, tag_name)
+        tag_name = tag(node)
+        node = set_tag(_merged(node if isinstance(node, dict) else {}, {}), tag_name)
+        if "source" in node and "source" not in overrides:
+            node["source"] = _absolute(node["source"], file.parent)
+        return _with_parts(node, file.parent, overrides)
+
+
+def _with_parts(node, folder, overrides):
+    """Returns a node with overrides, and with the nodes of the parts of a fusion."""
+    is_fusion = name_of_class(node) == CLASS
+    if is_fusion and PARTS in node:
+        node[PARTS] = fused(node[PARTS], folder, card)
+        for part in node[PARTS].values():
+            if "source" in part:
+                part["source"] = _absolute(part["source"], folder)
+    node = _merged(node, overrides)
+    if is_fusion and PARTS in overrides:
+        node[PARTS] = fused(node[PARTS], Path(), card)
+    return node
 
 
 def _place(name, argument=None):

@@ -18,6 +18,7 @@ import logging
 from s3prl_sb.hyperyaml.nodes import tag
 from s3prl_sb.identity import digest
 from s3prl_sb.lobes.cards.finding import card_file, is_published, names, published
+from s3prl_sb.lobes.cards.fusing import without_sources
 from s3prl_sb.lobes.cards.loading import card, load
 from s3prl_sb.storage.files import read_json, write_text
 
@@ -78,10 +79,9 @@ def built(name, node) -> dict:
     """
     from s3prl_sb.lobes.checkpoints.building import sizes_only
 
-    options = {"source": None} if "source" in node else {}
     try:
         with sizes_only():
-            upstream = load(name, **options)
+            upstream = load(name, **without_sources(node))
         return {
             **{key: getattr(upstream, key) for key in KEYS[:3]},
             "output_sizes": list(upstream.output_sizes),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from s3prl_sb.lobes.cards.families import SourceError, of_checkpoint
 from s3prl_sb.lobes.cards.finding import names
 from s3prl_sb.lobes.cards.loading import load
+from s3prl_sb.lobes.cards.sums import summands
 
 if TYPE_CHECKING:
     from s3prl_sb.lobes.upstreams.base import Upstream
@@ -60,6 +61,5 @@ def open_source(source, trust: bool = False, **options) -> "Upstream":
 def is_card(source: str) -> bool:
     """Returns whether a source is the name or the file of a card."""
     is_path = Path(source).expanduser().exists()
-    return (not is_path and source in names()) or re.search(
-        r"\.ya?ml(:\w+)?$", source
-    ) is not None
+    is_name = not is_path and (source in names() or bool(summands(source)))
+    return is_name or re.search(r"\.ya?ml(:\w+)?$", source) is not None

@@ -13,7 +13,6 @@ import copy
 import dataclasses
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +187,9 @@ def card_text(name: str, node: Any, source: str) -> str:
     result = new_node(f"!new:{class_of(node)}")
     result["source"] = source
     for key, value in node.items():
-        # The network already has the content of other files, such as a dictionary.
-        if key != "source" and not _is_file(value):
+        # The network already has the content of other files, such as a dictionary, and
+        # of the parts of a fusion.
+        if key not in ("source", "upstreams") and not is_file(value):
             result[key] = value
     return yaml_text({name: result})
 
@@ -213,12 +213,27 @@ def yaml_text(value: Any) -> str:
     return stream.getvalue()
 
 
-def _is_file(value):
+def is_file(value: Any) -> bool:
+    """Returns whether an argument names a file or an address, or a list of them.
+
+    Arguments
+    ---------
+    value : object
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> is_file("https://a.org/dict.txt"), is_file("waveform"), is_file(3)
+    (True, False, False)
+    """
     values = value if isinstance(value, list) else [value]
+    texts = [v for v in values if isinstance(v, str) and v]
     return any(
-        isinstance(v, str)
-        and (re.match("https?://", v) or (v and Path(v).expanduser().is_file()))
-        for v in values
+        v.startswith(("http://", "https://")) or Path(v).expanduser().is_file()
+        for v in texts
     )
 
 

@@ -121,6 +121,39 @@ def fetch_more(source, names):
             _snapshot(address, allow_patterns=names)
 
 
+def fetch_chosen(source, choose):
+    """Downloads of a Hugging Face repository only the weights that are needed.
+
+    Arguments
+    ---------
+    source : str or list of str
+        See :func:`fetch`; anything but one id is returned unchanged.
+    choose : callable
+        Takes the folder with the repository's JSON files, and returns the names of the
+        files to download as well. None of them: the source is returned unchanged.
+
+    Returns
+    -------
+    str, list of str or pathlib.Path
+        Source for :func:`fetch`: the folder, if files were chosen.
+
+    Raises
+    ------
+    FetchError
+        If the repository is not available.
+    """
+    if not isinstance(source, str) or not _is_id(source):
+        return source
+    if Path(source).expanduser().exists():
+        return source
+    names = choose(_snapshot(source, allow_patterns=["*.json"]))
+    if not names:
+        return source
+    folder = _snapshot(source, allow_patterns=["*.json", *names])
+    opened.named(source, folder)
+    return folder
+
+
 def forget(source):
     """Deletes the downloaded file of a source, except offline.
 

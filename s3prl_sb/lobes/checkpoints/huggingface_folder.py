@@ -37,7 +37,7 @@ LENGTHS = {
 }
 
 
-def entries(folder, target_lang=None):
+def entries(folder, target_lang=None, model_type=None):
     """Reads the configuration.
 
     Arguments
@@ -46,6 +46,9 @@ def entries(folder, target_lang=None):
         Folder of the model.
     target_lang : str, optional
         Language of the adapters that the weights will get.
+    model_type : str, optional
+        The only type that the caller reads. The settings of another one are not looked
+        for, as their absence would mean nothing.
 
     Returns
     -------
@@ -56,8 +59,20 @@ def entries(folder, target_lang=None):
     Raises
     ------
     CheckpointError
-        If there is no configuration.
+        If there is no configuration, or it is of another type.
     """
+    network = network_entries(folder)
+    if model_type not in (None, network.get("model_type")):
+        raise CheckpointError(
+            f"'{folder}' holds {network.get('model_type')}, where {model_type} was "
+            "expected"
+        )
+    config = {**network, "preprocessor": preprocessor(folder)}
+    return config if target_lang is None else {**config, "target_lang": target_lang}
+
+
+def network_entries(folder):
+    """Reads the configuration of the network alone, see :func:`entries`."""
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise CheckpointError(
@@ -70,9 +85,7 @@ def entries(folder, target_lang=None):
             f"'{folder}' {what}: a model of transformers is a folder with "
             "config.json and the weights, or an id of Hugging Face." + _others(folder)
         )
-    config = read_json(folder / "config.json")
-    config["preprocessor"] = preprocessor(folder)
-    return config if target_lang is None else {**config, "target_lang": target_lang}
+    return read_json(folder / "config.json")
 
 
 def preprocessor(folder):
@@ -110,7 +123,7 @@ def preprocessor(folder):
     return {}
 
 
-def weights(folder, prefixes=(), has_adapters=False, target_lang=None):
+def weights(folder, prefixes=(), has_adapters=False, target_lang=None, unused=()):
     """Reads the weights under the names of the network alone.
 
     Arguments
@@ -127,6 +140,8 @@ def weights(folder, prefixes=(), has_adapters=False, target_lang=None):
     target_lang : str, optional
         Language of the adapters, from ``adapter.<target_lang>.safetensors`` or
         ``.bin``. None: the adapters among the weights.
+    unused : iterable of str
+        Modules of the network that are not built, and whose weights are left out.
 
     Returns
     -------
@@ -136,23 +151,27 @@ def weights(folder, prefixes=(), has_adapters=False, target_lang=None):
     Raises
     ------
     CheckpointError
-        If there are no weights, or not all files of the index.
+        If there are no weights, or not all files of the index that are needed.
     """
-    state = _inner(everything(folder), prefixes)
+    state = _inner(everything(folder, prefixes), prefixes)
     if target_lang is not None:
         inner = functools.partial(_inner, prefixes=prefixes)
         state = language_adapters.exchanged(state, folder, target_lang, inner)
     left_out = [UNUSED] if has_adapters else [UNUSED, language_adapters.NAMES]
+    left_out += [re.compile(rf"{re.escape(module)}\.") for module in unused]
     return {n: t for n, t in state.items() if not any(p.match(n) for p in left_out)}
 
 
-def everything(folder):
+def everything(folder, prefixes=()):
     """Reads all weights of a folder, including the head of a task.
 
     Arguments
     ---------
     folder : pathlib.Path
         See :func:`weights`.
+    prefixes : iterable of str
+        If there are several files, those with names of one of these prefixes are
+        enough: the audio tower of a large language model is in one of them.
 
     Returns
     -------
@@ -160,9 +179,39 @@ def everything(folder):
         Names to tensors.
     """
     state = {}
-    for file in _files(folder):
+    for file in _files(folder, prefixes):
         state.update(read(file))
     return bare(state)
+
+
+def parts(folder, prefixes=()):
+    """Returns the names of the files with a network's weights, if there are several.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Folder with an index of weights.
+    prefixes : iterable of str
+        See :func:`everything`.
+
+    Returns
+    -------
+    list of str
+        Empty without an index.
+    """
+    indices = [folder / f"{name}.index.json" for name in WEIGHTS]
+    index = next((index for index in indices if index.is_file()), None)
+    return [] if index is None else _parts(index, prefixes)
+
+
+def _parts(index, prefixes):
+    with files.naming(index, "an index of weights"):
+        places = files.read_json(opened(index), kind=dict)["weight_map"]
+        for prefix in prefixes:
+            inner = {places[name] for name in places if name.startswith(prefix)}
+            if inner:
+                return sorted(Path(part).name for part in inner)
+        return sorted({Path(part).name for part in places.values()})
 
 
 def _inner(state, prefixes):
@@ -174,24 +223,21 @@ def _inner(state, prefixes):
     return state
 
 
-def _files(folder):
+def _files(folder, prefixes):
     for name in WEIGHTS:
         if (folder / name).is_file():
             return [folder / name]
         index = folder / f"{name}.index.json"
         if index.is_file():
-            with files.naming(index, "an index of weights"):
-                content = files.read_json(opened(index), kind=dict)
-                parts = set(content["weight_map"].values())
-                parts = [folder / Path(part).name for part in sorted(parts)]
-            for part in parts:
-                if not part.is_file():
+            names = _parts(index, prefixes)
+            for name in names:
+                if not (folder / name).is_file():
                     raise CheckpointError(
-                        f"'{part}' is missing, one of the {len(parts)} files of "
-                        f"weights that '{index.name}' beside it names. Get it from "
+                        f"'{folder / name}' is missing, one of the {len(names)} files "
+                        f"of weights that '{index.name}' beside it names. Get it from "
                         "where the others came from."
                     )
-            return parts
+            return [folder / name for name in names]
     variants = sorted(file.name for file in folder.glob("model.*.safetensors"))
     hint = f" It holds {variants[0]}: call it {WEIGHTS[0]}." if variants else ""
     raise CheckpointError(

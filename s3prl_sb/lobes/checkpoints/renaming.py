@@ -145,6 +145,40 @@ def layer_rules(prefix, table):
     ]
 
 
+def split_projections(weights, fused, parts):
+    """Splits the projections of query, key and value that are one tensor.
+
+    Arguments
+    ---------
+    weights : dict
+        Names to tensors.
+    fused : str
+        Part of the names of these tensors.
+    parts : list of str
+        Replacements of that part for the three, in the order of the rows.
+
+    Returns
+    -------
+    dict
+        Names to tensors; those of the three are views.
+
+    Example
+    -------
+    >>> weights = {"0.qkv.bias": torch.arange(6), "0.out.bias": torch.zeros(2)}
+    >>> weights = split_projections(weights, "qkv", ["query", "key", "value"])
+    >>> list(weights), weights["0.key.bias"].tolist()
+    (['0.query.bias', '0.key.bias', '0.value.bias', '0.out.bias'], [2, 3])
+    """
+    result = {}
+    for name, tensor in weights.items():
+        if fused in name:
+            for part, rows in zip(parts, tensor.chunk(3)):
+                result[name.replace(fused, part)] = rows
+        else:
+            result[name] = tensor
+    return result
+
+
 def ruled_name(name, table):
     """Converts the name of a weight to ours by the first rule that fits.
 

@@ -6,8 +6,9 @@ Authors
 
 import torch
 
+from s3prl_sb.lobes.checkpoints import values
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.checkpoints.renaming import our_name
+from s3prl_sb.lobes.checkpoints.renaming import our_name, split_projections
 
 #: Size of a head in all published models of timm's layout.
 HEAD_SIZE = 64
@@ -25,8 +26,15 @@ NAMES = {
 }
 
 
+#: Factors of LayerScale, and the last linear layers of the branches that they scale.
+SCALES = {".ls1.gamma": ".attention.output", ".ls2.gamma": ".contract"}
+
+
 def from_timm(weights, path):
     """Renames the weights of a Vision Transformer of timm.
+
+    LayerScale becomes part of the linear layers before it, which gives the same
+    function.
 
     Arguments
     ---------
@@ -49,15 +57,11 @@ def from_timm(weights, path):
     CheckpointError
         If they are not of a Vision Transformer.
     """
-    converted = {}
-    for name, tensor in weights.items():
-        name = our_name(name, NAMES)
-        if ".attn.qkv." in name:
-            for part, third in zip(("query", "key", "value"), tensor.chunk(3)):
-                converted[name.replace("attn.qkv", f"attention.{part}")] = third
-        else:
-            converted[name] = tensor
+    parts = [f".attention.{part}." for part in ("query", "key", "value")]
+    converted = {our_name(name, NAMES): tensor for name, tensor in weights.items()}
+    converted = split_projections(converted, ".attn.qkv.", parts)
     try:
+        _scale(converted)
         patches = converted["patches.weight"]
         ffn_size = len(converted["layers.0.expand.weight"])
     except KeyError as error:
@@ -73,6 +77,51 @@ def from_timm(weights, path):
         "patch": list(patches.shape[2:]),
     }
     return sizes, converted
+
+
+def _scale(weights):
+    """Multiplies the branches of the layers by the factors of LayerScale."""
+    for name in [n for n in weights if n.endswith(tuple(SCALES))]:
+        layer, end = name.rsplit(".", 2)[0], name[-len(".ls1.gamma") :]
+        gamma = weights.pop(name)
+        for linear in (layer + SCALES[end] + part for part in (".weight", ".bias")):
+            weight = values.single(weights, linear)
+            scaled = weight.movedim(0, -1) * gamma.float()  # of each output
+            weights[linear] = scaled.movedim(-1, 0).contiguous()
+
+
+def without_batch(weights, name):
+    """Removes a weight for one example from a checkpoint's weights, such as a token.
+
+    Arguments
+    ---------
+    weights : dict
+        Weights, from which it is removed.
+    name : str
+        Name of the weight, [1, ...].
+
+    Returns
+    -------
+    torch.Tensor
+        [...], in single precision.
+
+    Raises
+    ------
+    CheckpointError
+        If it is absent, has whole numbers, or another shape.
+
+    Example
+    -------
+    >>> without_batch({"cls_token": torch.zeros(1, 1, 8)}, "cls_token").shape
+    torch.Size([1, 8])
+    """
+    if name not in weights:
+        raise CheckpointError(f"it has no {name}")
+    weight = values.single(weights, name)
+    del weights[name]
+    if weight.shape[:1] != (1,):
+        raise CheckpointError(f"{name} is {list(weight.shape)}, not [1, …]")
+    return weight[0]
 
 
 def joined_tokens(weights):

@@ -2,7 +2,7 @@
 
 ``torchaudio.pipelines`` downloads the weights alone. The sizes follow from them. In all
 of its pipelines the large models (layer norm in the convolutions) normalize waveforms
-and have norms first, and heads have the size 64.
+and have norms first.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -11,7 +11,12 @@ Authors
 import re
 
 from s3prl_sb.lobes.checkpoints.huggingface_layout import LAYER
-from s3prl_sb.lobes.checkpoints.renaming import layer_rules, renamed
+from s3prl_sb.lobes.checkpoints.renaming import (
+    layer_rules,
+    renamed,
+    split_projections,
+)
+from s3prl_sb.lobes.checkpoints.transformer_sizes import sizes_in
 
 TRAINING = re.compile(r"(aux\.|mask_generator\.|logit_generator\.)")
 NAMES = [
@@ -25,8 +30,6 @@ NAMES = [
 ]  # fmt: skip
 FIRST = "feature_extractor.conv_layers.0.conv.weight"
 PREFIX = "encoder.transformer.layers."
-#: Strides of all pipelines, which the weights do not show.
-STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
 def looks_like_torchaudio(content):
@@ -60,38 +63,10 @@ def read_torchaudio(content):
     weights : dict
         Weights of a ``SpeechTransformer``.
     """
-    weights = {}
-    for name, tensor in content.items():
-        if ".attention.attention.in_proj_" in name:
-            for part, rows in zip("qkv", tensor.chunk(3)):
-                weights[name.replace("attention.in_proj_", f"{part}_proj.")] = rows
-        else:
-            weights[name] = tensor
+    parts = [f".attention.{part}_proj." for part in "qkv"]
+    weights = split_projections(content, ".attention.attention.in_proj_", parts)
     rules = [*layer_rules(r"encoder\.transformer\.layers\.", LAYER), *NAMES]
     weights = renamed(weights, rules, TRAINING)
-    conv_layers = []
-    for i, stride in enumerate(STRIDES):
-        channels, _, kernel = weights[f"front_end.convolutions.{i}.weight"].shape
-        conv_layers.append([channels, kernel, stride])
-    large = "front_end.norms.1.weight" in weights
-    positions = weights["encoder.positions.convolutions.0.weight"]
-    expand = weights["encoder.layers.0.expand.weight"]
-    ffn_size, hidden_size = expand.shape
-    table = weights.get("encoder.layers.0.attention.buckets.table.weight")
-    config = dict(
-        conv_layers=conv_layers,
-        conv_norm="layer" if large else "group",
-        conv_bias="front_end.convolutions.0.bias" in weights,
-        hidden_size=hidden_size,
-        ffn_size=ffn_size,
-        num_layers=len({n.split(".")[2] for n in weights if ".layers." in n}),
-        num_heads=max(1, hidden_size // 64) if table is None else table.shape[1],
-        norm_first=large,
-        attention="plain" if table is None else "gated_relative",
-        position_kernel=positions.shape[2],
-        position_groups=hidden_size // positions.shape[1],
-        normalize_wav=large,
-    )
-    if table is not None:
-        config["num_buckets"] = len(table)
-    return config, weights
+    config = sizes_in(weights)
+    large = config["conv_norm"] == "layer"
+    return {**config, "norm_first": large, "normalize_wav": large}, weights

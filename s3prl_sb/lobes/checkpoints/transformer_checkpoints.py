@@ -35,7 +35,7 @@ from s3prl_sb.lobes.networks.transformer import TransformerConfig
 #: Weights that only pre-training or a fine-tuned task uses.
 FAIRSEQ_TRAINING = re.compile(
     r"(mask_emb$|final_proj\.|quantizer\.|project_q\.|label_embs_concat$"
-    r"|input_quantizer\.|target_glu\.|proj\.|_ema)"
+    r"|input_quantizer\.|target_glu\.|proj\.|_ema|heads\.|_codebook)"
 )
 #: Name of the first weight.
 FAIRSEQ_FIRST = "feature_extractor.conv_layers.0.0.weight"

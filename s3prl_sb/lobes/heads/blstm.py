@@ -97,9 +97,11 @@ class ProjectedBLSTMHead(torch.nn.Module):
         Number of tokens.
     stride : int
         Samples from one frame of the features to the next.
-    output_stride : int
-        Samples from one frame of the output to the next, about: the features are
-        taken in whole numbers.
+    sample_rate : int
+        Samples in a second.
+    output_seconds : float
+        Seconds from one frame of the output to the next, about: the features are taken
+        in whole numbers.
     projection_size : int
         Size of the projection.
     hidden_size : int
@@ -112,7 +114,7 @@ class ProjectedBLSTMHead(torch.nn.Module):
     Note
     ----
     S3PRL subsamples the projected features, here the features are subsampled before:
-    the same numbers for less work. Of an utterance shorter than ``output_stride``
+    the same numbers for less work. Of an utterance shorter than ``output_seconds``
     S3PRL has no frame left, and stops; here it has one.
 
     Example
@@ -129,14 +131,15 @@ class ProjectedBLSTMHead(torch.nn.Module):
         input_size: int,
         num_classes: int,
         stride: int = 320,
-        output_stride: int = 320,
+        sample_rate: int = 16000,
+        output_seconds: float = 0.02,
         projection_size: int = 1024,
         hidden_size: int = 1024,
         num_layers: int = 2,
         dropout: float = 0.2,
     ):
         super().__init__()
-        self.subsampling = max(1, round(output_stride / stride))
+        self.subsampling = max(1, round(output_seconds * sample_rate / stride))
         self.projection = torch.nn.Linear(input_size, projection_size)
         size = 2 * hidden_size
         sizes = [projection_size] + [size] * (num_layers - 1)

@@ -33,6 +33,8 @@ class SelfAttention(nn.Module):
         Number of heads.
     dropout : float
         Dropout of the attention weights, in training mode.
+    qkv_bias : bool
+        Queries, keys and values have biases.
 
     Example
     -------
@@ -43,12 +45,12 @@ class SelfAttention(nn.Module):
 
     causal = False  #: whether frames attend to earlier ones and themselves alone
 
-    def __init__(self, size, num_heads, dropout=0.0):
+    def __init__(self, size, num_heads, dropout=0.0, qkv_bias=True):
         super().__init__()
         self.num_heads, self.dropout = num_heads, dropout
-        self.query = nn.Linear(size, size)
-        self.key = nn.Linear(size, size)
-        self.value = nn.Linear(size, size)
+        self.query = nn.Linear(size, size, bias=qkv_bias)
+        self.key = nn.Linear(size, size, bias=qkv_bias)
+        self.value = nn.Linear(size, size, bias=qkv_bias)
         self.output = nn.Linear(size, size)
 
     def forward(self, x, frames):
@@ -149,7 +151,18 @@ class RelativeAttention(SelfAttention):
     def forward(self, x, frames):
         """[total_frames, size] -> the same, as :class:`SelfAttention`."""
         q, k, v = self.query(x), self.key(x), self.value(x)
-        q, pieces = self.prepare(q), []
+        blocks = self._blocks(x, self.prepare(q), k, v, frames)
+        if torch.is_grad_enabled():
+            return self.output(torch.cat(list(blocks)))
+        # Small results kept between large blocks would keep the memory of these.
+        result, start = torch.empty_like(q), 0
+        for block in blocks:
+            result[start : start + len(block)] = block
+            start += len(block)
+        return self.output(result)
+
+    def _blocks(self, x, q, k, v, frames):
+        """Yields the result before the output's projection, in blocks of queries."""
         for x_i, *qkv in zip(*(t.split(frames) for t in (x, q, k, v))):
             q_i, k_i, v_i = (self._heads(t[None]) for t in qkv)
             count = len(x_i)
@@ -161,8 +174,7 @@ class RelativeAttention(SelfAttention):
                     queries = torch.arange(i, i + bias.shape[1], device=x.device)
                     keys = torch.arange(count, device=x.device)
                     bias = bias.masked_fill(keys > queries[:, None], float("-inf"))
-                pieces.append(self.kernel(q_block, k_i, v_i, bias[None])[0])
-        return self.output(torch.cat(pieces))
+                yield self.kernel(q_block, k_i, v_i, bias[None])[0]
 
     def prepare(self, q):
         """Returns the queries for the kernel, [total_frames, size]."""
@@ -192,9 +204,10 @@ class RelativeAttention(SelfAttention):
 
 class GatedRelativeAttention(RelativeAttention):
     """Attention of WavLM: a bias for the bucket of the distance, gated by the query's
-    frame.
+    frame, or by the query itself as in BEATs.
 
-    Paper: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900.
+    Papers: Chen et al., "WavLM", https://arxiv.org/abs/2110.13900; "BEATs",
+    https://arxiv.org/abs/2212.09058.
 
     Arguments
     ---------
@@ -204,10 +217,13 @@ class GatedRelativeAttention(RelativeAttention):
         Table that all layers share; only the first one registers it.
     first : bool
         Whether this is the first layer.
+    gate_input : str
+        Input of the gate: "frames", the input of the layer, or "queries".
     """
 
-    def __init__(self, size, num_heads, dropout, buckets, first):
+    def __init__(self, size, num_heads, dropout, buckets, first, gate_input="frames"):
         super().__init__(size, num_heads, dropout)
+        self.gate_input = gate_input
         self.gate = nn.Linear(size // num_heads, 8)
         self.gate_scale = nn.Parameter(torch.ones(num_heads))
         if first:
@@ -216,7 +232,9 @@ class GatedRelativeAttention(RelativeAttention):
 
     def bias(self, x, q, first, count):
         """[heads, rows, count], see :class:`RelativeAttention`."""
-        heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
+        heads = q
+        if self.gate_input == "frames":
+            heads = x.unflatten(-1, (self.num_heads, -1)).transpose(0, 1)
         gates = torch.sigmoid(self.gate(heads).unflatten(-1, (2, 4)).sum(-1))
         update, reset = gates.unbind(-1)  # [heads, rows]
         scale = self.gate_scale[:, None].to(x.dtype)

@@ -16,6 +16,7 @@ import torch
 
 from s3prl_sb.errors import UserError
 from s3prl_sb.lobes.networks.attention import SelfAttention
+from s3prl_sb.lobes.networks.patch_encoder import PatchEncoder
 from s3prl_sb.lobes.networks.vision_transformer import VisionTransformer
 
 
@@ -58,7 +59,7 @@ class AttentionMaps:
                 "recurrent networks and models of other libraries have none. Show "
                 "its hidden states or their similarity."
             )
-        if any(isinstance(each, VisionTransformer) for each in modules):
+        if any(_sees_parts_of_frames(each) for each in modules):
             raise AttentionError(
                 f"{name} attends to patches of the spectrogram, not to frames: there "
                 "is no map over time. Show its hidden states or their similarity."
@@ -119,3 +120,10 @@ class AttentionMaps:
                 "shorter than chunk_seconds."
             )
         return maps
+
+
+def _sees_parts_of_frames(module):
+    """Returns whether a network attends to several patches at one time."""
+    if isinstance(module, VisionTransformer):
+        return not module.config.patches_are_frames
+    return isinstance(module, PatchEncoder)

@@ -7,10 +7,10 @@ Authors
 import functools
 
 import torch
-import torchaudio.functional
 from torch import nn
 
 from s3prl_sb.lobes.networks.batch_norm import FixedBatchNorm2d
+from s3prl_sb.lobes.networks.mel_spectrogram import hann_window, mel_filters
 
 SAMPLE_RATE, N_FFT, HOP, N_MELS = 16000, 1024, 160, 64
 #: Maximum number of windows that run through a network together.
@@ -105,7 +105,7 @@ def log_mel(windows, win_length=N_FFT):
     """
     with torch.autocast(windows.device.type, enabled=False):
         x = windows.float().flatten(0, -2)
-        hann = _hann(win_length, x.device)
+        hann = hann_window(win_length, x.device)
         x = torch.stft(x, N_FFT, HOP, win_length, hann, return_complex=True)
         x = _mel_bands(x.device) @ x.abs().pow(2)
         x = (x + torch.finfo(x.dtype).eps).log()
@@ -140,15 +140,7 @@ def in_parts(network, windows):
     return torch.cat([network(part) for part in parts]).unflatten(0, windows.shape[:2])
 
 
-# No buffers, because these stay fp32 when the module is cast.
-@functools.lru_cache(maxsize=16)
-def _hann(size, device):
-    return torch.hann_window(size, device=device)
-
-
 @functools.lru_cache(maxsize=16)
 def _mel_bands(device):
-    bands = torchaudio.functional.melscale_fbanks(
-        N_FFT // 2 + 1, 60.0, 7800.0, N_MELS, SAMPLE_RATE
-    )
-    return bands.T.contiguous().to(device)
+    sizes = (N_FFT // 2 + 1, N_MELS, SAMPLE_RATE)
+    return mel_filters(*sizes, 60.0, 7800.0, device=device).T.contiguous()

@@ -5,10 +5,11 @@ Authors
 """
 
 import torch.nn.functional as F
-from torch import nn
+
+from s3prl_sb.lobes.networks.time_convolution import TimeConvolution
 
 
-class CausalConvolution(nn.Conv1d):
+class CausalConvolution(TimeConvolution):
     """Convolution whose output depends on its own frame and those before it.
 
     Arguments
@@ -66,4 +67,4 @@ def same_length(size, kernel, groups, causal, bias=True):
     if causal:
         return CausalConvolution(size, size, kernel, **options), kernel - 1
     reach = kernel // 2
-    return nn.Conv1d(size, size, kernel, padding=reach, **options), reach
+    return TimeConvolution(size, size, kernel, padding=reach, **options), reach

@@ -28,7 +28,7 @@ class FeedForward(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.norm = nn.LayerNorm(config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
         self.expand = nn.Linear(config.hidden_size, config.ffn_size)
         self.contract = nn.Linear(config.ffn_size, config.hidden_size)
 
@@ -52,7 +52,7 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         size, kernel = config.hidden_size, config.convolution_kernel
         self.config = config
-        self.norm = nn.LayerNorm(size)
+        self.norm = nn.LayerNorm(size, config.norm_eps)
         self.enter = nn.Linear(size, 2 * size, bias=False)
         self.depthwise, self.reach = same_length(
             size, kernel, groups=size, causal=config.causal, bias=False
@@ -93,11 +93,11 @@ class ConformerLayer(RecomputableLayer):
         super().__init__()
         self.config = config
         self.first_ffn = FeedForward(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
         self.attention = attention
         self.convolution = ConvolutionModule(config)
         self.second_ffn = FeedForward(config)
-        self.norm = nn.LayerNorm(config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
 
     def forward(self, x, frames):
         """Runs the layer.

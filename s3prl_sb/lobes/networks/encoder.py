@@ -28,6 +28,7 @@ from s3prl_sb.lobes.networks.attention import (
 )
 from s3prl_sb.lobes.networks.causal_convolution import same_length
 from s3prl_sb.lobes.networks.conformer import ConformerLayer
+from s3prl_sb.lobes.networks.e_branchformer import EBranchformerLayer
 from s3prl_sb.lobes.networks.front_end import gelu
 from s3prl_sb.lobes.networks.packing import along_time, windows
 from s3prl_sb.lobes.networks.recomputation import RecomputableLayer
@@ -81,6 +82,8 @@ class EncoderLayer(RecomputableLayer):
         positions.
     """
 
+    residual_scale = 1.0  #: factor of the residuals without ``norm_first``
+
     def __init__(self, config, attention=None):
         super().__init__()
         size, eps = config.hidden_size, config.norm_eps
@@ -120,9 +123,11 @@ class EncoderLayer(RecomputableLayer):
             if self.language_adapter is not None:
                 x = x + self.language_adapter(x)
             return x, ffn
-        x = self.attention_norm(x + self._attention(x, frames))
+        scale = self.residual_scale
+        x = torch.add(self._attention(x, frames), x, alpha=scale)
+        x = self.attention_norm(x)
         ffn = self._feed_forward(x)
-        return self.ffn_norm(x + ffn), ffn
+        return self.ffn_norm(torch.add(ffn, x, alpha=scale)), ffn
 
     def _attention(self, x, frames):
         return self._drop(self.attention(x, frames), self.config.dropout)
@@ -193,6 +198,14 @@ class SinusoidalPositions(nn.Module):
         return torch.cat([table[:n] for n in frames]).to(x.device, x.dtype)
 
 
+#: Classes of layers by ``config.layer``.
+LAYERS = {
+    "transformer": EncoderLayer,
+    "conformer": ConformerLayer,
+    "e_branchformer": EBranchformerLayer,
+}
+
+
 class Encoder(nn.Module):
     """Positions and layers, the network after the front-end.
 
@@ -214,14 +227,13 @@ class Encoder(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        conformer = config.layer == "conformer"
         self.positions = None
         if config.positions == "convolutional":
             self.positions = ConvolutionalPositions(config)
         elif config.positions == "sinusoidal":
             self.positions = SinusoidalPositions()
         self.norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
-        layer = ConformerLayer if conformer else EncoderLayer
+        layer = LAYERS[config.layer]
         attention = self._attention(config)
         self.layers = nn.ModuleList(
             layer(config, attention(i)) for i in range(config.num_layers)
@@ -231,6 +243,8 @@ class Encoder(nn.Module):
                 module.language_adapter = LanguageAdapter(config)
         for module in self.layers:
             module.attention.causal = config.causal
+            if config.deep_norm:
+                module.residual_scale = (2 * config.num_layers) ** 0.25
 
     def initialize(self, random):
         """Sets the random weights that need a scale of their own.
@@ -245,6 +259,17 @@ class Encoder(nn.Module):
                 nn.init.ones_(module.gate_scale)
         if self.positions is not None:
             self.positions.initialize(random)
+        if self.config.deep_norm:
+            for layer in self.layers:
+                self._initialize_deep(layer, random)
+
+    def _initialize_deep(self, layer, random):
+        """Sets the smaller weights that deep norm needs at the start."""
+        attention, gain = layer.attention, (8 * self.config.num_layers) ** -0.25
+        for module in (attention.query, attention.key):
+            nn.init.xavier_normal_(module.weight, generator=random)
+        for module in (attention.value, attention.output, layer.expand, layer.contract):
+            nn.init.xavier_normal_(module.weight, gain, generator=random)
 
     @staticmethod
     def _attention(config):
@@ -255,9 +280,11 @@ class Encoder(nn.Module):
             buckets = BucketedDistances(
                 config.num_heads, config.num_buckets, config.max_distance
             )
-            return lambda i: GatedRelativeAttention(*sizes, buckets, first=i == 0)
+            gate = config.gate_input
+            return lambda i: GatedRelativeAttention(*sizes, buckets, i == 0, gate)
+        if config.attention == "plain":
+            return lambda i: SelfAttention(*sizes, config.qkv_bias)
         kind = {
-            "plain": SelfAttention,
             "transformer_xl": TransformerXLAttention,
             "rotary": RotaryAttention,
         }[config.attention]
@@ -286,7 +313,8 @@ class Encoder(nn.Module):
             [total_frames, hidden_size].
         """
         if self.positions is not None:
-            x = x + self.positions(x, frames)
+            positions = self.positions(x, frames)
+            x = x + positions if self.config.position_residual else positions
         if not self.config.norm_first:
             x = self.norm(x)
         x = F.dropout(x, self.config.dropout, self.training)

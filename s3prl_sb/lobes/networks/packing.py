@@ -56,6 +56,48 @@ def along_time(convolution, x, frames, reach):
     return torch.cat(parts)
 
 
+def chunk_sizes(frame_rate, chunk_seconds, overlap_seconds):
+    """Converts the lengths of chunks and of their overlap to frames.
+
+    Arguments
+    ---------
+    frame_rate : float
+        Frames in a second.
+    chunk_seconds : float, optional
+        Length of the chunks. None: there are none.
+    overlap_seconds : float
+        Context on either side.
+
+    Returns
+    -------
+    (int, int) or None
+        Arguments of :func:`windows`.
+
+    Raises
+    ------
+    ValueError
+        If a chunk has no frame.
+
+    Example
+    -------
+    >>> chunk_sizes(50, 30, 2)
+    (1500, 100)
+    """
+    if chunk_seconds is None:
+        return None
+    size, overlap = (
+        round(chunk_seconds * frame_rate),
+        round(overlap_seconds * frame_rate),
+    )
+    if size < 1 or overlap < 0:
+        raise ValueError(
+            f"chunk_seconds {chunk_seconds} and overlap_seconds "
+            f"{overlap_seconds} are {size} and {overlap} frames; chunks have "
+            "one at least, overlaps none or more."
+        )
+    return size, overlap
+
+
 def windows(frames, size, overlap):
     """Cuts packed frames into overlapping windows.
 

@@ -1,4 +1,4 @@
-"""Vector quantization of VQ-APC and NPC.
+"""Vector quantization of VQ-APC and NPC, and codes of any upstream.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -136,3 +136,37 @@ def utterance_codes(upstream, wavs, wav_lens=None):
     frames = torch.arange(codes.shape[1], device=codes.device)
     ended = frames >= (lens * codes.shape[1]).round()[:, None]
     return codes.masked_fill(ended[..., None], -1), lens
+
+
+def waveform_codes(upstream, wavs, wav_lens=None):
+    """Returns the codes of an upstream that quantizes one waveform at a time.
+
+    Arguments
+    ---------
+    upstream : s3prl_sb.lobes.upstreams.base.Upstream
+        Its method ``codes_of`` returns the codes [frames, parts] of a waveform
+        [samples] that is at least one frame long.
+    wavs : torch.Tensor
+        [batch, samples], as for ``forward``.
+    wav_lens : torch.Tensor, optional
+        [batch], relative lengths.
+
+    Returns
+    -------
+    codes : torch.Tensor
+        [batch, frames, parts], whole numbers from 0, and -1 after the end
+        of an utterance.
+    lens : torch.Tensor
+        [batch], relative lengths in frames.
+
+    Raises
+    ------
+    AudioError
+        For an empty or non-finite waveform.
+    """
+    samples = upstream._samples(wavs, wav_lens)
+    cut = [upstream._waveform(wav[:count]) for wav, count in zip(wavs, samples)]
+    codes = [upstream.codes_of(wav) for wav in cut]
+    lens = torch.tensor([len(rows) for rows in codes], device=wavs.device)
+    codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1)
+    return codes, lens / lens.max()

@@ -42,6 +42,8 @@ class TransformerConfig(EncoderConfig):
         as in base models; "layer": layer norm after each, as in large ones.
     conv_bias : bool
         Bias in the convolutions.
+    front_end_norm : bool
+        Layer norm between the convolutions and the projection.
     adapter_size : int
         Size of the language adapters after each layer, as in MMS; needs
         ``norm_first``. 0: no adapters.
@@ -64,6 +66,7 @@ class TransformerConfig(EncoderConfig):
     )
     conv_norm: str = "group"
     conv_bias: bool = False
+    front_end_norm: bool = True
     adapter_size: int = 0
     target_lang: str | None = None
     sample_rate: int = 16000
@@ -99,7 +102,8 @@ class SpeechTransformer(nn.Module):
         self.config = config
         channels, size = config.conv_layers[-1][0], config.hidden_size
         self.front_end = ConvolutionalFrontEnd(config)
-        self.front_end_norm = nn.LayerNorm(channels)
+        has_norm = config.front_end_norm
+        self.front_end_norm = nn.LayerNorm(channels) if has_norm else nn.Identity()
         same = channels == size
         self.projection = nn.Identity() if same else nn.Linear(channels, size)
         self.encoder = Encoder(config)

@@ -30,6 +30,8 @@ LAYER = (
 ONLY = {
     "layer": "transformer",
     "attention": "plain",
+    "qkv_bias": True,
+    "position_residual": True,
     "position_depth": 1,
     "adapter_size": 0,
     "norm_eps": 1e-5,

@@ -123,12 +123,8 @@ def transformer_weights(weights, path):
 
 def _read_huggingface(folder):
     """Returns the weights under the authors' names, and options of the network."""
-    config = huggingface_folder.entries(folder)
-    if config.get("model_type") != "audio-spectrogram-transformer":
-        raise CheckpointError(
-            f"'{folder}' holds {config.get('model_type')}, where an "
-            "audio-spectrogram-transformer was expected"
-        )
+    kind = "audio-spectrogram-transformer"
+    config = huggingface_folder.entries(folder, model_type=kind)
     hf = {**config["preprocessor"], **config}
     expected = {
         "mean": MEAN,

@@ -15,19 +15,21 @@ Authors
 
 import re
 
-from s3prl_sb.identity.opened import opened
+from s3prl_sb.lobes.checkpoints.espnet_layout import (
+    CONFIG,
+    training_options,
+    weights_file,
+)
 from s3prl_sb.lobes.checkpoints.fetch import fetch
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.torchaudio_layout import (
-    STRIDES,
     looks_like_torchaudio,
     read_torchaudio,
 )
+from s3prl_sb.lobes.checkpoints.transformer_sizes import STRIDES
 from s3prl_sb.lobes.networks.transformer import CONV_LAYERS
 from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
-from s3prl_sb.storage.files import FileError, read_yaml
 
-CONFIG = "config.yaml"
 PREFIXES = ("encoder.hubert_pretrain_model.wav2vec2.", "encoder.hubert_pretrain_model.")
 COUNTER = "encoder.global_step"  # of updates in fine-tuning
 #: ESPnet's options, with its defaults, and our entries of TransformerConfig.
@@ -72,7 +74,7 @@ def read_espnet(path, architecture=None):
     CheckpointError
         If it belongs to another family, or one of the files is missing.
     """
-    path = _weights_in(path) if path.is_dir() else path
+    path = weights_file(path) if path.is_dir() else path
     content = as_dict(read(path))
     states = {}
     for name, tensor in content.items():
@@ -132,15 +134,7 @@ def read_config(path):
     ...     read_config(path)["num_layers"]
     24
     """
-    try:
-        content = read_yaml(opened(path), "YAML of plain values", typ="safe")
-    except FileError as error:
-        raise CheckpointError(str(error)) from error
-    options = as_dict(content).get("encoder_conf")
-    if not isinstance(options, dict):
-        raise CheckpointError(
-            f"'{path}' is no {CONFIG} of ESPnet's: it has no encoder_conf."
-        )
+    options = training_options(path)["encoder_conf"]
     config = {}
     for theirs, (default, ours) in OPTIONS.items():
         config[ours] = value = options.get(theirs, default)
@@ -163,18 +157,6 @@ def read_config(path):
     config["conv_layers"] = [list(row) for row in config["conv_layers"]]
     config["normalize_wav"] = False
     return config
-
-
-def _weights_in(folder):
-    files = sorted(folder.glob("*.pth"))
-    if len(files) != 1:
-        names = ", ".join(path.name for path in files[:8])
-        raise CheckpointError(
-            f"'{folder}' holds {len(files)} files *.pth"
-            + f" ({names}); give the file itself." * bool(files)
-            + ", where a checkpoint is one." * (not files)
-        )
-    return files[0]
 
 
 class EspnetHubert(TransformerUpstream):

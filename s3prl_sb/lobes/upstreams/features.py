@@ -11,7 +11,6 @@ Authors
 
 import functools
 import inspect
-import warnings
 
 import torch
 import torchaudio.compliance.kaldi
@@ -25,6 +24,7 @@ from s3prl_sb.lobes.networks.dynamics import (
     normalize,
     normalize_in_place,
 )
+from s3prl_sb.lobes.networks.mel_spectrogram import hann_window, mel_filters
 from s3prl_sb.lobes.upstreams.base import PRECISIONS, Upstream
 
 KALDI = {
@@ -274,7 +274,7 @@ class StftFeatures(AcousticFeatures):
 
     def _spectral(self, wavs, center):
         sizes = (self.n_fft, self.stride, self.window)
-        window = _hann(self.window, wavs.device)
+        window = hann_window(self.window, wavs.device)
         options = {"center": center, "pad_mode": "reflect", "return_complex": True}
         stft = torch.stft(wavs, *sizes, window, **options)
         x = stft.abs().transpose(1, 2)
@@ -282,7 +282,8 @@ class StftFeatures(AcousticFeatures):
             return x.clamp_min(1e-8).log() if self.log else x
         x = x.pow(2)
         if self.feature != "linear":
-            x = x @ _mel_bands(x.shape[-1], self.n_mels, self.sample_rate, x.device)
+            sizes = (x.shape[-1], self.n_mels, self.sample_rate)
+            x = x @ mel_filters(*sizes, device=x.device)
         if self.feature == "mfcc":
             return (x + 1e-6).log() @ _dct(self.n_mfcc, self.n_mels, x.device)
         return (x + EPSILON).log() if self.log else x
@@ -360,22 +361,7 @@ def _one_of(what, names, choices):
         )
 
 
-# No buffers, because these stay fp32 when a module with features is cast.
-@functools.lru_cache(maxsize=16)
-def _hann(size, device):
-    return torch.hann_window(size, device=device)
-
-
-@functools.lru_cache(maxsize=16)
-def _mel_bands(n_freqs, n_mels, sample_rate, device):
-    with warnings.catch_warnings():  # 128 bands over 201 bins: some are empty
-        warnings.simplefilter("ignore", UserWarning)
-        bands = torchaudio.functional.melscale_fbanks(
-            n_freqs, 0.0, sample_rate / 2, n_mels, sample_rate
-        )
-    return bands.to(device)
-
-
+# No buffer, because it stays fp32 when a module with features is cast.
 @functools.lru_cache(maxsize=16)
 def _dct(n_mfcc, n_mels, device):
     return torchaudio.functional.create_dct(n_mfcc, n_mels, "ortho").to(device)

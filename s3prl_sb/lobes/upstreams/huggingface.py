@@ -1,11 +1,13 @@
-"""Speech encoders of the library transformers, by id or folder.
+"""Audio encoders of the library transformers, by id or folder.
 
 Wolf et al., "Transformers: State-of-the-Art Natural Language Processing",
 https://arxiv.org/abs/1910.03771. The models of S3PRL have implementations here that
 are faster on ragged batches and do not need transformers. This class is for all
 others: w2v-BERT 2.0 (https://arxiv.org/abs/2312.05187), Whisper's encoder
-(https://arxiv.org/abs/2212.04356), SEW (https://arxiv.org/abs/2109.06870) and
-other published models of the known architectures.
+(https://arxiv.org/abs/2212.04356), SEW (https://arxiv.org/abs/2109.06870), CLAP's
+audio tower (https://arxiv.org/abs/2211.06687), Parakeet, Moonshine, the speech encoder
+of Seamless, the audio encoders of large language models, and other published models of
+the known architectures.
 
 Code in a checkpoint never runs.
 
@@ -13,137 +15,44 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-import functools
-import math
-
 import torch
-import torch.nn.functional as F
-import torchaudio.functional
 
-from s3prl_sb.errors import MissingExtra
 from s3prl_sb.lobes.checkpoints import (
     huggingface_folder,
     language_adapters,
+    nemo_archive,
     sample_rates,
 )
+from s3prl_sb.lobes.checkpoints.fetch import fetch_chosen
+from s3prl_sb.lobes.checkpoints.huggingface_architecture import (
+    architecture,
+    check_known,
+    needed_files,
+    of_tower,
+)
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
-from s3prl_sb.lobes.networks.front_end import frames_of, samples_of
-from s3prl_sb.lobes.networks.huggingface_encoder import TYPES, Encoder
+from s3prl_sb.lobes.networks import huggingface_inputs
+from s3prl_sb.lobes.networks.bands import check_bands
+from s3prl_sb.lobes.networks.huggingface_encoder import Encoder
+from s3prl_sb.lobes.networks.huggingface_inputs import Waveforms
+from s3prl_sb.lobes.networks.huggingface_layouts import TYPES
+from s3prl_sb.lobes.networks.huggingface_towers import ENCODERS, Clap
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
-#: Entries of a configuration that would make features random, or would add modules
-#: after the encoder.
-FIXED = {
-    "add_adapter": False,
-    "apply_spec_augment": False,
-    "encoder_layerdrop": 0.0,
-    "layerdrop": 0.0,
-    "mask_feature_prob": 0.0,
-    "mask_time_prob": 0.0,
-    "use_intermediate_ffn_before_adapter": False,
-}
 #: Names of the layers that adapters change, in networks of transformers.
 ADAPTED = {
     "lora": ["*.q_proj", "*.v_proj", "*.linear_q", "*.linear_v"]
-    + ["*.query_proj", "*.value_proj"],
+    + ["*.query_proj", "*.value_proj", "*.self.query", "*.self.value"],
     "bottleneck": ["*.out_proj", "*.linear_out", "*.output_dense", "*.fc2"]
-    + ["*.output.dense"],
+    + ["*.output.dense", "*.o_proj", "*.linear2"],
 }
 #: The same for WavLM, whose attention does not call its layers.
 ADAPTED_WAVLM = {"lora": ["*.intermediate_dense"], "bottleneck": ["*.output_dense"]}
 
 
-def architecture(entries, where):
-    """Returns the class and the configuration of a network of transformers.
-
-    Arguments
-    ---------
-    entries : dict
-        ``model_type`` and entries that differ from its defaults in transformers.
-    where : str
-        Source of the entries, for errors.
-
-    Returns
-    -------
-    config : transformers.PreTrainedConfig
-    network : type
-        Class of the network.
-
-    Raises
-    ------
-    MissingExtra
-        Without transformers.
-    CheckpointError
-        For a type that is not known.
-    """
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(
-            "This upstream is one of the library transformers: "
-            'pip install "s3prl_sb[hf]"'
-        ) from error
-    kind = entries.get("model_type")
-    if kind == "mert_model" and not (
-        entries.get("feature_extractor_cqt") or entries.get("deepnorm")
-    ):
-        kind = "hubert"  # by another name
-    if kind not in TYPES:
-        has_code = "auto_map" in entries
-        reason = " It comes with code of its own, which is never run." * has_code
-        raise CheckpointError(
-            f"{where} has model_type: {kind}.{reason} Known: {', '.join(TYPES)}"
-        )
-    # The available kernels depend on the machine.
-    left_out = ("preprocessor", "target_lang")
-    left_out += ("attn_implementation", "_attn_implementation")
-    entries = {key: entries[key] for key in entries if key not in left_out}
-    config = transformers.CONFIG_MAPPING[kind].from_dict(
-        {**entries, "model_type": kind}
-    )
-    for key, value in FIXED.items():
-        if hasattr(config, key):
-            setattr(config, key, value)
-    if kind == "whisper":  # without the decoder
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-        return config, WhisperEncoder
-    return config, transformers.MODEL_MAPPING[type(config)]
-
-
-class Waveforms:
-    """Input of networks like wav2vec 2.0: waveforms, for strided convolutions.
-
-    Each class of inputs does for utterances of equal length what a feature extractor
-    of transformers does for one, in torch and on any device, and counts frames.
-
-    Arguments
-    ---------
-    config : transformers.PreTrainedConfig
-        Configuration of the network.
-    preprocessor : dict
-        Content of ``preprocessor_config.json``.
-    """
-
-    def __init__(self, config, preprocessor):
-        self.convolutions = list(zip(config.conv_kernel, config.conv_stride))
-        self.squeeze = getattr(config, "squeeze_factor", 1)  # of SEW
-        self.stride = math.prod(config.conv_stride) * self.squeeze
-        self.min_samples = samples_of(self.squeeze, self.convolutions)
-        self.normalize = preprocessor.get("do_normalize", True)
-
-    def frames(self, samples):
-        """Returns the number of frames of a waveform."""
-        return frames_of(samples, self.convolutions) // self.squeeze
-
-    def __call__(self, wavs):
-        """[batch, samples] -> input of the network, [batch, samples]."""
-        return F.layer_norm(wavs, wavs.shape[1:], eps=1e-7) if self.normalize else wavs
-
-
-class StackedMel:
-    """Input of w2v-BERT 2.0: Kaldi's log mel, normalized, frames in pairs.
+class StackedMel(Waveforms):
+    """Input of w2v-BERT 2.0 and Seamless: Kaldi's log mel, normalized, frames in pairs.
 
     The arguments are those of :class:`Waveforms`.
     """
@@ -174,58 +83,26 @@ class StackedMel:
         return x.unflatten(1, (-1, self.stack)).flatten(2)
 
 
-class WhisperMel:
-    """Input of Whisper: log mel of windows of 30 s, the last one padded.
-
-    The arguments are those of :class:`Waveforms`.
-    """
-
-    def __init__(self, config, preprocessor):
-        self.n_fft = preprocessor.get("n_fft", 400)
-        self.hop = preprocessor.get("hop_length", 160)
-        self.rate = preprocessor.get("sampling_rate", 16000)
-        self.bands = config.num_mel_bins
-        self.stride = 2 * self.hop
-        self.window = self.stride * config.max_source_positions
-        self.min_samples = 1
-
-    def frames(self, samples):
-        """Returns the number of frames that begin within a waveform."""
-        return math.ceil(samples / self.stride)
-
-    def __call__(self, wavs):
-        """[batch, samples] -> [batch * windows, bands, frames]."""
-        wavs = F.pad(wavs, (0, -wavs.shape[1] % self.window)).unflatten(
-            1, (-1, self.window)
-        )
-        window = torch.hann_window(self.n_fft, device=wavs.device)
-        spectrum = torch.stft(
-            wavs.flatten(0, 1), self.n_fft, self.hop, window=window, return_complex=True
-        )[..., :-1]
-        bands = _slaney_bands(self.n_fft // 2 + 1, self.bands, self.rate, wavs.device)
-        x = (bands.T @ spectrum.abs().pow(2)).clamp_min(1e-10).log10()
-        return (x.maximum(x.amax((1, 2), keepdim=True) - 8) + 4) / 4
-
-
-#: Class of the inputs of a ``model_type``; all others: :class:`Waveforms`.
-INPUTS = {"wav2vec2-bert": StackedMel, "whisper": WhisperMel}
-
-
-@functools.lru_cache(maxsize=8)
-def _slaney_bands(n_freqs, n_mels, sample_rate, device):
-    sizes = (n_freqs, 0.0, 8000.0, n_mels, sample_rate, "slaney", "slaney")
-    return torchaudio.functional.melscale_fbanks(*sizes).to(device)
+#: Class of the inputs of a ``model_type``; all others:
+#: :class:`~s3prl_sb.lobes.networks.huggingface_inputs.Waveforms`.
+INPUTS = {
+    **huggingface_inputs.INPUTS,
+    "seamless_m4t": StackedMel,
+    "seamless_m4t_v2": StackedMel,
+    "wav2vec2-bert": StackedMel,
+}
 
 
 def read_folder(folder, target_lang=None):
-    """Reads a folder in Hugging Face's layout.
+    """Reads a folder in Hugging Face's layout, or an archive of NeMo.
 
     Arguments
     ---------
     folder : pathlib.Path
-        Folder with ``config.json``, the weights (``.safetensors`` is preferred to
-        ``pytorch_model.bin``, in one file or in several), and, if the model has
-        it, ``preprocessor_config.json`` or ``processor_config.json``.
+        Archive, see :mod:`~s3prl_sb.lobes.checkpoints.nemo_archive`, or a folder with
+        ``config.json``, the weights (``.safetensors`` is preferred to
+        ``pytorch_model.bin``, in one file or in several), and, if the model has it,
+        ``preprocessor_config.json`` or ``processor_config.json``.
     target_lang : str, optional
         See :func:`~s3prl_sb.lobes.checkpoints.huggingface_folder.weights`.
 
@@ -242,28 +119,35 @@ def read_folder(folder, target_lang=None):
     CheckpointError
         If a file is missing, or the type is unknown.
     """
-    config = huggingface_folder.entries(folder, target_lang)
+    if nemo_archive.is_archive(folder):
+        config, weights = nemo_archive.read_nemo(folder)
+        return config, {f"model.{name}": tensor for name, tensor in weights.items()}
+    config = of_tower(huggingface_folder.entries(folder, target_lang))
     options, network = architecture(config, f"'{folder}'")
-    prefixes = [f"{network.base_model_prefix}.", "sew_d."]
-    if config["model_type"] == "whisper":
-        prefixes = ["model.encoder.", "encoder."]
-    has_adapters = getattr(options, "adapter_attn_dim", None) is not None
-    weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)
+    layout = TYPES[options.model_type]
+    weights = huggingface_folder.weights(
+        folder,
+        layout.prefixes or [f"{network.base_model_prefix}.", "sew_d."],
+        getattr(options, "adapter_attn_dim", None) is not None,
+        target_lang,
+        layout.unused,
+    )
     weights = huggingface_folder.without_norm(weights)
     return config, {f"model.{name}": tensor for name, tensor in weights.items()}
 
 
 class HuggingFace(PretrainedUpstream):
-    """Speech encoder of the library transformers.
+    """Audio encoder of the library transformers, alone or in a larger model.
 
     Its hidden states are the input of every layer and the output of the encoder.
-    Types: keys of :data:`TYPES`.
+    Types: keys of :data:`TYPES`, and, for the folders of larger models, of which only
+    the encoder is read, of :data:`~s3prl_sb.lobes.networks.huggingface_layouts.WHOLE`.
 
     Arguments
     ---------
     source : str, optional
-        Id or folder of Hugging Face. It brings its own architecture. None: a
-        random network of ``config``.
+        Id or folder of Hugging Face, or a ``.nemo`` file of NeMo with a FastConformer.
+        It brings its own architecture. None: a random network of ``config``.
     config : dict, optional
         ``model_type`` and the entries of transformers' configuration that
         differ from its defaults, and under ``preprocessor`` those of
@@ -277,6 +161,10 @@ class HuggingFace(PretrainedUpstream):
         Language of the adapters, such as "fra", for a folder of MMS with adapters of
         many languages: it reads the file ``adapter.fra.safetensors`` or ``.bin``.
         None: the adapters among the weights, if there are any.
+    bands : str, optional
+        Arrangement of the frequencies of a frame in CLAP: "concat", the default, side
+        by side, the lowest first, so that the hidden states are of one size; or
+        "mean". Other types have none.
     **options
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`. In
         WavLM an ``adapter`` can change the feed-forwards only.
@@ -295,8 +183,31 @@ class HuggingFace(PretrainedUpstream):
     hidden states of SEW are those of its layers, at half the rate of its output,
     which is not among them.
 
-    Whisper sees windows of 30 s, the last one padded with silence, as in training;
-    an utterance gets the frames that begin within it.
+    Whisper, Voxtral and GLM-ASR see windows of 30 s, the last one padded with silence,
+    as in training; an utterance gets the frames that begin within it. Qwen2-Audio and
+    Audio Flamingo 3 mask that silence, so that the network runs over the audio alone.
+    Qwen2-Audio itself drops what lies beyond 30 s; here the next window follows, as in
+    Audio Flamingo 3.
+
+    The towers of these two and of Qwen2.5-Omni end with the mean of pairs of frames.
+    The last hidden state has it for both frames of a pair, a last single frame, which
+    they drop, by itself. Qwen3-Omni has 13 frames in a second, the last one half as
+    long: all others are there twice, on a grid of 40 ms. Projections into a language
+    model are left out.
+
+    CLAP repeats audio up to a window of 10 s, and cuts longer audio at random. Here
+    windows follow each other, and the last one alone is repeated; an utterance gets
+    the frames that begin within it. A fused model never sees audio longer than a
+    window, so that its fusion is not needed. (transformers' own preprocessing makes
+    one of a batch pass for longer, at random.) Its last hidden state is the output of
+    the tower, 32 frames in 10 s; steps of earlier stages are averaged to them.
+
+    Seamless' hidden states end before its adaptor, at 50 Hz.
+
+    Networks with relative positions (w2v-BERT 2.0, Seamless, Parakeet, conformers,
+    SEW-D, WavLM) hold values of each pair of an utterance's frames: of 4 minutes, those
+    of w2v-BERT 2.0 and Seamless v2 are over 37 GB, those of Parakeet 1.3. Cut longer
+    audio.
 
     Without a configuration of the preprocessor, a warning names the defaults.
 
@@ -320,9 +231,13 @@ class HuggingFace(PretrainedUpstream):
         freeze_front_end=True,
         sample_rate=None,
         target_lang=None,
+        bands=None,
         **options,
     ):
         self.asked_rate, self.target_lang = sample_rate, target_lang
+        self.bands = bands
+        if bands is not None:
+            check_bands(bands)
         super().__init__(source, config, **options)
         config = self.network.model.config
         if self.adapter is not None:
@@ -332,11 +247,17 @@ class HuggingFace(PretrainedUpstream):
         front_end = getattr(self.network.model, "feature_extractor", None)
         if freeze_front_end and front_end is not None:
             front_end._freeze_parameters()
-        self.output_size = config.hidden_size
-        self.num_layers = config.num_hidden_layers + 1
+        self.output_size = self.output_sizes[-1]
+        self.num_layers = len(self.output_sizes)
+
+    @property
+    def output_sizes(self):
+        """See :attr:`Upstream.output_sizes`."""
+        return self.network.output_sizes
 
     def read_source(self, source):
         """Reads a checkpoint, with the adapters of a language."""
+        source = fetch_chosen(source, needed_files)
         return language_adapters.read_source(source, self.read, self.target_lang)
 
     def load_source(self, source, config):
@@ -348,6 +269,9 @@ class HuggingFace(PretrainedUpstream):
             check_known(entries, options)
         preprocessor = entries.get("preprocessor") or {}
         rate = preprocessor.get("sampling_rate")
+        inputs = INPUTS.get(options.model_type, Waveforms)
+        if rate is None and self.asked_rate is None:
+            rate = inputs.rate
         self.sample_rate = sample_rates.agreed(self.asked_rate, rate, source)
         if self.asked_rate is not None:
             preprocessor = {**preprocessor, "sampling_rate": self.sample_rate}
@@ -366,32 +290,26 @@ class HuggingFace(PretrainedUpstream):
 
     def make_network(self):
         """Returns the encoder."""
-        return Encoder(*architecture(self.config, "config"))
+        config, network = architecture(self.config, "config")
+        encoder = ENCODERS.get(config.model_type, Encoder)
+        options = {} if self.bands is None else {"bands": self.bands}
+        if options and encoder is not Clap:
+            raise ValueError(
+                f"bands: {self.bands} is for CLAP; the frames of {config.model_type} "
+                "have no frequencies."
+            )
+        return encoder(config, network, **options)
 
     def encode(self, wavs):
         """See :meth:`Upstream.encode`."""
-        x = self.features(wavs).to(next(self.network.parameters()).dtype)
+        dtype = next(self.network.parameters()).dtype
         frames = self.frames(wavs.shape[1])
-        for state in zip(*map(self.network, self._parts(x))):
-            state = torch.cat(state).reshape(len(wavs), -1, self.output_size)
-            yield state[:, :frames]
-
-    def _parts(self, x):
-        """Splits windows of Whisper into groups that run together."""
-        window = getattr(self.features, "window", None)
-        if window is None:
-            return [x]
-        seconds = self.group_seconds.get(x.device.type, 64)
-        return x.split(max(1, int(seconds * self.sample_rate // window)))
-
-
-def check_known(entries, config):
-    """Raises ValueError for entries that transformers would silently ignore."""
-    valid = {*type(config)().to_dict(), *config.attribute_map, "preprocessor"}
-    unknown = sorted(set(entries) - valid)
-    if unknown:
-        general = type(config).__mro__[1]().to_dict().keys() - {"model_type"}
-        raise ValueError(
-            f"Unknown config.{', '.join(unknown)} of {config.model_type}. Known: "
-            + ", ".join(sorted(valid - general))
+        seconds = self.group_seconds.get(wavs.device.type, 64)
+        parts = (
+            self.network(x.to(dtype), count)
+            for x, count in self.features.pieces(wavs, seconds)
         )
+        for states in zip(*parts):
+            # Windows of an utterance follow each other.
+            states = [s.reshape(len(wavs), -1, s.shape[-1]) for s in states]
+            yield torch.cat(states, 1)[:, :frames]

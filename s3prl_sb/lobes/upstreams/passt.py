@@ -27,6 +27,7 @@ from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 
 BANDS, N_FFT, WIN = 128, 1024, 800
 RATE = 32000  # sample rate of the network, Hz
+RATES = (16000, RATE)  # of the waveforms
 FMAX = 15000.0  # Hz
 MEL_FRAMES = 6  # frames in the window of plain features
 #: Number of patches that run through the network at a time.
@@ -90,7 +91,7 @@ def read_passt(path):
     config.update(
         patch_stride=[strides[-1], strides[-1]],
         grid=[len(bands), len(times)],
-        factorized=True,
+        positions="factorized",
         num_classes=len(weights["head.weight"]),
     )
     weights.update(tokens=tokens, band_positions=bands, time_positions=times)
@@ -121,6 +122,10 @@ class Passt(PretrainedUpstream):
         Add log mel features of a short window.
     window_secs, stride_secs : float
         Length of the windows, and from one to the next.
+    sample_rate : int
+        Sample rate of the waveforms, which are resampled to 32 kHz. Default: 16000, as
+        in S3PRL; then nothing above 8 kHz reaches the network. 32000: that of the
+        training.
     **options
         See :class:`~s3prl_sb.lobes.upstreams.pretrained.PretrainedUpstream`.
 
@@ -143,7 +148,7 @@ class Passt(PretrainedUpstream):
     Config, Network = VisionTransformerConfig, VisionTransformer
     unknown_entry = "Unknown config"
     read = staticmethod(read_passt)
-    defaults = {"grid": [12, 99], "factorized": True}
+    defaults = {"grid": [12, 99], "positions": "factorized"}
 
     def __init__(
         self,
@@ -154,12 +159,20 @@ class Passt(PretrainedUpstream):
         mel=False,
         window_secs=0.16,
         stride_secs=0.05,
+        sample_rate=16000,
         **options,
     ):
+        if sample_rate not in RATES:
+            raise ValueError(
+                f"sample_rate {sample_rate}: PaSST is for 16000 or 32000 Hz"
+            )
         super().__init__(source, config, **options)
-        self.hop, self.mel = hop, mel
-        self.stride = round(stride_secs * self.sample_rate)
-        self.windows = [2 * round(s * window_secs * self.sample_rate) for s in scales]
+        self.hop, self.mel, self.sample_rate = hop, mel, sample_rate
+        self.ratio = RATE // sample_rate
+        self.stride = round(stride_secs * sample_rate)
+        self.windows = [
+            self.ratio * round(scale * window_secs * sample_rate) for scale in scales
+        ]
         if self.stride < 1 or not scales or hop < WIN // 8:
             raise ValueError(
                 f"stride_secs {stride_secs}, scales {list(scales)}, hop {hop}: there "
@@ -183,9 +196,10 @@ class Passt(PretrainedUpstream):
         """See :meth:`Upstream.encode_packed`."""
         frames = [self.frames(len(wav)) for wav in wavs]
         # Reflection needs half a window, at 16 kHz a quarter of its samples.
-        least = max(self.windows) // 4 + 1
+        least = max(self.windows) // (2 * self.ratio) + 1
         wavs = [F.pad(wav.float(), (0, max(0, least - len(wav)))) for wav in wavs]
-        wavs = [torchaudio.functional.resample(wav, 16000, RATE) for wav in wavs]
+        rates = self.sample_rate, RATE
+        wavs = [torchaudio.functional.resample(wav, *rates) for wav in wavs]
         parts = []
         for window in self.windows:
             bands, times = self._patches(window)
@@ -208,7 +222,7 @@ class Passt(PretrainedUpstream):
         """
         reach = (window // 2, window // 2)
         wavs = [F.pad(wav[None], reach, mode="reflect")[0] for wav in wavs]
-        cut = [wav.unfold(0, window, 2 * self.stride) for wav in wavs]
+        cut = [wav.unfold(0, window, self.ratio * self.stride) for wav in wavs]
         return torch.cat([part[:count] for part, count in zip(cut, frames)])
 
     def _embedding(self, windows):

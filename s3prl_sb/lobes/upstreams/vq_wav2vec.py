@@ -18,6 +18,7 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.networks.precision import KeepsPrecision
+from s3prl_sb.lobes.networks.quantizer import waveform_codes
 from s3prl_sb.lobes.upstreams.wav2vec import (
     ACTIVATIONS,
     FRONT_END,
@@ -266,7 +267,8 @@ class VqWav2Vec(Wav2Vec):
     """vq-wav2vec.
 
     Its hidden states are the output of the front-end, before it is quantized,
-    and those of the aggregator's layers.
+    and those of the aggregator's layers. The vectors of its codes are
+    ``network.coder.quantizer.codebooks[group, code]``.
 
     Arguments
     ---------
@@ -298,43 +300,16 @@ class VqWav2Vec(Wav2Vec):
     """
 
     Config, Network = VqWav2VecConfig, VqWav2VecNetwork
+    codes = waveform_codes
 
     @property
     def front_end(self):
         """Strided convolutions over the waveform."""
         return self.network.coder.front_end
 
-    def codes(self, wavs, wav_lens=None):
-        """Returns the codes of a padded batch.
-
-        Their vectors are ``network.coder.quantizer.codebooks[group, code]``.
-
-        Arguments
-        ---------
-        wavs : torch.Tensor
-            [batch, samples], as for :meth:`forward`.
-        wav_lens : torch.Tensor, optional
-            [batch], relative lengths.
-
-        Returns
-        -------
-        codes : torch.Tensor
-            [batch, frames, groups], whole numbers from 0, and -1 after the end
-            of an utterance.
-        lens : torch.Tensor
-            [batch], relative lengths in frames.
-
-        Raises
-        ------
-        AudioError
-            For an empty or non-finite waveform.
-        """
-        samples = self._samples(wavs, wav_lens)
-        cut = [self._waveform(wav[:count]) for wav, count in zip(wavs, samples)]
-        codes = [self.network.coder.codes(wav[None])[0] for wav in cut]
-        lens = torch.tensor([len(rows) for rows in codes], device=wavs.device)
-        codes = nn.utils.rnn.pad_sequence(codes, batch_first=True, padding_value=-1)
-        return codes, lens / lens.max()
+    def codes_of(self, wav):
+        """[samples], at least one frame long -> codes [frames, groups]."""
+        return self.network.coder.codes(wav[None])[0]
 
     @staticmethod
     def read(path):

@@ -10,6 +10,7 @@ Authors
 
 from s3prl_sb.lobes.checkpoints import language_adapters, sample_rates
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import read_transformer
+from s3prl_sb.lobes.networks.packing import chunk_sizes
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.pretrained import PretrainedUpstream
 from s3prl_sb.lobes.upstreams.stages import Stages
@@ -79,7 +80,8 @@ class TransformerUpstream(Stages, PretrainedUpstream):
         self.output_size = self.config.hidden_size
         has_input = self.selection in ("inputs", "projected")
         self.num_layers = self.config.num_layers + has_input
-        self.window = self._window(chunk_seconds, overlap_seconds)
+        rate = self.sample_rate / self.stride
+        self.window = chunk_sizes(rate, chunk_seconds, overlap_seconds)
 
     def _switch_off_unreached(self):
         """Keeps the weights that no hidden state depends on as they are."""
@@ -88,7 +90,7 @@ class TransformerUpstream(Stages, PretrainedUpstream):
             encoder.norm.requires_grad_(False)  # after the last layer
         if self.selection == "ffn":  # the last layer's norm is after it
             last = encoder.layers[-1]
-            if self.config.layer == "conformer":
+            if self.config.layer != "transformer":
                 last.norm.requires_grad_(False)
             elif not self.config.norm_first:
                 last.ffn_norm.requires_grad_(False)
@@ -131,20 +133,6 @@ class TransformerUpstream(Stages, PretrainedUpstream):
     def contextualize(self, x, frames):
         """See :meth:`~s3prl_sb.lobes.upstreams.stages.Stages.contextualize`."""
         return self.network.encode(x, frames, self.selection, self.window)
-
-    def _window(self, chunk_seconds, overlap_seconds):
-        """Returns the sizes of chunk and overlap in frames, or None."""
-        if chunk_seconds is None:
-            return None
-        rate = self.sample_rate / self.stride
-        chunk, overlap = round(chunk_seconds * rate), round(overlap_seconds * rate)
-        if chunk < 1 or overlap < 0:
-            raise ValueError(
-                f"chunk_seconds {chunk_seconds} and overlap_seconds "
-                f"{overlap_seconds} are {chunk} and {overlap} frames; chunks have "
-                "one at least, overlaps none or more."
-            )
-        return chunk, overlap
 
 
 class Wav2Vec2(TransformerUpstream):
