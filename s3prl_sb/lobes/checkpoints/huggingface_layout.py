@@ -13,6 +13,7 @@ import re
 from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError
 from s3prl_sb.lobes.checkpoints.renaming import layer_rules, renamed
+from s3prl_sb.lobes.checkpoints.values import check_only
 
 #: Model types, and the prefix of the weights of each.
 PREFIXES = {
@@ -87,16 +88,13 @@ def read_huggingface(folder, target_lang=None):
             f"'{folder}' is of a variant that this class does not build. Use the class "
             "huggingface.HuggingFace."
         )
-    for option, plain_value in (
-        ("hidden_act", "gelu"),
-        ("feat_extract_activation", "gelu"),
-        ("layer_norm_eps", 1e-5),
-    ):
-        if hf.get(option, plain_value) != plain_value:
-            raise CheckpointError(
-                f"'{folder}' has {option}: {hf[option]}, and this class builds "
-                f"{plain_value} only. Use the class huggingface.HuggingFace."
-            )
+    only = {
+        "hidden_act": "gelu",
+        "feat_extract_activation": "gelu",
+        "layer_norm_eps": 1e-5,
+    }
+    remark = ". Use the class huggingface.HuggingFace."
+    check_only(hf, only, folder, remark)
     config, prefixes = _config(hf, kind), [PREFIXES[kind]]
     has_adapters = "adapter_size" in config
     weights = huggingface_folder.weights(folder, prefixes, has_adapters, target_lang)

@@ -223,6 +223,39 @@ def single(weights, name):
     return weight.float()
 
 
+def check_only(options, only, source, remark=""):
+    """Checks options for which a class builds one value only.
+
+    Arguments
+    ---------
+    options : dict
+        Options of a checkpoint. One that is absent has the value that is built.
+    only : dict
+        Names of options to the values that are built.
+    source : str or pathlib.Path
+        Checkpoint, for the error.
+    remark : str
+        Rest of the error, such as what to use instead.
+
+    Raises
+    ------
+    CheckpointError
+        For another value.
+
+    Example
+    -------
+    >>> check_only({"hidden_act": "relu"}, {"hidden_act": "gelu"}, "a.pt")
+    Traceback (most recent call last):
+    CheckpointError: 'a.pt' has hidden_act: relu, and this class builds gelu only
+    """
+    for name, value in only.items():
+        if options.get(name, value) != value:
+            raise CheckpointError(
+                f"'{source}' has {name}: {options[name]}, and this class builds "
+                f"{value} only{remark}"
+            )
+
+
 def check_features(seconds, bands):
     """Refuses spectral features that would fill the memory.
 

@@ -16,6 +16,7 @@ from s3prl_sb.lobes.checkpoints import huggingface_folder
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, joined_tokens
+from s3prl_sb.lobes.checkpoints.values import check_only
 from s3prl_sb.lobes.networks.vision_transformer import (
     VisionTransformer,
     VisionTransformerConfig,
@@ -137,11 +138,7 @@ def _read_huggingface(folder):
         "hidden_act": "gelu",
         "qkv_bias": True,
     }
-    for key, value in expected.items():
-        if hf.get(key, value) != value:
-            raise CheckpointError(
-                f"'{folder}' has {key}: {hf[key]}, and this class builds {value} only"
-            )
+    check_only(hf, expected, folder)
     weights = huggingface_folder.everything(folder)
     weights = {our_name(name, HF_NAMES): tensor for name, tensor in weights.items()}
     return weights, {

@@ -12,6 +12,7 @@ import re
 
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
 from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, without_batch
+from s3prl_sb.lobes.checkpoints.values import check_only
 from s3prl_sb.lobes.networks.mel_spectrogram import MelSpectrogram
 from s3prl_sb.lobes.networks.vision_transformer import VisionTransformerConfig
 from s3prl_sb.lobes.upstreams.patches import PatchUpstream
@@ -95,12 +96,7 @@ def read_atst(path):
         if not UNUSED.match(name)
     }
     options = as_dict(plain(content.get("hyper_parameters", content.get("args"))))
-    for key, value in EXPECTED.items():
-        if options.get(key, value) != value:
-            raise CheckpointError(
-                f"'{path}' has {key}: {options[key]}, and this class builds {value} "
-                "only"
-            )
+    check_only(options, EXPECTED, path)
     config, weights = _converted(weights, options, path)
     floor = PRETRAINED_SED_FLOOR if PRETRAINED_SED in names else FLOOR
     return {**config, "floor": floor}, weights

@@ -18,6 +18,7 @@ from s3prl_sb.lobes.checkpoints.transformer_checkpoints import (
     fairseq_config,
     fairseq_weights,
 )
+from s3prl_sb.lobes.checkpoints.values import check_only
 from s3prl_sb.lobes.networks.initialization import initialize
 from s3prl_sb.lobes.networks.transformer import SpeechTransformer, TransformerConfig
 from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
@@ -119,12 +120,7 @@ def read_distiller(path):
     options = options.get("distiller")
     if not isinstance(options, dict):
         raise CheckpointError(f"'{path}' does not say the sizes of its network.")
-    for name, only in ONLY.items():
-        if options.get(name, only) != only:
-            raise CheckpointError(
-                f"'{path}' has {name}: {options[name]}, and this class builds "
-                f"{only} only, as of the published model."
-            )
+    check_only(options, ONLY, path, ", as of the published model.")
     config = _config(options, path)
     weights = dict(content["Distiller"])
     heads = _heads(weights, config)

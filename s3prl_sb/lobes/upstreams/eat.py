@@ -21,6 +21,7 @@ from s3prl_sb.lobes.checkpoints.reading import (
 )
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.timm_layout import from_timm, without_batch
+from s3prl_sb.lobes.checkpoints.values import check_only
 from s3prl_sb.lobes.networks.vision_transformer import sines
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
 from s3prl_sb.lobes.upstreams.patches import PatchUpstream
@@ -88,12 +89,7 @@ def read_eat(path):
             f"local_encoder.proj.weight and {POSITIONS}. Its keys: "
             + ", ".join(sorted(weights)[:8])
         )
-    for key, value in EXPECTED.items():
-        if options.get(key, value) != value:
-            raise CheckpointError(
-                f"'{path}' has {key}: {options[key]}, and this class builds {value} "
-                "only"
-            )
+    check_only(options, EXPECTED, path)
     weights = {
         name: tensor for name, tensor in weights.items() if not UNUSED.match(name)
     }

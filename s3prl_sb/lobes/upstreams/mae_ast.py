@@ -20,6 +20,7 @@ from torch import nn
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, plain, read
 from s3prl_sb.lobes.checkpoints.renaming import our_name
 from s3prl_sb.lobes.checkpoints.transformer_checkpoints import fairseq_weights
+from s3prl_sb.lobes.checkpoints.values import check_only
 from s3prl_sb.lobes.networks import attention
 from s3prl_sb.lobes.networks.encoder import ACTIVATIONS, EncoderLayer
 from s3prl_sb.lobes.upstreams.features import KaldiFeatures
@@ -193,16 +194,8 @@ def read_mae_ast(path):
             "'cfg' with 'model' and 'task', where ast_kernel_size_chan is. Its "
             "keys: " + ", ".join(sorted(map(str, content))[:8])
         )
-    for options, option, expected in (
-        (model, "enc_conv_pos", False),
-        (task, "sample_rate", 16000),
-        (task, "feature_type", "fbank"),
-    ):
-        if options.get(option, expected) != expected:
-            raise CheckpointError(
-                f"'{path}' has {option}: {options[option]}, and this class builds "
-                f"{expected} only"
-            )
+    check_only(model, {"enc_conv_pos": False}, path)
+    check_only(task, {"sample_rate": 16000, "feature_type": "fbank"}, path)
     weights = content["model"]
     try:
         config = {ours: model[theirs] for ours, theirs in ENTRIES.items()}

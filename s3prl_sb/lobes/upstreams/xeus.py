@@ -18,6 +18,7 @@ from s3prl_sb.lobes.checkpoints.fairseq_options import weights_in
 from s3prl_sb.lobes.checkpoints.reading import CheckpointError, as_dict, read
 from s3prl_sb.lobes.checkpoints.renaming import bare, below, layer_rules, renamed
 from s3prl_sb.lobes.checkpoints.transformer_sizes import sizes_in
+from s3prl_sb.lobes.checkpoints.values import check_only
 from s3prl_sb.lobes.upstreams.wav2vec2 import TransformerUpstream
 
 FIRST = "frontend.layers.0.conv.weight"
@@ -126,12 +127,7 @@ def _options(path):
     """Returns the entries that ESPnet's config.yaml decides."""
     options = training_options(path)
     encoder, frontend = options["encoder_conf"], as_dict(options.get("frontend_conf"))
-    for name, only in ONLY.items():
-        if encoder.get(name, only) != only:
-            raise CheckpointError(
-                f"'{path}' has {name}: {encoder[name]}, and this class builds {only} "
-                "only."
-            )
+    check_only(encoder, ONLY, path, ".")
     return {  # the defaults are ESPnet's
         "num_heads": encoder.get("attention_heads", 4),
         "normalize_wav": bool(frontend.get("normalize_audio", False)),
