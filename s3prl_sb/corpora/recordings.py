@@ -17,8 +17,9 @@ TOLERANCE = 0.1  # seconds that an annotation may exceed the audio
 IN_RTTM = ("recording", "record_id", "speaker")  # names in RTTM files
 
 
-def check_speech(splits, sources):
-    """Checks that each set has speech, which training and error rates need.
+def check_speech(splits, sources, label="speaker"):
+    """Checks that each set has speech, or other labels in time, which training and
+    error rates need.
 
     Arguments
     ---------
@@ -26,6 +27,8 @@ def check_speech(splits, sources):
         ``{split: {recording: record}}``.
     sources : dict
         ``{split: file}``, for the error message.
+    label : str
+        Noun for the labels, for the error message.
 
     Raises
     ------
@@ -39,10 +42,11 @@ def check_speech(splits, sources):
     """
     for split, records in splits.items():
         if not any(map(_has_speech, records.values())):
+            nothing = "nobody speaks" if label == "speaker" else f"there is no {label}"
             raise ManifestError(
-                f"{sources[split]}: nobody speaks in any of the {len(records)} "
-                f"recordings of the {split} set. Nothing could be learned or measured: "
-                "add segments."
+                f"{sources[split]}: {nothing} in any of the {len(records)} recordings "
+                f"of the {split} set. Nothing could be learned or measured: add "
+                "segments."
             )
 
 

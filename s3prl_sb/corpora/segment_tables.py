@@ -105,7 +105,7 @@ def prepare_segment_tables(
     records = {
         name: load_segment_table(path, label, overlaps) for name, path in files.items()
     }
-    check_speech(records, files)
+    check_speech(records, files, label)
     tables.warn_of_leaks(records, files)
     return manifest.finish(records, save_folder, arguments, required=())
 
