@@ -1,15 +1,14 @@
-"""Files of scenes in the formats of other tools: SegLST, DESED's tsv, Audacity, RTTM.
+"""Annotation of scenes in files of other tools: SegLST, DESED's tsv, RTTM.
 
 ==================  ================================================================
 ``.seglst.json``    SegLST of meeteval and CHiME: a list of ``{"session_id":
                     recording, "speaker", "start_time", "end_time", "words"}``
 ``.tsv``            DESED: columns ``filename``, ``onset``, ``offset``,
                     ``event_label`` between tabs; a label may have spaces
-``.txt``            Audacity's label track: start, stop and label between tabs
 ``.rttm``           turns of speakers, see :mod:`s3prl_sb.dataio.rttm`
 ==================  ================================================================
 
-Times are in seconds.
+Times are in seconds. :mod:`s3prl_sb.dataio.timeline` writes these formats.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -17,52 +16,20 @@ Authors
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from s3prl_sb.dataio import manifest
 from s3prl_sb.dataio.manifest import Records
 from s3prl_sb.dataio.rows import csv_cells
-from s3prl_sb.dataio.rttm import write_rttm
 from s3prl_sb.dataio.scenes import Segment, Word
 from s3prl_sb.dataio.segment_times import Column, read_time
+from s3prl_sb.dataio.timeline import FORMATS, annotated_types, items_of
 from s3prl_sb.errors import ManifestError
 from s3prl_sb.storage.files import write_text
 from s3prl_sb.terminal.messages import excerpt
 
 HEADER = ("filename", "onset", "offset", "event_label")  # of DESED
-#: Columns of DESED's tsv, which a file without rows names all the same.
-EVENTS = {"filename", "event_label"}
 SEGLST = ("session_id", "speaker", "start_time", "end_time", "words")
-
-
-def write_seglst(
-    recordings: Mapping[str, Iterable[Word]], path: str | os.PathLike
-) -> None:
-    """Writes ``{recording: [(speaker, start, stop, words), …]}`` as SegLST.
-
-    Arguments
-    ---------
-    recordings : dict
-        Words, or turns with all their words.
-    path : str
-        The JSON file.
-
-    Example
-    -------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_seglst({"a": [("ann", 0.5, 2.0, "GOOD DAY")]}, folder + "/a.json")
-    ...     read_seglst(folder + "/a.json")
-    {'a': [('ann', 0.5, 2.0, 'GOOD DAY')]}
-    """
-    rows = [
-        dict(zip(SEGLST, (recording, speaker, round(a, 3), round(b, 3), words)))
-        for recording, entries in recordings.items()
-        for speaker, a, b, words in entries
-    ]
-    lines = ",\n".join(f" {json.dumps(row, ensure_ascii=False)}" for row in rows)
-    write_text(path, f"[\n{lines}\n]\n" if rows else "[]\n")
 
 
 def read_seglst(path: str | os.PathLike) -> dict[str, list[Word]]:
@@ -82,6 +49,15 @@ def read_seglst(path: str | os.PathLike) -> dict[str, list[Word]]:
     ------
     ManifestError
         With the file, the number of the entry and the fix.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> entry = dict(zip(SEGLST, ("a", "ann", 0.5, 2.0, "GOOD DAY")))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(folder + "/a.seglst.json", json.dumps([entry]))
+    ...     read_seglst(folder + "/a.seglst.json")
+    {'a': [('ann', 0.5, 2.0, 'GOOD DAY')]}
     """
     try:
         rows = json.loads(manifest.read_text(path))
@@ -117,34 +93,6 @@ def _number(value: Any, place: str) -> float:
     return time
 
 
-def write_event_tsv(
-    recordings: Mapping[str, Iterable[Sequence[Any]]], path: str | os.PathLike
-) -> None:
-    """Writes ``{filename: [(label, start, stop), …]}`` as DESED's tsv.
-
-    Arguments
-    ---------
-    recordings : dict
-        Events of each file; one without events gets a row with empty cells.
-    path : str
-        The file.
-
-    Example
-    -------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     events = {"a.wav": [("Running water", 0.5, 2.0)], "b.wav": []}
-    ...     write_event_tsv(events, folder + "/a.tsv")
-    ...     read_event_tsv(folder + "/a.tsv")
-    {'a.wav': [('Running water', 0.5, 2.0)], 'b.wav': []}
-    """
-    lines = ["\t".join(HEADER)]
-    for name, events in recordings.items():
-        rows = [f"{name}\t{a:.3f}\t{b:.3f}\t{label}" for label, a, b in events]
-        lines += rows or [f"{name}\t\t\t"]
-    write_text(path, "".join(f"{line}\n" for line in lines))
-
-
 def read_event_tsv(path: str | os.PathLike) -> dict[str, list[Segment]]:
     """Reads DESED's tsv as ``{filename: [(label, start, stop), …]}``.
 
@@ -156,12 +104,23 @@ def read_event_tsv(path: str | os.PathLike) -> dict[str, list[Segment]]:
     Returns
     -------
     dict
-        Events in the order of the file.
+        Events in the order of the file; an empty list for a file whose row has no
+        event.
 
     Raises
     ------
     ManifestError
         With the file, the line and the fix.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = ("a.wav", "0.5", "2.0", "Running water"), ("b.wav", "", "", "")
+    ...     lines = map("\\t".join, (HEADER, *rows))
+    ...     write_text(folder + "/a.tsv", "\\n".join(lines))
+    ...     read_event_tsv(folder + "/a.tsv")
+    {'a.wav': [('Running water', 0.5, 2.0)], 'b.wav': []}
     """
     recordings: dict[str, list[Segment]] = {}
     for line, row in csv_cells(path, needed=HEADER):
@@ -179,57 +138,27 @@ def read_event_tsv(path: str | os.PathLike) -> dict[str, list[Segment]]:
     return recordings
 
 
-def write_audacity(entries: Iterable[Sequence[Any]], path: str | os.PathLike) -> None:
-    """Writes the (label, start, stop) of one recording as Audacity's labels.
-
-    Arguments
-    ---------
-    entries : list
-        Entries of the label track.
-    path : str
-        The file.
-
-    Example
-    -------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_audacity([("dog", 0.5, 2.0)], folder + "/a.txt")
-    ...     label_files.read(folder + "/a.txt")
-    {'a': [('dog', 0.5, 2.0)]}
-    """
-    lines = [f"{a:.6f}\t{b:.6f}\t{' '.join(name.split())}" for name, a, b in entries]
-    write_text(path, "".join(f"{line}\n" for line in lines))
-
-
 def write_truth(records: Records, stem: str) -> None:
     """Writes the annotation of scenes beside their manifest.
 
     Arguments
     ---------
     records : dict
-        ``{id: record}``, see :mod:`s3prl_sb.dataio.scenes`. A kind that is null in a
-        record is left out of that kind's file.
+        ``{id: record}``, see :mod:`s3prl_sb.dataio.scenes`. A record of which a kind is
+        null is not in that kind's file.
     stem : str
-        Path of the files without suffix: ``.rttm``, ``.seglst.json`` and ``.tsv``. A
-        space in a name is an underscore in RTTM, which has no spaces.
+        Path of the files without suffix: ``.rttm``, ``.seglst.json`` and ``.tsv``.
     """
-    names = sorted(records)
-    write_rttm(
-        {
-            name: [
-                ("_".join(speaker.split()), start, stop)
-                for speaker, start, stop in records[name]["segments"]
-            ]
-            for name in names
-            if records[name]["segments"] is not None
-        },
-        f"{stem}.rttm",
-    )
-    words = {n: records[n]["words"] for n in names if records[n]["words"] is not None}
-    write_seglst(words, f"{stem}.seglst.json")
-    events = {
-        os.path.basename(records[name]["wav"]): records[name]["events"]
-        for name in names
-        if records[name]["events"] is not None
-    }
-    write_event_tsv(events, f"{stem}.tsv")
+    for kind, form, suffix in (
+        ("speaker", "rttm", ".rttm"),
+        ("word", "seglst", ".seglst.json"),
+        ("event", "tsv", ".tsv"),
+    ):
+        timelines = {
+            os.path.basename(record["wav"]) if kind == "event" else name: items_of(
+                record
+            )
+            for name, record in sorted(records.items())
+            if kind in annotated_types(record)
+        }
+        write_text(f"{stem}{suffix}", FORMATS[form](timelines))
