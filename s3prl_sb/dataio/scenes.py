@@ -250,6 +250,39 @@ def _faulty_names(record):
             yield f"{key}: {excerpt(record[key])}. There are: {', '.join(choices)}."
 
 
+def check_kinds(splits: Mapping[str, Records], sources: Mapping[str, str]) -> None:
+    """Checks that each set has something to learn or to measure.
+
+    Arguments
+    ---------
+    splits : dict
+        ``{split: {id: record}}``.
+    sources : dict
+        ``{split: file}``, for errors.
+
+    Raises
+    ------
+    ManifestError
+        If a set has no turn, word or event at all.
+
+    Example
+    -------
+    >>> scene = scene_record("a.wav", 2.0, events=[("dog", 0.5, 1.0)])
+    >>> check_kinds({"train": {"a": scene}}, {"train": "train.json"})
+    """
+    kinds = {
+        split: {k for k in FORMS for record in records.values() if record[k]}
+        for split, records in splits.items()
+    }
+    for split, found in kinds.items():
+        if not found:
+            raise ManifestError(
+                f"{sources[split]}: nothing happens in any of the "
+                f"{len(splits[split])} scenes of the {split} set. Add turns, words or "
+                "events."
+            )
+
+
 def turns_of(times: Iterable[Sequence[Any]], pause: float) -> list[tuple[float, float]]:
     """Joins intervals that no pause separates.
 
