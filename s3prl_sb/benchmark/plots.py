@@ -6,9 +6,9 @@ Authors
 
 import math
 
+from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.brains.plots import finish, log_once
 from s3prl_sb.errors import printable
-from s3prl_sb.superb.row_names import PART
 
 #: Okabe and Ito's colours, which the colour-blind can distinguish, without yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -27,7 +27,7 @@ def plot(curves, path):
 
     Arguments
     ---------
-    curves : s3prl_sb.superb.curves.Curves
+    curves : s3prl_sb.benchmark.curves.Curves
         The curves.
     path : pathlib.Path
         File to write.

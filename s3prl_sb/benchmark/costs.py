@@ -11,6 +11,8 @@ import functools
 import math
 import sys
 
+from s3prl_sb.benchmark import cost_table
+from s3prl_sb.benchmark.keys import is_trained
 from s3prl_sb.brains.planning import FILE
 from s3prl_sb.engines import options
 from s3prl_sb.engines.jobs import Job
@@ -18,8 +20,6 @@ from s3prl_sb.engines.local import Local
 from s3prl_sb.errors import UserError
 from s3prl_sb.identity import digest
 from s3prl_sb.storage.files import json_text, read_json
-from s3prl_sb.superb import cost_table
-from s3prl_sb.superb.keys import is_trained
 
 FOLDER = "plans"
 #: Figures of another machine: seconds of audio that it encodes a second, and how many
@@ -35,7 +35,7 @@ def tell(runs, before, jobs, form="text", other=None):
 
     Arguments
     ---------
-    runs : list of s3prl_sb.superb.plan.Run
+    runs : list of s3prl_sb.benchmark.plan.Run
         Runs of the benchmark; those that are done cost nothing.
     before : dict
         Task to a job that creates its data.
@@ -125,7 +125,7 @@ def gather(folders, plans, runs, other=None):
         Folder of the plan of each run.
     plans : dict
         Folders to plans.
-    runs : list of s3prl_sb.superb.plan.Run
+    runs : list of s3prl_sb.benchmark.plan.Run
         The runs, for learning rates that are searched.
     other : dict, optional
         Figures of another machine, see :data:`FIGURES`.

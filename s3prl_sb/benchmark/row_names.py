@@ -6,10 +6,10 @@ Authors
 
 from collections import Counter
 
+from s3prl_sb.benchmark.keys import settings
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.runs.results import NULL
 from s3prl_sb.startup.protocol import flat
-from s3prl_sb.superb.keys import settings
 
 #: Keys that choose an amount of training data, which exclude each other, with its name.
 AMOUNTS = {
@@ -90,7 +90,7 @@ def titles(configurations):
     Example
     -------
     >>> import dataclasses
-    >>> from s3prl_sb.superb.configurations import RowConfiguration
+    >>> from s3prl_sb.benchmark.configurations import RowConfiguration
     >>> one = RowConfiguration({}, {}, [0.1], 1)
     >>> titles([one, dataclasses.replace(one, first=2), RowConfiguration({}, {})])
     ['lr searched, by seed 1', 'lr searched, by seed 2', '']
@@ -117,7 +117,7 @@ def titles_of(configurations):
 
     Arguments
     ---------
-    configurations : list of s3prl_sb.superb.configurations.RowConfiguration
+    configurations : list of s3prl_sb.benchmark.configurations.RowConfiguration
         Configurations, some of them equal.
 
     Returns

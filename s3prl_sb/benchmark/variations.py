@@ -11,21 +11,21 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from s3prl_sb.foreign import trust
-from s3prl_sb.runs.tasks import TASKS, unknown
-from s3prl_sb.schema.named_heads import named_heads
-from s3prl_sb.startup.arguments import assignments
-from s3prl_sb.startup.named import DEFAULT, HEAD, is_code
-from s3prl_sb.superb.data import absolute
-from s3prl_sb.superb.keys import (
+from s3prl_sb.benchmark.data import absolute
+from s3prl_sb.benchmark.keys import (
     PlanError,
     check_combination,
     check_keys,
     schema,
     settings,
 )
-from s3prl_sb.superb.row_names import AMOUNTS
-from s3prl_sb.superb.shared_keys import check_names, fitting, merged
+from s3prl_sb.benchmark.row_names import AMOUNTS
+from s3prl_sb.benchmark.shared_keys import check_names, fitting, merged
+from s3prl_sb.foreign import trust
+from s3prl_sb.runs.tasks import TASKS, unknown
+from s3prl_sb.schema.named_heads import named_heads
+from s3prl_sb.startup.arguments import assignments
+from s3prl_sb.startup.named import DEFAULT, HEAD, is_code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def read(arguments, budget, data):
     Arguments
     ---------
     arguments : argparse.Namespace
-        Values of the arguments of :mod:`s3prl_sb.superb.arguments`.
+        Values of the arguments of :mod:`s3prl_sb.benchmark.arguments`.
     budget, data : dict
         Task to keys of its recipe, which the variations change.
 

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import s3prl_sb
 from s3prl_sb import resources
+from s3prl_sb.benchmark import contents, parts
+from s3prl_sb.benchmark.keys import check_combination, is_trained, schema, settings
+from s3prl_sb.benchmark.row_names import words_of_changes
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.foreign import trust
 from s3prl_sb.hyperyaml.nodes import plain
@@ -25,9 +28,6 @@ from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, naming, read_json, write_json
-from s3prl_sb.superb import contents, parts
-from s3prl_sb.superb.keys import check_combination, is_trained, schema, settings
-from s3prl_sb.superb.row_names import words_of_changes
 
 logger = logging.getLogger(__name__)
 

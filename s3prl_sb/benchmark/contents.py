@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from s3prl_sb import own, resources
+from s3prl_sb.benchmark.keys import schema, settings
 from s3prl_sb.dataio.manifest import ManifestError
 from s3prl_sb.dataio.rows import in_folder, records
 from s3prl_sb.hyperyaml.nodes import plain, tag, walk
@@ -19,7 +20,6 @@ from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.schema.named_heads import node
 from s3prl_sb.startup import named
 from s3prl_sb.storage.files import naming
-from s3prl_sb.superb.keys import schema, settings
 
 SUFFIX = ".py:"  # FILE.py:Class
 

@@ -24,7 +24,7 @@ def compare(rows):
     Arguments
     ---------
     rows : list of dict
-        Rows of :func:`s3prl_sb.superb.table.gather`.
+        Rows of :func:`s3prl_sb.benchmark.table.gather`.
 
     Returns
     -------

@@ -18,7 +18,7 @@ def blocks(table, published=False):
     Arguments
     ---------
     table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
     published : bool
         Whether to show published numbers also for runs that do not compare with them.
 

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from s3prl_sb import resources
+from s3prl_sb.benchmark.keys import PlanError, check_keys, schema
+from s3prl_sb.benchmark.shared_keys import ALL, check_names, fitting
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.hyperyaml.nodes import line_of, written
 from s3prl_sb.runs.tasks import TASKS, unknown
 from s3prl_sb.storage.files import read_yaml
-from s3prl_sb.superb.keys import PlanError, check_keys, schema
-from s3prl_sb.superb.shared_keys import ALL, check_names, fitting
 
 TOY = "toy"
 

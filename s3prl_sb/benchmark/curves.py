@@ -6,8 +6,8 @@ Authors
 
 import dataclasses
 
+from s3prl_sb.benchmark.row_names import AMOUNTS
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb.row_names import AMOUNTS
 
 CLEAN = None  # the point of the test set as it is
 AXES = {
@@ -128,7 +128,7 @@ def of_table(table):
     Arguments
     ---------
     table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
 
     Returns
     -------

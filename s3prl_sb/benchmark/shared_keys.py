@@ -4,10 +4,7 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
-from s3prl_sb.errors import UserError
-from s3prl_sb.hyperyaml.nodes import line_of
-from s3prl_sb.runs.tasks import TASKS, unknown
-from s3prl_sb.superb.keys import (
+from s3prl_sb.benchmark.keys import (
     PlanError,
     check_combination,
     check_keys,
@@ -15,6 +12,9 @@ from s3prl_sb.superb.keys import (
     schema,
     settings,
 )
+from s3prl_sb.errors import UserError
+from s3prl_sb.hyperyaml.nodes import line_of
+from s3prl_sb.runs.tasks import TASKS, unknown
 
 ALL = "all"  # a section of a budget for all tasks
 

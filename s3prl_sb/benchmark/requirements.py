@@ -6,6 +6,8 @@ Authors
 
 import importlib.util
 
+from s3prl_sb.benchmark import parts
+from s3prl_sb.benchmark.keys import PlanError, schema, settings
 from s3prl_sb.corpora import (
     audio_snips,
     common_voice,
@@ -23,8 +25,6 @@ from s3prl_sb.corpora.completeness import check_folder
 from s3prl_sb.errors import UserError
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.startup import readiness
-from s3prl_sb.superb import parts
-from s3prl_sb.superb.keys import PlanError, schema, settings
 
 SHOWN = 20  # faults in a message
 TABLES = ("train_csv", "documents_csv")
@@ -44,7 +44,7 @@ def check(runs, toys=()):
 
     Arguments
     ---------
-    runs : list of s3prl_sb.superb.plan.Run
+    runs : list of s3prl_sb.benchmark.plan.Run
         Runs; those that are done are skipped.
     toys : collection of str
         Tasks whose corpus will be created.

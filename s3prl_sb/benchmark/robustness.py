@@ -11,6 +11,9 @@ import math
 import statistics
 import sys
 
+from s3prl_sb.benchmark import parts
+from s3prl_sb.benchmark.keys import PlanError
+from s3prl_sb.benchmark.requirements import without_recordings
 from s3prl_sb.engines.jobs import Job
 from s3prl_sb.errors import UserError
 from s3prl_sb.foreign import trust
@@ -19,9 +22,6 @@ from s3prl_sb.identity.content import hash_folder
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.startup.arguments import argument
 from s3prl_sb.storage.files import FileError, read_json, write_json
-from s3prl_sb.superb import parts
-from s3prl_sb.superb.keys import PlanError
-from s3prl_sb.superb.requirements import without_recordings
 
 FOLDER, CONDITION, SCORE = "noisy", "condition.json", "score"
 WHITE = "white noise"
@@ -34,7 +34,7 @@ def conditions(arguments):
     Arguments
     ---------
     arguments : argparse.Namespace
-        Values of the arguments of :mod:`s3prl_sb.superb.arguments`.
+        Values of the arguments of :mod:`s3prl_sb.benchmark.arguments`.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def check(runs):
 
     Arguments
     ---------
-    runs : list of s3prl_sb.superb.plan.Run
+    runs : list of s3prl_sb.benchmark.plan.Run
         Runs to test in noise.
 
     Raises
@@ -95,7 +95,7 @@ def jobs(runs, tested):
 
     Arguments
     ---------
-    runs : list of s3prl_sb.superb.plan.Run
+    runs : list of s3prl_sb.benchmark.plan.Run
         Runs that have their jobs.
     tested : list of dict
         Output of :func:`conditions`.

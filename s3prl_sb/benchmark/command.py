@@ -9,8 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from s3prl_sb.benchmark.arguments import add_arguments
 from s3prl_sb.engines import options
-from s3prl_sb.superb.arguments import add_arguments
 
 __all__ = ["add_arguments", "main"]
 
@@ -30,7 +30,7 @@ def main(arguments):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.superb import table
+    from s3prl_sb.benchmark import table
 
     if arguments.table is not None:
         show(table.read(arguments.table), arguments.format, arguments.published)
@@ -80,11 +80,11 @@ def benchmark(arguments, output):
     int
         1 if a run has failed.
     """
+    from s3prl_sb.benchmark import configurations, data, table
     from s3prl_sb.runs.tasks import find_tasks
-    from s3prl_sb.superb import configurations, data, table
 
     if arguments.plan:
-        from s3prl_sb.superb import costs
+        from s3prl_sb.benchmark import costs
 
         figures = costs.figures(arguments.plan_as)
     elif arguments.plan_as:
@@ -147,8 +147,8 @@ def _engine(arguments, output):
 
 def _row_configurations(arguments, output):
     """Returns the configurations of the rows that a command requests."""
+    from s3prl_sb.benchmark import configurations, data, plan, variations
     from s3prl_sb.runs.tasks import TASKS
-    from s3prl_sb.superb import configurations, data, plan, variations
 
     rates = arguments.lr_search
     rates = None if rates is None else list(rates or plan.GRID)
@@ -178,8 +178,8 @@ def _plan(arguments, output, places, toys, rows):
 
     Raises an error if they cannot be done.
     """
+    from s3prl_sb.benchmark import plan, requirements, robustness
     from s3prl_sb.runs.tasks import TASKS
-    from s3prl_sb.superb import plan, requirements, robustness
 
     tested = robustness.conditions(arguments)
     runs = plan.make(
@@ -199,7 +199,7 @@ def _plan(arguments, output, places, toys, rows):
 
 def _tell(rows, tasks):
     """Prints which changes do not apply to which tasks."""
-    from s3prl_sb.superb import notes, row_names
+    from s3prl_sb.benchmark import notes, row_names
     from s3prl_sb.terminal import columns
 
     changes = []
@@ -241,13 +241,13 @@ def show(values, form, published=False):
     Arguments
     ---------
     values : dict
-        The table, from :func:`s3prl_sb.superb.table.gather`.
+        The table, from :func:`s3prl_sb.benchmark.table.gather`.
     form : str
         "text", "markdown" or "json".
     published : bool
         Whether to show published numbers also where they do not compare.
     """
-    from s3prl_sb.superb import layout
+    from s3prl_sb.benchmark import layout
     from s3prl_sb.terminal import columns
 
     if form == "json":

@@ -6,10 +6,10 @@ Authors
 
 import textwrap
 
-from s3prl_sb.superb import notes
-from s3prl_sb.superb.curves import of_table as curves_of
-from s3prl_sb.superb.grid import blocks, summary
-from s3prl_sb.superb.row_names import PART
+from s3prl_sb.benchmark import notes
+from s3prl_sb.benchmark.curves import of_table as curves_of
+from s3prl_sb.benchmark.grid import blocks, summary
+from s3prl_sb.benchmark.row_names import PART
 from s3prl_sb.terminal import columns
 
 VERSUS = "and"  # between two settings
@@ -25,11 +25,11 @@ def as_text(table, width=None, published=False):
     Arguments
     ---------
     table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
     width : int, optional
         Characters in a line; default: all columns in one block.
     published : bool
-        See :func:`s3prl_sb.superb.grid.blocks`.
+        See :func:`s3prl_sb.benchmark.grid.blocks`.
 
     Returns
     -------
@@ -107,9 +107,9 @@ def as_markdown(table, published=False):
     Arguments
     ---------
     table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
     published : bool
-        See :func:`s3prl_sb.superb.grid.blocks`.
+        See :func:`s3prl_sb.benchmark.grid.blocks`.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def sections(table):
     Arguments
     ---------
     table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
 
     Returns
     -------

@@ -18,7 +18,7 @@ def show(rows, jobs=1, form="text", other=None):
     Arguments
     ---------
     rows : list of dict
-        Output of :func:`s3prl_sb.superb.costs.gather`.
+        Output of :func:`s3prl_sb.benchmark.costs.gather`.
     jobs : int, optional
         Number of jobs at a time; None: no limit.
     form : str

@@ -6,12 +6,12 @@ Authors
 
 from pathlib import Path
 
+from s3prl_sb.benchmark import configurations, robustness
+from s3prl_sb.benchmark.plan import STAMP, read_stamp
 from s3prl_sb.identity import digest
 from s3prl_sb.runs.results import RESULTS
 from s3prl_sb.runs.tasks import TASKS
 from s3prl_sb.storage.files import FileError, naming, read_json
-from s3prl_sb.superb import configurations, robustness
-from s3prl_sb.superb.plan import STAMP, read_stamp
 
 #: Keys of a configuration in which the seeds of a cell may differ.
 OF_A_RUN = ("seed", "lr_search", "lr_searched_by")
@@ -22,7 +22,7 @@ def planned(run):
 
     Arguments
     ---------
-    run : s3prl_sb.superb.plan.Run
+    run : s3prl_sb.benchmark.plan.Run
         The run, done or not.
 
     Returns

@@ -4,8 +4,8 @@ Authors
  * The s3prl_sb developers, 2026
 """
 
+from s3prl_sb.benchmark import grid
 from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.superb import grid
 from s3prl_sb.terminal import columns
 
 NOTES = {
@@ -29,9 +29,9 @@ def of_table(table, published=False):
     Arguments
     ---------
     table : dict
-        Output of :func:`s3prl_sb.superb.table.gather`.
+        Output of :func:`s3prl_sb.benchmark.table.gather`.
     published : bool
-        See :func:`s3prl_sb.superb.grid.blocks`.
+        See :func:`s3prl_sb.benchmark.grid.blocks`.
 
     Returns
     -------

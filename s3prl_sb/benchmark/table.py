@@ -1,7 +1,7 @@
 """The table of the benchmark as JSON values: rows, cells, published numbers.
 
-A row is an upstream with one version of its card under one configuration
-(:mod:`s3prl_sb.superb.configurations`). The runs of a cell only differ in their seed.
+A row is an upstream with one version of its card under one configuration, see
+:mod:`s3prl_sb.benchmark.configurations`. The runs of a cell only differ in their seed.
 
 Authors
  * The s3prl_sb developers, 2026
@@ -10,10 +10,7 @@ Authors
 import statistics
 from pathlib import Path
 
-from s3prl_sb.runs.tasks import TASKS
-from s3prl_sb.storage.csv_files import write_csv
-from s3prl_sb.storage.files import FileError, naming, read_json, write_json, write_text
-from s3prl_sb.superb import (
+from s3prl_sb.benchmark import (
     configurations,
     curves,
     grid,
@@ -24,6 +21,9 @@ from s3prl_sb.superb import (
     row_names,
     run_entries,
 )
+from s3prl_sb.runs.tasks import TASKS
+from s3prl_sb.storage.csv_files import write_csv
+from s3prl_sb.storage.files import FileError, naming, read_json, write_json, write_text
 
 TABLE = "table.json"
 DESCRIBED = ("title", "unit", "higher")
@@ -34,7 +34,7 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
 
     Arguments
     ---------
-    runs : list of s3prl_sb.superb.plan.Run
+    runs : list of s3prl_sb.benchmark.plan.Run
         Runs, done or not.
     tasks : list of str
         Tasks of the columns.
@@ -43,7 +43,7 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
     output : pathlib.Path, optional
         Folder of a benchmark, to include the runs that earlier commands have finished
         there, in the rows of their own configurations.
-    requested : list of s3prl_sb.superb.configurations.RowConfiguration
+    requested : list of s3prl_sb.benchmark.configurations.RowConfiguration
         Configurations of the runs; default: derived from the runs.
 
     Returns
@@ -52,7 +52,7 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
         ``tasks`` and ``rows``: for each upstream and configuration a name
         (``upstream``), ``about`` (its parts), ``cells`` by task, and ``published``
         numbers. ``metrics``: see :func:`metrics_of`. ``rankings``: see
-        :func:`s3prl_sb.superb.rankings.compare`.
+        :func:`s3prl_sb.benchmark.rankings.compare`.
     """
     planned = [run_entries.planned(run) for run in runs]
     folders = {entry["run"]["folder"] for entry in planned}

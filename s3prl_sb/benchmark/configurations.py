@@ -14,15 +14,15 @@ import dataclasses
 import functools
 from pathlib import Path
 
+from s3prl_sb.benchmark import contents
+from s3prl_sb.benchmark.data import read_budget
+from s3prl_sb.benchmark.keys import is_trained, settings
+from s3prl_sb.benchmark.row_names import words_of_changes
 from s3prl_sb.hyperyaml.nodes import plain
 from s3prl_sb.runs.tasks import recipe
 from s3prl_sb.schema.keys import Schema
 from s3prl_sb.startup.protocol import flat
 from s3prl_sb.storage.files import FileError, read_json, write_json
-from s3prl_sb.superb import contents
-from s3prl_sb.superb.data import read_budget
-from s3prl_sb.superb.keys import is_trained, settings
-from s3prl_sb.superb.row_names import words_of_changes
 
 RECORD = "configurations.json"
 WHAT = "the configurations of a benchmark"
@@ -44,7 +44,7 @@ class RowConfiguration:
     data_name, budget_name : str
         Names on the command line: "toy", "full", "mini", or the stem of a file.
     changes, refused, without : dict
-        See :class:`s3prl_sb.superb.variations.Variation`.
+        See :class:`s3prl_sb.benchmark.variations.Variation`.
     output : pathlib.Path, optional
         Folder of the benchmark. None if ``data`` has digests instead of paths.
     """
@@ -252,7 +252,7 @@ def keys_of(configuration):
     Arguments
     ---------
     configuration : dict
-        See :attr:`s3prl_sb.superb.plan.Run.configuration`.
+        See :attr:`s3prl_sb.benchmark.plan.Run.configuration`.
 
     Returns
     -------
