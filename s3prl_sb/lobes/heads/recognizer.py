@@ -250,9 +250,7 @@ class SceneRecognizer(torch.nn.Module):
             raise HeadError(f"part_sizes {sizes}: their sum is not {input_size}.")
         self.trunks = torch.nn.ModuleDict(
             {
-                name: Trunk(
-                    sizes, projection_size, encoder, dropout=dropout, **options
-                )
+                name: Trunk(sizes, projection_size, encoder, dropout=dropout, **options)
                 for name in (("all",) if self.shared else self.kinds)
             }
         )
