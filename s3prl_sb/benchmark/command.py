@@ -93,7 +93,7 @@ def benchmark(arguments, output, suites):
     int
         1 if a run has failed.
     """
-    from s3prl_sb.benchmark import configurations, data, table
+    from s3prl_sb.benchmark import data, remembered, table
     from s3prl_sb.runs.suite_tasks import find_tasks, tasks_of, together
 
     if arguments.plan:
@@ -119,7 +119,7 @@ def benchmark(arguments, output, suites):
     if arguments.dry_run:
         options.cluster(arguments, output).run(jobs)
         return 0
-    configurations.remember(output, rows)
+    remembered.remember(output, rows)
     missing = [task for task in tasks if task not in places]
 
     def write(with_curves=False):

@@ -11,6 +11,7 @@ import statistics
 from pathlib import Path
 
 from s3prl_sb.benchmark import (
+    comparability,
     configurations,
     curves,
     grid,
@@ -19,6 +20,7 @@ from s3prl_sb.benchmark import (
     plots,
     published,
     rankings,
+    remembered,
     row_names,
     run_entries,
 )
@@ -63,7 +65,7 @@ def gather(runs, tasks, missing=(), output=None, requested=()):
     tasks = in_order({*tasks, *(entry["task"] for entry in entries)})
     run_entries.add_searches(entries)
     requests = list(requested)
-    requests += configurations.recall(output) if output is not None else []
+    requests += remembered.recall(output) if output is not None else []
     left = [e for e in entries if not any(c.asks_for(*_request(e)) for c in requests)]
     requests += configurations.of_entries(map(_request, left))
     rows = []
@@ -223,9 +225,7 @@ def _row(name, configuration, entries, missing):
         cell["metrics"] = _summaries(task, [run["metrics"] for run in _done(cell)])
         cell["noisy"] = _noisy(task, cell)
         cell["lr"] = _rates(cell["runs"])
-        cell["not_comparable"] = _reasons(cell["runs"], configuration)
-        if "upstream_model" in configuration.keys(task):
-            cell["not_comparable"].append("another upstream_model")
+        cell["not_comparable"] = comparability.reasons(task, _done(cell), configuration)
     for task in missing:
         cells.setdefault(task, {"state": "no data", "runs": [], "metrics": {}})
     title, version = name
@@ -248,25 +248,6 @@ def _rates(runs):
         rates = run.get("lr")
         unique.update(dict.fromkeys(rates if isinstance(rates, list) else [rates]))
     return [rate for rate in unique if rate is not None] or None
-
-
-def _reasons(runs, configuration):
-    """Lists why the runs of a cell do not compare with published ones."""
-    reasons = {}
-    for run in runs:
-        if run["state"] != "done":
-            continue
-        judged = run.get("protocol") or {}
-        if judged.get("followed") is None:
-            reasons["protocol unknown"] = None
-        elif not judged["followed"]:
-            if judged["data"]:
-                reasons[judged["data"]] = None
-            words = [word for word in judged["differs"] if word != judged["data"]]
-            if words and configuration.has_named_budget:
-                words = [f"{configuration.budget_name} budget"]
-            reasons.update(dict.fromkeys(words))
-    return list(reasons)
 
 
 def _done(cell):
