@@ -40,8 +40,13 @@ def prepare(hparams):
     """Writes the manifests, of a fold where the corpus has folds."""
     folder, skip = hparams["save_folder"], {"skip_prep": hparams["skip_prep"]}
     if hparams["train_csv"]:
-        tables = [hparams[f"{split}_csv"] for split in ("train", "valid", "test")]
-        prepare_clip_tables(*tables, folder, **skip)
+        prepare_clip_tables(
+            hparams["train_csv"],
+            hparams["valid_csv"],
+            hparams["test_csv"],
+            folder,
+            **skip,
+        )
         return
     fold = None if hparams["fold"] == "all" else hparams["fold"]
     corpus = CLIP_CORPORA[hparams["corpus"]]
